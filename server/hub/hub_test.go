@@ -1,0 +1,311 @@
+package hub
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// kind is an encoder that counts how often it was asked.
+type kind struct {
+	prefix string
+	mu     sync.Mutex
+	calls  int
+}
+
+func (k *kind) Encode(p *Publication) []byte {
+	k.mu.Lock()
+	k.calls++
+	k.mu.Unlock()
+	return []byte(k.prefix + p.Event + string(p.Data))
+}
+
+// inbox is a receiver that keeps what it was given, up to a bound.
+type inbox struct {
+	mu     sync.Mutex
+	frames []string
+	full   bool
+}
+
+func (b *inbox) Deliver(frame []byte) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.full {
+		return false
+	}
+	b.frames = append(b.frames, string(frame))
+	return true
+}
+
+func (b *inbox) got() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.frames, " ")
+}
+
+func TestPublishReaches(t *testing.T) {
+	tests := []struct {
+		name string
+		pub  Publication
+		want string // what a, b and c receive
+	}{
+		{"a room", Publication{Room: "r", Event: "1"}, "1|1|"},
+		{"everyone", Publication{Everyone: true, Event: "1"}, "1|1|1"},
+		{"a room nobody is in", Publication{Room: "empty", Event: "1"}, "||"},
+		{"the room named by an id", Publication{Room: "c", Event: "1"}, "||1"},
+		// b joined the room named by a's id: both get one copy.
+		{"an id somebody joined", Publication{Room: "a", Event: "1"}, "1|1|"},
+		// a joined the room of its own id: still one copy.
+		{"an id its owner joined", Publication{Room: "b", Event: "1"}, "|1|"},
+		{"a room but for one", Publication{Room: "r", Event: "1", Except: "a"}, "|1|"},
+		{"everyone but for one", Publication{Everyone: true, Event: "1", Except: "c"}, "1|1|"},
+		{"another app", Publication{App: "other", Room: "r", Event: "1"}, "||"},
+		// Everyone is a flag, not a room: a room with an empty name is ordinary.
+		{"the room with no name", Publication{Room: "", Event: "1"}, "||1"},
+		{"a name from JavaScript's prototype", Publication{Room: "__proto__", Event: "1"}, "1||"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h, k := New(), &kind{}
+			var boxes [3]inbox
+			var subs [3]*Subscriber
+			for i, id := range []string{"a", "b", "c"} {
+				subs[i] = h.Register("", id, 10, k, &boxes[i])
+			}
+			join := func(i int, room string) {
+				t.Helper()
+				if err := h.Join(subs[i], room); err != nil {
+					t.Fatal(err)
+				}
+			}
+			join(0, "r")
+			join(0, "r")
+			join(1, "r")
+			join(1, "a")
+			join(1, "b")
+			join(2, "")
+			join(0, "__proto__")
+			took := h.Publish(&tt.pub)
+			got := boxes[0].got() + "|" + boxes[1].got() + "|" + boxes[2].got()
+			if got != tt.want {
+				t.Errorf("received %q, want %q", got, tt.want)
+			}
+			if want := strings.Count(tt.want, "1"); took != want {
+				t.Errorf("Publish reports %d, want %d", took, want)
+			}
+			if err := h.check(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestEncodesOncePerKind(t *testing.T) {
+	h := New()
+	kinds := []*kind{{prefix: "x"}, {prefix: "y"}, {prefix: "z"}, {prefix: "u"}, {prefix: "v"}, {prefix: "w"}}
+	boxes := make([]inbox, 60)
+	for i := range boxes {
+		s := h.Register("", strconv.Itoa(i), 1, kinds[i%len(kinds)], &boxes[i])
+		if err := h.Join(s, "r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := h.Publish(&Publication{Room: "r", Event: "e"}); took != len(boxes) {
+		t.Fatalf("took %d of %d", took, len(boxes))
+	}
+	for i, k := range kinds {
+		if k.calls != 1 {
+			t.Errorf("encoder %d was asked %d times", i, k.calls)
+		}
+	}
+	for i := range boxes {
+		if want := kinds[i%len(kinds)].prefix + "e"; boxes[i].got() != want {
+			t.Errorf("subscriber %d got %q, want %q", i, boxes[i].got(), want)
+		}
+	}
+}
+
+func TestRefusedIsCountedAndNotReported(t *testing.T) {
+	h, k := New(), &kind{}
+	var well, stuck inbox
+	stuck.full = true
+	for id, b := range map[string]*inbox{"well": &well, "stuck": &stuck} {
+		if err := h.Join(h.Register("", id, 1, k, b), "r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := h.Publish(&Publication{Room: "r", Event: "e"}); took != 1 {
+		t.Errorf("took %d, want 1", took)
+	}
+	if got := h.Stats(); got != (Stats{Published: 1, Delivered: 1, Refused: 1}) {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+func TestRoomsAreBounded(t *testing.T) {
+	h, k := New(), &kind{}
+	var b inbox
+	s := h.Register("", "a", 40, k, &b)
+	for i := range 40 {
+		if err := h.Join(s, strconv.Itoa(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.Join(s, "one more"); err != ErrTooManyRooms {
+		t.Errorf("join 41 gives %v", err)
+	}
+	if err := h.Join(s, "7"); err != nil {
+		t.Errorf("joining again at the bound gives %v", err)
+	}
+	if !h.Leave(s, "7") || h.Leave(s, "7") {
+		t.Error("Leave must report whether the subscriber was there")
+	}
+	if err := h.Join(s, "one more"); err != nil {
+		t.Errorf("join after leave gives %v", err)
+	}
+	names := s.Rooms()
+	sort.Strings(names)
+	if len(names) != 40 || names[39] != "one more" {
+		t.Errorf("rooms %v", names)
+	}
+	h.Unregister(s)
+	h.Unregister(s)
+	if err := h.Join(s, "late"); err != ErrClosed {
+		t.Errorf("join after unregister gives %v", err)
+	}
+	if len(h.apps) != 0 {
+		t.Errorf("an empty hub keeps %d apps", len(h.apps))
+	}
+}
+
+// TestChurn joins, leaves, publishes and closes at once, then looks whether
+// every index agrees and nothing is left.
+func TestChurn(t *testing.T) {
+	h := New()
+	kinds := []*kind{{prefix: "x"}, {prefix: "y"}}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			rnd := rand.New(rand.NewPCG(uint64(w), 1))
+			for i := range 300 {
+				var b inbox
+				s := h.Register("app"+strconv.Itoa(w%2), fmt.Sprintf("%d-%d", w, i), 30, kinds[w%2], &b)
+				for range 20 {
+					room := strconv.Itoa(rnd.IntN(12))
+					switch rnd.IntN(4) {
+					case 0:
+						h.Leave(s, room)
+					case 1:
+						h.Publish(&Publication{App: "app" + strconv.Itoa(w%2), Room: room, Event: "e"})
+					default:
+						if err := h.Join(s, room); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+				if i%3 != 0 {
+					h.Unregister(s)
+				} else {
+					defer h.Unregister(s)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if err := h.check(); err != nil {
+		t.Error(err)
+	}
+	if len(h.apps) != 0 {
+		t.Errorf("%d apps are left", len(h.apps))
+	}
+}
+
+// TestOrder publishes from one goroutine while others come and go: each
+// subscriber sees the events in the order they were accepted.
+func TestOrder(t *testing.T) {
+	h, k := New(), &kind{}
+	boxes := make([]inbox, 50)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			s := h.Register("", "x"+strconv.Itoa(i), 1, &kind{}, &inbox{})
+			if err := h.Join(s, "r"); err != nil {
+				t.Error(err)
+			}
+			h.Unregister(s)
+		}
+	}()
+	for i := range boxes {
+		if err := h.Join(h.Register("", strconv.Itoa(i), 1, k, &boxes[i]), "r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var want []string
+	for i := range 500 {
+		e := strconv.Itoa(i)
+		want = append(want, e)
+		h.Publish(&Publication{Room: "r", Everyone: i%5 == 0, Event: e})
+	}
+	close(stop)
+	wg.Wait()
+	for i := range boxes {
+		if boxes[i].got() != strings.Join(want, " ") {
+			t.Fatalf("subscriber %d saw another order", i)
+		}
+	}
+}
+
+func TestOneMoreSubscriberAllocatesNothing(t *testing.T) {
+	h, k := New(), &fixed{}
+	boxes := make([]drain, 1000)
+	for i := range boxes {
+		if err := h.Join(h.Register("", strconv.Itoa(i), 1, k, &boxes[i]), "r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &Publication{Room: "r", Event: "e"}
+	if got := testing.AllocsPerRun(50, func() { h.Publish(p) }); got != 0 {
+		t.Errorf("publishing to 1000 subscribers allocates %v times", got)
+	}
+}
+
+type fixed struct{ frame [8]byte }
+
+func (f *fixed) Encode(*Publication) []byte { return f.frame[:] }
+
+type drain struct{ n int }
+
+func (d *drain) Deliver([]byte) bool { d.n++; return true }
+
+func BenchmarkPublish(b *testing.B) {
+	for _, n := range []int{1, 100, 10000} {
+		b.Run("subs="+strconv.Itoa(n), func(b *testing.B) {
+			h, k := New(), &fixed{}
+			boxes := make([]drain, n)
+			for i := range boxes {
+				_ = h.Join(h.Register("", strconv.Itoa(i), 1, k, &boxes[i]), "r")
+			}
+			p := &Publication{Room: "r", Event: "e"}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for b.Loop() {
+				h.Publish(p)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/delivery")
+		})
+	}
+}
