@@ -1,0 +1,250 @@
+// Package wire puts bytes on sockets: it accepts WebSocket connections, reads
+// their frames, and owns the outgoing side of each, the outbox. It knows bytes
+// and no meaning.
+//
+// Each connection belongs to one shard of a [Loop]. A shard has a reader, which
+// waits for all its sockets at once, and a flusher, which writes all frames that
+// wait on a socket in one system call. Neither ever waits for one socket: what
+// the kernel does not take stays in the outbox until the socket is writable.
+// Handlers run on a shard's reader; [Handler.Closed] runs on the loop's reaper.
+//
+// # Why
+//
+// A goroutine for reading and one for writing would cost each idle connection
+// several kilobytes, and each delivery a wake-up. Frames that wait together
+// leave together, so under load a delivery costs a fraction of a system call.
+//
+// Where the operating system has no epoll, and for connections that are not
+// plain TCP, a connection has a goroutine for reading and one for writing while
+// frames wait; the rules are the same.
+package wire
+
+import (
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config holds what all connections of a loop share. Zero fields mean the
+// defaults named here.
+type Config struct {
+	MaxMessage   int           // bytes of one incoming message; 1,000,000
+	Outbox       int           // bytes that may wait on one connection; 1 MiB
+	WriteTimeout time.Duration // a socket that takes nothing for so long is closed; 30 s
+	CloseTimeout time.Duration // how long a peer has to answer a close frame; 2 s
+
+	// Released, if set, is told the peer's address of each accepted connection
+	// once its socket is closed. It must not block.
+	Released func(netip.Addr)
+
+	Log *slog.Logger // panics of handlers; slog.Default()
+
+	// Goroutines makes every connection use goroutines, also where epoll is to
+	// be had.
+	Goroutines bool
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxMessage == 0 {
+		c.MaxMessage = 1_000_000
+	}
+	if c.Outbox == 0 {
+		c.Outbox = 1 << 20
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 30 * time.Second
+	}
+	if c.CloseTimeout == 0 {
+		c.CloseTimeout = 2 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// A Reason names why a connection ended. Reasons are constants: the loop counts
+// closed connections by them.
+type Reason string
+
+// Error returns the reason's name.
+func (r Reason) Error() string { return string(r) }
+
+// The reasons that a loop itself closes connections for.
+const (
+	ErrSlow         Reason = "slow consumer"    // the outbox is full
+	ErrWriteTimeout Reason = "write timeout"    // the socket takes nothing
+	ErrReset        Reason = "transport error"  // reading or writing failed
+	ErrGone         Reason = "transport close"  // the peer closed
+	ErrProtocol     Reason = "protocol error"   // a breach of RFC 6455
+	ErrTooBig       Reason = "message too big"  // Options.MaxMessage
+	ErrPanic        Reason = "handler panic"    // a bug of ours; logged
+	ErrClosed       Reason = "closed by server" // Conn.Close
+	ErrShutdown     Reason = "server shutdown"  // Loop.Close
+)
+
+// A Loop serves connections. Make one with [NewLoop]; its methods may be called
+// from any goroutine.
+type Loop struct {
+	cfg    Config
+	shards []*shard
+	wheel  *wheel
+	reaper reaper
+	turn   atomic.Uint32 // of the shard that gets the next connection
+
+	conns  atomic.Int64
+	mu     sync.Mutex // guards closed
+	closed map[Reason]uint64
+}
+
+// NewLoop starts the goroutines of a loop: two for each processor, and two.
+// They end with [Loop.Close].
+func NewLoop(cfg Config) (*Loop, error) {
+	l := &Loop{cfg: cfg.withDefaults(), closed: make(map[Reason]uint64)}
+	l.reaper.init(l)
+	for range runtime.GOMAXPROCS(0) {
+		s, err := newShard(l)
+		if err != nil {
+			for _, s := range l.shards {
+				s.stop()
+			}
+			l.reaper.stop()
+			return nil, err
+		}
+		l.shards = append(l.shards, s)
+	}
+	l.wheel = newWheel()
+	return l, nil
+}
+
+// Close aborts every connection with [ErrShutdown], calls what handlers are
+// due, and ends the loop's goroutines. Call it once, when nothing is accepted
+// any more.
+func (l *Loop) Close() {
+	for _, s := range l.shards {
+		for _, c := range s.all() {
+			c.Abort(ErrShutdown)
+		}
+	}
+	l.reaper.drain()
+	l.wheel.stop()
+	for _, s := range l.shards {
+		s.stop()
+	}
+	l.reaper.stop()
+}
+
+// Schedule sets t to fire after d, to about a tenth of a second, whether it was
+// scheduled before or not.
+func (l *Loop) Schedule(t *Timer, d time.Duration) { l.wheel.schedule(t, d) }
+
+// Cancel keeps t from firing. It does not wait for a Fire that has begun.
+func (l *Loop) Cancel(t *Timer) { l.wheel.cancel(t) }
+
+// Stats describe a loop.
+type Stats struct {
+	Conns  int64             // open connections
+	Queued int64             // bytes in outboxes whose sockets take bytes
+	Stuck  int64             // bytes in outboxes whose sockets take none now
+	Closed map[Reason]uint64 // connections closed since the start
+}
+
+// Stats returns the counts of this moment.
+func (l *Loop) Stats() Stats {
+	st := Stats{Conns: l.conns.Load(), Closed: make(map[Reason]uint64)}
+	for _, s := range l.shards {
+		st.Queued += s.queued.Load()
+		st.Stuck += s.stuck.Load()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for r, n := range l.closed {
+		st.Closed[r] = n
+	}
+	return st
+}
+
+// Backlog returns how many bytes wait for the loop itself to write them, not
+// for a slow peer: a measure of whether publishers are ahead of the server.
+func (l *Loop) Backlog() int64 {
+	var n int64
+	for _, s := range l.shards {
+		n += s.queued.Load()
+	}
+	return n
+}
+
+func (l *Loop) count(r Reason) {
+	l.mu.Lock()
+	l.closed[r]++
+	l.mu.Unlock()
+}
+
+// reaper closes the sockets of ended connections and tells their handlers, away
+// from the goroutines that read and write.
+type reaper struct {
+	loop  *Loop
+	mu    sync.Mutex // guards what follows
+	wake  *sync.Cond
+	list  []*Conn
+	idle  bool
+	over  bool
+	ended sync.WaitGroup
+}
+
+func (r *reaper) init(l *Loop) {
+	r.loop = l
+	r.wake = sync.NewCond(&r.mu)
+	r.ended.Go(r.run) // ends with stop
+}
+
+// add takes over a dead connection that nobody reads or writes any more.
+func (r *reaper) add(c *Conn) {
+	r.mu.Lock()
+	r.list = append(r.list, c)
+	r.mu.Unlock()
+	r.wake.Broadcast()
+}
+
+func (r *reaper) run() {
+	var batch []*Conn
+	for {
+		r.mu.Lock()
+		for len(r.list) == 0 && !r.over {
+			r.idle = true
+			r.wake.Broadcast()
+			r.wake.Wait()
+		}
+		r.idle = false
+		if len(r.list) == 0 {
+			r.mu.Unlock()
+			return
+		}
+		batch, r.list = r.list, batch[:0]
+		r.mu.Unlock()
+		for i, c := range batch {
+			c.bury()
+			batch[i] = nil
+		}
+	}
+}
+
+// drain waits until no connection is left.
+func (r *reaper) drain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.loop.conns.Load() > 0 || len(r.list) > 0 || !r.idle {
+		r.wake.Wait()
+	}
+}
+
+func (r *reaper) stop() {
+	r.mu.Lock()
+	r.over = true
+	r.mu.Unlock()
+	r.wake.Broadcast()
+	r.ended.Wait()
+}
