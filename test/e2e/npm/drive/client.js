@@ -1,0 +1,64 @@
+// One socket.io client of any version, in Node or in a page, and a report of
+// everything it sees. Loaded by require in Node and as a script in a browser.
+(function (root, factory) {
+  if (typeof module === 'object' && module.exports) module.exports = factory();
+  else root.openClient = factory();
+})(this, function () {
+  'use strict';
+
+  // What each way of connecting asks of the client.
+  var ways = {
+    polling: { transports: ['polling'] },
+    websocket: { transports: ['websocket'] },
+    upgrade: {},
+    jsonp: { transports: ['polling'], forceJSONP: true }
+  };
+
+  // JSON whose every character survives any pipe: JSON.stringify leaves only
+  // lone surrogates escaped, this escapes all that is not ASCII.
+  function ascii(value) {
+    var text = JSON.stringify(value);
+    return text === undefined ? 'undefined' : text.replace(/[\u007f-\uffff]/g, function (c) {
+      return '\\u' + ('000' + c.charCodeAt(0).toString(16)).slice(-4);
+    });
+  }
+
+  // open connects with io, a socket.io-client of some version. command has: way,
+  // url, listen (event names to report), rooms (joined at every connect), options
+  // (given to the client as they are). report gets one object for each thing seen.
+  return function open(io, command, report) {
+    var options = {
+      forceNew: true, multiplex: false, reconnectionDelay: 200, reconnectionDelayMax: 1000, timeout: 20000
+    };
+    [ways[command.way], command.options || {}].forEach(function (more) {
+      for (var key in more) options[key] = more[key];
+    });
+    var socket = io(command.url, options);
+    var manager = socket.io;
+
+    manager.on('open', function () {
+      var engine = manager.engine;
+      engine.on('upgrade', function (transport) { report({ saw: 'upgrade', transport: transport.name }); });
+      engine.on('data', function (data) {
+        if (typeof data === 'string' && data.charAt(0) === '2') report({ saw: 'packet', text: ascii(data) });
+      });
+    });
+    socket.on('connect', function () {
+      (command.rooms || []).forEach(function (room) { socket.emit('room', room); });
+      report({ saw: 'connect', sid: String(socket.id || manager.engine.id), transport: manager.engine.transport.name });
+    });
+    socket.on('disconnect', function (reason) { report({ saw: 'disconnect', text: String(reason) }); });
+    ['error', 'connect_error'].forEach(function (name) {
+      socket.on(name, function (err) { report({ saw: 'error', name: name, text: String(err && err.message || err) }); });
+    });
+    (command.listen || []).forEach(function (name) {
+      socket.on(name, function () {
+        report({ saw: 'event', name: name, text: ascii(Array.prototype.slice.call(arguments)) });
+      });
+    });
+    return {
+      emit: function (args) { socket.emit.apply(socket, args); },
+      close: function () { socket.close ? socket.close() : socket.disconnect(); }
+    };
+  };
+});
