@@ -1,0 +1,41 @@
+package server
+
+import "time"
+
+// A SocketIOConfig holds what all dialects over socket.io share.
+type SocketIOConfig struct {
+	PingInterval   time.Duration // PING_INTERVAL
+	PingTimeout    time.Duration // PING_TIMEOUT: after PingInterval without a packet
+	UpgradeTimeout time.Duration // UPGRADE_TIMEOUT: for polling to become WebSocket
+	ConnectTimeout time.Duration // CONNECT_TIMEOUT: for a session to join its namespace
+
+	MaxPacketBytes          int // MAX_PACKET_BYTES: one message or POST of a listener
+	MaxUnfinishedPerAddress int // MAX_UNFINISHED_PER_ADDRESS: sessions opened and not used yet
+
+	ClientScript string // CLIENT_SCRIPT: a URL, or the path of a file
+}
+
+var socketIOSettings = group{
+	title: "Socket.IO",
+	settings: []setting{
+		{name: "PING_INTERVAL", def: "25s", help: "Time between two heartbeats",
+			field: span(func(c *Config) *time.Duration { return &c.SocketIO.PingInterval }, time.Second, time.Hour)},
+		{name: "PING_TIMEOUT", def: "60s", help: "Time a heartbeat may be late before its connection counts as gone",
+			field: span(func(c *Config) *time.Duration { return &c.SocketIO.PingTimeout }, time.Second, time.Hour)},
+		{name: "UPGRADE_TIMEOUT", def: "10s", help: "Time for a client to finish its change from polling to WebSocket",
+			field: span(func(c *Config) *time.Duration { return &c.SocketIO.UpgradeTimeout }, time.Second, time.Hour)},
+		{name: "CONNECT_TIMEOUT", def: "45s", help: "Time for a new session to join the namespace before it is closed",
+			field: span(func(c *Config) *time.Duration { return &c.SocketIO.ConnectTimeout }, time.Second, time.Hour)},
+		{name: "MAX_PACKET_BYTES", def: "1MB", help: "Bytes of one message or POST from a listener; more closes its connection",
+			field: size(func(c *Config) *int { return &c.SocketIO.MaxPacketBytes }, "1KiB", "100MB")},
+		{name: "MAX_UNFINISHED_PER_ADDRESS", def: "1000", help: "Polling sessions that one address may open and not use",
+			field: count(func(c *Config) *int { return &c.SocketIO.MaxUnfinishedPerAddress }, 1, 1_000_000)},
+		{name: "CLIENT_SCRIPT", def: defaultScript, help: "What /socket.io/socket.io.js gives: an http(s) URL to redirect to, or a file to serve",
+			field: script(func(c *Config) *string { return &c.SocketIO.ClientScript })},
+	},
+}
+
+// defaultScript is the file that the Node server gave out itself: socket.io.js of
+// the npm package socket.io-client 1.3.5. jsDelivr serves the files of npm
+// packages as they are and keeps a published version for good.
+const defaultScript = "https://cdn.jsdelivr.net/npm/socket.io-client@1.3.5/socket.io.js"
