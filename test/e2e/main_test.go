@@ -22,10 +22,10 @@ import (
 // update rewrites the golden transcripts instead of comparing with them.
 var update = flag.Bool("update", false, "rewrite test/testdata/transcripts from what is seen")
 
-// binary is the server under test, built once with the race detector. Setting
+// program is the server under test, built once with the race detector. Setting
 // POOSH_E2E_BINARY names another program with the same settings instead, the
 // Node original behind a script for example.
-var binary = os.Getenv("POOSH_E2E_BINARY")
+var program = os.Getenv("POOSH_E2E_BINARY")
 
 // root is the top of the repository, seen from this package.
 var root = filepath.Join("..", "..")
@@ -55,24 +55,25 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e: the clients are not installed: npm ci --prefix test/e2e/npm")
 		return 1
 	}
-	if binary == "" {
+	if program == "" {
 		dir, err := os.MkdirTemp("", "poosh-e2e-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "poosh")
-		build := exec.Command("go", "build", "-race", "-o", binary, ".")
+		program = filepath.Join(dir, "poosh")
+		build := exec.Command("go", "build", "-race", "-o", program, ".")
 		build.Dir = root
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "e2e: building the server: %v\n%s", err, out)
 			return 1
 		}
 	}
+	before := runtime.NumGoroutine()
 	code := m.Run()
 	if code == 0 {
-		if left := leftovers(10 * time.Second); left != "" {
+		if left := leftovers(before, 10*time.Second); left != "" {
 			fmt.Fprintln(os.Stderr, "e2e: left behind:", left)
 			return 1
 		}
@@ -82,14 +83,14 @@ func run(m *testing.M) int {
 
 // leftovers waits for the children and goroutines of the tests to be gone and
 // says which are not; empty means none.
-func leftovers(patience time.Duration) string {
+func leftovers(before int, patience time.Duration) string {
 	var left string
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		left = ""
 		if pids := children(); len(pids) > 0 {
 			left = "child processes " + strings.Join(pids, " ")
 		}
-		if n := runtime.NumGoroutine(); n > 2 { // this one and the signal handler's
+		if n := runtime.NumGoroutine(); n > before {
 			stacks := make([]byte, 1<<16)
 			left += fmt.Sprintf("\n%d goroutines:\n%s", n, stacks[:runtime.Stack(stacks, true)])
 		}

@@ -187,9 +187,22 @@ func (ws *rawSocket) hearEnd(d time.Duration) (messages []string, closeFrame str
 	}
 }
 
-// join opens a session over WebSocket alone and joins a room in the first
-// packets it sends.
+// joinSocket opens a session over WebSocket alone, joins a room in the first
+// packets it sends, and waits to be in the namespace.
 func joinSocket(port, eio int, room, from string) (*rawSocket, error) {
+	ws, err := joinAtOnce(port, eio, room, from)
+	if err == nil {
+		if _, err = ws.hearPrefix("40"); err != nil {
+			ws.Close()
+			err = fmt.Errorf("session over websocket: %w", err)
+		}
+	}
+	return ws, err
+}
+
+// joinAtOnce is joinSocket that waits for nothing: all packets leave in one write
+// as soon as the connection is a WebSocket, before the server has said anything.
+func joinAtOnce(port, eio int, room, from string) (*rawSocket, error) {
 	ws, err := dialSocket(port, fmt.Sprintf("EIO=%d&transport=websocket", eio), from)
 	if err != nil {
 		return nil, err
@@ -198,12 +211,9 @@ func joinSocket(port, eio int, room, from string) (*rawSocket, error) {
 	if eio == 4 {
 		packets = append([]string{"40"}, packets...)
 	}
-	if err := ws.say(packets...); err == nil {
-		_, err = ws.hearPrefix("40")
-		if err == nil {
-			return ws, nil
-		}
+	if err := ws.say(packets...); err != nil {
+		ws.Close()
+		return nil, err
 	}
-	ws.Close()
-	return nil, fmt.Errorf("session over websocket: %w", err)
+	return ws, nil
 }

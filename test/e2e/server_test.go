@@ -57,7 +57,7 @@ func (s *server) launch() error {
 	s.log = &logBuffer{}
 	s.exited = make(chan struct{})
 	s.asked = false
-	s.cmd = exec.Command(binary)
+	s.cmd = exec.Command(program)
 	s.cmd.Dir = s.t.TempDir()
 	s.cmd.Env = append(os.Environ(),
 		"CLIENT_PORT="+strconv.Itoa(s.clientPort),
@@ -235,4 +235,4 @@ func eventually(t *testing.T, d time.Duration, what string, ok func() bool) {
 }
 
 // roomy raises the bounds that real clients with large texts would meet.
-var roomy = []string{"MAX_BODY=4194304"}
+var roomy = []string{"MAX_BODY_BYTES=4MiB"}
