@@ -174,6 +174,12 @@ func (c *client) close() {
 	c.d.command(map[string]any{"op": "close", "id": c.id})
 }
 
+// leave takes a page away, as a visitor who closes the tab does.
+func (c *client) leave() {
+	c.d.t.Helper()
+	c.d.command(map[string]any{"op": "leave", "id": c.id})
+}
+
 // seen returns the reports of one kind so far.
 func (c *client) seen(saw string) []report {
 	c.d.mu.Lock()

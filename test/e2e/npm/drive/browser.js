@@ -1,10 +1,12 @@
 // Drives socket.io clients in Chromium: one page for each client, all in one
 // browser, each page of this process's own origin, so that the server under test
 // is another one. Commands and reports as in node.js.
+//
+// Each page has a browser context of its own: pages of one context share its six
+// connections to a host, and polls that wait would hold them all.
 'use strict';
 const fs = require('fs');
 const http = require('http');
-const os = require('os');
 const path = require('path');
 const readline = require('readline');
 const { chromium } = require('playwright-core');
@@ -45,14 +47,16 @@ const site = http.createServer((req, res) => {
 });
 const js = (res, file) => res.setHeader('Content-Type', 'text/javascript').end(fs.readFileSync(file));
 
-const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'poosh-chromium-'));
-let context;
+let browser;
 
 const ready = (async () => {
   await new Promise(done => site.listen(0, '127.0.0.1', done));
-  context = await chromium.launchPersistentContext(profile, {
+  browser = await chromium.launch({
     executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
     headless: true,
+    handleSIGHUP: false,
+    handleSIGINT: false,
+    handleSIGTERM: false,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
       // Pages in the background keep their timers: all but one are there.
@@ -68,7 +72,7 @@ async function run(command) {
   switch (command.op) {
     case 'open': {
       const origin = `http://127.0.0.1:${site.address().port}`;
-      const page = await context.newPage();
+      const page = await (await browser.newContext()).newPage();
       open.set(command.id, page);
       page.on('pageerror', err => say({ id: command.id, saw: 'error', name: 'pageerror', text: String(err) }));
       page.on('console', line => say({ id: command.id, saw: 'console', text: line.text() }));
@@ -86,7 +90,7 @@ async function run(command) {
     case 'emit': return open.get(command.id).evaluate(args => window.client.emit(args), command.args);
     case 'close': return open.get(command.id).evaluate(() => window.client.close());
     // leave takes the page away, as a visitor who closes the tab does.
-    case 'leave': return open.get(command.id).close();
+    case 'leave': return open.get(command.id).context().close();
     // text reports what the page shows.
     case 'text': {
       const text = await open.get(command.id).evaluate(() => document.body.innerText);
@@ -97,8 +101,7 @@ async function run(command) {
 }
 
 async function shut(code) {
-  try { if (context) await context.close(); } catch (err) { /* it is gone already */ }
-  fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  try { if (browser) await browser.close(); } catch (err) { /* it is gone already */ }
   process.exit(code);
 }
 
