@@ -63,6 +63,8 @@ type Hub struct {
 	mu   sync.RWMutex // guards apps and, in each app, rooms and ids
 	apps map[string]*app
 
+	bridges atomic.Pointer[[]bridge] // nil without one; replaced under mu
+
 	published atomic.Uint64
 	delivered atomic.Uint64
 	refused   atomic.Uint64
@@ -132,7 +134,7 @@ func (h *Hub) Register(appName, id string, maxRooms int, enc Encoder, recv Recei
 	s.mu.Lock()
 	s.seats = append(make([]*seat, 0, 2), st)
 	s.mu.Unlock()
-	a.everyone.add(st)
+	a.everyone.add(st, nil)
 	return s
 }
 
@@ -172,7 +174,10 @@ func (h *Hub) dropIfUnused(name string, a *app) {
 // Join seats a subscriber in a room. Joining again changes nothing. It returns
 // [ErrTooManyRooms] at the bound given to Register, [ErrClosed] after
 // Unregister.
-func (h *Hub) Join(s *Subscriber, name string) error {
+//
+// The frames of welcome are delivered to the newcomer as it is seated, before
+// anything that is published to the room.
+func (h *Hub) Join(s *Subscriber, name string, welcome ...[]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
@@ -187,7 +192,7 @@ func (h *Hub) Join(s *Subscriber, name string) error {
 	st := &seat{sub: s}
 	for {
 		st.room = h.room(s.appName, name)
-		if st.room.add(st) {
+		if st.room.add(st, welcome) {
 			break
 		}
 		// Its last subscriber left in between; the next look finds a new one.
@@ -302,10 +307,22 @@ func (h *Hub) leave(appName string, st *seat) {
 // them in that order.
 func (h *Hub) Publish(p *Publication) int {
 	h.published.Add(1)
+	took, refused := h.deliver(p.App, p)
+	if bridges := h.bridges.Load(); bridges != nil {
+		t, r := h.cross(*bridges, p)
+		took, refused = took+t, refused+r
+	}
+	h.delivered.Add(uint64(took))
+	h.refused.Add(uint64(refused))
+	return took
+}
+
+// deliver hands p to the subscribers of its room in one app.
+func (h *Hub) deliver(appName string, p *Publication) (took, refused int) {
 	h.mu.RLock()
 	var r *room
 	var self *Subscriber
-	if a := h.apps[p.App]; a != nil {
+	if a := h.apps[appName]; a != nil {
 		if p.Everyone {
 			r = a.everyone
 		} else {
@@ -315,7 +332,6 @@ func (h *Hub) Publish(p *Publication) int {
 	}
 	h.mu.RUnlock()
 
-	var took, refused int
 	if r != nil {
 		took, refused = r.deliver(p)
 	}
@@ -327,9 +343,7 @@ func (h *Hub) Publish(p *Publication) int {
 			refused++
 		}
 	}
-	h.delivered.Add(uint64(took))
-	h.refused.Add(uint64(refused))
-	return took
+	return took, refused
 }
 
 // Len returns how many subscribers an app has.

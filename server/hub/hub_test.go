@@ -309,3 +309,35 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+func TestWelcomeComesFirst(t *testing.T) {
+	h, k := New(), &kind{}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				h.Publish(&Publication{Room: "r", Event: "e"})
+			}
+		}
+	})
+	for i := range 200 {
+		var b inbox
+		s := h.Register("", strconv.Itoa(i), 1, k, &b)
+		if err := h.Join(s, "r", []byte("hello"), []byte("last")); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Join(s, "r", []byte("again")); err != nil {
+			t.Fatal(err)
+		}
+		h.Unregister(s)
+		if got := b.got(); !strings.HasPrefix(got, "hello last") || strings.Contains(got, "again") {
+			t.Fatalf("received %.60q", got)
+		}
+	}
+	close(stop)
+	wg.Wait()
+}

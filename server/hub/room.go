@@ -45,8 +45,9 @@ func (r *room) len() int {
 	return r.count
 }
 
-// add seats a subscriber. It reports false for a room that is over.
-func (r *room) add(st *seat) bool {
+// add seats a subscriber and delivers welcome to it. It reports false for a room
+// that is over.
+func (r *room) add(st *seat, welcome [][]byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
@@ -61,6 +62,11 @@ func (r *room) add(st *seat) bool {
 	st.group, st.index = g, len(g.seats)
 	g.seats = append(g.seats, st)
 	r.count++
+	for _, frame := range welcome {
+		if !st.sub.receiver.Deliver(frame) {
+			break // its connection is ending
+		}
+	}
 	return true
 }
 
