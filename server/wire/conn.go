@@ -25,6 +25,12 @@ type Handler interface {
 	Closed(c *Conn, reason error)
 }
 
+// A Watcher is a [Handler] for which any frame of the peer is a sign of life:
+// Alive is called for each ping and pong, as Message is for what they are not.
+type Watcher interface {
+	Alive(c *Conn)
+}
+
 // A Conn is one accepted WebSocket connection. Its methods may be called from
 // any goroutine.
 type Conn struct {
@@ -403,10 +409,13 @@ func (c *Conn) frame(h header, payload []byte) error {
 		return nil // too late to be heard
 	}
 	switch h.op {
-	case opPing:
-		c.Push(controlFrame(opPong, payload))
-		return nil
-	case opPong:
+	case opPing, opPong:
+		if h.op == opPing {
+			c.Push(controlFrame(opPong, payload))
+		}
+		if w, ok := c.handler.(Watcher); ok {
+			w.Alive(c)
+		}
 		return nil
 	case opClose:
 		return c.peerClose(payload)

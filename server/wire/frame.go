@@ -105,6 +105,9 @@ func controlFrame(op byte, payload []byte) []byte {
 	return b
 }
 
+// PingFrame returns a ping without a payload, ready for [Conn.Push].
+func PingFrame() []byte { return controlFrame(opPing, nil) }
+
 // closeFrame returns a close frame with a code and a reason of at most 123
 // bytes, cut between characters; code [CloseNoStatus] gives an empty one.
 func closeFrame(code int, reason string) []byte {
