@@ -33,7 +33,7 @@ type NetworkConfig struct {
 	Host           string         // HOST: empty for all addresses, IPv4 and IPv6
 	TrustedProxies []netip.Prefix // TRUSTED_PROXIES: nil for loopback, empty but not nil for none
 
-	MaxConnections           int // MAX_CONNECTIONS: sockets open at once to listeners
+	MaxConnections           int // MAX_CONNECTIONS: sockets that clients have open
 	MaxConnectionsPerAddress int // MAX_CONNECTIONS_PER_ADDRESS
 
 	OutboxBytes  int   // OUTBOX_BYTES: waiting for one connection
@@ -65,9 +65,9 @@ var networkSettings = group{
 			field: host(func(c *Config) *string { return &c.Network.Host })},
 		{name: "TRUSTED_PROXIES", def: "127.0.0.0/8,::1", help: "Proxies whose X-Forwarded-For is believed: addresses and networks with commas between, or none",
 			field: networks(func(c *Config) *[]netip.Prefix { return &c.Network.TrustedProxies })},
-		{name: "MAX_CONNECTIONS", def: "100000", help: "Sockets open at once to listeners; more are refused",
+		{name: "MAX_CONNECTIONS", def: "100000", help: "Connections that clients may have open at once; more are refused",
 			field: count(func(c *Config) *int { return &c.Network.MaxConnections }, 1, 10_000_000)},
-		{name: "MAX_CONNECTIONS_PER_ADDRESS", def: "10000", help: "The same from one address",
+		{name: "MAX_CONNECTIONS_PER_ADDRESS", def: "10000", help: "Connections that clients of one address may have open at once; trusted proxies are exempt",
 			field: count(func(c *Config) *int { return &c.Network.MaxConnectionsPerAddress }, 1, 10_000_000)},
 		{name: "OUTBOX_BYTES", def: "1MiB", help: "Bytes that may wait for one connection before it is closed as too slow; unset, at least 8 times MAX_BODY_BYTES",
 			field: size(func(c *Config) *int { return &c.Network.OutboxBytes }, "1KiB", "1GiB")},

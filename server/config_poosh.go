@@ -7,7 +7,7 @@ import (
 	"unicode/utf16"
 )
 
-// A PooshConfig holds what belongs to POST /send and its listeners alone.
+// A PooshConfig holds what belongs to POST /send and its clients alone.
 type PooshConfig struct {
 	ClientPort int    // CLIENT_PORT: where socket.io clients connect; AnyPort for any
 	ServerPort int    // SERVER_PORT: where POST /send is taken; AnyPort for any
@@ -36,9 +36,9 @@ var pooshSettings = group{
 	title: "Poosh",
 	settings: []setting{
 		{name: "CLIENT_PORT", def: "8000", help: "Port that socket.io clients connect to",
-			field: port(func(c *Config) *int { return &c.Poosh.ClientPort }), emptyWrong: true},
+			field: portNumber(func(c *Config) *int { return &c.Poosh.ClientPort }), emptyWrong: true},
 		{name: "SERVER_PORT", def: "1337", help: "Port that takes POST /send",
-			field: port(func(c *Config) *int { return &c.Poosh.ServerPort }), emptyWrong: true},
+			field: portNumber(func(c *Config) *int { return &c.Poosh.ServerPort }), emptyWrong: true},
 		{name: "SERVER_SECRET", help: "Shared secret that senders sign with: at least 10 characters, required",
 			field: secret(func(c *Config) *string { return &c.Poosh.Secret }), secret: true},
 		{name: "MAX_BODY_BYTES", def: "102400", help: "Bytes of one body of POST /send after decompression; more is answered 413",

@@ -9,7 +9,7 @@ type SocketIOConfig struct {
 	UpgradeTimeout time.Duration // UPGRADE_TIMEOUT: for polling to become WebSocket
 	ConnectTimeout time.Duration // CONNECT_TIMEOUT: for a session to join its namespace
 
-	MaxPacketBytes          int // MAX_PACKET_BYTES: one message or POST of a listener
+	MaxPacketBytes          int // MAX_PACKET_BYTES: one message or POST of a client
 	MaxUnfinishedPerAddress int // MAX_UNFINISHED_PER_ADDRESS: sessions opened and not used yet
 
 	ClientScript string // CLIENT_SCRIPT: a URL, or the path of a file
@@ -26,7 +26,7 @@ var socketIOSettings = group{
 			field: span(func(c *Config) *time.Duration { return &c.SocketIO.UpgradeTimeout }, time.Second, time.Hour)},
 		{name: "CONNECT_TIMEOUT", def: "45s", help: "Time for a new session to join the namespace before it is closed",
 			field: span(func(c *Config) *time.Duration { return &c.SocketIO.ConnectTimeout }, time.Second, time.Hour)},
-		{name: "MAX_PACKET_BYTES", def: "1MB", help: "Bytes of one message or POST from a listener; more closes its connection",
+		{name: "MAX_PACKET_BYTES", def: "1MB", help: "Bytes of one message or POST from a client; more closes its connection",
 			field: size(func(c *Config) *int { return &c.SocketIO.MaxPacketBytes }, "1KiB", "100MB")},
 		{name: "MAX_UNFINISHED_PER_ADDRESS", def: "1000", help: "Polling sessions that one address may open and not use",
 			field: count(func(c *Config) *int { return &c.SocketIO.MaxUnfinishedPerAddress }, 1, 1_000_000)},

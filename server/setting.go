@@ -67,8 +67,8 @@ func (p place[T]) set(c *Config, text string) error {
 
 func (p place[T]) isZero(c *Config) bool { return reflect.ValueOf(p.at(c)).Elem().IsZero() }
 
-// port is a field for a TCP port; the text 0 becomes AnyPort.
-func port(at func(*Config) *int) field {
+// portNumber is a field for a TCP port; the text 0 becomes AnyPort.
+func portNumber(at func(*Config) *int) field {
 	return place[int]{at, func(text string) (int, error) {
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil {
