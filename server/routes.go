@@ -1,0 +1,38 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"poosh/server/socketio"
+)
+
+// clientRoutes is CLIENT_PORT: socket.io under its path, and for every other GET
+// what the Node server said.
+func clientRoutes(sockets http.Handler) http.Handler {
+	r := chi.NewRouter()
+	r.Handle(socketio.Path+"*", sockets)
+	r.Handle("/*", http.HandlerFunc(notAWebSocketClient))
+	return r
+}
+
+// notAWebSocketClient answers whoever comes to CLIENT_PORT for something else.
+func notAWebSocketClient(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	status, body := http.StatusOK, `{"message":"You're not a websocket client!"}`
+	switch {
+	case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		status, body = http.StatusBadRequest, `{"error":"socket.io is at /socket.io/"}`
+	case r.Method == http.MethodOptions:
+		h.Set("Allow", "GET,HEAD")
+		body = "GET,HEAD"
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		status, body = http.StatusNotFound, `{"error":"there is nothing here but socket.io, at /socket.io/"}`
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body)) // a client that is gone needs no answer
+}

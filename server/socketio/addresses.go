@@ -1,0 +1,89 @@
+package socketio
+
+import (
+	"net/http"
+	"net/netip"
+	"sync"
+)
+
+// address is where a session counts: an IPv4 address, or the /64 network of an
+// IPv6 one, since a single host may use all of that.
+type address = netip.Addr
+
+func addressOf(r *http.Request) address {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return address{}
+	}
+	a := ap.Addr().Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			a = p.Addr()
+		}
+	}
+	return a
+}
+
+// The bounds that an address may meet.
+const (
+	boundAddress    = "too many sessions of one address"
+	boundUnfinished = "too many unfinished handshakes of one address"
+)
+
+// addresses counts sessions by address. An address without any is forgotten.
+type addresses struct {
+	maxAll, maxUnfinished int // set once
+
+	mu     sync.Mutex // guards counts
+	counts map[address]tally
+}
+
+type tally struct{ all, unfinished int }
+
+func (a *addresses) init(cfg Config) {
+	a.maxAll, a.maxUnfinished = cfg.MaxSessionsPerAddress, cfg.MaxUnfinishedPerAddress
+	a.counts = make(map[address]tally)
+}
+
+// enter counts a session, or names the bound that is met.
+func (a *addresses) enter(from address, unfinished bool) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.counts[from]
+	switch {
+	case t.all >= a.maxAll:
+		return boundAddress
+	case unfinished && t.unfinished >= a.maxUnfinished:
+		return boundUnfinished
+	}
+	t.all++
+	if unfinished {
+		t.unfinished++
+	}
+	a.counts[from] = t
+	return ""
+}
+
+// finished says that a polling session came back after its handshake.
+func (a *addresses) finished(from address) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.counts[from]
+	t.unfinished--
+	a.counts[from] = t
+}
+
+func (a *addresses) leave(from address, unfinished bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.counts[from]
+	t.all--
+	if unfinished {
+		t.unfinished--
+	}
+	if t.all == 0 {
+		delete(a.counts, from)
+		return
+	}
+	a.counts[from] = t
+}

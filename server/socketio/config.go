@@ -1,0 +1,51 @@
+package socketio
+
+import "time"
+
+// Config holds the settings of a Socket.IO server. Zero fields mean the
+// defaults named here.
+type Config struct {
+	PingInterval time.Duration // 25 s, as engine.io 1.5.1
+	PingTimeout  time.Duration // 60 s, as engine.io 1.5.1
+
+	// UpgradeTimeout is how long a WebSocket has to take over from polling
+	// after it opened; 10 s.
+	UpgradeTimeout time.Duration
+	// ConnectTimeout is how long a client of protocol 4 has to join the
+	// default namespace; 45 s.
+	ConnectTimeout time.Duration
+	// UnfinishedTimeout is how long a polling session waits for the first
+	// request after its handshake; 20 s.
+	UnfinishedTimeout time.Duration
+
+	MaxPayload int // bytes of one POST or one incoming message; 1,000,000
+	Outbox     int // bytes that may wait for one client; 1 MiB
+
+	MaxSessions             int // in all; 100,000
+	MaxSessionsPerAddress   int // 10,000
+	MaxUnfinishedPerAddress int // polling sessions without a second request; 1,000
+
+	// ClientScript is what /socket.io/socket.io.js gives: an http or https
+	// address to redirect to, or the path of a file. Empty: 404.
+	ClientScript string
+}
+
+func (c Config) withDefaults() Config {
+	def(&c.PingInterval, 25*time.Second)
+	def(&c.PingTimeout, 60*time.Second)
+	def(&c.UpgradeTimeout, 10*time.Second)
+	def(&c.ConnectTimeout, 45*time.Second)
+	def(&c.UnfinishedTimeout, 20*time.Second)
+	def(&c.MaxPayload, 1_000_000)
+	def(&c.Outbox, 1<<20)
+	def(&c.MaxSessions, 100_000)
+	def(&c.MaxSessionsPerAddress, 10_000)
+	def(&c.MaxUnfinishedPerAddress, 1_000)
+	return c
+}
+
+func def[T comparable](v *T, value T) {
+	if *v == *new(T) {
+		*v = value
+	}
+}

@@ -1,0 +1,159 @@
+package socketio
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"poosh/server/wire"
+)
+
+// Path is where the server is mounted; what follows it does not matter, as in
+// engine.io 1.5.1.
+const Path = "/socket.io/"
+
+// scriptPath is the client script; any ending is taken for it, as in socket.io
+// 1.3.5.
+const scriptPath = Path + "socket.io.js"
+
+// refusal is the body of an error, engine.io 1.5.1, server.js, sendErrorMessage.
+type refusal struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+var (
+	unknownTransport = refusal{0, "Transport unknown"}
+	unknownSession   = refusal{1, "Session ID unknown"}
+	badMethod        = refusal{2, "Bad handshake method"}
+	badRequest       = refusal{3, "Bad request"}
+	// Not in the original, whose bounds were none.
+	tooMany    = refusal{3, "Too many sessions from this address"}
+	overloaded = refusal{3, "Too many sessions"}
+	tooLarge   = refusal{3, "Payload too large"}
+	goingAway  = refusal{3, "Server is shutting down"}
+)
+
+// query is what matters of a request's query.
+type query struct {
+	session string
+	jsonp   bool
+	index   string
+}
+
+// ServeHTTP serves handshakes, polling, WebSockets and the client script.
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, scriptPath) {
+		srv.script.ServeHTTP(w, r)
+		return
+	}
+	if r.Method == http.MethodOptions {
+		srv.preflight(w, r)
+		return
+	}
+	values := r.URL.Query()
+	q := query{session: values.Get("sid"), jsonp: values.Has("j"), index: values.Get("j")}
+	transport, ok := single(values, "transport")
+	if !ok || transport != "polling" && transport != "websocket" {
+		srv.fail(w, r, unknownTransport)
+		return
+	}
+	if q.session == "" {
+		srv.handshake(w, r, transport, q)
+		return
+	}
+	s := srv.find(q.session)
+	switch {
+	case s == nil:
+		srv.fail(w, r, unknownSession)
+	case transport == "websocket" && wire.IsUpgrade(r):
+		srv.openProbe(w, r, s)
+	case transport == "websocket" || wire.IsUpgrade(r):
+		srv.fail(w, r, badRequest)
+	case r.Method == http.MethodGet:
+		srv.servePoll(w, r, q, s)
+	case r.Method == http.MethodPost:
+		srv.servePost(w, r, q, s)
+	default:
+		srv.fail(w, r, badRequest)
+	}
+}
+
+// handshake opens a session.
+func (srv *Server) handshake(w http.ResponseWriter, r *http.Request, transport string, q query) {
+	switch {
+	case r.Method != http.MethodGet:
+		srv.fail(w, r, badMethod)
+	case transport == "polling" && !wire.IsUpgrade(r):
+		srv.openPolling(w, r, q)
+	case transport == "websocket" && wire.IsUpgrade(r):
+		srv.openWebSocket(w, r)
+	default:
+		srv.fail(w, r, badRequest)
+	}
+}
+
+// refuseHandshake answers a handshake that comes during a shutdown.
+func (srv *Server) refuseHandshake(w http.ResponseWriter, r *http.Request) bool {
+	if !srv.draining.Load() {
+		return false
+	}
+	w.Header().Set("Connection", "close")
+	srv.failStatus(w, r, http.StatusServiceUnavailable, goingAway)
+	return true
+}
+
+// single returns a parameter that stands in the query exactly once.
+func single(values url.Values, name string) (string, bool) {
+	if list := values[name]; len(list) == 1 {
+		return list[0], true
+	}
+	return "", false
+}
+
+// crossOrigin lets pages of any origin read the answer. The origin is echoed:
+// 1.x browsers poll with credentials, for which a browser refuses "*".
+func (srv *Server) crossOrigin(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	if origin := r.Header.Get("Origin"); origin != "" {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Set("Vary", "Origin")
+	} else {
+		h.Set("Access-Control-Allow-Origin", "*")
+	}
+	// Old Internet Explorers take a polling answer for an attack.
+	if ua := r.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {
+		h.Set("X-XSS-Protection", "0")
+	}
+}
+
+// preflight answers OPTIONS, which browsers send before a binary POST and before
+// requests with headers of the page's own.
+func (srv *Server) preflight(w http.ResponseWriter, r *http.Request) {
+	srv.crossOrigin(w, r)
+	h := w.Header()
+	allow := "Content-Type"
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		allow = asked
+	}
+	h.Set("Access-Control-Allow-Headers", allow)
+	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+}
+
+func (srv *Server) fail(w http.ResponseWriter, r *http.Request, why refusal) {
+	srv.failStatus(w, r, http.StatusBadRequest, why)
+}
+
+func (srv *Server) failStatus(w http.ResponseWriter, r *http.Request, status int, why refusal) {
+	srv.crossOrigin(w, r)
+	w.Header().Set("Content-Type", "application/json")
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "5")
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(why) // a client that is gone needs no answer
+}

@@ -1,0 +1,257 @@
+// Package socketio serves Socket.IO to every client from 1.0 to 4.x: Engine.IO
+// protocols 2, 3 and 4 over polling, JSONP and WebSocket. It is the only
+// importer of zishang520/socket.io and fences its quirks in; it knows no event
+// and no room: a dialect's [Handler] does.
+//
+// Each session has no goroutine of its own: requests come on the HTTP server's,
+// WebSocket messages on the loop's, and the library connects sockets on one
+// that ends at once.
+//
+// # Why
+//
+// The library keeps what Socket.IO is above the transports: namespaces, the
+// connecting of sockets, their packets. Below, engine.io is ours: the library's
+// text payloads break every 1.x browser, its queues have no bound, and its way
+// of an event costs many times what the socket does. Sessions are attached
+// before they are announced: the library may lose the first packets of a client
+// that is quicker than its listeners.
+package socketio
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"poosh/server/wire"
+)
+
+// A Handler is a dialect: it is told what clients do in the default namespace.
+// Calls for one session never overlap, but those for different sessions do.
+type Handler interface {
+	// Connected tells of a client that joined. The client itself is told
+	// afterwards, so that whatever is attached here misses nothing.
+	Connected(s *Session)
+	// Event hands over an event: its name, and the JSON text of each argument,
+	// valid only during the call. It must not block: it runs on a goroutine
+	// that reads for many clients.
+	Event(s *Session, name string, args [][]byte)
+	// Closed tells that the client left, once for each Connected.
+	Closed(s *Session, reason string)
+}
+
+// A Server serves Socket.IO under /socket.io/. Make one with [New].
+type Server struct {
+	cfg       Config
+	handler   Handler
+	loop      *wire.Loop
+	log       *slog.Logger
+	library   *library
+	addresses addresses
+	script    http.Handler
+
+	draining atomic.Bool
+	empty    chan struct{} // told when the last session goes; capacity 1
+
+	mu       sync.RWMutex // guards sessions
+	sessions map[string]*Session
+
+	countMu sync.Mutex // guards counts
+	counts  map[string]uint64
+}
+
+// New returns a server whose WebSockets live on loop. It starts no goroutine
+// and ends with [Server.Shutdown].
+func New(loop *wire.Loop, cfg Config, h Handler, log *slog.Logger) *Server {
+	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log,
+		sessions: make(map[string]*Session), counts: make(map[string]uint64), empty: make(chan struct{}, 1)}
+	srv.addresses.init(srv.cfg)
+	srv.library = newLibrary(srv.cfg, (*Session).connected)
+	srv.script = clientScript(cfg.ClientScript)
+	return srv
+}
+
+// newSession returns a session that nobody knows yet.
+func (srv *Server) newSession(r *http.Request) *Session {
+	q := r.URL.Query()
+	s := &Session{server: srv, engineID: newID(), remote: r.RemoteAddr, address: addressOf(r), protocol: 3}
+	switch q.Get("EIO") {
+	case "2":
+		s.protocol = 2
+	case "4":
+		s.protocol = 4
+	}
+	switch {
+	case s.protocol == 4:
+		s.form = formSeparated
+	case q.Has("j"), q.Get("b64") != "" && q.Get("b64") != "0":
+		s.form = formText
+	}
+	s.layer.always = isOldTimestamp(q.Get("t"))
+	return s
+}
+
+// isOldTimestamp tells the t of clients before 1.4, "<milliseconds>-<count>".
+func isOldTimestamp(t string) bool {
+	dash := -1
+	for i := range len(t) {
+		switch {
+		case t[i] == '-' && dash < 0:
+			dash = i
+		case !isDigit(t[i]):
+			return false
+		}
+	}
+	return dash > 0 && dash < len(t)-1
+}
+
+// newID returns 20 characters that nobody can guess, in the form of engine.io
+// 1.5.1.
+func newID() string {
+	var b [15]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// openPacket is the first packet of a session, engine.io 1.5.1 and 6.6.4,
+// socket.js, onOpen.
+func (srv *Server) openPacket(s *Session, mayUpgrade bool) []byte {
+	b := make([]byte, wire.HeaderSpace, 160)
+	b = append(b, `0{"sid":"`...)
+	b = append(b, s.engineID...)
+	b = append(b, `","upgrades":[`...)
+	if mayUpgrade {
+		b = append(b, `"websocket"`...)
+	}
+	b = append(b, `],"pingInterval":`...)
+	b = strconv.AppendInt(b, srv.cfg.PingInterval.Milliseconds(), 10)
+	b = append(b, `,"pingTimeout":`...)
+	b = strconv.AppendInt(b, srv.cfg.PingTimeout.Milliseconds(), 10)
+	if s.protocol == 4 {
+		b = append(b, `,"maxPayload":`...)
+		b = strconv.AppendInt(b, int64(srv.cfg.MaxPayload), 10)
+	}
+	return wire.FrameInPlace(append(b, '}'))
+}
+
+// add enters a session, or answers the request with the bound that was met.
+func (srv *Server) add(s *Session, w http.ResponseWriter, r *http.Request, unfinished bool) bool {
+	srv.mu.Lock()
+	full := len(srv.sessions) >= srv.cfg.MaxSessions
+	if !full {
+		if bound := srv.addresses.enter(s.address, unfinished); bound != "" {
+			srv.mu.Unlock()
+			srv.count(bound)
+			srv.log.Warn("handshake refused", "remote", s.remote, "bound", bound)
+			srv.failStatus(w, r, http.StatusTooManyRequests, tooMany)
+			return false
+		}
+		srv.sessions[s.engineID] = s
+	}
+	srv.mu.Unlock()
+	if full {
+		srv.count("too many sessions")
+		srv.log.Warn("handshake refused", "remote", s.remote, "bound", "MAX_CONNECTIONS")
+		srv.failStatus(w, r, http.StatusServiceUnavailable, overloaded)
+	}
+	return !full
+}
+
+// remove forgets a session that has ended.
+func (srv *Server) remove(s *Session, reason wire.Reason) {
+	s.mu.Lock()
+	unfinished := s.poll != nil && !s.poll.used
+	s.mu.Unlock()
+	srv.mu.Lock()
+	if srv.sessions[s.engineID] == s {
+		delete(srv.sessions, s.engineID)
+		srv.addresses.leave(s.address, unfinished)
+	}
+	left := len(srv.sessions)
+	srv.mu.Unlock()
+	srv.count(string(reason))
+	if left == 0 {
+		select {
+		case srv.empty <- struct{}{}:
+		default:
+		}
+	}
+	srv.log.Debug("session closed", "remote", s.remote, "session", s.engineID, "reason", reason)
+}
+
+func (srv *Server) find(id string) *Session {
+	srv.mu.RLock()
+	defer srv.mu.RUnlock()
+	return srv.sessions[id]
+}
+
+func (srv *Server) all() []*Session {
+	srv.mu.RLock()
+	defer srv.mu.RUnlock()
+	list := make([]*Session, 0, len(srv.sessions))
+	for _, s := range srv.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+func (srv *Server) count(reason string) {
+	srv.countMu.Lock()
+	srv.counts[reason]++
+	srv.countMu.Unlock()
+}
+
+// Stats describe a server.
+type Stats struct {
+	Sessions int
+	Ended    map[string]uint64 // sessions ended and handshakes refused, by reason
+}
+
+// Stats returns the counts of this moment.
+func (srv *Server) Stats() Stats {
+	srv.mu.RLock()
+	st := Stats{Sessions: len(srv.sessions), Ended: make(map[string]uint64)}
+	srv.mu.RUnlock()
+	srv.countMu.Lock()
+	defer srv.countMu.Unlock()
+	for reason, n := range srv.counts {
+		st.Ended[reason] = n
+	}
+	return st
+}
+
+// Shutdown refuses new sessions, writes what waits for each client and closes
+// its transport, so that it connects anew elsewhere. Requests must still be
+// served meanwhile: polling clients fetch their last packets. When ctx ends
+// before all are gone, the rest is cut off and ctx's error returned.
+func (srv *Server) Shutdown(ctx context.Context) error {
+	srv.draining.Store(true)
+	for _, s := range srv.all() {
+		s.shut(wire.CloseGoingAway, string(reasonShutdown))
+	}
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		list := srv.all()
+		if len(list) == 0 {
+			return nil
+		}
+		select {
+		case <-srv.empty:
+		case <-look.C:
+			for _, s := range list {
+				s.shut(wire.CloseGoingAway, string(reasonShutdown)) // a handshake may have been under way
+			}
+		case <-ctx.Done():
+			for _, s := range list {
+				s.end(reasonShutdown)
+			}
+			return ctx.Err()
+		}
+	}
+}
