@@ -1,0 +1,135 @@
+package socktopus
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRequests(t *testing.T) {
+	s := newSite(t, Config{MaxBody: 1000, MaxToken: 600})
+	good := `"secretName":"MyApp","secret":"s3cret"`
+	for _, test := range []struct {
+		name, method, path, body string
+		status                   int
+		answer                   string
+	}{
+		{"no messages", "POST", "/send", `{` + good + `}`, 200, `{"succeeded":[],"failed":[]}`},
+		{"null list", "POST", "/send", `{` + good + `,"messages":null}`, 200, `{"succeeded":[],"failed":[]}`},
+		{"nobody there", "POST", "/send", `{` + good + `,"messages":[{"recipient":"<b>","content":"é"},{}]}`, 200,
+			`{"succeeded":[],"failed":[{"recipient":"\u003cb\u003e","content":"é"},{"recipient":"","content":""}]}`},
+		{"other case", "POST", "/send", `{"SECRETNAME":"mYaPP","Secret":"s3cret"}`, 200, `{"succeeded":[],"failed":[]}`},
+		{"more behind it", "POST", "/send?x=1", ` {` + good + `} trash`, 200, `{"succeeded":[],"failed":[]}`},
+		{"kick nobody", "POST", "/kick", `{` + good + `,"connections":["1","2"]}`, 200, `200`},
+		{"kick none", "POST", "/kick", `{` + good + `}`, 200, `200`},
+
+		{"no body", "POST", "/send", ``, 400, `{"code":400,"message":"Malformed request"}`},
+		{"array", "POST", "/send", `[]`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"null", "POST", "/kick", `null`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"cut", "POST", "/send", `{` + good, 400, `{"code":400,"message":"Malformed request"}`},
+		{"unknown field", "POST", "/send", `{` + good + `,"x":1}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"unknown field inside", "POST", "/send", `{` + good + `,"messages":[{"x":1}]}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"field of the other", "POST", "/kick", `{` + good + `,"messages":[]}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"wrong type", "POST", "/send", `{"secretName":1}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"wrong type inside", "POST", "/kick", `{` + good + `,"connections":[1]}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"unknown secret", "POST", "/send", `{"secretName":"nobody","secret":"s3cret"}`, 404, `{"code":404,"message":"Secret not found"}`},
+		{"empty secret", "POST", "/send", `{"secretName":"empty","secret":""}`, 404, `{"code":404,"message":"Secret not found"}`},
+		{"no secret", "POST", "/kick", `{}`, 404, `{"code":404,"message":"Secret not found"}`},
+		{"wrong secret", "POST", "/send", `{"secretName":"myapp","secret":"S3cret"}`, 401, `{"code":401,"message":"Invalid secret"}`},
+		{"wrong secret", "POST", "/kick", `{"secretName":"myapp"}`, 401, `{"code":401,"message":"Invalid secret"}`},
+		{"large", "POST", "/send", `{` + good + `,"messages":[{"content":"` + strings.Repeat("x", 1000) + `"}]}`, 413, `{"code":413,"message":"Request too large"}`},
+
+		{"GET", "GET", "/send", `{` + good + `}`, 405, `{"code":405,"message":"Method not allowed"}`},
+		{"OPTIONS", "OPTIONS", "/send", ``, 405, `{"code":405,"message":"Method not allowed"}`},
+		{"PUT", "PUT", "/kick", ``, 405, `{"code":405,"message":"Method not allowed"}`},
+		{"POST", "POST", "/recieve", ``, 405, `{"code":405,"message":"Method not allowed"}`},
+		{"POST home", "POST", "/", ``, 405, `{"code":405,"message":"Method not allowed"}`},
+		{"unknown path", "GET", "/send/", ``, 404, `{"code":404,"message":"Not found"}`},
+		{"unknown path", "POST", "/x", ``, 404, `{"code":404,"message":"Not found"}`},
+
+		{"no token", "GET", "/recieve", ``, 400, `{"code":400,"message":"Malformed token"}`},
+		{"bad token", "GET", "/receive?token=hhh", ``, 400, `{"code":400,"message":"Malformed token"}`},
+		{"long token", "GET", "/recieve?token=" + token(strings.Repeat("x", 300), 0), ``, 400, `{"code":400,"message":"Malformed token"}`},
+		{"no upgrade", "GET", "/recieve?token=" + token("1", 0), ``, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
+	} {
+		status, answer, header := s.request(test.method, test.path, test.body)
+		if status != test.status || answer != test.answer {
+			t.Errorf("%s: %s %s: %d %s, want %d %s", test.name, test.method, test.path, status, answer, test.status, test.answer)
+		}
+		if got := header.Get("Content-Type"); got != "application/json" {
+			t.Errorf("%s: Content-Type %q", test.name, got)
+		}
+		if status == 405 && header.Get("Allow") == "" || status == 426 && header.Get("Upgrade") != "websocket" {
+			t.Errorf("%s: headers %v", test.name, header)
+		}
+	}
+}
+
+func TestHome(t *testing.T) {
+	s := newSite(t, Config{})
+	s.join("1")
+	_, first, header := s.request("GET", "/", "")
+	for _, part := range []string{"There are currently 1 connected client(s)", "<li>myapp</li>", "<li>other</li>", `<code id="secret">`} {
+		if !strings.Contains(first, part) {
+			t.Errorf("no %q in\n%s", part, first)
+		}
+	}
+	if strings.Contains(first, "s3cret") || strings.Contains(first, "empty") {
+		t.Error("the page tells too much")
+	}
+	if got := header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+		t.Errorf("Content-Type %q", got)
+	}
+	secret := func(page string) string {
+		_, rest, _ := strings.Cut(page, `id="secret">`)
+		return rest[:64]
+	}
+	_, second, _ := s.request("GET", "/", "")
+	if secret(first) == secret(second) || strings.Trim(secret(first), "0123456789abcdef") != "" {
+		t.Errorf("secrets %q and %q", secret(first), secret(second))
+	}
+}
+
+func TestSend(t *testing.T) {
+	s := newSite(t, Config{})
+	one, two, empty := s.join("1"), s.join("caf\u00e9"), s.join("")
+	if ok, failed := s.send(message{"1", "a"}, message{"caf\u00e9", "\U0001F600 <b>"}, message{"2", "x"}, message{"1", ""},
+		message{"", "none"}, message{"1", "CLOSE"}, message{"1", "last\nline"}); ok != 6 || failed != 1 {
+		t.Errorf("%d succeeded, %d failed", ok, failed)
+	}
+	want(t, one, "DATA:a", "DATA:", "DATA:CLOSE", "DATA:last\nline")
+	want(t, two, "DATA:\U0001F600 <b>")
+	want(t, empty, "DATA:none")
+	// Another application's clients are out of reach.
+	_, body, _ := s.request("POST", "/send", `{"secretName":"other","secret":"0ther","messages":[{"recipient":"1","content":"x"}]}`)
+	if !strings.HasPrefix(body, `{"succeeded":[],`) {
+		t.Error(body)
+	}
+	if got := s.dialect.Stats(); got.Connected != 3 || got.Counts["messages sent"] != 6 || got.Counts["messages failed"] != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestBacklog(t *testing.T) {
+	s := newSite(t, Config{MaxBacklog: -1})
+	s.dialect.cfg.MaxBacklog = 1
+	s.join("1")
+	if ok, failed := s.send(message{"1", "small"}); ok != 1 || failed != 0 {
+		t.Errorf("%d succeeded, %d failed", ok, failed)
+	}
+}
+
+func TestMaxKicks(t *testing.T) {
+	s := newSite(t, Config{MaxKicks: 1})
+	s.join("1")
+	done := make(chan time.Duration)
+	go func() { done <- s.kick("1") }() // ends with the wait of the kick
+	for s.dialect.apps["myapp"].allBars() == nil || len(s.dialect.kicks) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	status, answer, _ := s.request("POST", "/kick", `{"secretName":"myapp","secret":"s3cret"}`)
+	if status != 503 || answer != `{"code":503,"message":"Too many requests to /kick are waiting"}` {
+		t.Errorf("%d %s", status, answer)
+	}
+	<-done
+}

@@ -1,0 +1,228 @@
+package socktopus
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"poosh/auth"
+	"poosh/server/hub"
+	"poosh/server/wire"
+)
+
+// A client is one connection that joined under an id.
+type client struct {
+	dialect *Dialect
+	app     *app
+	id      string
+	made    int64           // when its token was made; milliseconds since 1970
+	conn    *wire.Conn      // set before it is seated
+	seat    *hub.Subscriber // set when it is seated; guarded by app.mu
+	quiet   wire.Timer      // fires when no PING came in time
+
+	mu    sync.Mutex // guards ended, and keeps CLOSE the last frame
+	ended bool
+}
+
+// An end is a way in which a connection ends: its name among the counts, the code
+// of the close frame, and whether the client is told CLOSE before.
+type end struct {
+	name string
+	code int
+	told bool
+}
+
+// The ways in which the server ends a connection. The original sent CLOSE for all
+// but the last and no close frame for any.
+var (
+	endKicked   = end{"kicked", wire.CloseNormal, true}
+	endReplaced = end{"replaced", wire.CloseNormal, true}
+	endQuiet    = end{"no ping", wire.CloseNormal, true}
+	endAsked    = end{"asked to close", wire.CloseNormal, true}
+	endShutdown = end{"server shutdown", wire.CloseGoingAway, false}
+)
+
+// receive lets a client join: GET /recieve?token=. The order of checks is the
+// original's.
+func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
+	token, a, status, message := d.admit(r)
+	if status != 0 {
+		d.refuse(w, r, status, message)
+		return
+	}
+	if a.barred(token.ID, token.Time) {
+		d.refuse(w, r, http.StatusForbidden, "Connection kicked")
+		return
+	}
+	if !d.enter() {
+		d.refuse(w, r, http.StatusServiceUnavailable, "Server is shutting down")
+		return
+	}
+	c := &client{dialect: d, app: a, id: token.ID, made: token.Time}
+	c.quiet.Fire = func() { c.end(endQuiet) }
+	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessage, Outbox: d.cfg.Outbox}, c)
+	if err != nil {
+		d.exit()
+		d.refuseUpgrade(w, r, err)
+		return
+	}
+	c.conn = conn
+	c.seatIn(token.Time)
+	conn.Start()
+}
+
+// admit checks a token. A status of 0 means it is good.
+func (d *Dialect) admit(r *http.Request) (token auth.SocktopusToken, a *app, status int, message string) {
+	text := r.URL.Query().Get("token")
+	if len(text) > d.cfg.MaxToken {
+		return token, nil, http.StatusBadRequest, "Malformed token"
+	}
+	token, err := auth.ParseSocktopus(text)
+	if err != nil {
+		return token, nil, http.StatusBadRequest, "Malformed token"
+	}
+	switch err := token.InTime(time.Now()); {
+	case errors.Is(err, auth.ErrEarly):
+		return token, nil, http.StatusUnauthorized, "Token ahead of the clock"
+	case err != nil:
+		return token, nil, http.StatusUnauthorized, "Token expired"
+	}
+	a = d.apps[fold(token.Name)]
+	if a == nil {
+		return token, nil, http.StatusNotFound, "Secret not found"
+	}
+	if token.Check(a.secret) != nil {
+		return token, nil, http.StatusUnauthorized, "Invalid signature"
+	}
+	return token, a, 0, ""
+}
+
+// refuse answers a client that may not join.
+func (d *Dialect) refuse(w http.ResponseWriter, r *http.Request, status int, message string) {
+	d.count("refused: "+message, 1)
+	d.log.Debug("socktopus: join refused", "remote", r.RemoteAddr, "status", status, "reason", message)
+	writeError(w, status, message)
+}
+
+// refuseUpgrade answers a request with a good token that is no WebSocket handshake
+// (RFC 6455, section 4.4, and RFC 9110, section 15.5.22).
+func (d *Dialect) refuseUpgrade(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case !errors.Is(err, wire.ErrHandshake): // the connection is gone
+		d.log.Debug("socktopus: join failed", "remote", r.RemoteAddr, "error", err)
+	case errors.Is(err, wire.ErrBadKey):
+		d.refuse(w, r, http.StatusBadRequest, "Bad WebSocket handshake")
+	default:
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		d.refuse(w, r, http.StatusUpgradeRequired, "WebSocket upgrade required")
+	}
+}
+
+// seatIn makes c the connection of its id and ends the one that was. In the
+// original the old one, on ending, took the new one with it.
+func (c *client) seatIn(made int64) {
+	a, d := c.app, c.dialect
+	d.loop.Schedule(&c.quiet, d.cfg.ReadTimeout)
+	a.mu.Lock()
+	if a.isBarred(c.id, made) { // since it was asked before the handshake
+		a.mu.Unlock()
+		c.end(endKicked)
+		return
+	}
+	old := a.clients[c.id]
+	a.clients[c.id] = c
+	c.seat = d.hub.Register(a.room, seatName(c.id), 0, encoder{}, c)
+	a.mu.Unlock()
+	if old != nil {
+		old.end(endReplaced)
+	}
+	// A Shutdown that began in between may not have seen it.
+	if d.isClosing() {
+		c.end(endShutdown)
+	}
+}
+
+// seatName is the hub's name for a connection id. An id may be empty here, which
+// the hub has no name for.
+func seatName(id string) string { return ":" + id }
+
+// leave gives up the id, unless another connection has it already.
+func (c *client) leave() {
+	a := c.app
+	c.dialect.loop.Cancel(&c.quiet)
+	a.mu.Lock()
+	if a.clients[c.id] == c {
+		delete(a.clients, c.id)
+	}
+	seat := c.seat
+	c.seat = nil
+	a.mu.Unlock()
+	if seat != nil {
+		c.dialect.hub.Unregister(seat)
+	}
+}
+
+// end closes the connection behind what waits for it. Only the first call does
+// anything.
+func (c *client) end(how end) {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return
+	}
+	c.ended = true
+	if how.told {
+		c.conn.Push(closeFrame)
+	}
+	c.conn.Close(how.code, how.name)
+	c.mu.Unlock()
+	c.dialect.count("ended: "+how.name, 1)
+	c.leave()
+}
+
+// Deliver queues a frame; it implements [hub.Receiver].
+func (c *client) Deliver(frame []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.ended && c.conn.Push(frame)
+}
+
+// Message takes a client's message. Only the exact text PING renews the deadline;
+// any binary message means CLOSE; other text is ignored (the original's read
+// loop).
+func (c *client) Message(_ *wire.Conn, binary bool, data []byte) {
+	switch {
+	case binary || string(data) == closeText:
+		c.end(endAsked)
+	case string(data) == pingText:
+		if c.Deliver(pongFrame) {
+			c.dialect.loop.Schedule(&c.quiet, c.dialect.cfg.ReadTimeout)
+		}
+	}
+}
+
+// Closed gives up what the connection had.
+func (c *client) Closed(_ *wire.Conn, reason error) {
+	c.mu.Lock()
+	first := !c.ended
+	c.ended = true
+	c.mu.Unlock()
+	if first {
+		c.dialect.count("ended: "+reason.Error(), 1)
+	}
+	c.leave()
+	c.dialect.exit()
+}
+
+// all returns the clients of this moment.
+func (a *app) all() []*client {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]*client, 0, len(a.clients))
+	for _, c := range a.clients {
+		list = append(list, c)
+	}
+	return list
+}

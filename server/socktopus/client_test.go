@@ -1,0 +1,284 @@
+package socktopus
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"poosh/auth"
+)
+
+func TestJoinRefused(t *testing.T) {
+	s := newSite(t, Config{})
+	now := time.Now()
+	parts := strings.Split(auth.NewSocktopus("myapp", "s3cret", "12", now), "h")
+	forged := strings.Join([]string{parts[0] + "31", parts[1], "32", parts[3]}, "h")
+	for _, test := range []struct {
+		name, token string
+		status      int
+		message     string
+	}{
+		{"malformed", "h", 400, "Malformed token"},
+		{"expired", token("1", 6*time.Second), 401, "Token expired"},
+		{"expired and unknown", auth.NewSocktopus("nobody", "x", "1", now.Add(-time.Minute)), 401, "Token expired"},
+		{"an hour ahead", token("1", -time.Hour), 401, "Token ahead of the clock"},
+		{"moved digit", forged, 401, "Token ahead of the clock"},
+		{"unknown", auth.NewSocktopus("nobody", "s3cret", "1", now), 404, "Secret not found"},
+		{"empty secret", auth.NewSocktopus("EMPTY", "", "1", now), 404, "Secret not found"},
+		{"wrong secret", auth.NewSocktopus("myapp", "0ther", "1", now), 401, "Invalid signature"},
+		{"no signature", strings.Join(parts[:3], "h") + "h", 401, "Invalid signature"},
+	} {
+		ws, res, err := s.tryJoin(test.token)
+		if err == nil {
+			ws.Close()
+			t.Errorf("%s: joined", test.name)
+			continue
+		}
+		if res == nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		body, _ := io.ReadAll(res.Body)
+		want := fmt.Sprintf(`{"code":%d,"message":"%s"}`, test.status, test.message)
+		if res.StatusCode != test.status || string(body) != want {
+			t.Errorf("%s: %d %s, want %s", test.name, res.StatusCode, body, want)
+		}
+	}
+}
+
+func TestFrames(t *testing.T) {
+	s := newSite(t, Config{MaxMessage: 1000})
+	t.Run("ping", func(t *testing.T) {
+		ws := s.join("p")
+		write(t, ws, "ping")
+		write(t, ws, "PING ")
+		write(t, ws, "")
+		write(t, ws, "DATA:x")
+		write(t, ws, "PING")
+		want(t, ws, "PONG")
+	})
+	t.Run("close", func(t *testing.T) {
+		ws := s.join("c")
+		write(t, ws, "CLOSE")
+		wantClosed(t, ws, true, websocket.CloseNormalClosure)
+	})
+	t.Run("binary", func(t *testing.T) {
+		ws := s.join("b")
+		if err := ws.WriteMessage(websocket.BinaryMessage, []byte("PING")); err != nil {
+			t.Fatal(err)
+		}
+		wantClosed(t, ws, true, websocket.CloseNormalClosure)
+	})
+	t.Run("close frame", func(t *testing.T) {
+		ws := s.join("f")
+		if err := ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4321, "bye"), time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		wantClosed(t, ws, false, 4321)
+	})
+	t.Run("too big", func(t *testing.T) {
+		ws := s.join("t")
+		write(t, ws, strings.Repeat("x", 1001))
+		wantClosed(t, ws, false, websocket.CloseMessageTooBig)
+	})
+}
+
+// Only PING renews the deadline.
+func TestDeadline(t *testing.T) {
+	s := newSite(t, Config{ReadTimeout: time.Second})
+	quiet, talker, pinger := s.join("quiet"), s.join("talker"), s.join("pinger")
+	start := time.Now()
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	writers.Go(func() { // ends with stop
+		for tick := time.NewTicker(200 * time.Millisecond); ; {
+			select {
+			case <-stop:
+				tick.Stop()
+				return
+			case <-tick.C:
+				_ = talker.WriteMessage(websocket.TextMessage, []byte("hello"))
+				_ = talker.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second))
+				_ = pinger.WriteMessage(websocket.TextMessage, []byte("PING"))
+			}
+		}
+	})
+	wantClosed(t, quiet, true, websocket.CloseNormalClosure)
+	if took := time.Since(start); took < 900*time.Millisecond {
+		t.Errorf("closed after %v", took)
+	}
+	wantClosed(t, talker, true, websocket.CloseNormalClosure)
+	for time.Since(start) < 2500*time.Millisecond {
+		want(t, pinger, "PONG")
+	}
+	close(stop)
+	writers.Wait()
+}
+
+func TestReplacement(t *testing.T) {
+	s := newSite(t, Config{})
+	old := s.join("1")
+	for range 5 {
+		newer := s.join("1")
+		wantClosed(t, old, true, websocket.CloseNormalClosure)
+		if ok, _ := s.send(message{"1", "x"}); ok != 1 {
+			t.Fatal("the new connection is not there")
+		}
+		want(t, newer, "DATA:x")
+		old = newer
+	}
+	s.synced(old)
+	if got := s.dialect.Stats(); got.Connected != 1 || got.Counts["ended: replaced"] != 5 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Names meet in any case; two applications do not.
+func TestNames(t *testing.T) {
+	s := newSite(t, Config{})
+	first, _, err := s.tryJoin(auth.NewSocktopus("MYAPP", "s3cret", "1", time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	other, _, err := s.tryJoin(auth.NewSocktopus("Other", "0ther", "1", time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	s.synced(first)
+	s.synced(other)
+	second := s.join("1") // as MyApp
+	wantClosed(t, first, true, websocket.CloseNormalClosure)
+	s.synced(other)
+	s.synced(second)
+}
+
+func TestKick(t *testing.T) {
+	t.Run("old token", func(t *testing.T) {
+		s := newSite(t, Config{})
+		ws := s.joinAged("1", 4900*time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // the token expires
+		if took := s.kick("1", "nobody", "1"); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+		wantClosed(t, ws, true, websocket.CloseNormalClosure)
+		// A token made before the kick is as good as one that was used.
+		if _, res, err := s.tryJoin(token("1", time.Second)); err == nil || res == nil || res.StatusCode != 403 {
+			t.Errorf("came back with an older token: %v", err)
+		}
+		s.join("1")
+		s.joinAged("2", time.Second)
+	})
+	t.Run("fresh token", func(t *testing.T) {
+		s := newSite(t, Config{})
+		ws := s.join("1")
+		done := make(chan time.Duration, 1)
+		go func() { done <- s.kick("1") }() // ends with the wait of the kick
+		for len(s.dialect.apps["myapp"].allBars()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		// Messages still arrive, and nobody comes in, not even with a new token.
+		if ok, _ := s.send(message{"1", "still"}); ok != 1 {
+			t.Error("not there any more")
+		}
+		want(t, ws, "DATA:still")
+		var took time.Duration
+		for tries := 0; took == 0; tries++ {
+			ws2, res, err := s.tryJoin(token("1", 0))
+			select {
+			case took = <-done:
+				if err == nil { // that one was after the kick
+					ws2.Close()
+				}
+			default:
+				if err == nil {
+					t.Fatal("joined during the wait")
+				}
+				if res == nil || res.StatusCode != 403 {
+					t.Fatal(err)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		if took < 4500*time.Millisecond || took > 6*time.Second {
+			t.Errorf("took %v", took)
+		}
+		wantClosed(t, ws, true, websocket.CloseNormalClosure)
+		s.join("1")
+	})
+}
+
+// Clients that join again all the time, kicks and pings at once: the process
+// stays, and what was kicked stays away until the kick is over.
+func TestKickRace(t *testing.T) {
+	s := newSite(t, Config{})
+	stop := time.Now().Add(3 * time.Second)
+	var clients sync.WaitGroup
+	var joins, refused atomic.Int64
+	for i := range 8 {
+		clients.Go(func() { // ends at stop
+			for time.Now().Before(stop) {
+				ws, _, err := s.tryJoin(token(fmt.Sprint(i), 4800*time.Millisecond))
+				if err != nil {
+					refused.Add(1)
+					time.Sleep(5 * time.Millisecond)
+					continue
+				}
+				joins.Add(1)
+				_ = ws.SetReadDeadline(stop.Add(patience))
+				for err == nil && time.Now().Before(stop) {
+					if err = ws.WriteMessage(websocket.TextMessage, []byte("PING")); err == nil {
+						_, _, err = ws.ReadMessage()
+					}
+				}
+				ws.Close()
+			}
+		})
+	}
+	for i := range 4 {
+		clients.Go(func() { // ends soon after stop
+			for time.Now().Before(stop) {
+				s.kick(fmt.Sprint(2*i), fmt.Sprint(2*i+1))
+			}
+		})
+	}
+	clients.Wait()
+	if joins.Load() < 8 || refused.Load() == 0 {
+		t.Errorf("%d joins, %d refused", joins.Load(), refused.Load())
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	s := newSite(t, Config{})
+	ws := s.join("1")
+	kicked := s.join("2")
+	done := make(chan time.Duration, 1)
+	go func() { done <- s.kick("2") }() // ends with Shutdown
+	for len(s.dialect.apps["myapp"].allBars()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if ok, _ := s.send(message{"1", strings.Repeat("x", 100_000)}); ok != 1 {
+		t.Fatal("not sent")
+	}
+	go func() { // ends when all are closed
+		if err := s.dialect.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	want(t, ws, "DATA:"+strings.Repeat("x", 100_000))
+	wantClosed(t, ws, false, websocket.CloseGoingAway)
+	wantClosed(t, kicked, true, websocket.CloseNormalClosure)
+	if took := <-done; took > 3*time.Second {
+		t.Errorf("the kick took %v", took)
+	}
+	if _, res, err := s.tryJoin(token("3", 0)); err == nil || res == nil || res.StatusCode != 503 {
+		t.Errorf("joined a server that ends: %v", err)
+	}
+}

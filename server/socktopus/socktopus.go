@@ -1,0 +1,233 @@
+// Package socktopus speaks Socktopus, a relay for serverless applications: a
+// client joins under a connection id with a token that its application made, and
+// the application sends to that id over HTTP. Nothing is stored.
+//
+// api.go is the application's door, client.go the clients', encode.go what goes
+// over the wire. Protocol rules are those of the original (socktopus in Go, April
+// 2025) where a comment says "the original". The package starts no goroutine:
+// handlers run on the HTTP server's, messages and timers on the loop's.
+//
+// Lock order: app.mu, then the hub's, then client.mu, then a connection's own.
+package socktopus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/wire"
+)
+
+// Config says what the dialect serves and how much of it. Zero fields mean the
+// defaults named here.
+type Config struct {
+	Secrets map[string]string // secret values by name; names of any case, none twice
+
+	ReadTimeout time.Duration // a client that sends no PING for so long is closed; 20 s
+	MaxBody     int           // bytes of one body of /send or /kick; 1 MiB
+	MaxMessage  int           // bytes of one message of a client; 64 KiB
+	MaxToken    int           // bytes of a token; 8 KiB
+	MaxKicks    int           // requests to /kick that may wait at once; 1,000
+	Outbox      int           // bytes that may wait on one connection; the loop's
+	MaxBacklog  int64         // bytes that may wait for all before /send answers 503; none
+}
+
+func (c Config) withDefaults() Config {
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 20 * time.Second
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = 1 << 20
+	}
+	if c.MaxMessage == 0 {
+		c.MaxMessage = 64 << 10
+	}
+	if c.MaxToken == 0 {
+		c.MaxToken = 8 << 10
+	}
+	if c.MaxKicks == 0 {
+		c.MaxKicks = 1000
+	}
+	return c
+}
+
+// A Dialect serves Socktopus. Make one with [New]; it is the http.Handler of its
+// listener.
+type Dialect struct {
+	cfg   Config
+	hub   *hub.Hub
+	loop  *wire.Loop
+	log   *slog.Logger
+	apps  map[string]*app // by name in lower case; set once
+	names []string        // of apps, sorted; set once
+	kicks chan struct{}   // a place for each request to /kick that may wait
+
+	mu      sync.Mutex // guards what follows
+	open    int        // connections that have not been reported closed
+	closing bool
+	empty   chan struct{} // closed when closing and open is 0
+	counts  map[string]uint64
+}
+
+// An app is one application: a secret, and the clients that joined with it.
+type app struct {
+	name   string // lower case
+	secret string
+	room   string // the application's name in the hub
+
+	mu      sync.Mutex // guards what follows
+	clients map[string]*client
+	bars    map[string]*bar
+}
+
+// New returns a dialect that serves the applications of cfg. It starts nothing.
+func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
+	cfg = cfg.withDefaults()
+	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app),
+		kicks: make(chan struct{}, cfg.MaxKicks), empty: make(chan struct{}), counts: make(map[string]uint64)}
+	for name, secret := range cfg.Secrets {
+		name = fold(name)
+		if secret == "" {
+			continue // the original: an empty value is no secret
+		}
+		if d.apps[name] != nil {
+			return nil, errors.New("socktopus: the secret " + name + " is there twice")
+		}
+		d.apps[name] = &app{name: name, secret: secret, room: "socktopus:" + name,
+			clients: make(map[string]*client), bars: make(map[string]*bar)}
+	}
+	if len(d.apps) == 0 {
+		return nil, errors.New("socktopus: no secret is set")
+	}
+	d.names = slices.Sorted(maps.Keys(d.apps))
+	return d, nil
+}
+
+// fold is the one spelling of an application's name. The original found secrets in
+// any case but kept the clients of MyApp and myapp apart.
+func fold(name string) string { return strings.ToLower(name) }
+
+// ServeHTTP answers every request of the listener.
+func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/recieve", "/receive": // the first is how the original spells it
+		if allow(w, r, http.MethodGet) {
+			d.receive(w, r)
+		}
+	case "/send":
+		if allow(w, r, http.MethodPost) {
+			d.send(w, r)
+		}
+	case "/kick":
+		if allow(w, r, http.MethodPost) {
+			d.kick(w, r)
+		}
+	case "/":
+		if allow(w, r, http.MethodGet, http.MethodHead) {
+			d.home(w)
+		}
+	default:
+		writeError(w, http.StatusNotFound, "Not found")
+	}
+}
+
+// allow answers 405 for other methods. The original did not look at the method.
+func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if slices.Contains(methods, r.Method) {
+		return true
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	writeError(w, http.StatusMethodNotAllowed, "Method not allowed")
+	return false
+}
+
+// Shutdown takes no client any more, ends the waits of /kick, and closes every
+// connection once what waits for it is written, so that its client joins again
+// elsewhere. It returns when all are closed, or with ctx's error.
+func (d *Dialect) Shutdown(ctx context.Context) error {
+	d.mu.Lock()
+	first := !d.closing
+	d.closing = true
+	if first && d.open == 0 {
+		close(d.empty)
+	}
+	d.mu.Unlock()
+	for _, a := range d.apps {
+		for _, b := range a.allBars() {
+			b.fire(true)
+		}
+		for _, c := range a.all() {
+			c.end(endShutdown)
+		}
+	}
+	select {
+	case <-d.empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// enter counts a connection that is about to be accepted. It fails after Shutdown
+// began.
+func (d *Dialect) enter() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closing {
+		return false
+	}
+	d.open++
+	return true
+}
+
+func (d *Dialect) exit() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open--
+	if d.closing && d.open == 0 {
+		close(d.empty)
+	}
+}
+
+func (d *Dialect) isClosing() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closing
+}
+
+// Stats are counts of this moment and since the start.
+type Stats struct {
+	Connected int               // clients that can be sent to
+	Counts    map[string]uint64 // what was refused, ended and sent, by name
+}
+
+// Stats returns the counts so far.
+func (d *Dialect) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return Stats{d.connected(), maps.Clone(d.counts)}
+}
+
+func (d *Dialect) connected() int {
+	n := 0
+	for _, a := range d.apps {
+		n += d.hub.Len(a.room)
+	}
+	return n
+}
+
+func (d *Dialect) count(name string, n int) {
+	if n == 0 {
+		return
+	}
+	d.mu.Lock()
+	d.counts[name] += uint64(n)
+	d.mu.Unlock()
+}
