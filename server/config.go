@@ -67,7 +67,7 @@ var networkSettings = group{
 			field: networks(func(c *Config) *[]netip.Prefix { return &c.Network.TrustedProxies })},
 		{name: "MAX_CONNECTIONS", def: "100000", help: "Connections that clients may have open at once; more are refused",
 			field: count(func(c *Config) *int { return &c.Network.MaxConnections }, 1, 10_000_000)},
-		{name: "MAX_CONNECTIONS_PER_ADDRESS", def: "10000", help: "Connections that clients of one address may have open at once; trusted proxies are exempt",
+		{name: "MAX_CONNECTIONS_PER_ADDRESS", def: "10000", help: "Connections that clients of one address may have open at once",
 			field: count(func(c *Config) *int { return &c.Network.MaxConnectionsPerAddress }, 1, 10_000_000)},
 		{name: "OUTBOX_BYTES", def: "1MiB", help: "Bytes that may wait for one connection before it is closed as too slow; unset, at least 8 times MAX_BODY_BYTES",
 			field: size(func(c *Config) *int { return &c.Network.OutboxBytes }, "1KiB", "1GiB")},
