@@ -83,7 +83,7 @@ func (s *Server) addPoosh() {
 	cfg := s.cfg
 	s.api = poosh.NewAPI(poosh.Config{
 		Secret:     cfg.Poosh.Secret,
-		MaxBody:    cfg.Poosh.MaxBodyBytes,
+		MaxBody:    int64(cfg.Poosh.MaxBodyBytes),
 		Overloaded: s.overloaded,
 	}, s.hub, s.log)
 	s.clients = poosh.NewClients(poosh.ClientConfig{
@@ -151,8 +151,8 @@ func (s *Server) Addrs() map[string]net.Addr {
 }
 
 // Run opens the ports, serves until ctx ends, and then ends everything in order
-// within SHUTDOWN_TIMEOUT. It returns nil when nothing was lost that was
-// accepted, and closes what it opened in any case. Call it once.
+// within SHUTDOWN_TIMEOUT. It returns nil after that, and an error when a port
+// could not be opened or served. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
 	if err := s.listen(); err != nil {
@@ -177,7 +177,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Info("shutting down", "within", s.cfg.Network.ShutdownTimeout)
 	case err = <-failed:
 	}
-	err = errors.Join(err, s.drain())
+	s.drain()
 	serving.Wait()
 	if err == nil {
 		s.log.Info("stopped")
@@ -206,12 +206,11 @@ func (s *Server) listen() error {
 	return nil
 }
 
-// drain ends everything in order. What does not end in time is cut off, and the
-// error says so.
-func (s *Server) drain() error {
+// drain ends everything in order. What does not end in time is cut off, and a
+// line in the log says so.
+func (s *Server) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Network.ShutdownTimeout)
 	defer cancel()
-	var errs []error
 	note := func(what string, err error) {
 		if err != nil {
 			s.log.Warn("not everything ended in time", "part", what, "err", err)
@@ -234,5 +233,4 @@ func (s *Server) drain() error {
 		}
 		_ = p.server.Close()
 	}
-	return errors.Join(errs...)
 }
