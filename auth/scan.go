@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"encoding/binary"
 	"errors"
+	"math/bits"
 	"strconv"
 )
 
@@ -157,21 +159,12 @@ func scanWord(src []byte, i int, word string) (int, error) {
 	return i + len(word), nil
 }
 
-// plain marks the bytes that stand for themselves inside a string.
-var plain = func() (t [256]bool) {
-	for c := range t {
-		t[c] = c >= 0x20 && c != '"' && c != '\\'
-	}
-	return
-}()
-
 func scanString(src []byte, i int) (int, error) {
-	for i++; i < len(src); i++ {
-		c := src[i]
-		if plain[c] {
-			continue
+	for i++; ; i++ {
+		if i = skipPlain(src, i); i == len(src) {
+			return 0, &SyntaxError{i}
 		}
-		switch c {
+		switch src[i] {
 		case '"':
 			return i + 1, nil
 		case '\\':
@@ -195,7 +188,25 @@ func scanString(src []byte, i int) (int, error) {
 			return 0, &SyntaxError{i}
 		}
 	}
-	return 0, &SyntaxError{i}
+}
+
+// skipPlain returns the offset of the first byte from src[i] on that does not stand
+// for itself inside a string: a quote, a backslash, a control character.
+func skipPlain(src []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(src); i += 8 {
+		// Eight at a time. (x-n*ones)&^x has the high bit of the first byte below n, and
+		// of none before it.
+		x := binary.LittleEndian.Uint64(src[i:])
+		quote, backslash := x^'"'*ones, x^'\\'*ones
+		if found := ((x-' '*ones)&^x | (quote-ones)&^quote | (backslash-ones)&^backslash) & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for i < len(src) && src[i] >= ' ' && src[i] != '"' && src[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // hexDigit is the value of a hexadecimal digit, or -1.

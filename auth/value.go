@@ -172,10 +172,8 @@ func (v Value) AppendCompact(dst []byte) []byte {
 // endOfString returns the offset after the string that starts at src[i], in a text
 // that was scanned before.
 func endOfString(src []byte, i int) int {
-	for i++; src[i] != '"'; i++ {
-		if src[i] == '\\' {
-			i++
-		}
+	for i = skipPlain(src, i+1); src[i] != '"'; {
+		i = skipPlain(src, i+2) // over a backslash and what it escapes
 	}
 	return i + 1
 }

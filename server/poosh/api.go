@@ -1,0 +1,322 @@
+// Package poosh speaks the language of the Node server Poosh: senders POST events
+// to SERVER_PORT (api.go), clients of Socket.IO join rooms on CLIENT_PORT
+// (client.go), and one frame serves them all (encode.go). It knows neither the
+// environment nor another dialect, and starts no goroutine.
+package poosh
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"poosh/auth"
+	"poosh/server/hub"
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxBody = 102400  // body-parser's "100kb", the Node server's limit
+	DefaultMaxWire = 4 << 20 // see Config.MaxWire
+)
+
+// A Config says who may send and how much.
+type Config struct {
+	// Secret is what senders sign with. It must not be empty.
+	Secret string
+
+	// MaxBody is the largest body in bytes, after inflating; more is answered 413.
+	// Zero means DefaultMaxBody.
+	MaxBody int64
+
+	// MaxWire is how many bytes of a body that is refused are read on, to be thrown
+	// away: most senders write all of it before they look for an answer. A body
+	// announced larger than MaxBody and MaxWire together is answered at once, and its
+	// connection closed; a compressed body is never read further than that. Zero means
+	// DefaultMaxWire.
+	MaxWire int64
+
+	// Overloaded, if set, is asked before a body is read. While it returns true,
+	// requests are answered 503. It is called from many goroutines and must be quick.
+	Overloaded func() bool
+}
+
+// An API answers SERVER_PORT: it takes POST /send from senders that know the
+// secret and publishes to the hub, in [App]. Make one with [NewAPI] and serve
+// its [API.Router]. It starts no goroutine and keeps nothing between requests but
+// counts and buffers.
+//
+// # Order
+//
+// Of the Node server (express 4.19, body-parser 1.20): first the body, if its media
+// type is application/json, then the token, then the path. So a body that is too
+// large or no JSON is 413 or 400 on every path and for every method, with a wrong
+// token too; a token is right or wrong before the path is looked at. Only a request
+// without any token is refused before its body is read, which the Node server did
+// after it.
+//
+// # Answers
+//
+// 200 has no body; X-Poosh-Delivered says how many connections were handed the
+// event. Refusals have a short JSON object with one key, error, but for 401: that
+// has no body, as the Node server's had none, and no WWW-Authenticate. GET and HEAD
+// are 401 on every path, with a good token too.
+//
+// # What the listener owes
+//
+// The http.Server must bound the time for headers and body (ReadTimeout) and the
+// size of headers, which the Node server kept to 16 KB. It answers by itself 400 to
+// what is no HTTP or has an undecodable path such as /%, and 417 to unknown
+// expectations. Set DisableGeneralOptionsHandler, or OPTIONS * is answered without a
+// token.
+type API struct {
+	check   *auth.Poosh
+	hub     *hub.Hub
+	log     *slog.Logger
+	maxBody int64
+	maxWire int64
+	busy    func() bool
+
+	messages sync.Pool          // of *message
+	bodies   [numReasons][]byte // what refusals answer
+	warnings quota              // of refusals in the log
+	refused  [numReasons]atomic.Uint64
+	sent     atomic.Uint64
+	reached  atomic.Uint64
+}
+
+// NewAPI returns the API that publishes to a hub. It panics when the secret is
+// empty: everybody could sign with that.
+func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
+	if cfg.Secret == "" {
+		panic("poosh: no secret")
+	}
+	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, busy: cfg.Overloaded}
+	if a.maxBody <= 0 {
+		a.maxBody = DefaultMaxBody
+	}
+	if a.maxWire <= 0 {
+		a.maxWire = DefaultMaxWire
+	}
+	for why := range a.bodies {
+		a.bodies[why] = errorBody(refusals[why].text)
+	}
+	a.bodies[tooLarge] = errorBody("body is larger than " + strconv.FormatInt(a.maxBody, 10) + " bytes")
+	return a
+}
+
+// Stats are counts since the API was made.
+type Stats struct {
+	Sent      uint64 // events published
+	Delivered uint64 // connections handed one, summed over all events
+
+	// Refused counts requests that were not published, by the reason's name. Every
+	// reason is there. OPTIONS is neither sent nor refused.
+	Refused map[string]uint64
+}
+
+// Stats returns the counts so far. It may be called from any goroutine.
+func (a *API) Stats() Stats {
+	s := Stats{Sent: a.sent.Load(), Delivered: a.reached.Load(), Refused: make(map[string]uint64, numReasons-1)}
+	for why := accepted + 1; why < numReasons; why++ {
+		s.Refused[refusals[why].name] = a.refused[why].Load()
+	}
+	return s
+}
+
+// authenticate lets only requests with a good token through to next. They carry
+// their body, a *message, as r.Body: a value in the context would cost a copy of
+// the request.
+func (a *API) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, why := a.head(r)
+		if why != accepted {
+			a.refuse(w, r, why, nil)
+			return
+		}
+		m := a.message(r)
+		defer a.release(m, r)
+		why, err := m.read(r, a.maxBody, a.maxBody+a.maxWire)
+		if why == accepted && a.check.Verify(m.values[payloadKey], token) != nil {
+			why = badToken
+		}
+		if why != accepted {
+			a.refuse(w, r, why, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// head judges what can be judged without the body, and returns the token.
+func (a *API) head(r *http.Request) (token string, why reason) {
+	// net/http refuses these before any handler; a front that is none may not.
+	if expect := r.Header["Expect"]; len(expect) > 0 && !equalFold(expect[0], "100-continue") {
+		return "", badExpectation
+	}
+	if !knownMethod(r.Method) {
+		return "", unknownMethod
+	}
+	// Node.js joins most repeated headers, but of Authorization keeps the first.
+	if header := r.Header["Authorization"]; len(header) > 0 {
+		token = strings.Trim(header[0], " \t")
+	}
+	if token == "" {
+		return "", noToken
+	}
+	if a.busy != nil && a.busy() {
+		return "", overloaded
+	}
+	return token, accepted
+}
+
+// message takes a message from the pool and makes it the request's body.
+func (a *API) message(r *http.Request) *message {
+	m, _ := a.messages.Get().(*message)
+	if m == nil {
+		m = new(message)
+	}
+	m.ReadCloser = r.Body
+	r.Body = m
+	return m
+}
+
+// release puts a message back and the request's own body in its place.
+func (a *API) release(m *message, r *http.Request) {
+	r.Body = m.ReadCloser
+	m.reset()
+	a.messages.Put(m)
+}
+
+// deliveredHeader tells the sender how many connections were handed the event.
+const deliveredHeader = "X-Poosh-Delivered"
+
+// noLength is the Content-Length of answers without a body. It is shared.
+var noLength = []string{"0"}
+
+// send answers POST /send.
+func (a *API) send(w http.ResponseWriter, r *http.Request) {
+	pub, why := publication(r.Body.(*message))
+	if why != accepted {
+		a.refuse(w, r, why, nil)
+		return
+	}
+	delivered := a.hub.Publish(pub)
+	a.sent.Add(1)
+	a.reached.Add(uint64(delivered))
+	header := w.Header()
+	header[deliveredHeader] = []string{strconv.Itoa(delivered)}
+	header["Content-Length"] = noLength
+	w.WriteHeader(http.StatusOK)
+
+	if a.log.Enabled(r.Context(), slog.LevelDebug) {
+		a.log.LogAttrs(r.Context(), slog.LevelDebug, "sent",
+			slog.String("event", clip(pub.Event)), slog.Bool("everyone", pub.Everyone), slog.String("room", clip(pub.Room)),
+			slog.Int("bytes", len(pub.Data)), slog.Int("delivered", delivered), slog.String("remote", r.RemoteAddr))
+	}
+}
+
+// null is the payload of an event that was sent without one. It is shared.
+var null = []byte("null")
+
+// publication makes what a message wants published. Nothing in it is the
+// message's memory: the hub's publications never change, messages are used again.
+//
+// No room is everyone: the Node server took it for the room "undefined", where
+// nobody is, but its Laravel package and the example in its README come from before
+// rooms, when every event reached everyone. That is for the missing key alone; null,
+// which is what an unset variable of PHP becomes, must not turn into a broadcast.
+// Numbers and booleans name a room as in JavaScript, where names were compared as
+// strings.
+func publication(m *message) (*hub.Publication, reason) {
+	event := m.values[eventKey]
+	if event.Kind() != auth.String {
+		return nil, badEvent
+	}
+	pub := &hub.Publication{App: App, Event: event.String(), Data: null}
+	if !deliverable(pub.Event) {
+		return nil, reservedEvent
+	}
+	switch room := m.values[roomKey]; room.Kind() {
+	case auth.Absent:
+		pub.Everyone = true
+	case auth.String, auth.Number, auth.Bool:
+		pub.Room = room.String()
+	default:
+		return nil, badRoom
+	}
+	// Clients get the payload as its author spelled it, not as JavaScript would
+	// print it: what JSON.parse makes of both is the same, and a client in another
+	// language gets integers above 2^53 whole.
+	if payload := m.values[payloadKey]; payload.Kind() != auth.Absent {
+		pub.Data = payload.AppendCompact(make([]byte, 0, len(payload.Bytes())))
+	}
+	return pub, accepted
+}
+
+// deliverable reports whether an event may have a name.
+//
+// Refused are names that reach no listener or hurt clients. All others the Node
+// server delivered and so do we, those with a meaning of their own too: error,
+// reconnect, message and the like fire the page's handler of that name, and an
+// empty name is a name. So does disconnect, which is kept although socket.io-client
+// from 4.7 on drops the connection over it and comes back: pages of 1.x may rely on
+// being told to disconnect, and one frame goes to clients of all versions.
+func deliverable(event string) bool {
+	switch event {
+	case
+		// The Node server emitted these on its own namespace instead of to clients
+		// (socket.io 1.3.5, lib/namespace.js, exports.events), and the room stayed set
+		// for the next event. connection was answered 500.
+		"connect", "connection", "newListener",
+		// socket.io-parser from 4.2.4 on takes these for an attack and closes the
+		// connection. Nothing of their name is ever sent to a client on purpose.
+		"connect_error", "disconnecting", "removeListener",
+		// Clients before 1.4 look handlers up in a plain object and find these there:
+		// component-emitter before 1.2 throws.
+		"__proto__", "constructor", "toString", "toLocaleString", "valueOf", "hasOwnProperty",
+		"isPrototypeOf", "propertyIsEnumerable",
+		"__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__":
+		return false
+	}
+	return true
+}
+
+// clip shortens a stranger's text for the log.
+func clip(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
+}
+
+// logRefusal writes one line for a request that was refused. Requests that mean to
+// send are worth a warning, a bounded number of them; probes and scanners are not.
+func (a *API) logRefusal(r *http.Request, why reason) {
+	level := slog.LevelDebug
+	if r.Method == http.MethodPost {
+		level = slog.LevelWarn
+	}
+	ctx := r.Context()
+	if !a.log.Enabled(ctx, level) {
+		return
+	}
+	var dropped int
+	if level == slog.LevelWarn {
+		var ok bool
+		if ok, dropped = a.warnings.take(); !ok {
+			return
+		}
+	}
+	attrs := []slog.Attr{
+		slog.String("reason", refusals[why].name), slog.Int("status", refusals[why].status),
+		slog.String("method", clip(r.Method)), slog.String("path", clip(r.URL.Path)), slog.String("remote", r.RemoteAddr),
+	}
+	if dropped > 0 {
+		attrs = append(attrs, slog.Int("not_logged", dropped))
+	}
+	a.log.LogAttrs(ctx, level, "refused", attrs...)
+}

@@ -1,0 +1,168 @@
+package poosh
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"poosh/auth"
+)
+
+// A reason says why a request is not published.
+type reason int
+
+const (
+	accepted reason = iota
+
+	badExpectation // before the body
+	unknownMethod
+	noToken
+	overloaded
+
+	badCharset // the body
+	badEncoding
+	tooLarge
+	badInflate
+	brokenBody
+	slowBody
+	badJSON
+	tooDeep
+	notObject
+
+	badToken
+
+	readOnly // the path
+	badPath
+	notFound
+
+	badEvent // what is to be sent
+	reservedEvent
+	badRoom
+
+	numReasons
+)
+
+// refusals is the one place where reasons become answers. Names are what counters
+// and the log say; texts are what the sender is told, and one without a text is
+// told nothing.
+var refusals = [numReasons]struct {
+	name   string
+	status int
+	text   string
+}{
+	accepted: {"accepted", http.StatusOK, ""},
+
+	badExpectation: {"expectation", http.StatusExpectationFailed, "only 100-continue can be expected"},
+	unknownMethod:  {"method", http.StatusBadRequest, "unknown method"},
+	noToken:        {"no_token", http.StatusUnauthorized, ""},
+	overloaded:     {"overloaded", http.StatusServiceUnavailable, "busy, try again"},
+
+	badCharset:  {"charset", http.StatusUnsupportedMediaType, "charset must be utf-8"},
+	badEncoding: {"content_encoding", http.StatusUnsupportedMediaType, "content encoding must be gzip, deflate or identity"},
+	tooLarge:    {"too_large", http.StatusRequestEntityTooLarge, "body is too large"},
+	badInflate:  {"inflate", http.StatusBadRequest, "body does not match its content encoding"},
+	brokenBody:  {"broken_body", http.StatusBadRequest, "body ended early"},
+	slowBody:    {"slow_body", http.StatusRequestTimeout, "body took too long"},
+	badJSON:     {"json", http.StatusBadRequest, "invalid JSON"},
+	tooDeep:     {"too_deep", http.StatusBadRequest, "JSON is nested too deep"},
+	notObject:   {"not_object", http.StatusBadRequest, "body must be a JSON object"},
+
+	badToken: {"bad_token", http.StatusUnauthorized, ""},
+
+	readOnly: {"read", http.StatusUnauthorized, ""},
+	badPath:  {"path", http.StatusBadRequest, "path cannot be decoded"},
+	notFound: {"not_found", http.StatusNotFound, "only POST /send is here"},
+
+	badEvent:      {"event", http.StatusBadRequest, "event must be a string"},
+	reservedEvent: {"reserved_event", http.StatusBadRequest, "event has a name that Socket.IO clients cannot receive"},
+	badRoom:       {"room", http.StatusBadRequest, "room must be a string, a number or a boolean, or left out for everyone"},
+}
+
+// errorBody is the JSON of a text, which holds nothing that needs an escape.
+func errorBody(text string) []byte {
+	if text == "" {
+		return nil
+	}
+	return []byte(`{"error":"` + text + `"}`)
+}
+
+// Values of headers; they are shared.
+var (
+	jsonType   = []string{"application/json"}
+	retryAfter = []string{"1"} // seconds
+)
+
+// refuse answers, counts and logs a request that is not published. err may say
+// more about the reason than its text.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, why reason, err error) {
+	a.refused[why].Add(1)
+	a.logRefusal(r, why)
+	switch why {
+	case overloaded, brokenBody, slowBody:
+		// Reading on is what cannot be afforded, or cannot be done.
+	default:
+		a.discard(r)
+	}
+	header := w.Header()
+	if why == overloaded {
+		header["Retry-After"] = retryAfter
+	}
+	body := a.bodies[why]
+	if syntax := (*auth.SyntaxError)(nil); errors.As(err, &syntax) {
+		body = errorBody(syntax.Error())
+	}
+	if body == nil {
+		header["Content-Length"] = noLength
+		w.WriteHeader(refusals[why].status)
+		return
+	}
+	header["Content-Type"] = jsonType
+	w.WriteHeader(refusals[why].status)
+	// A sender that hung up in between is its own matter.
+	_, _ = w.Write(body)
+}
+
+// discard reads on in a body that is refused, so that its sender gets to see the
+// answer. Two kinds of sender need no such help: who waits for a 100 Continue that
+// never came, and who is cut off in any case because it announced too much.
+func (a *API) discard(r *http.Request) {
+	if r.Body == nil || r.ContentLength == 0 || r.ContentLength > a.maxBody+a.maxWire {
+		return
+	}
+	if m, ok := r.Body.(*message); r.Header["Expect"] != nil && !(ok && m.wire.body != nil) {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, a.maxWire)
+}
+
+// A quota bounds the warnings of one second, so that strangers cannot fill a disk
+// with them.
+type quota struct {
+	mu      sync.Mutex // guards what follows
+	second  int64
+	taken   int
+	dropped int
+}
+
+// warningsPerSecond is how many refusals are logged.
+const warningsPerSecond = 20
+
+// take asks for one line. When there is one, it also returns how many were dropped
+// since the last.
+func (q *quota) take() (ok bool, dropped int) {
+	now := time.Now().Unix()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now != q.second {
+		q.second, q.taken = now, 0
+	}
+	if q.taken == warningsPerSecond {
+		q.dropped++
+		return false, 0
+	}
+	q.taken++
+	dropped, q.dropped = q.dropped, 0
+	return true, dropped
+}
