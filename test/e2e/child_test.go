@@ -59,7 +59,8 @@ type opening struct {
 	Listen  []string       `json:"listen"`
 	Rooms   []string       `json:"rooms"`
 	Options map[string]any `json:"options,omitempty"`
-	HTML    string         `json:"html,omitempty"` // a whole page instead of the usual one
+	HTML    string         `json:"html,omitempty"`   // a whole page instead of the usual one
+	Search  string         `json:"search,omitempty"` // behind that page's address: &name=value
 }
 
 // drive starts npm/drive/<script> and ends it with the test.
@@ -178,6 +179,21 @@ func (c *client) close() {
 func (c *client) leave() {
 	c.d.t.Helper()
 	c.d.command(map[string]any{"op": "leave", "id": c.id})
+}
+
+// shows waits until the page of a client shows a text.
+func (c *client) shows(t *testing.T, text string) {
+	t.Helper()
+	var page string
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		asked := len(c.seen("text"))
+		c.d.command(map[string]any{"op": "text", "id": c.id})
+		texts := c.wait(t, "text", asked+1)
+		if page = texts[len(texts)-1].Text; strings.Contains(page, text) {
+			return
+		}
+	}
+	t.Fatalf("%s: waited %v for the page to show %q, it shows %q", c.id, patience, text, page)
 }
 
 // seen returns the reports of one kind so far.

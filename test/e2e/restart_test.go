@@ -66,7 +66,7 @@ func TestClientsFindAServerThatDied(t *testing.T) {
 // that a sender was told 200 for is received by each client that was there. The
 // clients then take it for a lost connection and come back.
 func TestDrainLosesNothingAccepted(t *testing.T) {
-	s := start(t)
+	s := start(t, "SHUTDOWN_TIMEOUT=20s")
 	d := drive(t, "node.js")
 	all := openNodes(t, s, d, []string{"1.0.6", "1.3.4", "1.7.4", "2.5.0", "4.8.1"}, []string{"polling", "websocket", "upgrade"}, "n")
 	var sockets []*rawSocket

@@ -65,6 +65,8 @@ func (s *server) launch() error {
 		"SERVER_SECRET="+secret,
 		"HOST=127.0.0.1",
 		"LOG_FORMAT=text",
+		// A session over polling whose client is silent makes the end wait so long.
+		"SHUTDOWN_TIMEOUT=2s",
 		// A race is printed when it happens; the run goes on and stop finds it.
 		"GORACE=halt_on_error=0",
 	)

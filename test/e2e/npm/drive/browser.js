@@ -83,7 +83,7 @@ async function run(command) {
         pages.set(command.id, `<!doctype html><title>${command.id}</title>
           <script src="/bundle/${command.version}"></script><script src="/client.js"></script>`);
       }
-      await page.goto(`${origin}/page?id=${encodeURIComponent(command.id)}`);
+      await page.goto(`${origin}/page?id=${encodeURIComponent(command.id)}${command.search || ''}`);
       if (!command.html) await page.evaluate(c => { window.client = openClient(window.io, c, window.report); }, command);
       return say({ id: command.id, saw: 'loaded' });
     }
