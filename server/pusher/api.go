@@ -1,0 +1,220 @@
+package pusher
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"poosh/auth"
+)
+
+// segments splits an escaped path, each part decoded by itself, so that %2F in a
+// channel's name is no separator. One slash at the end is nothing.
+func segments(path string) ([]string, bool) {
+	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		plain, err := url.PathUnescape(p)
+		if err != nil {
+			return nil, false
+		}
+		parts[i] = plain
+	}
+	return parts, true
+}
+
+// A call is one signed request.
+type call struct {
+	d     *Dialect
+	app   *app
+	query auth.PusherQuery
+	body  []byte // empty for a GET
+	args  []string
+}
+
+// A route is an address of the API below its app; * is any one segment, which the
+// handler finds in args.
+type route struct {
+	method  string
+	pattern string
+	publish bool // not answered while the server drains or is behind
+	handle  func(*call) ([]byte, error)
+}
+
+var routes = []route{
+	{http.MethodPost, "events", true, (*call).events},
+	{http.MethodPost, "batch_events", true, (*call).batchEvents},
+	{http.MethodPost, "users/*/events", true, (*call).userEvents},
+	{http.MethodGet, "channels", false, (*call).channels},
+	{http.MethodGet, "channels/*", false, (*call).channel},
+	{http.MethodGet, "channels/*/users", false, (*call).channelUsers},
+	{http.MethodPost, "users/*/terminate_connections", false, (*call).terminate},
+	{http.MethodPost, "users/*/force_reconnect", false, (*call).forceReconnect},
+	{http.MethodGet, "connections", false, (*call).connections},
+}
+
+// match compares a path with a pattern and returns what stands for the stars.
+func match(pattern string, path []string) ([]string, bool) {
+	var args []string
+	for i, want := range strings.Split(pattern, "/") {
+		switch {
+		case i >= len(path):
+			return nil, false
+		case want == "*":
+			args = append(args, path[i])
+		case want != path[i]:
+			return nil, false
+		}
+	}
+	return args, len(path) == strings.Count(pattern, "/")+1
+}
+
+// findRoute returns the route for a method and path below the app.
+func findRoute(w http.ResponseWriter, method string, path []string) (*route, []string, error) {
+	var allowed []string
+	for i := range routes {
+		args, ok := match(routes[i].pattern, path)
+		if ok && routes[i].method == method {
+			return &routes[i], args, nil
+		}
+		if ok {
+			allowed = append(allowed, routes[i].method)
+		}
+	}
+	if allowed == nil {
+		return nil, nil, errNoRoute
+	}
+	w.Header().Set("Allow", strings.Join(append(allowed, http.MethodOptions), ", "))
+	return nil, nil, &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed",
+		text: "want " + strings.Join(allowed, " or ")}
+}
+
+// api answers a request below /apps, or below /users, where an old Python library
+// posts terminate_connections and leaves the app to be known by its key.
+func (d *Dialect) api(w http.ResponseWriter, r *http.Request, parts []string) {
+	if r.Method == http.MethodOptions {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Requested-With, Accept")
+		h.Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	body, err := d.serve(w, r, parts)
+	d.answer(w, body, err)
+}
+
+// serve finds the app, the route and the signature, in that order, then the body:
+// nobody's is read before the rest of the request is known to be signed.
+func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) ([]byte, error) {
+	if err := d.limit(w, d.apiLimit, r.RemoteAddr); err != nil {
+		return nil, err
+	}
+	query, err := auth.ParsePusherQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	key, _ := query.Get("auth_key")
+	var a *app
+	below := parts
+	if parts[0] == "users" {
+		if a = d.byKey[key]; a == nil {
+			return nil, &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: "no app has this auth_key"}
+		}
+	} else {
+		if len(parts) < 2 {
+			return nil, errNoRoute
+		}
+		if a = d.apps[parts[1]]; a == nil {
+			return nil, errNoApp
+		}
+		below = parts[2:]
+	}
+	rt, args, err := findRoute(w, r.Method, below)
+	if err != nil {
+		return nil, err
+	}
+	if key != a.conf.Key && key != "" {
+		return nil, errOtherKey
+	}
+	signed := auth.PusherRequest{Method: r.Method, Path: r.URL.EscapedPath(), Prefix: d.prefix, Query: query}
+	if err := signed.Check(a.conf.Secret, time.Now()); err != nil {
+		return nil, err
+	}
+	switch {
+	case a.disabled:
+		return nil, errDisabled
+	case rt.publish && d.draining.Load():
+		return nil, errDraining
+	case rt.publish && d.cfg.MaxBacklog > 0 && d.loop.Backlog() > d.cfg.MaxBacklog:
+		return nil, errBacklog
+	}
+	if err := d.limit(w, a.apiLimit, r.RemoteAddr); err != nil {
+		return nil, err
+	}
+	c := &call{d: d, app: a, query: query, args: args}
+	if c.body, err = d.read(w, r, query); err != nil {
+		return nil, err
+	}
+	return rt.handle(c)
+}
+
+// limit asks a limiter and writes what it says into the answer's headers.
+func (d *Dialect) limit(w http.ResponseWriter, l *limiter, remote string) error {
+	a := l.take(remote)
+	a.tell(w.Header())
+	return a.err()
+}
+
+// read reads a body that the query vouches for.
+func (d *Dialect) read(w http.ResponseWriter, r *http.Request, query auth.PusherQuery) ([]byte, error) {
+	limit := int64(d.cfg.MaxBodyBytes)
+	if !query.SignsBody() {
+		limit = 1 // enough to see that there is one
+	}
+	tooLong := tooBig("the body is larger than %d bytes; the limit is the server's for one request", d.cfg.MaxBodyBytes)
+	if r.ContentLength > int64(d.cfg.MaxBodyBytes) {
+		return nil, tooLong
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var big *http.MaxBytesError
+	switch {
+	case errors.As(err, &big) && limit > 1:
+		return nil, tooLong
+	case err != nil && big == nil:
+		return nil, errBodyTime
+	}
+	if err := query.CheckBody(body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// health says whether the server is well: /up for the server, /up/{app id} for an
+// app, /live while the process runs.
+func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string) {
+	status, text := http.StatusOK, "OK"
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		d.answer(w, nil, &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", text: "want GET"})
+		return
+	case len(parts) > 2, len(parts) == 2 && (parts[0] != "up" || d.apps[parts[1]] == nil):
+		d.answer(w, nil, errNoApp)
+		return
+	case parts[0] == "live":
+	case d.draining.Load(), len(parts) == 2 && d.apps[parts[1]].disabled:
+		status, text = http.StatusServiceUnavailable, "ERROR"
+	case d.cfg.MaxBacklog > 0 && d.loop.Backlog() > d.cfg.MaxBacklog:
+		text = "DEGRADED"
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Health-Check", text)
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}

@@ -1,0 +1,415 @@
+package pusher
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+func TestRefusedConnections(t *testing.T) {
+	off := false
+	apps := []App{testApp(),
+		{ID: "4", Key: "off", Secret: "s", Enabled: &off},
+		{ID: "5", Key: "pages", Secret: "s", AllowedOrigins: []string{"example.com", "*.example.org", "https://whole.net:8443"}},
+		{ID: "6", Key: "full", Secret: "s", MaxConnections: 1},
+	}
+	s := newSite(t, Config{Apps: apps, PathPrefix: "/push"})
+	taken := s.open("/app/full", nil)
+	taken.established()
+	tests := []struct {
+		path, origin string
+		code         int // 0: taken
+	}{
+		{"/app/" + testKey + "?protocol=7", "", 0},
+		{"/app/" + testKey + "?protocol=4", "", 0},
+		{"/app/" + testKey, "", 0},
+		{"/push/app/" + testKey, "", 0},
+		{"/app/" + testKey + "/?protocol=7", "", 0},
+		{"/app/" + testKey + "?protocol=3", "", 4007},
+		{"/app/" + testKey + "?protocol=8", "", 4007},
+		{"/app/" + testKey + "?protocol=x", "", 4006},
+		{"/app/unknown?protocol=7", "", 4001},
+		{"/app/off?protocol=7", "", 4003},
+		{"/app/full?protocol=7", "", 4004},
+		{"/app", "", 4005},
+		{"/app/" + testKey + "/more", "", 4005},
+		{"/elsewhere", "", 4005},
+		{"/app/pages", "https://example.com", 0},
+		{"/app/pages", "https://EXAMPLE.com:444", 0},
+		{"/app/pages", "https://a.b.example.org", 0},
+		{"/app/pages", "https://whole.net:8443", 0},
+		{"/app/pages", "", 0},
+		{"/app/pages", "https://example.org", 4009},
+		{"/app/pages", "https://whole.net", 4009},
+		{"/app/pages", "https://badexample.com", 4009},
+		{"/app/pages", "null", 4009},
+	}
+	for _, tt := range tests {
+		t.Run(tt.path+" "+tt.origin, func(t *testing.T) {
+			header := http.Header{}
+			if tt.origin != "" {
+				header.Set("Origin", tt.origin)
+			}
+			s.t = t
+			p := s.open(tt.path, header)
+			if tt.code == 0 {
+				p.established()
+				return
+			}
+			// The code must be a number in the error, which comes before anything else.
+			if f := p.read(); f.Event != "pusher:error" || !strings.HasPrefix(string(f.Data), fmt.Sprintf(`{"code":%d,"message":"`, tt.code)) {
+				t.Errorf("first frame %s", f)
+			}
+			if got := p.closed(); got != tt.code {
+				t.Errorf("closed with %d, want %d", got, tt.code)
+			}
+		})
+	}
+	s.t = t
+	_ = taken.ws.Close()
+	eventually(t, "a place to be free again", func() bool {
+		p := s.open("/app/full", nil)
+		f := p.read()
+		_ = p.ws.Close()
+		return f.Event == "pusher:connection_established"
+	})
+}
+
+func TestNotAWebSocket(t *testing.T) {
+	s := newSite(t, Config{})
+	if status, text, h := s.raw("GET", "/app/"+testKey, ""); status != 426 || h.Get("Upgrade") != "websocket" {
+		t.Errorf("%d %s", status, text)
+	}
+	req, _ := http.NewRequest("GET", s.server.URL+"/app/"+testKey, nil)
+	req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"8"}}
+	resp, err := s.server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 400 || s.d.Stats().Connections != 0 {
+		t.Errorf("%s, %d connections", resp.Status, s.d.Stats().Connections)
+	}
+}
+
+func TestNodeLimit(t *testing.T) {
+	s := newSite(t, Config{MaxConnections: 1})
+	s.dial()
+	p := s.open("/app/"+testKey, nil)
+	if f := p.read(); !strings.Contains(f.raw, `"code":4100`) || p.closed() != 4100 {
+		t.Errorf("first frame %s", f)
+	}
+}
+
+// TestMessages sends what clients may send and compares every byte of the answers;
+// whatever it was, the connection lives on.
+func TestMessages(t *testing.T) {
+	problem := func(code, text string) string {
+		return `{"event":"pusher:error","data":{"code":` + code + `,"message":"` + text + `"}}`
+	}
+	long := strings.Repeat("x", 201)
+	tests := []struct{ name, in, out string }{
+		{"ping", `{"event":"pusher:ping","data":{}}`, `{"event":"pusher:pong","data":"{}"}`},
+		{"ping without data", `{"event":"pusher:ping"}`, `{"event":"pusher:pong","data":"{}"}`},
+		{"ping with a string", `{"event":"pusher:ping","data":""}`, `{"event":"pusher:pong","data":"{}"}`},
+		{"ping and fields nobody knows", `{"x":[1],"event":"pusher:ping"}`, `{"event":"pusher:pong","data":"{}"}`},
+		{"pong", `{"event":"pusher:pong"}`, ""},
+		{"not JSON", `hello`, problem("null", "a message must be a JSON object")},
+		{"an array", `[]`, problem("null", "a message must be a JSON object")},
+		{"a half", `{"event":"pusher:ping"`, problem("null", "a message must be a JSON object")},
+		{"no event", `{}`, problem("null", "a message must have an event, which is a string")},
+		{"an event that is a number", `{"event":1}`, problem("null", "a message must have an event, which is a string")},
+		{"an unknown event", `{"event":"pusher:dance"}`, problem("null", `Unknown event \"pusher:dance\": client events begin with client-`)},
+		{"the server's own event", `{"event":"pusher_internal:member_added","channel":"a","data":"{}"}`,
+			problem("null", `Unknown event \"pusher_internal:member_added\": client events begin with client-`)},
+		{"an event without client-", `{"event":"chat","channel":"a","data":"{}"}`, problem("null", `Unknown event \"chat\": client events begin with client-`)},
+		{"subscribe to nothing", `{"event":"pusher:subscribe"}`, problem("null", "pusher:subscribe: data must be an object with a channel")},
+		{"subscribe to a number", `{"event":"pusher:subscribe","data":{"channel":1}}`, problem("null", "pusher:subscribe: data must be an object with a channel")},
+		{"subscribe to a bad name", `{"event":"pusher:subscribe","data":{"channel":"a b"}}`,
+			problem("null", `Invalid channel name \"a b\": want 1 to 200 letters, digits and -_=@,.;`)},
+		{"subscribe to a long name", `{"event":"pusher:subscribe","data":{"channel":"` + long + `"}}`,
+			problem("null", `Invalid channel name \"`+long[:200]+`...\": want 1 to 200 letters, digits and -_=@,.;`)},
+		{"subscribe to another # channel", `{"event":"pusher:subscribe","data":{"channel":"#presence"}}`,
+			problem("null", `Invalid channel name \"#presence\": want 1 to 200 letters, digits and -_=@,.;`)},
+		{"subscribe", `{"event":"pusher:subscribe","data":{"channel":"a-_=@,.;Z9","auth":""}}`,
+			`{"event":"pusher_internal:subscription_succeeded","channel":"a-_=@,.;Z9","data":"{}"}`},
+		// Some libraries send the data as a string that holds it.
+		{"subscribe with a string", `{"event":"pusher:subscribe","data":"{\"channel\":\"s\",\"auth\":null}"}`,
+			`{"event":"pusher_internal:subscription_succeeded","channel":"s","data":"{}"}`},
+		{"subscribe again", `{"event":"pusher:subscribe","data":{"channel":"s"}}`, problem("null", "Existing subscription to channel s")},
+		{"unsubscribe", `{"event":"pusher:unsubscribe","data":{"channel":"s"}}`, ""},
+		{"unsubscribe again", `{"event":"pusher:unsubscribe","data":{"channel":"s"}}`, problem("null", `No current subscription to channel \"s\"`)},
+		{"unsubscribe from nothing", `{"event":"pusher:unsubscribe","data":"x"}`, problem("null", "pusher:unsubscribe: data must be an object with a channel")},
+		{"an unsigned private channel", `{"event":"pusher:subscribe","data":{"channel":"private-a"}}`,
+			problem("4009", "auth must be the app's key, a colon and a signature") + "\n" +
+				`{"event":"pusher:subscription_error","channel":"private-a","data":{"type":"AuthError","error":"auth must be the app's key, a colon and a signature","status":401}}`},
+		{"another app's key", `{"event":"pusher:subscribe","data":{"channel":"private-cache-a","auth":"k:00"}}`,
+			problem("4009", "auth has another key than the app that this connection is for") + "\n" +
+				`{"event":"pusher:subscription_error","channel":"private-cache-a","data":{"type":"AuthError","error":"auth has another key than the app that this connection is for","status":401}}`},
+		{"a user's channel, not signed in", `{"event":"pusher:subscribe","data":{"channel":"#server-to-user-1"}}`,
+			problem("4009", `only a connection signed in as that user may subscribe to \"#server-to-user-1\"`) + "\n" +
+				`{"event":"pusher:subscription_error","channel":"#server-to-user-1","data":{"type":"AuthError","error":"only a connection signed in as that user may subscribe to \"#server-to-user-1\"","status":401}}`},
+		{"sign in with nothing", `{"event":"pusher:signin"}`, problem("4009", "pusher:signin: data must be an object with auth and user_data")},
+		{"a client event to a public channel", `{"event":"client-x","channel":"a-_=@,.;Z9","data":1}`,
+			problem("4301", `client events are for private and presence channels only, not for \"a-_=@,.;Z9\"`)},
+		{"a client event elsewhere", `{"event":"client-x","channel":"private-b","data":1}`,
+			problem("null", "client event on channel private-b, which this connection does not subscribe to")},
+		{"a client event nowhere", `{"event":"client-x","data":1}`, problem("null", "invalid channel name: want 1 to 200 letters, digits and -_=@,.;")},
+		{"a client event on a number", `{"event":"client-x","channel":5}`, problem("null", "invalid channel name: want 1 to 200 letters, digits and -_=@,.;")},
+	}
+	s := newSite(t, Config{})
+	p := s.dial()
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p.t = t
+			p.send(tt.in)
+			if tt.out != "" {
+				p.expect(strings.Split(tt.out, "\n")...)
+			}
+			p.quiet()
+		})
+	}
+	p.t = t
+	if err := p.ws.WriteMessage(websocket.BinaryMessage, []byte(`{"event":"pusher:ping"}`)); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(problem("null", "binary messages are not understood"))
+	p.send(`{"event":"client-x","channel":"private-y","data":"` + strings.Repeat("x", 64<<10) + `"}`)
+	if code := p.closed(); code != websocket.CloseMessageTooBig {
+		t.Errorf("a message over 64 KiB ends with %d", code)
+	}
+}
+
+func TestRefusedSignatureNamesWhatToSign(t *testing.T) {
+	p := newSite(t, Config{}).dial()
+	p.send(`{"event":"pusher:subscribe","data":{"channel":"private-a","auth":"` + testKey + `:beef"}}`)
+	want := "Invalid signature: Expected HMAC SHA256 hex digest of " + p.socketID + ":private-a, but got beef"
+	p.expect(`{"event":"pusher:error","data":{"code":4009,"message":"`+want+`"}}`,
+		`{"event":"pusher:subscription_error","channel":"private-a","data":{"type":"AuthError","error":"`+want+`","status":401}}`)
+	// A private channel's data is signed too, when there is some.
+	p.subscribe("private-a", `{"anything":1}`)
+	p.expect(`{"event":"pusher_internal:subscription_succeeded","channel":"private-a","data":"{}"}`)
+}
+
+func TestEventsReachSubscribers(t *testing.T) {
+	s := newSite(t, Config{})
+	a, b := s.dial(), s.dial()
+	a.join("news", "private-a")
+	b.join("news", "private-encrypted-e")
+	for _, data := range []string{"", "plain", `{"a":1.50,"n":9007199254740993}`, "\u2028<b>é😀\x00\"\\\n"} {
+		s.trigger("news", `App\Events\Done`, data)
+		for _, p := range []*peer{a, b} {
+			if f := p.read(); f.Event != `App\Events\Done` || f.Channel != "news" || f.text() != data {
+				t.Errorf("sent %q, received %s", data, f)
+			}
+		}
+	}
+	sealed := `{"nonce":"bm9uY2U=","ciphertext":"c2VhbGVk"}`
+	s.trigger("private-encrypted-e", "e", sealed)
+	if f := b.read(); f.text() != sealed {
+		t.Errorf("received %s", f)
+	}
+	a.quiet() // in the channel of another nobody hears anything
+}
+
+// TestSocketIDIsNoChannel publishes to a channel that is named as a connection is.
+func TestSocketIDIsNoChannel(t *testing.T) {
+	s := newSite(t, Config{})
+	p := s.dial()
+	s.trigger(p.socketID, "e", "secret")
+	s.trigger(idSpace[:6]+p.socketID, "e", "secret")
+	p.quiet()
+}
+
+func TestClientEvents(t *testing.T) {
+	app := testApp()
+	app.MaxEventBytes = 40
+	app.ClientEventRate = Rate{3, time.Hour}
+	s := newSite(t, Config{Apps: []App{app}})
+	a, b := s.dial(), s.dial()
+	a.join("private-c")
+	b.join("private-c")
+	a.send(`{"event":"client-x","channel":"private-c","data":{"a": 1.50, "b":"é"}}`)
+	b.expect(`{"event":"client-x","channel":"private-c","data":"{\"a\":1.50,\"b\":\"é\"}"}`)
+	a.send(`{"event":"client-x","channel":"private-c","data":"a string"}`)
+	b.expect(`{"event":"client-x","channel":"private-c","data":"a string"}`)
+	a.send(`{"event":"client-x","channel":"private-c","data":"` + strings.Repeat("x", 41) + `"}`)
+	if f := a.read(); !strings.Contains(f.raw, `"code":4301`) || !strings.Contains(f.raw, "exceeds the allowed maximum (40 bytes)") {
+		t.Errorf("too much data gives %s", f)
+	}
+	a.send(`{"event":"client-x","channel":"private-c"}`)
+	if f := a.read(); !strings.Contains(f.raw, `"code":4301`) || !strings.Contains(f.raw, "faster than 3/1h") {
+		t.Errorf("too many give %s", f)
+	}
+	a.send(`{"event":"client-` + strings.Repeat("x", 200) + `","channel":"private-c"}`)
+	if f := a.read(); !strings.Contains(f.raw, "200 characters") {
+		t.Errorf("a long name gives %s", f)
+	}
+	a.quiet()
+	b.quiet()
+}
+
+func TestClientEventsSwitchedOff(t *testing.T) {
+	app := testApp()
+	app.ClientEvents = false
+	s := newSite(t, Config{Apps: []App{app}})
+	p := s.dial()
+	p.join("private-c")
+	p.send(`{"event":"client-x","channel":"private-c","data":{}}`)
+	p.expect(`{"event":"pusher:error","data":{"code":4301,"message":"client events are not enabled for this app"}}`)
+	p.quiet()
+}
+
+func TestTooManyChannels(t *testing.T) {
+	app := testApp()
+	app.MaxChannels = 2
+	p := newSite(t, Config{Apps: []App{app}}).dial()
+	p.join("a", "b")
+	p.subscribe("c", "")
+	const text = "this connection subscribes to 2 channels, as many as it may"
+	p.expect(`{"event":"pusher:error","data":{"code":4100,"message":"`+text+`"}}`,
+		`{"event":"pusher:subscription_error","channel":"c","data":{"type":"LimitReached","error":"`+text+`","status":401}}`)
+	p.send(`{"event":"pusher:unsubscribe","data":{"channel":"a"}}`)
+	p.join("c")
+}
+
+func TestCacheChannels(t *testing.T) {
+	app := testApp()
+	app.CacheTTL = Duration(400 * time.Millisecond)
+	s := newSite(t, Config{Apps: []App{app}})
+	for _, channel := range []string{"cache-a", "private-cache-a", "private-encrypted-cache-a"} {
+		s.trigger(channel, "first", "1") // also when nobody listens
+		s.trigger(channel, "last", "2")
+		p := s.dial()
+		p.subscribe(channel, "")
+		p.expect(`{"event":"pusher_internal:subscription_succeeded","channel":"`+channel+`","data":"{}"}`,
+			`{"event":"last","channel":"`+channel+`","data":"2"}`)
+		status, text := s.call("GET", "/channels/"+channel, map[string][]string{"info": {"cache"}}, "")
+		if status != 200 || text != `{"occupied":true,"cache":{"data":"2","ttl":0}}` {
+			t.Errorf("%d %s", status, text)
+		}
+		time.Sleep(450 * time.Millisecond)
+		p = s.dial()
+		p.subscribe(channel, "")
+		p.expect(`{"event":"pusher_internal:subscription_succeeded","channel":"`+channel+`","data":"{}"}`,
+			`{"event":"pusher:cache_miss","channel":"`+channel+`","data":"{}"}`)
+		_, text = s.call("GET", "/channels/"+channel, map[string][]string{"info": {"cache"}}, "")
+		if text != `{"occupied":true,"cache":null}` {
+			t.Errorf("expired: %s", text)
+		}
+	}
+	// A client event is never cached.
+	a, b := s.dial(), s.dial()
+	a.subscribe("private-cache-c", "")
+	a.read()
+	a.read()
+	a.send(`{"event":"client-x","channel":"private-cache-c","data":"1"}`)
+	a.quiet()
+	b.subscribe("private-cache-c", "")
+	b.read()
+	b.expect(`{"event":"pusher:cache_miss","channel":"private-cache-c","data":"{}"}`)
+}
+
+// TestCacheAndLiveEventsAreInOrder subscribes while events are published: each
+// newcomer sees the cached one and then all that follow, none twice.
+func TestCacheAndLiveEventsAreInOrder(t *testing.T) {
+	s := newSite(t, Config{})
+	a := s.d.apps[testID]
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 2000 {
+			a.publish("cache-n", "e", fmt.Appendf(nil, "%d", i), "")
+		}
+	}()
+	for range 20 {
+		p := s.dial()
+		p.subscribe("cache-n", "")
+		if f := p.read(); f.Event != "pusher_internal:subscription_succeeded" {
+			t.Fatalf("first %s", f)
+		}
+		next := -1
+		for range 20 {
+			f := p.read()
+			if f.Event == "pusher:cache_miss" {
+				continue
+			}
+			var n int
+			_, _ = fmt.Sscan(f.text(), &n)
+			if next >= 0 && n != next {
+				t.Fatalf("after %d came %d", next-1, n)
+			}
+			if next = n + 1; next == 2000 {
+				break
+			}
+		}
+		_ = p.ws.Close()
+	}
+	<-done
+}
+
+func TestActivityTimeout(t *testing.T) {
+	app := testApp()
+	app.ActivityTimeout = Duration(time.Second)
+	s := newSite(t, Config{Apps: []App{app}, PongTimeout: 500 * time.Millisecond})
+	silent, pinged, ponging := s.dial(), s.dial(), s.dial()
+	// silent answers neither the pusher:ping nor WebSocket's.
+	silent.ws.SetPingHandler(func(string) error { return nil })
+	silent.expect(`{"event":"pusher:ping","data":"{}"}`)
+	// The WebSocket pong that a library sends by itself is life enough.
+	go func() {
+		for {
+			if _, _, err := pinged.ws.ReadMessage(); err != nil {
+				return
+			}
+		}
+	}()
+	ponging.ws.SetPingHandler(func(string) error { return nil })
+	ponging.expect(`{"event":"pusher:ping","data":"{}"}`)
+	ponging.send(`{"event":"pusher:pong","data":{}}`)
+	if code := silent.closed(); code != 4201 {
+		t.Errorf("closed with %d", code)
+	}
+	ponging.expect(`{"event":"pusher:ping","data":"{}"}`)
+	ponging.send(`{"event":"pusher:pong","data":{}}`)
+	if err := pinged.ws.WriteMessage(websocket.TextMessage, []byte(`{"event":"pusher:ping"}`)); err != nil || s.d.Stats().Connections != 2 {
+		t.Errorf("%v, %d connections", err, s.d.Stats().Connections)
+	}
+}
+
+// TestVersion4IsNotPinged has a client of a version without pusher:ping.
+func TestVersion4IsNotPinged(t *testing.T) {
+	app := testApp()
+	app.ActivityTimeout = Duration(time.Second)
+	s := newSite(t, Config{Apps: []App{app}, PongTimeout: 300 * time.Millisecond})
+	p := s.open("/app/"+testKey+"?protocol=4", nil)
+	p.established()
+	pings := make(chan struct{}, 10)
+	p.ws.SetPingHandler(func(string) error { pings <- struct{}{}; return nil })
+	_ = p.ws.SetReadDeadline(time.Now().Add(2500 * time.Millisecond))
+	_, data, err := p.ws.ReadMessage()
+	if err == nil || websocket.IsCloseError(err, 4201) || len(pings) == 0 {
+		t.Errorf("received %s, %v and %d pings", data, err, len(pings))
+	}
+}
+
+func TestAuthorizedConnections(t *testing.T) {
+	app := testApp()
+	app.Authorize, app.AuthorizeTimeout = true, Duration(500*time.Millisecond)
+	s := newSite(t, Config{Apps: []App{app}})
+	stranger, member, user := s.dial(), s.dial(), s.dial()
+	stranger.join("public")
+	member.join("private-a")
+	user.signIn(`{"id":"1"}`)
+	user.read()
+	if f := stranger.read(); !strings.Contains(f.raw, `"code":4009`) || stranger.closed() != 4009 {
+		t.Errorf("received %s", f)
+	}
+	time.Sleep(300 * time.Millisecond)
+	member.quiet()
+	user.quiet()
+}

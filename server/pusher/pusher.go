@@ -1,0 +1,316 @@
+// Package pusher speaks Pusher Channels: its HTTP API, through which applications
+// publish and ask who listens, and its WebSocket protocol, versions 4 to 7, for
+// pusher-js, Laravel Echo and their kin. Where Pusher's documentation is silent or
+// its libraries need more, it follows Sockudo.
+//
+// It must not know other dialects, the environment, or how many nodes there are.
+// Messages are handled on the goroutines of the [wire.Loop]; an app's webhooks
+// have goroutines of their own, which end when nothing waits to be sent and at
+// the latest with [Dialect.Shutdown].
+//
+// # Why
+//
+// A channel is a hub room and an app a hub app, named [HubApp]: events take the
+// way that all dialects share. What is decided in one step for a channel (who is
+// in it, what its newcomer is told, whether it is occupied, which event it caches)
+// is decided with the channel's [hub.Roster] open; ordinary events do not wait for
+// it.
+//
+// Connections are registered in the hub under an id that no channel can have, or
+// the hub would deliver an event for the channel "123.456" to the connection of
+// that socket id.
+//
+// # Where nodes would meet
+//
+// In a cluster four things cross nodes: publications (the hub's seam), the rosters
+// (first and last connection, and counts), who is signed in ([users]), and the
+// last event of a cache channel ([cache]). Nothing else here keeps state that
+// another node would have to see.
+//
+// Lock order, outermost first: an open roster, users.mu, client.mu, app.mu, then
+// the locks of the hub, and those of webhooks, caches and connections, under which
+// nothing else is locked.
+package pusher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/wire"
+)
+
+// A Config is what an operator may choose. Zero fields mean the defaults named
+// here.
+type Config struct {
+	Apps       []App  // at least one
+	PathPrefix string // in front of /app and /apps, such as "/push"; both work without it too
+
+	MaxConnections  int // open at once, of all apps; more are closed with 4100; no limit
+	MaxMessageBytes int // of one message of a client; more closes its connection; 64 KiB
+	MaxBodyBytes    int // of one request; 10 MB
+	CacheBytes      int // that one app's cached events may take; 64 MiB
+	WebhookQueue    int // events that may wait for one webhook; 10,000
+
+	// MaxBacklog is how many bytes may wait for the loop itself before publishing
+	// is answered with 503; no limit.
+	MaxBacklog int64
+
+	APIRate     Rate // requests of one address; no limit
+	ConnectRate Rate // connections opened by one address; no limit
+
+	PongTimeout time.Duration // for a sign of life after a ping; 30 s
+	WebhookHold time.Duration // how long a webhook waits for somebody to come back; 3 s
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.MaxMessageBytes, 64<<10)
+	setDefault(&c.MaxBodyBytes, 10_000_000)
+	setDefault(&c.CacheBytes, 64<<20)
+	setDefault(&c.WebhookQueue, 10_000)
+	setDefault(&c.PongTimeout, 30*time.Second)
+	setDefault(&c.WebhookHold, 3*time.Second)
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// HubApp returns the name that a Pusher app has in the hub.
+func HubApp(id string) string { return "pusher:" + id }
+
+// A Dialect serves the apps of one configuration. Make one with [New].
+type Dialect struct {
+	cfg      Config
+	prefix   string
+	hub      *hub.Hub
+	presence *hub.Presence
+	loop     *wire.Loop
+	log      *slog.Logger
+	started  time.Time // zero of the monotonic clock that connections are timed by
+
+	apps  map[string]*app // by id; set once
+	byKey map[string]*app // set once
+
+	apiLimit     *limiter // by address; nil without one
+	connectLimit *limiter // by address; nil without one
+	conns        atomic.Int64
+	counts       counters
+
+	draining atomic.Bool
+}
+
+// New makes a dialect whose connections live on loop. It fails for a configuration
+// that cannot work, naming every mistake.
+func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
+	cfg = cfg.withDefaults()
+	if log == nil {
+		log = slog.Default()
+	}
+	d := &Dialect{
+		cfg: cfg, hub: h, presence: hub.NewPresence(), loop: loop, log: log.With("dialect", "pusher"), started: time.Now(),
+		apps: make(map[string]*app), byKey: make(map[string]*app),
+	}
+	var wrong []error
+	if p := strings.Trim(cfg.PathPrefix, "/"); p != "" {
+		d.prefix = "/" + p
+	}
+	if len(cfg.Apps) == 0 {
+		wrong = append(wrong, errors.New("no app is named"))
+	}
+	for _, conf := range cfg.Apps {
+		conf = conf.withDefaults()
+		if err := conf.Validate(); err != nil {
+			wrong = append(wrong, err)
+			continue
+		}
+		switch {
+		case d.apps[conf.ID] != nil:
+			wrong = append(wrong, fmt.Errorf("app %q: another app has the same id", conf.ID))
+		case d.byKey[conf.Key] != nil:
+			wrong = append(wrong, fmt.Errorf("app %q: another app has the same key", conf.ID))
+		default:
+			a := newApp(d, conf)
+			d.apps[conf.ID], d.byKey[conf.Key] = a, a
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	d.apiLimit = newAddressLimiter(cfg.APIRate)
+	d.connectLimit = newAddressLimiter(cfg.ConnectRate)
+	return d, nil
+}
+
+// now is the time since the dialect was made, on the monotonic clock.
+func (d *Dialect) now() time.Duration { return time.Since(d.started) }
+
+// Shutdown refuses new connections and publications, closes the connections that
+// are open with 4200, spread over most of the time that ctx gives (two seconds
+// without a deadline), waits until they are gone, and sends the webhooks that
+// wait. What is left when ctx ends is dropped and counted. Clients of 4200
+// reconnect at once, so all of them in one moment would be a herd.
+//
+// [Dialect.ServeHTTP] may go on; connections open after it answers 4100.
+func (d *Dialect) Shutdown(ctx context.Context) error {
+	d.draining.Store(true)
+	var open []*client
+	for _, a := range d.apps {
+		open = append(open, a.all()...)
+	}
+	grace := 2 * time.Second
+	if deadline, ok := ctx.Deadline(); ok {
+		grace = time.Until(deadline) * 7 / 10
+	}
+	err := d.spread(ctx, open, grace)
+	if err == nil {
+		err = d.gone(ctx)
+	}
+	for _, a := range d.apps {
+		a.counter.stop()
+		err = errors.Join(err, a.hooks.close(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("pusher: shutdown: %w", err)
+	}
+	return nil
+}
+
+// drainStep is the finest spacing of closes, and drainSpacing the widest: a few
+// clients are no herd and need not wait.
+const (
+	drainStep    = 20 * time.Millisecond
+	drainSpacing = 5 * time.Millisecond
+)
+
+// goingAway is the reason that clients are told when the server ends.
+const goingAway = "the server is going away, reconnect"
+
+// spread closes connections over no more than grace.
+func (d *Dialect) spread(ctx context.Context, open []*client, grace time.Duration) error {
+	grace = min(grace, time.Duration(len(open))*drainSpacing)
+	steps := max(1, int(grace/drainStep))
+	tick := time.NewTicker(drainStep)
+	defer tick.Stop()
+	for i := range steps {
+		for _, c := range open[i*len(open)/steps : (i+1)*len(open)/steps] {
+			c.close(codeReconnect, goingAway)
+		}
+		if i == steps-1 {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// gone waits until every connection has been closed and accounted for. One that
+// was opened as the server began to drain is closed here.
+func (d *Dialect) gone(ctx context.Context) error {
+	tick := time.NewTicker(drainStep)
+	defer tick.Stop()
+	for d.conns.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		for _, a := range d.apps {
+			for _, c := range a.all() {
+				c.close(codeReconnect, goingAway)
+			}
+		}
+	}
+	return nil
+}
+
+// Stats describe a dialect.
+type Stats struct {
+	Connections int               // open now
+	Channels    int               // with somebody in them now
+	Counts      map[string]uint64 // what happened since the start, by name
+}
+
+// Stats returns the numbers of this moment. The names of the counts are "api
+// <status>", "connect", "connect refused <code>", "close <code>", "client event",
+// "client event refused", "subscribe", "subscribe refused", "webhook sent",
+// "webhook retried", "webhook refused" and "webhook dropped".
+func (d *Dialect) Stats() Stats {
+	st := Stats{Connections: int(d.conns.Load()), Counts: d.counts.all()}
+	for _, a := range d.apps {
+		d.presence.Each(a.hubName, func(string, int, int) { st.Channels++ })
+	}
+	return st
+}
+
+// counters are counts by name.
+type counters struct {
+	mu     sync.Mutex
+	byName map[string]uint64
+}
+
+// add counts n things more. Names are ours alone, never a client's.
+func (c *counters) add(name string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byName == nil {
+		c.byName = make(map[string]uint64)
+	}
+	c.byName[name] += uint64(n)
+}
+
+func (c *counters) all() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make(map[string]uint64, len(c.byName))
+	for name, n := range c.byName {
+		all[name] = n
+	}
+	return all
+}
+
+// ServeHTTP serves both doors: the API under /apps and connections under /app,
+// and whether the server is well under /up and /live.
+func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer d.recoverRequest(w, r)
+	path := r.URL.EscapedPath()
+	parts, ok := segments(path)
+	if d.prefix != "" {
+		if rest, found := strings.CutPrefix(path, d.prefix); found && strings.HasPrefix(rest, "/") {
+			parts, ok = segments(rest)
+		}
+	}
+	if !ok {
+		d.answer(w, nil, errBadPath)
+		return
+	}
+	switch parts[0] {
+	case "app":
+		d.connect(w, r, parts[1:])
+	case "apps", "users":
+		d.api(w, r, parts)
+	case "up", "live":
+		d.health(w, r, parts)
+	default:
+		if wire.IsUpgrade(r) {
+			d.connect(w, r, nil)
+			return
+		}
+		d.answer(w, nil, errNoRoute)
+	}
+}

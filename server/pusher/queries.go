@@ -1,0 +1,186 @@
+package pusher
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
+
+// appendCounts appends an object with the counts that were asked for and that the
+// channel has: only presence channels count users.
+func (c *call) appendCounts(b []byte, channel string, info []string) []byte {
+	connections, users := c.d.presence.Count(c.app.hubName, channel)
+	if !kindOf(channel).presence {
+		info = slices.DeleteFunc(slices.Clone(info), func(name string) bool { return name == infoUsers })
+	}
+	return appendObject(b, info, connections, users)
+}
+
+func appendObject(b []byte, info []string, connections, users int) []byte {
+	b = append(b, '{')
+	for i, name := range info {
+		if slices.Contains(info[:i], name) {
+			continue
+		}
+		n := connections
+		if name == infoUsers {
+			n = users
+		}
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+		b = append(b, `"`+name+`":`...)
+		b = appendInt(b, n)
+	}
+	return append(b, '}')
+}
+
+// channels lists the channels that somebody is in.
+func (c *call) channels() ([]byte, error) {
+	prefix, _ := c.query.Get("filter_by_prefix")
+	text, _ := c.query.Get("info")
+	info, err := parseInfo(text, infoUsers, infoConnections)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(info, infoUsers) && !strings.HasPrefix(prefix, "presence-") {
+		return nil, invalid("user_count is for presence channels only: want a filter_by_prefix that begins with presence-")
+	}
+	b := []byte(`{"channels":{`)
+	c.d.presence.Each(c.app.hubName, func(channel string, connections, users int) {
+		if !strings.HasPrefix(channel, prefix) || kindOf(channel).user {
+			return
+		}
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, channel), ':')
+		b = appendObject(b, info, connections, users)
+	})
+	return append(b, "}}"...), nil
+}
+
+// channel describes one channel, whether anybody is in it or not.
+func (c *call) channel() ([]byte, error) {
+	name := c.args[0]
+	if !validChannel(name) {
+		return nil, badChannel(name)
+	}
+	text, _ := c.query.Get("info")
+	info, err := parseInfo(text, infoUsers, infoConnections, infoCache)
+	if err != nil {
+		return nil, err
+	}
+	k := kindOf(name)
+	switch {
+	case slices.Contains(info, infoUsers) && !k.presence:
+		return nil, invalid("user_count is for presence channels only")
+	case slices.Contains(info, infoCache) && !k.cache:
+		return nil, invalid("cache is for cache channels only")
+	}
+	connections, users := c.d.presence.Count(c.app.hubName, name)
+	b := append([]byte(`{"occupied":`), strconv.FormatBool(connections > 0)...)
+	for i, attribute := range info {
+		if slices.Contains(info[:i], attribute) {
+			continue
+		}
+		b = append(b, `,"`+attribute+`":`...)
+		switch attribute {
+		case infoUsers:
+			b = appendInt(b, users)
+		case infoConnections:
+			b = appendInt(b, connections)
+		case infoCache:
+			b = c.appendCache(b, name)
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// appendCache appends a channel's last event and the seconds that it is kept yet.
+func (c *call) appendCache(b []byte, channel string) []byte {
+	event, left := c.app.cache.get(channel)
+	if event == nil {
+		return append(b, "null"...)
+	}
+	b = appendString(append(b, `{"data":`...), event.Data)
+	b = append(b, `,"ttl":`...)
+	return append(appendInt(b, int(left/time.Second)), '}')
+}
+
+// channelUsers lists the users in a presence channel.
+func (c *call) channelUsers() ([]byte, error) {
+	name := c.args[0]
+	if !validChannel(name) {
+		return nil, badChannel(name)
+	}
+	if !kindOf(name).presence {
+		return nil, invalid("users are known of presence channels only")
+	}
+	withInfo := false
+	for _, param := range c.query.Names() {
+		switch {
+		case param == "with_user_info":
+			v, _ := c.query.Get(param)
+			withInfo = v == "1" || v == "true"
+		case strings.HasPrefix(param, "auth_"), param == "body_md5":
+		default:
+			return nil, invalid("extraneous parameter %s: the list of users takes none but with_user_info", shown(param))
+		}
+	}
+	r := c.d.presence.Open(c.app.hubName, name)
+	defer r.Close()
+	b := []byte(`{"users":[`)
+	for m := range r.Members {
+		if b[len(b)-1] != '[' {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"id":`...), m.ID)
+		if withInfo {
+			b = append(append(b, `,"user_info":`...), m.Info...)
+		}
+		b = append(b, '}')
+	}
+	return append(b, "]}"...), nil
+}
+
+// connections counts the app's connections, as Reverb does.
+func (c *call) connections() ([]byte, error) {
+	return append(appendInt([]byte(`{"connections":`), c.d.hub.Len(c.app.hubName)), '}'), nil
+}
+
+// terminate closes the connections of a user for good.
+func (c *call) terminate() ([]byte, error) {
+	return c.closeUser(func(conn *client) {
+		conn.expel(codeUnauthorized, "the app has ended this user's connections")
+	})
+}
+
+// forceReconnect closes the connections of a user, who is to come back, as Sockudo
+// does.
+func (c *call) forceReconnect() ([]byte, error) {
+	return c.closeUser(func(conn *client) { conn.close(codeReconnect, "the app asks to reconnect") })
+}
+
+func (c *call) closeUser(end func(*client)) ([]byte, error) {
+	id := c.args[0]
+	if !validUserID(id) {
+		return nil, invalid("a user id has 1 to %d characters", maxUserID)
+	}
+	list := c.app.users.of(id)
+	if c.app.conf.TerminateMembers {
+		for _, conn := range c.app.all() {
+			if !conn.isUser(id) && conn.isMember(id) {
+				list = append(list, conn)
+			}
+		}
+	}
+	for _, conn := range list {
+		end(conn)
+	}
+	c.d.log.Debug("connections closed", "app", c.app.conf.ID, "connections", len(list))
+	return emptyObject, nil
+}

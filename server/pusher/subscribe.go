@@ -1,0 +1,205 @@
+package pusher
+
+import (
+	"errors"
+	"fmt"
+
+	"poosh/auth"
+	"poosh/server/hub"
+)
+
+// Names of what soketi sends with a refused subscription, which pusher-js hands to
+// the channel's own listeners.
+const (
+	refusedAuth  = "AuthError"
+	refusedLimit = "LimitReached"
+)
+
+// refuse tells the client that a subscription is not made. The connection stays.
+func (c *client) refuse(channel string, code int, kind, text string) {
+	c.d.counts.add("subscribe refused", 1)
+	c.err(code, text)
+	if kind != "" {
+		c.conn.Push(refusalFrame(channel, kind, text))
+	}
+}
+
+// subscribe lets the client into a channel (Pusher Channels protocol,
+// "Subscription Events").
+func (c *client) subscribe(m message) {
+	var want struct {
+		Channel     string  `json:"channel"`
+		Auth        string  `json:"auth"`
+		ChannelData *string `json:"channel_data"`
+	}
+	if err := m.fields(&want); err != nil {
+		c.refuse("", 0, "", "pusher:subscribe: "+err.Error()+" with a channel")
+		return
+	}
+	channel, k := want.Channel, kindOf(want.Channel)
+	if !validChannel(channel) {
+		c.refuse("", 0, "", "Invalid channel name "+shown(channel)+": "+channelRule)
+		return
+	}
+	if c.sub.In(channel) {
+		c.refuse("", 0, "", "Existing subscription to channel "+channel)
+		return
+	}
+	var who memberInfo
+	switch {
+	case k.user:
+		if !c.isUser(channel[len(userChannel):]) {
+			c.refuse(channel, codeUnauthorized, refusedAuth, "only a connection signed in as that user may subscribe to "+shown(channel))
+			return
+		}
+	case k.private:
+		if err := auth.PusherChannel(c.app.conf.Key, c.app.conf.Secret, c.socketID, channel, want.ChannelData, want.Auth); err != nil {
+			c.refuse(channel, codeUnauthorized, refusedAuth, err.Error())
+			return
+		}
+	}
+	if k.presence {
+		var err error
+		if who, err = c.member(want.ChannelData); err != nil {
+			c.refuse(channel, codeUnauthorized, refusedAuth, err.Error())
+			return
+		}
+		if len(who.info) > c.app.conf.MaxUserInfoBytes {
+			c.refuse(channel, codeUnauthorized, refusedLimit, fmt.Sprintf("user_info of %d bytes exceeds the allowed maximum (%d bytes)",
+				len(who.info), c.app.conf.MaxUserInfoBytes))
+			return
+		}
+	}
+	if err := c.enter(channel, k, who); err != nil {
+		c.refuse(channel, codeFull, refusedLimit, err.Error())
+		return
+	}
+	if k.private {
+		c.trust()
+	}
+	c.d.counts.add("subscribe", 1)
+}
+
+var errNobody = errors.New("a presence channel needs channel_data, or a signed-in user")
+
+// member is who the client is in a presence channel: what it says, signed, or else
+// who it signed in as, which pusher-js relies on since 7.4.
+func (c *client) member(channelData *string) (memberInfo, error) {
+	if channelData != nil {
+		return parseMember(*channelData)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.user == nil {
+		return memberInfo{}, errNobody
+	}
+	return c.user.memberInfo, nil
+}
+
+// enter makes a subscription. The confirmation, a cached event, the news of the
+// member and what webhooks are told are one step for the channel.
+func (c *client) enter(channel string, k kind, who memberInfo) error {
+	a := c.app
+	r := c.d.presence.Open(a.hubName, channel)
+	defer r.Close()
+	if k.presence && !r.Has(who.id) && r.Len() >= a.conf.MaxMembers {
+		return fmt.Errorf("channel %s has %d members, as many as it may have", channel, r.Len())
+	}
+	first := r.Add(who.id, who.info)
+	var welcome [2][]byte
+	greet := welcome[:0]
+	if k.presence {
+		greet = append(greet, plainFrame("pusher_internal:subscription_succeeded", channel, presenceData(r)))
+	} else {
+		greet = append(greet, plainFrame("pusher_internal:subscription_succeeded", channel, "{}"))
+	}
+	missed := false
+	if k.cache {
+		if last, _ := a.cache.get(channel); last != nil {
+			greet = append(greet, Encoder.Encode(last))
+		} else {
+			missed = true
+			greet = append(greet, plainFrame("pusher:cache_miss", channel, "{}"))
+		}
+	}
+	if err := c.d.hub.Join(c.sub, channel, greet...); err != nil {
+		r.Remove(who.id)
+		if errors.Is(err, hub.ErrTooManyRooms) {
+			err = fmt.Errorf("this connection subscribes to %d channels, as many as it may", a.conf.MaxChannels)
+		}
+		return err
+	}
+	if k.presence {
+		c.mu.Lock()
+		if c.membership == nil {
+			c.membership = make(map[string]string)
+		}
+		c.membership[channel] = who.id
+		c.mu.Unlock()
+	}
+	if k.user {
+		return nil // nobody else's business
+	}
+	if r.Connections() == 1 {
+		a.hooks.occupied(channel)
+	}
+	if first {
+		a.announce(channel, "pusher_internal:member_added", memberData(who.id, who.info), c.sub.ID())
+		a.hooks.memberAdded(channel, who.id)
+	}
+	if missed && a.cache.missed(channel) {
+		a.hooks.cacheMiss(channel)
+	}
+	if !k.presence {
+		a.counter.changed(channel, r.Connections())
+	}
+	return nil
+}
+
+// unsubscribe takes the client out of a channel.
+func (c *client) unsubscribe(m message) {
+	var want struct {
+		Channel string `json:"channel"`
+	}
+	if err := m.fields(&want); err != nil {
+		c.err(0, "pusher:unsubscribe: "+err.Error()+" with a channel")
+		return
+	}
+	if !c.sub.In(want.Channel) {
+		c.err(0, "No current subscription to channel "+shown(want.Channel))
+		return
+	}
+	c.leave(want.Channel)
+}
+
+// leave ends a subscription that there is, in one step for the channel.
+func (c *client) leave(channel string) {
+	a, k := c.app, kindOf(channel)
+	r := c.d.presence.Open(a.hubName, channel)
+	defer r.Close()
+	if !c.d.hub.Leave(c.sub, channel) {
+		return
+	}
+	var id string
+	if k.presence {
+		c.mu.Lock()
+		id = c.membership[channel]
+		delete(c.membership, channel)
+		c.mu.Unlock()
+	}
+	last := r.Remove(id)
+	if k.user {
+		return
+	}
+	if last {
+		a.announce(channel, "pusher_internal:member_removed", memberData(id, nil), "")
+		a.hooks.memberRemoved(channel, id)
+	}
+	if r.Connections() == 0 {
+		a.hooks.vacated(channel)
+		return
+	}
+	if !k.presence {
+		a.counter.changed(channel, r.Connections())
+	}
+}

@@ -1,0 +1,347 @@
+package pusher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"poosh/auth"
+	"poosh/server/hub"
+)
+
+// A receiver stands for the address of a webhook.
+type hookReceiver struct {
+	mu     sync.Mutex
+	bodies []string
+	at     []time.Time
+	answer func(try int) (int, error)
+}
+
+func (r *hookReceiver) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if req.Header.Get("X-Pusher-Signature") != auth.PusherSign(testSecret, string(body)) ||
+		req.Header.Get("X-Pusher-Key") != testKey || req.Header.Get("Content-Type") != "application/json" || req.Header.Get("X-Mine") != "1" {
+		return nil, fmt.Errorf("headers %v", req.Header)
+	}
+	r.bodies = append(r.bodies, string(body))
+	r.at = append(r.at, time.Now())
+	status, err := 200, error(nil)
+	if r.answer != nil {
+		status, err = r.answer(len(r.bodies))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader("")), Request: req}, nil
+}
+
+// events is what the requests held, without their time.
+func (r *hookReceiver) events() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, b := range r.bodies {
+		var body struct {
+			TimeMS int64             `json:"time_ms"`
+			Events []json.RawMessage `json:"events"`
+		}
+		if json.Unmarshal([]byte(b), &body) != nil || body.TimeMS == 0 {
+			all = append(all, "bad body "+b)
+		}
+		var one []string
+		for _, e := range body.Events {
+			one = append(one, string(e))
+		}
+		all = append(all, strings.Join(one, "+"))
+	}
+	return all
+}
+
+// hooks are the webhooks of an app without a server, before a receiver.
+func hooks(conf Webhook, queue int, answer func(int) (int, error)) (*webhooks, *hookReceiver, *Dialect) {
+	conf.URL, conf.Headers = "http://hook.test/", map[string]string{"X-Mine": "1"}
+	app := testApp()
+	app.Webhooks = []Webhook{conf}
+	d := &Dialect{cfg: Config{WebhookQueue: queue}.withDefaults(), hub: hub.New(), presence: hub.NewPresence(), log: slog.New(slog.DiscardHandler)}
+	w := newApp(d, app.withDefaults()).hooks
+	r := &hookReceiver{answer: answer}
+	w.endpoints[0].client.Transport = r
+	return w, r, d
+}
+
+func TestWebhookEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r, d := hooks(Webhook{}, 0, nil)
+		w.occupied("c")
+		w.memberAdded("presence-c", "1")
+		w.clientEvent("presence-c", "client-e", []byte(`{"a":1}`), "1.2", "1")
+		w.clientEvent("presence-c", "client-e", []byte(`x`), "1.2", "")
+		w.cacheMiss("cache-c")
+		w.count("c", 7)
+		w.memberRemoved("presence-c", "1")
+		w.vacated("c")
+		synctest.Wait()
+		want := []string{
+			`{"name":"channel_occupied","channel":"c"}`,
+			`{"name":"member_added","channel":"presence-c","user_id":"1"}`,
+			`{"name":"client_event","channel":"presence-c","event":"client-e","data":"{\"a\":1}","socket_id":"1.2","user_id":"1"}`,
+			`{"name":"client_event","channel":"presence-c","event":"client-e","data":"x","socket_id":"1.2"}`,
+			`{"name":"cache_miss","channel":"cache-c"}`,
+			`{"name":"subscription_count","channel":"c","subscription_count":7}`,
+		}
+		slices.Sort(want)
+		got := r.events()
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("sent\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		time.Sleep(d.cfg.WebhookHold - time.Millisecond)
+		synctest.Wait()
+		if len(r.events()) != len(want) {
+			t.Error("departures are told before their time")
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		got = r.events()[len(want):]
+		slices.Sort(got)
+		if !slices.Equal(got, []string{`{"name":"channel_vacated","channel":"c"}`, `{"name":"member_removed","channel":"presence-c","user_id":"1"}`}) {
+			t.Errorf("sent %q", got)
+		}
+		if n := d.counts.all()["webhook sent"]; n != 8 {
+			t.Errorf("%d are counted", n)
+		}
+	})
+}
+
+// TestDepartureAndReturn has a page reloaded: the app hears of neither.
+func TestDepartureAndReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r, _ := hooks(Webhook{}, 0, nil)
+		w.vacated("a")
+		w.memberRemoved("presence-b", "1")
+		w.memberRemoved("presence-b", "2")
+		time.Sleep(time.Second)
+		w.occupied("a")
+		w.memberAdded("presence-b", "1")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := r.events(); !slices.Equal(got, []string{`{"name":"member_removed","channel":"presence-b","user_id":"2"}`}) {
+			t.Errorf("sent %q", got)
+		}
+		w.vacated("a")
+		if err := w.close(t.Context()); err != nil { // tells what is held back
+			t.Error(err)
+		}
+		if got := r.events(); len(got) != 2 || !strings.Contains(got[1], "vacated") {
+			t.Errorf("sent %q", got)
+		}
+		w.occupied("late")
+		if len(w.held) != 0 || w.queue.Len() != 0 || len(r.events()) != 2 {
+			t.Error("something is kept after close")
+		}
+	})
+}
+
+// TestWebhookRetries looks at how often and when a request is tried again.
+func TestWebhookRetries(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer func(try int) (int, error)
+		tries  [2]int // at least and at most
+		count  string
+	}{
+		{"at once", func(int) (int, error) { return 204, nil }, [2]int{1, 1}, "webhook sent"},
+		{"at the third try", func(try int) (int, error) { return map[bool]int{true: 500, false: 202}[try < 3], nil }, [2]int{3, 3}, "webhook sent"},
+		{"after faults of the network", func(try int) (int, error) {
+			if try < 3 {
+				return 0, errors.New("no route")
+			}
+			return 200, nil
+		}, [2]int{3, 3}, "webhook sent"},
+		{"429 is for now", func(try int) (int, error) { return map[bool]int{true: 429, false: 200}[try < 2], nil }, [2]int{2, 2}, "webhook sent"},
+		{"404 is for good", func(int) (int, error) { return 404, nil }, [2]int{1, 1}, "webhook refused"},
+		{"a redirect is no answer", func(int) (int, error) { return 302, nil }, [2]int{1, 1}, "webhook refused"},
+		{"never", func(int) (int, error) { return 503, nil }, [2]int{8, 14}, "webhook dropped"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, r, d := hooks(Webhook{}, 0, tt.answer)
+				start := time.Now()
+				w.occupied("c")
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				if n := len(r.bodies); n < tt.tries[0] || n > tt.tries[1] {
+					t.Errorf("%d tries", n)
+				}
+				for i, b := range r.bodies {
+					if b != r.bodies[0] {
+						t.Errorf("try %d has another body", i)
+					}
+					if late := r.at[i].Sub(start); late > hookRetryFor {
+						t.Errorf("try %d after %s", i, late)
+					}
+				}
+				if d.counts.all()[tt.count] != 1 {
+					t.Errorf("counts %v", d.counts.all())
+				}
+				if ep := w.endpoints[0]; ep.events != 0 || ep.bytes != 0 {
+					t.Errorf("%d events of %d bytes are left", ep.events, ep.bytes)
+				}
+			})
+		})
+	}
+}
+
+// TestDeadWebhook has an address that never answers, and more events than may
+// wait. Nobody waits for it, what is too much is counted, and the end is prompt.
+func TestDeadWebhook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r, d := hooks(Webhook{}, 100, func(int) (int, error) { return 500, nil })
+		start := time.Now()
+		for i := range 1000 {
+			w.occupied(fmt.Sprint("c", i))
+		}
+		if time.Since(start) != 0 {
+			t.Error("somebody waited")
+		}
+		synctest.Wait()
+		if n := len(r.events()); n > hookLanes || n < hookLanes/2 {
+			t.Errorf("%d requests at once", n)
+		}
+		if n := d.counts.all()["webhook dropped"]; n != 900 {
+			t.Errorf("%d are dropped", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("close gives %v", err)
+		}
+		if d.counts.all()["webhook dropped"] != 1000 || time.Since(start) > 2*time.Second {
+			t.Errorf("counts %v after %s", d.counts.all(), time.Since(start))
+		}
+	})
+}
+
+func TestWebhookBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r, _ := hooks(Webhook{Batch: true}, 0, nil)
+		for i := range 150 {
+			w.occupied(fmt.Sprint("c", i))
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		got := r.events()
+		if len(got) != 2 || strings.Count(got[0], "+") != 99 || strings.Count(got[1], "+") != 49 {
+			t.Errorf("%d requests: %q", len(got), got)
+		}
+		if !strings.HasPrefix(got[0], `{"name":"channel_occupied","channel":"c0"}+{"name":"channel_occupied","channel":"c1"}`) {
+			t.Errorf("not in order: %.100s", got[0])
+		}
+	})
+}
+
+// TestWebhookOrder has the events of a channel overtaken by no retry.
+func TestWebhookOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r, _ := hooks(Webhook{}, 0, func(try int) (int, error) { return map[bool]int{true: 500, false: 200}[try%3 == 1], nil })
+		for i := range 20 {
+			w.count("c", i)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		last := -1
+		for _, e := range r.events() {
+			var got struct {
+				N int `json:"subscription_count"`
+			}
+			if err := json.Unmarshal([]byte(e), &got); err != nil || got.N < last || got.N > last+1 {
+				t.Fatalf("%d after %d", got.N, last)
+			}
+			last = got.N
+		}
+		if last != 19 {
+			t.Errorf("the last is %d", last)
+		}
+	})
+}
+
+func TestWebhookFilter(t *testing.T) {
+	tests := []struct {
+		name          string
+		conf          Webhook
+		event, channe string
+		want          bool
+	}{
+		{"all", Webhook{}, hookOccupied, "c", true},
+		{"a type", Webhook{EventTypes: []string{hookVacated, hookOccupied}}, hookOccupied, "c", true},
+		{"another type", Webhook{EventTypes: []string{hookVacated}}, hookOccupied, "c", false},
+		{"a prefix", Webhook{ChannelPrefix: "presence-"}, hookOccupied, "presence-c", true},
+		{"another prefix", Webhook{ChannelPrefix: "presence-"}, hookOccupied, "private-c", false},
+		{"a suffix", Webhook{ChannelSuffix: "-x"}, hookOccupied, "c-x", true},
+		{"another suffix", Webhook{ChannelSuffix: "-x"}, hookOccupied, "c-xy", false},
+		{"a pattern", Webhook{ChannelRegexp: `^room-\d+$`}, hookOccupied, "room-12", true},
+		{"another pattern", Webhook{ChannelRegexp: `^room-\d+$`}, hookOccupied, "room-x", false},
+	}
+	for _, tt := range tests {
+		if got := newFilter(tt.conf).wants(tt.event, tt.channe); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+// TestWebhooksOfConnections runs real connections against the receiver.
+func TestWebhooksOfConnections(t *testing.T) {
+	app := testApp()
+	app.Webhooks = []Webhook{{URL: "http://hook.test/", Headers: map[string]string{"X-Mine": "1"}}}
+	s := newSite(t, Config{Apps: []App{app}, WebhookHold: 100 * time.Millisecond})
+	r := &hookReceiver{}
+	s.d.apps[testID].hooks.endpoints[0].client.Transport = r
+	a, b := s.dial(), s.dial()
+	for _, p := range []*peer{a, b} {
+		p.subscribe("presence-cache-c", `{"user_id":"1"}`)
+		p.read()
+		p.read()
+	}
+	a.send(`{"event":"client-e","channel":"presence-cache-c","data":"x"}`)
+	b.read()
+	_ = a.ws.Close()
+	_ = b.ws.Close()
+	eventually(t, "the channel to be vacated", func() bool { return strings.Contains(strings.Join(r.events(), " "), "vacated") })
+	want := []string{
+		`{"name":"channel_occupied","channel":"presence-cache-c"}`,
+		`{"name":"member_added","channel":"presence-cache-c","user_id":"1"}`,
+		`{"name":"cache_miss","channel":"presence-cache-c"}`,
+		`{"name":"client_event","channel":"presence-cache-c","event":"client-e","data":"x","socket_id":"` + a.socketID + `","user_id":"1"}`,
+		`{"name":"member_removed","channel":"presence-cache-c","user_id":"1"}`,
+		`{"name":"channel_vacated","channel":"presence-cache-c"}`,
+	}
+	if got := r.events(); !slices.Equal(got, want) {
+		t.Errorf("sent\n%s", strings.Join(got, "\n"))
+	}
+	// A user's own channel is nobody's business.
+	c := s.dial()
+	c.signIn(`{"id":"1"}`)
+	c.read()
+	c.join("#server-to-user-1")
+	_ = c.ws.Close()
+	time.Sleep(200 * time.Millisecond)
+	if n := len(r.events()); n != len(want) {
+		t.Errorf("%d events", n)
+	}
+}
