@@ -20,7 +20,7 @@ func (s *Server) logStatus() {
 		"fds", fds,
 		"connections", s.limit.connections(),
 		"websockets", ws.Conns,
-		"queued_bytes", ws.Queued,
+		"queued_bytes", ws.Queued + ws.Stuck,
 		"stuck_bytes", ws.Stuck,
 		"published", h.Published,
 		"delivered", h.Delivered,

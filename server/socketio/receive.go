@@ -23,7 +23,11 @@ func (s *Session) receive(p packet) error {
 		if s.protocol == 4 {
 			return fmt.Errorf("%w: ping from a client of protocol 4", errPacket)
 		}
-		s.Deliver(framePong)
+		if bytes.Equal(p.data, probe) {
+			s.Deliver(frameProbe)
+		} else {
+			s.Deliver(framePong)
+		}
 	case enginePong:
 		s.pong()
 	case engineMessage:

@@ -141,7 +141,11 @@ func (s *Session) push(frame []byte) bool {
 	return false
 }
 
-// engineFrames are the packets without a body, ready to write.
+// probe is the ping that an upgrade begins with. It alone has a text that is
+// sent back, engine.io 1.5.1, socket.js.
+var probe = []byte("2probe")
+
+// Packets that are always the same, ready to write.
 var (
 	frameClose = wire.TextFrame([]byte{engineClose})
 	framePing  = wire.TextFrame([]byte{enginePing})

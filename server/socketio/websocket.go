@@ -139,7 +139,7 @@ func (s *Session) giveUp(conn *wire.Conn) {
 // client has stopped polling.
 func (s *Session) probed(c *wire.Conn, isBinary bool, data []byte) {
 	switch {
-	case !isBinary && bytes.Equal(data, []byte("2probe")):
+	case !isBinary && bytes.Equal(data, probe):
 		s.alive()
 		c.Push(frameProbe)
 		s.mu.Lock()
