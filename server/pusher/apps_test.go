@@ -1,0 +1,111 @@
+package pusher
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"poosh/server/hub"
+)
+
+func TestParseApps(t *testing.T) {
+	base := App{ID: "base", Key: "base", Secret: "base", MaxEventBytes: 500, ClientEvents: true, MaxMembers: 7}
+	apps, err := ParseApps([]byte(`{"apps":[
+		{"id":"1","key":"a","secret":"s1","max_presence_members":3,"client_events":false,"activity_timeout":"30s","api_rate":"100/60s","client_event_rate":"off",
+		 "webhooks":[{"url":"https://h.test/x","event_types":["member_added"],"channel_pattern":"^x","headers":{"A":"b"},"batch":true}]},
+		{"id":"2","key":"b","secret":"s2","enabled":false}]}`), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := apps[0], apps[1]
+	if a.MaxMembers != 3 || a.ClientEvents || a.MaxEventBytes != 500 || time.Duration(a.ActivityTimeout) != 30*time.Second ||
+		a.APIRate != (Rate{100, time.Minute}) || newLimiter(a.withDefaults().ClientEventRate) != nil || len(a.Webhooks) != 1 || !a.Webhooks[0].Batch {
+		t.Errorf("first %+v", a)
+	}
+	if b.MaxMembers != 7 || !b.ClientEvents || *b.Enabled || b.Webhooks != nil || b.Secret != "s2" {
+		t.Errorf("second %+v", b)
+	}
+}
+
+func TestParseAppsRefusals(t *testing.T) {
+	app := func(more string) string { return `{"apps":[{"id":"1","key":"a","secret":"hush-hush"` + more + `}]}` }
+	tests := []struct{ name, file, want string }{
+		{"not JSON", `x`, "invalid character"},
+		{"no apps", `{}`, "at least one app"},
+		{"no app", `{"apps":[]}`, "at least one app"},
+		{"more behind it", app("") + "x", "more text"},
+		{"a misspelt limit", app(`,"max_presence_member":3`), `unknown field "max_presence_member"`},
+		{"another at the top", `{"app":[]}`, "unknown field"},
+		{"no secret", `{"apps":[{"id":"1","key":"a"}]}`, "secret is missing"},
+		{"no id", `{"apps":[{"key":"a","secret":"s"}]}`, "want an id"},
+		{"a bad key", `{"apps":[{"id":"1","key":"a/b","secret":"s"}]}`, "want a key"},
+		{"a negative limit", app(`,"max_batch_events":-1`), "max_batch_events is -1"},
+		{"a bad time", app(`,"cache_ttl":"5"`), "want a time"},
+		{"a bad rate", app(`,"api_rate":"5 a day"`), "100/60s"},
+		{"a short activity timeout", app(`,"activity_timeout":"10ms"`), "at least 1s"},
+		{"a bad webhook", app(`,"webhooks":[{"url":"ftp://h"}]`), "http or https"},
+		{"a bad event type", app(`,"webhooks":[{"url":"http://h","event_types":["x"]}]`), "event type"},
+		{"a bad pattern", app(`,"webhooks":[{"url":"http://h","channel_pattern":"("}]`), "channel_pattern"},
+		{"a header of ours", app(`,"webhooks":[{"url":"http://h","headers":{"X-Pusher-Key":"k"}}]`), "belongs to the protocol"},
+		{"a bad origin", app(`,"allowed_origins":["a b"]`), "allowed_origins"},
+	}
+	for _, tt := range tests {
+		_, err := ParseApps([]byte(tt.file), App{})
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+func TestNewNamesEveryMistake(t *testing.T) {
+	_, err := New(Config{Apps: []App{{ID: "1", Key: "k", Secret: "s"}, {ID: "1", Key: "l", Secret: "s"}, {ID: "2", Key: "k", Secret: "s"}, {ID: "3", Key: "m"}}},
+		hub.New(), nil, nil)
+	for _, want := range []string{`app "1": another app has the same id`, `app "2": another app has the same key`, `app "3": secret is missing`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+	if _, err := New(Config{}, hub.New(), nil, nil); err == nil {
+		t.Error("no app is no mistake")
+	}
+}
+
+func TestRateText(t *testing.T) {
+	for text, want := range map[string]Rate{"100/60s": {100, time.Minute}, "5/s": {5, time.Second}, "1/1h30m": {1, 90 * time.Minute}, "off": {Limit: -1}} {
+		var r, again Rate
+		if err := r.UnmarshalText([]byte(text)); err != nil || r != want {
+			t.Errorf("%s: %+v, %v", text, r, err)
+		}
+		if err := again.UnmarshalText([]byte(r.String())); err != nil || again != r {
+			t.Errorf("%s: printed as %s", text, r)
+		}
+	}
+	for _, text := range []string{"", "5", "/s", "0/s", "-1/s", "5/0s", "5/48h", "5/x", "on"} {
+		if err := new(Rate).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is accepted", text)
+		}
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	c := newCache(10*(overhead+100), time.Hour)
+	event := &hub.Publication{Data: make([]byte, 90)}
+	for i := range 1000 {
+		c.put(string(rune('a'+i%26))+strings.Repeat("x", i%7), event)
+		c.missed(strings.Repeat("m", i))
+		if c.size > c.limit || len(c.byName) != c.order.Len() {
+			t.Fatalf("%d bytes in %d entries", c.size, len(c.byName))
+		}
+	}
+	if c.missed("empty") != true || c.missed("empty") != false {
+		t.Error("emptiness is news once")
+	}
+	c.put("empty", event)
+	if got, _ := c.get("empty"); got != event || c.missed("empty") {
+		t.Error("the last event is not kept")
+	}
+	c.put("huge", &hub.Publication{Data: make([]byte, 1<<20)})
+	if got, _ := c.get("huge"); got != nil || c.size != 0 {
+		t.Errorf("%d bytes", c.size)
+	}
+}

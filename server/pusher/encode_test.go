@@ -1,0 +1,184 @@
+package pusher
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"poosh/server/hub"
+	"poosh/server/wire"
+)
+
+func TestEncode(t *testing.T) {
+	tests := []struct {
+		name string
+		pub  hub.Publication
+		want string
+	}{
+		{"text", hub.Publication{Room: "c", Event: "e", Data: []byte(`{"a":"é"}`), Text: true}, `{"event":"e","channel":"c","data":"{\"a\":\"é\"}"}`},
+		{"text that is no JSON", hub.Publication{Room: "c", Event: `A\B`, Data: []byte("a\nb\x01"), Text: true}, `{"event":"A\\B","channel":"c","data":"a\nb\u0001"}`},
+		{"of a user", hub.Publication{Room: "c", Event: "e", Data: []byte("1"), Text: true, UserID: `"`}, `{"event":"e","channel":"c","data":"1","user_id":"\""}`},
+		// What another dialect publishes is JSON.
+		{"a JSON string", hub.Publication{Room: "c", Event: "e", Data: []byte(` "x\u00e9\/" `)}, `{"event":"e","channel":"c","data":"x\u00e9\/"}`},
+		{"a JSON object", hub.Publication{Room: "c", Event: "e", Data: []byte(`{"b": [1.50, 12345678901234567890]}`)}, `{"event":"e","channel":"c","data":"{\"b\":[1.50,12345678901234567890]}"}`},
+		{"a JSON number", hub.Publication{Room: "c", Event: "e", Data: []byte(`1.50`)}, `{"event":"e","channel":"c","data":"1.50"}`},
+		{"null", hub.Publication{Room: "c", Event: "e", Data: []byte(`null`)}, `{"event":"e","channel":"c","data":"null"}`},
+		{"no payload", hub.Publication{Room: "c", Event: "e"}, `{"event":"e","channel":"c","data":""}`},
+		{"broken UTF-8", hub.Publication{Room: "c", Event: "e\xff", Data: []byte("a\xe2\x82b"), Text: true}, `{"event":"e` + "\ufffd" + `","channel":"c","data":"a` + "\ufffd\ufffd" + `b"}`},
+		{"broken UTF-8 in JSON", hub.Publication{Room: "c", Event: "e", Data: []byte("\"a\xff\"")}, `{"event":"e","channel":"c","data":"a` + "\ufffd" + `"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := string(wire.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBridgeable(t *testing.T) {
+	for room, want := range map[string]bool{
+		"news": true, "private": true, "my-private-x": true, "a.b;c": true,
+		"private-x": false, "presence-x": false, "private-encrypted-x": false, "cache-x": false, "#server-to-user-1": false,
+		"": false, "a b": false, "é": false, strings.Repeat("x", 201): false,
+	} {
+		if got := Bridgeable(&hub.Publication{Room: room, Event: "e"}); got != want {
+			t.Errorf("%q: %v", room, got)
+		}
+	}
+	for event, want := range map[string]bool{"e": true, `App\Event`: true, "client-e": true, "": false, "pusher:error": false, "pusher_internal:x": false} {
+		if got := Bridgeable(&hub.Publication{Room: "news", Event: event}); got != want {
+			t.Errorf("event %q: %v", event, got)
+		}
+	}
+}
+
+// TestBridgedEvents has another dialect's event on the way to Pusher clients.
+func TestBridgedEvents(t *testing.T) {
+	s := newSite(t, Config{})
+	s.hub.Bridge("", HubApp(testID), Bridgeable)
+	p := s.dial()
+	p.join("news", "private-x")
+	for _, room := range []string{"news", "private-x"} {
+		s.hub.Publish(&hub.Publication{Room: room, Event: "e", Data: []byte(`{"a": 1}`)})
+	}
+	p.expect(`{"event":"e","channel":"news","data":"{\"a\":1}"}`)
+	p.quiet()
+	var got []string
+	other := s.hub.Register("", "x", 1, Encoder, receiverFunc(func(frame []byte) bool {
+		got = append(got, string(wire.Payload(frame)))
+		return true
+	}))
+	defer s.hub.Unregister(other)
+	if err := s.hub.Join(other, "news"); err != nil {
+		t.Fatal(err)
+	}
+	s.trigger("news", "back", "1")
+	p.expect(`{"event":"back","channel":"news","data":"1"}`)
+	if len(got) != 1 || got[0] != `{"event":"back","channel":"news","data":"1"}` {
+		t.Errorf("the other side has %q", got)
+	}
+	p.quiet()
+}
+
+type receiverFunc func([]byte) bool
+
+func (f receiverFunc) Deliver(frame []byte) bool { return f(frame) }
+
+func TestKinds(t *testing.T) {
+	for name, want := range map[string]kind{
+		"a": {}, "cache-a": {cache: true}, "a-cache-a": {}, "private": {}, "xprivate-a": {},
+		"private-a": {private: true}, "private-cache-a": {private: true, cache: true},
+		"private-encrypted-a": {private: true, encrypted: true}, "private-encrypted-cache-a": {private: true, encrypted: true, cache: true},
+		"private-encrypted": {private: true}, "presence-a": {private: true, presence: true},
+		"presence-cache-a": {private: true, presence: true, cache: true}, "#server-to-user-a": {user: true},
+		"cache-private-a": {cache: true},
+	} {
+		if got := kindOf(name); got != want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// FuzzMessage feeds frames of strangers to the parser and everything behind it
+// that needs no connection, and reads what comes out as a client would.
+func FuzzMessage(f *testing.F) {
+	for _, s := range []string{
+		`{"event":"pusher:subscribe","data":{"channel":"a","auth":"k:0","channel_data":"{\"user_id\":1}"}}`,
+		`{"event":"pusher:subscribe","data":"{\"channel\":\"a\"}"}`,
+		`{"event":"client-x","channel":"private-a","data":{"a":[1,null,"\ud800"]}}`,
+		`{"event":"pusher:signin","data":{"user_data":"{\"id\":\"1\",\"watchlist\":[\"2\"]}"}}`,
+		`{"event":null}`, `[]`, `"x"`, `{"data":"`, "{\"event\":\"\xff\"}", `{"event":"a","channel":null,"data":1e999}`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		m, err := parseMessage([]byte(in))
+		if err != nil {
+			return
+		}
+		frame := wire.Payload(Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: m.text(), Text: true}))
+		var out struct {
+			Event, Channel string
+			Data           *string
+		}
+		if err := json.Unmarshal(frame, &out); err != nil || out.Data == nil || !utf8.Valid(frame) {
+			t.Fatalf("%v in %q", err, frame)
+		}
+		if out.Event != m.Event || out.Channel != m.Channel || *out.Data != string(m.text()) {
+			t.Fatalf("%q became %q", in, frame)
+		}
+		var fields struct {
+			ChannelData string `json:"channel_data"`
+			UserData    string `json:"user_data"`
+		}
+		if m.fields(&fields) != nil {
+			return
+		}
+		if who, err := parseMember(fields.ChannelData); err == nil {
+			if !json.Valid(who.info) || !json.Valid(memberData(who.id, who.info)) || !validUserID(who.id) {
+				t.Fatalf("member %+v", who)
+			}
+		}
+		if user, err := parseUser(fields.UserData); err == nil && (!json.Valid(user.info) || !json.Valid(wire.Payload(watchlistFrame(user.watchlist, nil)))) {
+			t.Fatalf("user %+v", user)
+		}
+	})
+}
+
+// FuzzString compares appendString with what encoding/json reads back.
+func FuzzString(f *testing.F) {
+	for _, s := range []string{"", "plain", "\x00\x1f\"\\/", "é😀\u2028", "\xff\xe2\x82", "\ufffd"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var back string
+		b := appendString(nil, s)
+		if err := json.Unmarshal(b, &back); err != nil || !utf8.Valid(b) {
+			t.Fatalf("%v in %q", err, b)
+		}
+		var want string
+		for _, r := range s {
+			want += string(r)
+		}
+		if back != want || string(appendString(nil, []byte(s))) != string(b) {
+			t.Fatalf("%q became %q", s, back)
+		}
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for name, data := range map[string]string{
+		"plain-100": strings.Repeat("x", 100), "json-1000": strings.Repeat(`{"name":"value"},`, 60), "umlauts-1000": strings.Repeat("äöüß", 125),
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := &hub.Publication{Room: "private-orders.12", Event: `App\Events\OrderShipped`, Data: []byte(data), Text: true}
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				Encoder.Encode(p)
+			}
+		})
+	}
+}
