@@ -113,7 +113,13 @@ func (s *Server) socketIOConfig() socketio.Config {
 }
 
 // overloaded reports whether more waits to be written than BACKLOG_BYTES.
-func (s *Server) overloaded() bool { return s.loop.Backlog() > s.cfg.Network.BacklogBytes }
+func (s *Server) overloaded() bool {
+	waiting := s.loop.Backlog()
+	if s.sockets != nil {
+		waiting += s.sockets.Backlog()
+	}
+	return waiting > s.cfg.Network.BacklogBytes
+}
 
 // headerBytes bounds the head of a request: 16 KB, as in Node. The HTTP server
 // allows 4 KB more than it is told.

@@ -15,12 +15,16 @@ func (s *Server) logStatus() {
 	if list, err := os.ReadDir("/proc/self/fd"); err == nil {
 		fds = len(list) - 1 // without the one that reads the list
 	}
+	waiting := ws.Queued + ws.Stuck
+	if s.sockets != nil {
+		waiting += s.sockets.Backlog()
+	}
 	attrs := []any{
 		"goroutines", runtime.NumGoroutine(),
 		"fds", fds,
 		"connections", s.limit.connections(),
 		"websockets", ws.Conns,
-		"queued_bytes", ws.Queued + ws.Stuck,
+		"queued_bytes", waiting,
 		"stuck_bytes", ws.Stuck,
 		"published", h.Published,
 		"delivered", h.Delivered,

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/wire"
@@ -26,7 +27,8 @@ type polling struct {
 	get     *pollWait // the GET that waits; nil for none
 	frames  [][]byte  // for the next GET, oldest first
 	size    int
-	last    []byte // what a GET is answered with once the session is over
+	last    []byte        // what a GET is answered with once the session is over
+	total   *atomic.Int64 // set once; the server's sum of size
 }
 
 // pollWait is a GET that waits for something to answer with.
@@ -42,6 +44,7 @@ func (p *polling) add(frame []byte, limit int) bool {
 	}
 	p.frames = append(p.frames, frame)
 	p.size += len(frame)
+	p.total.Add(int64(len(frame)))
 	p.wake()
 	return true
 }
@@ -57,6 +60,7 @@ func (p *polling) wake() {
 // take empties the queue.
 func (p *polling) take() [][]byte {
 	frames := p.frames
+	p.total.Add(-int64(p.size))
 	p.frames, p.size = nil, 0
 	return frames
 }
@@ -71,11 +75,15 @@ func (p *polling) upgrade() [][]byte {
 }
 
 // finish ends polling with the session. The waiting GET is always answered: with
-// nothing when the client closed the session, else with a close packet.
+// what waits, or with nothing when the client closed the session, or else with a
+// close packet.
 func (p *polling) finish(reason wire.Reason) {
 	p.last = frameClose
 	if reason == reasonClosed {
 		p.last = frameNoop
+	}
+	if p.get == nil {
+		p.take()
 	}
 	p.wake()
 }
@@ -86,7 +94,7 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, q query) 
 		return
 	}
 	s := srv.newSession(r)
-	s.poll = new(polling)
+	s.poll = &polling{total: &srv.polled}
 	if !srv.add(s, w, r, true) {
 		return
 	}
@@ -124,6 +132,9 @@ func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, q query, s 
 		case <-r.Context().Done():
 			// Leaving a page cuts the GET: the session is over.
 			s.end(reasonClosed)
+			s.mu.Lock()
+			p.take()
+			s.mu.Unlock()
 			return
 		}
 		s.mu.Lock()

@@ -56,6 +56,7 @@ type Server struct {
 	script    http.Handler
 
 	draining atomic.Bool
+	polled   atomic.Int64  // bytes that wait for polling clients
 	empty    chan struct{} // told when the last session goes; capacity 1
 
 	mu       sync.RWMutex // guards sessions
@@ -209,13 +210,14 @@ func (srv *Server) count(reason string) {
 // Stats describe a server.
 type Stats struct {
 	Sessions int
+	Queued   int64             // bytes that wait for polling clients
 	Ended    map[string]uint64 // sessions ended and handshakes refused, by reason
 }
 
 // Stats returns the counts of this moment.
 func (srv *Server) Stats() Stats {
 	srv.mu.RLock()
-	st := Stats{Sessions: len(srv.sessions), Ended: make(map[string]uint64)}
+	st := Stats{Sessions: len(srv.sessions), Queued: srv.polled.Load(), Ended: make(map[string]uint64)}
 	srv.mu.RUnlock()
 	srv.countMu.Lock()
 	defer srv.countMu.Unlock()
@@ -224,6 +226,9 @@ func (srv *Server) Stats() Stats {
 	}
 	return st
 }
+
+// Backlog returns how many bytes wait for polling clients to fetch them.
+func (srv *Server) Backlog() int64 { return srv.polled.Load() }
 
 // Shutdown refuses new sessions, writes what waits for each client and closes
 // its transport, so that it connects anew elsewhere. Requests must still be

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"encoding/json"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The house as a table: what each package may import of ours and of others, and
+// why. Tests are free.
+var house = []struct {
+	pkg, why string
+	ours     []string
+	others   []string
+}{
+	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
+		[]string{"filippo.io/edwards25519"}},
+	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", nil, nil},
+	{"poosh/server/wire", "knows bytes, not meaning", nil, nil},
+	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
+		[]string{"poosh/server/wire"}, []string{"github.com/zishang520/socket.io"}},
+	{"poosh/server/poosh", "a dialect: never another one, never the environment",
+		[]string{"poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire"}, []string{"github.com/go-chi/chi/v5"}},
+	{"poosh/server/pusher", "a dialect: never another one, never the environment",
+		[]string{"poosh/auth", "poosh/server/hub", "poosh/server/wire"},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},
+	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
+		[]string{"poosh/auth", "poosh/server/hub", "poosh/server/wire"}, []string{"github.com/go-chi/chi/v5"}},
+	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
+		[]string{"poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire", "poosh/server/pushsocket/store"},
+		[]string{"github.com/go-chi/chi/v5"}},
+	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
+	{"poosh/server/leaktest", "for tests", nil, nil},
+}
+
+// forbidden is what a pure package must not do.
+var forbidden = map[string][]string{
+	"poosh/auth":       {"net", "net/http", "os", "log", "log/slog"},
+	"poosh/server/hub": {"net", "net/http", "os", "encoding/json", "log", "log/slog"},
+}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "poosh/auth", "poosh/server/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	imports := make(map[string][]string)
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		imports[p.ImportPath] = p.Imports
+	}
+	known := map[string]bool{"poosh/server": true} // which wires, and sees everything
+	for _, row := range house {
+		known[row.pkg] = true
+		for _, path := range imports[row.pkg] {
+			if !mayImport(path, row.ours, row.others) {
+				t.Errorf("%s imports %s, but: %s", row.pkg, path, row.why)
+			}
+			for _, no := range forbidden[row.pkg] {
+				if path == no {
+					t.Errorf("%s imports %s: it is to be pure", row.pkg, path)
+				}
+			}
+		}
+	}
+	for pkg := range imports {
+		if !known[pkg] {
+			t.Errorf("%s has no row in the table", pkg)
+		}
+	}
+}
+
+func mayImport(path string, ours, others []string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	if !strings.Contains(first, ".") && first != "poosh" {
+		return true // the standard library
+	}
+	for _, allowed := range append(ours, others...) {
+		if path == allowed || strings.HasPrefix(path, allowed+"/") {
+			return true
+		}
+	}
+	return false
+}
