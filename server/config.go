@@ -26,6 +26,7 @@ type Config struct {
 	Network  NetworkConfig  // what the ports of all dialects share
 	SocketIO SocketIOConfig // what all dialects over socket.io share
 	Poosh    PooshConfig
+	Pusher   PusherConfig
 }
 
 // A NetworkConfig holds what the ports of all dialects share.
@@ -56,7 +57,7 @@ func (n NetworkConfig) Addr(port int) string {
 
 // groups is all settings, in the order in which a person wants to read them. A
 // dialect adds its group here and its fields to Config.
-var groups = []group{pooshSettings, socketIOSettings, networkSettings, logSettings}
+var groups = []group{pooshSettings, pusherSettings, socketIOSettings, networkSettings, logSettings}
 
 var networkSettings = group{
 	title: "Network",

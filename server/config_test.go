@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/server/pusher"
 )
 
 const testSecret = "thisisthesharedsecret"
@@ -58,6 +60,32 @@ var defaults = Config{
 		MaxBodyBytes:     102_400,
 		MaxRooms:         200,
 		MaxRoomNameBytes: 512,
+	},
+	Pusher: PusherConfig{
+		Port: 6001,
+		App: pusher.App{
+			AuthorizeTimeout: pusher.Duration(30 * time.Second),
+			MaxChannels:      200,
+			MaxEventChannels: 100,
+			MaxBatch:         10,
+			MaxEventBytes:    10240,
+			MaxMembers:       100,
+			MaxUserInfoBytes: 1024,
+			ClientEventRate:  pusher.Rate{Limit: 10, Per: time.Second},
+			APIRate:          pusher.Rate{Limit: -1},
+			ConnectRate:      pusher.Rate{Limit: -1},
+			ActivityTimeout:  pusher.Duration(2 * time.Minute),
+			CacheTTL:         pusher.Duration(30 * time.Minute),
+		},
+		Dialect: pusher.Config{
+			MaxMessageBytes: 64 << 10,
+			MaxBodyBytes:    10_000_000,
+			CacheBytes:      64 << 20,
+			WebhookQueue:    10_000,
+			APIRate:         pusher.Rate{Limit: -1},
+			ConnectRate:     pusher.Rate{Limit: -1},
+			PongTimeout:     30 * time.Second,
+		},
 	},
 }
 

@@ -74,6 +74,12 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	if cfg.Poosh.Secret != "" {
 		s.addPoosh()
 	}
+	if cfg.Pusher.on() {
+		if err := s.addPusher(); err != nil {
+			loop.Close()
+			return nil, err
+		}
+	}
 	return s, nil
 }
 

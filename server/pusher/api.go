@@ -145,12 +145,16 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 	if err := signed.Check(a.conf.Secret, time.Now()); err != nil {
 		return nil, err
 	}
-	switch {
-	case a.disabled:
+	if a.disabled {
 		return nil, errDisabled
-	case rt.publish && d.draining.Load():
-		return nil, errDraining
-	case rt.publish && d.cfg.MaxBacklog > 0 && d.loop.Backlog() > d.cfg.MaxBacklog:
+	}
+	if rt.publish {
+		if !d.door.enter() {
+			return nil, errDraining
+		}
+		defer d.door.leave()
+	}
+	if rt.publish && d.overloaded() {
 		return nil, errBacklog
 	}
 	if err := d.limit(w, a.apiLimit, r.RemoteAddr); err != nil {
@@ -161,6 +165,11 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 		return nil, err
 	}
 	return rt.handle(c)
+}
+
+// overloaded reports whether more waits to be written than may.
+func (d *Dialect) overloaded() bool {
+	return d.cfg.MaxBacklog > 0 && d.loop.Backlog() > d.cfg.MaxBacklog
 }
 
 // limit asks a limiter and writes what it says into the answer's headers.
@@ -208,7 +217,7 @@ func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string)
 	case parts[0] == "live":
 	case d.draining.Load(), len(parts) == 2 && d.apps[parts[1]].disabled:
 		status, text = http.StatusServiceUnavailable, "ERROR"
-	case d.cfg.MaxBacklog > 0 && d.loop.Backlog() > d.cfg.MaxBacklog:
+	case d.overloaded():
 		text = "DEGRADED"
 	}
 	h := w.Header()

@@ -221,6 +221,9 @@ func TestHealth(t *testing.T) {
 	check("/up/9", 404, "no app has this id")
 	check("/live", 200, "OK")
 	s.d.draining.Store(true)
+	if err := s.d.door.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	check("/up", 503, "ERROR")
 	check("/live", 200, "OK")
 	status, text, h := s.raw("POST", sign("POST", "/apps/3/events", nil, "{}"), "{}")

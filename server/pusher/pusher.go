@@ -33,7 +33,6 @@
 package pusher
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,8 +65,10 @@ type Config struct {
 	APIRate     Rate // requests of one address; no limit
 	ConnectRate Rate // connections opened by one address; no limit
 
-	PongTimeout time.Duration // for a sign of life after a ping; 30 s
-	WebhookHold time.Duration // how long a webhook waits for somebody to come back; 3 s
+	BodyTimeout  time.Duration // for a request's body to arrive; 30 s
+	WriteTimeout time.Duration // for an answer to leave; 60 s
+	PongTimeout  time.Duration // for a sign of life after a ping; 30 s
+	WebhookHold  time.Duration // how long a webhook waits for somebody to come back; 3 s
 }
 
 func (c Config) withDefaults() Config {
@@ -75,6 +76,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxBodyBytes, 10_000_000)
 	setDefault(&c.CacheBytes, 64<<20)
 	setDefault(&c.WebhookQueue, 10_000)
+	setDefault(&c.BodyTimeout, 30*time.Second)
+	setDefault(&c.WriteTimeout, 60*time.Second)
 	setDefault(&c.PongTimeout, 30*time.Second)
 	setDefault(&c.WebhookHold, 3*time.Second)
 	return c
@@ -109,6 +112,7 @@ type Dialect struct {
 	counts       counters
 
 	draining atomic.Bool
+	door     door // of requests that publish
 }
 
 // New makes a dialect whose connections live on loop. It fails for a configuration
@@ -155,89 +159,6 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 
 // now is the time since the dialect was made, on the monotonic clock.
 func (d *Dialect) now() time.Duration { return time.Since(d.started) }
-
-// Shutdown refuses new connections and publications, closes the connections that
-// are open with 4200, spread over most of the time that ctx gives (two seconds
-// without a deadline), waits until they are gone, and sends the webhooks that
-// wait. What is left when ctx ends is dropped and counted. Clients of 4200
-// reconnect at once, so all of them in one moment would be a herd.
-//
-// [Dialect.ServeHTTP] may go on; connections open after it answers 4100.
-func (d *Dialect) Shutdown(ctx context.Context) error {
-	d.draining.Store(true)
-	var open []*client
-	for _, a := range d.apps {
-		open = append(open, a.all()...)
-	}
-	grace := 2 * time.Second
-	if deadline, ok := ctx.Deadline(); ok {
-		grace = time.Until(deadline) * 7 / 10
-	}
-	err := d.spread(ctx, open, grace)
-	if err == nil {
-		err = d.gone(ctx)
-	}
-	for _, a := range d.apps {
-		a.counter.stop()
-		err = errors.Join(err, a.hooks.close(ctx))
-	}
-	if err != nil {
-		return fmt.Errorf("pusher: shutdown: %w", err)
-	}
-	return nil
-}
-
-// drainStep is the finest spacing of closes, and drainSpacing the widest: a few
-// clients are no herd and need not wait.
-const (
-	drainStep    = 20 * time.Millisecond
-	drainSpacing = 5 * time.Millisecond
-)
-
-// goingAway is the reason that clients are told when the server ends.
-const goingAway = "the server is going away, reconnect"
-
-// spread closes connections over no more than grace.
-func (d *Dialect) spread(ctx context.Context, open []*client, grace time.Duration) error {
-	grace = min(grace, time.Duration(len(open))*drainSpacing)
-	steps := max(1, int(grace/drainStep))
-	tick := time.NewTicker(drainStep)
-	defer tick.Stop()
-	for i := range steps {
-		for _, c := range open[i*len(open)/steps : (i+1)*len(open)/steps] {
-			c.close(codeReconnect, goingAway)
-		}
-		if i == steps-1 {
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// gone waits until every connection has been closed and accounted for. One that
-// was opened as the server began to drain is closed here.
-func (d *Dialect) gone(ctx context.Context) error {
-	tick := time.NewTicker(drainStep)
-	defer tick.Stop()
-	for d.conns.Load() > 0 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		for _, a := range d.apps {
-			for _, c := range a.all() {
-				c.close(codeReconnect, goingAway)
-			}
-		}
-	}
-	return nil
-}
 
 // Stats describe a dialect.
 type Stats struct {
@@ -288,6 +209,13 @@ func (c *counters) all() map[string]uint64 {
 // and whether the server is well under /up and /live.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.recoverRequest(w, r)
+	if !wire.IsUpgrade(r) {
+		// The port is a WebSocket's too, whose server has no such limits of its own.
+		// A body that nobody reads is waited for as well.
+		rc, now := http.NewResponseController(w), time.Now()
+		_ = rc.SetReadDeadline(now.Add(d.cfg.BodyTimeout)) // not of every test's writer
+		_ = rc.SetWriteDeadline(now.Add(d.cfg.BodyTimeout + d.cfg.WriteTimeout))
+	}
 	path := r.URL.EscapedPath()
 	parts, ok := segments(path)
 	if d.prefix != "" {

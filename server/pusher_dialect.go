@@ -1,0 +1,34 @@
+package server
+
+import (
+	"poosh/server/hub"
+	"poosh/server/poosh"
+	"poosh/server/pusher"
+)
+
+// addPusher wires Pusher Channels, the API and the clients on one port, and the
+// bridge between one of its apps and Poosh.
+func (s *Server) addPusher() error {
+	p := s.cfg.Pusher
+	cfg := p.Dialect
+	cfg.Apps = p.Apps
+	if len(cfg.Apps) == 0 && p.AppsFile == "" { // a Config made by hand
+		cfg.Apps = []pusher.App{p.App}
+	}
+	cfg.MaxConnections = s.cfg.Network.MaxConnections
+	cfg.MaxBacklog = s.cfg.Network.BacklogBytes
+	cfg.BodyTimeout = s.cfg.Network.BodyTimeout
+	cfg.WriteTimeout = s.cfg.Network.WriteTimeout
+	d, err := pusher.New(cfg, s.hub, s.loop, s.log)
+	if err != nil {
+		return err
+	}
+	if p.Bridge != "" {
+		s.hub.Bridge(poosh.App, pusher.HubApp(p.Bridge), func(pub *hub.Publication) bool {
+			return pusher.Bridgeable(pub) && poosh.Bridgeable(pub)
+		})
+	}
+	s.add("PUSHER_PORT", p.Port, d, false)
+	s.parts = append(s.parts, part{"pusher", d.Shutdown})
+	return nil
+}
