@@ -1,0 +1,275 @@
+//go:build linux
+
+package load
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+const (
+	sources      = 8         // addresses that clients connect from
+	inflight     = 256       // handshakes under way at once
+	readSize     = 512 << 10 // the one buffer all sockets are read into
+	heartbeat    = 25 * time.Second
+	pollBeat     = 15 * time.Second // polling clients of EIO3 can only speak between two fetches
+	beatInterval = 250 * time.Millisecond
+	waitAtMost   = 20 // milliseconds of one epoll_wait
+)
+
+// A Config says who a crowd talks to.
+type Config struct {
+	Addr        netip.AddrPort // where clients connect
+	Protocol    Protocol
+	PayloadSize int // bytes of each event's payload
+}
+
+// A Crowd is many clients of one server that all join [Room]. It belongs to one
+// goroutine, which is locked to its thread for as long as the crowd pumps.
+type Crowd struct {
+	cfg       Config
+	handshake []byte
+	epoll     int
+	events    []syscall.EpollEvent
+	buf       []byte
+	clients   []client
+	byFD      []int32 // index in clients, by descriptor
+	begun     int     // clients that have begun to connect
+	joined    int
+	nextBeat  int64
+	request   []byte // polling clients' scratch
+	ledger
+}
+
+// NewCrowd returns a crowd of nobody. Close it.
+func NewCrowd(cfg Config) (*Crowd, error) {
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	c := &Crowd{
+		cfg:       cfg,
+		handshake: cfg.Protocol.handshake(cfg.Addr),
+		epoll:     epoll,
+		events:    make([]syscall.EpollEvent, 512),
+		buf:       make([]byte, readSize),
+	}
+	c.tail = newPayload(cfg.PayloadSize).tail()
+	return c, nil
+}
+
+// Len returns how many clients have joined.
+func (c *Crowd) Len() int { return c.joined }
+
+// Close resets all connections.
+func (c *Crowd) Close() {
+	for i := range c.clients {
+		if c.clients[i].state != gone {
+			_ = syscall.Close(int(c.clients[i].fd))
+		}
+	}
+	_ = syscall.Close(c.epoll)
+	c.clients = nil
+}
+
+// Connect adds n clients as fast as the server lets it, a few hundred handshakes
+// at a time, and returns once every one has joined the room as far as its
+// protocol tells. How long that took is the result.
+func (c *Crowd) Connect(n int, timeout time.Duration) (time.Duration, error) {
+	target := len(c.clients) + n
+	c.clients = append(c.clients, make([]client, n)...)
+	c.Tally = Tally{}
+	begin := time.Now()
+	deadline := begin.Add(timeout)
+	for c.joined < target {
+		for c.begun < target && c.begun-c.joined < inflight {
+			if err := c.begin(c.begun); err != nil {
+				return 0, err
+			}
+			c.begun++
+		}
+		if err := c.turn(waitAtMost); err != nil {
+			return 0, err
+		}
+		if c.lost > 0 {
+			return 0, fmt.Errorf("a client could not connect: %w", c.firstLoss)
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("only %d of %d clients had joined after %v", c.joined, target, timeout)
+		}
+	}
+	return time.Since(begin), nil
+}
+
+func (c *Crowd) begin(i int) error {
+	fd, err := dial(c.cfg.Addr, i%sources)
+	if err != nil {
+		return err
+	}
+	for fd >= len(c.byFD) {
+		c.byFD = append(c.byFD, make([]int32, 1024)...)
+	}
+	c.byFD[fd] = int32(i)
+	c.clients[i] = client{fd: int32(fd), state: connecting}
+	edge := uint32(1) << 31 // EPOLLET: one event tells that it is connected, then one for each arrival
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | edge, Fd: int32(fd)}
+	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	return nil
+}
+
+// Expect begins a new [Tally] of events events of each publisher, the first of
+// which has number next.
+func (c *Crowd) Expect(next, events, publishers int) {
+	c.expect(len(c.clients), next, events, publishers)
+}
+
+// ExpectProbe begins a new [Tally] of one event of publisher 0, before which
+// clients may have missed some.
+func (c *Crowd) ExpectProbe(number int) { c.expectProbe(len(c.clients), number) }
+
+// Result returns the tally so far. It stays valid until the next Expect.
+func (c *Crowd) Result() *Tally { return &c.Tally }
+
+// Pump serves the clients until done, which is asked after every read of many
+// sockets, or until timeout. It returns whether done was true.
+func (c *Crowd) Pump(timeout time.Duration, done func() bool) (bool, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	deadline := time.Now().Add(timeout)
+	for !done() {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return false, nil
+		}
+		if err := c.turn(min(waitAtMost, int(left.Milliseconds())+1)); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// turn waits for sockets and serves those that are ready.
+func (c *Crowd) turn(milliseconds int) error {
+	n, err := syscall.EpollWait(c.epoll, c.events, milliseconds)
+	if err != nil && err != syscall.EINTR {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	for _, ev := range c.events[:max(n, 0)] {
+		i := int(c.byFD[ev.Fd])
+		if err := c.ready(i, ev.Events); err != nil {
+			c.drop(i, err)
+		}
+	}
+	if t := now(); t >= c.nextBeat {
+		c.nextBeat = t + int64(beatInterval)
+		c.beat(t)
+	}
+	return nil
+}
+
+// drop takes note of a connection's end.
+func (c *Crowd) drop(i int, err error) {
+	cl := &c.clients[i]
+	if cl.state == gone {
+		return
+	}
+	c.lose(fmt.Errorf("client %d (%v): %w", i, cl.state, err))
+	cl.state = gone
+	_ = syscall.Close(int(cl.fd))
+}
+
+var errEnded = errors.New("the server closed the connection")
+
+func (c *Crowd) ready(i int, events uint32) error {
+	cl := &c.clients[i]
+	if cl.state == gone {
+		return nil
+	}
+	if cl.state == connecting {
+		if code, _ := syscall.GetsockoptInt(int(cl.fd), syscall.SOL_SOCKET, syscall.SO_ERROR); code != 0 {
+			return syscall.Errno(code)
+		}
+		cl.state = handshaking
+		cl.beaten = now()
+		return c.write(cl, c.handshake)
+	}
+	if events&^syscall.EPOLLOUT == 0 {
+		return nil
+	}
+	for {
+		n, err := syscall.Read(int(cl.fd), c.buf)
+		switch {
+		case err == syscall.EAGAIN:
+			return nil
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return err
+		case n == 0:
+			return io.EOF
+		}
+		if err := c.received(i, c.buf[:n]); err != nil || n < len(c.buf) {
+			return err
+		}
+	}
+}
+
+// received takes what was read from a client's socket.
+func (c *Crowd) received(i int, b []byte) error {
+	cl := &c.clients[i]
+	t := now()
+	whole := b
+	if len(cl.rest) > 0 {
+		whole = append(cl.rest, b...)
+	}
+	var rest []byte
+	var err error
+	if c.cfg.Protocol.polling() {
+		rest, err = c.polled(i, whole, t)
+	} else {
+		rest, err = c.framed(i, whole, t)
+	}
+	if len(rest) == 0 {
+		cl.rest = nil
+	} else {
+		cl.rest = append([]byte(nil), rest...)
+	}
+	return err
+}
+
+// write sends a small request or frame: a socket always takes it, unless the
+// server has stopped reading.
+func (c *Crowd) write(cl *client, b []byte) error {
+	n, err := syscall.Write(int(cl.fd), b)
+	if err != nil {
+		return err
+	}
+	if n < len(b) {
+		return errors.New("the server does not read")
+	}
+	return nil
+}
+
+// beat sends the heartbeats that are due: in EIO3 it is the client who pings.
+func (c *Crowd) beat(t int64) {
+	if c.cfg.Protocol != EIO3 {
+		return
+	}
+	for i := range c.clients {
+		cl := &c.clients[i]
+		if cl.state != joined || t-cl.beaten < int64(heartbeat) {
+			continue
+		}
+		cl.beaten = t
+		if err := c.write(cl, sayPing); err != nil {
+			c.drop(i, err)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+//go:build linux
+
+package load
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// asked says what a polling client's request under way is for. It has one at a
+// time, on one connection: what it has to say is said between two fetches.
+type asked uint8
+
+const (
+	askedSession asked = iota
+	askedConnect       // posted the packet that EIO4 joins the namespace with
+	askedWelcome       // fetches the answer
+	askedRoom          // posted that it joins the room
+	askedEvents        // fetches events
+	askedBeat          // posted its heartbeat
+)
+
+// separator stands between the packets of an EIO4 payload.
+const separator = 0x1e
+
+// polled serves a polling client: b is what has come. It returns what is not
+// whole yet.
+func (c *Crowd) polled(i int, b []byte, t int64) ([]byte, error) {
+	body, need, err := nextResponse(b)
+	if err != nil {
+		return nil, err
+	}
+	if need == 0 || len(b) < need {
+		return b, nil
+	}
+	if len(b) > need {
+		return nil, errors.New("an answer without a question")
+	}
+	return nil, c.answered(i, body, t)
+}
+
+// answered takes a whole answer and asks the next thing.
+func (c *Crowd) answered(i int, body []byte, t int64) error {
+	cl := &c.clients[i]
+	four := c.cfg.Protocol == Poll4
+	switch cl.asked {
+	case askedSession:
+		_, rest, found := bytes.Cut(body, []byte(`"sid":"`))
+		id, _, ended := bytes.Cut(rest, []byte(`"`))
+		if !found || !ended {
+			return fmt.Errorf("no session in %q", body[:min(len(body), 200)])
+		}
+		cl.state, cl.session = opening, string(id)
+		if four {
+			return c.post(cl, askedConnect, "40")
+		}
+		return c.post(cl, askedRoom, `42["room","`+Room+`"]`)
+	case askedConnect:
+		return c.fetch(cl, askedWelcome)
+	case askedWelcome:
+		if !bytes.Contains(body, []byte(`40{"sid"`)) {
+			return c.fetch(cl, askedWelcome)
+		}
+		return c.post(cl, askedRoom, `42["room","`+Room+`"]`)
+	case askedRoom:
+		c.join(cl)
+		return c.fetch(cl, askedEvents)
+	case askedBeat:
+		return c.fetch(cl, askedEvents)
+	}
+	seen := c.scan(i, body, t)
+	switch {
+	case four && pinged(body):
+		return c.post(cl, askedBeat, "3")
+	case !four && t-cl.beaten > int64(pollBeat):
+		cl.beaten = t
+		return c.post(cl, askedBeat, "2")
+	case four && seen == 0:
+		return fmt.Errorf("payload %q", body[:min(len(body), 80)])
+	}
+	return c.fetch(cl, askedEvents)
+}
+
+// pinged reports whether a payload has the server's ping.
+func pinged(body []byte) bool {
+	for packet := range bytes.SplitSeq(body, []byte{separator}) {
+		if string(packet) == "2" {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Crowd) post(cl *client, a asked, packet string) error {
+	cl.asked = a
+	c.request = c.cfg.Protocol.pollRequest(c.request[:0], c.cfg.Addr, cl.session, packet)
+	return c.write(cl, c.request)
+}
+
+func (c *Crowd) fetch(cl *client, a asked) error {
+	cl.asked = a
+	c.request = c.cfg.Protocol.pollRequest(c.request[:0], c.cfg.Addr, cl.session, "")
+	return c.write(cl, c.request)
+}

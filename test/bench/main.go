@@ -1,0 +1,160 @@
+//go:build linux
+
+// Bench measures poosh beside the servers a user would pick instead, on the same
+// work in the same run. README.md says how to run it and what it found.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"poosh/test/bench/load"
+)
+
+// options are what the command line asks for.
+type options struct {
+	bin     string // directory of the built servers
+	node    string // directory of the Node peers
+	works   []string
+	peers   []string
+	rounds  int
+	payload int
+	senders int
+	quick   bool
+	profile string
+	out     string
+}
+
+func init() {
+	// Children die with the thread that started them.
+	runtime.LockOSThread()
+}
+
+func main() {
+	o, err := parseOptions(os.Args[1:])
+	if err == nil {
+		err = run(o)
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	var works, peers string
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.StringVar(&o.bin, "bin", "", "directory of the built servers (set by run)")
+	f.StringVar(&o.node, "node", "", "directory of the Node peers (set by run)")
+	f.StringVar(&works, "works", "", "works to run, with commas between: "+strings.Join(workNames(), ", ")+" (default all)")
+	f.StringVar(&peers, "peers", "", "servers to run, with commas between: "+strings.Join(serverNames(), ", ")+" (default all)")
+	f.IntVar(&o.rounds, "rounds", 3, "times each work is run on each server; medians are reported")
+	f.IntVar(&o.payload, "payload", 150, "bytes of an event's payload")
+	f.IntVar(&o.senders, "publishers", 1, "publishers of a burst")
+	f.BoolVar(&o.quick, "quick", false, "one round of small crowds, to see that everything runs")
+	f.StringVar(&o.profile, "profile", "", "write CPU profiles of poosh to this directory; only poosh runs, in a build that can be profiled")
+	f.StringVar(&o.out, "out", "", "also write every observation to this file, as JSON")
+	if err := f.Parse(args); err != nil {
+		return o, flag.ErrHelp
+	}
+	o.works, o.peers = list(works, workNames()), list(peers, serverNames())
+	if o.quick {
+		o.rounds = 1
+	}
+	if o.profile != "" {
+		o.peers = []string{"poosh"}
+	}
+	var errs []error
+	for _, w := range o.works {
+		if !slices.Contains(workNames(), w) {
+			errs = append(errs, fmt.Errorf("no work is called %q", w))
+		}
+	}
+	for _, p := range o.peers {
+		if !slices.Contains(serverNames(), p) {
+			errs = append(errs, fmt.Errorf("no server is called %q", p))
+		}
+	}
+	if f.NArg() > 0 || o.rounds < 1 || o.payload < load.MinPayload || o.senders < 1 || o.senders > load.MaxPublishers {
+		errs = append(errs, errors.New("a flag is out of bounds"))
+	}
+	return o, errors.Join(errs...)
+}
+
+func list(s string, all []string) []string {
+	if s == "" {
+		return all
+	}
+	return strings.Split(s, ",")
+}
+
+// run does the works and prints what they gave. It returns an error when a server
+// did not deliver what it should.
+func run(o options) error {
+	debug.SetGCPercent(800) // the generator's own collections would show in latencies
+	files, err := load.RaiseFileLimit()
+	if err != nil {
+		return err
+	}
+	if slices.Contains(o.works, "publish") {
+		if _, err := exec.LookPath("wrk"); err != nil {
+			return errors.New("wrk is not installed: apt-get install wrk, or leave out the work publish")
+		}
+	}
+	for _, dir := range []string{o.profile, filepath.Dir(o.out)} {
+		if dir != "" {
+			if err := os.MkdirAll(dir, 0o777); err != nil {
+				return err
+			}
+		}
+	}
+	r := &results{options: o, fileLimit: files, began: time.Now()}
+	var failures []error
+	for round := range o.rounds {
+		for _, w := range works(o.quick) {
+			if !slices.Contains(o.works, w.name) {
+				continue
+			}
+			for _, e := range w.entrants {
+				if !slices.Contains(o.peers, e.server) {
+					continue
+				}
+				fmt.Fprintf(os.Stderr, "%s round %d: %s, %s\n", time.Now().Format(time.TimeOnly), round+1, w.name, e)
+				if err := measure(o, w, e, r); err != nil {
+					err = fmt.Errorf("%s, %s: %w", w.name, e, err)
+					fmt.Fprintln(os.Stderr, "bench:", err)
+					failures = append(failures, err)
+				}
+			}
+		}
+	}
+	r.print(os.Stdout, works(o.quick))
+	if o.out != "" {
+		failures = append(failures, r.write(o.out))
+	}
+	return errors.Join(failures...)
+}
+
+// measure does one work on one server, in a process of its own.
+func measure(o options, w work, e entrant, r *results) error {
+	s, err := startSession(o, w, e)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	s.record = func(values metrics) { r.add(w.name, e, values) }
+	return w.run(s, w)
+}

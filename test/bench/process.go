@@ -1,0 +1,171 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// secret signs all events.
+const secret = "benchmark-secret"
+
+// A process is a running server.
+type process struct {
+	cmd     *exec.Cmd
+	output  *os.File // what it printed
+	ended   chan error
+	clients netip.AddrPort
+	senders netip.AddrPort
+	control netip.AddrPort // of the profiled build
+}
+
+// startProcess starts a server on free ports of 127.0.0.1 and waits until it
+// accepts connections.
+func startProcess(command []string) (*process, error) {
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	output, err := os.CreateTemp("", "bench-output-")
+	if err != nil {
+		return nil, err
+	}
+	_ = os.Remove(output.Name()) // it goes with the descriptor
+	p := &process{cmd: exec.Command(command[0], command[1:]...), output: output, ended: make(chan error, 1)}
+	p.clients, p.senders, p.control = ports[0], ports[1], ports[2]
+	p.cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "NODE_ENV=production",
+		"HOST=127.0.0.1", "SERVER_SECRET=" + secret,
+		fmt.Sprint("CLIENT_PORT=", p.clients.Port()), fmt.Sprint("SERVER_PORT=", p.senders.Port()),
+		"PROFILE_ADDR=" + p.control.String(),
+	}
+	p.cmd.Dir = os.TempDir()
+	p.cmd.Stdout, p.cmd.Stderr = output, output
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		output.Close()
+		return nil, err
+	}
+	go func() { p.ended <- p.cmd.Wait() }() // ends with the process
+	for _, addr := range ports[:2] {
+		if err := p.await(addr, 15*time.Second); err != nil {
+			p.stop()
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// freePorts returns ports of 127.0.0.1 that nobody listens on.
+func freePorts(n int) ([]netip.AddrPort, error) {
+	var ports []netip.AddrPort
+	for range n {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).AddrPort())
+	}
+	return ports, nil
+}
+
+func (p *process) await(addr netip.AddrPort, patience time.Duration) error {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		select {
+		case err := <-p.ended:
+			p.ended <- err
+			return fmt.Errorf("the server ended (%v): %s", err, p.printed())
+		default:
+		}
+		if nc, err := net.Dial("tcp", addr.String()); err == nil {
+			return nc.Close()
+		}
+	}
+	return fmt.Errorf("the server does not listen on %v: %s", addr, p.printed())
+}
+
+// printed returns the end of what the server printed.
+func (p *process) printed() string {
+	const most = 2000
+	end, err := p.output.Seek(0, io.SeekEnd)
+	if err != nil {
+		return ""
+	}
+	b := make([]byte, min(end, most))
+	n, _ := p.output.ReadAt(b, end-int64(len(b)))
+	return string(bytes.TrimSpace(b[:n]))
+}
+
+// stop kills the server and waits for its end.
+func (p *process) stop() {
+	_ = p.cmd.Process.Kill()
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Second):
+	}
+	_ = p.output.Close()
+}
+
+// cpu returns the processor time, user and system, that all threads of the
+// server have used, those that ended included: the process's CPU clock, whose
+// number is made of its id (clock_getcpuclockid(3)).
+func (p *process) cpu() (time.Duration, error) {
+	const schedClock = 2
+	clock := ^uintptr(p.cmd.Process.Pid)<<3 | schedClock
+	var ts syscall.Timespec
+	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+		return 0, fmt.Errorf("CPU clock of the server: %w: %s", errno, p.printed())
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// memory is what a process holds, in bytes.
+type memory struct {
+	rss int64 // resident, of /proc/PID/status
+	pss int64 // the same with shared pages counted by their share
+}
+
+func (p *process) memory() (memory, error) {
+	dir := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
+	rss, err := field(dir+"/status", "VmRSS:")
+	pss, err2 := field(dir+"/smaps_rollup", "Pss:")
+	return memory{rss, pss}, errors.Join(err, err2)
+}
+
+// field reads a value that a line of a file gives in kB, in bytes.
+func field(file, name string) (int64, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == name {
+			kb, err := strconv.ParseInt(f[1], 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, fmt.Errorf("%s has no %s", file, name)
+}
+
+// ownCPU returns the processor time that this process, the load generator, has
+// used.
+func ownCPU() time.Duration {
+	var ru syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) != nil {
+		return 0
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}

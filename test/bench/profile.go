@@ -1,0 +1,51 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// ask asks the build of poosh that can be profiled, see profiled/main.go.
+func (p *process) ask(path string) ([]byte, error) {
+	client := http.Client{Timeout: 30 * time.Second}
+	answer, err := client.Get("http://" + p.control.String() + path)
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<20))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("profile: %s: %s", answer.Status, body)
+	}
+	return body, err
+}
+
+func (p *process) startProfile() error {
+	_, err := p.ask("/start")
+	return err
+}
+
+func (p *process) stopProfile(file string) error {
+	profile, err := p.ask("/stop")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, profile, 0o666)
+}
+
+// allocated is what a Go process has allocated since its start.
+type allocated struct{ objects, bytes uint64 }
+
+func (p *process) allocated() (allocated, error) {
+	var a allocated
+	body, err := p.ask("/allocated")
+	if err == nil {
+		_, err = fmt.Sscan(string(body), &a.objects, &a.bytes)
+	}
+	return a, err
+}

@@ -1,0 +1,240 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"poosh/test/bench/load"
+)
+
+// metrics are what one observation of a work gave, by name. Units are in the
+// names: us, ms, KB, or a rate per second.
+type metrics map[string]float64
+
+// A session is a server's process with a crowd of clients.
+type session struct {
+	opts    options
+	work    work
+	entrant entrant
+	server  *process
+	crowd   *load.Crowd
+	empty   memory // of the server before the first client
+	next    int    // number of the next event
+	record  func(metrics)
+}
+
+const (
+	connectTimeout = 120 * time.Second
+	answerTimeout  = 60 * time.Second
+	// stall is how long a delivery that is due is waited for after the last.
+	stall = 20 * time.Second
+	// grace is given to the server to finish what belongs to the last delivery.
+	grace = 20 * time.Millisecond
+)
+
+func startSession(o options, w work, e entrant) (*session, error) {
+	server, err := startProcess(e.command(o, o.profile != "" || w.profiled))
+	if err != nil {
+		return nil, err
+	}
+	s := &session{opts: o, work: w, entrant: e, server: server}
+	if s.empty, err = server.memory(); err == nil {
+		s.crowd, err = load.NewCrowd(load.Config{Addr: server.clients, Protocol: e.protocol, PayloadSize: o.payload})
+	}
+	if err != nil {
+		server.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	s.server.stop()
+	s.crowd.Close()
+}
+
+// usage is processor time and time on the clock.
+type usage struct {
+	server, own, clock time.Duration
+}
+
+func (u usage) sub(v usage) usage {
+	return usage{u.server - v.server, u.own - v.own, u.clock - v.clock}
+}
+
+var began = time.Now()
+
+func (s *session) usage() (usage, error) {
+	cpu, err := s.server.cpu()
+	return usage{cpu, ownCPU(), time.Since(began)}, err
+}
+
+// connect adds clients until there are n and makes sure that every one is in the
+// room. It returns what the connecting used, without that.
+func (s *session) connect(n int) (usage, error) {
+	before, err := s.usage()
+	if err != nil {
+		return usage{}, err
+	}
+	took, err := s.crowd.Connect(n-s.crowd.Len(), connectTimeout)
+	if err != nil {
+		return usage{}, fmt.Errorf("%w\n%s", err, s.server.printed())
+	}
+	after, err := s.usage()
+	if err != nil {
+		return usage{}, err
+	}
+	spent := after.sub(before)
+	spent.clock = took
+	return spent, s.probe()
+}
+
+// probe publishes single events until one has reached every client: only
+// Centrifuge answers that a client is in the room.
+func (s *session) probe() error {
+	const attempts = 30
+	for range attempts {
+		s.crowd.ExpectProbe(s.next)
+		t := s.crowd.Result()
+		sent, err := s.publish(1, 1, 0)
+		if err != nil {
+			return err
+		}
+		all, err := s.crowd.Pump(2*time.Second, t.Complete)
+		if r := <-sent; r.Err != nil {
+			return r.Err
+		}
+		s.next++
+		if err != nil || all {
+			return errors.Join(err, t.Err())
+		}
+	}
+	return fmt.Errorf("not every client is in the room: %w", s.crowd.Result().Err())
+}
+
+// publish starts publishers, of whom each sends so many events. One result of each
+// comes on the channel.
+func (s *session) publish(publishers, events int, interval time.Duration) (<-chan load.Sent, error) {
+	sent := make(chan load.Sent, publishers)
+	var all []*load.Publisher
+	for i := range publishers {
+		p, err := load.NewPublisher(s.server.senders, secret, i, s.opts.payload, answerTimeout)
+		if err != nil {
+			for _, p := range all {
+				p.Close()
+			}
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	for _, p := range all {
+		go func() { // ends with its last answer or the time for it
+			defer p.Close()
+			p.Run(s.next, events, interval, sent)
+		}()
+	}
+	return sent, nil
+}
+
+// deliver publishes events of each publisher, waits until every client has every
+// one, and returns what that took.
+func (s *session) deliver(publishers, events int, interval time.Duration) (metrics, error) {
+	s.crowd.Expect(s.next, events, publishers)
+	t := s.crowd.Result()
+	before, err := s.usage()
+	if err != nil {
+		return nil, err
+	}
+	sent, err := s.publish(publishers, events, interval)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.await(t, interval); err != nil {
+		return nil, err
+	}
+	first, last, late := time.Duration(0), time.Duration(0), 0
+	for range publishers {
+		r := <-sent
+		err = errors.Join(err, r.Err)
+		if first == 0 || r.First < first {
+			first = r.First
+		}
+		last = max(last, r.Last)
+		late += r.Late
+	}
+	if err := errors.Join(err, t.Err()); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, s.server.printed())
+	}
+	s.next += events
+	if _, err := s.crowd.Pump(grace, never); err != nil {
+		return nil, err
+	}
+	after, err := s.usage()
+	if err != nil {
+		return nil, err
+	}
+	spent, n := after.sub(before), float64(t.Delivered)
+	return metrics{
+		"cpu us":       micros(spent.server) / n,
+		"generator us": micros(spent.own) / n,
+		"deliveries/s": n / (t.Last - first).Seconds(),
+		"posted ms":    millis(last - first),
+		"p50 ms":       millis(t.Latency.Quantile(0.5)),
+		"p99 ms":       millis(t.Latency.Quantile(0.99)),
+		"max ms":       millis(t.Latency.Max()),
+		"late":         float64(late),
+	}, nil
+}
+
+// await pumps until a tally is complete, or nothing has come for a while.
+func (s *session) await(t *load.Tally, interval time.Duration) error {
+	for {
+		seen := t.Delivered
+		all, err := s.crowd.Pump(stall+interval, t.Complete)
+		if err != nil || all || t.Delivered == seen {
+			return err // what is missing, the tally tells
+		}
+	}
+}
+
+func never() bool { return false }
+
+// settle keeps the clients alive for a while in which nothing is published.
+func (s *session) settle(d time.Duration) error {
+	s.crowd.Expect(s.next, 0, 1)
+	if _, err := s.crowd.Pump(d, never); err != nil {
+		return err
+	}
+	return s.crowd.Result().Err()
+}
+
+// perConnection returns what the server's memory has grown by for each client.
+func (s *session) perConnection() (metrics, error) {
+	m, err := s.server.memory()
+	n := float64(s.crowd.Len()) * 1024
+	return metrics{
+		"KB/connection":     float64(m.rss-s.empty.rss) / n,
+		"PSS KB/connection": float64(m.pss-s.empty.pss) / n,
+		"empty MB":          float64(s.empty.rss) / (1 << 20),
+	}, err
+}
+
+// profile runs f under the CPU profiler of the server if profiles are asked for.
+func (s *session) profile(name string, f func() error) error {
+	if s.opts.profile == "" {
+		return f()
+	}
+	if err := s.server.startProfile(); err != nil {
+		return err
+	}
+	err := f()
+	file := filepath.Join(s.opts.profile, name+"-"+s.entrant.protocol.String()+".pprof")
+	return errors.Join(err, s.server.stopProfile(file))
+}
+
+func micros(d time.Duration) float64 { return float64(d) / 1e3 }
+func millis(d time.Duration) float64 { return float64(d) / 1e6 }

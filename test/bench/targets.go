@@ -1,0 +1,94 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// A target is what a ratio of poosh's median to another server's must be.
+type target struct {
+	work   string
+	metric string
+	poosh  entrant
+	to     entrant
+	least  bool // the ratio must be at least the limit; else at most
+	limit  float64
+}
+
+var targets = []target{
+	{"burst", "cpu us", poosh, centrifuge, false, 0.5},
+	{"burst", "cpu us", poosh, sio4, false, 0.25},
+	{"burst", "cpu us", poosh4, sio4, false, 0.25},
+	{"burst", "cpu us", poosh, sio1, false, 0.2},
+	{"burst", "cpu us", poosh, zishang, false, 1},
+	{"burst", "cpu us", poosh, floor, false, 1},
+	{"burst", "deliveries/s", poosh, centrifuge, true, 1.4},
+	{"burst", "deliveries/s", poosh, sio4, true, 4},
+	{"paced", "cpu us", poosh, floor, false, 1.3},
+	{"paced", "p99 ms", poosh, centrifuge, false, 1},
+	{"paced", "p99 ms", poosh, zishang, false, 1},
+	{"paced", "p99 ms", poosh, sio4, false, 1},
+	{"paced", "p99 ms", poosh, sio1, false, 1},
+	{"paced10k", "cpu us", poosh, floor, false, 1.3},
+	{"paced10k", "p99 ms", poosh, centrifuge, false, 1},
+	{"paced10k", "p99 ms", poosh, zishang, false, 1},
+	{"paced10k", "p99 ms", poosh, sio4, false, 1},
+	{"paced10k", "p99 ms", poosh, sio1, false, 1},
+	{"connect", "KB/connection", poosh, sio1, false, 0.5},
+	{"connect", "KB/connection", poosh, sio4, false, 0.6},
+	{"connect", "KB/connection", poosh, centrifuge, false, 0.4},
+	{"idle15k", "KB/connection", poosh, sio1, false, 0.5},
+	{"idle15k", "KB/connection", poosh, sio4, false, 0.6},
+	{"idle15k", "KB/connection", poosh, centrifuge, false, 0.4},
+	{"connect", "connects/s", poosh, centrifuge, true, 1},
+	{"connect", "connects/s", poosh, zishang, true, 1},
+	{"connect", "connects/s", poosh, sio4, true, 1},
+	{"connect", "connects/s", poosh, sio1, true, 1},
+	{"publish", "requests/s", poosh, sio1, true, 10},
+	{"polling", "cpu us", pooshPoll4, sio4Poll, false, 0.5},
+	{"polling", "cpu us", pooshPoll3, sio4Poll, false, 0.5},
+}
+
+// growthLimit is how much more a delivery to a large crowd may cost.
+const growthLimit = 1.2
+
+// printTargets prints the ratios of medians, as far as both sides were measured.
+func (r *results) printTargets(w io.Writer) {
+	var rows [][]string
+	for _, t := range targets {
+		ours, ok := r.median(t.work, t.poosh, t.metric)
+		theirs, ok2 := r.median(t.work, t.to, t.metric)
+		if !ok || !ok2 || theirs == 0 {
+			continue
+		}
+		bound, met := "at most", ours/theirs <= t.limit
+		if t.least {
+			bound, met = "at least", ours/theirs >= t.limit
+		}
+		rows = append(rows, []string{
+			t.work, t.metric, t.poosh.protocol.String(), titles[t.to.server], number(ours), number(theirs),
+			number(ours / theirs), fmt.Sprintf("%s %v", bound, t.limit), yes(met),
+		})
+	}
+	for _, metric := range []string{"burst growth", "paced growth"} {
+		if v, ok := r.median("growth", poosh, metric); ok {
+			rows = append(rows, []string{
+				"growth", metric, poosh.protocol.String(), "itself", "", "",
+				number(v), fmt.Sprintf("at most %v", growthLimit), yes(v <= growthLimit),
+			})
+		}
+	}
+	if len(rows) > 0 {
+		fmt.Fprint(w, "\n### Ratios of poosh to the others\n\n")
+		printTable(w, []string{"work", "what", "clients", "beside", "poosh", "other", "ratio", "to reach", "reached"}, rows)
+	}
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "NO"
+}
