@@ -145,9 +145,22 @@ func (s *Server) add(setting string, number int, h http.Handler, senders bool) {
 		srv.ReadTimeout = s.cfg.Network.HeaderTimeout + s.cfg.Network.BodyTimeout
 		srv.WriteTimeout = srv.ReadTimeout + s.cfg.Network.WriteTimeout
 	} else {
+		// No ReadTimeout: it would cut the polls that wait.
 		srv.ConnState = s.limit.connState
+		srv.Handler = boundBody(srv.Handler, s.cfg.Network.BodyTimeout)
 	}
 	s.ports = append(s.ports, &endpoint{setting: setting, number: number, server: srv, senders: senders})
+}
+
+// boundBody gives the body of a request some time to arrive, also when no handler
+// reads it.
+func boundBody(next http.Handler, limit time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Addrs returns where the server listens, by the setting that names the port,

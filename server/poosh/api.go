@@ -81,7 +81,6 @@ type API struct {
 
 	messages sync.Pool          // of *message
 	bodies   [numReasons][]byte // what refusals answer
-	warnings quota              // of refusals in the log
 	refused  [numReasons]atomic.Uint64
 	sent     atomic.Uint64
 	reached  atomic.Uint64
@@ -294,7 +293,7 @@ func clip(s string) string {
 }
 
 // logRefusal writes one line for a request that was refused. Requests that mean to
-// send are worth a warning, a bounded number of them; probes and scanners are not.
+// send are worth a warning; probes and scanners are not.
 func (a *API) logRefusal(r *http.Request, why reason) {
 	level := slog.LevelDebug
 	if r.Method == http.MethodPost {
@@ -304,19 +303,9 @@ func (a *API) logRefusal(r *http.Request, why reason) {
 	if !a.log.Enabled(ctx, level) {
 		return
 	}
-	var dropped int
-	if level == slog.LevelWarn {
-		var ok bool
-		if ok, dropped = a.warnings.take(); !ok {
-			return
-		}
-	}
 	attrs := []slog.Attr{
 		slog.String("reason", refusals[why].name), slog.Int("status", refusals[why].status),
 		slog.String("method", clip(r.Method)), slog.String("path", clip(r.URL.Path)), slog.String("remote", r.RemoteAddr),
-	}
-	if dropped > 0 {
-		attrs = append(attrs, slog.Int("not_logged", dropped))
 	}
 	a.log.LogAttrs(ctx, level, "refused", attrs...)
 }

@@ -696,35 +696,6 @@ func TestLog(t *testing.T) {
 	}
 }
 
-func TestWarningsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, Config{})
-		lines := func(requests int) string {
-			s.log.Reset()
-			for range requests {
-				s.do(post("/send", "{", ""))
-			}
-			return s.log.String()
-		}
-		if got := strings.Count(lines(warningsPerSecond), "\n"); got != warningsPerSecond {
-			t.Errorf("%d lines in a second that may have %d", got, warningsPerSecond)
-		}
-		if got := lines(7); got != "" {
-			t.Errorf("more in the same second: %s", got)
-		}
-		time.Sleep(time.Second)
-		if got := lines(1); strings.Count(got, "\n") != 1 || !strings.Contains(got, "not_logged=7") {
-			t.Errorf("in the next second: %s", got)
-		}
-		if got := lines(1); strings.Count(got, "\n") != 1 || strings.Contains(got, "not_logged") {
-			t.Errorf("after it: %s", got)
-		}
-		if n := s.Stats().Refused["json"]; n != warningsPerSecond+9 {
-			t.Errorf("%d counted", n)
-		}
-	})
-}
-
 func TestNoSecret(t *testing.T) {
 	defer func() {
 		if recover() == nil {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
-	"time"
 
 	"poosh/auth"
 )
@@ -135,34 +133,4 @@ func (a *API) discard(r *http.Request) {
 		return
 	}
 	_, _ = io.CopyN(io.Discard, r.Body, a.maxWire)
-}
-
-// A quota bounds the warnings of one second, so that strangers cannot fill a disk
-// with them.
-type quota struct {
-	mu      sync.Mutex // guards what follows
-	second  int64
-	taken   int
-	dropped int
-}
-
-// warningsPerSecond is how many refusals are logged.
-const warningsPerSecond = 20
-
-// take asks for one line. When there is one, it also returns how many were dropped
-// since the last.
-func (q *quota) take() (ok bool, dropped int) {
-	now := time.Now().Unix()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if now != q.second {
-		q.second, q.taken = now, 0
-	}
-	if q.taken == warningsPerSecond {
-		q.dropped++
-		return false, 0
-	}
-	q.taken++
-	dropped, q.dropped = q.dropped, 0
-	return true, dropped
 }

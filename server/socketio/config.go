@@ -15,7 +15,7 @@ type Config struct {
 	// default namespace; 45 s.
 	ConnectTimeout time.Duration
 	// UnfinishedTimeout is how long a polling session waits for the first
-	// request after its handshake; 20 s.
+	// request after its handshake; 20 s, or ConnectTimeout if that is less.
 	UnfinishedTimeout time.Duration
 
 	MaxPayload int // bytes of one POST or one incoming message; 1,000,000
@@ -35,7 +35,7 @@ func (c Config) withDefaults() Config {
 	def(&c.PingTimeout, 60*time.Second)
 	def(&c.UpgradeTimeout, 10*time.Second)
 	def(&c.ConnectTimeout, 45*time.Second)
-	def(&c.UnfinishedTimeout, 20*time.Second)
+	def(&c.UnfinishedTimeout, min(20*time.Second, c.ConnectTimeout))
 	def(&c.MaxPayload, 1_000_000)
 	def(&c.Outbox, 1<<20)
 	def(&c.MaxSessions, 100_000)

@@ -22,14 +22,17 @@ func (s *Session) patience() time.Duration {
 // packet is a sign of life; to those of protocol 4 the server pings.
 func (s *Session) check() {
 	s.mu.Lock()
-	closing := s.state == stateClosing
+	state := s.state
 	unused := s.poll != nil && !s.poll.used
 	awaited := s.awaited
 	s.mu.Unlock()
-	quiet := time.Since(time.UnixMilli(s.heard.Load()))
+	if state == stateClosed {
+		return // the clock was set while it ended
+	}
+	quiet := s.server.uptime() - time.Duration(s.heard.Load())
 	wait := s.patience()
 	switch {
-	case closing:
+	case state == stateClosing:
 		go s.end(reasonForced) // handlers may take their time; the wheel may not
 		return
 	case unused:
@@ -51,7 +54,7 @@ func (s *Session) check() {
 }
 
 // alive notes a sign of life.
-func (s *Session) alive() { s.heard.Store(time.Now().UnixMilli()) }
+func (s *Session) alive() { s.heard.Store(int64(s.server.uptime())) }
 
 // pong is the answer to our ping.
 func (s *Session) pong() {

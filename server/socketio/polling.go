@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -12,11 +13,9 @@ import (
 	"poosh/server/wire"
 )
 
-// How long a request may take to arrive, and an answer to be taken.
-const (
-	readTimeout  = 30 * time.Second
-	writeTimeout = 30 * time.Second
-)
+// writeTimeout is how long an answer may take to leave. The HTTP server bounds
+// how long a body may take to arrive.
+const writeTimeout = 30 * time.Second
 
 // polling is a session's state while it is on polling. The session's mu guards
 // it.
@@ -218,9 +217,7 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s 
 		s.mu.Unlock()
 	}()
 
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(srv.cfg.MaxPayload)))
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
@@ -245,7 +242,8 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s 
 // the content type, never on the handshake.
 func (s *Session) split(r *http.Request, q query, body []byte) error {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if kind == "application/x-www-form-urlencoded" || q.jsonp && kind != "application/octet-stream" && kind != "text/plain" {
+	// A form is what JSONP sends; other clients may call their text one.
+	if kind == "application/x-www-form-urlencoded" && (q.jsonp || bytes.HasPrefix(body, []byte("d="))) {
 		var err error
 		if body, err = jsonpBody(body); err != nil {
 			return err

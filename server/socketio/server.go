@@ -54,6 +54,7 @@ type Server struct {
 	library   *library
 	addresses addresses
 	script    http.Handler
+	started   time.Time
 
 	draining atomic.Bool
 	polled   atomic.Int64  // bytes that wait for polling clients
@@ -69,13 +70,16 @@ type Server struct {
 // New returns a server whose WebSockets live on loop. It starts no goroutine
 // and ends with [Server.Shutdown].
 func New(loop *wire.Loop, cfg Config, h Handler, log *slog.Logger) *Server {
-	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log,
+	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log, started: time.Now(),
 		sessions: make(map[string]*Session), counts: make(map[string]uint64), empty: make(chan struct{}, 1)}
 	srv.addresses.init(srv.cfg)
 	srv.library = newLibrary(srv.cfg, (*Session).connected)
 	srv.script = clientScript(cfg.ClientScript)
 	return srv
 }
+
+// uptime is the sessions' clock: it never jumps.
+func (srv *Server) uptime() time.Duration { return time.Since(srv.started) }
 
 // newSession returns a session that nobody knows yet.
 func (srv *Server) newSession(r *http.Request) *Session {

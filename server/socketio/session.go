@@ -46,7 +46,7 @@ type Session struct {
 	lib      engineSocket
 	timer    wire.Timer
 
-	heard  atomic.Int64 // unix milliseconds of the last packet
+	heard  atomic.Int64 // the server's uptime at the last packet
 	direct atomic.Pointer[wire.Conn]
 
 	in inbox // what arrives
@@ -81,6 +81,13 @@ const (
 	joining            // the library is at it; packets wait
 	greeting           // the handler is being told
 	inside
+)
+
+// How long a polling session that was closed waits for its client to fetch what
+// is left: the close packet alone, or events before it.
+const (
+	lingerIdle = 2 * time.Second
+	lingerFull = 30 * time.Second
 )
 
 // inbox serializes what arrives: POSTs and WebSocket frames come from different
@@ -160,7 +167,7 @@ var (
 // packet and the connect packet waiting to be written. Nothing is read from the
 // client before.
 func (s *Session) open(openPacket []byte) {
-	s.heard.Store(time.Now().UnixMilli())
+	s.alive()
 	s.timer.Fire = s.check
 	s.lib.session = s
 	ready := make(chan struct{})
@@ -283,13 +290,17 @@ func (s *Session) shut(code int, reason string) {
 		s.conn.Close(code, reason) // its end is the session's
 		return
 	}
+	linger := lingerIdle
+	if s.poll.size > 0 {
+		linger = lingerFull
+	}
 	// Never packet 41: a client that gets it does not connect anew.
 	s.push(frameClose)
 	s.state = stateClosing
 	if s.probe != nil {
 		s.probe.Close(code, reason)
 	}
-	s.server.loop.Schedule(&s.timer, s.server.cfg.UpgradeTimeout) // for a client that never fetches it
+	s.server.loop.Schedule(&s.timer, linger)
 }
 
 // end is where every session ends, once. It must not be called with a lock held,
