@@ -1,0 +1,129 @@
+package pushsocket
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"poosh/server/pushsocket/store"
+	"poosh/server/socketio"
+)
+
+// The events of the protocol, spelled as in the wiki.
+const (
+	eventAuthentication = "authentication"
+	eventAuthorized     = "authorized"
+	eventNotAuthorized  = "not authorized"
+	eventMessage        = "message"
+	eventReceived       = "recieved"
+)
+
+// A reason is why credentials are refused, in the words of the wiki and, for
+// registered, of the original's HTTP API.
+type reason string
+
+const (
+	reasonBadlyFormed   reason = "badly formed credentials"
+	reasonNotRegistered reason = "not registered"
+	reasonRegistered    reason = "registered"
+	reasonRevoked       reason = "revoked"
+	reasonTime          reason = "time"
+	reasonSignature     reason = "signature"
+)
+
+// authorizedFrame is 42["authorized",null].
+var authorizedFrame = socketio.EventFrame(eventAuthorized, nil)
+
+// notAuthorizedFrame tells why; with [reasonTime] it carries the server's time, a
+// string of milliseconds that may be signed as it is.
+func notAuthorizedFrame(why reason, now time.Time) []byte {
+	data := `{"message":"` + string(why) + `"}`
+	if why == reasonTime {
+		data = `{"message":"time","serverTime":"` + strconv.FormatInt(now.UnixMilli(), 10) + `"}`
+	}
+	return socketio.EventFrame(eventNotAuthorized, []byte(data))
+}
+
+// messageFrame carries header and body as they were posted.
+func messageFrame(m store.Message) []byte {
+	data := make([]byte, 0, len(m.Header)+len(m.Body)+64)
+	data = append(data, `{"id":"`...)
+	data = append(data, m.ID...)
+	data = append(data, `","header":`...)
+	data = append(data, m.Header...)
+	data = append(data, `,"body":`...)
+	data = append(data, m.Body...)
+	return socketio.EventFrame(eventMessage, append(data, '}'))
+}
+
+// A credential is the data of an authentication event.
+type credential struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// maxCredential bounds the data of an authentication event, in bytes.
+const maxCredential = 4096
+
+// decodeCredential reads the first argument of an authentication event. Anything
+// else than an object with two strings is an empty one, and so badly formed; the
+// original did not answer at all.
+func decodeCredential(args [][]byte) credential {
+	var c credential
+	if len(args) == 0 || len(args[0]) > maxCredential || json.Unmarshal(args[0], &c) != nil {
+		return credential{}
+	}
+	return c
+}
+
+// decodeReceived reads the message's id from the data of a recieved event.
+func decodeReceived(args [][]byte) string {
+	var data struct {
+		MessageID string `json:"messageId"`
+	}
+	if len(args) == 0 || len(args[0]) > maxCredential || json.Unmarshal(args[0], &data) != nil || len(data.MessageID) > 64 {
+		return ""
+	}
+	return data.MessageID
+}
+
+// A report answers the sender of messages: the wiki's members, which the original
+// meant to send, and three of what its store had no bounds for. Lists hold
+// recipients as they were written, each once.
+type report struct {
+	MessagesQueued  int      `json:"messagesQueued"`
+	KeysNotFound    []string `json:"keysNotFound"`
+	RevokedKeys     []string `json:"revokedKeys"`
+	MissingDevices  []string `json:"missingDevices"`
+	FullDevices     []string `json:"fullDevices"`     // the message was refused
+	DroppedFor      []string `json:"droppedFor"`      // older messages made room
+	MessagesDropped int      `json:"messagesDropped"` // how many
+}
+
+// writeText answers with a line of text, as Express does for a bare status.
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) // the client may be gone
+}
+
+// writeJSON answers with a value that cannot fail to become JSON.
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // keys and recipients come back as they were given
+	if err := enc.Encode(value); err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(bytes.TrimSuffix(body.Bytes(), []byte("\n"))) // the client may be gone
+}
+
+func writeError(w http.ResponseWriter, status int, message string) {
+	writeJSON(w, status, struct {
+		Error string `json:"error"`
+	}{message})
+}

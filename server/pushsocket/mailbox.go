@@ -1,0 +1,205 @@
+package pushsocket
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/pushsocket/store"
+	"poosh/server/wire"
+)
+
+// How soon a mailbox looks again at a client with a full outbox, and at a store
+// that failed.
+const (
+	retryFull   = 100 * time.Millisecond
+	retryFailed = time.Second
+)
+
+// A mailbox pushes a device's messages while it has connections here: to the one
+// that authorized last. Each connection has a place of its own in the order of
+// messages, so when the newest goes, the next goes on from where it stands itself:
+// what is not confirmed and it was not given.
+type mailbox struct {
+	dialect *Dialect
+	device  store.DeviceID
+	seat    *hub.Subscriber // set once, before anybody else has the mailbox
+	push    task
+	retry   wire.Timer
+
+	mu      sync.Mutex // guards what follows
+	clients []*client  // by their last authorization, newest last
+}
+
+// A doorbell is what the hub hands a mailbox: there is something.
+type doorbell struct{}
+
+// Encode implements [hub.Encoder].
+func (doorbell) Encode(*hub.Publication) []byte { return nil }
+
+// Deliver implements [hub.Receiver].
+func (m *mailbox) Deliver([]byte) bool {
+	m.dialect.deliverer.wake(&m.push)
+	return true
+}
+
+// room is the hub's name for a device.
+func room(d store.DeviceID) string { return strconv.FormatInt(int64(d), 10) }
+
+// ring tells every process of the hub that a device has mail.
+func (d *Dialect) ring(device store.DeviceID) {
+	d.hub.Publish(&hub.Publication{App: hubApp, Room: room(device), Event: eventMessage})
+}
+
+// join puts a client that was authorized into its device's mailbox, as the newest,
+// and has all that is unconfirmed pushed to it. Authorizing again on the same
+// connection asks for all of it again.
+func (d *Dialect) join(c *client, device store.DeviceID) {
+	if c.device != 0 && c.device != device {
+		d.leave(c)
+	}
+	c.device = device
+	d.mu.Lock()
+	m := d.mailboxes[device]
+	if m == nil {
+		m = &mailbox{dialect: d, device: device}
+		m.push.do = m.run
+		m.retry.Fire = func() { d.deliverer.wake(&m.push) }
+		m.seat = d.hub.Register(hubApp, room(device), 0, doorbell{}, m)
+		d.mailboxes[device] = m
+	}
+	m.mu.Lock()
+	m.remove(c)
+	m.clients = append(m.clients, c)
+	c.cursor = 0
+	c.turn++
+	m.mu.Unlock()
+	d.mu.Unlock()
+	d.deliverer.wake(&m.push)
+}
+
+// leave takes a client out of its device's mailbox; the next newest takes over.
+func (d *Dialect) leave(c *client) {
+	device := c.device
+	c.device = 0
+	d.mu.Lock()
+	m := d.mailboxes[device]
+	if m == nil {
+		d.mu.Unlock()
+		return
+	}
+	m.mu.Lock()
+	m.remove(c)
+	empty := len(m.clients) == 0
+	m.mu.Unlock()
+	if empty {
+		delete(d.mailboxes, device)
+	}
+	d.mu.Unlock()
+	if empty {
+		d.close(m)
+		return
+	}
+	d.deliverer.wake(&m.push)
+}
+
+// evict ends the authorization of a device that was removed and tells its
+// connections.
+func (d *Dialect) evict(device store.DeviceID) {
+	d.mu.Lock()
+	m := d.mailboxes[device]
+	delete(d.mailboxes, device)
+	d.mu.Unlock()
+	if m == nil {
+		return
+	}
+	d.close(m)
+	m.mu.Lock()
+	clients := m.clients
+	m.clients = nil
+	m.mu.Unlock()
+	for _, c := range clients {
+		c.session.Deliver(notAuthorizedFrame(reasonRevoked, time.Now()))
+		d.loop.Schedule(&c.waiting, d.cfg.AuthTimeout)
+	}
+}
+
+// close ends a mailbox that nobody finds any more.
+func (d *Dialect) close(m *mailbox) {
+	d.hub.Unregister(m.seat)
+	d.loop.Cancel(&m.retry)
+}
+
+// remove takes a client off the list. m.mu is held.
+func (m *mailbox) remove(c *client) {
+	if i := slices.Index(m.clients, c); i >= 0 {
+		m.clients = slices.Delete(m.clients, i, i+1)
+	}
+}
+
+// newest returns who is pushed to, its place, and which of its authorizations that
+// is of.
+func (m *mailbox) newest() (c *client, cursor int64, turn int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.clients) == 0 {
+		return nil, 0, 0
+	}
+	c = m.clients[len(m.clients)-1]
+	return c, c.cursor, c.turn
+}
+
+// run pushes the next messages to the newest connection, as many as its outbox has
+// room for in its first half, and comes again while there is more.
+func (m *mailbox) run() {
+	d := m.dialect
+	c, cursor, turn := m.newest()
+	if c == nil {
+		return
+	}
+	space := d.cfg.SocketIO.Outbox/2 - c.session.Waiting()
+	if space <= 0 {
+		d.loop.Schedule(&m.retry, retryFull)
+		return
+	}
+	list, err := d.store.Pending(context.Background(), m.device, cursor, space)
+	if err != nil {
+		d.log.Error("push socket: reading messages", "err", err)
+		d.loop.Schedule(&m.retry, retryFailed)
+		return
+	}
+	for i, msg := range list {
+		frame := messageFrame(msg)
+		// On the wire a message may be larger than it was stored.
+		if space -= len(frame); space < 0 && i > 0 {
+			break
+		}
+		if !m.give(c, turn, msg.Seq, frame) {
+			break
+		}
+	}
+	if len(list) > 0 {
+		d.deliverer.wake(&m.push)
+	}
+}
+
+// give hands one message to a client, unless another took its place or it
+// authorized again meanwhile.
+func (m *mailbox) give(c *client, turn int, seq int64, frame []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.clients) == 0 || m.clients[len(m.clients)-1] != c || c.turn != turn {
+		return false
+	}
+	if !c.session.Deliver(frame) {
+		// It is closing; its leaving wakes the mailbox for the next.
+		m.remove(c)
+		return false
+	}
+	c.cursor = seq
+	m.dialect.count("messages pushed", 1)
+	return true
+}

@@ -1,0 +1,89 @@
+package pushsocket
+
+import "sync"
+
+// A task is something that workers run, never twice at once. It is a field of what
+// it works for; do is set before the first wake.
+type task struct {
+	do func()
+
+	// Guarded by workers.mu.
+	queued, running, again bool
+}
+
+// workers run tasks on a fixed number of goroutines. A task waits at most once, so
+// the line is no longer than there are tasks.
+type workers struct {
+	mu     sync.Mutex // guards what follows, and the tasks' state
+	line   []*task
+	over   bool
+	wakeup *sync.Cond
+	ended  sync.WaitGroup
+}
+
+func newWorkers(n int) *workers {
+	w := &workers{}
+	w.wakeup = sync.NewCond(&w.mu)
+	for range n {
+		w.ended.Go(w.work) // ends with close
+	}
+	return w
+}
+
+// wake has a task run, once more if it is running now. It does not wait.
+func (w *workers) wake(t *task) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.over || t.queued:
+	case t.running:
+		t.again = true
+	default:
+		w.put(t)
+	}
+}
+
+// put appends a task to the line. w.mu is held.
+func (w *workers) put(t *task) {
+	t.queued = true
+	w.line = append(w.line, t)
+	w.wakeup.Signal()
+}
+
+func (w *workers) work() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		for len(w.line) == 0 && !w.over {
+			w.wakeup.Wait()
+		}
+		if len(w.line) == 0 {
+			return
+		}
+		t := w.line[0]
+		w.line[0] = nil
+		if w.line = w.line[1:]; len(w.line) == 0 {
+			w.line = nil
+		}
+		t.queued, t.running = false, true
+		w.mu.Unlock()
+		t.do()
+		w.mu.Lock()
+		t.running = false
+		if t.again {
+			t.again = false
+			if !w.over {
+				w.put(t)
+			}
+		}
+	}
+}
+
+// close has the tasks that wait run and takes no more.
+func (w *workers) close() {
+	w.mu.Lock()
+	w.over = true
+	w.mu.Unlock()
+	w.wakeup.Broadcast()
+	w.ended.Wait()
+}
