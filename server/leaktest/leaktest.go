@@ -3,10 +3,10 @@
 package leaktest
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,19 +17,32 @@ const grace = 5 * time.Second
 // Main runs the tests of a package and then waits briefly for the number of
 // goroutines to be what it was. Call it from TestMain; it does not return.
 func Main(m *testing.M) {
-	before := runtime.NumGoroutine()
+	before := len(stacks())
 	code := m.Run()
-	// Fuzzing leaves the goroutine of os/signal behind, which is not ours.
-	if f := flag.Lookup("test.fuzz"); code != 0 || f != nil && f.Value.String() != "" {
+	if code != 0 {
 		os.Exit(code)
 	}
-	for end := time.Now().Add(grace); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(grace); ; time.Sleep(10 * time.Millisecond) {
+		now := stacks()
+		if len(now) <= before {
+			os.Exit(0)
+		}
 		if time.Now().After(end) {
-			buf := make([]byte, 1<<20)
-			fmt.Fprintf(os.Stderr, "%d goroutines, %d before the tests:\n%s\n",
-				runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+			fmt.Fprintf(os.Stderr, "%d goroutines, %d before the tests:\n%s\n", len(now), before, strings.Join(now, "\n\n"))
 			os.Exit(1)
 		}
 	}
-	os.Exit(0)
+}
+
+// stacks returns the stack of every goroutine but the one that os/signal starts
+// once and for all.
+func stacks() []string {
+	buf := make([]byte, 4<<20)
+	var list []string
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if !strings.Contains(stack, "os/signal.loop") {
+			list = append(list, stack)
+		}
+	}
+	return list
 }
