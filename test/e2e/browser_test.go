@@ -50,10 +50,12 @@ func TestBrowserClients(t *testing.T) {
 		}
 	}
 
+	// Nothing is sent meanwhile: a poll that is answered while its page goes away
+	// leaves nothing to see that by.
 	for _, c := range all {
 		c.leave()
 	}
-	s.waitRoom(t, "joined", 0)
+	eventually(t, patience, "the sessions of the pages to end", func() bool { return s.status(t).sessions == 0 })
 }
 
 // openPages opens a page for each build and way and waits until each is as far

@@ -352,7 +352,8 @@ func TestRoomsHaveBounds(t *testing.T) {
 // Connections have bounds too, in all and for an address; a request that does
 // not come holds its connection for so long and no longer.
 func TestConnectionsHaveBounds(t *testing.T) {
-	s := start(t, "MAX_CONNECTIONS_PER_ADDRESS=5", "HEADER_TIMEOUT=1s", "BODY_TIMEOUT=1s", "MAX_CONNECTIONS=8")
+	s := start(t, "MAX_CONNECTIONS_PER_ADDRESS=5", "HEADER_TIMEOUT=1s", "BODY_TIMEOUT=1s",
+		"IDLE_TIMEOUT=1s", "MAX_CONNECTIONS=8")
 	var open []*rawSocket
 	add := func(from string) error {
 		ws, err := joinSocket(s.clientPort, 3, "bounded", from)
@@ -386,21 +387,27 @@ func TestConnectionsHaveBounds(t *testing.T) {
 		t.Errorf("after the others left: %v", err)
 	}
 
-	for name, port := range map[string]int{"CLIENT_PORT": s.clientPort, "SERVER_PORT": s.serverPort} {
-		for part, text := range map[string]string{
-			"a head": "POST /send HTTP/1.1\r\nHost: e2e\r\n",
-			"a body": "POST /send HTTP/1.1\r\nHost: e2e\r\nContent-Type: application/json\r\nAuthorization: " + token("1") + "\r\nContent-Length: 500\r\n\r\n{",
-		} {
-			c, err := net.Dial("tcp", addr(port))
-			if err != nil {
-				t.Fatal(err)
-			}
-			io.WriteString(c, text)
-			c.SetReadDeadline(time.Now().Add(patience))
-			if _, err := io.Copy(io.Discard, c); err != nil && !strings.Contains(err.Error(), "reset") {
-				t.Errorf("%s: %s that does not come: %v", name, part, err)
-			}
-			c.Close()
+	p := poll(t, s, "EIO=3")
+	for name, c := range map[string]struct {
+		port int
+		text string
+	}{
+		"a head, of a client":            {s.clientPort, "GET /socket.io/?EIO=3 HTTP/1.1\r\nHost: e2e\r\n"},
+		"a head, of a sender":            {s.serverPort, "POST /send HTTP/1.1\r\nHost: e2e\r\n"},
+		"a body, of a session's packets": {s.clientPort, "POST " + strings.TrimPrefix(p.url, s.clientURL()) + " HTTP/1.1\r\nHost: e2e\r\nContent-Type: text/plain\r\nContent-Length: 500\r\n\r\n4:"},
+		"a body, of a client":            {s.clientPort, "POST /elsewhere HTTP/1.1\r\nHost: e2e\r\nContent-Length: 500\r\n\r\n{"},
+		"a body, of a sender":            {s.serverPort, "POST /send HTTP/1.1\r\nHost: e2e\r\nContent-Type: application/json\r\nAuthorization: " + token("1") + "\r\nContent-Length: 500\r\n\r\n{"},
+		"a body, of a stranger":          {s.serverPort, "POST /send HTTP/1.1\r\nHost: e2e\r\nContent-Length: 500\r\n\r\n{"},
+	} {
+		conn, err := net.Dial("tcp", addr(c.port))
+		if err != nil {
+			t.Fatal(err)
 		}
+		io.WriteString(conn, c.text)
+		conn.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%s that does not come: %v", name, err)
+		}
+		conn.Close()
 	}
 }

@@ -36,6 +36,7 @@ var tools = []struct{ name, install string }{
 	{"php", "apt-get install php-cli"},
 	{"curl", "apt-get install curl"},
 	{"chromium", "apt-get install chromium"},
+	{"nginx", "apt-get install nginx-light"},
 }
 
 func TestMain(m *testing.M) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -240,19 +239,4 @@ func attachment(eio int, data string) string {
 		return "b" + base64.StdEncoding.EncodeToString([]byte(data))
 	}
 	return "b4" + base64.StdEncoding.EncodeToString([]byte(data))
-}
-
-// talk writes bytes to a port as they are and returns everything that comes back
-// until the server closes or d is over.
-func talk(t *testing.T, port int, text string, d time.Duration) string {
-	t.Helper()
-	c, err := net.DialTimeout("tcp", addr(port), patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(d))
-	go io.WriteString(c, text) // ends with the connection
-	back, _ := io.ReadAll(io.LimitReader(c, 1<<20))
-	return string(back)
 }

@@ -167,7 +167,8 @@ func (ws *rawSocket) hearPrefix(prefix string) (string, error) {
 }
 
 // hearEnd reads until the connection ends and returns what came before; a
-// server that keeps it open for d is an error.
+// server that keeps it open for d is an error. It answers a close frame, as any
+// client does.
 func (ws *rawSocket) hearEnd(d time.Duration) (messages []string, closeFrame string, err error) {
 	ws.SetReadDeadline(time.Now().Add(d))
 	for {
@@ -183,6 +184,7 @@ func (ws *rawSocket) hearEnd(d time.Duration) (messages []string, closeFrame str
 			messages = append(messages, text)
 		case opClose:
 			closeFrame = text
+			ws.Write(frame(true, opClose, text))
 		}
 	}
 }

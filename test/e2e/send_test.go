@@ -105,11 +105,12 @@ func (s *server) sendBody(t *testing.T, body, payload string) int {
 // test listens for: a join has no answer that a client could wait for.
 func (s *server) waitRoom(t *testing.T, room string, n int) {
 	t.Helper()
-	got := -1
+	var got string
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if got = s.send(t, room, "probe", "0"); got == n {
+		a := s.post(t, body(room, "probe", "0"), token("0"))
+		if got = a.header.Get("X-Poosh-Delivered"); a.status == 200 && got == strconv.Itoa(n) {
 			return
 		}
 	}
-	t.Fatalf("waited %v for %d connections in room %q, there are %d", patience, n, room, got)
+	t.Fatalf("waited %v for %d connections in room %q, there are %s", patience, n, room, got)
 }

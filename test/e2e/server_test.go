@@ -26,7 +26,8 @@ const patience = 30 * time.Second
 type server struct {
 	t          *testing.T
 	cmd        *exec.Cmd
-	env        []string
+	settings   []string // all of them, as KEY=value
+	dir        string   // it runs in; empty for a new one
 	clientPort int
 	serverPort int
 	log        *logBuffer
@@ -40,7 +41,15 @@ type server struct {
 func start(t *testing.T, env ...string) *server {
 	t.Helper()
 	for try := 1; ; try++ {
-		s := &server{t: t, env: env, clientPort: freePort(t), serverPort: freePort(t)}
+		s := &server{t: t, clientPort: freePort(t), serverPort: freePort(t)}
+		s.settings = append([]string{
+			"CLIENT_PORT=" + strconv.Itoa(s.clientPort),
+			"SERVER_PORT=" + strconv.Itoa(s.serverPort),
+			"SERVER_SECRET=" + secret,
+			"HOST=127.0.0.1",
+			// A session over polling whose client is silent makes the end wait so long.
+			"SHUTDOWN_TIMEOUT=1s",
+		}, env...)
 		err := s.launch()
 		if err == nil {
 			t.Cleanup(s.stop)
@@ -58,19 +67,13 @@ func (s *server) launch() error {
 	s.exited = make(chan struct{})
 	s.asked = false
 	s.cmd = exec.Command(program)
-	s.cmd.Dir = s.t.TempDir()
-	s.cmd.Env = append(os.Environ(),
-		"CLIENT_PORT="+strconv.Itoa(s.clientPort),
-		"SERVER_PORT="+strconv.Itoa(s.serverPort),
-		"SERVER_SECRET="+secret,
-		"HOST=127.0.0.1",
-		"LOG_FORMAT=text",
-		// A session over polling whose client is silent makes the end wait so long.
-		"SHUTDOWN_TIMEOUT=2s",
-		// A race is printed when it happens; the run goes on and stop finds it.
-		"GORACE=halt_on_error=0",
-	)
-	s.cmd.Env = append(s.cmd.Env, s.env...)
+	if s.dir == "" {
+		s.dir = s.t.TempDir()
+	}
+	s.cmd.Dir = s.dir
+	// A race is printed when it happens; the run goes on, and stop finds it. The
+	// detector need not wait a second at the end.
+	s.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=0 atexit_sleep_ms=0"), s.settings...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		return err

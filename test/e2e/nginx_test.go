@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Clients reach the server through nginx with the site of the examples, over
+// TLS, by polling and by an upgrade; only names, ports and paths are others.
+func TestExampleSiteOfNginx(t *testing.T) {
+	s := start(t)
+	dir, listen := t.TempDir(), freePort(t)
+	certificate, key := selfSigned(t, dir)
+	site := read(t, example("nginx", "poosh.conf"))
+	for _, change := range [][2]string{
+		{"server 127.0.0.1:8000;", "server " + addr(s.clientPort) + ";"},
+		{"listen 443 ssl;", "listen " + addr(listen) + " ssl;"},
+		{"listen [::]:443 ssl;", ""},
+		{"/etc/ssl/certs/push.example.com.pem", certificate},
+		{"/etc/ssl/private/push.example.com.key", key},
+	} {
+		if strings.Count(site, change[0]) != 1 {
+			t.Fatalf("the site should have %q once:\n%s", change[0], site)
+		}
+		site = strings.Replace(site, change[0], change[1], 1)
+	}
+	conf := "daemon off; master_process off; pid nginx.pid; error_log stderr warn;\nevents {}\nhttp {\n"
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		conf += kind + "_temp_path " + dir + "/" + kind + ";\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf+site+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	errors := &logBuffer{}
+	nginx := exec.Command("nginx", "-p", dir, "-c", "nginx.conf", "-e", "stderr")
+	nginx.Stderr = errors
+	if err := nginx.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		nginx.Process.Signal(syscall.SIGTERM)
+		nginx.Wait()
+	})
+	eventually(t, patience, "nginx to listen; it says "+errors.String(), func() bool { return listening(listen) })
+
+	t.Setenv("NODE_EXTRA_CA_CERTS", certificate)
+	d := drive(t, "node.js")
+	var all []*client
+	for _, version := range []string{"1.3.4", "1.7.4", "2.5.0", "4.8.1"} {
+		for _, way := range []string{"polling", "websocket", "upgrade"} {
+			all = append(all, d.open(opening{
+				Version: version, Way: way, URL: "https://" + addr(listen), Listen: []string{"e"}, Rooms: []string{"behind nginx"},
+			}))
+		}
+	}
+	for _, c := range all {
+		c.wait(t, "connect", 1)
+		if c.way == "upgrade" {
+			c.wait(t, "upgrade", 1)
+		}
+	}
+	s.waitRoom(t, "behind nginx", len(all))
+	s.send(t, "behind nginx", "e", "1")
+	for _, c := range all {
+		c.events(t, "e", 1)
+		if gone := c.seen("disconnect"); len(gone) > 0 {
+			t.Errorf("%s: disconnect %q", c.id, gone[0].Text)
+		}
+	}
+}
+
+// selfSigned writes a certificate for 127.0.0.1 and its key.
+func selfSigned(t *testing.T, dir string) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "e2e"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "EC PRIVATE KEY", keyDER)
+}
