@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -94,49 +95,56 @@ func TestDrainLosesNothingAccepted(t *testing.T) {
 		}()
 	}
 
-	// Posts go on until the port is closed.
-	var accepted []int
+	// Posts go on until the port is closed, several at a time.
+	const senders, each = 4, 1_000_000
 	var count atomic.Int64
-	ended := make(chan error, 1)
-	go func() { // ends when the server does
-		pad := strings.Repeat("x", 2000)
-		for n := 0; ; n++ {
-			payload := fmt.Sprintf(`{"n":%d,"pad":"%s"}`, n, pad)
-			a, err := s.tryPost(body("joined", "n", payload), token(payload))
-			if err != nil {
-				ended <- nil
-				return
-			}
-			switch a.status {
-			case 200:
-				if got := a.header.Get("X-Poosh-Delivered"); got != strconv.Itoa(everybody) {
-					ended <- fmt.Errorf("event %d got 200 and was handed to %s connections of %d", n, got, everybody)
+	accepted := make([][]int, senders)
+	faults := make(chan error, senders)
+	var sending sync.WaitGroup
+	for i := range senders {
+		sending.Go(func() {
+			pad := strings.Repeat("x", 2000)
+			for n := i * each; ; n++ {
+				payload := fmt.Sprintf(`{"n":%d,"pad":"%s"}`, n, pad)
+				a, err := s.tryPost(body("joined", "n", payload), token(payload))
+				switch {
+				case err != nil:
+					return // the port is closed
+				case a.status == 200 && a.header.Get("X-Poosh-Delivered") == strconv.Itoa(everybody):
+					accepted[i] = append(accepted[i], n)
+					count.Add(1)
+				case a.status != 503:
+					faults <- fmt.Errorf("event %d: status %d %q, handed to %s connections of %d",
+						n, a.status, a.body, a.header.Get("X-Poosh-Delivered"), everybody)
 					return
 				}
-				accepted = append(accepted, n)
-				count.Add(1)
-			case 503:
-			default:
-				ended <- fmt.Errorf("event %d: status %d %q", n, a.status, a.body)
-				return
 			}
-		}
-	}()
-	eventually(t, patience, "some events to be accepted", func() bool { return count.Load() >= 50 || len(ended) > 0 })
+		})
+	}
+	eventually(t, patience, "some events to be accepted", func() bool { return count.Load() >= 100 || len(faults) > 0 })
 	s.signal(syscall.SIGTERM)
-	if err := <-ended; err != nil {
-		t.Error(err)
+	sending.Wait()
+	if len(faults) > 0 {
+		t.Error(<-faults)
 	}
 	s.waitExit(patience)
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, s.log.tail())
 	}
 	s.checkLog()
-	t.Logf("%d events accepted", len(accepted))
+	t.Logf("%d events accepted", count.Load())
+	check := func(numbers []int) error {
+		for i, want := range accepted {
+			if err := missing(want, slices.DeleteFunc(slices.Clone(numbers), func(n int) bool { return n/each != i })); err != nil {
+				return fmt.Errorf("sender %d: %w", i, err)
+			}
+		}
+		return nil
+	}
 
 	for i := range sockets {
 		h := <-hearing[i]
-		if err := errors.Join(h.err, missing(accepted, h.numbers)); err != nil {
+		if err := errors.Join(h.err, check(h.numbers)); err != nil {
 			t.Fatalf("raw client %d: %v", i, err)
 		}
 	}
@@ -148,7 +156,7 @@ func TestDrainLosesNothingAccepted(t *testing.T) {
 		for _, r := range c.seen("packet") {
 			texts = append(texts, "4"+unquote(t, r.Text))
 		}
-		if err := missing(accepted, numbersOf(texts)); err != nil {
+		if err := check(numbersOf(texts)); err != nil {
 			t.Errorf("%s: %v", c.id, err)
 		}
 	}
