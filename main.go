@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"poosh/server"
+	"poosh/server/socktopus"
 )
 
 // Version is the release this is built from. A build of one sets it with
@@ -34,6 +35,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		return serve(stderr)
+	}
+	if len(args) >= 2 && args[0] == "socktopus" && args[1] == "token" {
+		return socktopus.TokenCommand(args[2:], stdout, stderr)
 	}
 	if len(args) == 1 {
 		switch args[0] {
@@ -56,7 +60,7 @@ func serve(stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	cfg, err := server.FromEnv(lookup)
+	cfg, err := server.FromEnv(lookup, server.Names(".env", os.Environ())...)
 	if err != nil {
 		return fail(stderr, err)
 	}
@@ -109,6 +113,8 @@ func printHelp(w io.Writer) {
 
 Usage:
   poosh             run until SIGTERM or SIGINT
+  poosh socktopus token NAME SECRET CONNECTION
+                    print a token that a Socktopus client may join with
   poosh --version   print the version
   poosh --help      print this
 

@@ -27,6 +27,9 @@ type Config struct {
 	SocketIO SocketIOConfig // what all dialects over socket.io share
 	Poosh    PooshConfig
 	Pusher   PusherConfig
+
+	Socktopus  SocktopusConfig
+	PushSocket PushSocketConfig
 }
 
 // A NetworkConfig holds what the ports of all dialects share.
@@ -57,7 +60,7 @@ func (n NetworkConfig) Addr(port int) string {
 
 // groups is all settings, in the order in which a person wants to read them. A
 // dialect adds its group here and its fields to Config.
-var groups = []group{pooshSettings, pusherSettings, socketIOSettings, networkSettings, logSettings}
+var groups = []group{pooshSettings, pusherSettings, socktopusSettings, pushSocketSettings, socketIOSettings, networkSettings, logSettings}
 
 var networkSettings = group{
 	title: "Network",
@@ -121,7 +124,10 @@ func Settings() []Setting {
 //
 // The error has one line for each mistake, all of them: the setting, its value
 // unless that is a secret, and what would be right.
-func FromEnv(lookup func(name string) (string, bool)) (Config, error) {
+//
+// names are those that are set, for the settings whose name is a pattern; see
+// [Names].
+func FromEnv(lookup func(name string) (string, bool), names ...string) (Config, error) {
 	var c Config
 	var m mistakes
 	for _, g := range groups {
@@ -140,6 +146,11 @@ func FromEnv(lookup func(name string) (string, bool)) (Config, error) {
 			case ok && s.emptyWrong:
 				m.add(s.name, "is set but empty: %w; unset, it is %s", s.field.set(&c, text), s.def)
 			}
+		}
+	}
+	for _, g := range groups {
+		if g.gather != nil {
+			g.gather(&c, &m, lookup, names)
 		}
 	}
 	if !slices.ContainsFunc(groups, func(g group) bool { return g.on != nil && g.on(&c) }) {

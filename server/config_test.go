@@ -87,6 +87,8 @@ var defaults = Config{
 			PongTimeout:     30 * time.Second,
 		},
 	},
+	Socktopus:  socktopusDefaults,
+	PushSocket: pushSocketDefaults,
 }
 
 func TestDefaults(t *testing.T) {

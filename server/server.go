@@ -74,8 +74,18 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	if cfg.Poosh.Secret != "" {
 		s.addPoosh()
 	}
-	if cfg.Pusher.on() {
-		if err := s.addPusher(); err != nil {
+	for _, dialect := range []struct {
+		on  bool
+		add func() error
+	}{
+		{cfg.Pusher.on(), s.addPusher},
+		{cfg.Socktopus.on(), s.addSocktopus},
+		{cfg.PushSocket.on(), s.addPushSocket}, // last: it opens a file
+	} {
+		if !dialect.on {
+			continue
+		}
+		if err := dialect.add(); err != nil {
 			loop.Close()
 			return nil, err
 		}
@@ -181,6 +191,7 @@ func (s *Server) Addrs() map[string]net.Addr {
 func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
 	if err := s.listen(); err != nil {
+		s.drain() // dialects may have files open
 		return err
 	}
 	logFileLimit(s.log)

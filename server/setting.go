@@ -35,6 +35,8 @@ type setting struct {
 type group struct {
 	title    string
 	settings []setting
+	// gather fills what stands under names that are patterns; nil without any.
+	gather func(c *Config, m *mistakes, lookup func(string) (string, bool), names []string)
 	// on reports whether the settings ask for this dialect; nil for a group that
 	// is none.
 	on func(*Config) bool

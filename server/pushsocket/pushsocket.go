@@ -65,7 +65,7 @@ type Config struct {
 	MaxRecipients int           // copies that one request may ask for; 500
 	MaxTries      int           // refused authentications of one connection; 10
 	AuthTimeout   time.Duration // a connection may be without authorization; 2 min
-	MaxEvents     int           // of one connection that wait to be worked on; 4,096
+	MaxEvents     int           // of one connection that wait; 4,096, or twice MessagesPerDevice
 	ExpireEvery   time.Duration // between two looks for what is too old; 10 min
 }
 
@@ -76,7 +76,9 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxRecipients, 500)
 	def(&c.MaxTries, 10)
 	def(&c.AuthTimeout, 2*time.Minute)
-	def(&c.MaxEvents, 4096)
+	if c.MaxEvents == 0 {
+		c.MaxEvents = max(4096, 2*c.Limits.WithDefaults().MessagesPerDevice)
+	}
 	def(&c.ExpireEvery, 10*time.Minute)
 	// Mailboxes fill half an outbox, and one message more must fit.
 	c.SocketIO.Outbox = max(c.SocketIO.Outbox, 1<<20, 2*growth*c.MaxBody+1024)

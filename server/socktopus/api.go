@@ -108,6 +108,8 @@ func (d *Dialect) read(w http.ResponseWriter, r *http.Request, body any) bool {
 	var tooBig *http.MaxBytesError
 	switch {
 	case err == nil:
+		// The server bounds how long a body may take; /kick may wait longer.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		return true
 	case errors.As(err, &tooBig):
 		d.refuseSender(w, r, http.StatusRequestEntityTooLarge, "Request too large")

@@ -1,0 +1,27 @@
+package server
+
+import "poosh/server/pushsocket"
+
+// addPushSocket wires the Push Socket Protocol: socket.io and the key server's API
+// on one port, and the store behind them. From here on its Shutdown must be called.
+func (s *Server) addPushSocket() error {
+	c := s.cfg.PushSocket
+	d, err := pushsocket.New(pushsocket.Config{
+		SocketIO:        s.socketIOConfig(),
+		DB:              c.DB,
+		Limits:          c.Keep,
+		NoPrekeysStatus: c.NoPrekeysStatus,
+		OperatorToken:   c.OperatorToken,
+		MaxBody:         c.MaxBodyBytes,
+		MaxRecipients:   c.MaxRecipients,
+		MaxTries:        c.MaxTries,
+		AuthTimeout:     c.AuthTimeout,
+		MaxEvents:       max(c.MaxEvents, 2*c.Keep.MessagesPerDevice),
+	}, s.hub, s.loop, s.log)
+	if err != nil {
+		return err
+	}
+	s.add("PUSH_SOCKET_PORT", c.Port, d, false)
+	s.parts = append(s.parts, part{"push socket", d.Shutdown})
+	return nil
+}

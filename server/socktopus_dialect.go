@@ -1,0 +1,24 @@
+package server
+
+import "poosh/server/socktopus"
+
+// addSocktopus wires Socktopus, its clients and its API on one port.
+func (s *Server) addSocktopus() error {
+	c := s.cfg.Socktopus
+	d, err := socktopus.New(socktopus.Config{
+		Secrets:     c.Secrets,
+		ReadTimeout: c.ReadTimeout,
+		MaxBody:     c.MaxBodyBytes,
+		MaxMessage:  c.MaxMessageBytes,
+		MaxKicks:    c.MaxKicks,
+		// The largest content must fit: a broken byte becomes the three of U+FFFD.
+		Outbox:     max(s.cfg.Network.OutboxBytes, 3*c.MaxBodyBytes+frameBytes),
+		MaxBacklog: s.cfg.Network.BacklogBytes,
+	}, s.hub, s.loop, s.log)
+	if err != nil {
+		return err
+	}
+	s.add("SOCKTOPUS_PORT", c.Port, d, false)
+	s.parts = append(s.parts, part{"socktopus", d.Shutdown})
+	return nil
+}
