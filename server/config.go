@@ -75,7 +75,7 @@ var networkSettings = group{
 			field: count(func(c *Config) *int { return &c.Network.MaxConnectionsPerAddress }, 1, 10_000_000)},
 		{name: "OUTBOX_BYTES", def: "1MiB", help: "Bytes that may wait for one connection before it is closed as too slow; unset, at least 8 times MAX_BODY_BYTES",
 			field: size(func(c *Config) *int { return &c.Network.OutboxBytes }, "1KiB", "1GiB")},
-		{name: "BACKLOG_BYTES", def: "512MiB", help: "Bytes that may wait for all connections together before a send is answered 503",
+		{name: "BACKLOG_BYTES", def: "512MiB", help: "Bytes that may wait to be written before a send is answered 503; as many may wait for clients that take nothing before these are closed",
 			field: size(func(c *Config) *int64 { return &c.Network.BacklogBytes }, "1MiB", "1024GiB")},
 		{name: "HEADER_TIMEOUT", def: "10s", help: "Time for the head of a request to arrive",
 			field: span(func(c *Config) *time.Duration { return &c.Network.HeaderTimeout }, time.Second, time.Hour)},

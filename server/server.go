@@ -63,6 +63,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	loop, err := wire.NewLoop(wire.Config{
 		MaxMessage:   cfg.SocketIO.MaxPacketBytes,
 		Outbox:       cfg.Network.OutboxBytes,
+		Stuck:        cfg.Network.BacklogBytes,
 		WriteTimeout: cfg.Network.WriteTimeout,
 		Released:     s.limit.release,
 		Log:          log,
@@ -121,6 +122,7 @@ func (s *Server) socketIOConfig() socketio.Config {
 		ConnectTimeout:          c.ConnectTimeout,
 		MaxPayload:              c.MaxPacketBytes,
 		Outbox:                  s.cfg.Network.OutboxBytes,
+		Unfetched:               s.cfg.Network.BacklogBytes,
 		MaxSessions:             s.cfg.Network.MaxConnections,
 		MaxSessionsPerAddress:   s.cfg.Network.MaxConnectionsPerAddress,
 		MaxUnfinishedPerAddress: c.MaxUnfinishedPerAddress,
@@ -129,13 +131,9 @@ func (s *Server) socketIOConfig() socketio.Config {
 }
 
 // overloaded reports whether more waits to be written than BACKLOG_BYTES.
-func (s *Server) overloaded() bool {
-	waiting := s.loop.Backlog()
-	if s.sockets != nil {
-		waiting += s.sockets.Backlog()
-	}
-	return waiting > s.cfg.Network.BacklogBytes
-}
+// What waits for clients that take nothing does not count: they would stop all
+// senders; they are closed instead.
+func (s *Server) overloaded() bool { return s.loop.Backlog() > s.cfg.Network.BacklogBytes }
 
 // headerBytes bounds the head of a request: 16 KB, as in Node. The HTTP server
 // allows 4 KB more than it is told.

@@ -17,7 +17,7 @@ func (s *Server) logStatus() {
 	}
 	waiting := ws.Queued + ws.Stuck
 	if s.sockets != nil {
-		waiting += s.sockets.Backlog()
+		waiting += s.sockets.Stats().Queued
 	}
 	attrs := []any{
 		"goroutines", runtime.NumGoroutine(),

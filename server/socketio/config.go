@@ -21,6 +21,10 @@ type Config struct {
 	MaxPayload int // bytes of one POST or one incoming message; 1,000,000
 	Outbox     int // bytes that may wait for one client; 1 MiB
 
+	// Unfetched is how many bytes may wait for all polling clients that do not
+	// poll; 512 MiB.
+	Unfetched int64
+
 	MaxSessions             int // in all; 100,000
 	MaxSessionsPerAddress   int // 10,000
 	MaxUnfinishedPerAddress int // polling sessions without a second request; 1,000
@@ -38,6 +42,7 @@ func (c Config) withDefaults() Config {
 	def(&c.UnfinishedTimeout, min(20*time.Second, c.ConnectTimeout))
 	def(&c.MaxPayload, 1_000_000)
 	def(&c.Outbox, 1<<20)
+	def(&c.Unfetched, 512<<20)
 	def(&c.MaxSessions, 100_000)
 	def(&c.MaxSessionsPerAddress, 10_000)
 	def(&c.MaxUnfinishedPerAddress, 1_000)

@@ -36,9 +36,10 @@ type pollWait struct {
 	noop  bool // answer with nothing: a newer GET, or a WebSocket, has the rest
 }
 
-// add queues a frame for the next GET, or reports that the bound is met.
-func (p *polling) add(frame []byte, limit int) bool {
-	if p.size+len(frame) > limit {
+// add queues a frame for the next GET, or reports that a bound is met: that of the
+// session or, while no GET waits, that of all sessions.
+func (p *polling) add(frame []byte, limit int, all int64) bool {
+	if p.size+len(frame) > limit || p.get == nil && p.total.Load() > all {
 		return false
 	}
 	p.frames = append(p.frames, frame)

@@ -231,9 +231,6 @@ func (srv *Server) Stats() Stats {
 	return st
 }
 
-// Backlog returns how many bytes wait for polling clients to fetch them.
-func (srv *Server) Backlog() int64 { return srv.polled.Load() }
-
 // Shutdown refuses new sessions, writes what waits for each client and closes
 // its transport, so that it connects anew elsewhere. Requests must still be
 // served meanwhile: polling clients fetch their last packets. When ctx ends

@@ -140,7 +140,7 @@ func (s *Session) push(frame []byte) bool {
 	if s.conn != nil {
 		return s.conn.Push(frame)
 	}
-	if s.poll.add(frame, s.server.cfg.Outbox) {
+	if s.poll.add(frame, s.server.cfg.Outbox, s.server.cfg.Unfetched) {
 		return true
 	}
 	s.state = stateClosing

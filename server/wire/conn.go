@@ -83,7 +83,8 @@ func (c *Conn) RemoteAddr() string { return c.remote }
 
 // Push queues one ready frame, which must never change afterwards. It reports
 // false when the connection is ending or its outbox is full; a full outbox ends
-// the connection with [ErrSlow]. It never blocks, and takes no lock but the
+// the connection with [ErrSlow], and so does a socket that takes nothing while
+// Config.Stuck bytes wait for such. It never blocks, and takes no lock but the
 // connection's own and its shard's.
 func (c *Conn) Push(frame []byte) bool {
 	c.mu.Lock()
@@ -91,7 +92,7 @@ func (c *Conn) Push(frame []byte) bool {
 		c.mu.Unlock()
 		return false
 	}
-	if c.size+len(frame) > c.limit {
+	if c.size+len(frame) > c.limit || c.flags&blocked != 0 && c.shard.stuck.Load() > c.shard.maxStuck {
 		c.kill(ErrSlow)
 		c.mu.Unlock()
 		return false

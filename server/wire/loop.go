@@ -33,6 +33,7 @@ import (
 type Config struct {
 	MaxMessage   int           // bytes of one incoming message; 1,000,000
 	Outbox       int           // bytes that may wait on one connection; 1 MiB
+	Stuck        int64         // bytes that may wait for all sockets that take nothing; 512 MiB
 	WriteTimeout time.Duration // a socket that takes nothing for so long is closed; 30 s
 	CloseTimeout time.Duration // how long a peer has to answer a close frame; 2 s
 
@@ -53,6 +54,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Outbox == 0 {
 		c.Outbox = 1 << 20
+	}
+	if c.Stuck == 0 {
+		c.Stuck = 512 << 20
 	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = 30 * time.Second
@@ -100,12 +104,12 @@ type Loop struct {
 	closed map[Reason]uint64
 }
 
-// NewLoop starts the goroutines of a loop: two for each processor, and two.
+// NewLoop starts the goroutines of a loop: two for each shard, and two.
 // They end with [Loop.Close].
 func NewLoop(cfg Config) (*Loop, error) {
 	l := &Loop{cfg: cfg.withDefaults(), closed: make(map[Reason]uint64)}
 	l.reaper.init(l)
-	for range runtime.GOMAXPROCS(0) {
+	for range shardCount() {
 		s, err := newShard(l)
 		if err != nil {
 			for _, s := range l.shards {
@@ -119,6 +123,12 @@ func NewLoop(cfg Config) (*Loop, error) {
 	l.wheel = newWheel()
 	return l, nil
 }
+
+// shardCount leaves every second processor to those who publish. A flusher that
+// is busy looks at nothing else; with one on each processor a publisher would
+// wait for milliseconds to be heard, and frames that could leave together would
+// leave one by one.
+func shardCount() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // Close aborts every connection with [ErrShutdown], calls what handlers are
 // due, and ends the loop's goroutines. Call it once, when nothing is accepted

@@ -10,8 +10,9 @@ import (
 // A shard is the part of a loop's connections that share a reader and a
 // flusher.
 type shard struct {
-	loop *Loop
-	poll *poller // set once; nil where connections have goroutines
+	loop     *Loop
+	poll     *poller // set once; nil where connections have goroutines
+	maxStuck int64   // set once; of stuck
 
 	queued atomic.Int64 // bytes that wait for the flusher
 	stuck  atomic.Int64 // bytes that wait for a socket to be writable
@@ -36,7 +37,7 @@ const (
 )
 
 func newShard(l *Loop) (*shard, error) {
-	s := &shard{loop: l, loners: make(map[*Conn]struct{})}
+	s := &shard{loop: l, maxStuck: l.cfg.Stuck / int64(shardCount()), loners: make(map[*Conn]struct{})}
 	s.wake = sync.NewCond(&s.mu)
 	if !l.cfg.Goroutines {
 		p, err := newPoller()
