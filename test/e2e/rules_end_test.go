@@ -167,7 +167,7 @@ func TestCutPollEndsTheSession(t *testing.T) {
 		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: e2e\r\n\r\n", strings.TrimPrefix(p.url, s.clientURL()))
 		time.Sleep(settle)
 		c.Close()
-		s.waitRoom(t, "left", 0)
+		eventually(t, patience, query+": the session to end", func() bool { return s.status(t).sessions == 0 })
 	}
 }
 

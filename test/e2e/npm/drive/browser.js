@@ -105,8 +105,13 @@ async function shut(code) {
   process.exit(code);
 }
 
-let last = ready;
+// Commands to one page run one after the other, those to different pages at once.
+const queues = new Map();
 readline.createInterface({ input: process.stdin })
-  .on('line', line => { last = last.then(() => run(JSON.parse(line))).catch(fault); })
-  .on('close', () => last.then(() => shut(0)));
+  .on('line', line => {
+    const command = JSON.parse(line);
+    const before = queues.get(command.id) || ready;
+    queues.set(command.id, before.then(() => run(command)).catch(fault));
+  })
+  .on('close', () => Promise.all([ready, ...queues.values()]).then(() => shut(0)));
 process.on('uncaughtException', fault);
