@@ -31,6 +31,8 @@ type options struct {
 	senders int
 	quick   bool
 	profile string
+	perf    string
+	env     string
 	out     string
 }
 
@@ -66,6 +68,8 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.senders, "publishers", 1, "publishers of a burst")
 	f.BoolVar(&o.quick, "quick", false, "one round of small crowds, to see that everything runs")
 	f.StringVar(&o.profile, "profile", "", "write CPU profiles of poosh to this directory; only poosh runs, in a build that can be profiled")
+	f.StringVar(&o.perf, "perf", "", "write what perf(1) records of the servers to this directory")
+	f.StringVar(&o.env, "env", "", "settings of poosh with blanks between, such as \"GOGC=200 GOMAXPROCS=4\"")
 	f.StringVar(&o.out, "out", "", "also write every observation to this file, as JSON")
 	if err := f.Parse(args); err != nil {
 		return o, flag.ErrHelp
@@ -114,7 +118,7 @@ func run(o options) error {
 			return errors.New("wrk is not installed: apt-get install wrk, or leave out the work publish")
 		}
 	}
-	for _, dir := range []string{o.profile, filepath.Dir(o.out)} {
+	for _, dir := range []string{o.profile, o.perf, filepath.Dir(o.out)} {
 		if dir != "" {
 			if err := os.MkdirAll(dir, 0o777); err != nil {
 				return err

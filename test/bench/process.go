@@ -31,9 +31,10 @@ type process struct {
 	control netip.AddrPort // of the profiled build
 }
 
-// startProcess starts a server on free ports of 127.0.0.1 and waits until it
-// accepts connections.
-func startProcess(command []string) (*process, error) {
+// startProcess starts a server on free ports of 127.0.0.1, with what is in env
+// beside the settings that all servers get, and waits until it accepts
+// connections.
+func startProcess(command, env []string) (*process, error) {
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
@@ -45,12 +46,12 @@ func startProcess(command []string) (*process, error) {
 	_ = os.Remove(output.Name()) // it goes with the descriptor
 	p := &process{cmd: exec.Command(command[0], command[1:]...), output: output, ended: make(chan error, 1)}
 	p.clients, p.senders, p.control = ports[0], ports[1], ports[2]
-	p.cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "NODE_ENV=production",
-		"HOST=127.0.0.1", "SERVER_SECRET=" + secret,
+	p.cmd.Env = append(env,
+		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), "NODE_ENV=production",
+		"HOST=127.0.0.1", "SERVER_SECRET="+secret,
 		fmt.Sprint("CLIENT_PORT=", p.clients.Port()), fmt.Sprint("SERVER_PORT=", p.senders.Port()),
-		"PROFILE_ADDR=" + p.control.String(),
-	}
+		"PROFILE_ADDR="+p.control.String(),
+	)
 	p.cmd.Dir = os.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = output, output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

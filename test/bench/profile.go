@@ -3,10 +3,15 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -37,6 +42,28 @@ func (p *process) stopProfile(file string) error {
 	}
 	return os.WriteFile(file, profile, 0o666)
 }
+
+// perf runs f while perf(1) samples the server, its time in the kernel included.
+func (p *process) perf(file string, f func() error) error {
+	record := exec.Command("perf", "record", "-q", "-e", "cpu-clock", "-F", "1999", "-g", "-o", file, "-p", strconv.Itoa(p.cmd.Process.Pid))
+	record.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT}
+	var output bytes.Buffer
+	record.Stdout, record.Stderr = &output, &output
+	if err := record.Start(); err != nil {
+		return err
+	}
+	time.Sleep(perfStart)
+	err := f()
+	_ = record.Process.Signal(os.Interrupt)
+	_ = record.Wait() // it reports the interrupt
+	if _, e := os.Stat(file); e != nil {
+		err = errors.Join(err, fmt.Errorf("perf: %s", output.Bytes()))
+	}
+	return err
+}
+
+// perfStart is how long perf takes to attach to all threads.
+const perfStart = 500 * time.Millisecond
 
 // allocated is what a Go process has allocated since its start.
 type allocated struct{ objects, bytes uint64 }

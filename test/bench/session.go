@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"poosh/test/bench/load"
@@ -37,13 +38,19 @@ const (
 )
 
 func startSession(o options, w work, e entrant) (*session, error) {
-	server, err := startProcess(e.command(o, o.profile != "" || w.profiled))
+	var env []string
+	if e.server == "poosh" {
+		env = strings.Fields(o.env)
+	}
+	server, err := startProcess(e.command(o, o.profile != "" || w.profiled), env)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{opts: o, work: w, entrant: e, server: server}
 	if s.empty, err = server.memory(); err == nil {
-		s.crowd, err = load.NewCrowd(load.Config{Addr: server.clients, Protocol: e.protocol, PayloadSize: o.payload})
+		s.crowd, err = load.NewCrowd(load.Config{
+			Addr: server.clients, Protocol: e.protocol, PayloadSize: o.payload, Patience: patience[e.server],
+		})
 	}
 	if err != nil {
 		server.stop()
@@ -223,8 +230,12 @@ func (s *session) perConnection() (metrics, error) {
 	}, err
 }
 
-// profile runs f under the CPU profiler of the server if profiles are asked for.
+// profile runs f under the profilers that are asked for.
 func (s *session) profile(name string, f func() error) error {
+	name += "-" + s.entrant.server + "-" + strings.ReplaceAll(s.entrant.protocol.String(), " ", "-")
+	if s.opts.perf != "" {
+		return s.server.perf(filepath.Join(s.opts.perf, name+".perf"), f)
+	}
 	if s.opts.profile == "" {
 		return f()
 	}
@@ -232,8 +243,7 @@ func (s *session) profile(name string, f func() error) error {
 		return err
 	}
 	err := f()
-	file := filepath.Join(s.opts.profile, name+"-"+s.entrant.protocol.String()+".pprof")
-	return errors.Join(err, s.server.stopProfile(file))
+	return errors.Join(err, s.server.stopProfile(filepath.Join(s.opts.profile, name+".pprof")))
 }
 
 func micros(d time.Duration) float64 { return float64(d) / 1e3 }

@@ -48,12 +48,12 @@ func works(quick bool) []work {
 		},
 		{
 			name: "connect", run: connect, entrants: webSockets,
-			columns: []string{"connects/s", "cpu us/connect", "KB/connection", "PSS KB/connection", "empty MB", "generator us/connect"},
+			columns: []string{"connects/s", "retried", "cpu us/connect", "KB/connection", "PSS KB/connection", "empty MB", "generator us/connect"},
 			clients: 5000, duration: 10 * time.Second,
 		},
 		{
 			name: "idle15k", run: connect, entrants: []entrant{poosh, centrifuge, zishang, sio4, sio1, floor},
-			columns: []string{"connects/s", "cpu us/connect", "KB/connection", "PSS KB/connection", "empty MB", "generator us/connect"},
+			columns: []string{"connects/s", "retried", "cpu us/connect", "KB/connection", "PSS KB/connection", "empty MB", "generator us/connect"},
 			clients: 15_000, duration: 10 * time.Second,
 		},
 		{
@@ -68,7 +68,7 @@ func works(quick bool) []work {
 		},
 		{
 			name: "publish", run: publishOnly, entrants: []entrant{poosh, centrifuge, zishang, sio4, sio1},
-			columns:  []string{"requests/s", "cpu us/request", "p50 ms", "p99 ms"},
+			columns:  []string{"requests/s", "cpu us/request", "p50 ms", "p99 ms", "wrk us/request"},
 			duration: 5 * time.Second,
 		},
 		{
@@ -183,6 +183,7 @@ func connect(s *session, w work) error {
 	}
 	n := float64(w.clients)
 	m["connects/s"] = n / spent.clock.Seconds()
+	m["retried"] = float64(s.crowd.Retried())
 	m["cpu us/connect"] = micros(spent.server) / n
 	m["generator us/connect"] = micros(spent.own) / n
 	s.record(m)

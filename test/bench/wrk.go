@@ -80,9 +80,11 @@ func (s *session) wrk(script, data string, d time.Duration) (metrics, error) {
 	if wrong+broken > 0 || n == 0 {
 		return nil, fmt.Errorf("%v requests, of which %v were not answered 200 and %v broke: %s", n, wrong, broken, s.server.printed())
 	}
+	own := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return metrics{
 		"requests/s":     n / (micro / 1e6),
 		"cpu us/request": micros(after-before) / n,
+		"wrk us/request": micros(own) / n,
 		"p50 ms":         p50 / 1e3,
 		"p99 ms":         p99 / 1e3,
 	}, nil

@@ -27,6 +27,11 @@ type Config struct {
 	Addr        netip.AddrPort // where clients connect
 	Protocol    Protocol
 	PayloadSize int // bytes of each event's payload
+
+	// Patience, if set, is how long a client may take to join before it drops its
+	// connection and begins anew, for servers that lose a first packet now and
+	// then. Zero means that all are waited for.
+	Patience time.Duration
 }
 
 // A Crowd is many clients of one server that all join [Room]. It belongs to one
@@ -41,6 +46,7 @@ type Crowd struct {
 	byFD      []int32 // index in clients, by descriptor
 	begun     int     // clients that have begun to connect
 	joined    int
+	retried   int
 	nextBeat  int64
 	request   []byte // polling clients' scratch
 	ledger
@@ -65,6 +71,9 @@ func NewCrowd(cfg Config) (*Crowd, error) {
 
 // Len returns how many clients have joined.
 func (c *Crowd) Len() int { return c.joined }
+
+// Retried returns how many connections were given up for Config.Patience.
+func (c *Crowd) Retried() int { return c.retried }
 
 // Close resets all connections.
 func (c *Crowd) Close() {
@@ -93,7 +102,7 @@ func (c *Crowd) Connect(n int, timeout time.Duration) (time.Duration, error) {
 			}
 			c.begun++
 		}
-		if err := c.turn(waitAtMost); err != nil {
+		if err := errors.Join(c.turn(waitAtMost), c.retry(target)); err != nil {
 			return 0, err
 		}
 		if c.lost > 0 {
@@ -115,11 +124,30 @@ func (c *Crowd) begin(i int) error {
 		c.byFD = append(c.byFD, make([]int32, 1024)...)
 	}
 	c.byFD[fd] = int32(i)
-	c.clients[i] = client{fd: int32(fd), state: connecting}
+	c.clients[i] = client{fd: int32(fd), state: connecting, beaten: now()}
 	edge := uint32(1) << 31 // EPOLLET: one event tells that it is connected, then one for each arrival
 	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | edge, Fd: int32(fd)}
 	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return fmt.Errorf("epoll: %w", err)
+	}
+	return nil
+}
+
+// retry begins anew for clients whose patience is over.
+func (c *Crowd) retry(target int) error {
+	if c.cfg.Patience == 0 || c.begun < target {
+		return nil
+	}
+	for i := range c.clients {
+		cl := &c.clients[i]
+		if cl.state >= joined || now()-cl.beaten < int64(c.cfg.Patience) {
+			continue
+		}
+		c.retried++
+		_ = syscall.Close(int(cl.fd))
+		if err := c.begin(i); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -197,7 +225,6 @@ func (c *Crowd) ready(i int, events uint32) error {
 			return syscall.Errno(code)
 		}
 		cl.state = handshaking
-		cl.beaten = now()
 		return c.write(cl, c.handshake)
 	}
 	if events&^syscall.EPOLLOUT == 0 {
