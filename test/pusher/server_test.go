@@ -1,0 +1,153 @@
+package pusher_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The app of all servers here. The id is digits: some libraries take nothing else.
+const (
+	appID     = "3"
+	appKey    = "278d425bdf160c739803"
+	appSecret = "7ad3773142a6692b25b8"
+	masterKey = "VGhlIDMyIGNoYXJzIGxvbmcgZW5jcnlwdGlvbiBrZXk=" // 32 bytes, as the libraries demand
+	pooshKey  = "thisisthesharedsecret"
+)
+
+// A server is one running binary.
+type server struct {
+	t      *testing.T
+	env    []string
+	port   int // PUSHER_PORT
+	client int // CLIENT_PORT, if Poosh is on
+	sender int // SERVER_PORT
+	cmd    *exec.Cmd
+	exited chan struct{}
+	log    *logBuffer
+}
+
+// start runs the binary with settings given as KEY=value and waits until its
+// ports answer. It ends with the test, and must end well.
+func start(t *testing.T, env ...string) *server {
+	t.Helper()
+	s := &server{t: t, env: env, port: freePort(t), client: freePort(t), sender: freePort(t)}
+	s.launch()
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *server) launch() {
+	s.t.Helper()
+	s.log, s.exited = &logBuffer{}, make(chan struct{})
+	s.cmd = exec.Command(program)
+	s.cmd.Dir = s.t.TempDir()
+	s.cmd.Env = append(os.Environ(), "HOST=127.0.0.1", "LOG_LEVEL=debug",
+		"PUSHER_APP_ID="+appID, "PUSHER_APP_KEY="+appKey, "PUSHER_APP_SECRET="+appSecret,
+		fmt.Sprint("PUSHER_PORT=", s.port), fmt.Sprint("CLIENT_PORT=", s.client), fmt.Sprint("SERVER_PORT=", s.sender))
+	s.cmd.Env = append(s.cmd.Env, s.env...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func(cmd *exec.Cmd, exited chan struct{}) { // ends with the process
+		_ = cmd.Wait()
+		close(exited)
+	}(s.cmd, s.exited)
+	eventually(s.t, "the server to listen", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", s.port))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+}
+
+// stop ends the server as a service manager does. No race, no panic and no secret
+// may be in its log.
+func (s *server) stop() {
+	s.t.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(patience):
+		_ = s.cmd.Process.Kill()
+		s.t.Errorf("the server did not end:\n%s", s.log)
+	}
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		s.t.Errorf("exit code %d:\n%s", code, s.log)
+	}
+	for _, bad := range []string{"DATA RACE", "panic", appSecret, pooshKey} {
+		if strings.Contains(s.log.String(), bad) {
+			s.t.Errorf("the log holds %q:\n%s", bad, s.log)
+		}
+	}
+}
+
+// crash ends the server without a word to anybody.
+func (s *server) crash() {
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+}
+
+// settings is how the drivers are told of the server.
+func (s *server) settings(more map[string]any) string {
+	m := map[string]any{"app": appID, "key": appKey, "secret": appSecret, "masterKey": masterKey, "port": s.port}
+	for k, v := range more {
+		m[k] = v
+	}
+	return marshal(m)
+}
+
+func marshal(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // of a value that the test wrote
+	}
+	return string(b)
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// A logBuffer collects what a process prints.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
