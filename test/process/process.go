@@ -1,0 +1,233 @@
+// Package process builds the program and runs it for tests that look at it from
+// outside. Only tests import it.
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience is how long tests wait for what should happen at once, on a busy machine
+// with the race detector.
+const Patience = 30 * time.Second
+
+// Main builds the program, with the race detector if race is set, stores where it
+// is, and runs the tests of a package. needs are files of npm packages, and what
+// installs them is told when one is missing. It returns an exit code.
+func Main(m *testing.M, name string, race bool, program *string, needs ...string) int {
+	complain := func(what, install string) int {
+		fmt.Fprintf(os.Stderr, "test/%s: %s: %s\n", name, what, install)
+		return 1
+	}
+	for tool, install := range map[string]string{"node": "apt-get install nodejs npm", "curl": "apt-get install curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return complain(tool+" is not installed", install)
+		}
+	}
+	for _, need := range needs {
+		if _, err := os.Stat(filepath.Join("node_modules", need)); err != nil {
+			return complain("the npm package "+need+" is not installed", "npm ci --prefix test/"+name)
+		}
+	}
+	dir, err := os.MkdirTemp("", "poosh-"+name+"-")
+	if err != nil {
+		return complain("a directory", err.Error())
+	}
+	defer os.RemoveAll(dir)
+	*program = filepath.Join(dir, "poosh")
+	args := []string{"build", "-o", *program}
+	if race {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, "poosh")...).CombinedOutput(); err != nil {
+		return complain("go build", fmt.Sprintf("%v\n%s", err, out))
+	}
+	return m.Run()
+}
+
+// A Process is one running program with a port of its own.
+type Process struct {
+	T    testing.TB
+	Dir  string // its working directory
+	Port int
+
+	program string
+	env     []string
+	cmd     *exec.Cmd
+	exited  chan struct{}
+	log     *logBuffer
+}
+
+// Start runs the program with settings given as NAME=value, the one that names the
+// port among them added, waits until it answers, and ends it with the test.
+func Start(t testing.TB, program, portSetting string, env ...string) *Process {
+	t.Helper()
+	for try := 1; ; try++ {
+		p := &Process{T: t, Dir: t.TempDir(), Port: freePort(t), program: program}
+		p.env = append([]string{portSetting + "=" + strconv.Itoa(p.Port), "HOST=127.0.0.1", "PATH=" + os.Getenv("PATH")}, env...)
+		err := p.launch()
+		if err == nil {
+			t.Cleanup(p.end)
+			return p
+		}
+		if try == 3 || !strings.Contains(p.Log(), "address already in use") {
+			t.Fatalf("the server did not start: %v\n%s", err, p.Log())
+		}
+	}
+}
+
+func (p *Process) launch() error {
+	p.log = &logBuffer{}
+	p.exited = make(chan struct{})
+	p.cmd = exec.Command(p.program)
+	p.cmd.Dir, p.cmd.Env = p.Dir, p.env
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	cmd, exited := p.cmd, p.exited
+	go func() { // ends with the process
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	for end := time.Now().Add(Patience); ; time.Sleep(5 * time.Millisecond) {
+		c, err := net.Dial("tcp", p.Addr())
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-p.exited:
+			return fmt.Errorf("it ended with %v", p.cmd.ProcessState)
+		default:
+		}
+		if time.Now().After(end) {
+			_ = p.cmd.Process.Kill()
+			<-p.exited
+			return err
+		}
+	}
+}
+
+// Addr is where it listens, and URL the same for a client.
+func (p *Process) Addr() string { return "127.0.0.1:" + strconv.Itoa(p.Port) }
+
+// URL is the address of the server for an HTTP client.
+func (p *Process) URL() string { return "http://" + p.Addr() }
+
+// Log is what it has printed since it was started last.
+func (p *Process) Log() string { return p.log.String() }
+
+// Kill ends it by SIGKILL.
+func (p *Process) Kill() {
+	p.T.Helper()
+	p.signal(syscall.SIGKILL)
+	<-p.exited
+	p.checkLog()
+}
+
+// Restart starts it again on the same port.
+func (p *Process) Restart() {
+	p.T.Helper()
+	if err := p.launch(); err != nil {
+		p.T.Fatalf("the server did not start again: %v\n%s", err, p.Log())
+	}
+}
+
+// Terminate asks it to end and waits until it has; the exit code must be 0.
+func (p *Process) Terminate() {
+	p.T.Helper()
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.exited:
+	case <-time.After(Patience):
+		p.signal(syscall.SIGQUIT) // prints the goroutines
+		<-p.exited
+		p.T.Errorf("the server was still there %v after SIGTERM\n%s", Patience, p.Log())
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		p.T.Errorf("the server ended with %v\n%s", p.cmd.ProcessState, p.Log())
+	}
+	p.checkLog()
+}
+
+func (p *Process) end() {
+	select {
+	case <-p.exited:
+	default:
+		p.Terminate()
+	}
+}
+
+func (p *Process) signal(s os.Signal) {
+	p.T.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.T.Fatal(err)
+	}
+}
+
+// checkLog fails the test for what must never be in a log.
+func (p *Process) checkLog() {
+	p.T.Helper()
+	text := p.Log()
+	for _, bad := range []string{"DATA RACE", "panic", "goroutine 1 ["} {
+		if i := strings.Index(text, bad); i >= 0 {
+			p.T.Errorf("the log holds %q:\n%.4000s", bad, text[max(0, i-200):])
+		}
+	}
+}
+
+// Node runs a script of the test's directory and prints what it says. The script
+// fails by its exit code.
+func Node(t *testing.T, limit time.Duration, script string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "node", append([]string{script}, args...)...)
+	timer := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", script, args, err, out)
+	}
+	if len(out) > 0 {
+		t.Logf("%s", bytes.TrimSpace(out))
+	}
+}
+
+// freePort asks the system for a port that is free now.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// A logBuffer collects what a process prints.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

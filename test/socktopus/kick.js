@@ -1,0 +1,35 @@
+'use strict';
+const { assert, token, Client, join, send, kick, main, sleep } = require('./lib');
+
+main(async () => {
+  const victim = await join('v');
+  const others = await Promise.all(Array.from({ length: 8 }, (_, i) => join('o' + i)));
+  const pings = setInterval(() => { for (const c of [victim, ...others]) if (c.code === undefined) c.send('PING'); }, 20);
+  let over = false;
+  const first = kick('v').then((took) => { over = true; return took; });
+  const kicks = Promise.all([first, ...others.slice(0, 4).map((_, i) => kick('o' + i))]);
+  await sleep(200);
+  // Nobody comes back during the wait, whatever token; messages still arrive.
+  let tries = 0;
+  while (!over) {
+    const c = new Client(token('v'));
+    const joined = await c.opened.then(() => true, () => false);
+    if (joined && !over) {
+      await sleep(200); // the kick may have ended just now
+      assert(over, 'joined during the wait');
+    }
+    if (!joined) { assert.equal(c.refused.status, 403); tries++; }
+    else c.socket.terminate();
+    await sleep(20);
+    if (tries === 10) assert.equal((await send({ recipient: 'v', content: 'x' })).failed.length, 0);
+  }
+  for (const took of await kicks) assert(took > 4500 && took < 7000, `${took} ms`);
+  assert(tries > 20, `${tries} tries`);
+  clearInterval(pings);
+  assert((victim.frames.includes('DATA:x')) && victim.frames.at(-1) === 'CLOSE', victim.frames.slice(-3));
+  // A token made before the kick does not bring it back after it either.
+  for (const c of others.slice(0, 4)) assert.equal(c.frames.at(-1), 'CLOSE');
+  for (const c of others.slice(4)) assert.equal(c.code, undefined);
+  const back = await join('v');
+  await back.synced();
+});
