@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 )
 
 // Options are about one connection. Zero fields mean the loop's.
@@ -31,9 +30,6 @@ var (
 	ErrBadKey     = fmt.Errorf("%w: Sec-WebSocket-Key is not 16 bytes in base64", ErrHandshake)
 )
 
-// handshakeTimeout bounds the writing of the 101 answer.
-const handshakeTimeout = 10 * time.Second
-
 // IsUpgrade reports whether a request asks for a WebSocket.
 func IsUpgrade(r *http.Request) bool {
 	return hasToken(r.Header["Connection"], "upgrade") && hasToken(r.Header["Upgrade"], "websocket")
@@ -51,8 +47,9 @@ func hasToken(values []string, token string) bool {
 }
 
 // Accept answers a WebSocket handshake, RFC 6455 section 4.2, and takes the
-// connection away from the HTTP server. Nothing is read from it before
-// [Conn.Start]; frames may be pushed at once. When it returns an [ErrHandshake],
+// connection away from the HTTP server. Nothing is read or written before
+// [Conn.Start], which must follow soon: the answer leaves then, in one write with
+// the frames that were pushed meanwhile. When it returns an [ErrHandshake],
 // the caller still has to answer the request; after any other error the
 // connection is closed. It offers no extension and no
 // subprotocol.
@@ -86,12 +83,6 @@ func (l *Loop) Accept(w http.ResponseWriter, r *http.Request, o Options, h Handl
 		}
 		c.in = &inbound{rest: bytes.Clone(early)}
 	}
-	_ = nc.SetDeadline(time.Now().Add(handshakeTimeout))
-	if _, err := nc.Write(switching(accept, o.Header)); err != nil {
-		return fail(fmt.Errorf("handshake: %w", err))
-	}
-	_ = nc.SetDeadline(time.Time{})
-
 	c.shard = l.shards[l.turn.Add(1)%uint32(len(l.shards))]
 	if tcp, ok := nc.(*net.TCPConn); ok && c.shard.poll != nil {
 		if c.fd, err = claimFD(tcp); err != nil {
@@ -105,14 +96,23 @@ func (l *Loop) Accept(w http.ResponseWriter, r *http.Request, o Options, h Handl
 		c.shard.mu.Unlock()
 	}
 	l.conns.Add(1)
+	c.mu.Lock()
+	c.queue(switching(accept, o.Header))
+	c.mu.Unlock()
 	return c, nil
 }
 
-// Start begins to read. Call it once, when everything that Message needs is
-// attached: bytes that came with the handshake are handled before it returns.
+// Start begins to write and to read. Call it once, when everything that Message
+// needs is attached: bytes that came with the handshake are handled before it
+// returns.
 func (c *Conn) Start() {
-	if !c.begin(reading) {
+	if !c.begin(reading | started) {
 		return
+	}
+	if c.nc != nil {
+		c.drain()
+	} else if frames := c.take(); frames != nil {
+		c.wrote(writeFrames(c.fd, frames, make([]byte, 0, 1<<10)))
 	}
 	if c.in != nil {
 		early := c.in.rest
@@ -125,7 +125,7 @@ func (c *Conn) Start() {
 	}
 	c.mu.Lock()
 	if c.flags&dead == 0 {
-		c.flags |= started
+		c.flags |= watched
 		if err := c.shard.poll.watch(c.fd, c.flags&blocked != 0); err != nil {
 			c.kill(ErrReset)
 		}

@@ -62,7 +62,8 @@ const (
 	writing                     // the flusher is at its socket
 	reading                     // the reader is at its socket
 	blocked                     // the socket takes nothing until it is writable
-	started                     // Start was called
+	started                     // Start was called: frames may leave
+	watched                     // the poller waits for its socket
 	closing                     // a close frame is queued; nothing may follow it
 	answering                   // the close frame is the answer to the peer's
 	dead                        // ended; waits for reader and flusher to let go
@@ -107,7 +108,7 @@ func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
 
 // queue appends a frame and sees to it that the flusher comes by. c.mu is held.
 func (c *Conn) queue(frame []byte) {
-	if c.flags&(queued|blocked) == 0 {
+	if c.flags&(started|queued|blocked) == started {
 		c.flags |= queued
 		c.shard.enqueue(c)
 	}
@@ -249,6 +250,10 @@ func (c *Conn) wrote(n int, rest [][]byte, full bool, err error) {
 		c.waiting().Add(int64(c.size))
 		c.watchStall()
 		c.shard.arm(c)
+	case len(c.frames) > 0 && c.flags&queued == 0:
+		// The flusher came by while somebody else was writing.
+		c.flags |= queued
+		c.shard.enqueue(c)
 	case len(c.frames) == 0 && c.flags&answering != 0:
 		c.kill(ErrGone)
 	case len(c.frames) == 0 && c.flags&closing != 0:

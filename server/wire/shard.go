@@ -180,7 +180,7 @@ func writeFrames(fd int, frames [][]byte, scratch []byte) (n int, rest [][]byte,
 
 // arm tells the poller what to wait for on a connection. Its mu is held.
 func (s *shard) arm(c *Conn) {
-	if c.nc == nil && c.flags&started != 0 {
+	if c.nc == nil && c.flags&watched != 0 {
 		s.poll.modify(c.fd, c.flags&blocked != 0)
 	}
 }
