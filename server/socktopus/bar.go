@@ -77,8 +77,10 @@ func (b *bar) fire(now bool) {
 	a.mu.Lock()
 	var kicked *client
 	switch {
-	case b.waiting && !now && at.Before(b.until): // kicked again since it was set
+	case b.waiting && !now && at.Before(b.until): // a timer may be a little early
+		rest := b.until.Sub(at)
 		a.mu.Unlock()
+		d.loop.Schedule(&b.timer, rest)
 		return
 	case b.waiting:
 		kicked = a.clients[b.id]

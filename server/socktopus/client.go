@@ -124,7 +124,7 @@ func (d *Dialect) refuseUpgrade(w http.ResponseWriter, r *http.Request, err erro
 // original the old one, on ending, took the new one with it.
 func (c *client) seatIn(made int64) {
 	a, d := c.app, c.dialect
-	d.loop.Schedule(&c.quiet, d.cfg.ReadTimeout)
+	c.heard()
 	a.mu.Lock()
 	if a.isBarred(c.id, made) { // since it was asked before the handshake
 		a.mu.Unlock()
@@ -147,6 +147,12 @@ func (c *client) seatIn(made int64) {
 // seatName is the hub's name for a connection id. An id may be empty here, which
 // the hub has no name for.
 func seatName(id string) string { return ":" + id }
+
+// heard renews the read deadline. The loop's timers may be a tenth of a second
+// early, and clients leave themselves no more than one second.
+func (c *client) heard() {
+	c.dialect.loop.Schedule(&c.quiet, c.dialect.cfg.ReadTimeout+100*time.Millisecond)
+}
 
 // leave gives up the id, unless another connection has it already.
 func (c *client) leave() {
@@ -198,7 +204,7 @@ func (c *client) Message(_ *wire.Conn, binary bool, data []byte) {
 		c.end(endAsked)
 	case string(data) == pingText:
 		if c.Deliver(pongFrame) {
-			c.dialect.loop.Schedule(&c.quiet, c.dialect.cfg.ReadTimeout)
+			c.heard()
 		}
 	}
 }

@@ -8,7 +8,7 @@ main(async () => {
   setTimeout(() => wild.send('PING'), 19000);
   await quiet.want('CLOSE');
   const stayed = Date.now() - began;
-  assert(stayed >= 19900 && stayed < 23000, `${stayed} ms`);
+  assert(stayed >= 20000 && stayed < 23000, `${stayed} ms`);
   await wild.want('PONG');
   await sleep(3000);
   assert.equal(wild.code, undefined);
