@@ -231,3 +231,18 @@ func (b *logBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
+
+// Fails runs the program with settings that keep it from starting and returns what
+// it prints. The exit code must be 1.
+func Fails(t testing.TB, program string, env ...string) string {
+	t.Helper()
+	cmd := exec.Command(program)
+	cmd.Dir, cmd.Env = t.TempDir(), env
+	timer := time.AfterFunc(Patience, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	out, _ := cmd.CombinedOutput() // the exit code tells
+	if code := cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit code %d, want 1\n%s", code, out)
+	}
+	return string(out)
+}
