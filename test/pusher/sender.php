@@ -5,8 +5,24 @@
  *
  * sender.php SETTINGS METHOD PATH PARAMETERS BODY: the first, PARAMETERS and BODY
  * as JSON; an empty BODY is none. Prints the status and the body of the answer.
+ * sender.php SETTINGS authorize SOCKET CHANNEL DATA prints what lets a client in, as
+ * Pusher::socket_auth does, and sender.php SETTINGS webhook BODY the signature that
+ * Pusher::ensure_valid_signature wants.
  */
 $settings = json_decode($argv[1], true);
+if ($argv[2] === 'authorize') {
+    $text = $argv[3] . ':' . $argv[4] . ($argv[5] === '' ? '' : ':' . $argv[5]);
+    $answer = ['auth' => $settings['key'] . ':' . hash_hmac('sha256', $text, $settings['secret'], false)];
+    if ($argv[5] !== '') {
+        $answer['channel_data'] = $argv[5];
+    }
+    echo json_encode($answer, JSON_UNESCAPED_SLASHES);
+    exit;
+}
+if ($argv[2] === 'webhook') {
+    echo json_encode(hash_hmac('sha256', $argv[3], $settings['secret']));
+    exit;
+}
 $method = $argv[2];
 $path = '/apps/' . $settings['app'] . $argv[3];
 $params = json_decode($argv[4], true);

@@ -176,6 +176,22 @@ func TestPythonTokens(t *testing.T) {
 	})
 }
 
+func TestPHPTokens(t *testing.T) {
+	s := start(t)
+	checkTokens(t, s, func(socket, channel, user string) (token, data string) {
+		if strings.HasPrefix(channel, "presence-") {
+			// json_encode escapes slashes and accents, and older code has numbers for ids.
+			data = `{"user_id":10,"user_info":{"name":"\u00e9\/"}}`
+		}
+		out, err := exec.Command("php", "sender.php", s.settings(nil), "authorize", socket, channel, data).Output()
+		var answer struct{ Auth, Channel_data string }
+		if err != nil || json.Unmarshal(out, &answer) != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return answer.Auth, answer.Channel_data
+	})
+}
+
 // checkTokens subscribes with what a library has signed.
 func checkTokens(t *testing.T, s *server, sign func(socket, channel, user string) (token, data string)) {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -105,6 +106,9 @@ func TestWebhooks(t *testing.T) {
 	one := site.all()[0]
 	if got := callGo(t, s, "webhook", map[string]any{"header": one.header, "body": one.body}); !strings.Contains(got, `"name":"channel_occupied"`) && !strings.Contains(got, `"Name":"channel_occupied"`) {
 		t.Errorf("the Go library says %s of %s", got, one.body)
+	}
+	if out, err := exec.Command("php", "sender.php", s.settings(nil), "webhook", one.body).Output(); err != nil || string(out) != marshal(one.header.Get("X-Pusher-Signature")) {
+		t.Errorf("PHP signs %s with %s, %v", one.body, out, err)
 	}
 	if got := callPython(t, s, "validate_webhook", one.header.Get("X-Pusher-Key"), one.header.Get("X-Pusher-Signature"), one.body); !strings.Contains(got, "time_ms") {
 		t.Errorf("the Python library says %s of %s", got, one.body)

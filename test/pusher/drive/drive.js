@@ -40,6 +40,7 @@ const inNode = makeClients(load, say);
 // out the page that runs in Chromium.
 const script = file => fs.readFileSync(file);
 const modules = path.join(__dirname, '..', 'node_modules');
+let examplePage = '';
 const site = http.createServer((req, res) => {
   res.setHeader('Access-Control-Allow-Origin', '*');
   res.setHeader('Access-Control-Allow-Headers', '*');
@@ -51,6 +52,7 @@ const site = http.createServer((req, res) => {
       <script src="/modules/pusher-js-${full}/dist/web/pusher-with-encryption.min.js"></script>
       <script src="/clients.js"></script><script>window.command = makeClients(() => Pusher, line => window.say(line));</script>`);
   }
+  if (url.pathname === '/example') return res.setHeader('Content-Type', 'text/html').end(examplePage);
   if (url.pathname === '/clients.js') return res.setHeader('Content-Type', 'text/javascript').end(script(path.join(__dirname, 'clients.js')));
   if (url.pathname.startsWith('/modules/')) {
     return res.setHeader('Content-Type', 'text/javascript').end(script(path.join(modules, url.pathname.slice(9))));
@@ -80,17 +82,42 @@ let browser;
 const pages = new Map();
 async function inChromium(cmd) {
   if (cmd.op !== 'open') return pages.get(cmd.id).evaluate(c => { window.command(c); }, cmd);
+  const page = await launch();
+  page.on('pageerror', fault);
+  await page.exposeFunction('say', say);
+  await page.goto(`http://localhost:${site.address().port}/page?version=${cmd.version}`);
+  pages.set(cmd.id, page);
+  await page.evaluate(c => { window.command(c); }, cmd);
+}
+
+// launch starts the browser once.
+async function launch() {
   const { chromium } = require('playwright-core');
   browser = browser || await chromium.launch({
     executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true,
     args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
   });
-  const page = await (await browser.newContext()).newPage();
+  return (await browser.newContext()).newPage();
+}
+
+// A page of the examples, with the client from here in place of the one on the
+// network. Reports the text of its two elements as it changes.
+async function example(cmd) {
+  const page = await launch();
   page.on('pageerror', fault);
-  await page.exposeFunction('say', say);
-  await page.goto(`http://127.0.0.1:${site.address().port}/page?version=${cmd.version}`);
-  pages.set(cmd.id, page);
-  await page.evaluate(c => { window.command(c); }, cmd);
+  await page.route('https://js.pusher.com/**', route => route.fulfill({ path: path.join(modules, 'pusher-js-8/dist/web/pusher.min.js') }));
+  // From a real address: Chromium keeps pages from elsewhere away from this machine.
+  examplePage = cmd.html;
+  await page.goto(`http://localhost:${site.address().port}/example?` + new URLSearchParams(cmd.query));
+  let last = {};
+  const look = setInterval(async () => {
+    for (const name of ['state', 'events']) {
+      const text = await page.textContent('#' + name).catch(() => clearInterval(look));
+      if (text !== last[name]) say({ id: cmd.id, saw: 'text', name, text, channel: text });
+      last[name] = text;
+    }
+  }, 50);
+  look.unref();
 }
 
 // The server library.
@@ -114,14 +141,15 @@ function run(line) {
   const cmd = JSON.parse(line);
   if (cmd.op === 'call') return call(cmd);
   if (cmd.op === 'webhook') return webhook(cmd);
+  if (cmd.op === 'page') return example(cmd);
   if (cmd.browser) inBrowser.add(cmd.id);
-  if (cmd.op === 'open') cmd.options = JSON.parse(JSON.stringify(cmd.options).replaceAll('SITE', 'http://127.0.0.1:' + site.address().port));
+  if (cmd.op === 'open') cmd.options = JSON.parse(JSON.stringify(cmd.options).replaceAll('SITE', 'http://localhost:' + site.address().port));
   if (!inBrowser.has(cmd.id)) return inNode(cmd);
   queue = queue.then(() => inChromium(cmd));
   return queue;
 }
 
-site.listen(0, '127.0.0.1', async () => {
+site.listen(0, 'localhost', async () => {
   Echo = (await import('laravel-echo')).default;
   say({ id: '', saw: 'ready' });
   const lines = readline.createInterface({ input: process.stdin });
