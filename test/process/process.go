@@ -74,7 +74,7 @@ type Process struct {
 func Start(t testing.TB, program, portSetting string, env ...string) *Process {
 	t.Helper()
 	for try := 1; ; try++ {
-		p := &Process{T: t, Dir: t.TempDir(), Port: freePort(t), program: program}
+		p := &Process{T: t, Dir: t.TempDir(), Port: FreePort(t), program: program}
 		p.env = append([]string{portSetting + "=" + strconv.Itoa(p.Port), "HOST=127.0.0.1", "PATH=" + os.Getenv("PATH")}, env...)
 		err := p.launch()
 		if err == nil {
@@ -203,8 +203,8 @@ func Node(t *testing.T, limit time.Duration, script string, args ...string) {
 	}
 }
 
-// freePort asks the system for a port that is free now.
-func freePort(t testing.TB) int {
+// FreePort asks the system for a port that is free now.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
