@@ -30,5 +30,9 @@ func (s *Server) addPusher() error {
 	}
 	s.add("PUSHER_PORT", p.Port, d, false)
 	s.parts = append(s.parts, part{"pusher", d.Shutdown})
+	s.counts = append(s.counts, func() []any {
+		st := d.Stats()
+		return []any{"pusher_connections", st.Connections, "pusher_channels", st.Channels, "pusher", st.Counts}
+	})
 	return nil
 }

@@ -32,6 +32,8 @@ type Server struct {
 	ports []*endpoint
 	parts []part
 
+	counts []func() []any // what dialects add to the line of logStatus
+
 	api     *poosh.API
 	clients *poosh.Clients
 	sockets *socketio.Server

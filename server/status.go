@@ -36,6 +36,9 @@ func (s *Server) logStatus() {
 		slow = st.Ended[string(wire.ErrSlow)] + st.Ended[string(wire.ErrWriteTimeout)]
 		attrs = append(attrs, "sessions", st.Sessions, "ended", st.Ended)
 	}
+	for _, counts := range s.counts {
+		attrs = append(attrs, counts()...)
+	}
 	s.log.Info("status", append(attrs, "closed_slow", slow)...)
 }
 

@@ -147,6 +147,8 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 		default:
 			a := newApp(d, conf)
 			d.apps[conf.ID], d.byKey[conf.Key] = a, a
+			d.log.Info("app", "id", conf.ID, "key", conf.Key, "disabled", a.disabled, "client_events", conf.ClientEvents,
+				"max_event_bytes", conf.MaxEventBytes, "max_connections", conf.MaxConnections, "webhooks", len(conf.Webhooks))
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
