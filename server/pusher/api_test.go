@@ -8,8 +8,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"poosh/auth"
+	"poosh/server/hub"
+	"poosh/server/wire"
 )
 
 // TestPublish sends every kind of body to the two addresses that publish.
@@ -100,6 +103,39 @@ func TestPublish(t *testing.T) {
 		})
 	}
 	s.t, p.t = t, t
+}
+
+// FuzzEvents feeds bodies to what reads a request to publish. What is accepted must
+// be valid for every client.
+func FuzzEvents(f *testing.F) {
+	for _, s := range []string{
+		`{"name":"e","channel":"a","data":"1"}`, `{"name":"e","channels":["a","b"],"data":{"a":[1,2]},"socket_id":"1.2","info":"user_count"}`,
+		`{"name":"e","channels":"private-encrypted-a","data":null}`, `{"name":1}`, `{"channels":{}}`, `[]`, ``, `{"data":"\ud800"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	a := &app{conf: testApp().withDefaults()}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var r eventRequest
+		if (&call{app: a, body: body}).decode(&r) != nil {
+			return
+		}
+		e, err := r.check(a, r.targets())
+		if err != nil {
+			asAPIError(err)
+			return
+		}
+		if len(e.channels) == 0 || len(e.channels) > a.conf.MaxEventChannels || len(e.data) > a.conf.MaxEventBytes {
+			t.Fatalf("accepted %q", body)
+		}
+		for _, channel := range e.channels {
+			frame := wire.Payload(Encoder.Encode(&hub.Publication{Room: channel, Event: e.name, Data: e.data, Text: true}))
+			var out struct{ Event, Channel, Data string }
+			if err := json.Unmarshal(frame, &out); err != nil || !utf8.Valid(frame) || out.Event != e.name || out.Channel != channel || !validChannel(channel) {
+				t.Fatalf("%q became %q: %v", body, frame, err)
+			}
+		}
+	})
 }
 
 func TestQueries(t *testing.T) {

@@ -1,6 +1,9 @@
 package pusher
 
 import (
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +27,26 @@ func TestParseApps(t *testing.T) {
 	}
 	if b.MaxMembers != 7 || !b.ClientEvents || *b.Enabled || b.Webhooks != nil || b.Secret != "s2" {
 		t.Errorf("second %+v", b)
+	}
+}
+
+// TestKeysAreDocumented finds each key of the file of apps in its description.
+func TestKeysAreDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "pusher", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[App](), reflect.TypeFor[Webhook]()} {
+		for i := range typ.NumField() {
+			if key := typ.Field(i).Tag.Get("json"); key == "" || !strings.Contains(string(text), "`"+key+"`") {
+				t.Errorf("%s.%s, key %q, is not described", typ, typ.Field(i).Name, key)
+			}
+		}
+	}
+	for _, name := range WebhookEvents {
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("event type %s is not described", name)
+		}
 	}
 }
 
