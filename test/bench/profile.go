@@ -54,6 +54,7 @@ func (p *process) perf(file string, f func() error) error {
 	}
 	time.Sleep(perfStart)
 	err := f()
+	time.Sleep(perfStart)
 	_ = record.Process.Signal(os.Interrupt)
 	_ = record.Wait() // it reports the interrupt
 	if _, e := os.Stat(file); e != nil {
@@ -62,7 +63,7 @@ func (p *process) perf(file string, f func() error) error {
 	return err
 }
 
-// perfStart is how long perf takes to attach to all threads.
+// perfStart is how long perf takes to attach to all threads, at most.
 const perfStart = 500 * time.Millisecond
 
 // allocated is what a Go process has allocated since its start.

@@ -128,16 +128,17 @@ func burst(s *session, w work) error {
 	if _, err := s.deliver(1, w.events/4, 0); err != nil {
 		return err
 	}
-	for range w.repeats {
-		if err := s.settle(500 * time.Millisecond); err != nil {
-			return err
+	return s.profile(w.name, func() error {
+		for range w.repeats {
+			if err := s.settle(500 * time.Millisecond); err != nil {
+				return err
+			}
+			if err := s.observe(s.opts.senders, w.events, 0); err != nil {
+				return err
+			}
 		}
-		err := s.profile(w.name, func() error { return s.observe(s.opts.senders, w.events, 0) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // paced publishes one event each interval.
