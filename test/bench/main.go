@@ -30,6 +30,7 @@ type options struct {
 	payload int
 	senders int
 	quick   bool
+	size    size
 	profile string
 	perf    string
 	env     string
@@ -67,6 +68,9 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.payload, "payload", 150, "bytes of an event's payload")
 	f.IntVar(&o.senders, "publishers", 1, "publishers of a burst")
 	f.BoolVar(&o.quick, "quick", false, "one round of small crowds, to see that everything runs")
+	f.IntVar(&o.size.clients, "clients", 0, "clients, in place of a work's own number")
+	f.IntVar(&o.size.events, "events", 0, "events, in place of a work's own number")
+	f.DurationVar(&o.size.interval, "interval", 0, "time from one paced event to the next, in place of a work's own")
 	f.StringVar(&o.profile, "profile", "", "write CPU profiles of poosh to this directory; only poosh runs, in a build that can be profiled")
 	f.StringVar(&o.perf, "perf", "", "write what perf(1) records of the servers to this directory")
 	f.StringVar(&o.env, "env", "", "settings of poosh with blanks between, such as \"GOGC=200 GOMAXPROCS=4\"")
@@ -91,6 +95,9 @@ func parseOptions(args []string) (options, error) {
 		if !slices.Contains(serverNames(), p) {
 			errs = append(errs, fmt.Errorf("no server is called %q", p))
 		}
+	}
+	if o.size.clients < 0 || o.size.events < 0 || o.size.interval < 0 {
+		errs = append(errs, errors.New("sizes are not negative"))
 	}
 	if f.NArg() > 0 || o.rounds < 1 || o.payload < load.MinPayload || o.senders < 1 || o.senders > load.MaxPublishers {
 		errs = append(errs, errors.New("a flag is out of bounds"))
@@ -128,7 +135,7 @@ func run(o options) error {
 	r := &results{options: o, fileLimit: files, began: time.Now()}
 	var failures []error
 	for round := range o.rounds {
-		for _, w := range works(o.quick) {
+		for _, w := range works(o.quick, o.size) {
 			if !slices.Contains(o.works, w.name) {
 				continue
 			}
@@ -145,7 +152,7 @@ func run(o options) error {
 			}
 		}
 	}
-	r.print(os.Stdout, works(o.quick))
+	r.print(os.Stdout, works(o.quick, o.size))
 	if o.out != "" {
 		failures = append(failures, r.write(o.out))
 	}

@@ -31,8 +31,14 @@ var (
 	webSockets = []entrant{poosh, poosh4, centrifuge, zishang, sio4, sio1, floor}
 )
 
+// A size overrides that of works; zero fields leave it.
+type size struct {
+	clients, events int
+	interval        time.Duration
+}
+
 // works are all works. Quick ones are small: they show that everything runs.
-func works(quick bool) []work {
+func works(quick bool, s size) []work {
 	list := []work{
 		{
 			name: "burst", run: burst, columns: fanOut, entrants: webSockets,
@@ -81,6 +87,7 @@ func works(quick bool) []work {
 		if quick {
 			list[i].shrink()
 		}
+		list[i].resize(s)
 		list[i].title = list[i].describe()
 	}
 	return list
@@ -93,6 +100,18 @@ func (w *work) shrink() {
 	w.repeats = min(w.repeats, 1)
 	w.events = (w.events + 3) / 4
 	w.duration = min(w.duration, time.Second)
+}
+
+func (w *work) resize(s size) {
+	if s.clients > 0 {
+		w.clients = s.clients
+	}
+	if s.events > 0 {
+		w.events = s.events
+	}
+	if s.interval > 0 && w.interval > 0 {
+		w.interval = s.interval
+	}
 }
 
 func (w *work) describe() string {
@@ -113,7 +132,7 @@ func (w *work) describe() string {
 
 func workNames() []string {
 	var names []string
-	for _, w := range works(false) {
+	for _, w := range works(false, size{}) {
 		names = append(names, w.name)
 	}
 	return names
