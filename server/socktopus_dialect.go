@@ -11,9 +11,8 @@ func (s *Server) addSocktopus() error {
 		MaxBody:     c.MaxBodyBytes,
 		MaxMessage:  c.MaxMessageBytes,
 		MaxKicks:    c.MaxKicks,
-		// The largest content must fit: a broken byte becomes the three of U+FFFD.
-		Outbox:     max(s.cfg.Network.OutboxBytes, 3*c.MaxBodyBytes+frameBytes),
-		MaxBacklog: s.cfg.Network.BacklogBytes,
+		Outbox:      max(s.cfg.Network.OutboxBytes, c.MaxBodyBytes+frameBytes), // the largest content fits
+		MaxBacklog:  s.cfg.Network.BacklogBytes,
 	}, s.hub, s.loop, s.log)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
+	"poosh/server/wire"
 )
 
 // A message is one of /send, and comes back in its answer.
@@ -55,7 +56,7 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := sendAnswer{Succeeded: []message{}, Failed: []message{}}
 	for _, m := range body.Messages {
-		if d.hub.Publish(&hub.Publication{App: a.room, Room: seatName(m.Recipient), Data: []byte(m.Content), Text: true}) > 0 {
+		if d.fits(m) && d.hub.Publish(&hub.Publication{App: a.room, Room: seatName(m.Recipient), Data: []byte(m.Content), Text: true}) > 0 {
 			answer.Succeeded = append(answer.Succeeded, m)
 		} else {
 			answer.Failed = append(answer.Failed, m)
@@ -66,6 +67,13 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	d.log.Debug("socktopus: send", "remote", r.RemoteAddr, "app", a.name,
 		"succeeded", len(answer.Succeeded), "failed", len(answer.Failed))
 	writeJSON(w, http.StatusOK, answer)
+}
+
+// fits reports whether a message can be written at all. One that is larger than an
+// outbox would only cost its recipient the connection; a body holds such a content
+// when broken bytes in it have become U+FFFD.
+func (d *Dialect) fits(m message) bool {
+	return d.cfg.Outbox == 0 || wire.HeaderSpace+len(dataText)+len(m.Content) <= d.cfg.Outbox
 }
 
 // kick ends the connections of the ids named and answers once none of them can

@@ -110,6 +110,18 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// A content that no outbox holds fails and costs nobody a connection.
+func TestTooLargeForAnOutbox(t *testing.T) {
+	s := newSite(t, Config{MaxBody: 10_000, Outbox: 10_000})
+	ws := s.join("1")
+	content := strings.Repeat("\xff", 5000) // each becomes U+FFFD, three bytes
+	_, body, _ := s.request("POST", "/send", `{"secretName":"myapp","secret":"s3cret","messages":[{"recipient":"1","content":"`+content+`"}]}`)
+	if !strings.HasPrefix(body, `{"succeeded":[],"failed":[{"recipient":"1"`) {
+		t.Errorf("%.100s", body)
+	}
+	s.synced(ws)
+}
+
 func TestBacklog(t *testing.T) {
 	s := newSite(t, Config{MaxBacklog: -1})
 	s.dialect.cfg.MaxBacklog = 1

@@ -33,6 +33,15 @@ func TestLife(t *testing.T) {
 	}
 }
 
+func TestBacklog(t *testing.T) {
+	p := start(t)
+	for _, client := range [][2]string{{"1.3.4", "polling"}, {"2.5.0", "upgrade"}, {"4.8.1", "polling"}, {"4.8.1", "websocket"}} {
+		t.Run(client[0]+" "+client[1], func(t *testing.T) {
+			process.Node(t, 2*time.Minute, "backlog.js", p.URL(), client[0], client[1])
+		})
+	}
+}
+
 func TestStatus(t *testing.T) {
 	process.Node(t, time.Minute, "status.js", start(t).URL(), "205")
 	process.Node(t, time.Minute, "status.js", start(t, "PUSH_SOCKET_NO_PREKEYS_STATUS=200").URL(), "200")

@@ -88,7 +88,7 @@ type Limits struct {
 	PrekeysPerDevice   int           // 1,000
 	Identities         int           // registered ever, revoked ones too; 1,000,000
 	BytesOnDisk        int64         // of the database file; 10 GiB. Fixed when it is opened
-	WritesWaiting      int           // 4,096
+	WritesWaiting      int           // 2,048
 	ConcurrentReadings int           // 4
 }
 
@@ -99,7 +99,7 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.PrekeysPerDevice, 1000)
 	def(&l.Identities, 1_000_000)
 	def(&l.BytesOnDisk, 10<<30)
-	def(&l.WritesWaiting, 4096)
+	def(&l.WritesWaiting, 2048)
 	def(&l.ConcurrentReadings, 4)
 	return l
 }
