@@ -133,6 +133,17 @@ func (d *Dialect) close(m *mailbox) {
 	d.loop.Cancel(&m.retry)
 }
 
+// closeMailboxes ends all mailboxes. No worker runs any more.
+func (d *Dialect) closeMailboxes() {
+	d.mu.Lock()
+	all := d.mailboxes
+	d.mailboxes = make(map[store.DeviceID]*mailbox)
+	d.mu.Unlock()
+	for _, m := range all {
+		d.close(m)
+	}
+}
+
 // remove takes a client off the list. m.mu is held.
 func (m *mailbox) remove(c *client) {
 	if i := slices.Index(m.clients, c); i >= 0 {

@@ -207,6 +207,7 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 	d.janitor.Wait()
 	d.clients.close()
 	d.deliverer.close()
+	d.closeMailboxes() // of sessions whose end came too late for a worker
 	return errors.Join(err, d.store.Close())
 }
 
