@@ -28,6 +28,7 @@ type process struct {
 	ended   chan error
 	clients netip.AddrPort
 	senders netip.AddrPort
+	pusher  netip.AddrPort // of clients and senders, when an app is named
 	control netip.AddrPort // of the profiled build
 }
 
@@ -35,7 +36,7 @@ type process struct {
 // beside the settings that all servers get, and waits until it accepts
 // connections.
 func startProcess(command, env []string) (*process, error) {
-	ports, err := freePorts(3)
+	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +46,12 @@ func startProcess(command, env []string) (*process, error) {
 	}
 	_ = os.Remove(output.Name()) // it goes with the descriptor
 	p := &process{cmd: exec.Command(command[0], command[1:]...), output: output, ended: make(chan error, 1)}
-	p.clients, p.senders, p.control = ports[0], ports[1], ports[2]
+	p.clients, p.senders, p.control, p.pusher = ports[0], ports[1], ports[2], ports[3]
 	p.cmd.Env = append(env,
 		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), "NODE_ENV=production",
 		"HOST=127.0.0.1", "SERVER_SECRET="+secret,
 		fmt.Sprint("CLIENT_PORT=", p.clients.Port()), fmt.Sprint("SERVER_PORT=", p.senders.Port()),
+		fmt.Sprint("PUSHER_PORT=", p.pusher.Port()),
 		"PROFILE_ADDR="+p.control.String(),
 	)
 	p.cmd.Dir = os.TempDir()

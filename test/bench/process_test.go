@@ -81,7 +81,7 @@ func TestTargetsAreMeasured(t *testing.T) {
 	for _, w := range works(false, size{}) {
 		byName[w.name] = w
 		for _, e := range w.entrants {
-			if titles[e.server] == "" || e.protocol > load.Poll4 {
+			if titles[e.server] == "" || e.protocol > load.Pusher {
 				t.Errorf("%s has an entrant without a name: %v", w.name, e)
 			}
 		}

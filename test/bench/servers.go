@@ -27,6 +27,7 @@ var (
 	poosh4      = entrant{"poosh", load.EIO4}
 	pooshPoll3  = entrant{"poosh", load.Poll3}
 	pooshPoll4  = entrant{"poosh", load.Poll4}
+	pooshPusher = entrant{"poosh", load.Pusher}
 	centrifuge  = entrant{"centrifuge", load.Centrifuge}
 	zishang     = entrant{"zishang520", load.EIO4}
 	zishangPoll = entrant{"zishang520", load.Poll4}

@@ -42,9 +42,15 @@ func startSession(o options, w work, e entrant) (*session, error) {
 	if e.server == "poosh" {
 		env = strings.Fields(o.env)
 	}
+	if e.protocol == load.Pusher {
+		env = append(env, "PUSHER_APP_ID="+load.PusherApp, "PUSHER_APP_KEY="+load.PusherKey, "PUSHER_APP_SECRET="+secret)
+	}
 	server, err := startProcess(e.command(o, o.profile != "" || w.profiled), env)
 	if err != nil {
 		return nil, err
+	}
+	if e.protocol == load.Pusher {
+		server.clients, server.senders = server.pusher, server.pusher
 	}
 	s := &session{opts: o, work: w, entrant: e, server: server}
 	if s.empty, err = server.memory(); err == nil {
@@ -129,7 +135,7 @@ func (s *session) publish(publishers, events int, interval time.Duration) (<-cha
 	sent := make(chan load.Sent, publishers)
 	var all []*load.Publisher
 	for i := range publishers {
-		p, err := load.NewPublisher(s.server.senders, secret, i, s.opts.payload, answerTimeout)
+		p, err := load.NewPublisher(s.server.senders, s.entrant.protocol, secret, i, s.opts.payload, answerTimeout)
 		if err != nil {
 			for _, p := range all {
 				p.Close()

@@ -28,7 +28,7 @@ type work struct {
 var (
 	fanOut     = []string{"cpu us", "deliveries/s", "p50 ms", "p99 ms", "max ms", "posted ms", "generator us"}
 	pacedOut   = []string{"cpu us", "p50 ms", "p99 ms", "max ms", "late", "generator us"}
-	webSockets = []entrant{poosh, poosh4, centrifuge, zishang, sio4, sio1, floor}
+	webSockets = []entrant{poosh, poosh4, pooshPusher, centrifuge, zishang, sio4, sio1, floor}
 )
 
 // A size overrides that of works; zero fields leave it.
@@ -78,7 +78,7 @@ func works(quick bool, s size) []work {
 			duration: 5 * time.Second,
 		},
 		{
-			name: "allocations", run: allocations, entrants: []entrant{poosh, poosh4}, profiled: true,
+			name: "allocations", run: allocations, entrants: []entrant{poosh, poosh4, pooshPusher}, profiled: true,
 			columns: []string{"allocations/delivery", "bytes/delivery", "allocations/event"},
 			clients: 1000, events: 300,
 		},

@@ -60,6 +60,9 @@ func (c *Crowd) framed(i int, b []byte, t int64) ([]byte, error) {
 		}
 		b = rest
 		var err error
+		if op == opText && c.cfg.Protocol == Pusher {
+			data = unescape(data)
+		}
 		switch {
 		case op == opText && cl.state == joined && len(data) >= MinPayload && c.scan(i, data, t) > 0:
 			if c.cfg.Protocol == Centrifuge && pingAmong(data) {
@@ -67,6 +70,8 @@ func (c *Crowd) framed(i int, b []byte, t int64) ([]byte, error) {
 			}
 		case op == opText && c.cfg.Protocol == Centrifuge:
 			err = c.centrifuge(i, data)
+		case op == opText && c.cfg.Protocol == Pusher:
+			err = c.pusher(i, data)
 		case op == opText:
 			err = c.packet(i, data)
 		case op == opPing:

@@ -197,7 +197,7 @@ func TestPublisherWaitsForEachAnswer(t *testing.T) {
 			io.WriteString(nc, "ok")
 		}
 	})
-	p, err := NewPublisher(addr, "a secret!!", 0, 150, 5*time.Second)
+	p, err := NewPublisher(addr, EIO4, "a secret!!", 0, 150, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

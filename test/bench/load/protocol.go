@@ -20,10 +20,11 @@ const (
 	Centrifuge                 // Centrifuge's JSON protocol on a WebSocket
 	Poll3                      // socket.io 1 and 2, XHR polling
 	Poll4                      // socket.io 3 and 4, XHR polling
+	Pusher                     // Pusher Channels on a WebSocket
 )
 
 func (p Protocol) String() string {
-	return [...]string{"EIO3", "EIO4", "Centrifuge JSON", "EIO3 polling", "EIO4 polling"}[p]
+	return [...]string{"EIO3", "EIO4", "Centrifuge JSON", "EIO3 polling", "EIO4 polling", "Pusher"}[p]
 }
 
 // polling reports whether clients of p poll.
@@ -80,8 +81,11 @@ func (p Protocol) handshake(host netip.AddrPort) []byte {
 		return p.pollRequest(nil, host, "", "")
 	}
 	path := "/socket.io/?EIO=" + p.engine() + "&transport=websocket"
-	if p == Centrifuge {
+	switch p {
+	case Centrifuge:
 		path = "/connection/websocket"
+	case Pusher:
+		path = "/app/" + PusherKey + "?protocol=7&client=js&version=8.4.0&flash=false"
 	}
 	return []byte("GET " + path + " HTTP/1.1\r\n" + headers(host) +
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")

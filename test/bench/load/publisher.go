@@ -16,6 +16,7 @@ import (
 type Publisher struct {
 	fd     int
 	host   string
+	to     Protocol
 	secret string
 	number int // among the publishers of a run
 	event  payload
@@ -27,15 +28,15 @@ type Publisher struct {
 // counted.
 const late = 5 * time.Millisecond
 
-// NewPublisher connects publisher number (from 0) to the server's publish port.
-// Calls wait for answers up to timeout. Close it.
-func NewPublisher(to netip.AddrPort, secret string, number, payloadSize int, timeout time.Duration) (*Publisher, error) {
+// NewPublisher connects publisher number (from 0) to the port where a server takes
+// events for clients of a protocol. Calls wait for answers up to timeout. Close it.
+func NewPublisher(to netip.AddrPort, clients Protocol, secret string, number, payloadSize int, timeout time.Duration) (*Publisher, error) {
 	fd, err := dialBlocking(to, timeout)
 	if err != nil {
 		return nil, err
 	}
 	return &Publisher{
-		fd: fd, host: to.String(), secret: secret, number: number,
+		fd: fd, host: to.String(), to: clients, secret: secret, number: number,
 		event: newPayload(payloadSize), answer: make([]byte, 4<<10),
 	}, nil
 }
@@ -46,7 +47,11 @@ func (p *Publisher) Close() { _ = syscall.Close(p.fd) }
 // Send publishes event n and waits for the answer, which must be 200.
 func (p *Publisher) Send(n int) error {
 	p.event.set(now(), p.number, n)
-	p.buf = request(p.buf[:0], p.host, p.secret, p.event)
+	if p.to == Pusher {
+		p.buf = pusherRequest(p.buf[:0], p.host, p.secret, p.event)
+	} else {
+		p.buf = request(p.buf[:0], p.host, p.secret, p.event)
+	}
 	for b := p.buf; len(b) > 0; {
 		wrote, err := syscall.Write(p.fd, b)
 		if err != nil && err != syscall.EINTR {
