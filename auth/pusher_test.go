@@ -254,12 +254,16 @@ func FuzzPusherQuery(f *testing.F) {
 				return
 			}
 		}
+		if len(raw) > 1000 {
+			return // what is long takes longer and shows nothing new
+		}
 		raw = signedQuery("&" + raw)
 		q, err = ParsePusherQuery(raw)
 		if err != nil {
 			return // now too long
 		}
-		for _, text := range (PusherRequest{"GET", "/p", "", q}).texts() {
+		texts := (PusherRequest{"GET", "/p", "", q}).texts()
+		for _, text := range []string{texts[0], texts[len(texts)-1]} {
 			err := checkRequest(t, "GET", "/p", "", raw+"&auth_signature="+PusherSign(vectorSecret, text), vectorTime)
 			if err != nil {
 				t.Fatalf("signed %q: %v", text, err)
