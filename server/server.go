@@ -132,10 +132,23 @@ func (s *Server) socketIOConfig() socketio.Config {
 	}
 }
 
-// overloaded reports whether more waits to be written than BACKLOG_BYTES.
-// What waits for clients that take nothing does not count: they would stop all
-// senders; they are closed instead.
-func (s *Server) overloaded() bool { return s.loop.Backlog() > s.cfg.Network.BacklogBytes }
+// senderPatience is how long a sender waits for the server to catch up.
+const senderPatience = 2 * time.Second
+
+// overloaded holds a sender back while outboxes fill up faster than they are
+// written, and reports whether to refuse it: they still do after a while, or more
+// waits in all than BACKLOG_BYTES. What waits for clients that take nothing does
+// not count: they would stop all senders; they are closed instead.
+func (s *Server) overloaded() bool {
+	for began := (time.Time{}); s.loop.Behind(); time.Sleep(time.Millisecond) {
+		if began.IsZero() {
+			began = time.Now()
+		} else if time.Since(began) > senderPatience {
+			return true
+		}
+	}
+	return s.loop.Backlog() > s.cfg.Network.BacklogBytes
+}
 
 // headerBytes bounds the head of a request: 16 KB, as in Node. The HTTP server
 // allows 4 KB more than it is told.

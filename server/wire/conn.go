@@ -68,6 +68,7 @@ const (
 	answering                   // the close frame is the answer to the peer's
 	dead                        // ended; waits for reader and flusher to let go
 	buried                      // handed to the reaper
+	strained                    // counts in its shard's strained
 )
 
 // inbound is what has been read of a message that is not complete.
@@ -115,6 +116,23 @@ func (c *Conn) queue(frame []byte) {
 	c.frames = append(c.frames, frame)
 	c.size += len(frame)
 	c.waiting().Add(int64(len(frame)))
+	c.gauge()
+}
+
+// gauge keeps the shard's count of connections whose sockets take bytes and
+// whose outboxes fill up all the same. Of a connection with goroutines nobody
+// knows whether its socket takes bytes. c.mu is held.
+func (c *Conn) gauge() {
+	now := c.nc == nil && c.size > c.limit/2 && c.flags&(blocked|dead) == 0
+	if now == (c.flags&strained != 0) {
+		return
+	}
+	c.flags ^= strained
+	if now {
+		c.shard.strained.Add(1)
+	} else {
+		c.shard.strained.Add(-1)
+	}
 }
 
 // Close ends the connection in order: what waits is written, then a close frame
@@ -153,6 +171,7 @@ func (c *Conn) kill(reason error) {
 	c.waiting().Add(-int64(c.size))
 	c.flags |= dead
 	c.frames, c.size = nil, 0
+	c.gauge()
 	if c.nc != nil {
 		c.shard.interrupt(c)
 	}
@@ -238,6 +257,7 @@ func (c *Conn) wrote(n int, rest [][]byte, full bool, err error) {
 	}
 	c.size -= n
 	c.waiting().Add(-int64(n))
+	defer c.gauge()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.kill(ErrWriteTimeout)
@@ -271,6 +291,7 @@ func (c *Conn) writable() {
 	c.waiting().Add(-int64(c.size))
 	c.flags &^= blocked
 	c.waiting().Add(int64(c.size))
+	c.gauge()
 	if c.flags&queued == 0 {
 		c.flags |= queued
 		c.shard.enqueue(c)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -103,6 +104,10 @@ func (s *site) dial(t testing.TB) (*websocket.Conn, *Conn) {
 	return ws, receive(t, s.conns, "a connection")
 }
 
+// handshake asks for a WebSocket with the key of RFC 6455 section 1.3.
+const handshake = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
 // raw connects and sends early right behind the handshake.
 func (s *site) raw(t testing.TB, early []byte) net.Conn {
 	t.Helper()
@@ -112,9 +117,7 @@ func (s *site) raw(t testing.TB, early []byte) net.Conn {
 	}
 	t.Cleanup(func() { _ = nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(patience))
-	req := "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-	if _, err := nc.Write(append([]byte(req), early...)); err != nil {
+	if _, err := nc.Write(append([]byte(handshake), early...)); err != nil {
 		t.Fatal(err)
 	}
 	answer := make([]byte, 0, 256)
@@ -377,6 +380,53 @@ func TestSlowConsumer(t *testing.T) {
 			t.Errorf("%d connections counted as slow", n)
 		}
 	})
+}
+
+// TestBehind fills an outbox that nobody has begun to write: the loop is behind
+// until that is done. A client that reads nothing is not the loop's fault.
+func TestBehind(t *testing.T) {
+	loop, err := NewLoop(Config{Outbox: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns, closed := make(chan *Conn), make(chan error, 2)
+	h := &peerHandler{closed: closed}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, err := loop.Accept(w, r, Options{}, h); err == nil {
+			conns <- c
+		}
+	}))
+	defer loop.Close()
+	defer server.Close()
+	s := &site{loop: loop, server: server}
+	settled := func(want bool, when string) {
+		t.Helper()
+		for end := time.Now().Add(patience); loop.Behind() != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: Behind is %v", when, !want)
+			}
+		}
+	}
+	nc, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_, _ = io.WriteString(nc, handshake)
+	c := receive(t, conns, "a connection")
+	settled(false, "with nothing to write")
+	c.Push(TextFrame(make([]byte, 31<<20)))
+	settled(false, "with half an outbox")
+	c.Push(TextFrame(make([]byte, 2<<20)))
+	settled(true, "with more than half an outbox")
+	c.Start()
+	settled(false, "once the socket takes nothing")
+	if st := s.loop.Stats(); st.Stuck == 0 || st.Queued != 0 {
+		t.Errorf("%d bytes are stuck, %d queued", st.Stuck, st.Queued)
+	}
+	go func() { _, _ = io.CopyN(io.Discard, nc, 20<<20); _ = nc.Close() }() // ends with the test
+	receive(t, closed, "the end")
+	settled(false, "without a connection")
 }
 
 func waiting(c *Conn) int {

@@ -187,6 +187,19 @@ func (l *Loop) Backlog() int64 {
 	return n
 }
 
+// Behind reports whether the loop does not keep up: a connection whose socket
+// takes bytes has more than half its outbox full. Whoever publishes then should
+// wait a moment, or clients that do nothing wrong are closed as slow. Slow
+// clients themselves do not count.
+func (l *Loop) Behind() bool {
+	for _, s := range l.shards {
+		if s.strained.Load() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (l *Loop) count(r Reason) {
 	l.mu.Lock()
 	l.closed[r]++

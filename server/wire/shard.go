@@ -17,6 +17,10 @@ type shard struct {
 	queued atomic.Int64 // bytes that wait for the flusher
 	stuck  atomic.Int64 // bytes that wait for a socket to be writable
 
+	// strained counts connections whose outboxes are more than half full although
+	// their sockets take bytes: the flusher does not keep up.
+	strained atomic.Int64
+
 	mu     sync.Mutex // guards what follows; taken with a Conn's mu held
 	wake   *sync.Cond
 	dirty  []*Conn    // have frames for the flusher
