@@ -19,7 +19,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // peerHandler records what a connection is told; "echo" sends messages back.
 type peerHandler struct {
@@ -450,7 +450,7 @@ func TestWriteTimeout(t *testing.T) {
 // fill their sockets: nothing is lost, doubled or reordered.
 func TestOrder(t *testing.T) {
 	both(t, Config{Outbox: 64 << 20}, func(t *testing.T, s *site) {
-		const clients, total = 8, 3000
+		const clients, total = 8, 1500
 		var wg sync.WaitGroup
 		var conns []*Conn
 		for range clients {
