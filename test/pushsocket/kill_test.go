@@ -17,7 +17,8 @@ import (
 const (
 	killRounds  = 8
 	killDevices = 6
-	killSenders = 8 // for each device
+	killSenders = 8   // for each device
+	killAfter   = 100 // messages were answered 200 since the start, and a moment more
 )
 
 // A box is what a device was sent and what it was given.
@@ -37,18 +38,22 @@ func TestSIGKILL(t *testing.T) {
 	for i := range boxes {
 		boxes[i] = &box{device: newDevice(t, p), queued: make(map[string]bool), given: make(map[string]int)}
 	}
-	var unanswered, down atomic.Int64
+	var answered, unanswered atomic.Int64
 	next := make([]int, killDevices*killSenders) // of each sender
 	for range killRounds {
+		target := answered.Load() + killAfter
 		stop := make(chan struct{})
 		var all sync.WaitGroup
 		for i, b := range boxes {
 			for s := range killSenders {
-				all.Go(func() { b.post(i*killSenders+s, &next[i*killSenders+s], stop, &unanswered) }) // ends with stop
+				all.Go(func() { b.post(i*killSenders+s, &next[i*killSenders+s], stop, &answered, &unanswered) }) // ends with stop
 			}
-			all.Go(func() { b.listen(t, stop, &down) }) // ends with stop
+			all.Go(func() { b.listen(t) }) // ends with the process
 		}
-		time.Sleep(time.Duration(500+rand.IntN(700)) * time.Millisecond)
+		for end := time.Now().Add(process.Patience); answered.Load() < target && time.Now().Before(end); {
+			time.Sleep(5 * time.Millisecond)
+		}
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 		p.Kill()
 		close(stop)
 		all.Wait()
@@ -73,13 +78,13 @@ func TestSIGKILL(t *testing.T) {
 	}
 	t.Logf("%d kills under load: %d messages answered 200, %d lost; %d given again on a later connection, %d stored without an answer, %d requests without one",
 		killRounds, queued, lost, again, extra, unanswered.Load())
-	if lost != 0 || queued < 100*killRounds {
+	if lost != 0 || queued < killAfter*killRounds {
 		t.Errorf("%d of %d messages are lost", lost, queued)
 	}
 }
 
 // post sends messages, one after the other, until stop or until the server is gone.
-func (b *box) post(sender int, next *int, stop chan struct{}, unanswered *atomic.Int64) {
+func (b *box) post(sender int, next *int, stop chan struct{}, answered, unanswered *atomic.Int64) {
 	for {
 		select {
 		case <-stop:
@@ -97,17 +102,16 @@ func (b *box) post(sender int, next *int, stop chan struct{}, unanswered *atomic
 			b.mu.Lock()
 			b.queued[body] = true
 			b.mu.Unlock()
+			answered.Add(1)
 		}
 	}
 }
 
-// listen takes messages and confirms half of them, until stop or until the server
-// is gone.
-func (b *box) listen(t *testing.T, stop chan struct{}, down *atomic.Int64) {
+// listen takes messages and confirms half of them, until the server is gone.
+func (b *box) listen(t *testing.T) {
 	l, err := b.device.listen()
 	if err != nil {
-		down.Add(1)
-		return
+		return // killed before it was there
 	}
 	defer l.ws.Close()
 	var check order
