@@ -39,7 +39,8 @@ type Publication struct {
 // An Encoder turns a publication into the bytes that one kind of connection
 // writes. The hub compares encoders with ==, so all subscribers of a kind must
 // share one value. Encode runs on the publisher's goroutine, several at once;
-// the frame it returns is shared by all receivers and must never change.
+// the frame it returns is shared by all receivers and must never change. nil says
+// that this kind of connection must not get the publication.
 type Encoder interface {
 	Encode(*Publication) []byte
 }
@@ -337,9 +338,11 @@ func (h *Hub) deliver(appName string, p *Publication) (took, refused int) {
 	}
 	// The room named by a subscriber's id holds that subscriber by itself.
 	if self != nil && self.id != p.Except && !self.In(p.Room) {
-		if self.receiver.Deliver(self.encoder.Encode(p)) {
+		switch frame := self.encoder.Encode(p); {
+		case frame == nil:
+		case self.receiver.Deliver(frame):
 			took++
-		} else {
+		default:
 			refused++
 		}
 	}

@@ -129,6 +129,30 @@ func TestEncodesOncePerKind(t *testing.T) {
 	}
 }
 
+// none is an encoder for connections that must not get anything.
+type none struct{}
+
+func (none) Encode(*Publication) []byte { return nil }
+
+func TestNilFrameReachesNobody(t *testing.T) {
+	h := New()
+	var in, out inbox
+	for id, s := range map[string]*Subscriber{
+		"in": h.Register("", "in", 1, &kind{}, &in), "out": h.Register("", "out", 1, none{}, &out),
+	} {
+		if err := h.Join(s, "r"); err != nil {
+			t.Fatal(id, err)
+		}
+	}
+	took := h.Publish(&Publication{Room: "r", Event: "e"}) + h.Publish(&Publication{Room: "out", Event: "e"})
+	if took != 1 || in.got() != "e" || out.got() != "" {
+		t.Errorf("took %d, %q and %q", took, in.got(), out.got())
+	}
+	if got := h.Stats(); got != (Stats{Published: 2, Delivered: 1}) {
+		t.Errorf("stats %+v", got)
+	}
+}
+
 func TestRefusedIsCountedAndNotReported(t *testing.T) {
 	h, k := New(), &kind{}
 	var well, stuck inbox

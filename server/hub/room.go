@@ -143,14 +143,17 @@ func (r *room) deliver(p *Publication) (took, refused int) {
 	defer r.mu.Unlock()
 	for _, g := range r.groups {
 		var frame []byte
-		for i := range n {
-			if kinds[i] == g.encoder {
-				frame = frames[i]
-				break
-			}
+		i := 0
+		for i < n && kinds[i] != g.encoder {
+			i++
+		}
+		if i < n {
+			frame = frames[i]
+		} else {
+			frame = g.encoder.Encode(p)
 		}
 		if frame == nil {
-			frame = g.encoder.Encode(p)
+			continue
 		}
 		for _, st := range g.seats {
 			if p.Except != "" && st.sub.id == p.Except {

@@ -37,7 +37,11 @@ func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
 // Connected seats a client in the hub. It is in the room named by its id, and
 // gets what is sent to everyone.
 func (c *Clients) Connected(s *socketio.Session) {
-	s.Data = c.hub.Register(App, s.ID(), c.cfg.MaxRooms, Encoder, s)
+	enc := Encoder
+	if s.Protocol() == 4 {
+		enc = Encoder4
+	}
+	s.Data = c.hub.Register(App, s.ID(), c.cfg.MaxRooms, enc, s)
 }
 
 // Closed takes a client out of all its rooms.

@@ -11,15 +11,26 @@ import (
 // App is the hub's partition for Poosh's clients.
 const App = ""
 
-// Encoder is how publications reach Poosh's clients: as the Socket.IO event
-// ["event",payload], the same bytes for every client version and transport.
-var Encoder hub.Encoder = encoder{}
+// How publications reach Poosh's clients: as the Socket.IO event
+// ["event",payload], the same bytes for every client version and transport. Only
+// what clients of Engine.IO protocol 4 must not get sets these apart.
+var (
+	Encoder  hub.Encoder = encoder{}
+	Encoder4 hub.Encoder = encoder{protocol4: true}
+)
 
-type encoder struct{}
+type encoder struct{ protocol4 bool }
 
 // Encode returns the frame of a publication. A payload that another dialect
 // carries as text is taken for the JSON it holds, or else for a string.
-func (encoder) Encode(p *hub.Publication) []byte {
+//
+// The event disconnect calls a handler of that name in clients of 1.x and 2.x;
+// newer ones take it for a broken packet and drop the connection, socket.io-parser
+// 4.2.4, isDataValid.
+func (e encoder) Encode(p *hub.Publication) []byte {
+	if e.protocol4 && p.Event == "disconnect" {
+		return nil
+	}
 	data := p.Data
 	if p.Text {
 		if v, err := auth.Parse(data); err == nil {

@@ -110,6 +110,10 @@ func (s *Session) ID() string {
 // RemoteAddr returns the address the session was opened from.
 func (s *Session) RemoteAddr() string { return s.remote }
 
+// Protocol returns the Engine.IO protocol that the client speaks: 2 and 3 are
+// socket.io 1.x and 2.x, 4 is 3.x and 4.x.
+func (s *Session) Protocol() int { return s.protocol }
+
 func (s *Session) isOpen() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
