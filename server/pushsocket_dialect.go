@@ -23,5 +23,10 @@ func (s *Server) addPushSocket() error {
 	}
 	s.add("PUSH_SOCKET_PORT", c.Port, d, false)
 	s.parts = append(s.parts, part{"push socket", d.Shutdown})
+	s.counts = append(s.counts, func() []any {
+		st := d.Stats()
+		return []any{"push_socket_sessions", st.Sockets.Sessions, "push_socket_devices", st.Authorized,
+			"push_socket_ended", st.Sockets.Ended, "push_socket", st.Counts}
+	})
 	return nil
 }

@@ -19,5 +19,9 @@ func (s *Server) addSocktopus() error {
 	}
 	s.add("SOCKTOPUS_PORT", c.Port, d, false)
 	s.parts = append(s.parts, part{"socktopus", d.Shutdown})
+	s.counts = append(s.counts, func() []any {
+		st := d.Stats()
+		return []any{"socktopus_clients", st.Connected, "socktopus", st.Counts}
+	})
 	return nil
 }
