@@ -37,8 +37,8 @@ type mailbox struct {
 // A doorbell is what the hub hands a mailbox: there is something.
 type doorbell struct{}
 
-// Encode implements [hub.Encoder].
-func (doorbell) Encode(*hub.Publication) []byte { return nil }
+// Encode implements [hub.Encoder]. A frame of nothing, since nil would ring nowhere.
+func (doorbell) Encode(*hub.Publication) []byte { return []byte{} }
 
 // Deliver implements [hub.Receiver].
 func (m *mailbox) Deliver([]byte) bool {
