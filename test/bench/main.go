@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"poosh/test/bench/load"
@@ -133,7 +135,20 @@ func run(o options) error {
 		}
 	}
 	r := &results{options: o, fileLimit: files, began: time.Now()}
-	var failures []error
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	failures := r.measureAll(stop)
+	r.print(os.Stdout, works(o.quick, o.size))
+	if o.out != "" {
+		failures = append(failures, r.write(o.out))
+	}
+	return errors.Join(failures...)
+}
+
+// measureAll does every work on every server in each round, until it is told to
+// stop, and returns what went wrong.
+func (r *results) measureAll(stop <-chan os.Signal) (failures []error) {
+	o := r.options
 	for round := range o.rounds {
 		for _, w := range works(o.quick, o.size) {
 			if !slices.Contains(o.works, w.name) {
@@ -149,14 +164,15 @@ func run(o options) error {
 					fmt.Fprintln(os.Stderr, "bench:", err)
 					failures = append(failures, err)
 				}
+				select {
+				case <-stop:
+					return append(failures, errors.New("stopped before everything was measured"))
+				default:
+				}
 			}
 		}
 	}
-	r.print(os.Stdout, works(o.quick, o.size))
-	if o.out != "" {
-		failures = append(failures, r.write(o.out))
-	}
-	return errors.Join(failures...)
+	return failures
 }
 
 // measure does one work on one server, in a process of its own.

@@ -64,7 +64,7 @@ func (r *results) write(file string) error {
 
 // print prints a table for each work, and how poosh stands to the targets.
 func (r *results) print(w io.Writer, all []work) {
-	fmt.Fprintf(w, "%s, %d CPUs, %s/%s, %d open files, payload %d bytes, medians of %d rounds\n",
+	fmt.Fprintf(w, "%s, %d CPUs, %s/%s, %d open files, payload %d bytes, medians of up to %d rounds\n",
 		r.began.Format(time.DateOnly), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, r.fileLimit, r.options.payload, r.options.rounds)
 	for _, work := range all {
 		r.printWork(w, work)
