@@ -337,7 +337,7 @@ func (h *Hub) deliver(appName string, p *Publication) (took, refused int) {
 		took, refused = r.deliver(p)
 	}
 	// The room named by a subscriber's id holds that subscriber by itself.
-	if self != nil && self.id != p.Except && !self.In(p.Room) {
+	if self != nil && (p.Except == "" || self.id != p.Except) && !self.In(p.Room) {
 		switch frame := self.encoder.Encode(p); {
 		case frame == nil:
 		case self.receiver.Deliver(frame):

@@ -104,6 +104,16 @@ func TestPublishReaches(t *testing.T) {
 	}
 }
 
+// An empty id is an id like any other, although an empty Except stands for none.
+func TestEmptyID(t *testing.T) {
+	h := New()
+	var b inbox
+	h.Register("", "", 1, &kind{}, &b)
+	if took := h.Publish(&Publication{Room: "", Event: "e"}); took != 1 || b.got() != "e" {
+		t.Errorf("took %d, %q", took, b.got())
+	}
+}
+
 func TestEncodesOncePerKind(t *testing.T) {
 	h := New()
 	kinds := []*kind{{prefix: "x"}, {prefix: "y"}, {prefix: "z"}, {prefix: "u"}, {prefix: "v"}, {prefix: "w"}}

@@ -147,8 +147,8 @@ func (l *Loop) Close() {
 	l.reaper.stop()
 }
 
-// Schedule sets t to fire after d, to about a tenth of a second, whether it was
-// scheduled before or not.
+// Schedule sets t to fire after d, not earlier and up to two tenths of a second
+// later, whether it was scheduled before or not.
 func (l *Loop) Schedule(t *Timer, d time.Duration) { l.wheel.schedule(t, d) }
 
 // Cancel keeps t from firing. It does not wait for a Fire that has begun.

@@ -87,7 +87,8 @@ func (w *wheel) advance() {
 
 // schedule sets or resets a timer.
 func (w *wheel) schedule(t *Timer, d time.Duration) {
-	ticks := int(d/tick) + 1
+	// One more than fit in d: part of the slot of this moment has passed.
+	ticks := int((d+tick-1)/tick) + 1
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if t.slot != 0 {
