@@ -295,7 +295,7 @@ func FuzzStringify(f *testing.F) {
 			t.Fatalf("%q was changed to %q", before, src)
 		}
 		// encoding/json is as strict, but for invalid UTF-8 and its own bound.
-		if valid := json.Valid(validUTF8(src)); valid != (err == nil) {
+		if valid := json.Valid(ValidUTF8(src)); valid != (err == nil) {
 			t.Fatalf("%q: error %v, encoding/json says %v", src, err, valid)
 		}
 		if err != nil {
@@ -312,7 +312,7 @@ func FuzzStringify(f *testing.F) {
 			t.Fatalf("%q is printed as %q, that as %q, %v", src, out, again, err)
 		}
 		var want, got any
-		if json.Unmarshal(validUTF8(src), &want) != nil {
+		if json.Unmarshal(ValidUTF8(src), &want) != nil {
 			return // a number that encoding/json cannot hold
 		}
 		if err := json.Unmarshal(out, &got); err != nil || !reflect.DeepEqual(got, want) {
@@ -327,7 +327,7 @@ func FuzzJSString(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		name, err := JSString(src)
-		if valid := json.Valid(validUTF8(src)); valid != (err == nil) {
+		if valid := json.Valid(ValidUTF8(src)); valid != (err == nil) {
 			t.Fatalf("%q: error %v, encoding/json says %v", src, err, valid)
 		}
 		if err != nil {
@@ -339,7 +339,7 @@ func FuzzJSString(f *testing.F) {
 			t.Fatalf("%q is called %q, but %q is called %q, %v", src, name, printed, again, err)
 		}
 		var s any
-		if json.Unmarshal(validUTF8(src), &s) != nil {
+		if json.Unmarshal(ValidUTF8(src), &s) != nil {
 			return
 		}
 		if s, ok := s.(string); ok && utf8.ValidString(name) && s != name {

@@ -2,11 +2,12 @@ package auth
 
 import "unicode/utf8"
 
-// validUTF8 returns src itself when it is valid UTF-8. Otherwise it returns a copy
+// ValidUTF8 reads bytes as text the way Node.js does. It returns src itself when it
+// is valid UTF-8. Otherwise it returns a copy
 // with U+FFFD for each maximal ill-formed part (Unicode 16, section 3.9; the WHATWG
 // decoder, which Node.js uses). Neither bytes.ToValidUTF8 nor a range loop counts
 // them so: the first writes one for a whole run, the second one for each byte.
-func validUTF8(src []byte) []byte {
+func ValidUTF8(src []byte) []byte {
 	if utf8.Valid(src) {
 		return src
 	}

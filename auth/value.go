@@ -35,7 +35,7 @@ var ErrNotObject = errors.New("JSON is neither object nor array")
 // the Value holds a repaired copy, otherwise it shares src, which must not change
 // as long as the Value is used. It fails with a [*SyntaxError] or [ErrTooDeep].
 func Parse(src []byte) (Value, error) {
-	src = validUTF8(src)
+	src = ValidUTF8(src)
 	start := skipBlanks(src, 0)
 	end, err := scanValue(src, start)
 	if err != nil {
@@ -56,7 +56,7 @@ func Parse(src []byte) (Value, error) {
 // hold nothing of use.
 func Pick(src []byte, names []string, values []Value) error {
 	clear(values)
-	src = validUTF8(src)
+	src = ValidUTF8(src)
 	i := skipBlanks(src, 0)
 	if i == len(src) {
 		return &SyntaxError{i}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf16"
+
+	"poosh/auth"
 )
 
 // A PooshConfig holds what belongs to POST /send and its clients alone.
@@ -70,7 +72,7 @@ func secret(at func(*Config) *string) field {
 		if strings.TrimFunc(text, isJSSpace) == "" {
 			return "", errors.New(missingSecret)
 		}
-		text = decodeUTF8([]byte(text))
+		text = string(auth.ValidUTF8([]byte(text)))
 		if len(utf16.Encode([]rune(text))) < minSecret {
 			return "", fmt.Errorf("is too short: want at least %d characters", minSecret)
 		}

@@ -7,9 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/joho/godotenv"
+
+	"poosh/auth"
 )
 
 // maxDotEnv bounds the file that WithDotEnv reads, in bytes.
@@ -78,7 +79,7 @@ func readDotEnv(path string) (string, error) {
 	if len(b) > maxDotEnv {
 		return "", fmt.Errorf("%s is larger than %d bytes: want a file of settings", path, maxDotEnv)
 	}
-	return decodeUTF8(b), nil
+	return string(auth.ValidUTF8(b)), nil
 }
 
 // parseDotEnv writes each line that dotenv 1.2.0 would take in the one form that
@@ -170,54 +171,4 @@ func isJSSpace(r rune) bool {
 		return true
 	}
 	return false
-}
-
-// decodeUTF8 reads bytes as Node does: each broken sequence, as long as it could
-// have become a character (Unicode, "substitution of maximal subparts"), is one
-// U+FFFD.
-func decodeUTF8(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	var s strings.Builder
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		if r == utf8.RuneError && n == 1 {
-			n = brokenUTF8(b)
-		}
-		s.WriteRune(r)
-		b = b[n:]
-	}
-	return s.String()
-}
-
-// brokenUTF8 is the length of the broken sequence at the start of b.
-func brokenUTF8(b []byte) int {
-	low, high, tail := byte(0x80), byte(0xBF), 0
-	switch c := b[0]; {
-	case c < 0xC2 || c > 0xF4:
-		return 1
-	case c < 0xE0:
-		tail = 1
-	case c < 0xF0:
-		tail = 2
-	default:
-		tail = 3
-	}
-	switch b[0] { // overlong forms, surrogates and what lies beyond U+10FFFF
-	case 0xE0:
-		low = 0xA0
-	case 0xED:
-		high = 0x9F
-	case 0xF0:
-		low = 0x90
-	case 0xF4:
-		high = 0x8F
-	}
-	n := 1
-	for n < len(b) && n <= tail && b[n] >= low && b[n] <= high {
-		low, high = 0x80, 0xBF
-		n++
-	}
-	return n
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/joho/godotenv"
+
+	"poosh/auth"
 )
 
 // lookupIn returns a look-up in a map, the environment of a test.
@@ -79,7 +81,7 @@ func TestDotEnvMeansWhatItMeantToNode(t *testing.T) {
 				}
 			}
 			// Nothing else may have become a key.
-			file, err := parseDotEnv(decodeUTF8([]byte(text)), lookupIn(v.Env))
+			file, err := parseDotEnv(string(auth.ValidUTF8([]byte(text))), lookupIn(v.Env))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,7 +203,7 @@ func FuzzDotEnv(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		text = decodeUTF8([]byte(text))
+		text = string(auth.ValidUTF8([]byte(text)))
 		none := lookupIn(nil)
 		got, err := parseDotEnv(text, none)
 		if err != nil {
