@@ -39,7 +39,8 @@ type Conn struct {
 	fd int      // set once; -1 for a connection with goroutines
 	nc net.Conn // set once; nil for a connection of the reader and flusher
 
-	in *inbound // owned by the reader; nil between messages
+	in   *inbound // owned by the reader; nil between messages
+	deaf bool     // owned by the reader; the peer broke the protocol: nothing more is read
 
 	mu      sync.Mutex // guards what follows; never held during a system call
 	frames  [][]byte   // the outbox, oldest first; shared with others: read only

@@ -56,7 +56,9 @@ func (h *transcript) Closed(*Conn, error) {}
 // replay runs the parser alone: a connection whose frames nobody writes.
 func replay(pieces ...[]byte) string {
 	h := new(transcript)
-	s := &shard{loop: &Loop{cfg: Config{}.withDefaults()}}
+	l := &Loop{cfg: Config{}.withDefaults()}
+	l.reaper.wake = sync.NewCond(&l.reaper.mu) // and nobody who reaps
+	s := &shard{loop: l}
 	s.wake = sync.NewCond(&s.mu)
 	c := &Conn{shard: s, handler: h, maxMessage: 1000, limit: 1 << 20}
 	for _, p := range pieces {

@@ -32,6 +32,9 @@ func (c *Conn) received(data []byte, err error) {
 // input takes bytes off the socket and hands over the messages in them. It may
 // change data, and keeps no reference to it.
 func (c *Conn) input(data []byte) {
+	if c.deaf {
+		return
+	}
 	defer c.recoverHandler()
 	kept := c.in != nil && len(c.in.rest) > 0 // data is ours to keep
 	if kept {
@@ -75,9 +78,10 @@ func (c *Conn) keep(data []byte, ours bool) {
 	c.in.rest = data
 }
 
-// breach closes a connection whose peer broke the protocol.
+// breach closes a connection whose peer broke the protocol. Where its next frame
+// begins is not known any more, RFC 6455 section 7.1.7.
 func (c *Conn) breach(err error) {
-	c.in = nil
+	c.in, c.deaf = nil, true
 	reason, code := ErrProtocol, CloseProtocol
 	var pe *protocolError
 	if errors.As(err, &pe) {
