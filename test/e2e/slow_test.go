@@ -11,8 +11,8 @@ import (
 // Clients that stop reading while events go on are closed at the bound, counted,
 // and cost the others nothing; the memory of the server stays where it was.
 func TestStalledReadersHurtThemselvesOnly(t *testing.T) {
-	const stalled, readers, silent = 40, 5, 10
-	const outbox, events = 1 << 20, 1500
+	const stalled, readers, silent = 40, 3, 10
+	const outbox, events = 1 << 20, 1200
 	s := start(t, "MAX_BODY_BYTES=128KiB", fmt.Sprintf("OUTBOX_BYTES=%d", outbox))
 	var all []*rawSocket
 	for i := range stalled + readers {
