@@ -23,8 +23,8 @@ import (
 var update = flag.Bool("update", false, "rewrite test/testdata/transcripts from what is seen")
 
 // program is the server under test, built once with the race detector. Setting
-// POOSH_E2E_BINARY names another program with the same settings instead, the
-// Node original behind a script for example.
+// POOSH_E2E_BINARY names another program with the same settings instead, such as
+// original/server.js.
 var program = os.Getenv("POOSH_E2E_BINARY")
 
 // root is the top of the repository, seen from this package.

@@ -10,7 +10,8 @@ import (
 
 // transcripts holds a file for each version of the client: what it and the
 // Node server said to each other, recorded with -update. Clients of EIO 2 and 3
-// were recorded with socket.io 1.3.5, those of EIO 4 with 4.8.1. JSON is spelled
+// were recorded with socket.io 1.3.5, those of EIO 4 with 4.8.1, as the head of
+// original/server.js says. JSON is spelled
 // in one way (escapes, blanks), ids and times are placeholders.
 var transcripts = filepath.Join("..", "testdata", "transcripts", "socketio")
 
