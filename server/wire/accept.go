@@ -83,7 +83,7 @@ func (l *Loop) Accept(w http.ResponseWriter, r *http.Request, o Options, h Handl
 		}
 		c.in = &inbound{rest: bytes.Clone(early)}
 	}
-	c.shard = l.shards[l.turn.Add(1)%uint32(len(l.shards))]
+	c.shard = l.nextShard()
 	if tcp, ok := nc.(*net.TCPConn); ok && c.shard.poll != nil {
 		if c.fd, err = claimFD(tcp); err != nil {
 			return fail(fmt.Errorf("descriptor: %w", err))
@@ -133,6 +133,8 @@ func (c *Conn) Start() {
 	c.mu.Unlock()
 	c.end(reading)
 }
+
+func (l *Loop) nextShard() *shard { return l.shards[l.turn.Add(1)%uint32(len(l.shards))] }
 
 func addrOf(nc net.Conn) netip.Addr {
 	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {

@@ -49,6 +49,8 @@ type Conn struct {
 	reason  error  // why the connection ended
 	stalled *Timer // set while the socket takes nothing
 	moved   uint64 // bytes written; tells a stall from slowness
+
+	then func(net.Conn) // of Detach; set once
 }
 
 type flags uint16
@@ -65,6 +67,8 @@ const (
 	dead                        // ended; waits for reader and flusher to let go
 	buried                      // handed to the reaper
 	strained                    // counts in its shard's strained
+	leaving                     // detached; nothing is read any more
+	cut                         // died with frames in its outbox
 )
 
 // RemoteAddr returns the address that the request came from, as the HTTP
@@ -105,6 +109,9 @@ func (c *Conn) kill(reason error) {
 		c.reason = reason
 	}
 	c.waiting().Add(-int64(c.size))
+	if c.size > 0 {
+		c.flags |= cut
+	}
 	c.flags |= dead
 	c.frames, c.size = nil, 0
 	c.gauge()
@@ -135,6 +142,9 @@ func (c *Conn) bury() {
 	c.mu.Unlock()
 	c.shard.remove(c)
 	c.in = nil
+	if _, ok := c.handler.(carried); ok {
+		l.streams.Add(-1)
+	}
 	l.conns.Add(-1)
 	if l.cfg.Released != nil {
 		l.cfg.Released(c.peer)
@@ -172,5 +182,6 @@ func (c *Conn) end(claim flags) {
 	c.mu.Lock()
 	c.flags &^= claim
 	c.letGo()
+	c.depart()
 	c.mu.Unlock()
 }

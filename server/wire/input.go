@@ -18,7 +18,11 @@ type inbound struct {
 // received takes what a read gave. The reader calls it with its claim.
 func (c *Conn) received(data []byte, err error) {
 	if len(data) > 0 {
-		c.input(data)
+		if s, ok := c.handler.(carried); ok {
+			c.hand(s, data)
+		} else {
+			c.input(data)
+		}
 	}
 	switch {
 	case err == nil:
@@ -27,6 +31,12 @@ func (c *Conn) received(data []byte, err error) {
 	default:
 		c.Abort(ErrReset)
 	}
+}
+
+// hand gives a stream what was read.
+func (c *Conn) hand(s carried, data []byte) {
+	defer c.recoverHandler()
+	s.Data(c, data)
 }
 
 // input takes bytes off the socket and hands over the messages in them. It may

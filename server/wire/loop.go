@@ -99,9 +99,10 @@ type Loop struct {
 	reaper reaper
 	turn   atomic.Uint32 // of the shard that gets the next connection
 
-	conns  atomic.Int64
-	mu     sync.Mutex // guards closed
-	closed map[Reason]uint64
+	conns   atomic.Int64
+	streams atomic.Int64 // of conns, those that are carried
+	mu      sync.Mutex   // guards closed
+	closed  map[Reason]uint64
 }
 
 // NewLoop starts the goroutines of a loop: two for each shard, and two.
@@ -156,15 +157,17 @@ func (l *Loop) Cancel(t *Timer) { l.wheel.cancel(t) }
 
 // Stats describe a loop.
 type Stats struct {
-	Conns  int64             // open connections
-	Queued int64             // bytes in outboxes whose sockets take bytes
-	Stuck  int64             // bytes in outboxes whose sockets take none now
-	Closed map[Reason]uint64 // connections closed since the start
+	Conns   int64             // open WebSockets
+	Streams int64             // connections that are carried
+	Queued  int64             // bytes in outboxes whose sockets take bytes
+	Stuck   int64             // bytes in outboxes whose sockets take none now
+	Closed  map[Reason]uint64 // connections closed since the start
 }
 
 // Stats returns the counts of this moment.
 func (l *Loop) Stats() Stats {
-	st := Stats{Conns: l.conns.Load(), Closed: make(map[Reason]uint64)}
+	streams := l.streams.Load()
+	st := Stats{Conns: l.conns.Load() - streams, Streams: streams, Closed: make(map[Reason]uint64)}
 	for _, s := range l.shards {
 		st.Queued += s.queued.Load()
 		st.Stuck += s.stuck.Load()

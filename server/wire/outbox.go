@@ -115,6 +115,8 @@ func (c *Conn) wrote(n int, rest [][]byte, full bool, err error) {
 		c.kill(ErrGone)
 	case len(c.frames) == 0 && c.flags&closing != 0:
 		c.awaitClose()
+	default:
+		c.depart()
 	}
 }
 

@@ -103,6 +103,18 @@ func interest(fd int, write bool) *syscall.EpollEvent {
 	return ev
 }
 
+// unwatch ends the waiting for a descriptor.
+func (p *poller) unwatch(fd int) {
+	_ = syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_DEL, fd, nil) // it was watched, or is not
+}
+
+// forget leaves a descriptor to somebody else.
+func (p *poller) forget(fd int) {
+	p.mu.Lock()
+	p.table[fd] = nil
+	p.mu.Unlock()
+}
+
 // close closes a descriptor, which also ends the waiting for it.
 func (p *poller) close(fd int) {
 	p.mu.Lock()

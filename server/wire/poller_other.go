@@ -17,6 +17,8 @@ func (*poller) all() []*Conn                   { return nil }
 func (*poller) insert(*Conn)                   {}
 func (*poller) watch(int, bool) error          { return errors.ErrUnsupported }
 func (*poller) modify(int, bool)               {}
+func (*poller) unwatch(int)                    {}
+func (*poller) forget(int)                     {}
 func (*poller) close(int)                      {}
 func writeOnce(int, []byte) (int, bool, error) { return 0, false, errors.ErrUnsupported }
 func claimFD(*net.TCPConn) (int, error)        { return -1, errors.ErrUnsupported }
