@@ -1,0 +1,459 @@
+package http1
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+const patience = 10 * time.Second
+
+// start serves a handler as the product does. Zero times of cfg mean no bound.
+func start(t testing.TB, cfg Config) (*Server, string) {
+	t.Helper()
+	cfg.Log = silent
+	cfg.Rest = &http.Server{Handler: cfg.Handler, ErrorLog: slog.NewLogLogger(silent.Handler(), slog.LevelDebug)}
+	s := New(cfg)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ln) }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-ended; err != http.ErrServerClosed {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return s, ln.Addr().String()
+}
+
+// A peer is a client that speaks byte by byte.
+type peer struct {
+	net.Conn
+	r *bufio.Reader
+	t testing.TB
+}
+
+func dial(t testing.TB, addr string) *peer {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	return &peer{c, bufio.NewReader(c), t}
+}
+
+func (p *peer) say(text string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p, text); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// hear reads one answer.
+func (p *peer) hear() (*http.Response, string) {
+	p.t.Helper()
+	res, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		p.t.Fatalf("no answer: %v", err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+// ends waits until the server has closed the connection.
+func (p *peer) ends() {
+	p.t.Helper()
+	if n, err := io.Copy(io.Discard, p.r); err != nil && !isReset(err) || n > 0 {
+		p.t.Errorf("got %d bytes and %v, want the end", n, err)
+	}
+}
+
+func isReset(err error) bool { return strings.Contains(err.Error(), "connection reset") }
+
+const plainGet = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
+
+// isPlain reports whether a request was read here.
+func isPlain(w http.ResponseWriter) bool {
+	_, ok := w.(*response)
+	return ok
+}
+
+// echo answers with all that a handler sees of a request.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s %q %q %q %v\n", r.Method, r.RequestURI, r.Proto, r.URL.Path, r.URL.RawPath, r.URL.RawQuery, r.URL.ForceQuery)
+	fmt.Fprintf(&b, "%s %d %v %v\n", r.Host, r.ContentLength, r.Close, r.TransferEncoding)
+	var names []string
+	for name := range r.Header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(&b, "%s: %.200q, %d in all\n", name, r.Header[name], len(strings.Join(r.Header[name], "")))
+	}
+	fmt.Fprintf(&b, "%d bytes %.100q %v\n", len(body), body, err)
+	w.Header()["X-Two"] = []string{"a", "b\r\nX-Forged: c"}
+	switch r.URL.Path {
+	case "/silent":
+	case "/nothing":
+		w.WriteHeader(http.StatusNoContent)
+	case "/sized":
+		w.Header().Set("Content-Length", "3")
+		_, _ = io.WriteString(w, "abc")
+	case "/typed":
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, "<p>")
+	case "/odd":
+		w.WriteHeader(299)
+	case "/close":
+		w.Header().Set("Connection", "close")
+	default:
+		_, _ = io.WriteString(w, b.String())
+	}
+}
+
+// TestSameAsNetHTTP sends the same bytes to a server of this package and to one of
+// net/http: what the handler sees and what the client gets are the same, and
+// requests that are meant to be plain are.
+func TestSameAsNetHTTP(t *testing.T) {
+	var plain sync.Map // by the client's address: whether its first request was read here
+	_, mine := start(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		plain.LoadOrStore(r.RemoteAddr, isPlain(w))
+		echo(w, r)
+	})})
+	reference := &http.Server{Handler: http.HandlerFunc(echo), ErrorLog: slog.NewLogLogger(silent.Handler(), slog.LevelDebug)}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go reference.Serve(ln) // ends with Close
+	defer reference.Close()
+
+	post := func(head, body string) string {
+		return "POST /x HTTP/1.1\r\nHost: h\r\n" + head + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body)) + body
+	}
+	get := func(head string) string { return "GET /x?a=b HTTP/1.1\r\nHost: h\r\n" + head + "\r\n" }
+	path := func(p string) string { return "GET " + p + " HTTP/1.1\r\nHost: h\r\n\r\n" }
+	for _, tt := range []struct {
+		name, text string
+		plain      bool
+	}{
+		{"get", get(""), true},
+		{"post", post("Content-Type: application/json\r\n", `{"a":1}`), true},
+		{"empty post", post("", ""), true},
+		{"a browser", get("Connection: keep-alive\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\nOrigin: http://a.example\r\n" +
+			"sec-fetch-mode: cors\r\nReferer: http://a.example/p?q=1\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: io=abc; b=\"c\"\r\n"), true},
+		{"names in lower case", "GET /x HTTP/1.1\r\nhost: h\r\nuser-agent: u\r\nx-a_b.c: 1\r\n\r\n", true},
+		{"blanks around values", get("A:  \t x y \t \r\nB:\r\nC: \r\n"), true},
+		{"a name twice", get("A: 1\r\na: 2\r\nA: 3\r\n"), true},
+		{"values that are not ASCII", get("A: \xc3\xa9\xff\r\n"), true},
+		{"close", get("Connection: close\r\n"), true},
+		{"close and more", get("Connection: Keep-Alive , Close\r\n"), true},
+		{"an upgrade that nobody takes", get("Connection: Upgrade\r\nUpgrade: websocket\r\n"), true},
+		{"a host with a port", "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", true},
+		{"an escaped path", path("/a%20b%2Fc?d=%20"), true},
+		{"a query without anything", path("/a?"), true},
+		{"two question marks", path("/a?b?c"), true},
+		{"two slashes", path("//a/b"), true},
+		{"strange characters", path(`/a;b=c/"<>[]{}|^` + "`" + `?d="<>#e`), true},
+		{"the root", path("/"), true},
+		{"silent", path("/silent"), true},
+		{"no content", path("/nothing"), true},
+		{"sized", path("/sized"), true},
+		{"typed", path("/typed"), true},
+		{"an odd status", path("/odd"), true},
+		{"the handler closes", path("/close"), true},
+		{"60 KB", post("", strings.Repeat("x", 60<<10)), true},
+		{"a head of 7 KB", get("A: " + strings.Repeat("x", 7<<10) + "\r\n"), true},
+
+		{"70 KB", post("", strings.Repeat("x", 70<<10)), false},
+		{"a head of 9 KB", get("A: " + strings.Repeat("x", 9<<10) + "\r\n"), false},
+		{"60 headers", get(strings.Repeat("A: 1\r\n", 60)), false},
+		{"head", strings.Replace(path("/sized"), "GET", "HEAD", 1), false},
+		{"options", strings.Replace(get(""), "GET", "OPTIONS", 1), false},
+		{"put", strings.Replace(post("", "x"), "POST", "PUT", 1), false},
+		{"HTTP/1.0", strings.Replace(get(""), "1.1", "1.0", 1), false},
+		{"a whole URL", path("http://other/x"), false},
+		{"chunks", "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false},
+		{"chunks and a length", "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n", false},
+		{"two lengths", "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", false},
+		{"two different lengths", "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", false},
+		{"a signed length", "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\nabc", false},
+		{"no length", "POST /x HTTP/1.1\r\nHost: h\r\n\r\n", false},
+		{"a get with a body", "GET /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", false},
+		{"expect", post("Expect: 100-continue\r\n", "abc"), false},
+		{"an unknown expectation", post("Expect: wonders\r\n", "abc"), false},
+		{"pragma", get("Pragma: no-cache\r\n"), false},
+		{"no host", "GET /x HTTP/1.1\r\n\r\n", false},
+		{"two hosts", get("Host: i\r\n"), false},
+		{"a bad host", "GET /x HTTP/1.1\r\nHost: a b\r\n\r\n", false},
+		{"an empty host", "GET /x HTTP/1.1\r\nHost:\r\n\r\n", false},
+		{"bare line feeds", strings.ReplaceAll(get("A: b\r\n"), "\r\n", "\n"), false},
+		{"one bare line feed", get("A: b\nC: d\r\n"), false},
+		{"a folded line", get("A: b\r\n c\r\n"), false},
+		{"a blank before the colon", get("A : b\r\n"), false},
+		{"no colon", get("A\r\n"), false},
+		{"no name", get(": b\r\n"), false},
+		{"a NUL", get("A: b\x00c\r\n"), false},
+		{"a carriage return inside", get("A: b\rc\r\n"), false},
+		{"two blanks in the first line", strings.Replace(get(""), " /x", "  /x", 1), false},
+		{"a bad escape", path("/%zz"), false},
+		{"a path with a blank", path("/a b"), false},
+		{"a path that is not ASCII", path("/\xc3\xa9"), false},
+		{"a method in lower case", strings.Replace(get(""), "GET", "get", 1), false},
+		{"rubbish", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", false},
+		{"an upgrade to HTTP/2", get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n"), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			type heard struct{ status, header, body, end string }
+			ask := func(addr string) (heard, string) {
+				p := dial(t, addr)
+				p.say(tt.text)
+				method := http.MethodGet
+				if strings.HasPrefix(tt.text, "HEAD") {
+					method = http.MethodHead
+				}
+				res, err := http.ReadResponse(p.r, &http.Request{Method: method})
+				if err != nil {
+					return heard{end: "no answer"}, p.LocalAddr().String()
+				}
+				body, err := io.ReadAll(res.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Header.Del("Date")
+				end := "goes on"
+				if res.Close {
+					end = "closes"
+					p.ends()
+				} else if !strings.HasPrefix(tt.text, "HEAD") {
+					p.say(plainGet) // it must be usable
+					p.hear()
+				}
+				return heard{res.Proto + " " + res.Status, fmt.Sprint(res.Header, res.ContentLength, res.TransferEncoding), string(body), end},
+					p.LocalAddr().String()
+			}
+			got, from := ask(mine)
+			want, _ := ask(ln.Addr().String())
+			if got != want {
+				t.Errorf("got\n%+.2000v\nwant\n%+.2000v", got, want)
+			}
+			was, served := plain.Load(from)
+			if tt.plain != (served && was == true) {
+				t.Errorf("served: %v, read here: %v", served, was)
+			}
+		})
+	}
+}
+
+// TestPlainOrNot asks again and again on one connection.
+func TestPlainOrNot(t *testing.T) {
+	_, addr := start(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, isPlain(w))
+	})})
+	p := dial(t, addr)
+	for i := range 3 {
+		p.say(plainGet)
+		if _, body := p.hear(); body != "true" {
+			t.Errorf("request %d: plain is %s", i, body)
+		}
+	}
+	p.say("OPTIONS /x HTTP/1.1\r\nHost: h\r\n\r\n" + plainGet) // the second one goes with the first
+	for range 2 {
+		if _, body := p.hear(); body != "false" {
+			t.Error("read here behind one that is not plain")
+		}
+	}
+}
+
+// TestPieces writes requests in pieces of all kinds: a short pause inside of one
+// does not matter, a long one passes it on, and it is answered all the same.
+func TestPieces(t *testing.T) {
+	_, addr := start(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%v %d", isPlain(w), len(body))
+	})})
+	big := "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n" + strings.Repeat("y", 20000)
+	for _, tt := range []struct {
+		name   string
+		pieces []string
+		pause  time.Duration
+		want   string
+	}{
+		{"byte by byte", strings.Split(plainGet, ""), 0, "true 0"},
+		{"head and body apart", []string{big[:60], big[60:]}, 10 * time.Millisecond, "true 20000"},
+		{"a pause in the head", []string{plainGet[:9], plainGet[9:]}, 3 * hurry, "false 0"},
+		{"a pause in the body", []string{big[:9000], big[9000:]}, 3 * hurry, "false 20000"},
+		{"first nothing", []string{"", plainGet}, 3 * hurry, "true 0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := dial(t, addr)
+			for i, piece := range tt.pieces {
+				if i > 0 {
+					time.Sleep(tt.pause)
+				}
+				p.say(piece)
+			}
+			if _, body := p.hear(); body != tt.want {
+				t.Errorf("got %q, want %q", body, tt.want)
+			}
+		})
+	}
+}
+
+// TestPipelined sends many requests at once: answers come in order.
+func TestPipelined(t *testing.T) {
+	_, addr := start(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(append([]byte(r.URL.Path), body...))
+	})})
+	p := dial(t, addr)
+	const n = 500
+	var all strings.Builder
+	for i := range n {
+		fmt.Fprintf(&all, "POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 300\r\n\r\n%0300d", i, i)
+	}
+	go io.WriteString(p, all.String()) // ends with the connection
+	for i := range n {
+		if _, body := p.hear(); body != fmt.Sprintf("/%d%0300d", i, i) {
+			t.Fatalf("answer %d: %q", i, body)
+		}
+	}
+}
+
+// TestTimes lets each bound on time pass.
+func TestTimes(t *testing.T) {
+	const bound = 200 * time.Millisecond
+	for name, tt := range map[string]struct {
+		cfg Config
+		say string
+	}{
+		"first": {Config{FirstTimeout: bound}, ""},
+		"idle":  {Config{IdleTimeout: bound}, plainGet},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.cfg.Handler = http.NotFoundHandler()
+			_, addr := start(t, tt.cfg)
+			p := dial(t, addr)
+			began := time.Now()
+			if tt.say != "" {
+				p.say(tt.say)
+				p.hear()
+			}
+			p.ends()
+			if d := time.Since(began); d < bound {
+				t.Errorf("closed after %v", d)
+			}
+		})
+	}
+}
+
+// TestOpenedAndClosed counts connections through all their ends.
+func TestOpenedAndClosed(t *testing.T) {
+	var mu sync.Mutex
+	opened, closed := 0, 0
+	refuse := false
+	count := func(n *int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return *n
+	}
+	l := newLater()
+	_, addr := start(t, Config{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/panic":
+				panic("a bug")
+			case "/abort":
+				panic(http.ErrAbortHandler)
+			}
+			l.ServeHTTP(w, r)
+		}),
+		Opened: func(net.Conn) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			opened++
+			return !refuse
+		},
+		Closed: func(net.Conn) {
+			mu.Lock()
+			defer mu.Unlock()
+			closed++
+		},
+	})
+	for i, end := range []func(p *peer){
+		func(p *peer) { p.Close() },
+		func(p *peer) { p.say(strings.Replace(plainGet, "/x", "/panic", 1)); p.ends() },
+		func(p *peer) { p.say(strings.Replace(plainGet, "/x", "/abort", 1)); p.ends() },
+		func(p *peer) { p.say(plainGet); <-l.pending; p.Close(); <-l.gone },
+		func(p *peer) {
+			p.say("GET /now HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+			p.hear()
+			p.ends()
+		},
+	} {
+		p := dial(t, addr)
+		end(p)
+		for until := time.Now().Add(patience); count(&closed) != i+1; time.Sleep(time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("end %d: %d opened, %d closed", i, count(&opened), count(&closed))
+			}
+		}
+	}
+	before := count(&closed)
+	mu.Lock()
+	refuse = true
+	mu.Unlock()
+	dial(t, addr).ends()
+	if count(&closed) != before || count(&opened) != before+1 {
+		t.Errorf("%d opened, %d closed", count(&opened), count(&closed))
+	}
+}
+
+// TestHijack takes a connection over with what came behind the request.
+func TestHijack(t *testing.T) {
+	_, addr := start(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nc, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() { // ends with the connection
+			defer nc.Close()
+			line, err := rw.ReadString('\n')
+			if err != nil {
+				t.Error(err)
+			}
+			_, _ = io.WriteString(nc, "heard "+line)
+		}()
+	})})
+	for _, early := range []string{"", "early ", strings.Repeat("long ", 2000)} {
+		p := dial(t, addr)
+		p.say("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + early)
+		time.Sleep(10 * time.Millisecond)
+		p.say("and late\n")
+		if got, _ := io.ReadAll(p.r); string(got) != "heard "+early+"and late\n" {
+			t.Errorf("got %.100q", got)
+		}
+	}
+}

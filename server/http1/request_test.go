@@ -1,0 +1,62 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"reflect"
+	"testing"
+)
+
+// FuzzRequest holds what is taken for plain to what net/http reads of it.
+func FuzzRequest(f *testing.F) {
+	for _, text := range []string{
+		"GET /x?a=b HTTP/1.1\r\nHost: h\r\nA: b\r\na:  c \r\n\r\nrest",
+		"POST /send HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabcd",
+		"GET /%41?%zz#f HTTP/1.1\r\nhost: h\r\n\r\n",
+		"GET //a HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: h\r\nA: b\nC: d\r\n\r\n", "GET / HTTP/1.1\nHost: h\n\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var q request
+		given := bytes.Clone(text)
+		v, size := q.parse(given)
+		if !bytes.Equal(given, text) {
+			t.Fatal("the input was changed")
+		}
+		if v != plain {
+			if size != 0 {
+				t.Errorf("size %d of what is not plain", size)
+			}
+			return
+		}
+		from := bufio.NewReader(bytes.NewReader(text))
+		want, err := http.ReadRequest(from)
+		if err != nil {
+			t.Fatalf("net/http refuses what is plain: %v", err)
+		}
+		body, err := io.ReadAll(want.Body)
+		if err != nil {
+			t.Fatalf("body: %v", err)
+		}
+		left, _ := io.ReadAll(from)
+		mine, _ := io.ReadAll(q.Body)
+		if !bytes.Equal(mine, body) || len(text)-size != len(left) {
+			t.Errorf("body %q and %d left, want %q and %d", mine, len(text)-size, body, len(left))
+		}
+		if q.Method != want.Method || q.RequestURI != want.RequestURI || q.Host != want.Host || q.Close != want.Close ||
+			q.ContentLength != want.ContentLength || q.Proto != want.Proto {
+			t.Errorf("got %+v, want %+v", q.Request, want)
+		}
+		if !reflect.DeepEqual(q.URL, want.URL) {
+			t.Errorf("got %#v, want %#v", q.URL, want.URL)
+		}
+		if !reflect.DeepEqual(q.Header, want.Header) {
+			t.Errorf("got %q, want %q", q.Header, want.Header)
+		}
+	})
+}
