@@ -17,52 +17,46 @@ type limiter struct {
 	trusted         []netip.Prefix // set once
 	log             *slog.Logger   // set once
 
-	mu      sync.Mutex // guards what follows
-	open    int
-	counts  map[netip.Addr]int
-	refused map[net.Conn]bool // closed at once, never counted
+	mu     sync.Mutex // guards what follows
+	open   int
+	counts map[netip.Addr]int
 }
 
 func newLimiter(cfg NetworkConfig, log *slog.Logger) *limiter {
 	return &limiter{max: cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress, trusted: cfg.TrustedProxies,
-		log: log, counts: make(map[netip.Addr]int), refused: make(map[net.Conn]bool)}
+		log: log, counts: make(map[netip.Addr]int)}
 }
 
-// connState follows the sockets of an HTTP server. One that becomes a WebSocket
-// stays counted: the loop tells of its end.
+// opened counts a new socket, or reports false and logs why it is refused.
+func (l *limiter) opened(c net.Conn) bool {
+	bound := l.take(peerOf(c))
+	if bound != "" {
+		l.log.Warn("connection refused", "remote", c.RemoteAddr(), "bound", bound)
+	}
+	return bound == ""
+}
+
+// closed forgets a socket that was opened. One that became a WebSocket stays
+// counted: the loop tells of its end.
+func (l *limiter) closed(c net.Conn) { l.release(peerOf(c)) }
+
+// connState is told by an HTTP server of sockets that were counted before it got
+// them.
 func (l *limiter) connState(c net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		if bound := l.take(c); bound != "" {
-			l.log.Warn("connection refused", "remote", c.RemoteAddr(), "bound", bound)
-			_ = c.Close()
-		}
-	case http.StateClosed:
-		l.mu.Lock()
-		was := l.refused[c]
-		delete(l.refused, c)
-		l.mu.Unlock()
-		if !was {
-			l.release(peerOf(c))
-		}
+	if state == http.StateClosed {
+		l.closed(c)
 	}
 }
 
 // take counts a new socket, or names the setting that bounds it.
-func (l *limiter) take(c net.Conn) string {
-	from := peerOf(c)
+func (l *limiter) take(from netip.Addr) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bound := ""
 	switch {
 	case l.open >= l.max:
-		bound = "MAX_CONNECTIONS"
+		return "MAX_CONNECTIONS"
 	case l.counts[from] >= l.perAddress && !l.isProxy(from):
-		bound = "MAX_CONNECTIONS_PER_ADDRESS"
-	}
-	if bound != "" {
-		l.refused[c] = true
-		return bound
+		return "MAX_CONNECTIONS_PER_ADDRESS"
 	}
 	l.open++
 	l.counts[from]++

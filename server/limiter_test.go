@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"poosh/server/http1"
 )
 
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -58,13 +60,19 @@ func TestConnectionBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLimiter(cfg, discard)
-			srv := httptest.NewUnstartedServer(http.NotFoundHandler())
-			srv.Config.ConnState = l.connState
-			srv.Start()
+			srv := http1.New(http1.Config{
+				Handler: http.NotFoundHandler(), Opened: l.opened, Closed: l.closed,
+				Rest: &http.Server{Handler: http.NotFoundHandler(), ConnState: l.connState},
+			})
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go srv.Serve(ln) // ends with Close
 			defer srv.Close()
 			dial := func() net.Conn {
 				t.Helper()
-				c, err := net.Dial("tcp", srv.Listener.Addr().String())
+				c, err := net.Dial("tcp", ln.Addr().String())
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -21,7 +21,7 @@ func (s *Server) addPushSocket() error {
 	if err != nil {
 		return err
 	}
-	s.add("PUSH_SOCKET_PORT", c.Port, d, false)
+	s.addPolled("PUSH_SOCKET_PORT", c.Port, d, d.Quick, false)
 	s.parts = append(s.parts, part{"push socket", d.Shutdown})
 	s.counts = append(s.counts, func() []any {
 		st := d.Stats()

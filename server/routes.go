@@ -4,18 +4,20 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/go-chi/chi/v5"
-
 	"poosh/server/socketio"
 )
 
 // clientRoutes is CLIENT_PORT: socket.io under its path, and for every other GET
-// what the Node server said.
+// what the Node server said. With two routes a router would cost a poll more than
+// it tells.
 func clientRoutes(sockets http.Handler) http.Handler {
-	r := chi.NewRouter()
-	r.Handle(socketio.Path+"*", sockets)
-	r.Handle("/*", http.HandlerFunc(notAWebSocketClient))
-	return r
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, socketio.Path) {
+			sockets.ServeHTTP(w, r)
+			return
+		}
+		notAWebSocketClient(w, r)
+	})
 }
 
 // notAWebSocketClient answers whoever comes to CLIENT_PORT for something else.

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/poosh"
 	"poosh/server/socketio"
@@ -46,7 +47,7 @@ type Server struct {
 type endpoint struct {
 	setting string // that names it
 	number  int
-	server  *http.Server
+	server  *http1.Server
 	senders bool // its requests are answered before clients are closed
 	ln      net.Listener
 }
@@ -110,7 +111,7 @@ func (s *Server) addPoosh() {
 		MaxRoomNameBytes: cfg.Poosh.MaxRoomNameBytes,
 	}, s.hub, s.log)
 	s.sockets = socketio.New(s.loop, s.socketIOConfig(), s.clients, s.log)
-	s.add("CLIENT_PORT", cfg.Poosh.ClientPort, clientRoutes(s.sockets), false)
+	s.addPolled("CLIENT_PORT", cfg.Poosh.ClientPort, clientRoutes(s.sockets), s.sockets.Quick, false)
 	s.add("SERVER_PORT", cfg.Poosh.ServerPort, s.api.Router(), true)
 	s.parts = append(s.parts, part{"socket.io", s.sockets.Shutdown})
 }
@@ -156,23 +157,44 @@ const headerBytes = 12 << 10
 
 // add prepares a port. senders says that what comes there is published.
 func (s *Server) add(setting string, number int, h http.Handler, senders bool) {
-	srv := &http.Server{
-		Handler:           s.limit.forwarded(h),
-		ReadHeaderTimeout: s.cfg.Network.HeaderTimeout,
-		IdleTimeout:       s.cfg.Network.IdleTimeout,
+	s.addPolled(setting, number, h, nil, senders)
+}
+
+// addPolled prepares a port where clients poll; quick tells the requests that the
+// handler serves without waiting.
+func (s *Server) addPolled(setting string, number int, h http.Handler, quick func(*http.Request) bool, senders bool) {
+	n := s.cfg.Network
+	h = s.limit.forwarded(h)
+	rest := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: n.HeaderTimeout,
+		IdleTimeout:       n.IdleTimeout,
 		MaxHeaderBytes:    headerBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	plain := http1.Config{
+		Handler:      h,
+		Rest:         rest,
+		FirstTimeout: n.HeaderTimeout,
+		IdleTimeout:  n.IdleTimeout,
+		WriteTimeout: n.WriteTimeout,
+		Log:          s.log,
+	}
 	if senders {
-		srv.DisableGeneralOptionsHandler = true // OPTIONS * wants a token like everything else
-		srv.ReadTimeout = s.cfg.Network.HeaderTimeout + s.cfg.Network.BodyTimeout
-		srv.WriteTimeout = srv.ReadTimeout + s.cfg.Network.WriteTimeout
+		rest.DisableGeneralOptionsHandler = true // OPTIONS * wants a token like everything else
+		rest.ReadTimeout = n.HeaderTimeout + n.BodyTimeout
+		rest.WriteTimeout = rest.ReadTimeout + n.WriteTimeout
 	} else {
 		// No ReadTimeout: it would cut the polls that wait.
-		srv.ConnState = s.limit.connState
-		srv.Handler = boundBody(srv.Handler, s.cfg.Network.BodyTimeout)
+		rest.Handler = boundBody(h, n.BodyTimeout)
+		rest.ConnState = s.limit.connState
+		plain.Opened, plain.Closed = s.limit.opened, s.limit.closed
+		if quick != nil {
+			plain.Loop, plain.Quick = s.loop, quick
+			plain.MaxAnswer = 4*n.OutboxBytes + headerBytes // frames are escaped once more for scripts
+		}
 	}
-	s.ports = append(s.ports, &endpoint{setting: setting, number: number, server: srv, senders: senders})
+	s.ports = append(s.ports, &endpoint{setting: setting, number: number, server: http1.New(plain), senders: senders})
 }
 
 // boundBody gives the body of a request some time to arrive, also when no handler

@@ -24,6 +24,7 @@ func (s *Server) logStatus() {
 		"fds", fds,
 		"connections", s.limit.connections(),
 		"websockets", ws.Conns,
+		"polling", ws.Streams,
 		"queued_bytes", waiting,
 		"stuck_bytes", ws.Stuck,
 		"published", h.Published,

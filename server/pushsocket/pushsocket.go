@@ -162,6 +162,10 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.serveAPI(w, r)
 }
 
+// Quick reports whether ServeHTTP serves a request without waiting: see
+// [socketio.Server.Quick].
+func (d *Dialect) Quick(r *http.Request) bool { return d.sockets.Quick(r) }
+
 // begin counts a request. It fails once Shutdown began.
 func (d *Dialect) begin() bool {
 	d.mu.Lock()

@@ -3,7 +3,6 @@ package socketio
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"poosh/server/wire"
@@ -52,9 +51,10 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		srv.preflight(w, r)
 		return
 	}
-	values := r.URL.Query()
-	q := query{session: values.Get("sid"), jsonp: values.Has("j"), index: values.Get("j")}
-	transport, ok := single(values, "transport")
+	var space [usual]parameter
+	values := parseQuery(space[:0], r.URL.RawQuery)
+	q := query{session: values.get("sid"), jsonp: values.has("j"), index: values.get("j")}
+	transport, ok := values.single("transport")
 	if !ok || transport != "polling" && transport != "websocket" {
 		srv.fail(w, r, unknownTransport)
 		return
@@ -78,6 +78,17 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		srv.fail(w, r, badRequest)
 	}
+}
+
+// Quick reports whether a request is one of a polling session: ServeHTTP serves it
+// without waiting where [http1.Later] is to be had. It may be called from any
+// goroutine.
+func (srv *Server) Quick(r *http.Request) bool {
+	if !strings.HasPrefix(r.URL.Path, Path) || strings.HasPrefix(r.URL.Path, scriptPath) || r.Header["Upgrade"] != nil {
+		return false
+	}
+	var space [usual]parameter
+	return parseQuery(space[:0], r.URL.RawQuery).get("sid") != ""
 }
 
 // handshake opens a session.
@@ -104,13 +115,13 @@ func (srv *Server) refuseHandshake(w http.ResponseWriter, r *http.Request) bool 
 	return true
 }
 
-// single returns a parameter that stands in the query exactly once.
-func single(values url.Values, name string) (string, bool) {
-	if list := values[name]; len(list) == 1 {
-		return list[0], true
-	}
-	return "", false
-}
+// Values of headers; they are shared.
+var (
+	anyOrigin   = []string{"*"}
+	credentials = []string{"true"}
+	varyOrigin  = []string{"Origin"}
+	noStore     = []string{"no-store"}
+)
 
 // crossOrigin lets pages of any origin read the answer. The origin is echoed:
 // 1.x browsers poll with credentials, for which a browser refuses "*".
@@ -118,10 +129,10 @@ func (srv *Server) crossOrigin(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	if origin := r.Header.Get("Origin"); origin != "" {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Allow-Credentials", "true")
-		h.Set("Vary", "Origin")
+		h["Access-Control-Allow-Credentials"] = credentials
+		h["Vary"] = varyOrigin
 	} else {
-		h.Set("Access-Control-Allow-Origin", "*")
+		h["Access-Control-Allow-Origin"] = anyOrigin
 	}
 	// Old Internet Explorers take a polling answer for an attack.
 	if ua := r.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {

@@ -10,11 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/http1"
 	"poosh/server/wire"
 )
 
-// writeTimeout is how long an answer may take to leave. The HTTP server bounds
-// how long a body may take to arrive.
+// writeTimeout is how long an answer may take to leave through net/http. The HTTP
+// servers bound the rest.
 const writeTimeout = 30 * time.Second
 
 // polling is a session's state while it is on polling. The session's mu guards
@@ -32,8 +33,18 @@ type polling struct {
 
 // pollWait is a GET that waits for something to answer with.
 type pollWait struct {
-	woken chan struct{}
-	noop  bool // answer with nothing: a newer GET, or a WebSocket, has the rest
+	later  *http1.Pending // nil where a goroutine waits for frames instead
+	form   payloadForm    // of the answer
+	frames chan [][]byte  // capacity 1
+}
+
+// give answers the GET. It never blocks.
+func (g *pollWait) give(frames [][]byte) {
+	if g.later != nil {
+		g.later.Answer(g.form.payload(frames))
+		return
+	}
+	g.frames <- frames
 }
 
 // add queues a frame for the next GET, or reports that a bound is met: that of the
@@ -42,19 +53,44 @@ func (p *polling) add(frame []byte, limit int, all int64) bool {
 	if p.size+len(frame) > limit || p.get == nil && p.total.Load() > all {
 		return false
 	}
+	if g := p.get; g != nil && len(p.frames) == 0 {
+		p.get = nil
+		g.give([][]byte{frame})
+		return true
+	}
 	p.frames = append(p.frames, frame)
 	p.size += len(frame)
 	p.total.Add(int64(len(frame)))
-	p.wake()
 	return true
 }
 
-// wake lets the waiting GET answer.
+// wake answers the waiting GET with what there is.
 func (p *polling) wake() {
-	if p.get != nil {
-		close(p.get.woken)
+	if g := p.get; g != nil {
 		p.get = nil
+		g.give(p.next())
 	}
+}
+
+// yield answers the waiting GET with nothing: a newer GET, or a WebSocket, has the
+// rest.
+func (p *polling) yield() {
+	if g := p.get; g != nil {
+		p.get = nil
+		g.give([][]byte{frameNoop})
+	}
+}
+
+// next takes what a GET is answered with now.
+func (p *polling) next() [][]byte {
+	frames := p.take()
+	switch {
+	case len(frames) > 0:
+		return frames
+	case p.last != nil:
+		return [][]byte{p.last}
+	}
+	return [][]byte{frameNoop}
 }
 
 // take empties the queue.
@@ -67,10 +103,7 @@ func (p *polling) take() [][]byte {
 
 // upgrade ends polling: the waiting GET gets nothing, the WebSocket the rest.
 func (p *polling) upgrade() [][]byte {
-	if p.get != nil {
-		p.get.noop = true
-	}
-	p.wake()
+	p.yield()
 	return p.take()
 }
 
@@ -106,11 +139,14 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, q query) 
 	s.mu.Lock()
 	frames := s.poll.take()
 	s.mu.Unlock()
-	srv.answer(w, r, q, s, frames)
+	form := q.form(s)
+	srv.prepare(w, r, form)
+	srv.answer(w, form, s, frames)
 }
 
 // servePoll answers a GET of a polling session once there is something.
 func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, q query, s *Session) {
+	form := q.form(s)
 	s.mu.Lock()
 	p := s.poll
 	if p == nil {
@@ -119,71 +155,116 @@ func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, q query, s 
 		return
 	}
 	s.used()
-	if p.get != nil {
-		p.get.noop = true // two at once: the older gives way
+	p.yield() // two at once: the older gives way
+	wait := len(p.frames) == 0 && !p.probed && p.last == nil && s.state == stateOpen
+	srv.prepare(w, r, form)
+	if later, ok := http1.Later(w, s); ok {
+		p.get = &pollWait{later: later, form: form}
+		if !wait {
+			p.wake()
+		}
+		closing := s.state == stateClosing
+		s.mu.Unlock()
+		if closing && !wait {
+			s.end(reasonForced)
+		}
+		return
+	}
+	p.get = &pollWait{frames: make(chan [][]byte, 1)}
+	frames := p.get.frames
+	if !wait {
 		p.wake()
 	}
-	if len(p.frames) == 0 && !p.probed && p.last == nil && s.state == stateOpen {
-		wait := &pollWait{woken: make(chan struct{})}
-		p.get = wait
-		s.mu.Unlock()
-		select {
-		case <-wait.woken:
-		case <-r.Context().Done():
-			// Leaving a page cuts the GET: the session is over.
-			s.end(reasonClosed)
-			s.mu.Lock()
-			p.take()
-			s.mu.Unlock()
-			return
-		}
-		s.mu.Lock()
-		if wait.noop {
-			s.mu.Unlock()
-			srv.answer(w, r, q, s, [][]byte{frameNoop})
-			return
-		}
+	s.mu.Unlock()
+	select {
+	case ready := <-frames:
+		srv.answer(w, form, s, ready)
+	case <-r.Context().Done():
+		s.Gone(false)
+		return
 	}
-	frames := p.take()
-	if len(frames) == 0 {
-		frames = append(frames, frameNoop)
-		if p.last != nil {
-			frames[0] = p.last
-		}
-	}
+	s.mu.Lock()
 	closing := s.state == stateClosing
 	s.mu.Unlock()
-	srv.answer(w, r, q, s, frames)
 	if closing {
 		s.end(reasonForced)
 	}
 }
 
-// answer writes frames as a payload in the form that the client reads.
-func (srv *Server) answer(w http.ResponseWriter, r *http.Request, q query, s *Session, frames [][]byte) {
+// Gone implements [http1.Waiter]: a GET could not be answered, or not be written
+// the answer that it was given.
+func (s *Session) Gone(answered bool) {
+	if answered {
+		s.end(reasonFailed)
+		return
+	}
+	// Leaving a page cuts the GET: the session is over.
+	s.end(reasonClosed)
+	s.mu.Lock()
+	if s.poll != nil {
+		s.poll.take()
+	}
+	s.mu.Unlock()
+}
+
+// payloadForm is how one GET wants its answer.
+type payloadForm struct {
+	form
+	jsonp bool
+	index string // of a JSONP request
+}
+
+// form is the form of a request's answer.
+func (q query) form(s *Session) payloadForm {
+	f := payloadForm{s.form, q.jsonp, q.index}
+	if q.jsonp && f.form == formBinary {
+		f.form = formText // a script cannot hold the binary form
+	}
+	return f
+}
+
+// payload puts frames together as the body of an answer.
+func (f payloadForm) payload(frames [][]byte) []byte {
 	size := 32
-	for _, f := range frames {
-		size += len(f) + 12
+	for _, frame := range frames {
+		size += len(frame) + 12
 	}
-	f := s.form
-	if q.jsonp && f == formBinary {
-		f = formText // a script cannot hold the binary form
+	body := appendPayload(make([]byte, 0, size), f.form, frames)
+	if f.jsonp {
+		body = appendJSONP(make([]byte, 0, 2*len(body)), f.index, body)
 	}
-	body := appendPayload(make([]byte, 0, size), f, frames)
-	h := w.Header()
+	return body
+}
+
+// Content types of payloads; they are shared.
+var (
+	scriptType = []string{"text/javascript; charset=UTF-8"}
+	textType   = []string{"text/plain; charset=UTF-8"}
+	binaryType = []string{"application/octet-stream"} // clients before 1.4 take nothing behind it
+)
+
+func (f payloadForm) contentType() []string {
 	switch {
-	case q.jsonp:
-		body = appendJSONP(make([]byte, 0, 2*len(body)), q.index, body)
-		h.Set("Content-Type", "text/javascript; charset=UTF-8")
-	case f == formBinary:
-		// Clients before 1.4 take nothing behind the type.
-		h.Set("Content-Type", "application/octet-stream")
-	default:
-		h.Set("Content-Type", "text/plain; charset=UTF-8")
+	case f.jsonp:
+		return scriptType
+	case f.form == formBinary:
+		return binaryType
 	}
+	return textType
+}
+
+// prepare sets the headers of an answer to a GET.
+func (srv *Server) prepare(w http.ResponseWriter, r *http.Request, f payloadForm) {
 	srv.crossOrigin(w, r)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h := w.Header()
+	h["Content-Type"] = f.contentType()
+	h["Cache-Control"] = noStore
+}
+
+// answer writes frames as a payload in the form that the client reads.
+func (srv *Server) answer(w http.ResponseWriter, f payloadForm, s *Session, frames [][]byte) {
+	body := f.payload(frames)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := w.Write(body); err != nil {
 		s.end(reasonFailed)

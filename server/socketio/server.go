@@ -3,9 +3,10 @@
 // importer of zishang520/socket.io and fences its quirks in; it knows no event
 // and no room: a dialect's [Handler] does.
 //
-// Each session has no goroutine of its own: requests come on the HTTP server's,
+// A session has no goroutine of its own: requests come on the HTTP server's,
 // WebSocket messages on the loop's, and the library connects sockets on one
-// that ends at once.
+// that ends at once. A poll that waits is answered by [http1.Later], where that is
+// to be had; else the HTTP server's goroutine waits.
 //
 // # Why
 //
@@ -83,9 +84,10 @@ func (srv *Server) uptime() time.Duration { return time.Since(srv.started) }
 
 // newSession returns a session that nobody knows yet.
 func (srv *Server) newSession(r *http.Request) *Session {
-	q := r.URL.Query()
+	var space [usual]parameter
+	q := parseQuery(space[:0], r.URL.RawQuery)
 	s := &Session{server: srv, engineID: newID(), remote: r.RemoteAddr, address: addressOf(r), protocol: 3}
-	switch q.Get("EIO") {
+	switch q.get("EIO") {
 	case "2":
 		s.protocol = 2
 	case "4":
@@ -94,10 +96,10 @@ func (srv *Server) newSession(r *http.Request) *Session {
 	switch {
 	case s.protocol == 4:
 		s.form = formSeparated
-	case q.Has("j"), q.Get("b64") != "" && q.Get("b64") != "0":
+	case q.has("j"), q.get("b64") != "" && q.get("b64") != "0":
 		s.form = formText
 	}
-	s.layer.always = isOldTimestamp(q.Get("t"))
+	s.layer.always = isOldTimestamp(q.get("t"))
 	return s
 }
 

@@ -298,9 +298,13 @@ func (s *Session) shut(code int, reason string) {
 	if s.poll.size > 0 {
 		linger = lingerFull
 	}
+	fetched := s.poll.get != nil
 	// Never packet 41: a client that gets it does not connect anew.
 	s.push(frameClose)
 	s.state = stateClosing
+	if fetched {
+		go s.end(reasonForced) // not here: the caller may hold a lock
+	}
 	if s.probe != nil {
 		s.probe.Close(code, reason)
 	}
