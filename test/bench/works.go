@@ -73,6 +73,11 @@ func works(quick bool, s size) []work {
 			clients:  1000, events: 20, repeats: 1, interval: time.Second / 2,
 		},
 		{
+			name: "stalled", run: stalled, entrants: []entrant{poosh},
+			columns: []string{"cpu us", "cpu us, stalled", "p50 ms", "p50 ms, stalled", "p99 ms", "p99 ms, stalled", "p99 growth"},
+			clients: 1000, events: 100, interval: time.Second / 20,
+		},
+		{
 			name: "publish", run: publishOnly, entrants: []entrant{poosh, centrifuge, zishang, sio4, sio1},
 			columns:  []string{"requests/s", "cpu us/request", "p50 ms", "p99 ms", "wrk us/request"},
 			duration: 5 * time.Second,
@@ -120,6 +125,8 @@ func (w *work) describe() string {
 		return fmt.Sprintf("%d clients, %d events without a pause", w.clients, w.events)
 	case "paced", "paced10k", "polling":
 		return fmt.Sprintf("%d clients, %g events/s, %d in all", w.clients, 1/w.interval.Seconds(), w.events)
+	case "stalled":
+		return fmt.Sprintf("%d clients, %g events/s, before and after one of them reads nothing any more", w.clients, 1/w.interval.Seconds())
 	case "connect", "idle15k":
 		return fmt.Sprintf("%d clients connect, then %v of nothing", w.clients, w.duration)
 	case "growth":
