@@ -92,6 +92,7 @@ func (c *conn) quick() {
 	}
 	last := c.last()
 	c.push(c.res.finish(c.res.head(make([]byte, 0, answerSize)), c.res.body, last), last)
+	c.res.body = nil // a few bytes for a POST, and then none for many polls
 }
 
 // back gives the connection a goroutine again.

@@ -267,6 +267,9 @@ func (c *conn) written(last bool, p *Pending, err error) outcome {
 	if cap(c.out) > bufferSize {
 		c.out = nil
 	}
+	if p == nil && cap(c.res.body) > bufferSize {
+		c.res.body = nil
+	}
 	c.enter(idle)
 	if c.srv.draining.Load() {
 		c.closeIdle() // Shutdown may have looked before

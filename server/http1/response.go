@@ -32,9 +32,6 @@ func (w *response) reset() {
 	}
 	clear(w.header)
 	w.status, w.body, w.pending = 0, w.body[:0], nil
-	if cap(w.body) > maxPlain {
-		w.body = nil
-	}
 }
 
 func (w *response) Header() http.Header { return w.header }
