@@ -40,7 +40,8 @@ func (r *room) check() error {
 		if (*r.encoders.Load())[i] != g.encoder || len(g.seats) == 0 {
 			return fmt.Errorf("room %q: group %d is stale", r.name, i)
 		}
-		for j, st := range g.seats {
+		for j, t := range g.seats {
+			st := t.seat
 			if st.room != r || st.group != g || st.index != j {
 				return fmt.Errorf("room %q: seat %d of group %d is out of place", r.name, j, i)
 			}

@@ -23,7 +23,14 @@ type room struct {
 // A group is the seats of a room that share an encoder.
 type group struct {
 	encoder Encoder
-	seats   []*seat
+	seats   []taken
+}
+
+// taken is a seat with its subscriber's receiver beside it: a publication that goes
+// to thousands finds them in a row.
+type taken struct {
+	receiver Receiver
+	seat     *seat
 }
 
 func newRoom(name string) *room {
@@ -60,7 +67,7 @@ func (r *room) add(st *seat, welcome [][]byte) bool {
 		r.copyEncoders()
 	}
 	st.group, st.index = g, len(g.seats)
-	g.seats = append(g.seats, st)
+	g.seats = append(g.seats, taken{st.sub.receiver, st})
 	r.count++
 	for _, frame := range welcome {
 		if !st.sub.receiver.Deliver(frame) {
@@ -81,8 +88,8 @@ func (r *room) remove(st *seat) bool {
 	}
 	last := len(g.seats) - 1
 	moved := g.seats[last]
-	g.seats[st.index], moved.index = moved, st.index
-	g.seats[last] = nil
+	g.seats[st.index], moved.seat.index = moved, st.index
+	g.seats[last] = taken{}
 	g.seats = g.seats[:last]
 	st.group = nil
 	r.count--
@@ -97,7 +104,7 @@ func (r *room) remove(st *seat) bool {
 		r.copyEncoders()
 	case cap(g.seats) > 64 && last < cap(g.seats)/4:
 		// A crowd has gone: give its seats back.
-		g.seats = append(make([]*seat, 0, 2*last), g.seats...)
+		g.seats = append(make([]taken, 0, 2*last), g.seats...)
 	}
 	r.over = r.count == 0 && !r.always
 	return r.over
@@ -155,11 +162,11 @@ func (r *room) deliver(p *Publication) (took, refused int) {
 		if frame == nil {
 			continue
 		}
-		for _, st := range g.seats {
-			if p.Except != "" && st.sub.id == p.Except {
+		for _, t := range g.seats {
+			if p.Except != "" && t.seat.sub.id == p.Except {
 				continue
 			}
-			if st.sub.receiver.Deliver(frame) {
+			if t.receiver.Deliver(frame) {
 				took++
 			} else {
 				refused++

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -62,9 +63,9 @@ func (l *Loop) Accept(w http.ResponseWriter, r *http.Request, o Options, h Handl
 	if err != nil {
 		return nil, fmt.Errorf("hijack: %w", err)
 	}
-	c := &Conn{handler: h, remote: r.RemoteAddr, peer: addrOf(nc), maxMessage: o.MaxMessage, limit: o.Outbox, fd: -1}
+	c := &Conn{handler: h, remote: r.RemoteAddr, peer: addrOf(nc), maxMessage: int32(min(o.MaxMessage, math.MaxInt32)), limit: o.Outbox, fd: -1}
 	if c.maxMessage == 0 {
-		c.maxMessage = l.cfg.MaxMessage
+		c.maxMessage = int32(min(l.cfg.MaxMessage, math.MaxInt32))
 	}
 	if c.limit == 0 {
 		c.limit = l.cfg.Outbox

@@ -52,7 +52,7 @@ func (c *Conn) input(data []byte) {
 		c.in.rest = nil
 	}
 	for len(data) > 0 {
-		h, err := parseHeader(data, c.maxMessage)
+		h, err := parseHeader(data, int(c.maxMessage))
 		if err == nil && len(data) < h.size+h.payload {
 			err = errNeedMore
 		}
@@ -163,7 +163,7 @@ func (c *Conn) data(h header, payload []byte) error {
 		if c.in == nil || !c.in.open {
 			return errSequence
 		}
-		if len(c.in.parts)+len(payload) > c.maxMessage {
+		if len(c.in.parts)+len(payload) > int(c.maxMessage) {
 			return errTooBig
 		}
 		c.in.parts = append(c.in.parts, payload...)

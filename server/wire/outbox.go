@@ -87,7 +87,7 @@ func (c *Conn) wrote(n int, rest [][]byte, full bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flags &^= writing
-	c.moved += uint64(n)
+	c.moved += uint32(n)
 	if c.flags&dead != 0 {
 		c.letGo()
 		return

@@ -33,8 +33,8 @@ type shard struct {
 }
 
 const (
-	// spareFrames bounds the room kept in empty outboxes, in frames: 4 MB.
-	spareFrames = 4 << 20 / 24
+	// spareFrames bounds the room kept in empty outboxes, in frames: 16 MB.
+	spareFrames = 16 << 20 / 24
 	// scratchSize is how many bytes of small frames are put together for one
 	// write.
 	scratchSize = 64 << 10

@@ -1,0 +1,21 @@
+package wire
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// TestConnLayout holds what Push looks at to one cache line: objects of 192 bytes
+// begin at a multiple of 64.
+func TestConnLayout(t *testing.T) {
+	var c Conn
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("laid out for 64 bits")
+	}
+	if end := unsafe.Offsetof(c.shard) + unsafe.Sizeof(c.shard); end != 64 {
+		t.Errorf("what Push looks at ends at %d, want 64", end)
+	}
+	if size := unsafe.Sizeof(c); size != 192 {
+		t.Errorf("a connection has %d bytes, want 192", size)
+	}
+}
