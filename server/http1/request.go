@@ -109,12 +109,7 @@ func isPlainPath(s string) bool {
 	if len(s) > 1 && s[1] == '/' {
 		return false
 	}
-	for i := range len(s) {
-		if c := s[i]; ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') && strings.IndexByte("/-._~", c) < 0 {
-			return false
-		}
-	}
-	return true
+	return consistsOf(s, "/-._~")
 }
 
 // fields reads the header lines, RFC 9112, section 5, and returns the length of the
@@ -190,14 +185,22 @@ func (q *request) connection(value string) bool {
 }
 
 // isToken reports whether s is a token, RFC 9110, section 5.6.2.
-func isToken(s string) bool {
+func isToken(s string) bool { return s != "" && consistsOf(s, "!#$%&'*+-.^_`|~") }
+
+// isHost reports whether s is a name or address with or without a port, and free
+// of everything that only an unusual one has.
+func isHost(s string) bool { return s != "" && consistsOf(s, "-._:[]") }
+
+// consistsOf reports whether s has nothing but letters and digits of ASCII and
+// certain marks.
+func consistsOf(s, marks string) bool {
 	for i := range len(s) {
 		c := s[i]
-		if ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+		if ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') && strings.IndexByte(marks, c) < 0 {
 			return false
 		}
 	}
-	return s != ""
+	return true
 }
 
 // isFieldValue reports whether s may stand behind a header's colon, RFC 9110,
@@ -209,18 +212,6 @@ func isFieldValue(s string) bool {
 		}
 	}
 	return true
-}
-
-// isHost reports whether s is a name or address with or without a port, and free
-// of everything that only an unusual one has.
-func isHost(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') && strings.IndexByte("-._:[]", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // isDigits reports whether s is up to eight digits.
