@@ -205,24 +205,6 @@ func (c *conn) handle(size int) outcome {
 	return c.write(c.out, last, nil)
 }
 
-// defers sees to an answer that is pending after its handler has returned.
-func (c *conn) defers(p *Pending) outcome {
-	c.mu.Lock()
-	waits := !p.given && !p.last
-	c.mu.Unlock()
-	if waits && c.r == c.w && c.carry(p) {
-		return elsewhere
-	}
-	c.mu.Lock()
-	p.inside = false
-	given := p.given
-	c.mu.Unlock()
-	if given {
-		return c.write(p.text, p.last, p)
-	}
-	return goesOn // whoever answers sees to the rest
-}
-
 // call runs the handler, and reports whether it returned.
 func (c *conn) call() (ok bool) {
 	defer func() {
@@ -238,7 +220,7 @@ func (c *conn) call() (ok bool) {
 }
 
 // last reports whether the connection ends with the answer to this request.
-func (c *conn) last() bool { return c.req.closes || c.res.closes() || c.srv.draining.Load() }
+func (c *conn) last() bool { return c.req.Request.Close || c.res.closes() || c.srv.draining.Load() }
 
 // enter changes the phase.
 func (c *conn) enter(p phase) {
@@ -275,44 +257,6 @@ func (c *conn) written(last bool, p *Pending, err error) outcome {
 		c.closeIdle() // Shutdown may have looked before
 	}
 	return goesOn
-}
-
-// postpone begins a pending answer.
-func (c *conn) postpone(to Waiter) *Pending {
-	text := c.out[:0]
-	if c.wire != nil || text == nil { // the loop may still be writing from out
-		text = make([]byte, 0, answerSize)
-	}
-	// The head is made now, while what it is made of is at hand.
-	p := &Pending{c: c, to: to, last: c.last(), inside: true, text: c.res.head(text)}
-	c.res.pending = p
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.phase = pending
-	return p
-}
-
-// answer is [Pending.Answer].
-func (c *conn) answer(p *Pending, body []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p.given || c.dead {
-		return
-	}
-	p.given = true
-	c.phase, c.since = writing, time.Now()
-	p.last = p.last || c.srv.draining.Load()
-	p.text = c.res.finish(p.text, body, p.last)
-	if c.wire == nil {
-		c.out = p.text // grown, perhaps
-	}
-	switch {
-	case p.inside, c.moved: // serve writes it
-	case c.wire != nil:
-		c.push(p.text, p.last)
-	default:
-		c.srv.writer.add(p)
-	}
 }
 
 // lost waits until what is being written has left: the peer has closed its side, or

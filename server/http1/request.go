@@ -33,7 +33,6 @@ type request struct {
 	values [maxHeaders]string // what header's slices stand on
 	body   body
 	url    url.URL // Request's own
-	closes bool    // the peer wants the connection closed
 }
 
 // parse reads the request that b begins with. If it is plain, size is its length
@@ -116,7 +115,6 @@ func isPlainPath(s string) bool {
 // body. text is lines that end in CR LF, or nothing.
 func (q *request) fields(text string) (length int, ok bool) {
 	hosts := 0
-	q.closes = false
 	for n := 0; text != ""; n++ {
 		end := strings.IndexByte(text, '\n')
 		line := text[:end]
@@ -174,13 +172,12 @@ func (q *request) connection(value string) bool {
 		option = strings.Trim(option, " \t")
 		switch {
 		case strings.EqualFold(option, "close"):
-			q.closes = true
+			q.Close = true // the field of http.Request
 		case strings.EqualFold(option, "keep-alive"), strings.EqualFold(option, "upgrade"):
 		default:
 			return false
 		}
 	}
-	q.Close = q.closes
 	return true
 }
 

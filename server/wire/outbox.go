@@ -100,6 +100,9 @@ func (c *Conn) wrote(n int, rest [][]byte, full bool, err error) {
 		c.kill(ErrWriteTimeout)
 	case err != nil:
 		c.kill(ErrReset)
+	case c.flags&leaving != 0:
+		c.frames = append(rest, c.frames...)
+		c.depart()
 	case full:
 		c.frames = append(rest, c.frames...)
 		c.waiting().Add(-int64(c.size))
@@ -115,8 +118,6 @@ func (c *Conn) wrote(n int, rest [][]byte, full bool, err error) {
 		c.kill(ErrGone)
 	case len(c.frames) == 0 && c.flags&closing != 0:
 		c.awaitClose()
-	default:
-		c.depart()
 	}
 }
 

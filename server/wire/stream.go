@@ -3,6 +3,7 @@ package wire
 import (
 	"net"
 	"os"
+	"time"
 )
 
 // A Stream is told what happens on a connection that carries something else than
@@ -70,36 +71,44 @@ func (c *Conn) Cut() bool {
 	return c.flags&cut != 0
 }
 
-// Detach takes a carried connection out of the loop, once everything that was
-// pushed has left, and calls then on a goroutine of its own. Nothing is read any
-// more. When the connection ends before, Closed is called in place of then; that is
-// so at once for one whose socket takes nothing. Call it from Data.
+// Detach takes a carried connection out of the loop and calls then, on a goroutine
+// of its own, once everything that was pushed has left. Nothing is read any more.
+// When the connection ends before, Closed is called in place of then. Call it from
+// Data.
 func (c *Conn) Detach(then func(net.Conn)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.flags&(dead|closing) != 0:
-	case c.flags&blocked != 0:
-		c.kill(ErrSlow)
-	default:
-		c.shard.poll.unwatch(c.fd)
-		c.flags &^= watched
-		c.flags |= leaving
-		c.then = then
+	if c.flags&(dead|closing) != 0 {
+		return
 	}
+	c.shard.poll.unwatch(c.fd)
+	c.flags &^= watched
+	c.flags |= leaving
+	c.then = then
 }
 
-// depart lets a connection go that was detached, when nobody is at its socket and
-// nothing waits. c.mu is held.
+// depart lets a connection go that was detached, when nobody is at its socket.
+// c.mu is held.
 func (c *Conn) depart() {
-	if c.flags&(leaving|dead) == leaving && c.flags&(reading|writing) == 0 && len(c.frames) == 0 {
-		c.flags |= dead | buried
-		go c.surrender() // ends at once, but for what then does
+	if c.flags&(leaving|dead) != leaving || c.flags&(reading|writing) != 0 {
+		return
 	}
+	if len(c.frames) > 0 && c.shard.stuck.Load() > c.shard.maxStuck {
+		c.kill(ErrSlow)
+		return
+	}
+	frames, size := c.frames, int64(c.size)
+	c.waiting().Add(-size)
+	c.shard.stuck.Add(size) // until it is written
+	c.flags |= dead | buried
+	c.frames, c.size = nil, 0
+	c.gauge()
+	go c.surrender(frames, size) // ends with their writing, but for what then does
 }
 
-// surrender makes a net.Conn of the connection's descriptor.
-func (c *Conn) surrender() {
+// surrender makes a net.Conn of the connection's descriptor, and writes what is
+// left: the loop does not wait for the socket any more.
+func (c *Conn) surrender(frames net.Buffers, size int64) {
 	l := c.shard.loop
 	c.mu.Lock()
 	if c.stalled != nil {
@@ -110,6 +119,14 @@ func (c *Conn) surrender() {
 	file := os.NewFile(uintptr(c.fd), "")
 	nc, err := net.FileConn(file)
 	_ = file.Close()
+	if err == nil && len(frames) > 0 {
+		_ = nc.SetWriteDeadline(time.Now().Add(l.cfg.WriteTimeout))
+		if _, err = frames.WriteTo(nc); err != nil {
+			_ = nc.Close()
+		}
+		_ = nc.SetWriteDeadline(time.Time{})
+	}
+	c.shard.stuck.Add(-size)
 	l.reaper.mu.Lock()
 	l.streams.Add(-1)
 	l.conns.Add(-1) // drain looks at it
@@ -119,6 +136,9 @@ func (c *Conn) surrender() {
 		c.then(nc)
 		return
 	}
+	c.mu.Lock()
+	c.flags |= cut
+	c.mu.Unlock()
 	if l.cfg.Released != nil {
 		l.cfg.Released(c.peer)
 	}

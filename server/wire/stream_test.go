@@ -35,12 +35,16 @@ func (s *lines) Data(c *Conn, data []byte) {
 		if c.Push([]byte("too late")) {
 			c.Abort(errors.New("pushed behind the end"))
 		}
+	case text == "flood":
+		c.Push(make([]byte, floodSize))
 	case text == "panic":
 		panic("a bug")
 	}
 }
 
 func (s *lines) Closed(c *Conn, reason error) { s.closed <- reason }
+
+const floodSize = 32 << 20
 
 // carry returns both ends of a connection that a loop carries.
 func carry(t *testing.T, l *Loop, s *lines) net.Conn {
@@ -60,7 +64,7 @@ func carry(t *testing.T, l *Loop, s *lines) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, ok, err := l.Carry(nc, Options{}, s)
+	c, ok, err := l.Carry(nc, Options{Outbox: 2 * floodSize}, s)
 	if err != nil || !ok {
 		t.Fatalf("carry: %v, %v", ok, err)
 	}
@@ -112,6 +116,25 @@ func TestStream(t *testing.T) {
 	hear(peer, "there")
 	if released.Load() != 0 || len(s.closed) != 0 {
 		t.Error("a connection that was detached is told of as closed")
+	}
+
+	// One that has not read what it was sent, far more than the kernel holds.
+	peer = carry(t, l, s)
+	say(peer, "flood")
+	time.Sleep(50 * time.Millisecond)
+	say(peer, "leave")
+	got := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(io.Discard, peer, floodSize+int64(len("last words ")*100))
+		got <- err
+	}()
+	left := <-s.left
+	defer left.Close()
+	if err := <-got; err != nil {
+		t.Errorf("what waited did not come: %v", err)
+	}
+	if st := l.Stats(); st.Queued != 0 || st.Stuck != 0 {
+		t.Errorf("%d and %d bytes are counted for nobody", st.Queued, st.Stuck)
 	}
 
 	for text, want := range map[string]error{"finish": ErrClosed, "panic": ErrPanic} {
