@@ -53,7 +53,7 @@ func (p *polling) add(frame []byte, limit int, all int64) bool {
 	if p.size+len(frame) > limit || p.get == nil && p.total.Load() > all {
 		return false
 	}
-	if g := p.get; g != nil && len(p.frames) == 0 {
+	if g := p.get; g != nil { // so nothing else waits
 		p.get = nil
 		g.give([][]byte{frame})
 		return true
@@ -194,7 +194,13 @@ func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, q query, s 
 // Gone implements [http1.Waiter]: a GET could not be answered, or not be written
 // the answer that it was given.
 func (s *Session) Gone(answered bool) {
-	if answered {
+	s.mu.Lock()
+	upgraded := s.poll == nil
+	s.mu.Unlock()
+	switch {
+	case upgraded: // the GET was to be answered with nothing, and the WebSocket has the rest
+		return
+	case answered:
 		s.end(reasonFailed)
 		return
 	}
