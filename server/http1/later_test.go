@@ -259,7 +259,13 @@ func TestLaterGone(t *testing.T) {
 		_, addr := start(t, cfg)
 		p := dial(t, addr)
 		p.say(plainGet)
-		(<-l.pending).Answer(make([]byte, 2000))
+		pending := <-l.pending
+		for end := time.Now().Add(patience); cfg.Loop.Stats().Streams == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("not on the loop") // the bound is the loop's
+			}
+		}
+		pending.Answer(make([]byte, 2000))
 		if answered := <-l.gone; !answered {
 			t.Error("told that it was not answered")
 		}
