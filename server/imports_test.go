@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// shared is what every dialect may use: one of each for all of them.
+var shared = []string{"poosh/server/admission", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota"}
+
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
 var house = []struct {
@@ -18,23 +21,29 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", nil, nil},
-	{"poosh/server/wire", "knows bytes, not meaning", nil, nil},
-	{"poosh/server/http1", "knows requests, not what they are for", []string{"poosh/server/wire"}, nil},
+	{"poosh/server/wire", "knows bytes, not meaning", []string{"poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/http1", "knows requests, not what they are for", []string{"poosh/server/wire", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/http1", "poosh/server/wire"}, []string{"github.com/zishang520/socket.io"}},
+		with("poosh/server/http1", "poosh/server/wire"), []string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
-		[]string{"poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire"}, []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
-		[]string{"poosh/auth", "poosh/server/hub", "poosh/server/wire"},
+		with("poosh/auth", "poosh/server/hub", "poosh/server/http1", "poosh/server/wire"),
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
-		[]string{"poosh/auth", "poosh/server/hub", "poosh/server/wire"}, []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/hub", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
-		[]string{"poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire", "poosh/server/pushsocket/store"},
+		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire", "poosh/server/pushsocket/store"),
 		[]string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
+	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
+	{"poosh/server/quota", "numbers that many share", nil, nil},
+	{"poosh/server/peers", "whose a connection is", nil, nil},
+	{"poosh/server/exactjson", "texts and structs", nil, nil},
 	{"poosh/server/leaktest", "for tests", nil, nil},
 }
+
+func with(more ...string) []string { return append(more, shared...) }
 
 // forbidden is what a pure package must not do.
 var forbidden = map[string][]string{

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"poosh/server/admission"
 	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/poosh"
@@ -30,6 +31,7 @@ type Server struct {
 	hub   *hub.Hub
 	loop  *wire.Loop
 	limit *limiter
+	gate  *admission.Gate
 	ports []*endpoint
 	parts []part
 
@@ -75,6 +77,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.loop = loop
+	s.gate = admission.New(loop, 0)
 	if cfg.Poosh.Secret != "" {
 		s.addPoosh()
 	}
@@ -102,9 +105,9 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 func (s *Server) addPoosh() {
 	cfg := s.cfg
 	s.api = poosh.NewAPI(poosh.Config{
-		Secret:     cfg.Poosh.Secret,
-		MaxBody:    int64(cfg.Poosh.MaxBodyBytes),
-		Overloaded: s.overloaded,
+		Secret:  cfg.Poosh.Secret,
+		MaxBody: int64(cfg.Poosh.MaxBodyBytes),
+		Gate:    s.gate,
 	}, s.hub, s.log)
 	s.clients = poosh.NewClients(poosh.ClientConfig{
 		MaxRooms:         cfg.Poosh.MaxRooms,
@@ -131,24 +134,6 @@ func (s *Server) socketIOConfig() socketio.Config {
 		MaxUnfinishedPerAddress: c.MaxUnfinishedPerAddress,
 		ClientScript:            c.ClientScript,
 	}
-}
-
-// senderPatience is how long a sender waits for the server to catch up.
-const senderPatience = 2 * time.Second
-
-// overloaded holds a sender back while outboxes fill up faster than they are
-// written, and reports whether to refuse it: they still do after a while, or more
-// waits in all than BACKLOG_BYTES. What waits for clients that take nothing does
-// not count: they would stop all senders; they are closed instead.
-func (s *Server) overloaded() bool {
-	for began := (time.Time{}); s.loop.Behind(); time.Sleep(time.Millisecond) {
-		if began.IsZero() {
-			began = time.Now()
-		} else if time.Since(began) > senderPatience {
-			return true
-		}
-	}
-	return s.loop.Backlog() > s.cfg.Network.BacklogBytes
 }
 
 // headerBytes bounds the head of a request: 16 KB, as in Node. The HTTP server

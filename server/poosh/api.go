@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"poosh/auth"
+	"poosh/server/admission"
 	"poosh/server/hub"
 )
 
@@ -38,9 +39,9 @@ type Config struct {
 	// DefaultMaxWire.
 	MaxWire int64
 
-	// Overloaded, if set, is asked before a body is read. While it returns true,
-	// requests are answered 503. It is called from many goroutines and must be quick.
-	Overloaded func() bool
+	// Gate admits what has a good token; what it refuses is answered 503. nil admits
+	// everything.
+	Gate *admission.Gate
 }
 
 // An API answers SERVER_PORT: it takes POST /send from senders that know the
@@ -77,7 +78,7 @@ type API struct {
 	log     *slog.Logger
 	maxBody int64
 	maxWire int64
-	busy    func() bool
+	gate    *admission.Gate
 
 	messages sync.Pool          // of *message
 	bodies   [numReasons][]byte // what refusals answer
@@ -92,7 +93,7 @@ func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
 	if cfg.Secret == "" {
 		panic("poosh: no secret")
 	}
-	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, busy: cfg.Overloaded}
+	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate}
 	if a.maxBody <= 0 {
 		a.maxBody = DefaultMaxBody
 	}
@@ -165,9 +166,6 @@ func (a *API) head(r *http.Request) (token string, why reason) {
 	if token == "" {
 		return "", noToken
 	}
-	if a.busy != nil && a.busy() {
-		return "", overloaded
-	}
 	return token, accepted
 }
 
@@ -202,6 +200,11 @@ func (a *API) send(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, why, nil)
 		return
 	}
+	if err := a.gate.Enter(r.Context()); err != nil {
+		a.refuse(w, r, overloaded, err)
+		return
+	}
+	defer a.gate.Leave()
 	delivered := a.hub.Publish(pub)
 	a.sent.Add(1)
 	a.reached.Add(uint64(delivered))

@@ -99,6 +99,7 @@ type Loop struct {
 	reaper reaper
 	turn   atomic.Uint32 // of the shard that gets the next connection
 
+	catchUp catchUp
 	conns   atomic.Int64
 	streams atomic.Int64 // of conns, those that are carried
 	mu      sync.Mutex   // guards closed
@@ -201,6 +202,56 @@ func (l *Loop) Behind() bool {
 		}
 	}
 	return false
+}
+
+// CaughtUp returns nil while whoever publishes may go on, or a channel that is
+// closed when it is worth asking again. Publishers have to wait while [Loop.Behind]
+// is true, or while more waits to be written than Config.Stuck.
+func (l *Loop) CaughtUp() <-chan struct{} {
+	if !l.late() {
+		return nil
+	}
+	again := l.catchUp.wait()
+	if !l.late() {
+		l.catchUp.tell()
+	}
+	return again
+}
+
+func (l *Loop) late() bool { return l.Behind() || l.Backlog() > l.cfg.Stuck }
+
+// caughtUp tells those who wait for the loop, if there are any and it is time.
+func (l *Loop) caughtUp() {
+	if l.catchUp.awaited.Load() && !l.late() {
+		l.catchUp.tell()
+	}
+}
+
+// catchUp is where publishers wait for the loop.
+type catchUp struct {
+	awaited atomic.Bool
+	mu      sync.Mutex    // guards again
+	again   chan struct{} // nil while nobody waits
+}
+
+func (u *catchUp) wait() <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.again == nil {
+		u.again = make(chan struct{})
+	}
+	u.awaited.Store(true)
+	return u.again
+}
+
+func (u *catchUp) tell() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.again != nil {
+		close(u.again)
+		u.again = nil
+	}
+	u.awaited.Store(false)
 }
 
 func (l *Loop) count(r Reason) {

@@ -53,9 +53,10 @@ func (c *Conn) gauge() {
 	c.flags ^= strained
 	if now {
 		c.shard.strained.Add(1)
-	} else {
-		c.shard.strained.Add(-1)
+		return
 	}
+	c.shard.strained.Add(-1)
+	c.shard.loop.caughtUp()
 }
 
 // waiting is the counter that the outbox's bytes belong to. c.mu is held.

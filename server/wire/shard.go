@@ -144,6 +144,7 @@ func (s *shard) flush() {
 				empty = append(empty, frames[:0])
 			}
 		}
+		s.loop.caughtUp()
 	}
 }
 

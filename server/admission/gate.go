@@ -1,0 +1,161 @@
+// Package admission is the one door that publications of all dialects come
+// through: it holds senders back while the server does not keep up, refuses them
+// when that goes on, and lets nobody in any more once the server ends.
+package admission
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Why a publication is not admitted. Both are answered with 503 and Retry-After, or
+// with what the dialect's protocol has for it.
+var (
+	// ErrOverloaded says that outboxes fill up faster than they are written.
+	ErrOverloaded = errors.New("server is overloaded, try again")
+	// ErrClosed says that the server is shutting down.
+	ErrClosed = errors.New("server is shutting down")
+)
+
+// RetryAfter is the value of the header Retry-After, in seconds, for a sender that
+// was refused.
+const RetryAfter = "1"
+
+// Patience is how long a sender waits for the server to catch up.
+const Patience = 2 * time.Second
+
+// A Backlog says whether those who write keep up with those who publish.
+type Backlog interface {
+	// CaughtUp returns nil while publications may come in, or else a channel that is
+	// closed when it is worth asking again. It is quick and never blocks.
+	CaughtUp() <-chan struct{}
+}
+
+// A Gate admits publications. Make one with [New]. Its methods may be called from
+// any goroutine. A nil Gate is always open.
+type Gate struct {
+	backlog  Backlog       // set once
+	patience time.Duration // set once
+
+	mu      sync.Mutex // guards what follows
+	inside  int
+	closed  bool
+	empty   chan struct{} // closed when the last one left a closed gate
+	refused uint64
+}
+
+// New returns an open gate in front of what backlog tells of. A patience of zero
+// means [Patience].
+func New(backlog Backlog, patience time.Duration) *Gate {
+	if patience == 0 {
+		patience = Patience
+	}
+	return &Gate{backlog: backlog, patience: patience, empty: make(chan struct{})}
+}
+
+// Enter waits until a publication may come in, at most the gate's patience or
+// until ctx ends, which is [ErrOverloaded] too. When it returns nil, [Gate.Leave]
+// must be called once the publication is with the hub and answered.
+//
+// It blocks, so the goroutines that read for many connections call [Gate.Try].
+func (g *Gate) Enter(ctx context.Context) error {
+	if g == nil {
+		return nil
+	}
+	var late <-chan time.Time
+	for {
+		err, caughtUp := g.try()
+		if caughtUp == nil {
+			return err
+		}
+		if late == nil {
+			t := time.NewTimer(g.patience)
+			defer t.Stop()
+			late = t.C
+		}
+		select {
+		case <-caughtUp:
+		case <-late:
+			return g.refuse()
+		case <-ctx.Done():
+			return g.refuse()
+		}
+	}
+}
+
+// Try is [Gate.Enter] for those who must not wait.
+func (g *Gate) Try() error {
+	if g == nil {
+		return nil
+	}
+	err, caughtUp := g.try()
+	if caughtUp != nil {
+		return g.refuse()
+	}
+	return err
+}
+
+// try lets one in, or returns what to wait for.
+func (g *Gate) try() (error, <-chan struct{}) {
+	caughtUp := g.backlog.CaughtUp()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.closed:
+		g.refused++
+		return ErrClosed, nil
+	case caughtUp != nil:
+		return nil, caughtUp
+	}
+	g.inside++
+	return nil, nil
+}
+
+func (g *Gate) refuse() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused++
+	return ErrOverloaded
+}
+
+// Leave ends what Enter or Try began.
+func (g *Gate) Leave() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+	if g.inside < 0 {
+		panic("admission: more left than came in")
+	}
+	if g.closed && g.inside == 0 {
+		close(g.empty)
+	}
+}
+
+// Close lets nobody in any more and waits until all are out, or until ctx ends: it
+// returns ctx's error then. Only the first call may be made.
+func (g *Gate) Close(ctx context.Context) error {
+	g.mu.Lock()
+	g.closed = true
+	if g.inside == 0 {
+		close(g.empty)
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Refused returns how many publications were not admitted.
+func (g *Gate) Refused() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.refused
+}

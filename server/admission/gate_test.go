@@ -1,0 +1,105 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// backlog is behind while it holds a channel.
+type backlog struct{ behind atomic.Pointer[chan struct{}] }
+
+func (b *backlog) CaughtUp() <-chan struct{} {
+	if c := b.behind.Load(); c != nil {
+		return *c
+	}
+	return nil
+}
+
+func (b *backlog) fallBehind() (catchUp func()) {
+	c := make(chan struct{})
+	b.behind.Store(&c)
+	return func() {
+		b.behind.Store(nil)
+		close(c)
+	}
+}
+
+func TestEnterWaitsForASignal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(backlog)
+		g := New(b, 0)
+		catchUp := b.fallBehind()
+		if err := g.Try(); !errors.Is(err, ErrOverloaded) {
+			t.Fatalf("Try: %v", err)
+		}
+		time.AfterFunc(time.Second, catchUp)
+		began := time.Now()
+		if err := g.Enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited != time.Second {
+			t.Fatalf("waited %v", waited)
+		}
+		g.Leave()
+		if err := g.Try(); err != nil {
+			t.Fatal(err)
+		}
+		g.Leave()
+	})
+}
+
+func TestEnterGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(backlog)
+		g := New(b, 0)
+		b.fallBehind()
+		began := time.Now()
+		if err := g.Enter(t.Context()); !errors.Is(err, ErrOverloaded) || time.Since(began) != Patience {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began = time.Now()
+		if err := g.Enter(ctx); !errors.Is(err, ErrOverloaded) || time.Since(began) != time.Second {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		if n := g.Refused(); n != 2 {
+			t.Fatalf("refused %d", n)
+		}
+	})
+}
+
+func TestCloseWaitsForThoseInside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(new(backlog), 0)
+		if err := g.Enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, g.Leave)
+		began := time.Now()
+		if err := g.Close(t.Context()); err != nil || time.Since(began) != time.Second {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		if err := g.Enter(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Fatalf("after Close: %v", err)
+		}
+	})
+}
+
+func TestCloseGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(new(backlog), 0)
+		if err := g.Try(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := g.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+	})
+}

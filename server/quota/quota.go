@@ -1,0 +1,112 @@
+// Package quota gives what all connections of a kind use together one number: the
+// bytes of input that is held, say. What a single address may take of it is bounded
+// too, so that a stranger cannot use up what all share.
+package quota
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// ErrFull says that a quota has no room. An HTTP request is answered 503 with
+// Retry-After over it.
+var ErrFull = errors.New("too much input is waiting for its end, try again")
+
+// A Quota is a number of bytes that many share. The zero Quota has no room; make
+// one with [New]. Its methods may be called from any goroutine and never block.
+type Quota struct {
+	max  int64 // set once
+	used atomic.Int64
+
+	refused atomic.Uint64
+
+	mu    sync.Mutex // guards byKey
+	byKey map[netip.Addr]int64
+	share int64 // set once; of one key
+}
+
+// New returns a quota of so many bytes, of which one address may take a share: a
+// fourth.
+func New(bytes int64) *Quota {
+	return &Quota{max: bytes, share: max(1, bytes/4), byKey: make(map[netip.Addr]int64)}
+}
+
+// Take asks for n bytes more for an address, which is best a network as
+// peers.Network has it; the zero Addr stands for many and is not bounded by itself.
+// It reports false, and has taken nothing, when there are not so many.
+func (q *Quota) Take(from netip.Addr, n int) bool {
+	if q.used.Add(int64(n)) > q.max {
+		q.used.Add(-int64(n))
+		q.refused.Add(1)
+		return false
+	}
+	if !from.IsValid() {
+		return true
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.byKey[from]+int64(n) > q.share {
+		q.used.Add(-int64(n))
+		q.refused.Add(1)
+		return false
+	}
+	q.byKey[from] += int64(n)
+	return true
+}
+
+// Give gives back what was taken for an address.
+func (q *Quota) Give(from netip.Addr, n int) {
+	if n == 0 {
+		return
+	}
+	q.used.Add(-int64(n))
+	if !from.IsValid() {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.byKey[from] -= int64(n); q.byKey[from] <= 0 {
+		delete(q.byKey, from)
+	}
+}
+
+// Used returns how many bytes are taken.
+func (q *Quota) Used() int64 { return q.used.Load() }
+
+// Refused returns how often there was no room.
+func (q *Quota) Refused() uint64 { return q.refused.Load() }
+
+// A Reader takes from a quota what is read through it, until it is closed.
+type Reader struct {
+	io.ReadCloser
+	quota *Quota
+	from  netip.Addr
+	taken int
+}
+
+// Reader returns r with every byte counted; a read for which there is no room fails
+// with [ErrFull]. One goroutine uses it at a time.
+func (q *Quota) Reader(r io.ReadCloser, from netip.Addr) *Reader {
+	return &Reader{ReadCloser: r, quota: q, from: from}
+}
+
+// Read implements [io.Reader].
+func (r *Reader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if n > 0 {
+		if !r.quota.Take(r.from, n) {
+			return 0, ErrFull
+		}
+		r.taken += n
+	}
+	return n, err
+}
+
+// Release gives back what was read. It may be called more than once.
+func (r *Reader) Release() {
+	r.quota.Give(r.from, r.taken)
+	r.taken = 0
+}

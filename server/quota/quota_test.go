@@ -1,0 +1,51 @@
+package quota
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+var (
+	one   = netip.MustParseAddr("192.0.2.1")
+	other = netip.MustParseAddr("192.0.2.2")
+)
+
+func TestOneAddressCannotTakeAll(t *testing.T) {
+	q := New(100)
+	if !q.Take(one, 25) || q.Take(one, 1) {
+		t.Fatal("an address takes its share, and no more")
+	}
+	if !q.Take(other, 25) || !q.Take(netip.Addr{}, 50) || q.Take(netip.Addr{}, 1) {
+		t.Fatal("the others have the rest, and no more")
+	}
+	q.Give(one, 25)
+	q.Give(other, 25)
+	q.Give(netip.Addr{}, 50)
+	if q.Used() != 0 || len(q.byKey) != 0 || q.Refused() != 2 {
+		t.Fatalf("left: %d, %v, %d refused", q.Used(), q.byKey, q.Refused())
+	}
+}
+
+func TestReader(t *testing.T) {
+	q := New(100)
+	r := q.Reader(io.NopCloser(strings.NewReader(strings.Repeat("x", 20))), one)
+	if b, err := io.ReadAll(r); err != nil || len(b) != 20 || q.Used() != 20 {
+		t.Fatalf("%d bytes, %v, %d used", len(b), err, q.Used())
+	}
+	r.Release()
+	r.Release()
+	if q.Used() != 0 {
+		t.Fatalf("%d used", q.Used())
+	}
+	r = q.Reader(io.NopCloser(strings.NewReader(strings.Repeat("x", 30))), one)
+	if _, err := io.ReadAll(r); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
+	}
+	r.Release()
+	if q.Used() != 0 {
+		t.Fatalf("%d used", q.Used())
+	}
+}
