@@ -21,7 +21,7 @@ func BenchmarkParse(b *testing.B) {
 	var q request
 	b.ReportAllocs()
 	for b.Loop() {
-		if v, size := q.parse(text); v != plain || size != len(text) {
+		if v, size := q.parse(text, 0); v != plain || size != len(text) {
 			b.Fatal("not plain")
 		}
 	}
