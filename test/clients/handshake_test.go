@@ -44,7 +44,7 @@ func TestTextPayloads(t *testing.T) {
 		s.waitRoom(t, room, 1)
 		for _, p := range payloads {
 			s.send(t, room, "news", p.json)
-			if got := c.hear(t, "42"); !same(got[2:], `["news",`+p.json+`]`) {
+			if got := c.hear(t, `42["news"`); !same(got[2:], `["news",`+p.json+`]`) {
 				t.Errorf("%s payload arrived as %.200s", p.name, got)
 			}
 		}
@@ -109,7 +109,7 @@ func TestPollsBesideAHangingUpgrade(t *testing.T) {
 				t.Errorf("%d polls were answered in a second, want about 10", asked)
 			}
 			s.send(t, plainRoom, "news", `"meanwhile"`)
-			if got := c.hear(t, "42"); got != `42["news","meanwhile"]` {
+			if got := c.hear(t, `42["news"`); got != `42["news","meanwhile"]` {
 				t.Errorf("heard %s", got)
 			}
 		})

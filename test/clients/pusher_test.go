@@ -80,9 +80,6 @@ func TestPusherLife(t *testing.T) {
 			d.say("close")
 			d.wait("closed", 1)
 			eventually(t, "the end of the connection", func() bool { return p.Status()["websockets"] == 0 })
-			if errs := d.seen("error"); k.name == pysher.name && len(errs) > 0 {
-				t.Errorf("the client was told of errors: %q", errs)
-			}
 			d.end()
 		})
 	}

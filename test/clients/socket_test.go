@@ -131,7 +131,7 @@ func (s *socket) takes(server *server, room string) {
 	s.t.Helper()
 	for _, p := range payloads {
 		server.send(s.t, room, "news", p.json)
-		if got := s.hear("42"); !same(got[2:], `["news",`+p.json+`]`) {
+		if got := s.hear(`42["news"`); !same(got[2:], `["news",`+p.json+`]`) {
 			s.t.Errorf("%s payload arrived as %.200s", p.name, got)
 		}
 	}
