@@ -41,7 +41,7 @@ func TestCPlusPlus(t *testing.T) {
 			ws.pings()
 			ws.takes(s, awkwardRoom)
 			ws.say("41")
-			ws.frame(opClose, "\x03\xe8End by user")
+			ws.end("\x03\xe8End by user")
 			s.waitEnd(t)
 		})
 	}

@@ -27,8 +27,10 @@ import (
 // with the race detector.
 const patience = 20 * time.Second
 
-// program is the server under test, built once with the race detector.
-var program string
+// program is the server under test, built once with the race detector. Setting
+// POOSH_E2E_BINARY names another program with the same settings instead, such as
+// ../e2e/original/server.js: what holds for both is what clients have relied on.
+var program = os.Getenv("POOSH_E2E_BINARY")
 
 // cache is where test/run puts the clients.
 var cache = filepath.Join("..", ".cache", "clients")
@@ -51,13 +53,15 @@ func run(m *testing.M) int {
 			return complain(k.name+" is not installed: there is no "+missing, "test/clients/install")
 		}
 	}
-	dir, err := os.MkdirTemp("", "poosh-clients-")
-	if err != nil {
-		return complain("a directory", err.Error())
-	}
-	defer os.RemoveAll(dir)
-	if program, err = process.Build(dir, true); err != nil {
-		return complain("the program", err.Error())
+	if program == "" {
+		dir, err := os.MkdirTemp("", "poosh-clients-")
+		if err != nil {
+			return complain("a directory", err.Error())
+		}
+		defer os.RemoveAll(dir)
+		if program, err = process.Build(dir, true); err != nil {
+			return complain("the program", err.Error())
+		}
 	}
 	// The tests wait for heartbeats and restarts most of the time: more of them at once
 	// than there are cores, unless somebody asks for another number.

@@ -126,6 +126,23 @@ func (s *socket) hear(prefix string) string {
 	}
 }
 
+// end sends a close frame, waits for the one that answers it, and closes.
+func (s *socket) end(text string) {
+	s.t.Helper()
+	s.frame(opClose, text)
+	_ = s.SetReadDeadline(time.Now().Add(patience))
+	for {
+		op, _, err := s.next()
+		if err != nil {
+			s.t.Fatalf("the close frame was answered with no other: %v", err)
+		}
+		if op == opClose {
+			_ = s.Close()
+			return
+		}
+	}
+}
+
 // takes sends each payload to a room and checks that it arrives.
 func (s *socket) takes(server *server, room string) {
 	s.t.Helper()
