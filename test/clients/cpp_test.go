@@ -13,6 +13,7 @@ const cppHandshake = "GET /socket.io/?EIO=4&transport=websocket&t=1437000000 HTT
 // What such a client does first, beside waiting: some ping at once, and an
 // application may emit when the connection is open and not when the namespace is.
 func TestCPlusPlus(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, first, answer string
 	}{

@@ -10,6 +10,7 @@ import (
 // the id of the session, 20 characters that are no base64 of 16 bytes, and an upgrade
 // packet with a digit too many, with or without a probe before it.
 func TestESP8266(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, polling, websocket string
 		probes                   bool

@@ -20,8 +20,10 @@ var payloads = []struct{ name, json string }{
 }
 
 // Every client in each way it knows lives a whole life: it joins rooms, is given
-// what is sent, keeps its heartbeats, comes back after a restart, and ends.
+// what is sent, keeps its heartbeats, comes back after a crash of the server and after
+// a restart, and ends.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		kind
 		ways []string
@@ -53,13 +55,15 @@ func live(t *testing.T, k kind, way string) {
 	transports(t, s, way)
 	outlive(t, s, d)
 
-	// As any of them did when the original was ended, whose connections were just gone.
-	s.Terminate()
-	d.wait("disconnect", 1)
-	s.Restart()
-	d.wait("connect", 2)
-	s.waitRoom(t, plainRoom, 1)
-	s.waitRoom(t, awkwardRoom, 1)
+	// As all of them did when the original was ended, whose connections were just gone.
+	for i, end := range []func(){s.Kill, s.Terminate} {
+		end()
+		d.wait("disconnect", i+1)
+		s.Restart()
+		d.wait("connect", i+2)
+		s.waitRoom(t, plainRoom, 1)
+		s.waitRoom(t, awkwardRoom, 1)
+	}
 	hear(t, s, d)
 
 	d.say("close")

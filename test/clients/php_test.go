@@ -17,6 +17,7 @@ import (
 // the first brace of the handshake's answer as JSON, to the end; its key for the
 // WebSocket is of 20 bytes; it upgrades without a probe.
 func TestElephantIO(t *testing.T) {
+	t.Parallel()
 	for _, eio := range []string{"2", "3"} {
 		t.Run("EIO "+eio, func(t *testing.T) {
 			t.Parallel()

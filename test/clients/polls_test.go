@@ -20,6 +20,7 @@ const polls = 300
 // Java's clients poll often and lose nothing. Some close each TCP connection as soon
 // as they have read the answer's last byte.
 func TestJavaPollsMany(t *testing.T) {
+	t.Parallel()
 	for _, k := range []kind{nkzawa, java1, java2} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
@@ -57,11 +58,12 @@ func TestJavaPollsMany(t *testing.T) {
 // order. Whether the event is there before the poll, comes while it waits, or comes
 // in the moment between two polls makes no difference.
 func TestPollsOnConnectionsOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	for _, eio := range []int{3, 4} {
 		for _, when := range []string{"before", "meanwhile", "at any time"} {
 			t.Run(fmt.Sprintf("EIO %d, events %s", eio, when), func(t *testing.T) {
 				t.Parallel()
-				s := start(t)
+				s := start(t, "PING_INTERVAL=1m") // it says nothing but what it asks
 				c := openPoller(t, s, fmt.Sprintf("EIO=%d&transport=polling&b64=1", eio))
 				if eio == 4 {
 					c.post(t, "40")

@@ -50,8 +50,9 @@ func trigger(t *testing.T, p *process.Process, channel, event, data string) {
 }
 
 // Pusher's clients of Python and Java subscribe to channels of every sort, are given
-// what is sent, answer pings, come back after a restart, and end.
+// what is sent, answer pings, come back after a crash and after a restart, and end.
 func TestPusherLife(t *testing.T) {
+	t.Parallel()
 	for _, k := range []kind{pysher, pusherJava} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,9 +73,11 @@ func TestPusherLife(t *testing.T) {
 			}
 			take(t, p, d)
 
-			p.Terminate()
-			p.Restart()
-			subscribed(t, d, 2)
+			for i, end := range []func(){p.Kill, p.Terminate} {
+				end()
+				p.Restart()
+				subscribed(t, d, i+2)
+			}
 			take(t, p, d)
 
 			d.say("close")
