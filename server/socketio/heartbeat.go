@@ -68,7 +68,7 @@ func (s *Session) heartbeat() (deed, time.Duration) {
 	cfg := &s.server.cfg
 	heard := time.Duration(s.heard.Load())
 	switch {
-	case s.speaks() != 4:
+	case s.speaks() != 4 || !s.settled:
 		return deedTimeout, heard + cfg.PingInterval + cfg.PingTimeout
 	case s.awaited:
 		return deedTimeout, max(heard, s.beat) + cfg.PingTimeout

@@ -3,6 +3,7 @@ package socketio
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -200,7 +201,7 @@ type payloadForm struct {
 
 // form is the form of a request's answer.
 func (q query) form(s *Session) payloadForm {
-	f := payloadForm{s.form, q.jsonp, q.index}
+	f := payloadForm{s.form, q.jsonp, strings.Clone(q.index)} // the request is gone when a GET that waited is answered
 	if q.jsonp && f.form == formBinary {
 		f.form = formText // a script cannot hold the binary form
 	}
