@@ -29,9 +29,9 @@ var errClosed = errors.New("closed by the client")
 // receive handles one engine.io packet. With an error nothing more is taken from the
 // client; see [Session.stop].
 func (s *Session) receive(p packet) error {
-	s.alive()
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
+	s.alive()
 	if s.in.over != "" {
 		return nil
 	}
