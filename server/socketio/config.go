@@ -18,7 +18,7 @@ type Config struct {
 	// request after its handshake; 20 s, or ConnectTimeout if that is less.
 	UnfinishedTimeout time.Duration
 
-	MaxPayload int // bytes of one POST or one incoming message; 64 KiB
+	MaxPayload int // bytes of one POST or one incoming message; 100 KiB
 	Outbox     int // what may wait for one client, as wire.Cost counts it; 1 MiB
 
 	// Unfetched is how much may wait for all polling clients that do not poll, as
@@ -45,7 +45,7 @@ func (c Config) withDefaults() Config {
 	def(&c.UpgradeTimeout, 10*time.Second)
 	def(&c.ConnectTimeout, 45*time.Second)
 	def(&c.UnfinishedTimeout, min(20*time.Second, c.ConnectTimeout))
-	def(&c.MaxPayload, 64<<10)
+	def(&c.MaxPayload, 100<<10)
 	def(&c.Outbox, 1<<20)
 	def(&c.Unfetched, 512<<20)
 	def(&c.MaxSessions, 100_000)
