@@ -22,9 +22,9 @@ type probe struct {
 	timer wire.Timer
 }
 
-// pace is how often a GET is answered with nothing while a WebSocket is about to take
-// over, as in engine.io 1.5.1: a client that hears nothing on its WebSocket polls
-// again at once.
+// pace is how long a GET waits, for something to say, before it is answered with
+// nothing while a WebSocket is about to take over, as in engine.io 1.5.1: a client that
+// hears nothing on its WebSocket polls again at once.
 const pace = 100 * time.Millisecond
 
 // openProbe opens a WebSocket that may take over a polling session.
@@ -94,7 +94,6 @@ func (s *Session) probed(p *probe, isBinary bool, data []byte) {
 		defer s.mu.Unlock()
 		if s.probe == p && !p.asked {
 			p.asked = true
-			s.poll.yield() // the client waits for that
 			s.server.loop.Schedule(&p.timer, pace)
 		}
 	case !isBinary && len(data) > 0 && data[0] == engineUpgrade:

@@ -12,7 +12,7 @@ import (
 // second, as engine.io 1.5.1 does, and events are still delivered at once.
 func TestPaceOfAnUpgradeThatHangs(t *testing.T) {
 	t.Parallel()
-	each(t, Config{UpgradeTimeout: time.Second}, func(s *site) {
+	each(t, Config{UpgradeTimeout: 2 * time.Second}, func(s *site) {
 		p := s.poll("EIO=3")
 		p.want("40")
 		session := take(s.T, s.connected, "the client")
