@@ -18,14 +18,13 @@ const writeTimeout = 30 * time.Second
 // polling is a session's state while it is on polling. The session's mu guards
 // it.
 type polling struct {
-	used    bool      // a request came after the handshake
-	posting bool      // a POST is under way
-	get     *pollWait // the GET that waits; nil for none
-	frames  [][]byte  // for the next GET, oldest first
-	pong    bool      // one of frames is a pong
-	size    int       // what frames cost
-	given   int       // what the last answer cost, until a further GET shows that it was read
-	total   *atomic.Int64
+	used   bool      // a request came after the handshake
+	get    *pollWait // the GET that waits; nil for none
+	frames [][]byte  // for the next GET, oldest first
+	pong   bool      // one of frames is a pong
+	size   int       // what frames cost
+	given  int       // what the last answer cost, until a further GET shows that it was read
+	total  *atomic.Int64
 }
 
 // pollWait is a GET that waits for something to answer with. It implements

@@ -10,15 +10,19 @@ import (
 	"poosh/server/quota"
 )
 
-// servePost takes the packets of a polling client. It waits for nothing but the rest
-// of the body.
+// servePost takes the packets of a polling client. One may still be on its way when a
+// WebSocket takes over. It waits for nothing but the rest of the body.
 func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s *Session) {
+	if s.socketOnly {
+		srv.fail(w, r, badRequest)
+		return
+	}
 	s.mu.Lock()
 	over := s.state >= stateLast
-	busy := !over && s.poll != nil && s.poll.posting
-	if !over && s.poll != nil { // a POST may still be on its way when the WebSocket takes over
+	busy := !over && s.posting
+	if !over {
 		s.used()
-		s.poll.posting = true
+		s.posting = true
 	}
 	s.mu.Unlock()
 	switch {
@@ -32,9 +36,7 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s 
 	}
 	defer func() {
 		s.mu.Lock()
-		if s.poll != nil {
-			s.poll.posting = false
-		}
+		s.posting = false
 		s.mu.Unlock()
 	}()
 

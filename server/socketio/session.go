@@ -34,15 +34,16 @@ type Session struct {
 	// other calls.
 	Data any
 
-	server   *Server
-	engineID string // what requests name it by
-	remote   string
-	address  address
-	form     form // of polling answers
-	layer    utf8Layer
-	opened   time.Duration // the server's uptime then
-	lib      engineSocket
-	timer    wire.Timer
+	server     *Server
+	engineID   string // what requests name it by
+	remote     string
+	address    address
+	form       form          // of polling answers
+	layer      utf8Layer     // owned by the POST that is under way
+	socketOnly bool          // set once: it never polled
+	opened     time.Duration // the server's uptime then
+	lib        engineSocket
+	timer      wire.Timer
 
 	protocol atomic.Int32 // 2, 3 or 4: how it is spoken to
 	guessed  atomic.Bool  // protocol 3 was chosen for a silent client that said 4
@@ -56,6 +57,7 @@ type Session struct {
 	conn    *wire.Conn // set once the session is on a WebSocket
 	probe   *probe     // a WebSocket that may take over; nil for none
 	poll    *polling   // nil once the session is on a WebSocket
+	posting bool       // a POST is under way
 	holding bool       // the client is not told anything yet
 	held    [][]byte   // what waits for that
 	size    int        // what held costs
@@ -183,11 +185,12 @@ var (
 func (s *Session) begin() {
 	s.alive()
 	s.opened = s.server.uptime()
+	s.socketOnly = s.poll == nil
 	s.lib.session = s
 	s.timer.Fire = s.check
 	s.mu.Lock()
 	s.beat = s.opened
-	s.settled = s.speaks() != 4 || s.poll != nil
+	s.settled = s.speaks() != 4 || !s.socketOnly
 	s.plan()
 	s.mu.Unlock()
 	s.server.enter(s)

@@ -102,4 +102,20 @@ func TestSecondProbe(t *testing.T) {
 		t.Errorf("a POST behind the change was answered %d", a.status)
 	}
 	eventually(t, "its event", func() bool { return contains(s.heard(), "late") })
+	// A session that never polled takes none: its id is no secret to those in its room.
+	only := s.dial("EIO=3")
+	open, _, err := only.next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &poller{site: s, eio: 3, query: "transport=polling&sid=" + openID(t, open)}
+	if a := q.post(`42["foreign"]`); a.status != 400 {
+		t.Errorf("a POST to a session that never polled was answered %d", a.status)
+	}
+	only.want("40")
+	only.say("2")
+	only.want("3")
+	if contains(s.heard(), "foreign") {
+		t.Error("a stranger's event was taken")
+	}
 }
