@@ -15,7 +15,7 @@ import (
 // that the handler met is taken leave of once, and nothing is written to after it is
 // closed.
 func TestShutdownMeetsHandshakes(t *testing.T) {
-	for round := range 15 {
+	for round := range 8 {
 		each(t, Config{}, func(s *site) {
 			var clients sync.WaitGroup
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -57,7 +57,7 @@ func TestShutdownMeetsHandshakes(t *testing.T) {
 					}
 				})
 			}
-			time.Sleep(time.Duration(round) * time.Millisecond)
+			time.Sleep(time.Duration(2*round) * time.Millisecond)
 			if err := s.server.Shutdown(ctx); err != nil {
 				s.Errorf("%v with %d sessions", err, s.sessions())
 			}
