@@ -8,8 +8,9 @@ package socketio
 //
 // Silence alone proves nothing: a page may be busy for a second, and a network slow.
 // So the 40 that a silent client is given names its id, as protocol 4 has it, which
-// clients of protocol 3 do not look at; a 40 of the client's own then makes it what it
-// said it was.
+// clients of protocol 3 do not look at. A 40 of the client's own then makes it what it
+// said it was, and a ping what it was taken for; events, which either may send now, say
+// nothing.
 
 // guess takes a client that has said nothing for one of protocol 3.
 func (s *Session) guess() {
@@ -41,7 +42,7 @@ func (s *Session) promote() {
 	s.protocol.Store(4)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beat = s.server.uptime()
+	s.beat = s.opened // it is due a ping
 	s.plan()
 }
 

@@ -78,8 +78,8 @@ func TestProtocol4ThatIsSlow(t *testing.T) {
 	ws := s.dial("EIO=4")
 	ws.want("0{...", `40{"sid":"...`)
 	session := take(t, s.connected, "the client to be connected")
-	ws.silent(600 * time.Millisecond) // no ping of protocol 4 to a client of 3
-	ws.say(`40{"token":"x"}`, `42["room","x"]`)
+	ws.silent(600 * time.Millisecond)           // no ping of protocol 4 to a client of 3
+	ws.say(`42["room","x"]`, `40{"token":"x"}`) // it was told that it is connected
 	ws.want("2")
 	ws.say("3")
 	ws.want("2")

@@ -121,13 +121,10 @@ func (s *Session) waits() bool {
 // message handles a Socket.IO packet, or keeps it while the client is joining.
 // in.mu is held.
 func (s *Session) message(text []byte) error {
-	if isConnect := len(text) > 0 && text[0] == typeConnect; isConnect {
+	if len(text) > 0 && text[0] == typeConnect {
 		s.settle(4)
-	} else {
-		if s.settle(3) {
-			s.join()
-		}
-		s.guessed.Store(false)
+	} else if s.settle(3) {
+		s.join()
 	}
 	if !s.waits() {
 		return s.handle(text)
