@@ -31,7 +31,8 @@ type Config struct {
 
 	// Origins are the pages' origins whose requests are served, in the form of the
 	// Origin header ("https://example.com"); "*", or an empty list, allows all. A
-	// request without an Origin, as other programs send it, is always served.
+	// request without an Origin, as other programs send it, is served; one of the
+	// JSONP transport, which has none, counts by its Referer.
 	Origins []string
 
 	// ClientScript is what /socket.io/socket.io.js gives: an http or https

@@ -48,16 +48,16 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		srv.script.ServeHTTP(w, r)
 		return
 	}
-	if origin := r.Header.Get("Origin"); !srv.origins.allow(origin) {
-		srv.refuseOrigin(w, origin)
+	var space [usual]parameter
+	values := parseQuery(space[:0], r.URL.RawQuery)
+	if !srv.origins.allow(r, values.has("j")) {
+		srv.refuseOrigin(w, r)
 		return
 	}
 	if r.Method == http.MethodOptions {
 		srv.preflight(w, r)
 		return
 	}
-	var space [usual]parameter
-	values := parseQuery(space[:0], r.URL.RawQuery)
 	q := query{session: values.get("sid"), jsonp: values.has("j"), index: values.get("j")}
 	transport, ok := values.single("transport")
 	if !ok || transport != "polling" && transport != "websocket" {

@@ -3,6 +3,7 @@ package socketio
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -23,17 +24,33 @@ func newOrigins(list []string) origins {
 	return o
 }
 
-// allow reports whether a request with this Origin header is served. Browsers send
-// one with whatever crosses origins, with every POST and every WebSocket.
-func (o origins) allow(origin string) bool {
-	return o == nil || origin == "" || o[strings.ToLower(origin)]
+// allow reports whether a request is served. Browsers send an Origin with whatever
+// crosses origins, with every POST and every WebSocket, and programs that are no
+// browsers send none. A script of the JSONP transport has none either, though every
+// page may run it: there the page that it names as its referrer counts.
+func (o origins) allow(r *http.Request, jsonp bool) bool {
+	if o == nil {
+		return true
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		if !jsonp {
+			return true
+		}
+		page, err := url.Parse(r.Referer())
+		if err != nil {
+			return false
+		}
+		origin = page.Scheme + "://" + page.Host
+	}
+	return o[strings.ToLower(origin)]
 }
 
 // refuseOrigin answers a request of a page that is not allowed. Without the headers of
 // crossOrigin the page does not read it.
-func (srv *Server) refuseOrigin(w http.ResponseWriter, origin string) {
+func (srv *Server) refuseOrigin(w http.ResponseWriter, r *http.Request) {
 	srv.count("origin refused")
-	srv.log.Debug("request refused", "origin", origin, "reason", "not in the list of allowed origins")
+	srv.log.Debug("request refused", "origin", r.Header.Get("Origin"), "reason", "not in the list of allowed origins")
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h["X-Content-Type-Options"] = noSniff
