@@ -25,6 +25,24 @@ type polling struct {
 	size   int       // what frames cost
 	given  int       // what the last answer cost, until a further GET shows that it was read
 	total  *atomic.Int64
+
+	overlap  time.Duration // the server's uptime when a GET last met one that waits
+	overlaps int           // how often in a row that was soon after the time before
+}
+
+// maxOverlaps is how many GETs in a row may each meet one that waits, with less than
+// pace between them. Two who poll with one id would else free each other for ever.
+const maxOverlaps = 20
+
+// overlapped notes that a GET came while another waits, and reports whether that is one
+// time too often.
+func (p *polling) overlapped(now time.Duration) bool {
+	if now-p.overlap >= pace {
+		p.overlaps = 0
+	}
+	p.overlap = now
+	p.overlaps++
+	return p.overlaps > maxOverlaps
 }
 
 // pollWait is a GET that waits for something to answer with. It implements
@@ -147,6 +165,12 @@ func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, q query, s 
 		}
 		s.mu.Unlock()
 		srv.fail(w, r, why)
+		return
+	}
+	if p.get != nil && p.overlapped(srv.uptime()) {
+		s.mu.Unlock()
+		s.end(reasonPacket)
+		srv.fail(w, r, badRequest)
 		return
 	}
 	s.used()

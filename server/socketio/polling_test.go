@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -32,6 +34,40 @@ func TestNewerPoll(t *testing.T) {
 		session.Deliver(EventFrame("e", nil))
 		if got := take(s.T, newer, "the event"); !slices.Equal(got, []string{`42["e",null]`}) {
 			s.Errorf("the newer GET was answered %q", got)
+		}
+	})
+}
+
+// Two who poll with one id free each other, and would without a pause for ever: that
+// ends their session. One that polls anew now and then is no such.
+func TestPollsThatFreeEachOther(t *testing.T) {
+	each(t, Config{}, func(s *site) {
+		p := s.poll("EIO=3")
+		p.want("40")
+		began := time.Now()
+		var both sync.WaitGroup
+		var polls atomic.Int64
+		for range 2 {
+			both.Go(func() { // until the session ends
+				for {
+					a, err := s.request(context.Background(), "GET", p.query, "")
+					if err != nil || a.status != 200 || polls.Add(1) > 500 {
+						return
+					}
+				}
+			})
+		}
+		both.Wait()
+		if n := polls.Load(); n > 500 {
+			s.Errorf("%d polls in %v", n, time.Since(began))
+		}
+		take(s.T, s.closed, "the end")
+
+		var q polling
+		for i := range 100 {
+			if q.overlapped(time.Duration(i+1) * pace) {
+				s.Fatal("one poll in a while ends the session")
+			}
 		}
 	})
 }
