@@ -16,6 +16,7 @@ type SocktopusConfig struct {
 	ReadTimeout     time.Duration // SOCKTOPUS_READ_TIMEOUT: between two PINGs of a client
 	MaxBodyBytes    int           // SOCKTOPUS_MAX_BODY_BYTES: one body of /send or /kick
 	MaxMessageBytes int           // SOCKTOPUS_MAX_MESSAGE_BYTES: one message of a client
+	MaxMessages     int           // SOCKTOPUS_MAX_MESSAGES: of one /send, and connections of one /kick
 	MaxKicks        int           // SOCKTOPUS_MAX_KICKS: requests to /kick that wait
 
 	platformPort string // PORT when it is no port and SOCKTOPUS_PORT is not set
@@ -41,6 +42,8 @@ var socktopusSettings = group{
 			field: size(func(c *Config) *int { return &c.Socktopus.MaxBodyBytes }, "1KiB", "64MiB")},
 		{name: "SOCKTOPUS_MAX_MESSAGE_BYTES", def: "64KiB", help: "Bytes of one message of a Socktopus client; more closes its connection",
 			field: size(func(c *Config) *int { return &c.Socktopus.MaxMessageBytes }, "125", "64MiB")},
+		{name: "SOCKTOPUS_MAX_MESSAGES", def: "10000", help: "Messages of one /send, and connections of one /kick; more are answered 413",
+			field: count(func(c *Config) *int { return &c.Socktopus.MaxMessages }, 1, 1_000_000)},
 		{name: "SOCKTOPUS_MAX_KICKS", def: "1000", help: "Requests to /kick that may wait at once; more are answered 503",
 			field: count(func(c *Config) *int { return &c.Socktopus.MaxKicks }, 1, 1_000_000)},
 	},

@@ -16,6 +16,7 @@ var socktopusDefaults = SocktopusConfig{
 	ReadTimeout:     20 * time.Second,
 	MaxBodyBytes:    1 << 20,
 	MaxMessageBytes: 64 << 10,
+	MaxMessages:     10_000,
 	MaxKicks:        1000,
 }
 

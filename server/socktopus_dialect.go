@@ -10,9 +10,10 @@ func (s *Server) addSocktopus() error {
 		ReadTimeout: c.ReadTimeout,
 		MaxBody:     c.MaxBodyBytes,
 		MaxMessage:  c.MaxMessageBytes,
+		MaxMessages: c.MaxMessages,
 		MaxKicks:    c.MaxKicks,
 		Outbox:      max(s.cfg.Network.OutboxBytes, c.MaxBodyBytes+frameBytes), // the largest content fits
-		MaxBacklog:  s.cfg.Network.BacklogBytes,
+		Gate:        s.gate,
 	}, s.hub, s.loop, s.log)
 	if err != nil {
 		return err
