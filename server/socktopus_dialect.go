@@ -7,6 +7,7 @@ func (s *Server) addSocktopus() error {
 	c := s.cfg.Socktopus
 	d, err := socktopus.New(socktopus.Config{
 		Secrets:     c.Secrets,
+		Origins:     c.Origins,
 		ReadTimeout: c.ReadTimeout,
 		MaxBody:     c.MaxBodyBytes,
 		MaxMessage:  c.MaxMessageBytes,

@@ -44,8 +44,12 @@ var (
 )
 
 // receive lets a client join: GET /recieve?token=. The order of checks is the
-// original's.
+// original's, with the page's origin before them.
 func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
+	if !d.origins.allows(r) {
+		d.refuse(w, r, http.StatusForbidden, "Origin not allowed")
+		return
+	}
 	token, a, status, message := d.admit(r)
 	if status != 0 {
 		d.refuse(w, r, status, message)

@@ -32,6 +32,10 @@ import (
 type Config struct {
 	Secrets map[string]string // secret values by name; names of any case, none twice
 
+	// Origins are the pages whose browsers may join, in the forms that [CheckOrigin]
+	// takes; none means all.
+	Origins []string
+
 	ReadTimeout time.Duration // a client that sends no PING for so long is closed; 20 s
 	MaxBody     int           // bytes of one body of /send or /kick; 1 MiB
 	MaxMessage  int           // bytes of one message of a client; 64 KiB
@@ -75,6 +79,7 @@ type Dialect struct {
 	log     *slog.Logger
 	apps    map[string]*app // by name in lower case; set once
 	names   []string        // of apps, sorted; set once
+	origins originList      // set once
 	tooMany string          // what a body with too many elements is refused with; set once
 	kicks   chan struct{}   // a place for each request to /kick that may wait
 
@@ -99,7 +104,7 @@ type app struct {
 // New returns a dialect that serves the applications of cfg. It starts nothing.
 func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
-	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app),
+	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
 		kicks: make(chan struct{}, cfg.MaxKicks), empty: make(chan struct{}), counts: make(map[string]uint64),
 		tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
 	for name, secret := range cfg.Secrets {

@@ -20,6 +20,7 @@ import (
 )
 
 func main() {
+	server.TuneRuntime()
 	cfg, err := server.FromEnv(os.LookupEnv)
 	if err != nil {
 		log.Fatal(err)
