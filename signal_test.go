@@ -13,6 +13,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
+
+	"poosh/auth"
 )
 
 // A child is the program, running with Socktopus alone and a log of every request.
@@ -147,4 +151,48 @@ func TestHangup(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, r) }() // ends with the process
 	c.send(1)
 	c.terminate()
+}
+
+// A kick that waits for a token to expire is answered when the end begins, and does
+// not put it off.
+func TestKickAtTheEnd(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := startChild(t, w)
+	w.Close()
+	const secret = "thisisthesharedsecret"
+	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(c.url, "http")+"/recieve?token="+auth.NewSocktopus("a", secret, "1", time.Now()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	answer := make(chan string, 1)
+	go func() { // ends with the answer
+		res, err := c.client.Post(c.url+"/kick", "application/json", strings.NewReader(`{"secretName":"a","secret":"`+secret+`","connections":["1"]}`))
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		defer res.Body.Close()
+		text, _ := io.ReadAll(res.Body)
+		answer <- res.Status + " " + string(text)
+	}()
+	lines := bufio.NewScanner(r)
+	for lines.Scan() && !strings.Contains(lines.Text(), "socktopus: kick") {
+	}
+	go func() { _, _ = io.Copy(io.Discard, r) }() // ends with the process
+	began := time.Now()
+	c.terminate()
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	if got := <-answer; got != "200 OK 200" {
+		t.Errorf("the kick was answered %q", got)
+	}
+	if _, text, err := ws.ReadMessage(); err != nil || string(text) != "CLOSE" {
+		t.Errorf("the client got %q, %v", text, err)
+	}
 }

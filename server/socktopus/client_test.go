@@ -1,8 +1,11 @@
 package socktopus
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
+	"poosh/server/wire"
 )
 
 func TestJoinRefused(t *testing.T) {
@@ -49,6 +53,31 @@ func TestJoinRefused(t *testing.T) {
 		if res.StatusCode != test.status || string(body) != want {
 			t.Errorf("%s: %d %s, want %s", test.name, res.StatusCode, body, want)
 		}
+	}
+}
+
+// A handshake that the loop refuses is answered by what is wrong with it, or with 429
+// when nothing is.
+func TestUpgradeRefused(t *testing.T) {
+	s := newSite(t, Config{})
+	for _, test := range []struct {
+		err    error
+		status int
+		answer string
+	}{
+		{wire.ErrNotUpgrade, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
+		{wire.ErrVersion, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
+		{wire.ErrBadKey, 400, `{"code":400,"message":"Bad WebSocket handshake"}`},
+		{fmt.Errorf("%w: too many connections", wire.ErrHandshake), 429, `{"code":429,"message":"Too many connections"}`},
+	} {
+		w := httptest.NewRecorder()
+		s.dialect.refuseUpgrade(w, httptest.NewRequest("GET", "/recieve", nil), test.err)
+		if w.Code != test.status || w.Body.String() != test.answer || (w.Header().Get("Retry-After") != "") != (test.status == 429) {
+			t.Errorf("%v: %d %s %v", test.err, w.Code, w.Body, w.Header())
+		}
+	}
+	if s.dialect.Stats().Counts["refused: Too many connections"] != 1 {
+		t.Error("not counted")
 	}
 }
 
@@ -215,6 +244,36 @@ func TestKick(t *testing.T) {
 	})
 }
 
+// The clock on the wall is set back or forward by an hour between the join and the
+// kick: the kick is answered as ever, and with tokens of the new time people come in
+// soon.
+func TestKickAcrossAClockChange(t *testing.T) {
+	for _, change := range []time.Duration{-time.Hour, time.Hour} {
+		t.Run(change.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, Config{})
+			var shift atomic.Int64
+			s.dialect.wall = func() time.Time { return time.Now().Round(0).Add(time.Duration(shift.Load())) }
+			ws := s.joinAged("1", 4*time.Second)
+			shift.Store(int64(change))
+			if took := s.kick("1"); took < 500*time.Millisecond || took > 4*time.Second {
+				t.Errorf("the kick took %v", took)
+			}
+			wantClosed(t, ws, true, websocket.CloseNormalClosure)
+			for end := time.Now().Add(auth.SocktopusLife + 2*time.Second); ; time.Sleep(50 * time.Millisecond) {
+				again, _, err := s.tryJoin(token("1", -change))
+				if err == nil {
+					again.Close()
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("nobody may join: %v", err)
+				}
+			}
+		})
+	}
+}
+
 // Clients that join again all the time, kicks and pings at once: the process
 // stays, and what was kicked stays away until the kick is over.
 func TestKickRace(t *testing.T) {
@@ -281,4 +340,41 @@ func TestShutdown(t *testing.T) {
 	if _, res, err := s.tryJoin(token("3", 0)); err == nil || res == nil || res.StatusCode != 503 {
 		t.Errorf("joined a server that ends: %v", err)
 	}
+}
+
+// A client that takes nothing cannot hold up the end, and not what waits for a kick
+// either.
+func TestShutdownWithAClientThatDoesNotRead(t *testing.T) {
+	s := newSite(t, Config{Outbox: 64 << 20, MaxBody: 8 << 20})
+	deaf := s.join("deaf")
+	s.join("2")
+	for range 4 { // more than the sockets take
+		if ok, _ := s.send(message{"deaf", strings.Repeat("x", 4<<20)}); ok != 1 {
+			t.Fatal("not sent")
+		}
+	}
+	kicked := make(chan time.Duration, 1)
+	go func() { kicked <- s.kick("2") }() // ends with Shutdown
+	for len(s.dialect.apps["myapp"].allBars()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	began := time.Now()
+	err := s.dialect.Shutdown(ctx)
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took < time.Second || took > 3*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	select {
+	case took := <-kicked:
+		if took > time.Second {
+			t.Errorf("the kick took %v", took)
+		}
+	default:
+		t.Error("the kick still waits")
+	}
+	if took := s.kick("deaf"); took > time.Second {
+		t.Errorf("a kick after the end began took %v", took)
+	}
+	_ = deaf.Close()
 }

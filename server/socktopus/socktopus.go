@@ -77,11 +77,12 @@ type Dialect struct {
 	hub     *hub.Hub
 	loop    *wire.Loop
 	log     *slog.Logger
-	apps    map[string]*app // by name in lower case; set once
-	names   []string        // of apps, sorted; set once
-	origins originList      // set once
-	tooMany string          // what a body with too many elements is refused with; set once
-	kicks   chan struct{}   // a place for each request to /kick that may wait
+	apps    map[string]*app  // by name in lower case; set once
+	names   []string         // of apps, sorted; set once
+	origins originList       // set once
+	tooMany string           // what a body with too many elements is refused with; set once
+	wall    func() time.Time // the clock that tokens are made by; time.Now but in tests; set once
+	kicks   chan struct{}    // a place for each request to /kick that may wait
 
 	mu      sync.Mutex // guards what follows
 	open    int        // connections that have not been reported closed
@@ -106,7 +107,7 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 	cfg = cfg.withDefaults()
 	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
 		kicks: make(chan struct{}, cfg.MaxKicks), empty: make(chan struct{}), counts: make(map[string]uint64),
-		tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
+		wall: time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
 	for name, secret := range cfg.Secrets {
 		name = fold(name)
 		if secret == "" {
