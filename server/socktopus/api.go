@@ -58,14 +58,11 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// frameRoom is what an outbox may count for a frame beside its bytes.
-const frameRoom = 64
-
 // fits reports whether a message can be written at all. One that is larger than an
 // outbox would only cost its recipient the connection; a body holds such a content
 // when broken bytes in it have become U+FFFD.
 func (d *Dialect) fits(m message) bool {
-	return d.cfg.Outbox == 0 || wire.HeaderSpace+len(dataText)+len(m.Content)+frameRoom <= d.cfg.Outbox
+	return d.cfg.Outbox == 0 || wire.HeaderSpace+len(dataText)+len(m.Content)+wire.Cost(nil) <= d.cfg.Outbox
 }
 
 // kick ends the connections of the ids named and answers once none of them can

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -68,7 +69,7 @@ func TestUpgradeRefused(t *testing.T) {
 		{wire.ErrNotUpgrade, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
 		{wire.ErrVersion, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
 		{wire.ErrBadKey, 400, `{"code":400,"message":"Bad WebSocket handshake"}`},
-		{fmt.Errorf("%w: too many connections", wire.ErrHandshake), 429, `{"code":429,"message":"Too many connections"}`},
+		{wire.ErrTooMany, 429, `{"code":429,"message":"Too many connections"}`},
 	} {
 		w := httptest.NewRecorder()
 		s.dialect.refuseUpgrade(w, httptest.NewRequest("GET", "/recieve", nil), test.err)
@@ -78,6 +79,31 @@ func TestUpgradeRefused(t *testing.T) {
 	}
 	if s.dialect.Stats().Counts["refused: Too many connections"] != 1 {
 		t.Error("not counted")
+	}
+}
+
+// Only a join never waits: what asks for an upgrade elsewhere is none.
+func TestIsJoin(t *testing.T) {
+	for _, test := range []struct {
+		method, path, upgrade string
+		want                  bool
+	}{
+		{"GET", "/recieve?token=x", "websocket", true},
+		{"GET", "/receive", "WebSocket", true},
+		{"GET", "/recieve", "", false},
+		{"GET", "/recieve/", "websocket", false},
+		{"POST", "/recieve", "websocket", false},
+		{"POST", "/send", "websocket", false},
+		{"POST", "/kick", "websocket", false},
+		{"GET", "/kick", "websocket", false},
+		{"GET", "/", "websocket", false},
+	} {
+		r := httptest.NewRequest(test.method, test.path, nil)
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", test.upgrade)
+		if IsJoin(r) != test.want {
+			t.Errorf("%s %s %q: %v", test.method, test.path, test.upgrade, !test.want)
+		}
 	}
 }
 
@@ -326,11 +352,8 @@ func TestShutdown(t *testing.T) {
 	if ok, _ := s.send(message{"1", strings.Repeat("x", 100_000)}); ok != 1 {
 		t.Fatal("not sent")
 	}
-	go func() { // ends when all are closed
-		if err := s.dialect.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
+	ended := make(chan error, 1)
+	go func() { ended <- s.dialect.Shutdown(t.Context()) }() // ends when all are closed
 	want(t, ws, "DATA:"+strings.Repeat("x", 100_000))
 	wantClosed(t, ws, false, websocket.CloseGoingAway)
 	wantClosed(t, kicked, true, websocket.CloseNormalClosure)
@@ -340,16 +363,20 @@ func TestShutdown(t *testing.T) {
 	if _, res, err := s.tryJoin(token("3", 0)); err == nil || res == nil || res.StatusCode != 503 {
 		t.Errorf("joined a server that ends: %v", err)
 	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 // A client that takes nothing cannot hold up the end, and not what waits for a kick
 // either.
 func TestShutdownWithAClientThatDoesNotRead(t *testing.T) {
-	s := newSite(t, Config{Outbox: 64 << 20, MaxBody: 8 << 20})
+	s := newSite(t, Config{Outbox: 64 << 20, MaxBody: 2 << 20, ReadTimeout: time.Hour})
 	deaf := s.join("deaf")
+	_ = deaf.NetConn().(*net.TCPConn).SetReadBuffer(4 << 10)
 	s.join("2")
-	for range 4 { // more than the sockets take
-		if ok, _ := s.send(message{"deaf", strings.Repeat("x", 4<<20)}); ok != 1 {
+	for range 6 { // more than the sockets take
+		if ok, _ := s.send(message{"deaf", strings.Repeat("x", 1<<20)}); ok != 1 {
 			t.Fatal("not sent")
 		}
 	}
@@ -362,7 +389,7 @@ func TestShutdownWithAClientThatDoesNotRead(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	err := s.dialect.Shutdown(ctx)
-	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took < time.Second || took > 3*time.Second {
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took < 900*time.Millisecond || took > 5*time.Second {
 		t.Errorf("%v after %v", err, took)
 	}
 	select {

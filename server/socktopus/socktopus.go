@@ -133,22 +133,33 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 // any case but kept the clients of MyApp and myapp apart.
 func fold(name string) string { return strings.ToLower(name) }
 
+// isJoinPath reports the paths that clients join at; the first is how the original
+// spells it.
+func isJoinPath(path string) bool { return path == "/recieve" || path == "/receive" }
+
+// IsJoin reports whether a client asks to join: the one request that ServeHTTP answers
+// without ever waiting. /send waits at the gate, /kick for tokens. It may be called
+// from any goroutine.
+func IsJoin(r *http.Request) bool {
+	return r.Method == http.MethodGet && isJoinPath(r.URL.Path) && wire.IsUpgrade(r)
+}
+
 // ServeHTTP answers every request of the listener.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/recieve", "/receive": // the first is how the original spells it
+	switch path := r.URL.Path; {
+	case isJoinPath(path):
 		if allow(w, r, http.MethodGet) {
 			d.receive(w, r)
 		}
-	case "/send":
+	case path == "/send":
 		if allow(w, r, http.MethodPost) {
 			d.send(w, r)
 		}
-	case "/kick":
+	case path == "/kick":
 		if allow(w, r, http.MethodPost) {
 			d.kick(w, r)
 		}
-	case "/":
+	case path == "/":
 		if allow(w, r, http.MethodGet, http.MethodHead) {
 			d.home(w)
 		}
