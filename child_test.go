@@ -153,6 +153,25 @@ func TestHangup(t *testing.T) {
 	c.terminate()
 }
 
+// A short secret is warned of at the start, and not shown.
+func TestShortSecretIsWarnedOf(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := startChild(t, w, "SERVER_SECRET=0123456789", "CLIENT_PORT=0", "SERVER_PORT=0")
+	w.Close()
+	c.terminate()
+	log, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(log); strings.Count(text, "SERVER_SECRET is short") != 1 || strings.Contains(text, "0123456789") {
+		t.Errorf("the log is\n%s", text)
+	}
+}
+
 // A kick that waits for a token to expire is answered when the end begins, and does
 // not put it off.
 func TestKickAtTheEnd(t *testing.T) {
