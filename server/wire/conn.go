@@ -37,7 +37,6 @@ type Conn struct {
 	frames [][]byte   // guarded by mu; the outbox, oldest first; shared with others: read only
 	size   int32      // guarded by mu; what the outbox costs, with what is being written
 	limit  int32      // guarded by mu; of size
-	pong   *pong      // guarded by mu; the answer to the newest ping; nil for none
 	shard  *shard     // set once
 
 	handler    Handler    // changed once, by the reader, when a stream becomes a WebSocket
@@ -52,6 +51,7 @@ type Conn struct {
 	nc   net.Conn       // set once; nil for a connection of the reader and flusher
 	in   *inbound       // owned by the reader; nil between messages
 	then func(net.Conn) // guarded by mu; of Detach
+	pong int32          // guarded by mu; one more than where in frames a pong waits; 0 for none
 	deaf bool           // owned by the reader; nothing more is read: the peer closed, or broke the protocol
 }
 
@@ -122,7 +122,7 @@ func (c *Conn) kill(reason error) {
 		c.lost()
 	}
 	c.flags |= dead
-	c.frames, c.pong = nil, nil
+	c.frames, c.pong = nil, 0
 	c.gauge()
 	if c.nc != nil {
 		c.shard.interrupt(c)

@@ -35,6 +35,18 @@ func (c *Conn) Push(frame []byte) bool {
 	return true
 }
 
+// PushNow is [Conn.Push] for an answer that somebody waits for: the caller's goroutine
+// writes it, if the socket takes it and nobody else is writing, and does not wait for
+// the flusher, who may be on its way round thousands. No lock may be held.
+func (c *Conn) PushNow(frame []byte) bool {
+	c.mu.Lock()
+	c.flags |= corked
+	c.mu.Unlock()
+	ok := c.Push(frame)
+	c.flush(nil)
+	return ok
+}
+
 // Text queues payload as a text frame; see [Conn.Push].
 func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
 
@@ -101,26 +113,23 @@ func (c *Conn) setBlocked(yes bool) {
 	c.gauge()
 }
 
-// A pong is the answer to the newest ping: the others need none, RFC 6455 section
-// 5.5.3. It waits outside of the outbox, so that a peer that pings and does not read
-// costs one.
-type pong struct{ frame []byte }
-
-// answerPing queues the answer to a ping.
+// answerPing queues the answer to a ping. It takes the place of one that waits as the
+// last frame: only the newest ping needs an answer, RFC 6455 section 5.5.3, and a peer
+// that pings and does not read costs no more than one.
 func (c *Conn) answerPing(payload []byte) {
 	frame := controlFrame(opPong, payload)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.flags&(dead|closing) != 0:
+	if c.flags&(dead|closing) != 0 {
 		return
-	case c.pong != nil:
-		c.charge(len(frame) - len(c.pong.frame))
-	default:
-		c.rouse()
-		c.charge(Cost(frame))
 	}
-	c.pong = &pong{frame}
+	if c.pong > 0 && int(c.pong) == len(c.frames) {
+		c.charge(len(frame) - len(c.frames[c.pong-1]))
+		c.frames[c.pong-1] = frame
+		return
+	}
+	c.queue(frame)
+	c.pong = int32(len(c.frames))
 }
 
 // take empties the outbox into the hands of whoever writes now. It returns nil
@@ -134,21 +143,12 @@ func (c *Conn) take() [][]byte {
 
 // takeLocked is take. c.mu is held.
 func (c *Conn) takeLocked() [][]byte {
-	if c.flags&(dead|blocked|writing) != 0 || len(c.frames) == 0 && c.pong == nil {
+	if c.flags&(dead|blocked|writing) != 0 || len(c.frames) == 0 {
 		return nil
 	}
 	frames := c.frames
-	if c.pong != nil {
-		at := len(frames)
-		if at > 0 && c.flags&closing != 0 {
-			at-- // nothing follows a close frame
-		}
-		frames = append(frames, nil)
-		copy(frames[at+1:], frames[at:])
-		frames[at], c.pong = c.pong.frame, nil
-	}
 	c.flags |= writing
-	c.frames = nil
+	c.frames, c.pong = nil, 0
 	return frames
 }
 
@@ -179,6 +179,9 @@ func (c *Conn) wrote(w written) {
 	c.charge(-w.cost)
 	if len(w.rest) > 0 {
 		c.frames = append(w.rest, c.frames...)
+		if c.pong > 0 {
+			c.pong += int32(len(w.rest))
+		}
 	}
 	switch {
 	case errors.Is(w.err, os.ErrDeadlineExceeded):
@@ -192,7 +195,7 @@ func (c *Conn) wrote(w written) {
 		if c.shard.tooMuchStuck() {
 			c.kill(ErrSlow)
 		}
-	case len(c.frames) > 0 || c.pong != nil:
+	case len(c.frames) > 0:
 		if c.flags&queued == 0 && c.nc == nil { // more came meanwhile
 			c.flags |= queued
 			c.shard.enqueue(c)
