@@ -1,6 +1,7 @@
 package socktopus
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -43,19 +44,52 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.cfg.Gate.Leave()
+	answer := d.publish(r.Context(), a, b.messages())
+	d.count("messages sent", len(answer.Succeeded))
+	d.count("messages failed", len(answer.Failed))
+	d.log.Debug("socktopus: send", "remote", r.RemoteAddr, "app", a.name,
+		"succeeded", len(answer.Succeeded), "failed", len(answer.Failed))
+	writeJSON(w, http.StatusOK, answer)
+}
+
+const (
+	// stride is how many bytes a request publishes before it looks again whether the
+	// server keeps up: far less than an outbox holds.
+	stride = 8 << 10
+	// sendPatience is how long a request may wait for that in all.
+	sendPatience = 10 * time.Second
+)
+
+// publish hands messages to their recipients, in order. The caller is inside the gate.
+// What one request holds may be more than an outbox does, so it waits on its way like
+// a new one would; when the server does not catch up, the rest has failed.
+func (d *Dialect) publish(ctx context.Context, a *app, messages []message) sendAnswer {
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
 	answer := sendAnswer{Succeeded: []message{}, Failed: []message{}}
-	for _, m := range b.messages() {
+	closed := false // what is inside when the gate closes is published
+	published := 0
+	for i, m := range messages {
+		if published > stride && !closed {
+			switch err := d.cfg.Gate.Enter(ctx); {
+			case errors.Is(err, admission.ErrClosed):
+				closed = true
+			case err != nil:
+				answer.Failed = append(answer.Failed, messages[i:]...)
+				return answer
+			default:
+				d.cfg.Gate.Leave()
+			}
+			published = 0
+		}
+		published += len(m.Content) + wire.Cost(nil)
 		if d.fits(m) && d.hub.Publish(&hub.Publication{App: a.room, Room: seatName(m.Recipient), Data: []byte(m.Content), Text: true}) > 0 {
 			answer.Succeeded = append(answer.Succeeded, m)
 		} else {
 			answer.Failed = append(answer.Failed, m)
 		}
 	}
-	d.count("messages sent", len(answer.Succeeded))
-	d.count("messages failed", len(answer.Failed))
-	d.log.Debug("socktopus: send", "remote", r.RemoteAddr, "app", a.name,
-		"succeeded", len(answer.Succeeded), "failed", len(answer.Failed))
-	writeJSON(w, http.StatusOK, answer)
+	return answer
 }
 
 // fits reports whether a message can be written at all. One that is larger than an

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -187,6 +188,73 @@ func TestGateIsLeft(t *testing.T) {
 type caughtUp struct{}
 
 func (caughtUp) CaughtUp() <-chan struct{} { return nil }
+
+// lateBacklog is caught up a number of times, and then does something or is behind.
+type lateBacklog struct {
+	left atomic.Int64
+	then func()
+}
+
+func (b *lateBacklog) CaughtUp() <-chan struct{} {
+	if b.left.Add(-1) >= 0 {
+		return nil
+	}
+	if b.then != nil {
+		b.then()
+		return nil
+	}
+	return make(chan struct{})
+}
+
+// A request that outruns the server in the middle: what was not published has failed,
+// and is named so. One that is inside when the gate closes is published whole.
+func TestGateInTheMiddle(t *testing.T) {
+	list := make([]message, 10)
+	for i := range list {
+		list[i] = message{"1", strings.Repeat(fmt.Sprint(i), stride)}
+	}
+	for _, test := range []struct {
+		name       string
+		closes     bool
+		ok, failed int
+	}{
+		{"behind", false, 3, 7},
+		{"closed", true, 10, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := new(lateBacklog)
+			b.left.Store(3)
+			gate := admission.New(b, time.Millisecond)
+			ended := make(chan error, 1)
+			if test.closes {
+				var closing atomic.Bool
+				b.then = func() {
+					if !closing.CompareAndSwap(false, true) {
+						return
+					}
+					go func() { ended <- gate.Close(t.Context()) }() // ends when the request has left
+					for gate.Try() == nil {                          // until it is closed
+						gate.Leave()
+					}
+				}
+			}
+			s := newSite(t, Config{Gate: gate})
+			ws := s.join("1")
+			ok, failed := s.send(list...)
+			if ok != test.ok || failed != test.failed {
+				t.Errorf("%d succeeded, %d failed", ok, failed)
+			}
+			for _, m := range list[:test.ok] {
+				want(t, ws, "DATA:"+m.Content)
+			}
+			if test.closes {
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
 
 // What all bodies together may hold is used up.
 func TestQuotaIsFull(t *testing.T) {
