@@ -54,7 +54,8 @@ var pooshSettings = group{
 		{name: "MAX_ROOM_NAME_BYTES", def: "512", help: "Bytes of the name of a room that is joined",
 			field: size(func(c *Config) *int { return &c.Poosh.MaxRoomNameBytes }, "16", "64KiB")},
 	},
-	on: func(c *Config) bool { return c.Poosh.Secret != "" },
+	on:   func(c *Config) bool { return c.Poosh.Secret != "" },
+	warn: func(c *Config) []string { return shortSecret("SERVER_SECRET", c.Poosh.Secret) },
 	check: func(c *Config, m *mistakes) {
 		if c.Poosh.ClientPort == c.Poosh.ServerPort && c.Poosh.ServerPort != AnyPort && !m.has("CLIENT_PORT", "SERVER_PORT") {
 			m.add("SERVER_PORT", "is %d: want another port than CLIENT_PORT", c.Poosh.ServerPort)

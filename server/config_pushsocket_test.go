@@ -58,7 +58,7 @@ func TestPushSocketMistakes(t *testing.T) {
 		{"PUSH_SOCKET_MAX_AGE", "1s", "want a time from 1m to"},
 		{"PUSH_SOCKET_MESSAGES_PER_DEVICE", "0", "want a whole number"},
 	} {
-		env := map[string]string{"SERVER_SECRET": testSecret, "A_SOCKTOPUS_SECRET": "x", "PUSH_SOCKET_PORT": "3000"}
+		env := map[string]string{"SERVER_SECRET": testSecret, "A_SOCKTOPUS_SECRET": testSecret, "PUSH_SOCKET_PORT": "3000"}
 		env[test.name] = test.value
 		_, err := withNames(env)
 		if err == nil || !strings.HasPrefix(err.Error(), test.name+" ") || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hush") {
