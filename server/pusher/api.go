@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -28,6 +29,7 @@ func segments(path string) ([]string, bool) {
 
 // A call is one signed request.
 type call struct {
+	ctx   context.Context // ends with the request
 	d     *Dialect
 	app   *app
 	query auth.PusherQuery
@@ -40,20 +42,19 @@ type call struct {
 type route struct {
 	method  string
 	pattern string
-	publish bool // not answered while the server drains or is behind
 	handle  func(*call) ([]byte, error)
 }
 
 var routes = []route{
-	{http.MethodPost, "events", true, (*call).events},
-	{http.MethodPost, "batch_events", true, (*call).batchEvents},
-	{http.MethodPost, "users/*/events", true, (*call).userEvents},
-	{http.MethodGet, "channels", false, (*call).channels},
-	{http.MethodGet, "channels/*", false, (*call).channel},
-	{http.MethodGet, "channels/*/users", false, (*call).channelUsers},
-	{http.MethodPost, "users/*/terminate_connections", false, (*call).terminate},
-	{http.MethodPost, "users/*/force_reconnect", false, (*call).forceReconnect},
-	{http.MethodGet, "connections", false, (*call).connections},
+	{http.MethodPost, "events", (*call).events},
+	{http.MethodPost, "batch_events", (*call).batchEvents},
+	{http.MethodPost, "users/*/events", (*call).userEvents},
+	{http.MethodGet, "channels", (*call).channels},
+	{http.MethodGet, "channels/*", (*call).channel},
+	{http.MethodGet, "channels/*/users", (*call).channelUsers},
+	{http.MethodPost, "users/*/terminate_connections", (*call).terminate},
+	{http.MethodPost, "users/*/force_reconnect", (*call).forceReconnect},
+	{http.MethodGet, "connections", (*call).connections},
 }
 
 // match compares a path with a pattern and returns what stands for the stars.
@@ -148,28 +149,14 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 	if a.disabled {
 		return nil, errDisabled
 	}
-	if rt.publish {
-		if !d.door.enter() {
-			return nil, errDraining
-		}
-		defer d.door.leave()
-	}
-	if rt.publish && d.overloaded() {
-		return nil, errBacklog
-	}
 	if err := d.limit(w, a.apiLimit, r.RemoteAddr); err != nil {
 		return nil, err
 	}
-	c := &call{d: d, app: a, query: query, args: args}
+	c := &call{ctx: r.Context(), d: d, app: a, query: query, args: args}
 	if c.body, err = d.read(w, r, query); err != nil {
 		return nil, err
 	}
 	return rt.handle(c)
-}
-
-// overloaded reports whether more waits to be written than may.
-func (d *Dialect) overloaded() bool {
-	return d.cfg.MaxBacklog > 0 && d.loop.Backlog() > d.cfg.MaxBacklog
 }
 
 // limit asks a limiter and writes what it says into the answer's headers.
@@ -217,7 +204,7 @@ func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string)
 	case parts[0] == "live":
 	case d.draining.Load(), len(parts) == 2 && d.apps[parts[1]].disabled:
 		status, text = http.StatusServiceUnavailable, "ERROR"
-	case d.overloaded():
+	case d.loop.Behind():
 		text = "DEGRADED"
 	}
 	h := w.Header()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/admission"
 )
 
 // An apiError is an answer of the API that is not 200. Its body has Sockudo's
@@ -35,7 +36,7 @@ var (
 	errOtherKey  = &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: "auth_key is not the key of this app"}
 	errDisabled  = &apiError{status: http.StatusForbidden, code: "forbidden", text: "the app is disabled"}
 	errDraining  = &apiError{status: http.StatusServiceUnavailable, code: "service_unavailable", text: "the server is going away", retry: 2 * time.Second}
-	errBacklog   = &apiError{status: http.StatusServiceUnavailable, code: "backpressure", text: "more is waiting to be sent than the server takes", retry: time.Second}
+	errBacklog   = &apiError{status: http.StatusServiceUnavailable, code: "backpressure", text: admission.ErrOverloaded.Error(), retry: time.Second}
 	errInternal  = &apiError{status: http.StatusInternalServerError, code: "internal_error", text: "internal error"}
 	errBodyTime  = &apiError{status: http.StatusRequestTimeout, code: "timeout", text: "the body did not arrive"}
 	errBadBody   = invalid("the body must be a JSON object")
@@ -98,6 +99,10 @@ func asAPIError(err error) *apiError {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, admission.ErrOverloaded):
+		return errBacklog
+	case errors.Is(err, admission.ErrClosed):
+		return errDraining
 	case errors.As(err, &token):
 		return &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: token.Error()}
 	case errors.Is(err, auth.ErrQueryEscape), errors.Is(err, auth.ErrQueryTooBig):

@@ -96,7 +96,7 @@ func (c *client) Message(conn *wire.Conn, binary bool, data []byte) {
 }
 
 // err tells the client of an error and keeps the connection open.
-func (c *client) err(code int, text string) { c.conn.Push(errorFrame(code, text)) }
+func (c *client) err(code int, text string) { c.conn.Push(errorFrame(code, "", text)) }
 
 // shown is a client's text as an error may repeat it.
 func shown(text string) string {
@@ -216,7 +216,7 @@ func (c *client) tick() {
 func (c *client) clientEvent(m message) {
 	refuse := func(code int, text string) {
 		c.d.counts.add("client event refused", 1)
-		c.err(code, text)
+		c.conn.Push(errorFrame(code, m.Channel, text))
 	}
 	conf := &c.app.conf
 	if !conf.ClientEvents {
@@ -256,6 +256,11 @@ func (c *client) clientEvent(m message) {
 		userID = c.membership[m.Channel]
 		c.mu.Unlock()
 	}
+	if err := c.d.cfg.Gate.Try(); err != nil {
+		refuse(codeClientEvent, err.Error())
+		return
+	}
+	defer c.d.cfg.Gate.Leave()
 	c.d.counts.add("client event", 1)
 	c.d.hub.Publish(&hub.Publication{
 		App: c.app.hubName, Room: m.Channel, Event: m.Event, Data: data, Text: true,

@@ -111,6 +111,12 @@ func TestMessages(t *testing.T) {
 	problem := func(code, text string) string {
 		return `{"event":"pusher:error","data":{"code":` + code + `,"message":"` + text + `"}}`
 	}
+	problemAt := func(channel, code, text string) string {
+		return `{"event":"pusher:error","channel":"` + channel + `","data":{"code":` + code + `,"message":"` + text + `"}}`
+	}
+	refused := func(channel, kind, text string) string {
+		return "\n" + `{"event":"pusher:subscription_error","channel":"` + channel + `","data":{"type":"` + kind + `","error":"` + text + `","status":401}}`
+	}
 	long := strings.Repeat("x", 201)
 	tests := []struct{ name, in, out string }{
 		{"ping", `{"event":"pusher:ping","data":{}}`, `{"event":"pusher:pong","data":"{}"}`},
@@ -130,11 +136,16 @@ func TestMessages(t *testing.T) {
 		{"subscribe to nothing", `{"event":"pusher:subscribe"}`, problem("null", "pusher:subscribe: data must be an object with a channel")},
 		{"subscribe to a number", `{"event":"pusher:subscribe","data":{"channel":1}}`, problem("null", "pusher:subscribe: data must be an object with a channel")},
 		{"subscribe to a bad name", `{"event":"pusher:subscribe","data":{"channel":"a b"}}`,
-			problem("null", `Invalid channel name \"a b\": want 1 to 200 letters, digits and -_=@,.;`)},
+			problem("null", `Invalid channel name \"a b\": want 1 to 200 letters, digits and -_=@,.;`) +
+				refused("a b", "InvalidChannel", `Invalid channel name \"a b\": want 1 to 200 letters, digits and -_=@,.;`)},
+		{"subscribe to an empty name", `{"event":"pusher:subscribe","data":{"channel":""}}`,
+			problem("null", `Invalid channel name \"\": want 1 to 200 letters, digits and -_=@,.;`)},
 		{"subscribe to a long name", `{"event":"pusher:subscribe","data":{"channel":"` + long + `"}}`,
-			problem("null", `Invalid channel name \"`+long[:200]+`...\": want 1 to 200 letters, digits and -_=@,.;`)},
+			problem("null", `Invalid channel name \"`+long[:200]+`...\": want 1 to 200 letters, digits and -_=@,.;`) +
+				refused(long, "LimitReached", `Invalid channel name \"`+long[:200]+`...\": want 1 to 200 letters, digits and -_=@,.;`)},
 		{"subscribe to another # channel", `{"event":"pusher:subscribe","data":{"channel":"#presence"}}`,
-			problem("null", `Invalid channel name \"#presence\": want 1 to 200 letters, digits and -_=@,.;`)},
+			problem("null", `Invalid channel name \"#presence\": want 1 to 200 letters, digits and -_=@,.;`) +
+				refused("#presence", "InvalidChannel", `Invalid channel name \"#presence\": want 1 to 200 letters, digits and -_=@,.;`)},
 		{"subscribe", `{"event":"pusher:subscribe","data":{"channel":"a-_=@,.;Z9","auth":""}}`,
 			`{"event":"pusher_internal:subscription_succeeded","channel":"a-_=@,.;Z9","data":"{}"}`},
 		// Some libraries send the data as a string that holds it.
@@ -155,9 +166,11 @@ func TestMessages(t *testing.T) {
 				`{"event":"pusher:subscription_error","channel":"#server-to-user-1","data":{"type":"AuthError","error":"only a connection signed in as that user may subscribe to \"#server-to-user-1\"","status":401}}`},
 		{"sign in with nothing", `{"event":"pusher:signin"}`, problem("4009", "pusher:signin: data must be an object with auth and user_data")},
 		{"a client event to a public channel", `{"event":"client-x","channel":"a-_=@,.;Z9","data":1}`,
-			problem("4301", `client events are for private and presence channels only, not for \"a-_=@,.;Z9\"`)},
+			problemAt("a-_=@,.;Z9", "4301", `client events are for private and presence channels only, not for \"a-_=@,.;Z9\"`)},
 		{"a client event elsewhere", `{"event":"client-x","channel":"private-b","data":1}`,
-			problem("null", "client event on channel private-b, which this connection does not subscribe to")},
+			problemAt("private-b", "null", "client event on channel private-b, which this connection does not subscribe to")},
+		{"a client event to a bad name", `{"event":"client-x","channel":"a b","data":1}`,
+			problemAt("a b", "null", "invalid channel name: want 1 to 200 letters, digits and -_=@,.;")},
 		{"a client event nowhere", `{"event":"client-x","data":1}`, problem("null", "invalid channel name: want 1 to 200 letters, digits and -_=@,.;")},
 		{"a client event on a number", `{"event":"client-x","channel":5}`, problem("null", "invalid channel name: want 1 to 200 letters, digits and -_=@,.;")},
 	}
@@ -260,7 +273,7 @@ func TestClientEventsSwitchedOff(t *testing.T) {
 	p := s.dial()
 	p.join("private-c")
 	p.send(`{"event":"client-x","channel":"private-c","data":{}}`)
-	p.expect(`{"event":"pusher:error","data":{"code":4301,"message":"client events are not enabled for this app"}}`)
+	p.expect(`{"event":"pusher:error","channel":"private-c","data":{"code":4301,"message":"client events are not enabled for this app"}}`)
 	p.quiet()
 }
 

@@ -121,7 +121,7 @@ func (d *Dialect) acceptRefused(w http.ResponseWriter, r *http.Request, no *refu
 	}
 	d.counts.add("connect refused "+strconv.Itoa(no.code), 1)
 	d.log.Debug("connection refused", "remote", r.RemoteAddr, "code", no.code, "reason", no.text)
-	conn.Push(errorFrame(no.code, no.text))
+	conn.Push(errorFrame(no.code, "", no.text))
 	conn.Close(no.code, no.text)
 	conn.Start()
 }

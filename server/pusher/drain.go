@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
-// Shutdown refuses new connections and publications, waits until those that were
-// taken are handed over, closes the connections that
+// Shutdown refuses new connections and publications, closes the connections that
 // are open with 4200, spread over most of the time that ctx gives (two seconds
 // without a deadline), waits until they are gone, and sends the webhooks that
 // wait. What is left when ctx ends is dropped and counted. Clients of 4200
@@ -18,7 +16,6 @@ import (
 // [Dialect.ServeHTTP] may go on; connections open after it answers 4100.
 func (d *Dialect) Shutdown(ctx context.Context) error {
 	d.draining.Store(true)
-	err := d.door.close(ctx)
 	var open []*client
 	for _, a := range d.apps {
 		open = append(open, a.all()...)
@@ -27,9 +24,7 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		grace = time.Until(deadline) * 7 / 10
 	}
-	if err == nil {
-		err = d.spread(ctx, open, grace)
-	}
+	err := d.spread(ctx, open, grace)
 	if err == nil {
 		err = d.gone(ctx)
 	}
@@ -93,50 +88,4 @@ func (d *Dialect) gone(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// A door counts who is inside, and can be closed.
-type door struct {
-	mu     sync.Mutex // guards what follows
-	inside int
-	closed bool
-	empty  chan struct{} // made by close, closed when the last one leaves
-}
-
-// enter reports false once the door is closed. Otherwise leave must follow.
-func (g *door) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
-	}
-	g.inside++
-	return true
-}
-
-func (g *door) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.inside--; g.inside == 0 && g.closed {
-		close(g.empty)
-	}
-}
-
-// close lets nobody in any more and waits until everybody is out or ctx ends. A
-// second call waits again.
-func (g *door) close(ctx context.Context) error {
-	g.mu.Lock()
-	if !g.closed {
-		g.closed, g.empty = true, make(chan struct{})
-		if g.inside == 0 {
-			close(g.empty)
-		}
-	}
-	g.mu.Unlock()
-	select {
-	case <-g.empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -136,12 +136,24 @@ func (c *call) decode(v any) error {
 	return nil
 }
 
-// send publishes an event to all its channels.
-func (c *call) send(e event) {
-	for _, channel := range e.channels {
-		c.app.publish(channel, e.name, e.data, e.socketID)
+// send publishes events, each to all its channels, in their order, once the server
+// keeps up. All that is wrong with them has been found before: who is refused for
+// that neither waits nor holds a place.
+func (c *call) send(events ...event) error {
+	if c.d.draining.Load() {
+		return errDraining
 	}
-	c.d.log.Debug("event", "app", c.app.conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
+	if err := c.d.cfg.Gate.Enter(c.ctx); err != nil {
+		return err
+	}
+	defer c.d.cfg.Gate.Leave()
+	for _, e := range events {
+		for _, channel := range e.channels {
+			c.app.publish(channel, e.name, e.data, e.socketID)
+		}
+		c.d.log.Debug("event", "app", c.app.conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
+	}
+	return nil
 }
 
 // events publishes one event to one or more channels.
@@ -154,7 +166,9 @@ func (c *call) events() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.send(e)
+	if err := c.send(e); err != nil {
+		return nil, err
+	}
 	if len(e.info) == 0 {
 		return emptyObject, nil
 	}
@@ -180,8 +194,7 @@ func (c *call) userEvents() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.send(e)
-	return emptyObject, nil
+	return emptyObject, c.send(e)
 }
 
 // batchEvents publishes several events, each to one channel, in their order.
@@ -214,8 +227,8 @@ func (c *call) batchEvents() ([]byte, error) {
 		}
 		asked = asked || len(events[i].info) > 0
 	}
-	for _, e := range events {
-		c.send(e)
+	if err := c.send(events...); err != nil {
+		return nil, err
 	}
 	if !asked {
 		return emptyObject, nil

@@ -42,6 +42,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/wire"
 )
@@ -58,9 +59,10 @@ type Config struct {
 	CacheBytes      int // that one app's cached events may take; 64 MiB
 	WebhookQueue    int // events that may wait for one webhook; 10,000
 
-	// MaxBacklog is how many bytes may wait for the loop itself before publishing
-	// is answered with 503; no limit.
-	MaxBacklog int64
+	// Gate admits what senders and clients publish, once they are known and their
+	// event is judged; nil admits everything. Whoever made it closes it, before
+	// [Dialect.Shutdown].
+	Gate *admission.Gate
 
 	APIRate     Rate // requests of one address; no limit
 	ConnectRate Rate // connections opened by one address; no limit
@@ -112,7 +114,6 @@ type Dialect struct {
 	counts       counters
 
 	draining atomic.Bool
-	door     door // of requests that publish
 }
 
 // New makes a dialect whose connections live on loop. It fails for a configuration

@@ -8,14 +8,17 @@ import (
 	"poosh/server/hub"
 )
 
-// Names of what soketi sends with a refused subscription, which pusher-js hands to
-// the channel's own listeners.
+// Types of what is sent with a refused subscription, which pusher-js hands to the
+// channel's own listeners. The first two are soketi's.
 const (
 	refusedAuth  = "AuthError"
 	refusedLimit = "LimitReached"
+	refusedName  = "InvalidChannel"
 )
 
-// refuse tells the client that a subscription is not made. The connection stays.
+// refuse tells the client that a subscription is not made. The connection stays. A
+// kind tells the channel's listeners too: empty for none, when the client is
+// subscribed already or named no channel.
 func (c *client) refuse(channel string, code int, kind, text string) {
 	c.d.counts.add("subscribe refused", 1)
 	c.err(code, text)
@@ -38,7 +41,14 @@ func (c *client) subscribe(m message) {
 	}
 	channel, k := want.Channel, kindOf(want.Channel)
 	if !validChannel(channel) {
-		c.refuse("", 0, "", "Invalid channel name "+shown(channel)+": "+channelRule)
+		kind := refusedName
+		switch {
+		case channel == "":
+			kind = ""
+		case len(channel) > maxChannelName:
+			kind = refusedLimit
+		}
+		c.refuse(channel, 0, kind, "Invalid channel name "+shown(channel)+": "+channelRule)
 		return
 	}
 	if c.sub.In(channel) {
