@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,8 +43,19 @@ type call struct {
 type route struct {
 	method  string
 	pattern string
-	handle  func(*call) ([]byte, error)
+	handle  func(*call) (reply, error)
 }
+
+// A reply is the body of a good answer in pieces, which are made as they are
+// written: what lists channels or users is never in memory as a whole. A piece is
+// good until the next is asked for.
+type reply = iter.Seq[[]byte]
+
+// whole is a reply of one piece.
+func whole(b []byte) reply { return func(yield func([]byte) bool) { yield(b) } }
+
+// empty is the reply when there is nothing to say.
+var empty = whole([]byte("{}"))
 
 var routes = []route{
 	{http.MethodPost, "events", (*call).events},
@@ -106,12 +118,16 @@ func (d *Dialect) api(w http.ResponseWriter, r *http.Request, parts []string) {
 		return
 	}
 	body, err := d.serve(w, r, parts)
-	d.answer(w, body, err)
+	if err != nil {
+		d.fail(w, err)
+		return
+	}
+	d.stream(w, body)
 }
 
 // serve finds the app, the route and the signature, in that order, then the body:
 // nobody's is read before the rest of the request is known to be signed.
-func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) ([]byte, error) {
+func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) (reply, error) {
 	if err := d.limit(w, d.apiLimit, r.RemoteAddr); err != nil {
 		return nil, err
 	}
@@ -196,10 +212,10 @@ func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string)
 	status, text := http.StatusOK, "OK"
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		d.answer(w, nil, &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", text: "want GET"})
+		d.fail(w, &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", text: "want GET"})
 		return
 	case len(parts) > 2, len(parts) == 2 && (parts[0] != "up" || d.apps[parts[1]] == nil):
-		d.answer(w, nil, errNoApp)
+		d.fail(w, errNoApp)
 		return
 	case parts[0] == "live":
 	case d.draining.Load(), len(parts) == 2 && d.apps[parts[1]].disabled:

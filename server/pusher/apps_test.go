@@ -109,26 +109,3 @@ func TestRateText(t *testing.T) {
 		}
 	}
 }
-
-func TestCacheIsBounded(t *testing.T) {
-	c := newCache(10*(overhead+100), time.Hour)
-	event := &hub.Publication{Data: make([]byte, 90)}
-	for i := range 1000 {
-		c.put(string(rune('a'+i%26))+strings.Repeat("x", i%7), event)
-		c.missed(strings.Repeat("m", i))
-		if c.size > c.limit || len(c.byName) != c.order.Len() {
-			t.Fatalf("%d bytes in %d entries", c.size, len(c.byName))
-		}
-	}
-	if c.missed("empty") != true || c.missed("empty") != false {
-		t.Error("emptiness is news once")
-	}
-	c.put("empty", event)
-	if got, _ := c.get("empty"); got != event || c.missed("empty") {
-		t.Error("the last event is not kept")
-	}
-	c.put("huge", &hub.Publication{Data: make([]byte, 1<<20)})
-	if got, _ := c.get("huge"); got != nil || c.size != 0 {
-		t.Errorf("%d bytes", c.size)
-	}
-}

@@ -49,12 +49,12 @@ type refusal struct {
 func (d *Dialect) connect(w http.ResponseWriter, r *http.Request, parts []string) {
 	if !wire.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
-		d.answer(w, nil, &apiError{status: http.StatusUpgradeRequired, code: "upgrade_required",
+		d.fail(w, &apiError{status: http.StatusUpgradeRequired, code: "upgrade_required",
 			text: "this is a WebSocket address"})
 		return
 	}
 	if err := d.limit(w, d.connectLimit, r.RemoteAddr); err != nil {
-		d.answer(w, nil, err)
+		d.fail(w, err)
 		return
 	}
 	var a *app
@@ -63,7 +63,7 @@ func (d *Dialect) connect(w http.ResponseWriter, r *http.Request, parts []string
 	}
 	if a != nil {
 		if err := d.limit(w, a.connectLimit, r.RemoteAddr); err != nil {
-			d.answer(w, nil, err)
+			d.fail(w, err)
 			return
 		}
 	}
@@ -134,7 +134,7 @@ func (deaf) Closed(*wire.Conn, error)         {}
 
 func (d *Dialect) handshakeFailed(w http.ResponseWriter, err error) {
 	if errors.Is(err, wire.ErrHandshake) {
-		d.answer(w, nil, &apiError{status: http.StatusBadRequest, code: "invalid_input", text: err.Error()})
+		d.fail(w, &apiError{status: http.StatusBadRequest, code: "invalid_input", text: err.Error()})
 	}
 }
 

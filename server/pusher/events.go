@@ -157,7 +157,7 @@ func (c *call) send(events ...event) error {
 }
 
 // events publishes one event to one or more channels.
-func (c *call) events() ([]byte, error) {
+func (c *call) events() (reply, error) {
 	var r eventRequest
 	if err := c.decode(&r); err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (c *call) events() ([]byte, error) {
 		return nil, err
 	}
 	if len(e.info) == 0 {
-		return emptyObject, nil
+		return empty, nil
 	}
 	b := []byte(`{"channels":{`)
 	for i, channel := range e.channels {
@@ -180,12 +180,12 @@ func (c *call) events() ([]byte, error) {
 		b = append(appendString(b, channel), ':')
 		b = c.appendCounts(b, channel, e.info)
 	}
-	return append(b, "}}"...), nil
+	return whole(append(b, "}}"...)), nil
 }
 
 // userEvents publishes an event to a signed-in user. The official libraries name
 // the user's channel instead.
-func (c *call) userEvents() ([]byte, error) {
+func (c *call) userEvents() (reply, error) {
 	var r eventRequest
 	if err := c.decode(&r); err != nil {
 		return nil, err
@@ -194,11 +194,11 @@ func (c *call) userEvents() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return emptyObject, c.send(e)
+	return empty, c.send(e)
 }
 
 // batchEvents publishes several events, each to one channel, in their order.
-func (c *call) batchEvents() ([]byte, error) {
+func (c *call) batchEvents() (reply, error) {
 	var body struct {
 		Batch []eventRequest `json:"batch"`
 	}
@@ -231,7 +231,7 @@ func (c *call) batchEvents() ([]byte, error) {
 		return nil, err
 	}
 	if !asked {
-		return emptyObject, nil
+		return empty, nil
 	}
 	b := []byte(`{"batch":[`)
 	for i, e := range events {
@@ -240,5 +240,5 @@ func (c *call) batchEvents() ([]byte, error) {
 		}
 		b = c.appendCounts(b, e.channels[0], e.info)
 	}
-	return append(b, "]}"...), nil
+	return whole(append(b, "]}"...)), nil
 }

@@ -177,7 +177,9 @@ type Stats struct {
 func (d *Dialect) Stats() Stats {
 	st := Stats{Connections: int(d.conns.Load()), Counts: d.counts.all()}
 	for _, a := range d.apps {
-		d.presence.Each(a.hubName, func(string, int, int) { st.Channels++ })
+		for range d.presence.Rooms(a.hubName) {
+			st.Channels++
+		}
 	}
 	return st
 }
@@ -227,7 +229,7 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if !ok {
-		d.answer(w, nil, errBadPath)
+		d.fail(w, errBadPath)
 		return
 	}
 	switch parts[0] {
@@ -242,6 +244,6 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			d.connect(w, r, nil)
 			return
 		}
-		d.answer(w, nil, errNoRoute)
+		d.fail(w, errNoRoute)
 	}
 }
