@@ -52,6 +52,16 @@ func TestPublish(t *testing.T) {
 		{"not JSON", "/events", `x`, 400, "must be a JSON object", ""},
 		{"a list", "/events", `[]`, 400, "must be a JSON object", ""},
 		{"half a body", "/events", `{"name":`, 400, "must be a JSON object", ""},
+		{"names in other letters", "/events", `{"name":"e","NAME":"x","channel":"a","Channels":["b"],"data":"1","Data":"2","SOCKET_ID":"x","Info":"x"}`, 200, `{}`, "a:1"},
+		{"only names in other letters", "/events", `{"Name":"e","channel":"a","data":"1"}`, 400, "name is missing", ""},
+		{"a name twice", "/events", `{"name":"x","channel":"b","data":"1","channel":"a","data":"2"}`, 200, `{}`, "a:2"},
+		{"an escaped name", "/events", `{"\u006eame":"e","channel":"a","data":"1"}`, 200, `{}`, "a:1"},
+		{"a batch in other letters", "/batch_events", `{"Batch":[]}`, 400, "batch is missing", ""},
+		{"an event of a batch in other letters", "/batch_events", `{"batch":[{"name":"e","channel":"a","Channel":"b","data":"1"}]}`, 200, `{}`, "a:1"},
+		{"a batch that is none", "/batch_events", `{"batch":{}}`, 400, "batch may not be a JSON object", ""},
+		{"an event of a batch that is none", "/batch_events", `{"batch":[1]}`, 400, "event 1 of the batch: the body must be a JSON object", ""},
+		{"a channel that is a number", "/events", `{"name":"e","channels":["a",1],"data":"1"}`, 400, "a channel may not be a JSON number", ""},
+		{"channels that are none", "/events", `{"name":"e","channels":{},"data":"1"}`, 400, "channels may not be a JSON object", ""},
 		{"no body", "/events", ``, 400, "must be a JSON object", ""},
 		{"no name", "/events", `{"channel":"a","data":"1"}`, 400, "name is missing", ""},
 		{"a number for a name", "/events", `{"name":1,"channel":"a","data":"1"}`, 400, "name may not be a JSON number", ""},
@@ -116,11 +126,11 @@ func FuzzEvents(f *testing.F) {
 	}
 	a := &app{conf: testApp().withDefaults()}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var r eventRequest
-		if (&call{app: a, body: body}).decode(&r) != nil {
+		r, err := parseEvent(body, a.conf.MaxEventChannels)
+		if err != nil {
 			return
 		}
-		e, err := r.check(a, r.targets())
+		e, err := r.check(a)
 		if err != nil {
 			asAPIError(err)
 			return

@@ -2,10 +2,12 @@ package pusher
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -211,6 +213,45 @@ func decodeStrict(data []byte, v any) error {
 	}
 	if dec.More() {
 		return errors.New("more text after the JSON value")
+	}
+	return exactNames(data, reflect.TypeOf(v).Elem())
+}
+
+var textual = reflect.TypeFor[encoding.TextUnmarshaler]()
+
+// exactNames finds a member whose name is a field's but for its case, which
+// encoding/json takes: two of them would be one setting.
+func exactNames(data []byte, t reflect.Type) error {
+	switch {
+	case reflect.PointerTo(t).Implements(textual):
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		var list []json.RawMessage
+		if err := json.Unmarshal(data, &list); err != nil {
+			return err
+		}
+		for _, raw := range list {
+			if err := exactNames(raw, t.Elem()); err != nil {
+				return err
+			}
+		}
+	case t.Kind() == reflect.Struct:
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(data, &members); err != nil {
+			return err
+		}
+		for i := range t.NumField() {
+			field := t.Field(i)
+			name := field.Tag.Get("json")
+			if raw, ok := members[name]; ok {
+				if err := exactNames(raw, field.Type); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			}
+			delete(members, name)
+		}
+		for name := range members {
+			return fmt.Errorf("unknown field %q: names match to the letter", name)
+		}
 	}
 	return nil
 }

@@ -151,6 +151,11 @@ func TestMessages(t *testing.T) {
 		// Some libraries send the data as a string that holds it.
 		{"subscribe with a string", `{"event":"pusher:subscribe","data":"{\"channel\":\"s\",\"auth\":null}"}`,
 			`{"event":"pusher_internal:subscription_succeeded","channel":"s","data":"{}"}`},
+		{"names in other letters", `{"EVENT":"pusher:dance","event":"pusher:ping","Event":"pusher:dance"}`, `{"event":"pusher:pong","data":"{}"}`},
+		{"only names in other letters", `{"Event":"pusher:ping"}`, problem("null", "a message must have an event, which is a string")},
+		{"subscribe in other letters", `{"event":"pusher:subscribe","Data":{"channel":"y"},"data":{"channel":"x","Channel":"y"},"DATA":{"channel":"y"}}`,
+			`{"event":"pusher_internal:subscription_succeeded","channel":"x","data":"{}"}`},
+		{"a name twice", `{"event":"pusher:unsubscribe","data":{"channel":"y","channel":"x"}}`, ""},
 		{"subscribe again", `{"event":"pusher:subscribe","data":{"channel":"s"}}`, problem("null", "Existing subscription to channel s")},
 		{"unsubscribe", `{"event":"pusher:unsubscribe","data":{"channel":"s"}}`, ""},
 		{"unsubscribe again", `{"event":"pusher:unsubscribe","data":{"channel":"s"}}`, problem("null", `No current subscription to channel \"s\"`)},

@@ -11,22 +11,27 @@ import (
 // "Watchlist events").
 const maxWatchlist = 100
 
+var signInNames = []string{"auth", "user_data"}
+
 // signIn makes the connection a user's (Pusher Channels, "User authentication").
 // The client then subscribes to the user's own channel by itself.
 func (c *client) signIn(m message) {
-	var want struct {
-		Auth     string `json:"auth"`
-		UserData string `json:"user_data"`
+	var values [2]auth.Value
+	err := m.pick(signInNames, values[:])
+	token, ok := textOf(values[0])
+	userData, ok2 := textOf(values[1])
+	if err == nil && !(ok && ok2) {
+		err = errNoData
 	}
-	if err := m.fields(&want); err != nil {
+	if err != nil {
 		c.err(codeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
 		return
 	}
-	if err := auth.PusherUser(c.app.conf.Key, c.app.conf.Secret, c.socketID, want.UserData, want.Auth); err != nil {
+	if err := auth.PusherUser(c.app.conf.Key, c.app.conf.Secret, c.socketID, userData, token); err != nil {
 		c.err(codeUnauthorized, err.Error())
 		return
 	}
-	user, err := parseUser(want.UserData)
+	user, err := parseUser(userData)
 	if err == nil && len(user.info) > c.app.conf.MaxUserInfoBytes {
 		err = fmt.Errorf("user_info of %d bytes exceeds the allowed maximum (%d bytes)", len(user.info), c.app.conf.MaxUserInfoBytes)
 	}
@@ -51,7 +56,7 @@ func (c *client) signIn(m message) {
 		c.err(codeUnauthorized, "this connection is signed in as another user")
 		return
 	}
-	c.conn.Push(signedInFrame(want.UserData))
+	c.conn.Push(signedInFrame(userData))
 	if old != nil {
 		return // signed in again as who it is
 	}

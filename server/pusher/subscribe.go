@@ -27,19 +27,41 @@ func (c *client) refuse(channel string, code int, kind, text string) {
 	}
 }
 
+// A subscription is what a client asks for with pusher:subscribe.
+type subscription struct {
+	channel, auth string
+	data          *string // channel_data; nil for none
+}
+
+var subscribeNames = []string{"channel", "auth", "channel_data"}
+
+func parseSubscribe(m message) (s subscription, err error) {
+	var values [3]auth.Value
+	if err := m.pick(subscribeNames, values[:]); err != nil {
+		return s, err
+	}
+	var ok [3]bool
+	s.channel, ok[0] = textOf(values[0])
+	s.auth, ok[1] = textOf(values[1])
+	data, is := textOf(values[2])
+	if ok[2] = is; values[2].Kind() == auth.String {
+		s.data = &data
+	}
+	if ok != [3]bool{true, true, true} {
+		return s, errNoData
+	}
+	return s, nil
+}
+
 // subscribe lets the client into a channel (Pusher Channels protocol,
 // "Subscription Events").
 func (c *client) subscribe(m message) {
-	var want struct {
-		Channel     string  `json:"channel"`
-		Auth        string  `json:"auth"`
-		ChannelData *string `json:"channel_data"`
-	}
-	if err := m.fields(&want); err != nil {
+	want, err := parseSubscribe(m)
+	if err != nil {
 		c.refuse("", 0, "", "pusher:subscribe: "+err.Error()+" with a channel")
 		return
 	}
-	channel, k := want.Channel, kindOf(want.Channel)
+	channel, k := want.channel, kindOf(want.channel)
 	if !validChannel(channel) {
 		kind := refusedName
 		switch {
@@ -63,14 +85,13 @@ func (c *client) subscribe(m message) {
 			return
 		}
 	case k.private:
-		if err := auth.PusherChannel(c.app.conf.Key, c.app.conf.Secret, c.socketID, channel, want.ChannelData, want.Auth); err != nil {
+		if err := auth.PusherChannel(c.app.conf.Key, c.app.conf.Secret, c.socketID, channel, want.data, want.auth); err != nil {
 			c.refuse(channel, codeUnauthorized, refusedAuth, err.Error())
 			return
 		}
 	}
 	if k.presence {
-		var err error
-		if who, err = c.member(want.ChannelData); err != nil {
+		if who, err = c.member(want.data); err != nil {
 			c.refuse(channel, codeUnauthorized, refusedAuth, err.Error())
 			return
 		}
@@ -168,18 +189,16 @@ func (c *client) enter(channel string, k kind, who memberInfo) error {
 
 // unsubscribe takes the client out of a channel.
 func (c *client) unsubscribe(m message) {
-	var want struct {
-		Channel string `json:"channel"`
-	}
-	if err := m.fields(&want); err != nil {
+	want, err := parseSubscribe(m)
+	if err != nil {
 		c.err(0, "pusher:unsubscribe: "+err.Error()+" with a channel")
 		return
 	}
-	if !c.sub.In(want.Channel) {
-		c.err(0, "No current subscription to channel "+shown(want.Channel))
+	if !c.sub.In(want.channel) {
+		c.err(0, "No current subscription to channel "+shown(want.channel))
 		return
 	}
-	c.leave(want.Channel)
+	c.leave(want.channel)
 }
 
 // leave ends a subscription that there is, in one step for the channel.
