@@ -91,6 +91,8 @@ var pusherSettings = group{
 
 		{name: "PUSHER_CLIENT_EVENT_RATE", def: "10/1s", help: "Client events of one connection in a time, or off for no limit",
 			field: ratio(func(c *Config) *pusher.Rate { return &c.Pusher.App.ClientEventRate })},
+		{name: "PUSHER_SUBSCRIBE_RATE", def: "600/60s", help: "Subscriptions that one connection may make in a time, and PUSHER_MAX_CHANNELS at once in any case; off for no limit",
+			field: ratio(func(c *Config) *pusher.Rate { return &c.Pusher.App.SubscribeRate })},
 		{name: "PUSHER_API_RATE", def: "off", help: "Requests for one app in a time, such as 100/60s; off for no limit",
 			field: ratio(func(c *Config) *pusher.Rate { return &c.Pusher.App.APIRate })},
 		{name: "PUSHER_API_RATE_PER_ADDRESS", def: "off", help: "Requests from one address in a time",
@@ -108,7 +110,7 @@ var pusherSettings = group{
 			field: span(func(c *Config) *time.Duration { return (*time.Duration)(&c.Pusher.App.CacheTTL) }, time.Second, 365*24*time.Hour)},
 		{name: "PUSHER_CACHE_BYTES", def: "64MiB", help: "Bytes that the kept events of one app may take; the oldest go first",
 			field: size(func(c *Config) *int { return &c.Pusher.Dialect.CacheBytes }, "1KiB", "1GiB")},
-		{name: "PUSHER_WEBHOOK_QUEUE", def: "10000", help: "Events that may wait for one webhook; more are dropped and counted",
+		{name: "PUSHER_WEBHOOK_QUEUE", def: "10000", help: "Events that may wait for one webhook; more are dropped and counted. Half is kept for private and presence channels, and clients of one address may take an eighth, of those a quarter",
 			field: count(func(c *Config) *int { return &c.Pusher.Dialect.WebhookQueue }, 1, 10_000_000)},
 	},
 	on:    func(c *Config) bool { return c.Pusher.on() },

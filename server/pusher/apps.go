@@ -48,6 +48,7 @@ type App struct {
 	MaxMembers       int      `json:"max_presence_members"`         // users in a presence channel; 100
 	MaxUserInfoBytes int      `json:"max_presence_user_info_bytes"` // of a member's user_info; 1,024
 	ClientEventRate  Rate     `json:"client_event_rate"`            // of one connection; 10 in 1 s
+	SubscribeRate    Rate     `json:"subscribe_rate"`               // of one connection, beside MaxChannels at once; 600 in 60 s
 	APIRate          Rate     `json:"api_rate"`                     // requests; no limit
 	ConnectRate      Rate     `json:"connect_rate"`                 // connections opened; no limit
 	ActivityTimeout  Duration `json:"activity_timeout"`             // silence before a ping, whole seconds; 120 s
@@ -95,6 +96,7 @@ func (a App) withDefaults() App {
 	setDefault(&a.MaxMembers, 100)
 	setDefault(&a.MaxUserInfoBytes, 1024)
 	setDefault(&a.ClientEventRate, Rate{10, time.Second})
+	setDefault(&a.SubscribeRate, Rate{600, time.Minute})
 	setDefault(&a.ActivityTimeout, Duration(120*time.Second))
 	setDefault(&a.CacheTTL, Duration(30*time.Minute))
 	return a

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,12 +27,15 @@ type client struct {
 	conn *wire.Conn      // set once, by attach
 	sub  *hub.Subscriber // set once, by attach
 
+	network netip.Addr // set once; whose the connection is
+
 	seen    atomic.Int64 // when the last frame came, on the dialect's clock
 	timer   wire.Timer   // fires tick
 	closing atomic.Bool  // close was called
 
 	// Of the goroutine that reads the connection.
 	clientEvents *rate.Limiter // made by the first client event
+	subscribes   pace
 
 	// Of the goroutine that fires timers.
 	probed time.Duration // when a ping was sent that nothing followed; 0 for none
@@ -266,5 +270,5 @@ func (c *client) clientEvent(m message) {
 		App: c.app.hubName, Room: m.Channel, Event: m.Event, Data: data, Text: true,
 		UserID: userID, Except: c.sub.ID(),
 	})
-	c.app.hooks.clientEvent(m.Channel, m.Event, data, c.socketID, userID)
+	c.app.hooks.clientEvent(m.Channel, m.Event, data, c.socketID, userID, c.network)
 }

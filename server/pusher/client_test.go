@@ -431,3 +431,45 @@ func TestAuthorizedConnections(t *testing.T) {
 	member.quiet()
 	user.quiet()
 }
+
+// TestSubscribeRate has one connection come and go from channel to channel. As many
+// as it may be in at all it may enter at once.
+func TestSubscribeRate(t *testing.T) {
+	app := testApp()
+	app.MaxChannels, app.SubscribeRate = 3, Rate{2, time.Hour}
+	s := newSite(t, Config{Apps: []App{app}})
+	p := s.dial()
+	p.join("a", "b", "c")
+	p.send(`{"event":"pusher:unsubscribe","data":{"channel":"a"}}`)
+	p.subscribe("d", "")
+	const text = "subscriptions come faster than 2/1h0m0s"
+	p.expect(`{"event":"pusher:error","data":{"code":4100,"message":"`+text+`"}}`,
+		`{"event":"pusher:subscription_error","channel":"d","data":{"type":"LimitReached","error":"`+text+`","status":401}}`)
+	p.quiet()
+	s.dial().join("d")
+	if n := s.d.Stats().Counts["subscribe refused"]; n != 1 {
+		t.Errorf("%d are counted", n)
+	}
+}
+
+func TestPace(t *testing.T) {
+	var p pace
+	r := Rate{10, time.Second}
+	took := 0
+	for ms := range 5000 {
+		if p.allow(r, 20, time.Duration(ms)*time.Millisecond) {
+			took++
+		}
+	}
+	if took < 20+49 || took > 20+50 {
+		t.Errorf("%d in 5 s", took)
+	}
+	for i := range 30 { // after a rest
+		if ok := p.allow(r, 20, time.Hour); ok != (i < 20) {
+			t.Errorf("number %d: %v", i, ok)
+		}
+	}
+	if off := (Rate{Limit: -1}); !p.allow(off, 0, 0) {
+		t.Error("off is a limit")
+	}
+}

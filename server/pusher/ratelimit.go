@@ -52,6 +52,25 @@ func (r Rate) bucket() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(float64(r.Limit)/r.Per.Seconds()), r.Limit)
 }
 
+// A pace holds one thing to a rate, in eight bytes: each connection has one. It is
+// the time at which all that was allowed would have been used up at an even pace (the
+// generic cell rate algorithm). The zero pace is at rest.
+type pace time.Duration
+
+// allow reports whether one more is allowed at now, of which burst may come at once.
+func (p *pace) allow(r Rate, burst int, now time.Duration) bool {
+	if r.Limit <= 0 {
+		return true
+	}
+	each := r.Per / time.Duration(r.Limit)
+	next := max(time.Duration(*p), now) + each
+	if next-now > each*time.Duration(burst) {
+		return false
+	}
+	*p = pace(next)
+	return true
+}
+
 // maxAddresses bounds the addresses that a limiter tells apart. The one not seen
 // for longest is forgotten, and starts afresh if it comes back.
 const maxAddresses = 1 << 16
