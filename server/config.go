@@ -40,6 +40,10 @@ type NetworkConfig struct {
 	MaxConnections           int // MAX_CONNECTIONS: sockets that clients have open
 	MaxConnectionsPerAddress int // MAX_CONNECTIONS_PER_ADDRESS
 
+	MaxSenderConnections           int // MAX_SENDER_CONNECTIONS: sockets that senders have open
+	MaxSenderConnectionsPerAddress int // MAX_SENDER_CONNECTIONS_PER_ADDRESS
+
+	InputBytes   int64 // INPUT_BYTES: requests and messages that have not arrived whole
 	OutboxBytes  int   // OUTBOX_BYTES: waiting for one connection
 	BacklogBytes int64 // BACKLOG_BYTES: waiting for all connections
 
@@ -73,6 +77,12 @@ var networkSettings = group{
 			field: count(func(c *Config) *int { return &c.Network.MaxConnections }, 1, 10_000_000)},
 		{name: "MAX_CONNECTIONS_PER_ADDRESS", def: "10000", help: "Connections that clients of one address may have open at once",
 			field: count(func(c *Config) *int { return &c.Network.MaxConnectionsPerAddress }, 1, 10_000_000)},
+		{name: "MAX_SENDER_CONNECTIONS", def: "2000", help: "Connections that senders may have open at once, beside those of clients; for one more the one is closed that was silent longest",
+			field: count(func(c *Config) *int { return &c.Network.MaxSenderConnections }, 1, 1_000_000)},
+		{name: "MAX_SENDER_CONNECTIONS_PER_ADDRESS", def: "1000", help: "Connections that senders of one address may have open at once",
+			field: count(func(c *Config) *int { return &c.Network.MaxSenderConnectionsPerAddress }, 1, 1_000_000)},
+		{name: "INPUT_BYTES", def: "64MiB", help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth",
+			field: size(func(c *Config) *int64 { return &c.Network.InputBytes }, "1MiB", "1024GiB")},
 		{name: "OUTBOX_BYTES", def: "1MiB", help: "Bytes that may wait for one connection before it is closed as too slow; unset, at least 8 times MAX_BODY_BYTES",
 			field: size(func(c *Config) *int { return &c.Network.OutboxBytes }, "1KiB", "1GiB")},
 		{name: "BACKLOG_BYTES", def: "512MiB", help: "Bytes that may wait to be written before a send is answered 503; as many may wait for clients that take nothing before these are closed",

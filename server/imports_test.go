@@ -26,7 +26,7 @@ var house = []struct {
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
 		with("poosh/server/http1", "poosh/server/wire"), []string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/hub", "poosh/server/http1", "poosh/server/wire"),
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},

@@ -2,89 +2,190 @@ package server
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
+
+	"poosh/server/http1"
+	"poosh/server/peers"
 )
 
-// A limiter bounds the sockets that clients have open, in all and for each
-// address, and knows which peers are proxies. A socket counts from the moment it
-// is accepted until it is closed, also when it has become a WebSocket.
+// A limiter bounds the sockets that are open, in all and for each network, and knows
+// which peers are proxies. What clients have and what senders have is counted apart,
+// so that neither uses up the other's descriptors.
 type limiter struct {
-	max, perAddress int            // set once
-	trusted         []netip.Prefix // set once
-	log             *slog.Logger   // set once
-
-	mu     sync.Mutex // guards what follows
-	open   int
-	counts map[netip.Addr]int
+	trusted []netip.Prefix // set once
+	log     *slog.Logger   // set once
+	clients pool
+	senders pool
 }
 
 func newLimiter(cfg NetworkConfig, log *slog.Logger) *limiter {
-	return &limiter{max: cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress, trusted: cfg.TrustedProxies,
-		log: log, counts: make(map[netip.Addr]int)}
+	l := &limiter{trusted: cfg.TrustedProxies, log: log}
+	l.clients.init("MAX_CONNECTIONS", cfg.MaxConnections, cfg.MaxConnectionsPerAddress)
+	l.senders.init("MAX_SENDER_CONNECTIONS", cfg.MaxSenderConnections, cfg.MaxSenderConnectionsPerAddress)
+	return l
 }
 
-// opened counts a new socket, or reports false and logs why it is refused.
-func (l *limiter) opened(c net.Conn) bool {
-	bound := l.take(peerOf(c))
+// Where a connection counts.
+const (
+	roomClients http1.Room = iota
+	roomSenders
+)
+
+// A portBounds says how many connections a port may have. It implements
+// [http1.Bounds].
+type portBounds struct {
+	*limiter
+	rooms []http1.Room // where its connections count: the first that has room
+}
+
+// forClients is a port where clients come alone, forSenders one where they do not,
+// and forBoth one where both do: its senders have a reserve that clients do not
+// take.
+func (l *limiter) forClients() http1.Bounds { return portBounds{l, []http1.Room{roomClients}} }
+func (l *limiter) forSenders() http1.Bounds { return portBounds{l, []http1.Room{roomSenders}} }
+func (l *limiter) forBoth() http1.Bounds {
+	return portBounds{l, []http1.Room{roomClients, roomSenders}}
+}
+
+func (l *limiter) pool(room http1.Room) *pool {
+	if room == roomSenders {
+		return &l.senders
+	}
+	return &l.clients
+}
+
+// Open implements [http1.Bounds].
+func (b portBounds) Open(peer netip.Addr, evict func() bool) (http1.Room, bool) {
+	from, isProxy := peers.Network(peer), b.isProxy(peer)
+	var bound string
+	for _, room := range b.rooms {
+		if bound = b.pool(room).take(from, isProxy, nil); bound == "" {
+			return room, true
+		}
+	}
+	last := b.rooms[len(b.rooms)-1]
+	if b.pool(last).take(from, isProxy, evict) == "" {
+		return last, true
+	}
+	b.log.Warn("connection refused", "remote", peer, "bound", bound)
+	return 0, false
+}
+
+// Upgrade implements [http1.Bounds].
+func (b portBounds) Upgrade(peer netip.Addr, room http1.Room, from netip.Addr) bool {
+	network := peers.Network(peer)
+	var bound string
+	if room == roomClients {
+		bound = b.clients.move(network, from, b.isProxy(from))
+	} else if bound = b.clients.take(from, b.isProxy(from), nil); bound == "" {
+		b.pool(room).release(network)
+	}
 	if bound != "" {
-		l.log.Warn("connection refused", "remote", c.RemoteAddr(), "bound", bound)
+		b.log.Warn("WebSocket refused", "remote", from, "bound", bound)
 	}
 	return bound == ""
 }
 
-// closed forgets a socket that was opened. One that became a WebSocket stays
-// counted: the loop tells of its end.
-func (l *limiter) closed(c net.Conn) { l.release(peerOf(c)) }
-
-// connState is told by an HTTP server of sockets that were counted before it got
-// them.
-func (l *limiter) connState(c net.Conn, state http.ConnState) {
-	if state == http.StateClosed {
-		l.closed(c)
-	}
+// Close implements [http1.Bounds].
+func (b portBounds) Close(peer netip.Addr, room http1.Room) {
+	b.pool(room).release(peers.Network(peer))
 }
 
-// take counts a new socket, or names the setting that bounds it.
-func (l *limiter) take(from netip.Addr) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// released is told of the end of a WebSocket that counts for a network.
+func (l *limiter) released(from netip.Addr) { l.clients.release(from) }
+
+// A pool is a number of sockets.
+type pool struct {
+	setting         string // set once; that bounds it
+	max, perAddress int    // set once
+
+	mu      sync.Mutex // guards what follows
+	open    int
+	counts  map[netip.Addr]int
+	refused uint64
+	evicted uint64
+}
+
+func (p *pool) init(setting string, most, perAddress int) {
+	p.setting, p.max, p.perAddress, p.counts = setting, most, perAddress, make(map[netip.Addr]int)
+}
+
+// take counts a new socket, or names the setting that bounds it. Many come through a
+// proxy, so it has no bound of its own. With evict set it may be one too many, if
+// another one ends for it.
+func (p *pool) take(from netip.Addr, isProxy bool, evict func() bool) (bound string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
-	case l.open >= l.max:
-		return "MAX_CONNECTIONS"
-	case l.counts[from] >= l.perAddress && !l.isProxy(from):
-		return "MAX_CONNECTIONS_PER_ADDRESS"
+	case p.counts[from] >= p.perAddress && !isProxy:
+		bound = p.setting + "_PER_ADDRESS"
+	case p.open >= p.max+maxEvicting:
+		bound = p.setting
+	case p.open >= p.max:
+		if evict == nil || !evict() {
+			bound = p.setting
+			break
+		}
+		p.evicted++
 	}
-	l.open++
-	l.counts[from]++
+	if bound != "" {
+		if evict != nil {
+			p.refused++
+		}
+		return bound
+	}
+	p.open++
+	p.counts[from]++
 	return ""
 }
 
+// move counts a socket for another network than before.
+func (p *pool) move(before, from netip.Addr, isProxy bool) (bound string) {
+	if before == from {
+		return ""
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.counts[from] >= p.perAddress && !isProxy {
+		p.refused++
+		return p.setting + "_PER_ADDRESS"
+	}
+	p.counts[from]++
+	p.forget(before)
+	return ""
+}
+
+// forget takes one off a network's count. p.mu is held.
+func (p *pool) forget(from netip.Addr) {
+	if p.counts[from]--; p.counts[from] <= 0 {
+		delete(p.counts, from)
+	}
+}
+
+// maxEvicting is how many sockets may be on their way out for others that have come.
+const maxEvicting = 16
+
 // release forgets a socket.
-func (l *limiter) release(from netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open--
-	if l.counts[from]--; l.counts[from] <= 0 {
-		delete(l.counts, from)
-	}
+func (p *pool) release(from netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open--
+	p.forget(from)
 }
 
-// connections returns how many sockets are open.
-func (l *limiter) connections() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.open
+// A poolStats is what a pool says of itself.
+type poolStats struct {
+	open             int
+	refused, evicted uint64
 }
 
-func peerOf(c net.Conn) netip.Addr {
-	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
+func (p *pool) stats() poolStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return poolStats{p.open, p.refused, p.evicted}
 }
 
 func (l *limiter) isProxy(a netip.Addr) bool {
@@ -121,7 +222,8 @@ func (l *limiter) origin(lines []string) (netip.Addr, bool) {
 			if err != nil {
 				return last, last.IsValid() // written by a stranger: believe nothing before it
 			}
-			if last = a.Unmap(); !l.isProxy(last) {
+			// A zone says something only to the proxy itself.
+			if last = a.Unmap().WithZone(""); !l.isProxy(last) {
 				return last, true
 			}
 		}

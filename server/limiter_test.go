@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"poosh/server/http1"
+	"poosh/server/wire"
 )
 
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -33,6 +35,7 @@ func TestForwarded(t *testing.T) {
 		{"rubbish alone", "127.0.0.1:5", []string{"unknown"}, "127.0.0.1:5"},
 		{"only proxies", "127.0.0.1:5", []string{"10.0.0.4, 10.0.0.3"}, "10.0.0.4:0"},
 		{"IPv6", "127.0.0.1:5", []string{"2001:db8::1"}, "[2001:db8::1]:0"},
+		{"a zone", "127.0.0.1:5", []string{"fe80::1%x"}, "[fe80::1]:0"},
 		{"IPv4 in IPv6", "[::ffff:127.0.0.1]:5", []string{"::ffff:198.51.100.7"}, "198.51.100.7:0"},
 	}
 	for _, tt := range tests {
@@ -51,6 +54,71 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
+// limited starts a server with the bounds of a port.
+func limited(t *testing.T, bounds http1.Bounds, released func(netip.Addr)) (addr string) {
+	t.Helper()
+	loop, err := wire.NewLoop(wire.Config{Released: released, Log: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(loop.Close)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wire.IsUpgrade(r) {
+			r.RemoteAddr = r.Header.Get("X-From")
+			if c, err := loop.Accept(w, r, wire.Options{}, silentHandler{}); err == nil {
+				c.Start()
+				return
+			}
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	})
+	srv := http1.New(http1.Config{Handler: handler, Rest: &http.Server{Handler: handler}, Loop: loop, Bounds: bounds, Log: discard,
+		Where: func(*http.Request) http1.Where { return http1.Here }, MaxAnswer: 1 << 20})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ln) }() // ends with Close
+	t.Cleanup(func() {
+		_ = srv.Close()
+		<-ended
+	})
+	return ln.Addr().String()
+}
+
+type silentHandler struct{}
+
+func (silentHandler) Message(*wire.Conn, bool, []byte) {}
+func (silentHandler) Closed(*wire.Conn, error)         {}
+
+// asking opens a connection, sends a request, and returns the answer's status, or 0 if
+// it was closed.
+func asking(t *testing.T, addr, headers string) (net.Conn, int) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return c, 0
+	}
+	return c, res.StatusCode
+}
+
+func settle(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(what)
+		}
+	}
+}
+
 // TestConnectionBounds opens sockets up to each bound and one more: that one is
 // closed at once, and there is room again when another goes.
 func TestConnectionBounds(t *testing.T) {
@@ -60,62 +128,111 @@ func TestConnectionBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLimiter(cfg, discard)
-			srv := http1.New(http1.Config{
-				Handler: http.NotFoundHandler(), Opened: l.opened, Closed: l.closed,
-				Rest: &http.Server{Handler: http.NotFoundHandler(), ConnState: l.connState},
-			})
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
+			addr := limited(t, l.forClients(), l.released)
+			first, status := asking(t, addr, "")
+			for range 2 {
+				_, again := asking(t, addr, "")
+				status = min(status, again)
 			}
-			go srv.Serve(ln) // ends with Close
-			defer srv.Close()
-			dial := func() net.Conn {
-				t.Helper()
-				c, err := net.Dial("tcp", ln.Addr().String())
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = c.Close() })
-				return c
+			if status != 200 {
+				t.Fatal("refused below the bound")
 			}
-			served := func(c net.Conn) bool {
-				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-				_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-				n, _ := c.Read(make([]byte, 12))
-				return n > 0
-			}
-			first := dial()
-			for _, c := range []net.Conn{first, dial(), dial()} {
-				if !served(c) {
-					t.Fatal("refused below the bound")
-				}
-			}
-			if served(dial()) {
+			if _, status := asking(t, addr, ""); status != 0 {
 				t.Error("served above the bound")
 			}
 			_ = first.Close()
-			for end := time.Now().Add(10 * time.Second); l.connections() > 2; time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatalf("%d connections count", l.connections())
-				}
-			}
-			if !served(dial()) {
+			settle(t, "one that has gone still counts", func() bool { return l.clients.stats().open == 2 })
+			if _, status := asking(t, addr, ""); status != 200 {
 				t.Error("refused after one has gone")
 			}
+			if n := l.clients.stats().refused; n != 1 {
+				t.Errorf("%d refusals are counted", n)
+			}
 		})
+	}
+}
+
+const upgradeTo = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-From: "
+
+// TestWebSocketBounds: behind a proxy, WebSockets count for the network that it saw.
+func TestWebSocketBounds(t *testing.T) {
+	l := newLimiter(NetworkConfig{MaxConnections: 100, MaxConnectionsPerAddress: 2, MaxSenderConnections: 5, MaxSenderConnectionsPerAddress: 5,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, discard)
+	addr := limited(t, l.forBoth(), l.released)
+	want := []int{101, 101, 429}
+	var open []net.Conn
+	for i, from := range []string{"[2001:db8:1:1::1]:0", "[2001:db8:1:1::2]:0", "[2001:db8:1:1:9::]:0"} { // one /64
+		c, status := asking(t, addr, upgradeTo+from+"\r\n")
+		if open = append(open, c); status != want[i] {
+			t.Errorf("%s: status %d, want %d", from, status, want[i])
+		}
+	}
+	if _, status := asking(t, addr, upgradeTo+"[2001:db8:1:2::1]:0\r\n"); status != 101 {
+		t.Errorf("another network is answered %d", status)
+	}
+	_ = open[0].Close()
+	settle(t, "one that has gone still counts", func() bool { _, s := asking(t, addr, upgradeTo+"[2001:db8:1:1::4]:0\r\n"); return s == 101 })
+}
+
+// TestSendersHaveAReserve: what clients take is not senders', and a sender with
+// something to say takes the place of one who has nothing.
+func TestSendersHaveAReserve(t *testing.T) {
+	l := newLimiter(NetworkConfig{MaxConnections: 2, MaxConnectionsPerAddress: 2, MaxSenderConnections: 2, MaxSenderConnectionsPerAddress: 2,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, discard)
+	addr := limited(t, l.forBoth(), l.released)
+	for i, want := range []int{101, 101, 429} {
+		if _, status := asking(t, addr, upgradeTo+"192.0.2."+string(rune('1'+i))+":0\r\n"); status != want {
+			t.Errorf("WebSocket %d: status %d, want %d", i, status, want)
+		}
+	}
+	for range 2 {
+		c, err := net.Dial("tcp", addr) // and says nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	settle(t, "the reserve is not used", func() bool { return l.senders.stats().open >= 2 })
+	for range 2 {
+		if _, status := asking(t, addr, ""); status != 200 {
+			t.Errorf("a sender is answered %d", status)
+		}
+	}
+	if st := l.senders.stats(); st.evicted == 0 {
+		t.Errorf("nobody was evicted: %+v", st)
 	}
 }
 
 func TestLimiterForgets(t *testing.T) {
 	l := newLimiter(NetworkConfig{MaxConnections: 10, MaxConnectionsPerAddress: 10}, discard)
 	a := netip.MustParseAddr("192.0.2.1")
-	l.mu.Lock()
-	l.open, l.counts[a] = 2, 2
-	l.mu.Unlock()
-	l.release(a)
-	l.release(a)
-	if len(l.counts) != 0 || l.connections() != 0 {
-		t.Errorf("left: %v, %d", l.counts, l.connections())
+	for range 2 {
+		if bound := l.clients.take(a, false, nil); bound != "" {
+			t.Fatal(bound)
+		}
+	}
+	l.released(a)
+	l.released(a)
+	if st := l.clients.stats(); len(l.clients.counts) != 0 || st.open != 0 {
+		t.Errorf("left: %v, %+v", l.clients.counts, st)
+	}
+}
+
+func TestFitFiles(t *testing.T) {
+	for _, tt := range []struct {
+		limit            uint64
+		clients, senders int
+	}{
+		{1 << 20, 100_000, 2000},
+		{1<<64 - 1, 100_000, 2000},
+		{1024, 720, 240},
+		{300, 177, 59},
+		{50, 8, 8},
+	} {
+		n := NetworkConfig{MaxConnections: 100_000, MaxSenderConnections: 2000}
+		n.fitFiles(tt.limit, discard)
+		if n.MaxConnections != tt.clients || n.MaxSenderConnections != tt.senders {
+			t.Errorf("%d files: %d clients and %d senders, want %d and %d", tt.limit, n.MaxConnections, n.MaxSenderConnections, tt.clients, tt.senders)
+		}
 	}
 }

@@ -28,7 +28,7 @@ func (s *Server) addPusher() error {
 			return pusher.Bridgeable(pub) && poosh.Bridgeable(pub)
 		})
 	}
-	s.add("PUSHER_PORT", p.Port, d, false)
+	s.add(portConfig{setting: "PUSHER_PORT", number: p.Port, handler: d, where: upgradesWhere(pusher.IsPublish), bounds: s.limit.forBoth()})
 	s.parts = append(s.parts, part{"pusher", d.Shutdown})
 	s.counts = append(s.counts, func() []any {
 		st := d.Stats()

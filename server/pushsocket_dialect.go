@@ -21,7 +21,7 @@ func (s *Server) addPushSocket() error {
 	if err != nil {
 		return err
 	}
-	s.addPolled("PUSH_SOCKET_PORT", c.Port, d, d.Quick, false)
+	s.add(portConfig{setting: "PUSH_SOCKET_PORT", number: c.Port, handler: d, where: socketIOWhere, bounds: s.limit.forBoth()})
 	s.parts = append(s.parts, part{"push socket", d.Shutdown})
 	s.counts = append(s.counts, func() []any {
 		st := d.Stats()

@@ -1,9 +1,7 @@
 // Package server wires poosh: it reads the configuration, opens the ports, and
 // starts and stops the parts in order. It holds no protocol rule.
 //
-// Order of the end: senders first (what was accepted is handed over and
-// answered), then clients (what waits for them is written, and they are closed
-// so that they connect anew), then the sockets that are left.
+// How it ends: see drain.
 package server
 
 import (
@@ -14,12 +12,11 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 
 	"poosh/server/admission"
-	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/poosh"
+	input "poosh/server/quota"
 	"poosh/server/socketio"
 	"poosh/server/wire"
 )
@@ -31,8 +28,12 @@ type Server struct {
 	hub   *hub.Hub
 	loop  *wire.Loop
 	limit *limiter
+
+	// What has not arrived whole: of clients, and of senders.
+	clientInput, senderInput *input.Quota
+
 	gate  *admission.Gate
-	ports []*endpoint
+	ports []*port
 	parts []part
 
 	counts []func() []any // what dialects add to the line of logStatus
@@ -45,15 +46,6 @@ type Server struct {
 	addrs map[string]net.Addr
 }
 
-// An endpoint is a listening address with what serves it.
-type endpoint struct {
-	setting string // that names it
-	number  int
-	server  *http1.Server
-	senders bool // its requests are answered before clients are closed
-	ln      net.Listener
-}
-
 // A part is a dialect's client side: how to end its connections in order.
 type part struct {
 	name     string
@@ -63,15 +55,21 @@ type part struct {
 // New builds a server. It opens no port; see [Server.Run].
 func New(cfg Config, log *slog.Logger) (*Server, error) {
 	cfg = cfg.withDefaults()
+	if n, ok := fileLimit(); ok {
+		cfg.Network.fitFiles(n, log)
+	}
 	s := &Server{cfg: cfg, log: log, hub: hub.New(), addrs: make(map[string]net.Addr)}
 	s.limit = newLimiter(cfg.Network, log)
+	s.clientInput, s.senderInput = input.New(cfg.Network.InputBytes), input.New(cfg.Network.InputBytes)
 	loop, err := wire.NewLoop(wire.Config{
-		MaxMessage:   cfg.SocketIO.MaxPacketBytes,
-		Outbox:       cfg.Network.OutboxBytes,
-		Stuck:        cfg.Network.BacklogBytes,
-		WriteTimeout: cfg.Network.WriteTimeout,
-		Released:     s.limit.release,
-		Log:          log,
+		MaxMessage:     cfg.SocketIO.MaxPacketBytes,
+		Outbox:         cfg.Network.OutboxBytes,
+		Stuck:          cfg.Network.BacklogBytes,
+		WriteTimeout:   cfg.Network.WriteTimeout,
+		MessageTimeout: cfg.Network.BodyTimeout,
+		Input:          s.clientInput,
+		Released:       s.limit.released,
+		Log:            log,
 	})
 	if err != nil {
 		return nil, err
@@ -114,8 +112,10 @@ func (s *Server) addPoosh() {
 		MaxRoomNameBytes: cfg.Poosh.MaxRoomNameBytes,
 	}, s.hub, s.log)
 	s.sockets = socketio.New(s.loop, s.socketIOConfig(), s.clients, s.log)
-	s.addPolled("CLIENT_PORT", cfg.Poosh.ClientPort, clientRoutes(s.sockets), s.sockets.Quick, false)
-	s.add("SERVER_PORT", cfg.Poosh.ServerPort, s.api.Router(), true)
+	s.add(portConfig{setting: "CLIENT_PORT", number: cfg.Poosh.ClientPort, handler: clientRoutes(s.sockets), where: socketIOWhere,
+		bounds: s.limit.forClients()})
+	s.add(portConfig{setting: "SERVER_PORT", number: cfg.Poosh.ServerPort, handler: s.api.Router(), where: sendWhere,
+		bounds: s.limit.forSenders(), senders: true})
 	s.parts = append(s.parts, part{"socket.io", s.sockets.Shutdown})
 }
 
@@ -134,63 +134,6 @@ func (s *Server) socketIOConfig() socketio.Config {
 		MaxUnfinishedPerAddress: c.MaxUnfinishedPerAddress,
 		ClientScript:            c.ClientScript,
 	}
-}
-
-// headerBytes bounds the head of a request: 16 KB, as in Node. The HTTP server
-// allows 4 KB more than it is told.
-const headerBytes = 12 << 10
-
-// add prepares a port. senders says that what comes there is published.
-func (s *Server) add(setting string, number int, h http.Handler, senders bool) {
-	s.addPolled(setting, number, h, nil, senders)
-}
-
-// addPolled prepares a port where clients poll; quick tells the requests that the
-// handler serves without waiting.
-func (s *Server) addPolled(setting string, number int, h http.Handler, quick func(*http.Request) bool, senders bool) {
-	n := s.cfg.Network
-	h = s.limit.forwarded(h)
-	rest := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: n.HeaderTimeout,
-		IdleTimeout:       n.IdleTimeout,
-		MaxHeaderBytes:    headerBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	plain := http1.Config{
-		Handler:      h,
-		Rest:         rest,
-		FirstTimeout: n.HeaderTimeout,
-		IdleTimeout:  n.IdleTimeout,
-		WriteTimeout: n.WriteTimeout,
-		Log:          s.log,
-	}
-	if senders {
-		rest.DisableGeneralOptionsHandler = true // OPTIONS * wants a token like everything else
-		rest.ReadTimeout = n.HeaderTimeout + n.BodyTimeout
-		rest.WriteTimeout = rest.ReadTimeout + n.WriteTimeout
-	} else {
-		// No ReadTimeout: it would cut the polls that wait.
-		rest.Handler = boundBody(h, n.BodyTimeout)
-		rest.ConnState = s.limit.connState
-		plain.Opened, plain.Closed = s.limit.opened, s.limit.closed
-		if quick != nil {
-			plain.Loop, plain.Quick = s.loop, quick
-			plain.MaxAnswer = 4*n.OutboxBytes + headerBytes // frames are escaped once more for scripts
-		}
-	}
-	s.ports = append(s.ports, &endpoint{setting: setting, number: number, server: http1.New(plain), senders: senders})
-}
-
-// boundBody gives the body of a request some time to arrive, also when no handler
-// reads it.
-func boundBody(next http.Handler, limit time.Duration) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // Addrs returns where the server listens, by the setting that names the port,
@@ -214,7 +157,6 @@ func (s *Server) Run(ctx context.Context) error {
 		s.drain() // dialects may have files open
 		return err
 	}
-	logFileLimit(s.log)
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
 
@@ -260,33 +202,4 @@ func (s *Server) listen() error {
 		s.log.Info("listening", "setting", p.setting, "addr", p.ln.Addr().String())
 	}
 	return nil
-}
-
-// drain ends everything in order. What does not end in time is cut off, and a
-// line in the log says so.
-func (s *Server) drain() {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Network.ShutdownTimeout)
-	defer cancel()
-	note := func(what string, err error) {
-		if err != nil {
-			s.log.Warn("not everything ended in time", "part", what, "err", err)
-		}
-	}
-	for _, p := range s.ports {
-		if p.senders {
-			note(p.setting, p.server.Shutdown(ctx))
-		}
-	}
-	for _, part := range s.parts {
-		note(part.name, part.shutdown(ctx))
-	}
-	for _, p := range s.ports {
-		if !p.senders {
-			// The last answers have been handed over; a moment lets them leave.
-			last, done := context.WithTimeout(ctx, time.Second)
-			_ = p.server.Shutdown(last)
-			done()
-		}
-		_ = p.server.Close()
-	}
 }

@@ -17,7 +17,7 @@ func (s *Server) addSocktopus() error {
 	if err != nil {
 		return err
 	}
-	s.add("SOCKTOPUS_PORT", c.Port, d, false)
+	s.add(portConfig{setting: "SOCKTOPUS_PORT", number: c.Port, handler: d, where: upgradesWhere(nil), bounds: s.limit.forBoth()})
 	s.parts = append(s.parts, part{"socktopus", d.Shutdown})
 	s.counts = append(s.counts, func() []any {
 		st := d.Stats()

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"log/slog"
 	"os"
 	"runtime"
 
@@ -19,10 +18,17 @@ func (s *Server) logStatus() {
 	if s.sockets != nil {
 		waiting += s.sockets.Stats().Queued
 	}
+	clients, senders := s.limit.clients.stats(), s.limit.senders.stats()
 	attrs := []any{
 		"goroutines", runtime.NumGoroutine(),
 		"fds", fds,
-		"connections", s.limit.connections(),
+		"connections", clients.open,
+		"sender_connections", senders.open,
+		"goroutine_connections", ws.Goroutines,
+		"connections_refused", clients.refused + senders.refused,
+		"connections_evicted", clients.evicted + senders.evicted,
+		"input_bytes", s.clientInput.Used() + s.senderInput.Used(),
+		"input_refused", s.clientInput.Refused() + s.senderInput.Refused(),
 		"websockets", ws.Conns,
 		"polling", ws.Streams,
 		"queued_bytes", waiting,
@@ -30,8 +36,12 @@ func (s *Server) logStatus() {
 		"published", h.Published,
 		"delivered", h.Delivered,
 		"refused", h.Refused,
+		"held_back", s.gate.Refused(),
 	}
 	slow := ws.Closed[wire.ErrSlow] + ws.Closed[wire.ErrWriteTimeout]
+	if s.api != nil {
+		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused))
+	}
 	if s.sockets != nil {
 		st := s.sockets.Stats()
 		slow = st.Ended[string(wire.ErrSlow)] + st.Ended[string(wire.ErrWriteTimeout)]
@@ -43,10 +53,13 @@ func (s *Server) logStatus() {
 	s.log.Info("status", append(attrs, "closed_slow", slow)...)
 }
 
-// logFileLimit says how many files the process may open. Go raises the soft
-// limit to the hard one by itself.
-func logFileLimit(log *slog.Logger) {
-	if n, ok := fileLimit(); ok {
-		log.Info("open files", "limit", n)
+// nonzero leaves out of counts what has not happened.
+func nonzero(counts map[string]uint64) map[string]uint64 {
+	left := make(map[string]uint64)
+	for name, n := range counts {
+		if n > 0 {
+			left[name] = n
+		}
 	}
+	return left
 }

@@ -85,6 +85,22 @@ func (g *Gate) Enter(ctx context.Context) error {
 	}
 }
 
+// EnterOr is [Gate.Enter] for those who may be where nobody may wait: before it waits
+// it asks aside, and returns true at once, with nothing counted, when that does.
+func (g *Gate) EnterOr(ctx context.Context, aside func() bool) (elsewhere bool, err error) {
+	if g == nil {
+		return false, nil
+	}
+	err, caughtUp := g.try()
+	switch {
+	case caughtUp == nil:
+		return false, err
+	case aside():
+		return true, nil
+	}
+	return false, g.Enter(ctx)
+}
+
 // Try is [Gate.Enter] for those who must not wait.
 func (g *Gate) Try() error {
 	if g == nil {

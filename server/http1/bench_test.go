@@ -4,26 +4,48 @@ import (
 	"bufio"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
+
+	"poosh/test/heads"
 )
 
-// What a browser asks on a poll.
-const poll = "GET /socket.io/?EIO=3&transport=polling&t=1448463725125-7&sid=0I7-vJ8e5Zo2cQkRAAAB HTTP/1.1\r\n" +
-	"Host: push.example.com:8000\r\nConnection: keep-alive\r\nAccept: */*\r\nOrigin: https://www.example.com\r\n" +
-	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36\r\n" +
-	"Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nReferer: https://www.example.com/\r\n" +
-	"Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-US,en;q=0.9\r\nCookie: io=0I7-vJ8e5Zo2cQkRAAAB\r\n\r\n"
+// session is what clients poll, and cookie what a browser sends of it.
+const (
+	session = "/socket.io/?EIO=3&transport=polling&t=1448463725125-7&sid=0I7-vJ8e5Zo2cQkRAAAB"
+	cookie  = "io=0I7-vJ8e5Zo2cQkRAAAB"
+)
 
+// BenchmarkParse reads what real clients send, of which nothing is left to net/http.
 func BenchmarkParse(b *testing.B) {
-	text := []byte(poll)
-	var q request
-	b.ReportAllocs()
-	for b.Loop() {
-		if v, size := q.parse(text); v != plain || size != len(text) {
-			b.Fatal("not plain")
-		}
+	const posted = `18:42["room","bench"]`
+	requests := map[string][]byte{
+		"php-curl-send": append(heads.PHPCurlSend.Fill(heads.Values{Target: "/send", Token: strings.Repeat("a", 40), Length: len(posted)}), posted...),
+	}
+	for _, browser := range heads.Browsers() {
+		v := heads.Values{Target: session, Cookie: cookie, Length: len(posted)}
+		requests[browser.Poll.String()] = browser.Poll.Fill(v)
+		requests[browser.Post.String()] = append(browser.Post.Fill(v), posted...)
+		v.Target = "/socket.io/?EIO=4&transport=websocket"
+		requests[browser.WebSocket.String()] = browser.WebSocket.Fill(v)
+		v.Cookie = heads.LongCookie(6 << 10)
+		requests[browser.WebSocket.String()+"-long"] = browser.WebSocket.Fill(v)
+	}
+	for _, name := range slices.Sorted(maps.Keys(requests)) {
+		text := requests[name]
+		b.Run(name, func(b *testing.B) {
+			var q request
+			b.ReportAllocs()
+			for b.Loop() {
+				if v, size := q.parse(text, 100); v != plain || size != len(text) {
+					b.Fatal("not plain")
+				}
+			}
+		})
 	}
 }
 
@@ -34,6 +56,7 @@ func BenchmarkRequest(b *testing.B) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = io.WriteString(w, "ok")
 	})
+	poll := string(heads.ChromiumPoll.Fill(heads.Values{Target: session, Cookie: cookie}))
 	ask := func(b *testing.B, addr string) {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {

@@ -1,11 +1,11 @@
 package http1
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -13,333 +13,306 @@ import (
 	"poosh/server/wire"
 )
 
-const (
-	// bufferSize holds the request of a browser, which may have long cookies.
-	bufferSize = 4 << 10
-
-	// answerSize holds the answer to most polls, all in one.
-	answerSize = 512
-
-	// hurry is how long the rest of a request may take to arrive behind its
-	// beginning. What takes longer is passed on: net/http has deadlines for it.
-	hurry = 100 * time.Millisecond
-
-	// newcomers is how long a connection that was accepted just before a shutdown
-	// has to say what it came for.
-	newcomers = 500 * time.Millisecond
-)
-
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
-
-// A conn is one connection. It has one goroutine, serve; a pending answer is
-// written by another one. While a loop carries it (see carried.go), the loop's
-// reader takes serve's place and its flusher writes.
+// A conn is one connection that a loop carries. One goroutine at a time serves its
+// requests: the loop's reader, or one of its own while the state is serving.
 type conn struct {
-	srv *Server
-	nc  net.Conn
+	srv     *Server
+	wire    *wire.Conn // set before it starts
+	peer    netip.Addr // set once
+	network netip.Addr // of peer; set once
+	room    Room       // set once
 
-	// Owned by serve.
-	remote  string
-	req     request
-	res     response // the rest of a pending answer is made of it while serve does not touch it
-	buf     []byte
-	r, w    int    // buf[r:w] has been read and not been used
-	hurried bool   // a read deadline is set
-	out     []byte // what is written; used again. Owned by whoever answers and writes
-	socket  socket // owned by whoever writes
-
-	mu     sync.Mutex // guards what follows
-	ready  sync.Cond  // phase has changed
-	phase  phase
-	since  time.Time  // of phase
-	dead   bool       // the socket is closed
-	wire   *wire.Conn // set while a loop carries the connection
-	moved  bool       // the loop is about to give it back
-	unsent bool       // the loop did not take an answer
+	mu      sync.Mutex // guards what follows; taken before the wire.Conn's own
+	state   state
+	since   time.Time // of state
+	in      []byte    // what has arrived and is not served
+	counted int       // of in, by Config.Input
+	want    int       // bytes that in must have before it is worth parsing again
+	pending *Pending  // the last answer that was, or will be, given later
+	proven  bool      // a request has been answered with success
+	stopped bool      // nothing is read: too much waits
 }
 
-// A phase is what a connection is at.
-type phase uint8
+// A state is what a connection is at.
+type state uint8
 
 const (
-	fresh   phase = iota // nothing has arrived
+	fresh   state = iota // nothing has arrived
 	idle                 // waits for the next request
-	busy                 // a request is being read or handled
+	partial              // a request has begun to arrive
+	serving              // somebody serves requests
 	pending              // an answer will be given later
-	writing              // an answer is being written
+	gone                 // it ends, or somebody else has it
 )
 
-func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, since: time.Now(), buf: buffers.Get().(*[bufferSize]byte)[:]}
-	c.ready.L = &c.mu
-	c.res.c = c
-	if addr := nc.RemoteAddr(); addr != nil {
-		c.remote = addr.String()
-	}
-	return c
-}
+// maxBehind is how much may arrive behind a request that is being served, before
+// the peer is not read any more.
+const maxBehind = 64 << 10
 
-// An outcome says how a connection goes on.
-type outcome int
-
-const (
-	over      outcome = iota // it is to be closed
-	goesOn                   // with the next request
-	elsewhere                // somebody else has it, and it must not be touched
-)
-
-// serve serves one request after the other.
-func (c *conn) serve() {
-	for {
-		how := over
-		switch size := c.next(); {
-		case size > 0:
-			how = c.handle(size)
-		case size < 0:
-			how = c.pass()
-		}
-		switch how {
-		case over:
-			c.close()
-			c.recycle()
-			return
-		case elsewhere:
+// Data implements [wire.Stream].
+func (c *conn) Data(wc *wire.Conn, data []byte) {
+	c.mu.Lock()
+	switch {
+	case c.state == gone:
+		c.mu.Unlock()
+		return
+	case c.state >= serving, len(c.in)+len(data) < c.want:
+		if !c.keep(data) {
+			c.mu.Unlock()
+			c.end(wire.ErrTooMuch)
 			return
 		}
+		if c.state >= serving && len(c.in) > maxBehind {
+			c.stopped = true
+			wc.Pause()
+		}
+		c.mu.Unlock()
+		return
 	}
+	if len(c.in) > 0 {
+		data = append(c.in, data...)
+		c.drop()
+	}
+	if c.pending != nil && c.pending.given {
+		c.pending = nil // it arrived, or the peer would not go on
+	}
+	c.enter(serving)
+	c.mu.Unlock()
+	c.serve(data, true)
 }
 
-// next reads until a request is there and returns its size; zero when none will
-// come, and less when what came is not plain.
-func (c *conn) next() int {
+// enter changes the state. c.mu is held.
+func (c *conn) enter(s state) { c.state, c.since = s, time.Now() }
+
+// keep adds to what has arrived, and reports false when there is no room for it.
+// c.mu is held.
+func (c *conn) keep(data []byte) bool {
+	in := append(c.in, data...)
+	if q := c.srv.cfg.Input; q != nil && cap(in) > c.counted {
+		if !q.Take(c.network, cap(in)-c.counted) {
+			return false
+		}
+		c.counted = cap(in)
+	}
+	c.in = in
+	return true
+}
+
+// drop forgets what has arrived. c.mu is held.
+func (c *conn) drop() {
+	if q := c.srv.cfg.Input; q != nil {
+		q.Give(c.network, c.counted)
+	}
+	c.in, c.counted, c.want = nil, 0, 0
+}
+
+// serve serves the requests that data begins with, while the state is serving.
+// onReader says that the loop's reader calls, which must not wait.
+func (c *conn) serve(data []byte, onReader bool) {
 	for {
-		switch v, size := c.req.parse(c.buf[c.r:c.w]); v {
-		case plain:
-			if !c.take() {
-				return 0
+		x := exchanges.Get().(*exchange)
+		v, size := x.req.parse(data, c.srv.cfg.MaxBody)
+		place := Elsewhere
+		if size > 0 && v != foreign { // its head is there
+			x.res.c, x.res.onReader, x.res.wantsClose = c, onReader, x.req.Request.Close
+			x.req.RemoteAddr = c.wire.RemoteAddr()
+			place = c.srv.cfg.Where(&x.req.Request)
+			if place == Elsewhere || !onReader && x.req.header["Upgrade"] != nil {
+				v = foreign
 			}
-			return size
-		case foreign:
-			if !c.take() {
-				return 0
-			}
-			return -1
 		}
-		if err := c.read(); err != nil {
-			if c.w > c.r && errors.Is(err, os.ErrDeadlineExceeded) && c.take() {
-				return -1
-			}
-			c.lost()
-			return 0
+		goesOn, aside := false, place == Separately && onReader
+		switch {
+		case v == foreign:
+			aside = false
+			c.leave(data)
+		case v == incomplete:
+			aside = false
+			data, goesOn = c.await(data, size)
+		case !aside:
+			goesOn, aside = c.exchange(x, data[size:])
+		}
+		x.recycle()
+		switch {
+		case aside:
+			go c.serve(bytes.Clone(data), false) // ends when nothing is left to serve
+			return
+		case !goesOn:
+			return
+		case v == plain:
+			data = data[size:]
 		}
 	}
 }
 
-// read waits for bytes and takes in what there are.
-func (c *conn) read() error {
-	if c.r == c.w {
-		c.r, c.w = 0, 0
-		c.shrink()
-	} else if c.r > 0 {
-		c.w = copy(c.buf, c.buf[c.r:c.w])
-		c.r = 0
-	}
-	if c.w == len(c.buf) {
-		c.buf = append(c.buf, make([]byte, len(c.buf))...)
-	}
-	if c.w > 0 && !c.hurried {
-		c.hurried = true
-		_ = c.nc.SetReadDeadline(time.Now().Add(hurry))
-	}
-	n, err := c.nc.Read(c.buf[c.w:])
-	c.w += n
-	if n > 0 {
-		return nil
-	}
-	return err
-}
-
-// shrink goes back to a small buffer. Nothing is in it.
-func (c *conn) shrink() {
-	if len(c.buf) > bufferSize {
-		c.buf = buffers.Get().(*[bufferSize]byte)[:]
-	}
-}
-
-// take makes the connection busy with what has arrived, once the answer before it
-// has left.
-func (c *conn) take() bool {
-	if c.hurried {
-		c.hurried = false
-		_ = c.nc.SetReadDeadline(time.Time{})
-	}
+// await keeps the beginning of a request until more arrives. It reports true, and
+// returns what there is, when more has arrived meanwhile.
+func (c *conn) await(data []byte, want int) ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.phase >= pending && !c.dead {
-		c.ready.Wait()
+	if len(c.in) > 0 {
+		data = append(bytes.Clone(data), c.in...)
+		c.drop()
+		c.read()
+		return data, true
 	}
-	c.phase = busy
-	return !c.dead
+	c.read()
+	if c.state != serving {
+		return nil, false // it ended
+	}
+	if len(data) == 0 {
+		c.enter(idle)
+		if c.srv.draining.Load() {
+			c.finish()
+		}
+		return nil, false
+	}
+	if !c.keep(data) {
+		c.wire.Abort(wire.ErrTooMuch)
+		c.state = gone
+		return nil, false
+	}
+	c.want = want
+	c.enter(partial)
+	return nil, false
 }
 
-// handle serves the request that the buffer begins with.
-func (c *conn) handle(size int) outcome {
-	c.r += size
-	c.res.reset()
-	c.req.RemoteAddr = c.remote
-	returned := c.call()
-	switch p := c.res.pending; {
-	case c.res.hijacked:
-		c.recycle()
-		return elsewhere
-	case !returned:
-		c.abort()
-		c.lost()
-		return over
-	case p != nil:
-		return c.defers(p)
+// read reads on after too much had arrived. c.mu is held.
+func (c *conn) read() {
+	if c.stopped {
+		c.stopped = false
+		c.wire.Resume()
 	}
-	c.enter(writing)
-	last := c.last()
-	c.out = c.res.finish(c.res.head(c.out[:0]), c.res.body, last)
-	return c.write(c.out, last, nil)
+}
+
+// exchange serves one request, and reports whether serve goes on with what is behind
+// it, or has to serve the same where the handler may wait.
+func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
+	x.res.reset(behind)
+	returned := c.call(x)
+	switch {
+	case x.res.upgraded:
+		return false, false // the WebSocket has what is behind
+	case !returned:
+		c.end(wire.ErrPanic)
+		return false, false
+	case x.res.aside:
+		return false, true
+	case x.res.pending != nil:
+		return c.postponed(x.res.pending, behind), false
+	}
+	last := x.last()
+	answer := x.res.answer(last)
+	push := c.wire.Push // on the reader, who writes it
+	if !x.res.onReader {
+		push = c.wire.PushNow
+	}
+	sent := push(answer)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if x.res.status < http.StatusBadRequest {
+		c.proven = true
+	}
+	c.sent(sent, last)
+	return c.state == serving, false
+}
+
+// sent notes that an answer was pushed, after which nothing follows if it is the last
+// one. c.mu is held.
+func (c *conn) sent(ok, last bool) {
+	if !ok {
+		c.wire.Abort(wire.ErrSlow) // or it is ending already
+		c.state = gone
+	} else if last {
+		c.finish()
+	}
+}
+
+// finish closes the connection once its answers have left. c.mu is held.
+func (c *conn) finish() {
+	c.state = gone
+	c.wire.Finish()
 }
 
 // call runs the handler, and reports whether it returned.
-func (c *conn) call() (ok bool) {
+func (c *conn) call(x *exchange) (ok bool) {
 	defer func() {
 		if ok {
 			return
 		}
 		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // net/http compares so
-			c.srv.cfg.Log.Error("panic in a handler", "remote", c.remote, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.srv.cfg.Log.Error("panic in a handler", "remote", x.req.RemoteAddr, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
-	c.srv.cfg.Handler.ServeHTTP(&c.res, &c.req.Request)
+	c.srv.cfg.Handler.ServeHTTP(&x.res, &x.req.Request)
 	return true
 }
 
-// last reports whether the connection ends with the answer to this request.
-func (c *conn) last() bool { return c.req.Request.Close || c.res.closes() || c.srv.draining.Load() }
-
-// enter changes the phase.
-func (c *conn) enter(p phase) {
+// leave gives the connection to net/http, with what was read.
+func (c *conn) leave(data []byte) {
+	early := bytes.Clone(data[emptyLines(data):])
 	c.mu.Lock()
-	c.phase, c.since = p, time.Now()
-	c.ready.Signal()
+	early = append(early, c.in...)
+	c.drop()
+	if c.state == gone {
+		c.mu.Unlock()
+		return
+	}
+	c.state = gone
 	c.mu.Unlock()
+	c.wire.Detach(func(nc net.Conn) {
+		c.srv.forget(c)
+		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, room: c.room, early: early})
+	})
 }
 
-// write writes an answer, after which nothing follows if it is the last one. p is
-// set for one that was pending.
-func (c *conn) write(answer []byte, last bool, p *Pending) outcome {
-	_, err := c.nc.Write(answer)
-	return c.written(last, p, err)
-}
-
-// written ends the writing of an answer.
-func (c *conn) written(last bool, p *Pending, err error) outcome {
-	if err != nil && p != nil {
-		p.to.Gone(true)
-	}
-	if err != nil || last {
-		c.abort()
-		return over
-	}
-	if cap(c.out) > bufferSize {
-		c.out = nil
-	}
-	if p == nil && cap(c.res.body) > bufferSize {
-		c.res.body = nil
-	}
-	c.enter(idle)
-	if c.srv.draining.Load() {
-		c.closeIdle() // Shutdown may have looked before
-	}
-	return goesOn
-}
-
-// lost waits until what is being written has left: the peer has closed its side, or
-// the connection is dead. An answer that is pending goes to nobody.
-func (c *conn) lost() {
+// Closed implements [wire.Stream].
+func (c *conn) Closed(wc *wire.Conn, _ error) {
 	c.mu.Lock()
-	for c.phase == writing && !c.dead {
-		c.ready.Wait()
-	}
-	p := c.res.pending
-	told := p != nil && (!p.given || p.inside)
-	answered := told && p.given
-	if told {
-		p.given, p.inside = true, false
-		c.phase = busy
+	c.state = gone
+	c.drop()
+	p := c.pending
+	c.pending = nil
+	told, answered := p != nil && (!p.given || p.unsent || wc.Cut()), p != nil && p.given
+	if p != nil {
+		p.given = true
 	}
 	c.mu.Unlock()
 	if told {
 		p.to.Gone(answered)
 	}
-}
-
-// pass gives the connection to net/http, with all that was read.
-func (c *conn) pass() outcome {
-	to := &passed{Conn: c.nc, early: append([]byte(nil), c.buf[c.r:c.w]...)}
 	c.srv.forget(c)
-	if !c.srv.rest.pass(to) {
-		return over
-	}
-	c.recycle()
-	return elsewhere
+	c.srv.closed(c.peer, c.room)
 }
 
-// abort closes the socket; serve or the loop does the rest.
-func (c *conn) abort() {
+// end closes the connection at once; what waits is lost.
+func (c *conn) end(why wire.Reason) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cut()
-}
-
-// cut closes the socket. c.mu is held.
-func (c *conn) cut() {
-	c.dead = true
-	c.ready.Signal()
-	if c.wire != nil {
-		c.wire.Abort(wire.ErrClosed)
-		return
+	if c.wire == nil {
+		return false
 	}
-	_ = c.nc.Close()
+	c.state = gone
+	c.wire.Abort(why)
+	return true
 }
 
-// close ends the connection.
-func (c *conn) close() {
-	c.abort()
-	c.srv.forget(c)
-	if c.srv.cfg.Closed != nil {
-		c.srv.cfg.Closed(c.nc)
-	}
-}
-
-// recycle gives back the buffer when serve ends.
-func (c *conn) recycle() {
-	if len(c.buf) == bufferSize {
-		buffers.Put((*[bufferSize]byte)(c.buf))
-	}
-	c.buf = nil
-}
-
-// closeIdle closes a connection on which nothing is going on.
-func (c *conn) closeIdle() {
+// closeIdle closes a connection on which nothing is going on, and with late one on
+// which nothing ever was.
+func (c *conn) closeIdle(late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch c.phase {
-	case fresh:
-		_ = c.nc.SetReadDeadline(time.Now().Add(newcomers))
-	case idle:
-		if c.wire != nil {
-			c.dead = true
-			c.wire.Finish() // an answer may not have left
-			return
-		}
-		c.cut()
+	if c.wire != nil && (c.state == idle || late && c.state == fresh) {
+		c.finish()
 	}
+}
+
+// evictable says since when a connection waits for a request, if it has never sent a
+// good one.
+func (c *conn) evictable() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.since, c.wire != nil && c.state <= partial && !c.proven
 }
 
 // expire closes a connection that has had its time.
@@ -348,15 +321,18 @@ func (c *conn) expire(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := time.Duration(0)
-	switch c.phase {
-	case fresh:
+	switch {
+	case c.state == fresh:
 		limit = cfg.FirstTimeout
-	case idle:
+	case c.state == idle:
 		limit = cfg.IdleTimeout
-	case writing:
-		limit = cfg.WriteTimeout
+	case c.state == partial && c.want > 0:
+		limit = cfg.BodyTimeout
+	case c.state == partial:
+		limit = cfg.HeadTimeout
 	}
-	if limit > 0 && now.Sub(c.since) > limit {
-		c.cut()
+	if limit > 0 && now.Sub(c.since) > limit && c.wire != nil {
+		c.state = gone
+		c.wire.Abort(wire.ErrIdle)
 	}
 }

@@ -7,21 +7,39 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"poosh/server/quota"
+	"poosh/server/wire"
 )
 
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 const patience = 10 * time.Second
 
-// start serves a handler as the product does. Zero times of cfg mean no bound.
+// start serves a handler as the product does, on a loop of its own unless cfg has one.
+// Zero times of cfg mean no bound.
 func start(t testing.TB, cfg Config) (*Server, string) {
 	t.Helper()
 	cfg.Log = silent
+	if cfg.Loop == nil {
+		cfg.Loop = newLoop(t, wire.Config{})
+	}
+	if cfg.Where == nil {
+		cfg.Where = everything(Here)
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = 64 << 10
+	}
+	if cfg.MaxAnswer == 0 {
+		cfg.MaxAnswer = 64 << 20
+	}
 	cfg.Rest = &http.Server{Handler: cfg.Handler, ErrorLog: slog.NewLogLogger(silent.Handler(), slog.LevelDebug)}
 	s := New(cfg)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -37,6 +55,52 @@ func start(t testing.TB, cfg Config) (*Server, string) {
 		}
 	})
 	return s, ln.Addr().String()
+}
+
+func newLoop(t testing.TB, cfg wire.Config) *wire.Loop {
+	t.Helper()
+	cfg.Log = silent
+	loop, err := wire.NewLoop(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(loop.Close)
+	return loop
+}
+
+// everything is served in one place.
+func everything(place Where) func(*http.Request) Where {
+	return func(*http.Request) Where { return place }
+}
+
+// counts is Bounds that count.
+type counts struct {
+	opened, upgraded, closed atomic.Int64
+	refuse, full             atomic.Bool
+}
+
+func (c *counts) Open(_ netip.Addr, evict func() bool) (Room, bool) {
+	c.opened.Add(1)
+	return 5, !c.refuse.Load() && (!c.full.Load() || evict())
+}
+func (c *counts) Upgrade(_ netip.Addr, room Room, _ netip.Addr) bool {
+	c.upgraded.Add(1)
+	return room == 5
+}
+func (c *counts) Close(_ netip.Addr, room Room) {
+	if room == 5 {
+		c.closed.Add(1)
+	}
+}
+
+// eventually waits until something is so.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for until := time.Now().Add(patience); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
 }
 
 // A peer is a client that speaks byte by byte.
@@ -185,12 +249,17 @@ func TestSameAsNetHTTP(t *testing.T) {
 		{"the handler closes", path("/close"), true},
 		{"60 KB", post("", strings.Repeat("x", 60<<10)), true},
 		{"a head of 7 KB", get("A: " + strings.Repeat("x", 7<<10) + "\r\n"), true},
+		{"a head of 15 KB", get("A: " + strings.Repeat("x", 15<<10) + "\r\n"), true},
+		{"60 headers", get(strings.Repeat("A: 1\r\n", 60)), true},
+		{"60 different headers", get(manyHeaders(60)), true},
+		{"pragma", get("Pragma: no-cache\r\n"), true},
+		{"pragma and cache-control", get("Pragma: no-cache\r\nCache-Control: max-age=0\r\n"), true},
+		{"options", strings.Replace(get(""), "GET", "OPTIONS", 1), true},
 
 		{"70 KB", post("", strings.Repeat("x", 70<<10)), false},
-		{"a head of 9 KB", get("A: " + strings.Repeat("x", 9<<10) + "\r\n"), false},
-		{"60 headers", get(strings.Repeat("A: 1\r\n", 60)), false},
+		{"a head of 17 KB", get("A: " + strings.Repeat("x", 17<<10) + "\r\n"), false},
+		{"120 headers", get(strings.Repeat("A: 1\r\n", 120)), false},
 		{"head", strings.Replace(path("/sized"), "GET", "HEAD", 1), false},
-		{"options", strings.Replace(get(""), "GET", "OPTIONS", 1), false},
 		{"put", strings.Replace(post("", "x"), "POST", "PUT", 1), false},
 		{"HTTP/1.0", strings.Replace(get(""), "1.1", "1.0", 1), false},
 		{"a whole URL", path("http://other/x"), false},
@@ -203,7 +272,6 @@ func TestSameAsNetHTTP(t *testing.T) {
 		{"a get with a body", "GET /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", false},
 		{"expect", post("Expect: 100-continue\r\n", "abc"), false},
 		{"an unknown expectation", post("Expect: wonders\r\n", "abc"), false},
-		{"pragma", get("Pragma: no-cache\r\n"), false},
 		{"no host", "GET /x HTTP/1.1\r\n\r\n", false},
 		{"two hosts", get("Host: i\r\n"), false},
 		{"a bad host", "GET /x HTTP/1.1\r\nHost: a b\r\n\r\n", false},
@@ -266,6 +334,14 @@ func TestSameAsNetHTTP(t *testing.T) {
 	}
 }
 
+func manyHeaders(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "X-%d: %d\r\n", i, i)
+	}
+	return b.String()
+}
+
 // TestPlainOrNot asks again and again on one connection.
 func TestPlainOrNot(t *testing.T) {
 	_, addr := start(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -278,7 +354,7 @@ func TestPlainOrNot(t *testing.T) {
 			t.Errorf("request %d: plain is %s", i, body)
 		}
 	}
-	p.say("OPTIONS /x HTTP/1.1\r\nHost: h\r\n\r\n" + plainGet) // the second one goes with the first
+	p.say("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n" + plainGet) // the second one goes with the first
 	for range 2 {
 		if _, body := p.hear(); body != "false" {
 			t.Error("read here behind one that is not plain")
@@ -286,25 +362,25 @@ func TestPlainOrNot(t *testing.T) {
 	}
 }
 
-// TestPieces writes requests in pieces of all kinds: a short pause inside of one
-// does not matter, a long one passes it on, and it is answered all the same.
+// TestPieces writes requests in pieces of all kinds: pauses do not matter.
 func TestPieces(t *testing.T) {
 	_, addr := start(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%d %v", len(body), isPlain(w))
 	})})
 	big := "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n" + strings.Repeat("y", 20000)
+	const pause = 30 * time.Millisecond
 	for _, tt := range []struct {
 		name   string
 		pieces []string
 		pause  time.Duration
-		want   string // what the answer begins with: where it was read may be a matter of luck
+		want   string
 	}{
-		{"byte by byte", strings.Split(plainGet, ""), 0, "0 "},
-		{"head and body apart", []string{big[:60], big[60:]}, hurry / 10, "20000 "},
-		{"a pause in the head", []string{plainGet[:9], plainGet[9:]}, 3 * hurry, "0 false"},
-		{"a pause in the body", []string{big[:9000], big[9000:]}, 3 * hurry, "20000 false"},
-		{"first nothing", []string{"", plainGet}, 3 * hurry, "0 true"},
+		{"byte by byte", strings.Split(plainGet, ""), 0, "0 true"},
+		{"head and body apart", []string{big[:60], big[60:]}, pause, "20000 true"},
+		{"a pause in the head", []string{plainGet[:9], plainGet[9:]}, 10 * pause, "0 true"},
+		{"a pause in the body", []string{big[:9000], big[9000:]}, 10 * pause, "20000 true"},
+		{"first nothing", []string{"", plainGet}, 10 * pause, "0 true"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := dial(t, addr)
@@ -314,10 +390,27 @@ func TestPieces(t *testing.T) {
 				}
 				p.say(piece)
 			}
-			if _, body := p.hear(); !strings.HasPrefix(body, tt.want) {
+			if _, body := p.hear(); body != tt.want {
 				t.Errorf("got %q, want %q", body, tt.want)
 			}
 		})
+	}
+}
+
+// TestEmptyLines: an empty line before a request is ignored, whoever serves it.
+func TestEmptyLines(t *testing.T) {
+	_, addr := start(t, Config{Handler: http.HandlerFunc(echo)})
+	for _, text := range []string{plainGet, plainGet, strings.Replace(plainGet, "GET", "BREW", 1)} {
+		p := dial(t, addr)
+		for _, lines := range []string{"\r\n", "\r\n\r\n"} {
+			p.say(lines + text)
+			if res, _ := p.hear(); res.StatusCode != 200 {
+				t.Errorf("status %d", res.StatusCode)
+			}
+			if text != plainGet {
+				break // net/http has the rest
+			}
+		}
 	}
 }
 
@@ -350,14 +443,16 @@ func TestTimes(t *testing.T) {
 	}{
 		"first": {Config{FirstTimeout: bound}, ""},
 		"idle":  {Config{IdleTimeout: bound}, plainGet},
+		"head":  {Config{HeadTimeout: bound}, "GET /x HTTP/1.1\r\nHo"},
+		"body":  {Config{BodyTimeout: bound}, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.cfg.Handler = http.NotFoundHandler()
 			_, addr := start(t, tt.cfg)
 			began := time.Now()
 			p := dial(t, addr)
-			if tt.say != "" {
-				p.say(tt.say)
+			p.say(tt.say)
+			if name == "idle" {
 				p.hear()
 			}
 			p.ends()
@@ -370,14 +465,7 @@ func TestTimes(t *testing.T) {
 
 // TestOpenedAndClosed counts connections through all their ends.
 func TestOpenedAndClosed(t *testing.T) {
-	var mu sync.Mutex
-	opened, closed := 0, 0
-	refuse := false
-	count := func(n *int) int {
-		mu.Lock()
-		defer mu.Unlock()
-		return *n
-	}
+	var bounds counts
 	l := newLater()
 	_, addr := start(t, Config{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -389,17 +477,7 @@ func TestOpenedAndClosed(t *testing.T) {
 			}
 			l.ServeHTTP(w, r)
 		}),
-		Opened: func(net.Conn) bool {
-			mu.Lock()
-			defer mu.Unlock()
-			opened++
-			return !refuse
-		},
-		Closed: func(net.Conn) {
-			mu.Lock()
-			defer mu.Unlock()
-			closed++
-		},
+		Bounds: &bounds,
 	})
 	for i, end := range []func(p *peer){
 		func(p *peer) { p.Close() },
@@ -411,49 +489,107 @@ func TestOpenedAndClosed(t *testing.T) {
 			p.hear()
 			p.ends()
 		},
+		func(p *peer) { p.say(strings.Replace(getNow, "GET", "BREW", 1)); p.hear(); p.Close() }, // net/http's
 	} {
 		p := dial(t, addr)
 		end(p)
-		for until := time.Now().Add(patience); count(&closed) != i+1; time.Sleep(time.Millisecond) {
-			if time.Now().After(until) {
-				t.Fatalf("end %d: %d opened, %d closed", i, count(&opened), count(&closed))
-			}
-		}
+		eventually(t, fmt.Sprintf("end %d: %d closed", i, bounds.closed.Load()), func() bool { return bounds.closed.Load() == int64(i+1) })
 	}
-	before := count(&closed)
-	mu.Lock()
-	refuse = true
-	mu.Unlock()
+	before := bounds.closed.Load()
+	bounds.refuse.Store(true)
 	dial(t, addr).ends()
-	if count(&closed) != before || count(&opened) != before+1 {
-		t.Errorf("%d opened, %d closed", count(&opened), count(&closed))
+	if bounds.closed.Load() != before || bounds.opened.Load() != before+1 {
+		t.Errorf("%d opened, %d closed", bounds.opened.Load(), bounds.closed.Load())
 	}
 }
 
-// TestHijack takes a connection over with what came behind the request.
-func TestHijack(t *testing.T) {
+// TestEvict: a port that is full makes room for a newcomer by closing who has never
+// had anything good to say, and nobody else.
+func TestEvict(t *testing.T) {
+	var bounds counts
+	l := newLater()
+	s, addr := start(t, Config{Handler: l, Bounds: &bounds})
+	good := dial(t, addr)
+	good.say(getNow)
+	good.hear()
+	waits := dial(t, addr)
+	waits.say(plainGet)
+	<-l.pending
+	silent := dial(t, addr)
+	eventually(t, "three connections", func() bool { return len(s.all()) == 3 })
+	bounds.full.Store(true)
+	newcomer := dial(t, addr)
+	silent.ends()
+	newcomer.say(getNow)
+	newcomer.hear()
+	dial(t, addr).ends() // nobody can be evicted any more
+	good.say(getNow)
+	good.hear()
+}
+
+// TestInput: what has arrived of requests that are not whole is bounded.
+func TestInput(t *testing.T) {
+	input := quota.New(100 << 10)
+	_, addr := start(t, Config{Handler: newLater(), Input: input})
+	const whole = 20 << 10
+	text := fmt.Sprintf("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", whole, strings.Repeat("x", whole))
+	first, second := dial(t, addr), dial(t, addr)
+	first.say(text[:whole])
+	eventually(t, "input is counted", func() bool { return input.Used() >= whole })
+	second.say(text[:whole]) // an address has a fourth
+	second.ends()
+	first.say(text[whole:])
+	if _, body := first.hear(); body != fmt.Sprintf("now %d", whole) {
+		t.Errorf("got %q", body)
+	}
+	if input.Used() != 0 {
+		t.Errorf("%d bytes are counted for nobody", input.Used())
+	}
+}
+
+// TestBehind: who sends on and on behind a request that is being served is not read
+// for a while, and nothing is lost.
+func TestBehind(t *testing.T) {
+	for _, place := range []Where{Here, Separately} {
+		l := newLater()
+		_, addr := start(t, Config{Handler: l, Where: everything(place)})
+		p := dial(t, addr)
+		p.say(plainGet)
+		first := <-l.pending
+		const n = 2000
+		post := "POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n" + strings.Repeat("x", 1000)
+		go io.WriteString(p, strings.Repeat(post, n)) // ends with the connection
+		time.Sleep(50 * time.Millisecond)
+		first.Answer([]byte("one"))
+		p.hear()
+		for i := range n {
+			if _, body := p.hear(); body != "now 1000" {
+				t.Fatalf("%d: got %q", i, body)
+			}
+		}
+	}
+}
+
+// TestAside: a handler that has to wait is called again where it may.
+func TestAside(t *testing.T) {
 	_, addr := start(t, Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		nc, rw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
+		if Aside(w) {
 			return
 		}
-		go func() { // ends with the connection
-			defer nc.Close()
-			line, err := rw.ReadString('\n')
-			if err != nil {
-				t.Error(err)
-			}
-			_, _ = io.WriteString(nc, "heard "+line)
-		}()
+		time.Sleep(time.Millisecond)
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
 	})})
-	for _, early := range []string{"", "early ", strings.Repeat("long ", 2000)} {
-		p := dial(t, addr)
-		p.say("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + early)
-		time.Sleep(10 * time.Millisecond)
-		p.say("and late\n")
-		if got, _ := io.ReadAll(p.r); string(got) != "heard "+early+"and late\n" {
-			t.Errorf("got %.100q", got)
+	p := dial(t, addr)
+	for i := range 20 {
+		p.say(fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 300\r\n\r\n%0300d", i, i))
+		if i%2 == 0 {
+			continue // two at once
+		}
+		for _, want := range []int{i - 1, i} {
+			if _, body := p.hear(); body != fmt.Sprintf("%0300d", want) {
+				t.Fatalf("%d: got %q", i, body)
+			}
 		}
 	}
 }

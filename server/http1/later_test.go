@@ -7,10 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,22 +50,10 @@ func (l *later) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const getNow = "GET /now HTTP/1.1\r\nHost: h\r\n\r\n"
 
-// eachWay runs a test with goroutines alone, and with a loop that holds who waits.
+// eachWay runs a test with requests served by the loop's reader, and on goroutines.
 func eachWay(t *testing.T, test func(t *testing.T, cfg Config)) {
-	t.Run("goroutines", func(t *testing.T) { test(t, Config{}) })
-	t.Run("loop", func(t *testing.T) { test(t, onLoop(t, wire.Config{})) })
-}
-
-// onLoop returns the part of a Config that has a loop.
-func onLoop(t testing.TB, cfg wire.Config) Config {
-	t.Helper()
-	cfg.Log = silent
-	loop, err := wire.NewLoop(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(loop.Close)
-	return Config{Loop: loop, MaxAnswer: 64 << 20, Quick: func(r *http.Request) bool { return r.Method == http.MethodGet }}
+	t.Run("here", func(t *testing.T) { test(t, Config{Where: everything(Here)}) })
+	t.Run("separately", func(t *testing.T) { test(t, Config{Where: everything(Separately)}) })
 }
 
 func TestLater(t *testing.T) {
@@ -150,11 +136,11 @@ func TestLaterPipelined(t *testing.T) {
 			}
 			p.say(strings.Replace(plainGet, "/x", "/1", 1))
 			first := <-l.pending
-			p.say(strings.Replace(plainGet, "/x", "/2", 1) + getNow + "OPTIONS /3 HTTP/1.1\r\nHost: h\r\n\r\n")
+			p.say(strings.Replace(plainGet, "/x", "/2", 1) + getNow + "DELETE /3 HTTP/1.1\r\nHost: h\r\n\r\n")
 			select {
 			case <-l.pending:
 				t.Fatal("served before the first was answered")
-			case <-time.After(3 * hurry):
+			case <-time.After(300 * time.Millisecond):
 			}
 			first.Answer([]byte("one"))
 			(<-l.pending).Answer([]byte("two"))
@@ -249,28 +235,40 @@ func TestLaterGone(t *testing.T) {
 			t.Error("told twice")
 		}
 	}
-	t.Run("goroutines", func(t *testing.T) { test(t, Config{WriteTimeout: 200 * time.Millisecond}) })
-	t.Run("loop", func(t *testing.T) { test(t, onLoop(t, wire.Config{WriteTimeout: 200 * time.Millisecond})) })
+	stalls := wire.Config{WriteTimeout: 200 * time.Millisecond}
+	eachWay(t, func(t *testing.T, cfg Config) {
+		cfg.Loop = newLoop(t, stalls)
+		test(t, cfg)
+	})
 	t.Run("too large", func(t *testing.T) {
-		cfg := onLoop(t, wire.Config{})
-		cfg.MaxAnswer = 1000
 		l := newLater()
-		cfg.Handler = l
-		_, addr := start(t, cfg)
+		_, addr := start(t, Config{Handler: l, MaxAnswer: 1000})
 		p := dial(t, addr)
 		p.say(plainGet)
-		pending := <-l.pending
-		for end := time.Now().Add(patience); cfg.Loop.Stats().Streams == 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatal("not on the loop") // the bound is the loop's
-			}
-		}
-		pending.Answer(make([]byte, 2000))
+		(<-l.pending).Answer(make([]byte, 2000))
 		if answered := <-l.gone; !answered {
 			t.Error("told that it was not answered")
 		}
 		p.ends()
 	})
+}
+
+// TestLaterReadAtOnce: a client that reads its whole answer and closes the
+// connection at once has been answered.
+func TestLaterReadAtOnce(t *testing.T) {
+	l := newLater()
+	s, addr := start(t, Config{Handler: l})
+	for range 300 {
+		p := dial(t, addr)
+		p.say(plainGet)
+		go (<-l.pending).Answer([]byte("late")) // ends at once
+		p.hear()
+		p.Close()
+	}
+	eventually(t, "all are gone", func() bool { return len(s.all()) == 0 })
+	if len(l.gone) > 0 {
+		t.Errorf("%d times told that an answer did not arrive", len(l.gone))
+	}
 }
 
 // TestLaterClose: the connection ends with the answer, be it given early or late,
@@ -340,7 +338,7 @@ func TestLaterTimes(t *testing.T) {
 	const bound = 200 * time.Millisecond
 	eachWay(t, func(t *testing.T, cfg Config) {
 		l := newLater()
-		cfg.Handler, cfg.FirstTimeout, cfg.IdleTimeout, cfg.WriteTimeout = l, bound, bound, bound
+		cfg.Handler, cfg.FirstTimeout, cfg.IdleTimeout = l, bound, bound
 		_, addr := start(t, cfg)
 		p := dial(t, addr)
 		p.say(plainGet)
@@ -361,13 +359,9 @@ func TestLaterTimes(t *testing.T) {
 // are told of when they end, once.
 func TestLaterCrowd(t *testing.T) {
 	const n = 1000
-	var opened, closed atomic.Int64
-	cfg := onLoop(t, wire.Config{Released: func(netip.Addr) { closed.Add(1) }})
+	var bounds counts
 	l := newLater()
-	cfg.Handler = l
-	cfg.Opened = func(net.Conn) bool { opened.Add(1); return true }
-	cfg.Closed = func(net.Conn) { closed.Add(1) }
-	_, addr := start(t, cfg)
+	_, addr := start(t, Config{Handler: l, Bounds: &bounds})
 	before := runtime.NumGoroutine()
 	var peers []*peer
 	for range n {
@@ -400,13 +394,9 @@ func TestLaterCrowd(t *testing.T) {
 	for _, p := range peers {
 		p.Close()
 	}
-	for end := time.Now().Add(patience); closed.Load() < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			break
-		}
-	}
-	if opened.Load() != n || closed.Load() != n {
-		t.Errorf("%d opened, %d closed", opened.Load(), closed.Load())
+	eventually(t, "all are closed", func() bool { return bounds.closed.Load() >= n })
+	if bounds.opened.Load() != n || bounds.closed.Load() != n {
+		t.Errorf("%d opened, %d closed", bounds.opened.Load(), bounds.closed.Load())
 	}
 }
 

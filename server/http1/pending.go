@@ -2,7 +2,8 @@ package http1
 
 import (
 	"net/http"
-	"time"
+
+	"poosh/server/wire"
 )
 
 // A Pending answer is given after its handler has returned; see [Later].
@@ -12,34 +13,58 @@ type Pending struct {
 	last bool // its request wanted the connection closed
 
 	// Guarded by the connection's mu.
-	text   []byte // the answer; its head until it is given
+	text   []byte // the answer's head until it is given
 	inside bool   // the handler has not returned
 	given  bool
+	unsent bool // the loop did not take it
+	status int
+	typed  bool
 }
 
 // A Waiter is told when the peer of a pending answer is gone: before the answer was
 // given, or, with answered set, before it was written. It is told at most once, on
-// a goroutine of the server's.
+// a goroutine of the loop's that must not be held up for long.
 type Waiter interface {
 	Gone(answered bool)
 }
 
 // Later lets a handler return before there is an answer: it sets status and headers,
 // calls Later and returns, and somebody calls [Pending.Answer] once, from any
-// goroutine, at any time from now on. It reports false when w is not a plain
-// request's: the handler has to wait by itself then.
+// goroutine, at any time from now on. It reports false when the request is not
+// served on the loop: the handler has to wait by itself then.
 func Later(w http.ResponseWriter, to Waiter) (*Pending, bool) {
+	res := onLoop(w)
+	if res == nil {
+		return nil, false
+	}
+	if res.upgraded || res.pending != nil {
+		panic("http1: a second Later, or one behind an upgrade")
+	}
+	return res.postpone(to), true
+}
+
+// Aside lets a handler say that it has to wait. When it returns true the handler must
+// return at once and have done nothing: it is called again with the same request
+// where it may wait. When it returns false it may wait here.
+func Aside(w http.ResponseWriter) bool {
+	res := onLoop(w)
+	if res == nil || !res.onReader {
+		return false
+	}
+	res.aside = true
+	return true
+}
+
+// onLoop finds the response of a request that is served on the loop.
+func onLoop(w http.ResponseWriter) *response {
 	for {
 		switch v := w.(type) {
 		case *response:
-			if v.hijacked || v.pending != nil {
-				panic("http1: a second Later, or one behind a Hijack")
-			}
-			return v.c.postpone(to), true
+			return v
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = v.Unwrap()
 		default:
-			return nil, false
+			return nil
 		}
 	}
 }
@@ -49,58 +74,53 @@ func Later(w http.ResponseWriter, to Waiter) (*Pending, bool) {
 // answer was given.
 func (p *Pending) Answer(body []byte) { p.c.answer(p, body) }
 
-// postpone begins a pending answer.
-func (c *conn) postpone(to Waiter) *Pending {
-	text := c.out[:0]
-	if c.wire != nil || text == nil { // the loop may still be writing from out
-		text = make([]byte, 0, answerSize)
-	}
-	// The head is made now, while what it is made of is at hand.
-	p := &Pending{c: c, to: to, last: c.last(), inside: true, text: c.res.head(text)}
-	c.res.pending = p
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.phase = pending
-	return p
-}
-
 // answer is [Pending.Answer].
 func (c *conn) answer(p *Pending, body []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.given || c.dead {
+	if p.given || c.pending != p {
 		return
 	}
 	p.given = true
-	c.phase, c.since = writing, time.Now()
-	p.last = p.last || c.srv.draining.Load()
-	p.text = c.res.finish(p.text, body, p.last)
-	if c.wire == nil {
-		c.out = p.text // grown, perhaps
+	last := p.last || c.srv.draining.Load()
+	p.unsent = !c.wire.Push(finish(p.text, body, p.status, p.typed, last))
+	c.sent(!p.unsent, last)
+	p.text = nil
+	if p.inside || c.state != pending {
+		return
 	}
-	switch {
-	case p.inside, c.moved: // serve writes it
-	case c.wire != nil:
-		c.push(p.text, p.last)
-	default:
-		c.srv.writer.add(p)
+	c.proven = true
+	c.enter(idle)
+	c.read()
+	if len(c.in) > 0 {
+		data := c.in
+		c.drop()
+		c.enter(serving)
+		go c.serve(data, false) // ends when nothing is left to serve
 	}
 }
 
-// defers sees to an answer that is pending after its handler has returned.
-func (c *conn) defers(p *Pending) outcome {
+// postponed sees to an answer that is pending after its handler has returned. It
+// reports whether serve goes on with what is behind the request.
+func (c *conn) postponed(p *Pending, behind []byte) bool {
 	c.mu.Lock()
-	waits := !p.given && !p.last
-	c.mu.Unlock()
-	if waits && c.r == c.w && c.carry(p) {
-		return elsewhere
-	}
-	c.mu.Lock()
+	defer c.mu.Unlock()
 	p.inside = false
-	given := p.given
-	c.mu.Unlock()
-	if given {
-		return c.write(p.text, p.last, p)
+	if c.state != serving {
+		return false // answered as the last one, or ended
 	}
-	return goesOn // whoever answers sees to the rest
+	if p.given {
+		return true
+	}
+	if len(behind) > 0 { // it came before what has arrived meanwhile
+		rest := c.in
+		c.in = nil
+		if !c.keep(append(append([]byte(nil), behind...), rest...)) {
+			c.state = gone
+			c.wire.Abort(wire.ErrTooMuch)
+			return false
+		}
+	}
+	c.enter(pending)
+	return false
 }

@@ -11,75 +11,94 @@ import (
 )
 
 const (
-	maxHead    = 8 << 10
-	maxPlain   = 64 << 10 // head and body
-	maxHeaders = 32
+	maxHead    = 16 << 10 // as in Node
+	maxHeaders = 100      // lines
+	usual      = 32       // lines of most heads
 )
 
 // A verdict says what bytes off a connection are.
 type verdict int
 
 const (
-	partial verdict = iota // the beginning of a request that may be plain
-	plain                  // begins with a whole one
-	foreign                // anything else, for net/http to judge
+	incomplete verdict = iota // the beginning of a request that may be plain
+	plain                     // begins with a whole one
+	foreign                   // anything else, for net/http to judge
 )
 
-// A request is what has been read of one request. It is used again for the next
-// one of its connection.
+// A request is what has been read of one request. It is used again for another one.
 type request struct {
 	http.Request
 	header http.Header
-	values [maxHeaders]string // what header's slices stand on
+	values [usual]string // what header's slices stand on
 	body   body
 	url    url.URL // Request's own
 }
 
 // parse reads the request that b begins with. If it is plain, size is its length
-// and the fields of http.Request are as net/http sets them; the body is part of b.
-func (q *request) parse(b []byte) (v verdict, size int) {
-	if len(b) == 0 {
-		return partial, 0
+// and the fields of http.Request are as net/http sets them; the body is part of b. Of
+// one whose head alone is there they are too, and size is what it will have.
+func (q *request) parse(b []byte, maxBody int) (v verdict, size int) {
+	skipped := emptyLines(b)
+	b = b[skipped:]
+	if len(b) == 0 || len(b) == 1 && b[0] == '\r' {
+		return incomplete, 0
 	}
-	if b[0] != 'G' && b[0] != 'P' {
+	if b[0] != 'G' && b[0] != 'P' && b[0] != 'O' {
 		return foreign, 0
 	}
 	end := bytes.Index(b[:min(len(b), maxHead)], []byte("\r\n\r\n"))
 	if end < 0 {
-		if len(b) >= maxHead {
+		if len(b) >= maxHead || hasBareLineFeed(b) {
 			return foreign, 0
 		}
-		return partial, 0
+		return incomplete, 0
 	}
 	line, rest, _ := strings.Cut(string(b[:end+2]), "\r\n")
 	if !q.requestLine(line) {
 		return foreign, 0
 	}
 	length, ok := q.fields(rest)
-	if !ok {
+	if !ok || length > maxBody {
 		return foreign, 0
 	}
 	size = end + 4 + length
-	switch {
-	case size > maxPlain:
-		return foreign, 0
-	case size > len(b):
-		return partial, 0
-	}
-	q.body.left = b[end+4 : size]
 	q.ContentLength = int64(length)
 	q.Request.Body = http.NoBody
+	if size > len(b) {
+		return incomplete, skipped + size
+	}
 	if length > 0 {
+		q.body.left = b[end+4 : size]
 		q.Request.Body = &q.body
 	}
-	return plain, size
+	return plain, skipped + size
+}
+
+// emptyLines returns how many bytes of empty lines stand before a request, which
+// RFC 9112, section 2.2, has servers ignore. One or two: more are no mistake.
+func emptyLines(b []byte) (n int) {
+	for n < 4 && bytes.HasPrefix(b[n:], []byte("\r\n")) {
+		n += 2
+	}
+	return n
+}
+
+// hasBareLineFeed reports whether a line ends in LF alone: then a head may be whole
+// that does not look so.
+func hasBareLineFeed(b []byte) bool {
+	for i, c := range b {
+		if c == '\n' && (i == 0 || b[i-1] != '\r') {
+			return true
+		}
+	}
+	return false
 }
 
 // requestLine reads the first line, RFC 9112, section 3.
 func (q *request) requestLine(line string) bool {
 	method, line, _ := strings.Cut(line, " ")
 	target, proto, _ := strings.Cut(line, " ")
-	if method != http.MethodGet && method != http.MethodPost || proto != "HTTP/1.1" || target == "" || target[0] != '/' {
+	if method != http.MethodGet && method != http.MethodPost && method != http.MethodOptions || proto != "HTTP/1.1" || target == "" || target[0] != '/' {
 		return false
 	}
 	for i := range len(target) {
@@ -148,19 +167,23 @@ func (q *request) fields(text string) (length int, ok bool) {
 			if !strings.EqualFold(value, "websocket") {
 				return 0, false
 			}
-		case "Transfer-Encoding", "Expect", "Trailer", "Http2-Settings", "Pragma":
+		case "Transfer-Encoding", "Expect", "Trailer", "Http2-Settings":
 			return 0, false
 		}
-		q.values[n] = value
-		if list := q.header[name]; list == nil {
+		if list := q.header[name]; list == nil && n < usual {
+			q.values[n] = value
 			q.header[name] = q.values[n : n+1 : n+1]
 		} else {
 			q.header[name] = append(list, value)
 		}
 	}
+	// net/http adds what HTTP/1.0 caches meant by it, RFC 9111, section 5.4.
+	if pragma := q.header["Pragma"]; len(pragma) > 0 && pragma[0] == "no-cache" && q.header["Cache-Control"] == nil {
+		q.header["Cache-Control"] = []string{"no-cache"}
+	}
 	// A body of a GET, or a POST that does not say how long it is, is no matter of
 	// routine.
-	if hosts != 1 || (q.Method == http.MethodGet) == (q.header["Content-Length"] != nil) {
+	if hosts != 1 || (q.Method == http.MethodPost) != (q.header["Content-Length"] != nil) {
 		return 0, false
 	}
 	return length, true

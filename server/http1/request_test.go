@@ -18,23 +18,26 @@ func FuzzRequest(f *testing.F) {
 		"GET //a HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: h\r\nA: b\nC: d\r\n\r\n", "GET / HTTP/1.1\nHost: h\n\n",
+		"\r\nGET / HTTP/1.1\r\nHost: h\r\nPragma: no-cache\r\n\r\n", "OPTIONS /a HTTP/1.1\r\nHost: h\r\n\r\n",
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var q request
 		given := bytes.Clone(text)
-		v, size := q.parse(given)
+		const maxBody = 1000
+		v, size := q.parse(given, maxBody)
 		if !bytes.Equal(given, text) {
 			t.Fatal("the input was changed")
 		}
 		if v != plain {
-			if size != 0 {
-				t.Errorf("size %d of what is not plain", size)
+			if v == foreign && size != 0 || v == incomplete && size != 0 && size <= len(text) {
+				t.Errorf("%d: size %d of %d bytes that are not plain", v, size, len(text))
 			}
 			return
 		}
-		from := bufio.NewReader(bytes.NewReader(text))
+		// net/http's server skips empty lines first, its parser does not.
+		from := bufio.NewReader(bytes.NewReader(bytes.TrimLeft(text, "\r\n")))
 		want, err := http.ReadRequest(from)
 		if err != nil {
 			t.Fatalf("net/http refuses what is plain: %v", err)

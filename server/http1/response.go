@@ -1,37 +1,69 @@
 package http1
 
 import (
-	"bufio"
-	"bytes"
-	"io"
-	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"poosh/server/wire"
 )
 
+// An exchange is a request with its answer. It is used again for another one.
+type exchange struct {
+	req request
+	res response
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// keepBody is how large an answer's buffer may have grown to be used again.
+const keepBody = 16 << 10
+
+// recycle forgets what an exchange was about.
+func (x *exchange) recycle() {
+	x.req.body.left = nil
+	x.res.c, x.res.pending, x.res.behind = nil, nil, nil
+	if cap(x.res.body) > keepBody {
+		x.res.body = nil
+	}
+	exchanges.Put(x)
+}
+
+// last reports whether the connection ends with the answer to this request.
+func (x *exchange) last() bool {
+	return x.res.wantsClose || x.res.closes() || x.res.c.srv.draining.Load()
+}
+
 // A response is the ResponseWriter of a plain request. It holds the answer until
-// the handler returns, and is used again for the next one of its connection.
+// the handler returns.
 type response struct {
-	c      *conn
+	c          *conn
+	onReader   bool
+	wantsClose bool   // the request said so
+	behind     []byte // what was read behind the request
+
 	header http.Header
 	status int  // zero until it is written
 	typed  bool // the header says what the body is
 	body   []byte
 
-	hijacked bool
+	upgraded bool
+	aside    bool     // set by Aside
 	pending  *Pending // set by Later
 }
 
-func (w *response) reset() {
+func (w *response) reset(behind []byte) {
 	if w.header == nil {
 		w.header = make(http.Header)
 	}
 	clear(w.header)
 	w.status, w.body, w.pending = 0, w.body[:0], nil
+	w.upgraded, w.aside, w.behind = false, false, behind
 }
 
 func (w *response) Header() http.Header { return w.header }
@@ -62,24 +94,45 @@ func (w *response) WriteString(s string) (int, error) {
 	return len(s), nil
 }
 
-// Hijack implements [http.Hijacker]. The reader holds what arrived behind the
-// request.
-func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+// Upgrade implements [wire.Upgrader].
+func (w *response) Upgrade(from netip.Addr) (*wire.Conn, []byte, error) {
 	c := w.c
-	if w.hijacked || w.status != 0 || w.pending != nil {
+	if w.upgraded || w.status != 0 || w.pending != nil || !w.onReader {
 		return nil, nil, http.ErrHijacked
 	}
-	w.hijacked = true
-	c.srv.forget(c)
-	const small = 64 // who takes a connection over has buffers of its own
-	var r *bufio.Reader
-	if left := bytes.Clone(c.buf[c.r:c.w]); len(left) > 0 {
-		r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(left), c.nc), len(left))
-		_, _ = r.Peek(len(left)) // from memory
-	} else {
-		r = bufio.NewReaderSize(c.nc, small)
+	if !c.srv.upgraded(c.peer, c.room, from) {
+		return nil, nil, wire.ErrTooMany
 	}
-	return c.nc, bufio.NewReadWriter(r, bufio.NewWriterSize(c.nc, small)), nil
+	w.upgraded = true
+	c.mu.Lock()
+	c.state = gone
+	c.drop()
+	c.mu.Unlock()
+	c.srv.forget(c)
+	return c.wire, w.behind, nil
+}
+
+// postpone begins a pending answer. Its head is made now, while what it is made of is
+// at hand.
+func (w *response) postpone(to Waiter) *Pending {
+	c := w.c
+	last := w.wantsClose || w.closes()
+	p := &Pending{c: c, to: to, inside: true, text: w.head(make([]byte, 0, answerSize)), last: last}
+	p.status, p.typed = w.status, w.typed
+	w.pending = p
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = p
+	return p
+}
+
+// answerSize holds the answer to most polls, all in one.
+const answerSize = 512
+
+// answer returns the whole answer.
+func (w *response) answer(last bool) []byte {
+	head := w.head(make([]byte, 0, 256+len(w.body)))
+	return finish(head, w.body, w.status, w.typed, last)
 }
 
 func hasBody(status int) bool {
@@ -120,15 +173,15 @@ func (w *response) head(dst []byte) []byte {
 
 // finish appends the rest of an answer behind its head. last says whether the
 // connection ends with it.
-func (w *response) finish(dst, body []byte, last bool) []byte {
+func finish(dst, body []byte, status int, typed, last bool) []byte {
 	dst = append(append(append(dst, "Date: "...), date()...), "\r\n"...)
 	if last {
 		dst = append(dst, "Connection: close\r\n"...)
 	}
-	if !hasBody(w.status) {
+	if !hasBody(status) {
 		return append(dst, "\r\n"...)
 	}
-	if len(body) > 0 && !w.typed {
+	if len(body) > 0 && !typed {
 		dst = append(append(append(dst, "Content-Type: "...), http.DetectContentType(body)...), "\r\n"...)
 	}
 	dst = append(dst, "Content-Length: "...)

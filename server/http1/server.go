@@ -1,23 +1,28 @@
-// Package http1 serves HTTP/1.1 to many small requests on kept-alive connections:
-// senders that post events, clients that poll. It reads the plain form that these
-// write and serves it with an ordinary [http.Handler]; a connection on which
-// anything else arrives is passed to net/http, with all that was read, and stays
-// there. So what is served is the same, and only the cost differs.
+// Package http1 keeps connections that say little and often on a [wire.Loop], where
+// they cost no goroutine: clients that poll, WebSockets from their handshake on,
+// senders that post events.
+//
+// # One idea
+//
+// A connection begins on the loop. Requests that Config.Where names are served there
+// by an ordinary [http.Handler]: small GETs, POSTs and OPTIONS of HTTP/1.1 (RFC
+// 9112) in their plain form. When one becomes a WebSocket the connection stays where
+// it is and is read in another way. With the first request that is anything else the
+// connection is net/http's for good, with all that was read; where epoll is not to be
+// had, from the beginning. So what is served is the same, and only the cost differs.
 //
 // # What is plain
 //
-// A GET or POST of HTTP/1.1 (RFC 9112) whose path begins with a slash, with one
-// Host, lines that end in CR LF, no Transfer-Encoding, no Expect, no Trailer, an
-// Upgrade to nothing but WebSocket, and a head and a body that fit in 64 KB and
-// arrive without a pause. A GET has no body, a POST a Content-Length.
+// A path that begins with a slash, one Host, lines that end in CR LF, no
+// Transfer-Encoding, no Expect, no Trailer, an Upgrade to nothing but WebSocket, a
+// head of up to 16 KB and a body of up to Config.MaxBody. A GET has no body, a POST a
+// Content-Length.
 //
 // # Why
 //
-// net/http spends three quarters of the time of such a request: a goroutine that
-// watches the connection while the handler runs, a second one for each poll that
-// waits, deadlines, several buffers. Here a connection has one goroutine, which
-// reads also while an answer is pending (see [Later]), one read for a request and
-// one write for its answer.
+// net/http spends a goroutine, two buffers and three quarters of the time of such a
+// request. Here a request is read, served and answered by the goroutine that reads
+// for many connections, with one read and one write.
 package http1
 
 import (
@@ -26,47 +31,81 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"poosh/server/peers"
+	"poosh/server/quota"
 	"poosh/server/wire"
 )
 
+// Where says where a request is served.
+type Where int
+
+// The places.
+const (
+	// Elsewhere: net/http has the connection from here on.
+	Elsewhere Where = iota
+	// Here: on the goroutine that reads for many connections. The handler must not
+	// block; see [Later] and [Aside] for what it may do instead.
+	Here
+	// Separately: on a goroutine of its own, for a handler that may block.
+	Separately
+)
+
+// Bounds says how many connections a port may have. Its methods are called from
+// several goroutines and must be quick.
+type Bounds interface {
+	// Open is asked for each accepted connection, which is closed when it returns
+	// false. peer is its address. When there is no room left it may call evict, which
+	// makes some, if it can, by closing a connection that has nothing to say. What it
+	// returns with true is given to the other methods.
+	Open(peer netip.Addr, evict func() bool) (Room, bool)
+	// Upgrade is asked when a connection becomes a WebSocket that counts for from, the
+	// network that a proxy saw. From then on [wire.Config].Released tells of its end,
+	// in place of Close.
+	Upgrade(peer netip.Addr, room Room, from netip.Addr) bool
+	// Close is told of the end of each connection that was opened and did not become
+	// a WebSocket.
+	Close(peer netip.Addr, room Room)
+}
+
+// A Room is where a connection counts, in the words of [Bounds].
+type Room int8
+
 // Config says who serves and for how long to wait. Times of zero mean no bound.
 type Config struct {
-	// Handler serves plain requests, and should be that of Rest. A request, its
+	// Handler serves requests on the loop, and should be that of Rest. A request, its
 	// headers and its body are valid until the handler returns; its context never
-	// ends. A handler that has to wait for long must use [Later].
+	// ends.
 	Handler http.Handler
 
+	// Where is asked for each plain request once its head is there.
+	Where func(*http.Request) Where
+
+	// Loop holds the connections.
+	Loop *wire.Loop
+
 	// Rest serves what is passed on, on connections that it gets by a listener. It
-	// is started and shut down together with the [Server].
+	// is started and shut down together with the [Server]; its ConnState must not be
+	// set.
 	Rest *http.Server
 
 	FirstTimeout time.Duration // a new connection may wait so long with its first request
 	IdleTimeout  time.Duration // a kept-alive one with its next
-	WriteTimeout time.Duration // an answer may take so long to leave
+	HeadTimeout  time.Duration // a head may take so long to arrive
+	BodyTimeout  time.Duration // a body may
 
-	// Opened, if set, is asked for each accepted connection, which is closed when it
-	// returns false. Closed, if set, is told of each connection that was closed
-	// here, for any reason; not of those that Opened refused, that were passed on,
-	// or that a handler hijacked. Both are called from several goroutines and must
-	// be quick.
-	Opened func(net.Conn) bool
-	Closed func(net.Conn)
+	MaxBody   int // bytes of a body that is read here; a request with more is net/http's
+	MaxAnswer int // bytes of one answer; a larger one closes the connection
 
-	// Loop, if set, holds connections while an answer is pending and from then on,
-	// so that those who poll cost no goroutine each. There Quick says which requests
-	// the handler serves without waiting: they are served by the goroutine that reads
-	// for many connections. For any other one the connection gets its own goroutine
-	// back. The loop's Released is told of the end of connections in place of Closed.
-	Loop  *wire.Loop
-	Quick func(*http.Request) bool
+	// Input, if set, counts what is held of requests that have not arrived whole.
+	Input *quota.Quota
 
-	// MaxAnswer is how many bytes an answer may have that is pending; a larger one
-	// closes the connection. Of use with Loop only.
-	MaxAnswer int
+	// Bounds, if set, bounds the connections.
+	Bounds Bounds
 
 	Log *slog.Logger // panics of handlers; slog.Default()
 }
@@ -75,11 +114,11 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	rest     handover
-	writer   writer
 	draining atomic.Bool
 
 	mu    sync.Mutex // guards what follows
 	ln    net.Listener
+	acc   *wire.Acceptor
 	conns map[*conn]struct{}
 	over  bool
 	empty *sync.Cond // no connection is left
@@ -93,11 +132,9 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	if cfg.Loop != nil && cfg.Quick == nil {
-		panic("http1: a loop, and nothing may be served on it")
-	}
 	s := &Server{cfg: cfg, conns: make(map[*conn]struct{}), stop: make(chan struct{})}
 	s.rest.init()
+	cfg.Rest.ConnState = s.ended
 	s.empty = sync.NewCond(&s.mu)
 	return s
 }
@@ -105,36 +142,41 @@ func New(cfg Config) *Server {
 // Serve accepts connections until the server is shut down or closed, and returns
 // [http.ErrServerClosed] then. Call it once.
 func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close()
+	acc, onLoop := s.cfg.Loop.Acceptor(ln)
+	if onLoop {
+		defer acc.Close()
+	}
 	s.mu.Lock()
-	s.ln = ln
+	s.ln, s.acc = ln, acc
 	over := s.over
 	s.mu.Unlock()
-	defer ln.Close()
 	if over {
 		return http.ErrServerClosed
 	}
-	s.writer.start()
-	defer s.writer.stop() // after Rest, which ends when nothing is pending any more
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	s.rest.addr = ln.Addr()
 	helpers.Go(func() { _ = s.cfg.Rest.Serve(&s.rest) }) // ends with Rest
 	helpers.Go(s.sweep)                                  // ends with stop
-	err := s.accept(ln)
+	next := s.acceptPassed
+	if onLoop {
+		next = s.acceptCarried
+	}
+	err := s.accept(next)
 	if err != http.ErrServerClosed {
 		_ = s.Close()
 	}
 	return err
 }
 
-// accept starts a goroutine for each connection.
-func (s *Server) accept(ln net.Listener) error {
+// accept takes connections until the listener is closed.
+func (s *Server) accept(next func() error) error {
 	wait := time.Duration(0)
 	for {
-		nc, err := ln.Accept()
+		err := next()
 		if err == nil {
 			wait = 0
-			s.open(nc)
 			continue
 		}
 		select {
@@ -157,12 +199,19 @@ func (s *Server) accept(ln net.Listener) error {
 	}
 }
 
-func (s *Server) open(nc net.Conn) {
-	if s.cfg.Opened != nil && !s.cfg.Opened(nc) {
-		_ = nc.Close()
-		return
+// acceptCarried takes one connection onto the loop.
+func (s *Server) acceptCarried() error {
+	socket, err := s.acc.Accept()
+	if err != nil {
+		return err
 	}
-	c := newConn(s, nc)
+	peer := socket.Remote.Addr()
+	room, ok := s.opened(peer)
+	if !ok {
+		socket.Close()
+		return nil
+	}
+	c := &conn{srv: s, peer: peer, network: peers.Network(peer), room: room, since: time.Now()}
 	s.mu.Lock()
 	over := s.over
 	if !over {
@@ -170,10 +219,48 @@ func (s *Server) open(nc net.Conn) {
 	}
 	s.mu.Unlock()
 	if over {
-		c.close()
-		return
+		socket.Close()
+		s.closed(peer, room)
+		return nil
 	}
-	go c.serve() // ends with the connection, or when it goes elsewhere
+	c.mu.Lock()
+	c.wire = s.cfg.Loop.Carry(socket, wire.Options{Outbox: s.cfg.MaxAnswer}, c)
+	c.mu.Unlock()
+	c.wire.Start()
+	return nil
+}
+
+// acceptPassed takes one connection for net/http.
+func (s *Server) acceptPassed() error {
+	nc, err := s.ln.Accept()
+	if err != nil {
+		return err
+	}
+	peer := peers.Addr(nc)
+	room, ok := s.opened(peer)
+	if !ok {
+		_ = nc.Close()
+		return nil
+	}
+	s.pass(&passed{Conn: nc, srv: s, peer: peer, room: room})
+	return nil
+}
+
+func (s *Server) opened(peer netip.Addr) (Room, bool) {
+	if s.cfg.Bounds == nil {
+		return 0, true
+	}
+	return s.cfg.Bounds.Open(peer, s.evict)
+}
+
+func (s *Server) closed(peer netip.Addr, room Room) {
+	if s.cfg.Bounds != nil {
+		s.cfg.Bounds.Close(peer, room)
+	}
+}
+
+func (s *Server) upgraded(peer netip.Addr, room Room, from netip.Addr) bool {
+	return s.cfg.Bounds == nil || s.cfg.Bounds.Upgrade(peer, room, from)
 }
 
 // forget takes a connection off the list.
@@ -196,11 +283,25 @@ func (s *Server) all() []*conn {
 	return list
 }
 
+// evict closes the connection that has waited longest for a request and has never
+// been answered with success, and reports whether there was one: for a port that is
+// full, so that strangers do not keep out those who have something to send.
+func (s *Server) evict() bool {
+	var oldest *conn
+	var since time.Time
+	for _, c := range s.all() {
+		if at, ok := c.evictable(); ok && (oldest == nil || at.Before(since)) {
+			oldest, since = c, at
+		}
+	}
+	return oldest != nil && oldest.end(wire.ErrEvicted)
+}
+
 // sweep closes connections that have had their time. Looking at all of them now
-// and then costs less than a deadline for each request.
+// and then costs less than a timer for each.
 func (s *Server) sweep() {
 	every := time.Second
-	for _, d := range []time.Duration{s.cfg.FirstTimeout, s.cfg.IdleTimeout, s.cfg.WriteTimeout} {
+	for _, d := range []time.Duration{s.cfg.FirstTimeout, s.cfg.IdleTimeout, s.cfg.HeadTimeout, s.cfg.BodyTimeout} {
 		if d > 0 {
 			every = max(min(every, d/4), time.Millisecond)
 		}
@@ -229,9 +330,16 @@ func (s *Server) halt() {
 		if s.ln != nil {
 			_ = s.ln.Close()
 		}
+		if s.acc != nil {
+			s.acc.Close()
+		}
 		s.mu.Unlock()
 	})
 }
+
+// newcomers is how long a connection that was accepted just before a shutdown
+// has to say what it came for.
+const newcomers = 500 * time.Millisecond
 
 // Shutdown accepts nothing more, closes connections that wait for a request, and
 // waits until all others are answered and closed. Answers that are pending must be
@@ -240,14 +348,20 @@ func (s *Server) halt() {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.halt()
 	for _, c := range s.all() {
-		c.closeIdle()
+		c.closeIdle(false)
 	}
-	stop := context.AfterFunc(ctx, func() {
+	late := time.AfterFunc(newcomers, func() {
+		for _, c := range s.all() {
+			c.closeIdle(true)
+		}
+	})
+	defer late.Stop()
+	wake := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.empty.Broadcast()
 	})
-	defer stop()
+	defer wake()
 	s.mu.Lock()
 	for len(s.conns) > 0 && ctx.Err() == nil {
 		s.empty.Wait()
@@ -266,73 +380,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.halt()
 	for _, c := range s.all() {
-		c.abort()
+		c.end(wire.ErrClosed)
 	}
 	err := s.cfg.Rest.Close()
 	s.rest.Close()
 	return err
-}
-
-// A handover is the listener by which Rest gets connections.
-type handover struct {
-	addr   net.Addr // set by Serve
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (h *handover) init() {
-	h.conns = make(chan net.Conn)
-	h.closed = make(chan struct{})
-}
-
-func (h *handover) Accept() (net.Conn, error) {
-	select {
-	case c := <-h.conns:
-		return c, nil
-	case <-h.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (h *handover) Close() error {
-	h.once.Do(func() { close(h.closed) })
-	return nil
-}
-
-func (h *handover) Addr() net.Addr { return h.addr }
-
-// pass reports whether there is anybody to pass to.
-func (h *handover) pass(c net.Conn) bool {
-	select {
-	case h.conns <- c:
-		return true
-	case <-h.closed:
-		return false
-	}
-}
-
-// A passed connection gives its next reader what was read of it already.
-type passed struct {
-	net.Conn
-	early []byte // owned by whoever reads
-}
-
-func (p *passed) Read(b []byte) (int, error) {
-	if len(p.early) == 0 {
-		return p.Conn.Read(b)
-	}
-	n := copy(b, p.early)
-	if p.early = p.early[n:]; len(p.early) == 0 {
-		p.early = nil
-	}
-	return n, nil
-}
-
-// CloseWrite lets net/http end a connection without cutting off its last answer.
-func (p *passed) CloseWrite() error {
-	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return nil
 }

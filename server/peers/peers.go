@@ -29,10 +29,10 @@ func Of(remote string) netip.Addr {
 	return Network(ap.Addr())
 }
 
-// OfConn returns the network of a connection's peer; the zero Addr if it has none.
-func OfConn(c net.Conn) netip.Addr {
+// Addr returns the address of a connection's peer; the zero Addr if it has none.
+func Addr(c net.Conn) netip.Addr {
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return Network(tcp.AddrPort().Addr())
+		return tcp.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}
 }

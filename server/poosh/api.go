@@ -14,6 +14,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
+	"poosh/server/http1"
 	"poosh/server/hub"
 )
 
@@ -200,7 +201,11 @@ func (a *API) send(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, why, nil)
 		return
 	}
-	if err := a.gate.Enter(r.Context()); err != nil {
+	elsewhere, err := a.gate.EnterOr(r.Context(), func() bool { return http1.Aside(w) })
+	if elsewhere {
+		return
+	}
+	if err != nil {
 		a.refuse(w, r, overloaded, err)
 		return
 	}

@@ -16,6 +16,9 @@ const Path = "/socket.io/"
 // 1.3.5.
 const scriptPath = Path + "socket.io.js"
 
+// IsScript reports whether a path is the client script's.
+func IsScript(path string) bool { return strings.HasPrefix(path, scriptPath) }
+
 // refusal is the body of an error, engine.io 1.5.1, server.js, sendErrorMessage.
 type refusal struct {
 	Code    int    `json:"code"`

@@ -66,14 +66,22 @@ func drained(b *testing.B, l *Loop) *Conn {
 		_, _ = io.Copy(io.Discard, peer)
 		_ = peer.Close()
 	}()
-	nc, err := ln.Accept()
+	return carryFrom(b, l, ln, Options{}, quiet{})
+}
+
+// carryFrom takes one connection off a listener into a loop.
+func carryFrom(tb testing.TB, l *Loop, ln net.Listener, o Options, h Stream) *Conn {
+	tb.Helper()
+	a, ok := l.Acceptor(ln)
+	if !ok {
+		tb.Fatal("nothing is carried here")
+	}
+	defer a.Close()
+	socket, err := a.Accept()
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	c, ok, err := l.Carry(nc, Options{}, quiet{})
-	if err != nil || !ok {
-		b.Fatalf("carry: %v, %v", ok, err)
-	}
+	c := l.Carry(socket, o, h)
 	c.Start()
 	return c
 }

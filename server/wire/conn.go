@@ -26,46 +26,49 @@ type Watcher interface {
 	Alive(c *Conn)
 }
 
-// A Conn is one accepted WebSocket connection. Its methods may be called from
-// any goroutine.
+// A Conn is one connection: a WebSocket, or what carries a [Stream]. Its methods may
+// be called from any goroutine.
 type Conn struct {
 	// What Push looks at stands first, in 64 bytes, and all is 192: that is one cache
 	// line. A room of thousands is larger than the processor's caches.
-	mu     sync.Mutex // guards what says so; never held during a system call
+	mu     sync.Mutex // guards what says so; never held during a system call but epoll's
 	flags  flags      // guarded by mu
-	deaf   bool       // owned by the reader; the peer broke the protocol: nothing more is read
+	fd     int32      // set once; -1 for a connection with goroutines
 	frames [][]byte   // guarded by mu; the outbox, oldest first; shared with others: read only
-	size   int        // guarded by mu; bytes in frames
-	limit  int        // set once; bytes in the outbox
+	size   int32      // guarded by mu; what the outbox costs, with what is being written
+	limit  int32      // guarded by mu; of size
 	shard  *shard     // set once
 
-	handler    Handler    // set once
-	remote     string     // set once
-	peer       netip.Addr // set once
-	maxMessage int32      // set once
+	handler    Handler    // changed once, by the reader, when a stream becomes a WebSocket
+	remote     string     // changed with handler
+	peer       netip.Addr // changed with handler; the network that the connection counts for
+	maxMessage int32      // changed with handler
 
 	moved   uint32 // guarded by mu; bytes written, modulo 2^32: tells a stall from slowness
 	reason  error  // guarded by mu; why the connection ended
 	stalled *Timer // guarded by mu; set while the socket takes nothing
 
-	fd int      // set once; -1 for a connection with goroutines
-	nc net.Conn // set once; nil for a connection of the reader and flusher
-
+	nc   net.Conn       // set once; nil for a connection of the reader and flusher
 	in   *inbound       // owned by the reader; nil between messages
 	then func(net.Conn) // guarded by mu; of Detach
+	pong int32          // guarded by mu; one more than where in frames a pong waits; 0 for none
+	deaf bool           // owned by the reader; nothing more is read: the peer closed, or broke the protocol
 }
 
-type flags uint16
+type flags uint32
 
 const (
 	queued    flags = 1 << iota // the flusher has it on its list
-	writing                     // the flusher is at its socket
+	writing                     // somebody is writing to its socket
 	reading                     // the reader is at its socket
 	blocked                     // the socket takes nothing until it is writable
 	started                     // Start was called: frames may leave
+	corked                      // the reader will write what is pushed
 	watched                     // the poller waits for its socket
+	paused                      // nothing is read for now
 	closing                     // a close frame is queued; nothing may follow it
 	answering                   // the close frame is the answer to the peer's
+	breached                    // the peer broke the protocol
 	dead                        // ended; waits for reader and flusher to let go
 	buried                      // handed to the reaper
 	strained                    // counts in its shard's strained
@@ -77,20 +80,24 @@ const (
 // server gave it.
 func (c *Conn) RemoteAddr() string { return c.remote }
 
+// OnLoop reports whether the connection costs no goroutine: the loop's reader and
+// flusher serve it.
+func (c *Conn) OnLoop() bool { return c.nc == nil }
+
 // Close ends the connection in order: what waits is written, then a close frame
 // with code and reason (at most 123 bytes), then the socket is closed once the
 // peer answers or Config.CloseTimeout is over. The handler is told [ErrClosed].
 // It returns at once.
-func (c *Conn) Close(code int, reason string) { c.close(closeFrame(code, reason), ErrClosed) }
+func (c *Conn) Close(code int, reason string) { c.close(closeFrame(code, reason), ErrClosed, 0) }
 
-func (c *Conn) close(frame []byte, reason error) {
+func (c *Conn) close(frame []byte, reason error, also flags) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flags&(dead|closing) != 0 {
 		return
 	}
 	c.queue(frame)
-	c.flags |= closing
+	c.flags |= closing | also
 	c.reason = reason
 }
 
@@ -111,16 +118,24 @@ func (c *Conn) kill(reason error) {
 		c.reason = reason
 	}
 	c.waiting().Add(-int64(c.size))
-	if c.size > 0 {
-		c.flags |= cut
+	if c.flags&writing == 0 { // or else who writes will say how much has left
+		c.lost()
 	}
 	c.flags |= dead
-	c.frames, c.size = nil, 0
+	c.frames, c.pong = nil, 0
 	c.gauge()
 	if c.nc != nil {
 		c.shard.interrupt(c)
 	}
 	c.letGo()
+}
+
+// lost notes whether something was pushed that never left. c.mu is held.
+func (c *Conn) lost() {
+	if c.size > 0 {
+		c.flags |= cut
+	}
+	c.size = 0
 }
 
 // letGo hands a dead connection to the reaper when nobody is at its socket.
@@ -143,12 +158,10 @@ func (c *Conn) bury() {
 	reason := c.reason
 	c.mu.Unlock()
 	c.shard.remove(c)
-	c.in = nil
-	if _, ok := c.handler.(carried); ok {
-		l.streams.Add(-1)
-	}
-	l.conns.Add(-1)
-	if l.cfg.Released != nil {
+	c.forgetInput()
+	_, stream := c.handler.(carried)
+	l.leave(c, stream)
+	if !stream && l.cfg.Released != nil {
 		l.cfg.Released(c.peer)
 	}
 	if r := Reason(""); errors.As(reason, &r) {
@@ -169,21 +182,40 @@ func (c *Conn) recoverHandler() {
 	}
 }
 
-// begin claims the socket for reading or writing. It fails on a dead connection.
-func (c *Conn) begin(claim flags) bool {
+// beginReading claims the socket for the reader. It fails when there is nothing to
+// be read for now.
+func (c *Conn) beginReading() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flags&dead != 0 {
+	if c.flags&(dead|watched|leaving|paused) != watched {
 		return false
 	}
-	c.flags |= claim
+	c.flags |= reading
 	return true
 }
 
-func (c *Conn) end(claim flags) {
+func (c *Conn) endReading() {
 	c.mu.Lock()
-	c.flags &^= claim
+	defer c.mu.Unlock()
+	c.flags &^= reading
 	c.letGo()
 	c.depart()
-	c.mu.Unlock()
+}
+
+// Pause stops reading until Resume: what the peer sends waits in the kernel, and
+// then at the peer. Of a peer that closes its side meanwhile the handler is told
+// [ErrGone] without hearing the rest. Of use on the loop alone.
+func (c *Conn) Pause() { c.setPaused(true) }
+
+// Resume ends what Pause began.
+func (c *Conn) Resume() { c.setPaused(false) }
+
+func (c *Conn) setPaused(yes bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.nc != nil || c.flags&dead != 0 || yes == (c.flags&paused != 0) {
+		return
+	}
+	c.flags ^= paused
+	c.shard.arm(c)
 }

@@ -432,7 +432,7 @@ func TestBehind(t *testing.T) {
 func waiting(c *Conn) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.size
+	return int(c.size)
 }
 
 func TestWriteTimeout(t *testing.T) {
@@ -543,7 +543,7 @@ func TestHandshakeRefusals(t *testing.T) {
 	for name, change := range map[string][2]string{
 		"not WebSocket": {"Upgrade", "h2c"},
 		"no upgrade":    {"Connection", "keep-alive"},
-		"version":       {"Sec-WebSocket-Version", "8"},
+		"version":       {"Sec-WebSocket-Version", "7"},
 		"key":           {"Sec-WebSocket-Key", "short"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -559,6 +559,9 @@ func TestHandshakeRefusals(t *testing.T) {
 			_ = res.Body.Close()
 			if res.StatusCode != http.StatusBadRequest {
 				t.Errorf("status %d", res.StatusCode)
+			}
+			if v := res.Header.Get("Sec-WebSocket-Version"); (v == "13") != (name == "version") {
+				t.Errorf("Sec-WebSocket-Version %q", v)
 			}
 		})
 	}

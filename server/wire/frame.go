@@ -30,6 +30,7 @@ const (
 	ClosePolicy      = 1008
 	CloseTooBig      = 1009
 	CloseInternal    = 1011
+	CloseTryLater    = 1013
 )
 
 // maxHeader is the longest header of a frame that a server sends: two bytes and
@@ -141,6 +142,7 @@ var (
 	errSequence  = &protocolError{CloseProtocol, "fragments out of sequence"}
 	errLength    = &protocolError{CloseProtocol, "frame length is not minimal"}
 	errTooBig    = &protocolError{CloseTooBig, "message is too big"}
+	errTooMuch   = &protocolError{CloseTryLater, "too many unfinished messages, try again later"}
 	errUTF8      = &protocolError{CloseInvalidData, "text is not UTF-8"}
 	errCloseCode = &protocolError{CloseProtocol, "invalid close code"}
 	errNeedMore  = errors.New("frame is not complete")

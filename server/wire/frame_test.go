@@ -56,15 +56,15 @@ func (h *transcript) Closed(*Conn, error) {}
 // replay runs the parser alone: a connection whose frames nobody writes.
 func replay(pieces ...[]byte) string {
 	h := new(transcript)
-	l := &Loop{cfg: Config{}.withDefaults()}
-	l.reaper.wake = sync.NewCond(&l.reaper.mu) // and nobody who reaps
+	l := &Loop{cfg: Config{}.withDefaults(), wheel: new(wheel)} // which nobody turns
+	l.reaper.wake = sync.NewCond(&l.reaper.mu)                  // and nobody who reaps
 	s := &shard{loop: l}
 	s.wake = sync.NewCond(&s.mu)
 	c := &Conn{shard: s, handler: h, maxMessage: 1000, limit: 1 << 20}
 	for _, p := range pieces {
 		c.input(bytes.Clone(p))
 	}
-	for _, f := range c.frames {
+	for _, f := range c.take() {
 		h.Write(f)
 	}
 	return h.String()

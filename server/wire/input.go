@@ -7,19 +7,26 @@ import (
 	"unicode/utf8"
 )
 
-// inbound is what has been read of a message that is not complete.
+// inbound is what has been read of a message that is not complete. It is bounded for
+// all connections together, and in time.
 type inbound struct {
 	rest  []byte // the beginning of a frame
 	parts []byte // unmasked fragments
 	text  bool   // of the fragmented message
 	open  bool   // a fragmented message is under way
+
+	counted int    // what Config.Input has been asked for
+	late    *Timer // ends a message that does not end
 }
 
-// received takes what a read gave. The reader calls it with its claim.
-func (c *Conn) received(data []byte, err error) {
+// received takes what a read gave. The reader calls it with its claim; scratch is
+// memory of the reader's, to write with.
+func (c *Conn) received(data, scratch []byte, err error) {
 	if len(data) > 0 {
 		if s, ok := c.handler.(carried); ok {
+			c.cork()
 			c.hand(s, data)
+			c.flush(scratch)
 		} else {
 			c.input(data)
 		}
@@ -31,6 +38,13 @@ func (c *Conn) received(data []byte, err error) {
 	default:
 		c.Abort(ErrReset)
 	}
+}
+
+// cork leaves what is pushed to the reader, who will write it with flush.
+func (c *Conn) cork() {
+	c.mu.Lock()
+	c.flags |= corked
+	c.mu.Unlock()
 }
 
 // hand gives a stream what was read.
@@ -51,19 +65,23 @@ func (c *Conn) input(data []byte) {
 		data = append(c.in.rest, data...)
 		c.in.rest = nil
 	}
-	for len(data) > 0 {
+	whole := false
+	for len(data) > 0 && !c.deaf {
 		h, err := parseHeader(data, int(c.maxMessage))
 		if err == nil && len(data) < h.size+h.payload {
 			err = errNeedMore
 		}
 		if err == errNeedMore {
-			c.keep(data, kept)
-			return
+			err = c.keep(data, kept, whole)
+			if err == nil {
+				return
+			}
 		}
 		if err == nil {
 			payload := data[h.size : h.size+h.payload]
 			data = data[h.size+h.payload:]
 			unmask(payload, h.mask)
+			whole = whole || h.fin && h.op < opClose
 			err = c.frame(h, payload)
 		}
 		if err != nil {
@@ -71,14 +89,20 @@ func (c *Conn) input(data []byte) {
 			return
 		}
 	}
-	if c.in != nil && !c.in.open {
-		c.in = nil
+	switch {
+	case c.in == nil:
+	case !c.in.open:
+		c.forgetInput()
+	default:
+		if err := c.hold(whole); err != nil {
+			c.breach(err)
+		}
 	}
 }
 
 // keep stores the beginning of a frame. It grows with what arrives, not with
 // what the header promises.
-func (c *Conn) keep(data []byte, ours bool) {
+func (c *Conn) keep(data []byte, ours, fresh bool) error {
 	if c.in == nil {
 		c.in = new(inbound)
 	}
@@ -86,21 +110,67 @@ func (c *Conn) keep(data []byte, ours bool) {
 		data = append([]byte(nil), data...)
 	}
 	c.in.rest = data
+	return c.hold(fresh)
+}
+
+// hold counts what is held of an unfinished message, and bounds its time; fresh says
+// that it has just begun.
+func (c *Conn) hold(fresh bool) error {
+	in, l := c.in, c.shard.loop
+	now := cap(in.rest) + cap(in.parts)
+	if q := l.cfg.Input; q != nil && now > in.counted {
+		if !q.Take(c.peer, now-in.counted) {
+			return errTooMuch
+		}
+	} else if q != nil {
+		q.Give(c.peer, in.counted-now)
+	}
+	in.counted = now
+	if in.late == nil {
+		in.late = &Timer{Fire: func() {
+			c.close(closeFrame(ClosePolicy, "message takes too long"), ErrUnfinished, breached)
+		}}
+		fresh = true
+	}
+	if fresh {
+		l.Schedule(in.late, l.cfg.MessageTimeout)
+	}
+	return nil
+}
+
+// forgetInput gives back what unfinished messages hold. The reader calls it, or the
+// reaper when there is none any more.
+func (c *Conn) forgetInput() {
+	if c.in == nil {
+		return
+	}
+	l := c.shard.loop
+	if l.cfg.Input != nil {
+		l.cfg.Input.Give(c.peer, c.in.counted)
+	}
+	if c.in.late != nil {
+		l.Cancel(c.in.late)
+	}
+	c.in = nil
 }
 
 // breach closes a connection whose peer broke the protocol. Where its next frame
 // begins is not known any more, RFC 6455 section 7.1.7.
 func (c *Conn) breach(err error) {
-	c.in, c.deaf = nil, true
+	c.forgetInput()
+	c.deaf = true
 	reason, code := ErrProtocol, CloseProtocol
 	var pe *protocolError
 	if errors.As(err, &pe) {
 		code = pe.code
-		if pe == errTooBig {
+		switch pe {
+		case errTooBig:
 			reason = ErrTooBig
+		case errTooMuch:
+			reason = ErrTooMuch
 		}
 	}
-	c.close(closeFrame(code, err.Error()), reason)
+	c.close(closeFrame(code, err.Error()), reason, breached)
 }
 
 // frame handles one complete frame.
@@ -114,7 +184,7 @@ func (c *Conn) frame(h header, payload []byte) error {
 	switch h.op {
 	case opPing, opPong:
 		if h.op == opPing {
-			c.Push(controlFrame(opPong, payload))
+			c.answerPing(payload)
 		}
 		if w, ok := c.handler.(Watcher); ok {
 			w.Alive(c)
@@ -142,17 +212,19 @@ func (c *Conn) peerClose(payload []byte) error {
 			return errUTF8
 		}
 	}
+	c.deaf = true // nothing follows a close frame
 	c.mu.Lock()
-	answered := c.flags&closing != 0
-	if answered {
+	defer c.mu.Unlock()
+	switch {
+	case c.flags&dead != 0:
+	case c.flags&closing == 0:
+		c.queue(closeFrame(code, ""))
+		c.flags |= closing | answering
+		c.reason = ErrGone
+	case len(c.frames) > 0 || c.flags&writing != 0:
+		c.flags |= answering // ours has not left yet, and is the answer to this one
+	default:
 		c.kill(ErrGone)
-	}
-	c.mu.Unlock()
-	if !answered {
-		c.close(closeFrame(code, ""), ErrGone)
-		c.mu.Lock()
-		c.flags |= answering
-		c.mu.Unlock()
 	}
 	return nil
 }

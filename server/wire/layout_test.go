@@ -12,10 +12,10 @@ func TestConnLayout(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("laid out for 64 bits")
 	}
-	if end := unsafe.Offsetof(c.shard) + unsafe.Sizeof(c.shard); end != 64 {
-		t.Errorf("what Push looks at ends at %d, want 64", end)
+	if end := unsafe.Offsetof(c.shard) + unsafe.Sizeof(c.shard); end > 64 {
+		t.Errorf("what Push looks at ends at %d, want at most 64", end)
 	}
-	if size := unsafe.Sizeof(c); size != 192 {
-		t.Errorf("a connection has %d bytes, want 192", size)
+	if size := unsafe.Sizeof(c); size > 192 {
+		t.Errorf("a connection has %d bytes, want at most 192", size)
 	}
 }

@@ -26,19 +26,24 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"poosh/server/quota"
 )
 
 // Config holds what all connections of a loop share. Zero fields mean the
 // defaults named here.
 type Config struct {
 	MaxMessage   int           // bytes of one incoming message; 1,000,000
-	Outbox       int           // bytes that may wait on one connection; 1 MiB
-	Stuck        int64         // bytes that may wait for all sockets that take nothing; 512 MiB
+	Outbox       int           // what may wait on one connection, in bytes of Cost; 1 MiB
+	Stuck        int64         // what may wait for all sockets that take nothing; 512 MiB
 	WriteTimeout time.Duration // a socket that takes nothing for so long is closed; 30 s
 	CloseTimeout time.Duration // how long a peer has to answer a close frame; 2 s
 
-	// Released, if set, is told the peer's address of each accepted connection
-	// once its socket is closed. It must not block.
+	MessageTimeout time.Duration // how long a message that has begun may take to arrive; 60 s
+	Input          *quota.Quota  // of unfinished messages, all together; nil for no bound
+
+	// Released, if set, is told of each WebSocket's end the network that it counted
+	// for. It must not block.
 	Released func(netip.Addr)
 
 	Log *slog.Logger // panics of handlers; slog.Default()
@@ -64,6 +69,9 @@ func (c Config) withDefaults() Config {
 	if c.CloseTimeout == 0 {
 		c.CloseTimeout = 2 * time.Second
 	}
+	if c.MessageTimeout == 0 {
+		c.MessageTimeout = time.Minute
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -85,6 +93,10 @@ const (
 	ErrGone         Reason = "transport close"  // the peer closed
 	ErrProtocol     Reason = "protocol error"   // a breach of RFC 6455
 	ErrTooBig       Reason = "message too big"  // Options.MaxMessage
+	ErrTooMuch      Reason = "too much input"   // Config.Input
+	ErrUnfinished   Reason = "message timeout"  // Config.MessageTimeout
+	ErrIdle         Reason = "idle timeout"     // a request that did not come
+	ErrEvicted      Reason = "port is full"     // its place went to somebody with something to say
 	ErrPanic        Reason = "handler panic"    // a bug of ours; logged
 	ErrClosed       Reason = "closed by server" // Conn.Close
 	ErrShutdown     Reason = "server shutdown"  // Loop.Close
@@ -99,11 +111,12 @@ type Loop struct {
 	reaper reaper
 	turn   atomic.Uint32 // of the shard that gets the next connection
 
-	catchUp catchUp
-	conns   atomic.Int64
-	streams atomic.Int64 // of conns, those that are carried
-	mu      sync.Mutex   // guards closed
-	closed  map[Reason]uint64
+	catchUp    catchUp
+	conns      atomic.Int64
+	streams    atomic.Int64 // of conns, those that are carried
+	goroutines atomic.Int64 // of conns, those that have goroutines
+	mu         sync.Mutex   // guards closed
+	closed     map[Reason]uint64
 }
 
 // NewLoop starts the goroutines of a loop: two for each shard, and two.
@@ -156,19 +169,24 @@ func (l *Loop) Schedule(t *Timer, d time.Duration) { l.wheel.schedule(t, d) }
 // Cancel keeps t from firing. It does not wait for a Fire that has begun.
 func (l *Loop) Cancel(t *Timer) { l.wheel.cancel(t) }
 
+// Now is the loop's clock, in steps of a tenth of a second: it never jumps, and does
+// not count the time during which the process did not run.
+func (l *Loop) Now() time.Duration { return time.Duration(l.wheel.ticks.Load()) * tick }
+
 // Stats describe a loop.
 type Stats struct {
-	Conns   int64             // open WebSockets
-	Streams int64             // connections that are carried
-	Queued  int64             // bytes in outboxes whose sockets take bytes
-	Stuck   int64             // bytes in outboxes whose sockets take none now
-	Closed  map[Reason]uint64 // connections closed since the start
+	Conns      int64             // open WebSockets
+	Streams    int64             // connections that are carried
+	Goroutines int64             // of both, those that cost goroutines
+	Queued     int64             // what waits in outboxes whose sockets take bytes, in bytes of Cost
+	Stuck      int64             // what waits in outboxes whose sockets take none now
+	Closed     map[Reason]uint64 // connections closed since the start
 }
 
 // Stats returns the counts of this moment.
 func (l *Loop) Stats() Stats {
 	streams := l.streams.Load()
-	st := Stats{Conns: l.conns.Load() - streams, Streams: streams, Closed: make(map[Reason]uint64)}
+	st := Stats{Conns: l.conns.Load() - streams, Streams: streams, Goroutines: l.goroutines.Load(), Closed: make(map[Reason]uint64)}
 	for _, s := range l.shards {
 		st.Queued += s.queued.Load()
 		st.Stuck += s.stuck.Load()

@@ -6,10 +6,18 @@ import (
 	"sync/atomic"
 )
 
+// frameCost is what a frame in an outbox takes beside its bytes: where it stands,
+// what its allocation wastes. A bound that counted bytes alone would let frames of
+// two bytes take forty times as much.
+const frameCost = 64
+
+// Cost is what a frame counts for in every bound on what waits, in bytes.
+func Cost(frame []byte) int { return len(frame) + frameCost }
+
 // Push queues one ready frame, which must never change afterwards. It reports
 // false when the connection is ending or its outbox is full; a full outbox ends
 // the connection with [ErrSlow], and so does a socket that takes nothing while
-// Config.Stuck bytes wait for such. It never blocks, and takes no lock but the
+// more than Config.Stuck waits for such. It never blocks, and takes no lock but the
 // connection's own and its shard's.
 func (c *Conn) Push(frame []byte) bool {
 	c.mu.Lock()
@@ -17,7 +25,7 @@ func (c *Conn) Push(frame []byte) bool {
 		c.mu.Unlock()
 		return false
 	}
-	if c.size+len(frame) > c.limit || c.flags&blocked != 0 && c.shard.stuck.Load() > c.shard.maxStuck {
+	if int(c.size)+Cost(frame) > int(c.limit) || c.flags&blocked != 0 && c.shard.tooMuchStuck() {
 		c.kill(ErrSlow)
 		c.mu.Unlock()
 		return false
@@ -27,26 +35,52 @@ func (c *Conn) Push(frame []byte) bool {
 	return true
 }
 
+// PushNow is [Conn.Push] for an answer that somebody waits for: the caller's goroutine
+// writes it, if the socket takes it and nobody else is writing, and does not wait for
+// the flusher, who may be on its way round thousands. No lock may be held.
+func (c *Conn) PushNow(frame []byte) bool {
+	c.mu.Lock()
+	c.flags |= corked
+	c.mu.Unlock()
+	ok := c.Push(frame)
+	c.flush(nil)
+	return ok
+}
+
 // Text queues payload as a text frame; see [Conn.Push].
 func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
 
-// queue appends a frame and sees to it that the flusher comes by. c.mu is held.
+// queue appends a frame and sees to it that somebody writes it. c.mu is held.
 func (c *Conn) queue(frame []byte) {
-	if c.flags&(started|queued|blocked) == started {
+	c.rouse()
+	c.frames = append(c.frames, frame)
+	c.charge(Cost(frame))
+}
+
+// rouse sees to it that the flusher comes by, unless somebody else will write.
+// c.mu is held.
+func (c *Conn) rouse() {
+	idle := queued | blocked | corked
+	if c.nc != nil {
+		idle |= writing // the goroutine that writes looks again
+	}
+	if c.flags&(started|idle) == started {
 		c.flags |= queued
 		c.shard.enqueue(c)
 	}
-	c.frames = append(c.frames, frame)
-	c.size += len(frame)
-	c.waiting().Add(int64(len(frame)))
+}
+
+// charge counts what the outbox has taken, or given. c.mu is held.
+func (c *Conn) charge(cost int) {
+	c.size += int32(cost)
+	c.waiting().Add(int64(cost))
 	c.gauge()
 }
 
 // gauge keeps the shard's count of connections whose sockets take bytes and
-// whose outboxes fill up all the same. Of a connection with goroutines nobody
-// knows whether its socket takes bytes. c.mu is held.
+// whose outboxes fill up all the same. c.mu is held.
 func (c *Conn) gauge() {
-	now := c.nc == nil && c.size > c.limit/2 && c.flags&(blocked|dead) == 0
+	now := c.size > c.limit/2 && c.flags&(blocked|dead) == 0
 	if now == (c.flags&strained != 0) {
 		return
 	}
@@ -67,59 +101,130 @@ func (c *Conn) waiting() *atomic.Int64 {
 	return &c.shard.queued
 }
 
+// setBlocked moves what waits to the counter where it belongs from now on. c.mu is
+// held.
+func (c *Conn) setBlocked(yes bool) {
+	if yes == (c.flags&blocked != 0) {
+		return
+	}
+	c.waiting().Add(-int64(c.size))
+	c.flags ^= blocked
+	c.waiting().Add(int64(c.size))
+	c.gauge()
+}
+
+// answerPing queues the answer to a ping. It takes the place of one that waits as the
+// last frame: only the newest ping needs an answer, RFC 6455 section 5.5.3, and a peer
+// that pings and does not read costs no more than one.
+func (c *Conn) answerPing(payload []byte) {
+	frame := controlFrame(opPong, payload)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flags&(dead|closing) != 0 {
+		return
+	}
+	if c.pong > 0 && int(c.pong) == len(c.frames) {
+		c.charge(len(frame) - len(c.frames[c.pong-1]))
+		c.frames[c.pong-1] = frame
+		return
+	}
+	c.queue(frame)
+	c.pong = int32(len(c.frames))
+}
+
 // take empties the outbox into the hands of whoever writes now. It returns nil
 // when there is nothing to write or the socket takes nothing.
 func (c *Conn) take() [][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flags &^= queued
+	return c.takeLocked()
+}
+
+// takeLocked is take. c.mu is held.
+func (c *Conn) takeLocked() [][]byte {
 	if c.flags&(dead|blocked|writing) != 0 || len(c.frames) == 0 {
 		return nil
 	}
-	c.flags |= writing
 	frames := c.frames
-	c.frames = nil
+	c.flags |= writing
+	c.frames, c.pong = nil, 0
 	return frames
 }
 
-// wrote ends what take began: n bytes have left, rest has not. full says that
-// the socket takes no more for now.
-func (c *Conn) wrote(n int, rest [][]byte, full bool, err error) {
+// written is what came of writing frames.
+type written struct {
+	bytes int      // that have left
+	rest  [][]byte // what has not
+	cost  int      // of what has left
+	full  bool     // the socket takes no more for now
+	err   error
+}
+
+// wrote ends what take began.
+func (c *Conn) wrote(w written) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flags &^= writing
-	c.moved += uint32(n)
+	c.moved += uint32(w.bytes)
 	if c.flags&dead != 0 {
+		c.size -= int32(w.cost)
+		c.lost()
 		c.letGo()
 		return
 	}
-	c.size -= n
-	c.waiting().Add(-int64(n))
-	defer c.gauge()
+	if c.nc != nil {
+		c.setBlocked(false)
+	}
+	c.charge(-w.cost)
+	if len(w.rest) > 0 {
+		c.frames = append(w.rest, c.frames...)
+		if c.pong > 0 {
+			c.pong += int32(len(w.rest))
+		}
+	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(w.err, os.ErrDeadlineExceeded):
 		c.kill(ErrWriteTimeout)
-	case err != nil:
+	case w.err != nil:
 		c.kill(ErrReset)
-	case c.flags&leaving != 0:
-		c.frames = append(rest, c.frames...)
-		c.depart()
-	case full:
-		c.frames = append(rest, c.frames...)
-		c.waiting().Add(-int64(c.size))
-		c.flags |= blocked
-		c.waiting().Add(int64(c.size))
+	case w.full:
+		c.setBlocked(true)
 		c.watchStall()
 		c.shard.arm(c)
-	case len(c.frames) > 0 && c.flags&queued == 0:
-		// The flusher came by while somebody else was writing.
-		c.flags |= queued
-		c.shard.enqueue(c)
-	case len(c.frames) == 0 && c.flags&answering != 0:
+		if c.shard.tooMuchStuck() {
+			c.kill(ErrSlow)
+		}
+	case len(c.frames) > 0:
+		if c.flags&queued == 0 && c.nc == nil { // more came meanwhile
+			c.flags |= queued
+			c.shard.enqueue(c)
+		}
+	case c.flags&leaving != 0:
+		c.depart()
+	case c.flags&answering != 0:
 		c.kill(ErrGone)
-	case len(c.frames) == 0 && c.flags&closing != 0:
+	case c.flags&closing != 0:
 		c.awaitClose()
 	}
+}
+
+// flush writes what waits on the goroutine that calls, which is the connection's
+// reader. The flusher's part is then to do what a socket did not take.
+func (c *Conn) flush(scratch []byte) {
+	c.mu.Lock()
+	c.flags &^= corked
+	c.flags |= started
+	frames := c.takeLocked()
+	c.mu.Unlock()
+	if frames == nil {
+		return
+	}
+	if c.nc != nil {
+		c.drain(frames)
+		return
+	}
+	c.wrote(writeFrames(int(c.fd), frames, scratch))
 }
 
 // writable says that the socket takes bytes again.
@@ -129,10 +234,7 @@ func (c *Conn) writable() {
 	if c.flags&(blocked|dead) != blocked {
 		return
 	}
-	c.waiting().Add(-int64(c.size))
-	c.flags &^= blocked
-	c.waiting().Add(int64(c.size))
-	c.gauge()
+	c.setBlocked(false)
 	if c.flags&queued == 0 {
 		c.flags |= queued
 		c.shard.enqueue(c)
@@ -166,20 +268,26 @@ func (c *Conn) watchStall() {
 	l.Schedule(t, l.cfg.WriteTimeout)
 }
 
-// awaitClose gives the peer some time to answer the close frame. c.mu is held.
+// awaitClose gives the peer some time to answer the close frame. Where its answer
+// would begin is not known of a peer that broke the protocol, so that one sees the
+// end at once; what it may still send is read and dropped, or it would lose the close
+// frame. c.mu is held.
 func (c *Conn) awaitClose() {
 	l := c.shard.loop
 	if c.stalled != nil {
 		l.Cancel(c.stalled)
 	}
+	if c.flags&breached != 0 {
+		c.shard.closeWrite(c)
+	}
 	c.stalled = &Timer{Fire: func() { c.Abort(ErrClosed) }}
 	l.Schedule(c.stalled, l.cfg.CloseTimeout)
 }
 
-// Waiting returns how many bytes the connection has still to write: a measure
+// Waiting returns what the connection has still to write costs, in bytes: a measure
 // for who has more to give than an outbox holds.
 func (c *Conn) Waiting() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.size
+	return int(c.size)
 }

@@ -14,7 +14,8 @@ import (
 // readSize is the buffer that a shard reads into; connections own none.
 const readSize = 64 << 10
 
-const edges = syscall.EPOLLIN | syscall.EPOLLRDHUP
+// readable is what a connection waits for that is being read.
+const readable = syscall.EPOLLIN | syscall.EPOLLRDHUP
 
 // A poller waits for many sockets at once. The epoll descriptor itself stands
 // in Go's own poller, so that waiting parks a goroutine and no thread.
@@ -23,6 +24,8 @@ type poller struct {
 	raw  syscall.RawConn
 	fd   int
 	over atomic.Bool
+
+	scratch []byte // owned by run
 
 	mu    sync.RWMutex // guards table
 	table []*Conn      // by descriptor
@@ -37,7 +40,7 @@ func newPoller() (*poller, error) {
 		_ = syscall.Close(fd)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd}
+	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, scratch: make([]byte, 0, 4<<10)}
 	p.raw, err = p.file.SyscallConn()
 	if err != nil {
 		_ = p.file.Close()
@@ -77,27 +80,33 @@ func (p *poller) at(fd int) *Conn {
 func (p *poller) insert(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.fd >= len(p.table) {
-		p.table = append(p.table, make([]*Conn, c.fd+1-len(p.table)+256)...)
+	if fd := int(c.fd); fd >= len(p.table) {
+		p.table = append(p.table, make([]*Conn, fd+1-len(p.table)+256)...)
 	}
 	p.table[c.fd] = c
 }
 
 // watch begins to wait for a descriptor.
-func (p *poller) watch(fd int, write bool) error {
-	return syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, fd, interest(fd, write))
+func (p *poller) watch(fd int, f flags) error {
+	return syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, fd, interest(fd, f))
 }
 
-func (p *poller) modify(fd int, write bool) {
-	// It can fail only for a descriptor that is not watched, which is a bug.
-	if err := syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_MOD, fd, interest(fd, write)); err != nil {
-		panic(fmt.Sprintf("epoll modify: %v", err))
+// modify changes what is waited for. It can fail for lack of memory.
+func (p *poller) modify(fd int, f flags) error {
+	return syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_MOD, fd, interest(fd, f))
+}
+
+// interest is what a connection with such flags waits for, beside its end.
+func interest(fd int, f flags) *syscall.EpollEvent {
+	ev := &syscall.EpollEvent{Fd: int32(fd)}
+	switch {
+	case f&leaving != 0:
+	case f&paused != 0:
+		ev.Events = syscall.EPOLLRDHUP
+	default:
+		ev.Events = readable
 	}
-}
-
-func interest(fd int, write bool) *syscall.EpollEvent {
-	ev := &syscall.EpollEvent{Events: edges, Fd: int32(fd)}
-	if write {
+	if f&blocked != 0 {
 		ev.Events |= syscall.EPOLLOUT
 	}
 	return ev
@@ -120,8 +129,12 @@ func (p *poller) close(fd int) {
 	p.mu.Lock()
 	p.table[fd] = nil
 	p.mu.Unlock()
-	_ = syscall.Close(fd)
+	closeFD(fd)
 }
+
+func closeFD(fd int) { _ = syscall.Close(fd) }
+
+func shutdownWrite(fd int) { _ = syscall.Shutdown(fd, syscall.SHUT_WR) }
 
 // run is the shard's reader.
 func (p *poller) run(s *shard) {
@@ -147,24 +160,41 @@ func (p *poller) run(s *shard) {
 }
 
 // ready handles what the kernel says of one socket. An event may be stale, of a
-// former owner of the descriptor: reading tells.
+// former owner of the descriptor: a connection that is not watched yet is left alone,
+// and of others reading tells.
 func (p *poller) ready(c *Conn, events uint32, buf []byte) {
 	if events&syscall.EPOLLOUT != 0 {
 		c.writable()
 	}
-	if events&^syscall.EPOLLOUT == 0 || !c.begin(reading) {
+	if events&^syscall.EPOLLOUT == 0 {
 		return
 	}
-	defer c.end(reading)
-	n, again, err := readOnce(c.fd, buf)
+	if !c.beginReading() {
+		c.unread(events)
+		return
+	}
+	defer c.endReading()
+	n, again, err := readOnce(int(c.fd), buf)
 	switch {
 	case again:
 	case err != nil:
-		c.received(nil, err)
+		c.received(nil, p.scratch, err)
 	case n == 0:
-		c.received(nil, io.EOF)
+		c.received(nil, p.scratch, io.EOF)
 	default:
-		c.received(buf[:n], nil)
+		c.received(buf[:n], p.scratch, nil)
+	}
+}
+
+// unread handles the end of a connection that is not being read for now.
+func (c *Conn) unread(events uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flags&watched == 0 || c.flags&(paused|leaving) == 0 {
+		return
+	}
+	if ended := uint32(syscall.EPOLLHUP | syscall.EPOLLERR); events&ended != 0 || c.flags&leaving == 0 && events&syscall.EPOLLRDHUP != 0 {
+		c.kill(ErrGone)
 	}
 }
 

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,11 +82,25 @@ func (s *shard) all() []*Conn {
 	return list
 }
 
+// tooMuchStuck reports whether too much waits for sockets that take nothing.
+func (s *shard) tooMuchStuck() bool { return s.stuck.Load() > s.maxStuck }
+
+// insert makes the shard responsible for closing c's socket.
+func (s *shard) insert(c *Conn) {
+	if c.nc == nil {
+		s.poll.insert(c)
+		return
+	}
+	s.mu.Lock()
+	s.loners[c] = struct{}{}
+	s.mu.Unlock()
+}
+
 // enqueue puts a connection on the flusher's list and gives it an outbox to
 // fill. The connection's mu is held.
 func (s *shard) enqueue(c *Conn) {
 	if c.nc != nil {
-		go c.drain() // ends when the outbox is empty or the connection dead
+		go c.drain(nil) // ends when the outbox is empty or the connection dead
 		return
 	}
 	s.mu.Lock()
@@ -137,9 +150,9 @@ func (s *shard) flush() {
 			if frames == nil {
 				continue
 			}
-			n, rest, full, err := writeFrames(c.fd, frames, scratch)
-			c.wrote(n, rest, full, err)
-			if rest == nil {
+			w := writeFrames(int(c.fd), frames, scratch)
+			c.wrote(w)
+			if w.rest == nil {
 				clear(frames)
 				empty = append(empty, frames[:0])
 			}
@@ -148,55 +161,77 @@ func (s *shard) flush() {
 	}
 }
 
-// writeFrames writes as much as the socket takes, small frames together. rest
-// is what did not leave.
-func writeFrames(fd int, frames [][]byte, scratch []byte) (n int, rest [][]byte, full bool, err error) {
+// writeFrames writes as much as the socket takes, small frames together.
+func writeFrames(fd int, frames [][]byte, scratch []byte) (w written) {
 	for len(frames) > 0 {
-		chunk, count := frames[0], 1
-		if len(frames) > 1 && len(chunk)+len(frames[1]) <= cap(scratch) {
-			scratch = append(scratch[:0], chunk...)
-			for ; count < len(frames) && len(scratch)+len(frames[count]) <= cap(scratch); count++ {
-				scratch = append(scratch, frames[count]...)
-			}
-			chunk = scratch
-		}
-		wrote, again, err := writeOnce(fd, chunk)
-		n += wrote
+		chunk, count := gather(frames, scratch)
+		n, again, err := writeOnce(fd, chunk)
+		w.bytes += n
 		if err != nil {
-			return n, nil, false, err
+			w.err = err
+			return w
 		}
-		if wrote == len(chunk) {
+		if n == len(chunk) {
+			w.cost += n + count*frameCost
 			frames = frames[count:]
 			continue
 		}
-		// Drop the whole frames that left, and the part of one.
-		for wrote >= len(frames[0]) {
-			wrote -= len(frames[0])
+		w.cost += n
+		for n >= len(frames[0]) { // whole frames that left
+			n -= len(frames[0])
+			w.cost += frameCost
 			frames = frames[1:]
 		}
-		rest = append([][]byte{frames[0][wrote:]}, frames[1:]...)
+		w.rest = append([][]byte{frames[0][n:]}, frames[1:]...)
 		if again {
-			return n, rest, true, nil
+			w.full = true
+			return w
 		}
-		frames = rest
+		frames, w.rest = w.rest, nil
 	}
-	return n, nil, false, nil
+	return w
+}
+
+// gather puts the small frames at the beginning together, and says how many these
+// are.
+func gather(frames [][]byte, scratch []byte) (chunk []byte, count int) {
+	chunk, count = frames[0], 1
+	if len(frames) > 1 && len(chunk)+len(frames[1]) <= cap(scratch) {
+		scratch = append(scratch[:0], chunk...)
+		for ; count < len(frames) && len(scratch)+len(frames[count]) <= cap(scratch); count++ {
+			scratch = append(scratch, frames[count]...)
+		}
+		chunk = scratch
+	}
+	return chunk, count
 }
 
 // arm tells the poller what to wait for on a connection. Its mu is held.
 func (s *shard) arm(c *Conn) {
-	if c.nc == nil && c.flags&watched != 0 {
-		s.poll.modify(c.fd, c.flags&blocked != 0)
+	if c.nc != nil || c.flags&watched == 0 || c.flags&dead != 0 {
+		return
+	}
+	if err := s.poll.modify(int(c.fd), c.flags); err != nil {
+		c.kill(ErrReset)
 	}
 }
 
 // interrupt gets a connection's goroutines out of their system calls.
 func (s *shard) interrupt(c *Conn) { _ = c.nc.SetDeadline(time.Unix(1, 0)) }
 
+// closeWrite tells the peer that nothing more comes.
+func (s *shard) closeWrite(c *Conn) {
+	if c.nc == nil {
+		shutdownWrite(int(c.fd))
+	} else if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}
+
 // remove closes a connection's socket and forgets it.
 func (s *shard) remove(c *Conn) {
 	if c.nc == nil {
-		s.poll.close(c.fd)
+		s.poll.close(int(c.fd))
 		return
 	}
 	s.mu.Lock()
@@ -205,27 +240,73 @@ func (s *shard) remove(c *Conn) {
 	_ = c.nc.Close()
 }
 
-// drain writes the outbox of a connection that has goroutines.
-func (c *Conn) drain() {
+const (
+	// pieceSize is how much is written at a time to a connection with goroutines:
+	// each piece has WriteTimeout to leave, as a socket on the loop has to take
+	// something.
+	pieceSize = 64 << 10
+	// slowAfter is when a socket counts as one that takes nothing for now.
+	slowAfter = 20 * time.Millisecond
+)
+
+// drain writes the outbox of a connection that has goroutines, frames first.
+func (c *Conn) drain(frames [][]byte) {
+	var scratch []byte
 	for {
-		frames := c.take()
 		if frames == nil {
-			return
+			if frames = c.take(); frames == nil {
+				return
+			}
 		}
-		_ = c.nc.SetWriteDeadline(time.Now().Add(c.shard.loop.cfg.WriteTimeout))
-		buffers := net.Buffers(frames)
-		n, err := buffers.WriteTo(c.nc)
-		c.wrote(int(n), nil, false, err)
+		if scratch == nil && len(frames) > 1 {
+			scratch = make([]byte, 0, 4<<10)
+		}
+		c.wrote(c.writePiece(frames, scratch))
+		frames = nil
+	}
+}
+
+// writePiece writes a part of frames and may wait for the socket.
+func (c *Conn) writePiece(frames [][]byte, scratch []byte) (w written) {
+	chunk, count := gather(frames, scratch)
+	if len(chunk) > pieceSize {
+		chunk, count = chunk[:pieceSize], 0
+	}
+	_ = c.nc.SetWriteDeadline(time.Now().Add(c.shard.loop.cfg.WriteTimeout))
+	slow := time.AfterFunc(slowAfter, c.slow)
+	n, err := c.nc.Write(chunk)
+	slow.Stop()
+	w = written{bytes: n, cost: n, err: err}
+	switch {
+	case err != nil:
+	case count == 0:
+		w.rest = append([][]byte{frames[0][n:]}, frames[1:]...)
+	default:
+		w.cost += count * frameCost
+		w.rest = frames[count:]
+	}
+	return w
+}
+
+// slow says that the write under way does not end: the socket takes nothing.
+func (c *Conn) slow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flags&(writing|dead) == writing {
+		c.setBlocked(true)
+		if c.shard.tooMuchStuck() {
+			c.kill(ErrSlow)
+		}
 	}
 }
 
 // pull reads for a connection that has goroutines.
 func (c *Conn) pull() {
-	defer c.end(reading)
+	defer c.endReading()
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := c.nc.Read(buf)
-		c.received(buf[:n], err)
+		c.received(buf[:n], nil, err)
 		if err != nil {
 			return
 		}

@@ -1,19 +1,23 @@
 package wire
 
 import (
+	"math"
 	"net"
+	"net/netip"
 	"os"
-	"time"
+
+	"poosh/server/peers"
 )
 
 // A Stream is told what happens on a connection that carries something else than
-// WebSocket messages.
+// WebSocket messages, HTTP for example. What it pushes while it is called leaves in
+// one write when it returns.
 type Stream interface {
 	// Data hands over bytes as they arrive. It runs on the goroutine that reads for
 	// many connections, so it must not block; data is valid only during the call.
 	Data(c *Conn, data []byte)
 	// Closed is as for a [Handler]. It is not called for a connection that was
-	// detached.
+	// detached, or became a WebSocket.
 	Closed(c *Conn, reason error)
 }
 
@@ -22,30 +26,68 @@ type carried struct{ Stream }
 
 func (carried) Message(*Conn, bool, []byte) {}
 
-// Carry takes a connection into the loop, for [Conn.Start] to begin with. It
-// reports false, and has done nothing, when the loop cannot wait for it without a
-// goroutine. After an error the connection is closed.
-func (l *Loop) Carry(nc net.Conn, o Options, h Stream) (c *Conn, ok bool, err error) {
-	s := l.nextShard()
-	tcp, isTCP := nc.(*net.TCPConn)
-	if !isTCP || s.poll == nil {
-		return nil, false, nil
-	}
-	c = &Conn{shard: s, handler: carried{h}, peer: addrOf(nc), limit: o.Outbox}
-	if addr := nc.RemoteAddr(); addr != nil {
-		c.remote = addr.String()
-	}
-	if c.limit == 0 {
-		c.limit = l.cfg.Outbox
-	}
-	if c.fd, err = claimFD(tcp); err != nil {
-		_ = nc.Close()
-		return nil, false, err
-	}
-	s.poll.insert(c)
-	l.conns.Add(1)
+// A Socket is a connection that an [Acceptor] took off its listener. It is carried by
+// a loop, or closed.
+type Socket struct {
+	fd     int
+	Remote netip.AddrPort // of the peer
+}
+
+// Close closes a socket that nobody carries.
+func (s Socket) Close() { closeFD(s.fd) }
+
+// Carry takes a socket into the loop, for [Conn.Start] to begin with.
+func (l *Loop) Carry(s Socket, o Options, h Stream) *Conn {
+	c := &Conn{shard: l.nextShard(), handler: carried{h}, peer: peers.Network(s.Remote.Addr()), remote: s.Remote.String(), fd: int32(s.fd)}
+	l.admit(c, o)
 	l.streams.Add(1)
-	return c, true, nil
+	c.shard.poll.insert(c)
+	return c
+}
+
+// admit counts a new connection and gives it its bounds.
+func (l *Loop) admit(c *Conn, o Options) {
+	c.bound(l, o)
+	l.conns.Add(1)
+	if c.nc != nil {
+		l.goroutines.Add(1)
+	}
+}
+
+func (c *Conn) bound(l *Loop, o Options) {
+	if o.MaxMessage == 0 {
+		o.MaxMessage = l.cfg.MaxMessage
+	}
+	if o.Outbox == 0 {
+		o.Outbox = l.cfg.Outbox
+	}
+	c.maxMessage, c.limit = int32(min(o.MaxMessage, math.MaxInt32)), int32(min(o.Outbox, math.MaxInt32))
+}
+
+// leave forgets a connection that was admitted.
+func (l *Loop) leave(c *Conn, stream bool) {
+	l.reaper.mu.Lock()
+	if stream {
+		l.streams.Add(-1)
+	}
+	if c.nc != nil {
+		l.goroutines.Add(-1)
+	}
+	l.conns.Add(-1) // drain looks at it
+	l.reaper.mu.Unlock()
+	l.reaper.wake.Broadcast()
+}
+
+// become makes a WebSocket of a connection that carried a stream. The reader calls
+// it, from within Data; [Conn.Start] must be called there too.
+func (c *Conn) become(o Options, h Handler, remote string, peer netip.Addr) {
+	l := c.shard.loop
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.handler, c.remote, c.peer = h, remote, peer
+	c.bound(l, o)
+	c.gauge()
+	l.streams.Add(-1)
 }
 
 // Finish closes the socket once everything that was pushed has left. Nothing can be
@@ -72,75 +114,48 @@ func (c *Conn) Cut() bool {
 }
 
 // Detach takes a carried connection out of the loop and calls then, on a goroutine
-// of its own, once everything that was pushed has left. Nothing is read any more.
-// When the connection ends before, Closed is called in place of then. Call it from
-// Data.
+// of its own, once everything that was pushed has left; that is bounded as ever.
+// Nothing is read any more. When the connection ends before, Closed is called in
+// place of then.
 func (c *Conn) Detach(then func(net.Conn)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flags&(dead|closing) != 0 {
 		return
 	}
-	c.shard.poll.unwatch(c.fd)
-	c.flags &^= watched
 	c.flags |= leaving
 	c.then = then
+	c.shard.arm(c)
+	c.depart()
 }
 
-// depart lets a connection go that was detached, when nobody is at its socket.
-// c.mu is held.
+// depart lets a connection go that was detached, when nobody is at its socket and
+// nothing waits. c.mu is held.
 func (c *Conn) depart() {
-	if c.flags&(leaving|dead) != leaving || c.flags&(reading|writing) != 0 {
+	if c.flags&(leaving|dead) != leaving || c.flags&(reading|writing) != 0 || c.size > 0 {
 		return
 	}
-	if len(c.frames) > 0 && c.shard.stuck.Load() > c.shard.maxStuck {
-		c.kill(ErrSlow)
-		return
-	}
-	frames, size := c.frames, int64(c.size)
-	c.waiting().Add(-size)
-	c.shard.stuck.Add(size) // until it is written
 	c.flags |= dead | buried
-	c.frames, c.size = nil, 0
-	c.gauge()
-	go c.surrender(frames, size) // ends with their writing, but for what then does
+	c.shard.poll.unwatch(int(c.fd))
+	go c.handOver() // ends with what then does
 }
 
-// surrender makes a net.Conn of the connection's descriptor, and writes what is
-// left: the loop does not wait for the socket any more.
-func (c *Conn) surrender(frames net.Buffers, size int64) {
+// handOver makes a net.Conn of the connection's descriptor.
+func (c *Conn) handOver() {
 	l := c.shard.loop
 	c.mu.Lock()
 	if c.stalled != nil {
 		l.Cancel(c.stalled)
 	}
 	c.mu.Unlock()
-	c.shard.poll.forget(c.fd)
+	c.shard.poll.forget(int(c.fd))
 	file := os.NewFile(uintptr(c.fd), "")
 	nc, err := net.FileConn(file)
 	_ = file.Close()
-	if err == nil && len(frames) > 0 {
-		_ = nc.SetWriteDeadline(time.Now().Add(l.cfg.WriteTimeout))
-		if _, err = frames.WriteTo(nc); err != nil {
-			_ = nc.Close()
-		}
-		_ = nc.SetWriteDeadline(time.Time{})
-	}
-	c.shard.stuck.Add(-size)
-	l.reaper.mu.Lock()
-	l.streams.Add(-1)
-	l.conns.Add(-1) // drain looks at it
-	l.reaper.mu.Unlock()
-	l.reaper.wake.Broadcast()
+	l.leave(c, true)
 	if err == nil {
 		c.then(nc)
 		return
-	}
-	c.mu.Lock()
-	c.flags |= cut
-	c.mu.Unlock()
-	if l.cfg.Released != nil {
-		l.cfg.Released(c.peer)
 	}
 	l.count(ErrReset)
 	defer c.recoverHandler()

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,8 @@ type Timer struct {
 
 // wheel is a hashed timing wheel: one goroutine and one lock for all timers.
 type wheel struct {
+	ticks atomic.Int64 // since the start
+
 	mu    sync.Mutex // guards what follows, and the timers' links
 	heads [slots]*Timer
 	now   int
@@ -45,6 +48,11 @@ func (w *wheel) stop() {
 	w.ended.Wait()
 }
 
+// gap is how late a tick may be. One that is later tells that the process did not
+// run, stopped or on a machine that was frozen: that is not time that passed, or all
+// clients would be found silent before what they said is read.
+const gap = 2 * time.Second
+
 func (w *wheel) turn() {
 	t := time.NewTicker(tick)
 	defer t.Stop()
@@ -53,7 +61,11 @@ func (w *wheel) turn() {
 		select {
 		case <-w.done:
 			return
-		case now := <-t.C:
+		case <-t.C:
+			now := time.Now()
+			if late := now.Sub(last); late > gap {
+				last = now.Add(-tick)
+			}
 			// A ticker drops ticks when the machine is busy; the wheel must not.
 			for ; now.Sub(last) >= tick; last = last.Add(tick) {
 				w.advance()
@@ -66,6 +78,7 @@ func (w *wheel) turn() {
 func (w *wheel) advance() {
 	w.mu.Lock()
 	w.now = (w.now + 1) % slots
+	w.ticks.Add(1)
 	due := w.due[:0]
 	for t := w.heads[w.now]; t != nil; {
 		next := t.next

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"poosh/test/bench/load"
+	"poosh/test/heads"
 )
 
 // options are what the command line asks for.
@@ -30,6 +31,7 @@ type options struct {
 	peers   []string
 	rounds  int
 	payload int
+	cookies int // bytes of each client's cookies; 0 for a session cookie alone
 	senders int
 	quick   bool
 	size    size
@@ -68,6 +70,7 @@ func parseOptions(args []string) (options, error) {
 	f.StringVar(&peers, "peers", "", "servers to run, with commas between: "+strings.Join(serverNames(), ", ")+" (default all)")
 	f.IntVar(&o.rounds, "rounds", 3, "times each work is run on each server; medians are reported")
 	f.IntVar(&o.payload, "payload", 150, "bytes of an event's payload")
+	f.IntVar(&o.cookies, "cookies", 0, "bytes of cookies that each client sends, 64 to 7000 (default a session cookie alone)")
 	f.IntVar(&o.senders, "publishers", 1, "publishers of a burst")
 	f.BoolVar(&o.quick, "quick", false, "one round of small crowds, to see that everything runs")
 	f.IntVar(&o.size.clients, "clients", 0, "clients, in place of a work's own number")
@@ -101,10 +104,21 @@ func parseOptions(args []string) (options, error) {
 	if o.size.clients < 0 || o.size.events < 0 || o.size.interval < 0 {
 		errs = append(errs, errors.New("sizes are not negative"))
 	}
+	if o.cookies != 0 && (o.cookies < 64 || o.cookies > 7000) {
+		errs = append(errs, errors.New("cookies have 64 to 7000 bytes"))
+	}
 	if f.NArg() > 0 || o.rounds < 1 || o.payload < load.MinPayload || o.senders < 1 || o.senders > load.MaxPublishers {
 		errs = append(errs, errors.New("a flag is out of bounds"))
 	}
 	return o, errors.Join(errs...)
+}
+
+// cookie is what each client sends, or empty for what a crowd sends by itself.
+func (o options) cookie() string {
+	if o.cookies == 0 {
+		return ""
+	}
+	return heads.LongCookie(o.cookies)
 }
 
 func list(s string, all []string) []string {

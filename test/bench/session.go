@@ -55,7 +55,7 @@ func startSession(o options, w work, e entrant) (*session, error) {
 	s := &session{opts: o, work: w, entrant: e, server: server}
 	if s.empty, err = server.memory(); err == nil {
 		s.crowd, err = load.NewCrowd(load.Config{
-			Addr: server.clients, Protocol: e.protocol, PayloadSize: o.payload, Patience: patience[e.server],
+			Addr: server.clients, Protocol: e.protocol, PayloadSize: o.payload, Cookie: o.cookie(), Patience: patience[e.server],
 		})
 	}
 	if err != nil {
@@ -87,7 +87,8 @@ func (s *session) usage() (usage, error) {
 }
 
 // connect adds clients until there are n and makes sure that every one is in the
-// room. It returns what the connecting used, without that.
+// room, and its connection where it belongs. It returns what the connecting used,
+// without that.
 func (s *session) connect(n int) (usage, error) {
 	before, err := s.usage()
 	if err != nil {
@@ -103,7 +104,10 @@ func (s *session) connect(n int) (usage, error) {
 	}
 	spent := after.sub(before)
 	spent.clock = took
-	return spent, s.probe()
+	if err := s.probe(); err != nil {
+		return usage{}, err
+	}
+	return spent, s.checkHome()
 }
 
 // probe publishes single events until one has reached every client: only

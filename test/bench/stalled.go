@@ -5,9 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
-	"syscall"
 	"time"
 
 	"poosh/test/bench/load"
@@ -29,7 +26,7 @@ func stalled(s *session, w work) error {
 	if err != nil {
 		return err
 	}
-	mute, err := load.NewCrowd(load.Config{Addr: s.server.clients, Protocol: s.entrant.protocol, PayloadSize: s.opts.payload})
+	mute, err := load.NewCrowd(load.Config{Addr: s.server.clients, Protocol: s.entrant.protocol, PayloadSize: s.opts.payload, Cookie: s.opts.cookie()})
 	if err != nil {
 		return err
 	}
@@ -71,20 +68,4 @@ func stalled(s *session, w work) error {
 	m["p99 growth"] = after["p99 ms"] / before["p99 ms"]
 	s.record(m)
 	return nil
-}
-
-var stuckBytes = regexp.MustCompile(`stuck_bytes=(\d+)`)
-
-// stuck returns how many bytes poosh holds for clients that take nothing, as its
-// line of status says.
-func (p *process) stuck() (int64, error) {
-	if err := p.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
-		return 0, err
-	}
-	time.Sleep(200 * time.Millisecond)
-	all := stuckBytes.FindAllStringSubmatch(p.printed(), -1)
-	if all == nil {
-		return 0, fmt.Errorf("no status: %s", p.printed())
-	}
-	return strconv.ParseInt(all[len(all)-1][1], 10, 64)
 }

@@ -88,8 +88,9 @@ func TestTenThousandCutAtOnce(t *testing.T) {
 }
 
 // A burst many times larger than all queues comes from several senders at once.
-// They are told when it is too much and try again; then every client has every
-// event once, in order, none is closed, and memory stays within its bounds.
+// They are held back, or told that it is too much when that takes long, and try again;
+// then every client has every event once, in order, none is closed, and memory stays
+// within its bounds.
 func TestBurstBeyondTheQueues(t *testing.T) {
 	const clients, senders, events = 60, 4, 100
 	pad := strings.Repeat("x", 32<<10)
@@ -159,9 +160,6 @@ func TestBurstBeyondTheQueues(t *testing.T) {
 	st := s.status(t)
 	t.Logf("%d MB for %d clients; senders were refused %d times; memory %d MB before and %d MB at most",
 		senders*events*len(pad)>>20, clients, refused.Load(), before>>20, peak.Load()>>20)
-	if refused.Load() == 0 {
-		t.Error("no sender was told that it is too much")
-	}
 	if st.closedSlow != 0 {
 		t.Errorf("%d clients that read were closed as slow", st.closedSlow)
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"poosh/test/heads"
 )
 
 // WebSocket opcodes, RFC 6455 section 5.2.
@@ -51,11 +53,11 @@ func dialFrom(port int, from string) (net.Conn, error) {
 	return d.Dial("tcp", addr(port))
 }
 
-// upgradeRequest is the HTTP part of a WebSocket handshake.
+// upgradeRequest is the HTTP part of a WebSocket handshake, as Chromium sends it,
+// with more headers at its end.
 func upgradeRequest(query string, header ...string) string {
-	return "GET /socket.io/?" + query + " HTTP/1.1\r\nHost: e2e\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
-		strings.Join(append(header, ""), "\r\n") + "\r\n"
+	head := heads.ChromiumWebSocket.Fill(heads.Values{Target: "/socket.io/?" + query, Host: "e2e", Origin: "http://e2e.example"})
+	return strings.TrimSuffix(string(head), "\r\n") + strings.Join(append(header, ""), "\r\n") + "\r\n"
 }
 
 func (ws *rawSocket) handshake(query string, header ...string) error {

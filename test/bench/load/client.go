@@ -10,12 +10,12 @@ import (
 
 // A client is one connection of a crowd.
 type client struct {
-	fd      int32
-	state   state
-	asked   asked  // polling: what the request under way is for
-	beaten  int64  // when it last showed a sign of life
-	rest    []byte // the beginning of a frame or response
-	session string // polling
+	fd     int32
+	state  state
+	asked  asked  // polling: what the request under way is for
+	beaten int64  // when it last showed a sign of life
+	rest   []byte // the beginning of a frame or response
+	target string // polling: path and query of its requests
 }
 
 // state is how far a client is.
@@ -42,8 +42,8 @@ func (c *Crowd) framed(i int, b []byte, t int64) ([]byte, error) {
 		if !found {
 			return b, nil
 		}
-		if !bytes.HasPrefix(head, []byte("HTTP/1.1 101")) {
-			return nil, fmt.Errorf("the handshake was answered %q", b[:min(len(b), 200)])
+		if err := checkUpgraded(head); err != nil {
+			return nil, err
 		}
 		cl.state = opening
 		if c.cfg.Protocol == Centrifuge {
@@ -79,7 +79,7 @@ func (c *Crowd) framed(i int, b []byte, t int64) ([]byte, error) {
 		case op == opClose:
 			err = fmt.Errorf("%w: %q", errEnded, data)
 		default:
-			err = fmt.Errorf("frame of kind %d", op)
+			err = fmt.Errorf("a frame that begins with the byte %#x", op^finBit)
 		}
 		if err != nil {
 			return nil, err

@@ -28,6 +28,7 @@ type Config struct {
 	Protocol    Protocol
 	PayloadSize int // bytes of each event's payload
 
+	Cookie string // that every client sends; a session cookie if empty
 	// Patience, if set, is how long a client may take to join before it drops its
 	// connection and begins anew, for servers that lose a first packet now and
 	// then. Zero means that all are waited for.
@@ -37,18 +38,19 @@ type Config struct {
 // A Crowd is many clients of one server that all join [Room]. It belongs to one
 // goroutine, which is locked to its thread for as long as the crowd pumps.
 type Crowd struct {
-	cfg       Config
-	handshake []byte
-	epoll     int
-	events    []syscall.EpollEvent
-	buf       []byte
-	clients   []client
-	byFD      []int32 // index in clients, by descriptor
-	begun     int     // clients that have begun to connect
-	joined    int
-	retried   int
-	nextBeat  int64
-	request   []byte // polling clients' scratch
+	cfg        Config
+	host       string
+	handshakes []handshake // of each browser
+	epoll      int
+	events     []syscall.EpollEvent
+	buf        []byte
+	clients    []client
+	byFD       []int32 // index in clients, by descriptor
+	begun      int     // clients that have begun to connect
+	joined     int
+	retried    int
+	nextBeat   int64
+	request    []byte // scratch for what clients ask by HTTP
 	ledger
 }
 
@@ -58,13 +60,17 @@ func NewCrowd(cfg Config) (*Crowd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	c := &Crowd{
-		cfg:       cfg,
-		handshake: cfg.Protocol.handshake(cfg.Addr),
-		epoll:     epoll,
-		events:    make([]syscall.EpollEvent, 512),
-		buf:       make([]byte, readSize),
+	if cfg.Cookie == "" {
+		cfg.Cookie = sessionCookie
 	}
+	c := &Crowd{
+		cfg:    cfg,
+		host:   cfg.Addr.String(),
+		epoll:  epoll,
+		events: make([]syscall.EpollEvent, 512),
+		buf:    make([]byte, readSize),
+	}
+	c.prepareHandshakes()
 	c.tail = newPayload(cfg.PayloadSize).tail()
 	return c, nil
 }
@@ -225,7 +231,7 @@ func (c *Crowd) ready(i int, events uint32) error {
 			return syscall.Errno(code)
 		}
 		cl.state = handshaking
-		return c.write(cl, c.handshake)
+		return c.hello(i)
 	}
 	if events&^syscall.EPOLLOUT == 0 {
 		return nil

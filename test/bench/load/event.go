@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
-	"strconv"
 	"time"
+
+	"poosh/test/heads"
 )
 
 // Room and Event name what every client listens to.
@@ -104,7 +105,8 @@ func digits(b []byte) (v uint64, ok bool) {
 	return v, true
 }
 
-// request appends the request that publishes a payload: its token is the SHA1 of
+// request appends the request that publishes a payload, with the head that curl in
+// PHP sends: its token is the SHA1 of
 // the secret and the payload, as hex.
 func request(b []byte, host, secret string, p payload) []byte {
 	h := sha1.New()
@@ -114,13 +116,10 @@ func request(b []byte, host, secret string, p payload) []byte {
 	h.Sum(sum[:0])
 
 	const before, between = `{"room":"` + Room + `","event":"` + Event + `","payload":`, `}`
-	b = append(b, "POST /send HTTP/1.1\r\nHost: "...)
-	b = append(b, host...)
-	b = append(b, "\r\nContent-Type: application/json\r\nAuthorization: "...)
-	b = hex.AppendEncode(b, sum[:])
-	b = append(b, "\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(before)+len(p)+len(between)), 10)
-	b = append(b, "\r\n\r\n"+before...)
+	b = heads.PHPCurlSend.Append(b, heads.Values{
+		Target: "/send", Host: host, Token: hex.EncodeToString(sum[:]), Length: len(before) + len(p) + len(between),
+	})
+	b = append(b, before...)
 	b = append(b, p...)
 	return append(b, between...)
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // asked says what a polling client's request under way is for. It has one at a
@@ -51,35 +52,35 @@ func (c *Crowd) answered(i int, body []byte, t int64) error {
 		if !found || !ended {
 			return fmt.Errorf("no session in %q", body[:min(len(body), 200)])
 		}
-		cl.state, cl.session = opening, string(id)
+		cl.state, cl.target = opening, c.cfg.Protocol.target()+"&sid="+string(id)
 		if four {
-			return c.post(cl, askedConnect, "40")
+			return c.post(i, askedConnect, "40")
 		}
-		return c.post(cl, askedRoom, `42["room","`+Room+`"]`)
+		return c.post(i, askedRoom, `42["room","`+Room+`"]`)
 	case askedConnect:
-		return c.fetch(cl, askedWelcome)
+		return c.fetch(i, askedWelcome)
 	case askedWelcome:
 		if !bytes.Contains(body, []byte(`40{"sid"`)) {
-			return c.fetch(cl, askedWelcome)
+			return c.fetch(i, askedWelcome)
 		}
-		return c.post(cl, askedRoom, `42["room","`+Room+`"]`)
+		return c.post(i, askedRoom, `42["room","`+Room+`"]`)
 	case askedRoom:
 		c.join(cl)
-		return c.fetch(cl, askedEvents)
+		return c.fetch(i, askedEvents)
 	case askedBeat:
-		return c.fetch(cl, askedEvents)
+		return c.fetch(i, askedEvents)
 	}
 	seen := c.scan(i, body, t)
 	switch {
 	case four && pinged(body):
-		return c.post(cl, askedBeat, "3")
+		return c.post(i, askedBeat, "3")
 	case !four && t-cl.beaten > int64(pollBeat):
 		cl.beaten = t
-		return c.post(cl, askedBeat, "2")
+		return c.post(i, askedBeat, "2")
 	case four && seen == 0:
 		return fmt.Errorf("payload %q", body[:min(len(body), 80)])
 	}
-	return c.fetch(cl, askedEvents)
+	return c.fetch(i, askedEvents)
 }
 
 // pinged reports whether a payload has the server's ping.
@@ -92,14 +93,23 @@ func pinged(body []byte) bool {
 	return false
 }
 
-func (c *Crowd) post(cl *client, a asked, packet string) error {
+// post sends a packet of a polling client.
+func (c *Crowd) post(i int, a asked, packet string) error {
+	cl := &c.clients[i]
 	cl.asked = a
-	c.request = c.cfg.Protocol.pollRequest(c.request[:0], c.cfg.Addr, cl.session, packet)
+	if c.cfg.Protocol == Poll3 {
+		packet = strconv.Itoa(len(packet)) + ":" + packet
+	}
+	v := c.values(cl.target)
+	v.Length = len(packet)
+	c.request = append(browserOf(i).Post.Append(c.request[:0], v), packet...)
 	return c.write(cl, c.request)
 }
 
-func (c *Crowd) fetch(cl *client, a asked) error {
+// fetch sends a polling client's next request for packets.
+func (c *Crowd) fetch(i int, a asked) error {
+	cl := &c.clients[i]
 	cl.asked = a
-	c.request = c.cfg.Protocol.pollRequest(c.request[:0], c.cfg.Addr, cl.session, "")
+	c.request = browserOf(i).Poll.Append(c.request[:0], c.values(cl.target))
 	return c.write(cl, c.request)
 }

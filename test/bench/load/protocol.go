@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"strings"
 )
 
@@ -30,14 +29,6 @@ func (p Protocol) String() string {
 // polling reports whether clients of p poll.
 func (p Protocol) polling() bool { return p == Poll3 || p == Poll4 }
 
-// engine is the number clients name in the query.
-func (p Protocol) engine() string {
-	if p == EIO3 || p == Poll3 {
-		return "3"
-	}
-	return "4"
-}
-
 // What clients say, as frames of RFC 6455, masked as section 5.3 demands.
 var (
 	sayConnect      = maskedText("40")
@@ -49,7 +40,11 @@ var (
 	centrifugePong  = maskedText("{}")
 )
 
-const opText, opClose, opPing = 1, 8, 9
+const (
+	opText, opClose, opPing = 1, 8, 9
+
+	finBit = 0x80
+)
 
 func maskedText(text string) []byte { return masked(opText, []byte(text)) }
 
@@ -59,63 +54,17 @@ func masked(op byte, data []byte) []byte {
 		panic("load: frame too long")
 	}
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
-	f := append([]byte{0x80 | op, 0x80 | byte(len(data))}, key[:]...)
+	f := append([]byte{finBit | op, 0x80 | byte(len(data))}, key[:]...)
 	for i, c := range data {
 		f = append(f, c^key[i&3])
 	}
 	return f
 }
 
-// headers are what a browser sends with every request, more or less: servers pay
-// for reading and keeping them.
-func headers(host netip.AddrPort) string {
-	return "Host: " + host.String() +
-		"\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36" +
-		"\r\nOrigin: http://" + host.String() +
-		"\r\nAccept-Language: en-US,en;q=0.9\r\nCache-Control: no-cache\r\n"
-}
-
-// handshake is the request that a client begins with.
-func (p Protocol) handshake(host netip.AddrPort) []byte {
-	if p.polling() {
-		return p.pollRequest(nil, host, "", "")
-	}
-	path := "/socket.io/?EIO=" + p.engine() + "&transport=websocket"
-	switch p {
-	case Centrifuge:
-		path = "/connection/websocket"
-	case Pusher:
-		path = "/app/" + PusherKey + "?protocol=7&client=js&version=8.4.0&flash=false"
-	}
-	return []byte("GET " + path + " HTTP/1.1\r\n" + headers(host) +
-		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-}
-
-// pollRequest appends a request of a polling client: one that fetches, or with a
-// packet one that posts it. Without a session it asks for one.
-func (p Protocol) pollRequest(b []byte, host netip.AddrPort, session, packet string) []byte {
-	method := "GET"
-	if packet != "" {
-		method = "POST"
-	}
-	b = append(b, method+" /socket.io/?EIO="+p.engine()+"&transport=polling"...)
-	if session != "" {
-		b = append(b, "&sid="+session...)
-	}
-	b = append(b, " HTTP/1.1\r\n"...)
-	b = append(b, headers(host)...)
-	if packet != "" {
-		if p == Poll3 {
-			packet = fmt.Sprintf("%d:%s", len(packet), packet)
-		}
-		b = fmt.Appendf(b, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %d\r\n", len(packet))
-	}
-	b = append(b, "\r\n"...)
-	return append(b, packet...)
-}
-
-// nextFrame takes one server frame off b. rest is what follows; ok is false when
-// b holds no whole frame.
+// nextFrame takes one server frame off b. op is the opcode, with a bit set above it
+// for whatever makes the frame more than a whole, plain message: a reserved bit, or
+// that it is a fragment. rest is what follows; ok is false when b holds no whole
+// frame.
 func nextFrame(b []byte) (op byte, data, rest []byte, ok bool) {
 	if len(b) < 2 {
 		return 0, nil, b, false
@@ -132,7 +81,7 @@ func nextFrame(b []byte) (op byte, data, rest []byte, ok bool) {
 	if len(b) < head+size {
 		return 0, nil, b, false
 	}
-	return b[0] & 0xf, b[head : head+size], b[head+size:], true
+	return b[0] ^ finBit, b[head : head+size], b[head+size:], true
 }
 
 // nextResponse takes one HTTP response with a Content-Length off b. need is how

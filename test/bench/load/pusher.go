@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"poosh/test/heads"
 )
 
 // The app that Pusher clients connect to. Its secret is the one of all events.
@@ -58,7 +60,8 @@ func unescape(data []byte) []byte {
 	return data[:w]
 }
 
-// pusherRequest appends the signed request that triggers an event with a payload.
+// pusherRequest appends the signed request that triggers an event with a payload,
+// with the head that Guzzle sends for the PHP library of Pusher.
 func pusherRequest(b []byte, host, secret string, p payload) []byte {
 	body := append([]byte(nil), `{"name":"`+Event+`","channel":"`+Room+`","data":"`...)
 	body = append(body, bytes.ReplaceAll(p, []byte{'"'}, []byte(`\"`))...)
@@ -69,9 +72,7 @@ func pusherRequest(b []byte, host, secret string, p payload) []byte {
 		"&auth_version=1.0&body_md5=" + hex.EncodeToString(sum[:])
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("POST\n" + path + "\n" + query))
-	b = append(b, "POST "+path+"?"+query+"&auth_signature="...)
-	b = hex.AppendEncode(b, mac.Sum(nil))
-	b = append(b, " HTTP/1.1\r\nHost: "+host+"\r\nContent-Type: application/json\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(body)), 10)
-	return append(append(b, "\r\n\r\n"...), body...)
+	target := path + "?" + query + "&auth_signature=" + hex.EncodeToString(mac.Sum(nil))
+	b = heads.GuzzlePusher.Append(b, heads.Values{Target: target, Host: host, Length: len(body)})
+	return append(b, body...)
 }

@@ -1,4 +1,4 @@
-// socket.io 4.8.1 with what it does by default, ws and no compression.
+// socket.io 4.8.1 with what it does by default, which is ws and no compression.
 'use strict';
 
 const http = require('http');
@@ -6,7 +6,7 @@ const { Server } = require('socket.io-4');
 const publish = require('./publish');
 
 const server = http.createServer((req, res) => res.end());
-const io = new Server(server, { perMessageDeflate: false });
+const io = new Server(server);
 io.on('connection', (socket) => {
   socket.on('room', (room) => socket.join(room));
 });

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"runtime/metrics"
 	"runtime/pprof"
 	"sync"
@@ -19,7 +20,13 @@ import (
 	"poosh/server"
 )
 
+// gcPercent is the one of poosh's own main.
+const gcPercent = 200
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	cfg, err := server.FromEnv(os.LookupEnv)
 	if err != nil {
 		log.Fatal(err)

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// drain ends everything, in phases that each have a share of SHUTDOWN_TIMEOUT, so
+// that what hangs in one costs the next nothing:
+//
+//  1. Senders: what has begun to arrive is published and answered, then the gate is
+//     closed and what is inside is waited for. A fourth, and two seconds at the most.
+//  2. Dialects, all at the same time: what waits for clients is written, and they are
+//     closed so that they connect anew. All but an eighth.
+//  3. Ports: the last answers leave. The rest, and a second at the most.
+//
+// What does not end in time is cut off, and a line in the log says so.
+func (s *Server) drain() {
+	whole := s.cfg.Network.ShutdownTimeout
+	began := time.Now()
+	s.phase(began, min(whole/4, 2*time.Second), func(ctx context.Context) {
+		s.each(func(p *port) bool { return p.senders }, func(p *port) { s.note(p.setting, p.server.Shutdown(ctx)) })
+	})
+	s.phase(time.Now(), whole/8, func(ctx context.Context) { s.note("publications", s.gate.Close(ctx)) })
+	s.phase(began, whole-whole/8, func(ctx context.Context) {
+		var ending sync.WaitGroup
+		for _, part := range s.parts {
+			ending.Go(func() { s.note(part.name, part.shutdown(ctx)) })
+		}
+		ending.Wait()
+	})
+	s.phase(time.Now(), min(max(whole-time.Since(began), whole/8), time.Second), func(ctx context.Context) {
+		s.each(func(p *port) bool { return !p.senders }, func(p *port) { _ = p.server.Shutdown(ctx) })
+	})
+	s.each(nil, func(p *port) { _ = p.server.Close() })
+}
+
+// phase runs a part of the end, which has time until so long after since.
+func (s *Server) phase(since time.Time, share time.Duration, run func(context.Context)) {
+	ctx, cancel := context.WithDeadline(context.Background(), since.Add(share))
+	defer cancel()
+	run(ctx)
+}
+
+// each does something with ports, all of them at the same time.
+func (s *Server) each(which func(*port) bool, do func(*port)) {
+	var doing sync.WaitGroup
+	for _, p := range s.ports {
+		if which == nil || which(p) {
+			doing.Go(func() { do(p) })
+		}
+	}
+	doing.Wait()
+}
+
+func (s *Server) note(what string, err error) {
+	if err != nil {
+		s.log.Warn("not everything ended in time", "part", what, "err", err)
+	}
+}

@@ -1,0 +1,31 @@
+package server
+
+import "log/slog"
+
+const (
+	// reservedFiles are the descriptors that are nobody's connection: ports, pollers, the
+	// log, a database, connections to webhooks.
+	reservedFiles = 64
+	// leastConnections is what each of clients and senders has however few files the
+	// process may open.
+	leastConnections = 8
+)
+
+// fitFiles lowers the bounds on connections to what the process may open, and says
+// so: accept would fail for all of them alike otherwise. Senders have a fourth at
+// the most.
+func (n *NetworkConfig) fitFiles(limit uint64, log *slog.Logger) {
+	log.Info("open files", "limit", limit)
+	if limit > 1<<40 {
+		return
+	}
+	left := max(int(limit)-reservedFiles, 2*leastConnections)
+	lower := func(setting string, value *int, to int) {
+		if *value > to {
+			log.Warn("lowered to what the limit of open files allows", "setting", setting, "from", *value, "to", to)
+			*value = to
+		}
+	}
+	lower("MAX_SENDER_CONNECTIONS", &n.MaxSenderConnections, max(left/4, leastConnections))
+	lower("MAX_CONNECTIONS", &n.MaxConnections, left-n.MaxSenderConnections)
+}

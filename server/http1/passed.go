@@ -1,0 +1,95 @@
+package http1
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+)
+
+// A handover is the listener by which Rest gets connections.
+type handover struct {
+	addr   net.Addr // set by Serve
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (h *handover) init() {
+	h.conns = make(chan net.Conn)
+	h.closed = make(chan struct{})
+}
+
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handover) Close() error {
+	h.once.Do(func() { close(h.closed) })
+	return nil
+}
+
+func (h *handover) Addr() net.Addr { return h.addr }
+
+// pass gives a connection to net/http, or closes it when that has ended.
+func (s *Server) pass(p *passed) {
+	select {
+	case s.rest.conns <- p:
+	case <-s.rest.closed:
+		_ = p.Close()
+		s.closed(p.peer, p.room)
+	}
+}
+
+// ended is told by net/http of connections that were passed to it.
+func (s *Server) ended(nc net.Conn, state http.ConnState) {
+	if p, ok := nc.(*passed); ok && state == http.StateClosed {
+		s.closed(p.peer, p.room)
+	}
+}
+
+// A passed connection gives its next reader what was read of it already. It
+// implements [wire.Passed].
+type passed struct {
+	net.Conn
+	srv   *Server
+	peer  netip.Addr
+	room  Room
+	early []byte // owned by whoever reads
+}
+
+func (p *passed) Read(b []byte) (int, error) {
+	if len(p.early) == 0 {
+		return p.Conn.Read(b)
+	}
+	n := copy(b, p.early)
+	if p.early = p.early[n:]; len(p.early) == 0 {
+		p.early = nil
+	}
+	return n, nil
+}
+
+// CloseWrite lets net/http end a connection without cutting off its last answer.
+func (p *passed) CloseWrite() error {
+	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+// Upgraded implements [wire.Passed].
+func (p *passed) Upgraded(from netip.Addr) bool {
+	if p.srv.upgraded(p.peer, p.room, from) {
+		return true
+	}
+	p.srv.closed(p.peer, p.room)
+	return false
+}
+
+// Unwrap implements [wire.Passed].
+func (p *passed) Unwrap() (net.Conn, []byte) { return p.Conn, p.early }

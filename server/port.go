@@ -1,0 +1,164 @@
+package server
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"poosh/server/http1"
+	"poosh/server/peers"
+	input "poosh/server/quota"
+	"poosh/server/socketio"
+	"poosh/server/wire"
+)
+
+// A port is a listening address with what serves it.
+type port struct {
+	setting string // that names it
+	number  int
+	server  *http1.Server
+	senders bool // what comes there is published
+	ln      net.Listener
+}
+
+// A portConfig describes a port.
+type portConfig struct {
+	setting string
+	number  int
+	handler http.Handler
+	where   func(*http.Request) http1.Where
+	bounds  http1.Bounds
+	senders bool // nobody but senders comes there
+}
+
+const (
+	// headerBytes bounds the head of a request: 16 KB, as in Node. The HTTP server
+	// allows 4 KB more than it is told.
+	headerBytes = 12 << 10
+	// plainBody is the largest body that is read on the loop; larger ones are
+	// net/http's.
+	plainBody = 256 << 10
+	// quickBody is the largest body that is served by the goroutine that reads for many
+	// connections.
+	quickBody = 16 << 10
+)
+
+// add prepares a port.
+func (s *Server) add(p portConfig) {
+	n := s.cfg.Network
+	h := s.limit.forwarded(p.handler)
+	input := s.clientInput
+	if p.senders {
+		input = s.senderInput
+	}
+	rest := &http.Server{
+		Handler:           countBody(boundBody(h, n.BodyTimeout), input),
+		ReadHeaderTimeout: n.HeaderTimeout,
+		IdleTimeout:       n.IdleTimeout,
+		MaxHeaderBytes:    headerBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	if p.senders {
+		rest.DisableGeneralOptionsHandler = true // OPTIONS * wants a token like everything else
+		rest.ReadTimeout = n.HeaderTimeout + n.BodyTimeout
+		rest.WriteTimeout = rest.ReadTimeout + n.WriteTimeout
+		rest.Handler = countBody(hangUp(h), input)
+	} // else no ReadTimeout: it would cut the polls that wait
+	s.ports = append(s.ports, &port{setting: p.setting, number: p.number, senders: p.senders, server: http1.New(http1.Config{
+		Handler:      h,
+		Where:        p.where,
+		Loop:         s.loop,
+		Rest:         rest,
+		FirstTimeout: n.HeaderTimeout,
+		IdleTimeout:  n.IdleTimeout,
+		HeadTimeout:  n.HeaderTimeout,
+		BodyTimeout:  n.BodyTimeout,
+		MaxBody:      plainBody,
+		MaxAnswer:    4*n.OutboxBytes + headerBytes, // frames are escaped once more for scripts
+		Input:        input,
+		Bounds:       p.bounds,
+		Log:          s.log,
+	})})
+}
+
+// boundBody gives the body of a request some time to arrive, also when no handler
+// reads it.
+func boundBody(next http.Handler, limit time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// countBody counts what a handler has read of a body until it has returned.
+func countBody(next http.Handler, count *input.Quota) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body := count.Reader(r.Body, peers.Of(r.RemoteAddr))
+		defer body.Release()
+		r.Body = body
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hangUp closes the connections of those who are refused: a stranger who keeps one
+// open for nothing would take it from a sender.
+func hangUp(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(&hangingUp{ResponseWriter: w}, r)
+	})
+}
+
+type hangingUp struct{ http.ResponseWriter }
+
+func (h *hangingUp) WriteHeader(status int) {
+	if status == http.StatusUnauthorized {
+		h.Header().Set("Connection", "close")
+	}
+	h.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap serves [http.ResponseController].
+func (h *hangingUp) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
+// socketIOWhere serves everything of socket.io on the loop but the client script,
+// which is large.
+func socketIOWhere(r *http.Request) http1.Where {
+	if strings.HasPrefix(r.URL.Path, socketio.Path) && !socketio.IsScript(r.URL.Path) {
+		return http1.Here
+	}
+	return http1.Elsewhere
+}
+
+// sendWhere serves what senders send. Bodies that take a while to read as JSON have
+// a goroutine.
+func sendWhere(r *http.Request) http1.Where {
+	switch {
+	case r.Method != http.MethodPost:
+		return http1.Elsewhere
+	case r.ContentLength > quickBody:
+		return http1.Separately
+	}
+	return http1.Here
+}
+
+// upgradesWhere serves WebSockets on the loop, and what a dialect names beside them
+// on goroutines.
+func upgradesWhere(separately func(*http.Request) bool) func(*http.Request) http1.Where {
+	return func(r *http.Request) http1.Where {
+		switch {
+		case wire.IsUpgrade(r):
+			return http1.Here
+		case separately != nil && separately(r):
+			return http1.Separately
+		}
+		return http1.Elsewhere
+	}
+}
