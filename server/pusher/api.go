@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/quota"
 )
 
 // segments splits an escaped path, each part decoded by itself, so that %2F in a
@@ -128,7 +129,7 @@ func (d *Dialect) api(w http.ResponseWriter, r *http.Request, parts []string) {
 // serve finds the app, the route and the signature, in that order, then the body:
 // nobody's is read before the rest of the request is known to be signed.
 func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) (reply, error) {
-	if err := d.limit(w, d.apiLimit, r.RemoteAddr); err != nil {
+	if err := d.limit(w, d.apiLimit, "api address", r.RemoteAddr); err != nil {
 		return nil, err
 	}
 	query, err := auth.ParsePusherQuery(r.URL.RawQuery)
@@ -165,7 +166,7 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 	if a.disabled {
 		return nil, errDisabled
 	}
-	if err := d.limit(w, a.apiLimit, r.RemoteAddr); err != nil {
+	if err := d.limit(w, a.apiLimit, "api app", r.RemoteAddr); err != nil {
 		return nil, err
 	}
 	c := &call{ctx: r.Context(), d: d, app: a, query: query, args: args}
@@ -175,10 +176,14 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 	return rt.handle(c)
 }
 
-// limit asks a limiter and writes what it says into the answer's headers.
-func (d *Dialect) limit(w http.ResponseWriter, l *limiter, remote string) error {
+// limit asks a limiter and writes what it says into the answer's headers. It counts
+// what is over the limit under the limiter's name.
+func (d *Dialect) limit(w http.ResponseWriter, l *limiter, name, remote string) error {
 	a := l.take(remote)
 	a.tell(w.Header())
+	if !a.ok {
+		d.counts.add("rate limited "+name, 1)
+	}
 	return a.err()
 }
 
@@ -197,6 +202,8 @@ func (d *Dialect) read(w http.ResponseWriter, r *http.Request, query auth.Pusher
 	switch {
 	case errors.As(err, &big) && limit > 1:
 		return nil, tooLong
+	case errors.Is(err, quota.ErrFull):
+		return nil, err
 	case err != nil && big == nil:
 		return nil, errBodyTime
 	}
@@ -207,7 +214,9 @@ func (d *Dialect) read(w http.ResponseWriter, r *http.Request, query auth.Pusher
 }
 
 // health says whether the server is well: /up for the server, /up/{app id} for an
-// app, /live while the process runs.
+// app, /live while the process runs. The probes of who had soketi before find what it
+// answered: / as /live, /ready, and /accept-traffic, which also says no when there is
+// no place for a connection more.
 func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string) {
 	status, text := http.StatusOK, "OK"
 	switch {
@@ -217,9 +226,13 @@ func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string)
 	case len(parts) > 2, len(parts) == 2 && (parts[0] != "up" || d.apps[parts[1]] == nil):
 		d.fail(w, errNoApp)
 		return
-	case parts[0] == "live":
+	case parts[0] == "live", parts[0] == "":
 	case d.draining.Load(), len(parts) == 2 && d.apps[parts[1]].disabled:
 		status, text = http.StatusServiceUnavailable, "ERROR"
+	case parts[0] == "accept-traffic":
+		if d.cfg.MaxConnections > 0 && d.conns.Load() >= int64(d.cfg.MaxConnections) {
+			status, text = http.StatusServiceUnavailable, "FULL"
+		}
 	case d.loop.Behind():
 		text = "DEGRADED"
 	}

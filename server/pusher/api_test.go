@@ -224,7 +224,7 @@ func TestSignaturesAtTheDoor(t *testing.T) {
 		{"a broken escape", "GET", good + "&info=%", "", 400, "percent escape"},
 		{"an unsigned body", "POST", sign("POST", "/apps/3/events", nil, ""), "{}", 401, "body_md5 is missing"},
 		{"a changed body", "POST", sign("POST", "/apps/3/events", nil, "{}"), "{ }", 401, "body_md5 does not match"},
-		{"nothing there", "GET", "/", "", 404, "no such address"},
+		{"nothing there", "GET", "/nothing", "", 404, "no such address"},
 		{"no app", "GET", "/apps", "", 404, "no such address"},
 	}
 	for _, tt := range tests {
@@ -266,9 +266,16 @@ func TestHealth(t *testing.T) {
 	check("/up/3", 200, "OK")
 	check("/up/9", 404, "no app has this id")
 	check("/live", 200, "OK")
+	for _, probe := range []string{"/", "/ready", "/accept-traffic", "/push/", "/push/ready"} { // soketi's
+		check(probe, 200, "OK")
+	}
+	check("/ready/3", 404, "no app has this id")
 	s.d.draining.Store(true)
 	check("/up", 503, "ERROR")
 	check("/live", 200, "OK")
+	check("/", 200, "OK")
+	check("/ready", 503, "ERROR")
+	check("/accept-traffic", 503, "ERROR")
 	const event = `{"name":"e","channel":"c","data":"1"}`
 	status, text, h := s.raw("POST", sign("POST", "/apps/3/events", nil, event), event)
 	if status != 503 || h.Get("Retry-After") != "2" {

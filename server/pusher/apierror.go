@@ -11,6 +11,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
+	"poosh/server/quota"
 )
 
 // An apiError is an answer of the API that is not 200. Its body has Sockudo's
@@ -37,8 +38,10 @@ var (
 	errDisabled  = &apiError{status: http.StatusForbidden, code: "forbidden", text: "the app is disabled"}
 	errDraining  = &apiError{status: http.StatusServiceUnavailable, code: "service_unavailable", text: "the server is going away", retry: 2 * time.Second}
 	errBacklog   = &apiError{status: http.StatusServiceUnavailable, code: "backpressure", text: admission.ErrOverloaded.Error(), retry: time.Second}
+	errNoRoom    = &apiError{status: http.StatusServiceUnavailable, code: "backpressure", text: quota.ErrFull.Error(), retry: time.Second}
 	errInternal  = &apiError{status: http.StatusInternalServerError, code: "internal_error", text: "internal error"}
 	errBodyTime  = &apiError{status: http.StatusRequestTimeout, code: "timeout", text: "the body did not arrive"}
+	errPanic     = &apiError{status: http.StatusInternalServerError, code: "internal_error", text: "internal error"}
 	errBadBody   = invalid("the body must be a JSON object")
 	errNoChannel = &apiError{status: http.StatusBadRequest, code: "missing_channel_info", text: "no channel is named"}
 )
@@ -102,6 +105,9 @@ func (d *Dialect) stream(w http.ResponseWriter, body reply) {
 // fail answers with an error.
 func (d *Dialect) fail(w http.ResponseWriter, err error) {
 	e := asAPIError(err)
+	if e == errInternal {
+		d.log.Error("an error of the API that nobody thought of", "err", err)
+	}
 	if e.retry > 0 {
 		w.Header().Set("Retry-After", seconds(e.retry))
 	}
@@ -125,6 +131,8 @@ func asAPIError(err error) *apiError {
 		return errBacklog
 	case errors.Is(err, admission.ErrClosed):
 		return errDraining
+	case errors.Is(err, quota.ErrFull):
+		return errNoRoom
 	case errors.As(err, &token):
 		return &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: token.Error()}
 	case errors.Is(err, auth.ErrQueryEscape), errors.Is(err, auth.ErrQueryTooBig):
@@ -142,6 +150,6 @@ func (d *Dialect) recoverRequest(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.log.Error("panic in a request", "remote", r.RemoteAddr, "path", r.URL.Path,
 			"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		d.fail(w, errInternal)
+		d.fail(w, errPanic)
 	}
 }

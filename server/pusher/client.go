@@ -72,12 +72,12 @@ func (c *client) Alive(*wire.Conn) { c.seen.Store(int64(c.d.now())) }
 func (c *client) Message(conn *wire.Conn, binary bool, data []byte) {
 	c.seen.Store(int64(c.d.now()))
 	if binary {
-		c.err(0, "binary messages are not understood")
+		c.reject("message refused", 0, "binary messages are not understood")
 		return
 	}
 	m, err := parseMessage(data)
 	if err != nil {
-		c.err(0, err.Error())
+		c.reject("message refused", 0, err.Error())
 		return
 	}
 	switch m.Event {
@@ -95,12 +95,18 @@ func (c *client) Message(conn *wire.Conn, binary bool, data []byte) {
 			c.clientEvent(m)
 			return
 		}
-		c.err(0, "Unknown event "+shown(m.Event)+": client events begin with client-")
+		c.reject("message refused", 0, "Unknown event "+shown(m.Event)+": client events begin with client-")
 	}
 }
 
 // err tells the client of an error and keeps the connection open.
 func (c *client) err(code int, text string) { c.conn.Push(errorFrame(code, "", text)) }
+
+// reject is err, counted under a name.
+func (c *client) reject(name string, code int, text string) {
+	c.d.counts.add(name, 1)
+	c.err(code, text)
+}
 
 // shown is a client's text as an error may repeat it.
 func shown(text string) string {

@@ -38,6 +38,7 @@ func TestRefusedConnections(t *testing.T) {
 		{"/app", "", 4005},
 		{"/app/" + testKey + "/more", "", 4005},
 		{"/elsewhere", "", 4005},
+		{"/", "", 4005},
 		{"/app/pages", "https://example.com", 0},
 		{"/app/pages", "https://EXAMPLE.com:444", 0},
 		{"/app/pages", "https://a.b.example.org", 0},
@@ -99,6 +100,11 @@ func TestNotAWebSocket(t *testing.T) {
 func TestNodeLimit(t *testing.T) {
 	s := newSite(t, Config{MaxConnections: 1})
 	s.dial()
+	for probe, want := range map[string]int{"/accept-traffic": 503, "/ready": 200, "/up": 200} {
+		if status, text, _ := s.raw("GET", probe, ""); status != want {
+			t.Errorf("%s: %d %s", probe, status, text)
+		}
+	}
 	p := s.open("/app/"+testKey, nil)
 	if f := p.read(); !strings.Contains(f.raw, `"code":4100`) || p.closed() != 4100 {
 		t.Errorf("first frame %s", f)

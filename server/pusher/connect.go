@@ -54,8 +54,8 @@ func (d *Dialect) connect(w http.ResponseWriter, r *http.Request, parts []string
 			text: "this is a WebSocket address"})
 		return
 	}
-	if err := d.limit(w, d.connectLimit, r.RemoteAddr); err != nil {
-		d.fail(w, err)
+	if err := d.limit(w, d.connectLimit, "connect address", r.RemoteAddr); err != nil {
+		d.refuseHandshake(w, err)
 		return
 	}
 	var a *app
@@ -63,8 +63,8 @@ func (d *Dialect) connect(w http.ResponseWriter, r *http.Request, parts []string
 		a = d.byKey[parts[0]]
 	}
 	if a != nil {
-		if err := d.limit(w, a.connectLimit, r.RemoteAddr); err != nil {
-			d.fail(w, err)
+		if err := d.limit(w, a.connectLimit, "connect app", r.RemoteAddr); err != nil {
+			d.refuseHandshake(w, err)
 			return
 		}
 	}
@@ -115,12 +115,12 @@ func (d *Dialect) refuse(a *app, parts int, r *http.Request) *refusal {
 
 // acceptRefused opens a connection to say that it is not taken.
 func (d *Dialect) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
+	d.counts.add("connect refused "+strconv.Itoa(no.code), 1)
 	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes}, deaf{})
 	if err != nil {
 		d.handshakeFailed(w, err)
 		return
 	}
-	d.counts.add("connect refused "+strconv.Itoa(no.code), 1)
 	d.log.Debug("connection refused", "remote", r.RemoteAddr, "code", no.code, "reason", no.text)
 	conn.Push(errorFrame(no.code, "", no.text))
 	conn.Close(no.code, no.text)
@@ -133,10 +133,28 @@ type deaf struct{}
 func (deaf) Message(*wire.Conn, bool, []byte) {}
 func (deaf) Closed(*wire.Conn, error)         {}
 
+// handshakeFailed answers for a handshake that the loop did not take. Too many
+// connections of one network are answered as connects that come too fast are.
 func (d *Dialect) handshakeFailed(w http.ResponseWriter, err error) {
-	if errors.Is(err, wire.ErrHandshake) {
-		d.fail(w, &apiError{status: http.StatusBadRequest, code: "invalid_input", text: err.Error()})
+	switch {
+	case errors.Is(err, wire.ErrTooMany):
+		d.refuseHandshake(w, &apiError{status: http.StatusTooManyRequests, code: "rate_limited",
+			text: "too many connections", retry: tooManyRetry})
+	case errors.Is(err, wire.ErrHandshake):
+		d.refuseHandshake(w, &apiError{status: http.StatusBadRequest, code: "invalid_input", text: err.Error()})
+	default:
+		d.counts.add("connect failed", 1) // the connection is closed already
+		d.log.Debug("handshake failed", "err", err)
 	}
+}
+
+// tooManyRetry is what a client is told to wait for others to go.
+const tooManyRetry = 5 * time.Second
+
+// refuseHandshake answers a request for a WebSocket that becomes none.
+func (d *Dialect) refuseHandshake(w http.ResponseWriter, err error) {
+	d.counts.add("connect refused "+strconv.Itoa(asAPIError(err).status), 1)
+	d.fail(w, err)
 }
 
 // accept opens a connection that has been admitted.

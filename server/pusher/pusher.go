@@ -170,10 +170,16 @@ type Stats struct {
 	Counts      map[string]uint64 // what happened since the start, by name
 }
 
-// Stats returns the numbers of this moment. The names of the counts are "api
-// <status>", "connect", "connect refused <code>", "close <code>", "client event",
-// "client event refused", "subscribe", "subscribe refused", "webhook sent",
-// "webhook retried", "webhook refused" and "webhook dropped".
+// Stats returns the numbers of this moment. The names of the counts are
+//
+//   - "api <status>", "rate limited <api or connect> <app or address>";
+//   - "connect", "connect failed", "connect refused <status or code>", "close <code>";
+//   - "message refused", "subscribe", "subscribe refused", "unsubscribe refused",
+//     "sign-in", "sign-in refused", "watchlist cut", "client event", "client event
+//     refused", "cache evicted";
+//   - "webhook sent", "webhook retried", "webhook refused" and "webhook dropped
+//     <reason>", where full and share say that too many events waited, in all or of
+//     one network, tries that no try succeeded, and end that the server ended.
 func (d *Dialect) Stats() Stats {
 	st := Stats{Connections: int(d.conns.Load()), Counts: d.counts.all()}
 	for _, a := range d.apps {
@@ -211,7 +217,8 @@ func (c *counters) all() map[string]uint64 {
 }
 
 // ServeHTTP serves both doors: the API under /apps and connections under /app,
-// and whether the server is well under /up and /live.
+// and whether the server is well under /up, /live and, as soketi has it, /, /ready
+// and /accept-traffic.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.recoverRequest(w, r)
 	if !wire.IsUpgrade(r) {
@@ -237,7 +244,11 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.connect(w, r, parts[1:])
 	case "apps", "users":
 		d.api(w, r, parts)
-	case "up", "live":
+	case "up", "live", "ready", "accept-traffic", "":
+		if parts[0] == "" && wire.IsUpgrade(r) {
+			d.connect(w, r, nil)
+			return
+		}
 		d.health(w, r, parts)
 	default:
 		if wire.IsUpgrade(r) {

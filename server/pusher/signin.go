@@ -24,11 +24,11 @@ func (c *client) signIn(m message) {
 		err = errNoData
 	}
 	if err != nil {
-		c.err(codeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
+		c.reject("sign-in refused", codeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
 		return
 	}
 	if err := auth.PusherUser(c.app.conf.Key, c.app.conf.Secret, c.socketID, userData, token); err != nil {
-		c.err(codeUnauthorized, err.Error())
+		c.reject("sign-in refused", codeUnauthorized, err.Error())
 		return
 	}
 	user, err := parseUser(userData)
@@ -36,7 +36,7 @@ func (c *client) signIn(m message) {
 		err = fmt.Errorf("user_info of %d bytes exceeds the allowed maximum (%d bytes)", len(user.info), c.app.conf.MaxUserInfoBytes)
 	}
 	if err != nil {
-		c.err(codeUnauthorized, err.Error())
+		c.reject("sign-in refused", codeUnauthorized, err.Error())
 		return
 	}
 	if !c.app.conf.Watchlist {
@@ -53,7 +53,7 @@ func (c *client) signIn(m message) {
 	}
 	c.mu.Unlock()
 	if old != nil && old.id != user.id {
-		c.err(codeUnauthorized, "this connection is signed in as another user")
+		c.reject("sign-in refused", codeUnauthorized, "this connection is signed in as another user")
 		return
 	}
 	c.conn.Push(signedInFrame(userData))
@@ -61,8 +61,9 @@ func (c *client) signIn(m message) {
 		return // signed in again as who it is
 	}
 	if tooMany {
-		c.err(codeWatchlist, fmt.Sprintf("the watchlist has more than %d users, the first %d are watched", maxWatchlist, maxWatchlist))
+		c.reject("watchlist cut", codeWatchlist, fmt.Sprintf("the watchlist has more than %d users, the first %d are watched", maxWatchlist, maxWatchlist))
 	}
+	c.d.counts.add("sign-in", 1)
 	c.app.users.signIn(c, &user)
 }
 

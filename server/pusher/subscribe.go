@@ -197,11 +197,11 @@ func (c *client) enter(channel string, k kind, who memberInfo) error {
 func (c *client) unsubscribe(m message) {
 	want, err := parseSubscribe(m)
 	if err != nil {
-		c.err(0, "pusher:unsubscribe: "+err.Error()+" with a channel")
+		c.reject("unsubscribe refused", 0, "pusher:unsubscribe: "+err.Error()+" with a channel")
 		return
 	}
 	if !c.sub.In(want.channel) {
-		c.err(0, "No current subscription to channel "+shown(want.channel))
+		c.reject("unsubscribe refused", 0, "No current subscription to channel "+shown(want.channel))
 		return
 	}
 	c.leave(want.channel)
