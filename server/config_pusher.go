@@ -42,7 +42,7 @@ var pusherSettings = group{
 			field: words(func(c *Config) *string { return &c.Pusher.App.ID })},
 		{name: "PUSHER_APP_KEY", help: "Key of the app, which its pages know",
 			field: words(func(c *Config) *string { return &c.Pusher.App.Key })},
-		{name: "PUSHER_APP_SECRET", help: "Secret of the app, which its servers sign with",
+		{name: "PUSHER_APP_SECRET", help: "Secret of the app, which its servers sign with; at least 8 characters, best 20 random ones",
 			field: words(func(c *Config) *string { return &c.Pusher.App.Secret }), secret: true},
 		{name: "PUSHER_APPS", help: "Path of a JSON file with several apps and their own limits; the limits below hold for what it does not name",
 			field: words(func(c *Config) *string { return &c.Pusher.AppsFile })},

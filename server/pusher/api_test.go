@@ -203,7 +203,7 @@ func TestQueries(t *testing.T) {
 
 func TestSignaturesAtTheDoor(t *testing.T) {
 	off := false
-	s := newSite(t, Config{PathPrefix: "push/", Apps: []App{testApp(), {ID: "4", Key: "k4", Secret: "s4"},
+	s := newSite(t, Config{PathPrefix: "push/", Apps: []App{testApp(), {ID: "4", Key: "k4", Secret: "secret-of-4"},
 		{ID: "5", Key: testKey + "5", Secret: testSecret, Enabled: &off}}})
 	good := sign("GET", "/apps/3/channels", nil, "")
 	tests := []struct {

@@ -102,6 +102,13 @@ func (a App) withDefaults() App {
 	return a
 }
 
+// How long a secret must be, and how long it should be, in bytes. Pusher's own have
+// 20 hexadecimal digits.
+const (
+	leastSecret = 8
+	shortSecret = 16
+)
+
 // idChars are the characters of ids and keys that need no escape in a path.
 var idChars = regexp.MustCompile(`^[-A-Za-z0-9_.]{1,100}$`)
 
@@ -117,8 +124,11 @@ func (a App) Validate() error {
 	if !idChars.MatchString(a.Key) {
 		bad("want a key of 1 to 100 letters, digits, dashes, dots and underscores")
 	}
-	if a.Secret == "" {
+	switch n := len(a.Secret); {
+	case n == 0:
 		bad("secret is missing")
+	case n < leastSecret:
+		bad("secret is shorter than %d characters: whoever guesses it may publish and sign for anybody; want 20 random ones or more", leastSecret)
 	}
 	for _, n := range []struct {
 		name  string

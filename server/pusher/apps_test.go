@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,9 +15,9 @@ import (
 func TestParseApps(t *testing.T) {
 	base := App{ID: "base", Key: "base", Secret: "base", MaxEventBytes: 500, ClientEvents: true, MaxMembers: 7}
 	apps, err := ParseApps([]byte(`{"apps":[
-		{"id":"1","key":"a","secret":"s1","max_presence_members":3,"client_events":false,"activity_timeout":"30s","api_rate":"100/60s","client_event_rate":"off",
+		{"id":"1","key":"a","secret":"secret-1","max_presence_members":3,"client_events":false,"activity_timeout":"30s","api_rate":"100/60s","client_event_rate":"off",
 		 "webhooks":[{"url":"https://h.test/x","event_types":["member_added"],"channel_pattern":"^x","headers":{"A":"b"},"batch":true}]},
-		{"id":"2","key":"b","secret":"s2","enabled":false}]}`), base)
+		{"id":"2","key":"b","secret":"secret-2","enabled":false}]}`), base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,7 @@ func TestParseApps(t *testing.T) {
 		a.APIRate != (Rate{100, time.Minute}) || newLimiter(a.withDefaults().ClientEventRate) != nil || len(a.Webhooks) != 1 || !a.Webhooks[0].Batch {
 		t.Errorf("first %+v", a)
 	}
-	if b.MaxMembers != 7 || !b.ClientEvents || *b.Enabled || b.Webhooks != nil || b.Secret != "s2" {
+	if b.MaxMembers != 7 || !b.ClientEvents || *b.Enabled || b.Webhooks != nil || b.Secret != "secret-2" {
 		t.Errorf("second %+v", b)
 	}
 }
@@ -63,8 +64,9 @@ func TestParseAppsRefusals(t *testing.T) {
 		{"a webhook in other letters", app(`,"webhooks":[{"url":"http://h","Batch":true}]`), `webhooks: unknown field "Batch"`},
 		{"another at the top", `{"app":[]}`, "unknown field"},
 		{"no secret", `{"apps":[{"id":"1","key":"a"}]}`, "secret is missing"},
-		{"no id", `{"apps":[{"key":"a","secret":"s"}]}`, "want an id"},
-		{"a bad key", `{"apps":[{"id":"1","key":"a/b","secret":"s"}]}`, "want a key"},
+		{"a secret of seven letters", `{"apps":[{"id":"1","key":"a","secret":"hush-hu"}]}`, "secret is shorter than 8 characters"},
+		{"no id", `{"apps":[{"key":"a","secret":"hush-hush"}]}`, "want an id"},
+		{"a bad key", `{"apps":[{"id":"1","key":"a/b","secret":"hush-hush"}]}`, "want a key"},
 		{"a negative limit", app(`,"max_batch_events":-1`), "max_batch_events is -1"},
 		{"a bad time", app(`,"cache_ttl":"5"`), "want a time"},
 		{"a bad rate", app(`,"api_rate":"5 a day"`), "100/60s"},
@@ -84,7 +86,7 @@ func TestParseAppsRefusals(t *testing.T) {
 }
 
 func TestNewNamesEveryMistake(t *testing.T) {
-	_, err := New(Config{Apps: []App{{ID: "1", Key: "k", Secret: "s"}, {ID: "1", Key: "l", Secret: "s"}, {ID: "2", Key: "k", Secret: "s"}, {ID: "3", Key: "m"}}},
+	_, err := New(Config{Apps: []App{{ID: "1", Key: "k", Secret: testSecret}, {ID: "1", Key: "l", Secret: testSecret}, {ID: "2", Key: "k", Secret: testSecret}, {ID: "3", Key: "m"}}},
 		hub.New(), nil, nil)
 	for _, want := range []string{`app "1": another app has the same id`, `app "2": another app has the same key`, `app "3": secret is missing`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -109,6 +111,17 @@ func TestRateText(t *testing.T) {
 	for _, text := range []string{"", "5", "/s", "0/s", "-1/s", "5/0s", "5/48h", "5/x", "on"} {
 		if err := new(Rate).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is accepted", text)
+		}
+	}
+}
+
+// TestShortSecret warns of a secret that is taken and should not be.
+func TestShortSecret(t *testing.T) {
+	for secret, warns := range map[string]bool{"hush-hus": true, "hush-hush-hush-": true, "hush-hush-hush-h": false} {
+		var log logBuffer
+		_, err := New(Config{Apps: []App{{ID: "1", Key: "k", Secret: secret}}}, hub.New(), nil, slog.New(slog.NewTextHandler(&log, nil)))
+		if text := log.String(); err != nil || strings.Contains(text, "level=WARN") != warns || strings.Contains(text, "hush") {
+			t.Errorf("%s: %v, logged %s", secret, err, text)
 		}
 	}
 }

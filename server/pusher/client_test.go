@@ -13,9 +13,9 @@ import (
 func TestRefusedConnections(t *testing.T) {
 	off := false
 	apps := []App{testApp(),
-		{ID: "4", Key: "off", Secret: "s", Enabled: &off},
-		{ID: "5", Key: "pages", Secret: "s", AllowedOrigins: []string{"example.com", "*.example.org", "https://whole.net:8443"}},
-		{ID: "6", Key: "full", Secret: "s", MaxConnections: 1},
+		{ID: "4", Key: "off", Secret: testSecret, Enabled: &off},
+		{ID: "5", Key: "pages", Secret: testSecret, AllowedOrigins: []string{"example.com", "*.example.org", "https://whole.net:8443"}},
+		{ID: "6", Key: "full", Secret: testSecret, MaxConnections: 1},
 	}
 	s := newSite(t, Config{Apps: apps, PathPrefix: "/push"})
 	taken := s.open("/app/full", nil)

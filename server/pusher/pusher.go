@@ -150,6 +150,9 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 			d.apps[conf.ID], d.byKey[conf.Key] = a, a
 			d.log.Info("app", "id", conf.ID, "key", conf.Key, "disabled", a.disabled, "client_events", conf.ClientEvents,
 				"max_event_bytes", conf.MaxEventBytes, "max_connections", conf.MaxConnections, "webhooks", len(conf.Webhooks))
+			if len(conf.Secret) < shortSecret {
+				d.log.Warn("the app's secret is short and may be guessed: want 20 random characters or more", "id", conf.ID)
+			}
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
