@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"poosh/server/hub"
+	"poosh/server/peers"
 	"poosh/server/wire"
 )
 
@@ -26,8 +27,6 @@ type client struct {
 
 	conn *wire.Conn      // set once, by attach
 	sub  *hub.Subscriber // set once, by attach
-
-	network netip.Addr // set once; whose the connection is
 
 	seen    atomic.Int64 // when the last frame came, on the dialect's clock
 	timer   wire.Timer   // fires tick
@@ -155,6 +154,15 @@ func (c *client) Closed(*wire.Conn, error) {
 	c.d.conns.Add(-1)
 }
 
+// network is whose the connection is, as webhooks count what it causes; the zero Addr
+// when there are none.
+func (c *client) network() netip.Addr {
+	if c.app.hooks == nil {
+		return netip.Addr{}
+	}
+	return peers.Of(c.conn.RemoteAddr())
+}
+
 // trust notes that the client has shown a good signature.
 func (c *client) trust() {
 	c.mu.Lock()
@@ -276,5 +284,5 @@ func (c *client) clientEvent(m message) {
 		App: c.app.hubName, Room: m.Channel, Event: m.Event, Data: data, Text: true,
 		UserID: userID, Except: c.sub.ID(),
 	})
-	c.app.hooks.clientEvent(m.Channel, m.Event, data, c.socketID, userID, c.network)
+	c.app.hooks.clientEvent(m.Channel, m.Event, data, c.socketID, userID, c.network())
 }

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"poosh/server/peers"
 	"poosh/server/wire"
 )
 
@@ -160,7 +159,7 @@ func (d *Dialect) refuseHandshake(w http.ResponseWriter, err error) {
 // accept opens a connection that has been admitted.
 func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	id := newHubID()
-	c := &client{d: d, app: a, socketID: id[len(idSpace):], version: newestVersion, opened: d.now(), network: peers.Of(r.RemoteAddr)}
+	c := &client{d: d, app: a, socketID: id[len(idSpace):], version: newestVersion, opened: d.now()}
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
 		c.version = n
 	}

@@ -2,6 +2,7 @@ package pusher
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"iter"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/auth"
+	"poosh/server/admission"
 )
 
 // The attributes of a channel that can be asked for.
@@ -189,13 +191,27 @@ func (c *call) send(events ...event) error {
 		return err
 	}
 	defer c.d.cfg.Gate.Leave()
-	for _, e := range events {
-		for _, channel := range e.channels {
+	rest, cancel := context.WithTimeout(c.ctx, admission.Patience)
+	defer cancel()
+	for i, e := range events {
+		for j, channel := range e.channels {
+			if i+j > 0 {
+				c.pause(rest)
+			}
 			c.app.publish(channel, e.name, e.data, e.socketID)
 		}
 		c.d.log.Debug("event", "app", c.app.conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 	}
 	return nil
+}
+
+// pause lets the server catch up between two publications of one request, which may
+// be a megabyte for who subscribes to all its channels. It is too late to refuse the
+// request then, so after ctx it goes on as it is.
+func (c *call) pause(ctx context.Context) {
+	if ctx.Err() == nil && c.d.cfg.Gate.Enter(ctx) == nil {
+		c.d.cfg.Gate.Leave()
+	}
 }
 
 // events publishes one event to one or more channels.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"poosh/server/admission"
+	"poosh/server/hub"
 )
 
 // A backlog is one that a test says of whether the server keeps up with it.
@@ -118,4 +119,35 @@ func TestClosedGate(t *testing.T) {
 	}
 	p.send(`{"event":"client-x","channel":"private-c","data":1}`)
 	p.expect(`{"event":"pusher:error","channel":"private-c","data":{"code":4301,"message":"server is shutting down"}}`)
+}
+
+// TestLargeRequestIsPaced publishes to many channels in one request, to a server that
+// falls behind with each of them and catches up a little later.
+func TestLargeRequestIsPaced(t *testing.T) {
+	b := new(backlog)
+	s := newSite(t, Config{Gate: admission.New(b, 0)})
+	p := s.dial()
+	p.join("a", "b", "c")
+	at := make(chan time.Time, 3)
+	s.hub.Bridge(s.d.apps[testID].hubName, "other", func(*hub.Publication) bool { // runs for each publication
+		at <- time.Now()
+		b.behind()
+		time.AfterFunc(50*time.Millisecond, b.caughtUp)
+		return false
+	})
+	if status, text := s.call("POST", "/events", nil, `{"name":"e","channels":["a","b","c"],"data":"1"}`); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	first := <-at
+	for i := range 2 {
+		next := <-at
+		if next.Sub(first) < 40*time.Millisecond {
+			t.Errorf("publication %d follows %s after the one before", i+2, next.Sub(first))
+		}
+		first = next
+	}
+	for range 3 {
+		p.read()
+	}
+	eventually(t, "the server to catch up", func() bool { return b.CaughtUp() == nil })
 }

@@ -28,8 +28,8 @@
 // another node would have to see.
 //
 // Lock order, outermost first: an open roster, users.mu, client.mu, app.mu, then
-// the locks of the hub, and those of webhooks, caches and connections, under which
-// nothing else is locked.
+// the locks of the hub, and those of caches and connections, and of webhooks, their
+// endpoints and losses in this order. Under these nothing is locked but the counters.
 package pusher
 
 import (

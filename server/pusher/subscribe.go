@@ -178,17 +178,17 @@ func (c *client) enter(channel string, k kind, who memberInfo) error {
 		return nil // nobody else's business
 	}
 	if r.Connections() == 1 {
-		a.hooks.occupied(channel, c.network)
+		a.hooks.occupied(channel, c.network())
 	}
 	if first {
 		a.announce(channel, "pusher_internal:member_added", memberData(who.id, who.info), c.sub.ID())
-		a.hooks.memberAdded(channel, who.id, c.network)
+		a.hooks.memberAdded(channel, who.id, c.network())
 	}
 	if missed && a.cache.missed(channel) {
-		a.hooks.cacheMiss(channel, c.network)
+		a.hooks.cacheMiss(channel, c.network())
 	}
 	if !k.presence {
-		a.counter.changed(channel, r.Connections(), c.network)
+		a.counter.changed(channel, r.Connections(), c.network())
 	}
 	return nil
 }
@@ -228,13 +228,13 @@ func (c *client) leave(channel string) {
 	}
 	if last {
 		a.announce(channel, "pusher_internal:member_removed", memberData(id, nil), "")
-		a.hooks.memberRemoved(channel, id, c.network)
+		a.hooks.memberRemoved(channel, id, c.network())
 	}
 	if r.Connections() == 0 {
-		a.hooks.vacated(channel, c.network)
+		a.hooks.vacated(channel, c.network())
 		return
 	}
 	if !k.presence {
-		a.counter.changed(channel, r.Connections(), c.network)
+		a.counter.changed(channel, r.Connections(), c.network())
 	}
 }
