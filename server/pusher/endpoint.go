@@ -42,9 +42,11 @@ type endpoint struct {
 	log         *slog.Logger
 	losses      losses
 
-	ctx    context.Context // ends when sending must stop
-	cancel context.CancelFunc
-	work   sync.WaitGroup // lanes at work
+	ctx     context.Context // ends when sending must stop
+	cancel  context.CancelFunc
+	waiting context.Context // ends with close: nobody waits for a next try any more
+	hurry   context.CancelFunc
+	work    sync.WaitGroup // lanes at work
 
 	mu    sync.Mutex // guards what follows
 	queue hookQueue
@@ -72,6 +74,7 @@ func newEndpoint(a *app, conf Webhook) *endpoint {
 	}
 	ep.queue = newHookQueue(a.d.cfg.WebhookQueue, lanes)
 	ep.ctx, ep.cancel = context.WithCancel(context.Background())
+	ep.waiting, ep.hurry = context.WithCancel(ep.ctx)
 	return ep
 }
 
@@ -105,7 +108,7 @@ func (ep *endpoint) run(l *lane) {
 		if ep.conf.Batch {
 			select {
 			case <-time.After(hookGather):
-			case <-ep.ctx.Done():
+			case <-ep.waiting.Done():
 			}
 		}
 		ep.mu.Lock()
@@ -136,16 +139,7 @@ func (ep *endpoint) send(events []hookEvent) {
 	}
 	body := hookBody(time.Now(), events)
 	signature := auth.PusherSign(ep.secret, string(body))
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = hookRetryMin, hookRetryMax, 2
-	tries := 0
-	_, err := backoff.Retry(ep.ctx, func() (struct{}, error) {
-		if tries++; tries > 1 {
-			ep.counts.add("webhook retried", 1)
-		}
-		return struct{}{}, ep.post(body, signature)
-	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(hookRetryFor))
-
+	tries, err := ep.deliver(body, signature)
 	var refused *refusedError
 	switch {
 	case err == nil:
@@ -153,11 +147,32 @@ func (ep *endpoint) send(events []hookEvent) {
 		ep.log.Debug("webhook sent", "events", len(events), "first", events[0].name, "tries", tries)
 	case errors.As(err, &refused):
 		ep.losses.add(lostRefused, len(events), refused)
-	case ep.ctx.Err() != nil:
+	case ep.waiting.Err() != nil:
 		ep.cutOff(events)
 	default:
 		ep.losses.add(lostTries, len(events), err)
 	}
+}
+
+// deliver tries until it succeeds, or there is no point in another try. Once the
+// endpoint is closed it does not wait any more: what waited for its next try has it
+// then, and is given up if that fails.
+func (ep *endpoint) deliver(body []byte, signature string) (tries int, err error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = hookRetryMin, hookRetryMax, 2
+	last := false // the try was made after the close
+	try := func() (struct{}, error) {
+		if tries++; tries > 1 {
+			ep.counts.add("webhook retried", 1)
+		}
+		last = ep.waiting.Err() != nil
+		return struct{}{}, ep.post(body, signature)
+	}
+	_, err = backoff.Retry(ep.waiting, try, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(hookRetryFor))
+	if errors.Is(err, context.Canceled) && !last && ep.ctx.Err() == nil {
+		_, err = try()
+	}
+	return tries, err
 }
 
 // cutOff counts events that the end of the server leaves undelivered.
@@ -208,12 +223,13 @@ func (ep *endpoint) post(body []byte, signature string) error {
 	}
 }
 
-// close takes no more events and waits until those that are queued are sent, or
-// until ctx ends: the rest is counted as lost then, and the error says how many.
+// close takes no more events and waits until those that are queued are sent, each
+// with one try, or until ctx ends. The error says how many are lost.
 func (ep *endpoint) close(ctx context.Context) error {
 	ep.mu.Lock()
 	ep.over = true
 	ep.mu.Unlock()
+	ep.hurry()
 	done := make(chan struct{})
 	go func() { // ends with the lanes, which end at the latest with ep.ctx
 		ep.work.Wait()
@@ -235,5 +251,5 @@ func (ep *endpoint) close(ctx context.Context) error {
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("webhook %s: %d events are not delivered: %w", ep.conf.shown(), n, ctx.Err())
+	return fmt.Errorf("webhook %s: %d events are not delivered", ep.conf.shown(), n)
 }

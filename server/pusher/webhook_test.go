@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +162,27 @@ func TestDepartureAndReturn(t *testing.T) {
 	})
 }
 
+// TestLastTry has an address come back while it is waited for, and the server end:
+// nothing is lost for want of a try.
+func TestLastTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		w, r, d := hooks(Webhook{}, 0, func(int) (int, error) { return map[bool]int{true: 200, false: 503}[up.Load()], nil })
+		for i := range 100 {
+			w.occupied(fmt.Sprint("c", i), nobody)
+		}
+		time.Sleep(20 * time.Second)
+		up.Store(true)
+		start := time.Now()
+		if err := w.close(t.Context()); err != nil || time.Since(start) > 0 {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+		if c := d.counts.all(); c["webhook sent"] != 100 || c["webhook dropped end"] != 0 {
+			t.Errorf("counts %v of %d requests", c, len(r.events()))
+		}
+	})
+}
+
 // TestWebhookRetries looks at how often and when a request is tried again.
 func TestWebhookRetries(t *testing.T) {
 	tests := []struct {
@@ -234,8 +256,12 @@ func TestDeadWebhook(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := w.close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := w.close(ctx); err == nil || !strings.Contains(err.Error(), "38 events are not delivered") {
 			t.Errorf("close gives %v", err)
+		}
+		// Each has had its last try, and nobody has waited for that.
+		if n := len(r.events()); n < 38 || time.Since(start) > 100*time.Millisecond {
+			t.Errorf("%d tries after %s", n, time.Since(start))
 		}
 		if d.counts.all()["webhook dropped end"] != 38 || time.Since(start) > 2*time.Second {
 			t.Errorf("counts %v after %s", d.counts.all(), time.Since(start))
@@ -349,4 +375,33 @@ func TestWebhooksOfConnections(t *testing.T) {
 	if n := len(r.events()); n != len(want) {
 		t.Errorf("%d events", n)
 	}
+}
+
+// TestStrangerAtTheDoor has one anonymous connection walk through public channels
+// while the webhook is slow, and somebody else enter presence channels.
+func TestStrangerAtTheDoor(t *testing.T) {
+	app := testApp()
+	app.SubscribeRate = Rate{Limit: -1}
+	app.Webhooks = []Webhook{{URL: "http://hook.test/", Headers: map[string]string{"X-Mine": "1"}}}
+	s := newSite(t, Config{Apps: []App{app}, WebhookQueue: 80, WebhookHold: 50 * time.Millisecond})
+	r := &hookReceiver{answer: func(int) (int, error) { time.Sleep(time.Millisecond); return 200, nil }}
+	s.d.apps[testID].hooks.endpoints[0].client.Transport = r
+	stranger, member := s.dial(), s.dial()
+	for i := range 500 {
+		channel := fmt.Sprint("junk-", i)
+		stranger.join(channel)
+		stranger.send(`{"event":"pusher:unsubscribe","data":{"channel":"` + channel + `"}}`)
+		if i%50 == 0 {
+			member.subscribe(fmt.Sprint("presence-", i), `{"user_id":"1"}`)
+			member.read()
+		}
+	}
+	eventually(t, "the events of presence channels", func() bool {
+		all := strings.Join(r.events(), " ")
+		return strings.Count(all, `"channel":"presence-`) == 20
+	})
+	eventually(t, "every event to be accounted for", func() bool {
+		c := s.d.Stats().Counts
+		return c["webhook sent"]+c["webhook dropped share"] == 20+2*500
+	})
 }
