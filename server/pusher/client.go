@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/time/rate"
-
 	"poosh/server/hub"
 	"poosh/server/peers"
 	"poosh/server/wire"
@@ -22,7 +20,6 @@ type client struct {
 	d        *Dialect      // set once
 	app      *app          // set once
 	socketID string        // set once; a part of its id in the hub
-	version  int           // set once; of the protocol
 	opened   time.Duration // set once; on the dialect's clock
 
 	conn *wire.Conn      // set once, by attach
@@ -31,9 +28,10 @@ type client struct {
 	seen    atomic.Int64 // when the last frame came, on the dialect's clock
 	timer   wire.Timer   // fires tick
 	closing atomic.Bool  // close was called
+	version uint8        // set once; of the protocol
 
 	// Of the goroutine that reads the connection.
-	clientEvents *rate.Limiter // made by the first client event
+	clientEvents pace
 	subscribes   pace
 
 	// Of the goroutine that fires timers.
@@ -256,10 +254,7 @@ func (c *client) clientEvent(m message) {
 		refuse(codeClientEvent, "the name of a client event is longer than 200 characters")
 		return
 	}
-	if c.clientEvents == nil && conf.ClientEventRate.Limit > 0 {
-		c.clientEvents = conf.ClientEventRate.bucket()
-	}
-	if c.clientEvents != nil && !c.clientEvents.Allow() {
+	if rate := conf.ClientEventRate; !c.clientEvents.allow(rate, rate.Limit, c.d.now()) {
 		refuse(codeClientEvent, "client events come faster than "+conf.ClientEventRate.String())
 		return
 	}

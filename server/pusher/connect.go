@@ -161,7 +161,7 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	id := newHubID()
 	c := &client{d: d, app: a, socketID: id[len(idSpace):], version: newestVersion, opened: d.now()}
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
-		c.version = n
+		c.version = uint8(n)
 	}
 	c.seen.Store(int64(c.opened))
 	c.timer.Fire = c.tick
@@ -176,6 +176,9 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	d.log.Debug("connection", "app", a.conf.ID, "remote", r.RemoteAddr, "socket", c.socketID)
 	conn.Push(establishedFrame(c.socketID, activitySeconds(a.conf)))
 	c.attach(conn, id)
+	if d.draining.Load() { // since it was admitted
+		c.close(codeReconnect, goingAway)
+	}
 	conn.Start()
 }
 

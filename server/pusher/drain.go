@@ -106,8 +106,8 @@ func (d *Dialect) spread(ctx context.Context, open []*client, grace time.Duratio
 	}
 }
 
-// gone waits until every connection has been closed and accounted for. One that
-// was opened as the server began to drain is closed here.
+// gone waits until every connection has been closed and accounted for. One that was
+// opened as the server began to drain has closed itself.
 func (d *Dialect) gone(ctx context.Context) error {
 	tick := time.NewTicker(drainStep)
 	defer tick.Stop()
@@ -116,11 +116,6 @@ func (d *Dialect) gone(ctx context.Context) error {
 		case <-tick.C:
 		case <-ctx.Done():
 			return fmt.Errorf("%d connections are left: %w", d.conns.Load(), ctx.Err())
-		}
-		for _, a := range d.apps {
-			for _, c := range a.all() {
-				c.close(codeReconnect, goingAway)
-			}
 		}
 	}
 	return nil

@@ -87,6 +87,39 @@ func TestShutdownEndsInTime(t *testing.T) {
 	eventually(t, "the stalled one to be gone", func() bool { return s.d.Stats().Connections == 0 })
 }
 
+// TestConnectWhileShutdownBegins has clients connect all the while: each is told to
+// come back, or that the server is full, and none keeps the end waiting.
+func TestConnectWhileShutdownBegins(t *testing.T) {
+	s := newSite(t, Config{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for !s.d.draining.Load() {
+				p := s.open("/app/"+testKey, nil)
+				_ = p.ws.SetReadDeadline(time.Now().Add(patience))
+				_, data, err := p.ws.ReadMessage()
+				if err == nil && strings.Contains(string(data), "established") {
+					if s.d.draining.Load() {
+						_, _, err = p.ws.ReadMessage()
+						if !websocket.IsCloseError(err, codeReconnect) {
+							t.Errorf("ended with %v", err)
+						}
+						return
+					}
+					_ = p.ws.Close()
+				}
+			}
+		})
+	}
+	time.Sleep(100 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := s.d.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+}
+
 // TestShutdownWithoutTime still tells every client to come back.
 func TestShutdownWithoutTime(t *testing.T) {
 	s := newSite(t, Config{})
