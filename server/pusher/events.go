@@ -191,11 +191,15 @@ func (c *call) send(events ...event) error {
 		return err
 	}
 	defer c.d.cfg.Gate.Leave()
-	rest, cancel := context.WithTimeout(c.ctx, admission.Patience)
-	defer cancel()
+	var rest context.Context // of the time for pauses; nil before the second publication
 	for i, e := range events {
 		for j, channel := range e.channels {
 			if i+j > 0 {
+				if rest == nil {
+					var cancel context.CancelFunc
+					rest, cancel = context.WithTimeout(c.ctx, admission.Patience)
+					defer cancel()
+				}
 				c.pause(rest)
 			}
 			c.app.publish(channel, e.name, e.data, e.socketID)
