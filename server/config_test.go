@@ -74,6 +74,7 @@ var defaults = Config{
 			MaxMembers:       100,
 			MaxUserInfoBytes: 1024,
 			ClientEventRate:  pusher.Rate{Limit: 10, Per: time.Second},
+			SubscribeRate:    pusher.Rate{Limit: 600, Per: time.Minute},
 			APIRate:          pusher.Rate{Limit: -1},
 			ConnectRate:      pusher.Rate{Limit: -1},
 			ActivityTimeout:  pusher.Duration(2 * time.Minute),
