@@ -30,6 +30,8 @@ type mailbox struct {
 	push    task
 	retry   wire.Timer
 
+	used time.Time // when the store was told last that it is; guarded by Dialect.mu
+
 	mu      sync.Mutex // guards what follows
 	clients []*client  // by their last authorization, newest last
 }
@@ -63,9 +65,13 @@ func (d *Dialect) join(c *client, device store.DeviceID) {
 	}
 	c.device = device
 	d.mu.Lock()
+	if d.ended {
+		d.mu.Unlock()
+		return
+	}
 	m := d.mailboxes[device]
 	if m == nil {
-		m = &mailbox{dialect: d, device: device}
+		m = &mailbox{dialect: d, device: device, used: time.Now()}
 		m.push.do = m.run
 		m.retry.Fire = func() { d.deliverer.wake(&m.push) }
 		m.seat = d.hub.Register(hubApp, room(device), 0, doorbell{}, m)
@@ -107,8 +113,8 @@ func (d *Dialect) leave(c *client) {
 }
 
 // evict ends the authorization of a device that was removed and tells its
-// connections.
-func (d *Dialect) evict(device store.DeviceID) {
+// connections why.
+func (d *Dialect) evict(device store.DeviceID, why reason) {
 	d.mu.Lock()
 	m := d.mailboxes[device]
 	delete(d.mailboxes, device)
@@ -122,7 +128,7 @@ func (d *Dialect) evict(device store.DeviceID) {
 	m.clients = nil
 	m.mu.Unlock()
 	for _, c := range clients {
-		c.session.Deliver(notAuthorizedFrame(reasonRevoked, time.Now()))
+		c.session.Deliver(notAuthorizedFrame(why, time.Now()))
 		d.loop.Schedule(&c.waiting, d.cfg.AuthTimeout)
 	}
 }
@@ -133,9 +139,11 @@ func (d *Dialect) close(m *mailbox) {
 	d.loop.Cancel(&m.retry)
 }
 
-// closeMailboxes ends all mailboxes. No worker runs any more.
+// closeMailboxes ends all mailboxes. No worker runs any more, or those that are
+// stuck in the store come to nothing.
 func (d *Dialect) closeMailboxes() {
 	d.mu.Lock()
+	d.ended = true
 	all := d.mailboxes
 	d.mailboxes = make(map[store.DeviceID]*mailbox)
 	d.mu.Unlock()
@@ -172,12 +180,15 @@ func (m *mailbox) run() {
 		return
 	}
 	space := d.cfg.SocketIO.Outbox/2 - c.session.Waiting()
-	if space <= 0 {
+	// What is stored can wait: while outboxes fill faster than they are written,
+	// mailboxes add nothing, however many devices come back at once.
+	if space <= 0 || d.loop.CaughtUp() != nil {
 		d.loop.Schedule(&m.retry, retryFull)
 		return
 	}
 	list, err := d.store.Pending(context.Background(), m.device, cursor, space)
 	if err != nil {
+		d.count("store failed", 1)
 		d.log.Error("push socket: reading messages", "err", err)
 		d.loop.Schedule(&m.retry, retryFailed)
 		return

@@ -29,6 +29,10 @@ type Config struct {
 	MaxSessionsPerAddress   int // 10,000
 	MaxUnfinishedPerAddress int // polling sessions without a second request; 1,000
 
+	// Origins are the pages whose browsers may connect, as in the header Origin:
+	// https://www.example.com. Empty, or with "*" among them, all may.
+	Origins []string
+
 	// ClientScript is what /socket.io/socket.io.js gives: an http or https
 	// address to redirect to, or the path of a file. Empty: 404.
 	ClientScript string

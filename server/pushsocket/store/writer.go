@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,7 +19,12 @@ const maxBatch = 512
 // before it writes anything.
 type change struct {
 	run  func(*batch) error
+	size int        // bytes of input that it holds
 	done chan error // of capacity 1
+
+	// late is told of the end when nobody waits for it any more; guarded by the
+	// writer's mu. It must not block.
+	late func(error)
 }
 
 // refusal marks an error of a change that wrote nothing: the others go on.
@@ -31,12 +37,16 @@ type writer struct {
 	db   *sql.DB
 	conn *sql.Conn
 
+	limit     int // changes that wait; set once
+	limitSize int // bytes that changes hold, waiting or under way; set once
+
 	mu      sync.Mutex // guards what follows
 	queue   []*change
-	limit   int
+	size    int // bytes that changes hold
 	closing bool
 	wake    *sync.Cond
 	ended   chan struct{}
+	closed  error // of closing the database; set before ended is closed
 
 	// Owned by the writer's goroutine.
 	stmts map[string]*sql.Stmt
@@ -45,37 +55,40 @@ type writer struct {
 
 // newWriter starts the writer's goroutine. It takes over the only connection of
 // db.
-func newWriter(db *sql.DB, limit int) (*writer, error) {
+func newWriter(db *sql.DB, l Limits) (*writer, error) {
 	conn, err := db.Conn(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{db: db, conn: conn, limit: limit, ended: make(chan struct{}), stmts: make(map[string]*sql.Stmt)}
+	w := &writer{db: db, conn: conn, limit: l.WritesWaiting, limitSize: l.BytesWaiting, ended: make(chan struct{}), stmts: make(map[string]*sql.Stmt)}
 	w.wake = sync.NewCond(&w.mu)
 	go w.loop() // ends with close
 	return w, nil
 }
 
-// do has a change written and returns once it is committed or refused. The context
-// bounds the waiting for a place alone: a change that has one is carried out.
-func (w *writer) do(ctx context.Context, run func(*batch) error) error {
+// do has a change of so many bytes written and returns once it is committed or
+// refused, or when ctx ends. A change that still waits then is not carried out; of
+// one that is being written nobody knows yet, and late, unless it is nil, is told
+// when that shows, on the writer's goroutine.
+func (w *writer) do(ctx context.Context, size int, run func(*batch) error, late func(error)) error {
+	c := &change{run: run, size: size, done: make(chan error, 1)}
 	if err := ctx.Err(); err != nil {
+		return unavailable(err)
+	}
+	if err := w.put(c); err != nil {
 		return err
 	}
-	c := &change{run, make(chan error, 1)}
-	w.mu.Lock()
-	switch {
-	case w.closing:
-		w.mu.Unlock()
-		return fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
-	case len(w.queue) >= w.limit:
-		w.mu.Unlock()
-		return fmt.Errorf("%w: %w", ErrUnavailable, ErrBusy)
+	var err error
+	select {
+	case err = <-c.done:
+	case <-ctx.Done():
+		err = w.leave(c, late, ctx.Err())
 	}
-	w.queue = append(w.queue, c)
-	w.mu.Unlock()
-	w.wake.Signal()
-	err := <-c.done
+	return outside(err)
+}
+
+// outside is what a caller is told of a change's error.
+func outside(err error) error {
 	var r refusal
 	if errors.As(err, &r) {
 		return r.error
@@ -83,14 +96,80 @@ func (w *writer) do(ctx context.Context, run func(*batch) error) error {
 	return unavailable(err)
 }
 
-// close lets the writer finish what waits.
-func (w *writer) close() error {
+// start has a change written that nobody waits for. It reports false when there is
+// no place for it.
+func (w *writer) start(run func(*batch) error) bool {
+	return w.put(&change{run: run, done: make(chan error, 1)}) == nil
+}
+
+// put appends a change to the queue.
+func (w *writer) put(c *change) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.closing:
+		return fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
+	case len(w.queue) >= w.limit || w.size+c.size > w.limitSize && w.size > 0:
+		return fmt.Errorf("%w: %w", ErrUnavailable, ErrBusy)
+	}
+	w.queue = append(w.queue, c)
+	w.size += c.size
+	w.wake.Signal()
+	return nil
+}
+
+// leave ends the waiting for a change.
+func (w *writer) leave(c *change, late func(error), why error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.queue, c); i >= 0 {
+		w.queue = slices.Delete(w.queue, i, i+1)
+		w.size -= c.size
+		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrSlow, why)
+	}
+	select {
+	case err := <-c.done:
+		return err
+	default:
+	}
+	c.late = late
+	return fmt.Errorf("%w: %w, and may still be stored: %w", ErrUnavailable, ErrSlow, why)
+}
+
+// finish tells those who wait what became of changes.
+func (w *writer) finish(changes []*change, errs []error) {
+	w.mu.Lock()
+	for i, c := range changes {
+		c.done <- errs[i]
+		w.size -= c.size
+	}
+	w.mu.Unlock()
+	// Whoever left did so before done was filled: late does not change any more.
+	for i, c := range changes {
+		if c.late != nil {
+			c.late(outside(errs[i]))
+		}
+	}
+}
+
+// close lets the writer finish what waits, and then close the database. When ctx
+// ends before, a write is stuck, and the writer does that when it is no more.
+func (w *writer) close(ctx context.Context) error {
 	w.mu.Lock()
 	w.closing = true
 	w.mu.Unlock()
 	w.wake.Signal()
-	<-w.ended
-	return errors.Join(w.conn.Close(), w.db.Close())
+	select {
+	case <-w.ended:
+		return w.closed
+	default:
+	}
+	select {
+	case <-w.ended:
+		return w.closed
+	case <-ctx.Done():
+		return fmt.Errorf("%w, at the end: %w", ErrSlow, ctx.Err())
+	}
 }
 
 func (w *writer) loop() {
@@ -101,7 +180,7 @@ func (w *writer) loop() {
 			w.wake.Wait()
 		}
 		n := min(len(w.queue), maxBatch)
-		changes := w.queue[:n:n]
+		changes := w.queue[:n:n] // nobody else sees this part of the array any more
 		w.queue = w.queue[n:]
 		if len(w.queue) == 0 {
 			w.queue = nil
@@ -115,19 +194,17 @@ func (w *writer) loop() {
 	for _, stmt := range w.stmts {
 		_ = stmt.Close() // goes with the connection
 	}
+	w.closed = errors.Join(w.conn.Close(), w.db.Close())
 }
 
 // commit runs changes in one transaction. If the database fails any of them, none
 // is stored.
 func (w *writer) commit(changes []*change) {
 	errs, err := w.transact(changes)
-	for i, c := range changes {
-		if err != nil {
-			c.done <- err
-		} else {
-			c.done <- errs[i]
-		}
+	if err != nil {
+		errs = slices.Repeat([]error{err}, len(changes))
 	}
+	w.finish(changes, errs)
 }
 
 func (w *writer) transact(changes []*change) (errs []error, err error) {
@@ -227,4 +304,41 @@ func (b *batch) row(text string, args ...any) scanner {
 func (b *batch) nextSeq() int64 {
 	b.writer.last = max(b.writer.last+1, seqAt(b.now))
 	return b.writer.last
+}
+
+// A step is one statement of several.
+type step struct {
+	text string
+	args []any
+}
+
+// steps executes statements in order.
+func (b *batch) steps(steps ...step) error {
+	for _, s := range steps {
+		if err := b.exec(s.text, s.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// integers returns the only column of a query's rows.
+func (b *batch) integers(text string, args ...any) ([]int64, error) {
+	s, err := b.stmt(text)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(context.Background(), args...)
+	if err != nil {
+		return nil, err
+	}
+	var list []int64
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		list = append(list, n)
+	}
+	return list, errors.Join(rows.Err(), rows.Close())
 }

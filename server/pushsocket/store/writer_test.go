@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 func holdWriter(s *SQLite, all *sync.WaitGroup) chan struct{} {
 	hold, started := make(chan struct{}), make(chan struct{})
 	all.Go(func() {
-		_ = s.writer.do(context.Background(), func(*batch) error { close(started); <-hold; return nil })
+		_ = s.writer.do(context.Background(), 0, func(*batch) error { close(started); <-hold; return nil }, nil)
 	})
 	<-started
 	return hold
@@ -39,7 +40,7 @@ func TestBatchIsAtomic(t *testing.T) {
 	hold := holdWriter(s, &all)
 	runs := []func(*batch) error{
 		func(b *batch) error {
-			_, err := b.queue(Copy{To: address("k", "1"), Header: []byte(`""`), Body: []byte(`""`)}, s.limits.Load())
+			_, err := b.queue(nil, outgoing(`""`, address("k", "1")), d.ID, s.limits.Load())
 			return err
 		},
 		func(b *batch) error {
@@ -49,7 +50,7 @@ func TestBatchIsAtomic(t *testing.T) {
 	}
 	errs := make([]error, len(runs))
 	for i, run := range runs {
-		all.Go(func() { errs[i] = s.writer.do(context.Background(), run) })
+		all.Go(func() { errs[i] = s.writer.do(context.Background(), 0, run, nil) })
 		waitQueued(s, i+1)
 	}
 	close(hold)
@@ -70,11 +71,106 @@ func TestBusy(t *testing.T) {
 	d := register(t, s, "k", "1", 0)
 	var all sync.WaitGroup
 	hold := holdWriter(s, &all)
-	all.Go(func() { _ = s.writer.do(context.Background(), func(*batch) error { return nil }) })
+	all.Go(func() { _ = s.writer.do(context.Background(), 0, func(*batch) error { return nil }, nil) })
 	waitQueued(s, 1)
-	if _, _, err := s.Queue(t.Context(), d.ID, nil); !errors.Is(err, ErrBusy) || !errors.Is(err, ErrUnavailable) {
+	if _, _, err := s.Queue(t.Context(), d.ID, nil, nil); !errors.Is(err, ErrBusy) || !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
 	close(hold)
 	all.Wait()
+}
+
+// What the changes that wait hold is bounded, also while the disk is slow.
+func TestBusyBytes(t *testing.T) {
+	s := open(t, Limits{BytesWaiting: 100_000})
+	d := register(t, s, "k", "1", 0)
+	var all sync.WaitGroup
+	hold := holdWriter(s, &all)
+	body := `"` + strings.Repeat("x", 60_000) + `"`
+	all.Go(func() { queue(t, s, d, address("k", "1"), body) })
+	waitQueued(s, 1)
+	large := []Outgoing{outgoing(body, address("k", "1"))}
+	if _, _, err := s.Queue(t.Context(), d.ID, large, nil); !errors.Is(err, ErrBusy) {
+		t.Error(err)
+	}
+	all.Go(func() { queue(t, s, d, address("k", "1"), `"small"`) })
+	waitQueued(s, 2)
+	close(hold)
+	all.Wait()
+	queue(t, s, d, address("k", "1"), body) // given back
+	if bodies, _ := pending(t, s, d); len(bodies) != 3 {
+		t.Errorf("%d messages", len(bodies))
+	}
+}
+
+// A write that is stuck costs those who wait their patience and no more. What had
+// not begun is not carried out, and of what had somebody is told in the end.
+func TestStuckWrite(t *testing.T) {
+	s := open(t, Limits{})
+	d := register(t, s, "k", "1", 0)
+	stuck, started := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = s.writer.do(context.Background(), 0, func(*batch) error { close(started); <-stuck; return nil }, nil)
+	})
+	<-started
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	called := make(chan []Outcome, 1)
+	_, _, err := s.Queue(ctx, d.ID, []Outgoing{outgoing(`"withdrawn"`, address("k", "1"))}, func(o []Outcome) { called <- o })
+	if !errors.Is(err, ErrSlow) || !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "may still be stored") {
+		t.Errorf("%v", err)
+	}
+	close(stuck)
+	all.Wait()
+	if bodies, _ := pending(t, s, d); bodies != nil {
+		t.Error(bodies)
+	}
+
+	// One that is being written when its caller goes. A reader of the same
+	// transaction's lock is a commit that takes long.
+	stuck, started = make(chan struct{}), make(chan struct{})
+	begun := make(chan error, 1)
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	all.Go(func() {
+		begun <- s.writer.do(ctx, 0, func(*batch) error { close(started); <-stuck; return nil }, func(err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			called <- nil
+		})
+	})
+	<-started
+	cancel()
+	if err := <-begun; !errors.Is(err, ErrSlow) || !strings.Contains(err.Error(), "may still be stored") {
+		t.Errorf("%v", err)
+	}
+	if len(called) != 0 {
+		t.Error("told before it was stored")
+	}
+	close(stuck)
+	if o := <-called; o != nil {
+		t.Errorf("%v: what was withdrawn was stored", o)
+	}
+	all.Wait()
+}
+
+// Close ends when its context does, whatever is stuck.
+func TestCloseIsBounded(t *testing.T) {
+	s := open(t, Limits{})
+	var all sync.WaitGroup
+	hold := holdWriter(s, &all)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := s.Close(ctx); !errors.Is(err, ErrSlow) || time.Since(began) > 10*time.Second {
+		t.Error(err, time.Since(began))
+	}
+	close(hold)
+	all.Wait()
+	// What is stuck no more closes the database after all.
+	if err := s.writer.close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
