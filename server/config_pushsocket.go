@@ -22,6 +22,7 @@ type PushSocketConfig struct {
 	Origins         []string        // PUSH_SOCKET_ORIGINS: pages that may use the port
 	Requests        pushsocket.Rate // PUSH_SOCKET_REQUESTS: of one address
 	Registrations   pushsocket.Rate // PUSH_SOCKET_REGISTRATIONS: of one address
+	KeyFetches      pushsocket.Rate // PUSH_SOCKET_KEY_FETCHES: of one address, of one identity's keys
 	MaxBodyBytes    int             // PUSH_SOCKET_MAX_BODY_BYTES
 	MaxKeyBytes     int             // PUSH_SOCKET_MAX_KEY_BYTES: one prekey
 	MaxRecipients   int             // PUSH_SOCKET_MAX_RECIPIENTS: headers in one request
@@ -74,6 +75,8 @@ var pushSocketSettings = group{
 			field: span(func(c *Config) *time.Duration { return &c.PushSocket.Keep.IdleAge }, 48*time.Hour, 100*365*24*time.Hour)},
 		{name: "PUSH_SOCKET_REGISTRATIONS", def: "60/1h", help: "Identities that one address may register in a time, or off; more are answered 429",
 			field: addressRate(func(c *Config) *pushsocket.Rate { return &c.PushSocket.Registrations })},
+		{name: "PUSH_SOCKET_KEY_FETCHES", def: "100/1h", help: "Keys of one identity that one address may take in a time, or off; more are answered 429",
+			field: addressRate(func(c *Config) *pushsocket.Rate { return &c.PushSocket.KeyFetches })},
 		{name: "PUSH_SOCKET_REQUESTS", def: "6000/1m", help: "Requests and authentications of one address in a time, or off; more are answered 429",
 			field: addressRate(func(c *Config) *pushsocket.Rate { return &c.PushSocket.Requests })},
 		{name: "PUSH_SOCKET_ORIGINS", def: "*", help: "Pages whose browsers may use the port, such as https://www.example.com, with commas between; * for all",

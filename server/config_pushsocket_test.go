@@ -29,6 +29,7 @@ var pushSocketDefaults = PushSocketConfig{
 	Origins:         []string{"*"},
 	Requests:        pushsocket.Rate{Limit: 6000, Per: time.Minute},
 	Registrations:   pushsocket.Rate{Limit: 60, Per: time.Hour},
+	KeyFetches:      pushsocket.Rate{Limit: 100, Per: time.Hour},
 	MaxBodyBytes:    102_400,
 	MaxKeyBytes:     4096,
 	StoreTimeout:    10 * time.Second,

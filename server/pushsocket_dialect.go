@@ -23,6 +23,7 @@ func (s *Server) addPushSocket() error {
 		OperatorToken:   c.OperatorToken,
 		Requests:        c.Requests,
 		Registrations:   c.Registrations,
+		KeyFetches:      c.KeyFetches,
 		MaxBody:         c.MaxBodyBytes,
 		MaxKey:          c.MaxKeyBytes,
 		StoreTimeout:    c.StoreTimeout,

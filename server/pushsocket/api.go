@@ -29,7 +29,7 @@ func (d *Dialect) serveAPI(w http.ResponseWriter, r *http.Request) {
 		d.reject(w, http.StatusForbidden, "origin", "pages of this origin may not ask")
 		return
 	}
-	if !d.within(d.requests, w, r, "requests") {
+	if !d.within(d.requests, w, r, "", "requests") {
 		return
 	}
 	path := r.URL.EscapedPath()

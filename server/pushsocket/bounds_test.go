@@ -111,6 +111,22 @@ func TestRates(t *testing.T) {
 			t.Errorf("counted %d", n)
 		}
 	})
+	t.Run("keys of one identity", func(t *testing.T) {
+		s := newSite(t, Config{KeyFetches: Rate{2, time.Hour}})
+		p, q, r := s.registered("1", 5), s.registered("1", 1), s.registered("1", 1)
+		for i, want := range []int{200, 200, 429} {
+			who := []*person{q, r, r}[i] // other identities of the same address are no way out
+			if status, answer, _ := who.request("GET", keyPath(p.key), ""); status != want {
+				t.Errorf("%d: %d %s", i, status, answer)
+			}
+		}
+		if status, answer, _ := p.request("GET", keyPath(q.key), ""); status != 200 {
+			t.Error(status, answer)
+		}
+		if n := s.dialect.Stats().Counts["refused: too many keys of one identity"]; n != 1 {
+			t.Errorf("counted %d", n)
+		}
+	})
 	t.Run("each network", func(t *testing.T) {
 		l := newLimiter(Rate{1, time.Hour})
 		for _, test := range []struct {
@@ -120,17 +136,17 @@ func TestRates(t *testing.T) {
 			{"192.0.2.1:1", true}, {"192.0.2.1:2", false}, {"192.0.2.2:1", true}, {"[::ffff:192.0.2.2]:1", false},
 			{"[2001:db8::1]:1", true}, {"[2001:db8::ffff:1]:1", false}, {"[2001:db8:0:1::1]:1", true},
 		} {
-			if wait := l.take(test.remote); (wait == 0) != test.ok {
+			if wait := l.take(test.remote, ""); (wait == 0) != test.ok {
 				t.Errorf("%s: wait %v", test.remote, wait)
 			}
 		}
 		for i := range 2 * maxAddresses {
-			l.take(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255))
+			l.take(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "")
 		}
 		if n := l.buckets.Len(); n > maxAddresses {
 			t.Errorf("%d addresses are known", n)
 		}
-		if wait := newLimiter(Rate{Limit: -1}).take("192.0.2.1:1"); wait != 0 {
+		if wait := newLimiter(Rate{Limit: -1}).take("192.0.2.1:1", ""); wait != 0 {
 			t.Error("no limit is one")
 		}
 	})

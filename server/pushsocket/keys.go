@@ -97,7 +97,7 @@ func (d *Dialect) registerKeys(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, reasonSignature, now)
 		return
 	}
-	if !d.within(d.registrations, w, r, "registrations") {
+	if !d.within(d.registrations, w, r, "", "registrations") {
 		return
 	}
 	keys, ok := d.readKeys(w, r)
@@ -166,6 +166,10 @@ func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request, escaped strin
 	key, err := auth.ParseIdentityKey(text)
 	if err != nil {
 		d.rejectText(w, http.StatusNotFound, "no such key")
+		return
+	}
+	// Each takes a prekey away from the identity: one stranger must not have all.
+	if !d.within(d.fetches, w, r, key, "keys of one identity") {
 		return
 	}
 	ctx, cancel := d.patient()

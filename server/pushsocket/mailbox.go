@@ -12,10 +12,11 @@ import (
 	"poosh/server/wire"
 )
 
-// How soon a mailbox looks again at a client with a full outbox, and at a store
-// that failed.
+// How soon a mailbox looks again at a client with a full outbox, when all outboxes
+// together are too full, and at a store that failed.
 const (
 	retryFull   = 100 * time.Millisecond
+	retryBehind = time.Second
 	retryFailed = time.Second
 )
 
@@ -180,10 +181,15 @@ func (m *mailbox) run() {
 		return
 	}
 	space := d.cfg.SocketIO.Outbox/2 - c.session.Waiting()
+	if space <= 0 {
+		d.loop.Schedule(&m.retry, retryFull)
+		return
+	}
 	// What is stored can wait: while outboxes fill faster than they are written,
 	// mailboxes add nothing, however many devices come back at once.
-	if space <= 0 || d.loop.CaughtUp() != nil {
-		d.loop.Schedule(&m.retry, retryFull)
+	if d.loop.CaughtUp() != nil {
+		d.count("pushes held back", 1)
+		d.loop.Schedule(&m.retry, retryBehind)
 		return
 	}
 	list, err := d.store.Pending(context.Background(), m.device, cursor, space)

@@ -38,14 +38,16 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, d.tellPrekeys(w, device), answer)
 }
 
-// queue stores messages and rings for them, or answers by itself.
+// queue stores messages and rings for them, or answers by itself. It holds no place
+// in the gate while it waits for the disk, or one that hangs would hold up the end
+// of all dialects: what is on the disk may be pushed by the next start.
 func (d *Dialect) queue(w http.ResponseWriter, r *http.Request, sender store.Device, messages []store.Outgoing) ([]store.Outcome, store.Device, bool) {
 	if err := d.cfg.Gate.Enter(r.Context()); err != nil {
 		w.Header().Set("Retry-After", admission.RetryAfter)
 		d.reject(w, http.StatusServiceUnavailable, "overloaded", err.Error())
 		return nil, sender, false
 	}
-	defer d.cfg.Gate.Leave()
+	d.cfg.Gate.Leave()
 	ctx, cancel := d.patient()
 	defer cancel()
 	outcomes, sender, err := d.store.Queue(ctx, sender.ID, messages, d.ringAll)

@@ -64,9 +64,10 @@ type Config struct {
 	// their endpoint.
 	OperatorToken string
 
-	// Requests and Registrations bound each address: requests of the API with
-	// authentications on sockets, 6,000 a minute, and identities, 60 an hour.
-	Requests, Registrations Rate
+	// Rates of each address: requests of the API with authentications on sockets,
+	// 6,000 a minute; identities, 60 an hour; and keys that it takes of one
+	// identity, 100 an hour.
+	Requests, Registrations, KeyFetches Rate
 
 	MaxBody       int           // bytes of a request's body; 102,400
 	MaxKey        int           // bytes of one key; 4,096
@@ -84,6 +85,7 @@ func (c Config) withDefaults() Config {
 	def(&c.NoPrekeysStatus, http.StatusResetContent)
 	def(&c.Requests, Rate{6000, time.Minute})
 	def(&c.Registrations, Rate{60, time.Hour})
+	def(&c.KeyFetches, Rate{100, time.Hour})
 	def(&c.MaxBody, 102_400)
 	def(&c.MaxKey, 4096)
 	def(&c.MaxRecipients, 500)
@@ -124,7 +126,7 @@ type Dialect struct {
 	log     *slog.Logger
 	sockets *socketio.Server
 
-	requests, registrations *limiter // by address
+	requests, registrations, fetches *limiter // by address
 
 	clients   *workers        // run clients
 	deliverer *workers        // run mailboxes
@@ -161,7 +163,7 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, ctx: ctx, stop: stop,
-		requests: newLimiter(cfg.Requests), registrations: newLimiter(cfg.Registrations),
+		requests: newLimiter(cfg.Requests), registrations: newLimiter(cfg.Registrations), fetches: newLimiter(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
 		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64), idle: make(chan struct{})}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)

@@ -20,8 +20,8 @@ type Rate struct {
 	Per   time.Duration
 }
 
-// maxAddresses bounds the addresses that a limiter tells apart. The one not seen
-// for longest is forgotten, and starts afresh if it comes back.
+// maxAddresses bounds how many a limiter tells apart. The one not seen for longest
+// is forgotten, and starts afresh if it comes back.
 const maxAddresses = 1 << 16
 
 // A limiter holds each address to a rate: an IPv4 address, or an IPv6 network as
@@ -29,7 +29,13 @@ const maxAddresses = 1 << 16
 // allows everything.
 type limiter struct {
 	rate    Rate
-	buckets *lru.Cache[netip.Addr, *rate.Limiter]
+	buckets *lru.Cache[asker, *rate.Limiter]
+}
+
+// An asker is an address, and what it asks for if that counts by itself.
+type asker struct {
+	from netip.Addr
+	what string
 }
 
 // newLimiter returns a limiter, nil for no limit.
@@ -37,20 +43,20 @@ func newLimiter(r Rate) *limiter {
 	if r.Limit <= 0 {
 		return nil
 	}
-	buckets, err := lru.New[netip.Addr, *rate.Limiter](maxAddresses)
+	buckets, err := lru.New[asker, *rate.Limiter](maxAddresses)
 	if err != nil {
 		panic(err) // for a size that is not positive
 	}
 	return &limiter{r, buckets}
 }
 
-// take asks for one more of an address, which has its port. It returns 0, or how
-// long to wait.
-func (l *limiter) take(remote string) time.Duration {
+// take asks for one more of something, or of anything when what is empty, for an
+// address with its port. It returns 0, or how long to wait.
+func (l *limiter) take(remote, what string) time.Duration {
 	if l == nil {
 		return 0
 	}
-	who := peers.Of(remote)
+	who := asker{peers.Of(remote), what}
 	bucket, known := l.buckets.Get(who)
 	if !known {
 		bucket = rate.NewLimiter(rate.Limit(float64(l.rate.Limit)/l.rate.Per.Seconds()), l.rate.Limit)
@@ -66,9 +72,10 @@ func (l *limiter) take(remote string) time.Duration {
 	return max(time.Duration(missing*l.rate.Per.Seconds()/float64(l.rate.Limit)*float64(time.Second)), time.Millisecond)
 }
 
-// within asks a limiter for a request, or answers 429 by itself.
-func (d *Dialect) within(l *limiter, w http.ResponseWriter, r *http.Request, what string) bool {
-	wait := l.take(r.RemoteAddr)
+// within asks a limiter for a request, for something as [limiter.take] has it, or
+// answers 429 by itself.
+func (d *Dialect) within(l *limiter, w http.ResponseWriter, r *http.Request, of, what string) bool {
+	wait := l.take(r.RemoteAddr, of)
 	if wait == 0 {
 		return true
 	}

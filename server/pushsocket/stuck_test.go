@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/server/admission"
 )
 
 // lockDatabase keeps the store from writing, as a disk that hangs does, until what
@@ -27,6 +29,47 @@ func (s *site) lockDatabase() (unlock func()) {
 		_, _ = conn.ExecContext(context.Background(), "ROLLBACK")
 		_ = conn.Close()
 		_ = db.Close()
+	}
+}
+
+// answering waits until a request is under way.
+func (s *site) answering() {
+	s.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		s.dialect.mu.Lock()
+		n := s.dialect.answering
+		s.dialect.mu.Unlock()
+		if n == 1 {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatal("no request is under way")
+		}
+	}
+}
+
+// Who waits for a disk that hangs holds no place in the gate: the end of all
+// dialects would wait for it.
+func TestStuckStoreDoesNotHoldTheGate(t *testing.T) {
+	gate := admission.New(new(backlog), 0)
+	s := newSite(t, Config{Gate: gate, StoreTimeout: 4 * time.Second})
+	p := s.registered("1", 1)
+	unlock := s.lockDatabase()
+	answered := make(chan report, 1)
+	go func() { answered <- p.mail(p.username, "x") }() // ends with the request
+	s.answering()
+	time.Sleep(200 * time.Millisecond) // it is checked and waits for the disk
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := gate.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if len(answered) != 0 {
+		t.Error("the disk did not hang")
+	}
+	unlock()
+	if r := <-answered; r.MessagesQueued != 1 {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -67,17 +110,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		status, _, _ := p.request("POST", "/api/v1/key/update", `{"prekeys":[{}]}`)
 		answered <- status
 	}()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		s.dialect.mu.Lock()
-		n := s.dialect.answering
-		s.dialect.mu.Unlock()
-		if n == 1 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("no request is under way")
-		}
-	}
+	s.answering()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	began := time.Now()
