@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -340,4 +341,36 @@ func TestExpire(t *testing.T) {
 	if got := s.dialect.Stats().Counts["messages expired"]; got != 1 {
 		t.Error(got)
 	}
+}
+
+// FuzzMessages takes anything for the body of POST message/: it is refused, or
+// becomes copies that are within the bounds and JSON.
+func FuzzMessages(f *testing.F) {
+	s := newSite(f, Config{MaxRecipients: 3})
+	address := s.newPerson("1").username
+	f.Add([]byte(`{"messages":[{"headers":[{"recipient":"` + address + `","messageHeader":"h"},{"recipient":"x|1"}],"body":"b"}]}`))
+	f.Add([]byte(`{"messages":[{"headers":[]},{"headers":[{}]}]}`))
+	f.Add([]byte(`{"messages":[{}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		w := httptest.NewRecorder()
+		p, ok := s.dialect.prepare(w, text)
+		if !ok {
+			if w.Code != 413 && w.Code != 415 {
+				t.Fatalf("status %d", w.Code)
+			}
+			return
+		}
+		copies := 0
+		for _, m := range p.messages {
+			copies += len(m.Copies)
+			for _, c := range m.Copies {
+				if !json.Valid(c.Header) || !json.Valid(m.Body) {
+					t.Fatalf("%q %q", c.Header, m.Body)
+				}
+			}
+		}
+		if copies != len(p.recipients) || copies+len(p.nobody) > 3 || len(p.messages) > 3 {
+			t.Fatalf("%d copies, %+v", copies, p)
+		}
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"poosh/auth"
 )
@@ -193,31 +192,5 @@ func TestKeysLeaveRoom(t *testing.T) {
 	}
 	if r, err := s.RemoveIdentity(ctx, "stranger1"); err != nil || r.Identities != 1 {
 		t.Error(r, err)
-	}
-}
-
-// A shared body is released by an index, however many messages there are.
-func TestReleasePlan(t *testing.T) {
-	s := open(t, Limits{MessagesPerDevice: 1 << 30, BytesPerDevice: 1 << 40, SenderPercent: 100})
-	d, other := register(t, s, "k", "1", 0), register(t, s, "other", "1", 0)
-	m := outgoing(`"`+strings.Repeat("x", 300)+`"`, address("k", "1"), address("other", "1"))
-	for range 40 {
-		if _, _, err := s.Queue(t.Context(), d.ID, slices.Repeat([]Outgoing{m}, 500), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	began := time.Now()
-	for _, device := range []Device{d, other} {
-		if err := s.Remove(t.Context(), device.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// A scan for each of 20,000 bodies would take minutes.
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("took %v", took)
-	}
-	t.Log(time.Since(began))
-	if n := contents(t, s, "bodies"); n != 0 {
-		t.Errorf("%d bodies are left", n)
 	}
 }

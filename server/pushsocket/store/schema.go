@@ -100,7 +100,7 @@ CREATE TABLE bodies (
 	text BLOB NOT NULL
 ) STRICT;
 ALTER TABLE messages ADD COLUMN sender INTEGER NOT NULL DEFAULT 0; -- a device; 0 from before
-ALTER TABLE messages ADD COLUMN shared INTEGER REFERENCES bodies (id);
+ALTER TABLE messages ADD COLUMN shared INTEGER; -- of bodies; the trigger below keeps it good
 ALTER TABLE messages ADD COLUMN shared_size INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX messages_by_body ON messages (shared) WHERE shared IS NOT NULL;
 CREATE TABLE senders (

@@ -18,6 +18,10 @@ import (
 // pageSize is that of the database file, in bytes; SQLite's own default.
 const pageSize = 4096
 
+// busyTimeout is how long a statement waits for another process, such as one that
+// copies the database, in milliseconds.
+const busyTimeout = "5000"
+
 // SQLite is a Store in one file and the two beside it that SQLite keeps while it
 // is open (-wal and -shm). One goroutine writes: it takes all changes that wait
 // into one transaction and answers them after its commit, so a commit's fsync is
@@ -66,7 +70,7 @@ func (s *SQLite) open(l Limits) error {
 	}
 	_ = f.Close()
 	writes, err := sql.Open("sqlite", dsn(s.path,
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout("+busyTimeout+")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"journal_size_limit(67108864)", fmt.Sprintf("max_page_count(%d)", max(1, l.BytesOnDisk/pageSize))))
 	if err != nil {
 		return err
@@ -75,7 +79,7 @@ func (s *SQLite) open(l Limits) error {
 	if err := migrate(writes); err != nil {
 		return errors.Join(err, writes.Close())
 	}
-	if s.writer, err = newWriter(writes, l); err != nil {
+	if s.writer, err = newWriter(writes, s.path, l); err != nil {
 		return errors.Join(err, writes.Close())
 	}
 	if err := s.openReads(l); err != nil {
@@ -86,7 +90,7 @@ func (s *SQLite) open(l Limits) error {
 
 func (s *SQLite) openReads(l Limits) error {
 	var err error
-	if s.reads, err = sql.Open("sqlite", dsn(s.path, "busy_timeout(5000)", "query_only(1)")); err != nil {
+	if s.reads, err = sql.Open("sqlite", dsn(s.path, "busy_timeout("+busyTimeout+")", "query_only(1)")); err != nil {
 		return err
 	}
 	s.reads.SetMaxOpenConns(l.ConcurrentReadings)

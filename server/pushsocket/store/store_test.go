@@ -400,6 +400,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestQueryPlans(t *testing.T) {
 	s := open(t, Limits{})
 	for _, text := range []string{sqlPending, sqlFind, sqlKnows, sqlTarget, sqlOldest, sqlUnused, sqlIdle,
+		`SELECT 1 FROM messages WHERE shared = ?`, // what bodies_released asks
 		`SELECT max(seq) FROM messages`, `SELECT seq FROM messages WHERE seq < ? ORDER BY seq LIMIT ?`} {
 		rows, err := s.reads.Query("EXPLAIN QUERY PLAN "+text, slices.Repeat([]any{1}, strings.Count(text, "?"))...)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -37,8 +38,10 @@ type writer struct {
 	db   *sql.DB
 	conn *sql.Conn
 
-	limit     int // changes that wait; set once
-	limitSize int // bytes that changes hold, waiting or under way; set once
+	log       string // path of the write-ahead log; set once
+	limitLog  int64  // bytes of it; set once
+	limit     int    // changes that wait; set once
+	limitSize int    // bytes that changes hold, waiting or under way; set once
 
 	mu      sync.Mutex // guards what follows
 	queue   []*change
@@ -49,18 +52,19 @@ type writer struct {
 	closed  error // of closing the database; set before ended is closed
 
 	// Owned by the writer's goroutine.
-	stmts map[string]*sql.Stmt
-	last  int64 // Seq of the newest message
+	stmts   map[string]*sql.Stmt
+	last    int64     // Seq of the newest message
+	trimmed time.Time // when it tried last to make the log shorter
 }
 
 // newWriter starts the writer's goroutine. It takes over the only connection of
 // db.
-func newWriter(db *sql.DB, l Limits) (*writer, error) {
+func newWriter(db *sql.DB, path string, l Limits) (*writer, error) {
 	conn, err := db.Conn(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{db: db, conn: conn, limit: l.WritesWaiting, limitSize: l.BytesWaiting, ended: make(chan struct{}), stmts: make(map[string]*sql.Stmt)}
+	w := &writer{db: db, conn: conn, log: path + "-wal", limitLog: maxLog, limit: l.WritesWaiting, limitSize: l.BytesWaiting, ended: make(chan struct{}), stmts: make(map[string]*sql.Stmt)}
 	w.wake = sync.NewCond(&w.mu)
 	go w.loop() // ends with close
 	return w, nil
@@ -190,6 +194,7 @@ func (w *writer) loop() {
 			break
 		}
 		w.commit(changes)
+		w.trim()
 	}
 	for _, stmt := range w.stmts {
 		_ = stmt.Close() // goes with the connection
@@ -234,6 +239,29 @@ func (w *writer) transact(changes []*change) (errs []error, err error) {
 		errs[i] = err
 	}
 	return errs, b.exec("COMMIT")
+}
+
+// Readers that overlap without end keep SQLite from starting its log afresh. Above
+// maxLog bytes the writer makes room: new readers need no log then, and it waits
+// trimPatience for those that do, at most every trimEvery.
+const (
+	maxLog       = 256 << 20
+	trimPatience = "200" // milliseconds
+	trimEvery    = 5 * time.Second
+)
+
+// trim keeps the write-ahead log from growing without a bound.
+func (w *writer) trim() {
+	info, err := os.Stat(w.log)
+	if err != nil || info.Size() <= w.limitLog || time.Since(w.trimmed) < trimEvery {
+		return
+	}
+	w.trimmed = time.Now()
+	ctx := context.Background()
+	// What fails here is tried again: nothing depends on it.
+	_, _ = w.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+trimPatience)
+	_, _ = w.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	_, _ = w.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout)
 }
 
 // A batch is the transaction that changes write to.

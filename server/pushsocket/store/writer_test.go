@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -173,4 +174,56 @@ func TestCloseIsBounded(t *testing.T) {
 	if err := s.writer.close(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// Readers that overlap all the time do not let the log grow for ever.
+func TestLogIsTrimmed(t *testing.T) {
+	s := open(t, Limits{MessagesPerDevice: 1 << 20, BytesPerDevice: 1 << 30})
+	d := register(t, s, "k", "1", 0)
+	const limit = 8 << 20
+	set := make(chan struct{})
+	if !s.writer.start(func(*batch) error { s.writer.limitLog = limit; close(set); return nil }) {
+		t.Fatal("no place")
+	}
+	<-set
+	read := func() (end func()) {
+		conn, err := s.reads.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{"BEGIN DEFERRED", "SELECT count(*) FROM messages"} {
+			if _, err := conn.ExecContext(t.Context(), text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return func() {
+			if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+				t.Error(err)
+			}
+			_ = conn.Close()
+		}
+	}
+	body := `"` + strings.Repeat("x", 100_000) + `"`
+	end := read()
+	for i := range 500 { // 50 MB, while there always is a reader
+		queue(t, s, d, address("k", "1"), body)
+		if i%10 == 9 {
+			next := read()
+			end()
+			end = next
+		}
+		_, ids := pending(t, s, d)
+		if _, err := s.Confirm(t.Context(), d.ID, ids); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end()
+	s.writer.start(func(*batch) error { s.writer.trimmed = time.Time{}; return nil })
+	queue(t, s, d, address("k", "1"), body)
+	queue(t, s, d, address("k", "1"), body)
+	info, err := os.Stat(s.path + "-wal")
+	if err != nil || info.Size() > limit {
+		t.Errorf("%d bytes, %v", info.Size(), err)
+	}
+	t.Log(info.Size())
 }
