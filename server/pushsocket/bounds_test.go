@@ -14,6 +14,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/pushsocket/store"
+	"poosh/server/quota"
 )
 
 // backlog is a server that does not keep up while behind holds a channel.
@@ -418,4 +419,54 @@ func TestIdentitiesExpire(t *testing.T) {
 	s.registered("1", 1)
 	p.mail(p.username, "x")
 	c.bodies("x")
+}
+
+// A device that is connected for long counts as used though it says nothing.
+func TestConnectedDevicesAreUsed(t *testing.T) {
+	f := newFailing(t)
+	s := newSite(t, Config{Store: f})
+	p, q := s.registered("1", 1), s.registered("1", 1)
+	p.authorized()
+	q.authorized().synced()
+	d := s.dialect
+	for end := time.Now().Add(patience); d.Stats().Authorized < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the mailboxes are not open")
+		}
+	}
+	d.mu.Lock()
+	var old store.DeviceID
+	for id, m := range d.mailboxes {
+		old = id
+		m.used = m.used.Add(-usedEvery)
+		break
+	}
+	d.mu.Unlock()
+	for range 2 {
+		f.used.Store(nil)
+		d.stillUsed()
+		if list := f.used.Load(); old != 0 && (list == nil || len(*list) != 1 || (*list)[0].ID != old) {
+			t.Errorf("%v, want %d", list, old)
+		} else if old == 0 && list != nil && len(*list) != 0 {
+			t.Errorf("again: %v", *list)
+		}
+		old = 0
+	}
+}
+
+// fullBody is a body that there is no room for.
+type fullBody struct{}
+
+func (fullBody) Read([]byte) (int, error) { return 0, fmt.Errorf("reading: %w", quota.ErrFull) }
+
+func TestNoRoomForInput(t *testing.T) {
+	s := newSite(t, Config{})
+	p := s.registered("1", 1)
+	r := httptest.NewRequest("POST", "/api/v1/message/", fullBody{})
+	r.SetBasicAuth(p.username, p.password())
+	w := httptest.NewRecorder()
+	s.dialect.ServeHTTP(w, r)
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || s.dialect.Stats().Counts["refused: input full"] != 1 {
+		t.Error(w.Code, w.Body, s.dialect.Stats().Counts)
+	}
 }

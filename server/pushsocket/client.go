@@ -209,8 +209,7 @@ func (c *client) confirm(ids []string) {
 	n, err := d.store.Confirm(ctx, c.device, ids)
 	if err != nil {
 		// They are pushed again at the next authorization.
-		d.count("store failed", 1)
-		d.log.Error("push socket: confirming messages", "remote", c.session.RemoteAddr(), "err", err)
+		d.failed("confirming messages", c.session.RemoteAddr(), err)
 		return
 	}
 	d.count("messages confirmed", n)
@@ -224,8 +223,7 @@ func (c *client) authenticate(cred credential) {
 	device, why, err := d.check(context.Background(), cred, now)
 	if err != nil {
 		// The protocol has no word for this: the client connects anew.
-		d.count("store failed", 1)
-		d.log.Error("push socket: authorizing", "remote", c.session.RemoteAddr(), "err", err)
+		d.failed("authorizing", c.session.RemoteAddr(), err)
 		c.refuse(closedStore)
 		return
 	}

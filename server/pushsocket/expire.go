@@ -39,9 +39,8 @@ func (d *Dialect) expireAt(now time.Time) {
 		r, err = d.store.ExpireIdentities(d.ctx, now.Add(-l.UnusedAge), now.Add(-l.IdleAge))
 		d.removed(r, "identities expired", reasonNotRegistered)
 	}
-	if err != nil && d.ctx.Err() == nil {
-		d.count("store failed", 1)
-		d.log.Error("push socket: removing what is too old", "err", err)
+	if err != nil {
+		d.failed("removing what is too old", "", err)
 	}
 }
 

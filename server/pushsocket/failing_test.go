@@ -17,6 +17,12 @@ type failing struct {
 	store.Store
 	fail    atomic.Bool
 	reading sync.RWMutex // held by who stops Find
+	used    atomic.Pointer[[]store.Device]
+}
+
+func (f *failing) Used(devices ...store.Device) {
+	f.used.Store(&devices)
+	f.Store.Used(devices...)
 }
 
 // hold makes readers wait until what it returns is called.

@@ -194,8 +194,7 @@ func (m *mailbox) run() {
 	}
 	list, err := d.store.Pending(context.Background(), m.device, cursor, space)
 	if err != nil {
-		d.count("store failed", 1)
-		d.log.Error("push socket: reading messages", "err", err)
+		d.failed("reading messages", c.session.RemoteAddr(), err)
 		d.loop.Schedule(&m.retry, retryFailed)
 		return
 	}

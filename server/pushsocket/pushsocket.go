@@ -3,21 +3,28 @@
 // the key server's HTTP API that it needs. Both are on one port.
 //
 // client.go is the sockets' door (authentication, recieved), mailbox.go pushes
-// what is stored, api.go and the files beside it are the HTTP API's, encode.go is
-// what goes over the wire, and package store keeps everything. "The original" in a
+// what is stored, api.go with keys.go, messages.go and operator.go is the HTTP API's,
+// rates.go holds addresses to their rates, expire.go removes what is too old,
+// encode.go is what goes over the wire, and package store keeps everything. "The original" in a
 // comment is the key server of Grd Me in Node, December 2015; "the wiki" its pages
 // on the protocol.
 //
 // # The way of a message
 //
-// A request stores it and is answered after the commit. Then the hub is told that
-// there is something for the device; the device's mailbox, if one of its
+// A request asks the gate of all dialects, stores the message and is answered after
+// the commit. Then the hub is told that there is something for the device; the device's mailbox, if one of its
 // connections is here, reads it from the store and pushes it. The hub carries a
 // word and no message: what a connection is given always comes from the store, in
 // its order, from where the connection stands.
 //
 // Goroutines: a fixed number of workers check credentials and push, and one
 // removes what is too old. [New] starts them, [Dialect.Shutdown] ends them.
+//
+// # Who may use up what
+//
+// Anybody can make a key and register, so nothing that all share is open to one of
+// them: an address has rates, a device a bound on its keys, a sender a share of each
+// mailbox, keys a part of the file, and an identity that is not used a life.
 //
 // Lock order: Dialect.mu, mailbox.mu, client.mu, then a session's own.
 package pushsocket
@@ -228,8 +235,8 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 	d.mu.Unlock()
 	defer d.stop()
 	defer context.AfterFunc(ctx, d.stop)()
-	err := within(ctx, 1, 2, d.answered)
-	err = errors.Join(err, within(ctx, 3, 4, d.sockets.Shutdown))
+	err := inPart(ctx, 1, 2, d.answered)
+	err = errors.Join(err, inPart(ctx, 3, 4, d.sockets.Shutdown))
 	// What clients said last is worked on before anything is cut off.
 	err = errors.Join(err, d.clients.close(ctx), d.deliverer.close(ctx))
 	d.closeMailboxes() // of sessions whose end came too late for a worker
@@ -248,8 +255,8 @@ func (d *Dialect) answered(ctx context.Context) error {
 	}
 }
 
-// within ends something in a part of the time that ctx has left.
-func within(ctx context.Context, part, of time.Duration, end func(context.Context) error) error {
+// inPart ends something in a part of the time that ctx has left.
+func inPart(ctx context.Context, part, of time.Duration, end func(context.Context) error) error {
 	if last, ok := ctx.Deadline(); ok {
 		short, cancel := context.WithTimeout(ctx, time.Until(last)*part/of)
 		defer cancel()
@@ -274,6 +281,16 @@ func (d *Dialect) Stats() Stats {
 	d.countMu.Lock()
 	defer d.countMu.Unlock()
 	return Stats{sockets, authorized, maps.Clone(d.counts)}
+}
+
+// failed counts and logs an error of the store, unless everything ends, which is
+// why then.
+func (d *Dialect) failed(doing, remote string, err error) {
+	if d.ctx.Err() != nil {
+		return
+	}
+	d.count("store failed", 1)
+	d.log.Error("push socket: "+doing, "remote", remote, "err", err)
 }
 
 func (d *Dialect) count(name string, n int) {

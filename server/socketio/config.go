@@ -29,8 +29,8 @@ type Config struct {
 	MaxSessionsPerAddress   int // 10,000
 	MaxUnfinishedPerAddress int // polling sessions without a second request; 1,000
 
-	// Origins are the pages whose browsers may connect, as in the header Origin:
-	// https://www.example.com. Empty, or with "*" among them, all may.
+	// Origins are the pages' origins whose requests are served, in the form of the
+	// Origin header ("https://example.com"); "*", or an empty list, allows all.
 	Origins []string
 
 	// ClientScript is what /socket.io/socket.io.js gives: an http or https

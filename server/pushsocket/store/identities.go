@@ -20,7 +20,7 @@ func (s *SQLite) Used(devices ...Device) {
 	defer s.usedMu.Unlock()
 	var ids []DeviceID
 	for _, d := range devices {
-		if time.Since(d.Used).Abs() >= usedEvery && !s.using[d.ID] {
+		if time.Since(d.Used) >= usedEvery && !s.using[d.ID] {
 			ids = append(ids, d.ID)
 		}
 	}
@@ -32,7 +32,8 @@ func (s *SQLite) Used(devices ...Device) {
 	}
 }
 
-// use writes what Used was told.
+// use writes what Used was told. The time never goes back: a clock that was wrong
+// for a while must not make an identity look idle.
 func (s *SQLite) use(b *batch, ids []DeviceID) error {
 	s.usedMu.Lock()
 	for _, id := range ids {
@@ -40,7 +41,7 @@ func (s *SQLite) use(b *batch, ids []DeviceID) error {
 	}
 	s.usedMu.Unlock()
 	for _, id := range ids {
-		if err := b.exec(`UPDATE identities SET used = ? WHERE id = (SELECT identity FROM devices WHERE id = ?)`,
+		if err := b.exec(`UPDATE identities SET used = max(coalesce(used, 0), ?) WHERE id = (SELECT identity FROM devices WHERE id = ?)`,
 			b.now.UnixMilli(), int64(id)); err != nil {
 			return err
 		}

@@ -168,3 +168,21 @@ func TestMigration(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A clock that is behind does not make an identity idle.
+func TestUseNeverGoesBack(t *testing.T) {
+	s := open(t, Limits{})
+	d := register(t, s, "k", "1", 0)
+	s.Used(d)
+	first := used(t, s, "k")
+	past := time.Date(1970, 1, 2, 0, 0, 0, 0, time.UTC)
+	if err := s.writer.do(t.Context(), 0, func(b *batch) error {
+		b.now = past
+		return s.use(b, []DeviceID{d.ID})
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if again := used(t, s, "k"); !again.Used.Equal(first.Used) {
+		t.Errorf("%v became %v", first.Used, again.Used)
+	}
+}
