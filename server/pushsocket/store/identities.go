@@ -62,6 +62,7 @@ func (s *SQLite) ExpireIdentities(ctx context.Context, unused, idle time.Time) (
 		for n := identityStep; n == identityStep; {
 			var r Removed
 			err := s.writer.do(ctx, 0, func(b *batch) error {
+				r = Removed{}
 				ids, err := b.integers(which.text, which.before.UnixMilli(), identityStep)
 				if err != nil {
 					return err
@@ -97,6 +98,7 @@ func (s *SQLite) RemoveIdentity(ctx context.Context, key string) (Removed, error
 		if err != nil {
 			return err
 		}
+		r = Removed{}
 		return b.removeIdentity(id, &r)
 	}, nil)
 	if err != nil {

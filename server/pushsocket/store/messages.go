@@ -74,6 +74,7 @@ func (s *SQLite) Pending(ctx context.Context, d DeviceID, after int64, maxBytes 
 func (s *SQLite) Confirm(ctx context.Context, d DeviceID, ids []string) (int, error) {
 	confirmed := 0
 	err := s.writer.do(ctx, 24*len(ids), func(b *batch) error {
+		confirmed = 0
 		for _, id := range ids {
 			seq, tag, ok := parseMessageID(id)
 			if !ok {

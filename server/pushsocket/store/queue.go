@@ -35,6 +35,7 @@ func (s *SQLite) Queue(ctx context.Context, sender DeviceID, messages []Outgoing
 		if device.Prekeys, err = b.prekeys(sender); err != nil {
 			return err
 		}
+		outcomes = nil
 		limits := s.limits.Load()
 		for _, m := range messages {
 			if outcomes, err = b.queue(outcomes, m, sender, limits); err != nil {

@@ -17,7 +17,7 @@ const maxBatch = 512
 
 // A change is what one caller wants written. It runs on the writer's goroutine
 // inside a transaction that others share, so it must find every reason to refuse
-// before it writes anything.
+// before it writes anything. It may run twice, so it starts afresh each time.
 type change struct {
 	run  func(*batch) error
 	size int        // bytes of input that it holds
@@ -166,15 +166,19 @@ func (w *writer) close(ctx context.Context) error {
 	select {
 	case <-w.ended:
 		return w.closed
-	default:
+	case <-ctx.Done():
 	}
+	// One that is not stuck ends at once, also when the time is over already.
 	select {
 	case <-w.ended:
 		return w.closed
-	case <-ctx.Done():
+	case <-time.After(lastMoment):
 		return fmt.Errorf("%w, at the end: %w", ErrSlow, ctx.Err())
 	}
 }
+
+// lastMoment is what a writer has to end when nobody has time for it.
+const lastMoment = 100 * time.Millisecond
 
 func (w *writer) loop() {
 	defer close(w.ended)
@@ -202,17 +206,28 @@ func (w *writer) loop() {
 	w.closed = errors.Join(w.conn.Close(), w.db.Close())
 }
 
-// commit runs changes in one transaction. If the database fails any of them, none
-// is stored.
+// commit runs changes in one transaction. When the database fails one of them, they
+// run once more with each apart from the others, so that it costs only itself: a
+// message that the file has no room for, say.
 func (w *writer) commit(changes []*change) {
-	errs, err := w.transact(changes)
+	errs, err := w.transact(changes, (*batch).run)
+	if errors.As(err, new(failedChange)) && len(changes) > 1 {
+		errs, err = w.transact(changes, (*batch).runApart)
+	}
 	if err != nil {
 		errs = slices.Repeat([]error{err}, len(changes))
 	}
 	w.finish(changes, errs)
 }
 
-func (w *writer) transact(changes []*change) (errs []error, err error) {
+// failedChange marks an error of the database in a change, not around all.
+type failedChange struct{ error }
+
+func (f failedChange) Unwrap() error { return f.error }
+
+// transact runs changes in one transaction and returns what became of each. After
+// an error none is stored.
+func (w *writer) transact(changes []*change, run func(*batch, *change) error) (errs []error, err error) {
 	b := &batch{writer: w, now: time.Now()}
 	last := w.last
 	defer func() {
@@ -231,14 +246,35 @@ func (w *writer) transact(changes []*change) (errs []error, err error) {
 	w.last = max(w.last, newest.Int64)
 	errs = make([]error, len(changes))
 	for i, c := range changes {
-		err := b.run(c)
+		err := run(b, c)
 		var r refusal
 		if err != nil && !errors.As(err, &r) {
-			return nil, err
+			return nil, failedChange{err}
 		}
 		errs[i] = err
 	}
 	return errs, b.exec("COMMIT")
+}
+
+// runApart runs a change so that nothing of it is left when the database fails it,
+// which is a refusal then: the others go on. It fails when SQLite has rolled
+// everything back.
+func (b *batch) runApart(c *change) error {
+	if err := b.exec("SAVEPOINT apart"); err != nil {
+		return err
+	}
+	err := b.run(c)
+	var r refusal
+	if err == nil || errors.As(err, &r) {
+		if failed := b.exec("RELEASE apart"); failed != nil {
+			return failed
+		}
+		return err
+	}
+	if undone := b.steps(step{"ROLLBACK TO apart", nil}, step{"RELEASE apart", nil}); undone != nil {
+		return err
+	}
+	return refusal{unavailable(err)}
 }
 
 // Readers that overlap without end keep SQLite from starting its log afresh. Above

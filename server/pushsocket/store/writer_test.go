@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,22 +34,10 @@ func waitQueued(s *SQLite, n int) {
 	}
 }
 
-// A change that the database fails takes all of its batch with it.
-func TestBatchIsAtomic(t *testing.T) {
-	s := open(t, Limits{})
-	d := register(t, s, "k", "1", 0)
+// together has changes written in one batch, and returns their errors.
+func together(s *SQLite, runs ...func(*batch) error) []error {
 	var all sync.WaitGroup
 	hold := holdWriter(s, &all)
-	runs := []func(*batch) error{
-		func(b *batch) error {
-			_, err := b.queue(nil, outgoing(`""`, address("k", "1")), d.ID, s.limits.Load())
-			return err
-		},
-		func(b *batch) error {
-			return b.exec("INSERT INTO messages (seq, tag, device, header, body) VALUES (1, 1, 999, x'', x'')") // no such device
-		},
-		func(*batch) error { panic("asked to") },
-	}
 	errs := make([]error, len(runs))
 	for i, run := range runs {
 		all.Go(func() { errs[i] = s.writer.do(context.Background(), 0, run, nil) })
@@ -56,15 +45,59 @@ func TestBatchIsAtomic(t *testing.T) {
 	}
 	close(hold)
 	all.Wait()
-	for i, err := range errs {
-		if !errors.Is(err, ErrUnavailable) {
-			t.Errorf("%d: %v", i, err)
+	return errs
+}
+
+// A change that the database fails costs only itself, and leaves nothing behind.
+func TestFailedChange(t *testing.T) {
+	s := open(t, Limits{})
+	d := register(t, s, "k", "1", 0)
+	store := func(body string) func(*batch) error {
+		return func(b *batch) error {
+			_, err := b.queue(nil, outgoing(body, address("k", "1")), d.ID, s.limits.Load())
+			return err
 		}
 	}
-	if bodies, _ := pending(t, s, d); bodies != nil {
+	errs := together(s,
+		store(`"before"`),
+		func(b *batch) error {
+			if err := store(`"half"`)(b); err != nil {
+				return err
+			}
+			return b.exec("INSERT INTO messages (seq, tag, device, header, body) VALUES (1, 1, 999, x'', x'')") // no such device
+		},
+		func(*batch) error { return refusal{ErrFull} },
+		func(*batch) error { panic("asked to") },
+		store(`"after"`),
+	)
+	for i, want := range []error{nil, ErrUnavailable, ErrFull, ErrUnavailable, nil} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("%d: %v, want %v", i, errs[i], want)
+		}
+	}
+	if bodies, _ := pending(t, s, d); !slices.Equal(bodies, []string{`"before"`, `"after"`}) {
 		t.Error(bodies)
 	}
 	queue(t, s, d, address("k", "1"), `"x"`) // and it goes on
+}
+
+// A message that the file has no room for takes none with it that fit.
+func TestLargeMessageInBatch(t *testing.T) {
+	s := open(t, Limits{BytesOnDisk: 1 << 20})
+	d := register(t, s, "k", "1", 0)
+	send := func(body string) func(*batch) error {
+		return func(b *batch) error {
+			_, err := b.queue(nil, outgoing(body, address("k", "1")), d.ID, s.limits.Load())
+			return err
+		}
+	}
+	errs := together(s, send(`"a"`), send(`"`+strings.Repeat("x", 2<<20)+`"`), send(`"b"`))
+	if errs[0] != nil || !errors.Is(errs[1], ErrUnavailable) || errs[2] != nil {
+		t.Error(errs)
+	}
+	if bodies, _ := pending(t, s, d); !slices.Equal(bodies, []string{`"a"`, `"b"`}) {
+		t.Errorf("%.60q", bodies)
+	}
 }
 
 func TestBusy(t *testing.T) {
