@@ -257,10 +257,10 @@ func TestStrangersEvents(t *testing.T) {
 			if time.Now().After(end) {
 				t.Fatalf("%d bytes are held", s.dialect.held.Load())
 			}
-			c = s.connect()
-			c.authenticate(p.username, p.password())
-			c.want(`42["not authorized",{"message":"not registered"}]`)
 		}
+		c = s.connect()
+		c.authenticate(p.username, p.password())
+		c.want(`42["not authorized",{"message":"not registered"}]`)
 	})
 }
 

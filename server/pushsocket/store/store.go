@@ -4,7 +4,7 @@
 //
 // [Store] is what the dialect asks for; [Open] gives the one on SQLite. A change
 // is on the disk when a method returns without an error, and not there at all when
-// it returns one.
+// it returns one, save [ErrSlow] that says otherwise.
 package store
 
 import (
