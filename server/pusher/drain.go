@@ -58,7 +58,7 @@ func (d *Dialect) closeConnections(ctx context.Context) error {
 
 // closeWebhooks sends the webhooks of all apps that wait.
 func (d *Dialect) closeWebhooks(ctx context.Context) error {
-	ctx, cancel := part(ctx, 9)
+	ctx, cancel := part(ctx, 8)
 	defer cancel()
 	var mu sync.Mutex // guards errs
 	var errs []error

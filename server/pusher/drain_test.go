@@ -58,7 +58,7 @@ func TestShutdownEndsInTime(t *testing.T) {
 			}
 		})
 	}
-	const within = 2 * time.Second
+	const within = 4 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	start := time.Now()

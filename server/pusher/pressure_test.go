@@ -44,7 +44,7 @@ func (b *backlog) caughtUp() {
 // request would be refused anyway, and what only asks is answered.
 func TestBackPressure(t *testing.T) {
 	b := new(backlog)
-	s := newSite(t, Config{Gate: admission.New(b, 300*time.Millisecond)})
+	s := newSite(t, Config{Gate: admission.New(b, 800*time.Millisecond)})
 	p := s.dial()
 	p.join("c", "private-c")
 	other := s.dial()
@@ -70,7 +70,7 @@ func TestBackPressure(t *testing.T) {
 		if status != tt.status || !strings.Contains(text, tt.want) || (h.Get("Retry-After") == "1") != (status == 503) {
 			t.Errorf("%s: %d %s, retry %q", tt.name, status, text, h.Get("Retry-After"))
 		}
-		if waited := time.Since(start) >= 250*time.Millisecond; waited != tt.waits {
+		if waited := time.Since(start) >= 700*time.Millisecond; waited != tt.waits {
 			t.Errorf("%s: waited %v", tt.name, waited)
 		}
 	}
