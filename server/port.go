@@ -43,6 +43,8 @@ const (
 	// quickBody is the largest body that is served by the goroutine that reads for many
 	// connections.
 	quickBody = 16 << 10
+	// discardBody is how much of a body that there was no room for is read on.
+	discardBody = 4 << 20
 )
 
 // add prepares a port.
@@ -102,9 +104,10 @@ func countBody(next http.Handler, count *input.Quota) http.Handler {
 			return
 		}
 		body := count.Reader(r.Body, peers.Of(r.RemoteAddr))
-		defer body.Release()
 		r.Body = body
 		next.ServeHTTP(w, r)
+		body.Release()
+		body.Discard(discardBody)
 	})
 }
 

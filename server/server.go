@@ -111,7 +111,9 @@ func (s *Server) addPoosh() {
 		MaxRooms:         cfg.Poosh.MaxRooms,
 		MaxRoomNameBytes: cfg.Poosh.MaxRoomNameBytes,
 	}, s.hub, s.log)
-	s.sockets = socketio.New(s.loop, s.socketIOConfig(), s.clients, s.log)
+	sockets := s.socketIOConfig()
+	sockets.Origins = cfg.Poosh.ClientOrigins
+	s.sockets = socketio.New(s.loop, sockets, s.clients, s.log)
 	s.add(portConfig{setting: "CLIENT_PORT", number: cfg.Poosh.ClientPort, handler: clientRoutes(s.sockets), where: socketIOWhere,
 		bounds: s.limit.forClients()})
 	s.add(portConfig{setting: "SERVER_PORT", number: cfg.Poosh.ServerPort, handler: s.api.Router(), where: sendWhere,

@@ -6,6 +6,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -38,21 +39,26 @@ type Backlog interface {
 type Gate struct {
 	backlog  Backlog       // set once
 	patience time.Duration // set once
+	most     int           // set once; of inside
+	closing  chan struct{} // closed by Close
+	empty    chan struct{} // closed when the last one left a closed gate
 
 	mu      sync.Mutex // guards what follows
 	inside  int
 	closed  bool
-	empty   chan struct{} // closed when the last one left a closed gate
+	left    chan struct{} // closed when somebody leaves; nil while nobody waits for that
 	refused uint64
 }
 
 // New returns an open gate in front of what backlog tells of. A patience of zero
-// means [Patience].
+// means [Patience]. As many may be inside at once as there are processors: more would
+// all have asked before any of them had filled an outbox.
 func New(backlog Backlog, patience time.Duration) *Gate {
 	if patience == 0 {
 		patience = Patience
 	}
-	return &Gate{backlog: backlog, patience: patience, empty: make(chan struct{})}
+	return &Gate{backlog: backlog, patience: patience, most: max(2, runtime.GOMAXPROCS(0)),
+		closing: make(chan struct{}), empty: make(chan struct{})}
 }
 
 // Enter waits until a publication may come in, at most the gate's patience or
@@ -77,6 +83,7 @@ func (g *Gate) Enter(ctx context.Context) error {
 		}
 		select {
 		case <-caughtUp:
+		case <-g.closing:
 		case <-late:
 			return g.refuse()
 		case <-ctx.Done():
@@ -124,6 +131,11 @@ func (g *Gate) try() (error, <-chan struct{}) {
 		return ErrClosed, nil
 	case caughtUp != nil:
 		return nil, caughtUp
+	case g.inside >= g.most:
+		if g.left == nil {
+			g.left = make(chan struct{})
+		}
+		return nil, g.left
 	}
 	g.inside++
 	return nil, nil
@@ -147,6 +159,10 @@ func (g *Gate) Leave() {
 	if g.inside < 0 {
 		panic("admission: more left than came in")
 	}
+	if g.left != nil {
+		close(g.left)
+		g.left = nil
+	}
 	if g.closed && g.inside == 0 {
 		close(g.empty)
 	}
@@ -157,6 +173,7 @@ func (g *Gate) Leave() {
 func (g *Gate) Close(ctx context.Context) error {
 	g.mu.Lock()
 	g.closed = true
+	close(g.closing)
 	if g.inside == 0 {
 		close(g.empty)
 	}

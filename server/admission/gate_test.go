@@ -103,3 +103,60 @@ func TestCloseGivesUp(t *testing.T) {
 		}
 	})
 }
+
+func TestFewAreInsideAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(new(backlog), 0)
+		for range g.most {
+			if err := g.Try(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := g.Try(); !errors.Is(err, ErrOverloaded) {
+			t.Fatalf("one too many: %v", err)
+		}
+		time.AfterFunc(time.Second, g.Leave)
+		began := time.Now()
+		if err := g.Enter(t.Context()); err != nil || time.Since(began) != time.Second {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		for range g.most {
+			g.Leave()
+		}
+	})
+}
+
+func TestCloseSendsAwayThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(backlog)
+		g := New(b, 0)
+		b.fallBehind()
+		refused := make(chan error)
+		go func() { refused <- g.Enter(t.Context()) }()
+		synctest.Wait()
+		began := time.Now()
+		if err := g.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-refused; !errors.Is(err, ErrClosed) || time.Since(began) != 0 {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestEnterOr(t *testing.T) {
+	b := new(backlog)
+	g := New(b, time.Millisecond)
+	never := func() bool { t.Error("asked"); return false }
+	if elsewhere, err := g.EnterOr(t.Context(), never); elsewhere || err != nil {
+		t.Fatalf("open: %v, %v", elsewhere, err)
+	}
+	g.Leave()
+	b.fallBehind()
+	if elsewhere, err := g.EnterOr(t.Context(), func() bool { return true }); !elsewhere || err != nil {
+		t.Fatalf("aside: %v, %v", elsewhere, err)
+	}
+	if elsewhere, err := g.EnterOr(t.Context(), func() bool { return false }); elsewhere || !errors.Is(err, ErrOverloaded) {
+		t.Fatalf("here: %v, %v", elsewhere, err)
+	}
+}

@@ -85,6 +85,7 @@ type Reader struct {
 	quota *Quota
 	from  netip.Addr
 	taken int
+	full  bool
 }
 
 // Reader returns r with every byte counted; a read for which there is no room fails
@@ -97,7 +98,8 @@ func (q *Quota) Reader(r io.ReadCloser, from netip.Addr) *Reader {
 func (r *Reader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	if n > 0 {
-		if !r.quota.Take(r.from, n) {
+		if r.full || !r.quota.Take(r.from, n) {
+			r.full = true
 			return 0, ErrFull
 		}
 		r.taken += n
@@ -109,4 +111,12 @@ func (r *Reader) Read(p []byte) (int, error) {
 func (r *Reader) Release() {
 	r.quota.Give(r.from, r.taken)
 	r.taken = 0
+}
+
+// Discard reads and throws away up to most bytes of a body for which there was no
+// room: most senders write all of it before they look for an answer.
+func (r *Reader) Discard(most int64) {
+	if r.full {
+		_, _ = io.CopyN(io.Discard, r.ReadCloser, most)
+	}
 }
