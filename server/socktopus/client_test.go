@@ -218,8 +218,8 @@ func TestNames(t *testing.T) {
 func TestKick(t *testing.T) {
 	t.Run("old token", func(t *testing.T) {
 		s := newSite(t, Config{})
-		ws := s.joinAged("1", 4900*time.Millisecond)
-		time.Sleep(200 * time.Millisecond) // the token expires
+		ws := s.joinAged("1", 3*time.Second)
+		time.Sleep(2200 * time.Millisecond) // the token expires
 		if took := s.kick("1", "nobody", "1"); took > 2*time.Second {
 			t.Errorf("took %v", took)
 		}

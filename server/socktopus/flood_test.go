@@ -32,7 +32,7 @@ func TestFlood(t *testing.T) {
 			}
 		}
 	})
-	const each, senders, sends, size = 9000, 4, 10, 70
+	const each, senders, sends, size = 9000, 4, 4, 70
 	const frame = 2 + len("DATA:") + size // with the header of RFC 6455, section 5.2
 	body := `{"secretName":"myapp","secret":"s3cret","messages":[` +
 		strings.TrimSuffix(strings.Repeat(fmt.Sprintf(`{"recipient":"1","content":%q},`, strings.Repeat("x", size)), each), ",") + `]}`
