@@ -14,7 +14,7 @@ import (
 // it returns is called. The store gives up by itself after 5 s.
 func (s *site) lockDatabase() (unlock func()) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+s.dialect.cfg.DB)
+	db, err := sql.Open("sqlite", "file:"+s.dialect.cfg.DB+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		s.t.Fatal(err)
 	}

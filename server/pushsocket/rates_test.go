@@ -1,0 +1,89 @@
+package pushsocket
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRates(t *testing.T) {
+	t.Run("registrations", func(t *testing.T) {
+		s := newSite(t, Config{Registrations: Rate{2, time.Hour}})
+		p := s.registered("1", 1)
+		// Who is refused for another reason does not use it up.
+		if status, _, _ := p.request("POST", "/api/v1/key/initial", keysJSON(1)); status != 401 {
+			t.Error(status)
+		}
+		s.registered("1", 1)
+		status, answer, header := s.newPerson("1").request("POST", "/api/v1/key/initial", keysJSON(1))
+		if n, _ := strconv.Atoi(header.Get("Retry-After")); status != 429 || n < 1700 || n > 1800 {
+			t.Error(status, answer, header)
+		}
+		if r := p.mail(p.username, "x"); r.MessagesQueued != 1 {
+			t.Errorf("%+v", r)
+		}
+		if n := s.dialect.Stats().Counts["refused: too many registrations"]; n != 1 {
+			t.Errorf("counted %d", n)
+		}
+	})
+	t.Run("requests", func(t *testing.T) {
+		s := newSite(t, Config{Requests: Rate{3, time.Hour}, AuthTimeout: time.Hour})
+		p := s.registered("1", 1)
+		c := s.connect()
+		c.authenticate(p.username, p.password())
+		c.want(`42["authorized",null]`)
+		p.mail(p.username, "x")
+		if status, answer, header := p.request("GET", keyPath(p.key), ""); status != 429 || header.Get("Retry-After") == "" {
+			t.Error(status, answer)
+		}
+		c.bodies("x")
+		c.authenticate(p.username, p.password())
+		if _, err := c.closed(); !strings.Contains(err.Error(), closedRate) {
+			t.Error(err)
+		}
+		if n := s.dialect.Stats().Counts["closed: "+closedRate]; n != 1 {
+			t.Errorf("counted %d", n)
+		}
+	})
+	t.Run("keys of one identity", func(t *testing.T) {
+		s := newSite(t, Config{KeyFetches: Rate{2, time.Hour}})
+		p, q, r := s.registered("1", 5), s.registered("1", 1), s.registered("1", 1)
+		for i, want := range []int{200, 200, 429} {
+			who := []*person{q, r, r}[i] // other identities of the same address are no way out
+			if status, answer, _ := who.request("GET", keyPath(p.key), ""); status != want {
+				t.Errorf("%d: %d %s", i, status, answer)
+			}
+		}
+		if status, answer, _ := p.request("GET", keyPath(q.key), ""); status != 200 {
+			t.Error(status, answer)
+		}
+		if n := s.dialect.Stats().Counts["refused: too many keys of one identity"]; n != 1 {
+			t.Errorf("counted %d", n)
+		}
+	})
+	t.Run("each network", func(t *testing.T) {
+		l := newLimiter(Rate{1, time.Hour})
+		for _, test := range []struct {
+			remote string
+			ok     bool
+		}{
+			{"192.0.2.1:1", true}, {"192.0.2.1:2", false}, {"192.0.2.2:1", true}, {"[::ffff:192.0.2.2]:1", false},
+			{"[2001:db8::1]:1", true}, {"[2001:db8::ffff:1]:1", false}, {"[2001:db8:0:1::1]:1", true},
+		} {
+			if wait := l.take(test.remote, ""); (wait == 0) != test.ok {
+				t.Errorf("%s: wait %v", test.remote, wait)
+			}
+		}
+		for i := range 2 * maxAddresses {
+			l.take(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), "")
+		}
+		if n := l.buckets.Len(); n > maxAddresses {
+			t.Errorf("%d addresses are known", n)
+		}
+		if wait := newLimiter(Rate{Limit: -1}).take("192.0.2.1:1", ""); wait != 0 {
+			t.Error("no limit is one")
+		}
+	})
+}
