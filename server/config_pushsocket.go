@@ -80,7 +80,7 @@ var pushSocketSettings = group{
 		{name: "PUSH_SOCKET_REQUESTS", def: "6000/1m", help: "Requests and authentications of one address in a time, or off; more are answered 429",
 			field: addressRate(func(c *Config) *pushsocket.Rate { return &c.PushSocket.Requests })},
 		{name: "PUSH_SOCKET_ORIGINS", def: "*", help: "Pages whose browsers may use the port, such as https://www.example.com, with commas between; * for all",
-			field: list(func(c *Config) *[]string { return &c.PushSocket.Origins })},
+			field: originList(func(c *Config) *[]string { return &c.PushSocket.Origins })},
 		{name: "PUSH_SOCKET_NO_PREKEYS_STATUS", def: "205", help: "Status that tells a device it has no prekeys left: 205, or 200 for clients whose HTTP library drops the body of a 205",
 			field: choice(func(c *Config) *int { return &c.PushSocket.NoPrekeysStatus }, []string{"205", "200"}, []int{http.StatusResetContent, http.StatusOK})},
 		{name: "PUSH_SOCKET_OPERATOR_TOKEN", help: "Bearer token for /operator/store, at least 16 characters; unset, there is no such path",

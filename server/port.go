@@ -157,7 +157,7 @@ func sendWhere(r *http.Request) http1.Where {
 func upgradesWhere(separately func(*http.Request) bool) func(*http.Request) http1.Where {
 	return func(r *http.Request) http1.Where {
 		switch {
-		case wire.IsUpgrade(r):
+		case r.Method == http.MethodGet && wire.IsUpgrade(r):
 			return http1.Here
 		case separately != nil && separately(r):
 			return http1.Separately

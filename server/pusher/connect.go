@@ -115,7 +115,7 @@ func (d *Dialect) refuse(a *app, parts int, r *http.Request) *refusal {
 // acceptRefused opens a connection to say that it is not taken.
 func (d *Dialect) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
 	d.counts.add("connect refused "+strconv.Itoa(no.code), 1)
-	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes}, deaf{})
+	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
 	if err != nil {
 		d.handshakeFailed(w, err)
 		return
@@ -165,7 +165,7 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	}
 	c.seen.Store(int64(c.opened))
 	c.timer.Fire = c.tick
-	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes}, c)
+	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, c)
 	if err != nil {
 		a.release()
 		d.conns.Add(-1)

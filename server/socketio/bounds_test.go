@@ -60,10 +60,11 @@ func TestSmallFramesCost(t *testing.T) {
 func TestAnswersCost(t *testing.T) {
 	for name, accept := range map[string]bool{"connected": true, "held": false} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, Config{Outbox: 20_000, MaxPayload: 1 << 20}, false)
+			var before []func(*Server)
 			if !accept {
-				s.server.library.accept = func(...any) {} // what is said is held
+				before = append(before, neverJoins) // what is said is held
 			}
+			s := serve(t, Config{Outbox: 20_000, MaxPayload: 1 << 20}, false, before...)
 			p := s.poll("EIO=3")
 			if accept {
 				take(t, s.connected, "the client")
@@ -87,8 +88,7 @@ func TestAnswersCost(t *testing.T) {
 
 // Messages that wait until the client has joined count with what holding them takes.
 func TestMessagesThatWait(t *testing.T) {
-	s := serve(t, Config{MaxPayload: 10_000}, false)
-	s.server.library.accept = func(...any) {}
+	s := serve(t, Config{MaxPayload: 10_000}, false, neverJoins)
 	p := s.poll("EIO=3")
 	n := 0
 	for ; n < 100; n++ {

@@ -113,12 +113,13 @@ func TestEnds(t *testing.T) {
 					ws.want("0{...")
 					session := take(t, s.connected, "the client")
 					e := &ending{s, session, func(packets ...string) {
-						before := session.heard.Load()
+						const unheard = -1
+						session.heard.Store(unheard)
 						ws.say(packets...)
 						eventually(t, "the packets to be handled", func() bool {
 							session.in.mu.Lock()
 							defer session.in.mu.Unlock()
-							return session.heard.Load() != before
+							return session.heard.Load() != unheard
 						})
 					}}
 					if waiting != "40" {

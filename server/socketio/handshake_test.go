@@ -130,8 +130,7 @@ func TestOrigins(t *testing.T) {
 // A client that the library does not connect is not kept, and its handshake is
 // answered all the same.
 func TestLibraryThatDoesNotConnect(t *testing.T) {
-	s := serve(t, Config{ConnectTimeout: 300 * time.Millisecond}, false)
-	s.server.library.accept = func(...any) {}
+	s := serve(t, Config{ConnectTimeout: 300 * time.Millisecond}, false, neverJoins)
 	began := time.Now()
 	p := s.poll("EIO=3")
 	p.post(`42["room","x"]`) // waits

@@ -59,7 +59,6 @@ type Server struct {
 	addresses addresses
 	origins   origins
 	script    http.Handler
-	started   time.Time
 
 	draining atomic.Bool
 	polled   atomic.Int64  // bytes that wait for polling clients
@@ -76,7 +75,7 @@ type Server struct {
 // New returns a server whose WebSockets live on loop. It starts no goroutine
 // and ends with [Server.Shutdown].
 func New(loop *wire.Loop, cfg Config, h Handler, log *slog.Logger) *Server {
-	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log, started: time.Now(),
+	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log,
 		sessions: make(map[string]*Session), counts: make(map[string]uint64), empty: make(chan struct{}, 1)}
 	srv.addresses.init(srv.cfg)
 	srv.origins = newOrigins(cfg.Origins)
@@ -85,8 +84,9 @@ func New(loop *wire.Loop, cfg Config, h Handler, log *slog.Logger) *Server {
 	return srv
 }
 
-// uptime is the sessions' clock, and the only one: it never jumps.
-func (srv *Server) uptime() time.Duration { return time.Since(srv.started) }
+// uptime is the sessions' clock, and the only one: it never jumps, and a time during
+// which the process did not run is none.
+func (srv *Server) uptime() time.Duration { return srv.loop.Now() }
 
 // newSession returns a session that nobody knows yet.
 func (srv *Server) newSession(r *http.Request) *Session {

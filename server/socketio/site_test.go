@@ -29,8 +29,8 @@ type site struct {
 }
 
 // serve starts a site. With plain, polls wait on goroutines of net/http's; else they
-// wait on the loop.
-func serve(t *testing.T, cfg Config, plain bool) *site {
+// wait on the loop. The server is given to before first.
+func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	loop, err := wire.NewLoop(wire.Config{CloseTimeout: 200 * time.Millisecond, Log: log})
@@ -39,6 +39,9 @@ func serve(t *testing.T, cfg Config, plain bool) *site {
 	}
 	d := &dialect{connected: make(chan *Session, 100), closed: make(chan string, 100)}
 	s := &site{T: t, dialect: d, server: New(loop, cfg, d, log)}
+	for _, prepare := range before {
+		prepare(s.server)
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -50,8 +53,9 @@ func serve(t *testing.T, cfg Config, plain bool) *site {
 		Close() error
 	} = rest
 	if !plain {
-		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: loop, Quick: s.server.Quick, MaxAnswer: 8 << 20,
-			FirstTimeout: patience, IdleTimeout: patience, WriteTimeout: patience, Log: log})
+		where := func(*http.Request) http1.Where { return http1.Here }
+		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
+			FirstTimeout: patience, IdleTimeout: patience, Log: log})
 	}
 	var served sync.WaitGroup
 	served.Go(func() { _ = web.Serve(ln) }) // until Close
@@ -138,3 +142,6 @@ func requestFrom(remote string) *http.Request {
 	r.RemoteAddr = remote
 	return r
 }
+
+// neverJoins keeps the library from joining any client.
+func neverJoins(srv *Server) { srv.library.accept = func(...any) {} }

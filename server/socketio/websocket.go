@@ -89,6 +89,8 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	conn.Start()
 }
 
+// connOptions are those of every WebSocket. Keys and subprotocols are taken as the ws
+// library of socket.io 1.x took them.
 func (srv *Server) connOptions() wire.Options {
-	return wire.Options{MaxMessage: srv.cfg.MaxPayload, Outbox: srv.cfg.Outbox}
+	return wire.Options{MaxMessage: srv.cfg.MaxPayload, Outbox: srv.cfg.Outbox, AnyKey: true, FirstProtocol: true}
 }
