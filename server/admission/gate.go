@@ -72,7 +72,7 @@ func (g *Gate) Enter(ctx context.Context) error {
 	}
 	var late <-chan time.Time
 	for {
-		err, caughtUp := g.try()
+		caughtUp, err := g.try()
 		if caughtUp == nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (g *Gate) EnterOr(ctx context.Context, aside func() bool) (elsewhere bool, 
 	if g == nil {
 		return false, nil
 	}
-	err, caughtUp := g.try()
+	caughtUp, err := g.try()
 	switch {
 	case caughtUp == nil:
 		return false, err
@@ -113,7 +113,7 @@ func (g *Gate) Try() error {
 	if g == nil {
 		return nil
 	}
-	err, caughtUp := g.try()
+	caughtUp, err := g.try()
 	if caughtUp != nil {
 		return g.refuse()
 	}
@@ -121,21 +121,21 @@ func (g *Gate) Try() error {
 }
 
 // try lets one in, or returns what to wait for.
-func (g *Gate) try() (error, <-chan struct{}) {
+func (g *Gate) try() (<-chan struct{}, error) {
 	caughtUp := g.backlog.CaughtUp()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case g.closed:
 		g.refused++
-		return ErrClosed, nil
+		return nil, ErrClosed
 	case caughtUp != nil:
-		return nil, caughtUp
+		return caughtUp, nil
 	case g.inside >= g.most:
 		if g.left == nil {
 			g.left = make(chan struct{})
 		}
-		return nil, g.left
+		return g.left, nil
 	}
 	g.inside++
 	return nil, nil
@@ -146,6 +146,29 @@ func (g *Gate) refuse() error {
 	defer g.mu.Unlock()
 	g.refused++
 	return ErrOverloaded
+}
+
+// Pause is for who is inside and has more to publish than an outbox may hold: it waits
+// until the server has caught up with what is published already, at most until ctx
+// ends, which is [ErrOverloaded]. The place is kept. A gate that closes holds up
+// nobody who is inside.
+func (g *Gate) Pause(ctx context.Context) error {
+	if g == nil {
+		return nil
+	}
+	for {
+		caughtUp := g.backlog.CaughtUp()
+		if caughtUp == nil {
+			return nil
+		}
+		select {
+		case <-caughtUp:
+		case <-g.closing:
+			return nil
+		case <-ctx.Done():
+			return ErrOverloaded
+		}
+	}
 }
 
 // Leave ends what Enter or Try began.

@@ -160,3 +160,33 @@ func TestEnterOr(t *testing.T) {
 		t.Fatalf("here: %v, %v", elsewhere, err)
 	}
 }
+
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(backlog)
+		g := New(b, 0)
+		for range g.most { // all places are taken
+			if err := g.Enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := g.Pause(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, b.fallBehind())
+		began := time.Now()
+		if err := g.Pause(t.Context()); err != nil || time.Since(began) != time.Second {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		b.fallBehind()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := g.Pause(ctx); !errors.Is(err, ErrOverloaded) {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, func() { _ = g.Close(ctx) })
+		if err := g.Pause(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

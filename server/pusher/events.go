@@ -213,9 +213,7 @@ func (c *call) send(events ...event) error {
 // be a megabyte for who subscribes to all its channels. It is too late to refuse the
 // request then, so after ctx it goes on as it is.
 func (c *call) pause(ctx context.Context) {
-	if ctx.Err() == nil && c.d.cfg.Gate.Enter(ctx) == nil {
-		c.d.cfg.Gate.Leave()
-	}
+	_ = c.d.cfg.Gate.Pause(ctx)
 }
 
 // events publishes one event to one or more channels.

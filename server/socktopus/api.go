@@ -67,18 +67,12 @@ func (d *Dialect) publish(ctx context.Context, a *app, messages []message) sendA
 	ctx, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
 	answer := sendAnswer{Succeeded: []message{}, Failed: []message{}}
-	closed := false // what is inside when the gate closes is published
 	published := 0
 	for i, m := range messages {
-		if published > stride && !closed {
-			switch err := d.cfg.Gate.Enter(ctx); {
-			case errors.Is(err, admission.ErrClosed):
-				closed = true
-			case err != nil:
+		if published > stride {
+			if d.cfg.Gate.Pause(ctx) != nil {
 				answer.Failed = append(answer.Failed, messages[i:]...)
 				return answer
-			default:
-				d.cfg.Gate.Leave()
 			}
 			published = 0
 		}
