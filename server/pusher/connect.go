@@ -177,7 +177,7 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	conn.Push(establishedFrame(c.socketID, activitySeconds(a.conf)))
 	c.attach(conn, id)
 	if d.draining.Load() { // since it was admitted
-		c.close(codeReconnect, goingAway)
+		c.expel(codeReconnect, goingAway)
 	}
 	conn.Start()
 }

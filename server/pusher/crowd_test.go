@@ -159,8 +159,8 @@ func TestDrain(t *testing.T) {
 			if err != nil || !strings.Contains(string(data), "last") {
 				t.Errorf("received %s, %v", data, err)
 			}
-			if _, _, err := p.ws.ReadMessage(); !websocket.IsCloseError(err, 4200) {
-				t.Errorf("ended with %v", err)
+			if err := farewell(p.ws); err != nil {
+				t.Error(err)
 			}
 			at := time.Since(start)
 			mu.Lock()

@@ -94,7 +94,7 @@ func (d *Dialect) spread(ctx context.Context, open []*client, grace time.Duratio
 	defer tick.Stop()
 	for i := range steps {
 		for _, c := range open[i*len(open)/steps : (i+1)*len(open)/steps] {
-			c.close(codeReconnect, goingAway)
+			c.expel(codeReconnect, goingAway) // Pysher comes back only after pusher:error
 		}
 		if i == steps-1 || ctx.Err() != nil {
 			continue

@@ -53,8 +53,8 @@ func TestShutdownEndsInTime(t *testing.T) {
 	for _, p := range peers {
 		wg.Go(func() {
 			_ = p.ws.SetReadDeadline(time.Now().Add(patience))
-			if _, data, err := p.ws.ReadMessage(); !websocket.IsCloseError(err, codeReconnect) {
-				t.Errorf("ended with %v, %s", err, data)
+			if err := farewell(p.ws); err != nil {
+				t.Error(err)
 			}
 		})
 	}
@@ -100,9 +100,8 @@ func TestConnectWhileShutdownBegins(t *testing.T) {
 				_, data, err := p.ws.ReadMessage()
 				if err == nil && strings.Contains(string(data), "established") {
 					if s.d.draining.Load() {
-						_, _, err = p.ws.ReadMessage()
-						if !websocket.IsCloseError(err, codeReconnect) {
-							t.Errorf("ended with %v", err)
+						if err := farewell(p.ws); err != nil {
+							t.Error(err)
 						}
 						return
 					}
@@ -138,4 +137,17 @@ func TestShutdownWithoutTime(t *testing.T) {
 			t.Errorf("closed with %d", code)
 		}
 	}
+}
+
+// farewell reads what a client hears of a server that goes away: pusher:error, without
+// which Pysher does not come back, and then a close frame, both with the code 4200.
+func farewell(ws *websocket.Conn) error {
+	_, data, err := ws.ReadMessage()
+	if err != nil || !strings.Contains(string(data), `"pusher:error"`) || !strings.Contains(string(data), "4200") {
+		return fmt.Errorf("before the end %s, %v", data, err)
+	}
+	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, codeReconnect) {
+		return fmt.Errorf("ended with %w", err)
+	}
+	return nil
 }

@@ -178,7 +178,7 @@ func (c *call) terminate() (reply, error) {
 // forceReconnect closes the connections of a user, who is to come back, as Sockudo
 // does.
 func (c *call) forceReconnect() (reply, error) {
-	return c.closeUser(func(conn *client) { conn.close(codeReconnect, "the app asks to reconnect") })
+	return c.closeUser(func(conn *client) { conn.expel(codeReconnect, "the app asks to reconnect") })
 }
 
 func (c *call) closeUser(end func(*client)) (reply, error) {

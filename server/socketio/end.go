@@ -29,6 +29,7 @@ func (s *Session) shut(code int, reason string) {
 	}
 	s.direct.Store(nil)
 	s.state = stateClosing
+	s.goesAway = code == wire.CloseGoingAway
 	if s.conn != nil {
 		s.conn.Close(code, reason) // its end is the session's
 		return
@@ -105,15 +106,19 @@ func finish(c *wire.Conn, reason wire.Reason) {
 // farewell ends polling with the session: the waiting GET is always answered, with
 // a close packet, or with nothing when the client closed the session itself. Without
 // one the next is, where that makes sense. s.mu is held.
+//
+// A server that goes away sends no close packet, which clients in Python and Rust take
+// for the end of all: the client is told by the next GET, whose session is unknown, as
+// it was when the Node server had gone.
 func (s *Session) farewell(reason wire.Reason) {
 	p := s.poll
 	waits := p.get != nil // so nothing is queued
 	switch {
-	case reason == reasonClosed:
+	case reason == reasonClosed, waits && s.goesAway:
 		p.yield()
 	case waits:
 		p.answer([][]byte{frameClose})
-	case last(reason):
+	case last(reason) && !(s.goesAway && len(p.frames) == 0):
 		linger := lingerIdle
 		if len(p.frames) > 0 {
 			linger = lingerFull
@@ -136,7 +141,10 @@ func (s *Session) lastWords() (frames [][]byte, ok bool) {
 	}
 	s.state = stateClosed
 	s.poll.read()
-	frames = append(s.poll.take(), frameClose)
+	frames = s.poll.take()
+	if !s.goesAway {
+		frames = append(frames, frameClose)
+	}
 	s.server.loop.Cancel(&s.timer)
 	s.mu.Unlock()
 	s.server.remove(s)

@@ -52,25 +52,26 @@ type Session struct {
 
 	in inbox // what arrives
 
-	mu      sync.Mutex // guards what follows; taken before a Conn's own lock
-	id      string     // what the namespace knows it by
-	conn    *wire.Conn // set once the session is on a WebSocket
-	probe   *probe     // a WebSocket that may take over; nil for none
-	poll    *polling   // nil once the session is on a WebSocket
-	posting bool       // a POST is under way
-	holding bool       // the client is not told anything yet
-	held    [][]byte   // what waits for that
-	size    int        // what held costs
-	state   sessionState
-	why     wire.Reason   // it ended for
-	until   time.Duration // of stateLast
-	joined  joinState
-	since   time.Duration // when joining began; 0 if it never did
-	settled bool          // which protocol the client speaks is known
-	sock    *socket.Socket
-	awaited bool          // protocol 4: a pong is due
-	beat    time.Duration // protocol 4: when the last ping or pong was
-	entry   entry         // guarded by server.mu
+	mu       sync.Mutex // guards what follows; taken before a Conn's own lock
+	id       string     // what the namespace knows it by
+	conn     *wire.Conn // set once the session is on a WebSocket
+	probe    *probe     // a WebSocket that may take over; nil for none
+	poll     *polling   // nil once the session is on a WebSocket
+	posting  bool       // a POST is under way
+	holding  bool       // the client is not told anything yet
+	held     [][]byte   // what waits for that
+	size     int        // what held costs
+	state    sessionState
+	goesAway bool          // the server shuts down
+	why      wire.Reason   // it ended for
+	until    time.Duration // of stateLast
+	joined   joinState
+	since    time.Duration // when joining began; 0 if it never did
+	settled  bool          // which protocol the client speaks is known
+	sock     *socket.Socket
+	awaited  bool          // protocol 4: a pong is due
+	beat     time.Duration // protocol 4: when the last ping or pong was
+	entry    entry         // guarded by server.mu
 }
 
 type sessionState uint8
