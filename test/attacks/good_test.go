@@ -34,8 +34,10 @@ type dialect interface {
 }
 
 // newSender returns an HTTP client with connections of its own.
-func newSender() *http.Client {
-	dialer := &net.Dialer{Timeout: sendPatience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(senderAddress)}}
+func newSender() *http.Client { return newSenderFrom(senderAddress) }
+
+func newSenderFrom(address string) *http.Client {
+	dialer := &net.Dialer{Timeout: sendPatience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	return &http.Client{Timeout: sendPatience, Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 2}}
 }
 
