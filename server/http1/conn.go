@@ -29,7 +29,7 @@ type conn struct {
 	counted int       // of in, by Config.Input
 	want    int       // bytes that in must have before it is worth parsing again
 	pending *Pending  // the last answer that was, or will be, given later
-	proven  bool      // a request has been answered with success
+	proof   Proof     // what answers have shown so far
 	stopped bool      // nothing is read: too much waits
 }
 
@@ -204,10 +204,9 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 	last := x.last()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if x.res.status < http.StatusBadRequest {
-		c.proven = true
-	}
-	c.send(x.res.answer(last), last)
+	answer := x.res.answer(last) // which knows the status at the latest
+	c.proof = max(c.proof, c.srv.prove(&x.req.Request, x.res.status))
+	c.send(answer, last)
 	return c.state == serving, false
 }
 
@@ -258,7 +257,7 @@ func (c *conn) leave(data []byte) {
 	c.mu.Unlock()
 	c.wire.Detach(func(nc net.Conn) {
 		c.srv.forget(c)
-		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, room: c.room, early: early})
+		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, network: c.network, room: c.room, early: early})
 	})
 }
 
@@ -301,14 +300,6 @@ func (c *conn) closeIdle(late bool) {
 	if c.wire != nil && (c.state == idle || late && c.state == fresh) {
 		c.finish()
 	}
-}
-
-// evictable says since when a connection waits for a request, if it has never sent a
-// good one.
-func (c *conn) evictable() (time.Time, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.since, c.wire != nil && c.state <= partial && !c.proven
 }
 
 // expire closes a connection that has had its time.

@@ -77,11 +77,27 @@ func everything(place Where) func(*http.Request) Where {
 type counts struct {
 	opened, upgraded, closed atomic.Int64
 	refuse, full             atomic.Bool
+	server                   *Server // set before full
 }
 
-func (c *counts) Open(_ netip.Addr, evict func() bool) (Room, bool) {
+func (c *counts) Open(netip.Addr) (Room, bool) {
 	c.opened.Add(1)
-	return 5, !c.refuse.Load() && (!c.full.Load() || evict())
+	return 5, !c.refuse.Load() && (!c.full.Load() || c.evict())
+}
+
+// evict closes the candidate that has waited longest, a client last.
+func (c *counts) evict() bool {
+	list := c.server.Candidates(5)
+	slices.SortFunc(list, func(a, b Candidate) int {
+		if a.Client != b.Client {
+			if a.Client {
+				return 1
+			}
+			return -1
+		}
+		return a.Since.Compare(b.Since)
+	})
+	return len(list) > 0 && list[0].Evict()
 }
 func (c *counts) Upgrade(_ netip.Addr, room Room, _ netip.Addr) bool {
 	c.upgraded.Add(1)
@@ -504,27 +520,66 @@ func TestOpenedAndClosed(t *testing.T) {
 }
 
 // TestEvict: a port that is full makes room for a newcomer by closing who has never
-// had anything good to say, and nobody else.
+// sent anything good, first of all who has said nothing.
 func TestEvict(t *testing.T) {
 	var bounds counts
 	l := newLater()
-	s, addr := start(t, Config{Handler: l, Bounds: &bounds})
-	good := dial(t, addr)
-	good.say(getNow)
-	good.hear()
-	waits := dial(t, addr)
-	waits.say(plainGet)
+	s, addr := start(t, Config{Handler: l, Bounds: &bounds, Proves: func(r *http.Request) Proof {
+		switch {
+		case r.Method == http.MethodPost:
+			return Sender
+		case r.URL.Path == "/now":
+			return Client
+		}
+		return Nothing
+	}})
+	const chunked = "Host: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" // for net/http
+	connect := func(say string) *peer {
+		p := dial(t, addr)
+		p.say(say)
+		return p
+	}
+	answered := func(say string) *peer {
+		p := connect(say)
+		p.hear()
+		return p
+	}
+	senders := []*peer{
+		answered("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"),
+		answered("POST /now HTTP/1.1\r\n" + chunked),
+	}
+	quiet := []*peer{connect(""), connect("GET /now HT"), connect("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nx")}
+	clients := []*peer{answered(getNow), answered("GET /now HTTP/1.1\r\n" + chunked), connect(plainGet)}
 	<-l.pending
-	silent := dial(t, addr)
-	eventually(t, "three connections", func() bool { return len(s.all()) == 3 })
+	count := func(client bool) (n int) {
+		for _, c := range s.Candidates(5) {
+			if c.Client == client {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "all are candidates but senders", func() bool { return count(false) == len(quiet) && count(true) == len(clients) })
+	if len(s.Candidates(6)) > 0 {
+		t.Error("candidates of a room where nobody is")
+	}
+	bounds.server = s
 	bounds.full.Store(true)
-	newcomer := dial(t, addr)
-	silent.ends()
-	newcomer.say(getNow)
-	newcomer.hear()
+	for _, going := range [][]*peer{quiet, clients} { // in whatever order among themselves
+		for range going {
+			newcomer := dial(t, addr)
+			newcomer.say("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+			newcomer.hear()
+		}
+		for _, p := range going {
+			p.ends()
+		}
+	}
 	dial(t, addr).ends() // nobody can be evicted any more
-	good.say(getNow)
-	good.hear()
+	for _, p := range senders {
+		p.say(getNow)
+		p.hear()
+	}
 }
 
 // TestInput: what has arrived of requests that are not whole is bounded.

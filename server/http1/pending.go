@@ -88,7 +88,7 @@ func (c *conn) answer(p *Pending, body []byte) {
 	if p.inside || c.state != pending {
 		return
 	}
-	c.proven = true
+	c.proof = max(c.proof, Client)
 	c.enter(idle)
 	c.read()
 	if len(c.in) > 0 {

@@ -58,9 +58,9 @@ func (x attack) try(t *testing.T, files int) {
 	if x.after != nil {
 		x.after(a)
 	}
-	g.checkNewcomers()
 	g.settle()
 	checkGivenBack(t, s, first)
+	g.checkNewcomers()
 	s.alive()
 	peak := s.peakMemory()
 	t.Logf("memory: %d MiB at the most", peak>>20)

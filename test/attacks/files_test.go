@@ -31,6 +31,9 @@ func TestFewFiles(t *testing.T) {
 		{name: "one stranger's refused requests on the senders' port", run: refusedSends, least: 200},
 		{name: "half a head on all ports", run: halfHeads, least: 1000},
 		{name: "half a body on the senders' port", run: halfBodies, least: 400},
+		{name: "requests that are answered, on all ports", run: answered, least: 1000},
+		{name: "polling sessions of socket.io", closed: true, run: func(a *assault) { a.pollers(400, a.s.clientPort) }, least: 400},
+		{name: "polling sessions of the Push Socket", closed: true, run: func(a *assault) { a.pollers(400, a.s.pushPort) }, least: 400},
 		{name: "WebSockets of socket.io", closed: true, run: func(a *assault) { a.crowd(a.s.clientPort, socketIO4) }, least: 400},
 		{name: "WebSockets of Pusher", closed: true, run: func(a *assault) { a.crowd(a.s.pusherPort, pusherTarget) }, least: 400},
 		{name: "WebSockets of Socktopus", closed: true, run: socktopusCrowd, least: 400},
@@ -114,6 +117,34 @@ func halfBodies(a *assault) {
 		c, err := a.dial(a.s.serverPort, from(i/5))
 		if err == nil {
 			_, err = io.WriteString(c, half)
+		}
+		return err
+	})
+	time.Sleep(later)
+}
+
+// answered are requests that need no secret, on connections that stay.
+func answered(a *assault) {
+	a.together(1500, 64, func(i int) error {
+		c, err := a.dial(a.allPorts(i), from(i/5))
+		if err == nil {
+			_, _, err = c.ask("GET / HTTP/1.1\r\nHost: attacks\r\n\r\n")
+		}
+		return err
+	})
+	time.Sleep(later)
+}
+
+// pollers open sessions, half of which wait for something.
+func (a *assault) pollers(n, port int) {
+	a.together(n, 64, func(i int) error {
+		c, err := a.dial(port, from(i/5))
+		if err != nil {
+			return err
+		}
+		target, err := c.poll(4)
+		if err == nil && i%2 == 0 {
+			_, err = io.WriteString(c, "GET "+target+" HTTP/1.1\r\nHost: attacks\r\n\r\n")
 		}
 		return err
 	})

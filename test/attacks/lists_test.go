@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // Lists that are bounded, and that strangers share with those who do nothing wrong:
@@ -105,6 +107,7 @@ type receiver struct {
 	strange  int // events of the strangers' channels
 
 	watching sync.WaitGroup
+	clients  []io.Closer // owned by watching, and then by check
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -146,22 +149,31 @@ func (r *receiver) watch(a *assault) {
 		for i := range realChannels {
 			time.Sleep(200 * time.Millisecond)
 			for _, channel := range []string{fmt.Sprint("private-real-", i), fmt.Sprint("presence-real-", i)} {
-				if err := subscribeSigned(a.s, channel); err != nil {
+				client, err := subscribeSigned(a.s, channel)
+				if err != nil {
 					a.t.Errorf("%s: %v", channel, err)
+					continue
 				}
+				r.clients = append(r.clients, client)
 			}
 		}
 	})
 }
 
-// subscribeSigned joins a private or presence channel with a good signature, and stays
-// until the server goes.
-func subscribeSigned(s *server, channel string) error {
+// subscribeSigned joins a private or presence channel with a good signature.
+func subscribeSigned(s *server, channel string) (io.Closer, error) {
 	ws, err := dialWebSocket(s.pusherPort, pusherTarget)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.t.Cleanup(func() { _ = ws.Close() })
+	if err := joinSigned(ws, channel); err != nil {
+		_ = ws.Close()
+		return nil, err
+	}
+	return ws, nil
+}
+
+func joinSigned(ws *websocket.Conn, channel string) error {
 	first, err := expect(ws, `{"event":"pusher:connection_established"`)
 	if err != nil {
 		return err
@@ -180,17 +192,24 @@ func subscribeSigned(s *server, channel string) error {
 		signed += ":" + want["channel_data"]
 	}
 	want["auth"] = pusherKey + ":" + signPusher(signed)
-	subscribe, _ := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": want})
-	if err := say(ws, string(subscribe)); err != nil {
-		return err
+	subscribe, err := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": want})
+	if err == nil {
+		err = say(ws, string(subscribe))
 	}
-	_, err = expect(ws, `{"event":"pusher_internal:subscription_succeeded"`)
+	if err == nil {
+		_, err = expect(ws, `{"event":"pusher_internal:subscription_succeeded"`)
+	}
 	return err
 }
 
 // check looks whether the application was told of all of them.
 func (r *receiver) check(a *assault) {
 	r.watching.Wait()
+	defer func() {
+		for _, c := range r.clients {
+			_ = c.Close()
+		}
+	}()
 	whole := func() bool { return len(r.occupied) == 2*realChannels && len(r.members) == realChannels }
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		r.mu.Lock()
@@ -306,7 +325,7 @@ func smallDatabase(a *assault) {
 func fullMailboxes(a *assault) {
 	push := a.good.dialects[3].(pushDialect)
 	victim := push.devices[newRoom]
-	message := fmt.Sprintf(`{"headers":[{"recipient":%q,"messageHeader":"h"}],"body":""}`, victim.username)
+	message := fmt.Sprintf(`{"headers":[{"recipient":%q,"messageHeader":"h"}],"body":"spam"}`, victim.username)
 	body := `{"messages":[` + strings.Join(slices.Repeat([]string{message}, 400), ",") + `]}`
 	a.together(4, 1, func(i int) error {
 		d, c, err := strangeDevice(a, 0)

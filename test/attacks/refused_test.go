@@ -71,7 +71,7 @@ func posts(n int, port func(*server) int, target, body string) func(*assault) {
 func nestedKeys(a *assault) {
 	stranger := newDevice(a.s)
 	body := `{"lastResortKey":` + strings.Repeat(`{"a":`, 20_000)
-	c := newSender()
+	c := newSenderFrom(from(0))
 	defer c.CloseIdleConnections()
 	a.together(400, 100, func(i int) error {
 		_, err := stranger.post(c, "/api/v1/key/initial", body)
@@ -156,7 +156,7 @@ func TestLog(t *testing.T) {
 // loudly does all that may be worth a line.
 func loudly(a *assault) {
 	room := strings.Repeat("r", 600)
-	c := newSender()
+	c := newSenderFrom(from(0))
 	defer c.CloseIdleConnections()
 	a.together(1_000_000, 32, func(i int) error {
 		switch i % 8 {

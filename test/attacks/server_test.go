@@ -79,7 +79,7 @@ func (s *server) launch(files int, env []string) error {
 		// What a machine of 512 MiB has room for.
 		"BACKLOG_BYTES=64MiB",
 		// A session over polling that nobody uses any more ends within the test.
-		"PING_INTERVAL=1s", "PING_TIMEOUT=8s",
+		"PING_INTERVAL=1s", "PING_TIMEOUT=5s", "CONNECT_TIMEOUT=6s",
 		"SHUTDOWN_TIMEOUT=1s",
 		"CLIENT_PORT=" + strconv.Itoa(s.clientPort), "SERVER_PORT=" + strconv.Itoa(s.serverPort), "SERVER_SECRET=" + pooshSecret,
 		"PUSHER_PORT=" + strconv.Itoa(s.pusherPort), "PUSHER_APP_ID=" + pusherID, "PUSHER_APP_KEY=" + pusherKey, "PUSHER_APP_SECRET=" + pusherSecret,
