@@ -69,7 +69,9 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 		c.mu.Unlock()
 		return
 	}
+	begun := time.Now()
 	if len(c.in) > 0 {
+		begun = c.since // of the same head
 		data = append(c.in, data...)
 		c.drop()
 	}
@@ -78,7 +80,7 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 	}
 	c.enter(serving)
 	c.mu.Unlock()
-	c.serve(data, true)
+	c.serve(data, begun, true)
 }
 
 // enter changes the state. c.mu is held.
@@ -107,8 +109,9 @@ func (c *conn) drop() {
 }
 
 // serve serves the requests that data begins with, while the state is serving.
-// onReader says that the loop's reader calls, which must not wait.
-func (c *conn) serve(data []byte, onReader bool) {
+// begun is when the first of them began to arrive. onReader says that the loop's reader
+// calls, which must not wait.
+func (c *conn) serve(data []byte, begun time.Time, onReader bool) {
 	for {
 		x := exchanges.Get().(*exchange)
 		v, size := x.req.parse(data, c.srv.cfg.MaxBody)
@@ -128,26 +131,26 @@ func (c *conn) serve(data []byte, onReader bool) {
 			c.leave(data)
 		case v == incomplete:
 			aside = false
-			data, goesOn = c.await(data, size)
+			data, goesOn = c.await(data, begun, size)
 		case !aside:
 			goesOn, aside = c.exchange(x, data[size:])
 		}
 		x.recycle()
 		switch {
 		case aside:
-			go c.serve(bytes.Clone(data), false) // ends when nothing is left to serve
+			go c.serve(bytes.Clone(data), begun, false) // ends when nothing is left to serve
 			return
 		case !goesOn:
 			return
 		case v == plain:
-			data = data[size:]
+			data, begun = data[size:], time.Now()
 		}
 	}
 }
 
 // await keeps the beginning of a request until more arrives. It reports true, and
 // returns what there is, when more has arrived meanwhile.
-func (c *conn) await(data []byte, want int) ([]byte, bool) {
+func (c *conn) await(data []byte, begun time.Time, want int) ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.in) > 0 {
@@ -174,6 +177,9 @@ func (c *conn) await(data []byte, want int) ([]byte, bool) {
 	}
 	c.want = want
 	c.enter(partial)
+	if want == 0 {
+		c.since = begun // no other byte gives a head more time
+	}
 	return nil, false
 }
 

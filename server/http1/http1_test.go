@@ -582,6 +582,30 @@ func TestEvict(t *testing.T) {
 	}
 }
 
+// TestSlowHead: the time for a head is from its first byte on, however often more of
+// it arrives, and begins anew with the next one.
+func TestSlowHead(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	_, addr := start(t, Config{Handler: newLater(), HeadTimeout: limit})
+	p := dial(t, addr)
+	for range 4 { // in time, all together not
+		p.say(getNow[:10])
+		time.Sleep(limit / 2)
+		p.say(getNow[10:])
+		p.hear()
+	}
+	began := time.Now()
+	for time.Since(began) < patience {
+		if _, err := p.Write([]byte("G")); err != nil {
+			break
+		}
+		time.Sleep(limit / 10)
+	}
+	if took := time.Since(began); took < limit || took > 10*limit {
+		t.Errorf("a head that did not end was waited for %v, and may take %v", took, limit)
+	}
+}
+
 // TestInput: what has arrived of requests that are not whole is bounded.
 func TestInput(t *testing.T) {
 	input := quota.New(100 << 10)

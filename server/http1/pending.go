@@ -2,6 +2,7 @@ package http1
 
 import (
 	"net/http"
+	"time"
 
 	"poosh/server/wire"
 )
@@ -95,7 +96,7 @@ func (c *conn) answer(p *Pending, body []byte) {
 		data := c.in
 		c.drop()
 		c.enter(serving)
-		go c.serve(data, false) // ends when nothing is left to serve
+		go c.serve(data, time.Now(), false) // ends when nothing is left to serve
 	}
 }
 
