@@ -91,7 +91,7 @@ func (c *conn) enter(s state) { c.state, c.since = s, time.Now() }
 func (c *conn) keep(data []byte) bool {
 	in := append(c.in, data...)
 	if q := c.srv.cfg.Input; q != nil && cap(in) > c.counted {
-		if !q.Take(c.network, cap(in)-c.counted) {
+		if !q.Take(c.network, c.counted, cap(in)-c.counted) {
 			return false
 		}
 		c.counted = cap(in)
