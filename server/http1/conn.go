@@ -42,6 +42,7 @@ const (
 	partial              // a request has begun to arrive
 	serving              // somebody serves requests
 	pending              // an answer will be given later
+	unread               // its answers are not read, so no request is served
 	gone                 // it ends, or somebody else has it
 )
 
@@ -56,7 +57,7 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 	case c.state == gone:
 		c.mu.Unlock()
 		return
-	case c.state >= serving, len(c.in)+len(data) < c.want:
+	case c.state >= serving, len(c.in)+len(data) < c.want, c.chokes(maxUnread):
 		if !c.keep(data) {
 			c.mu.Unlock()
 			c.end(wire.ErrTooMuch)
@@ -144,6 +145,9 @@ func (c *conn) serve(data []byte, begun time.Time, onReader bool) {
 			return
 		case v == plain:
 			data, begun = data[size:], time.Now()
+			if len(data) > 0 && c.puts(data) {
+				return
+			}
 		}
 	}
 }
@@ -181,6 +185,23 @@ func (c *conn) await(data []byte, begun time.Time, want int) ([]byte, bool) {
 		c.since = begun // no other byte gives a head more time
 	}
 	return nil, false
+}
+
+// puts keeps requests whose answers the peer would not read, and reports whether it is
+// such a one.
+func (c *conn) puts(data []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != serving || !c.chokes(maxBurst) {
+		return false
+	}
+	behind := c.in // arrived meanwhile
+	c.in = nil
+	if !c.keep(append(bytes.Clone(data), behind...)) {
+		c.wire.Abort(wire.ErrTooMuch)
+		c.state = gone
+	}
+	return true
 }
 
 // read reads on after too much had arrived. c.mu is held.
@@ -303,7 +324,7 @@ func (c *conn) end(why wire.Reason) bool {
 func (c *conn) closeIdle(late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wire != nil && (c.state == idle || late && c.state == fresh) {
+	if c.wire != nil && (c.state == idle || c.state == unread || late && c.state == fresh) {
 		c.finish()
 	}
 }

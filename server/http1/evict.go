@@ -75,7 +75,7 @@ func (s *Server) prove(r *http.Request, status int) Proof {
 // idles reports whether there is nothing on the connection that is worth its place.
 // c.mu is held.
 func (c *conn) idles() bool {
-	return c.wire != nil && c.proof < Sender && (c.state <= partial || c.state == pending)
+	return c.wire != nil && c.proof < Sender && c.state != serving && c.state != gone
 }
 
 func (c *conn) evict() bool {

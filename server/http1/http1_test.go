@@ -606,6 +606,43 @@ func TestSlowHead(t *testing.T) {
 	}
 }
 
+// TestUnread: requests are not served while their answers are not read, and all of them
+// are once they are.
+func TestUnread(t *testing.T) {
+	var served atomic.Int64
+	answer := strings.Repeat("a", 1000)
+	_, addr := start(t, Config{MaxAnswer: 8 << 20, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		_, _ = io.WriteString(w, answer)
+	})})
+	const n = 60_000 // 60 MB of answers: more than kernels hold
+	p := dial(t, addr)
+	sent := make(chan error, 1)
+	go func() { // ends with the requests, or with p
+		_, err := io.WriteString(p, strings.Repeat(getNow, n))
+		sent <- err
+	}()
+	var before int64
+	eventually(t, "no more is served", func() bool {
+		now := served.Load()
+		same := now == before && now > 0
+		before = now
+		time.Sleep(3 * lookLast)
+		return same
+	})
+	if before > n/2 {
+		t.Errorf("%d of %d requests were served while no answer was read", before, n)
+	}
+	for range n {
+		if _, body := p.hear(); body != answer {
+			t.Fatalf("an answer of %d bytes", len(body))
+		}
+	}
+	if err := <-sent; err != nil || served.Load() != n {
+		t.Errorf("%d served, %v", served.Load(), err)
+	}
+}
+
 // TestInput: what has arrived of requests that are not whole is bounded.
 func TestInput(t *testing.T) {
 	input := quota.New(100 << 10)
