@@ -16,6 +16,7 @@ type attack struct {
 	least  int64         // of assault.done and refused together: what the attack must have come to
 	time   time.Duration // 3 s
 	before func(*assault)
+	during func(*assault, status)
 	after  func(*assault) // when the strangers are gone
 	closed bool           // strangers hold real clients' places, so that no new one is to be had
 }
@@ -47,6 +48,9 @@ func (x attack) try(t *testing.T, files int) {
 		g.checkNewcomers()
 	}
 	during := s.status()
+	if x.during != nil {
+		x.during(a, during)
+	}
 	cancel()
 	a.hangUp()
 	t.Logf("%d done, %d refused, %d MB sent; %d connections, %d input bytes, %d queued bytes then",
@@ -74,7 +78,7 @@ func checkGivenBack(t *testing.T, s *server, first status) {
 	t.Helper()
 	slack := map[string]int{
 		"connections": 1, "sender_connections": 1, // of good senders, kept alive or not any more
-		"websockets": 0, "sessions": 0, "queued_bytes": 0, "input_bytes": 0,
+		"websockets": 0, "sessions": 0, "queued_bytes": 0, "input_bytes": 0, "room_bytes": 0,
 		"goroutines": 10, "fds": 10, // workers and files that come and go
 	}
 	var last status

@@ -77,7 +77,7 @@ func (s *server) launch(files int, env []string) error {
 		// Strangers come from addresses of the loopback network, which are no proxies here.
 		"TRUSTED_PROXIES=none",
 		// What a machine of 512 MiB has room for.
-		"BACKLOG_BYTES=64MiB",
+		"BACKLOG_BYTES=64MiB", "ROOM_BYTES=64MiB",
 		// A session over polling that nobody uses any more ends within the test.
 		"PING_INTERVAL=1s", "PING_TIMEOUT=5s", "CONNECT_TIMEOUT=6s",
 		"SHUTDOWN_TIMEOUT=1s",

@@ -25,8 +25,8 @@ func TestUnfinished(t *testing.T) {
 		{name: "heads that do not end", run: unfinishedHeads, least: 1000},
 		{name: "heads that come a byte at a time", run: slowHeads, least: 500, settings: []string{"HEADER_TIMEOUT=2s"}, time: 5 * time.Second},
 		{name: "heads of many lines", run: largeHeads, least: 300},
-		{name: "rooms with long names", run: longRooms, least: 400},
-		{name: "channels with long names", run: longChannels, least: 400},
+		{name: "rooms with long names", run: longRooms, least: 400, during: roomsAreRefused, settings: []string{"ROOM_BYTES=16MiB"}},
+		{name: "channels with long names", run: longChannels, least: 400, time: 6 * time.Second},
 		{name: "events before a client is in the namespace", run: earlyEvents, least: 400},
 	})
 }
@@ -207,9 +207,15 @@ func longRooms(a *assault) {
 	})
 }
 
+func roomsAreRefused(a *assault, st status) {
+	if st["rooms_refused"] == 0 || st["room_bytes"] > 16<<20 {
+		a.t.Errorf("%d bytes are in use for rooms, and %d were refused", st["room_bytes"], st["rooms_refused"])
+	}
+}
+
 func longChannels(a *assault) {
 	name := strings.Repeat("c", 150)
-	a.sockets(1000, a.s.pusherPort, pusherTarget, func(c *conn, i int) error {
+	a.sockets(2500, a.s.pusherPort, pusherTarget, func(c *conn, i int) error {
 		var b []byte
 		for n := range 200 {
 			b = append(b, text(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"%s%06d.%06d"}}`, name, i, n))...)
