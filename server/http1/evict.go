@@ -2,6 +2,7 @@ package http1
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -89,19 +90,40 @@ func (c *conn) evict() bool {
 	return true
 }
 
-// idles reports whether net/http waits for a request and has never had a good one of a
-// sender. The server's mu is held.
-func (p *passed) idles() bool { return p.idle && p.proof.Load() < int32(Sender) }
+// idles reports whether net/http waits for a request, or for the rest of one, and has
+// never had a good one of a sender. The server's mu is held.
+func (p *passed) idles() bool { return !p.whole && p.proof.Load() < int32(Sender) }
 
 func (p *passed) evict() bool {
 	p.srv.mu.Lock()
 	ok := p.idles()
-	p.idle = false
+	p.whole = true // not once more
 	p.srv.mu.Unlock()
 	if ok {
 		_ = p.Close()
 	}
 	return ok
+}
+
+// arrived notes that a request is there with its body.
+func (p *passed) arrived() {
+	p.srv.mu.Lock()
+	p.whole = true
+	p.srv.mu.Unlock()
+}
+
+// An arriving body tells its connection when it has been read to its end.
+type arriving struct {
+	io.ReadCloser
+	p *passed
+}
+
+func (a *arriving) Read(b []byte) (int, error) {
+	n, err := a.ReadCloser.Read(b)
+	if err == io.EOF {
+		a.p.arrived()
+	}
+	return n, err
 }
 
 // passedKey is where the context of a request has its *passed.
@@ -117,6 +139,11 @@ func (s *Server) proving(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p, ok := r.Context().Value(passedKey{}).(*passed); ok && p.proof.Load() < int32(Sender) {
 			w = &watched{ResponseWriter: w, p: p, r: r}
+			if r.ContentLength == 0 {
+				p.arrived()
+			} else {
+				r.Body = &arriving{r.Body, p}
+			}
 		}
 		next.ServeHTTP(w, r)
 	})

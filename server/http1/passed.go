@@ -41,6 +41,7 @@ func (h *handover) Addr() net.Addr { return h.addr }
 // pass gives a connection to net/http, or closes it when that has ended.
 func (s *Server) pass(p *passed) {
 	s.mu.Lock()
+	p.since = time.Now()
 	s.passed[p] = struct{}{}
 	s.mu.Unlock()
 	select {
@@ -58,7 +59,10 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 		return
 	}
 	s.mu.Lock()
-	p.idle, p.since = state == http.StateIdle, time.Now()
+	if state != http.StateActive { // or it has waited since before
+		p.since = time.Now()
+	}
+	p.whole = false
 	if state == http.StateClosed || state == http.StateHijacked {
 		delete(s.passed, p)
 	}
@@ -80,8 +84,8 @@ type passed struct {
 	proof   atomic.Int32 // a Proof
 
 	// Guarded by the server's mu.
-	idle  bool      // net/http waits for the next request
-	since time.Time // of idle
+	whole bool      // a request has arrived and is being answered
+	since time.Time // when net/http began to wait for a request
 }
 
 func (p *passed) Read(b []byte) (int, error) {

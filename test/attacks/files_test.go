@@ -31,6 +31,7 @@ func TestFewFiles(t *testing.T) {
 		{name: "one stranger's refused requests on the senders' port", run: refusedSends, least: 200},
 		{name: "half a head on all ports", run: halfHeads, least: 1000},
 		{name: "half a body on the senders' port", run: halfBodies, least: 400},
+		{name: "half a body in chunks on all ports", run: halfChunks, least: 1000},
 		{name: "requests that are answered, on all ports", run: answered, least: 1000},
 		{name: "polling sessions of socket.io", closed: true, run: func(a *assault) { a.pollers(400, a.s.clientPort) }, least: 400},
 		{name: "polling sessions of the Push Socket", closed: true, run: func(a *assault) { a.pollers(400, a.s.pushPort) }, least: 400},
@@ -117,6 +118,24 @@ func halfBodies(a *assault) {
 		c, err := a.dial(a.s.serverPort, from(i/5))
 		if err == nil {
 			_, err = io.WriteString(c, half)
+		}
+		return err
+	})
+	time.Sleep(later)
+}
+
+func halfChunks(a *assault) {
+	targets := map[int]string{a.s.pusherPort: "/apps/" + pusherID + "/events", a.s.pushPort: "/api/v1/key/initial"}
+	a.together(1500, 64, func(i int) error {
+		port := a.allPorts(i)
+		target := targets[port]
+		if target == "" {
+			target = "/send"
+		}
+		c, err := a.dial(port, from(i/5))
+		if err == nil {
+			_, err = io.WriteString(c, "POST "+target+" HTTP/1.1\r\nHost: attacks\r\n"+jsonType+"Authorization: "+strings.Repeat("5a", 20)+
+				"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"roo\r\n")
 		}
 		return err
 	})
