@@ -82,7 +82,7 @@ var networkSettings = group{
 			field: count(func(c *Config) *int { return &c.Network.MaxSenderConnections }, 1, 1_000_000)},
 		{name: "MAX_SENDER_CONNECTIONS_PER_ADDRESS", def: "1000", help: "Connections that senders of one address may have open at once",
 			field: count(func(c *Config) *int { return &c.Network.MaxSenderConnectionsPerAddress }, 1, 1_000_000)},
-		{name: "INPUT_BYTES", def: "64MiB", help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth",
+		{name: "INPUT_BYTES", def: "64MiB", help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth, and those who hold more than 16 KiB leave an eighth",
 			field: size(func(c *Config) *int64 { return &c.Network.InputBytes }, "1MiB", "1024GiB")},
 		{name: "OUTBOX_BYTES", def: "1MiB", help: "Bytes that may wait for one connection before it is closed as too slow; unset, at least 8 times MAX_BODY_BYTES",
 			field: size(func(c *Config) *int { return &c.Network.OutboxBytes }, "1KiB", "1GiB")},

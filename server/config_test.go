@@ -61,7 +61,7 @@ var defaults = Config{
 		ClientOrigins:    []string{"*"},
 		MaxBodyBytes:     102_400,
 		MaxRooms:         200,
-		MaxRoomNameBytes: 512,
+		MaxRoomNameBytes: 512, RoomBytes: 256 << 20,
 	},
 	Pusher: PusherConfig{
 		Port: 6001,

@@ -13,19 +13,25 @@ const (
 
 // fitFiles lowers the bounds on connections to what the process may open, and says
 // so: accept would fail for all of them alike otherwise. Senders have a fourth at
-// the most.
+// the most. Where a bound is lowered, one address may have half of it.
 func (n *NetworkConfig) fitFiles(limit uint64, log *slog.Logger) {
 	log.Info("open files", "limit", limit)
 	if limit > 1<<40 {
 		return
 	}
 	left := max(int(limit)-reservedFiles, 2*leastConnections)
-	lower := func(setting string, value *int, to int) {
+	lower := func(setting string, value *int, to int) bool {
 		if *value > to {
 			log.Warn("lowered to what the limit of open files allows", "setting", setting, "from", *value, "to", to)
 			*value = to
+			return true
 		}
+		return false
 	}
-	lower("MAX_SENDER_CONNECTIONS", &n.MaxSenderConnections, max(left/4, leastConnections))
-	lower("MAX_CONNECTIONS", &n.MaxConnections, left-n.MaxSenderConnections)
+	if lower("MAX_SENDER_CONNECTIONS", &n.MaxSenderConnections, max(left/4, leastConnections)) {
+		lower("MAX_SENDER_CONNECTIONS_PER_ADDRESS", &n.MaxSenderConnectionsPerAddress, n.MaxSenderConnections/2)
+	}
+	if lower("MAX_CONNECTIONS", &n.MaxConnections, left-n.MaxSenderConnections) {
+		lower("MAX_CONNECTIONS_PER_ADDRESS", &n.MaxConnectionsPerAddress, n.MaxConnections/2)
+	}
 }

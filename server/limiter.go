@@ -1,11 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"poosh/server/http1"
 	"poosh/server/peers"
@@ -17,8 +20,14 @@ import (
 type limiter struct {
 	trusted []netip.Prefix // set once
 	log     *slog.Logger   // set once
+	ports   []candidates   // set before the first connection
 	clients pool
 	senders pool
+}
+
+// A port's server knows which of its connections could make room for others.
+type candidates interface {
+	Candidates(http1.Room) []http1.Candidate
 }
 
 func newLimiter(cfg NetworkConfig, log *slog.Logger) *limiter {
@@ -58,7 +67,7 @@ func (l *limiter) pool(room http1.Room) *pool {
 }
 
 // Open implements [http1.Bounds].
-func (b portBounds) Open(peer netip.Addr, evict func() bool) (http1.Room, bool) {
+func (b portBounds) Open(peer netip.Addr) (http1.Room, bool) {
 	from, isProxy := peers.Network(peer), b.isProxy(peer)
 	var bound string
 	for _, room := range b.rooms {
@@ -66,12 +75,57 @@ func (b portBounds) Open(peer netip.Addr, evict func() bool) (http1.Room, bool) 
 			return room, true
 		}
 	}
-	last := b.rooms[len(b.rooms)-1]
-	if b.pool(last).take(from, isProxy, evict) == "" {
-		return last, true
+	for _, room := range slices.Backward(b.rooms) {
+		if b.make(room, from, isProxy) == "" {
+			return room, true
+		}
 	}
+	b.pool(b.rooms[0]).refuse()
 	b.log.Warn("connection refused", "remote", peer, "bound", bound)
 	return 0, false
+}
+
+// makingRoom bounds how long a newcomer waits for those who are on their way out.
+const makingRoom = 10 * time.Millisecond
+
+// make counts a new socket in a room, if need be in place of another one.
+func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound string) {
+	for end := time.Now().Add(makingRoom); ; time.Sleep(time.Millisecond / 2) {
+		bound = l.pool(room).take(from, isProxy, func() bool { return l.evict(room) })
+		if bound != evicting {
+			return bound
+		}
+		if time.Now().After(end) {
+			return l.pool(room).setting
+		}
+	}
+}
+
+// evict closes a connection that counts in a room, whatever port it is on, and reports
+// whether there was one to close. It is one of the network that has the most of those
+// that could be closed, and of these the one that has waited longest: a stranger who
+// has many loses his own. Clients are closed only where they take the room of senders.
+func (l *limiter) evict(room http1.Room) bool {
+	var list []http1.Candidate
+	crowds := make(map[netip.Addr]int)
+	for _, p := range l.ports {
+		for _, c := range p.Candidates(room) {
+			if c.Client && room == roomClients {
+				continue
+			}
+			list = append(list, c)
+			crowds[c.Network]++
+		}
+	}
+	slices.SortFunc(list, func(a, b http1.Candidate) int {
+		return cmp.Or(crowds[b.Network]-crowds[a.Network], a.Since.Compare(b.Since))
+	})
+	for _, c := range list {
+		if c.Evict() {
+			return true
+		}
+	}
+	return false
 }
 
 // Upgrade implements [http1.Bounds].
@@ -80,10 +134,11 @@ func (b portBounds) Upgrade(peer netip.Addr, room http1.Room, from netip.Addr) b
 	var bound string
 	if room == roomClients {
 		bound = b.clients.move(network, from, b.isProxy(from))
-	} else if bound = b.clients.take(from, b.isProxy(from), nil); bound == "" {
+	} else if bound = b.make(roomClients, from, b.isProxy(from)); bound == "" {
 		b.pool(room).release(network)
 	}
 	if bound != "" {
+		b.clients.refuse()
 		b.log.Warn("WebSocket refused", "remote", from, "bound", bound)
 	}
 	return bound == ""
@@ -113,6 +168,10 @@ func (p *pool) init(setting string, most, perAddress int) {
 	p.setting, p.max, p.perAddress, p.counts = setting, most, perAddress, make(map[netip.Addr]int)
 }
 
+// evicting is what take names when so many are on their way out already that it is
+// worth to try again.
+const evicting = "evicting"
+
 // take counts a new socket, or names the setting that bounds it. Many come through a
 // proxy, so it has no bound of its own. With evict set it may be one too many, if
 // another one ends for it.
@@ -121,21 +180,14 @@ func (p *pool) take(from netip.Addr, isProxy bool, evict func() bool) (bound str
 	defer p.mu.Unlock()
 	switch {
 	case p.counts[from] >= p.perAddress && !isProxy:
-		bound = p.setting + "_PER_ADDRESS"
-	case p.open >= p.max+maxEvicting:
-		bound = p.setting
-	case p.open >= p.max:
-		if evict == nil || !evict() {
-			bound = p.setting
-			break
-		}
+		return p.setting + "_PER_ADDRESS"
+	case p.open < p.max:
+	case evict != nil && p.open >= p.max+maxEvicting:
+		return evicting
+	case evict == nil || !evict():
+		return p.setting
+	default:
 		p.evicted++
-	}
-	if bound != "" {
-		if evict != nil {
-			p.refused++
-		}
-		return bound
 	}
 	p.open++
 	p.counts[from]++
@@ -150,7 +202,6 @@ func (p *pool) move(before, from netip.Addr, isProxy bool) (bound string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.counts[from] >= p.perAddress && !isProxy {
-		p.refused++
 		return p.setting + "_PER_ADDRESS"
 	}
 	p.counts[from]++
@@ -174,6 +225,12 @@ func (p *pool) release(from netip.Addr) {
 	defer p.mu.Unlock()
 	p.open--
 	p.forget(from)
+}
+
+func (p *pool) refuse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused++
 }
 
 // A poolStats is what a pool says of itself.

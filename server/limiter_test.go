@@ -2,12 +2,14 @@ package server
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -55,9 +57,9 @@ func TestForwarded(t *testing.T) {
 }
 
 // limited starts a server with the bounds of a port.
-func limited(t *testing.T, bounds http1.Bounds, released func(netip.Addr)) (addr string) {
+func limited(t *testing.T, l *limiter, bounds http1.Bounds) (addr string) {
 	t.Helper()
-	loop, err := wire.NewLoop(wire.Config{Released: released, Log: discard})
+	loop, err := wire.NewLoop(wire.Config{Released: l.released, Log: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,14 @@ func limited(t *testing.T, bounds http1.Bounds, released func(netip.Addr)) (addr
 		}
 	})
 	srv := http1.New(http1.Config{Handler: handler, Rest: &http.Server{Handler: handler}, Loop: loop, Bounds: bounds, Log: discard,
-		Where: func(*http.Request) http1.Where { return http1.Here }, MaxAnswer: 1 << 20})
+		Where: func(*http.Request) http1.Where { return http1.Here }, MaxAnswer: 1 << 20,
+		Proves: func(r *http.Request) http1.Proof {
+			if r.Header.Get("X-Sends") != "" {
+				return http1.Sender
+			}
+			return http1.Client
+		}})
+	l.ports = append(l.ports, srv)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +137,7 @@ func TestConnectionBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLimiter(cfg, discard)
-			addr := limited(t, l.forClients(), l.released)
+			addr := limited(t, l, l.forClients())
 			first, status := asking(t, addr, "")
 			for range 2 {
 				_, again := asking(t, addr, "")
@@ -158,7 +167,7 @@ const upgradeTo = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Ve
 func TestWebSocketBounds(t *testing.T) {
 	l := newLimiter(NetworkConfig{MaxConnections: 100, MaxConnectionsPerAddress: 2, MaxSenderConnections: 5, MaxSenderConnectionsPerAddress: 5,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, discard)
-	addr := limited(t, l.forBoth(), l.released)
+	addr := limited(t, l, l.forBoth())
 	want := []int{101, 101, 429}
 	var open []net.Conn
 	for i, from := range []string{"[2001:db8:1:1::1]:0", "[2001:db8:1:1::2]:0", "[2001:db8:1:1:9::]:0"} { // one /64
@@ -179,7 +188,7 @@ func TestWebSocketBounds(t *testing.T) {
 func TestSendersHaveAReserve(t *testing.T) {
 	l := newLimiter(NetworkConfig{MaxConnections: 2, MaxConnectionsPerAddress: 2, MaxSenderConnections: 2, MaxSenderConnectionsPerAddress: 2,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, discard)
-	addr := limited(t, l.forBoth(), l.released)
+	addr := limited(t, l, l.forBoth())
 	for i, want := range []int{101, 101, 429} {
 		if _, status := asking(t, addr, upgradeTo+"192.0.2."+string(rune('1'+i))+":0\r\n"); status != want {
 			t.Errorf("WebSocket %d: status %d, want %d", i, status, want)
@@ -194,12 +203,47 @@ func TestSendersHaveAReserve(t *testing.T) {
 	}
 	settle(t, "the reserve is not used", func() bool { return l.senders.stats().open >= 2 })
 	for range 2 {
-		if _, status := asking(t, addr, ""); status != 200 {
+		if _, status := asking(t, addr, "X-Sends: yes\r\n"); status != 200 {
 			t.Errorf("a sender is answered %d", status)
 		}
 	}
 	if st := l.senders.stats(); st.evicted == 0 {
 		t.Errorf("nobody was evicted: %+v", st)
+	}
+}
+
+// TestEvictAcrossPorts: what strangers leave open on one port is closed for those who
+// come to another, and not for themselves: the network that has the most loses.
+func TestEvictAcrossPorts(t *testing.T) {
+	l := newLimiter(NetworkConfig{MaxConnections: 4, MaxConnectionsPerAddress: 100, MaxSenderConnections: 4, MaxSenderConnectionsPerAddress: 100,
+		TrustedProxies: []netip.Prefix{}}, discard)
+	both, clients, senders := limited(t, l, l.forBoth()), limited(t, l, l.forClients()), limited(t, l, l.forSenders())
+	dial := func(addr, from string) net.Conn {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	quiet := dial(both, "127.0.0.7") // was here first, and has but one connection
+	for range 7 {
+		dial(both, "127.0.0.8")
+	}
+	settle(t, "not all of the strangers are in", func() bool { return l.clients.stats().open == 4 && l.senders.stats().open == 4 })
+	if _, status := asking(t, clients, ""); status != 200 {
+		t.Errorf("a client is answered %d", status)
+	}
+	if _, status := asking(t, senders, "X-Sends: yes\r\n"); status != 200 {
+		t.Errorf("a sender is answered %d", status)
+	}
+	if _, status := asking(t, both, upgradeTo+"192.0.2.1:0\r\n"); status != 101 {
+		t.Errorf("a WebSocket is answered %d", status)
+	}
+	_ = quiet.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := quiet.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the one with a single connection lost it: %v", err)
 	}
 }
 
@@ -222,15 +266,19 @@ func TestFitFiles(t *testing.T) {
 	for _, tt := range []struct {
 		limit            uint64
 		clients, senders int
+		perAddress       int // of clients
 	}{
-		{1 << 20, 100_000, 2000},
-		{1<<64 - 1, 100_000, 2000},
-		{1024, 720, 240},
-		{300, 177, 59},
-		{50, 8, 8},
+		{1 << 20, 100_000, 2000, 10_000},
+		{1<<64 - 1, 100_000, 2000, 10_000},
+		{1024, 720, 240, 360},
+		{300, 177, 59, 88},
+		{50, 8, 8, 4},
 	} {
-		n := NetworkConfig{MaxConnections: 100_000, MaxSenderConnections: 2000}
+		n := NetworkConfig{MaxConnections: 100_000, MaxSenderConnections: 2000, MaxConnectionsPerAddress: 10_000, MaxSenderConnectionsPerAddress: 1000}
 		n.fitFiles(tt.limit, discard)
+		if n.MaxConnectionsPerAddress != tt.perAddress {
+			t.Errorf("%d files: %d clients of one address, want %d", tt.limit, n.MaxConnectionsPerAddress, tt.perAddress)
+		}
 		if n.MaxConnections != tt.clients || n.MaxSenderConnections != tt.senders {
 			t.Errorf("%d files: %d clients and %d senders, want %d and %d", tt.limit, n.MaxConnections, n.MaxSenderConnections, tt.clients, tt.senders)
 		}

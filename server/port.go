@@ -68,9 +68,10 @@ func (s *Server) add(p portConfig) {
 		rest.WriteTimeout = rest.ReadTimeout + n.WriteTimeout
 		rest.Handler = countBody(hangUp(h), input)
 	} // else no ReadTimeout: it would cut the polls that wait
-	s.ports = append(s.ports, &port{setting: p.setting, number: p.number, senders: p.senders, server: http1.New(http1.Config{
+	server := http1.New(http1.Config{
 		Handler:      h,
 		Where:        p.where,
+		Proves:       proves,
 		Loop:         s.loop,
 		Rest:         rest,
 		FirstTimeout: n.HeaderTimeout,
@@ -82,7 +83,21 @@ func (s *Server) add(p portConfig) {
 		Input:        input,
 		Bounds:       p.bounds,
 		Log:          s.log,
-	})})
+	})
+	s.limit.ports = append(s.limit.ports, server)
+	s.ports = append(s.ports, &port{setting: p.setting, number: p.number, senders: p.senders, server: server})
+}
+
+// proves says what a good answer shows. Everybody may look at what is there; of the
+// rest all but socket.io wants a secret.
+func proves(r *http.Request) http1.Proof {
+	switch {
+	case strings.HasPrefix(r.URL.Path, socketio.Path):
+		return http1.Client
+	case r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions:
+		return http1.Nothing
+	}
+	return http1.Sender
 }
 
 // boundBody gives the body of a request some time to arrive, also when no handler

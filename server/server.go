@@ -31,6 +31,7 @@ type Server struct {
 
 	// What has not arrived whole: of clients, and of senders.
 	clientInput, senderInput *input.Quota
+	rooms                    *input.Quota // of Poosh's clients
 
 	gate  *admission.Gate
 	ports []*port
@@ -107,9 +108,11 @@ func (s *Server) addPoosh() {
 		MaxBody: int64(cfg.Poosh.MaxBodyBytes),
 		Gate:    s.gate,
 	}, s.hub, s.log)
+	s.rooms = input.New(cfg.Poosh.RoomBytes)
 	s.clients = poosh.NewClients(poosh.ClientConfig{
 		MaxRooms:         cfg.Poosh.MaxRooms,
 		MaxRoomNameBytes: cfg.Poosh.MaxRoomNameBytes,
+		Rooms:            s.rooms,
 	}, s.hub, s.log)
 	sockets := s.socketIOConfig()
 	sockets.Origins = cfg.Poosh.ClientOrigins

@@ -40,7 +40,7 @@ func (s *Server) logStatus() {
 	}
 	slow := ws.Closed[wire.ErrSlow] + ws.Closed[wire.ErrWriteTimeout]
 	if s.api != nil {
-		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused))
+		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused), "room_bytes", s.rooms.Used(), "rooms_refused", s.rooms.Refused())
 	}
 	if s.sockets != nil {
 		st := s.sockets.Stats()

@@ -29,7 +29,7 @@ type conn struct {
 	counted int       // of in, by Config.Input
 	want    int       // bytes that in must have before it is worth parsing again
 	pending *Pending  // the last answer that was, or will be, given later
-	proven  bool      // a request has been answered with success
+	proof   Proof     // what answers have shown so far
 	stopped bool      // nothing is read: too much waits
 }
 
@@ -42,6 +42,7 @@ const (
 	partial              // a request has begun to arrive
 	serving              // somebody serves requests
 	pending              // an answer will be given later
+	unread               // its answers are not read, so no request is served
 	gone                 // it ends, or somebody else has it
 )
 
@@ -56,7 +57,7 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 	case c.state == gone:
 		c.mu.Unlock()
 		return
-	case c.state >= serving, len(c.in)+len(data) < c.want:
+	case c.state >= serving, len(c.in)+len(data) < c.want, c.chokes(maxUnread):
 		if !c.keep(data) {
 			c.mu.Unlock()
 			c.end(wire.ErrTooMuch)
@@ -69,7 +70,9 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 		c.mu.Unlock()
 		return
 	}
+	begun := time.Now()
 	if len(c.in) > 0 {
+		begun = c.since // of the same head
 		data = append(c.in, data...)
 		c.drop()
 	}
@@ -78,7 +81,7 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 	}
 	c.enter(serving)
 	c.mu.Unlock()
-	c.serve(data, true)
+	c.serve(data, begun, true)
 }
 
 // enter changes the state. c.mu is held.
@@ -89,7 +92,7 @@ func (c *conn) enter(s state) { c.state, c.since = s, time.Now() }
 func (c *conn) keep(data []byte) bool {
 	in := append(c.in, data...)
 	if q := c.srv.cfg.Input; q != nil && cap(in) > c.counted {
-		if !q.Take(c.network, cap(in)-c.counted) {
+		if !q.Take(c.network, c.counted, cap(in)-c.counted) {
 			return false
 		}
 		c.counted = cap(in)
@@ -107,8 +110,9 @@ func (c *conn) drop() {
 }
 
 // serve serves the requests that data begins with, while the state is serving.
-// onReader says that the loop's reader calls, which must not wait.
-func (c *conn) serve(data []byte, onReader bool) {
+// begun is when the first of them began to arrive. onReader says that the loop's reader
+// calls, which must not wait.
+func (c *conn) serve(data []byte, begun time.Time, onReader bool) {
 	for {
 		x := exchanges.Get().(*exchange)
 		v, size := x.req.parse(data, c.srv.cfg.MaxBody)
@@ -128,35 +132,38 @@ func (c *conn) serve(data []byte, onReader bool) {
 			c.leave(data)
 		case v == incomplete:
 			aside = false
-			data, goesOn = c.await(data, size)
+			data, goesOn = c.await(data, begun, size)
 		case !aside:
 			goesOn, aside = c.exchange(x, data[size:])
 		}
 		x.recycle()
 		switch {
 		case aside:
-			c.serveAside(data)
+			c.serveAside(data, begun)
 			return
 		case !goesOn:
 			return
 		case v == plain:
-			data = data[size:]
+			data, begun = data[size:], time.Now()
+			if len(data) > 0 && c.puts(data) {
+				return
+			}
 		}
 	}
 }
 
 // serveAside serves requests on a goroutine of its own, which ends when nothing is left
 // to serve. What it holds meanwhile counts as input.
-func (c *conn) serveAside(data []byte) {
+func (c *conn) serveAside(data []byte, begun time.Time) {
 	q := c.srv.cfg.Input
-	if q != nil && !q.Take(c.network, len(data)) {
+	if q != nil && !q.Take(c.network, 0, len(data)) {
 		c.end(wire.ErrTooMuch)
 		return
 	}
 	size := len(data)
 	data = bytes.Clone(data)
 	go func() {
-		c.serve(data, false)
+		c.serve(data, begun, false)
 		if q != nil {
 			q.Give(c.network, size)
 		}
@@ -165,7 +172,7 @@ func (c *conn) serveAside(data []byte) {
 
 // await keeps the beginning of a request until more arrives. It reports true, and
 // returns what there is, when more has arrived meanwhile.
-func (c *conn) await(data []byte, want int) ([]byte, bool) {
+func (c *conn) await(data []byte, begun time.Time, want int) ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.in) > 0 {
@@ -192,7 +199,27 @@ func (c *conn) await(data []byte, want int) ([]byte, bool) {
 	}
 	c.want = want
 	c.enter(partial)
+	if want == 0 {
+		c.since = begun // no other byte gives a head more time
+	}
 	return nil, false
+}
+
+// puts keeps requests whose answers the peer would not read, and reports whether it is
+// such a one.
+func (c *conn) puts(data []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != serving || !c.chokes(maxBurst) {
+		return false
+	}
+	behind := c.in // arrived meanwhile
+	c.in = nil
+	if !c.keep(append(bytes.Clone(data), behind...)) {
+		c.wire.Abort(wire.ErrTooMuch)
+		c.state = gone
+	}
+	return true
 }
 
 // read reads on after too much had arrived. c.mu is held.
@@ -228,9 +255,7 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 	sent := push(answer)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if x.res.status < http.StatusBadRequest {
-		c.proven = true
-	}
+	c.proof = max(c.proof, c.srv.prove(&x.req.Request, x.res.status))
 	c.sent(sent, last)
 	return c.state == serving, false
 }
@@ -280,7 +305,7 @@ func (c *conn) leave(data []byte) {
 	c.mu.Unlock()
 	c.wire.Detach(func(nc net.Conn) {
 		c.srv.forget(c)
-		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, room: c.room, early: early})
+		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, network: c.network, room: c.room, early: early})
 	})
 }
 
@@ -320,17 +345,9 @@ func (c *conn) end(why wire.Reason) bool {
 func (c *conn) closeIdle(late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wire != nil && (c.state == idle || late && c.state == fresh) {
+	if c.wire != nil && (c.state == idle || c.state == unread || late && c.state == fresh) {
 		c.finish()
 	}
-}
-
-// evictable says since when a connection waits for a request, if it has never sent a
-// good one.
-func (c *conn) evictable() (time.Time, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.since, c.wire != nil && c.state <= partial && !c.proven
 }
 
 // expire closes a connection that has had its time.

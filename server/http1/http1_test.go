@@ -77,11 +77,27 @@ func everything(place Where) func(*http.Request) Where {
 type counts struct {
 	opened, upgraded, closed atomic.Int64
 	refuse, full             atomic.Bool
+	server                   *Server // set before full
 }
 
-func (c *counts) Open(_ netip.Addr, evict func() bool) (Room, bool) {
+func (c *counts) Open(netip.Addr) (Room, bool) {
 	c.opened.Add(1)
-	return 5, !c.refuse.Load() && (!c.full.Load() || evict())
+	return 5, !c.refuse.Load() && (!c.full.Load() || c.evict())
+}
+
+// evict closes the candidate that has waited longest, a client last.
+func (c *counts) evict() bool {
+	list := c.server.Candidates(5)
+	slices.SortFunc(list, func(a, b Candidate) int {
+		if a.Client != b.Client {
+			if a.Client {
+				return 1
+			}
+			return -1
+		}
+		return a.Since.Compare(b.Since)
+	})
+	return len(list) > 0 && list[0].Evict()
 }
 func (c *counts) Upgrade(_ netip.Addr, room Room, _ netip.Addr) bool {
 	c.upgraded.Add(1)
@@ -504,27 +520,127 @@ func TestOpenedAndClosed(t *testing.T) {
 }
 
 // TestEvict: a port that is full makes room for a newcomer by closing who has never
-// had anything good to say, and nobody else.
+// sent anything good, first of all who has said nothing.
 func TestEvict(t *testing.T) {
 	var bounds counts
 	l := newLater()
-	s, addr := start(t, Config{Handler: l, Bounds: &bounds})
-	good := dial(t, addr)
-	good.say(getNow)
-	good.hear()
-	waits := dial(t, addr)
-	waits.say(plainGet)
+	s, addr := start(t, Config{Handler: l, Bounds: &bounds, Proves: func(r *http.Request) Proof {
+		switch {
+		case r.Method == http.MethodPost:
+			return Sender
+		case r.URL.Path == "/now":
+			return Client
+		}
+		return Nothing
+	}})
+	const chunked = "Host: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" // for net/http
+	connect := func(say string) *peer {
+		p := dial(t, addr)
+		p.say(say)
+		return p
+	}
+	answered := func(say string) *peer {
+		p := connect(say)
+		p.hear()
+		return p
+	}
+	senders := []*peer{
+		answered("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"),
+		answered("POST /now HTTP/1.1\r\n" + chunked),
+	}
+	quiet := []*peer{connect(""), connect("GET /now HT"), connect("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nx")}
+	clients := []*peer{answered(getNow), answered("GET /now HTTP/1.1\r\n" + chunked), connect(plainGet)}
 	<-l.pending
-	silent := dial(t, addr)
-	eventually(t, "three connections", func() bool { return len(s.all()) == 3 })
+	count := func(client bool) (n int) {
+		for _, c := range s.Candidates(5) {
+			if c.Client == client {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "all are candidates but senders", func() bool { return count(false) == len(quiet) && count(true) == len(clients) })
+	if len(s.Candidates(6)) > 0 {
+		t.Error("candidates of a room where nobody is")
+	}
+	bounds.server = s
 	bounds.full.Store(true)
-	newcomer := dial(t, addr)
-	silent.ends()
-	newcomer.say(getNow)
-	newcomer.hear()
+	for _, going := range [][]*peer{quiet, clients} { // in whatever order among themselves
+		for range going {
+			newcomer := dial(t, addr)
+			newcomer.say("POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+			newcomer.hear()
+		}
+		for _, p := range going {
+			p.ends()
+		}
+	}
 	dial(t, addr).ends() // nobody can be evicted any more
-	good.say(getNow)
-	good.hear()
+	for _, p := range senders {
+		p.say(getNow)
+		p.hear()
+	}
+}
+
+// TestSlowHead: the time for a head is from its first byte on, however often more of
+// it arrives, and begins anew with the next one.
+func TestSlowHead(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	_, addr := start(t, Config{Handler: newLater(), HeadTimeout: limit})
+	p := dial(t, addr)
+	for range 4 { // in time, all together not
+		p.say(getNow[:10])
+		time.Sleep(limit / 2)
+		p.say(getNow[10:])
+		p.hear()
+	}
+	began := time.Now()
+	for time.Since(began) < patience {
+		if _, err := p.Write([]byte("G")); err != nil {
+			break
+		}
+		time.Sleep(limit / 10)
+	}
+	if took := time.Since(began); took < limit || took > 10*limit {
+		t.Errorf("a head that did not end was waited for %v, and may take %v", took, limit)
+	}
+}
+
+// TestUnread: requests are not served while their answers are not read, and all of them
+// are once they are.
+func TestUnread(t *testing.T) {
+	var served atomic.Int64
+	answer := strings.Repeat("a", 1000)
+	_, addr := start(t, Config{MaxAnswer: 8 << 20, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		_, _ = io.WriteString(w, answer)
+	})})
+	const n = 60_000 // 60 MB of answers: more than kernels hold
+	p := dial(t, addr)
+	sent := make(chan error, 1)
+	go func() { // ends with the requests, or with p
+		_, err := io.WriteString(p, strings.Repeat(getNow, n))
+		sent <- err
+	}()
+	var before int64
+	eventually(t, "no more is served", func() bool {
+		now := served.Load()
+		same := now == before && now > 0
+		before = now
+		time.Sleep(3 * lookLast)
+		return same
+	})
+	if before > n/2 {
+		t.Errorf("%d of %d requests were served while no answer was read", before, n)
+	}
+	for range n {
+		if _, body := p.hear(); body != answer {
+			t.Fatalf("an answer of %d bytes", len(body))
+		}
+	}
+	if err := <-sent; err != nil || served.Load() != n {
+		t.Errorf("%d served, %v", served.Load(), err)
+	}
 }
 
 // TestInput: what has arrived of requests that are not whole is bounded.

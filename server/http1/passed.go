@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // A handover is the listener by which Rest gets connections.
@@ -38,17 +40,34 @@ func (h *handover) Addr() net.Addr { return h.addr }
 
 // pass gives a connection to net/http, or closes it when that has ended.
 func (s *Server) pass(p *passed) {
+	s.mu.Lock()
+	p.since = time.Now()
+	s.passed[p] = struct{}{}
+	s.mu.Unlock()
 	select {
 	case s.rest.conns <- p:
 	case <-s.rest.closed:
 		_ = p.Close()
-		s.closed(p.peer, p.room)
+		s.changed(p, http.StateClosed)
 	}
 }
 
-// ended is told by net/http of connections that were passed to it.
-func (s *Server) ended(nc net.Conn, state http.ConnState) {
-	if p, ok := nc.(*passed); ok && state == http.StateClosed {
+// changed is told by net/http of what becomes of connections that were passed to it.
+func (s *Server) changed(nc net.Conn, state http.ConnState) {
+	p, ok := nc.(*passed)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	if state != http.StateActive { // or it has waited since before
+		p.since = time.Now()
+	}
+	p.whole = false
+	if state == http.StateClosed || state == http.StateHijacked {
+		delete(s.passed, p)
+	}
+	s.mu.Unlock()
+	if state == http.StateClosed {
 		s.closed(p.peer, p.room)
 	}
 }
@@ -57,10 +76,16 @@ func (s *Server) ended(nc net.Conn, state http.ConnState) {
 // implements [wire.Passed].
 type passed struct {
 	net.Conn
-	srv   *Server
-	peer  netip.Addr
-	room  Room
-	early []byte // owned by whoever reads
+	srv     *Server
+	peer    netip.Addr
+	network netip.Addr // of peer
+	room    Room
+	early   []byte       // owned by whoever reads
+	proof   atomic.Int32 // a Proof
+
+	// Guarded by the server's mu.
+	whole bool      // a request has arrived and is being answered
+	since time.Time // when net/http began to wait for a request
 }
 
 func (p *passed) Read(b []byte) (int, error) {

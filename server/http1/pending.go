@@ -2,6 +2,7 @@ package http1
 
 import (
 	"net/http"
+	"time"
 
 	"poosh/server/wire"
 )
@@ -90,14 +91,14 @@ func (c *conn) answer(p *Pending, body []byte) {
 	if c.state != pending {
 		return
 	}
-	c.proven = true
+	c.proof = max(c.proof, Client)
 	c.enter(idle)
 	c.read()
 	if len(c.in) > 0 {
 		data := c.in
 		c.drop()
 		c.enter(serving)
-		go c.serve(data, false) // ends when nothing is left to serve
+		go c.serve(data, time.Now(), false) // ends when nothing is left to serve
 	}
 }
 

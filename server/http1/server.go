@@ -59,10 +59,9 @@ const (
 // several goroutines and must be quick.
 type Bounds interface {
 	// Open is asked for each accepted connection, which is closed when it returns
-	// false. peer is its address. When there is no room left it may call evict, which
-	// makes some, if it can, by closing a connection that has nothing to say. What it
-	// returns with true is given to the other methods.
-	Open(peer netip.Addr, evict func() bool) (Room, bool)
+	// false. peer is its address. When there is no room left it may make some by
+	// [Candidate.Evict]. What it returns with true is given to the other methods.
+	Open(peer netip.Addr) (Room, bool)
 	// Upgrade is asked when a connection becomes a WebSocket that counts for from, the
 	// network that a proxy saw. From then on [wire.Config].Released tells of its end,
 	// in place of Close.
@@ -85,12 +84,16 @@ type Config struct {
 	// Where is asked for each plain request once its head is there.
 	Where func(*http.Request) Where
 
+	// Proves says what a good answer to a request shows about its peer; nil means that
+	// each shows a sender. See [Candidate].
+	Proves func(*http.Request) Proof
+
 	// Loop holds the connections.
 	Loop *wire.Loop
 
 	// Rest serves what is passed on, on connections that it gets by a listener. It
-	// is started and shut down together with the [Server]; its ConnState must not be
-	// set.
+	// is started and shut down together with the [Server]; its ConnState and
+	// ConnContext must not be set.
 	Rest *http.Server
 
 	FirstTimeout time.Duration // a new connection may wait so long with its first request
@@ -116,12 +119,13 @@ type Server struct {
 	rest     handover
 	draining atomic.Bool
 
-	mu    sync.Mutex // guards what follows
-	ln    net.Listener
-	acc   *wire.Acceptor
-	conns map[*conn]struct{}
-	over  bool
-	empty *sync.Cond // no connection is left
+	mu     sync.Mutex // guards what follows
+	ln     net.Listener
+	acc    *wire.Acceptor
+	conns  map[*conn]struct{}
+	passed map[*passed]struct{}
+	over   bool
+	empty  *sync.Cond // no connection is left
 
 	stop chan struct{} // closed by the first of Shutdown and Close
 	once sync.Once
@@ -132,9 +136,12 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	s := &Server{cfg: cfg, conns: make(map[*conn]struct{}), stop: make(chan struct{})}
+	s := &Server{cfg: cfg, conns: make(map[*conn]struct{}), passed: make(map[*passed]struct{}), stop: make(chan struct{})}
 	s.rest.init()
-	cfg.Rest.ConnState = s.ended
+	cfg.Rest.ConnState, cfg.Rest.ConnContext = s.changed, withPassed
+	if cfg.Rest.Handler != nil {
+		cfg.Rest.Handler = s.proving(cfg.Rest.Handler)
+	}
 	s.empty = sync.NewCond(&s.mu)
 	return s
 }
@@ -242,7 +249,7 @@ func (s *Server) acceptPassed() error {
 		_ = nc.Close()
 		return nil
 	}
-	s.pass(&passed{Conn: nc, srv: s, peer: peer, room: room})
+	s.pass(&passed{Conn: nc, srv: s, peer: peer, network: peers.Network(peer), room: room})
 	return nil
 }
 
@@ -250,7 +257,7 @@ func (s *Server) opened(peer netip.Addr) (Room, bool) {
 	if s.cfg.Bounds == nil {
 		return 0, true
 	}
-	return s.cfg.Bounds.Open(peer, s.evict)
+	return s.cfg.Bounds.Open(peer)
 }
 
 func (s *Server) closed(peer netip.Addr, room Room) {
@@ -281,20 +288,6 @@ func (s *Server) all() []*conn {
 		list = append(list, c)
 	}
 	return list
-}
-
-// evict closes the connection that has waited longest for a request and has never
-// been answered with success, and reports whether there was one: for a port that is
-// full, so that strangers do not keep out those who have something to send.
-func (s *Server) evict() bool {
-	var oldest *conn
-	var since time.Time
-	for _, c := range s.all() {
-		if at, ok := c.evictable(); ok && (oldest == nil || at.Before(since)) {
-			oldest, since = c, at
-		}
-	}
-	return oldest != nil && oldest.end(wire.ErrEvicted)
 }
 
 // sweep closes connections that have had their time. Looking at all of them now

@@ -3,10 +3,13 @@ package poosh
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 
 	"poosh/auth"
 	"poosh/server/hub"
+	"poosh/server/peers"
+	"poosh/server/quota"
 	"poosh/server/socketio"
 )
 
@@ -18,6 +21,24 @@ const JoinEvent = "room"
 type ClientConfig struct {
 	MaxRooms         int // rooms that one client may be in
 	MaxRoomNameBytes int // of a room's name in UTF-8
+
+	// Rooms, if set, counts what the rooms of all clients cost: the name and roomCost for
+	// each that a client is in.
+	Rooms *quota.Quota
+}
+
+// roomCost is about what being in a room takes beside its name, in bytes: a seat, and
+// the room itself if nobody else is in it.
+const roomCost = 300
+
+// errRoomsFull is why a client is closed that joins when no room is to be had.
+var errRoomsFull = errors.New("the rooms of all clients take as much as they may")
+
+// A listener is what is known of a client.
+type listener struct {
+	sub   *hub.Subscriber
+	from  netip.Addr // the network that its rooms count for
+	taken int        // of ClientConfig.Rooms; owned by the session's events
 }
 
 // Clients are the listeners of Poosh: they implement [socketio.Handler].
@@ -41,14 +62,17 @@ func (c *Clients) Connected(s *socketio.Session) {
 	if s.Protocol() == 4 {
 		enc = Encoder4
 	}
-	s.Data = c.hub.Register(App, s.ID(), c.cfg.MaxRooms, enc, s)
+	s.Data = &listener{sub: c.hub.Register(App, s.ID(), c.cfg.MaxRooms, enc, s), from: peers.Of(s.RemoteAddr())}
 }
 
 // Closed takes a client out of all its rooms.
 func (c *Clients) Closed(s *socketio.Session, _ string) {
-	if sub, ok := s.Data.(*hub.Subscriber); ok {
+	if l, ok := s.Data.(*listener); ok {
 		s.Data = nil
-		c.hub.Unregister(sub)
+		c.hub.Unregister(l.sub)
+		if c.cfg.Rooms != nil {
+			c.cfg.Rooms.Give(l.from, l.taken)
+		}
 	}
 }
 
@@ -62,7 +86,7 @@ func (c *Clients) Event(s *socketio.Session, name string, args [][]byte) {
 	}
 	room, err := c.roomName(args)
 	if err == nil {
-		err = c.hub.Join(s.Data.(*hub.Subscriber), room)
+		err = c.join(s.Data.(*listener), room)
 	}
 	switch {
 	case err == nil:
@@ -73,6 +97,23 @@ func (c *Clients) Event(s *socketio.Session, name string, args [][]byte) {
 		c.log.Warn("join refused, client closed", "remote", s.RemoteAddr(), "session", s.ID(), "err", err)
 		s.Close(err.Error())
 	}
+}
+
+// join takes a seat in a room, and of what there is for rooms.
+func (c *Clients) join(l *listener, room string) error {
+	cost := len(room) + roomCost
+	if c.cfg.Rooms == nil || l.sub.In(room) {
+		return c.hub.Join(l.sub, room)
+	}
+	if !c.cfg.Rooms.Take(l.from, l.taken, cost) {
+		return errRoomsFull
+	}
+	if err := c.hub.Join(l.sub, room); err != nil {
+		c.cfg.Rooms.Give(l.from, cost)
+		return err
+	}
+	l.taken += cost
+	return nil
 }
 
 var errLongName = errors.New("room name is too long")

@@ -28,17 +28,27 @@ type Quota struct {
 	share int64 // set once; of one key
 }
 
+// small is up to how many bytes a holder counts as one of those who have not much to
+// say: they have an eighth of a quota that others do not get, so that a few who hold
+// much do not keep out the many who hold little.
+const small = 16 << 10
+
 // New returns a quota of so many bytes, of which one address may take a share: a
 // fourth.
 func New(bytes int64) *Quota {
 	return &Quota{max: bytes, share: max(1, bytes/4), byKey: make(map[netip.Addr]int64)}
 }
 
-// Take asks for n bytes more for an address, which is best a network as
-// peers.Network has it; the zero Addr stands for many and is not bounded by itself.
-// It reports false, and has taken nothing, when there are not so many.
-func (q *Quota) Take(from netip.Addr, n int) bool {
-	if q.used.Add(int64(n)) > q.max {
+// Take asks for n bytes more for one who holds some already, and an address, which is
+// best a network as peers.Network has it; the zero Addr stands for many and is not
+// bounded by itself. It reports false, and has taken nothing, when there are not so
+// many.
+func (q *Quota) Take(from netip.Addr, holds, n int) bool {
+	most, share := q.max, q.share
+	if holds+n > small {
+		most, share = most-most/8, share-share/8
+	}
+	if q.used.Add(int64(n)) > most {
 		q.used.Add(-int64(n))
 		q.refused.Add(1)
 		return false
@@ -48,7 +58,7 @@ func (q *Quota) Take(from netip.Addr, n int) bool {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.byKey[from]+int64(n) > q.share {
+	if q.byKey[from]+int64(n) > share {
 		q.used.Add(-int64(n))
 		q.refused.Add(1)
 		return false
@@ -98,7 +108,7 @@ func (q *Quota) Reader(r io.ReadCloser, from netip.Addr) *Reader {
 func (r *Reader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	if n > 0 {
-		if r.full || !r.quota.Take(r.from, n) {
+		if r.full || !r.quota.Take(r.from, r.taken, n) {
 			r.full = true
 			return 0, ErrFull
 		}

@@ -119,7 +119,7 @@ func (c *Conn) hold(fresh bool) error {
 	in, l := c.in, c.shard.loop
 	now := cap(in.rest) + cap(in.parts)
 	if q := l.cfg.Input; q != nil && now > in.counted {
-		if !q.Take(c.peer, now-in.counted) {
+		if !q.Take(c.peer, in.counted, now-in.counted) {
 			return errTooMuch
 		}
 	} else if q != nil {

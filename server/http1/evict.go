@@ -1,0 +1,177 @@
+package http1
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"poosh/server/wire"
+)
+
+// A Candidate is a connection that may be closed for one with something to say: no
+// request of a sender's on it has had a good answer. So strangers do not keep out those
+// who have something to send.
+type Candidate struct {
+	Network netip.Addr // of its peer
+	Since   time.Time  // when it began to wait
+	// Client says that a client's request has had a good answer, or waits for one. The
+	// others have said nothing of any worth.
+	Client bool
+
+	end func() bool
+}
+
+// Evict closes the connection and reports whether it did: there may be something to
+// say meanwhile.
+func (c Candidate) Evict() bool { return c.end() }
+
+// Candidates returns the connections that could be closed for others which count in
+// the same room. It may be called from any goroutine.
+func (s *Server) Candidates(room Room) []Candidate {
+	var list []Candidate
+	for _, c := range s.all() {
+		if c.room != room {
+			continue
+		}
+		c.mu.Lock()
+		if c.idles() {
+			list = append(list, Candidate{c.network, c.since, c.proof == Client || c.state == pending, c.evict})
+		}
+		c.mu.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.passed {
+		if p.room == room && p.idles() {
+			list = append(list, Candidate{p.network, p.since, p.proof.Load() == int32(Client), p.evict})
+		}
+	}
+	return list
+}
+
+// A Proof is what a good answer to a request shows about its peer.
+type Proof int32
+
+// The proofs, each worth more than the one before.
+const (
+	Nothing Proof = iota // everybody may ask that
+	Client               // somebody who listens
+	Sender               // somebody who has a secret
+)
+
+// prove is what a request with an answer's status proves.
+func (s *Server) prove(r *http.Request, status int) Proof {
+	switch {
+	case status < http.StatusOK || status >= http.StatusBadRequest:
+		return Nothing
+	case s.cfg.Proves == nil:
+		return Sender
+	}
+	return s.cfg.Proves(r)
+}
+
+// idles reports whether there is nothing on the connection that is worth its place.
+// c.mu is held.
+func (c *conn) idles() bool {
+	return c.wire != nil && c.proof < Sender && c.state != serving && c.state != gone
+}
+
+func (c *conn) evict() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.idles() {
+		return false
+	}
+	c.state = gone
+	c.wire.Abort(wire.ErrEvicted)
+	return true
+}
+
+// idles reports whether net/http waits for a request, or for the rest of one, and has
+// never had a good one of a sender. The server's mu is held.
+func (p *passed) idles() bool { return !p.whole && p.proof.Load() < int32(Sender) }
+
+func (p *passed) evict() bool {
+	p.srv.mu.Lock()
+	ok := p.idles()
+	p.whole = true // not once more
+	p.srv.mu.Unlock()
+	if ok {
+		_ = p.Close()
+	}
+	return ok
+}
+
+// arrived notes that a request is there with its body.
+func (p *passed) arrived() {
+	p.srv.mu.Lock()
+	p.whole = true
+	p.srv.mu.Unlock()
+}
+
+// An arriving body tells its connection when it has been read to its end.
+type arriving struct {
+	io.ReadCloser
+	p *passed
+}
+
+func (a *arriving) Read(b []byte) (int, error) {
+	n, err := a.ReadCloser.Read(b)
+	if err == io.EOF {
+		a.p.arrived()
+	}
+	return n, err
+}
+
+// passedKey is where the context of a request has its *passed.
+type passedKey struct{}
+
+// withPassed implements ConnContext of an [http.Server].
+func withPassed(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, passedKey{}, nc)
+}
+
+// proving notes of connections that net/http serves what came of their requests.
+func (s *Server) proving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := r.Context().Value(passedKey{}).(*passed); ok && p.proof.Load() < int32(Sender) {
+			w = &watched{ResponseWriter: w, p: p, r: r}
+			if r.ContentLength == 0 {
+				p.arrived()
+			} else {
+				r.Body = &arriving{r.Body, p}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// watched is the ResponseWriter of a request that may prove something.
+type watched struct {
+	http.ResponseWriter
+	p    *passed
+	r    *http.Request
+	said bool // the status is known
+}
+
+func (w *watched) WriteHeader(status int) {
+	if !w.said && status >= http.StatusOK {
+		w.said = true
+		shown := int32(w.p.srv.prove(w.r, status))
+		w.p.proof.Store(max(shown, w.p.proof.Load())) // requests follow each other
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	if !w.said {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
