@@ -226,14 +226,17 @@ func (b *logBuffer) tail() string {
 }
 
 // eventually waits until ok says true and fails the test naming what it waited
-// for when that does not happen in d.
-func eventually(t *testing.T, d time.Duration, what string, ok func() bool) {
+// for when that does not happen in d, and what else is to be told then.
+func eventually(t *testing.T, d time.Duration, what string, ok func() bool, more ...func() string) {
 	t.Helper()
 	for end := time.Now().Add(d); ; time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}
 		if time.Now().After(end) {
+			for _, tell := range more {
+				what += ": " + tell()
+			}
 			t.Fatalf("waited %v for %s", d, what)
 		}
 	}
