@@ -65,6 +65,21 @@ func (p *Poosh) Verify(payload Value, token string) error {
 	return ErrBadToken
 }
 
+// IsPooshToken reports whether a token, without blanks around it, may be good at all:
+// it has the form of a SHA-1 in hexadecimal. What has not can be refused before its
+// body is read.
+func IsPooshToken(token string) bool {
+	if len(token) != hex.EncodedLen(sha1.Size) {
+		return false
+	}
+	for i := range len(token) {
+		if c := token[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
 // same reports whether two slices are one.
 func same(a, b []byte) bool {
 	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]

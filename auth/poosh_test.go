@@ -213,3 +213,13 @@ func BenchmarkPoosh(b *testing.B) {
 		})
 	}
 }
+
+func TestIsPooshToken(t *testing.T) {
+	good := "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+	for token, want := range map[string]bool{good: true, "": false, good[1:]: false, good + "0": false, "x" + good[1:]: false,
+		strings.ToUpper(good): false, "\u00e9" + good[2:]: false} {
+		if IsPooshToken(token) != want {
+			t.Errorf("%q: %v", token, !want)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package server
 
-import "poosh/server/pushsocket"
+import (
+	"poosh/server/pushsocket"
+	"poosh/server/socketio"
+)
 
 // addPushSocket wires the Push Socket Protocol: socket.io and the key server's API
 // on one port, and the store behind them. From here on its Shutdown must be called.
@@ -23,6 +26,7 @@ func (s *Server) addPushSocket() error {
 	}
 	s.add(portConfig{setting: "PUSH_SOCKET_PORT", number: c.Port, handler: d, where: socketIOWhere, bounds: s.limit.forBoth()})
 	s.parts = append(s.parts, part{"push socket", d.Shutdown})
+	s.polling = append(s.polling, func() socketio.Stats { return d.Stats().Sockets })
 	s.counts = append(s.counts, func() []any {
 		st := d.Stats()
 		return []any{"push_socket_sessions", st.Sockets.Sessions, "push_socket_devices", st.Authorized,

@@ -202,26 +202,30 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 		return c.postponed(x.res.pending, behind), false
 	}
 	last := x.last()
+	answer := x.res.answer(last)
+	push := c.wire.Push // on the reader, who writes it
+	if !x.res.onReader {
+		push = c.wire.PushNow
+	}
+	sent := push(answer)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if x.res.status < http.StatusBadRequest {
 		c.proven = true
 	}
-	c.send(x.res.answer(last), last)
+	c.sent(sent, last)
 	return c.state == serving, false
 }
 
-// send pushes an answer, after which nothing follows if it is the last one. c.mu is
-// held.
-func (c *conn) send(answer []byte, last bool) (sent bool) {
-	sent = c.wire.Push(answer)
-	if !sent {
+// sent notes that an answer was pushed, after which nothing follows if it is the last
+// one. c.mu is held.
+func (c *conn) sent(ok, last bool) {
+	if !ok {
 		c.wire.Abort(wire.ErrSlow) // or it is ending already
 		c.state = gone
 	} else if last {
 		c.finish()
 	}
-	return sent
 }
 
 // finish closes the connection once its answers have left. c.mu is held.

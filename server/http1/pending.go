@@ -83,7 +83,8 @@ func (c *conn) answer(p *Pending, body []byte) {
 	}
 	p.given = true
 	last := p.last || c.srv.draining.Load()
-	p.unsent = !c.send(finish(p.text, body, p.status, p.typed, last), last)
+	p.unsent = !c.wire.Push(finish(p.text, body, p.status, p.typed, last))
+	c.sent(!p.unsent, last)
 	p.text = nil
 	if p.inside || c.state != pending {
 		return

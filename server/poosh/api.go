@@ -164,8 +164,11 @@ func (a *API) head(r *http.Request) (token string, why reason) {
 	if header := r.Header["Authorization"]; len(header) > 0 {
 		token = strings.Trim(header[0], " \t")
 	}
-	if token == "" {
+	switch {
+	case token == "":
 		return "", noToken
+	case !auth.IsPooshToken(token):
+		return "", badToken
 	}
 	return token, accepted
 }

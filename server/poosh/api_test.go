@@ -20,6 +20,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/quota"
 )
 
 const apiSecret = "thisisthesharedsecret"
@@ -335,7 +336,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	// Every reason is tried, here or in a test of its own.
-	elsewhere := []string{"overloaded", "broken_body", "slow_body"}
+	elsewhere := []string{"overloaded", "broken_body", "slow_body", "input_full"}
 	for why := accepted + 1; why < numReasons; why++ {
 		if name := refusals[why].name; refused[name] == 0 && !slices.Contains(elsewhere, name) {
 			t.Errorf("no request is refused for %s", name)
@@ -800,5 +801,42 @@ func BenchmarkSend(b *testing.B) {
 				b.Fatal("nothing was sent")
 			}
 		})
+	}
+}
+
+// failing is a body that cannot be read.
+type failing struct {
+	err   error
+	reads int
+}
+
+func (f *failing) Read([]byte) (int, error) { f.reads++; return 0, f.err }
+func (f *failing) Close() error             { return nil }
+
+// TestBodiesThatAreNotRead: what cannot be a token is refused before its body costs
+// anything, and a body for which there is no room is answered so.
+func TestBodiesThatAreNotRead(t *testing.T) {
+	s := newStage(t, Config{})
+	send := func(token string) (*httptest.ResponseRecorder, int) {
+		body := &failing{err: quota.ErrFull}
+		r := httptest.NewRequest("POST", "/send", body)
+		r.ContentLength = 50
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", token)
+		w := s.do(r)
+		return w, body.reads
+	}
+	if w, _ := send("short"); w.Code != 401 {
+		t.Errorf("no token: %d", w.Code)
+	}
+	if got := s.Stats().Refused; got["bad_token"] != 1 {
+		t.Errorf("%v", got)
+	}
+	w, reads := send(sign("1"))
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "error") || reads != 1 {
+		t.Errorf("no room: %d %v %s, %d reads", w.Code, w.Header(), w.Body, reads)
+	}
+	if got := s.Stats().Refused; got["input_full"] != 1 {
+		t.Errorf("%v", got)
 	}
 }

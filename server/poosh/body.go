@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"poosh/auth"
+	"poosh/server/quota"
 )
 
 // The keys of a body, and where their values are in a message.
@@ -140,6 +141,8 @@ func (m *message) readError() reason {
 		return tooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return slowBody
+	case errors.Is(err, quota.ErrFull):
+		return inputFull
 	}
 	return brokenBody
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"poosh/auth"
+	"poosh/server/quota"
 )
 
 // A reason says why a request is not published.
@@ -25,6 +26,7 @@ const (
 	badInflate
 	brokenBody
 	slowBody
+	inputFull
 	badJSON
 	tooDeep
 	notObject
@@ -63,6 +65,7 @@ var refusals = [numReasons]struct {
 	badInflate:  {"inflate", http.StatusBadRequest, "body does not match its content encoding"},
 	brokenBody:  {"broken_body", http.StatusBadRequest, "body ended early"},
 	slowBody:    {"slow_body", http.StatusRequestTimeout, "body took too long"},
+	inputFull:   {"input_full", http.StatusServiceUnavailable, quota.ErrFull.Error()},
 	badJSON:     {"json", http.StatusBadRequest, "invalid JSON"},
 	tooDeep:     {"too_deep", http.StatusBadRequest, "JSON is nested too deep"},
 	notObject:   {"not_object", http.StatusBadRequest, "body must be a JSON object"},
@@ -98,13 +101,13 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, why reason, err err
 	a.refused[why].Add(1)
 	a.logRefusal(r, why)
 	switch why {
-	case overloaded, brokenBody, slowBody:
+	case overloaded, brokenBody, slowBody, inputFull:
 		// Reading on is what cannot be afforded, or cannot be done.
 	default:
 		a.discard(r)
 	}
 	header := w.Header()
-	if why == overloaded {
+	if why == overloaded || why == inputFull {
 		header["Retry-After"] = retryAfter
 	}
 	body := a.bodies[why]

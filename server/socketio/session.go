@@ -148,6 +148,7 @@ func (s *Session) push(frame []byte) bool {
 		return true
 	}
 	s.state = stateClosing
+	s.server.slow.Add(1)
 	go s.end(reasonSlow) // not here: the caller may hold a room's lock
 	return false
 }

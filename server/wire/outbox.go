@@ -35,6 +35,18 @@ func (c *Conn) Push(frame []byte) bool {
 	return true
 }
 
+// PushNow is [Conn.Push] for an answer that somebody waits for: the caller's goroutine
+// writes it, if the socket takes it and nobody else is writing, and does not wait for
+// the flusher, who may be on its way round thousands. No lock may be held.
+func (c *Conn) PushNow(frame []byte) bool {
+	c.mu.Lock()
+	c.flags |= corked
+	c.mu.Unlock()
+	ok := c.Push(frame)
+	c.flush(nil)
+	return ok
+}
+
 // Text queues payload as a text frame; see [Conn.Push].
 func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
 

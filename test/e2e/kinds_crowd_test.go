@@ -67,17 +67,17 @@ func (c *gathering) leave() {
 }
 
 // ids are what Socktopus knows the members by.
-func (c *gathering) ids() []string {
-	var ids []string
-	for _, m := range c.members {
-		ids = append(ids, m.id)
+func ids(members []*member) []string {
+	var list []string
+	for _, m := range members {
+		list = append(list, m.id)
 	}
-	return ids
+	return list
 }
 
 // publish sends an event to all members until it is taken. What the server may say
 // instead is 503 with Retry-After.
-func (c *gathering) publish(text string) error { return c.publishTo(c.ids(), text) }
+func (c *gathering) publish(text string) error { return c.publishTo(ids(c.members), text) }
 
 func (c *gathering) publishTo(ids []string, text string) error {
 	for end := time.Now().Add(2 * patience); ; time.Sleep(50 * time.Millisecond) { // as a sender waits

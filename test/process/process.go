@@ -45,13 +45,8 @@ func Main(m *testing.M, name string, race bool, program *string, needs ...string
 		return complain("a directory", err.Error())
 	}
 	defer os.RemoveAll(dir)
-	*program = filepath.Join(dir, "poosh")
-	args := []string{"build", "-o", *program}
-	if race {
-		args = append(args, "-race")
-	}
-	if out, err := exec.Command("go", append(args, "poosh")...).CombinedOutput(); err != nil {
-		return complain("go build", fmt.Sprintf("%v\n%s", err, out))
+	if *program, err = Build(dir, race); err != nil {
+		return complain("the program", err.Error())
 	}
 	return m.Run()
 }

@@ -8,8 +8,10 @@
 //   go test ./test/e2e -run 'Transcripts/^[12]' -update
 //   ORIGINAL=4 go test ./test/e2e -run 'Transcripts/^[34]' -update
 //
-// The tests ask how many connections a send was handed to; the original did not
-// say, this does.
+// The tests of test/clients run against it in the same way.
+//
+// The tests ask how many connections a send was handed to, what ended a session, and
+// how many there are; the original did not say, this does.
 'use strict';
 const crypto = require('crypto');
 const http = require('http');
@@ -17,14 +19,33 @@ const bodyParser = require('body-parser');
 const express = require('express');
 
 const { CLIENT_PORT, SERVER_PORT, SERVER_SECRET, HOST, ORIGINAL } = process.env;
+const milliseconds = (time, otherwise) => (time ? parseFloat(time) * 1000 : otherwise);
+const heartbeat = {
+  pingInterval: milliseconds(process.env.PING_INTERVAL, 25000),
+  pingTimeout: milliseconds(process.env.PING_TIMEOUT, 60000),
+};
 
 const pages = express();
 pages.get('*', (req, res) => res.json({ message: "You're not a websocket client!" }));
 const clients = http.createServer(pages);
 const io = ORIGINAL === '4'
-  ? new (require('socket.io-4').Server)(clients, { pingTimeout: 60000, cors: { origin: true, credentials: true } })
-  : require('socket.io-1')(clients);
+  ? new (require('socket.io-4').Server)(clients, { ...heartbeat, cors: { origin: true, credentials: true } })
+  : require('socket.io-1')(clients, heartbeat);
 io.on('connection', socket => socket.on('room', name => socket.join(name)));
+
+let sessions = 0;
+const engine = io.engine || io.eio;
+engine.on('connection', session => {
+  sessions++;
+  session.on('close', reason => {
+    sessions--;
+    console.log(`msg="session closed" reason="${reason}"`);
+  });
+});
+process.on('SIGUSR1', () => {
+  const transports = Object.values(engine.clients).map(c => c.transport.name);
+  console.log(`msg=status sessions=${sessions} websockets=${transports.filter(n => n === 'websocket').length}`);
+});
 
 const inRoom = name => {
   const room = ORIGINAL === '4' ? io.sockets.adapter.rooms.get(name) : io.sockets.adapter.rooms[name];
