@@ -117,7 +117,7 @@ func TestKindsBackPressure(t *testing.T) {
 			if d.name == "Socktopus" {
 				each = 12 // one request has a copy for everybody
 			}
-			f := startFourfold(t)
+			f := startFourfold(t, "MAX_BODY_BYTES=16KiB", "OUTBOX_BYTES=256KiB")
 			f.proxied(t)
 			c := gather(t, f, d, "r", 6)
 			var reading, sending sync.WaitGroup
