@@ -104,6 +104,7 @@ func eventText(from, n, size int) string {
 // A tally is what one client has heard: for each sender the number of its last event.
 type tally struct {
 	d     *dialect
+	late  bool // it joined while senders were at it: the first event may be any
 	last  map[int]int
 	count int
 }
@@ -111,8 +112,8 @@ type tally struct {
 func newTally(d *dialect) *tally { return &tally{d: d, last: make(map[int]int)} }
 
 // take notes a message. The events of a sender must come in order and without a gap,
-// from 1 on; with gaps set they may skip numbers.
-func (y *tally) take(message string, gaps bool) error {
+// from 1 on.
+func (y *tally) take(message string) error {
 	text, ok := y.d.text(message)
 	if !ok {
 		return nil
@@ -123,12 +124,14 @@ func (y *tally) take(message string, gaps bool) error {
 	}
 	from, _ := strconv.Atoi(fields[0])
 	n, err := strconv.Atoi(fields[1])
-	switch last := y.last[from]; {
+	last, heard := y.last[from]
+	switch {
 	case err != nil:
 		return fmt.Errorf("event %.50q", text)
+	case y.late && !heard:
 	case n <= last:
 		return fmt.Errorf("event %d of sender %d comes behind %d", n, from, last)
-	case n != last+1 && !gaps:
+	case n != last+1:
 		return fmt.Errorf("event %d of sender %d is missing: %d comes", last+1, from, n)
 	}
 	y.last[from] = n
@@ -148,7 +151,7 @@ func (m *member) read(y *tally, events int, limit time.Duration) error {
 		case message == "2":
 			err = m.say("3")
 		default:
-			err = y.take(message, false)
+			err = y.take(message)
 		}
 		if err != nil {
 			return fmt.Errorf("%s, %s: after %d events of %d: %w", y.d.name, m.kind.name, y.count, events, err)

@@ -65,7 +65,7 @@ func (m *member) readToEnd(y *tally, code int, limit time.Duration) error {
 		case message == "2":
 			_ = m.say("3") // it may be the last thing that the server reads, or not
 		default:
-			if err := y.take(message, true); err != nil {
+			if err := y.take(message); err != nil {
 				return err
 			}
 		}

@@ -42,8 +42,9 @@ func kinds() []kind {
 
 func filled(h heads.Head, v heads.Values) func(target, key string) []byte {
 	return func(target, key string) []byte {
-		v.Target, v.Key, v.Host, v.Origin = target, key, "e2e.example", "http://e2e.example"
-		return h.Fill(v)
+		all := v
+		all.Target, all.Key, all.Host, all.Origin = target, key, "e2e.example", "http://e2e.example"
+		return h.Fill(all)
 	}
 }
 

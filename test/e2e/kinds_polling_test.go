@@ -159,7 +159,7 @@ func (p *browserPoller) read(y *tally, events int) error {
 			case "2":
 				err = p.post("3")
 			default:
-				err = y.take(packet, false)
+				err = y.take(packet)
 			}
 			if err != nil {
 				return fmt.Errorf("after %d events of %d: %w", y.count, events, err)

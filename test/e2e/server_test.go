@@ -28,6 +28,7 @@ type server struct {
 	cmd        *exec.Cmd
 	settings   []string // all of them, as KEY=value
 	dir        string   // it runs in; empty for a new one
+	program    string   // the binary; empty for the one under test
 	clientPort int
 	serverPort int
 	log        *logBuffer
@@ -66,7 +67,10 @@ func (s *server) launch() error {
 	s.log = &logBuffer{}
 	s.exited = make(chan struct{})
 	s.asked = false
-	s.cmd = exec.Command(program)
+	if s.program == "" {
+		s.program = program
+	}
+	s.cmd = exec.Command(s.program)
 	if s.dir == "" {
 		s.dir = s.t.TempDir()
 	}
