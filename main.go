@@ -6,12 +6,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"poosh/server"
 	"poosh/server/socktopus"
@@ -53,35 +55,59 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitMisused
 }
 
-// gcPercent lets the heap grow to three times what is in use before it is
-// collected. Measured with test/bench: a send without listeners takes a tenth less
-// CPU than at Go's own 100, and an idle connection stays below 10 KB.
-const gcPercent = 200
+// lastLines is how long the end waits for whoever reads the log.
+const lastLines = time.Second
 
 // serve runs the server until SIGTERM or SIGINT and until everything accepted has
 // left. A second signal ends the process at once.
 func serve(stderr io.Writer) int {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+	limit := server.TuneRuntime()
+	signal.Ignore(syscall.SIGPIPE) // whoever read the log may be gone: that ends nobody else
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	cfg, err := settings()
+	if err != nil {
+		return fail(stderr, err)
 	}
+	lines := server.NewLogWriter(stderr, cfg.LogFormat, 0)
+	code := exitOK
+	if err := listen(cfg, server.NewLogger(lines, cfg.LogLevel, cfg.LogFormat), limit, hangups); err != nil {
+		code = fail(lines, err)
+	}
+	_ = lines.Close(lastLines) // there is nobody else to tell
+	return code
+}
+
+// settings reads them from the environment and from .env.
+func settings() (server.Config, error) {
 	lookup, err := server.WithDotEnv(".env", os.LookupEnv)
 	if err != nil {
-		return fail(stderr, err)
+		return server.Config{}, err
 	}
-	cfg, err := server.FromEnv(lookup, server.Names(".env", os.Environ())...)
+	return server.FromEnv(lookup, server.Names(".env", os.Environ())...)
+}
+
+// listen serves until a signal asks for the end. limit is what the memory was limited
+// to, or 0.
+func listen(cfg server.Config, log *slog.Logger, limit int64, hangups chan os.Signal) error {
+	s, err := server.New(cfg, log)
 	if err != nil {
-		return fail(stderr, err)
+		return err
 	}
-	s, err := server.New(cfg, server.NewLogger(stderr, cfg.LogLevel, cfg.LogFormat))
-	if err != nil {
-		return fail(stderr, err)
+	if limit > 0 {
+		log.Info("memory limit", "bytes", limit, "from", "cgroup")
 	}
+	for _, warning := range cfg.Warnings() {
+		log.Warn("settings", "warning", warning)
+	}
+	go func() { // ends with the process
+		for range hangups {
+			log.Warn("SIGHUP does nothing: restart to read the settings again")
+		}
+	}()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop) // from then on a signal does what it does by default
-	if err := s.Run(ctx); err != nil {
-		return fail(stderr, err)
-	}
-	return exitOK
+	return s.Run(ctx)
 }
 
 // fail prints each line of err and returns the exit code that goes with it.

@@ -41,13 +41,15 @@ func (a Address) String() string {
 
 // ParseIdentityKey reads an identity key in base64, padded or not: the 33 bytes
 // that Signal's libraries give, 0x05 and a Curve25519 coordinate, or the 32 bytes
-// of an Ed25519 key.
+// of an Ed25519 key. It returns [ErrBadCredentials] for anything else, and for what
+// is no key but looks like one: points of small order, for which anybody can sign,
+// and coordinates that are not canonical.
 func ParseIdentityKey(text string) (string, error) {
 	if len(text) > maxPushKey {
 		return "", ErrBadCredentials
 	}
 	raw, err := base64.RawStdEncoding.Strict().DecodeString(trimPadding(text))
-	if err != nil || len(raw) != 32 && (len(raw) != 33 || raw[0] != 5) || strings.ContainsAny(text, "\r\n") {
+	if err != nil || len(raw) != 32 && (len(raw) != 33 || raw[0] != 5) || strings.ContainsAny(text, "\r\n") || !isStrongKey(raw) {
 		return "", ErrBadCredentials
 	}
 	return string(raw), nil
@@ -140,7 +142,7 @@ func (c PushCredentials) InTime(now time.Time) bool {
 // byte of the signature carries (curve25519_sign of Signal's libraries). XEdDSA
 // of their successors is the case in which that bit is 0.
 func (c PushCredentials) Verify() error {
-	if c.signature == nil {
+	if c.signature == nil || !isStrongKey([]byte(c.Key)) {
 		return ErrBadSignature
 	}
 	key, sig := []byte(c.Key), [ed25519.SignatureSize]byte(c.signature)

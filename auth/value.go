@@ -26,8 +26,14 @@ const (
 	Object
 )
 
-// ErrNotObject is returned by [Pick] for a text that is neither object nor array.
-var ErrNotObject = errors.New("JSON is neither object nor array")
+// Errors for JSON of another kind than wanted.
+var (
+	// ErrNotObject is returned by [Pick] for a text that is neither object nor array,
+	// and by [Members] for all but an object.
+	ErrNotObject = errors.New("JSON is not an object")
+	// ErrNotArray is returned by [Elements].
+	ErrNotArray = errors.New("JSON is not an array")
+)
 
 // Parse reads one JSON text as strictly as V8's JSON.parse: no trailing commas or
 // text, no comments, no control characters in strings. Blanks around it are left
@@ -118,7 +124,15 @@ func pickMembers(src []byte, i int, names []string, values []Value) (int, error)
 func indexOfKey(key []byte, names []string) int {
 	key = key[1:bytes.LastIndexByte(key, '"')]
 	if bytes.IndexByte(key, '\\') >= 0 {
-		key = appendUnquoted(nil, key)
+		longest := 0
+		for _, name := range names {
+			longest = max(longest, len(name))
+		}
+		if len(key) > len(`\u0000`)*longest { // a stranger's long key is not worth its memory
+			return -1
+		}
+		var room [64]byte
+		key = appendUnquoted(room[:0], key)
 	}
 	for n, name := range names {
 		if string(key) == name {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // AnyPort, in a field that holds a port, means any free one. The addresses that
@@ -176,6 +177,29 @@ func FromEnv(lookup func(name string) (string, bool), names ...string) (Config, 
 		return Config{}, errors.Join(m.lines...)
 	}
 	return c, nil
+}
+
+// Warnings says what the settings have that is not wise, one line each: for the log
+// at the start. No line shows a secret.
+func (c Config) Warnings() []string {
+	var lines []string
+	for _, g := range groups {
+		if g.warn != nil {
+			lines = append(lines, g.warn(&c)...)
+		}
+	}
+	return lines
+}
+
+// wiseSecret is the length in characters below which a secret is warned of.
+const wiseSecret = 16
+
+// shortSecret warns of a secret that may be guessed.
+func shortSecret(name, value string) []string {
+	if value == "" || utf8.RuneCountInString(value) >= wiseSecret {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s is short enough to be guessed: want at least %d characters, such as `openssl rand -hex 32` prints", name, wiseSecret)}
 }
 
 // withDefaults returns c with every zero field set to its default. [New] calls it,

@@ -15,6 +15,8 @@ type PooshConfig struct {
 	ServerPort int    // SERVER_PORT: where POST /send is taken; AnyPort for any
 	Secret     string // SERVER_SECRET: what senders sign with; empty leaves Poosh out
 
+	ClientOrigins []string // CLIENT_ORIGINS: of pages that may connect to CLIENT_PORT; "*" for all
+
 	MaxBodyBytes     int // MAX_BODY_BYTES: one body of POST /send, decompressed
 	MaxRooms         int // MAX_ROOMS: that one connection may join
 	MaxRoomNameBytes int // MAX_ROOM_NAME_BYTES: UTF-8 bytes of a room's name
@@ -43,6 +45,8 @@ var pooshSettings = group{
 			field: portNumber(func(c *Config) *int { return &c.Poosh.ServerPort }), emptyWrong: true},
 		{name: "SERVER_SECRET", help: "Shared secret that senders sign with: at least 10 characters, required",
 			field: secret(func(c *Config) *string { return &c.Poosh.Secret }), secret: true},
+		{name: "CLIENT_ORIGINS", def: "*", help: "Origins of pages that may connect to CLIENT_PORT, such as https://example.com, with commas between; * for all. Programs that are no browsers name none and are let in",
+			field: originList(func(c *Config) *[]string { return &c.Poosh.ClientOrigins })},
 		{name: "MAX_BODY_BYTES", def: "102400", help: "Bytes of one body of POST /send after decompression; more is answered 413",
 			field: size(func(c *Config) *int { return &c.Poosh.MaxBodyBytes }, "1KiB", "64MiB")},
 		{name: "MAX_ROOMS", def: "200", help: "Rooms that one connection may join; more closes it",
@@ -50,7 +54,8 @@ var pooshSettings = group{
 		{name: "MAX_ROOM_NAME_BYTES", def: "512", help: "Bytes of the name of a room that is joined",
 			field: size(func(c *Config) *int { return &c.Poosh.MaxRoomNameBytes }, "16", "64KiB")},
 	},
-	on: func(c *Config) bool { return c.Poosh.Secret != "" },
+	on:   func(c *Config) bool { return c.Poosh.Secret != "" },
+	warn: func(c *Config) []string { return shortSecret("SERVER_SECRET", c.Poosh.Secret) },
 	check: func(c *Config, m *mistakes) {
 		if c.Poosh.ClientPort == c.Poosh.ServerPort && c.Poosh.ServerPort != AnyPort && !m.has("CLIENT_PORT", "SERVER_PORT") {
 			m.add("SERVER_PORT", "is %d: want another port than CLIENT_PORT", c.Poosh.ServerPort)

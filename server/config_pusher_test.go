@@ -12,12 +12,12 @@ import (
 
 func TestPusherSettings(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "apps.json")
-	text := `{"apps":[{"id":"2","key":"k2","secret":"s2","max_event_bytes":20000,"webhooks":[{"url":"https://a.test/hook"}]},{"id":"3","key":"k3","secret":"s3"}]}`
+	text := `{"apps":[{"id":"2","key":"k2","secret":"secret-2","max_event_bytes":20000,"webhooks":[{"url":"https://a.test/hook"}]},{"id":"3","key":"k3","secret":"secret-3"}]}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, err := fromMap(map[string]string{
-		"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "k1", "PUSHER_APP_SECRET": " s1 ", "PUSHER_APPS": file,
+		"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "k1", "PUSHER_APP_SECRET": " secret ", "PUSHER_APPS": file,
 		"PUSHER_CLIENT_EVENTS": "on", "PUSHER_MAX_EVENT_BYTES": "15KB", "PUSHER_API_RATE": "100/60s", "PUSHER_CONNECT_RATE_PER_ADDRESS": "20/m",
 		"PUSHER_ACTIVITY_TIMEOUT": "30", "PUSHER_ALLOWED_ORIGINS": "example.com, *.example.org", "PUSHER_WEBHOOK_URL": "http://hook.test/",
 		"PUSHER_PATH_PREFIX": "/push", "BRIDGE": "3", "PUSHER_PORT": "0",
@@ -30,14 +30,14 @@ func TestPusherSettings(t *testing.T) {
 		t.Fatalf("%+v", p)
 	}
 	a, b, d := p.Apps[0], p.Apps[1], p.Apps[2]
-	if a.Secret != " s1 " || a.MaxEventBytes != 15000 || len(a.AllowedOrigins) != 2 || a.Webhooks[0].URL != "http://hook.test/" ||
+	if a.Secret != " secret " || a.MaxEventBytes != 15000 || len(a.AllowedOrigins) != 2 || a.Webhooks[0].URL != "http://hook.test/" ||
 		a.APIRate != (pusher.Rate{Limit: 100, Per: time.Minute}) {
 		t.Errorf("the app of the environment is %+v", a)
 	}
 	if b.ID != "2" || b.MaxEventBytes != 20000 || !b.ClientEvents || time.Duration(b.ActivityTimeout) != 30*time.Second || b.Webhooks[0].URL != "https://a.test/hook" {
 		t.Errorf("the first app of the file is %+v", b)
 	}
-	if d.ID != "3" || d.MaxEventBytes != 15000 || d.Secret != "s3" || d.Webhooks != nil {
+	if d.ID != "3" || d.MaxEventBytes != 15000 || d.Secret != "secret-3" || d.Webhooks != nil {
 		t.Errorf("the second app of the file is %+v", d)
 	}
 }
@@ -61,6 +61,7 @@ func TestPusherMistakes(t *testing.T) {
 		want string
 	}{
 		{"no key and no secret", map[string]string{"PUSHER_APP_ID": "1"}, "PUSHER_APP_KEY is not set: an app needs PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET\nPUSHER_APP_SECRET is not set: an app needs PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET"},
+		{"a secret of one letter", app("PUSHER_APP_SECRET", "x"), `PUSHER_APP_ID is "1": app "1": secret is shorter than 8 characters`},
 		{"an id with a slash", app("PUSHER_APP_ID", "a/b"), `PUSHER_APP_ID is "a/b": app "a/b": want an id`},
 		{"a bad rate", app("PUSHER_API_RATE", "many"), `PUSHER_API_RATE is "many": want a number and a time such as 100/60s, or off`},
 		{"a bad switch", app("PUSHER_WATCHLIST", "maybe"), `PUSHER_WATCHLIST is "maybe": want on, off, true or false`},

@@ -1,6 +1,12 @@
 package server
 
-import "time"
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
 
 // A SocketIOConfig holds what all dialects over socket.io share.
 type SocketIOConfig struct {
@@ -26,7 +32,7 @@ var socketIOSettings = group{
 			field: span(func(c *Config) *time.Duration { return &c.SocketIO.UpgradeTimeout }, time.Second, time.Hour)},
 		{name: "CONNECT_TIMEOUT", def: "45s", help: "Time for a new session to join the namespace before it is closed",
 			field: span(func(c *Config) *time.Duration { return &c.SocketIO.ConnectTimeout }, time.Second, time.Hour)},
-		{name: "MAX_PACKET_BYTES", def: "1MB", help: "Bytes of one message or POST from a client; more closes its connection",
+		{name: "MAX_PACKET_BYTES", def: "100KiB", help: "Bytes of one message or POST from a client; more closes its connection",
 			field: size(func(c *Config) *int { return &c.SocketIO.MaxPacketBytes }, "1KiB", "100MB")},
 		{name: "MAX_UNFINISHED_PER_ADDRESS", def: "1000", help: "Polling sessions that one address may open and not use",
 			field: count(func(c *Config) *int { return &c.SocketIO.MaxUnfinishedPerAddress }, 1, 1_000_000)},
@@ -39,3 +45,39 @@ var socketIOSettings = group{
 // the npm package socket.io-client 1.3.5. jsDelivr serves the files of npm
 // packages as they are and keeps a published version for good.
 const defaultScript = "https://cdn.jsdelivr.net/npm/socket.io-client@1.3.5/socket.io.js"
+
+// originList is a field for the origins of pages, as browsers write them in the Origin
+// header.
+func originList(at func(*Config) *[]string) field {
+	return place[[]string]{at, func(text string) ([]string, error) {
+		var list []string
+		for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
+			origin, ok := parseOrigin(word)
+			if !ok {
+				return nil, errors.New("want * for all, or origins such as https://example.com with commas between")
+			}
+			list = append(list, origin)
+		}
+		if len(list) > 1 && slices.Contains(list, "*") {
+			return nil, errors.New("want * alone, or origins without it")
+		}
+		return list, nil
+	}}
+}
+
+// parseOrigin returns an origin in the form that browsers send: without the port that
+// its scheme has anyway.
+func parseOrigin(text string) (origin string, ok bool) {
+	text = strings.ToLower(text)
+	if text == "*" || text == "null" {
+		return text, true
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Host == "" && u.Scheme != "file" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", false
+	}
+	if u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+	}
+	return u.Scheme + "://" + u.Host, true
+}

@@ -1,11 +1,16 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"poosh/server/socktopus"
 )
 
 // A SocktopusConfig holds what belongs to Socktopus alone.
@@ -13,9 +18,11 @@ type SocktopusConfig struct {
 	Port    int               // SOCKTOPUS_PORT, else PORT; AnyPort for any
 	Secrets map[string]string // NAME_SOCKTOPUS_SECRET, by name in lower case; one turns Socktopus on
 
+	Origins         []string      // SOCKTOPUS_ORIGINS: pages whose browsers may join
 	ReadTimeout     time.Duration // SOCKTOPUS_READ_TIMEOUT: between two PINGs of a client
 	MaxBodyBytes    int           // SOCKTOPUS_MAX_BODY_BYTES: one body of /send or /kick
 	MaxMessageBytes int           // SOCKTOPUS_MAX_MESSAGE_BYTES: one message of a client
+	MaxMessages     int           // SOCKTOPUS_MAX_MESSAGES: of one /send, and connections of one /kick
 	MaxKicks        int           // SOCKTOPUS_MAX_KICKS: requests to /kick that wait
 
 	platformPort string // PORT when it is no port and SOCKTOPUS_PORT is not set
@@ -24,28 +31,42 @@ type SocktopusConfig struct {
 // on reports whether there is a secret.
 func (s *SocktopusConfig) on() bool { return len(s.Secrets) > 0 }
 
+// minSocktopusSecret is the least length of a secret in characters. The original took
+// any, but a signature over what is known lets whoever sees one token guess in peace.
+const minSocktopusSecret = 8
+
 // secretSuffix is how the names of Socktopus secrets end.
 const secretSuffix = "_SOCKTOPUS_SECRET"
 
 var socktopusSettings = group{
 	title: "Socktopus",
 	settings: []setting{
-		{name: "NAME" + secretSuffix, help: "Secret of the application NAME, any number of them; one turns Socktopus on",
+		{name: "NAME" + secretSuffix, help: "Secret of the application NAME, at least 8 characters, any number of them; one turns Socktopus on",
 			field: gathered{}, secret: true},
 		{name: "PORT", help: "Port of Socktopus where SOCKTOPUS_PORT is not set, as on platforms that set it",
 			field: platformPort{}},
 		{name: "SOCKTOPUS_PORT", def: "8080", help: "Port of Socktopus", field: socktopusPort{}},
+		{name: "SOCKTOPUS_ORIGINS", def: "*", help: "Pages whose browsers may join, with commas between: hosts such as example.com, *.example.com for all below one, origins such as https://example.com:8443; * for all",
+			field: origins(func(c *Config) *[]string { return &c.Socktopus.Origins })},
 		{name: "SOCKTOPUS_READ_TIMEOUT", def: "20s", help: "A client that sends no PING for so long is closed; clients ping every 19 s",
 			field: span(func(c *Config) *time.Duration { return &c.Socktopus.ReadTimeout }, time.Second, time.Hour)},
 		{name: "SOCKTOPUS_MAX_BODY_BYTES", def: "1MiB", help: "Bytes of one body of /send or /kick; more is answered 413",
 			field: size(func(c *Config) *int { return &c.Socktopus.MaxBodyBytes }, "1KiB", "64MiB")},
 		{name: "SOCKTOPUS_MAX_MESSAGE_BYTES", def: "64KiB", help: "Bytes of one message of a Socktopus client; more closes its connection",
 			field: size(func(c *Config) *int { return &c.Socktopus.MaxMessageBytes }, "125", "64MiB")},
+		{name: "SOCKTOPUS_MAX_MESSAGES", def: "10000", help: "Messages of one /send, and connections of one /kick; more are answered 413",
+			field: count(func(c *Config) *int { return &c.Socktopus.MaxMessages }, 1, 1_000_000)},
 		{name: "SOCKTOPUS_MAX_KICKS", def: "1000", help: "Requests to /kick that may wait at once; more are answered 503",
 			field: count(func(c *Config) *int { return &c.Socktopus.MaxKicks }, 1, 1_000_000)},
 	},
 	gather: gatherSocktopus,
-	on:     func(c *Config) bool { return c.Socktopus.on() },
+	warn: func(c *Config) (lines []string) {
+		for _, app := range slices.Sorted(maps.Keys(c.Socktopus.Secrets)) {
+			lines = append(lines, shortSecret(strings.ToUpper(app)+secretSuffix, c.Socktopus.Secrets[app])...)
+		}
+		return lines
+	},
+	on: func(c *Config) bool { return c.Socktopus.on() },
 	check: func(c *Config, m *mistakes) {
 		if !c.Socktopus.on() {
 			return
@@ -57,6 +78,22 @@ var socktopusSettings = group{
 		}
 		checkPort(c, m, "SOCKTOPUS_PORT")
 	},
+}
+
+// origins is a field for a list of pages.
+func origins(at func(*Config) *[]string) field {
+	return place[[]string]{at, func(text string) ([]string, error) {
+		list := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+		if len(list) == 0 {
+			return nil, errors.New("want hosts or origins with commas between, or *")
+		}
+		for _, page := range list {
+			if err := socktopus.CheckOrigin(page); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	}}
 }
 
 // gathered is the field of a setting whose name is a pattern: the group's gather
@@ -126,6 +163,12 @@ func gatherSocktopus(c *Config, m *mistakes, lookup func(string) (string, bool),
 			c.Socktopus.Secrets = make(map[string]string)
 		}
 		c.Socktopus.Secrets[app] = value
+		switch {
+		case utf8.RuneCountInString(value) < minSocktopusSecret:
+			m.add(name, "is too short: want at least %d characters", minSocktopusSecret)
+		case len(value) > socktopus.MaxSecret:
+			m.add(name, "is too long: want at most %d bytes", socktopus.MaxSecret)
+		}
 	}
 }
 

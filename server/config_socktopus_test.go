@@ -13,9 +13,11 @@ import (
 
 var socktopusDefaults = SocktopusConfig{
 	Port:            8080,
+	Origins:         []string{"*"},
 	ReadTimeout:     20 * time.Second,
 	MaxBodyBytes:    1 << 20,
 	MaxMessageBytes: 64 << 10,
+	MaxMessages:     10_000,
 	MaxKicks:        1000,
 }
 
@@ -26,18 +28,66 @@ func withNames(env map[string]string) (Config, error) {
 
 func TestSocktopusSecrets(t *testing.T) {
 	c, err := withNames(map[string]string{
-		"MYAPP_SOCKTOPUS_SECRET": " s3cret ", "a_b_SOCKTOPUS_SECRET": "x", "NAME_SOCKTOPUS_SECRET": "y",
+		"MYAPP_SOCKTOPUS_SECRET": " s3cret-of-myapp ", "a_b_SOCKTOPUS_SECRET": "eight888", "NAME_SOCKTOPUS_SECRET": "ünïcödé8",
 		"EMPTY_SOCKTOPUS_SECRET": "", "_SOCKTOPUS_SECRET": "none", "SOCKTOPUS_SECRET": "none", "C_SOCKTOPUS_SECRETS": "none",
 	})
-	want := map[string]string{"myapp": " s3cret ", "a_b": "x", "name": "y"}
+	want := map[string]string{"myapp": " s3cret-of-myapp ", "a_b": "eight888", "name": "ünïcödé8"}
 	if err != nil || !reflect.DeepEqual(c.Socktopus.Secrets, want) {
 		t.Errorf("%q, %v", c.Socktopus.Secrets, err)
 	}
 	if c, err := withNames(map[string]string{"SERVER_SECRET": testSecret}); err != nil || c.Socktopus.on() {
 		t.Errorf("on without a secret: %v", err)
 	}
-	_, err = withNames(map[string]string{"APP_SOCKTOPUS_SECRET": "hush1", "App_SOCKTOPUS_SECRET": "hush2"})
+	_, err = withNames(map[string]string{"APP_SOCKTOPUS_SECRET": "hush-hush1", "App_SOCKTOPUS_SECRET": "hush-hush2"})
 	if err == nil || !strings.HasPrefix(err.Error(), "App_SOCKTOPUS_SECRET is the same application as APP_SOCKTOPUS_SECRET") || strings.Contains(err.Error(), "hush") {
+		t.Error(err)
+	}
+}
+
+// A short secret is a mistake or a warning, and neither shows it.
+func TestSocktopusSecretLength(t *testing.T) {
+	for _, test := range []struct{ secret, mistake, warning string }{
+		{"x", "A_SOCKTOPUS_SECRET is too short: want at least 8 characters", ""},
+		{"seven77", "A_SOCKTOPUS_SECRET is too short", ""},
+		{"äääääää", "A_SOCKTOPUS_SECRET is too short", ""},
+		{"eight888", "", "A_SOCKTOPUS_SECRET is short enough to be guessed: want at least 16"},
+		{"fifteen-fifteen", "", "A_SOCKTOPUS_SECRET is short enough"},
+		{"sixteen-sixteen-", "", ""},
+		{strings.Repeat("x", 4096), "", ""},
+		{strings.Repeat("x", 4097), "A_SOCKTOPUS_SECRET is too long", ""},
+	} {
+		c, err := withNames(map[string]string{"A_SOCKTOPUS_SECRET": test.secret})
+		warnings := strings.Join(c.Warnings(), "\n")
+		if (err != nil) != (test.mistake != "") || err != nil && (!strings.HasPrefix(err.Error(), test.mistake) || strings.Contains(err.Error(), test.secret) && len(test.secret) > 1) {
+			t.Errorf("%.20q: %v", test.secret, err)
+		}
+		if (warnings != "") != (test.warning != "") || !strings.HasPrefix(warnings, test.warning) || strings.Contains(warnings, test.secret) && warnings != "" {
+			t.Errorf("%.20q: %s", test.secret, warnings)
+		}
+	}
+}
+
+// The Node server took ten characters: they are warned of, no more.
+func TestServerSecretWarning(t *testing.T) {
+	c, err := withNames(map[string]string{"SERVER_SECRET": "0123456789"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], "SERVER_SECRET is short") || strings.Contains(got[0], "0123456789") {
+		t.Errorf("%q", got)
+	}
+	if c, err := withNames(map[string]string{"SERVER_SECRET": testSecret}); err != nil || len(testSecret) < 16 || c.Warnings() != nil {
+		t.Errorf("%v, %q", err, c.Warnings())
+	}
+}
+
+func TestSocktopusOrigins(t *testing.T) {
+	c, err := withNames(map[string]string{"A_SOCKTOPUS_SECRET": testSecret, "SOCKTOPUS_ORIGINS": " https://a.example , *.b.example"})
+	if err != nil || !slices.Equal(c.Socktopus.Origins, []string{"https://a.example", "*.b.example"}) {
+		t.Errorf("%q, %v", c.Socktopus.Origins, err)
+	}
+	_, err = withNames(map[string]string{"A_SOCKTOPUS_SECRET": testSecret, "SOCKTOPUS_ORIGINS": "https://a.example/x"})
+	if err == nil || !strings.HasPrefix(err.Error(), `SOCKTOPUS_ORIGINS is "https://a.example/x": "https://a.example/x" is none: want *`) {
 		t.Error(err)
 	}
 }
@@ -57,7 +107,7 @@ func TestSocktopusPort(t *testing.T) {
 		{"x", "", 0, `SOCKTOPUS_PORT is "x": want a port number`},
 		{"8000", "", 0, `SOCKTOPUS_PORT is 8000: want another port than CLIENT_PORT`},
 	} {
-		env := map[string]string{"SERVER_SECRET": testSecret, "A_SOCKTOPUS_SECRET": "x", "PORT": test.platform, "SOCKTOPUS_PORT": test.own}
+		env := map[string]string{"SERVER_SECRET": testSecret, "A_SOCKTOPUS_SECRET": testSecret, "PORT": test.platform, "SOCKTOPUS_PORT": test.own}
 		c, err := withNames(env)
 		if test.mistake != "" {
 			if err == nil || !strings.HasPrefix(err.Error(), test.mistake) {

@@ -16,7 +16,7 @@ func (s *Server) addPusher() error {
 		cfg.Apps = []pusher.App{p.App}
 	}
 	cfg.MaxConnections = s.cfg.Network.MaxConnections
-	cfg.MaxBacklog = s.cfg.Network.BacklogBytes
+	cfg.Gate = s.gate
 	cfg.BodyTimeout = s.cfg.Network.BodyTimeout
 	cfg.WriteTimeout = s.cfg.Network.WriteTimeout
 	d, err := pusher.New(cfg, s.hub, s.loop, s.log)

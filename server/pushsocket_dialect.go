@@ -1,7 +1,11 @@
 package server
 
 import (
+	"errors"
+	"fmt"
+
 	"poosh/server/pushsocket"
+	"poosh/server/pushsocket/store"
 	"poosh/server/socketio"
 )
 
@@ -9,18 +13,29 @@ import (
 // on one port, and the store behind them. From here on its Shutdown must be called.
 func (s *Server) addPushSocket() error {
 	c := s.cfg.PushSocket
+	sockets := s.socketIOConfig()
+	sockets.Origins = c.Origins
 	d, err := pushsocket.New(pushsocket.Config{
-		SocketIO:        s.socketIOConfig(),
+		SocketIO:        sockets,
+		Gate:            s.gate,
 		DB:              c.DB,
 		Limits:          c.Keep,
 		NoPrekeysStatus: c.NoPrekeysStatus,
 		OperatorToken:   c.OperatorToken,
+		Requests:        c.Requests,
+		Registrations:   c.Registrations,
+		KeyFetches:      c.KeyFetches,
 		MaxBody:         c.MaxBodyBytes,
+		MaxKey:          c.MaxKeyBytes,
+		StoreTimeout:    c.StoreTimeout,
 		MaxRecipients:   c.MaxRecipients,
 		MaxTries:        c.MaxTries,
 		AuthTimeout:     c.AuthTimeout,
 		MaxEvents:       max(c.MaxEvents, 2*c.Keep.MessagesPerDevice),
 	}, s.hub, s.loop, s.log)
+	if errors.Is(err, store.ErrOpen) {
+		return fmt.Errorf("PUSH_SOCKET_DB: %w", err)
+	}
 	if err != nil {
 		return err
 	}

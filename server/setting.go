@@ -43,6 +43,9 @@ type group struct {
 	// check reports what is wrong between settings that are each right. It runs
 	// when all defaults are in place; nil when nothing can be.
 	check func(*Config, *mistakes)
+	// warn returns what is taken but not wise, as [Config.Warnings] does; nil when
+	// nothing can be.
+	warn func(*Config) []string
 }
 
 // A field parses a setting's text into its place in a Config.

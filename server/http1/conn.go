@@ -135,7 +135,7 @@ func (c *conn) serve(data []byte, onReader bool) {
 		x.recycle()
 		switch {
 		case aside:
-			go c.serve(bytes.Clone(data), false) // ends when nothing is left to serve
+			c.serveAside(data)
 			return
 		case !goesOn:
 			return
@@ -143,6 +143,24 @@ func (c *conn) serve(data []byte, onReader bool) {
 			data = data[size:]
 		}
 	}
+}
+
+// serveAside serves requests on a goroutine of its own, which ends when nothing is left
+// to serve. What it holds meanwhile counts as input.
+func (c *conn) serveAside(data []byte) {
+	q := c.srv.cfg.Input
+	if q != nil && !q.Take(c.network, len(data)) {
+		c.end(wire.ErrTooMuch)
+		return
+	}
+	size := len(data)
+	data = bytes.Clone(data)
+	go func() {
+		c.serve(data, false)
+		if q != nil {
+			q.Give(c.network, size)
+		}
+	}()
 }
 
 // await keeps the beginning of a request until more arrives. It reports true, and
@@ -273,7 +291,7 @@ func (c *conn) Closed(wc *wire.Conn, _ error) {
 	c.drop()
 	p := c.pending
 	c.pending = nil
-	told, answered := p != nil && (!p.given || p.unsent || wc.Cut()), p != nil && p.given
+	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Cut()), p != nil && p.given
 	if p != nil {
 		p.given = true
 	}

@@ -13,7 +13,7 @@ type Pending struct {
 	last bool // its request wanted the connection closed
 
 	// Guarded by the connection's mu.
-	text   []byte // the answer's head until it is given
+	text   []byte // the answer's head, then all of it, until it is pushed
 	inside bool   // the handler has not returned
 	given  bool
 	unsent bool // the loop did not take it
@@ -81,12 +81,13 @@ func (c *conn) answer(p *Pending, body []byte) {
 	if p.given || c.pending != p {
 		return
 	}
-	p.given = true
-	last := p.last || c.srv.draining.Load()
-	p.unsent = !c.wire.Push(finish(p.text, body, p.status, p.typed, last))
-	c.sent(!p.unsent, last)
-	p.text = nil
-	if p.inside || c.state != pending {
+	p.given, p.last = true, p.last || c.srv.draining.Load()
+	p.text = finish(p.text, body, p.status, p.typed, p.last)
+	if p.inside {
+		return // postponed pushes it
+	}
+	c.push(p)
+	if c.state != pending {
 		return
 	}
 	c.proven = true
@@ -100,6 +101,13 @@ func (c *conn) answer(p *Pending, body []byte) {
 	}
 }
 
+// push hands a pending answer that was given to the loop. c.mu is held.
+func (c *conn) push(p *Pending) {
+	p.unsent = !c.wire.Push(p.text)
+	p.text = nil
+	c.sent(!p.unsent, p.last)
+}
+
 // postponed sees to an answer that is pending after its handler has returned. It
 // reports whether serve goes on with what is behind the request.
 func (c *conn) postponed(p *Pending, behind []byte) bool {
@@ -107,10 +115,11 @@ func (c *conn) postponed(p *Pending, behind []byte) bool {
 	defer c.mu.Unlock()
 	p.inside = false
 	if c.state != serving {
-		return false // answered as the last one, or ended
+		return false // it ended
 	}
 	if p.given {
-		return true
+		c.push(p)
+		return c.state == serving
 	}
 	if len(behind) > 0 { // it came before what has arrived meanwhile
 		rest := c.in

@@ -359,30 +359,6 @@ func (h *Hub) Len(appName string) int {
 	return 0
 }
 
-// Subscribers returns how many subscribers have joined a room.
-func (h *Hub) Subscribers(appName, room string) int {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if a := h.apps[appName]; a != nil {
-		if r := a.rooms[room]; r != nil {
-			return r.len()
-		}
-	}
-	return 0
-}
-
-// EachRoom calls fn for every room of an app that has subscribers, in no order.
-// fn must not call the hub.
-func (h *Hub) EachRoom(appName string, fn func(room string, subscribers int)) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if a := h.apps[appName]; a != nil {
-		for name, r := range a.rooms {
-			fn(name, r.len())
-		}
-	}
-}
-
 // Stats are counts since the hub was made. Delivered and Refused count frames
 // taken and not taken by receivers.
 type Stats struct {

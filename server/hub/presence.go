@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"hash/maphash"
+	"iter"
 	"sync"
 	"sync/atomic"
 )
@@ -20,25 +22,47 @@ import (
 // In a cluster this is the seam: Add and Remove are where "first" and "last"
 // would be decided for all nodes at once.
 //
-// Lock order: an open roster comes before everything else in this package.
-// Presence.mu is taken for a moment only and nothing is called with it held.
+// The rosters are spread over shelves with a lock each, so that who looks at all
+// rooms of an app holds up nobody for long: at a hundred thousand rooms, those who
+// enter one of two thousand, while these are copied.
+//
+// Lock order: an open roster comes before everything else in this package. A
+// shelf.mu is taken for a moment only and nothing is called with it held.
 type Presence struct {
+	seed    maphash.Seed // set once
+	shelves [shelves]shelf
+}
+
+// shelves is how many there are.
+const shelves = 64
+
+// A shelf holds the rosters of some of the rooms.
+type shelf struct {
 	mu   sync.Mutex // guards apps, and the rosters' holders
 	apps map[string]map[string]*Roster
 }
 
 // NewPresence returns a Presence that knows of nobody.
 func NewPresence() *Presence {
-	return &Presence{apps: make(map[string]map[string]*Roster)}
+	p := &Presence{seed: maphash.MakeSeed()}
+	for i := range p.shelves {
+		p.shelves[i].apps = make(map[string]map[string]*Roster)
+	}
+	return p
+}
+
+// shelf is where the roster of a room is.
+func (p *Presence) shelf(room string) *shelf {
+	return &p.shelves[maphash.String(p.seed, room)%shelves]
 }
 
 // A Roster is the list of who is in one room. Between [Presence.Open] and
 // [Roster.Close] it belongs to one caller, so that several steps are one for
 // everybody else.
 type Roster struct {
-	presence  *Presence // set once
-	app, room string    // set once
-	holders   int       // who has it open or waits for it; guarded by Presence.mu
+	shelf     *shelf // set once
+	app, room string // set once
+	holders   int    // who has it open or waits for it; guarded by shelf.mu
 
 	turn        sync.Mutex // held while open; guards what follows
 	connections atomic.Int64
@@ -62,19 +86,20 @@ type member struct {
 // Open waits until nobody else has the roster of a room open and returns it. The
 // caller must Close it, soon, and must not open it again before that.
 func (p *Presence) Open(app, room string) *Roster {
-	p.mu.Lock()
-	rooms := p.apps[app]
+	s := p.shelf(room)
+	s.mu.Lock()
+	rooms := s.apps[app]
 	if rooms == nil {
 		rooms = make(map[string]*Roster)
-		p.apps[app] = rooms
+		s.apps[app] = rooms
 	}
 	r := rooms[room]
 	if r == nil {
-		r = &Roster{presence: p, app: app, room: room}
+		r = &Roster{shelf: s, app: app, room: room}
 		rooms[room] = r
 	}
 	r.holders++
-	p.mu.Unlock()
+	s.mu.Unlock()
 	r.turn.Lock()
 	return r
 }
@@ -82,17 +107,17 @@ func (p *Presence) Open(app, room string) *Roster {
 // Close gives the roster back. One that nobody is on is forgotten.
 func (r *Roster) Close() {
 	r.turn.Unlock()
-	p := r.presence
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	s := r.shelf
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	r.holders--
 	if r.holders > 0 || r.connections.Load() > 0 {
 		return
 	}
-	rooms := p.apps[r.app]
+	rooms := s.apps[r.app]
 	delete(rooms, r.room)
 	if len(rooms) == 0 {
-		delete(p.apps, r.app)
+		delete(s.apps, r.app)
 	}
 }
 
@@ -157,22 +182,46 @@ func (r *Roster) Members(yield func(Member) bool) {
 
 // Count returns how many connections and users are in a room now.
 func (p *Presence) Count(app, room string) (connections, users int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r := p.apps[app][room]; r != nil {
+	s := p.shelf(room)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.apps[app][room]; r != nil {
 		return int(r.connections.Load()), int(r.members.Load())
 	}
 	return 0, 0
 }
 
-// Each calls fn for every room of an app that somebody is in, in no order. fn must
-// not call the Presence.
-func (p *Presence) Each(app string, fn func(room string, connections, users int)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for name, r := range p.apps[app] {
-		if n := int(r.connections.Load()); n > 0 {
-			fn(name, n, int(r.members.Load()))
+// A RoomCount says how many connections and users were in a room.
+type RoomCount struct {
+	Room               string
+	Connections, Users int
+}
+
+// Rooms yields every room of an app that somebody is in, in no order and each once.
+// No lock is held meanwhile, so who ranges over them may take its time and call the
+// Presence. A room that is entered or left meanwhile may be yielded or not.
+func (p *Presence) Rooms(app string) iter.Seq[RoomCount] {
+	return func(yield func(RoomCount) bool) {
+		var some []RoomCount
+		for i := range p.shelves {
+			some = p.shelves[i].rooms(app, some[:0])
+			for _, c := range some {
+				if !yield(c) {
+					return
+				}
+			}
 		}
 	}
+}
+
+// rooms appends the rooms on the shelf to some.
+func (s *shelf) rooms(app string, some []RoomCount) []RoomCount {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, r := range s.apps[app] {
+		if n := int(r.connections.Load()); n > 0 {
+			some = append(some, RoomCount{name, n, int(r.members.Load())})
+		}
+	}
+	return some
 }

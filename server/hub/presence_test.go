@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestPresenceCountsUsersNotConnections(t *testing.T) {
@@ -53,12 +54,14 @@ func TestPresenceCountsUsersNotConnections(t *testing.T) {
 			t.Errorf("step %d: counts %d and %d", i, c, n)
 		}
 	}
-	if len(p.apps) != 0 {
-		t.Errorf("%d apps are kept for nobody", len(p.apps))
+	for i := range p.shelves {
+		if n := len(p.shelves[i].apps); n != 0 {
+			t.Errorf("%d apps are kept for nobody", n)
+		}
 	}
 }
 
-func TestPresenceEach(t *testing.T) {
+func TestPresenceRooms(t *testing.T) {
 	p := NewPresence()
 	for _, at := range []struct{ app, room, id string }{{"x", "r", "a"}, {"x", "r", "b"}, {"x", "s", ""}, {"y", "r", "c"}} {
 		r := p.Open(at.app, at.room)
@@ -67,13 +70,54 @@ func TestPresenceEach(t *testing.T) {
 	}
 	empty := p.Open("x", "looked at only")
 	var got []string
-	p.Each("x", func(room string, connections, users int) {
-		got = append(got, fmt.Sprint(room, connections, users))
-	})
+	for c := range p.Rooms("x") {
+		got = append(got, fmt.Sprint(c.Room, c.Connections, c.Users))
+	}
 	empty.Close()
 	slices.Sort(got)
 	if want := []string{"r2 2", "s1 0"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestPresenceIsUsableWhileRoomsAreListed has somebody write a long list to a slow
+// peer: others come and go in every room meanwhile.
+func TestPresenceIsUsableWhileRoomsAreListed(t *testing.T) {
+	p := NewPresence()
+	enter := func(room string) {
+		r := p.Open("app", room)
+		r.Add("", nil)
+		r.Close()
+	}
+	const rooms = 1000
+	for i := range rooms {
+		enter(strconv.Itoa(i))
+	}
+	seen := make(map[string]int)
+	for c := range p.Rooms("app") {
+		seen[c.Room]++
+		if len(seen) == 1 {
+			done := make(chan struct{})
+			go func() { // ends by itself, unless a lock is held
+				defer close(done)
+				for i := range rooms {
+					enter(strconv.Itoa(i))
+				}
+			}()
+			select {
+			case <-done:
+			case <-time.After(5 * time.Second):
+				t.Fatal("nobody can enter a room while rooms are listed")
+			}
+		}
+	}
+	for room, n := range seen {
+		if n != 1 {
+			t.Errorf("room %s is listed %d times", room, n)
+		}
+	}
+	if len(seen) != rooms {
+		t.Errorf("%d of %d rooms are listed", len(seen), rooms)
 	}
 }
 

@@ -1,14 +1,17 @@
 package pusher
 
 import (
+	"context"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"poosh/auth"
+	"poosh/server/quota"
 )
 
 // segments splits an escaped path, each part decoded by itself, so that %2F in a
@@ -28,6 +31,7 @@ func segments(path string) ([]string, bool) {
 
 // A call is one signed request.
 type call struct {
+	ctx   context.Context // ends with the request
 	d     *Dialect
 	app   *app
 	query auth.PusherQuery
@@ -40,20 +44,30 @@ type call struct {
 type route struct {
 	method  string
 	pattern string
-	publish bool // not answered while the server drains or is behind
-	handle  func(*call) ([]byte, error)
+	handle  func(*call) (reply, error)
 }
 
+// A reply is the body of a good answer in pieces, which are made as they are
+// written: what lists channels or users is never in memory as a whole. A piece is
+// good until the next is asked for.
+type reply = iter.Seq[[]byte]
+
+// whole is a reply of one piece.
+func whole(b []byte) reply { return func(yield func([]byte) bool) { yield(b) } }
+
+// empty is the reply when there is nothing to say.
+var empty = whole([]byte("{}"))
+
 var routes = []route{
-	{http.MethodPost, "events", true, (*call).events},
-	{http.MethodPost, "batch_events", true, (*call).batchEvents},
-	{http.MethodPost, "users/*/events", true, (*call).userEvents},
-	{http.MethodGet, "channels", false, (*call).channels},
-	{http.MethodGet, "channels/*", false, (*call).channel},
-	{http.MethodGet, "channels/*/users", false, (*call).channelUsers},
-	{http.MethodPost, "users/*/terminate_connections", false, (*call).terminate},
-	{http.MethodPost, "users/*/force_reconnect", false, (*call).forceReconnect},
-	{http.MethodGet, "connections", false, (*call).connections},
+	{http.MethodPost, "events", (*call).events},
+	{http.MethodPost, "batch_events", (*call).batchEvents},
+	{http.MethodPost, "users/*/events", (*call).userEvents},
+	{http.MethodGet, "channels", (*call).channels},
+	{http.MethodGet, "channels/*", (*call).channel},
+	{http.MethodGet, "channels/*/users", (*call).channelUsers},
+	{http.MethodPost, "users/*/terminate_connections", (*call).terminate},
+	{http.MethodPost, "users/*/force_reconnect", (*call).forceReconnect},
+	{http.MethodGet, "connections", (*call).connections},
 }
 
 // match compares a path with a pattern and returns what stands for the stars.
@@ -105,13 +119,17 @@ func (d *Dialect) api(w http.ResponseWriter, r *http.Request, parts []string) {
 		return
 	}
 	body, err := d.serve(w, r, parts)
-	d.answer(w, body, err)
+	if err != nil {
+		d.fail(w, err)
+		return
+	}
+	d.stream(w, body)
 }
 
 // serve finds the app, the route and the signature, in that order, then the body:
 // nobody's is read before the rest of the request is known to be signed.
-func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) ([]byte, error) {
-	if err := d.limit(w, d.apiLimit, r.RemoteAddr); err != nil {
+func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) (reply, error) {
+	if err := d.limit(w, d.apiLimit, "api address", r.RemoteAddr); err != nil {
 		return nil, err
 	}
 	query, err := auth.ParsePusherQuery(r.URL.RawQuery)
@@ -148,34 +166,24 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 	if a.disabled {
 		return nil, errDisabled
 	}
-	if rt.publish {
-		if !d.door.enter() {
-			return nil, errDraining
-		}
-		defer d.door.leave()
-	}
-	if rt.publish && d.overloaded() {
-		return nil, errBacklog
-	}
-	if err := d.limit(w, a.apiLimit, r.RemoteAddr); err != nil {
+	if err := d.limit(w, a.apiLimit, "api app", r.RemoteAddr); err != nil {
 		return nil, err
 	}
-	c := &call{d: d, app: a, query: query, args: args}
+	c := &call{ctx: r.Context(), d: d, app: a, query: query, args: args}
 	if c.body, err = d.read(w, r, query); err != nil {
 		return nil, err
 	}
 	return rt.handle(c)
 }
 
-// overloaded reports whether more waits to be written than may.
-func (d *Dialect) overloaded() bool {
-	return d.cfg.MaxBacklog > 0 && d.loop.Backlog() > d.cfg.MaxBacklog
-}
-
-// limit asks a limiter and writes what it says into the answer's headers.
-func (d *Dialect) limit(w http.ResponseWriter, l *limiter, remote string) error {
+// limit asks a limiter and writes what it says into the answer's headers. It counts
+// what is over the limit under the limiter's name.
+func (d *Dialect) limit(w http.ResponseWriter, l *limiter, name, remote string) error {
 	a := l.take(remote)
 	a.tell(w.Header())
+	if !a.ok {
+		d.counts.add("rate limited "+name, 1)
+	}
 	return a.err()
 }
 
@@ -194,6 +202,8 @@ func (d *Dialect) read(w http.ResponseWriter, r *http.Request, query auth.Pusher
 	switch {
 	case errors.As(err, &big) && limit > 1:
 		return nil, tooLong
+	case errors.Is(err, quota.ErrFull):
+		return nil, err
 	case err != nil && big == nil:
 		return nil, errBodyTime
 	}
@@ -204,20 +214,26 @@ func (d *Dialect) read(w http.ResponseWriter, r *http.Request, query auth.Pusher
 }
 
 // health says whether the server is well: /up for the server, /up/{app id} for an
-// app, /live while the process runs.
+// app, /live while the process runs. The probes of who had soketi before find what it
+// answered: / as /live, /ready, and /accept-traffic, which also says no when there is
+// no place for a connection more.
 func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string) {
 	status, text := http.StatusOK, "OK"
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		d.answer(w, nil, &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", text: "want GET"})
+		d.fail(w, &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed", text: "want GET"})
 		return
 	case len(parts) > 2, len(parts) == 2 && (parts[0] != "up" || d.apps[parts[1]] == nil):
-		d.answer(w, nil, errNoApp)
+		d.fail(w, errNoApp)
 		return
-	case parts[0] == "live":
+	case parts[0] == "live", parts[0] == "":
 	case d.draining.Load(), len(parts) == 2 && d.apps[parts[1]].disabled:
 		status, text = http.StatusServiceUnavailable, "ERROR"
-	case d.overloaded():
+	case parts[0] == "accept-traffic":
+		if d.cfg.MaxConnections > 0 && d.conns.Load() >= int64(d.cfg.MaxConnections) {
+			status, text = http.StatusServiceUnavailable, "FULL"
+		}
+	case d.loop.Behind():
 		text = "DEGRADED"
 	}
 	h := w.Header()

@@ -52,6 +52,16 @@ func TestPublish(t *testing.T) {
 		{"not JSON", "/events", `x`, 400, "must be a JSON object", ""},
 		{"a list", "/events", `[]`, 400, "must be a JSON object", ""},
 		{"half a body", "/events", `{"name":`, 400, "must be a JSON object", ""},
+		{"names in other letters", "/events", `{"name":"e","NAME":"x","channel":"a","Channels":["b"],"data":"1","Data":"2","SOCKET_ID":"x","Info":"x"}`, 200, `{}`, "a:1"},
+		{"only names in other letters", "/events", `{"Name":"e","channel":"a","data":"1"}`, 400, "name is missing", ""},
+		{"a name twice", "/events", `{"name":"x","channel":"b","data":"1","channel":"a","data":"2"}`, 200, `{}`, "a:2"},
+		{"an escaped name", "/events", `{"\u006eame":"e","channel":"a","data":"1"}`, 200, `{}`, "a:1"},
+		{"a batch in other letters", "/batch_events", `{"Batch":[]}`, 400, "batch is missing", ""},
+		{"an event of a batch in other letters", "/batch_events", `{"batch":[{"name":"e","channel":"a","Channel":"b","data":"1"}]}`, 200, `{}`, "a:1"},
+		{"a batch that is none", "/batch_events", `{"batch":{}}`, 400, "batch may not be a JSON object", ""},
+		{"an event of a batch that is none", "/batch_events", `{"batch":[1]}`, 400, "event 1 of the batch: the body must be a JSON object", ""},
+		{"a channel that is a number", "/events", `{"name":"e","channels":["a",1],"data":"1"}`, 400, "a channel may not be a JSON number", ""},
+		{"channels that are none", "/events", `{"name":"e","channels":{},"data":"1"}`, 400, "channels may not be a JSON object", ""},
 		{"no body", "/events", ``, 400, "must be a JSON object", ""},
 		{"no name", "/events", `{"channel":"a","data":"1"}`, 400, "name is missing", ""},
 		{"a number for a name", "/events", `{"name":1,"channel":"a","data":"1"}`, 400, "name may not be a JSON number", ""},
@@ -116,11 +126,11 @@ func FuzzEvents(f *testing.F) {
 	}
 	a := &app{conf: testApp().withDefaults()}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var r eventRequest
-		if (&call{app: a, body: body}).decode(&r) != nil {
+		r, err := parseEvent(body, a.conf.MaxEventChannels)
+		if err != nil {
 			return
 		}
-		e, err := r.check(a, r.targets())
+		e, err := r.check(a)
 		if err != nil {
 			asAPIError(err)
 			return
@@ -193,7 +203,7 @@ func TestQueries(t *testing.T) {
 
 func TestSignaturesAtTheDoor(t *testing.T) {
 	off := false
-	s := newSite(t, Config{PathPrefix: "push/", Apps: []App{testApp(), {ID: "4", Key: "k4", Secret: "s4"},
+	s := newSite(t, Config{PathPrefix: "push/", Apps: []App{testApp(), {ID: "4", Key: "k4", Secret: "secret-of-4"},
 		{ID: "5", Key: testKey + "5", Secret: testSecret, Enabled: &off}}})
 	good := sign("GET", "/apps/3/channels", nil, "")
 	tests := []struct {
@@ -214,7 +224,7 @@ func TestSignaturesAtTheDoor(t *testing.T) {
 		{"a broken escape", "GET", good + "&info=%", "", 400, "percent escape"},
 		{"an unsigned body", "POST", sign("POST", "/apps/3/events", nil, ""), "{}", 401, "body_md5 is missing"},
 		{"a changed body", "POST", sign("POST", "/apps/3/events", nil, "{}"), "{ }", 401, "body_md5 does not match"},
-		{"nothing there", "GET", "/", "", 404, "no such address"},
+		{"nothing there", "GET", "/nothing", "", 404, "no such address"},
 		{"no app", "GET", "/apps", "", 404, "no such address"},
 	}
 	for _, tt := range tests {
@@ -256,13 +266,18 @@ func TestHealth(t *testing.T) {
 	check("/up/3", 200, "OK")
 	check("/up/9", 404, "no app has this id")
 	check("/live", 200, "OK")
-	s.d.draining.Store(true)
-	if err := s.d.door.close(t.Context()); err != nil {
-		t.Fatal(err)
+	for _, probe := range []string{"/", "/ready", "/accept-traffic", "/push/", "/push/ready"} { // soketi's
+		check(probe, 200, "OK")
 	}
+	check("/ready/3", 404, "no app has this id")
+	s.d.draining.Store(true)
 	check("/up", 503, "ERROR")
 	check("/live", 200, "OK")
-	status, text, h := s.raw("POST", sign("POST", "/apps/3/events", nil, "{}"), "{}")
+	check("/", 200, "OK")
+	check("/ready", 503, "ERROR")
+	check("/accept-traffic", 503, "ERROR")
+	const event = `{"name":"e","channel":"c","data":"1"}`
+	status, text, h := s.raw("POST", sign("POST", "/apps/3/events", nil, event), event)
 	if status != 503 || h.Get("Retry-After") != "2" {
 		t.Errorf("publishing while draining: %d %s %v", status, text, h)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/admission"
+	"poosh/server/quota"
 )
 
 // An apiError is an answer of the API that is not 200. Its body has Sockudo's
@@ -35,9 +37,11 @@ var (
 	errOtherKey  = &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: "auth_key is not the key of this app"}
 	errDisabled  = &apiError{status: http.StatusForbidden, code: "forbidden", text: "the app is disabled"}
 	errDraining  = &apiError{status: http.StatusServiceUnavailable, code: "service_unavailable", text: "the server is going away", retry: 2 * time.Second}
-	errBacklog   = &apiError{status: http.StatusServiceUnavailable, code: "backpressure", text: "more is waiting to be sent than the server takes", retry: time.Second}
+	errBacklog   = &apiError{status: http.StatusServiceUnavailable, code: "backpressure", text: admission.ErrOverloaded.Error(), retry: time.Second}
+	errNoRoom    = &apiError{status: http.StatusServiceUnavailable, code: "backpressure", text: quota.ErrFull.Error(), retry: time.Second}
 	errInternal  = &apiError{status: http.StatusInternalServerError, code: "internal_error", text: "internal error"}
 	errBodyTime  = &apiError{status: http.StatusRequestTimeout, code: "timeout", text: "the body did not arrive"}
+	errPanic     = &apiError{status: http.StatusInternalServerError, code: "internal_error", text: "internal error"}
 	errBadBody   = invalid("the body must be a JSON object")
 	errNoChannel = &apiError{status: http.StatusBadRequest, code: "missing_channel_info", text: "no channel is named"}
 )
@@ -66,28 +70,53 @@ func overLimit(format string, args ...any) error {
 	return &apiError{status: http.StatusBadRequest, code: "limit_exceeded", text: fmt.Sprintf(format, args...)}
 }
 
-// answer writes a body, or the error in its place. All answers are JSON, and pages
-// of any origin may read them.
-func (d *Dialect) answer(w http.ResponseWriter, body []byte, err error) {
+// begin writes the head of an answer. All answers are JSON, and pages of any origin
+// may read them.
+func (d *Dialect) begin(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	status := http.StatusOK
-	if err != nil {
-		e := asAPIError(err)
-		status = e.status
-		if e.retry > 0 {
-			h.Set("Retry-After", seconds(e.retry))
-		}
-		body, _ = json.Marshal(struct { // cannot fail
-			Error  string `json:"error"`
-			Code   string `json:"code"`
-			Status int    `json:"status"`
-		}{e.text, e.code, e.status})
-	}
 	d.counts.add("api "+strconv.Itoa(status), 1)
 	w.WriteHeader(status)
+}
+
+// chunkBytes is about how much of a long answer is written at once.
+const chunkBytes = 32 << 10
+
+// stream writes a good answer. A client that is gone needs no more of it.
+func (d *Dialect) stream(w http.ResponseWriter, body reply) {
+	d.begin(w, http.StatusOK)
+	var chunk []byte
+	for piece := range body {
+		if chunk = append(chunk, piece...); len(chunk) < chunkBytes {
+			continue
+		}
+		if _, err := w.Write(chunk); err != nil {
+			return
+		}
+		chunk = chunk[:0]
+	}
+	if len(chunk) > 0 {
+		_, _ = w.Write(chunk)
+	}
+}
+
+// fail answers with an error.
+func (d *Dialect) fail(w http.ResponseWriter, err error) {
+	e := asAPIError(err)
+	if e == errInternal {
+		d.log.Error("an error of the API that nobody thought of", "err", err)
+	}
+	if e.retry > 0 {
+		w.Header().Set("Retry-After", seconds(e.retry))
+	}
+	body, _ := json.Marshal(struct { // cannot fail
+		Error  string `json:"error"`
+		Code   string `json:"code"`
+		Status int    `json:"status"`
+	}{e.text, e.code, e.status})
+	d.begin(w, e.status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }
 
@@ -98,6 +127,12 @@ func asAPIError(err error) *apiError {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, admission.ErrOverloaded):
+		return errBacklog
+	case errors.Is(err, admission.ErrClosed):
+		return errDraining
+	case errors.Is(err, quota.ErrFull):
+		return errNoRoom
 	case errors.As(err, &token):
 		return &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: token.Error()}
 	case errors.Is(err, auth.ErrQueryEscape), errors.Is(err, auth.ErrQueryTooBig):
@@ -115,6 +150,6 @@ func (d *Dialect) recoverRequest(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.log.Error("panic in a request", "remote", r.RemoteAddr, "path", r.URL.Path,
 			"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		d.answer(w, nil, errInternal)
+		d.fail(w, errPanic)
 	}
 }

@@ -30,7 +30,7 @@ type app struct {
 func newApp(d *Dialect, conf App) *app {
 	a := &app{
 		d: d, conf: conf, hubName: HubApp(conf.ID), disabled: conf.Enabled != nil && !*conf.Enabled,
-		cache:    newCache(d.cfg.CacheBytes, time.Duration(conf.CacheTTL)),
+		cache:    newCache(d.cfg.CacheBytes, time.Duration(conf.CacheTTL), &d.counts),
 		apiLimit: newLimiter(conf.APIRate), connectLimit: newLimiter(conf.ConnectRate),
 		clients: make(map[*client]struct{}),
 	}

@@ -2,10 +2,12 @@ package pusher
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,6 +48,7 @@ type App struct {
 	MaxMembers       int      `json:"max_presence_members"`         // users in a presence channel; 100
 	MaxUserInfoBytes int      `json:"max_presence_user_info_bytes"` // of a member's user_info; 1,024
 	ClientEventRate  Rate     `json:"client_event_rate"`            // of one connection; 10 in 1 s
+	SubscribeRate    Rate     `json:"subscribe_rate"`               // of one connection, beside MaxChannels at once; 600 in 60 s
 	APIRate          Rate     `json:"api_rate"`                     // requests; no limit
 	ConnectRate      Rate     `json:"connect_rate"`                 // connections opened; no limit
 	ActivityTimeout  Duration `json:"activity_timeout"`             // silence before a ping, whole seconds; 120 s
@@ -93,10 +96,18 @@ func (a App) withDefaults() App {
 	setDefault(&a.MaxMembers, 100)
 	setDefault(&a.MaxUserInfoBytes, 1024)
 	setDefault(&a.ClientEventRate, Rate{10, time.Second})
+	setDefault(&a.SubscribeRate, Rate{600, time.Minute})
 	setDefault(&a.ActivityTimeout, Duration(120*time.Second))
 	setDefault(&a.CacheTTL, Duration(30*time.Minute))
 	return a
 }
+
+// How long a secret must be, and how long it should be, in bytes. Pusher's own have
+// 20 hexadecimal digits.
+const (
+	leastSecret = 8
+	shortSecret = 16
+)
 
 // idChars are the characters of ids and keys that need no escape in a path.
 var idChars = regexp.MustCompile(`^[-A-Za-z0-9_.]{1,100}$`)
@@ -113,8 +124,11 @@ func (a App) Validate() error {
 	if !idChars.MatchString(a.Key) {
 		bad("want a key of 1 to 100 letters, digits, dashes, dots and underscores")
 	}
-	if a.Secret == "" {
+	switch n := len(a.Secret); {
+	case n == 0:
 		bad("secret is missing")
+	case n < leastSecret:
+		bad("secret is shorter than %d characters: whoever guesses it may publish and sign for anybody; want 20 random ones or more", leastSecret)
 	}
 	for _, n := range []struct {
 		name  string
@@ -211,6 +225,45 @@ func decodeStrict(data []byte, v any) error {
 	}
 	if dec.More() {
 		return errors.New("more text after the JSON value")
+	}
+	return exactNames(data, reflect.TypeOf(v).Elem())
+}
+
+var textual = reflect.TypeFor[encoding.TextUnmarshaler]()
+
+// exactNames finds a member whose name is a field's but for its case, which
+// encoding/json takes: two of them would be one setting.
+func exactNames(data []byte, t reflect.Type) error {
+	switch {
+	case reflect.PointerTo(t).Implements(textual):
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		var list []json.RawMessage
+		if err := json.Unmarshal(data, &list); err != nil {
+			return err
+		}
+		for _, raw := range list {
+			if err := exactNames(raw, t.Elem()); err != nil {
+				return err
+			}
+		}
+	case t.Kind() == reflect.Struct:
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(data, &members); err != nil {
+			return err
+		}
+		for i := range t.NumField() {
+			field := t.Field(i)
+			name := field.Tag.Get("json")
+			if raw, ok := members[name]; ok {
+				if err := exactNames(raw, field.Type); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			}
+			delete(members, name)
+		}
+		for name := range members {
+			return fmt.Errorf("unknown field %q: names match to the letter", name)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,9 +15,9 @@ import (
 func TestParseApps(t *testing.T) {
 	base := App{ID: "base", Key: "base", Secret: "base", MaxEventBytes: 500, ClientEvents: true, MaxMembers: 7}
 	apps, err := ParseApps([]byte(`{"apps":[
-		{"id":"1","key":"a","secret":"s1","max_presence_members":3,"client_events":false,"activity_timeout":"30s","api_rate":"100/60s","client_event_rate":"off",
+		{"id":"1","key":"a","secret":"secret-1","max_presence_members":3,"client_events":false,"activity_timeout":"30s","api_rate":"100/60s","client_event_rate":"off",
 		 "webhooks":[{"url":"https://h.test/x","event_types":["member_added"],"channel_pattern":"^x","headers":{"A":"b"},"batch":true}]},
-		{"id":"2","key":"b","secret":"s2","enabled":false}]}`), base)
+		{"id":"2","key":"b","secret":"secret-2","enabled":false}]}`), base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,7 @@ func TestParseApps(t *testing.T) {
 		a.APIRate != (Rate{100, time.Minute}) || newLimiter(a.withDefaults().ClientEventRate) != nil || len(a.Webhooks) != 1 || !a.Webhooks[0].Batch {
 		t.Errorf("first %+v", a)
 	}
-	if b.MaxMembers != 7 || !b.ClientEvents || *b.Enabled || b.Webhooks != nil || b.Secret != "s2" {
+	if b.MaxMembers != 7 || !b.ClientEvents || *b.Enabled || b.Webhooks != nil || b.Secret != "secret-2" {
 		t.Errorf("second %+v", b)
 	}
 }
@@ -58,10 +59,14 @@ func TestParseAppsRefusals(t *testing.T) {
 		{"no app", `{"apps":[]}`, "at least one app"},
 		{"more behind it", app("") + "x", "more text"},
 		{"a misspelt limit", app(`,"max_presence_member":3`), `unknown field "max_presence_member"`},
+		{"a limit in other letters", app(`,"Max_Batch_Events":3`), `unknown field "Max_Batch_Events"`},
+		{"a limit twice", app(`,"max_batch_events":3,"MAX_BATCH_EVENTS":4`), `unknown field "MAX_BATCH_EVENTS"`},
+		{"a webhook in other letters", app(`,"webhooks":[{"url":"http://h","Batch":true}]`), `webhooks: unknown field "Batch"`},
 		{"another at the top", `{"app":[]}`, "unknown field"},
 		{"no secret", `{"apps":[{"id":"1","key":"a"}]}`, "secret is missing"},
-		{"no id", `{"apps":[{"key":"a","secret":"s"}]}`, "want an id"},
-		{"a bad key", `{"apps":[{"id":"1","key":"a/b","secret":"s"}]}`, "want a key"},
+		{"a secret of seven letters", `{"apps":[{"id":"1","key":"a","secret":"hush-hu"}]}`, "secret is shorter than 8 characters"},
+		{"no id", `{"apps":[{"key":"a","secret":"hush-hush"}]}`, "want an id"},
+		{"a bad key", `{"apps":[{"id":"1","key":"a/b","secret":"hush-hush"}]}`, "want a key"},
 		{"a negative limit", app(`,"max_batch_events":-1`), "max_batch_events is -1"},
 		{"a bad time", app(`,"cache_ttl":"5"`), "want a time"},
 		{"a bad rate", app(`,"api_rate":"5 a day"`), "100/60s"},
@@ -81,7 +86,7 @@ func TestParseAppsRefusals(t *testing.T) {
 }
 
 func TestNewNamesEveryMistake(t *testing.T) {
-	_, err := New(Config{Apps: []App{{ID: "1", Key: "k", Secret: "s"}, {ID: "1", Key: "l", Secret: "s"}, {ID: "2", Key: "k", Secret: "s"}, {ID: "3", Key: "m"}}},
+	_, err := New(Config{Apps: []App{{ID: "1", Key: "k", Secret: testSecret}, {ID: "1", Key: "l", Secret: testSecret}, {ID: "2", Key: "k", Secret: testSecret}, {ID: "3", Key: "m"}}},
 		hub.New(), nil, nil)
 	for _, want := range []string{`app "1": another app has the same id`, `app "2": another app has the same key`, `app "3": secret is missing`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -110,25 +115,13 @@ func TestRateText(t *testing.T) {
 	}
 }
 
-func TestCacheIsBounded(t *testing.T) {
-	c := newCache(10*(overhead+100), time.Hour)
-	event := &hub.Publication{Data: make([]byte, 90)}
-	for i := range 1000 {
-		c.put(string(rune('a'+i%26))+strings.Repeat("x", i%7), event)
-		c.missed(strings.Repeat("m", i))
-		if c.size > c.limit || len(c.byName) != c.order.Len() {
-			t.Fatalf("%d bytes in %d entries", c.size, len(c.byName))
+// TestShortSecret warns of a secret that is taken and should not be.
+func TestShortSecret(t *testing.T) {
+	for secret, warns := range map[string]bool{"hush-hus": true, "hush-hush-hush-": true, "hush-hush-hush-h": false} {
+		var log logBuffer
+		_, err := New(Config{Apps: []App{{ID: "1", Key: "k", Secret: secret}}}, hub.New(), nil, slog.New(slog.NewTextHandler(&log, nil)))
+		if text := log.String(); err != nil || strings.Contains(text, "level=WARN") != warns || strings.Contains(text, "hush") {
+			t.Errorf("%s: %v, logged %s", secret, err, text)
 		}
-	}
-	if c.missed("empty") != true || c.missed("empty") != false {
-		t.Error("emptiness is news once")
-	}
-	c.put("empty", event)
-	if got, _ := c.get("empty"); got != event || c.missed("empty") {
-		t.Error("the last event is not kept")
-	}
-	c.put("huge", &hub.Publication{Data: make([]byte, 1<<20)})
-	if got, _ := c.get("huge"); got != nil || c.size != 0 {
-		t.Errorf("%d bytes", c.size)
 	}
 }

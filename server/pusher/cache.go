@@ -5,26 +5,39 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"poosh/server/hub"
 )
 
 // A cache keeps the last event of each cache channel of an app for a while, also
 // of those where nobody listens. It is bounded in bytes: the event that was
-// published longest ago goes first.
+// published longest ago goes first. Only who may publish puts something into it.
+//
+// Which channels were found empty, and the app told so, is known beside it: anybody
+// may subscribe to a cache channel of any name, and must not push events out with
+// that. The one looked at longest ago is forgotten first, and told of once more if
+// it is met again.
 type cache struct {
-	limit int // bytes
-	ttl   time.Duration
+	limit  int // bytes
+	ttl    time.Duration
+	counts *counters
 
 	mu     sync.Mutex // guards what follows
 	size   int
 	byName map[string]*list.Element
-	order  *list.List // of *kept, the latest in front
+	order  *list.List                 // of *kept, the latest in front
+	misses *lru.LRU[string, struct{}] // channels whose emptiness has been told
 }
 
-// kept is what is known of one channel.
+// maxMisses bounds the empty channels that are known of one app; each takes about
+// 300 bytes.
+const maxMisses = 10_000
+
+// kept is the last event of one channel.
 type kept struct {
 	channel string
-	event   *hub.Publication // nil: only that its emptiness has been reported
+	event   *hub.Publication
 	at      time.Time
 }
 
@@ -32,33 +45,36 @@ type kept struct {
 const overhead = 300
 
 func (k *kept) size() int {
-	n := len(k.channel) + overhead
-	if k.event != nil {
-		n += len(k.event.Event) + len(k.event.Data)
+	return len(k.channel) + overhead + len(k.event.Event) + len(k.event.Data)
+}
+
+func newCache(limit int, ttl time.Duration, counts *counters) *cache {
+	misses, err := lru.NewLRU[string, struct{}](maxMisses, nil)
+	if err != nil {
+		panic(err) // for a size that is not positive
 	}
-	return n
+	return &cache{limit: limit, ttl: ttl, counts: counts, byName: make(map[string]*list.Element), order: list.New(), misses: misses}
 }
 
-func newCache(limit int, ttl time.Duration) *cache {
-	return &cache{limit: limit, ttl: ttl, byName: make(map[string]*list.Element), order: list.New()}
-}
-
-// put makes an event its channel's last.
+// put makes an event its channel's last. One that is larger than the whole cache is
+// not kept, and neither is what was there before it.
 func (c *cache) put(channel string, event *hub.Publication) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.set(&kept{channel, event, time.Now()})
-}
-
-// set replaces an entry. c.mu is held.
-func (c *cache) set(k *kept) {
-	if e := c.byName[k.channel]; e != nil {
+	c.misses.Remove(channel)
+	if e := c.byName[channel]; e != nil {
 		c.drop(e)
 	}
-	c.byName[k.channel] = c.order.PushFront(k)
+	k := &kept{channel, event, time.Now()}
+	if k.size() > c.limit {
+		c.counts.add("cache evicted", 1)
+		return
+	}
+	c.byName[channel] = c.order.PushFront(k)
 	c.size += k.size()
 	for c.size > c.limit {
 		c.drop(c.order.Back())
+		c.counts.add("cache evicted", 1)
 	}
 }
 
@@ -77,9 +93,6 @@ func (c *cache) get(channel string) (event *hub.Publication, left time.Duration)
 		return nil, 0
 	}
 	k := e.Value.(*kept)
-	if k.event == nil {
-		return nil, 0
-	}
 	if left = c.ttl - time.Since(k.at); left <= 0 {
 		c.drop(e)
 		return nil, 0
@@ -92,9 +105,9 @@ func (c *cache) get(channel string) (event *hub.Publication, left time.Duration)
 func (c *cache) missed(channel string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byName[channel] != nil {
+	if _, known := c.misses.Get(channel); known || c.byName[channel] != nil {
 		return false
 	}
-	c.set(&kept{channel: channel})
+	c.misses.Add(channel, struct{}{})
 	return true
 }

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -8,9 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/time/rate"
-
 	"poosh/server/hub"
+	"poosh/server/peers"
 	"poosh/server/wire"
 )
 
@@ -20,7 +20,6 @@ type client struct {
 	d        *Dialect      // set once
 	app      *app          // set once
 	socketID string        // set once; a part of its id in the hub
-	version  int           // set once; of the protocol
 	opened   time.Duration // set once; on the dialect's clock
 
 	conn *wire.Conn      // set once, by attach
@@ -29,9 +28,11 @@ type client struct {
 	seen    atomic.Int64 // when the last frame came, on the dialect's clock
 	timer   wire.Timer   // fires tick
 	closing atomic.Bool  // close was called
+	version uint8        // set once; of the protocol
 
 	// Of the goroutine that reads the connection.
-	clientEvents *rate.Limiter // made by the first client event
+	clientEvents pace
+	subscribes   pace
 
 	// Of the goroutine that fires timers.
 	probed time.Duration // when a ping was sent that nothing followed; 0 for none
@@ -68,12 +69,12 @@ func (c *client) Alive(*wire.Conn) { c.seen.Store(int64(c.d.now())) }
 func (c *client) Message(conn *wire.Conn, binary bool, data []byte) {
 	c.seen.Store(int64(c.d.now()))
 	if binary {
-		c.err(0, "binary messages are not understood")
+		c.reject("message refused", 0, "binary messages are not understood")
 		return
 	}
 	m, err := parseMessage(data)
 	if err != nil {
-		c.err(0, err.Error())
+		c.reject("message refused", 0, err.Error())
 		return
 	}
 	switch m.Event {
@@ -91,12 +92,18 @@ func (c *client) Message(conn *wire.Conn, binary bool, data []byte) {
 			c.clientEvent(m)
 			return
 		}
-		c.err(0, "Unknown event "+shown(m.Event)+": client events begin with client-")
+		c.reject("message refused", 0, "Unknown event "+shown(m.Event)+": client events begin with client-")
 	}
 }
 
 // err tells the client of an error and keeps the connection open.
-func (c *client) err(code int, text string) { c.conn.Push(errorFrame(code, text)) }
+func (c *client) err(code int, text string) { c.conn.Push(errorFrame(code, "", text)) }
+
+// reject is err, counted under a name.
+func (c *client) reject(name string, code int, text string) {
+	c.d.counts.add(name, 1)
+	c.err(code, text)
+}
 
 // shown is a client's text as an error may repeat it.
 func shown(text string) string {
@@ -143,6 +150,15 @@ func (c *client) Closed(*wire.Conn, error) {
 	}
 	c.app.release()
 	c.d.conns.Add(-1)
+}
+
+// network is whose the connection is, as webhooks count what it causes; the zero Addr
+// when there are none.
+func (c *client) network() netip.Addr {
+	if c.app.hooks == nil {
+		return netip.Addr{}
+	}
+	return peers.Of(c.conn.RemoteAddr())
 }
 
 // trust notes that the client has shown a good signature.
@@ -216,7 +232,7 @@ func (c *client) tick() {
 func (c *client) clientEvent(m message) {
 	refuse := func(code int, text string) {
 		c.d.counts.add("client event refused", 1)
-		c.err(code, text)
+		c.conn.Push(errorFrame(code, m.Channel, text))
 	}
 	conf := &c.app.conf
 	if !conf.ClientEvents {
@@ -238,10 +254,7 @@ func (c *client) clientEvent(m message) {
 		refuse(codeClientEvent, "the name of a client event is longer than 200 characters")
 		return
 	}
-	if c.clientEvents == nil && conf.ClientEventRate.Limit > 0 {
-		c.clientEvents = conf.ClientEventRate.bucket()
-	}
-	if c.clientEvents != nil && !c.clientEvents.Allow() {
+	if rate := conf.ClientEventRate; !c.clientEvents.allow(rate, rate.Limit, c.d.now()) {
 		refuse(codeClientEvent, "client events come faster than "+conf.ClientEventRate.String())
 		return
 	}
@@ -256,10 +269,15 @@ func (c *client) clientEvent(m message) {
 		userID = c.membership[m.Channel]
 		c.mu.Unlock()
 	}
+	if err := c.d.cfg.Gate.Try(); err != nil {
+		refuse(codeClientEvent, err.Error())
+		return
+	}
+	defer c.d.cfg.Gate.Leave()
 	c.d.counts.add("client event", 1)
 	c.d.hub.Publish(&hub.Publication{
 		App: c.app.hubName, Room: m.Channel, Event: m.Event, Data: data, Text: true,
 		UserID: userID, Except: c.sub.ID(),
 	})
-	c.app.hooks.clientEvent(m.Channel, m.Event, data, c.socketID, userID)
+	c.app.hooks.clientEvent(m.Channel, m.Event, data, c.socketID, userID, c.network())
 }

@@ -13,9 +13,9 @@ import (
 func TestRefusedConnections(t *testing.T) {
 	off := false
 	apps := []App{testApp(),
-		{ID: "4", Key: "off", Secret: "s", Enabled: &off},
-		{ID: "5", Key: "pages", Secret: "s", AllowedOrigins: []string{"example.com", "*.example.org", "https://whole.net:8443"}},
-		{ID: "6", Key: "full", Secret: "s", MaxConnections: 1},
+		{ID: "4", Key: "off", Secret: testSecret, Enabled: &off},
+		{ID: "5", Key: "pages", Secret: testSecret, AllowedOrigins: []string{"example.com", "*.example.org", "https://whole.net:8443"}},
+		{ID: "6", Key: "full", Secret: testSecret, MaxConnections: 1},
 	}
 	s := newSite(t, Config{Apps: apps, PathPrefix: "/push"})
 	taken := s.open("/app/full", nil)
@@ -38,6 +38,7 @@ func TestRefusedConnections(t *testing.T) {
 		{"/app", "", 4005},
 		{"/app/" + testKey + "/more", "", 4005},
 		{"/elsewhere", "", 4005},
+		{"/", "", 4005},
 		{"/app/pages", "https://example.com", 0},
 		{"/app/pages", "https://EXAMPLE.com:444", 0},
 		{"/app/pages", "https://a.b.example.org", 0},
@@ -99,6 +100,11 @@ func TestNotAWebSocket(t *testing.T) {
 func TestNodeLimit(t *testing.T) {
 	s := newSite(t, Config{MaxConnections: 1})
 	s.dial()
+	for probe, want := range map[string]int{"/accept-traffic": 503, "/ready": 200, "/up": 200} {
+		if status, text, _ := s.raw("GET", probe, ""); status != want {
+			t.Errorf("%s: %d %s", probe, status, text)
+		}
+	}
 	p := s.open("/app/"+testKey, nil)
 	if f := p.read(); !strings.Contains(f.raw, `"code":4100`) || p.closed() != 4100 {
 		t.Errorf("first frame %s", f)
@@ -110,6 +116,12 @@ func TestNodeLimit(t *testing.T) {
 func TestMessages(t *testing.T) {
 	problem := func(code, text string) string {
 		return `{"event":"pusher:error","data":{"code":` + code + `,"message":"` + text + `"}}`
+	}
+	problemAt := func(channel, code, text string) string {
+		return `{"event":"pusher:error","channel":"` + channel + `","data":{"code":` + code + `,"message":"` + text + `"}}`
+	}
+	refused := func(channel, kind, text string) string {
+		return "\n" + `{"event":"pusher:subscription_error","channel":"` + channel + `","data":{"type":"` + kind + `","error":"` + text + `","status":401}}`
 	}
 	long := strings.Repeat("x", 201)
 	tests := []struct{ name, in, out string }{
@@ -130,16 +142,26 @@ func TestMessages(t *testing.T) {
 		{"subscribe to nothing", `{"event":"pusher:subscribe"}`, problem("null", "pusher:subscribe: data must be an object with a channel")},
 		{"subscribe to a number", `{"event":"pusher:subscribe","data":{"channel":1}}`, problem("null", "pusher:subscribe: data must be an object with a channel")},
 		{"subscribe to a bad name", `{"event":"pusher:subscribe","data":{"channel":"a b"}}`,
-			problem("null", `Invalid channel name \"a b\": want 1 to 200 letters, digits and -_=@,.;`)},
+			problem("null", `Invalid channel name \"a b\": want 1 to 200 letters, digits and -_=@,.;`) +
+				refused("a b", "InvalidChannel", `Invalid channel name \"a b\": want 1 to 200 letters, digits and -_=@,.;`)},
+		{"subscribe to an empty name", `{"event":"pusher:subscribe","data":{"channel":""}}`,
+			problem("null", `Invalid channel name \"\": want 1 to 200 letters, digits and -_=@,.;`)},
 		{"subscribe to a long name", `{"event":"pusher:subscribe","data":{"channel":"` + long + `"}}`,
-			problem("null", `Invalid channel name \"`+long[:200]+`...\": want 1 to 200 letters, digits and -_=@,.;`)},
+			problem("null", `Invalid channel name \"`+long[:200]+`...\": want 1 to 200 letters, digits and -_=@,.;`) +
+				refused(long, "LimitReached", `Invalid channel name \"`+long[:200]+`...\": want 1 to 200 letters, digits and -_=@,.;`)},
 		{"subscribe to another # channel", `{"event":"pusher:subscribe","data":{"channel":"#presence"}}`,
-			problem("null", `Invalid channel name \"#presence\": want 1 to 200 letters, digits and -_=@,.;`)},
+			problem("null", `Invalid channel name \"#presence\": want 1 to 200 letters, digits and -_=@,.;`) +
+				refused("#presence", "InvalidChannel", `Invalid channel name \"#presence\": want 1 to 200 letters, digits and -_=@,.;`)},
 		{"subscribe", `{"event":"pusher:subscribe","data":{"channel":"a-_=@,.;Z9","auth":""}}`,
 			`{"event":"pusher_internal:subscription_succeeded","channel":"a-_=@,.;Z9","data":"{}"}`},
 		// Some libraries send the data as a string that holds it.
 		{"subscribe with a string", `{"event":"pusher:subscribe","data":"{\"channel\":\"s\",\"auth\":null}"}`,
 			`{"event":"pusher_internal:subscription_succeeded","channel":"s","data":"{}"}`},
+		{"names in other letters", `{"EVENT":"pusher:dance","event":"pusher:ping","Event":"pusher:dance"}`, `{"event":"pusher:pong","data":"{}"}`},
+		{"only names in other letters", `{"Event":"pusher:ping"}`, problem("null", "a message must have an event, which is a string")},
+		{"subscribe in other letters", `{"event":"pusher:subscribe","Data":{"channel":"y"},"data":{"channel":"x","Channel":"y"},"DATA":{"channel":"y"}}`,
+			`{"event":"pusher_internal:subscription_succeeded","channel":"x","data":"{}"}`},
+		{"a name twice", `{"event":"pusher:unsubscribe","data":{"channel":"y","channel":"x"}}`, ""},
 		{"subscribe again", `{"event":"pusher:subscribe","data":{"channel":"s"}}`, problem("null", "Existing subscription to channel s")},
 		{"unsubscribe", `{"event":"pusher:unsubscribe","data":{"channel":"s"}}`, ""},
 		{"unsubscribe again", `{"event":"pusher:unsubscribe","data":{"channel":"s"}}`, problem("null", `No current subscription to channel \"s\"`)},
@@ -155,9 +177,11 @@ func TestMessages(t *testing.T) {
 				`{"event":"pusher:subscription_error","channel":"#server-to-user-1","data":{"type":"AuthError","error":"only a connection signed in as that user may subscribe to \"#server-to-user-1\"","status":401}}`},
 		{"sign in with nothing", `{"event":"pusher:signin"}`, problem("4009", "pusher:signin: data must be an object with auth and user_data")},
 		{"a client event to a public channel", `{"event":"client-x","channel":"a-_=@,.;Z9","data":1}`,
-			problem("4301", `client events are for private and presence channels only, not for \"a-_=@,.;Z9\"`)},
+			problemAt("a-_=@,.;Z9", "4301", `client events are for private and presence channels only, not for \"a-_=@,.;Z9\"`)},
 		{"a client event elsewhere", `{"event":"client-x","channel":"private-b","data":1}`,
-			problem("null", "client event on channel private-b, which this connection does not subscribe to")},
+			problemAt("private-b", "null", "client event on channel private-b, which this connection does not subscribe to")},
+		{"a client event to a bad name", `{"event":"client-x","channel":"a b","data":1}`,
+			problemAt("a b", "null", "invalid channel name: want 1 to 200 letters, digits and -_=@,.;")},
 		{"a client event nowhere", `{"event":"client-x","data":1}`, problem("null", "invalid channel name: want 1 to 200 letters, digits and -_=@,.;")},
 		{"a client event on a number", `{"event":"client-x","channel":5}`, problem("null", "invalid channel name: want 1 to 200 letters, digits and -_=@,.;")},
 	}
@@ -260,7 +284,7 @@ func TestClientEventsSwitchedOff(t *testing.T) {
 	p := s.dial()
 	p.join("private-c")
 	p.send(`{"event":"client-x","channel":"private-c","data":{}}`)
-	p.expect(`{"event":"pusher:error","data":{"code":4301,"message":"client events are not enabled for this app"}}`)
+	p.expect(`{"event":"pusher:error","channel":"private-c","data":{"code":4301,"message":"client events are not enabled for this app"}}`)
 	p.quiet()
 }
 
@@ -412,4 +436,46 @@ func TestAuthorizedConnections(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	member.quiet()
 	user.quiet()
+}
+
+// TestSubscribeRate has one connection come and go from channel to channel. As many
+// as it may be in at all it may enter at once.
+func TestSubscribeRate(t *testing.T) {
+	app := testApp()
+	app.MaxChannels, app.SubscribeRate = 3, Rate{2, time.Hour}
+	s := newSite(t, Config{Apps: []App{app}})
+	p := s.dial()
+	p.join("a", "b", "c")
+	p.send(`{"event":"pusher:unsubscribe","data":{"channel":"a"}}`)
+	p.subscribe("d", "")
+	const text = "subscriptions come faster than 2/1h0m0s"
+	p.expect(`{"event":"pusher:error","data":{"code":4100,"message":"`+text+`"}}`,
+		`{"event":"pusher:subscription_error","channel":"d","data":{"type":"LimitReached","error":"`+text+`","status":401}}`)
+	p.quiet()
+	s.dial().join("d")
+	if n := s.d.Stats().Counts["subscribe refused"]; n != 1 {
+		t.Errorf("%d are counted", n)
+	}
+}
+
+func TestPace(t *testing.T) {
+	var p pace
+	r := Rate{10, time.Second}
+	took := 0
+	for ms := range 5000 {
+		if p.allow(r, 20, time.Duration(ms)*time.Millisecond) {
+			took++
+		}
+	}
+	if took < 20+49 || took > 20+50 {
+		t.Errorf("%d in 5 s", took)
+	}
+	for i := range 30 { // after a rest
+		if ok := p.allow(r, 20, time.Hour); ok != (i < 20) {
+			t.Errorf("number %d: %v", i, ok)
+		}
+	}
+	if off := (Rate{Limit: -1}); !p.allow(off, 0, 0) {
+		t.Error("off is a limit")
+	}
 }

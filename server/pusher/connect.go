@@ -49,12 +49,12 @@ type refusal struct {
 func (d *Dialect) connect(w http.ResponseWriter, r *http.Request, parts []string) {
 	if !wire.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
-		d.answer(w, nil, &apiError{status: http.StatusUpgradeRequired, code: "upgrade_required",
+		d.fail(w, &apiError{status: http.StatusUpgradeRequired, code: "upgrade_required",
 			text: "this is a WebSocket address"})
 		return
 	}
-	if err := d.limit(w, d.connectLimit, r.RemoteAddr); err != nil {
-		d.answer(w, nil, err)
+	if err := d.limit(w, d.connectLimit, "connect address", r.RemoteAddr); err != nil {
+		d.refuseHandshake(w, err)
 		return
 	}
 	var a *app
@@ -62,8 +62,8 @@ func (d *Dialect) connect(w http.ResponseWriter, r *http.Request, parts []string
 		a = d.byKey[parts[0]]
 	}
 	if a != nil {
-		if err := d.limit(w, a.connectLimit, r.RemoteAddr); err != nil {
-			d.answer(w, nil, err)
+		if err := d.limit(w, a.connectLimit, "connect app", r.RemoteAddr); err != nil {
+			d.refuseHandshake(w, err)
 			return
 		}
 	}
@@ -114,14 +114,14 @@ func (d *Dialect) refuse(a *app, parts int, r *http.Request) *refusal {
 
 // acceptRefused opens a connection to say that it is not taken.
 func (d *Dialect) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
+	d.counts.add("connect refused "+strconv.Itoa(no.code), 1)
 	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes}, deaf{})
 	if err != nil {
 		d.handshakeFailed(w, err)
 		return
 	}
-	d.counts.add("connect refused "+strconv.Itoa(no.code), 1)
 	d.log.Debug("connection refused", "remote", r.RemoteAddr, "code", no.code, "reason", no.text)
-	conn.Push(errorFrame(no.code, no.text))
+	conn.Push(errorFrame(no.code, "", no.text))
 	conn.Close(no.code, no.text)
 	conn.Start()
 }
@@ -132,10 +132,28 @@ type deaf struct{}
 func (deaf) Message(*wire.Conn, bool, []byte) {}
 func (deaf) Closed(*wire.Conn, error)         {}
 
+// handshakeFailed answers for a handshake that the loop did not take. Too many
+// connections of one network are answered as connects that come too fast are.
 func (d *Dialect) handshakeFailed(w http.ResponseWriter, err error) {
-	if errors.Is(err, wire.ErrHandshake) {
-		d.answer(w, nil, &apiError{status: http.StatusBadRequest, code: "invalid_input", text: err.Error()})
+	switch {
+	case errors.Is(err, wire.ErrTooMany):
+		d.refuseHandshake(w, &apiError{status: http.StatusTooManyRequests, code: "rate_limited",
+			text: "too many connections", retry: tooManyRetry})
+	case errors.Is(err, wire.ErrHandshake):
+		d.refuseHandshake(w, &apiError{status: http.StatusBadRequest, code: "invalid_input", text: err.Error()})
+	default:
+		d.counts.add("connect failed", 1) // the connection is closed already
+		d.log.Debug("handshake failed", "err", err)
 	}
+}
+
+// tooManyRetry is what a client is told to wait for others to go.
+const tooManyRetry = 5 * time.Second
+
+// refuseHandshake answers a request for a WebSocket that becomes none.
+func (d *Dialect) refuseHandshake(w http.ResponseWriter, err error) {
+	d.counts.add("connect refused "+strconv.Itoa(asAPIError(err).status), 1)
+	d.fail(w, err)
 }
 
 // accept opens a connection that has been admitted.
@@ -143,7 +161,7 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	id := newHubID()
 	c := &client{d: d, app: a, socketID: id[len(idSpace):], version: newestVersion, opened: d.now()}
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
-		c.version = n
+		c.version = uint8(n)
 	}
 	c.seen.Store(int64(c.opened))
 	c.timer.Fire = c.tick
@@ -158,6 +176,9 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	d.log.Debug("connection", "app", a.conf.ID, "remote", r.RemoteAddr, "socket", c.socketID)
 	conn.Push(establishedFrame(c.socketID, activitySeconds(a.conf)))
 	c.attach(conn, id)
+	if d.draining.Load() { // since it was admitted
+		c.close(codeReconnect, goingAway)
+	}
 	conn.Start()
 }
 

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -22,13 +23,14 @@ type counter struct {
 	over    bool
 }
 
-// changed says that a channel now has n connections. The channel's roster is open.
-func (c *counter) changed(channel string, n int) {
+// changed says that a channel now has n connections, since one from a network came
+// or went. The channel's roster is open.
+func (c *counter) changed(channel string, n int, from netip.Addr) {
 	if !c.app.conf.SubscriptionCount {
 		return
 	}
 	if n <= countCrowd {
-		c.tell(channel, n)
+		c.tell(channel, n, from)
 		return
 	}
 	c.mu.Lock()
@@ -55,14 +57,14 @@ func (c *counter) due(channel string) {
 	defer r.Close()
 	// A smaller number has been told as it changed.
 	if n := r.Connections(); n > countCrowd {
-		c.tell(channel, n)
+		c.tell(channel, n, netip.Addr{})
 	}
 }
 
-func (c *counter) tell(channel string, n int) {
+func (c *counter) tell(channel string, n int, from netip.Addr) {
 	c.app.announce(channel, "pusher_internal:subscription_count",
 		[]byte(`{"subscription_count":`+strconv.Itoa(n)+`}`), "")
-	c.app.hooks.count(channel, n)
+	c.app.hooks.subscriptions(channel, n, from)
 }
 
 // stop ends the timers.

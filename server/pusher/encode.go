@@ -150,10 +150,15 @@ func establishedFrame(socketID string, timeout int) []byte {
 }
 
 // errorFrame tells of an error. Its data is an object: the Swift library reads
-// nothing else. Code 0 is written as null, which pusher-js takes for "go on".
-func errorFrame(code int, text string) []byte {
-	b := newFrame(len(text) + len(text)/4 + 64)
-	b = append(b, `{"event":"pusher:error","data":{"code":`...)
+// nothing else. Code 0 is written as null, which pusher-js takes for "go on". A
+// channel that it is about is named as soketi does; empty for none.
+func errorFrame(code int, channel, text string) []byte {
+	b := newFrame(len(channel) + len(text) + len(text)/4 + 80)
+	b = append(b, `{"event":"pusher:error",`...)
+	if channel != "" {
+		b = append(appendString(append(b, `"channel":`...), channel), ',')
+	}
+	b = append(b, `"data":{"code":`...)
 	if code == 0 {
 		b = append(b, "null"...)
 	} else {

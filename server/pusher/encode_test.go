@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"poosh/auth"
 	"poosh/server/hub"
 	"poosh/server/wire"
 )
@@ -129,19 +130,18 @@ func FuzzMessage(f *testing.F) {
 		if out.Event != m.Event || out.Channel != m.Channel || *out.Data != string(m.text()) {
 			t.Fatalf("%q became %q", in, frame)
 		}
-		var fields struct {
-			ChannelData string `json:"channel_data"`
-			UserData    string `json:"user_data"`
-		}
-		if m.fields(&fields) != nil {
+		var fields [2]auth.Value
+		if m.pick([]string{"channel_data", "user_data"}, fields[:]) != nil {
 			return
 		}
-		if who, err := parseMember(fields.ChannelData); err == nil {
+		channelData, _ := textOf(fields[0])
+		userData, _ := textOf(fields[1])
+		if who, err := parseMember(channelData); err == nil {
 			if !json.Valid(who.info) || !json.Valid(memberData(who.id, who.info)) || !validUserID(who.id) {
 				t.Fatalf("member %+v", who)
 			}
 		}
-		if user, err := parseUser(fields.UserData); err == nil && (!json.Valid(user.info) || !json.Valid(wire.Payload(watchlistFrame(user.watchlist, nil)))) {
+		if user, err := parseUser(userData); err == nil && (!json.Valid(user.info) || !json.Valid(wire.Payload(watchlistFrame(user.watchlist, nil)))) {
 			t.Fatalf("user %+v", user)
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"log/slog"
 	"net/http"
@@ -41,25 +40,18 @@ type endpoint struct {
 	client      *http.Client
 	counts      *counters
 	log         *slog.Logger
-	most        int // events that may wait
+	losses      losses
 
-	ctx    context.Context // ends when sending must stop
-	cancel context.CancelFunc
-	work   sync.WaitGroup // lanes at work
-	seed   maphash.Seed
+	ctx     context.Context // ends when sending must stop
+	cancel  context.CancelFunc
+	waiting context.Context // ends with close: nobody waits for a next try any more
+	hurry   context.CancelFunc
+	work    sync.WaitGroup // lanes at work
 
-	mu     sync.Mutex // guards what follows
-	lanes  []lane
-	events int // waiting or being sent
-	bytes  int // of them
-	over   bool
-	warned time.Time // when a drop was last logged
-}
-
-// A lane is a queue with at most one goroutine, which ends when it is empty.
-type lane struct {
-	queue   []hookEvent
-	running bool
+	mu    sync.Mutex // guards what follows
+	queue hookQueue
+	over  bool
+	cut   int // events lost at the end
 }
 
 func newEndpoint(a *app, conf Webhook) *endpoint {
@@ -74,33 +66,32 @@ func newEndpoint(a *app, conf Webhook) *endpoint {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		counts: &a.d.counts, log: a.d.log.With("app", a.conf.ID, "webhook", conf.shown()),
-		most: a.d.cfg.WebhookQueue, seed: maphash.MakeSeed(), lanes: make([]lane, hookLanes),
 	}
+	ep.losses.counts, ep.losses.log = ep.counts, ep.log
+	lanes := hookLanes
 	if conf.Batch {
-		ep.lanes = ep.lanes[:1]
+		lanes = 1
 	}
+	ep.queue = newHookQueue(a.d.cfg.WebhookQueue, lanes)
 	ep.ctx, ep.cancel = context.WithCancel(context.Background())
+	ep.waiting, ep.hurry = context.WithCancel(ep.ctx)
 	return ep
 }
 
-// enqueue adds an event to its lane, or drops it when too much waits. It never
-// blocks.
+// enqueue adds an event to its lane, or counts it as lost when too much waits. It
+// never blocks.
 func (ep *endpoint) enqueue(e hookEvent) {
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
-	if ep.over || ep.events >= ep.most || ep.bytes+len(e.body) > hookBytes {
-		ep.counts.add("webhook dropped", 1)
-		if now := time.Now(); now.Sub(ep.warned) > time.Minute {
-			ep.warned = now
-			ep.log.Warn("webhook events are dropped: too many wait", "waiting", ep.events)
-		}
+	if ep.over {
+		ep.losses.add(lostEnd, 1, nil)
 		return
 	}
-	ep.events++
-	ep.bytes += len(e.body)
-	i := int(maphash.String(ep.seed, e.channel) % uint64(len(ep.lanes)))
-	l := &ep.lanes[i]
-	l.queue = append(l.queue, e)
+	l, why := ep.queue.add(e)
+	if l == nil {
+		ep.losses.add(why, 1, nil)
+		return
+	}
 	if !l.running {
 		l.running = true
 		ep.work.Go(func() { ep.run(l) }) // ends when the lane is empty, or with ep.ctx
@@ -109,34 +100,33 @@ func (ep *endpoint) enqueue(e hookEvent) {
 
 // run sends what is in a lane until nothing is.
 func (ep *endpoint) run(l *lane) {
+	most := 1
+	if ep.conf.Batch {
+		most = hookBatch
+	}
 	for {
-		most := 1
 		if ep.conf.Batch {
-			most = hookBatch
 			select {
 			case <-time.After(hookGather):
-			case <-ep.ctx.Done():
+			case <-ep.waiting.Done():
 			}
 		}
 		ep.mu.Lock()
-		n := min(most, len(l.queue))
-		if n == 0 {
-			l.queue, l.running = nil, false
+		if ep.ctx.Err() != nil {
+			most = ep.queue.all.events // to be counted
+		}
+		events := ep.queue.take(l, most)
+		if len(events) == 0 {
+			l.running = false
 			ep.mu.Unlock()
 			return
 		}
-		events := l.queue[:n:n]
-		l.queue = l.queue[n:]
 		ep.mu.Unlock()
 
 		ep.send(events)
 
 		ep.mu.Lock()
-		ep.events -= n
-		for i := range events {
-			ep.bytes -= len(events[i].body)
-			events[i] = hookEvent{} // the queue's array may live on
-		}
+		ep.queue.done(events)
 		ep.mu.Unlock()
 	}
 }
@@ -144,33 +134,53 @@ func (ep *endpoint) run(l *lane) {
 // send delivers events in one request, again and again if need be.
 func (ep *endpoint) send(events []hookEvent) {
 	if ep.ctx.Err() != nil {
-		ep.counts.add("webhook dropped", len(events))
+		ep.cutOff(events)
 		return
 	}
 	body := hookBody(time.Now(), events)
 	signature := auth.PusherSign(ep.secret, string(body))
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = hookRetryMin, hookRetryMax, 2
-	tries := 0
-	_, err := backoff.Retry(ep.ctx, func() (struct{}, error) {
-		if tries++; tries > 1 {
-			ep.counts.add("webhook retried", 1)
-		}
-		return struct{}{}, ep.post(body, signature)
-	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(hookRetryFor))
-
+	tries, err := ep.deliver(body, signature)
 	var refused *refusedError
 	switch {
 	case err == nil:
 		ep.counts.add("webhook sent", len(events))
 		ep.log.Debug("webhook sent", "events", len(events), "first", events[0].name, "tries", tries)
 	case errors.As(err, &refused):
-		ep.counts.add("webhook refused", len(events))
-		ep.log.Warn("webhook refused", "events", len(events), "status", refused.status)
+		ep.losses.add(lostRefused, len(events), refused)
+	case ep.waiting.Err() != nil:
+		ep.cutOff(events)
 	default:
-		ep.counts.add("webhook dropped", len(events))
-		ep.log.Warn("webhook not delivered", "events", len(events), "tries", tries, "error", err)
+		ep.losses.add(lostTries, len(events), err)
 	}
+}
+
+// deliver tries until it succeeds, or there is no point in another try. Once the
+// endpoint is closed it does not wait any more: what waited for its next try has it
+// then, and is given up if that fails.
+func (ep *endpoint) deliver(body []byte, signature string) (tries int, err error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = hookRetryMin, hookRetryMax, 2
+	last := false // the try was made after the close
+	try := func() (struct{}, error) {
+		if tries++; tries > 1 {
+			ep.counts.add("webhook retried", 1)
+		}
+		last = ep.waiting.Err() != nil
+		return struct{}{}, ep.post(body, signature)
+	}
+	_, err = backoff.Retry(ep.waiting, try, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(hookRetryFor))
+	if errors.Is(err, context.Canceled) && !last && ep.ctx.Err() == nil {
+		_, err = try()
+	}
+	return tries, err
+}
+
+// cutOff counts events that the end of the server leaves undelivered.
+func (ep *endpoint) cutOff(events []hookEvent) {
+	ep.losses.add(lostEnd, len(events), nil)
+	ep.mu.Lock()
+	ep.cut += len(events)
+	ep.mu.Unlock()
 }
 
 // A refusedError is an answer that another try would not change.
@@ -213,26 +223,33 @@ func (ep *endpoint) post(body []byte, signature string) error {
 	}
 }
 
-// close takes no more events and waits until those that are queued are sent or ctx
-// ends, which drops them.
+// close takes no more events and waits until those that are queued are sent, each
+// with one try, or until ctx ends. The error says how many are lost.
 func (ep *endpoint) close(ctx context.Context) error {
 	ep.mu.Lock()
 	ep.over = true
 	ep.mu.Unlock()
+	ep.hurry()
 	done := make(chan struct{})
 	go func() { // ends with the lanes, which end at the latest with ep.ctx
 		ep.work.Wait()
 		close(done)
 	}()
-	var err error
 	select {
 	case <-done:
 	case <-ctx.Done():
-		err = fmt.Errorf("webhook %s: %w", ep.conf.shown(), ctx.Err())
-		ep.cancel()
+		ep.cancel() // ends every request and every wait for the next try
 		<-done
 	}
 	ep.cancel()
 	ep.client.CloseIdleConnections()
-	return err
+	ep.losses.tell()
+	ep.mu.Lock()
+	defer ep.mu.Unlock()
+	n := ep.cut
+	ep.cut = 0
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("webhook %s: %d events are not delivered", ep.conf.shown(), n)
 }

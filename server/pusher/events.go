@@ -2,11 +2,16 @@ package pusher
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
-	"errors"
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"poosh/auth"
+	"poosh/server/admission"
 )
 
 // The attributes of a channel that can be asked for.
@@ -33,25 +38,95 @@ func parseInfo(text string, known ...string) ([]string, error) {
 	return list, nil
 }
 
-// An eventRequest is the body of a request to publish, or one item of a batch.
+// An eventRequest is the body of a request to publish, or one item of a batch. It
+// refers to that body.
 type eventRequest struct {
-	Name     *string         `json:"name"`
-	Data     json.RawMessage `json:"data"`
-	Channel  string          `json:"channel"`
-	Channels oneOrMany       `json:"channels"`
-	SocketID string          `json:"socket_id"`
-	Info     string          `json:"info"`
+	name     string
+	data     auth.Value // absent when it is missing
+	channels []string   // of the one field or the other
+	socketID string
+	info     string
 }
 
-// oneOrMany is a list of texts, or one text.
-type oneOrMany []string
+var eventNames = []string{"name", "socket_id", "info", "channel", "channels", "data"}
 
-func (o *oneOrMany) UnmarshalJSON(b []byte) error {
-	if b[0] == '"' {
-		*o = make([]string, 1)
-		return json.Unmarshal(b, &(*o)[0])
+// parseEvent reads a request to publish to at most so many channels, which it looks
+// at no further than that. Fields that nobody knows are ignored.
+func parseEvent(body []byte, maxChannels int) (eventRequest, error) {
+	var r eventRequest
+	var values [6]auth.Value
+	if pick(body, eventNames, values[:]) != nil {
+		return r, errBadBody
 	}
-	return json.Unmarshal(b, (*[]string)(o))
+	var channel string
+	for i, at := range []*string{&r.name, &r.socketID, &r.info, &channel} {
+		text, ok := textOf(values[i])
+		if !ok {
+			return r, wrongKind(eventNames[i], values[i])
+		}
+		*at = text
+	}
+	r.data = values[5]
+	var err error
+	if r.channels, err = parseChannels(values[4], maxChannels); err != nil {
+		return r, err
+	}
+	if len(r.channels) == 0 && channel != "" {
+		r.channels = []string{channel}
+	}
+	return r, nil
+}
+
+// parseChannels reads a list of channels, or one.
+func parseChannels(v auth.Value, most int) ([]string, error) {
+	switch v.Kind() {
+	case auth.Absent, auth.Null:
+		return nil, nil
+	case auth.String:
+		text, _ := textOf(v)
+		return []string{text}, nil
+	case auth.Array:
+	default:
+		return nil, wrongKind("channels", v)
+	}
+	var list []string
+	for one := range elements(v) {
+		if len(list) == most {
+			return nil, overLimit("more than %d channels in one event; the limit is the app's max_channels_per_event", most)
+		}
+		if one.Kind() != auth.String {
+			return nil, wrongKind("a channel", one)
+		}
+		text, _ := textOf(one)
+		list = append(list, text)
+	}
+	return list, nil
+}
+
+// elements yields the elements of an array, one at a time: there may be millions
+// where a few are allowed.
+func elements(array auth.Value) iter.Seq[auth.Value] {
+	return func(yield func(auth.Value) bool) {
+		dec := json.NewDecoder(bytes.NewReader(array.Bytes()))
+		_, _ = dec.Token() // the bracket; the array is known to be well-formed
+		for dec.More() {
+			var raw json.RawMessage
+			if dec.Decode(&raw) != nil {
+				return
+			}
+			v, err := auth.Parse(raw)
+			if err != nil || !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// wrongKind says that a field has a value of a kind that it may not have.
+func wrongKind(field string, v auth.Value) error {
+	kind := map[auth.Kind]string{auth.Null: "null", auth.Bool: "boolean", auth.Number: "number", auth.String: "string",
+		auth.Array: "array", auth.Object: "object"}[v.Kind()]
+	return invalid("%s may not be a JSON %s", field, kind)
 }
 
 // An event is a request to publish that has been found good.
@@ -65,28 +140,25 @@ type event struct {
 
 // check makes an event of a request. It looks at everything, so that nothing is
 // published of a request that is refused.
-func (r *eventRequest) check(a *app, channels []string) (event, error) {
-	e := event{socketID: r.SocketID}
+func (r *eventRequest) check(a *app) (event, error) {
+	e := event{name: r.name, socketID: r.socketID}
 	switch {
-	case r.Name == nil || *r.Name == "":
+	case r.name == "":
 		return e, invalid("name is missing")
-	case utf8.RuneCountInString(*r.Name) > maxEventName:
+	case utf8.RuneCountInString(r.name) > maxEventName:
 		return e, overLimit("name has more than %d characters", maxEventName)
-	case reserved(*r.Name):
+	case reserved(r.name):
 		return e, invalid("name begins with pusher: or pusher_internal:, which is the protocol's own")
-	case r.Data == nil:
+	case r.data.Kind() == auth.Absent:
 		return e, invalid("data is missing")
-	case r.SocketID != "" && !validSocketID(r.SocketID):
+	case r.socketID != "" && !validSocketID(r.socketID):
 		return e, invalid("socket_id is not two numbers with a dot between")
-	case len(channels) == 0:
+	case len(r.channels) == 0:
 		return e, errNoChannel
-	case len(channels) > a.conf.MaxEventChannels:
-		return e, overLimit("more than %d channels in one event; the limit is the app's max_channels_per_event", a.conf.MaxEventChannels)
 	}
-	e.name = *r.Name
-	seen := make(map[string]bool, len(channels))
+	seen := make(map[string]bool, len(r.channels))
 	encrypted := false
-	for _, c := range channels {
+	for _, c := range r.channels {
 		if !validChannel(c) {
 			return e, badChannel(c)
 		}
@@ -99,64 +171,68 @@ func (r *eventRequest) check(a *app, channels []string) (event, error) {
 	if encrypted && len(e.channels) > 1 {
 		return e, invalid("an event for an encrypted channel is for that channel alone: only its subscribers have its key")
 	}
-	e.data = dataText(r.Data)
+	e.data = dataText(r.data)
 	if len(e.data) > a.conf.MaxEventBytes {
 		return e, tooBig("%s", tooMuchData(len(e.data), a.conf.MaxEventBytes))
 	}
 	var err error
-	e.info, err = parseInfo(r.Info, infoUsers, infoConnections)
+	e.info, err = parseInfo(r.info, infoUsers, infoConnections)
 	return e, err
 }
 
-// targets are the channels that a request names, in the one field or the other.
-func (r *eventRequest) targets() []string {
-	if len(r.Channels) > 0 {
-		return r.Channels
+// send publishes events, each to all its channels, in their order, once the server
+// keeps up. All that is wrong with them has been found before: who is refused for
+// that neither waits nor holds a place.
+func (c *call) send(events ...event) error {
+	if c.d.draining.Load() {
+		return errDraining
 	}
-	if r.Channel != "" {
-		return []string{r.Channel}
+	if err := c.d.cfg.Gate.Enter(c.ctx); err != nil {
+		return err
+	}
+	defer c.d.cfg.Gate.Leave()
+	var rest context.Context // of the time for pauses; nil before the second publication
+	for i, e := range events {
+		for j, channel := range e.channels {
+			if i+j > 0 {
+				if rest == nil {
+					var cancel context.CancelFunc
+					rest, cancel = context.WithTimeout(c.ctx, admission.Patience)
+					defer cancel()
+				}
+				c.pause(rest)
+			}
+			c.app.publish(channel, e.name, e.data, e.socketID)
+		}
+		c.d.log.Debug("event", "app", c.app.conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 	}
 	return nil
 }
 
-// decode reads the body into v.
-func (c *call) decode(v any) error {
-	body := bytes.TrimSpace(c.body)
-	if len(body) == 0 || body[0] != '{' {
-		return errBadBody
+// pause lets the server catch up between two publications of one request, which may
+// be a megabyte for who subscribes to all its channels. It is too late to refuse the
+// request then, so after ctx it goes on as it is.
+func (c *call) pause(ctx context.Context) {
+	if ctx.Err() == nil && c.d.cfg.Gate.Enter(ctx) == nil {
+		c.d.cfg.Gate.Leave()
 	}
-	err := json.Unmarshal(body, v)
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong):
-		return invalid("%s may not be a JSON %s", wrong.Field, wrong.Value)
-	case err != nil:
-		return errBadBody
-	}
-	return nil
-}
-
-// send publishes an event to all its channels.
-func (c *call) send(e event) {
-	for _, channel := range e.channels {
-		c.app.publish(channel, e.name, e.data, e.socketID)
-	}
-	c.d.log.Debug("event", "app", c.app.conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 }
 
 // events publishes one event to one or more channels.
-func (c *call) events() ([]byte, error) {
-	var r eventRequest
-	if err := c.decode(&r); err != nil {
-		return nil, err
-	}
-	e, err := r.check(c.app, r.targets())
+func (c *call) events() (reply, error) {
+	r, err := parseEvent(c.body, c.app.conf.MaxEventChannels)
 	if err != nil {
 		return nil, err
 	}
-	c.send(e)
+	e, err := r.check(c.app)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.send(e); err != nil {
+		return nil, err
+	}
 	if len(e.info) == 0 {
-		return emptyObject, nil
+		return empty, nil
 	}
 	b := []byte(`{"channels":{`)
 	for i, channel := range e.channels {
@@ -166,59 +242,60 @@ func (c *call) events() ([]byte, error) {
 		b = append(appendString(b, channel), ':')
 		b = c.appendCounts(b, channel, e.info)
 	}
-	return append(b, "}}"...), nil
+	return whole(append(b, "}}"...)), nil
 }
 
 // userEvents publishes an event to a signed-in user. The official libraries name
 // the user's channel instead.
-func (c *call) userEvents() ([]byte, error) {
-	var r eventRequest
-	if err := c.decode(&r); err != nil {
-		return nil, err
-	}
-	e, err := r.check(c.app, []string{userChannel + c.args[0]})
+func (c *call) userEvents() (reply, error) {
+	r, err := parseEvent(c.body, c.app.conf.MaxEventChannels)
 	if err != nil {
 		return nil, err
 	}
-	c.send(e)
-	return emptyObject, nil
+	r.channels = []string{userChannel + c.args[0]}
+	e, err := r.check(c.app)
+	if err != nil {
+		return nil, err
+	}
+	return empty, c.send(e)
 }
 
 // batchEvents publishes several events, each to one channel, in their order.
-func (c *call) batchEvents() ([]byte, error) {
-	var body struct {
-		Batch []eventRequest `json:"batch"`
+func (c *call) batchEvents() (reply, error) {
+	var batch [1]auth.Value
+	if pick(c.body, []string{"batch"}, batch[:]) != nil {
+		return nil, errBadBody
 	}
-	if err := c.decode(&body); err != nil {
-		return nil, err
-	}
-	if body.Batch == nil {
+	switch batch[0].Kind() {
+	case auth.Absent, auth.Null:
 		return nil, invalid("batch is missing")
+	case auth.Array:
+	default:
+		return nil, wrongKind("batch", batch[0])
 	}
-	if len(body.Batch) > c.app.conf.MaxBatch {
-		return nil, overLimit("Batch too large: %d events, the limit is the app's max_batch_events, %d", len(body.Batch), c.app.conf.MaxBatch)
-	}
-	events := make([]event, len(body.Batch))
-	asked := false
-	for i := range body.Batch {
-		r := &body.Batch[i]
-		targets := r.targets()
-		if len(targets) > 1 {
-			return nil, invalid("event %d of the batch has more than one channel", i+1)
+	n := 0
+	for range elements(batch[0]) {
+		if n++; n > c.app.conf.MaxBatch {
+			return nil, overLimit("Batch too large: the limit is %d events, the app's max_batch_events", c.app.conf.MaxBatch)
 		}
-		var err error
-		if events[i], err = r.check(c.app, targets); err != nil {
+	}
+	var events []event
+	asked := false
+	for raw := range elements(batch[0]) {
+		e, err := c.batchEvent(raw)
+		if err != nil {
 			e := *asAPIError(err)
-			e.text = "event " + string(appendInt(nil, i+1)) + " of the batch: " + e.text
+			e.text = "event " + strconv.Itoa(len(events)+1) + " of the batch: " + e.text
 			return nil, &e
 		}
-		asked = asked || len(events[i].info) > 0
+		events = append(events, e)
+		asked = asked || len(e.info) > 0
 	}
-	for _, e := range events {
-		c.send(e)
+	if err := c.send(events...); err != nil {
+		return nil, err
 	}
 	if !asked {
-		return emptyObject, nil
+		return empty, nil
 	}
 	b := []byte(`{"batch":[`)
 	for i, e := range events {
@@ -227,5 +304,17 @@ func (c *call) batchEvents() ([]byte, error) {
 		}
 		b = c.appendCounts(b, e.channels[0], e.info)
 	}
-	return append(b, "]}"...), nil
+	return whole(append(b, "]}"...)), nil
+}
+
+// batchEvent reads and judges one event of a batch.
+func (c *call) batchEvent(raw auth.Value) (event, error) {
+	r, err := parseEvent(raw.Bytes(), c.app.conf.MaxEventChannels)
+	if err != nil {
+		return event{}, err
+	}
+	if len(r.channels) > 1 {
+		return event{}, invalid("more than one channel")
+	}
+	return r.check(c.app)
 }

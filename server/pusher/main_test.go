@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -290,6 +291,24 @@ func (s *site) trigger(channel, event, data string) {
 	if status != 200 || text != "{}" {
 		s.t.Fatalf("%d %s", status, text)
 	}
+}
+
+// A logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // eventually waits for something that happens by itself.

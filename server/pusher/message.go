@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"unicode/utf8"
+
+	"poosh/auth"
 )
 
-// A message is one frame of a client.
+// A message is one frame of a client. It refers to the frame, and is good as long
+// as that is.
 type message struct {
 	Event   string
 	Channel string
-	Data    json.RawMessage // nil when there is none
+	Data    auth.Value // absent when there is none
 }
 
 var (
@@ -20,38 +22,69 @@ var (
 	errNoData  = errors.New("data must be an object")
 )
 
-// parseMessage reads a client's frame. Fields that nobody knows are ignored.
-// What it returns holds no reference to data.
+var messageNames = []string{"event", "channel", "data"}
+
+// parseMessage reads a client's frame. Fields that nobody knows are ignored; names
+// match to the letter, here as everywhere, or the server would see another message
+// than the page that made it.
 func parseMessage(data []byte) (message, error) {
-	var fields struct {
-		Event, Channel *json.RawMessage
-		Data           json.RawMessage
-	}
-	if json.Unmarshal(data, &fields) != nil {
+	var values [3]auth.Value
+	if err := pick(data, messageNames, values[:]); err != nil {
 		return message{}, errNotJSON
 	}
-	m := message{Data: fields.Data}
-	if fields.Event == nil || json.Unmarshal(*fields.Event, &m.Event) != nil || m.Event == "" {
+	event, ok := textOf(values[0])
+	if !ok || event == "" {
 		return message{}, errNoEvent
 	}
-	if fields.Channel != nil && json.Unmarshal(*fields.Channel, &m.Channel) != nil {
+	channel, ok := textOf(values[1])
+	if !ok {
 		return message{}, errBadChannel
 	}
-	return m, nil
+	return message{event, channel, values[2]}, nil
 }
 
-// fields decodes the data of a protocol event into v: an object, or a string that
-// holds one, as some libraries send it.
-func (m message) fields(v any) error {
-	raw := bytes.TrimSpace(m.Data)
-	if len(raw) > 0 && raw[0] == '"' {
-		var text string
-		if json.Unmarshal(raw, &text) != nil {
-			return errNoData
-		}
-		raw = bytes.TrimSpace([]byte(text))
+// pick is [auth.Pick] for an object alone.
+func pick(data []byte, names []string, values []auth.Value) error {
+	if data = bytes.TrimLeft(data, " \t\r\n"); len(data) == 0 || data[0] != '{' {
+		return auth.ErrNotObject
 	}
-	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, v) != nil {
+	return auth.Pick(data, names, values)
+}
+
+// textOf is the text that a value is, which is empty for null and for what is not
+// there. It reports false for another kind of value.
+func textOf(v auth.Value) (string, bool) {
+	switch v.Kind() {
+	case auth.Absent, auth.Null:
+		return "", true
+	case auth.String:
+		var text string
+		err := json.Unmarshal(v.Bytes(), &text)
+		return text, err == nil
+	}
+	return "", false
+}
+
+// idOf is a user's id: a text, or a number as PHP and Pusher's own documentation
+// have it, which stands for its digits as they were sent. It is empty for anything
+// else.
+func idOf(v auth.Value) string {
+	if v.Kind() == auth.Number {
+		return string(v.Bytes())
+	}
+	text, _ := textOf(v)
+	return text
+}
+
+// pick reads the data of a protocol event: an object, or a string that holds one,
+// as some libraries send it.
+func (m message) pick(names []string, values []auth.Value) error {
+	raw := m.Data.Bytes()
+	if m.Data.Kind() == auth.String {
+		text, _ := textOf(m.Data)
+		raw = []byte(text)
+	}
+	if pick(raw, names, values) != nil {
 		return errNoData
 	}
 	return nil
@@ -61,26 +94,20 @@ func (m message) fields(v any) error {
 // string as it is, anything else as its compact JSON text, nothing as an empty
 // object.
 func (m message) text() []byte {
-	raw := bytes.TrimSpace(m.Data)
-	if len(raw) == 0 {
+	if m.Data.Kind() == auth.Absent {
 		return emptyObject
 	}
-	return dataText(raw)
+	return dataText(m.Data)
 }
 
-// dataText turns a valid JSON value into the text that it travels as.
-func dataText(raw []byte) []byte {
-	if raw[0] == '"' {
-		var text string
-		if json.Unmarshal(raw, &text) == nil {
-			return []byte(text)
-		}
+// dataText turns a JSON value into the text that it travels as, which is no part of
+// what the value was read from.
+func dataText(v auth.Value) []byte {
+	if v.Kind() == auth.String {
+		text, _ := textOf(v)
+		return []byte(text)
 	}
-	text := compact(raw)
-	if !utf8.Valid(text) {
-		text = bytes.ToValidUTF8(text, []byte("\ufffd"))
-	}
-	return text
+	return v.AppendCompact(nil)
 }
 
 // A memberInfo is who a client says it is in a presence channel, or as a user.
@@ -91,48 +118,40 @@ type memberInfo struct {
 
 var (
 	errBadMember = errors.New("channel_data must be a JSON object with a user_id")
-	errBadUser   = errors.New("user_data must be a JSON object with an id, which is a string")
+	errBadUser   = errors.New("user_data must be a JSON object with an id, which is a string or a number")
 	errUserID    = errors.New("a user id has 1 to 128 characters")
 )
 
-// parseMember reads channel_data. An id may be a number, as PHP and Pusher's own
-// documentation have it, and is then the digits as they were sent.
+var memberNames = []string{"user_id", "user_info"}
+
+// parseMember reads channel_data.
 func parseMember(data string) (memberInfo, error) {
-	var fields struct {
-		UserID   json.RawMessage `json:"user_id"`
-		UserInfo json.RawMessage `json:"user_info"`
-	}
-	if json.Unmarshal([]byte(data), &fields) != nil || len(fields.UserID) == 0 {
+	var values [2]auth.Value
+	if pick([]byte(data), memberNames, values[:]) != nil {
 		return memberInfo{}, errBadMember
 	}
-	var m memberInfo
-	switch c := fields.UserID[0]; {
-	case c == '"':
-		if json.Unmarshal(fields.UserID, &m.id) != nil {
-			return memberInfo{}, errBadMember
-		}
-	case c == '-' || c >= '0' && c <= '9':
-		m.id = string(fields.UserID)
-	default:
-		return memberInfo{}, errBadMember
+	return newMember(values[0], values[1], errBadMember)
+}
+
+// newMember makes a member of its id and what it tells of itself; without an id it
+// returns missing.
+func newMember(id, info auth.Value, missing error) (memberInfo, error) {
+	if k := id.Kind(); k != auth.String && k != auth.Number {
+		return memberInfo{}, missing
 	}
+	m := memberInfo{idOf(id), infoOf(info)}
 	if !validUserID(m.id) {
 		return memberInfo{}, errUserID
 	}
-	m.info = infoOf(fields.UserInfo)
 	return m, nil
 }
 
 // infoOf is user_info as others are told it.
-func infoOf(raw json.RawMessage) []byte {
-	if len(raw) == 0 || string(raw) == "null" {
+func infoOf(v auth.Value) []byte {
+	if k := v.Kind(); k == auth.Absent || k == auth.Null {
 		return emptyObject
 	}
-	info := compact(raw)
-	if !utf8.Valid(info) {
-		info = bytes.ToValidUTF8(info, []byte("\ufffd"))
-	}
-	return info
+	return v.AppendCompact(nil)
 }
 
 // A userInfo is what a client signs in with.
@@ -141,18 +160,32 @@ type userInfo struct {
 	watchlist []string
 }
 
+var userNames = []string{"id", "user_info", "watchlist"}
+
 // parseUser reads user_data.
 func parseUser(data string) (userInfo, error) {
-	var fields struct {
-		ID        *string         `json:"id"`
-		UserInfo  json.RawMessage `json:"user_info"`
-		Watchlist []string        `json:"watchlist"`
-	}
-	if json.Unmarshal([]byte(data), &fields) != nil || fields.ID == nil {
+	var values [3]auth.Value
+	if pick([]byte(data), userNames, values[:]) != nil {
 		return userInfo{}, errBadUser
 	}
-	if !validUserID(*fields.ID) {
-		return userInfo{}, errUserID
+	member, err := newMember(values[0], values[1], errBadUser)
+	if err != nil {
+		return userInfo{}, err
 	}
-	return userInfo{memberInfo{*fields.ID, infoOf(fields.UserInfo)}, fields.Watchlist}, nil
+	u := userInfo{memberInfo: member}
+	if k := values[2].Kind(); k == auth.Absent || k == auth.Null {
+		return u, nil
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(values[2].Bytes(), &list) != nil {
+		return userInfo{}, errBadUser
+	}
+	for _, raw := range list {
+		id, err := auth.Parse(raw)
+		if k := id.Kind(); err != nil || k != auth.String && k != auth.Number {
+			return userInfo{}, errBadUser
+		}
+		u.watchlist = append(u.watchlist, idOf(id))
+	}
+	return u, nil
 }

@@ -130,7 +130,8 @@ func TestSignInRefusals(t *testing.T) {
 	p := s.dial()
 	for _, tt := range []struct{ data, want string }{
 		{`{}`, "user_data must be a JSON object with an id"},
-		{`{"id":1}`, "user_data must be"},
+		{`{"id":true}`, "user_data must be"},
+		{`{"ID":"1"}`, "user_data must be"},
 		{`{"id":""}`, "1 to 128 characters"},
 		{`[`, "user_data must be"},
 		{`{"id":"1","watchlist":"2"}`, "user_data must be"},

@@ -28,8 +28,8 @@
 // another node would have to see.
 //
 // Lock order, outermost first: an open roster, users.mu, client.mu, app.mu, then
-// the locks of the hub, and those of webhooks, caches and connections, under which
-// nothing else is locked.
+// the locks of the hub, and those of caches and connections, and of webhooks, their
+// endpoints and losses in this order. Under these nothing is locked but the counters.
 package pusher
 
 import (
@@ -42,6 +42,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/wire"
 )
@@ -58,9 +59,10 @@ type Config struct {
 	CacheBytes      int // that one app's cached events may take; 64 MiB
 	WebhookQueue    int // events that may wait for one webhook; 10,000
 
-	// MaxBacklog is how many bytes may wait for the loop itself before publishing
-	// is answered with 503; no limit.
-	MaxBacklog int64
+	// Gate admits what senders and clients publish, once they are known and their
+	// event is judged; nil admits everything. Whoever made it closes it, before
+	// [Dialect.Shutdown].
+	Gate *admission.Gate
 
 	APIRate     Rate // requests of one address; no limit
 	ConnectRate Rate // connections opened by one address; no limit
@@ -112,7 +114,6 @@ type Dialect struct {
 	counts       counters
 
 	draining atomic.Bool
-	door     door // of requests that publish
 }
 
 // New makes a dialect whose connections live on loop. It fails for a configuration
@@ -149,6 +150,9 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 			d.apps[conf.ID], d.byKey[conf.Key] = a, a
 			d.log.Info("app", "id", conf.ID, "key", conf.Key, "disabled", a.disabled, "client_events", conf.ClientEvents,
 				"max_event_bytes", conf.MaxEventBytes, "max_connections", conf.MaxConnections, "webhooks", len(conf.Webhooks))
+			if len(conf.Secret) < shortSecret {
+				d.log.Warn("the app's secret is short and may be guessed: want 20 random characters or more", "id", conf.ID)
+			}
 		}
 	}
 	if err := errors.Join(wrong...); err != nil {
@@ -169,14 +173,22 @@ type Stats struct {
 	Counts      map[string]uint64 // what happened since the start, by name
 }
 
-// Stats returns the numbers of this moment. The names of the counts are "api
-// <status>", "connect", "connect refused <code>", "close <code>", "client event",
-// "client event refused", "subscribe", "subscribe refused", "webhook sent",
-// "webhook retried", "webhook refused" and "webhook dropped".
+// Stats returns the numbers of this moment. The names of the counts are
+//
+//   - "api <status>", "rate limited <api or connect> <app or address>";
+//   - "connect", "connect failed", "connect refused <status or code>", "close <code>";
+//   - "message refused", "subscribe", "subscribe refused", "unsubscribe refused",
+//     "sign-in", "sign-in refused", "watchlist cut", "client event", "client event
+//     refused", "cache evicted";
+//   - "webhook sent", "webhook retried", "webhook refused" and "webhook dropped
+//     <reason>", where full and share say that too many events waited, in all or of
+//     one network, tries that no try succeeded, and end that the server ended.
 func (d *Dialect) Stats() Stats {
 	st := Stats{Connections: int(d.conns.Load()), Counts: d.counts.all()}
 	for _, a := range d.apps {
-		d.presence.Each(a.hubName, func(string, int, int) { st.Channels++ })
+		for range d.presence.Rooms(a.hubName) {
+			st.Channels++
+		}
 	}
 	return st
 }
@@ -208,7 +220,8 @@ func (c *counters) all() map[string]uint64 {
 }
 
 // ServeHTTP serves both doors: the API under /apps and connections under /app,
-// and whether the server is well under /up and /live.
+// and whether the server is well under /up, /live and, as soketi has it, /, /ready
+// and /accept-traffic.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.recoverRequest(w, r)
 	if !wire.IsUpgrade(r) {
@@ -226,7 +239,7 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if !ok {
-		d.answer(w, nil, errBadPath)
+		d.fail(w, errBadPath)
 		return
 	}
 	switch parts[0] {
@@ -234,13 +247,17 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.connect(w, r, parts[1:])
 	case "apps", "users":
 		d.api(w, r, parts)
-	case "up", "live":
+	case "up", "live", "ready", "accept-traffic", "":
+		if parts[0] == "" && wire.IsUpgrade(r) {
+			d.connect(w, r, nil)
+			return
+		}
 		d.health(w, r, parts)
 	default:
 		if wire.IsUpgrade(r) {
 			d.connect(w, r, nil)
 			return
 		}
-		d.answer(w, nil, errNoRoute)
+		d.fail(w, errNoRoute)
 	}
 }

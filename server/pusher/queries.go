@@ -39,7 +39,7 @@ func appendObject(b []byte, info []string, connections, users int) []byte {
 }
 
 // channels lists the channels that somebody is in.
-func (c *call) channels() ([]byte, error) {
+func (c *call) channels() (reply, error) {
 	prefix, _ := c.query.Get("filter_by_prefix")
 	text, _ := c.query.Get("info")
 	info, err := parseInfo(text, infoUsers, infoConnections)
@@ -49,22 +49,34 @@ func (c *call) channels() ([]byte, error) {
 	if slices.Contains(info, infoUsers) && !strings.HasPrefix(prefix, "presence-") {
 		return nil, invalid("user_count is for presence channels only: want a filter_by_prefix that begins with presence-")
 	}
-	b := []byte(`{"channels":{`)
-	c.d.presence.Each(c.app.hubName, func(channel string, connections, users int) {
-		if !strings.HasPrefix(channel, prefix) || kindOf(channel).user {
-			return
+	return func(yield func([]byte) bool) {
+		b := []byte(`{"channels":{`)
+		for at := range c.d.presence.Rooms(c.app.hubName) {
+			if !strings.HasPrefix(at.Room, prefix) || kindOf(at.Room).user {
+				continue
+			}
+			b = append(appendString(b, at.Room), ':')
+			b = appendObject(b, info, at.Connections, at.Users)
+			if !yield(b) {
+				return
+			}
+			b = append(b[:0], ',')
 		}
-		if b[len(b)-1] != '{' {
-			b = append(b, ',')
-		}
-		b = append(appendString(b, channel), ':')
-		b = appendObject(b, info, connections, users)
-	})
-	return append(b, "}}"...), nil
+		yield(ended(b, "}}"))
+	}, nil
+}
+
+// ended is the last piece of a list: b is what it begins with, if there was nothing
+// in it, or the comma before the next element, which there is none of.
+func ended(b []byte, end string) []byte {
+	if len(b) == 1 {
+		b = b[:0]
+	}
+	return append(b, end...)
 }
 
 // channel describes one channel, whether anybody is in it or not.
-func (c *call) channel() ([]byte, error) {
+func (c *call) channel() (reply, error) {
 	name := c.args[0]
 	if !validChannel(name) {
 		return nil, badChannel(name)
@@ -97,7 +109,7 @@ func (c *call) channel() ([]byte, error) {
 			b = c.appendCache(b, name)
 		}
 	}
-	return append(b, '}'), nil
+	return whole(append(b, '}')), nil
 }
 
 // appendCache appends a channel's last event and the seconds that it is kept yet.
@@ -112,7 +124,7 @@ func (c *call) appendCache(b []byte, channel string) []byte {
 }
 
 // channelUsers lists the users in a presence channel.
-func (c *call) channelUsers() ([]byte, error) {
+func (c *call) channelUsers() (reply, error) {
 	name := c.args[0]
 	if !validChannel(name) {
 		return nil, badChannel(name)
@@ -131,29 +143,33 @@ func (c *call) channelUsers() ([]byte, error) {
 			return nil, invalid("extraneous parameter %s: the list of users takes none but with_user_info", shown(param))
 		}
 	}
+	// A copy, so that nobody who comes or goes waits for who reads the answer.
 	r := c.d.presence.Open(c.app.hubName, name)
-	defer r.Close()
-	b := []byte(`{"users":[`)
-	for m := range r.Members {
-		if b[len(b)-1] != '[' {
-			b = append(b, ',')
+	members := slices.Collect(r.Members)
+	r.Close()
+	return func(yield func([]byte) bool) {
+		b := []byte(`{"users":[`)
+		for _, m := range members {
+			b = appendString(append(b, `{"id":`...), m.ID)
+			if withInfo {
+				b = append(append(b, `,"user_info":`...), m.Info...)
+			}
+			if !yield(append(b, '}')) {
+				return
+			}
+			b = append(b[:0], ',')
 		}
-		b = appendString(append(b, `{"id":`...), m.ID)
-		if withInfo {
-			b = append(append(b, `,"user_info":`...), m.Info...)
-		}
-		b = append(b, '}')
-	}
-	return append(b, "]}"...), nil
+		yield(ended(b, "]}"))
+	}, nil
 }
 
 // connections counts the app's connections, as Reverb does.
-func (c *call) connections() ([]byte, error) {
-	return append(appendInt([]byte(`{"connections":`), c.d.hub.Len(c.app.hubName)), '}'), nil
+func (c *call) connections() (reply, error) {
+	return whole(append(appendInt([]byte(`{"connections":`), c.d.hub.Len(c.app.hubName)), '}')), nil
 }
 
 // terminate closes the connections of a user for good.
-func (c *call) terminate() ([]byte, error) {
+func (c *call) terminate() (reply, error) {
 	return c.closeUser(func(conn *client) {
 		conn.expel(codeUnauthorized, "the app has ended this user's connections")
 	})
@@ -161,11 +177,11 @@ func (c *call) terminate() ([]byte, error) {
 
 // forceReconnect closes the connections of a user, who is to come back, as Sockudo
 // does.
-func (c *call) forceReconnect() ([]byte, error) {
+func (c *call) forceReconnect() (reply, error) {
 	return c.closeUser(func(conn *client) { conn.close(codeReconnect, "the app asks to reconnect") })
 }
 
-func (c *call) closeUser(end func(*client)) ([]byte, error) {
+func (c *call) closeUser(end func(*client)) (reply, error) {
 	id := c.args[0]
 	if !validUserID(id) {
 		return nil, invalid("a user id has 1 to %d characters", maxUserID)
@@ -182,5 +198,5 @@ func (c *call) closeUser(end func(*client)) ([]byte, error) {
 		end(conn)
 	}
 	c.d.log.Debug("connections closed", "app", c.app.conf.ID, "connections", len(list))
-	return emptyObject, nil
+	return empty, nil
 }

@@ -11,6 +11,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
+
+	"poosh/server/peers"
 )
 
 // A Rate is how many things are allowed in a span of time. A negative Limit is no
@@ -52,6 +54,25 @@ func (r Rate) bucket() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(float64(r.Limit)/r.Per.Seconds()), r.Limit)
 }
 
+// A pace holds one thing to a rate, in eight bytes: each connection has one. It is
+// the time at which all that was allowed would have been used up at an even pace (the
+// generic cell rate algorithm). The zero pace is at rest.
+type pace time.Duration
+
+// allow reports whether one more is allowed at now, of which burst may come at once.
+func (p *pace) allow(r Rate, burst int, now time.Duration) bool {
+	if r.Limit <= 0 {
+		return true
+	}
+	each := r.Per / time.Duration(r.Limit)
+	next := max(time.Duration(*p), now) + each
+	if next-now > each*time.Duration(burst) {
+		return false
+	}
+	*p = pace(next)
+	return true
+}
+
 // maxAddresses bounds the addresses that a limiter tells apart. The one not seen
 // for longest is forgotten, and starts afresh if it comes back.
 const maxAddresses = 1 << 16
@@ -59,8 +80,8 @@ const maxAddresses = 1 << 16
 // A limiter holds things to a rate, all together or by address.
 type limiter struct {
 	rate   Rate
-	whole  *rate.Limiter                           // nil when by address
-	byAddr *lru.Cache[netip.Prefix, *rate.Limiter] // nil when together
+	whole  *rate.Limiter                         // nil when by address
+	byAddr *lru.Cache[netip.Addr, *rate.Limiter] // nil when together
 }
 
 // newLimiter returns a limiter for all together; nil for no limit.
@@ -76,7 +97,7 @@ func newAddressLimiter(r Rate) *limiter {
 	if r.Limit <= 0 {
 		return nil
 	}
-	cache, err := lru.New[netip.Prefix, *rate.Limiter](maxAddresses)
+	cache, err := lru.New[netip.Addr, *rate.Limiter](maxAddresses)
 	if err != nil {
 		panic(err) // for a size that is not positive
 	}
@@ -100,7 +121,7 @@ func (l *limiter) take(remote string) allowance {
 	}
 	bucket := l.whole
 	if bucket == nil {
-		who := networkOf(remote)
+		who := peers.Of(remote)
 		var known bool
 		if bucket, known = l.byAddr.Get(who); !known {
 			bucket = l.rate.bucket()
@@ -119,21 +140,6 @@ func (l *limiter) take(remote string) allowance {
 		a.retry = time.Duration((1 - tokens) * each * float64(time.Second))
 	}
 	return a
-}
-
-// networkOf is whom an address belongs to: an IPv4 address, or the /64 that one
-// IPv6 subscriber has to himself (RFC 6177).
-func networkOf(remote string) netip.Prefix {
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr, bits := ap.Addr().Unmap().WithZone(""), 32
-	if addr.Is6() {
-		bits = 64
-	}
-	p, _ := addr.Prefix(bits)
-	return p
 }
 
 // tell writes the headers of an allowance, unless a tighter one has been written.

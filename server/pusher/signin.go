@@ -11,27 +11,32 @@ import (
 // "Watchlist events").
 const maxWatchlist = 100
 
+var signInNames = []string{"auth", "user_data"}
+
 // signIn makes the connection a user's (Pusher Channels, "User authentication").
 // The client then subscribes to the user's own channel by itself.
 func (c *client) signIn(m message) {
-	var want struct {
-		Auth     string `json:"auth"`
-		UserData string `json:"user_data"`
+	var values [2]auth.Value
+	err := m.pick(signInNames, values[:])
+	token, ok := textOf(values[0])
+	userData, ok2 := textOf(values[1])
+	if err == nil && !(ok && ok2) {
+		err = errNoData
 	}
-	if err := m.fields(&want); err != nil {
-		c.err(codeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
+	if err != nil {
+		c.reject("sign-in refused", codeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
 		return
 	}
-	if err := auth.PusherUser(c.app.conf.Key, c.app.conf.Secret, c.socketID, want.UserData, want.Auth); err != nil {
-		c.err(codeUnauthorized, err.Error())
+	if err := auth.PusherUser(c.app.conf.Key, c.app.conf.Secret, c.socketID, userData, token); err != nil {
+		c.reject("sign-in refused", codeUnauthorized, err.Error())
 		return
 	}
-	user, err := parseUser(want.UserData)
+	user, err := parseUser(userData)
 	if err == nil && len(user.info) > c.app.conf.MaxUserInfoBytes {
 		err = fmt.Errorf("user_info of %d bytes exceeds the allowed maximum (%d bytes)", len(user.info), c.app.conf.MaxUserInfoBytes)
 	}
 	if err != nil {
-		c.err(codeUnauthorized, err.Error())
+		c.reject("sign-in refused", codeUnauthorized, err.Error())
 		return
 	}
 	if !c.app.conf.Watchlist {
@@ -48,16 +53,17 @@ func (c *client) signIn(m message) {
 	}
 	c.mu.Unlock()
 	if old != nil && old.id != user.id {
-		c.err(codeUnauthorized, "this connection is signed in as another user")
+		c.reject("sign-in refused", codeUnauthorized, "this connection is signed in as another user")
 		return
 	}
-	c.conn.Push(signedInFrame(want.UserData))
+	c.conn.Push(signedInFrame(userData))
 	if old != nil {
 		return // signed in again as who it is
 	}
 	if tooMany {
-		c.err(codeWatchlist, fmt.Sprintf("the watchlist has more than %d users, the first %d are watched", maxWatchlist, maxWatchlist))
+		c.reject("watchlist cut", codeWatchlist, fmt.Sprintf("the watchlist has more than %d users, the first %d are watched", maxWatchlist, maxWatchlist))
 	}
+	c.d.counts.add("sign-in", 1)
 	c.app.users.signIn(c, &user)
 }
 

@@ -8,14 +8,17 @@ import (
 	"poosh/server/hub"
 )
 
-// Names of what soketi sends with a refused subscription, which pusher-js hands to
-// the channel's own listeners.
+// Types of what is sent with a refused subscription, which pusher-js hands to the
+// channel's own listeners. The first two are soketi's.
 const (
 	refusedAuth  = "AuthError"
 	refusedLimit = "LimitReached"
+	refusedName  = "InvalidChannel"
 )
 
-// refuse tells the client that a subscription is not made. The connection stays.
+// refuse tells the client that a subscription is not made. The connection stays. A
+// kind tells the channel's listeners too: empty for none, when the client is
+// subscribed already or named no channel.
 func (c *client) refuse(channel string, code int, kind, text string) {
 	c.d.counts.add("subscribe refused", 1)
 	c.err(code, text)
@@ -24,21 +27,56 @@ func (c *client) refuse(channel string, code int, kind, text string) {
 	}
 }
 
+// A subscription is what a client asks for with pusher:subscribe.
+type subscription struct {
+	channel, auth string
+	data          *string // channel_data; nil for none
+}
+
+var subscribeNames = []string{"channel", "auth", "channel_data"}
+
+func parseSubscribe(m message) (s subscription, err error) {
+	var values [3]auth.Value
+	if err := m.pick(subscribeNames, values[:]); err != nil {
+		return s, err
+	}
+	var ok [3]bool
+	s.channel, ok[0] = textOf(values[0])
+	s.auth, ok[1] = textOf(values[1])
+	data, is := textOf(values[2])
+	if ok[2] = is; values[2].Kind() == auth.String {
+		s.data = &data
+	}
+	if ok != [3]bool{true, true, true} {
+		return s, errNoData
+	}
+	return s, nil
+}
+
 // subscribe lets the client into a channel (Pusher Channels protocol,
 // "Subscription Events").
 func (c *client) subscribe(m message) {
-	var want struct {
-		Channel     string  `json:"channel"`
-		Auth        string  `json:"auth"`
-		ChannelData *string `json:"channel_data"`
-	}
-	if err := m.fields(&want); err != nil {
+	want, err := parseSubscribe(m)
+	if err != nil {
 		c.refuse("", 0, "", "pusher:subscribe: "+err.Error()+" with a channel")
 		return
 	}
-	channel, k := want.Channel, kindOf(want.Channel)
+	channel, k := want.channel, kindOf(want.channel)
+	// A page subscribes to all its channels as it opens.
+	conf := &c.app.conf
+	if !c.subscribes.allow(conf.SubscribeRate, max(conf.SubscribeRate.Limit, conf.MaxChannels), c.d.now()) {
+		c.refuse(channel, codeFull, refusedLimit, "subscriptions come faster than "+conf.SubscribeRate.String())
+		return
+	}
 	if !validChannel(channel) {
-		c.refuse("", 0, "", "Invalid channel name "+shown(channel)+": "+channelRule)
+		kind := refusedName
+		switch {
+		case channel == "":
+			kind = ""
+		case len(channel) > maxChannelName:
+			kind = refusedLimit
+		}
+		c.refuse(channel, 0, kind, "Invalid channel name "+shown(channel)+": "+channelRule)
 		return
 	}
 	if c.sub.In(channel) {
@@ -53,14 +91,13 @@ func (c *client) subscribe(m message) {
 			return
 		}
 	case k.private:
-		if err := auth.PusherChannel(c.app.conf.Key, c.app.conf.Secret, c.socketID, channel, want.ChannelData, want.Auth); err != nil {
+		if err := auth.PusherChannel(c.app.conf.Key, c.app.conf.Secret, c.socketID, channel, want.data, want.auth); err != nil {
 			c.refuse(channel, codeUnauthorized, refusedAuth, err.Error())
 			return
 		}
 	}
 	if k.presence {
-		var err error
-		if who, err = c.member(want.ChannelData); err != nil {
+		if who, err = c.member(want.data); err != nil {
 			c.refuse(channel, codeUnauthorized, refusedAuth, err.Error())
 			return
 		}
@@ -141,35 +178,33 @@ func (c *client) enter(channel string, k kind, who memberInfo) error {
 		return nil // nobody else's business
 	}
 	if r.Connections() == 1 {
-		a.hooks.occupied(channel)
+		a.hooks.occupied(channel, c.network())
 	}
 	if first {
 		a.announce(channel, "pusher_internal:member_added", memberData(who.id, who.info), c.sub.ID())
-		a.hooks.memberAdded(channel, who.id)
+		a.hooks.memberAdded(channel, who.id, c.network())
 	}
 	if missed && a.cache.missed(channel) {
-		a.hooks.cacheMiss(channel)
+		a.hooks.cacheMiss(channel, c.network())
 	}
 	if !k.presence {
-		a.counter.changed(channel, r.Connections())
+		a.counter.changed(channel, r.Connections(), c.network())
 	}
 	return nil
 }
 
 // unsubscribe takes the client out of a channel.
 func (c *client) unsubscribe(m message) {
-	var want struct {
-		Channel string `json:"channel"`
-	}
-	if err := m.fields(&want); err != nil {
-		c.err(0, "pusher:unsubscribe: "+err.Error()+" with a channel")
+	want, err := parseSubscribe(m)
+	if err != nil {
+		c.reject("unsubscribe refused", 0, "pusher:unsubscribe: "+err.Error()+" with a channel")
 		return
 	}
-	if !c.sub.In(want.Channel) {
-		c.err(0, "No current subscription to channel "+shown(want.Channel))
+	if !c.sub.In(want.channel) {
+		c.reject("unsubscribe refused", 0, "No current subscription to channel "+shown(want.channel))
 		return
 	}
-	c.leave(want.Channel)
+	c.leave(want.channel)
 }
 
 // leave ends a subscription that there is, in one step for the channel.
@@ -193,13 +228,13 @@ func (c *client) leave(channel string) {
 	}
 	if last {
 		a.announce(channel, "pusher_internal:member_removed", memberData(id, nil), "")
-		a.hooks.memberRemoved(channel, id)
+		a.hooks.memberRemoved(channel, id, c.network())
 	}
 	if r.Connections() == 0 {
-		a.hooks.vacated(channel)
+		a.hooks.vacated(channel, c.network())
 		return
 	}
 	if !k.presence {
-		a.counter.changed(channel, r.Connections())
+		a.counter.changed(channel, r.Connections(), c.network())
 	}
 }

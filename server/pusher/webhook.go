@@ -3,6 +3,8 @@ package pusher
 import (
 	"container/list"
 	"context"
+	"errors"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,9 +24,9 @@ const (
 	hookCount       = "subscription_count"
 )
 
-// maxHeld bounds the departures of one app that wait for a return; more are told
-// at once.
-const maxHeld = 10_000
+// maxHeld bounds the departures of one app that wait for a return, by class; more
+// are told at once.
+var maxHeld = [classes]int{signed: 5000, public: 2500, cached: 2500}
 
 // webhooks decides what an app's webhooks are told. Its methods are called with
 // the channel's roster open, so the events of a channel are in their order; they
@@ -35,7 +37,8 @@ type webhooks struct {
 
 	mu    sync.Mutex // guards what follows
 	held  map[departure]*list.Element
-	queue *list.List // of *heldBack, the earliest in front
+	count [classes]int // of held
+	queue *list.List   // of *heldBack, the earliest in front
 	timer *time.Timer
 	over  bool
 }
@@ -46,7 +49,8 @@ type departure struct{ channel, userID string }
 // heldBack is a departure that is told only if nobody returns until due.
 type heldBack struct {
 	departure
-	due time.Time
+	from netip.Addr
+	due  time.Time
 }
 
 func newWebhooks(a *app) *webhooks {
@@ -63,19 +67,20 @@ func newWebhooks(a *app) *webhooks {
 // A hookEvent is an event on its way to webhooks, as the JSON that they are sent.
 type hookEvent struct {
 	name, channel string
+	from          netip.Addr // the network of the client that caused it; the zero Addr for none
 	body          []byte
 }
 
 // newHookEvent encodes an event. Each has its channel: the PHP library reads that
 // without looking whether it is there.
-func newHookEvent(name, channel string, fields ...[2]string) hookEvent {
+func newHookEvent(name, channel string, from netip.Addr, fields ...[2]string) hookEvent {
 	b := append([]byte(`{"name":"`), name...)
 	b = appendString(append(b, `","channel":`...), channel)
 	for _, f := range fields {
 		b = append(append(append(b, `,"`...), f[0]...), `":`...)
 		b = appendString(b, f[1])
 	}
-	return hookEvent{name, channel, append(b, '}')}
+	return hookEvent{name, channel, from, append(b, '}')}
 }
 
 // emit hands an event to the endpoints that want it.
@@ -87,19 +92,21 @@ func (w *webhooks) emit(e hookEvent) {
 	}
 }
 
-func (w *webhooks) occupied(channel string) {
-	w.arrive(departure{channel, ""}, hookOccupied)
+func (w *webhooks) occupied(channel string, from netip.Addr) {
+	w.arrive(departure{channel, ""}, hookOccupied, from)
 }
 
-func (w *webhooks) memberAdded(channel, userID string) {
-	w.arrive(departure{channel, userID}, hookAdded, [2]string{"user_id", userID})
+func (w *webhooks) memberAdded(channel, userID string, from netip.Addr) {
+	w.arrive(departure{channel, userID}, hookAdded, from, [2]string{"user_id", userID})
 }
 
-func (w *webhooks) vacated(channel string) { w.depart(departure{channel, ""}) }
+func (w *webhooks) vacated(channel string, from netip.Addr) { w.depart(departure{channel, ""}, from) }
 
-func (w *webhooks) memberRemoved(channel, userID string) { w.depart(departure{channel, userID}) }
+func (w *webhooks) memberRemoved(channel, userID string, from netip.Addr) {
+	w.depart(departure{channel, userID}, from)
+}
 
-func (w *webhooks) clientEvent(channel, event string, data []byte, socketID, userID string) {
+func (w *webhooks) clientEvent(channel, event string, data []byte, socketID, userID string, from netip.Addr) {
 	if w == nil {
 		return
 	}
@@ -107,20 +114,20 @@ func (w *webhooks) clientEvent(channel, event string, data []byte, socketID, use
 	if userID != "" {
 		fields = append(fields, [2]string{"user_id", userID})
 	}
-	w.emit(newHookEvent(hookClientEvent, channel, fields...))
+	w.emit(newHookEvent(hookClientEvent, channel, from, fields...))
 }
 
-func (w *webhooks) cacheMiss(channel string) {
+func (w *webhooks) cacheMiss(channel string, from netip.Addr) {
 	if w != nil {
-		w.emit(newHookEvent(hookCacheMiss, channel))
+		w.emit(newHookEvent(hookCacheMiss, channel, from))
 	}
 }
 
-func (w *webhooks) count(channel string, n int) {
+func (w *webhooks) subscriptions(channel string, n int, from netip.Addr) {
 	if w == nil {
 		return
 	}
-	e := newHookEvent(hookCount, channel)
+	e := newHookEvent(hookCount, channel, from)
 	e.body = append(e.body[:len(e.body)-1], `,"subscription_count":`...)
 	e.body = append(strconv.AppendInt(e.body, int64(n), 10), '}')
 	w.emit(e)
@@ -128,32 +135,40 @@ func (w *webhooks) count(channel string, n int) {
 
 // arrive tells of an arrival, unless it undoes a departure that nobody has been
 // told of: then neither happened.
-func (w *webhooks) arrive(who departure, name string, fields ...[2]string) {
+func (w *webhooks) arrive(who departure, name string, from netip.Addr, fields ...[2]string) {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if e := w.held[who]; e != nil {
-		w.queue.Remove(e)
-		delete(w.held, who)
+		w.release(e)
 		return
 	}
-	w.emit(newHookEvent(name, who.channel, fields...))
+	w.emit(newHookEvent(name, who.channel, from, fields...))
+}
+
+// release takes back a departure that is held. w.mu is held.
+func (w *webhooks) release(e *list.Element) {
+	h := w.queue.Remove(e).(*heldBack)
+	delete(w.held, h.departure)
+	w.count[classOf(h.channel)]--
 }
 
 // depart holds a departure back for a while, as Pusher does.
-func (w *webhooks) depart(who departure) {
+func (w *webhooks) depart(who departure, from netip.Addr) {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over || w.queue.Len() >= maxHeld {
-		w.tellDeparture(who)
+	c := classOf(who.channel)
+	if w.over || w.count[c] >= maxHeld[c] {
+		w.tellDeparture(who, from)
 		return
 	}
-	w.held[who] = w.queue.PushBack(&heldBack{who, time.Now().Add(w.hold)})
+	w.held[who] = w.queue.PushBack(&heldBack{who, from, time.Now().Add(w.hold)})
+	w.count[c]++
 	if w.timer == nil {
 		w.timer = time.AfterFunc(w.hold, w.tellDue)
 	}
@@ -177,22 +192,21 @@ func (w *webhooks) tellUntil(then time.Time) {
 		if h.due.After(then) {
 			return
 		}
-		w.queue.Remove(front)
-		delete(w.held, h.departure)
-		w.tellDeparture(h.departure)
+		w.release(front)
+		w.tellDeparture(h.departure, h.from)
 	}
 }
 
-func (w *webhooks) tellDeparture(who departure) {
+func (w *webhooks) tellDeparture(who departure, from netip.Addr) {
 	if who.userID == "" {
-		w.emit(newHookEvent(hookVacated, who.channel))
+		w.emit(newHookEvent(hookVacated, who.channel, from))
 		return
 	}
-	w.emit(newHookEvent(hookRemoved, who.channel, [2]string{"user_id", who.userID}))
+	w.emit(newHookEvent(hookRemoved, who.channel, from, [2]string{"user_id", who.userID}))
 }
 
 // close tells of all departures that wait and sends what is queued, until ctx ends;
-// the rest is dropped and counted.
+// the rest is dropped and counted. An address that is dead costs the others nothing.
 func (w *webhooks) close(ctx context.Context) error {
 	if w == nil {
 		return nil
@@ -205,13 +219,13 @@ func (w *webhooks) close(ctx context.Context) error {
 	}
 	w.tellUntil(time.Now().Add(2 * w.hold))
 	w.mu.Unlock()
-	var err error
-	for _, ep := range w.endpoints {
-		if e := ep.close(ctx); e != nil {
-			err = e
-		}
+	errs := make([]error, len(w.endpoints))
+	var all sync.WaitGroup
+	for i, ep := range w.endpoints {
+		all.Go(func() { errs[i] = ep.close(ctx) }) // ends with ctx
 	}
-	return err
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // filter says which events an endpoint is told of.

@@ -2,7 +2,6 @@ package pushsocket
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -12,7 +11,9 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/admission"
 	"poosh/server/pushsocket/store"
+	"poosh/server/quota"
 )
 
 // apiPath is what all paths of the HTTP API begin with.
@@ -24,10 +25,17 @@ const greeting = "poosh key server for the Push Socket Protocol"
 // serveAPI finds what a request is for. A slash at the end of a path is as good as
 // none, and fixed parts match in any case, as in Express.
 func (d *Dialect) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if !d.allowsOrigin(r.Header.Get("Origin")) {
+		d.reject(w, http.StatusForbidden, "origin", "pages of this origin may not ask")
+		return
+	}
+	if !d.within(d.requests, w, r, "", "requests") {
+		return
+	}
 	path := r.URL.EscapedPath()
 	fixed := strings.TrimSuffix(strings.ToLower(path), "/")
 	if fixed == "" {
-		if allow(w, r, http.MethodGet, http.MethodHead) {
+		if d.allow(w, r, http.MethodGet, http.MethodHead) {
 			writeText(w, http.StatusOK, greeting)
 		}
 		return
@@ -38,46 +46,77 @@ func (d *Dialect) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	rest, ok := strings.CutPrefix(fixed, apiPath)
 	if !ok {
-		writeError(w, http.StatusNotFound, "not found")
+		d.notFound(w)
 		return
 	}
 	switch rest {
 	case "key/initial":
-		if allow(w, r, http.MethodPost) {
+		if d.allow(w, r, http.MethodPost) {
 			d.registerKeys(w, r)
 		}
 	case "key/update": // the wiki says PUT, the programs POST
-		if allow(w, r, http.MethodPost, http.MethodPut) {
+		if d.allow(w, r, http.MethodPost, http.MethodPut) {
 			d.updateKeys(w, r)
 		}
 	case "key/adddevice":
-		if allow(w, r, http.MethodPost) {
-			writeText(w, http.StatusForbidden, "Forbidden") // as the original always did
+		if d.allow(w, r, http.MethodPost) {
+			d.rejectText(w, http.StatusForbidden, "second device") // as the original always did
 		}
 	case "key":
-		if allow(w, r, http.MethodDelete) {
+		if d.allow(w, r, http.MethodDelete) {
 			d.removeDevice(w, r)
 		}
 	case "message":
-		if allow(w, r, http.MethodPost) {
+		if d.allow(w, r, http.MethodPost) {
 			d.sendMessages(w, r)
 		}
 	default:
 		if !strings.HasPrefix(rest, "key/") {
-			writeError(w, http.StatusNotFound, "not found")
-		} else if allow(w, r, http.MethodGet) {
+			d.notFound(w)
+		} else if d.allow(w, r, http.MethodGet) {
 			d.giveKeys(w, r, strings.TrimSuffix(path[len(apiPath+"key/"):], "/"))
 		}
 	}
 }
 
+// allowsOrigin reports whether a page of this origin may use the HTTP API. Programs
+// that are no browsers name none.
+func (d *Dialect) allowsOrigin(origin string) bool {
+	return origin == "" || len(d.cfg.SocketIO.Origins) == 0 ||
+		slices.Contains(d.cfg.SocketIO.Origins, "*") || slices.ContainsFunc(d.cfg.SocketIO.Origins, func(o string) bool {
+		return strings.EqualFold(o, origin)
+	})
+}
+
+// reject answers with an error and counts it under why.
+func (d *Dialect) reject(w http.ResponseWriter, status int, why, message string) {
+	d.count("refused: "+why, 1)
+	writeError(w, status, message)
+}
+
+// rejectText is reject with the status's name, as the original answers.
+func (d *Dialect) rejectText(w http.ResponseWriter, status int, why string) {
+	d.count("refused: "+why, 1)
+	writeText(w, status, http.StatusText(status))
+}
+
+func (d *Dialect) notFound(w http.ResponseWriter) {
+	d.reject(w, http.StatusNotFound, "no such path", "not found")
+}
+
+// patient is how long a caller waits for a change of the store: until it is done,
+// for StoreTimeout, or until the dialect ends.
+func (d *Dialect) patient() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(d.ctx, d.cfg.StoreTimeout)
+}
+
 // allow answers 405 for other methods.
-func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+func (d *Dialect) allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if slices.Contains(methods, r.Method) {
 		return true
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
-	writeError(w, http.StatusMethodNotAllowed, "method not allowed")
+	d.reject(w, http.StatusMethodNotAllowed, "method", "method not allowed")
 	return false
 }
 
@@ -101,6 +140,7 @@ func (d *Dialect) caller(w http.ResponseWriter, r *http.Request) (store.Device, 
 		d.refuse(w, r, why, now)
 		return device, false
 	}
+	d.store.Used(device)
 	return device, true
 }
 
@@ -138,10 +178,15 @@ func (d *Dialect) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, store.ErrRegistered):
 		d.refuse(w, r, reasonRegistered, time.Now())
 	case errors.Is(err, store.ErrTooManyKeys):
-		writeError(w, http.StatusRequestEntityTooLarge, "a device may have "+strconv.Itoa(d.store.Limits().PrekeysPerDevice)+" prekeys")
-	case errors.Is(err, store.ErrFull):
-		d.log.Error("push socket: an identity may not register: the bound on identities is met", "remote", r.RemoteAddr)
-		writeError(w, http.StatusServiceUnavailable, "no more identities may register")
+		d.reject(w, http.StatusRequestEntityTooLarge, "too many keys", "a device may have "+strconv.Itoa(d.store.Limits().PrekeysPerDevice)+" prekeys")
+	case errors.Is(err, store.ErrKeysTooLarge):
+		d.reject(w, http.StatusRequestEntityTooLarge, "too many bytes of keys",
+			"a device may have "+strconv.FormatInt(d.store.Limits().KeyBytesPerDevice, 10)+" bytes of keys")
+	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrKeysFull):
+		why := map[bool]string{true: "identities full", false: "keys full"}[errors.Is(err, store.ErrFull)]
+		d.log.Warn("push socket: keys were refused for want of room", "remote", r.RemoteAddr, "err", err)
+		w.Header().Set("Retry-After", "3600")
+		d.reject(w, http.StatusServiceUnavailable, why, err.Error())
 	default:
 		d.count("store failed", 1)
 		d.log.Error("push socket: request failed", "remote", r.RemoteAddr, "path", r.URL.Path, "err", err)
@@ -150,34 +195,36 @@ func (d *Dialect) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// read takes a JSON body of at most MaxBody bytes, whatever its media type, or
-// answers by itself: 413, and for a badly formed body 415, as the wiki says.
-func (d *Dialect) read(w http.ResponseWriter, r *http.Request, body any) bool {
+// read takes a body of at most MaxBody bytes, whatever its media type, or answers
+// by itself: 413, and for a badly formed body 415, as the wiki says.
+func (d *Dialect) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		writeError(w, http.StatusUnsupportedMediaType, "content encodings are not supported")
-		return false
+		d.reject(w, http.StatusUnsupportedMediaType, "content encoding", "content encodings are not supported")
+		return nil, false
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(d.cfg.MaxBody)))
 	var tooBig *http.MaxBytesError
-	if errors.As(err, &tooBig) {
-		writeError(w, http.StatusRequestEntityTooLarge, "body is larger than "+strconv.Itoa(d.cfg.MaxBody)+" bytes")
-		return false
-	}
-	if err != nil || json.Unmarshal(text, body) != nil {
+	switch {
+	case errors.As(err, &tooBig):
+		d.reject(w, http.StatusRequestEntityTooLarge, "body too large", "body is larger than "+strconv.Itoa(d.cfg.MaxBody)+" bytes")
+	case errors.Is(err, quota.ErrFull):
+		w.Header().Set("Retry-After", admission.RetryAfter)
+		d.reject(w, http.StatusServiceUnavailable, "input full", err.Error())
+	case err != nil:
 		d.malformed(w, "body is not what was expected")
-		return false
+	default:
+		return text, true
 	}
-	return true
+	return nil, false
 }
 
 func (d *Dialect) malformed(w http.ResponseWriter, what string) {
-	d.count("refused: badly formed body", 1)
-	writeError(w, http.StatusUnsupportedMediaType, what)
+	d.reject(w, http.StatusUnsupportedMediaType, "badly formed body", what)
 }
 
-// answering sets what tells a device how many prekeys it has left, and returns the
+// tellPrekeys sets what tells a device how many prekeys it has left, and returns the
 // status that does.
-func (d *Dialect) answering(w http.ResponseWriter, caller store.Device) int {
+func (d *Dialect) tellPrekeys(w http.ResponseWriter, caller store.Device) int {
 	w.Header().Set("Prekeys-Left", strconv.Itoa(caller.Prekeys))
 	if caller.Prekeys == 0 {
 		return d.cfg.NoPrekeysStatus

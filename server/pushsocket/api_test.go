@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,6 +136,9 @@ func TestKeysBodies(t *testing.T) {
 		{"initial", `{"lastResortKey":{},"prekeys":[1]}`, 415},
 		{"initial", `{"lastResortKey":{},"prekeys":{}}`, 415},
 		{"initial", keysJSON(1) + "x", 415},
+		{"initial", `{"LastResortKey":{}}`, 415}, {"initial", `{"lastResortKey":{},"lastresortkey":1,"PREKEYS":1}`, 205},
+		{"initial", `{"lastResortKey":{"x":"` + strings.Repeat("x", 5000) + `"}}`, 413},
+		{"initial", `{"lastResortKey":{},"prekeys":[{"x":"` + strings.Repeat("x", 5000) + `"}]}`, 413},
 		{"initial", keysJSON(11), 413},
 		{"initial", keysJSON(8000), 413},
 		{"initial", keysJSON(10), 200},
@@ -150,8 +154,12 @@ func TestKeysBodies(t *testing.T) {
 			t.Errorf("%s %.60s: %d %s, want %d", test.path, test.body, status, answer, test.status)
 		}
 	}
+	s.dialect.store.SetLimits(store.Limits{KeyBytesPerDevice: 300})
+	if status, answer, _ := p.request("POST", "/api/v1/key/update", keysJSON(10)); status != 413 || answer != `{"error":"a device may have 300 bytes of keys"}` {
+		t.Error(status, answer)
+	}
 	// Nothing of what was refused is there.
-	if u, err := s.dialect.store.Usage(t.Context()); err != nil || u.Identities != 2 || u.Prekeys != 20 {
+	if u, err := s.dialect.store.Usage(t.Context()); err != nil || u.Identities != 3 || u.Prekeys != 20 {
 		t.Errorf("%+v, %v", u, err)
 	}
 	// A body that is not announced as JSON was the end of the original's process.
@@ -165,7 +173,7 @@ func TestKeysBodies(t *testing.T) {
 }
 
 func TestMessageReport(t *testing.T) {
-	s := newSite(t, Config{Limits: store.Limits{MessagesPerDevice: 3}})
+	s := newSite(t, Config{Limits: store.Limits{MessagesPerDevice: 3, SenderPercent: 100}})
 	p, q, gone, stranger := s.registered("1", 1), s.registered("2", 1), s.registered("1", 1), s.newPerson("1")
 	if status, _, _ := gone.request("DELETE", "/api/v1/key/", ""); status != 200 {
 		t.Fatal(status)
@@ -177,7 +185,6 @@ func TestMessageReport(t *testing.T) {
 		{"headers":[` + header(p.username, "h1") + `,` + header(q.username, "h2") + `,` + header(stranger.username, "x") + `],"body":"b1"},
 		{"headers":[` + header("nonsense", "x") + `,` + header(gone.username, "x") + `,` + header(q.key+"|9", "x") + `,` + header(stranger.username, "x") + `],"body":"lost"},
 		{"headers":[],"body":"nobody"},
-		{"body":"nobody"},
 		{"headers":[` + header(q.username, "h3") + `],"body":"b3"}]}`
 	status, answer, _ := p.request("POST", "/api/v1/message/", body)
 	want := fmt.Sprintf(`{"messagesQueued":3,"keysNotFound":["nonsense",%q],"revokedKeys":[%q],"missingDevices":[%q],"fullDevices":[],"droppedFor":[],"messagesDropped":0}`,
@@ -216,7 +223,17 @@ func TestMessageBodies(t *testing.T) {
 		{`{"messages":[{"body":1}]}`, 415}, {`{"messages":[{"body":"x","headers":[{}]}]}`, 415},
 		{`{"messages":[{"body":"x","headers":[{"recipient":1}]}]}`, 415},
 		{`{"messages":[{"body":"x","headers":[{"recipient":"x|1","messageHeader":{}}]}]}`, 415},
-		{`{"messages":[]}`, 200}, {`{"messages":[{}]}`, 200},
+		// A message that names nobody was answered as if it had been queued.
+		{`{"messages":[{}]}`, 415}, {`{"messages":[{"body":"x"}]}`, 415}, {`{"messages":[{"headers":null,"body":"x"}]}`, 415},
+		{`{"messages":[{"headers":{},"body":"x"}]}`, 415}, {`{"messages":[{"headers":[null],"body":"x"}]}`, 415},
+		{`{"messages":[{"headers":[` + h + `],"body":"x"},{"body":"x"}]}`, 415},
+		{`{"messages":[]}`, 200}, {`{"messages":[{"headers":[],"body":"x"}]}`, 200},
+		// Names are exact, and of equal ones the last counts.
+		{`{"Messages":[]}`, 415}, {`{"messages":[{"HEADERS":[],"body":"x"}]}`, 415},
+		{`{"messages":[{"headers":[{"Recipient":"x|1"}],"body":"x"}]}`, 415},
+		{`{"messages":1,"messages":[]}`, 200}, {`{"messages":[],"messages":1}`, 415},
+		{`{"messages":[],"MESSAGES":1}`, 200},
+		{`{"messages":[` + strings.Repeat(`{"headers":[]},`, 3) + `{"headers":[]}]}`, 413},
 		{`{"messages":[{"headers":[` + h + `,` + h + `]},{"headers":[` + h + `]}]}`, 200},
 		{`{"messages":[{"headers":[` + h + `,` + h + `]},{"headers":[` + h + `,` + h + `]}]}`, 413},
 		{`{"messages":[],"x":"` + strings.Repeat("x", 1000) + `"}`, 413},
@@ -324,4 +341,36 @@ func TestExpire(t *testing.T) {
 	if got := s.dialect.Stats().Counts["messages expired"]; got != 1 {
 		t.Error(got)
 	}
+}
+
+// FuzzMessages takes anything for the body of POST message/: it is refused, or
+// becomes copies that are within the bounds and JSON.
+func FuzzMessages(f *testing.F) {
+	s := newSite(f, Config{MaxRecipients: 3})
+	address := s.newPerson("1").username
+	f.Add([]byte(`{"messages":[{"headers":[{"recipient":"` + address + `","messageHeader":"h"},{"recipient":"x|1"}],"body":"b"}]}`))
+	f.Add([]byte(`{"messages":[{"headers":[]},{"headers":[{}]}]}`))
+	f.Add([]byte(`{"messages":[{}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		w := httptest.NewRecorder()
+		p, ok := s.dialect.prepare(w, text)
+		if !ok {
+			if w.Code != 413 && w.Code != 415 {
+				t.Fatalf("status %d", w.Code)
+			}
+			return
+		}
+		copies := 0
+		for _, m := range p.messages {
+			copies += len(m.Copies)
+			for _, c := range m.Copies {
+				if !json.Valid(c.Header) || !json.Valid(m.Body) {
+					t.Fatalf("%q %q", c.Header, m.Body)
+				}
+			}
+		}
+		if copies != len(p.recipients) || copies+len(p.nobody) > 3 || len(p.messages) > 3 {
+			t.Fatalf("%d copies, %+v", copies, p)
+		}
+	})
 }

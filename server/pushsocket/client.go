@@ -17,6 +17,8 @@ const (
 	closedTries   = "too many tries"
 	closedWaiting = "not authorized in time"
 	closedEvents  = "too many events"
+	closedRate    = "too many requests"
+	closedStore   = "store is not available"
 )
 
 // A client is one connection. Its events are kept in order and worked on by one
@@ -29,6 +31,8 @@ type client struct {
 
 	mu     sync.Mutex // guards what follows
 	events []event
+	tries  int  // authentications that wait or are being worked on
+	asked  bool // it sent an authentication
 	gone   bool
 
 	// Owned by whoever runs work.
@@ -47,6 +51,11 @@ type event struct {
 	credential credential
 }
 
+// size is about how many bytes an event holds while it waits.
+func (e *event) size() int64 {
+	return int64(96 + len(e.messageID) + len(e.credential.username) + len(e.credential.password))
+}
+
 // eventsAtOnce is how many events a client has worked on before others get their
 // turn.
 const eventsAtOnce = 256
@@ -55,10 +64,7 @@ const eventsAtOnce = 256
 func (d *Dialect) Connected(s *socketio.Session) {
 	c := &client{dialect: d, session: s}
 	c.work.do = c.run
-	c.waiting.Fire = func() {
-		d.count("closed: "+closedWaiting, 1)
-		s.Close(closedWaiting)
-	}
+	c.waiting.Fire = func() { c.refuse(closedWaiting) }
 	s.Data = c
 	d.loop.Schedule(&c.waiting, d.cfg.AuthTimeout)
 }
@@ -69,12 +75,30 @@ func (d *Dialect) Event(s *socketio.Session, name string, args [][]byte) {
 	c := s.Data.(*client)
 	switch name {
 	case eventAuthentication:
+		if d.requests.take(s.RemoteAddr(), "") > 0 {
+			c.refuse(closedRate)
+			return
+		}
 		c.put(event{credential: decodeCredential(args)})
 	case eventReceived:
-		if id := decodeReceived(args); id != "" {
+		if !c.hasAsked() { // nothing of a stranger is looked at
+			d.count("confirmations refused", 1)
+		} else if id := decodeReceived(args); id != "" {
 			c.put(event{confirm: true, messageID: id})
 		}
 	}
+}
+
+func (c *client) hasAsked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
+}
+
+// refuse closes the connection and counts why.
+func (c *client) refuse(why string) {
+	c.dialect.count("closed: "+why, 1)
+	c.session.Close(why)
 }
 
 // Closed implements [socketio.Handler].
@@ -87,19 +111,39 @@ func (d *Dialect) Closed(s *socketio.Session, _ string) {
 	d.clients.wake(&c.work) // leaves its mailbox, behind what it still said
 }
 
+// put appends an event to the client's queue, or closes the connection: it may have
+// MaxEvents waiting, as many authentications as it has tries, and all connections
+// together MaxEventBytes.
 func (c *client) put(e event) {
+	switch why := c.add(e); why {
+	case "":
+		c.dialect.clients.wake(&c.work)
+	default:
+		c.refuse(why)
+	}
+}
+
+func (c *client) add(e event) (refused string) {
+	d := c.dialect
 	c.mu.Lock()
-	full := len(c.events) >= c.dialect.cfg.MaxEvents
-	if !full && !c.gone {
-		c.events = append(c.events, e)
+	defer c.mu.Unlock()
+	switch {
+	case c.gone:
+		return ""
+	case len(c.events) >= d.cfg.MaxEvents:
+		return closedEvents
+	case !e.confirm && c.tries >= d.cfg.MaxTries:
+		return closedTries
+	case d.held.Add(e.size()) > d.cfg.MaxEventBytes:
+		d.held.Add(-e.size())
+		return closedEvents
 	}
-	c.mu.Unlock()
-	if full {
-		c.dialect.count("closed: "+closedEvents, 1)
-		c.session.Close(closedEvents)
-		return
+	if !e.confirm {
+		c.asked = true
+		c.tries++
 	}
-	c.dialect.clients.wake(&c.work)
+	c.events = append(c.events, e)
+	return ""
 }
 
 // take removes some events from the client's queue.
@@ -112,6 +156,18 @@ func (c *client) take() (events []event, more, gone bool) {
 		c.events = nil
 	}
 	return events, len(c.events) > 0, c.gone
+}
+
+// worked gives back what events held.
+func (c *client) worked(events []event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range events {
+		c.dialect.held.Add(-events[i].size())
+		if !events[i].confirm {
+			c.tries--
+		}
+	}
 }
 
 // run works on the client's events: authentications one by one, confirmations in a
@@ -131,6 +187,7 @@ func (c *client) run() {
 		}
 		c.confirm(ids)
 	}
+	c.worked(events)
 	switch {
 	case more:
 		d.clients.wake(&c.work)
@@ -147,10 +204,12 @@ func (c *client) confirm(ids []string) {
 		d.count("confirmations refused", len(ids))
 		return
 	}
-	n, err := d.store.Confirm(context.Background(), c.device, ids)
+	ctx, cancel := d.patient()
+	defer cancel()
+	n, err := d.store.Confirm(ctx, c.device, ids)
 	if err != nil {
 		// They are pushed again at the next authorization.
-		d.log.Error("push socket: confirming messages", "remote", c.session.RemoteAddr(), "err", err)
+		d.failed("confirming messages", c.session.RemoteAddr(), err)
 		return
 	}
 	d.count("messages confirmed", n)
@@ -164,19 +223,19 @@ func (c *client) authenticate(cred credential) {
 	device, why, err := d.check(context.Background(), cred, now)
 	if err != nil {
 		// The protocol has no word for this: the client connects anew.
-		d.log.Error("push socket: authorizing", "remote", c.session.RemoteAddr(), "err", err)
-		c.session.Close("store is not available")
+		d.failed("authorizing", c.session.RemoteAddr(), err)
+		c.refuse(closedStore)
 		return
 	}
 	if why != "" {
 		d.count("refused: "+string(why), 1)
 		c.session.Deliver(notAuthorizedFrame(why, now))
 		if c.refused++; c.refused >= d.cfg.MaxTries {
-			d.count("closed: "+closedTries, 1)
-			c.session.Close(closedTries)
+			c.refuse(closedTries)
 		}
 		return
 	}
+	d.store.Used(device)
 	d.loop.Cancel(&c.waiting)
 	c.refused = 0
 	if c.session.Deliver(authorizedFrame) {
@@ -188,7 +247,7 @@ func (c *client) authenticate(cred credential) {
 // check says who credentials belong to, or why they are refused: the first reason
 // in the order of the original's socket.
 func (d *Dialect) check(ctx context.Context, cred credential, now time.Time) (store.Device, reason, error) {
-	c, err := auth.ParsePush(cred.Username, cred.Password)
+	c, err := auth.ParsePush(cred.username, cred.password)
 	if err != nil || c.Time == 0 {
 		return store.Device{}, reasonBadlyFormed, nil
 	}

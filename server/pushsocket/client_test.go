@@ -85,6 +85,8 @@ func TestRefusals(t *testing.T) {
 		{"null", `42["authentication",null]`, "badly formed credentials"},
 		{"numbers", `42["authentication",{"username":1,"password":2}]`, "badly formed credentials"},
 		{"empty", `42["authentication",{"username":"","password":""}]`, "badly formed credentials"},
+		{"other names", strings.NewReplacer("username", "Username", "password", "PASSWORD").Replace(authPacket(p.username, p.password())), "badly formed credentials"},
+		{"a name too much", strings.Replace(authPacket(stranger.username, stranger.password()), `}]`, `,"USERNAME":`+quote(p.username)+`}]`, 1), "not registered"},
 		{"large", `42["authentication",{"username":"` + strings.Repeat("x", 5000) + `","password":""}]`, "badly formed credentials"},
 		{"two bars", authPacket(p.username+"|1", p.password()), "badly formed credentials"},
 		{"time 0", authPacket(p.username, "0|"+sig), "badly formed credentials"},
@@ -320,7 +322,7 @@ func TestShutdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer st.Close()
+	defer st.Close(t.Context())
 	if u, err := st.Usage(t.Context()); err != nil || u.Messages != 0 || u.Identities != 1 {
 		t.Errorf("%+v, %v", u, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"poosh/auth"
 	"poosh/server/pushsocket/store"
 	"poosh/server/socketio"
 )
@@ -59,35 +60,40 @@ func messageFrame(m store.Message) []byte {
 }
 
 // A credential is the data of an authentication event.
-type credential struct {
-	Username string `json:"username"`
-	Password string `json:"password"`
-}
+type credential struct{ username, password string }
 
 // maxCredential bounds the data of an authentication event, in bytes.
 const maxCredential = 4096
+
+var (
+	credentialMembers = []string{"username", "password"}
+	receivedMembers   = []string{"messageId"}
+)
 
 // decodeCredential reads the first argument of an authentication event. Anything
 // else than an object with two strings is an empty one, and so badly formed; the
 // original did not answer at all.
 func decodeCredential(args [][]byte) credential {
-	var c credential
-	if len(args) == 0 || len(args[0]) > maxCredential || json.Unmarshal(args[0], &c) != nil {
+	var m [2]auth.Value
+	if len(args) == 0 || len(args[0]) > maxCredential || auth.Pick(args[0], credentialMembers, m[:]) != nil ||
+		m[0].Kind() != auth.String || m[1].Kind() != auth.String {
 		return credential{}
 	}
-	return c
+	return credential{m[0].String(), m[1].String()}
 }
 
 // decodeReceived reads the message's id from the data of a recieved event.
 func decodeReceived(args [][]byte) string {
-	var data struct {
-		MessageID string `json:"messageId"`
-	}
-	if len(args) == 0 || len(args[0]) > maxCredential || json.Unmarshal(args[0], &data) != nil || len(data.MessageID) > 64 {
+	var m [1]auth.Value
+	if len(args) == 0 || len(args[0]) > maxCredential || auth.Pick(args[0], receivedMembers, m[:]) != nil ||
+		m[0].Kind() != auth.String || len(m[0].Bytes()) > maxMessageID {
 		return ""
 	}
-	return data.MessageID
+	return m[0].String()
 }
+
+// maxMessageID bounds an id as it is written, in bytes.
+const maxMessageID = 64
 
 // A report answers the sender of messages: the wiki's members, which the original
 // meant to send, and three of what its store had no bounds for. Lists hold
@@ -97,7 +103,7 @@ type report struct {
 	KeysNotFound    []string `json:"keysNotFound"`
 	RevokedKeys     []string `json:"revokedKeys"`
 	MissingDevices  []string `json:"missingDevices"`
-	FullDevices     []string `json:"fullDevices"`     // the message was refused
+	FullDevices     []string `json:"fullDevices"`     // a message was refused: no room, or no more for this sender
 	DroppedFor      []string `json:"droppedFor"`      // older messages made room
 	MessagesDropped int      `json:"messagesDropped"` // how many
 }

@@ -8,41 +8,71 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"poosh/auth"
 	"poosh/server/pushsocket/store"
 )
 
-// A keysBody is what key/initial and key/update take. What is inside a key is the
+// keysMembers are what key/initial and key/update take. What is inside a key is the
 // clients' affair: the browser client sends numbers for ids, and a last resort key
 // of nothing but its id.
-type keysBody struct {
-	LastResortKey json.RawMessage   `json:"lastResortKey"`
-	Prekeys       []json.RawMessage `json:"prekeys"`
-}
+var keysMembers = []string{"lastResortKey", "prekeys"}
 
-// readKeys reads a keysBody, or answers by itself.
-func (d *Dialect) readKeys(w http.ResponseWriter, r *http.Request) (store.Keys, bool) {
-	var body keysBody
-	if !d.read(w, r, &body) {
-		return store.Keys{}, false
-	}
-	k := store.Keys{LastResort: body.LastResortKey}
-	if body.Prekeys != nil {
-		k.Prekeys = make([][]byte, 0, len(body.Prekeys))
-	}
-	for _, key := range body.Prekeys {
-		k.Prekeys = append(k.Prekeys, key)
-	}
-	if slices.ContainsFunc(k.Prekeys, notObject) || k.LastResort != nil && notObject(k.LastResort) {
-		d.malformed(w, "a key is not an object")
+// readKeys reads the keys of a request, or answers by itself. It looks at no more
+// of them than a device may have.
+func (d *Dialect) readKeys(w http.ResponseWriter, r *http.Request) (k store.Keys, ok bool) {
+	text, ok := d.read(w, r)
+	if !ok {
 		return k, false
+	}
+	var members [2]auth.Value
+	if auth.Pick(text, keysMembers, members[:]) != nil {
+		d.malformed(w, "body is not what was expected")
+		return k, false
+	}
+	last, prekeys := members[0], members[1]
+	if last.Kind() != auth.Absent {
+		if k.LastResort, ok = d.readKey(w, last); !ok {
+			return k, false
+		}
+	}
+	switch prekeys.Kind() {
+	case auth.Absent, auth.Null:
+		return k, true
+	case auth.Array:
+	default:
+		d.malformed(w, "prekeys are not an array")
+		return k, false
+	}
+	k.Prekeys = [][]byte{}
+	for v := range prekeys.Elements() {
+		key, ok := d.readKey(w, v)
+		if !ok {
+			return k, false
+		}
+		if len(k.Prekeys) >= d.store.Limits().PrekeysPerDevice {
+			d.fail(w, r, store.ErrTooManyKeys)
+			return k, false
+		}
+		k.Prekeys = append(k.Prekeys, key)
 	}
 	return k, true
 }
 
-func notObject(text []byte) bool { return len(text) == 0 || text[0] != '{' }
+// readKey checks one key, or answers by itself.
+func (d *Dialect) readKey(w http.ResponseWriter, v auth.Value) ([]byte, bool) {
+	if v.Kind() != auth.Object {
+		d.malformed(w, "a key is not an object")
+		return nil, false
+	}
+	if len(v.Bytes()) > d.cfg.MaxKey {
+		d.reject(w, http.StatusRequestEntityTooLarge, "key too large", "a key may have "+strconv.Itoa(d.cfg.MaxKey)+" bytes")
+		return nil, false
+	}
+	return v.Bytes(), true
+}
 
 // registerKeys is POST key/initial: an identity's first device and its keys. Its
 // reasons are checked in the original's order, registered before time.
@@ -67,6 +97,9 @@ func (d *Dialect) registerKeys(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, reasonSignature, now)
 		return
 	}
+	if !d.within(d.registrations, w, r, "", "registrations") {
+		return
+	}
 	keys, ok := d.readKeys(w, r)
 	if !ok {
 		return
@@ -75,7 +108,9 @@ func (d *Dialect) registerKeys(w http.ResponseWriter, r *http.Request) {
 		d.malformed(w, "lastResortKey is missing")
 		return
 	}
-	device, err := d.store.Register(r.Context(), c.Address, keys)
+	ctx, cancel := d.patient()
+	defer cancel()
+	device, err := d.store.Register(ctx, c.Address, keys)
 	if err != nil {
 		d.fail(w, r, err)
 		return
@@ -100,7 +135,9 @@ func (d *Dialect) updateKeys(w http.ResponseWriter, r *http.Request) {
 		d.malformed(w, "lastResortKey and prekeys are missing")
 		return
 	}
-	device, err := d.store.AddKeys(r.Context(), device.ID, keys)
+	ctx, cancel := d.patient()
+	defer cancel()
+	device, err := d.store.AddKeys(ctx, device.ID, keys)
 	if err != nil {
 		d.fail(w, r, err)
 		return
@@ -110,7 +147,7 @@ func (d *Dialect) updateKeys(w http.ResponseWriter, r *http.Request) {
 
 // writeStatus answers with a status and its name.
 func (d *Dialect) writeStatus(w http.ResponseWriter, device store.Device) {
-	status := d.answering(w, device)
+	status := d.tellPrekeys(w, device)
 	writeText(w, status, http.StatusText(status))
 }
 
@@ -123,21 +160,27 @@ func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request, escaped strin
 	}
 	text, err := url.PathUnescape(escaped)
 	if err != nil {
-		writeText(w, http.StatusNotFound, "Not Found")
+		d.rejectText(w, http.StatusNotFound, "no such key")
 		return
 	}
 	key, err := auth.ParseIdentityKey(text)
 	if err != nil {
-		writeText(w, http.StatusNotFound, "Not Found")
+		d.rejectText(w, http.StatusNotFound, "no such key")
 		return
 	}
-	keys, device, err := d.store.TakeKeys(r.Context(), key, device.ID)
+	// Each takes a prekey away from the identity: one stranger must not have all.
+	if !d.within(d.fetches, w, r, key, "keys of one identity") {
+		return
+	}
+	ctx, cancel := d.patient()
+	defer cancel()
+	keys, device, err := d.store.TakeKeys(ctx, key, device.ID)
 	switch {
 	case errors.Is(err, store.ErrNotRegistered):
-		writeText(w, http.StatusNotFound, "Not Found")
+		d.rejectText(w, http.StatusNotFound, "no such key")
 		return
 	case errors.Is(err, store.ErrRevoked):
-		writeText(w, http.StatusGone, "Gone")
+		d.rejectText(w, http.StatusGone, "revoked key")
 		return
 	case err != nil:
 		d.fail(w, r, err)
@@ -155,7 +198,7 @@ func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request, escaped strin
 		body.Write(keys[name]) // as it was given
 	}
 	body.WriteByte('}')
-	status := d.answering(w, device)
+	status := d.tellPrekeys(w, device)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // the client may be gone
@@ -168,11 +211,13 @@ func (d *Dialect) removeDevice(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if err := d.store.Remove(r.Context(), device.ID); err != nil {
+	ctx, cancel := d.patient()
+	defer cancel()
+	if err := d.store.Remove(ctx, device.ID); err != nil {
 		d.fail(w, r, err)
 		return
 	}
 	d.count("devices removed", 1)
-	d.evict(device.ID)
+	d.evict(device.ID, reasonRevoked)
 	writeText(w, http.StatusOK, "OK")
 }

@@ -12,10 +12,11 @@ import (
 	"poosh/server/wire"
 )
 
-// How soon a mailbox looks again at a client with a full outbox, and at a store
-// that failed.
+// How soon a mailbox looks again at a client with a full outbox, when all outboxes
+// together are too full, and at a store that failed.
 const (
 	retryFull   = 100 * time.Millisecond
+	retryBehind = time.Second
 	retryFailed = time.Second
 )
 
@@ -29,6 +30,8 @@ type mailbox struct {
 	seat    *hub.Subscriber // set once, before anybody else has the mailbox
 	push    task
 	retry   wire.Timer
+
+	used time.Time // when the store was told last that it is; guarded by Dialect.mu
 
 	mu      sync.Mutex // guards what follows
 	clients []*client  // by their last authorization, newest last
@@ -63,9 +66,13 @@ func (d *Dialect) join(c *client, device store.DeviceID) {
 	}
 	c.device = device
 	d.mu.Lock()
+	if d.ended {
+		d.mu.Unlock()
+		return
+	}
 	m := d.mailboxes[device]
 	if m == nil {
-		m = &mailbox{dialect: d, device: device}
+		m = &mailbox{dialect: d, device: device, used: time.Now()}
 		m.push.do = m.run
 		m.retry.Fire = func() { d.deliverer.wake(&m.push) }
 		m.seat = d.hub.Register(hubApp, room(device), 0, doorbell{}, m)
@@ -107,8 +114,8 @@ func (d *Dialect) leave(c *client) {
 }
 
 // evict ends the authorization of a device that was removed and tells its
-// connections.
-func (d *Dialect) evict(device store.DeviceID) {
+// connections why.
+func (d *Dialect) evict(device store.DeviceID, why reason) {
 	d.mu.Lock()
 	m := d.mailboxes[device]
 	delete(d.mailboxes, device)
@@ -122,7 +129,7 @@ func (d *Dialect) evict(device store.DeviceID) {
 	m.clients = nil
 	m.mu.Unlock()
 	for _, c := range clients {
-		c.session.Deliver(notAuthorizedFrame(reasonRevoked, time.Now()))
+		c.session.Deliver(notAuthorizedFrame(why, time.Now()))
 		d.loop.Schedule(&c.waiting, d.cfg.AuthTimeout)
 	}
 }
@@ -133,9 +140,11 @@ func (d *Dialect) close(m *mailbox) {
 	d.loop.Cancel(&m.retry)
 }
 
-// closeMailboxes ends all mailboxes. No worker runs any more.
+// closeMailboxes ends all mailboxes. No worker runs any more, or those that are
+// stuck in the store come to nothing.
 func (d *Dialect) closeMailboxes() {
 	d.mu.Lock()
+	d.ended = true
 	all := d.mailboxes
 	d.mailboxes = make(map[store.DeviceID]*mailbox)
 	d.mu.Unlock()
@@ -176,9 +185,16 @@ func (m *mailbox) run() {
 		d.loop.Schedule(&m.retry, retryFull)
 		return
 	}
+	// What is stored can wait: while outboxes fill faster than they are written,
+	// mailboxes add nothing, however many devices come back at once.
+	if d.loop.CaughtUp() != nil {
+		d.count("pushes held back", 1)
+		d.loop.Schedule(&m.retry, retryBehind)
+		return
+	}
 	list, err := d.store.Pending(context.Background(), m.device, cursor, space)
 	if err != nil {
-		d.log.Error("push socket: reading messages", "err", err)
+		d.failed("reading messages", c.session.RemoteAddr(), err)
 		d.loop.Schedule(&m.retry, retryFailed)
 		return
 	}

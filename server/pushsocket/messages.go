@@ -1,26 +1,14 @@
 package pushsocket
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
 
 	"poosh/auth"
+	"poosh/server/admission"
 	"poosh/server/pushsocket/store"
 )
-
-// A messagesBody is what POST message/ takes: each message has a body for all of
-// its recipients and a header for each.
-type messagesBody struct {
-	Messages *[]struct {
-		Headers []struct {
-			Recipient     *string         `json:"recipient"`
-			MessageHeader json.RawMessage `json:"messageHeader"`
-		} `json:"headers"`
-		Body json.RawMessage `json:"body"`
-	} `json:"messages"`
-}
 
 // sendMessages is POST message/: a copy of each message is stored for each of its
 // recipients, and then the sender is told what became of them.
@@ -29,23 +17,52 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	var body messagesBody
-	if !d.read(w, r, &body) {
+	text, ok := d.read(w, r)
+	if !ok {
 		return
 	}
-	p, ok := d.prepare(w, body)
+	p, ok := d.prepare(w, text)
 	if !ok {
 		return
 	}
 	var outcomes []store.Outcome
-	if len(p.copies) > 0 {
-		var err error
-		if outcomes, device, err = d.store.Queue(r.Context(), device.ID, p.copies); err != nil {
-			d.fail(w, r, err)
+	if len(p.recipients) > 0 {
+		if outcomes, device, ok = d.queue(w, r, device, p.messages); !ok {
 			return
 		}
 	}
+	answer := p.report(outcomes)
+	d.countOutcomes(outcomes)
+	d.log.Debug("push socket: messages", "remote", r.RemoteAddr, "device", device.ID,
+		"queued", answer.MessagesQueued, "asked", len(p.recipients)+len(p.nobody))
+	writeJSON(w, d.tellPrekeys(w, device), answer)
+}
+
+// queue stores messages and rings for them, or answers by itself. It holds no place
+// in the gate while it waits for the disk, or one that hangs would hold up the end
+// of all dialects: what is on the disk may be pushed by the next start.
+func (d *Dialect) queue(w http.ResponseWriter, r *http.Request, sender store.Device, messages []store.Outgoing) ([]store.Outcome, store.Device, bool) {
+	if err := d.cfg.Gate.Enter(r.Context()); err != nil {
+		w.Header().Set("Retry-After", admission.RetryAfter)
+		d.reject(w, http.StatusServiceUnavailable, "overloaded", err.Error())
+		return nil, sender, false
+	}
+	d.cfg.Gate.Leave()
+	ctx, cancel := d.patient()
+	defer cancel()
+	outcomes, sender, err := d.store.Queue(ctx, sender.ID, messages, d.ringAll)
+	if err != nil {
+		d.fail(w, r, err)
+		return nil, sender, false
+	}
 	// Stored: whatever happens from here on, they will be pushed.
+	d.ringAll(outcomes)
+	return outcomes, sender, true
+}
+
+// ringAll rings once for each device that something was stored for. It never
+// blocks.
+func (d *Dialect) ringAll(outcomes []store.Outcome) {
 	rung := make(map[store.DeviceID]bool)
 	for _, o := range outcomes {
 		if o.Kind == store.Queued && !rung[o.Device] {
@@ -53,62 +70,129 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 			d.ring(o.Device)
 		}
 	}
-	answer := p.report(outcomes)
-	d.count("messages stored", answer.MessagesQueued)
-	d.count("messages dropped", answer.MessagesDropped)
-	d.log.Debug("push socket: messages", "remote", r.RemoteAddr, "device", device.ID,
-		"queued", answer.MessagesQueued, "asked", len(p.copies)+len(p.nobody))
-	writeJSON(w, d.answering(w, device), answer)
+}
+
+func (d *Dialect) countOutcomes(outcomes []store.Outcome) {
+	var n [store.SenderFull + 1]int
+	dropped := 0
+	for _, o := range outcomes {
+		n[o.Kind]++
+		dropped += o.Dropped
+	}
+	d.count("messages stored", n[store.Queued])
+	d.count("messages dropped", dropped)
+	d.count("messages refused: mailbox full", n[store.DeviceFull])
+	d.count("messages refused: share of a mailbox", n[store.SenderFull])
+	d.count("messages refused: no such device", n[store.UnknownKey]+n[store.RevokedKey]+n[store.MissingDevice])
 }
 
 // prepared is a request for copies, ready for the store.
 type prepared struct {
-	copies     []store.Copy
-	recipients []string // of the copies, as they were written
+	messages   []store.Outgoing
+	recipients []string // of the copies, in order and as they were written
 	nobody     []string // recipients that cannot be addresses
 }
 
-// prepare checks a body and takes it apart, or answers by itself.
-func (d *Dialect) prepare(w http.ResponseWriter, body messagesBody) (p prepared, ok bool) {
-	if body.Messages == nil {
-		d.malformed(w, "messages are missing")
+// The members of what POST message/ takes: each message has a body for all of its
+// recipients and a header for each.
+var (
+	requestMembers = []string{"messages"}
+	messageMembers = []string{"headers", "body"}
+	headerMembers  = []string{"recipient", "messageHeader"}
+)
+
+// noText is the JSON string that a missing one stands for.
+var noText = []byte(`""`)
+
+// prepare checks a body and takes it apart, or answers by itself. It looks at no
+// more messages and headers than one request may have.
+func (d *Dialect) prepare(w http.ResponseWriter, text []byte) (p prepared, ok bool) {
+	var request [1]auth.Value
+	if auth.Pick(text, requestMembers, request[:]) != nil || request[0].Kind() != auth.Array {
+		d.malformed(w, "want an object with an array of messages")
 		return p, false
 	}
-	for _, m := range *body.Messages {
-		text, ok := jsonString(m.Body)
-		if !ok {
-			d.malformed(w, "a body is not a string")
+	for m := range request[0].Elements() {
+		if len(p.messages) >= d.cfg.MaxRecipients {
+			d.tooMany(w, "messages")
 			return p, false
 		}
-		for _, h := range m.Headers {
-			header, ok := jsonString(h.MessageHeader)
-			if !ok || h.Recipient == nil {
-				d.malformed(w, "a header wants a recipient and a messageHeader, both strings")
-				return p, false
-			}
-			if len(p.copies)+len(p.nobody) >= d.cfg.MaxRecipients {
-				writeError(w, http.StatusRequestEntityTooLarge, "one request may have "+strconv.Itoa(d.cfg.MaxRecipients)+" headers")
-				return p, false
-			}
-			to, err := auth.ParseAddress(*h.Recipient)
-			if err != nil {
-				p.nobody = append(p.nobody, *h.Recipient)
-				continue
-			}
-			p.copies = append(p.copies, store.Copy{To: to, Header: header, Body: text})
-			p.recipients = append(p.recipients, *h.Recipient)
+		if !d.prepareMessage(w, &p, m) {
+			return p, false
 		}
 	}
 	return p, true
 }
 
-// jsonString returns the text of a JSON string as it was written; a missing one is
-// an empty one.
-func jsonString(text json.RawMessage) ([]byte, bool) {
-	if text == nil {
-		return []byte(`""`), true
+func (d *Dialect) prepareMessage(w http.ResponseWriter, p *prepared, m auth.Value) bool {
+	var members [2]auth.Value
+	if m.Kind() != auth.Object || auth.Pick(m.Bytes(), messageMembers, members[:]) != nil {
+		d.malformed(w, "a message is not an object")
+		return false
 	}
-	return text, text[0] == '"'
+	headers := members[0]
+	body, ok := stringText(members[1])
+	if !ok {
+		d.malformed(w, "a body is not a string")
+		return false
+	}
+	if headers.Kind() != auth.Array {
+		d.malformed(w, "a message wants headers, an array")
+		return false
+	}
+	message := store.Outgoing{Body: body}
+	headerOf := make(map[auth.Address]string)
+	for h := range headers.Elements() {
+		if len(p.recipients)+len(p.nobody) >= d.cfg.MaxRecipients {
+			d.tooMany(w, "headers")
+			return false
+		}
+		var members [2]auth.Value
+		if h.Kind() != auth.Object || auth.Pick(h.Bytes(), headerMembers, members[:]) != nil {
+			d.malformed(w, "a header is not an object")
+			return false
+		}
+		header, ok := stringText(members[1])
+		if !ok || members[0].Kind() != auth.String {
+			d.malformed(w, "a header wants a recipient and a messageHeader, both strings")
+			return false
+		}
+		recipient := members[0].String()
+		to, err := auth.ParseAddress(recipient)
+		if err != nil {
+			p.nobody = append(p.nobody, recipient)
+			continue
+		}
+		// A device gets a message once. Two headers for it cannot both be meant, and
+		// which of them was nobody can say.
+		if earlier, twice := headerOf[to]; twice {
+			if earlier != string(header) {
+				d.malformed(w, "a message has two headers for one recipient")
+				return false
+			}
+			continue
+		}
+		headerOf[to] = string(header)
+		message.Copies = append(message.Copies, store.Copy{To: to, Header: header})
+		p.recipients = append(p.recipients, recipient)
+	}
+	p.messages = append(p.messages, message)
+	return true
+}
+
+// tooMany answers 413 for more than MaxRecipients of something.
+func (d *Dialect) tooMany(w http.ResponseWriter, what string) {
+	d.reject(w, http.StatusRequestEntityTooLarge, "too many "+what+" in a request",
+		"one request may have "+strconv.Itoa(d.cfg.MaxRecipients)+" "+what)
+}
+
+// stringText returns the text of a JSON string as it was written; a missing one is
+// an empty one.
+func stringText(v auth.Value) ([]byte, bool) {
+	if v.Kind() == auth.Absent {
+		return noText, true
+	}
+	return v.Bytes(), v.Kind() == auth.String
 }
 
 // report tells the sender what became of the copies.
@@ -138,7 +222,7 @@ func (p prepared) report(outcomes []store.Outcome) report {
 			name(&answer.RevokedKeys, recipient)
 		case store.MissingDevice:
 			name(&answer.MissingDevices, recipient)
-		case store.DeviceFull:
+		case store.DeviceFull, store.SenderFull:
 			name(&answer.FullDevices, recipient)
 		}
 	}

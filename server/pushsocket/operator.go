@@ -3,13 +3,16 @@ package pushsocket
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
 
+	"poosh/server/exactjson"
 	"poosh/server/pushsocket/store"
 )
 
@@ -46,31 +49,39 @@ type view struct {
 	Counts     map[string]uint64 `json:"counts"`
 }
 
-// operator serves GET and PUT of the store, and DELETE of old messages.
+// operator serves GET and PUT of the store, and DELETE of old messages, identities
+// and prekeys.
 func (d *Dialect) operator(w http.ResponseWriter, r *http.Request, rest string) {
 	if d.cfg.OperatorToken == "" {
-		writeError(w, http.StatusNotFound, "not found")
+		d.notFound(w)
 		return
 	}
 	if !d.isOperator(r) {
-		d.count("refused: operator", 1)
 		d.log.Warn("push socket: operator refused", "remote", r.RemoteAddr)
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		writeError(w, http.StatusUnauthorized, "wrong token")
+		d.reject(w, http.StatusUnauthorized, "operator", "wrong token")
 		return
 	}
 	switch rest {
 	case "":
-		if !allow(w, r, http.MethodGet, http.MethodPut) || r.Method == http.MethodPut && !d.setBounds(w, r) {
+		if !d.allow(w, r, http.MethodGet, http.MethodPut) || r.Method == http.MethodPut && !d.setBounds(w, r) {
 			return
 		}
 		d.show(w, r)
 	case "/messages":
-		if allow(w, r, http.MethodDelete) {
+		if d.allow(w, r, http.MethodDelete) {
 			d.removeOld(w, r)
 		}
+	case "/identities":
+		if d.allow(w, r, http.MethodDelete) {
+			d.removeIdentities(w, r)
+		}
+	case "/prekeys":
+		if d.allow(w, r, http.MethodDelete) {
+			d.removePrekeys(w, r)
+		}
 	default:
-		writeError(w, http.StatusNotFound, "not found")
+		d.notFound(w)
 	}
 }
 
@@ -98,22 +109,35 @@ func (d *Dialect) show(w http.ResponseWriter, r *http.Request) {
 
 // setBounds changes the limits, all that are given or none, or answers by itself.
 func (d *Dialect) setBounds(w http.ResponseWriter, r *http.Request) bool {
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxOperatorBody))
-	dec.DisallowUnknownFields()
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxOperatorBody))
 	var b bounds
-	if err := dec.Decode(&b); err != nil {
-		writeError(w, http.StatusBadRequest, "want an object with messagesPerDevice, whenFull, maxAge")
+	if err != nil || b.decode(text) != nil {
+		d.reject(w, http.StatusBadRequest, "operator's request", "want an object with messagesPerDevice, whenFull, maxAge")
 		return false
 	}
 	l := d.store.Limits()
 	if err := b.apply(&l); err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
+		d.reject(w, http.StatusBadRequest, "operator's request", err.Error())
 		return false
 	}
 	d.store.SetLimits(l)
 	d.log.Info("push socket: limits changed", "remote", r.RemoteAddr, "messages_per_device", l.MessagesPerDevice,
 		"drop_oldest", l.DropOldest, "max_age", l.MaxAge)
 	return true
+}
+
+// decode reads bounds; a name that is none of them is a mistake.
+func (b *bounds) decode(text []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil || members == nil {
+		return errors.Join(err, errors.New("not an object"))
+	}
+	for name := range members {
+		if name != "messagesPerDevice" && name != "whenFull" && name != "maxAge" {
+			return fmt.Errorf("%q is no bound", name)
+		}
+	}
+	return exactjson.Unmarshal(text, b)
 }
 
 func (b bounds) apply(l *store.Limits) error {
@@ -143,10 +167,10 @@ func (b bounds) apply(l *store.Limits) error {
 func (d *Dialect) removeOld(w http.ResponseWriter, r *http.Request) {
 	age, err := time.ParseDuration(r.URL.Query().Get("olderThan"))
 	if err != nil || age < 0 {
-		writeError(w, http.StatusBadRequest, "olderThan: want a time such as 24h")
+		d.reject(w, http.StatusBadRequest, "operator's request", "olderThan: want a time such as 24h")
 		return
 	}
-	n, err := d.store.Expire(r.Context(), time.Now().Add(-age))
+	n, err := d.store.Expire(d.ctx, time.Now().Add(-age))
 	d.count("messages expired", n)
 	if err != nil {
 		d.fail(w, r, err)
@@ -156,4 +180,83 @@ func (d *Dialect) removeOld(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, struct {
 		Removed int `json:"messagesRemoved"`
 	}{n})
+}
+
+// removeIdentities is DELETE identities?key=KEY: the identity with its devices, their
+// keys and messages; and DELETE identities?unusedFor=720h: all that have not used the
+// service for so long, revoked ones too. They may register again.
+func (d *Dialect) removeIdentities(w http.ResponseWriter, r *http.Request) {
+	const wanted = "want key, an identity key in base64, or unusedFor, a time such as 720h"
+	q := r.URL.Query()
+	var gone store.Removed
+	var err error
+	switch {
+	case q.Has("key") == q.Has("unusedFor"):
+		d.reject(w, http.StatusBadRequest, "operator's request", wanted)
+		return
+	case q.Has("key"):
+		key, ok := d.identityOf(w, r)
+		if !ok {
+			return
+		}
+		gone, err = d.store.RemoveIdentity(d.ctx, key)
+	default:
+		age, parseErr := time.ParseDuration(q.Get("unusedFor"))
+		if parseErr != nil || age < minUnused {
+			d.reject(w, http.StatusBadRequest, "operator's request", "unusedFor: want a time of at least 24h, such as 720h")
+			return
+		}
+		d.stillUsed()
+		before := time.Now().Add(-age)
+		gone, err = d.store.ExpireIdentities(d.ctx, before, before)
+	}
+	d.removed(gone, "identities removed", reasonNotRegistered)
+	if d.operated(w, r, err) {
+		writeJSON(w, http.StatusOK, struct {
+			Removed int `json:"identitiesRemoved"`
+		}{gone.Identities})
+	}
+}
+
+// minUnused is the least time for which identities must not have been used to be
+// removed at once: their last use is known to a day.
+const minUnused = 24 * time.Hour
+
+// removePrekeys is DELETE prekeys?key=KEY: those of one identity.
+func (d *Dialect) removePrekeys(w http.ResponseWriter, r *http.Request) {
+	key, ok := d.identityOf(w, r)
+	if !ok {
+		return
+	}
+	n, err := d.store.RemovePrekeys(d.ctx, key)
+	d.count("prekeys removed", n)
+	if d.operated(w, r, err) {
+		d.log.Info("push socket: prekeys removed by an operator", "remote", r.RemoteAddr, "prekeys", n)
+		writeJSON(w, http.StatusOK, struct {
+			Removed int `json:"prekeysRemoved"`
+		}{n})
+	}
+}
+
+// identityOf reads the identity that an operator names, or answers by itself. A key
+// that is not one any more, from before such keys were refused, can be named too.
+func (d *Dialect) identityOf(w http.ResponseWriter, r *http.Request) (string, bool) {
+	text := strings.ReplaceAll(r.URL.Query().Get("key"), " ", "+") // an unescaped plus
+	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil || len(raw) != 32 && len(raw) != 33 {
+		d.reject(w, http.StatusBadRequest, "operator's request", "key: want an identity key in base64")
+		return "", false
+	}
+	return string(raw), true
+}
+
+// operated answers an operator whose change failed.
+func (d *Dialect) operated(w http.ResponseWriter, r *http.Request, err error) bool {
+	switch {
+	case errors.Is(err, store.ErrNotRegistered):
+		d.reject(w, http.StatusNotFound, "no such identity", "no such identity")
+	case err != nil:
+		d.fail(w, r, err)
+	}
+	return err == nil
 }

@@ -3,21 +3,28 @@
 // the key server's HTTP API that it needs. Both are on one port.
 //
 // client.go is the sockets' door (authentication, recieved), mailbox.go pushes
-// what is stored, api.go and the files beside it are the HTTP API's, encode.go is
-// what goes over the wire, and package store keeps everything. "The original" in a
+// what is stored, api.go with keys.go, messages.go and operator.go is the HTTP API's,
+// rates.go holds addresses to their rates, expire.go removes what is too old,
+// encode.go is what goes over the wire, and package store keeps everything. "The original" in a
 // comment is the key server of Grd Me in Node, December 2015; "the wiki" its pages
 // on the protocol.
 //
 // # The way of a message
 //
-// A request stores it and is answered after the commit. Then the hub is told that
-// there is something for the device; the device's mailbox, if one of its
+// A request asks the gate of all dialects, stores the message and is answered after
+// the commit. Then the hub is told that there is something for the device; the device's mailbox, if one of its
 // connections is here, reads it from the store and pushes it. The hub carries a
 // word and no message: what a connection is given always comes from the store, in
 // its order, from where the connection stands.
 //
 // Goroutines: a fixed number of workers check credentials and push, and one
 // removes what is too old. [New] starts them, [Dialect.Shutdown] ends them.
+//
+// # Who may use up what
+//
+// Anybody can make a key and register, so nothing that all share is open to one of
+// them: an address has rates, a device a bound on its keys, a sender a share of each
+// mailbox, keys a part of the file, and an identity that is not used a life.
 //
 // Lock order: Dialect.mu, mailbox.mu, client.mu, then a session's own.
 package pushsocket
@@ -31,8 +38,10 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/pushsocket/store"
 	"poosh/server/socketio"
@@ -49,10 +58,11 @@ const hubApp = "pushsocket"
 // Config says how the dialect serves and how much. Zero fields mean the defaults
 // named here.
 type Config struct {
-	SocketIO socketio.Config
-	DB       string       // path of the database; push-socket.db
-	Limits   store.Limits // of what is kept
-	Store    store.Store  // used in place of DB when set; Shutdown closes it
+	SocketIO socketio.Config // its Origins hold for the HTTP API too
+	DB       string          // path of the database; push-socket.db
+	Limits   store.Limits    // of what is kept
+	Store    store.Store     // used in place of DB when set; Shutdown closes it
+	Gate     *admission.Gate // asked before a message is stored; nil is always open
 
 	// NoPrekeysStatus tells a device that it has no prekeys left: 205, as the
 	// original, or 200 for clients whose HTTP library drops the body of a 205.
@@ -61,24 +71,38 @@ type Config struct {
 	// their endpoint.
 	OperatorToken string
 
+	// Rates of each address: requests of the API with authentications on sockets,
+	// 6,000 a minute; identities, 60 an hour; and keys that it takes of one
+	// identity, 100 an hour.
+	Requests, Registrations, KeyFetches Rate
+
 	MaxBody       int           // bytes of a request's body; 102,400
-	MaxRecipients int           // copies that one request may ask for; 500
+	MaxKey        int           // bytes of one key; 4,096
+	MaxRecipients int           // copies that one request may ask for, and messages; 500
 	MaxTries      int           // refused authentications of one connection; 10
 	AuthTimeout   time.Duration // a connection may be without authorization; 2 min
 	MaxEvents     int           // of one connection that wait; 4,096, or twice MessagesPerDevice
+	MaxEventBytes int64         // of all connections' events that wait; 64 MiB
+	StoreTimeout  time.Duration // a caller waits for the disk; 10 s
 	ExpireEvery   time.Duration // between two looks for what is too old; 10 min
 }
 
 func (c Config) withDefaults() Config {
 	def(&c.DB, "push-socket.db")
 	def(&c.NoPrekeysStatus, http.StatusResetContent)
+	def(&c.Requests, Rate{6000, time.Minute})
+	def(&c.Registrations, Rate{60, time.Hour})
+	def(&c.KeyFetches, Rate{100, time.Hour})
 	def(&c.MaxBody, 102_400)
+	def(&c.MaxKey, 4096)
 	def(&c.MaxRecipients, 500)
 	def(&c.MaxTries, 10)
 	def(&c.AuthTimeout, 2*time.Minute)
 	if c.MaxEvents == 0 {
 		c.MaxEvents = max(4096, 2*c.Limits.WithDefaults().MessagesPerDevice)
 	}
+	def(&c.MaxEventBytes, 64<<20)
+	def(&c.StoreTimeout, 10*time.Second)
 	def(&c.ExpireEvery, 10*time.Minute)
 	// Mailboxes fill half an outbox, and one message more must fit.
 	c.SocketIO.Outbox = max(c.SocketIO.Outbox, 1<<20, 2*growth*c.MaxBody+1024)
@@ -109,16 +133,22 @@ type Dialect struct {
 	log     *slog.Logger
 	sockets *socketio.Server
 
-	clients   *workers // run clients
-	deliverer *workers // run mailboxes
+	requests, registrations, fetches *limiter // by address
+
+	clients   *workers        // run clients
+	deliverer *workers        // run mailboxes
+	ctx       context.Context // ends with stop; what waits for the store goes by it
 	stop      context.CancelFunc
 	janitor   sync.WaitGroup
 
+	held atomic.Int64 // bytes of events that wait
+
 	mu        sync.Mutex // guards what follows
 	mailboxes map[store.DeviceID]*mailbox
-	requests  int // being answered
+	ended     bool // no mailbox is opened any more
+	answering int  // requests
 	closing   bool
-	idle      chan struct{} // closed when closing and requests is 0
+	idle      chan struct{} // closed when closing and answering is 0
 
 	countMu sync.Mutex // guards counts; the innermost lock
 	counts  map[string]uint64
@@ -139,11 +169,12 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, stop: stop,
+	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, ctx: ctx, stop: stop,
+		requests: newLimiter(cfg.Requests), registrations: newLimiter(cfg.Registrations), fetches: newLimiter(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
 		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64), idle: make(chan struct{})}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
-	d.janitor.Go(func() { d.expire(ctx) }) // ends with Shutdown
+	d.janitor.Go(d.expire) // ends with Shutdown
 	return d, nil
 }
 
@@ -154,8 +185,8 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !d.begin() {
-		w.Header().Set("Retry-After", "1")
-		writeError(w, http.StatusServiceUnavailable, "server is shutting down")
+		w.Header().Set("Retry-After", admission.RetryAfter)
+		d.reject(w, http.StatusServiceUnavailable, "shutting down", admission.ErrClosed.Error())
 		return
 	}
 	defer d.done()
@@ -173,22 +204,24 @@ func (d *Dialect) begin() bool {
 	if d.closing {
 		return false
 	}
-	d.requests++
+	d.answering++
 	return true
 }
 
 func (d *Dialect) done() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.requests--
-	if d.closing && d.requests == 0 {
+	d.answering--
+	if d.closing && d.answering == 0 {
 		close(d.idle)
 	}
 }
 
 // Shutdown takes no request any more, answers those it has, closes the sessions so
-// that they connect anew elsewhere, ends the goroutines and closes the store. When
-// ctx ends first, sessions are cut off; the rest is done all the same.
+// that they connect anew elsewhere, ends the goroutines and closes the store. It
+// returns soon after ctx ended, whatever is under way: sessions are cut off then,
+// and nobody waits for the store. Requests have half of the time and sessions most of
+// the rest, so that one that does not end leaves the others theirs.
 func (d *Dialect) Shutdown(ctx context.Context) error {
 	d.mu.Lock()
 	if d.closing {
@@ -196,44 +229,40 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 		return errors.New("push socket: shut down already")
 	}
 	d.closing = true
-	if d.requests == 0 {
+	if d.answering == 0 {
 		close(d.idle)
 	}
 	d.mu.Unlock()
-	var err error
-	select {
-	case <-d.idle:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	err = errors.Join(err, d.sockets.Shutdown(ctx))
+	defer d.stop()
+	defer context.AfterFunc(ctx, d.stop)()
+	err := inPart(ctx, 1, 2, d.answered)
+	err = errors.Join(err, inPart(ctx, 3, 4, d.sockets.Shutdown))
+	// What clients said last is worked on before anything is cut off.
+	err = errors.Join(err, d.clients.close(ctx), d.deliverer.close(ctx))
+	d.closeMailboxes() // of sessions whose end came too late for a worker
 	d.stop()
 	d.janitor.Wait()
-	d.clients.close()
-	d.deliverer.close()
-	d.closeMailboxes() // of sessions whose end came too late for a worker
-	return errors.Join(err, d.store.Close())
+	return errors.Join(err, d.store.Close(ctx))
 }
 
-// expire removes messages that are too old, until ctx ends.
-func (d *Dialect) expire(ctx context.Context) {
-	tick := time.NewTicker(d.cfg.ExpireEvery)
-	defer tick.Stop()
-	for {
-		n, err := d.store.Expire(ctx, time.Now().Add(-d.store.Limits().MaxAge))
-		if err != nil && ctx.Err() == nil {
-			d.log.Error("push socket: removing old messages", "err", err)
-		}
-		if n > 0 {
-			d.count("messages expired", n)
-			d.log.Info("push socket: old messages removed", "messages", n)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+// answered waits until all requests are.
+func (d *Dialect) answered(ctx context.Context) error {
+	select {
+	case <-d.idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("requests: %w", ctx.Err())
 	}
+}
+
+// inPart ends something in a part of the time that ctx has left.
+func inPart(ctx context.Context, part, of time.Duration, end func(context.Context) error) error {
+	if last, ok := ctx.Deadline(); ok {
+		short, cancel := context.WithTimeout(ctx, time.Until(last)*part/of)
+		defer cancel()
+		ctx = short
+	}
+	return end(ctx)
 }
 
 // Stats are counts of this moment and since the start.
@@ -252,6 +281,16 @@ func (d *Dialect) Stats() Stats {
 	d.countMu.Lock()
 	defer d.countMu.Unlock()
 	return Stats{sockets, authorized, maps.Clone(d.counts)}
+}
+
+// failed counts and logs an error of the store, unless everything ends, which is
+// why then.
+func (d *Dialect) failed(doing, remote string, err error) {
+	if d.ctx.Err() != nil {
+		return
+	}
+	d.count("store failed", 1)
+	d.log.Error("push socket: "+doing, "remote", remote, "err", err)
 }
 
 func (d *Dialect) count(name string, n int) {

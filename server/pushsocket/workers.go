@@ -1,6 +1,10 @@
 package pushsocket
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+)
 
 // A task is something that workers run, never twice at once. It is a field of what
 // it works for; do is set before the first wake.
@@ -79,11 +83,31 @@ func (w *workers) work() {
 	}
 }
 
-// close has the tasks that wait run and takes no more.
-func (w *workers) close() {
+// close has the tasks that wait run and takes no more. It returns ctx's error when
+// that ends before they did: the goroutines end with what they are stuck in.
+func (w *workers) close(ctx context.Context) error {
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
 	w.wakeup.Broadcast()
-	w.ended.Wait()
+	all := make(chan struct{})
+	go func() { // ends with the workers
+		w.ended.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+		return nil
+	case <-ctx.Done():
+	}
+	// What waits for the store alone ends with ctx too: a moment lets it.
+	select {
+	case <-all:
+		return nil
+	case <-time.After(lastMoment):
+		return ctx.Err()
+	}
 }
+
+// lastMoment is what those who were cut off have to notice.
+const lastMoment = 100 * time.Millisecond

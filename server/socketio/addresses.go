@@ -1,28 +1,13 @@
 package socketio
 
 import (
-	"net/http"
 	"net/netip"
 	"sync"
 )
 
-// address is where a session counts: an IPv4 address, or the /64 network of an
-// IPv6 one, since a single host may use all of that.
+// address is where a session counts, as [poosh/server/peers.Of] tells it of the
+// address that a trusted proxy forwards.
 type address = netip.Addr
-
-func addressOf(r *http.Request) address {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return address{}
-	}
-	a := ap.Addr().Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			a = p.Addr()
-		}
-	}
-	return a
-}
 
 // The bounds that an address may meet.
 const (

@@ -11,23 +11,29 @@ type Config struct {
 	// UpgradeTimeout is how long a WebSocket has to take over from polling
 	// after it opened; 10 s.
 	UpgradeTimeout time.Duration
-	// ConnectTimeout is how long a client of protocol 4 has to join the
-	// default namespace; 45 s.
+	// ConnectTimeout is how long a client of protocol 4 has to ask for the default
+	// namespace, and how long connecting it may take; 45 s.
 	ConnectTimeout time.Duration
 	// UnfinishedTimeout is how long a polling session waits for the first
 	// request after its handshake; 20 s, or ConnectTimeout if that is less.
 	UnfinishedTimeout time.Duration
 
-	MaxPayload int // bytes of one POST or one incoming message; 1,000,000
-	Outbox     int // bytes that may wait for one client; 1 MiB
+	MaxPayload int // bytes of one POST or one incoming message; 100 KiB
+	Outbox     int // what may wait for one client, as wire.Cost counts it; 1 MiB
 
-	// Unfetched is how many bytes may wait for all polling clients that do not
-	// poll; 512 MiB.
+	// Unfetched is how much may wait for all polling clients that do not poll, as
+	// wire.Cost counts it; 512 MiB.
 	Unfetched int64
 
 	MaxSessions             int // in all; 100,000
 	MaxSessionsPerAddress   int // 10,000
 	MaxUnfinishedPerAddress int // polling sessions without a second request; 1,000
+
+	// Origins are the pages' origins whose requests are served, in the form of the
+	// Origin header ("https://example.com"); "*", or an empty list, allows all. A
+	// request without an Origin, as other programs send it, is served; one of the
+	// JSONP transport, which has none, counts by its Referer.
+	Origins []string
 
 	// ClientScript is what /socket.io/socket.io.js gives: an http or https
 	// address to redirect to, or the path of a file. Empty: 404.
@@ -40,7 +46,7 @@ func (c Config) withDefaults() Config {
 	def(&c.UpgradeTimeout, 10*time.Second)
 	def(&c.ConnectTimeout, 45*time.Second)
 	def(&c.UnfinishedTimeout, min(20*time.Second, c.ConnectTimeout))
-	def(&c.MaxPayload, 1_000_000)
+	def(&c.MaxPayload, 100<<10)
 	def(&c.Outbox, 1<<20)
 	def(&c.Unfetched, 512<<20)
 	def(&c.MaxSessions, 100_000)

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 
 	engineparser "github.com/zishang520/socket.io/parsers/engine/v3/packet"
 	"github.com/zishang520/socket.io/parsers/socket/v3/parser"
@@ -67,21 +68,54 @@ func (e *engineServer) On(event types.EventName, listeners ...types.EventListene
 	return e.BaseServer.On(event, listeners...)
 }
 
-// engineSocket is a session as the library sees it.
+// engineSocket is a session as the library sees it. The library meets it when its
+// client asks for the namespace, and again when it asks once more: who never does
+// costs the library nothing.
 type engineSocket struct {
 	types.EventEmitter // nil: the methods below are all that the library calls
 	session            *Session
 
+	mu       sync.Mutex // guards what follows; taken before no other lock but the library's
+	over     bool       // the session has ended
+	protocol int        // as the library was told
 	// The library's listeners, set while it accepts the connection.
-	data, failed, closed types.EventListener
+	data, closed types.EventListener
 }
 
+// connect lets the library accept the session and connect it to the default
+// namespace. The library does not block here: it goes on in a goroutine of its own,
+// which ends with [Session.connected].
+func (e *engineSocket) connect(protocol int) {
+	e.mu.Lock()
+	if e.over {
+		e.mu.Unlock()
+		return
+	}
+	e.protocol = protocol
+	e.session.server.library.accept(e)
+	data := e.data
+	e.mu.Unlock()
+	if protocol == 4 { // the others are connected unasked
+		data(&parser.Packet{Type: parser.CONNECT, Nsp: "/"})
+	}
+}
+
+// disconnect lets the library forget the session: for now, or with over for good.
+func (e *engineSocket) disconnect(reason string, over bool) {
+	e.mu.Lock()
+	e.over = e.over || over
+	closed := e.closed
+	e.data, e.closed = nil, nil
+	e.mu.Unlock()
+	if closed != nil {
+		closed(reason)
+	}
+}
+
+// On keeps the listeners that the library sets from within connect.
 func (e *engineSocket) On(event types.EventName, listeners ...types.EventListener) error {
-	switch event {
-	case "data":
+	if event == "data" {
 		e.data = listeners[0]
-	case "error":
-		e.failed = listeners[0]
 	}
 	return nil
 }
@@ -93,20 +127,15 @@ func (e *engineSocket) Once(event types.EventName, listeners ...types.EventListe
 	return nil
 }
 
-// RemoveListener has nothing to do: a session that has ended calls nobody.
 func (e *engineSocket) RemoveListener(types.EventName, types.EventListener) bool { return true }
 
 func (e *engineSocket) Id() string                  { return e.session.engineID }
 func (e *engineSocket) RemoteAddress() string       { return e.session.remote }
 func (e *engineSocket) Request() *types.HttpContext { return e.session.server.library.blank }
 
-// Protocol tells apart only what the library does: protocol 2 is 3 to it.
-func (e *engineSocket) Protocol() int {
-	if e.session.protocol == 4 {
-		return 4
-	}
-	return 3
-}
+// Protocol tells apart only what the library does: protocol 2 is 3 to it. The library
+// asks from within connect, and afterwards for what it writes.
+func (e *engineSocket) Protocol() int { return max(3, e.protocol) }
 
 func (e *engineSocket) ReadyState() string {
 	if e.session.isOpen() {
@@ -120,7 +149,7 @@ func (e *engineSocket) Close(bool) { e.session.Close("forced server close") }
 // Write takes a packet of the library's.
 func (e *engineSocket) Write(data io.Reader, _ *engineparser.Options, _ engine.SendCallback) engine.Socket {
 	if text, err := io.ReadAll(data); err == nil { // from memory
-		e.session.Deliver(messageFrame(text))
+		e.session.Deliver(messageFrame(e.session.greeting(text)))
 	}
 	return e
 }

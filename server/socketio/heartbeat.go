@@ -1,56 +1,111 @@
 package socketio
 
-import "time"
+import (
+	"time"
 
-// patience is how long until the session's clock looks again.
-func (s *Session) patience() time.Duration {
-	cfg := &s.server.cfg
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.poll != nil && !s.poll.used:
-		return cfg.UnfinishedTimeout
-	case s.protocol == 4 && s.awaited:
-		return cfg.PingTimeout
-	case s.protocol == 4:
-		return cfg.PingInterval
-	}
-	return cfg.PingInterval + cfg.PingTimeout
+	"poosh/server/wire"
+)
+
+// silence is how long a client that says it speaks protocol 4 may say nothing on
+// its WebSocket before it is taken for one that speaks 3; see [Session.guess].
+const silence = time.Second
+
+// A deed is what a session's clock does.
+type deed uint8
+
+const (
+	deedNone  deed = iota
+	deedPing       // protocol 4: the server asks for a sign of life
+	deedGuess      // nothing came from a client that says 4
+	deedForget
+	deedTimeout
+	deedUnfinished
+	deedUnjoined // the client did not ask for the namespace
+	deedFailed   // the library did not connect it
+)
+
+// reasons is why a deed ends the session; the others do not.
+var reasons = [...]wire.Reason{
+	deedTimeout:    reasonTimeout,
+	deedUnfinished: reasonUnfinished,
+	deedUnjoined:   reasonForced,
+	deedFailed:     reasonFailed,
 }
 
-// check is the session's clock. Clients of protocols 2 and 3 ping, and any
-// packet is a sign of life; to those of protocol 4 the server pings.
+// next is what the session's clock has to do next, and at what uptime. s.mu is held.
+func (s *Session) next() (deed, time.Duration) {
+	cfg := &s.server.cfg
+	switch s.state {
+	case stateClosing, stateClosed:
+		return deedNone, 0
+	case stateLast:
+		return deedForget, s.until
+	}
+	what, at := s.heartbeat()
+	earlier := func(d deed, t time.Duration) {
+		if t < at {
+			what, at = d, t
+		}
+	}
+	if s.poll != nil && !s.poll.used {
+		earlier(deedUnfinished, s.opened+cfg.UnfinishedTimeout)
+	}
+	switch {
+	case s.joined == joining:
+		earlier(deedFailed, s.since+cfg.ConnectTimeout)
+	case s.since == 0: // protocol 4
+		earlier(deedUnjoined, s.opened+cfg.ConnectTimeout)
+		if !s.settled {
+			earlier(deedGuess, s.opened+silence)
+		}
+	}
+	return what, at
+}
+
+// heartbeat is next for signs of life. Clients of protocols 2 and 3 ping, and any
+// packet is a sign; those of protocol 4 are pinged. s.mu is held.
+func (s *Session) heartbeat() (deed, time.Duration) {
+	cfg := &s.server.cfg
+	heard := time.Duration(s.heard.Load())
+	switch {
+	case s.speaks() != 4 || !s.settled:
+		return deedTimeout, heard + cfg.PingInterval + cfg.PingTimeout
+	case s.awaited:
+		return deedTimeout, max(heard, s.beat) + cfg.PingTimeout
+	}
+	return deedPing, s.beat + cfg.PingInterval
+}
+
+// plan sets the session's timer. s.mu is held.
+func (s *Session) plan() {
+	if what, at := s.next(); what != deedNone {
+		s.server.loop.Schedule(&s.timer, max(0, at-s.server.uptime()))
+	}
+}
+
+// check is the session's clock. It runs on the loop's wheel, so what may take its
+// time goes to a goroutine that ends with it.
 func (s *Session) check() {
 	s.mu.Lock()
-	state := s.state
-	unused := s.poll != nil && !s.poll.used
-	awaited := s.awaited
-	s.mu.Unlock()
-	if state == stateClosed {
-		return // the clock was set while it ended
-	}
-	quiet := s.server.uptime() - time.Duration(s.heard.Load())
-	wait := s.patience()
+	defer s.mu.Unlock()
+	what, at := s.next()
+	now := s.server.uptime()
 	switch {
-	case state == stateClosing:
-		go s.end(reasonForced) // handlers may take their time; the wheel may not
+	case what == deedNone:
 		return
-	case unused:
-		go s.end(reasonUnfinished)
-		return
-	case s.protocol != 4 && quiet >= wait || s.protocol == 4 && awaited && quiet >= wait:
-		go s.end(reasonTimeout)
-		return
-	case s.protocol != 4 || awaited:
-		wait -= quiet
+	case now < at:
+		s.server.loop.Schedule(&s.timer, at-now)
+	case what == deedPing:
+		s.awaited, s.beat = true, now
+		s.deliver(framePing)
+		s.plan()
+	case what == deedGuess:
+		go s.guess()
+	case what == deedForget:
+		go s.lastWords() // to nobody
 	default:
-		s.mu.Lock()
-		s.awaited = true
-		s.mu.Unlock()
-		s.Deliver(framePing)
-		wait = s.server.cfg.PingTimeout
+		go s.end(reasons[what])
 	}
-	s.server.loop.Schedule(&s.timer, wait)
 }
 
 // alive notes a sign of life.
@@ -59,20 +114,19 @@ func (s *Session) alive() { s.heard.Store(int64(s.server.uptime())) }
 // pong is the answer to our ping.
 func (s *Session) pong() {
 	s.mu.Lock()
-	due := s.awaited
-	s.awaited = false
-	s.mu.Unlock()
-	if due {
-		s.server.loop.Schedule(&s.timer, s.server.cfg.PingInterval)
+	defer s.mu.Unlock()
+	if s.awaited {
+		s.awaited, s.beat = false, s.server.uptime()
+		s.plan()
 	}
 }
 
 // used notes the first request after the handshake of a polling session: from
 // here on it counts as begun. s.mu is held.
 func (s *Session) used() {
-	if s.poll != nil && !s.poll.used && s.state != stateClosed {
+	if s.poll != nil && !s.poll.used && s.state < stateLast {
 		s.poll.used = true
-		s.server.addresses.finished(s.address)
-		s.server.loop.Schedule(&s.timer, s.server.cfg.PingInterval)
+		s.server.begun(s)
+		s.plan()
 	}
 }

@@ -33,6 +33,7 @@ var (
 	// Not in the original, whose bounds were none.
 	tooMany    = refusal{3, "Too many sessions from this address"}
 	overloaded = refusal{3, "Too many sessions"}
+	heldUp     = refusal{3, "Too many requests are under way"}
 	tooLarge   = refusal{3, "Payload too large"}
 	goingAway  = refusal{3, "Server is shutting down"}
 )
@@ -50,12 +51,16 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		srv.script.ServeHTTP(w, r)
 		return
 	}
+	var space [usual]parameter
+	values := parseQuery(space[:0], r.URL.RawQuery)
+	if !srv.origins.allow(r, values.has("j")) {
+		srv.refuseOrigin(w, r)
+		return
+	}
 	if r.Method == http.MethodOptions {
 		srv.preflight(w, r)
 		return
 	}
-	var space [usual]parameter
-	values := parseQuery(space[:0], r.URL.RawQuery)
 	q := query{session: values.get("sid"), jsonp: values.has("j"), index: values.get("j")}
 	transport, ok := values.single("transport")
 	if !ok || transport != "polling" && transport != "websocket" {
@@ -83,15 +88,11 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Quick reports whether a request is one of a polling session: ServeHTTP serves it
-// without waiting where [http1.Later] is to be had. It may be called from any
-// goroutine.
+// Quick reports whether a request is a handshake over polling, or one of a polling
+// session: ServeHTTP serves it without waiting where [http1.Later] is to be had. It
+// may be called from any goroutine.
 func (srv *Server) Quick(r *http.Request) bool {
-	if !strings.HasPrefix(r.URL.Path, Path) || strings.HasPrefix(r.URL.Path, scriptPath) || r.Header["Upgrade"] != nil {
-		return false
-	}
-	var space [usual]parameter
-	return parseQuery(space[:0], r.URL.RawQuery).get("sid") != ""
+	return strings.HasPrefix(r.URL.Path, Path) && !strings.HasPrefix(r.URL.Path, scriptPath) && r.Header["Upgrade"] == nil
 }
 
 // handshake opens a session.
@@ -124,12 +125,14 @@ var (
 	credentials = []string{"true"}
 	varyOrigin  = []string{"Origin"}
 	noStore     = []string{"no-store"}
+	noSniff     = []string{"nosniff"}
 )
 
-// crossOrigin lets pages of any origin read the answer. The origin is echoed:
+// crossOrigin lets pages of any allowed origin read the answer. The origin is echoed:
 // 1.x browsers poll with credentials, for which a browser refuses "*".
 func (srv *Server) crossOrigin(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
+	h["X-Content-Type-Options"] = noSniff
 	if origin := r.Header.Get("Origin"); origin != "" {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h["Access-Control-Allow-Credentials"] = credentials

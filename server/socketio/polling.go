@@ -1,12 +1,9 @@
 package socketio
 
 import (
-	"bytes"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,25 +18,51 @@ const writeTimeout = 30 * time.Second
 // polling is a session's state while it is on polling. The session's mu guards
 // it.
 type polling struct {
-	used    bool      // a request came after the handshake
-	probed  bool      // a WebSocket is about to take over: answer GETs at once
-	posting bool      // a POST is under way
-	get     *pollWait // the GET that waits; nil for none
-	frames  [][]byte  // for the next GET, oldest first
-	size    int
-	last    []byte        // what a GET is answered with once the session is over
-	total   *atomic.Int64 // set once; the server's sum of size
+	used   bool      // a request came after the handshake
+	get    *pollWait // the GET that waits; nil for none
+	frames [][]byte  // for the next GET, oldest first
+	pong   bool      // one of frames is a pong
+	size   int       // what frames cost
+	given  int       // what the last answer cost, until a further GET shows that it was read
+	total  *atomic.Int64
+
+	overlap  time.Duration // the server's uptime when a GET last met one that waits
+	overlaps int           // how often in a row that was soon after the time before
 }
 
-// pollWait is a GET that waits for something to answer with.
+// maxOverlaps is how many GETs in a row may each meet one that waits, with less than
+// pace between them. Two who poll with one id would else free each other for ever.
+const maxOverlaps = 20
+
+// overlapped notes that a GET came while another waits, and reports whether that is one
+// time too often.
+func (p *polling) overlapped(now time.Duration) bool {
+	if now-p.overlap >= pace {
+		p.overlaps = 0
+	}
+	p.overlap = now
+	p.overlaps++
+	return p.overlaps > maxOverlaps
+}
+
+// pollWait is a GET that waits for something to answer with. It implements
+// [http1.Waiter].
 type pollWait struct {
-	later  *http1.Pending // nil where a goroutine waits for frames instead
-	form   payloadForm    // of the answer
-	frames chan [][]byte  // capacity 1
+	session *Session
+	later   *http1.Pending // nil where a goroutine waits for frames instead
+	form    payloadForm    // of the answer
+	frames  chan [][]byte  // capacity 1
+	empty   bool           // guarded by the session's mu: what it was answered with says nothing
 }
 
-// give answers the GET. It never blocks.
-func (g *pollWait) give(frames [][]byte) {
+// answer gives the waiting GET its answer. It never blocks.
+func (p *polling) answer(frames [][]byte) {
+	g := p.get
+	p.get = nil
+	for _, frame := range frames {
+		p.given += wire.Cost(frame)
+	}
+	p.total.Add(int64(p.given))
 	if g.later != nil {
 		g.later.Answer(g.form.payload(frames))
 		return
@@ -48,169 +71,148 @@ func (g *pollWait) give(frames [][]byte) {
 }
 
 // add queues a frame for the next GET, or reports that a bound is met: that of the
-// session or, while no GET waits, that of all sessions.
+// session or, while no GET waits, that of all sessions. A pong behind one that waits
+// already says nothing new.
 func (p *polling) add(frame []byte, limit int, all int64) bool {
-	if p.size+len(frame) > limit || p.get == nil && p.total.Load() > all {
+	cost := wire.Cost(frame)
+	isPong := wire.Payload(frame)[0] == enginePong
+	switch {
+	case isPong && p.pong:
+		return true
+	case p.size+p.given+cost > limit:
+		return false
+	case p.get != nil: // so nothing else waits
+		p.answer([][]byte{frame})
+		return true
+	case p.total.Load() > all:
 		return false
 	}
-	if g := p.get; g != nil { // so nothing else waits
-		p.get = nil
-		g.give([][]byte{frame})
-		return true
-	}
 	p.frames = append(p.frames, frame)
-	p.size += len(frame)
-	p.total.Add(int64(len(frame)))
+	p.pong = p.pong || isPong
+	p.size += cost
+	p.total.Add(int64(cost))
 	return true
-}
-
-// wake answers the waiting GET with what there is.
-func (p *polling) wake() {
-	if g := p.get; g != nil {
-		p.get = nil
-		g.give(p.next())
-	}
 }
 
 // yield answers the waiting GET with nothing: a newer GET, or a WebSocket, has the
 // rest.
 func (p *polling) yield() {
-	if g := p.get; g != nil {
-		p.get = nil
-		g.give([][]byte{frameNoop})
+	if p.get != nil {
+		p.get.empty = true
+		p.answer([][]byte{frameNoop})
 	}
-}
-
-// next takes what a GET is answered with now.
-func (p *polling) next() [][]byte {
-	frames := p.take()
-	switch {
-	case len(frames) > 0:
-		return frames
-	case p.last != nil:
-		return [][]byte{p.last}
-	}
-	return [][]byte{frameNoop}
 }
 
 // take empties the queue.
 func (p *polling) take() [][]byte {
 	frames := p.frames
 	p.total.Add(-int64(p.size))
-	p.frames, p.size = nil, 0
+	p.frames, p.size, p.pong = nil, 0, false
 	return frames
+}
+
+// read notes that the last answer has been read, or does not count any more.
+func (p *polling) read() {
+	p.total.Add(-int64(p.given))
+	p.given = 0
 }
 
 // upgrade ends polling: the waiting GET gets nothing, the WebSocket the rest.
 func (p *polling) upgrade() [][]byte {
 	p.yield()
+	p.read()
 	return p.take()
 }
 
-// finish ends polling with the session. The waiting GET is always answered: with
-// what waits, or with nothing when the client closed the session, or else with a
-// close packet.
-func (p *polling) finish(reason wire.Reason) {
-	p.last = frameClose
-	if reason == reasonClosed {
-		p.last = frameNoop
-	}
-	if p.get == nil {
-		p.take()
-	}
-	p.wake()
-}
-
-// openPolling answers the handshake of a polling client.
+// openPolling answers the handshake of a polling client: with the open packet alone,
+// since clients written for socket.io 1.x may read one packet of it and drop the
+// rest. What else there is comes with the next GET.
 func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, q query) {
 	if srv.refuseHandshake(w, r) {
 		return
 	}
 	s := srv.newSession(r)
 	s.poll = &polling{total: &srv.polled}
-	if !srv.add(s, w, r, true) {
+	if !srv.reserve(s, w, r) {
 		return
 	}
-	s.open(srv.openPacket(s, true))
-	if s.protocol != 4 {
+	open := srv.openPacket(s, true)
+	s.begin()
+	if s.speaks() != 4 {
 		// Not with protocol 4: its servers set none unless told to.
-		w.Header().Set("Set-Cookie", "io="+s.engineID)
+		w.Header().Set("Set-Cookie", "io="+s.engineID+"; Path=/; HttpOnly; SameSite=Lax")
 	}
-	s.mu.Lock()
-	frames := s.poll.take()
-	s.mu.Unlock()
 	form := q.form(s)
 	srv.prepare(w, r, form)
-	srv.answer(w, form, s, frames)
+	srv.answer(w, form, s, [][]byte{open})
 }
 
-// servePoll answers a GET of a polling session once there is something.
+// servePoll answers a GET of a polling session once there is something. Where
+// [http1.Later] is to be had it returns at once.
 func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, q query, s *Session) {
 	form := q.form(s)
+	if frames, ok := s.lastWords(); ok {
+		srv.prepare(w, r, form)
+		srv.answer(w, form, s, frames)
+		return
+	}
 	s.mu.Lock()
 	p := s.poll
-	if p == nil {
+	if p == nil || s.state == stateClosed {
+		why := badRequest
+		if s.state == stateClosed {
+			why = unknownSession
+		}
 		s.mu.Unlock()
+		srv.fail(w, r, why)
+		return
+	}
+	if p.get != nil && p.overlapped(srv.uptime()) {
+		s.mu.Unlock()
+		s.end(reasonPacket)
 		srv.fail(w, r, badRequest)
 		return
 	}
 	s.used()
 	p.yield() // two at once: the older gives way
-	wait := len(p.frames) == 0 && !p.probed && p.last == nil && s.state == stateOpen
+	p.read()
 	srv.prepare(w, r, form)
-	if later, ok := http1.Later(w, s); ok {
-		p.get = &pollWait{later: later, form: form}
-		if !wait {
-			p.wake()
-		}
-		closing := s.state == stateClosing
-		s.mu.Unlock()
-		if closing && !wait {
-			s.end(reasonForced)
-		}
-		return
+	g := &pollWait{session: s, form: form}
+	later, ok := http1.Later(w, g)
+	if g.later = later; !ok {
+		g.frames = make(chan [][]byte, 1)
 	}
-	p.get = &pollWait{frames: make(chan [][]byte, 1)}
-	frames := p.get.frames
-	if !wait {
-		p.wake()
+	p.get = g
+	if len(p.frames) > 0 {
+		p.answer(p.take())
 	}
 	s.mu.Unlock()
+	if ok {
+		return
+	}
 	select {
-	case ready := <-frames:
-		srv.answer(w, form, s, ready)
+	case frames := <-g.frames:
+		srv.answer(w, form, s, frames)
 	case <-r.Context().Done():
-		s.Gone(false)
-		return
-	}
-	s.mu.Lock()
-	closing := s.state == stateClosing
-	s.mu.Unlock()
-	if closing {
-		s.end(reasonForced)
+		g.Gone(false)
 	}
 }
 
 // Gone implements [http1.Waiter]: a GET could not be answered, or not be written
-// the answer that it was given.
-func (s *Session) Gone(answered bool) {
+// the answer that it was given. Nothing is lost with one that has given way to a
+// newer, or was answered with nothing.
+func (g *pollWait) Gone(answered bool) {
+	s := g.session
 	s.mu.Lock()
-	upgraded := s.poll == nil
+	mine := s.poll != nil && s.poll.get == g
+	lost := answered && !g.empty && s.poll != nil
 	s.mu.Unlock()
 	switch {
-	case upgraded: // the GET was to be answered with nothing, and the WebSocket has the rest
-		return
-	case answered:
+	case mine: // leaving a page cuts the GET: the session is over
+		s.end(reasonClosed)
+	case lost:
 		s.end(reasonFailed)
-		return
 	}
-	// Leaving a page cuts the GET: the session is over.
-	s.end(reasonClosed)
-	s.mu.Lock()
-	if s.poll != nil {
-		s.poll.take()
-	}
-	s.mu.Unlock()
 }
 
 // payloadForm is how one GET wants its answer.
@@ -222,7 +224,7 @@ type payloadForm struct {
 
 // form is the form of a request's answer.
 func (q query) form(s *Session) payloadForm {
-	f := payloadForm{s.form, q.jsonp, q.index}
+	f := payloadForm{s.form, q.jsonp, strings.Clone(q.index)} // the request is gone when a GET that waited is answered
 	if q.jsonp && f.form == formBinary {
 		f.form = formText // a script cannot hold the binary form
 	}
@@ -278,70 +280,4 @@ func (srv *Server) answer(w http.ResponseWriter, f payloadForm, s *Session, fram
 	}
 	// The long wait of the next GET on this connection must not inherit it.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-}
-
-// servePost takes the packets of a polling client.
-func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s *Session) {
-	s.mu.Lock()
-	if s.poll != nil {
-		s.used()
-	}
-	// A POST may still be on its way when the WebSocket takes over.
-	busy := s.poll != nil && s.poll.posting
-	if s.poll != nil {
-		s.poll.posting = true
-	}
-	s.mu.Unlock()
-	if busy {
-		s.end(reasonPacket)
-		srv.fail(w, r, badRequest)
-		return
-	}
-	defer func() {
-		s.mu.Lock()
-		if s.poll != nil {
-			s.poll.posting = false
-		}
-		s.mu.Unlock()
-	}()
-
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(srv.cfg.MaxPayload)))
-	var tooBig *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooBig):
-		s.fail(err)
-		srv.failStatus(w, r, http.StatusRequestEntityTooLarge, tooLarge)
-		return
-	case err != nil:
-		s.end(reasonFailed)
-		return
-	}
-	if err := s.split(r, q, body); err != nil {
-		s.fail(err)
-		srv.fail(w, r, badRequest)
-		return
-	}
-	srv.crossOrigin(w, r)
-	w.Header().Set("Content-Type", "text/html")
-	_, _ = io.WriteString(w, "ok") // a client that is gone shows at its GET
-}
-
-// split hands over the packets of a POST, whose form depends on the protocol and
-// the content type, never on the handshake.
-func (s *Session) split(r *http.Request, q query, body []byte) error {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	// A form is what JSONP sends; other clients may call their text one.
-	if kind == "application/x-www-form-urlencoded" && (q.jsonp || bytes.HasPrefix(body, []byte("d="))) {
-		var err error
-		if body, err = jsonpBody(body); err != nil {
-			return err
-		}
-	}
-	switch {
-	case s.protocol == 4:
-		return splitSeparated(body, s.receive)
-	case kind == "application/octet-stream":
-		return splitBinary(body, s.receive)
-	}
-	return splitText(body, &s.layer, s.receive)
 }

@@ -2,16 +2,39 @@ package socketio
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"sync"
 
 	"poosh/server/wire"
 )
 
-// receive handles one engine.io packet. An error ends the session as malformed.
+// inbox serializes what arrives: POSTs and WebSocket frames come from different
+// goroutines.
+type inbox struct {
+	mu          sync.Mutex  // guards what follows; held while a packet is handled, taken before Session.mu
+	waiting     [][]byte    // messages that came while the client was joining
+	size        int         // what waiting costs
+	attachments int         // binary packets still to come, and to be dropped
+	over        wire.Reason // the client's last packet was taken, or one that it may not send
+}
+
+// heldPackets is how many messages without length may wait while the client is
+// joining, beside one of the greatest length.
+const heldPackets = 1_000
+
+// errClosed is what receive returns for the close packet.
+var errClosed = errors.New("closed by the client")
+
+// receive handles one engine.io packet. With an error nothing more is taken from the
+// client; see [Session.stop].
 func (s *Session) receive(p packet) error {
-	s.alive()
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
+	s.alive()
+	if s.in.over != "" {
+		return nil
+	}
 	if p.binary {
 		return s.attachment()
 	}
@@ -20,23 +43,59 @@ func (s *Session) receive(p packet) error {
 	}
 	switch p.data[0] {
 	case enginePing:
-		if s.protocol == 4 {
-			return fmt.Errorf("%w: ping from a client of protocol 4", errPacket)
-		}
-		if bytes.Equal(p.data, probe) {
-			s.Deliver(frameProbe)
-		} else {
-			s.Deliver(framePong)
-		}
+		return s.ping(p.data)
 	case enginePong:
 		s.pong()
 	case engineMessage:
 		return s.message(p.data[1:])
 	case engineClose:
-		go s.end(reasonClosed) // not here: the handler may come back for in.mu
+		return errClosed
 	case engineUpgrade, engineNoop:
 	default:
 		return errPacket
+	}
+	return nil
+}
+
+// stop ends the session for what receive returned, and says for what: the client
+// closed it, or sent what it may not. What came before is handled first. It must not
+// be called with a lock held.
+func (s *Session) stop(err error) wire.Reason {
+	reason := reasonPacket
+	if errors.Is(err, errClosed) {
+		reason = reasonClosed
+	}
+	s.in.mu.Lock()
+	if s.in.over == "" {
+		s.in.over = reason
+	}
+	wait := s.waits()
+	s.in.mu.Unlock()
+	if reason == reasonPacket {
+		s.server.log.Debug("client packet refused", "remote", s.remote, "session", s.engineID, "err", err)
+	}
+	if !wait { // else resume does it
+		s.end(reason)
+	}
+	return reason
+}
+
+// fail is stop for a client that sent what it may not.
+func (s *Session) fail(err error) { s.stop(err) }
+
+// ping answers a client of protocol 2 or 3. Those of 4 do not ping. in.mu is held.
+func (s *Session) ping(data []byte) error {
+	if s.settle(3) {
+		s.join()
+	}
+	s.guessed.Store(false)
+	if s.speaks() == 4 {
+		return fmt.Errorf("%w: ping from a client of protocol 4", errPacket)
+	}
+	if bytes.Equal(data, probePing) {
+		s.Deliver(frameProbe)
+	} else {
+		s.Deliver(framePong)
 	}
 	return nil
 }
@@ -51,24 +110,35 @@ func (s *Session) attachment() error {
 	return nil
 }
 
+// waits reports whether messages have to wait: the client is joining, or others
+// wait. in.mu is held.
+func (s *Session) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state < stateLast && (s.joined == joining || s.joined == greeting || len(s.in.waiting) > 0)
+}
+
 // message handles a Socket.IO packet, or keeps it while the client is joining.
 // in.mu is held.
 func (s *Session) message(text []byte) error {
-	s.mu.Lock()
-	wait := s.joined == joining || s.joined == greeting
-	s.mu.Unlock()
-	if wait || len(s.in.waiting) > 0 {
-		if len(s.in.waiting) == maxHeldPackets || s.in.size+len(text) > maxHeldBytes {
-			return fmt.Errorf("%w: too much before the namespace is joined", errPacket)
-		}
-		s.in.waiting = append(s.in.waiting, bytes.Clone(text))
-		s.in.size += len(text)
-		return nil
+	if len(text) > 0 && text[0] == typeConnect {
+		s.settle(4)
+	} else if s.settle(3) {
+		s.join()
 	}
-	return s.handle(text)
+	if !s.waits() {
+		return s.handle(text)
+	}
+	cost := wire.Cost(text)
+	if s.in.size+cost > s.server.cfg.MaxPayload+heldPackets*wire.Cost(nil) {
+		return fmt.Errorf("%w: too much before the namespace is joined", errPacket)
+	}
+	s.in.waiting = append(s.in.waiting, bytes.Clone(text))
+	s.in.size += cost
+	return nil
 }
 
-// resume handles what came while the client was joining.
+// resume handles what came while the client was joining, its end included.
 func (s *Session) resume() {
 	s.in.mu.Lock()
 	waiting := s.in.waiting
@@ -80,9 +150,14 @@ func (s *Session) resume() {
 		}
 		waiting[i] = nil
 	}
+	over := s.in.over
+	wait := s.waits() // it left, and is joining again
 	s.in.mu.Unlock()
-	if err != nil {
-		s.fail(err)
+	switch {
+	case err != nil:
+		s.stop(err)
+	case over != "" && !wait:
+		s.end(over)
 	}
 }
 
@@ -103,16 +178,7 @@ func (s *Session) handle(text []byte) error {
 	s.mu.Unlock()
 	switch m.kind {
 	case typeConnect:
-		switch {
-		case joined == outside:
-			s.join()
-		case s.protocol != 4:
-			// A client of 1.x may ask for what it was given unasked.
-			s.Deliver(frameHello)
-		default:
-			return fmt.Errorf("%w: connected already", errPacket)
-		}
-		return nil
+		return s.connect(joined)
 	case typeDisconnect:
 		s.leave("client namespace disconnect")
 		return nil
@@ -127,7 +193,7 @@ func (s *Session) handle(text []byte) error {
 		return err
 	}
 	if joined != inside {
-		if s.protocol == 4 {
+		if s.speaks() == 4 {
 			return fmt.Errorf("%w: event outside a namespace", errPacket)
 		}
 		return nil // after its disconnect packet; the original ignores it too
@@ -135,6 +201,22 @@ func (s *Session) handle(text []byte) error {
 	s.in.attachments = m.attachments
 	if m.kind == typeEvent {
 		s.server.handler.Event(s, name, args)
+	}
+	return nil
+}
+
+// connect handles a client's wish to be in the default namespace. in.mu is held.
+func (s *Session) connect(joined joinState) error {
+	switch {
+	case joined == outside:
+		s.join()
+	case s.guessed.Load():
+		s.promote() // it has been given what it asks for
+	case s.speaks() != 4:
+		// A client of 1.x may ask for what it was given unasked.
+		s.Deliver(frameHello)
+	default:
+		return fmt.Errorf("%w: connected already", errPacket)
 	}
 	return nil
 }
@@ -148,7 +230,7 @@ func (s *Session) elsewhere(m message) error {
 	}
 	b := append(make([]byte, wire.HeaderSpace, wire.HeaderSpace+len(m.namespace)+48), "44"...)
 	b = append(b, appendNamespace(nil, m.namespace)...)
-	if s.protocol == 4 {
+	if s.Protocol() == 4 {
 		b = append(b, `,{"message":"Invalid namespace"}`...)
 	} else {
 		b = append(b, `,"Invalid namespace"`...)
@@ -166,10 +248,4 @@ func appendNamespace(dst []byte, name string) []byte {
 		}
 	}
 	return dst
-}
-
-// fail ends a session that sent what it may not.
-func (s *Session) fail(err error) {
-	s.server.log.Debug("client packet refused", "remote", s.remote, "session", s.engineID, "err", err)
-	s.end(reasonPacket)
 }

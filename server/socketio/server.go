@@ -5,8 +5,10 @@
 //
 // A session has no goroutine of its own: requests come on the HTTP server's,
 // WebSocket messages on the loop's, and the library connects sockets on one
-// that ends at once. A poll that waits is answered by [http1.Later], where that is
-// to be had; else the HTTP server's goroutine waits.
+// that ends at once. Nothing here waits: a handshake is answered before the library
+// has connected its client, who is told that with the next packet, and a poll that
+// waits is answered by [http1.Later], where that is to be had; else the HTTP server's
+// goroutine waits.
 //
 // # Why
 //
@@ -29,6 +31,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/peers"
 	"poosh/server/wire"
 )
 
@@ -54,6 +57,7 @@ type Server struct {
 	log       *slog.Logger
 	library   *library
 	addresses addresses
+	origins   origins
 	script    http.Handler
 	started   time.Time
 
@@ -62,8 +66,9 @@ type Server struct {
 	slow     atomic.Uint64 // polling sessions that were closed for those
 	empty    chan struct{} // told when the last session goes; capacity 1
 
-	mu       sync.RWMutex // guards sessions
+	mu       sync.RWMutex // guards what follows and each session's entry; taken after Session.mu
 	sessions map[string]*Session
+	reserved int // sessions that count and are not in the map yet
 
 	countMu sync.Mutex // guards counts
 	counts  map[string]uint64
@@ -75,27 +80,30 @@ func New(loop *wire.Loop, cfg Config, h Handler, log *slog.Logger) *Server {
 	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log, started: time.Now(),
 		sessions: make(map[string]*Session), counts: make(map[string]uint64), empty: make(chan struct{}, 1)}
 	srv.addresses.init(srv.cfg)
+	srv.origins = newOrigins(cfg.Origins)
 	srv.library = newLibrary(srv.cfg, (*Session).connected)
 	srv.script = clientScript(cfg.ClientScript)
 	return srv
 }
 
-// uptime is the sessions' clock: it never jumps.
+// uptime is the sessions' clock, and the only one: it never jumps.
 func (srv *Server) uptime() time.Duration { return time.Since(srv.started) }
 
 // newSession returns a session that nobody knows yet.
 func (srv *Server) newSession(r *http.Request) *Session {
 	var space [usual]parameter
 	q := parseQuery(space[:0], r.URL.RawQuery)
-	s := &Session{server: srv, engineID: newID(), remote: r.RemoteAddr, address: addressOf(r), protocol: 3}
+	s := &Session{server: srv, engineID: newID(), remote: r.RemoteAddr, address: peers.Of(r.RemoteAddr)}
+	protocol := int32(3)
 	switch q.get("EIO") {
 	case "2":
-		s.protocol = 2
+		protocol = 2
 	case "4":
-		s.protocol = 4
+		protocol = 4
 	}
+	s.protocol.Store(protocol)
 	switch {
-	case s.protocol == 4:
+	case protocol == 4:
 		s.form = formSeparated
 	case q.has("j"), q.get("b64") != "" && q.get("b64") != "0":
 		s.form = formText
@@ -140,56 +148,100 @@ func (srv *Server) openPacket(s *Session, mayUpgrade bool) []byte {
 	b = strconv.AppendInt(b, srv.cfg.PingInterval.Milliseconds(), 10)
 	b = append(b, `,"pingTimeout":`...)
 	b = strconv.AppendInt(b, srv.cfg.PingTimeout.Milliseconds(), 10)
-	if s.protocol == 4 {
+	if s.speaks() == 4 {
 		b = append(b, `,"maxPayload":`...)
 		b = strconv.AppendInt(b, int64(srv.cfg.MaxPayload), 10)
 	}
 	return wire.FrameInPlace(append(b, '}'))
 }
 
-// add enters a session, or answers the request with the bound that was met.
-func (srv *Server) add(s *Session, w http.ResponseWriter, r *http.Request, unfinished bool) bool {
+// entry is where a session stands in its server's books.
+type entry uint8
+
+const (
+	entryNone     entry = iota
+	entryReserved       // it counts, and has no transport yet: nobody can find it
+	entryListed
+)
+
+// reserve counts a session, or answers the request with the bound that was met.
+// [Server.remove] gives its place back.
+func (srv *Server) reserve(s *Session, w http.ResponseWriter, r *http.Request) bool {
 	srv.mu.Lock()
-	full := len(srv.sessions) >= srv.cfg.MaxSessions
+	full := len(srv.sessions)+srv.reserved >= srv.cfg.MaxSessions
+	bound := ""
 	if !full {
-		if bound := srv.addresses.enter(s.address, unfinished); bound != "" {
-			srv.mu.Unlock()
-			srv.count(bound)
-			srv.log.Warn("handshake refused", "remote", s.remote, "bound", bound)
-			srv.failStatus(w, r, http.StatusTooManyRequests, tooMany)
-			return false
-		}
-		srv.sessions[s.engineID] = s
+		bound = srv.addresses.enter(s.address, s.poll != nil)
+	}
+	if !full && bound == "" {
+		srv.reserved++
+		s.entry = entryReserved
 	}
 	srv.mu.Unlock()
-	if full {
+	switch {
+	case full:
 		srv.count("too many sessions")
 		srv.log.Warn("handshake refused", "remote", s.remote, "bound", "MAX_CONNECTIONS")
 		srv.failStatus(w, r, http.StatusServiceUnavailable, overloaded)
+	case bound != "":
+		srv.count(bound)
+		srv.log.Warn("handshake refused", "remote", s.remote, "bound", bound)
+		srv.failStatus(w, r, http.StatusTooManyRequests, tooMany)
 	}
-	return !full
+	return !full && bound == ""
+}
+
+// enter lets requests, and a shutdown, find a session. It does nothing for one that
+// has ended already.
+func (srv *Server) enter(s *Session) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if s.entry == entryReserved {
+		srv.reserved--
+		s.entry = entryListed
+		srv.sessions[s.engineID] = s
+	}
+}
+
+// begun counts a polling session as one that is used. s.mu is held.
+func (srv *Server) begun(s *Session) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if s.entry != entryNone {
+		srv.addresses.finished(s.address)
+	}
+}
+
+// ended counts the end of a session.
+func (srv *Server) ended(s *Session, reason wire.Reason) {
+	srv.count(string(reason))
+	srv.log.Debug("session closed", "remote", s.remote, "session", s.engineID, "reason", reason)
 }
 
 // remove forgets a session that has ended.
-func (srv *Server) remove(s *Session, reason wire.Reason) {
+func (srv *Server) remove(s *Session) {
 	s.mu.Lock()
 	unfinished := s.poll != nil && !s.poll.used
 	s.mu.Unlock()
 	srv.mu.Lock()
-	if srv.sessions[s.engineID] == s {
+	switch s.entry {
+	case entryReserved:
+		srv.reserved--
+	case entryListed:
 		delete(srv.sessions, s.engineID)
+	}
+	if s.entry != entryNone {
 		srv.addresses.leave(s.address, unfinished)
 	}
-	left := len(srv.sessions)
+	s.entry = entryNone
+	left := len(srv.sessions) + srv.reserved
 	srv.mu.Unlock()
-	srv.count(string(reason))
 	if left == 0 {
 		select {
 		case srv.empty <- struct{}{}:
 		default:
 		}
 	}
-	srv.log.Debug("session closed", "remote", s.remote, "session", s.engineID, "reason", reason)
 }
 
 func (srv *Server) find(id string) *Session {
@@ -240,26 +292,23 @@ func (srv *Server) Stats() Stats {
 // served meanwhile: polling clients fetch their last packets. When ctx ends
 // before all are gone, the rest is cut off and ctx's error returned.
 func (srv *Server) Shutdown(ctx context.Context) error {
-	srv.draining.Store(true)
+	srv.draining.Store(true) // a session that begins from here on ends itself
 	for _, s := range srv.all() {
 		s.shut(wire.CloseGoingAway, string(reasonShutdown))
 	}
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
 	for {
-		list := srv.all()
-		if len(list) == 0 {
+		srv.mu.RLock()
+		left := len(srv.sessions) + srv.reserved
+		srv.mu.RUnlock()
+		if left == 0 {
 			return nil
 		}
 		select {
 		case <-srv.empty:
-		case <-look.C:
-			for _, s := range list {
-				s.shut(wire.CloseGoingAway, string(reasonShutdown)) // a handshake may have been under way
-			}
 		case <-ctx.Done():
-			for _, s := range list {
+			for _, s := range srv.all() {
 				s.end(reasonShutdown)
+				s.lastWords() // to nobody
 			}
 			return ctx.Err()
 		}

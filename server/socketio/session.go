@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zishang520/socket.io/parsers/socket/v3/parser"
 	"github.com/zishang520/socket.io/servers/socket/v3"
 
 	"poosh/server/wire"
@@ -23,53 +22,63 @@ const (
 	reasonUnfinished wire.Reason = "handshake without a request"
 )
 
-// Bounds on what may arrive before the client has joined the namespace.
-const (
-	maxHeldPackets = 1_000
-	maxHeldBytes   = 1 << 20
-)
-
 // A Session is one client across its transports: first polling, say, then a
 // WebSocket. Its methods may be called from any goroutine.
+//
+// It has a transport from before anybody else can find it: a WebSocket, or polling
+// and perhaps a probe beside it. It is open until something ends it. Then the
+// handler is told, and a polling session that has still something to say is kept
+// until its client has fetched that.
 type Session struct {
 	// Data belongs to the [Handler]: set it in Connected, and read it in the
 	// other calls.
 	Data any
 
-	server   *Server
-	engineID string // what requests name it by
-	remote   string
-	address  address
-	protocol int  // 2, 3 or 4
-	form     form // of polling answers
-	layer    utf8Layer
-	lib      engineSocket
-	timer    wire.Timer
+	server     *Server
+	engineID   string // what requests name it by
+	remote     string
+	address    address
+	form       form          // of polling answers
+	layer      utf8Layer     // owned by the POST that is under way
+	socketOnly bool          // set once: it never polled
+	opened     time.Duration // the server's uptime then
+	lib        engineSocket
+	timer      wire.Timer
 
-	heard  atomic.Int64 // the server's uptime at the last packet
-	direct atomic.Pointer[wire.Conn]
+	protocol atomic.Int32 // 2, 3 or 4: how it is spoken to
+	guessed  atomic.Bool  // protocol 3 was chosen for a silent client that said 4
+	heard    atomic.Int64 // the server's uptime at the last packet
+	direct   atomic.Pointer[wire.Conn]
 
 	in inbox // what arrives
 
 	mu      sync.Mutex // guards what follows; taken before a Conn's own lock
 	id      string     // what the namespace knows it by
 	conn    *wire.Conn // set once the session is on a WebSocket
-	probe   *wire.Conn // a WebSocket that may take over
+	probe   *probe     // a WebSocket that may take over; nil for none
 	poll    *polling   // nil once the session is on a WebSocket
+	posting bool       // a POST is under way
 	holding bool       // the client is not told anything yet
 	held    [][]byte   // what waits for that
+	size    int        // what held costs
 	state   sessionState
+	why     wire.Reason   // it ended for
+	until   time.Duration // of stateLast
 	joined  joinState
-	ready   chan struct{} // closed once joined is settled; nil when nobody waits
+	since   time.Duration // when joining began; 0 if it never did
+	settled bool          // which protocol the client speaks is known
 	sock    *socket.Socket
-	awaited bool // protocol 4: a pong is due
+	awaited bool          // protocol 4: a pong is due
+	beat    time.Duration // protocol 4: when the last ping or pong was
+	entry   entry         // guarded by server.mu
 }
 
 type sessionState uint8
 
 const (
-	stateOpen sessionState = iota
-	stateClosing
+	stateOpen    sessionState = iota
+	stateClosing              // it takes nothing more; its end follows
+	stateLast                 // it has ended; what it said last is there to be fetched until s.until
 	stateClosed
 )
 
@@ -83,22 +92,6 @@ const (
 	inside
 )
 
-// How long a polling session that was closed waits for its client to fetch what
-// is left: the close packet alone, or events before it.
-const (
-	lingerIdle = 2 * time.Second
-	lingerFull = 30 * time.Second
-)
-
-// inbox serializes what arrives: POSTs and WebSocket frames come from different
-// goroutines.
-type inbox struct {
-	mu          sync.Mutex // guards what follows; held while a packet is handled
-	waiting     [][]byte   // messages that came while the client was joining
-	size        int
-	attachments int // binary packets still to come, and to be dropped
-}
-
 // ID returns the id of the client's socket: publications to the room of that
 // name reach it. Valid from Connected on.
 func (s *Session) ID() string {
@@ -111,8 +104,17 @@ func (s *Session) ID() string {
 func (s *Session) RemoteAddr() string { return s.remote }
 
 // Protocol returns the Engine.IO protocol that the client speaks: 2 and 3 are
-// socket.io 1.x and 2.x, 4 is 3.x and 4.x.
-func (s *Session) Protocol() int { return s.protocol }
+// socket.io 1.x and 2.x, 4 is 3.x and 4.x. A client that said 4, but is not known to
+// speak it, counts as 4: what it must not be sent, nobody needs.
+func (s *Session) Protocol() int {
+	if s.guessed.Load() {
+		return 4
+	}
+	return s.speaks()
+}
+
+// speaks is the protocol that the session is kept by.
+func (s *Session) speaks() int { return int(s.protocol.Load()) }
 
 func (s *Session) isOpen() bool {
 	s.mu.Lock()
@@ -129,14 +131,23 @@ func (s *Session) Deliver(frame []byte) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.state != stateOpen:
+	return s.deliver(frame)
+}
+
+// deliver is Deliver with s.mu held.
+func (s *Session) deliver(frame []byte) bool {
+	if s.state != stateOpen {
 		return false
-	case s.holding:
-		s.held = append(s.held, frame) // bounded: it ends with the handshake
-		return true
 	}
-	return s.push(frame)
+	if !s.holding {
+		return s.push(frame)
+	}
+	if s.size += wire.Cost(frame); s.size > s.server.cfg.Outbox {
+		s.slow()
+		return false
+	}
+	s.held = append(s.held, frame)
+	return true
 }
 
 // push hands a frame to the transport of the moment. s.mu is held.
@@ -147,15 +158,17 @@ func (s *Session) push(frame []byte) bool {
 	if s.poll.add(frame, s.server.cfg.Outbox, s.server.cfg.Unfetched) {
 		return true
 	}
-	s.state = stateClosing
-	s.server.slow.Add(1)
-	go s.end(reasonSlow) // not here: the caller may hold a room's lock
+	s.slow()
 	return false
 }
 
-// probe is the ping that an upgrade begins with. It alone has a text that is
-// sent back, engine.io 1.5.1, socket.js.
-var probe = []byte("2probe")
+// slow ends a session that has too much waiting. s.mu is held.
+func (s *Session) slow() {
+	s.state = stateClosing
+	s.server.slow.Add(1)
+	s.direct.Store(nil)
+	go s.end(reasonSlow) // not here: the caller may hold a room's lock
+}
 
 // Packets that are always the same, ready to write.
 var (
@@ -167,50 +180,51 @@ var (
 	frameHello = wire.TextFrame([]byte("40"))
 )
 
-// open introduces the session to the library and starts its clock. A client of
-// protocols 2 and 3 is in the default namespace when it returns, with the open
-// packet and the connect packet waiting to be written. Nothing is read from the
-// client before.
-func (s *Session) open(openPacket []byte) {
+// begin starts a session that has its transport: clients of protocols 2 and 3 are
+// connected to the default namespace unasked, and told so once that is done. It
+// waits for nothing; nothing is read from the client before it returns.
+func (s *Session) begin() {
 	s.alive()
-	s.timer.Fire = s.check
+	s.opened = s.server.uptime()
+	s.socketOnly = s.poll == nil
 	s.lib.session = s
-	ready := make(chan struct{})
+	s.timer.Fire = s.check
 	s.mu.Lock()
-	s.push(openPacket)
-	if s.protocol == 4 {
-		s.release()
-		close(ready)
-	} else {
-		s.joined, s.holding, s.ready = joining, true, ready
-	}
+	s.beat = s.opened
+	s.settled = s.speaks() != 4 || !s.socketOnly
+	s.plan()
 	s.mu.Unlock()
-	s.server.library.accept(&s.lib)
-	s.server.loop.Schedule(&s.timer, s.patience())
-
-	t := time.NewTimer(s.server.cfg.ConnectTimeout)
-	defer t.Stop()
-	select {
-	case <-ready:
-	case <-t.C:
-		s.end(reasonFailed)
+	s.server.enter(s)
+	if s.speaks() != 4 {
+		s.join()
+	}
+	if s.server.draining.Load() { // it may have begun before that, and been entered behind
+		s.shut(wire.CloseGoingAway, string(reasonShutdown))
 	}
 }
 
-// settled lets open return. s.mu is held.
-func (s *Session) settled() {
-	if s.ready != nil {
-		close(s.ready)
-		s.ready = nil
+// join asks the library to connect the client to the default namespace; it answers
+// by calling connected.
+func (s *Session) join() {
+	s.mu.Lock()
+	if s.state != stateOpen || s.joined != outside {
+		s.mu.Unlock()
+		return
 	}
+	s.joined, s.since = joining, max(1, s.server.uptime())
+	s.holding = true
+	s.direct.Store(nil)
+	s.plan()
+	s.mu.Unlock()
+	s.lib.connect(s.speaks())
 }
 
 // connected is the library's word that a socket is in the default namespace. The
-// client has not been told: what the library wrote is held.
+// client has not been told: what the library wrote is held. It runs on a goroutine
+// that the library ends at once.
 func (s *Session) connected(sock *socket.Socket) {
 	s.mu.Lock()
 	if s.state != stateOpen || s.joined != joining {
-		s.settled()
 		s.mu.Unlock()
 		// The session ended while the library was at it, which has not noticed.
 		sock.Disconnect(false)
@@ -222,44 +236,36 @@ func (s *Session) connected(sock *socket.Socket) {
 	s.server.handler.Connected(s)
 
 	s.mu.Lock()
-	s.settled()
-	if s.state == stateClosed {
+	if s.state >= stateLast {
+		why := s.why
+		s.joined = outside
 		s.mu.Unlock()
-		s.server.handler.Closed(s, string(reasonClosed))
+		s.server.handler.Closed(s, string(why))
 		return
 	}
 	s.joined = inside
 	s.release()
+	s.plan()
 	s.mu.Unlock()
 	s.resume()
 }
 
 // release lets go what was held, in order. s.mu is held.
 func (s *Session) release() {
+	if !s.holding {
+		return
+	}
 	s.holding = false
-	for _, frame := range s.held {
+	held := s.held
+	s.held, s.size = nil, 0
+	for _, frame := range held {
 		if !s.push(frame) {
 			break
 		}
 	}
-	s.held = nil
 	if s.conn != nil && s.state == stateOpen {
 		s.direct.Store(s.conn)
 	}
-}
-
-// join asks the library to connect the client to the default namespace.
-func (s *Session) join() {
-	s.mu.Lock()
-	if s.state != stateOpen || s.joined != outside {
-		s.mu.Unlock()
-		return
-	}
-	s.joined = joining
-	s.holding = true
-	s.direct.Store(nil)
-	s.mu.Unlock()
-	s.lib.data(&parser.Packet{Type: parser.CONNECT, Nsp: "/"})
 }
 
 // leave ends the client's stay in the default namespace; the session goes on.
@@ -272,87 +278,6 @@ func (s *Session) leave(reason string) {
 	s.joined = outside
 	s.sock = nil
 	s.mu.Unlock()
-	s.lib.data(&parser.Packet{Type: parser.DISCONNECT, Nsp: "/"})
+	s.lib.disconnect(reason, false)
 	s.server.handler.Closed(s, reason)
-}
-
-// Close ends the session in order: what waits is written first. The client sees
-// a closed transport and connects anew. It returns at once.
-func (s *Session) Close(reason string) { s.shut(wire.CloseNormal, reason) }
-
-func (s *Session) shut(code int, reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != stateOpen {
-		return
-	}
-	if s.holding {
-		s.release()
-	}
-	s.direct.Store(nil)
-	if s.conn != nil {
-		s.state = stateClosing
-		s.conn.Close(code, reason) // its end is the session's
-		return
-	}
-	linger := lingerIdle
-	if s.poll.size > 0 {
-		linger = lingerFull
-	}
-	fetched := s.poll.get != nil
-	// Never packet 41: a client that gets it does not connect anew.
-	s.push(frameClose)
-	s.state = stateClosing
-	if fetched {
-		go s.end(reasonForced) // not here: the caller may hold a lock
-	}
-	if s.probe != nil {
-		s.probe.Close(code, reason)
-	}
-	s.server.loop.Schedule(&s.timer, linger)
-}
-
-// end is where every session ends, once. It must not be called with a lock held,
-// nor by the handler.
-func (s *Session) end(reason wire.Reason) {
-	s.mu.Lock()
-	if s.state == stateClosed {
-		s.mu.Unlock()
-		return
-	}
-	s.state = stateClosed
-	s.direct.Store(nil)
-	conn, probe, poll := s.conn, s.probe, s.poll
-	wasInside := s.joined == inside
-	if wasInside {
-		s.joined = outside
-	}
-	s.sock, s.held = nil, nil
-	s.settled()
-	if poll != nil {
-		poll.finish(reason)
-	}
-	s.mu.Unlock()
-
-	s.server.loop.Cancel(&s.timer)
-	s.server.remove(s, reason)
-	for _, c := range []*wire.Conn{conn, probe} {
-		switch {
-		case c == nil:
-		case reason == reasonTimeout:
-			c.Abort(reason) // it would not answer
-		case reason == reasonPacket:
-			c.Close(wire.CloseProtocol, string(reason))
-		default:
-			c.Close(wire.CloseNormal, string(reason))
-		}
-	}
-	if s.lib.closed != nil {
-		s.lib.closed(string(reason))
-	}
-	if wasInside {
-		s.in.mu.Lock() // an event may be with the handler
-		defer s.in.mu.Unlock()
-		s.server.handler.Closed(s, string(reason))
-	}
 }

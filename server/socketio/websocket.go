@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
 
@@ -15,27 +14,29 @@ type peer struct{ s *Session }
 func (p peer) Message(c *wire.Conn, isBinary bool, data []byte) {
 	s := p.s
 	s.mu.Lock()
-	probing := c == s.probe
+	probing := s.probe
+	mine := c == s.conn
 	s.mu.Unlock()
-	if probing {
-		s.probed(c, isBinary, data)
-		return
-	}
-	if err := s.receive(s.unwrap(isBinary, data)); err != nil {
-		s.fail(err)
+	switch {
+	case probing != nil && c == probing.conn:
+		s.probed(probing, isBinary, data)
+	case mine:
+		if err := s.receive(s.unwrap(isBinary, data)); err != nil {
+			s.stop(err)
+		}
 	}
 }
 
 // unwrap makes a packet of a WebSocket message.
 func (s *Session) unwrap(isBinary bool, data []byte) packet {
 	switch {
-	case isBinary && s.protocol != 4:
+	case isBinary && s.Protocol() != 4:
 		// The first byte is the type: 4, a message, is the only one in use.
 		if len(data) == 0 || data[0] != 4 {
 			return packet{} // refused as empty
 		}
 		return packet{data[1:], true}
-	case !isBinary && s.protocol == 2:
+	case !isBinary && s.speaks() == 2:
 		// engine.io-client 1.2 encodes text frames twice; ASCII is not touched.
 		if once, ok := undoUTF8(data); ok {
 			data = once
@@ -48,11 +49,9 @@ func (s *Session) unwrap(isBinary bool, data []byte) packet {
 func (p peer) Closed(c *wire.Conn, reason error) {
 	s := p.s
 	s.mu.Lock()
-	if c == s.probe {
+	if probing := s.probe; probing != nil && c == probing.conn {
+		s.server.loop.Cancel(&probing.timer)
 		s.probe = nil
-		if s.poll != nil {
-			s.poll.probed = false
-		}
 	}
 	mine := c == s.conn
 	s.mu.Unlock()
@@ -69,107 +68,27 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := srv.newSession(r)
-	if !srv.add(s, w, r, false) {
+	if !srv.reserve(s, w, r) {
 		return
 	}
 	conn, err := srv.loop.Accept(w, r, srv.connOptions(), peer{s})
 	if err != nil {
-		srv.remove(s, reasonFailed)
+		srv.remove(s)
+		srv.count(string(reasonFailed))
 		if errors.Is(err, wire.ErrHandshake) {
 			srv.fail(w, r, badRequest)
 		}
 		return
 	}
+	conn.Push(srv.openPacket(s, false))
 	s.mu.Lock()
 	s.conn = conn
+	s.direct.Store(conn)
 	s.mu.Unlock()
-	s.open(srv.openPacket(s, false))
+	s.begin()
 	conn.Start()
 }
 
 func (srv *Server) connOptions() wire.Options {
 	return wire.Options{MaxMessage: srv.cfg.MaxPayload, Outbox: srv.cfg.Outbox}
-}
-
-// openProbe opens a WebSocket that may take over a polling session.
-func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session) {
-	s.mu.Lock()
-	free := s.state == stateOpen && s.poll != nil && s.probe == nil
-	s.mu.Unlock()
-	if !free {
-		srv.fail(w, r, badRequest)
-		return
-	}
-	conn, err := srv.loop.Accept(w, r, srv.connOptions(), peer{s})
-	if err != nil {
-		if errors.Is(err, wire.ErrHandshake) {
-			srv.fail(w, r, badRequest)
-		}
-		return
-	}
-	s.mu.Lock()
-	free = s.state == stateOpen && s.poll != nil && s.probe == nil
-	if free {
-		s.probe = conn
-		s.used()
-	}
-	s.mu.Unlock()
-	if !free {
-		conn.Close(wire.ClosePolicy, "the session has a WebSocket already")
-	} else {
-		// Its own timer, for the few seconds that a probe takes.
-		t := &wire.Timer{Fire: func() { s.giveUp(conn) }}
-		srv.loop.Schedule(t, srv.cfg.UpgradeTimeout)
-	}
-	conn.Start()
-}
-
-// giveUp closes a probe that has not taken over in time.
-func (s *Session) giveUp(conn *wire.Conn) {
-	s.mu.Lock()
-	late := s.probe == conn
-	s.mu.Unlock()
-	if late {
-		conn.Close(wire.ClosePolicy, "upgrade timeout")
-	}
-}
-
-// probed handles what comes over a WebSocket before it takes over, engine.io
-// 1.5.1, socket.js, maybeUpgrade: 2probe, the answer 3probe, and 5 once the
-// client has stopped polling.
-func (s *Session) probed(c *wire.Conn, isBinary bool, data []byte) {
-	switch {
-	case !isBinary && bytes.Equal(data, probe):
-		s.alive()
-		c.Push(frameProbe)
-		s.mu.Lock()
-		if s.poll != nil {
-			// The client waits for its GET to be answered.
-			s.poll.probed = true
-			s.poll.wake()
-		}
-		s.mu.Unlock()
-	case !isBinary && len(data) == 1 && data[0] == engineUpgrade:
-		s.alive()
-		s.takeOver(c)
-	default:
-		c.Close(wire.CloseProtocol, "not an upgrade")
-	}
-}
-
-// takeOver moves the session to its WebSocket, with all that waits for a GET.
-func (s *Session) takeOver(c *wire.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != stateOpen || s.probe != c {
-		return
-	}
-	waiting := s.poll.upgrade()
-	s.conn, s.probe, s.poll = c, nil, nil
-	for _, frame := range waiting {
-		c.Push(frame)
-	}
-	if !s.holding {
-		s.direct.Store(c)
-	}
 }

@@ -1,9 +1,17 @@
 package socktopus
 
 import (
+	"context"
+	"fmt"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
+
+	"poosh/server/admission"
+	"poosh/server/quota"
 )
 
 func TestRequests(t *testing.T) {
@@ -18,7 +26,12 @@ func TestRequests(t *testing.T) {
 		{"null list", "POST", "/send", `{` + good + `,"messages":null}`, 200, `{"succeeded":[],"failed":[]}`},
 		{"nobody there", "POST", "/send", `{` + good + `,"messages":[{"recipient":"<b>","content":"é"},{}]}`, 200,
 			`{"succeeded":[],"failed":[{"recipient":"\u003cb\u003e","content":"é"},{"recipient":"","content":""}]}`},
-		{"other case", "POST", "/send", `{"SECRETNAME":"mYaPP","Secret":"s3cret"}`, 200, `{"succeeded":[],"failed":[]}`},
+		{"name in another case", "POST", "/send", `{"secretName":"mYaPP","secret":"s3cret"}`, 200, `{"succeeded":[],"failed":[]}`},
+		{"escapes", "POST", "/send", `{"secret\u004eame":"my\u0061pp","secret":"\u00733cret"}`, 200, `{"succeeded":[],"failed":[]}`},
+		{"equal names", "POST", "/send", `{"secretName":"x","secret":"x","messages":[{"content":"1"}],"messages":null,` + good + `}`, 200, `{"succeeded":[],"failed":[]}`},
+		{"null messages", "POST", "/send", `{` + good + `,"messages":[null,{"recipient":null,"content":null,"content":"x"}]}`, 200,
+			`{"succeeded":[],"failed":[{"recipient":"","content":""},{"recipient":"","content":"x"}]}`},
+		{"null connection", "POST", "/kick", `{` + good + `,"connections":[null]}`, 200, `200`},
 		{"more behind it", "POST", "/send?x=1", ` {` + good + `} trash`, 200, `{"succeeded":[],"failed":[]}`},
 		{"kick nobody", "POST", "/kick", `{` + good + `,"connections":["1","2"]}`, 200, `200`},
 		{"kick none", "POST", "/kick", `{` + good + `}`, 200, `200`},
@@ -28,6 +41,11 @@ func TestRequests(t *testing.T) {
 		{"null", "POST", "/kick", `null`, 400, `{"code":400,"message":"Malformed request"}`},
 		{"cut", "POST", "/send", `{` + good, 400, `{"code":400,"message":"Malformed request"}`},
 		{"unknown field", "POST", "/send", `{` + good + `,"x":1}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"field in another case", "POST", "/send", `{"secretName":"myapp","SECRET":"s3cret"}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"both cases", "POST", "/send", `{` + good + `,"Secret":"x"}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"another case inside", "POST", "/send", `{` + good + `,"messages":[{"Recipient":"1"}]}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"letters that fold", "POST", "/send", `{` + good + `,"meſſageſ":[]}`, 400, `{"code":400,"message":"Malformed request"}`},
+		{"null secret", "POST", "/send", `{"secretName":"myapp","secret":null}`, 401, `{"code":401,"message":"Invalid secret"}`},
 		{"unknown field inside", "POST", "/send", `{` + good + `,"messages":[{"x":1}]}`, 400, `{"code":400,"message":"Malformed request"}`},
 		{"field of the other", "POST", "/kick", `{` + good + `,"messages":[]}`, 400, `{"code":400,"message":"Malformed request"}`},
 		{"wrong type", "POST", "/send", `{"secretName":1}`, 400, `{"code":400,"message":"Malformed request"}`},
@@ -122,12 +140,133 @@ func TestTooLargeForAnOutbox(t *testing.T) {
 	s.synced(ws)
 }
 
-func TestBacklog(t *testing.T) {
-	s := newSite(t, Config{MaxBacklog: -1})
-	s.dialect.cfg.MaxBacklog = 1
+// behind is a backlog that is never caught up.
+type behind struct{}
+
+func (behind) CaughtUp() <-chan struct{} { return make(chan struct{}) }
+
+// What is refused for now says when to try again, and nobody but a sender with the
+// right secret waits for it.
+func TestGate(t *testing.T) {
+	gate := admission.New(behind{}, time.Millisecond)
+	s := newSite(t, Config{Gate: gate})
+	refused := func(want string) {
+		t.Helper()
+		status, answer, header := s.request("POST", "/send", `{"secretName":"myapp","secret":"s3cret","messages":[{"recipient":"1"}]}`)
+		if status != 503 || answer != want || header.Get("Retry-After") != "1" || header.Get("Content-Type") != "application/json" {
+			t.Errorf("%d %s %v", status, answer, header)
+		}
+	}
+	refused(`{"code":503,"message":"Too much is waiting to be written"}`)
+	for _, body := range []string{`{"secretName":"myapp","secret":"x"}`, `{"secretName":"x"}`, `{`} {
+		s.request("POST", "/send", body)
+	}
+	if n := gate.Refused(); n != 1 {
+		t.Errorf("%d asked the gate", n)
+	}
+	if err := gate.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused(`{"code":503,"message":"Server is shutting down"}`)
+}
+
+// A publication leaves the gate once it is with the hub.
+func TestGateIsLeft(t *testing.T) {
+	gate := admission.New(caughtUp{}, 0)
+	s := newSite(t, Config{Gate: gate})
 	s.join("1")
-	if ok, failed := s.send(message{"1", "small"}); ok != 1 || failed != 0 {
+	if ok, failed := s.send(message{"1", "x"}, message{"2", "x"}); ok != 1 || failed != 1 {
 		t.Errorf("%d succeeded, %d failed", ok, failed)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := gate.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+type caughtUp struct{}
+
+func (caughtUp) CaughtUp() <-chan struct{} { return nil }
+
+// lateBacklog is caught up a number of times, and then does something or is behind.
+type lateBacklog struct {
+	left atomic.Int64
+	then func()
+}
+
+func (b *lateBacklog) CaughtUp() <-chan struct{} {
+	if b.left.Add(-1) >= 0 {
+		return nil
+	}
+	if b.then != nil {
+		b.then()
+		return nil
+	}
+	return make(chan struct{})
+}
+
+// A request that outruns the server in the middle: what was not published has failed,
+// and is named so. One that is inside when the gate closes is published whole.
+func TestGateInTheMiddle(t *testing.T) {
+	list := make([]message, 10)
+	for i := range list {
+		list[i] = message{"1", strings.Repeat(fmt.Sprint(i), stride)}
+	}
+	for _, test := range []struct {
+		name       string
+		closes     bool
+		ok, failed int
+	}{
+		{"behind", false, 3, 7},
+		{"closed", true, 10, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := new(lateBacklog)
+			b.left.Store(3)
+			gate := admission.New(b, time.Millisecond)
+			ended := make(chan error, 1)
+			if test.closes {
+				var closing atomic.Bool
+				b.then = func() {
+					if !closing.CompareAndSwap(false, true) {
+						return
+					}
+					go func() { ended <- gate.Close(t.Context()) }() // ends when the request has left
+					for gate.Try() == nil {                          // until it is closed
+						gate.Leave()
+					}
+				}
+			}
+			s := newSite(t, Config{Gate: gate})
+			ws := s.join("1")
+			ok, failed := s.send(list...)
+			if ok != test.ok || failed != test.failed {
+				t.Errorf("%d succeeded, %d failed", ok, failed)
+			}
+			for _, m := range list[:test.ok] {
+				want(t, ws, "DATA:"+m.Content)
+			}
+			if test.closes {
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// What all bodies together may hold is used up.
+func TestQuotaIsFull(t *testing.T) {
+	s := newSite(t, Config{})
+	req := httptest.NewRequest("POST", "/send", iotest.ErrReader(fmt.Errorf("body: %w", quota.ErrFull)))
+	w := httptest.NewRecorder()
+	s.dialect.ServeHTTP(w, req)
+	if w.Code != 503 || w.Header().Get("Retry-After") != "1" || w.Body.String() != `{"code":503,"message":"Too much input is waiting for its end"}` {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if s.dialect.Stats().Counts["refused: Too much input is waiting for its end"] != 1 {
+		t.Error("not counted")
 	}
 }
 

@@ -12,6 +12,10 @@ import (
 // before the kick, for as long as such a token lives. There is at most one for an
 // id, and none for longer than two lives of a token.
 //
+// Tokens are compared by the time of the clock on the wall, which is what they hold.
+// How long a bar stands is measured by the monotonic clock: a wall clock that is set
+// back must not keep anybody out for as long as it was set back.
+//
 // The original waited too, but let anyone join meanwhile, to end that one as well,
 // and did not know of tokens that no connection had used yet.
 type bar struct {
@@ -21,9 +25,10 @@ type bar struct {
 	timer   wire.Timer
 
 	// Guarded by app.mu.
-	before  int64         // tokens of this time and older are refused; milliseconds
+	before  int64         // tokens of this time and older are refused; milliseconds on the wall
+	ends    time.Time     // when no token of before is alive; monotonic
 	waiting bool          // the connection is still there
-	until   time.Time     // when waiting ends
+	until   time.Time     // when waiting ends; monotonic
 	over    chan struct{} // closed when waiting ends
 }
 
@@ -53,12 +58,12 @@ func (d *Dialect) barOne(a *app, id string) <-chan struct{} {
 		b.timer.Fire = func() { b.fire(false) }
 		a.bars[id] = b
 	}
-	b.before = now.UnixMilli()
+	b.before, b.ends = d.wall().UnixMilli(), now.Add(auth.SocktopusLife)
 	if !b.waiting {
 		b.waiting, b.over = true, make(chan struct{})
 	}
 	over := b.over
-	b.until = time.UnixMilli(c.made).Add(auth.SocktopusLife)
+	b.until = c.until
 	wait := b.until.Sub(now)
 	a.mu.Unlock()
 	if wait < 0 || d.isClosing() {
@@ -90,7 +95,7 @@ func (b *bar) fire(now bool) {
 		a.mu.Unlock()
 		return
 	}
-	rest := time.UnixMilli(b.before).Add(auth.SocktopusLife).Sub(at)
+	rest := b.ends.Sub(at)
 	if rest <= 0 && a.bars[b.id] == b {
 		delete(a.bars, b.id)
 	}

@@ -16,7 +16,7 @@ type client struct {
 	dialect *Dialect
 	app     *app
 	id      string
-	made    int64           // when its token was made; milliseconds since 1970
+	until   time.Time       // when its token expires, by the monotonic clock
 	conn    *wire.Conn      // set before it is seated
 	seat    *hub.Subscriber // set when it is seated; guarded by app.mu
 	quiet   wire.Timer      // fires when no PING came in time
@@ -44,9 +44,14 @@ var (
 )
 
 // receive lets a client join: GET /recieve?token=. The order of checks is the
-// original's.
+// original's, with the page's origin before them.
 func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
-	token, a, status, message := d.admit(r)
+	if !d.origins.allows(r) {
+		d.refuse(w, r, http.StatusForbidden, "Origin not allowed")
+		return
+	}
+	now := d.wall()
+	token, a, status, message := d.admit(r, now)
 	if status != 0 {
 		d.refuse(w, r, status, message)
 		return
@@ -59,7 +64,9 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, http.StatusServiceUnavailable, "Server is shutting down")
 		return
 	}
-	c := &client{dialect: d, app: a, id: token.ID, made: token.Time}
+	c := &client{dialect: d, app: a, id: token.ID}
+	// Its token is in time, so this is within two lives of it.
+	c.until = time.Now().Add(time.UnixMilli(token.Time).Sub(now) + auth.SocktopusLife)
 	c.quiet.Fire = func() { c.end(endQuiet) }
 	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessage, Outbox: d.cfg.Outbox}, c)
 	if err != nil {
@@ -72,8 +79,8 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 	conn.Start()
 }
 
-// admit checks a token. A status of 0 means it is good.
-func (d *Dialect) admit(r *http.Request) (token auth.SocktopusToken, a *app, status int, message string) {
+// admit checks a token at a time of the clock on the wall. A status of 0 means it is good.
+func (d *Dialect) admit(r *http.Request, now time.Time) (token auth.SocktopusToken, a *app, status int, message string) {
 	text := r.URL.Query().Get("token")
 	if len(text) > d.cfg.MaxToken {
 		return token, nil, http.StatusBadRequest, "Malformed token"
@@ -82,7 +89,7 @@ func (d *Dialect) admit(r *http.Request) (token auth.SocktopusToken, a *app, sta
 	if err != nil {
 		return token, nil, http.StatusBadRequest, "Malformed token"
 	}
-	switch err := token.InTime(time.Now()); {
+	switch err := token.InTime(now); {
 	case errors.Is(err, auth.ErrEarly):
 		return token, nil, http.StatusUnauthorized, "Token ahead of the clock"
 	case err != nil:
@@ -105,18 +112,22 @@ func (d *Dialect) refuse(w http.ResponseWriter, r *http.Request, status int, mes
 	writeError(w, status, message)
 }
 
-// refuseUpgrade answers a request with a good token that is no WebSocket handshake
-// (RFC 6455, section 4.4, and RFC 9110, section 15.5.22).
+// refuseUpgrade answers a request with a good token whose handshake is not taken (RFC
+// 6455, section 4.4, RFC 9110, section 15.5.22, and RFC 6585, section 4).
 func (d *Dialect) refuseUpgrade(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case !errors.Is(err, wire.ErrHandshake): // the connection is gone
+		d.count("ended: transport error", 1)
 		d.log.Debug("socktopus: join failed", "remote", r.RemoteAddr, "error", err)
 	case errors.Is(err, wire.ErrBadKey):
 		d.refuse(w, r, http.StatusBadRequest, "Bad WebSocket handshake")
-	default:
+	case errors.Is(err, wire.ErrNotUpgrade), errors.Is(err, wire.ErrVersion):
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		d.refuse(w, r, http.StatusUpgradeRequired, "WebSocket upgrade required")
+	default: // nothing is wrong with it, but there is no place
+		w.Header().Set("Retry-After", "5")
+		d.refuse(w, r, http.StatusTooManyRequests, "Too many connections")
 	}
 }
 

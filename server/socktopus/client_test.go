@@ -1,8 +1,12 @@
 package socktopus
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
+	"poosh/server/wire"
 )
 
 func TestJoinRefused(t *testing.T) {
@@ -48,6 +53,56 @@ func TestJoinRefused(t *testing.T) {
 		want := fmt.Sprintf(`{"code":%d,"message":"%s"}`, test.status, test.message)
 		if res.StatusCode != test.status || string(body) != want {
 			t.Errorf("%s: %d %s, want %s", test.name, res.StatusCode, body, want)
+		}
+	}
+}
+
+// A handshake that the loop refuses is answered by what is wrong with it, or with 429
+// when nothing is.
+func TestUpgradeRefused(t *testing.T) {
+	s := newSite(t, Config{})
+	for _, test := range []struct {
+		err    error
+		status int
+		answer string
+	}{
+		{wire.ErrNotUpgrade, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
+		{wire.ErrVersion, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
+		{wire.ErrBadKey, 400, `{"code":400,"message":"Bad WebSocket handshake"}`},
+		{wire.ErrTooMany, 429, `{"code":429,"message":"Too many connections"}`},
+	} {
+		w := httptest.NewRecorder()
+		s.dialect.refuseUpgrade(w, httptest.NewRequest("GET", "/recieve", nil), test.err)
+		if w.Code != test.status || w.Body.String() != test.answer || (w.Header().Get("Retry-After") != "") != (test.status == 429) {
+			t.Errorf("%v: %d %s %v", test.err, w.Code, w.Body, w.Header())
+		}
+	}
+	if s.dialect.Stats().Counts["refused: Too many connections"] != 1 {
+		t.Error("not counted")
+	}
+}
+
+// Only a join never waits: what asks for an upgrade elsewhere is none.
+func TestIsJoin(t *testing.T) {
+	for _, test := range []struct {
+		method, path, upgrade string
+		want                  bool
+	}{
+		{"GET", "/recieve?token=x", "websocket", true},
+		{"GET", "/receive", "WebSocket", true},
+		{"GET", "/recieve", "", false},
+		{"GET", "/recieve/", "websocket", false},
+		{"POST", "/recieve", "websocket", false},
+		{"POST", "/send", "websocket", false},
+		{"POST", "/kick", "websocket", false},
+		{"GET", "/kick", "websocket", false},
+		{"GET", "/", "websocket", false},
+	} {
+		r := httptest.NewRequest(test.method, test.path, nil)
+		r.Header.Set("Connection", "Upgrade")
+		r.Header.Set("Upgrade", test.upgrade)
+		if IsJoin(r) != test.want {
+			t.Errorf("%s %s %q: %v", test.method, test.path, test.upgrade, !test.want)
 		}
 	}
 }
@@ -215,6 +270,36 @@ func TestKick(t *testing.T) {
 	})
 }
 
+// The clock on the wall is set back or forward by an hour between the join and the
+// kick: the kick is answered as ever, and with tokens of the new time people come in
+// soon.
+func TestKickAcrossAClockChange(t *testing.T) {
+	for _, change := range []time.Duration{-time.Hour, time.Hour} {
+		t.Run(change.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, Config{})
+			var shift atomic.Int64
+			s.dialect.wall = func() time.Time { return time.Now().Round(0).Add(time.Duration(shift.Load())) }
+			ws := s.joinAged("1", 4*time.Second)
+			shift.Store(int64(change))
+			if took := s.kick("1"); took < 500*time.Millisecond || took > 4*time.Second {
+				t.Errorf("the kick took %v", took)
+			}
+			wantClosed(t, ws, true, websocket.CloseNormalClosure)
+			for end := time.Now().Add(auth.SocktopusLife + 2*time.Second); ; time.Sleep(50 * time.Millisecond) {
+				again, _, err := s.tryJoin(token("1", -change))
+				if err == nil {
+					again.Close()
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("nobody may join: %v", err)
+				}
+			}
+		})
+	}
+}
+
 // Clients that join again all the time, kicks and pings at once: the process
 // stays, and what was kicked stays away until the kick is over.
 func TestKickRace(t *testing.T) {
@@ -267,11 +352,8 @@ func TestShutdown(t *testing.T) {
 	if ok, _ := s.send(message{"1", strings.Repeat("x", 100_000)}); ok != 1 {
 		t.Fatal("not sent")
 	}
-	go func() { // ends when all are closed
-		if err := s.dialect.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
+	ended := make(chan error, 1)
+	go func() { ended <- s.dialect.Shutdown(t.Context()) }() // ends when all are closed
 	want(t, ws, "DATA:"+strings.Repeat("x", 100_000))
 	wantClosed(t, ws, false, websocket.CloseGoingAway)
 	wantClosed(t, kicked, true, websocket.CloseNormalClosure)
@@ -281,4 +363,45 @@ func TestShutdown(t *testing.T) {
 	if _, res, err := s.tryJoin(token("3", 0)); err == nil || res == nil || res.StatusCode != 503 {
 		t.Errorf("joined a server that ends: %v", err)
 	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that takes nothing cannot hold up the end, and not what waits for a kick
+// either.
+func TestShutdownWithAClientThatDoesNotRead(t *testing.T) {
+	s := newSite(t, Config{Outbox: 64 << 20, MaxBody: 2 << 20, ReadTimeout: time.Hour})
+	deaf := s.join("deaf")
+	_ = deaf.NetConn().(*net.TCPConn).SetReadBuffer(4 << 10)
+	s.join("2")
+	for range 6 { // more than the sockets take
+		if ok, _ := s.send(message{"deaf", strings.Repeat("x", 1<<20)}); ok != 1 {
+			t.Fatal("not sent")
+		}
+	}
+	kicked := make(chan time.Duration, 1)
+	go func() { kicked <- s.kick("2") }() // ends with Shutdown
+	for len(s.dialect.apps["myapp"].allBars()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	began := time.Now()
+	err := s.dialect.Shutdown(ctx)
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took < 900*time.Millisecond || took > 5*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	select {
+	case took := <-kicked:
+		if took > time.Second {
+			t.Errorf("the kick took %v", took)
+		}
+	default:
+		t.Error("the kick still waits")
+	}
+	if took := s.kick("deaf"); took > time.Second {
+		t.Errorf("a kick after the end began took %v", took)
+	}
+	_ = deaf.Close()
 }

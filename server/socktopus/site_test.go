@@ -171,3 +171,13 @@ func (s *site) kick(ids ...string) time.Duration {
 	}
 	return time.Since(start)
 }
+
+// waitFor waits until something is so.
+func waitFor(t testing.TB, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not come to be")
+		}
+	}
+}

@@ -2,8 +2,8 @@
 // client joins under a connection id with a token that its application made, and
 // the application sends to that id over HTTP. Nothing is stored.
 //
-// api.go is the application's door, client.go the clients', encode.go what goes
-// over the wire. Protocol rules are those of the original (socktopus in Go, April
+// api.go is the application's door, with what it posts in body.go, client.go the
+// clients', encode.go what goes over the wire. Protocol rules are those of the original (socktopus in Go, April
 // 2025) where a comment says "the original". The package starts no goroutine:
 // handlers run on the HTTP server's, messages and timers on the loop's.
 //
@@ -13,6 +13,7 @@ package socktopus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/wire"
 )
@@ -30,13 +32,20 @@ import (
 type Config struct {
 	Secrets map[string]string // secret values by name; names of any case, none twice
 
+	// Origins are the pages whose browsers may join, in the forms that [CheckOrigin]
+	// takes; none means all.
+	Origins []string
+
 	ReadTimeout time.Duration // a client that sends no PING for so long is closed; 20 s
 	MaxBody     int           // bytes of one body of /send or /kick; 1 MiB
 	MaxMessage  int           // bytes of one message of a client; 64 KiB
 	MaxToken    int           // bytes of a token; 8 KiB
+	MaxMessages int           // messages of one /send, and connections of one /kick; 10,000
 	MaxKicks    int           // requests to /kick that may wait at once; 1,000
 	Outbox      int           // bytes that may wait on one connection; the loop's
-	MaxBacklog  int64         // bytes that may wait for all before /send answers 503; none
+
+	// Gate admits what /send publishes; nil admits everything.
+	Gate *admission.Gate
 }
 
 func (c Config) withDefaults() Config {
@@ -52,6 +61,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxToken == 0 {
 		c.MaxToken = 8 << 10
 	}
+	if c.MaxMessages == 0 {
+		c.MaxMessages = 10_000
+	}
 	if c.MaxKicks == 0 {
 		c.MaxKicks = 1000
 	}
@@ -61,13 +73,16 @@ func (c Config) withDefaults() Config {
 // A Dialect serves Socktopus. Make one with [New]; it is the http.Handler of its
 // listener.
 type Dialect struct {
-	cfg   Config
-	hub   *hub.Hub
-	loop  *wire.Loop
-	log   *slog.Logger
-	apps  map[string]*app // by name in lower case; set once
-	names []string        // of apps, sorted; set once
-	kicks chan struct{}   // a place for each request to /kick that may wait
+	cfg     Config
+	hub     *hub.Hub
+	loop    *wire.Loop
+	log     *slog.Logger
+	apps    map[string]*app  // by name in lower case; set once
+	names   []string         // of apps, sorted; set once
+	origins originList       // set once
+	tooMany string           // what a body with too many elements is refused with; set once
+	wall    func() time.Time // the clock that tokens are made by; time.Now but in tests; set once
+	kicks   chan struct{}    // a place for each request to /kick that may wait
 
 	mu      sync.Mutex // guards what follows
 	open    int        // connections that have not been reported closed
@@ -90,12 +105,16 @@ type app struct {
 // New returns a dialect that serves the applications of cfg. It starts nothing.
 func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
-	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app),
-		kicks: make(chan struct{}, cfg.MaxKicks), empty: make(chan struct{}), counts: make(map[string]uint64)}
+	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
+		kicks: make(chan struct{}, cfg.MaxKicks), empty: make(chan struct{}), counts: make(map[string]uint64),
+		wall: time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
 	for name, secret := range cfg.Secrets {
 		name = fold(name)
 		if secret == "" {
 			continue // the original: an empty value is no secret
+		}
+		if len(secret) > MaxSecret {
+			return nil, fmt.Errorf("socktopus: the secret %s is longer than %d bytes", name, MaxSecret)
 		}
 		if d.apps[name] != nil {
 			return nil, errors.New("socktopus: the secret " + name + " is there twice")
@@ -114,22 +133,33 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 // any case but kept the clients of MyApp and myapp apart.
 func fold(name string) string { return strings.ToLower(name) }
 
+// isJoinPath reports the paths that clients join at; the first is how the original
+// spells it.
+func isJoinPath(path string) bool { return path == "/recieve" || path == "/receive" }
+
+// IsJoin reports whether a client asks to join: the one request that ServeHTTP answers
+// without ever waiting. /send waits at the gate, /kick for tokens. It may be called
+// from any goroutine.
+func IsJoin(r *http.Request) bool {
+	return r.Method == http.MethodGet && isJoinPath(r.URL.Path) && wire.IsUpgrade(r)
+}
+
 // ServeHTTP answers every request of the listener.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/recieve", "/receive": // the first is how the original spells it
+	switch path := r.URL.Path; {
+	case isJoinPath(path):
 		if allow(w, r, http.MethodGet) {
 			d.receive(w, r)
 		}
-	case "/send":
+	case path == "/send":
 		if allow(w, r, http.MethodPost) {
 			d.send(w, r)
 		}
-	case "/kick":
+	case path == "/kick":
 		if allow(w, r, http.MethodPost) {
 			d.kick(w, r)
 		}
-	case "/":
+	case path == "/":
 		if allow(w, r, http.MethodGet, http.MethodHead) {
 			d.home(w)
 		}

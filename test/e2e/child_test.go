@@ -59,8 +59,12 @@ type opening struct {
 	Listen  []string       `json:"listen"`
 	Rooms   []string       `json:"rooms"`
 	Options map[string]any `json:"options,omitempty"`
-	HTML    string         `json:"html,omitempty"`   // a whole page instead of the usual one
-	Search  string         `json:"search,omitempty"` // behind that page's address: &name=value
+	// AuthDelay is how many milliseconds a client of 3.x or 4.x waits before it asks
+	// for the namespace.
+	AuthDelay int `json:"authDelay,omitempty"`
+
+	HTML   string `json:"html,omitempty"`   // a whole page instead of the usual one
+	Search string `json:"search,omitempty"` // behind that page's address: &name=value
 }
 
 // drive starts npm/drive/<script> and ends it with the test.

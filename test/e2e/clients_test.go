@@ -3,6 +3,7 @@ package e2e
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // Every version of the client connects in every way, is understood whatever the
@@ -41,6 +42,39 @@ func TestNodeClients(t *testing.T) {
 		c.close()
 	}
 	s.waitRoom(t, "joined", 0)
+}
+
+// A client of protocol 4 that takes its time before it asks for the namespace connects
+// once, without an error, and stays: silence is not enough to be taken for an old one.
+func TestSlowClientsOfProtocol4(t *testing.T) {
+	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=2s")
+	d := drive(t, "node.js")
+	var all []*client
+	for _, version := range []string{"3.1.3", "4.0.1", "4.8.1"} {
+		for _, way := range []string{"websocket", "polling", "upgrade"} {
+			all = append(all, d.open(opening{
+				Version: version, Way: way, URL: s.clientURL(), Listen: []string{"e"}, Rooms: []string{"slow"}, AuthDelay: 2500,
+			}))
+		}
+	}
+	for _, c := range all {
+		c.wait(t, "connect", 1)
+	}
+	s.waitRoom(t, "slow", len(all))
+	time.Sleep(6 * time.Second) // twice what the server gives one that does not answer its pings
+	s.waitRoom(t, "slow", len(all))
+	s.send(t, "slow", "e", "1")
+	for _, c := range all {
+		c.events(t, "e", 1)
+		if n := len(c.seen("connect")); n != 1 {
+			t.Errorf("%s connected %d times", c.id, n)
+		}
+		for _, kind := range []string{"disconnect", "error"} {
+			if seen := c.seen(kind); len(seen) > 0 {
+				t.Errorf("%s: %s %q", c.id, kind, seen[0].Text)
+			}
+		}
+	}
 }
 
 // roomsOf is the awkward rooms a client can name. What Node's 1.0.6 says over

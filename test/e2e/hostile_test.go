@@ -54,7 +54,7 @@ var malformed = map[string][]string{
 	"more attachments than anybody has":  {`4599999999999999999999-["room",{"_placeholder":true,"num":0}]`},
 	"a packet where an attachment is due": {
 		`451-["room",{"_placeholder":true,"num":0}]`, `42["room","x"]`},
-	"brackets without end": {`42["room",` + strings.Repeat("[", 200000)},
+	"brackets without end": {`42["room",` + strings.Repeat("[", 90000)},
 }
 
 // Nothing that a client writes reaches another client, and what makes no sense

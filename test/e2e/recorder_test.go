@@ -140,9 +140,6 @@ func (r *recorder) exchange(req *http.Request, body string, resp *http.Response,
 		if slices.Equal(packets, []string{"S> 6"}) {
 			return // whether a poll waits when the change to WebSocket frees it is chance
 		}
-		if slices.Equal(packets, []string{"S> 40"}) {
-			lines = nil // it may come with the open packet as well
-		}
 		lines = append(lines, packets...)
 	}
 	r.write(req.Method, lines...)

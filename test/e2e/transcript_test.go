@@ -11,13 +11,13 @@ import (
 // transcripts holds a file for each version of the client: what it and the
 // Node server said to each other, recorded with -update. Clients of EIO 2 and 3
 // were recorded with socket.io 1.3.5, those of EIO 4 with 4.8.1, as the head of
-// original/server.js says. JSON is spelled
+// original/server.js says. Which packets come in one payload counts. JSON is spelled
 // in one way (escapes, blanks), ids and times are placeholders.
 var transcripts = filepath.Join("..", "testdata", "transcripts", "socketio")
 
 // Each client and this server say what that client and the original said.
 func TestTranscripts(t *testing.T) {
-	s := start(t)
+	s := start(t, "MAX_PACKET_BYTES=1000000") // as the original announces it
 	d := drive(t, "node.js")
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {

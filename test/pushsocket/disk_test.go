@@ -98,7 +98,7 @@ func TestCannotStart(t *testing.T) {
 		}
 	})
 	out := process.Fails(t, program, "PUSH_SOCKET_PORT=0", "PUSH_SOCKET_DB="+dir+"/x.db")
-	if !strings.Contains(out, dir+"/x.db") || !strings.Contains(out, "read-only file system") {
+	if !strings.Contains(out, "PUSH_SOCKET_DB: ") || !strings.Contains(out, dir+"/x.db") || !strings.Contains(out, "name one that can") || !strings.Contains(out, "read-only file system") {
 		t.Error(out)
 	}
 }

@@ -33,7 +33,7 @@ type box struct {
 // Killed over and over in the middle of load, the server loses no message whose
 // sender got 200, gives a connection none twice and each sender's in order.
 func TestSIGKILL(t *testing.T) {
-	p := start(t, "PUSH_SOCKET_MESSAGES_PER_DEVICE=1000000")
+	p := start(t, "PUSH_SOCKET_MESSAGES_PER_DEVICE=1000000", "PUSH_SOCKET_BYTES_PER_DEVICE=1GiB", "PUSH_SOCKET_REQUESTS=off")
 	boxes := make([]*box, killDevices)
 	for i := range boxes {
 		boxes[i] = &box{device: newDevice(t, p), queued: make(map[string]bool), given: make(map[string]int)}

@@ -15,10 +15,10 @@ main(async () => {
   await refused('', 400, 'Malformed token');
   await refused('hhh', 400, 'Malformed token');
   await refused(token('1').replace('h', 'H'), 400, 'Malformed token');
-  await refused(raw('+5', 'MyApp', '1', '51', 's3cret'), 400, 'Malformed token');
+  await refused(raw('+5', 'MyApp', '1', '51', 's3cret-of-myapp'), 400, 'Malformed token');
   await refused(token('1', 6000), 401, 'Token expired');
   await refused(token('1', -3600000), 401, 'Token ahead of the clock');
-  await refused(raw(now + '1', 'MyApp', '2', now + '12', 's3cret'), 401, 'Token ahead of the clock');
+  await refused(raw(now + '1', 'MyApp', '2', now + '12', 's3cret-of-myapp'), 401, 'Token ahead of the clock');
   await refused(token('1', 0, 'nobody'), 404, 'Secret not found');
   await refused(token('1', 0, 'MyApp', 'wrong'), 401, 'Invalid signature');
   for (const path of ['/recieve', '/receive']) {
@@ -55,7 +55,7 @@ main(async () => {
   const one = await join('1', 0, 'MYAPP');
   const two = await join('caf\u00e9', 0, 'myapp');
   const empty = await join('');
-  const other = await join('1', 0, 'Other', '0ther');
+  const other = await join('1', 0, 'Other', '0ther-secret');
   for (const c of [one, two, empty, other]) await c.synced();
   const m = (recipient, content) => ({ recipient, content });
   const messages = [m('1', 'a'), m('nobody', 'x'), m('caf\u00e9', '\u{1F600} <b>'), m('1', ''), m('', 'none'), m('1', 'CLOSE')];
@@ -80,11 +80,12 @@ main(async () => {
   await newer.want('DATA:new');
 
   // Requests.
-  const good = '"secretName":"MyApp","secret":"s3cret"';
+  const good = '"secretName":"MyApp","secret":"s3cret-of-myapp"';
   for (const [method, path, body, want] of [
     ['POST', '/send', '{', error(400, 'Malformed request')],
     ['POST', '/send', `{${good},"x":1}`, error(400, 'Malformed request')],
     ['POST', '/send', `{${good},"messages":[{"x":1}]}`, error(400, 'Malformed request')],
+    ['POST', '/send', `{${good},"Secret":"x"}`, error(400, 'Malformed request')],
     ['POST', '/send', '{"secretName":"nobody"}', error(404, 'Secret not found')],
     ['POST', '/kick', '{"secretName":"myapp","secret":"x"}', error(401, 'Invalid secret')],
     ['POST', '/send', `{${good}} and more`, { status: 200, type: 'application/json', body: '{"succeeded":[],"failed":[]}' }],

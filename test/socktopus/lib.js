@@ -14,7 +14,7 @@ const raw = (time, name, id, signed, secret) =>
   [hex(time), hex(name), hex(id), crypto.createHmac('sha256', secret).update(signed).digest('hex')].join('h');
 
 // token makes one for the application MyApp that is age milliseconds old.
-function token(id, age = 0, name = 'MyApp', secret = 's3cret') {
+function token(id, age = 0, name = 'MyApp', secret = 's3cret-of-myapp') {
   const time = String(Date.now() - age);
   return raw(time, name, id, time + id, secret);
 }
@@ -72,14 +72,14 @@ async function request(method, path, body) {
 }
 
 async function send(...messages) {
-  const res = await request('POST', '/send', { secretName: 'myapp', secret: 's3cret', messages });
+  const res = await request('POST', '/send', { secretName: 'myapp', secret: 's3cret-of-myapp', messages });
   assert.equal(res.status, 200, res.body);
   return JSON.parse(res.body);
 }
 
 async function kick(...connections) {
   const began = Date.now();
-  const res = await request('POST', '/kick', { secretName: 'MYAPP', secret: 's3cret', connections });
+  const res = await request('POST', '/kick', { secretName: 'MYAPP', secret: 's3cret-of-myapp', connections });
   assert.deepEqual([res.status, res.body], [200, '200']);
   return Date.now() - began;
 }

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(process.Main(m, "socktopus", true, &progra
 
 func start(t *testing.T, env ...string) *process.Process {
 	t.Helper()
-	return process.Start(t, program, "SOCKTOPUS_PORT", append([]string{"MYAPP_SOCKTOPUS_SECRET=s3cret", "OTHER_SOCKTOPUS_SECRET=0ther"}, env...)...)
+	return process.Start(t, program, "SOCKTOPUS_PORT", append([]string{"MYAPP_SOCKTOPUS_SECRET=s3cret-of-myapp", "OTHER_SOCKTOPUS_SECRET=0ther-secret"}, env...)...)
 }
 
 // Everything but what takes the default deadline's 20 seconds.
@@ -28,7 +28,7 @@ func TestCases(t *testing.T) {
 	t.Parallel()
 	p := start(t, "SOCKTOPUS_READ_TIMEOUT=2s")
 	process.Node(t, 2*time.Minute, "cases.js", p.URL())
-	if strings.Contains(p.Log(), "s3cret") {
+	if strings.Contains(p.Log(), "s3cret-of-myapp") {
 		t.Errorf("the log holds the secret:\n%s", p.Log())
 	}
 }
@@ -80,7 +80,7 @@ func TestDrain(t *testing.T) {
 func TestTokenCommand(t *testing.T) {
 	t.Parallel()
 	p := start(t)
-	out, err := exec.Command(program, "socktopus", "token", "MyApp", "s3cret", "12").Output()
+	out, err := exec.Command(program, "socktopus", "token", "MyApp", "s3cret-of-myapp", "12").Output()
 	if err != nil || !regexp.MustCompile(`^Generated Token: [0-9a-f]+h[0-9a-f]+h[0-9a-f]+h[0-9a-f]{64}\n$`).Match(out) {
 		t.Fatalf("%s, %v", out, err)
 	}

@@ -4,8 +4,10 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -36,8 +38,8 @@ func fill(t *testing.T, s *SQLite, d Device, to auth.Address) []string {
 	var stored []string
 	for i := 0; ; i++ {
 		body := `"` + strings.Repeat(string(rune('a'+i%26)), 20_000) + `"`
-		c := Copy{To: to, Header: []byte(`"h"`), Body: []byte(body)}
-		_, _, err := s.Queue(t.Context(), d.ID, []Copy{c, c, c})
+		m := outgoing(body, to)
+		_, _, err := s.Queue(t.Context(), d.ID, []Outgoing{m, m, m}, nil)
 		if err != nil {
 			if !errors.Is(err, ErrUnavailable) {
 				t.Fatal(err)
@@ -62,7 +64,7 @@ func TestDiskFull(t *testing.T) {
 	if bodies, _ := pending(t, s, d); !slices.Equal(bodies, stored) || len(stored) == 0 {
 		t.Errorf("%d messages are there, %d were stored", len(bodies), len(stored))
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 	s = openAt(t, path, Limits{})
@@ -100,7 +102,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	s := openAt(t, path, Limits{})
 	d := register(t, s, "k", "1", 0)
 	queue(t, s, d, address("k", "1"), `"a"`)
-	if err := s.Close(); err != nil {
+	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
@@ -108,7 +110,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 	if s, err := Open(path, Limits{}); err == nil || !strings.Contains(err.Error(), "read-only file system") {
 		if err == nil {
-			s.Close()
+			s.Close(t.Context())
 		}
 		t.Errorf("opened: %v", err)
 	}
@@ -122,7 +124,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	if _, err := s.writer.conn.ExecContext(t.Context(), "PRAGMA query_only = 1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Queue(t.Context(), d.ID, []Copy{{address("k", "1"), []byte(`""`), []byte(`""`)}}); !errors.Is(err, ErrUnavailable) {
+	if _, _, err := s.Queue(t.Context(), d.ID, []Outgoing{outgoing(`""`, address("k", "1"))}, nil); !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
 	if bodies, _ := pending(t, s, d); !slices.Equal(bodies, []string{`"a"`}) {
@@ -134,5 +136,41 @@ func TestReadOnlyDisk(t *testing.T) {
 	queue(t, s, d, address("k", "1"), `"b"`)
 	if _, err := os.Stat(path + "-wal"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The error of a directory that may not be written says whose it is.
+func TestForeignDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for path, mode := range map[string]os.FileMode{dir: 0o555, filepath.Dir(dir): 0o755} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Error(err)
+		}
+	})
+	if os.Geteuid() == 0 { // whom no mode holds back
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := syscall.Setfsuid(65534); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := syscall.Setfsuid(0); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	_, err := Open(filepath.Join(dir, "x.db"), Limits{})
+	if err == nil || !errors.Is(err, ErrOpen) {
+		t.Fatal(err)
+	}
+	for _, want := range []string{dir + "/x.db: permission denied", fmt.Sprintf("belongs to user %d, group ", os.Geteuid()), "mode -r", "let it write there"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

@@ -4,12 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"poosh/auth"
 )
 
 const (
-	sqlFind = `SELECT d.id, d.prekeys, i.revoked IS NOT NULL OR d.removed IS NOT NULL
+	sqlFind = `SELECT d.id, d.prekeys, i.used, i.revoked IS NOT NULL OR d.removed IS NOT NULL
 		FROM identities i LEFT JOIN devices d ON d.identity = i.id AND d.name = ? WHERE i.key = ?`
 	sqlKnows = `SELECT count(*) FROM identities WHERE key = ?`
 )
@@ -22,10 +23,9 @@ func (s *SQLite) Find(ctx context.Context, a auth.Address) (Device, error) {
 
 // scanDevice reads a row of sqlFind.
 func scanDevice(row scanner) (Device, error) {
-	var id sql.NullInt64
-	var prekeys sql.NullInt64
+	var id, prekeys, used sql.NullInt64
 	var gone bool
-	switch err := row.Scan(&id, &prekeys, &gone); {
+	switch err := row.Scan(&id, &prekeys, &used, &gone); {
 	case errors.Is(err, sql.ErrNoRows):
 		return Device{}, ErrNotRegistered
 	case err != nil:
@@ -35,12 +35,16 @@ func scanDevice(row scanner) (Device, error) {
 	case !id.Valid:
 		return Device{}, ErrNotRegistered
 	}
-	return Device{DeviceID(id.Int64), int(prekeys.Int64)}, nil
+	d := Device{ID: DeviceID(id.Int64), Prekeys: int(prekeys.Int64)}
+	if used.Valid {
+		d.Used = time.UnixMilli(used.Int64)
+	}
+	return d, nil
 }
 
 // unavailableBut wraps errors of the database and leaves ours.
 func unavailableBut(err error) error {
-	for _, ours := range []error{ErrNotRegistered, ErrRegistered, ErrRevoked, ErrTooManyKeys, ErrFull} {
+	for _, ours := range []error{ErrNotRegistered, ErrRevoked} {
 		if errors.Is(err, ours) {
 			return err
 		}
@@ -58,23 +62,23 @@ func (s *SQLite) Knows(ctx context.Context, key string) (bool, error) {
 // Register implements [Store].
 func (s *SQLite) Register(ctx context.Context, a auth.Address, k Keys) (Device, error) {
 	var d Device
-	err := s.writer.do(ctx, func(b *batch) error {
+	err := s.writer.do(ctx, k.size(), func(b *batch) error {
 		limits := s.limits.Load()
-		var known int
+		var known, identities int
 		if err := b.row(sqlKnows, []byte(a.Key)).Scan(&known); err != nil {
 			return err
 		}
-		var last sql.NullInt64
-		if err := b.row(`SELECT max(id) FROM identities`).Scan(&last); err != nil {
+		if err := b.row(`SELECT identities FROM totals`).Scan(&identities); err != nil {
 			return err
 		}
 		switch {
 		case known > 0:
 			return refusal{ErrRegistered}
-		case last.Int64 >= int64(limits.Identities): // none is ever deleted
+		case identities >= limits.Identities:
 			return refusal{ErrFull}
-		case len(k.Prekeys) > limits.PrekeysPerDevice:
-			return refusal{ErrTooManyKeys}
+		}
+		if err := b.keysFit(limits, keysHeld{}, k); err != nil {
+			return err
 		}
 		now := b.now.UnixMilli()
 		var identity int64
@@ -87,8 +91,53 @@ func (s *SQLite) Register(ctx context.Context, a auth.Address, k Keys) (Device, 
 		}
 		d.Prekeys = len(k.Prekeys)
 		return b.addPrekeys(d.ID, k.Prekeys)
-	})
-	return d, err
+	}, nil)
+	if err != nil {
+		return Device{}, err // the writer may still hold d
+	}
+	return d, nil
+}
+
+// size is how many bytes the keys have.
+func (k Keys) size() int {
+	n := len(k.LastResort)
+	for _, body := range k.Prekeys {
+		n += len(body)
+	}
+	return n
+}
+
+// keysHeld is what a device has of keys.
+type keysHeld struct {
+	prekeys    int
+	bytes      int64 // of prekeys
+	lastResort int64 // its bytes
+}
+
+// keysFit refuses keys that are more than a device may have beside what it holds,
+// or than the file has room for when it keeps a part for messages.
+func (b *batch) keysFit(limits *Limits, held keysHeld, k Keys) error {
+	bytes := held.bytes + int64(k.size())
+	if k.LastResort == nil {
+		bytes += held.lastResort
+	}
+	switch {
+	case held.prekeys+len(k.Prekeys) > limits.PrekeysPerDevice:
+		return refusal{ErrTooManyKeys}
+	case bytes > limits.KeyBytesPerDevice:
+		return refusal{ErrKeysTooLarge}
+	}
+	var pages, free int64
+	if err := b.row(`PRAGMA page_count`).Scan(&pages); err != nil {
+		return err
+	}
+	if err := b.row(`PRAGMA freelist_count`).Scan(&free); err != nil {
+		return err
+	}
+	if (pages-free)*pageSize >= limits.BytesOnDisk/100*int64(limits.KeysPercent) {
+		return refusal{ErrKeysFull}
+	}
+	return nil
 }
 
 func (b *batch) addPrekeys(d DeviceID, prekeys [][]byte) error {
@@ -113,29 +162,37 @@ func (b *batch) prekeys(d DeviceID) (int, error) {
 // AddKeys implements [Store].
 func (s *SQLite) AddKeys(ctx context.Context, d DeviceID, k Keys) (Device, error) {
 	device := Device{ID: d}
-	err := s.writer.do(ctx, func(b *batch) error {
-		n, err := b.prekeys(d)
-		if err != nil {
+	err := s.writer.do(ctx, k.size(), func(b *batch) error {
+		var held keysHeld
+		switch err := b.row(`SELECT prekeys, key_bytes, coalesce(length(last_resort), 0) FROM devices
+			WHERE id = ? AND removed IS NULL`, int64(d)).Scan(&held.prekeys, &held.bytes, &held.lastResort); {
+		case errors.Is(err, sql.ErrNoRows):
+			return refusal{ErrRevoked}
+		case err != nil:
 			return err
 		}
-		if device.Prekeys = n + len(k.Prekeys); device.Prekeys > s.limits.Load().PrekeysPerDevice {
-			return refusal{ErrTooManyKeys}
+		if err := b.keysFit(s.limits.Load(), held, k); err != nil {
+			return err
 		}
+		device.Prekeys = held.prekeys + len(k.Prekeys)
 		if k.LastResort != nil {
 			if err := b.exec(`UPDATE devices SET last_resort = ? WHERE id = ?`, k.LastResort, int64(d)); err != nil {
 				return err
 			}
 		}
 		return b.addPrekeys(d, k.Prekeys)
-	})
-	return device, err
+	}, nil)
+	if err != nil {
+		return Device{ID: d}, err
+	}
+	return device, nil
 }
 
 // TakeKeys implements [Store].
 func (s *SQLite) TakeKeys(ctx context.Context, key string, caller DeviceID) (map[string][]byte, Device, error) {
 	var keys map[string][]byte
 	device := Device{ID: caller}
-	err := s.writer.do(ctx, func(b *batch) (err error) {
+	err := s.writer.do(ctx, len(key), func(b *batch) (err error) {
 		if _, err := b.prekeys(caller); err != nil {
 			return err
 		}
@@ -154,9 +211,9 @@ func (s *SQLite) TakeKeys(ctx context.Context, key string, caller DeviceID) (map
 		}
 		device.Prekeys, err = b.prekeys(caller)
 		return err
-	})
+	}, nil)
 	if err != nil {
-		return nil, device, err
+		return nil, Device{ID: caller}, err
 	}
 	return keys, device, nil
 }
@@ -204,25 +261,17 @@ func (b *batch) takeKeys(identity int64) (map[string][]byte, error) {
 
 // Remove implements [Store].
 func (s *SQLite) Remove(ctx context.Context, d DeviceID) error {
-	return s.writer.do(ctx, func(b *batch) error {
+	return s.writer.do(ctx, 0, func(b *batch) error {
 		if _, err := b.prekeys(d); err != nil {
 			return err
 		}
 		now := b.now.UnixMilli()
-		for _, step := range []struct {
-			text string
-			args []any
-		}{
-			{`DELETE FROM prekeys WHERE device = ?`, []any{int64(d)}},
-			{`DELETE FROM messages WHERE device = ?`, []any{int64(d)}},
-			{`UPDATE devices SET removed = ?, last_resort = NULL WHERE id = ?`, []any{now, int64(d)}},
-			{`UPDATE identities SET revoked = ? WHERE id = (SELECT identity FROM devices WHERE id = ?)
+		return b.steps(
+			step{`DELETE FROM prekeys WHERE device = ?`, []any{int64(d)}},
+			step{`DELETE FROM messages WHERE device = ?`, []any{int64(d)}},
+			step{`UPDATE devices SET removed = ?, last_resort = NULL WHERE id = ?`, []any{now, int64(d)}},
+			step{`UPDATE identities SET revoked = ?1, used = ?1 WHERE id = (SELECT identity FROM devices WHERE id = ?2)
 				AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.identity = identities.id AND d.removed IS NULL)`, []any{now, int64(d)}},
-		} {
-			if err := b.exec(step.text, step.args...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+		)
+	}, nil)
 }

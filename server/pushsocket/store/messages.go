@@ -2,24 +2,24 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
-	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"time"
-
-	"poosh/auth"
 )
 
 const (
 	// sqlPending goes by the index on device, whose entries end with the row's
 	// own key: seq.
-	sqlPending = `SELECT seq, tag, header, body FROM messages WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`
+	sqlPending = `SELECT seq, tag, header,
+		CASE WHEN shared IS NULL THEN body ELSE (SELECT text FROM bodies WHERE id = shared) END
+		FROM messages WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`
 
-	// sqlTarget is what Queue asks about an address.
-	sqlTarget = `SELECT i.revoked IS NOT NULL, d.id, d.messages FROM identities i
-		LEFT JOIN devices d ON d.identity = i.id AND d.name = ? AND d.removed IS NULL WHERE i.key = ?`
+	// sqlTarget is what Queue asks about an address, and about what the sender has
+	// in the mailbox.
+	sqlTarget = `SELECT i.revoked IS NOT NULL, d.id, d.messages, d.bytes, s.messages, s.bytes FROM identities i
+		LEFT JOIN devices d ON d.identity = i.id AND d.name = ? AND d.removed IS NULL
+		LEFT JOIN senders s ON s.device = d.id AND s.sender = ?
+		WHERE i.key = ?`
 )
 
 // maxPending is how many messages Pending returns at most.
@@ -49,67 +49,6 @@ func parseMessageID(id string) (seq int64, tag uint32, ok bool) {
 	return int64(binary.BigEndian.Uint64(b[:])), binary.BigEndian.Uint32(b[8:]), true
 }
 
-// Queue implements [Store].
-func (s *SQLite) Queue(ctx context.Context, caller DeviceID, copies []Copy) ([]Outcome, Device, error) {
-	outcomes := make([]Outcome, len(copies))
-	device := Device{ID: caller}
-	err := s.writer.do(ctx, func(b *batch) (err error) {
-		if device.Prekeys, err = b.prekeys(caller); err != nil {
-			return err
-		}
-		limits := s.limits.Load()
-		for i, c := range copies {
-			if outcomes[i], err = b.queue(c, limits); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, device, err
-	}
-	return outcomes, device, nil
-}
-
-// queue stores one copy, or says why not.
-func (b *batch) queue(c Copy, limits *Limits) (Outcome, error) {
-	to, waiting, kind, err := b.target(c.To)
-	if err != nil || kind != Queued {
-		return Outcome{Kind: kind}, err
-	}
-	out := Outcome{Device: to}
-	if over := waiting + 1 - limits.MessagesPerDevice; over > 0 {
-		if !limits.DropOldest {
-			return Outcome{Kind: DeviceFull}, nil
-		}
-		if out.Dropped, err = b.affect(`DELETE FROM messages WHERE seq IN
-			(SELECT seq FROM messages WHERE device = ? ORDER BY seq LIMIT ?)`, int64(to), over); err != nil {
-			return out, err
-		}
-	}
-	var tag [4]byte
-	_, _ = rand.Read(tag[:]) // never fails
-	return out, b.exec(`INSERT INTO messages (seq, tag, device, header, body) VALUES (?, ?, ?, ?, ?)`,
-		b.nextSeq(), int64(binary.BigEndian.Uint32(tag[:])), int64(to), c.Header, c.Body)
-}
-
-// target finds the device of an address and how much waits for it.
-func (b *batch) target(a auth.Address) (to DeviceID, waiting int, kind OutcomeKind, err error) {
-	var revoked bool
-	var id, messages sql.NullInt64
-	switch err := b.row(sqlTarget, a.Device, []byte(a.Key)).Scan(&revoked, &id, &messages); {
-	case errors.Is(err, sql.ErrNoRows):
-		return 0, 0, UnknownKey, nil
-	case err != nil:
-		return 0, 0, 0, err
-	case revoked:
-		return 0, 0, RevokedKey, nil
-	case !id.Valid:
-		return 0, 0, MissingDevice, nil
-	}
-	return DeviceID(id.Int64), int(messages.Int64), Queued, nil
-}
-
 // Pending implements [Store].
 func (s *SQLite) Pending(ctx context.Context, d DeviceID, after int64, maxBytes int) ([]Message, error) {
 	rows, err := s.query.pending.QueryContext(ctx, int64(d), after, maxPending)
@@ -134,7 +73,8 @@ func (s *SQLite) Pending(ctx context.Context, d DeviceID, after int64, maxBytes 
 // Confirm implements [Store].
 func (s *SQLite) Confirm(ctx context.Context, d DeviceID, ids []string) (int, error) {
 	confirmed := 0
-	err := s.writer.do(ctx, func(b *batch) error {
+	err := s.writer.do(ctx, 24*len(ids), func(b *batch) error {
+		confirmed = 0
 		for _, id := range ids {
 			seq, tag, ok := parseMessageID(id)
 			if !ok {
@@ -147,7 +87,7 @@ func (s *SQLite) Confirm(ctx context.Context, d DeviceID, ids []string) (int, er
 			confirmed += n
 		}
 		return nil
-	})
+	}, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -159,11 +99,11 @@ func (s *SQLite) Expire(ctx context.Context, before time.Time) (int, error) {
 	total := 0
 	for {
 		n := 0
-		err := s.writer.do(ctx, func(b *batch) (err error) {
+		err := s.writer.do(ctx, 0, func(b *batch) (err error) {
 			n, err = b.affect(`DELETE FROM messages WHERE seq IN
 				(SELECT seq FROM messages WHERE seq < ? ORDER BY seq LIMIT ?)`, seqAt(before), expireStep)
 			return err
-		})
+		}, nil)
 		if err != nil {
 			return total, err
 		}

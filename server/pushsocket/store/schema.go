@@ -13,7 +13,7 @@ const applicationID = 0x706f6f73
 
 // migrations bring a database from the version of their index to the next; the
 // version is PRAGMA user_version. One that was released never changes.
-var migrations = []string{schema1}
+var migrations = []string{schema1, schema2}
 
 // Counts of a device are kept by triggers, in the transaction that changes them.
 const schema1 = `
@@ -60,6 +60,74 @@ CREATE TRIGGER messages_added AFTER INSERT ON messages BEGIN
 END;
 CREATE TRIGGER messages_removed AFTER DELETE ON messages BEGIN
 	UPDATE devices SET messages = messages - 1, bytes = bytes - length(old.header) - length(old.body) WHERE id = old.device;
+END;
+`
+
+// schema2 has what bounds go by: bytes of keys, who sent what waits, and when an
+// identity was used. An identity from before counts as used when this ran. A body
+// that several devices get is stored once, in bodies; shared names it, and
+// shared_size is its length, so that a mailbox is measured without reading it.
+const schema2 = `
+ALTER TABLE identities ADD COLUMN used INTEGER; -- to a day; NULL for one that only registered
+UPDATE identities SET used = CAST(unixepoch('subsec') * 1000 AS INTEGER);
+CREATE INDEX identities_unused ON identities (created) WHERE used IS NULL;
+CREATE INDEX identities_idle ON identities (used) WHERE used IS NOT NULL;
+CREATE TABLE totals (
+	id         INTEGER PRIMARY KEY CHECK (id = 0),
+	identities INTEGER NOT NULL
+) STRICT;
+INSERT INTO totals SELECT 0, count(*) FROM identities;
+CREATE TRIGGER identities_added AFTER INSERT ON identities BEGIN
+	UPDATE totals SET identities = identities + 1;
+END;
+CREATE TRIGGER identities_removed AFTER DELETE ON identities BEGIN
+	UPDATE totals SET identities = identities - 1;
+END;
+
+ALTER TABLE devices ADD COLUMN key_bytes INTEGER NOT NULL DEFAULT 0; -- of prekeys
+UPDATE devices SET key_bytes = (SELECT coalesce(sum(length(body)), 0) FROM prekeys WHERE device = devices.id);
+DROP TRIGGER prekeys_added;
+DROP TRIGGER prekeys_removed;
+CREATE TRIGGER prekeys_added AFTER INSERT ON prekeys BEGIN
+	UPDATE devices SET prekeys = prekeys + 1, key_bytes = key_bytes + length(new.body) WHERE id = new.device;
+END;
+CREATE TRIGGER prekeys_removed AFTER DELETE ON prekeys BEGIN
+	UPDATE devices SET prekeys = prekeys - 1, key_bytes = key_bytes - length(old.body) WHERE id = old.device;
+END;
+
+CREATE TABLE bodies (
+	id   INTEGER PRIMARY KEY,
+	text BLOB NOT NULL
+) STRICT;
+ALTER TABLE messages ADD COLUMN sender INTEGER NOT NULL DEFAULT 0; -- a device; 0 from before
+ALTER TABLE messages ADD COLUMN shared INTEGER; -- of bodies; the trigger below keeps it good
+ALTER TABLE messages ADD COLUMN shared_size INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX messages_by_body ON messages (shared) WHERE shared IS NOT NULL;
+CREATE TABLE senders (
+	device   INTEGER NOT NULL, -- whose mailbox
+	sender   INTEGER NOT NULL,
+	messages INTEGER NOT NULL,
+	bytes    INTEGER NOT NULL,
+	PRIMARY KEY (device, sender)
+) STRICT, WITHOUT ROWID;
+INSERT INTO senders SELECT id, 0, messages, bytes FROM devices WHERE messages > 0;
+DROP TRIGGER messages_added;
+DROP TRIGGER messages_removed;
+CREATE TRIGGER messages_added AFTER INSERT ON messages BEGIN
+	UPDATE devices SET messages = messages + 1, bytes = bytes + length(new.header) + length(new.body) + new.shared_size
+		WHERE id = new.device;
+	INSERT INTO senders VALUES (new.device, new.sender, 1, length(new.header) + length(new.body) + new.shared_size)
+		ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER messages_removed AFTER DELETE ON messages BEGIN
+	UPDATE devices SET messages = messages - 1, bytes = bytes - length(old.header) - length(old.body) - old.shared_size
+		WHERE id = old.device;
+	UPDATE senders SET messages = messages - 1, bytes = bytes - length(old.header) - length(old.body) - old.shared_size
+		WHERE device = old.device AND sender = old.sender;
+	DELETE FROM senders WHERE device = old.device AND sender = old.sender AND messages <= 0;
+END;
+CREATE TRIGGER bodies_released AFTER DELETE ON messages WHEN old.shared IS NOT NULL BEGIN
+	DELETE FROM bodies WHERE id = old.shared AND NOT EXISTS (SELECT 1 FROM messages WHERE shared = old.shared);
 END;
 `
 

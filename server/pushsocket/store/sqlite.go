@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,10 @@ import (
 
 // pageSize is that of the database file, in bytes; SQLite's own default.
 const pageSize = 4096
+
+// busyTimeout is how long a statement waits for another process, such as one that
+// copies the database, in milliseconds.
+const busyTimeout = "5000"
 
 // SQLite is a Store in one file and the two beside it that SQLite keeps while it
 // is open (-wal and -shm). One goroutine writes: it takes all changes that wait
@@ -30,6 +35,9 @@ type SQLite struct {
 	writer *writer
 	limits atomic.Pointer[Limits]
 	query  queries
+
+	usedMu sync.Mutex        // guards using; taken before the writer's mu
+	using  map[DeviceID]bool // their use is about to be written
 }
 
 // queries are the prepared statements of the readers.
@@ -38,13 +46,14 @@ type queries struct {
 }
 
 // Open opens the database at path, makes it if it is not there, and brings its
-// schema to this version's. The error names the file.
+// schema to this version's. The error wraps [ErrOpen], names the file and, when
+// that may be why, says whose its directory is.
 func Open(path string, limits Limits) (*SQLite, error) {
-	s := &SQLite{path: path}
+	s := &SQLite{path: path, using: make(map[DeviceID]bool)}
 	l := limits.WithDefaults()
 	s.limits.Store(&l)
 	if err := s.open(l); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%w: %s: %w%s", ErrOpen, path, err, unwritable(path))
 	}
 	return s, nil
 }
@@ -61,7 +70,7 @@ func (s *SQLite) open(l Limits) error {
 	}
 	_ = f.Close()
 	writes, err := sql.Open("sqlite", dsn(s.path,
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout("+busyTimeout+")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"journal_size_limit(67108864)", fmt.Sprintf("max_page_count(%d)", max(1, l.BytesOnDisk/pageSize))))
 	if err != nil {
 		return err
@@ -70,18 +79,18 @@ func (s *SQLite) open(l Limits) error {
 	if err := migrate(writes); err != nil {
 		return errors.Join(err, writes.Close())
 	}
-	if s.writer, err = newWriter(writes, l.WritesWaiting); err != nil {
+	if s.writer, err = newWriter(writes, s.path, l); err != nil {
 		return errors.Join(err, writes.Close())
 	}
 	if err := s.openReads(l); err != nil {
-		return errors.Join(err, s.writer.close())
+		return errors.Join(err, s.writer.close(context.Background()))
 	}
 	return nil
 }
 
 func (s *SQLite) openReads(l Limits) error {
 	var err error
-	if s.reads, err = sql.Open("sqlite", dsn(s.path, "busy_timeout(5000)", "query_only(1)")); err != nil {
+	if s.reads, err = sql.Open("sqlite", dsn(s.path, "busy_timeout("+busyTimeout+")", "query_only(1)")); err != nil {
 		return err
 	}
 	s.reads.SetMaxOpenConns(l.ConcurrentReadings)
@@ -105,8 +114,8 @@ func dsn(path string, pragmas ...string) string {
 }
 
 // Close implements [Store].
-func (s *SQLite) Close() error {
-	err := s.writer.close()
+func (s *SQLite) Close(ctx context.Context) error {
+	err := s.writer.close(ctx)
 	return errors.Join(err, s.reads.Close())
 }
 
@@ -117,7 +126,8 @@ func (s *SQLite) Limits() Limits { return *s.limits.Load() }
 func (s *SQLite) SetLimits(l Limits) {
 	l = l.WithDefaults()
 	old := s.limits.Load()
-	l.BytesOnDisk, l.WritesWaiting, l.ConcurrentReadings = old.BytesOnDisk, old.WritesWaiting, old.ConcurrentReadings
+	l.BytesOnDisk, l.KeysPercent = old.BytesOnDisk, old.KeysPercent
+	l.WritesWaiting, l.BytesWaiting, l.ConcurrentReadings = old.WritesWaiting, old.BytesWaiting, old.ConcurrentReadings
 	s.limits.Store(&l)
 }
 
@@ -134,12 +144,14 @@ func (s *SQLite) Usage(ctx context.Context) (Usage, error) {
 	var u Usage
 	var oldest sql.NullInt64
 	row := s.reads.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM identities),
+		(SELECT identities FROM totals),
 		(SELECT count(*) FROM identities WHERE revoked IS NOT NULL),
-		count(*), coalesce(sum(prekeys), 0), coalesce(sum(messages), 0), coalesce(sum(bytes), 0), coalesce(max(messages), 0),
+		(SELECT count(*) FROM identities WHERE used IS NULL),
+		(SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size),
+		count(*), coalesce(sum(prekeys), 0), coalesce(sum(key_bytes + coalesce(length(last_resort), 0)), 0), coalesce(sum(messages), 0), coalesce(sum(bytes), 0), coalesce(max(messages), 0),
 		(SELECT min(seq) FROM messages)
 		FROM devices WHERE removed IS NULL`)
-	if err := row.Scan(&u.Identities, &u.Revoked, &u.Devices, &u.Prekeys, &u.Messages, &u.Bytes, &u.FullestOf, &oldest); err != nil {
+	if err := row.Scan(&u.Identities, &u.Revoked, &u.Unused, &u.InUse, &u.Devices, &u.Prekeys, &u.KeyBytes, &u.Messages, &u.Bytes, &u.FullestOf, &oldest); err != nil {
 		return u, unavailable(err)
 	}
 	if oldest.Valid {

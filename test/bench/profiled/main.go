@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"runtime/metrics"
 	"runtime/pprof"
 	"sync"
@@ -20,13 +19,8 @@ import (
 	"poosh/server"
 )
 
-// gcPercent is the one of poosh's own main.
-const gcPercent = 200
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	server.TuneRuntime()
 	cfg, err := server.FromEnv(os.LookupEnv)
 	if err != nil {
 		log.Fatal(err)

@@ -1,0 +1,272 @@
+package socketio
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"poosh/server/wire"
+)
+
+// How sessions end, and what a client that has not fetched everything yet is told
+// then. Before it, a polling client is told what waits for it.
+var ends = []struct {
+	name  string
+	end   func(*ending)
+	cfg   Config
+	words []string // a polling client's last; nil where its session is unknown at once
+	gives []string // the answer to a GET that waits
+	code  int      // a WebSocket's close frame has it; 0 for a connection that is cut
+	lives bool
+}{
+	{name: "malformed packet", end: func(e *ending) { e.say("9") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseProtocol},
+	{name: "malformed event", end: func(e *ending) { e.say("42{") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseProtocol},
+	{name: "close packet", end: func(e *ending) { e.say("1") }, gives: []string{"6"}, code: wire.CloseNormal},
+	{name: "disconnect packet", end: func(e *ending) { e.say("41") }, lives: true},
+	{name: "disconnect and close packets", end: func(e *ending) { e.say("41", "1") }, gives: []string{"6"}, code: wire.CloseNormal},
+	{name: "timeout", end: func(e *ending) {}, cfg: Config{PingInterval: 300 * time.Millisecond, PingTimeout: 300 * time.Millisecond},
+		gives: []string{"1"}},
+	{name: "shutdown", end: func(e *ending) {
+		stopped := make(chan error, 1)
+		go func() { stopped <- e.server.Shutdown(context.Background()) }() // ends with the session
+		e.Cleanup(func() {
+			if err := take(e.T, stopped, "the shutdown"); err != nil {
+				e.Error(err)
+			}
+		})
+		eventually(e.T, "the shutdown to begin", func() bool { return !e.session.isOpen() })
+	}, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseGoingAway},
+	{name: "slow consumer", end: func(e *ending) {
+		if e.session.Deliver(EventFrame("large", []byte(`"`+strings.Repeat("x", 9000)+`"`))) {
+			e.Error("more was taken than may wait")
+		}
+	}, cfg: Config{Outbox: 8000}, gives: []string{"1"}},
+	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseNormal},
+	{name: "kick by the handler", end: func(e *ending) {
+		e.mu.Lock()
+		e.event = func(s *Session, name string) { s.Close(name) }
+		e.mu.Unlock()
+		e.say(`42["kick"]`)
+	}, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseNormal},
+	{name: "probe that fails", end: func(e *ending) {
+		ws := e.dial("sid=" + e.session.engineID)
+		ws.say("2probe", "9")
+		if heard, code := ws.ended(); code != wire.CloseProtocol || !slices.Equal(heard, []string{"3probe"}) {
+			e.Errorf("the probe heard %q, close code %d", heard, code)
+		}
+	}, lives: true},
+}
+
+// ending is a session that is about to end.
+type ending struct {
+	*site
+	session *Session
+	say     func(...string) // by the client
+}
+
+// What waits for a client, apart from the open packet.
+var waits = map[string]func(*ending) []string{
+	"nothing":         func(*ending) []string { return nil },
+	"40":              func(*ending) []string { return []string{"40"} },
+	"event":           waitsEvent,
+	"pong":            waitsPong,
+	"events and pong": func(e *ending) []string { return slices.Concat(waitsEvent(e), waitsPong(e), waitsEvent(e)) },
+}
+
+func waitsEvent(e *ending) []string {
+	e.session.Deliver(EventFrame("e", nil))
+	return []string{`42["e",null]`}
+}
+
+func waitsPong(e *ending) []string {
+	e.say("2")
+	return []string{"3"}
+}
+
+// What is accepted for a client is what it gets, however its session ends.
+func TestEnds(t *testing.T) {
+	for _, end := range ends {
+		for waiting, prepare := range waits {
+			t.Run(end.name+", "+waiting, func(t *testing.T) {
+				t.Parallel()
+				for name, plain := range map[string]bool{"polling": false, "polling on goroutines": true} {
+					t.Run(name, func(t *testing.T) {
+						s := serve(t, end.cfg, plain)
+						p := s.poll("EIO=3")
+						e := &ending{s, take(t, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
+						if waiting != "40" {
+							p.want("40")
+						}
+						want := prepare(e)
+						end.end(e)
+						p.fetches(e, end.words, want, end.lives)
+					})
+				}
+				t.Run("websocket", func(t *testing.T) {
+					if end.name == "probe that fails" {
+						return // there is none beside a WebSocket
+					}
+					s := serve(t, end.cfg, false)
+					ws := s.dial("EIO=3")
+					ws.want("0{...")
+					session := take(t, s.connected, "the client")
+					e := &ending{s, session, func(packets ...string) {
+						before := session.heard.Load()
+						ws.say(packets...)
+						eventually(t, "the packets to be handled", func() bool {
+							session.in.mu.Lock()
+							defer session.in.mu.Unlock()
+							return session.heard.Load() != before
+						})
+					}}
+					if waiting != "40" {
+						ws.want("40")
+					}
+					want := prepare(e)
+					end.end(e)
+					if end.lives {
+						ws.want(want...)
+						ws.say("2")
+						ws.want("3")
+						return
+					}
+					if heard, code := ws.ended(); code != end.code || !slices.Equal(heard, want) && end.name != "slow consumer" {
+						t.Errorf("heard %q and close code %d, want %q and %d", heard, code, want, end.code)
+					}
+					_ = ws.Close()
+					take(t, s.closed, "the handler to be told")
+					eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
+				})
+				t.Run("probing", func(t *testing.T) {
+					if end.name == "probe that fails" {
+						return // it is one
+					}
+					s := serve(t, end.cfg, false)
+					p := s.poll("EIO=3")
+					e := &ending{s, take(t, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
+					if waiting != "40" {
+						p.want("40")
+					}
+					ws := s.dial("sid=" + p.sid)
+					ws.say("2probe")
+					ws.want("3probe")
+					want := prepare(e)
+					end.end(e)
+					p.fetches(e, end.words, want, end.lives)
+					if end.lives {
+						ws.say("5", "2")
+						ws.want("3")
+					} else if heard, _ := ws.ended(); len(heard) > 0 {
+						t.Errorf("the probe heard %q", heard)
+					}
+				})
+			})
+		}
+		if end.lives {
+			continue
+		}
+		t.Run(end.name+", a waiting GET", func(t *testing.T) {
+			t.Parallel()
+			each(t, end.cfg, func(s *site) {
+				p := s.poll("EIO=3")
+				e := &ending{s, take(s.T, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
+				p.want("40")
+				done := p.waiting()
+				end.end(e)
+				if got := take(s.T, done, "the GET's answer"); !slices.Equal(got, end.gives) {
+					s.Errorf("the GET that waited was answered %q, want %q", got, end.gives)
+				}
+				take(s.T, s.closed, "the handler to be told")
+				eventually(s.T, "the session to go", func() bool { return s.sessions() == 0 })
+				p.gone()
+			})
+		})
+	}
+}
+
+// fetches wants a client's last words behind what waits, and then the end.
+func (p *poller) fetches(e *ending, words, waits []string, lives bool) {
+	p.Helper()
+	if lives {
+		if len(waits) > 0 {
+			p.want(waits...)
+		}
+		p.post("2")
+		p.want("3")
+		return
+	}
+	take(p.T, p.closed, "the handler to be told")
+	if e.session.Deliver(EventFrame("late", nil)) {
+		p.Error("an event was taken after the end")
+	}
+	if words != nil {
+		p.want(append(waits, words...)...)
+	}
+	eventually(p.T, "the session to go", func() bool { return p.sessions() == 0 })
+	p.gone()
+	if n := p.server.Stats().Queued; n != 0 {
+		p.Errorf("%d bytes count as queued when nobody is left", n)
+	}
+}
+
+// The library's answer to a 40 is part of what comes before a packet that is malformed,
+// or that closes the session.
+func TestEndBehindConnect(t *testing.T) {
+	for range 20 {
+		s := serve(t, Config{}, false)
+		p := s.poll("EIO=4")
+		if a := p.post("40", `42["room","x"]`, "9", `42["room","y"]`); a.status != 400 {
+			t.Errorf("a malformed packet was answered %d", a.status)
+		}
+		take(t, s.closed, "the end")
+		p.want(`40{"sid":"...`, "1")
+		p.gone()
+
+		ws := s.dial("EIO=4")
+		ws.want("0{...")
+		ws.say("40", `42["room","x"]`, "9", `42["room","y"]`)
+		ws.want(`40{"sid":"...`)
+		if _, code := ws.ended(); code != wire.CloseProtocol {
+			t.Errorf("close code %d", code)
+		}
+		take(t, s.closed, "the end")
+
+		q := s.poll("EIO=3")
+		if a := q.post(`42["room","x"]`, "1", `42["room","y"]`); a.status != 200 {
+			t.Errorf("a close packet was answered %d", a.status)
+		}
+		take(t, s.closed, "the end")
+		q.gone()
+		if got := s.heard(); !slices.Equal(got, []string{`room"x"`, `room"x"`, `room"x"`}) {
+			t.Fatalf("the dialect heard %q", got)
+		}
+	}
+}
+
+// Last words that nobody fetches are forgotten.
+func TestLastWordsEnd(t *testing.T) {
+	t.Parallel()
+	s := serve(t, Config{}, false)
+	p := s.poll("EIO=3")
+	p.want("40")
+	session := take(t, s.connected, "the client")
+	began := time.Now()
+	session.Close("kicked")
+	take(t, s.closed, "the handler to be told")
+	if s.sessions() != 1 {
+		t.Error("the close packet is not kept")
+	}
+	if a := p.post("2"); a.status != 400 {
+		t.Errorf("a POST after the end was answered %d", a.status)
+	}
+	if _, err := s.tryDial("sid=" + p.sid); err == nil {
+		t.Error("a WebSocket took over after the end")
+	}
+	eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
+	if took := time.Since(began); took < lingerIdle {
+		t.Errorf("forgotten after %v", took)
+	}
+	p.gone()
+}
