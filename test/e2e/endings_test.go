@@ -141,7 +141,7 @@ func (e *ending) checkLiving() {
 		for _, m := range c.members {
 			reading.Go(func() {
 				y := newTally(c.d)
-				if err := m.readToEnd(y, c.d.closes, 2*endingTime); err != nil || len(y.last) > 1 || y.count != 1 {
+				if err := m.readToEnd(y, 2*endingTime, c.d.closes); err != nil || len(y.last) > 1 || y.count != 1 {
 					e.t.Errorf("%s: %d events, %v", c.d.name, y.count, err)
 				}
 			})
@@ -150,7 +150,7 @@ func (e *ending) checkLiving() {
 	for what, m := range map[string]*member{"the app with webhooks": e.hooked, "Push Socket": {rawSocket: e.device}} {
 		reading.Go(func() {
 			code := map[bool]int{true: 4200, false: 1001}[m == e.hooked]
-			if err := m.readToEnd(newTally(pusherDialect()), code, 2*endingTime); err != nil {
+			if err := m.readToEnd(newTally(pusherDialect()), 2*endingTime, code); err != nil {
 				e.t.Errorf("%s: %v", what, err)
 			}
 		})

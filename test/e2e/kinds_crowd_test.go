@@ -165,7 +165,15 @@ func closeText(payload string) string {
 	if len(payload) < 2 {
 		return "no code"
 	}
-	return fmt.Sprintf("%d %q", int(payload[0])<<8|int(payload[1]), payload[2:])
+	return fmt.Sprintf("%d %q", closeCode(payload), payload[2:])
+}
+
+// closeCode is the code of a close frame, or 0.
+func closeCode(payload string) int {
+	if len(payload) < 2 {
+		return 0
+	}
+	return int(payload[0])<<8 | int(payload[1])
 }
 
 // split parts the members: one of each kind for every number given, and the rest.

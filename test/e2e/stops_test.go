@@ -129,6 +129,9 @@ func (w *stopWorker) round(n int64) {
 	if code := r.cmd.ProcessState.ExitCode(); code != 0 {
 		r.fault(fmt.Errorf("exit code %d", code))
 	}
+	if took > stopWithin/2 {
+		r.fault(errors.New("everybody was ready to go, and the end took long"))
+	}
 	r.checkLog()
 	r.checkLedger()
 	if err := errors.Join(r.faults...); err != nil {
@@ -220,7 +223,7 @@ func (r *stopRound) member(d *dialect, ready *sync.WaitGroup) {
 		y.late = !r.synced
 		m := &member{rawSocket: ws, kind: k}
 		defer ws.Close()
-		err = m.readToEnd(y, d.closes, 2*stopWithin)
+		err = m.readToEnd(y, 2*stopWithin, d.closes)
 		if !r.synced && y.count == 0 {
 			return // it may not have been there yet
 		}
@@ -381,7 +384,7 @@ func (r *stopRound) visit(d *dialect, k kind, how int) error {
 	y.late = true
 	if how == 5 {
 		m := &member{rawSocket: ws, kind: k}
-		err := m.readToEnd(y, d.closes, 2*stopWithin)
+		err := m.readToEnd(y, 2*stopWithin, d.closes)
 		if y.count > 0 {
 			r.stay(d.name+", a visitor, "+k.name, y, err)
 		}

@@ -35,7 +35,8 @@ func (p *browserPoller) upgrade(y *tally, after time.Duration) (changed bool, er
 		return false, fmt.Errorf("the packet that completes the change: %w", err)
 	}
 	m := &member{rawSocket: ws, kind: kind{name: "upgrade"}}
-	return true, m.readToEnd(y, 1001, 2*stopWithin)
+	// A session that was closed before the change was complete says 1000.
+	return true, m.readToEnd(y, 2*stopWithin, 1000, 1001)
 }
 
 var errPaused = errors.New("paused")
