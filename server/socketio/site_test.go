@@ -59,8 +59,8 @@ func serve(t *testing.T, cfg Config, plain bool) *site {
 		Close() error
 	} = rest
 	if !plain {
-		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: loop, Quick: s.server.Quick, MaxAnswer: 8 << 20,
-			FirstTimeout: patience, IdleTimeout: patience, WriteTimeout: patience, Log: log})
+		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: loop, Where: func(*http.Request) http1.Where { return http1.Here }, MaxAnswer: 8 << 20,
+			FirstTimeout: patience, IdleTimeout: patience, HeadTimeout: patience, BodyTimeout: patience, Log: log})
 	}
 	var served sync.WaitGroup
 	served.Go(func() { _ = web.Serve(ln) }) // until Close

@@ -104,11 +104,22 @@ func (s *Session) probed(p *probe, isBinary bool, data []byte) {
 	}
 }
 
-// takeOver moves the session to its WebSocket, with all that waits for a GET.
+// takeOver moves the session to its WebSocket, with all that waits for a GET. A
+// session that has ended meanwhile says its last words there.
 func (s *Session) takeOver(p *probe) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state != stateOpen || s.probe != p {
+	if s.probe != p {
+		return
+	}
+	if s.state == stateLast {
+		for _, frame := range s.poll.take() {
+			p.conn.Push(frame)
+		}
+		go s.lastWords() // closes the WebSocket
+		return
+	}
+	if s.state != stateOpen {
 		return
 	}
 	s.server.loop.Cancel(&p.timer)
