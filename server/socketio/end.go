@@ -69,6 +69,7 @@ func (s *Session) end(reason wire.Reason) {
 	if !lingers || s.probe != nil && !s.probe.asked {
 		probing, s.probe = s.probe, nil
 	}
+	s.lastOnProbe()
 	if !lingers {
 		s.server.loop.Cancel(&s.timer)
 	}

@@ -19,6 +19,7 @@ type probe struct {
 	conn  *wire.Conn
 	until time.Duration // the server's uptime at which it is given up
 	asked bool          // 2probe came: the client waits for its GET to be answered
+	moved bool          // 5 came while the session was ending
 	timer wire.Timer
 }
 
@@ -112,14 +113,9 @@ func (s *Session) takeOver(p *probe) {
 	if s.probe != p {
 		return
 	}
-	if s.state == stateLast {
-		for _, frame := range s.poll.take() {
-			p.conn.Push(frame)
-		}
-		go s.lastWords() // closes the WebSocket
-		return
-	}
 	if s.state != stateOpen {
+		p.moved = true
+		s.lastOnProbe()
 		return
 	}
 	s.server.loop.Cancel(&p.timer)
@@ -131,4 +127,16 @@ func (s *Session) takeOver(p *probe) {
 	if !s.holding {
 		s.direct.Store(s.conn)
 	}
+}
+
+// lastOnProbe says the last words of a session that has ended to a client that has
+// moved to its WebSocket. s.mu is held.
+func (s *Session) lastOnProbe() {
+	if s.state != stateLast || s.probe == nil || !s.probe.moved {
+		return
+	}
+	for _, frame := range s.poll.take() {
+		s.probe.conn.Push(frame)
+	}
+	go s.lastWords() // closes the WebSocket; a lock is held here
 }

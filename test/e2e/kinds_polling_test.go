@@ -89,9 +89,16 @@ func (p *browserPoller) ask(c **rawSocket, head heads.Head, body string) (answer
 	return answer{resp.StatusCode, resp.Header, string(text)}, err
 }
 
-// join opens the session and enters a room. The connection of POSTs is closed then,
-// so that what is counted is known.
+// join opens the session and enters a room.
 func (p *browserPoller) join(room string) error {
+	if err := p.open(); err != nil {
+		return err
+	}
+	return p.enter(room)
+}
+
+// open opens the session.
+func (p *browserPoller) open() error {
 	packets, err := p.poll()
 	if err != nil {
 		return err
@@ -101,6 +108,12 @@ func (p *browserPoller) join(room string) error {
 		return fmt.Errorf("open packet %q: %w", packets, err)
 	}
 	p.sid = open.SID
+	return nil
+}
+
+// enter enters a room. The connection of POSTs is closed then, so that what is counted
+// is known.
+func (p *browserPoller) enter(room string) error {
 	if p.eio == 4 {
 		if err := p.post("40"); err != nil {
 			return err

@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What the dialects beside Poosh are told to use.
@@ -25,7 +27,7 @@ func startFourfold(t *testing.T, env ...string) *fourfold {
 	t.Helper()
 	for try := 1; ; try++ {
 		f := prepareFourfold(t, env...)
-		err := f.launch()
+		err := f.launchAll()
 		if err == nil {
 			t.Cleanup(f.stop)
 			return f
@@ -55,6 +57,26 @@ func prepareFourfold(t *testing.T, env ...string) *fourfold {
 		"SHUTDOWN_TIMEOUT=5s",
 	}, env...)
 	return f
+}
+
+// launchAll is launch that waits for all ports. The last is that of Push Socket.
+func (f *fourfold) launchAll() error {
+	if err := f.launch(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(patience); !listening(f.pushSocketPort); time.Sleep(time.Millisecond) {
+		select {
+		case <-f.exited:
+			return fmt.Errorf("it ended with %v", f.cmd.ProcessState)
+		default:
+		}
+		if time.Now().After(end) {
+			f.cmd.Process.Kill()
+			<-f.exited
+			return errors.New("it does not listen on PUSH_SOCKET_PORT")
+		}
+	}
+	return nil
 }
 
 // numbers are the fields of the status line that are plain numbers, by name.

@@ -99,7 +99,7 @@ func (w *stopWorker) start() *fourfold {
 	for try := 1; ; try++ {
 		f := prepareFourfold(w.t, "SHUTDOWN_TIMEOUT="+stopWithin.String(), "PUSH_SOCKET_MESSAGES_PER_DEVICE=1000000")
 		f.program, f.dir = w.binary, w.dir
-		err := f.launch()
+		err := f.launchAll()
 		if err == nil {
 			return f
 		}
@@ -171,6 +171,7 @@ func (r *stopRound) load() {
 	}
 	if r.synced {
 		ready.Wait()
+		r.waitRoom(r.w.t, "r", 2*2+4) // of Poosh: an answer to a POST does not say that it is there
 	}
 	for range 4 {
 		r.clients.Go(r.storm) // ends with the process
@@ -209,9 +210,6 @@ func (r *stopRound) member(d *dialect, ready *sync.WaitGroup) {
 		if err == nil {
 			err = d.join(ws, "r")
 		}
-		if err == nil && r.synced && d.begins == `42["n","` {
-			err = confirmRoom(ws)
-		}
 		ready.Done()
 		if err != nil {
 			if r.synced {
@@ -231,35 +229,27 @@ func (r *stopRound) member(d *dialect, ready *sync.WaitGroup) {
 	})
 }
 
-// confirmRoom waits until a client of Poosh has joined its rooms: they are handled
-// in order, as what it sends is, and a leave of the namespace is answered.
-func confirmRoom(ws *rawSocket) error {
-	// A ping of Engine.IO 3 is answered behind what came before it; protocol 4 has
-	// none, so the WebSocket's own serves both.
-	if _, err := ws.Write(frame(true, opPing, "joined")); err != nil {
-		return err
-	}
-	ws.SetReadDeadline(time.Now().Add(patience))
-	for {
-		op, text, err := ws.next()
-		if err != nil || op == opPong && text == "joined" {
-			return err
-		}
-	}
-}
-
 // poller is a client that polls and stays, or that changes to WebSocket meanwhile.
 func (r *stopRound) poller(browser, eio int, upgrades bool, ready *sync.WaitGroup) {
 	ready.Add(1)
 	r.clients.Go(func() {
 		p := newBrowserPoller(r.fourfold, browser, eio)
-		defer p.close()
-		err := p.join("r")
-		ready.Done()
-		if err != nil {
-			if r.synced {
-				r.fault(fmt.Errorf("%s: joining: %w", p, err))
+		err := p.open()
+		var entering sync.WaitGroup
+		entering.Go(func() { // ends with its answer; polls do not wait for it
+			if err == nil {
+				err := p.enter("r")
+				if err != nil && r.synced {
+					r.fault(fmt.Errorf("%s: joining: %w", p, err))
+				}
 			}
+			ready.Done()
+		})
+		defer func() {
+			entering.Wait()
+			p.close()
+		}()
+		if err != nil {
 			return
 		}
 		y := newTally(pooshDialect(eio))
