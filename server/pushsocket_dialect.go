@@ -6,6 +6,7 @@ import (
 
 	"poosh/server/pushsocket"
 	"poosh/server/pushsocket/store"
+	"poosh/server/socketio"
 )
 
 // addPushSocket wires the Push Socket Protocol: socket.io and the key server's API
@@ -40,6 +41,7 @@ func (s *Server) addPushSocket() error {
 	}
 	s.add(portConfig{setting: "PUSH_SOCKET_PORT", number: c.Port, handler: d, where: socketIOWhere, bounds: s.limit.forBoth()})
 	s.parts = append(s.parts, part{"push socket", d.Shutdown})
+	s.polling = append(s.polling, func() socketio.Stats { return d.Stats().Sockets })
 	s.counts = append(s.counts, func() []any {
 		st := d.Stats()
 		return []any{"push_socket_sessions", st.Sockets.Sessions, "push_socket_devices", st.Authorized,

@@ -37,7 +37,8 @@ type Server struct {
 	ports []*port
 	parts []part
 
-	counts []func() []any // what dialects add to the line of logStatus
+	counts  []func() []any          // what dialects add to the line of logStatus
+	polling []func() socketio.Stats // of dialects whose clients may poll
 
 	api     *poosh.API
 	clients *poosh.Clients
@@ -122,6 +123,7 @@ func (s *Server) addPoosh() {
 	s.add(portConfig{setting: "SERVER_PORT", number: cfg.Poosh.ServerPort, handler: s.api.Router(), where: sendWhere,
 		bounds: s.limit.forSenders(), senders: true})
 	s.parts = append(s.parts, part{"socket.io", s.sockets.Shutdown})
+	s.polling = append(s.polling, s.sockets.Stats)
 }
 
 func (s *Server) socketIOConfig() socketio.Config {

@@ -14,9 +14,12 @@ func (s *Server) logStatus() {
 	if list, err := os.ReadDir("/proc/self/fd"); err == nil {
 		fds = len(list) - 1 // without the one that reads the list
 	}
-	waiting := ws.Queued + ws.Stuck
-	if s.sockets != nil {
-		waiting += s.sockets.Stats().Queued
+	// Of all dialects: what has a connection of its own, and who polls.
+	waiting, slow := ws.Queued+ws.Stuck, ws.Closed[wire.ErrSlow]+ws.Closed[wire.ErrWriteTimeout]
+	for _, stats := range s.polling {
+		st := stats()
+		waiting += st.Queued
+		slow += st.Slow
 	}
 	clients, senders := s.limit.clients.stats(), s.limit.senders.stats()
 	attrs := []any{
@@ -38,13 +41,11 @@ func (s *Server) logStatus() {
 		"refused", h.Refused,
 		"held_back", s.gate.Refused(),
 	}
-	slow := ws.Closed[wire.ErrSlow] + ws.Closed[wire.ErrWriteTimeout]
 	if s.api != nil {
 		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused), "room_bytes", s.rooms.Used(), "rooms_refused", s.rooms.Refused())
 	}
 	if s.sockets != nil {
 		st := s.sockets.Stats()
-		slow = st.Ended[string(wire.ErrSlow)] + st.Ended[string(wire.ErrWriteTimeout)]
 		attrs = append(attrs, "sessions", st.Sessions, "ended", st.Ended)
 	}
 	for _, counts := range s.counts {

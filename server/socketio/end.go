@@ -61,12 +61,16 @@ func (s *Session) end(reason wire.Reason) {
 	if wasInside {
 		s.joined = outside
 	}
-	conn, probing := s.conn, s.probe
-	s.probe = nil
+	conn := s.conn
 	if s.poll != nil {
 		s.farewell(reason)
 	}
 	lingers := s.state == stateLast
+	var probing *probe
+	if !lingers || s.probe != nil && !s.probe.asked {
+		probing, s.probe = s.probe, nil
+	}
+	s.lastOnProbe()
 	if !lingers {
 		s.server.loop.Cancel(&s.timer)
 	}
@@ -75,10 +79,7 @@ func (s *Session) end(reason wire.Reason) {
 	if conn != nil {
 		finish(conn, reason)
 	}
-	if probing != nil {
-		s.server.loop.Cancel(&probing.timer)
-		finish(probing.conn, reason)
-	}
+	s.dismiss(probing)
 	s.lib.disconnect(string(reason), true)
 	if wasInside {
 		s.in.mu.Lock() // an event may be with the handler
@@ -88,6 +89,14 @@ func (s *Session) end(reason wire.Reason) {
 	s.server.ended(s, reason)
 	if !lingers {
 		s.server.remove(s)
+	}
+}
+
+// dismiss closes a WebSocket that will not take over any more, if there is one.
+func (s *Session) dismiss(p *probe) {
+	if p != nil {
+		s.server.loop.Cancel(&p.timer)
+		finish(p.conn, s.why) // which nobody changes after the end
 	}
 }
 
@@ -105,7 +114,8 @@ func finish(c *wire.Conn, reason wire.Reason) {
 
 // farewell ends polling with the session: the waiting GET is always answered, with
 // a close packet, or with nothing when the client closed the session itself. Without
-// one the next is, where that makes sense. s.mu is held.
+// one the next is, where that makes sense; a client that was told that its WebSocket
+// works may come there instead, and never poll again. s.mu is held.
 //
 // A server that goes away sends no close packet, which clients in Python and Rust take
 // for the end of all: the client is told by the next GET, whose session is unknown, as
@@ -146,7 +156,10 @@ func (s *Session) lastWords() (frames [][]byte, ok bool) {
 		frames = append(frames, frameClose)
 	}
 	s.server.loop.Cancel(&s.timer)
+	probing := s.probe
+	s.probe = nil
 	s.mu.Unlock()
+	s.dismiss(probing)
 	s.server.remove(s)
 	return frames, true
 }

@@ -163,6 +163,28 @@ func TestEnds(t *testing.T) {
 						t.Errorf("the probe heard %q", heard)
 					}
 				})
+				t.Run("changing", func(t *testing.T) {
+					if end.words == nil {
+						return // nothing is kept for it
+					}
+					s := serve(t, end.cfg, false)
+					p := s.poll("EIO=3")
+					e := &ending{s, take(t, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
+					if waiting != "40" {
+						p.want("40")
+					}
+					ws := s.dial("sid=" + p.sid)
+					ws.say("2probe")
+					ws.want("3probe")
+					want := prepare(e)
+					end.end(e)
+					take(t, s.closed, "the handler to be told")
+					ws.say("5")
+					if heard, code := ws.ended(); !slices.Equal(heard, want) || code != wire.CloseNormal && code != wire.CloseProtocol {
+						t.Errorf("heard %q and close code %d, want %q", heard, code, want)
+					}
+					eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
+				})
 			})
 		}
 		if end.lives {

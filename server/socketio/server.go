@@ -62,6 +62,7 @@ type Server struct {
 
 	draining atomic.Bool
 	polled   atomic.Int64  // bytes that wait for polling clients
+	slow     atomic.Uint64 // polling sessions that were closed for those
 	empty    chan struct{} // told when the last session goes; capacity 1
 
 	mu       sync.RWMutex // guards what follows and each session's entry; taken after Session.mu
@@ -269,13 +270,14 @@ func (srv *Server) count(reason string) {
 type Stats struct {
 	Sessions int
 	Queued   int64             // bytes that wait for polling clients
+	Slow     uint64            // polling clients that too much waited for
 	Ended    map[string]uint64 // sessions ended and handshakes refused, by reason
 }
 
 // Stats returns the counts of this moment.
 func (srv *Server) Stats() Stats {
 	srv.mu.RLock()
-	st := Stats{Sessions: len(srv.sessions), Queued: srv.polled.Load(), Ended: make(map[string]uint64)}
+	st := Stats{Sessions: len(srv.sessions), Queued: srv.polled.Load(), Slow: srv.slow.Load(), Ended: make(map[string]uint64)}
 	srv.mu.RUnlock()
 	srv.countMu.Lock()
 	defer srv.countMu.Unlock()

@@ -166,6 +166,7 @@ func (s *Session) push(frame []byte) bool {
 // slow ends a session that has too much waiting. s.mu is held.
 func (s *Session) slow() {
 	s.state = stateClosing
+	s.server.slow.Add(1)
 	s.direct.Store(nil)
 	go s.end(reasonSlow) // not here: the caller may hold a room's lock
 }

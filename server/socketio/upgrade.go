@@ -19,6 +19,7 @@ type probe struct {
 	conn  *wire.Conn
 	until time.Duration // the server's uptime at which it is given up
 	asked bool          // 2probe came: the client waits for its GET to be answered
+	moved bool          // 5 came while the session was ending
 	timer wire.Timer
 }
 
@@ -104,11 +105,17 @@ func (s *Session) probed(p *probe, isBinary bool, data []byte) {
 	}
 }
 
-// takeOver moves the session to its WebSocket, with all that waits for a GET.
+// takeOver moves the session to its WebSocket, with all that waits for a GET. A
+// session that has ended meanwhile says its last words there.
 func (s *Session) takeOver(p *probe) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state != stateOpen || s.probe != p {
+	if s.probe != p {
+		return
+	}
+	if s.state != stateOpen {
+		p.moved = true
+		s.lastOnProbe()
 		return
 	}
 	s.server.loop.Cancel(&p.timer)
@@ -120,4 +127,16 @@ func (s *Session) takeOver(p *probe) {
 	if !s.holding {
 		s.direct.Store(s.conn)
 	}
+}
+
+// lastOnProbe says the last words of a session that has ended to a client that has
+// moved to its WebSocket. s.mu is held.
+func (s *Session) lastOnProbe() {
+	if s.state != stateLast || s.probe == nil || !s.probe.moved {
+		return
+	}
+	for _, frame := range s.poll.take() {
+		s.probe.conn.Push(frame)
+	}
+	go s.lastWords() // closes the WebSocket; a lock is held here
 }

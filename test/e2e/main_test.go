@@ -37,6 +37,7 @@ var tools = []struct{ name, install string }{
 	{"curl", "apt-get install curl"},
 	{"chromium", "apt-get install chromium"},
 	{"nginx", "apt-get install nginx-light"},
+	{"haproxy", "apt-get install haproxy"},
 }
 
 func TestMain(m *testing.M) {

@@ -28,6 +28,7 @@ type server struct {
 	cmd        *exec.Cmd
 	settings   []string // all of them, as KEY=value
 	dir        string   // it runs in; empty for a new one
+	program    string   // the binary; empty for the one under test
 	clientPort int
 	serverPort int
 	log        *logBuffer
@@ -66,7 +67,10 @@ func (s *server) launch() error {
 	s.log = &logBuffer{}
 	s.exited = make(chan struct{})
 	s.asked = false
-	s.cmd = exec.Command(program)
+	if s.program == "" {
+		s.program = program
+	}
+	s.cmd = exec.Command(s.program)
 	if s.dir == "" {
 		s.dir = s.t.TempDir()
 	}
@@ -226,14 +230,17 @@ func (b *logBuffer) tail() string {
 }
 
 // eventually waits until ok says true and fails the test naming what it waited
-// for when that does not happen in d.
-func eventually(t *testing.T, d time.Duration, what string, ok func() bool) {
+// for when that does not happen in d, and what else is to be told then.
+func eventually(t *testing.T, d time.Duration, what string, ok func() bool, more ...func() string) {
 	t.Helper()
 	for end := time.Now().Add(d); ; time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}
 		if time.Now().After(end) {
+			for _, tell := range more {
+				what += ": " + tell()
+			}
 			t.Fatalf("waited %v for %s", d, what)
 		}
 	}

@@ -1,0 +1,270 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"poosh/test/heads"
+)
+
+// A browserPoller is a polling session byte for byte as a browser has it: its GETs
+// on one connection that is kept, its POSTs on another.
+type browserPoller struct {
+	f        *fourfold
+	browser  heads.Browser
+	eio      int
+	sid      string
+	get, put *rawSocket
+}
+
+// pollers are one session for each browser and protocol, in a room.
+func pollers(t *testing.T, f *fourfold, room string, each int) []*browserPoller {
+	t.Helper()
+	var all []*browserPoller
+	for range each {
+		for _, browser := range heads.Browsers() {
+			for _, eio := range []int{3, 4} {
+				p := &browserPoller{f: f, browser: browser, eio: eio}
+				t.Cleanup(p.close)
+				if err := p.join(room); err != nil {
+					t.Fatalf("%s: %v", p, err)
+				}
+				all = append(all, p)
+			}
+		}
+	}
+	f.waitRoom(t, room, len(all))
+	return all
+}
+
+func (p *browserPoller) String() string { return fmt.Sprintf("%s, EIO %d", p.browser.Name, p.eio) }
+
+func (p *browserPoller) close() {
+	for _, c := range []*rawSocket{p.get, p.put} {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+// target is where the session's requests go.
+func (p *browserPoller) target() string {
+	target := fmt.Sprintf("/socket.io/?EIO=%d&transport=polling&t=e2e", p.eio)
+	if p.sid != "" {
+		target += "&sid=" + p.sid
+	}
+	return target
+}
+
+// ask says one request on a connection, which it opens if need be.
+func (p *browserPoller) ask(c **rawSocket, head heads.Head, body string) (answer, error) {
+	if *c == nil {
+		nc, err := net.DialTimeout("tcp", addr(p.f.clientPort), patience)
+		if err != nil {
+			return answer{}, err
+		}
+		*c = &rawSocket{nc, bufio.NewReaderSize(nc, 64<<10)}
+	}
+	(*c).SetDeadline(time.Now().Add(2 * patience))
+	b := head.Fill(heads.Values{Target: p.target(), Host: "e2e.example", Origin: "http://e2e.example", Length: len(body)})
+	if _, err := (*c).Write(append(b, body...)); err != nil {
+		return answer{}, err
+	}
+	resp, err := http.ReadResponse((*c).in, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	text, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(text)}, err
+}
+
+// join opens the session and enters a room.
+func (p *browserPoller) join(room string) error {
+	if err := p.open(); err != nil {
+		return err
+	}
+	return p.enter(room)
+}
+
+// open opens the session.
+func (p *browserPoller) open() error {
+	packets, err := p.poll()
+	if err != nil {
+		return err
+	}
+	var open struct{ SID string }
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(packets[0], "0")), &open); err != nil || open.SID == "" {
+		return fmt.Errorf("open packet %q: %w", packets, err)
+	}
+	p.sid = open.SID
+	return nil
+}
+
+// enter enters a room. The connection of POSTs is closed then, so that what is counted
+// is known.
+func (p *browserPoller) enter(room string) error {
+	if p.eio == 4 {
+		if err := p.post("40"); err != nil {
+			return err
+		}
+	}
+	if err := p.post(`42["room",` + quote(room) + `]`); err != nil {
+		return err
+	}
+	p.put.Close()
+	p.put = nil
+	return nil
+}
+
+// post posts one packet.
+func (p *browserPoller) post(packet string) error {
+	if p.eio != 4 {
+		packet = fmt.Sprintf("%d:%s", len(utf16.Encode([]rune(packet))), packet)
+	}
+	a, err := p.ask(&p.put, p.browser.Post, packet)
+	if err == nil && (a.status != 200 || a.body != "ok") {
+		err = fmt.Errorf("POST is answered %d %.200q", a.status, a.body)
+	}
+	return err
+}
+
+// poll asks for packets once.
+func (p *browserPoller) poll() ([]string, error) {
+	a, err := p.ask(&p.get, p.browser.Poll, "")
+	if err != nil {
+		return nil, err
+	}
+	if a.status != 200 {
+		return nil, fmt.Errorf("poll is answered %d %.200q", a.status, a.body)
+	}
+	packets, err := split(a.header.Get("Content-Type"), a.body, p.eio)
+	if err == nil && len(packets) == 0 {
+		err = errors.New("a poll is answered with no packet")
+	}
+	return packets, err
+}
+
+// errClosed is what read returns when the server closes the session.
+var errClosed = errors.New("a close packet")
+
+// read polls until so many events have come, and answers heartbeats.
+func (p *browserPoller) read(y *tally, events int) error {
+	for y.count < events {
+		packets, err := p.poll()
+		if err != nil {
+			return fmt.Errorf("after %d events of %d: %w", y.count, events, err)
+		}
+		for _, packet := range packets {
+			switch packet {
+			case "1":
+				return errClosed
+			case "2":
+				err = p.post("3")
+			default:
+				err = y.take(packet)
+			}
+			if err != nil {
+				return fmt.Errorf("after %d events of %d: %w", y.count, events, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Polls of browsers are on the loop, counted as what they are, and forgotten.
+func TestKindsOfPollsLiveOnTheLoop(t *testing.T) {
+	f := startFourfold(t)
+	all := pollers(t, f, "r", 3)
+	var polling sync.WaitGroup
+	for _, p := range all {
+		polling.Go(func() {
+			if err := p.read(newTally(pooshDialect(p.eio)), 1); err != nil {
+				t.Errorf("%s: %v", p, err)
+			}
+		})
+	}
+	sender.CloseIdleConnections()
+	f.waitNumbers(t, "all polls to wait", map[string]int{
+		"sessions": len(all), "polling": len(all), "connections": len(all), "websockets": 0, "goroutine_connections": 0,
+	})
+	if got := f.send(t, "r", "n", `"`+eventText(0, 1, 20)+`"`); got < len(all) {
+		t.Errorf("handed to %d of %d", got, len(all))
+	}
+	polling.Wait()
+	for _, p := range all {
+		_, _ = p.ask(&p.put, p.browser.Post, map[bool]string{true: "1", false: "1:1"}[p.eio == 4]) // a close packet
+		p.close()
+	}
+	sender.CloseIdleConnections()
+	f.waitNumbers(t, "all to be forgotten", map[string]int{"sessions": 0, "polling": 0, "connections": 0, "queued_bytes": 0})
+}
+
+// Clients that poll as fast as they can are not cut off by senders that send all they
+// can, as those with a WebSocket are not.
+func TestKindsOfPollsBackPressure(t *testing.T) {
+	const senders, each, size = 8, 100, 10_000
+	f := startFourfold(t)
+	all := pollers(t, f, "r", 3)
+	c := &gathering{f: f, d: pooshDialect(3), room: "r"}
+	var reading, sending sync.WaitGroup
+	for _, p := range all {
+		reading.Go(func() {
+			if err := p.read(newTally(pooshDialect(p.eio)), senders*each); err != nil {
+				t.Errorf("%s: %v", p, err)
+			}
+		})
+	}
+	for s := range senders {
+		sending.Go(func() {
+			for n := 1; n <= each; n++ {
+				if err := c.publish(eventText(s, n, size)); err != nil {
+					t.Errorf("sender %d: %v", s, err)
+					return
+				}
+			}
+		})
+	}
+	sending.Wait()
+	reading.Wait()
+	f.waitNumbers(t, "everybody to be there still", map[string]int{"sessions": len(all), "closed_slow": 0})
+}
+
+// A server that ends gives pollers what waits, and a close packet behind it.
+func TestKindsOfPollsDrain(t *testing.T) {
+	const events, size = 50, 10_000
+	f := startFourfold(t, "SHUTDOWN_TIMEOUT=20s")
+	all := pollers(t, f, "r", 2)
+	c := &gathering{f: f, d: pooshDialect(3), room: "r"}
+	for n := 1; n <= events; n++ {
+		if err := c.publish(eventText(0, n, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.signal(syscall.SIGTERM)
+	var reading sync.WaitGroup
+	for _, p := range all {
+		reading.Go(func() {
+			y := newTally(pooshDialect(p.eio))
+			if err := p.read(y, events+1); !errors.Is(err, errClosed) || y.count != events {
+				t.Errorf("%s: %d events of %d, %v; want all and a close packet", p, y.count, events, err)
+			}
+		})
+	}
+	reading.Wait()
+	f.waitExit(patience)
+	if code := f.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, f.log.tail())
+	}
+	f.checkLog()
+}

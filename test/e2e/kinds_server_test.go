@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What the dialects beside Poosh are told to use.
+const (
+	pusherID, pusherKey, pusherSecret = "3", "278d425bdf160c739803", "7ad3773142a6692b25b8"
+	socktopusName, socktopusSecret    = "MyApp", "s3cret of ten"
+)
+
+// A fourfold is a server with all dialects on.
+type fourfold struct {
+	*server
+	pusherPort, socktopusPort, pushSocketPort int
+	proxies                                   map[string]*proxy // by kind.proxy
+}
+
+// startFourfold is start for a server with all dialects.
+func startFourfold(t *testing.T, env ...string) *fourfold {
+	t.Helper()
+	for try := 1; ; try++ {
+		f := prepareFourfold(t, env...)
+		err := f.launchAll()
+		if err == nil {
+			t.Cleanup(f.stop)
+			return f
+		}
+		if try == 3 || !strings.Contains(f.log.String(), "address already in use") {
+			t.Fatalf("the server did not start: %v\n%s", err, f.log)
+		}
+	}
+}
+
+// prepareFourfold chooses ports and settings.
+func prepareFourfold(t *testing.T, env ...string) *fourfold {
+	t.Helper()
+	f := &fourfold{server: &server{t: t, clientPort: freePort(t), serverPort: freePort(t)},
+		pusherPort: freePort(t), socktopusPort: freePort(t), pushSocketPort: freePort(t)}
+	f.settings = append([]string{
+		"CLIENT_PORT=" + strconv.Itoa(f.clientPort),
+		"SERVER_PORT=" + strconv.Itoa(f.serverPort),
+		"SERVER_SECRET=" + secret,
+		"PUSHER_PORT=" + strconv.Itoa(f.pusherPort),
+		"PUSHER_APP_ID=" + pusherID, "PUSHER_APP_KEY=" + pusherKey, "PUSHER_APP_SECRET=" + pusherSecret,
+		"SOCKTOPUS_PORT=" + strconv.Itoa(f.socktopusPort),
+		strings.ToUpper(socktopusName) + "_SOCKTOPUS_SECRET=" + socktopusSecret,
+		"SOCKTOPUS_READ_TIMEOUT=5m", // the clients of these tests do not ping
+		"PUSH_SOCKET_PORT=" + strconv.Itoa(f.pushSocketPort),
+		"HOST=127.0.0.1",
+		"SHUTDOWN_TIMEOUT=5s",
+	}, env...)
+	return f
+}
+
+// launchAll is launch that waits for all ports. The last is that of Push Socket.
+func (f *fourfold) launchAll() error {
+	if err := f.launch(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(patience); !listening(f.pushSocketPort); time.Sleep(time.Millisecond) {
+		select {
+		case <-f.exited:
+			return fmt.Errorf("it ended with %v", f.cmd.ProcessState)
+		default:
+		}
+		if time.Now().After(end) {
+			f.cmd.Process.Kill()
+			<-f.exited
+			return errors.New("it does not listen on PUSH_SOCKET_PORT")
+		}
+	}
+	return nil
+}
+
+// numbers are the fields of the status line that are plain numbers, by name.
+func (s *server) numbers(t *testing.T) map[string]int {
+	t.Helper()
+	s.status(t)
+	var last string
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, "msg=status") && strings.HasSuffix(line, "\n") {
+			last = line
+		}
+	}
+	found := make(map[string]int)
+	for _, m := range statusField.FindAllStringSubmatch(last, -1) {
+		if n, err := strconv.Atoi(m[2]); err == nil {
+			found[m[1]] = n
+		}
+	}
+	return found
+}
+
+// waitNumbers waits until the status line has all numbers that are wanted.
+func (s *server) waitNumbers(t *testing.T, when string, want map[string]int) {
+	t.Helper()
+	var wrong string
+	eventually(t, patience, when, func() bool {
+		have := s.numbers(t)
+		wrong = ""
+		for name, n := range want {
+			if got, ok := have[name]; !ok || got != n {
+				wrong += fmt.Sprintf(" %s=%d, want %d;", name, got, n)
+			}
+		}
+		return wrong == ""
+	}, func() string { return wrong })
+}
