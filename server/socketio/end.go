@@ -30,7 +30,14 @@ func (s *Session) shut(code int, reason string) {
 	s.direct.Store(nil)
 	s.state = stateClosing
 	s.goesAway = code == wire.CloseGoingAway
-	if s.conn != nil {
+	switch {
+	case s.conn == nil:
+	case s.goesAway && s.speaks() != 4:
+		// Without a close frame, as when the Node server had gone: a Python client for 1.x
+		// does not survive one.
+		s.conn.Finish()
+		return
+	default:
 		s.conn.Close(code, reason) // its end is the session's
 		return
 	}

@@ -37,7 +37,7 @@ var ends = []struct {
 			}
 		})
 		eventually(e.T, "the shutdown to begin", func() bool { return !e.session.isOpen() })
-	}, words: []string{}, gives: []string{"6"}, code: wire.CloseGoingAway},
+	}, words: []string{}, gives: []string{"6"}},
 	{name: "slow consumer", end: func(e *ending) {
 		if e.session.Deliver(EventFrame("large", []byte(`"`+strings.Repeat("x", 9000)+`"`))) {
 			e.Error("more was taken than may wait")

@@ -17,11 +17,15 @@ type inbox struct {
 	size        int         // what waiting costs
 	attachments int         // binary packets still to come, and to be dropped
 	over        wire.Reason // the client's last packet was taken, or one that it may not send
+	pings       int         // that came while the client was joining
 }
 
 // heldPackets is how many messages without length may wait while the client is
 // joining, beside one of the greatest length.
 const heldPackets = 1_000
+
+// heldPings is how many pings are answered that came while the client was joining.
+const heldPings = 8
 
 // errClosed is what receive returns for the close packet.
 var errClosed = errors.New("closed by the client")
@@ -92,9 +96,12 @@ func (s *Session) ping(data []byte) error {
 	if s.speaks() == 4 {
 		return fmt.Errorf("%w: ping from a client of protocol 4", errPacket)
 	}
-	if bytes.Equal(data, probePing) {
+	switch {
+	case bytes.Equal(data, probePing):
 		s.Deliver(frameProbe)
-	} else {
+	case s.waits():
+		s.in.pings = min(s.in.pings+1, heldPings) // 40 comes first, as it did from the Node server
+	default:
 		s.Deliver(framePong)
 	}
 	return nil
@@ -141,6 +148,9 @@ func (s *Session) message(text []byte) error {
 // resume handles what came while the client was joining, its end included.
 func (s *Session) resume() {
 	s.in.mu.Lock()
+	for ; s.in.pings > 0; s.in.pings-- {
+		s.Deliver(framePong)
+	}
 	waiting := s.in.waiting
 	s.in.waiting, s.in.size = nil, 0
 	var err error

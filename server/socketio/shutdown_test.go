@@ -75,6 +75,7 @@ func TestShutdownMeetsHandshakes(t *testing.T) {
 func TestShutdownWaitsForWhoIsOnTheWay(t *testing.T) {
 	s := serve(t, Config{}, false)
 	session := s.server.newSession(requestFrom("192.0.2.1:1"))
+	session.protocol.Store(4) // which is told nothing that it would have to fetch
 	session.poll = &polling{total: &s.server.polled}
 	if !s.server.reserve(session, httptest.NewRecorder(), requestFrom("192.0.2.1:1")) {
 		t.Fatal("refused")
