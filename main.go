@@ -64,6 +64,10 @@ func serve(stderr io.Writer) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	// Near the end of what there is memory is worth more than time.
+	if n, ok := server.MemoryLimit(); ok && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(n / 4 * 3)
+	}
 	lookup, err := server.WithDotEnv(".env", os.LookupEnv)
 	if err != nil {
 		return fail(stderr, err)
