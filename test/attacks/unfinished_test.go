@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func TestUnfinished(t *testing.T) {
 		{name: "POSTs of polling sessions without their last byte", run: unfinishedPosts, least: 400},
 		{name: "bodies of send with a wrong token", run: unfinishedSends(strings.Repeat("5a", 20)), least: 600},
 		{name: "bodies of send with no token that could be right", run: unfinishedSends("let me in"), least: 600},
+		{name: "bodies of send beside large ones that end", run: unfinishedAndLarge, least: 900},
 		{name: "bodies of send that come in chunks", run: unfinishedChunks, least: 600},
 		{name: "bodies of the other senders without a signature", run: unfinishedBodies, least: 400},
 		{name: "heads that do not end", run: unfinishedHeads, least: 1000},
@@ -125,6 +127,27 @@ func unfinishedSends(token string) func(*assault) {
 	return func(a *assault) {
 		a.requests(600, func(int) (int, string) { return a.s.serverPort, text })
 	}
+}
+
+// unfinishedAndLarge is all that there is of room for what senders send, while a good
+// one sends as much in one event as it may.
+func unfinishedAndLarge(a *assault) {
+	var all sync.WaitGroup
+	all.Go(func() { // ends with a's time
+		text := request("/send", jsonType+"Authorization: "+strings.Repeat("5a", 20)+"\r\n", bodyBytes) + strings.Repeat(" ", bodyBytes-1)
+		a.requests(1000, func(int) (int, string) { return a.s.serverPort, text })
+	})
+	payload := `"` + strings.Repeat("x", 90_000) + `"`
+	c := newSender()
+	defer c.CloseIdleConnections()
+	for a.ctx.Err() == nil {
+		if err := (pooshDialect{a.s}).sendPayload(c, "large", payload); err != nil {
+			a.t.Errorf("a large send: %v", err)
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	all.Wait()
 }
 
 func unfinishedChunks(a *assault) {

@@ -122,14 +122,16 @@ func sendLarge(a *assault) {
 	payload := `"` + strings.Repeat("x", 90_000) + `"`
 	c := newSender()
 	defer c.CloseIdleConnections()
-	sent := 0
+	sent, last := 0, error(nil)
 	for a.ctx.Err() == nil {
 		if err := (pooshDialect{a.s}).sendPayload(c, "large", payload); err == nil {
 			sent++
+		} else {
+			last = err
 		}
 	}
 	if sent < 10 {
-		a.t.Errorf("%d large events were taken in all that time", sent)
+		a.t.Errorf("%d large events were taken in all that time: %v", sent, last)
 	}
 }
 
