@@ -95,7 +95,7 @@ func listen(cfg server.Config, log *slog.Logger, limit int64, hangups chan os.Si
 		return err
 	}
 	if limit > 0 {
-		log.Info("memory limit", "bytes", limit, "from", "cgroup")
+		log.Info("memory limit", "bytes", limit)
 	}
 	for _, warning := range cfg.Warnings() {
 		log.Warn("settings", "warning", warning)

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,11 +55,12 @@ func (s *Server) add(p portConfig) {
 	n := s.cfg.Network
 	h := s.limit.forwarded(p.handler)
 	input := s.clientInput
+	restInput, shed := input, (func(netip.Addr, int) bool)(nil)
 	if p.senders {
-		input = s.senderInput
+		input, restInput, shed = s.senderInput, s.senderRest, s.shed
 	}
 	rest := &http.Server{
-		Handler:           countBody(boundBody(h, n.BodyTimeout), input),
+		Handler:           countBody(boundBody(h, n.BodyTimeout), restInput),
 		ReadHeaderTimeout: n.HeaderTimeout,
 		IdleTimeout:       n.IdleTimeout,
 		MaxHeaderBytes:    headerBytes,
@@ -66,7 +70,7 @@ func (s *Server) add(p portConfig) {
 		rest.DisableGeneralOptionsHandler = true // OPTIONS * wants a token like everything else
 		rest.ReadTimeout = n.HeaderTimeout + n.BodyTimeout
 		rest.WriteTimeout = rest.ReadTimeout + n.WriteTimeout
-		rest.Handler = countBody(hangUp(h), input)
+		rest.Handler = countBody(hangUp(h), restInput)
 	} // else no ReadTimeout: it would cut the polls that wait
 	server := http1.New(http1.Config{
 		Handler:      h,
@@ -81,6 +85,7 @@ func (s *Server) add(p portConfig) {
 		MaxBody:      plainBody,
 		MaxAnswer:    4*n.OutboxBytes + headerBytes, // frames are escaped once more for scripts
 		Input:        input,
+		Shed:         shed,
 		Bounds:       p.bounds,
 		Log:          s.log,
 	})
@@ -98,6 +103,35 @@ func proves(r *http.Request) http1.Proof {
 		return http1.Nothing
 	}
 	return http1.Sender
+}
+
+// shed makes room for what a sender sends, when there is none, by ending a request that
+// has not arrived whole: the oldest one of the network that holds the most, if that is
+// more than the sender's own would hold then. So strangers share what there is with
+// each other, and a sender has as much as the least of them.
+func (s *Server) shed(from netip.Addr, bytes int) bool {
+	var list []http1.Holder
+	held := make(map[netip.Addr]int)
+	for _, p := range s.ports {
+		if p.senders {
+			list = append(list, p.server.Holders()...)
+		}
+	}
+	for _, h := range list {
+		held[h.Network] += h.Bytes
+	}
+	slices.SortFunc(list, func(a, b http1.Holder) int {
+		return cmp.Or(held[b.Network]-held[a.Network], a.Since.Compare(b.Since))
+	})
+	for _, h := range list {
+		if held[h.Network] <= held[from]+bytes {
+			return false
+		}
+		if h.End() {
+			return true
+		}
+	}
+	return false
 }
 
 // boundBody gives the body of a request some time to arrive, also when no handler

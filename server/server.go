@@ -29,9 +29,10 @@ type Server struct {
 	loop  *wire.Loop
 	limit *limiter
 
-	// What has not arrived whole: of clients, and of senders.
-	clientInput, senderInput *input.Quota
-	rooms                    *input.Quota // of Poosh's clients
+	// What has not arrived whole: of clients, and of senders, whose requests the loop
+	// reads, and rarely net/http.
+	clientInput, senderInput, senderRest *input.Quota
+	rooms                                *input.Quota // of Poosh's clients
 
 	gate  *admission.Gate
 	ports []*port
@@ -62,7 +63,8 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: log, hub: hub.New(), addrs: make(map[string]net.Addr)}
 	s.limit = newLimiter(cfg.Network, log)
-	s.clientInput, s.senderInput = input.New(cfg.Network.InputBytes), input.New(cfg.Network.InputBytes)
+	s.clientInput = input.New(cfg.Network.InputBytes)
+	s.senderInput, s.senderRest = input.New(cfg.Network.InputBytes/4*3), input.New(cfg.Network.InputBytes/4)
 	loop, err := wire.NewLoop(wire.Config{
 		MaxMessage:     cfg.SocketIO.MaxPacketBytes,
 		Outbox:         cfg.Network.OutboxBytes,

@@ -92,8 +92,10 @@ func (c *conn) enter(s state) { c.state, c.since = s, time.Now() }
 func (c *conn) keep(data []byte) bool {
 	in := append(c.in, data...)
 	if q := c.srv.cfg.Input; q != nil && cap(in) > c.counted {
-		if !q.Take(c.network, c.counted, cap(in)-c.counted) {
-			return false
+		for more := cap(in) - c.counted; !q.Take(c.network, c.counted, more); {
+			if c.srv.cfg.Shed == nil || !c.srv.cfg.Shed(c.network, cap(in)) {
+				return false
+			}
 		}
 		c.counted = cap(in)
 	}

@@ -52,6 +52,48 @@ func (s *Server) Candidates(room Room) []Candidate {
 	return list
 }
 
+// A Holder is a connection that holds the beginning of a request.
+type Holder struct {
+	Network netip.Addr // of its peer
+	Since   time.Time  // when it began to arrive
+	Bytes   int        // that count
+
+	end func() bool
+}
+
+// End closes the connection, gives back what it holds, and reports whether it did.
+func (h Holder) End() bool { return h.end() }
+
+// Holders returns the connections that hold something. It never blocks: one that is
+// busy is not among them. It may be called from any goroutine.
+func (s *Server) Holders() []Holder {
+	var list []Holder
+	for _, c := range s.all() {
+		if !c.mu.TryLock() {
+			continue
+		}
+		if c.state == partial && c.counted > 0 {
+			list = append(list, Holder{c.network, c.since, c.counted, c.shed})
+		}
+		c.mu.Unlock()
+	}
+	return list
+}
+
+func (c *conn) shed() bool {
+	if !c.mu.TryLock() {
+		return false
+	}
+	defer c.mu.Unlock()
+	if c.state != partial {
+		return false
+	}
+	c.drop()
+	c.state = gone
+	c.wire.Abort(wire.ErrTooMuch)
+	return true
+}
+
 // A Proof is what a good answer to a request shows about its peer.
 type Proof int32
 

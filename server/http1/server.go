@@ -106,6 +106,9 @@ type Config struct {
 
 	// Input, if set, counts what is held of requests that have not arrived whole.
 	Input *quota.Quota
+	// Shed, if set, is asked when Input has no room for so many bytes more of a network.
+	// It may make some by [Holder.End], and reports whether it did. It must not block.
+	Shed func(from netip.Addr, bytes int) bool
 
 	// Bounds, if set, bounds the connections.
 	Bounds Bounds

@@ -14,7 +14,7 @@ type attack struct {
 	run      func(*assault) // returns when everything is open, or the time is over
 
 	least  int64         // of assault.done and refused together: what the attack must have come to
-	time   time.Duration // 3 s
+	time   time.Duration // 2 s
 	memory int           // what it may have had at the most; memoryLimit
 	before func(*assault)
 	during func(*assault, status)
@@ -35,7 +35,7 @@ func (x attack) try(t *testing.T, files int) {
 	g.work()
 	limit := x.time
 	if limit == 0 {
-		limit = 3 * time.Second
+		limit = 2 * time.Second
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()

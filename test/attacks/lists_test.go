@@ -99,7 +99,8 @@ func (keptEvent) check(a *assault) {
 
 // A receiver is the application that webhooks are sent to. It is no quick one.
 type receiver struct {
-	url string
+	url    string
+	server *httptest.Server
 
 	mu       sync.Mutex      // guards what follows
 	occupied map[string]bool // channels of those who do nothing wrong
@@ -112,9 +113,9 @@ type receiver struct {
 
 func newReceiver(t *testing.T) *receiver {
 	r := &receiver{occupied: make(map[string]bool), members: make(map[string]bool)}
-	server := httptest.NewServer(r)
-	t.Cleanup(server.Close)
-	r.url = server.URL
+	r.server = httptest.NewServer(r)
+	t.Cleanup(r.server.Close)
+	r.url = r.server.URL
 	return r
 }
 
@@ -209,6 +210,7 @@ func (r *receiver) check(a *assault) {
 		for _, c := range r.clients {
 			_ = c.Close()
 		}
+		r.server.CloseClientConnections() // or the program keeps them for the next event
 	}()
 	whole := func() bool { return len(r.occupied) == 2*realChannels && len(r.members) == realChannels }
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
