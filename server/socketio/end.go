@@ -7,7 +7,8 @@ import (
 )
 
 // How long the last words of a polling session wait for its client to fetch them:
-// the close packet alone, or events before it.
+// the close packet alone, or events before it. Of a session that has done nothing but
+// shake hands only the connect packet can wait, and many of these never come back.
 const (
 	lingerIdle = 2 * time.Second
 	lingerFull = 30 * time.Second
@@ -137,7 +138,7 @@ func (s *Session) farewell(reason wire.Reason) {
 		p.answer([][]byte{frameClose})
 	case last(reason) && !(s.goesAway && len(p.frames) == 0):
 		linger := lingerIdle
-		if len(p.frames) > 0 {
+		if len(p.frames) > 0 && p.used {
 			linger = lingerFull
 		}
 		s.state, s.until = stateLast, s.server.uptime()+linger

@@ -124,6 +124,7 @@ func (c *Conn) kill(reason error) {
 	c.flags |= dead
 	c.frames, c.pong = nil, 0
 	c.gauge()
+	c.shard.loop.caughtUp()
 	if c.nc != nil {
 		c.shard.interrupt(c)
 	}

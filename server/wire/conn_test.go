@@ -69,6 +69,19 @@ func newSite(t testing.TB, cfg Config) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := siteOn(t, loop)
+	t.Cleanup(func() {
+		s.server.Close()
+		loop.Close()
+		if st := loop.Stats(); st.Conns != 0 || st.Queued != 0 || st.Stuck != 0 {
+			t.Errorf("left behind: %+v", st)
+		}
+	})
+	return s
+}
+
+// siteOn is a site on a loop that the test closes.
+func siteOn(t testing.TB, loop *Loop) *site {
 	s := &site{loop: loop, conns: make(chan *Conn, 10000),
 		handler: &peerHandler{messages: make(chan string, 100), closed: make(chan error, 10000)}}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -82,13 +95,7 @@ func newSite(t testing.TB, cfg Config) *site {
 		s.conns <- c
 		c.Start()
 	}))
-	t.Cleanup(func() {
-		s.server.Close()
-		loop.Close()
-		if st := loop.Stats(); st.Conns != 0 || st.Queued != 0 || st.Stuck != 0 {
-			t.Errorf("left behind: %+v", st)
-		}
-	})
+	t.Cleanup(s.server.Close)
 	return s
 }
 

@@ -111,6 +111,7 @@ func (c *Conn) setBlocked(yes bool) {
 	c.flags ^= blocked
 	c.waiting().Add(int64(c.size))
 	c.gauge()
+	c.shard.loop.caughtUp() // what waits for a socket alone holds up nobody
 }
 
 // answerPing queues the answer to a ping. It takes the place of one that waits as the

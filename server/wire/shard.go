@@ -262,6 +262,7 @@ func (c *Conn) drain(frames [][]byte) {
 			scratch = make([]byte, 0, 4<<10)
 		}
 		c.wrote(c.writePiece(frames, scratch))
+		c.shard.loop.caughtUp()
 		frames = nil
 	}
 }

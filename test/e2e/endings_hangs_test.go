@@ -16,7 +16,12 @@ const soon = endingTime / 2
 // hangs are all of them.
 func hangs() []hang {
 	list := []hang{
-		{"nothing", time.Second, nil},
+		{"nothing", soon, nil},
+		{"polling handshakes and nothing more", soon, func(e *ending) {
+			for _, eio := range []int{3, 4} {
+				ask(e.t, "GET", fmt.Sprintf("%s/socket.io/?EIO=%d&transport=polling", e.clientURL(), eio), "")
+			}
+		}},
 		{"a poller that does not come back", soon, func(e *ending) { e.silentPoller() }},
 		{"a poller that does not come back for its events", endingTime, func(e *ending) {
 			e.silentPoller()

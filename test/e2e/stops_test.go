@@ -261,8 +261,8 @@ func (r *stopRound) poller(browser, eio int, upgrades bool, ready *sync.WaitGrou
 				what = p.String() + ", upgraded"
 				r.w.sum.upgraded.Add(1)
 			}
-		} else if err = p.read(y, 1<<30); errors.Is(err, errClosed) {
-			err = nil
+		} else {
+			err = afterTheEnd(p.read(y, 1<<30))
 		}
 		if !r.synced && y.count == 0 {
 			return

@@ -24,12 +24,12 @@ func (p *browserPoller) upgrade(y *tally, after time.Duration) (changed bool, er
 	time.Sleep(after)
 	ws, err := p.probe()
 	if err != nil { // the server ends, most likely: polling goes on, as it would
-		return false, closedInOrder(<-polled)
+		return false, afterTheEnd(<-polled)
 	}
 	defer ws.Close()
 	pause.Store(true)
 	if err := <-polled; !errors.Is(err, errPaused) {
-		return false, closedInOrder(err)
+		return false, afterTheEnd(err)
 	}
 	if err := ws.say("5"); err != nil {
 		return false, fmt.Errorf("the packet that completes the change: %w", err)
@@ -90,11 +90,4 @@ func (p *browserPoller) probe() (*rawSocket, error) {
 	}
 	ws.Close()
 	return nil, err
-}
-
-func closedInOrder(err error) error {
-	if errors.Is(err, errClosed) {
-		return nil
-	}
-	return err
 }
