@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,14 +186,4 @@ func (c *gathering) split(each int) (some, rest []*member) {
 		}
 	}
 	return some, rest
-}
-
-// kindNames are the kinds of members, sorted, to be told.
-func kindNames(members []*member) string {
-	var names []string
-	for _, m := range members {
-		names = append(names, m.kind.name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
 }

@@ -90,7 +90,7 @@ func TestKindsBound(t *testing.T) {
 				// Socktopus says of each recipient whether it is there, and these are
 				// at some time not.
 				if d.name == "Socktopus" {
-					if _, err := d.publish(f, "r", ids(stalled), eventText(0, n, size)); err != nil {
+					if _, err := d.publish(f, "r", ids(stalled), eventText(0, n, 2*size)); err != nil {
 						t.Fatal(err)
 					}
 				}

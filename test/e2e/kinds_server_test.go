@@ -103,6 +103,7 @@ func (s *server) waitNumbers(t *testing.T, when string, want map[string]int) {
 	t.Helper()
 	var wrong string
 	eventually(t, patience, when, func() bool {
+		time.Sleep(80 * time.Millisecond) // the log has a pace of its own
 		have := s.numbers(t)
 		wrong = ""
 		for name, n := range want {

@@ -20,7 +20,6 @@ import (
 type mailLedger struct {
 	private  ed25519.PrivateKey
 	username string
-	round    int
 
 	mu     sync.Mutex // guards what follows
 	queued map[string]bool
