@@ -119,7 +119,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		t.Errorf("%v after %v", err, took)
 	}
 	// The session had its part of the time.
-	if _, err := c.closed(); !strings.Contains(err.Error(), "1001") {
+	if _, err := c.closed(); !strings.Contains(err.Error(), "unexpected EOF") {
 		t.Error(err)
 	}
 	if status := <-answered; status != 503 {

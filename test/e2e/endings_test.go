@@ -149,7 +149,7 @@ func (e *ending) checkLiving() {
 	}
 	for what, m := range map[string]*member{"the app with webhooks": e.hooked, "Push Socket": {rawSocket: e.device}} {
 		reading.Go(func() {
-			code := map[bool]int{true: 4200, false: 1001}[m == e.hooked]
+			code := map[bool]int{true: 4200, false: noCloseFrame}[m == e.hooked]
 			if err := m.readToEnd(newTally(pusherDialect()), 2*endingTime, code); err != nil {
 				e.t.Errorf("%s: %v", what, err)
 			}

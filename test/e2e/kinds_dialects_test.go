@@ -30,7 +30,7 @@ type dialect struct {
 	// was answered.
 	publish func(f *fourfold, room string, ids []string, text string) (answer, error)
 	// begins is what stands in front of an event's text on the wire, and closes is the
-	// code that clients are sent away with when the server ends.
+	// code that clients are sent away with when the server ends, noCloseFrame for none.
 	begins string
 	closes int
 }
@@ -61,7 +61,7 @@ func pooshDialect(eio int) *dialect {
 			payload := `"` + text + `"`
 			return f.tryPost(body(room, "n", payload), token(payload))
 		},
-		begins: `42["n","`, closes: 1001,
+		begins: `42["n","`, closes: map[int]int{3: noCloseFrame, 4: 1001}[eio],
 	}
 }
 

@@ -56,6 +56,8 @@ func (m *member) readToEnd(y *tally, limit time.Duration, codes ...int) error {
 	for {
 		op, message, err := m.next()
 		switch {
+		case errors.Is(err, io.EOF) && slices.Contains(codes, noCloseFrame):
+			return nil
 		case err != nil:
 			return fmt.Errorf("ended without a close frame: %w", err)
 		case op == opClose:
@@ -72,6 +74,10 @@ func (m *member) readToEnd(y *tally, limit time.Duration, codes ...int) error {
 		}
 	}
 }
+
+// noCloseFrame is the code of a connection that ends without one, RFC 6455 section
+// 7.1.5: what clients of socket.io 1.x and 2.x get from a server that goes away.
+const noCloseFrame = 1006
 
 // answerClose ends a connection that the server closed.
 func (m *member) answerClose(payload string) error {

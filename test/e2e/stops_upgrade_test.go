@@ -36,7 +36,7 @@ func (p *browserPoller) upgrade(y *tally, after time.Duration) (changed bool, er
 	}
 	m := &member{rawSocket: ws, kind: kind{name: "upgrade"}}
 	// A session that was closed before the change was complete says 1000.
-	return true, m.readToEnd(y, 2*stopWithin, 1000, 1001)
+	return true, m.readToEnd(y, 2*stopWithin, 1000, 1001, noCloseFrame)
 }
 
 var errPaused = errors.New("paused")
