@@ -102,7 +102,7 @@ func (q *quotas) of(message string, second int64) *quota {
 
 // Handle writes a record, unless it is one too many.
 func (s *sparing) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelInfo {
+	if r.Level >= slog.LevelInfo && r.Message != statusMessage { // which an operator has asked for
 		ok, dropped := s.quotas.take(r.Message, r.Time)
 		if !ok {
 			return nil

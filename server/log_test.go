@@ -120,3 +120,19 @@ func TestHiddenCharactersAreEscaped(t *testing.T) {
 		})
 	}
 }
+
+// TestStatusIsNotBounded: each status line that an operator asks for is written.
+func TestStatusIsNotBounded(t *testing.T) {
+	var out strings.Builder
+	log := NewLogger(&out, slog.LevelInfo, "text")
+	for range 50 {
+		log.Info(statusMessage)
+		log.Info("something else")
+	}
+	if n := strings.Count(out.String(), "msg="+statusMessage+"\n"); n != 50 {
+		t.Errorf("%d status lines of 50", n)
+	}
+	if n := strings.Count(out.String(), "something else"); n >= 50 {
+		t.Errorf("%d lines of another kind", n)
+	}
+}

@@ -7,6 +7,9 @@ import (
 	"poosh/server/wire"
 )
 
+// statusMessage is what the line that an operator asks for begins with.
+const statusMessage = "status"
+
 // logStatus writes one line about the process, for an operator.
 func (s *Server) logStatus() {
 	ws, h := s.loop.Stats(), s.hub.Stats()
@@ -51,7 +54,7 @@ func (s *Server) logStatus() {
 	for _, counts := range s.counts {
 		attrs = append(attrs, counts()...)
 	}
-	s.log.Info("status", append(attrs, "closed_slow", slow)...)
+	s.log.Info(statusMessage, append(attrs, "closed_slow", slow)...)
 }
 
 // nonzero leaves out of counts what has not happened.

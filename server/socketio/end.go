@@ -30,7 +30,7 @@ func (s *Session) shut(code int, reason string) {
 	}
 	s.direct.Store(nil)
 	s.state = stateClosing
-	s.goesAway = code == wire.CloseGoingAway
+	s.goesAway = code == wire.CloseGoingAway && !s.jsonp
 	switch {
 	case s.conn == nil:
 	case s.goesAway && s.speaks() != 4:
@@ -127,7 +127,8 @@ func finish(c *wire.Conn, reason wire.Reason) {
 //
 // A server that goes away sends no close packet, which clients in Python and Rust take
 // for the end of all: the client is told by the next GET, whose session is unknown, as
-// it was when the Node server had gone.
+// it was when the Node server had gone. Scripts of JSONP do get one: a page does not
+// notice that their session is unknown.
 func (s *Session) farewell(reason wire.Reason) {
 	p := s.poll
 	waits := p.get != nil // so nothing is queued

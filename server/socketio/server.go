@@ -102,6 +102,7 @@ func (srv *Server) newSession(r *http.Request) *Session {
 		protocol = 4
 	}
 	s.protocol.Store(protocol)
+	s.jsonp = q.has("j")
 	switch {
 	case protocol == 4:
 		s.form = formSeparated

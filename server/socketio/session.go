@@ -39,6 +39,7 @@ type Session struct {
 	remote     string
 	address    address
 	form       form          // of polling answers
+	jsonp      bool          // it began with a script
 	layer      utf8Layer     // owned by the POST that is under way
 	socketOnly bool          // set once: it never polled
 	opened     time.Duration // the server's uptime then

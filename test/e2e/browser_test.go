@@ -32,8 +32,8 @@ func TestBrowserClients(t *testing.T) {
 
 	s.stop()
 	for _, c := range all {
-		if reason := c.wait(t, "disconnect", 1)[0].Text; reason != "transport close" {
-			t.Errorf("%s: disconnect %q, want transport close", c.id, reason)
+		if reason, want := c.wait(t, "disconnect", 1)[0].Text, farewell(c.id); reason != want {
+			t.Errorf("%s: disconnect %q, want %s", c.id, reason, want)
 		}
 	}
 	s.restart()

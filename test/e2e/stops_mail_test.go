@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -122,6 +123,8 @@ func (l *mailLedger) listen(f *fourfold, fault func(error)) {
 	for {
 		op, text, err := ws.next()
 		switch {
+		case errors.Is(err, io.EOF): // a client of 1.x gets no close frame
+			return
 		case err != nil:
 			fault(fmt.Errorf("a device's connection ended without a close frame: %w", err))
 			return
