@@ -36,7 +36,7 @@ func (s *Session) shut(code int, reason string) {
 	case s.goesAway && s.speaks() != 4:
 		// Without a close frame, as when the Node server had gone: a Python client for 1.x
 		// does not survive one.
-		s.conn.Finish()
+		s.conn.HangUp()
 		return
 	default:
 		s.conn.Close(code, reason) // its end is the session's

@@ -90,6 +90,24 @@ func (c *Conn) OnLoop() bool { return c.nc == nil }
 // It returns at once.
 func (c *Conn) Close(code int, reason string) { c.close(closeFrame(code, reason), ErrClosed, 0) }
 
+// HangUp ends the connection in order without a close frame: what waits is written, then
+// the peer sees the end of the stream, and the socket is closed once the peer has closed
+// its side or Config.CloseTimeout is over. What it still sends is read and dropped:
+// closing the socket at once would cost it what it has not read yet. The handler is told
+// [ErrClosed].
+func (c *Conn) HangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flags&(dead|closing) != 0 {
+		return
+	}
+	c.flags |= closing | breached
+	c.reason = ErrClosed
+	if len(c.frames) == 0 && c.flags&writing == 0 {
+		c.awaitClose()
+	}
+}
+
 func (c *Conn) close(frame []byte, reason error, also flags) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -573,3 +573,33 @@ func TestHandshakeRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestHangUp: the peer gets all that was pushed and then the end, without a close frame,
+// and what it says meanwhile cuts nothing off.
+func TestHangUp(t *testing.T) {
+	both(t, Config{CloseTimeout: 200 * time.Millisecond}, func(t *testing.T, s *site) {
+		for _, closes := range []bool{true, false} {
+			nc := s.raw(t, nil)
+			c := receive(t, s.conns, "a connection")
+			large := bytes.Repeat([]byte("x"), 500_000)
+			c.Text(large)
+			c.HangUp()
+			if c.Push(PingFrame()) {
+				t.Error("pushed behind the end")
+			}
+			for range 10 {
+				_, _ = nc.Write(clientFrame(0x81, "too late"))
+			}
+			got, err := io.ReadAll(nc)
+			if want := TextFrame(large); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("got %d bytes and %v, want %d", len(got), err, len(want))
+			}
+			if closes {
+				_ = nc.Close()
+			}
+			if reason := receive(t, s.handler.closed, "the end"); reason != ErrClosed {
+				t.Errorf("closed for %v", reason)
+			}
+		}
+	})
+}
