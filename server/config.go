@@ -45,6 +45,7 @@ type NetworkConfig struct {
 	MaxSenderConnectionsPerAddress int // MAX_SENDER_CONNECTIONS_PER_ADDRESS
 
 	InputBytes   int64 // INPUT_BYTES: requests and messages that have not arrived whole
+	RoomBytes    int64 // ROOM_BYTES: of the rooms that all connections are in
 	OutboxBytes  int   // OUTBOX_BYTES: waiting for one connection
 	BacklogBytes int64 // BACKLOG_BYTES: waiting for all connections
 
@@ -84,6 +85,8 @@ var networkSettings = group{
 			field: count(func(c *Config) *int { return &c.Network.MaxSenderConnectionsPerAddress }, 1, 1_000_000)},
 		{name: "INPUT_BYTES", def: "64MiB", help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth, and those who hold more than 16 KiB leave an eighth",
 			field: size(func(c *Config) *int64 { return &c.Network.InputBytes }, "1MiB", "1024GiB")},
+		{name: "ROOM_BYTES", def: "256MiB", help: "Bytes that the rooms and public channels of all connections may take, a name and 300 for each room, 2,500 for each channel; whoever wants one above that is refused, and those of one address may have a fourth",
+			field: size(func(c *Config) *int64 { return &c.Network.RoomBytes }, "1MiB", "1024GiB")},
 		{name: "OUTBOX_BYTES", def: "1MiB", help: "Bytes that may wait for one connection before it is closed as too slow; unset, at least 8 times MAX_BODY_BYTES",
 			field: size(func(c *Config) *int { return &c.Network.OutboxBytes }, "1KiB", "1GiB")},
 		{name: "BACKLOG_BYTES", def: "512MiB", help: "Bytes that may wait to be written before a send is answered 503; as many may wait for clients that take nothing before these are closed",

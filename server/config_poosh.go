@@ -17,10 +17,9 @@ type PooshConfig struct {
 
 	ClientOrigins []string // CLIENT_ORIGINS: of pages that may connect to CLIENT_PORT; "*" for all
 
-	MaxBodyBytes     int   // MAX_BODY_BYTES: one body of POST /send, decompressed
-	MaxRooms         int   // MAX_ROOMS: that one connection may join
-	MaxRoomNameBytes int   // MAX_ROOM_NAME_BYTES: UTF-8 bytes of a room's name
-	RoomBytes        int64 // ROOM_BYTES: of the rooms that all connections are in
+	MaxBodyBytes     int // MAX_BODY_BYTES: one body of POST /send, decompressed
+	MaxRooms         int // MAX_ROOMS: that one connection may join
+	MaxRoomNameBytes int // MAX_ROOM_NAME_BYTES: UTF-8 bytes of a room's name
 }
 
 // minSecret is the least length of a secret in UTF-16 units, as the Node server
@@ -54,8 +53,6 @@ var pooshSettings = group{
 			field: count(func(c *Config) *int { return &c.Poosh.MaxRooms }, 1, 1_000_000)},
 		{name: "MAX_ROOM_NAME_BYTES", def: "512", help: "Bytes of the name of a room that is joined",
 			field: size(func(c *Config) *int { return &c.Poosh.MaxRoomNameBytes }, "16", "64KiB")},
-		{name: "ROOM_BYTES", def: "256MiB", help: "Bytes that the rooms of all connections may take, a name and 300 for each that one is in; a client that joins above that is closed, and those of one address may have a fourth",
-			field: size(func(c *Config) *int64 { return &c.Poosh.RoomBytes }, "1MiB", "1024GiB")},
 	},
 	on:   func(c *Config) bool { return c.Poosh.Secret != "" },
 	warn: func(c *Config) []string { return shortSecret("SERVER_SECRET", c.Poosh.Secret) },

@@ -36,7 +36,7 @@ var defaults = Config{
 		TrustedProxies:           []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		MaxConnections:           100_000,
 		MaxConnectionsPerAddress: 10_000,
-		MaxSenderConnections:     2000, MaxSenderConnectionsPerAddress: 1000, InputBytes: 64 << 20,
+		MaxSenderConnections:     2000, MaxSenderConnectionsPerAddress: 1000, InputBytes: 64 << 20, RoomBytes: 256 << 20,
 		OutboxBytes:     1 << 20,
 		BacklogBytes:    512 << 20,
 		HeaderTimeout:   10 * time.Second,
@@ -61,7 +61,7 @@ var defaults = Config{
 		ClientOrigins:    []string{"*"},
 		MaxBodyBytes:     102_400,
 		MaxRooms:         200,
-		MaxRoomNameBytes: 512, RoomBytes: 256 << 20,
+		MaxRoomNameBytes: 512,
 	},
 	Pusher: PusherConfig{
 		Port: 6001,

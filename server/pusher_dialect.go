@@ -17,6 +17,7 @@ func (s *Server) addPusher() error {
 	}
 	cfg.MaxConnections = s.cfg.Network.MaxConnections
 	cfg.Gate = s.gate
+	cfg.Channels = s.rooms
 	cfg.BodyTimeout = s.cfg.Network.BodyTimeout
 	cfg.WriteTimeout = s.cfg.Network.WriteTimeout
 	d, err := pusher.New(cfg, s.hub, s.loop, s.log)

@@ -80,6 +80,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	}
 	s.loop = loop
 	s.gate = admission.New(loop, 0)
+	s.rooms = input.New(cfg.Network.RoomBytes)
 	if cfg.Poosh.Secret != "" {
 		s.addPoosh()
 	}
@@ -111,7 +112,6 @@ func (s *Server) addPoosh() {
 		MaxBody: int64(cfg.Poosh.MaxBodyBytes),
 		Gate:    s.gate,
 	}, s.hub, s.log)
-	s.rooms = input.New(cfg.Poosh.RoomBytes)
 	s.clients = poosh.NewClients(poosh.ClientConfig{
 		MaxRooms:         cfg.Poosh.MaxRooms,
 		MaxRoomNameBytes: cfg.Poosh.MaxRoomNameBytes,

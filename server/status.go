@@ -43,9 +43,11 @@ func (s *Server) logStatus() {
 		"delivered", h.Delivered,
 		"refused", h.Refused,
 		"held_back", s.gate.Refused(),
+		"room_bytes", s.rooms.Used(),
+		"rooms_refused", s.rooms.Refused(),
 	}
 	if s.api != nil {
-		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused), "room_bytes", s.rooms.Used(), "rooms_refused", s.rooms.Refused())
+		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused))
 	}
 	if s.sockets != nil {
 		st := s.sockets.Stats()

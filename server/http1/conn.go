@@ -158,9 +158,8 @@ func (c *conn) serve(data []byte, begun time.Time, onReader bool) {
 // to serve. What it holds meanwhile counts as input.
 func (c *conn) serveAside(data []byte, begun time.Time) {
 	q := c.srv.cfg.Input
-	if q != nil && !q.Take(c.network, 0, len(data)) {
-		c.end(wire.ErrTooMuch)
-		return
+	if q != nil {
+		q.Keep(c.network, len(data)) // it had room while it arrived
 	}
 	size := len(data)
 	data = bytes.Clone(data)

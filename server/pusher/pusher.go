@@ -44,6 +44,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/quota"
 	"poosh/server/wire"
 )
 
@@ -58,6 +59,10 @@ type Config struct {
 	MaxBodyBytes    int // of one request; 10 MB
 	CacheBytes      int // that one app's cached events may take; 64 MiB
 	WebhookQueue    int // events that may wait for one webhook; 10,000
+
+	// Channels, if set, counts what the public channels of all clients cost, whoever may
+	// subscribe: the name and channelCost for each that a client is in.
+	Channels *quota.Quota
 
 	// Gate admits what senders and clients publish, once they are known and their
 	// event is judged; nil admits everything. Whoever made it closes it, before

@@ -6,6 +6,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
+	"poosh/server/peers"
 )
 
 // Types of what is sent with a refused subscription, which pusher-js hands to the
@@ -107,7 +108,12 @@ func (c *client) subscribe(m message) {
 			return
 		}
 	}
+	if !c.charge(channel, k) {
+		c.refuse(channel, codeFull, refusedLimit, "the channels of all clients take as much as they may, try again later")
+		return
+	}
 	if err := c.enter(channel, k, who); err != nil {
+		c.discharge(channel, k)
 		c.refuse(channel, codeFull, refusedLimit, err.Error())
 		return
 	}
@@ -115,6 +121,24 @@ func (c *client) subscribe(m message) {
 		c.trust()
 	}
 	c.d.counts.add("subscribe", 1)
+}
+
+// channelCost is about what a subscription takes beside the channel's name, in bytes,
+// when nobody else is in the channel: measured.
+const channelCost = 2500
+
+// charge counts what a subscription costs, and reports false when there is no room for
+// it. What an app has signed does not count: strangers cannot ask for it.
+func (c *client) charge(channel string, k kind) bool {
+	q := c.d.cfg.Channels
+	return q == nil || k.private || k.user || q.Take(peers.Of(c.conn.RemoteAddr()), 0, channelCost+len(channel))
+}
+
+// discharge gives back what charge took.
+func (c *client) discharge(channel string, k kind) {
+	if q := c.d.cfg.Channels; q != nil && !k.private && !k.user {
+		q.Give(peers.Of(c.conn.RemoteAddr()), channelCost+len(channel))
+	}
 }
 
 var errNobody = errors.New("a presence channel needs channel_data, or a signed-in user")
@@ -215,6 +239,7 @@ func (c *client) leave(channel string) {
 	if !c.d.hub.Leave(c.sub, channel) {
 		return
 	}
+	c.discharge(channel, k)
 	var id string
 	if k.presence {
 		c.mu.Lock()
