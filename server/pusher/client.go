@@ -193,7 +193,7 @@ func (c *client) tick() {
 	silent, activity := now-seen, time.Duration(c.app.conf.ActivityTimeout)
 	next := activity - silent
 
-	if seen > c.probed {
+	if seen >= c.probed { // it was silent for longer than a step of the clock before
 		c.probed = 0
 	}
 	switch {

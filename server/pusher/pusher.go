@@ -108,7 +108,6 @@ type Dialect struct {
 	presence *hub.Presence
 	loop     *wire.Loop
 	log      *slog.Logger
-	started  time.Time // zero of the monotonic clock that connections are timed by
 
 	apps  map[string]*app // by id; set once
 	byKey map[string]*app // set once
@@ -129,7 +128,7 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 		log = slog.Default()
 	}
 	d := &Dialect{
-		cfg: cfg, hub: h, presence: hub.NewPresence(), loop: loop, log: log.With("dialect", "pusher"), started: time.Now(),
+		cfg: cfg, hub: h, presence: hub.NewPresence(), loop: loop, log: log.With("dialect", "pusher"),
 		apps: make(map[string]*app), byKey: make(map[string]*app),
 	}
 	var wrong []error
@@ -168,8 +167,9 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 	return d, nil
 }
 
-// now is the time since the dialect was made, on the monotonic clock.
-func (d *Dialect) now() time.Duration { return time.Since(d.started) }
+// now is the clock of connections: it never jumps, and a time during which the process
+// did not run is none, or all of them would be found silent at its end.
+func (d *Dialect) now() time.Duration { return d.loop.Now() }
 
 // Stats describe a dialect.
 type Stats struct {
