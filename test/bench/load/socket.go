@@ -48,7 +48,8 @@ func dial(to netip.AddrPort, source int) (int, error) {
 		syscall.Bind(fd, sockaddr(from)),
 	)
 	if err == nil {
-		if err = syscall.Connect(fd, sockaddr(to)); err == syscall.EINPROGRESS {
+		// A signal does not stop a connect that has begun, connect(2).
+		if err = syscall.Connect(fd, sockaddr(to)); err == syscall.EINPROGRESS || err == syscall.EINTR {
 			err = nil
 		}
 	}
