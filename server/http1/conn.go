@@ -342,7 +342,7 @@ func (c *conn) end(why wire.Reason) bool {
 }
 
 // closeIdle closes a connection on which nothing is going on, and with late one on
-// which nothing ever was.
+// which nothing ever was, or no more than a part of a head.
 func (c *conn) closeIdle(late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -278,11 +278,13 @@ func (c *Conn) awaitClose() {
 	if c.stalled != nil {
 		l.Cancel(c.stalled)
 	}
+	wait := l.cfg.CloseTimeout
 	if c.flags&breached != 0 {
 		c.shard.closeWrite(c)
+		wait /= 4 // nothing is expected of the peer but to have read
 	}
 	c.stalled = &Timer{Fire: func() { c.Abort(ErrClosed) }}
-	l.Schedule(c.stalled, l.cfg.CloseTimeout)
+	l.Schedule(c.stalled, wait)
 }
 
 // Waiting returns what the connection has still to write costs, in bytes: a measure
