@@ -22,8 +22,6 @@ type conn struct {
 	network netip.Addr // of peer; set once
 	room    Room       // set once
 
-	held int // of what is being served, by Config.Input; owned by the reader
-
 	mu      sync.Mutex // guards what follows; taken before the wire.Conn's own
 	state   state
 	since   time.Time // of state
@@ -72,29 +70,18 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 		c.mu.Unlock()
 		return
 	}
-	begun, held := time.Now(), 0
+	begun := time.Now()
 	if len(c.in) > 0 {
 		begun = c.since // of the same head
 		data = append(c.in, data...)
-		held = c.counted // until it is served
-		c.in, c.counted, c.want = nil, 0, 0
+		c.drop()
 	}
-	c.held = held
 	if c.pending != nil && c.pending.given {
 		c.pending = nil // it arrived, or the peer would not go on
 	}
 	c.enter(serving)
 	c.mu.Unlock()
 	c.serve(data, begun, true)
-	c.release(c.held)
-	c.held = 0
-}
-
-// release gives back what counts as input.
-func (c *conn) release(n int) {
-	if q := c.srv.cfg.Input; q != nil && n > 0 {
-		q.Give(c.network, n)
-	}
 }
 
 // enter changes the state. c.mu is held.
@@ -168,19 +155,19 @@ func (c *conn) serve(data []byte, begun time.Time, onReader bool) {
 }
 
 // serveAside serves requests on a goroutine of its own, which ends when nothing is left
-// to serve. What it holds meanwhile counts as input: what has counted while it arrived
-// goes on to. The reader calls it.
+// to serve. What it holds meanwhile counts as input.
 func (c *conn) serveAside(data []byte, begun time.Time) {
-	held := max(c.held, len(data))
-	if q := c.srv.cfg.Input; q != nil && held > c.held && !q.Take(c.network, c.held, held-c.held) {
-		c.end(wire.ErrTooMuch)
-		return
+	q := c.srv.cfg.Input
+	if q != nil {
+		q.Keep(c.network, len(data)) // it had room while it arrived
 	}
-	c.held = 0
+	size := len(data)
 	data = bytes.Clone(data)
 	go func() {
-		defer c.release(held)
 		c.serve(data, begun, false)
+		if q != nil {
+			q.Give(c.network, size)
+		}
 	}()
 }
 

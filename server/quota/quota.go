@@ -67,6 +67,18 @@ func (q *Quota) Take(from netip.Addr, holds, n int) bool {
 	return true
 }
 
+// Keep counts n bytes that were taken, given back and are held on to after all: it does
+// not ask whether there is room.
+func (q *Quota) Keep(from netip.Addr, n int) {
+	q.used.Add(int64(n))
+	if !from.IsValid() {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.byKey[from] += int64(n)
+}
+
 // Give gives back what was taken for an address.
 func (q *Quota) Give(from netip.Addr, n int) {
 	if n == 0 {

@@ -70,3 +70,15 @@ func TestReader(t *testing.T) {
 		t.Fatalf("%d used", q.Used())
 	}
 }
+
+func TestKeep(t *testing.T) {
+	q := New(100)
+	q.Keep(one, 200)
+	if q.Used() != 200 || q.Take(other, 0, 1) {
+		t.Fatalf("%d used", q.Used())
+	}
+	q.Give(one, 200)
+	if q.Used() != 0 || len(q.byKey) != 0 {
+		t.Fatalf("%d used, %v", q.Used(), q.byKey)
+	}
+}
