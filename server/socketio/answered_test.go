@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,7 +17,7 @@ func TestConnectionClosedBehindItsAnswer(t *testing.T) {
 		p.want("40")
 		session := take(s.T, s.connected, "the client")
 		for i := range 300 {
-			conn, err := net.Dial("tcp", s.addr)
+			conn, err := s.dialer()
 			if err != nil {
 				s.Fatal(err)
 			}

@@ -27,7 +27,7 @@ type answer struct {
 
 // request sends one request on a connection of its own. ctx cuts it off.
 func (s *site) request(ctx context.Context, method, query, body string, header ...string) (answer, error) {
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+s.addr+Path+"?"+query, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, "http://test"+Path+"?"+query, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -41,7 +41,8 @@ func (s *site) request(ctx context.Context, method, query, body string, header .
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)
 	}
-	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+	dial := func(context.Context, string, string) (net.Conn, error) { return s.dialer() }
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: dial}}
 	resp, err := c.Do(r)
 	if err != nil {
 		return answer{}, err
@@ -215,7 +216,7 @@ func (s *site) dial(query string, header ...string) *wsClient {
 }
 
 func (s *site) tryDial(query string, header ...string) (*wsClient, error) {
-	c, err := net.Dial("tcp", s.addr)
+	c, err := s.dialer()
 	if err != nil {
 		return nil, err
 	}

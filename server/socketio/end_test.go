@@ -270,26 +270,27 @@ func TestEndBehindConnect(t *testing.T) {
 
 // Last words that nobody fetches are forgotten.
 func TestLastWordsEnd(t *testing.T) {
-	t.Parallel()
-	s := serve(t, Config{}, false)
-	p := s.poll("EIO=3")
-	p.want("40")
-	session := take(t, s.connected, "the client")
-	began := time.Now()
-	session.Close("kicked")
-	take(t, s.closed, "the handler to be told")
-	if s.sessions() != 1 {
-		t.Error("the close packet is not kept")
-	}
-	if a := p.post("2"); a.status != 400 {
-		t.Errorf("a POST after the end was answered %d", a.status)
-	}
-	if _, err := s.tryDial("sid=" + p.sid); err == nil {
-		t.Error("a WebSocket took over after the end")
-	}
-	eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
-	if took := time.Since(began); took < lingerIdle {
-		t.Errorf("forgotten after %v", took)
-	}
-	p.gone()
+	still(t, Config{}, func(s *site) {
+		t := s.T
+		p := s.poll("EIO=3")
+		p.want("40")
+		session := take(t, s.connected, "the client")
+		began := time.Now()
+		session.Close("kicked")
+		take(t, s.closed, "the handler to be told")
+		if s.sessions() != 1 {
+			t.Error("the close packet is not kept")
+		}
+		if a := p.post("2"); a.status != 400 {
+			t.Errorf("a POST after the end was answered %d", a.status)
+		}
+		if _, err := s.tryDial("sid=" + p.sid); err == nil {
+			t.Error("a WebSocket took over after the end")
+		}
+		eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
+		if took := time.Since(began); took < lingerIdle {
+			t.Errorf("forgotten after %v", took)
+		}
+		p.gone()
+	})
 }

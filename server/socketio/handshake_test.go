@@ -130,23 +130,25 @@ func TestOrigins(t *testing.T) {
 // A client that the library does not connect is not kept, and its handshake is
 // answered all the same.
 func TestLibraryThatDoesNotConnect(t *testing.T) {
-	s := serve(t, Config{ConnectTimeout: 300 * time.Millisecond}, false, neverJoins)
-	began := time.Now()
-	p := s.poll("EIO=3")
-	p.post(`42["room","x"]`) // waits
-	ws := s.dial("EIO=3")
-	if took := time.Since(began); took > 250*time.Millisecond {
-		t.Errorf("the handshakes took %v", took)
-	}
-	ws.want("0{...")
-	if _, code := ws.ended(); code == 0 {
-		t.Error("no close frame")
-	}
-	eventually(t, "the sessions to end", func() bool { return s.sessions() == 0 })
-	p.gone()
-	if got := s.server.Stats().Ended[string(reasonFailed)]; got != 2 {
-		t.Errorf("%d sessions ended with %s, want 2", got, reasonFailed)
-	}
+	still(t, Config{ConnectTimeout: 300 * time.Millisecond}, func(s *site) {
+		t := s.T
+		began := time.Now()
+		p := s.poll("EIO=3")
+		p.post(`42["room","x"]`) // waits
+		ws := s.dial("EIO=3")
+		if took := time.Since(began); took > 250*time.Millisecond {
+			t.Errorf("the handshakes took %v", took)
+		}
+		ws.want("0{...")
+		if _, code := ws.ended(); code == 0 {
+			t.Error("no close frame")
+		}
+		eventually(t, "the sessions to end", func() bool { return s.sessions() == 0 })
+		p.gone()
+		if got := s.server.Stats().Ended[string(reasonFailed)]; got != 2 {
+			t.Errorf("%d sessions ended with %s, want 2", got, reasonFailed)
+		}
+	}, neverJoins)
 }
 
 // Sessions of both transports count by network: an IPv6 one by its /64.

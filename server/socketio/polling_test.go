@@ -3,7 +3,6 @@ package socketio
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -19,7 +18,7 @@ func TestNewerPoll(t *testing.T) {
 		p.want("40")
 		session := take(s.T, s.connected, "the client")
 		// The older GET is answered with nothing; that it cannot be written is no loss.
-		old, err := net.Dial("tcp", s.addr)
+		old, err := s.dialer()
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -17,6 +17,9 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
 
+// closeTimeout is how long a peer has to answer a close frame.
+const closeTimeout = 200 * time.Millisecond
+
 // quiet is how long a test waits for what must not happen.
 const quiet = 150 * time.Millisecond
 
@@ -24,29 +27,48 @@ const quiet = 150 * time.Millisecond
 type site struct {
 	*testing.T
 	server *Server
-	addr   string
+	loop   *wire.Loop
+	dialer func() (net.Conn, error) // to the site
 	*dialect
+}
+
+// newSite makes a site that nobody can reach yet. The server is given to before first.
+func newSite(t *testing.T, cfg Config, loops wire.Config, before ...func(*Server)) *site {
+	t.Helper()
+	loops.CloseTimeout, loops.Log = closeTimeout, slog.New(slog.DiscardHandler)
+	loop, err := wire.NewLoop(loops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &dialect{connected: make(chan *Session, 100), closed: make(chan string, 100)}
+	s := &site{T: t, dialect: d, loop: loop, server: New(loop, cfg, d, loops.Log)}
+	for _, prepare := range before {
+		prepare(s.server)
+	}
+	return s
+}
+
+// stop ends a site.
+func (s *site) stop(closeWeb func() error, served *sync.WaitGroup) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.server.Shutdown(ctx)
+	_ = closeWeb()
+	served.Wait()
+	s.loop.Close()
 }
 
 // serve starts a site. With plain, polls wait on goroutines of net/http's; else they
 // wait on the loop. The server is given to before first.
 func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site {
 	t.Helper()
+	s := newSite(t, cfg, wire.Config{}, before...)
 	log := slog.New(slog.DiscardHandler)
-	loop, err := wire.NewLoop(wire.Config{CloseTimeout: 200 * time.Millisecond, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &dialect{connected: make(chan *Session, 100), closed: make(chan string, 100)}
-	s := &site{T: t, dialect: d, server: New(loop, cfg, d, log)}
-	for _, prepare := range before {
-		prepare(s.server)
-	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.addr = ln.Addr().String()
+	s.dialer = func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
 	rest := &http.Server{Handler: s.server, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	var web interface {
 		Serve(net.Listener) error
@@ -54,19 +76,12 @@ func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site 
 	} = rest
 	if !plain {
 		where := func(*http.Request) http1.Where { return http1.Here }
-		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
+		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: s.loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
 			FirstTimeout: patience, IdleTimeout: patience, Log: log})
 	}
 	var served sync.WaitGroup
 	served.Go(func() { _ = web.Serve(ln) }) // until Close
-	t.Cleanup(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = s.server.Shutdown(ctx)
-		_ = web.Close()
-		served.Wait()
-		loop.Close()
-	})
+	t.Cleanup(func() { s.stop(web.Close, &served) })
 	return s
 }
 
