@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -22,6 +23,7 @@ import (
 type exchange struct {
 	cut    context.CancelFunc
 	socket *duplex // the server's end, for a WebSocket
+	talk   *talk   // the client's, if there is one
 
 	mu     sync.Mutex // guards what follows
 	header http.Header
@@ -76,8 +78,8 @@ type caller struct {
 	eio     int
 	sid     string
 	session *Session
-	stopped chan error // of a shutdown
-	events  int        // that were delivered
+	stopped chan error   // of a shutdown
+	events  atomic.Int64 // that were delivered
 
 	get     *exchange // the GET that waits
 	replied string    // the answer to the request of this step
@@ -125,8 +127,11 @@ func (c *caller) start(method, body string, socket *duplex) *exchange {
 		defer cut()
 		c.server.ServeHTTP(e, r)
 		e.mu.Lock()
+		defer e.mu.Unlock()
 		e.done = e.done || e.waiter == nil
-		e.mu.Unlock()
+		if socket != nil && e.status != http.StatusSwitchingProtocols {
+			_ = socket.Close()
+		}
 	}()
 	return e
 }
@@ -150,7 +155,7 @@ func (c *caller) got(e *exchange) string {
 		_, message, _ := strings.Cut(a.body, `"message":"`)
 		message, _, _ = strings.Cut(message, `"`)
 		return strings.TrimSpace(fmt.Sprint(a.status, " ", message))
-	case strings.HasPrefix(a.header.Get("Content-Type"), "text/html"):
+	case a.body == "" || strings.HasPrefix(a.header.Get("Content-Type"), "text/html"):
 		return a.body
 	}
 	p := &poller{site: c.site, eio: c.eio}
@@ -166,8 +171,12 @@ var socketID = regexp.MustCompile(`"sid":"[^"]*"`)
 
 // hangUp cuts the GET that waits.
 func (c *caller) hangUp() {
-	e := c.get
+	c.get.hangUp()
 	c.get = nil
+}
+
+// hangUp cuts a request that may wait.
+func (e *exchange) hangUp() {
 	e.mu.Lock()
 	waiter, done := e.waiter, e.done
 	e.mu.Unlock()
