@@ -21,9 +21,11 @@ import (
 // An exchange is a request to a server in a bubble, and its answer. It is the
 // ResponseWriter, without a network.
 type exchange struct {
-	cut    context.CancelFunc
-	socket *duplex // the server's end, for a WebSocket
-	talk   *talk   // the client's, if there is one
+	send     func()
+	cut      context.CancelFunc
+	socket   *duplex // the server's end, for a WebSocket
+	talk     *talk   // the client's, if there is one
+	hijacked func()  // called in the midst of its handshake
 
 	mu     sync.Mutex // guards what follows
 	header http.Header
@@ -48,6 +50,9 @@ func (e *exchange) Write(b []byte) (int, error) {
 }
 
 func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if e.hijacked != nil {
+		e.hijacked()
+	}
 	e.WriteHeader(http.StatusSwitchingProtocols)
 	return e.socket, bufio.NewReadWriter(bufio.NewReader(e.socket), bufio.NewWriter(e.socket)), nil
 }
@@ -89,8 +94,8 @@ type caller struct {
 
 // newCaller opens a session. With loops, GETs wait as they do on the loop, else on
 // goroutines.
-func newCaller(t *testing.T, cfg Config, eio int, loops bool) *caller {
-	s := newSite(t, cfg, wire.Config{Goroutines: true})
+func newCaller(t *testing.T, cfg Config, eio int, loops bool, before ...func(*Server)) *caller {
+	s := newSite(t, cfg, wire.Config{Goroutines: true}, before...)
 	if loops {
 		s.server.later = later
 	}
@@ -105,8 +110,15 @@ func newCaller(t *testing.T, cfg Config, eio int, loops bool) *caller {
 	return c
 }
 
-// start sends a request. Its goroutine ends with the handler.
+// start sends a request.
 func (c *caller) start(method, body string, socket *duplex) *exchange {
+	e := c.prepare(method, body, socket)
+	e.send()
+	return e
+}
+
+// prepare makes a request.
+func (c *caller) prepare(method, body string, socket *duplex) *exchange {
 	ctx, cut := context.WithCancel(context.Background())
 	e := &exchange{header: make(http.Header), status: http.StatusOK, cut: cut, socket: socket}
 	r, err := http.NewRequestWithContext(ctx, method, "http://test"+Path, strings.NewReader(body))
@@ -123,17 +135,20 @@ func (c *caller) start(method, body string, socket *duplex) *exchange {
 		}
 	}
 	r.URL.RawQuery = fmt.Sprintf("EIO=%d&b64=1&transport=%s&sid=%s", c.eio, transport, c.sid)
-	go func() {
-		defer cut()
-		c.server.ServeHTTP(e, r)
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.done = e.done || e.waiter == nil
-		if socket != nil && e.status != http.StatusSwitchingProtocols {
-			_ = socket.Close()
-		}
-	}()
+	e.send = func() { go c.serve(e, r) } // ends with the handler
 	return e
+}
+
+// serve serves a request.
+func (c *caller) serve(e *exchange, r *http.Request) {
+	defer e.cut()
+	c.server.ServeHTTP(e, r)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.done = e.done || e.waiter == nil
+	if e.socket != nil && e.status != http.StatusSwitchingProtocols {
+		_ = e.socket.Close()
+	}
 }
 
 func (e *exchange) answer() answer {

@@ -158,5 +158,6 @@ func (s *Session) lastOnProbe() {
 	for _, frame := range s.poll.take() {
 		s.probe.conn.Push(frame)
 	}
-	go s.lastWords() // closes the WebSocket; a lock is held here
+	s.fetch()             // what is left of them nobody gets, and the WebSocket closes
+	go s.server.remove(s) // not here: a lock is held
 }
