@@ -132,18 +132,20 @@ func (p *poller) gone() {
 func (p *poller) waiting() <-chan []string {
 	p.Helper()
 	s := p.server.find(p.sid)
-	before := s.pollWait()
-	done := make(chan []string, 1)
+	before, _ := p.polls.of(s)
+	answered := make(chan []string, 1)
+	done := make(chan struct{})
 	go func() { // ends with the answer or the client's patience
+		defer close(done)
 		a, err := p.request(context.Background(), "GET", p.query, "")
 		packets := []string{fmt.Sprint(a.status, err)}
 		if err == nil && a.status == 200 {
 			packets = p.packets(a)
 		}
-		done <- packets
+		answered <- packets
 	}()
-	eventually(p.T, "a GET to wait", func() bool { g := s.pollWait(); return g != nil && g != before || len(done) > 0 })
-	return done
+	p.await(s, before, done)
+	return answered
 }
 
 func (s *Session) pollWait() *pollWait {

@@ -137,7 +137,7 @@ func TestProtocol4OverPolling(t *testing.T) {
 
 // A client that leaves the namespace and comes back in one payload is in it.
 func TestRejoin(t *testing.T) {
-	s := serve(t, Config{}, false)
+	s := serve(t, Config{})
 	for _, query := range []string{"EIO=3", "EIO=4"} {
 		for range 20 {
 			ws := s.dial(query)

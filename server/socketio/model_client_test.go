@@ -95,10 +95,11 @@ type caller struct {
 // newCaller opens a session. With loops, GETs wait as they do on the loop, else on
 // goroutines.
 func newCaller(t *testing.T, cfg Config, eio int, loops bool, before ...func(*Server)) *caller {
-	s := newSite(t, cfg, wire.Config{Goroutines: true}, before...)
-	if loops {
-		s.server.later = later
-	}
+	s := newSite(t, cfg, wire.Config{Goroutines: true}, append(before, func(srv *Server) {
+		if loops {
+			srv.later = later
+		}
+	})...)
 	var served sync.WaitGroup
 	t.Cleanup(func() { s.stop(func() error { return nil }, &served) })
 	c := &caller{site: s, eio: eio, stopped: make(chan error, 1)}

@@ -1,11 +1,12 @@
 package socketio
 
 import (
-	"bytes"
-	"fmt"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,33 +15,107 @@ import (
 	"poosh/server/wire"
 )
 
+// A lane is one direction of a connection in memory. It has room, as a kernel has:
+// writing does not wait. One goroutine at a time reads.
+type lane struct {
+	wake chan struct{} // capacity 1; tells the reader to look again
+
+	mu     sync.Mutex // guards what follows
+	text   []byte
+	closed bool
+	until  time.Time // reading ends
+	timer  *time.Timer
+}
+
+func newLane() *lane { return &lane{wake: make(chan struct{}, 1)} }
+
+func (l *lane) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *lane) write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return 0, io.ErrClosedPipe
+	}
+	l.text = append(l.text, b...)
+	l.rouse()
+	return len(b), nil
+}
+
+func (l *lane) read(b []byte) (int, error) {
+	for {
+		if n, err := l.take(b); n > 0 || err != nil || len(b) == 0 {
+			return n, err
+		}
+		<-l.wake
+	}
+}
+
+func (l *lane) take(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !l.until.IsZero() && !time.Now().Before(l.until):
+		return 0, os.ErrDeadlineExceeded
+	case len(l.text) == 0 && l.closed:
+		return 0, io.EOF
+	}
+	n := copy(b, l.text)
+	l.text = l.text[n:]
+	return n, nil
+}
+
+func (l *lane) deadline(t time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	if l.until = t; !t.IsZero() {
+		l.timer = time.AfterFunc(time.Until(t), l.rouse)
+	}
+	l.rouse()
+}
+
+func (l *lane) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.rouse()
+}
+
 // A duplex is one end of a connection in memory, whose two directions are closed one
 // by one as those of TCP are.
-type duplex struct {
-	net.Conn          // what is read
-	out      net.Conn // what is written
-}
+type duplex struct{ in, out *lane }
 
 // newDuplex returns the two ends of a connection.
 func newDuplex() (near, far *duplex) {
-	a, b := net.Pipe()
-	c, d := net.Pipe()
-	return &duplex{a, c}, &duplex{d, b}
+	a, b := newLane(), newLane()
+	return &duplex{a, b}, &duplex{b, a}
 }
 
-func (d *duplex) Write(b []byte) (int, error)        { return d.out.Write(b) }
-func (d *duplex) SetWriteDeadline(t time.Time) error { return d.out.SetWriteDeadline(t) }
-func (d *duplex) CloseWrite() error                  { return d.out.Close() }
-
-func (d *duplex) SetDeadline(t time.Time) error {
-	_ = d.out.SetWriteDeadline(t)
-	return d.Conn.SetReadDeadline(t)
-}
+func (d *duplex) Read(b []byte) (int, error)        { return d.in.read(b) }
+func (d *duplex) Write(b []byte) (int, error)       { return d.out.write(b) }
+func (d *duplex) CloseWrite() error                 { d.out.close(); return nil }
+func (d *duplex) SetDeadline(t time.Time) error     { return d.SetReadDeadline(t) }
+func (d *duplex) SetReadDeadline(t time.Time) error { d.in.deadline(t); return nil }
+func (d *duplex) SetWriteDeadline(time.Time) error  { return nil } // writing does not wait
+func (d *duplex) LocalAddr() net.Addr               { return memory }
+func (d *duplex) RemoteAddr() net.Addr              { return memory }
 
 func (d *duplex) Close() error {
-	_ = d.out.Close()
-	return d.Conn.Close()
+	d.out.close()
+	d.in.close()
+	return nil
 }
+
+// memory is the address of both ends.
+var memory = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
 
 // A pipeListener accepts connections in memory.
 type pipeListener struct {
@@ -77,7 +152,7 @@ func (l *pipeListener) Close() error {
 	return nil
 }
 
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
+func (l *pipeListener) Addr() net.Addr { return memory }
 
 // still runs a test with a site in a bubble of testing/synctest: in memory, where time
 // passes when there is nothing else to do.
@@ -102,29 +177,24 @@ func serveStill(t *testing.T, cfg Config, before ...func(*Server)) *site {
 // TestDuplex holds the connections in memory to what TCP does.
 func TestDuplex(t *testing.T) {
 	near, far := newDuplex()
-	go func() { // ends with the far end's side
-		_, _ = far.Write([]byte("x"))
-		_ = far.CloseWrite()
-	}()
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(near); err != nil || b.String() != "x" {
-		t.Errorf("read %q, %v", b.String(), err)
+	_, _ = far.Write([]byte("x"))
+	_ = far.CloseWrite()
+	if got, err := io.ReadAll(near); err != nil || string(got) != "x" {
+		t.Errorf("read %q, %v", got, err)
 	}
-	done := make(chan error, 1)
-	go func() { // ends with what is read here
-		_, err := near.Write([]byte("y"))
-		done <- err
-	}()
-	var y [1]byte
-	if _, err := far.Read(y[:]); err != nil || y[0] != 'y' {
-		t.Errorf("behind its own end it read %q, %v", y, err)
+	if _, err := near.Write([]byte("y")); err != nil {
+		t.Errorf("behind the other's end: %v", err)
 	}
-	if err := <-done; err != nil {
-		t.Error(err)
+	var b [1]byte
+	if _, err := far.Read(b[:]); err != nil || b[0] != 'y' {
+		t.Errorf("behind its own end it read %q, %v", b, err)
 	}
-	_ = near.SetDeadline(time.Unix(1, 0))
-	if _, err := near.Write(y[:]); err == nil || fmt.Sprint(err) == "" {
-		t.Error("a deadline that is over lets a write wait")
+	_ = far.SetDeadline(time.Now().Add(time.Millisecond))
+	if _, err := far.Read(b[:]); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("reading ended with %v", err)
 	}
-	_ = near.Close()
+	_ = far.Close()
+	if _, err := near.Write(b[:]); err == nil {
+		t.Error("what is closed takes more")
+	}
 }

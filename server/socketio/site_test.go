@@ -29,6 +29,7 @@ type site struct {
 	server *Server
 	loop   *wire.Loop
 	dialer func() (net.Conn, error) // to the site
+	polls  *polls
 	*dialect
 }
 
@@ -40,12 +41,61 @@ func newSite(t *testing.T, cfg Config, loops wire.Config, before ...func(*Server
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dialect{connected: make(chan *Session, 100), closed: make(chan string, 100)}
+	d := &dialect{connected: make(chan *Session, 1000), closed: make(chan string, 1000)}
 	s := &site{T: t, dialect: d, loop: loop, server: New(loop, cfg, d, loops.Log)}
 	for _, prepare := range before {
 		prepare(s.server)
 	}
+	s.watchPolls()
 	return s
+}
+
+// polls counts the GETs that began to wait, by session.
+type polls struct {
+	mu      sync.Mutex // guards what follows
+	begun   map[*Session]int
+	changed chan struct{} // closed, and made anew, with each
+}
+
+// watchPolls tells of each GET that begins to wait.
+func (s *site) watchPolls() {
+	s.polls = &polls{begun: make(map[*Session]int), changed: make(chan struct{})}
+	later := s.server.later
+	s.server.later = func(w http.ResponseWriter, to http1.Waiter) (laterAnswer, bool) {
+		s.polls.mu.Lock()
+		defer s.polls.mu.Unlock()
+		s.polls.begun[to.(*pollWait).session]++
+		close(s.polls.changed)
+		s.polls.changed = make(chan struct{})
+		return later(w, to)
+	}
+}
+
+// of returns how many GETs of a session have begun to wait, and what is closed with the
+// next of any.
+func (p *polls) of(s *Session) (int, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun[s], p.changed
+}
+
+// await waits for one more GET of a session than n to wait, or to be done.
+func (s *site) await(session *Session, n int, done <-chan struct{}) {
+	s.Helper()
+	patient := time.After(patience)
+	for {
+		now, changed := s.polls.of(session)
+		if now > n {
+			return
+		}
+		select {
+		case <-changed:
+		case <-done:
+			return
+		case <-patient:
+			s.Fatalf("waited %v for a GET to wait", patience)
+		}
+	}
 }
 
 // stop ends a site.
@@ -58,9 +108,9 @@ func (s *site) stop(closeWeb func() error, served *sync.WaitGroup) {
 	s.loop.Close()
 }
 
-// serve starts a site. With plain, polls wait on goroutines of net/http's; else they
+// serve starts a site on a port of this machine, and on the HTTP stack that ships: polls
 // wait on the loop. The server is given to before first.
-func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site {
+func serve(t *testing.T, cfg Config, before ...func(*Server)) *site {
 	t.Helper()
 	s := newSite(t, cfg, wire.Config{}, before...)
 	log := slog.New(slog.DiscardHandler)
@@ -70,15 +120,9 @@ func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site 
 	}
 	s.dialer = func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
 	rest := &http.Server{Handler: s.server, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
-	var web interface {
-		Serve(net.Listener) error
-		Close() error
-	} = rest
-	if !plain {
-		where := func(*http.Request) http1.Where { return http1.Here }
-		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: s.loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
-			FirstTimeout: patience, IdleTimeout: patience, Log: log})
-	}
+	where := func(*http.Request) http1.Where { return http1.Here }
+	web := http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: s.loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
+		FirstTimeout: patience, IdleTimeout: patience, Log: log})
 	var served sync.WaitGroup
 	served.Go(func() { _ = web.Serve(ln) }) // until Close
 	t.Cleanup(func() { s.stop(web.Close, &served) })
