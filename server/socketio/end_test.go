@@ -159,6 +159,7 @@ func endsSocket(s *site, end howItEnds, waiting string) {
 	ws := s.dial("EIO=3")
 	ws.want("0{...")
 	session := take(s.T, s.connected, "the client")
+	synctest.Wait() // it has been told
 	e := &ending{s, session, func(packets ...string) {
 		ws.say(packets...)
 		synctest.Wait() // they have been handled
