@@ -256,7 +256,7 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 	sent := push(answer)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.proof = max(c.proof, c.srv.prove(&x.req.Request, x.res.status))
+	c.proof = c.srv.prove(c.proof, c.peer, &x.req.Request, x.res.status)
 	c.sent(sent, last)
 	return c.state == serving, false
 }

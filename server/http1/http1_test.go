@@ -75,9 +75,9 @@ func everything(place Where) func(*http.Request) Where {
 
 // counts is Bounds that count.
 type counts struct {
-	opened, upgraded, closed atomic.Int64
-	refuse, full             atomic.Bool
-	server                   *Server // set before full
+	opened, upgraded, closed, proven atomic.Int64
+	refuse, full                     atomic.Bool
+	server                           *Server // set before full
 }
 
 func (c *counts) Open(netip.Addr) (Room, bool) {
@@ -103,6 +103,7 @@ func (c *counts) Upgrade(_ netip.Addr, room Room, _ netip.Addr) bool {
 	c.upgraded.Add(1)
 	return room == 5
 }
+func (c *counts) Proven(netip.Addr) { c.proven.Add(1) }
 func (c *counts) Close(_ netip.Addr, room Room) {
 	if room == 5 {
 		c.closed.Add(1)
@@ -516,6 +517,38 @@ func TestOpenedAndClosed(t *testing.T) {
 	dial(t, addr).ends()
 	if bounds.closed.Load() != before || bounds.opened.Load() != before+1 {
 		t.Errorf("%d opened, %d closed", bounds.opened.Load(), bounds.closed.Load())
+	}
+}
+
+// TestEvictUnread: what has arrived is looked at before its connection is closed for
+// another one.
+func TestEvictUnread(t *testing.T) {
+	s, addr := start(t, Config{Handler: newLater()})
+	p := dial(t, addr)
+	p.say("GET /now HT")
+	var c *conn
+	eventually(t, "half a head", func() bool {
+		for _, c = range s.all() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.state == partial
+		}
+		return false
+	})
+	c.wire.Pause()
+	p.say("TP/1.1\r\nHost: h\r\n\r\n")
+	eventually(t, "it arrives", c.wire.Unread)
+	for _, candidate := range s.Candidates(0) {
+		if candidate.Evict() {
+			t.Error("evicted with a request in its socket")
+		}
+	}
+	c.wire.Resume()
+	if res, _ := p.hear(); res.StatusCode != http.StatusOK {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if c.wire.Unread() {
+		t.Error("still something to read")
 	}
 }
 
