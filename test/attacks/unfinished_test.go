@@ -57,17 +57,8 @@ func unfinishedFragments(a *assault) {
 // sockets opens WebSockets, a few from each address, says something on each, and holds
 // them.
 func (a *assault) sockets(n, port int, target string, say func(c *conn, i int) error) {
-	a.socketsFrom(func(i int) string { return from(i / 5) }, n, port, target, say)
-}
-
-// few are three addresses: what they may have together of what all share leaves a fourth
-// to the others.
-func few(i int) string { return from(i % 3) }
-
-// socketsFrom is sockets with addresses of one's own choice.
-func (a *assault) socketsFrom(from func(i int) string, n, port int, target string, say func(c *conn, i int) error) {
 	a.together(n, 64, func(i int) error {
-		c, err := a.webSocket(port, from(i), target)
+		c, err := a.webSocket(port, from(i/5), target)
 		if err != nil {
 			return err
 		}
@@ -230,7 +221,7 @@ func largeHeads(a *assault) {
 // longRooms are in as many rooms as a client may be, each with a name of its own.
 func longRooms(a *assault) {
 	name := strings.Repeat("r", 470)
-	a.socketsFrom(few, 1000, a.s.clientPort, socketIO4, func(c *conn, i int) error {
+	a.sockets(1000, a.s.clientPort, socketIO4, func(c *conn, i int) error {
 		b := text("40")
 		for n := range 200 {
 			b = append(b, text(fmt.Sprintf(`42["room","%s%06d.%06d"]`, name, i, n))...)
@@ -248,7 +239,7 @@ func roomsAreRefused(a *assault, st status) {
 
 func longChannels(a *assault) {
 	name := strings.Repeat("c", 150)
-	a.socketsFrom(few, 2500, a.s.pusherPort, pusherTarget, func(c *conn, i int) error {
+	a.sockets(2500, a.s.pusherPort, pusherTarget, func(c *conn, i int) error {
 		var b []byte
 		for n := range 200 {
 			b = append(b, text(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"%s%06d.%06d"}}`, name, i, n))...)
