@@ -42,13 +42,13 @@ func (l *limiter) Proven(peer netip.Addr) {
 }
 
 // spared returns the networks of known senders among these, but for one that has more
-// than a fourth of all.
+// than a fourth of all, rounded up.
 func (l *limiter) spared(crowds map[netip.Addr]int, all int) map[netip.Addr]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	spared := make(map[netip.Addr]bool)
 	for network, n := range crowds {
-		if n <= max(1, all/4) && l.known.Contains(network) {
+		if 4*(n-1) < all && l.known.Contains(network) {
 			spared[network] = true
 		}
 	}
