@@ -42,6 +42,8 @@ type writer struct {
 	limit     int    // changes that wait; set once
 	limitSize int    // bytes that changes hold, waiting or under way; set once
 
+	acquainted acquainted // set once
+
 	mu      sync.Mutex // guards what follows
 	queue   []*change
 	size    int // bytes that changes hold
@@ -63,7 +65,11 @@ func newWriter(db *sql.DB, path string, l Limits) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{db: db, conn: conn, log: path + "-wal", limitLog: maxLog, limit: l.WritesWaiting, limitSize: l.BytesWaiting, ended: make(chan struct{}), stmts: make(map[string]*sql.Stmt)}
+	old, err := readAcquainted(context.Background(), conn)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	w := &writer{acquainted: old, db: db, conn: conn, log: path + "-wal", limitLog: maxLog, limit: l.WritesWaiting, limitSize: l.BytesWaiting, ended: make(chan struct{}), stmts: make(map[string]*sql.Stmt)}
 	w.wake = sync.NewCond(&w.mu)
 	go w.loop() // ends with close
 	return w, nil
