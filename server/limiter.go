@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"poosh/server/http1"
 	"poosh/server/peers"
 )
@@ -23,6 +25,34 @@ type limiter struct {
 	ports   []candidates   // set before the first connection
 	clients pool
 	senders pool
+
+	mu    sync.Mutex // guards what follows
+	known *simplelru.LRU[netip.Addr, struct{}]
+}
+
+// maxKnown is how many networks of senders are remembered.
+const maxKnown = 4096
+
+// Proven implements [http1.Bounds]: most senders open a connection for each request, so
+// what one of them has shown is remembered for the network that it came from.
+func (l *limiter) Proven(peer netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known.Add(peers.Network(peer), struct{}{})
+}
+
+// spared returns the networks of known senders among these, but for one that has more
+// than a fourth of all, rounded up.
+func (l *limiter) spared(crowds map[netip.Addr]int, all int) map[netip.Addr]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	spared := make(map[netip.Addr]bool)
+	for network, n := range crowds {
+		if 4*(n-1) < all && l.known.Contains(network) {
+			spared[network] = true
+		}
+	}
+	return spared
 }
 
 // A port's server knows which of its connections could make room for others.
@@ -31,7 +61,8 @@ type candidates interface {
 }
 
 func newLimiter(cfg NetworkConfig, log *slog.Logger) *limiter {
-	l := &limiter{trusted: cfg.TrustedProxies, log: log}
+	known, _ := simplelru.NewLRU[netip.Addr, struct{}](maxKnown, nil) // fails for no size alone
+	l := &limiter{trusted: cfg.TrustedProxies, log: log, known: known}
 	l.clients.init("MAX_CONNECTIONS", cfg.MaxConnections, cfg.MaxConnectionsPerAddress)
 	l.senders.init("MAX_SENDER_CONNECTIONS", cfg.MaxSenderConnections, cfg.MaxSenderConnectionsPerAddress)
 	return l
@@ -91,7 +122,7 @@ const makingRoom = 10 * time.Millisecond
 // make counts a new socket in a room, if need be in place of another one.
 func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound string) {
 	for end := time.Now().Add(makingRoom); ; time.Sleep(time.Millisecond / 2) {
-		bound = l.pool(room).take(from, isProxy, func() bool { return l.evict(room) })
+		bound = l.pool(room).take(from, isProxy, func() eviction { return l.evict(room) })
 		if bound != evicting {
 			return bound
 		}
@@ -101,11 +132,22 @@ func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound st
 	}
 }
 
-// evict closes a connection that counts in a room, whatever port it is on, and reports
-// whether there was one to close. It is one of the network that has the most of those
-// that could be closed, and of these the one that has waited longest: a stranger who
-// has many loses his own. Clients are closed only where they take the room of senders.
-func (l *limiter) evict(room http1.Room) bool {
+// An eviction is what came of the wish to close a connection.
+type eviction int
+
+const (
+	nobody  eviction = iota // there is none to close
+	busy                    // those there are may have something to say; soon it is known
+	evicted                 // one is on its way out
+)
+
+// evict closes a connection that counts in a room, whatever port it is on. It is one of
+// the network that has the most of those that could be closed, and of these the one
+// that has waited longest: a stranger who has many loses his own. Those of which the
+// first request is on its way come last, and those of networks that senders came from
+// before, unless a fourth of all is theirs. Clients are closed only where they take the
+// room of senders.
+func (l *limiter) evict(room http1.Room) eviction {
 	var list []http1.Candidate
 	crowds := make(map[netip.Addr]int)
 	for _, p := range l.ports {
@@ -117,15 +159,28 @@ func (l *limiter) evict(room http1.Room) bool {
 			crowds[c.Network]++
 		}
 	}
+	spared := l.spared(crowds, len(list))
+	last := func(c http1.Candidate) int {
+		switch {
+		case spared[c.Network]:
+			return 2
+		case c.New:
+			return 1
+		}
+		return 0
+	}
 	slices.SortFunc(list, func(a, b http1.Candidate) int {
-		return cmp.Or(crowds[b.Network]-crowds[a.Network], a.Since.Compare(b.Since))
+		return cmp.Or(last(a)-last(b), crowds[b.Network]-crowds[a.Network], a.Since.Compare(b.Since))
 	})
 	for _, c := range list {
 		if c.Evict() {
-			return true
+			return evicted
 		}
 	}
-	return false
+	if len(list) > 0 {
+		return busy
+	}
+	return nobody
 }
 
 // Upgrade implements [http1.Bounds].
@@ -168,25 +223,31 @@ func (p *pool) init(setting string, most, perAddress int) {
 	p.setting, p.max, p.perAddress, p.counts = setting, most, perAddress, make(map[netip.Addr]int)
 }
 
-// evicting is what take names when so many are on their way out already that it is
-// worth to try again.
+// evicting is what take names when it is worth to try again: so many are on their way
+// out already, or have something to say that will be looked at in a moment.
 const evicting = "evicting"
 
 // take counts a new socket, or names the setting that bounds it. Many come through a
 // proxy, so it has no bound of its own. With evict set it may be one too many, if
 // another one ends for it.
-func (p *pool) take(from netip.Addr, isProxy bool, evict func() bool) (bound string) {
+func (p *pool) take(from netip.Addr, isProxy bool, evict func() eviction) (bound string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.counts[from] >= p.perAddress && !isProxy:
 		return p.setting + "_PER_ADDRESS"
 	case p.open < p.max:
-	case evict != nil && p.open >= p.max+maxEvicting:
-		return evicting
-	case evict == nil || !evict():
+	case evict == nil:
 		return p.setting
+	case p.open >= p.max+maxEvicting:
+		return evicting
 	default:
+		switch evict() {
+		case nobody:
+			return p.setting
+		case busy:
+			return evicting
+		}
 		p.evicted++
 	}
 	p.open++

@@ -247,6 +247,47 @@ func TestEvictAcrossPorts(t *testing.T) {
 	}
 }
 
+// TestKnownSendersAreSpared: where strangers of many networks have all the room, those who
+// come from where a sender came from before keep theirs, although they are more. What has
+// just been accepted comes last among the strangers.
+func TestKnownSendersAreSpared(t *testing.T) {
+	l := newLimiter(NetworkConfig{MaxConnections: 1, MaxConnectionsPerAddress: 100, MaxSenderConnections: 8, MaxSenderConnectionsPerAddress: 100,
+		TrustedProxies: []netip.Prefix{}}, discard)
+	addr := limited(t, l, l.forSenders())
+	open := func(from, say string) net.Conn {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, say)
+		return c
+	}
+	const request = "GET / HTTP/1.1\r\nHost: x\r\nX-Sends: yes\r\nConnection: close\r\n\r\n"
+	if _, err := io.ReadAll(open("127.0.0.9", request)); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, "the sender's connection still counts", func() bool { return l.senders.stats().open == 0 })
+	known := []net.Conn{open("127.0.0.9", ""), open("127.0.0.9", "")}
+	for i := range 6 {
+		open("127.0.1."+string(rune('1'+i)), "")
+	}
+	settle(t, "not all are in", func() bool { return l.senders.stats().open == 8 })
+	for i := range 3 {
+		if _, err := io.ReadAll(open("127.0.2."+string(rune('1'+i)), request)); err != nil {
+			t.Errorf("newcomer %d: %v", i, err)
+		}
+	}
+	for _, c := range known {
+		_, _ = io.WriteString(c, request)
+		if text, err := io.ReadAll(c); err != nil || len(text) == 0 {
+			t.Errorf("a known sender lost a connection: %v", err)
+		}
+	}
+}
+
 func TestLimiterForgets(t *testing.T) {
 	l := newLimiter(NetworkConfig{MaxConnections: 10, MaxConnectionsPerAddress: 10}, discard)
 	a := netip.MustParseAddr("192.0.2.1")

@@ -62,7 +62,7 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 	if state != http.StateActive { // or it has waited since before
 		p.since = time.Now()
 	}
-	p.whole = false
+	p.whole, p.asked = false, p.asked || state == http.StateIdle
 	if state == http.StateClosed || state == http.StateHijacked {
 		delete(s.passed, p)
 	}
@@ -85,6 +85,7 @@ type passed struct {
 
 	// Guarded by the server's mu.
 	whole bool      // a request has arrived and is being answered
+	asked bool      // one has been answered
 	since time.Time // when net/http began to wait for a request
 }
 

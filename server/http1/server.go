@@ -69,6 +69,8 @@ type Bounds interface {
 	// Close is told of the end of each connection that was opened and did not become
 	// a WebSocket.
 	Close(peer netip.Addr, room Room)
+	// Proven is told of each connection's peer who has shown that it is a sender.
+	Proven(peer netip.Addr)
 }
 
 // A Room is where a connection counts, in the words of [Bounds].

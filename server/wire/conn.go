@@ -221,6 +221,14 @@ func (c *Conn) endReading() {
 	c.depart()
 }
 
+// Unread reports whether the peer has sent something that was not looked at yet. Of a
+// connection with goroutines nothing is known: their reader is always at its socket.
+func (c *Conn) Unread() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nc == nil && c.flags&(dead|leaving) == 0 && unread(int(c.fd)) > 0
+}
+
 // Pause stops reading until Resume: what the peer sends waits in the kernel, and
 // then at the peer. Of a peer that closes its side meanwhile the handler is told
 // [ErrGone] without hearing the rest. Of use on the loop alone.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // readSize is the buffer that a shard reads into; connections own none.
@@ -115,6 +117,15 @@ func interest(fd int, f flags) *syscall.EpollEvent {
 // unwatch ends the waiting for a descriptor.
 func (p *poller) unwatch(fd int) {
 	_ = syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_DEL, fd, nil) // it was watched, or is not
+}
+
+// unread is how many bytes wait to be read from a descriptor.
+func unread(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // forget leaves a descriptor to somebody else.

@@ -22,6 +22,7 @@ func (*poller) forget(int)                     {}
 func (*poller) close(int)                      {}
 func closeFD(int)                              {}
 func shutdownWrite(int)                        {}
+func unread(int) int                           { return 0 }
 func writeOnce(int, []byte) (int, bool, error) { return 0, false, errors.ErrUnsupported }
 func claimFD(*net.TCPConn) (int, error)        { return -1, errors.ErrUnsupported }
 
