@@ -1,6 +1,8 @@
 module poosh
 
-go 1.26.8
+go 1.26.0
+
+toolchain go1.26.8
 
 require (
 	filippo.io/edwards25519 v1.2.0
