@@ -11,7 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // What meets may come in any order, but no request is forgotten, no event comes twice,
@@ -132,7 +132,7 @@ func (c *caller) meet(m *model, a action, socket *talk, get *exchange) *exchange
 	case a == doDeliver:
 		c.session.Deliver(EventFrame("e", fmt.Append(nil, c.events.Add(1))))
 	case a == doKick:
-		c.session.shut(wire.CloseNormal, "kicked")
+		c.session.shut(websocket.CloseNormal, "kicked")
 	case a == doShutdown:
 		go func() { c.stopped <- c.server.Shutdown(context.Background()) }() // ends with the session
 	}

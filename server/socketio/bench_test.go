@@ -9,7 +9,8 @@ import (
 	"testing"
 	"unsafe"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // TestSessionLayout holds a session to what it weighs: there may be a hundred thousand.
@@ -33,16 +34,16 @@ func (quietDialect) Event(*Session, string, [][]byte) {}
 func (quietDialect) Closed(_ *Session, _ string)      {}
 func (d quietDialect) server(b *testing.B) *Server {
 	log := slog.New(slog.DiscardHandler)
-	loop, err := wire.NewLoop(wire.Config{Log: log})
+	l, err := loop.New(loop.Config{Log: log})
 	if err != nil {
 		b.Fatal(err)
 	}
-	srv := New(loop, Config{}, d, log)
+	srv := New(websocket.NewServer(l, websocket.Config{}), Config{}, d, log)
 	b.Cleanup(func() {
 		for _, s := range srv.all() {
 			s.end(reasonClosed)
 		}
-		loop.Close()
+		l.Close()
 	})
 	return srv
 }

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // howItEnds is a way for a session to end.
@@ -25,11 +25,11 @@ type howItEnds struct {
 // How sessions end, and what a client that has not fetched everything yet is told
 // then. Before it, a polling client is told what waits for it.
 var ends = []howItEnds{
-	{name: "malformed packet", end: func(e *ending) { e.say("9") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseProtocol},
-	{name: "malformed event", end: func(e *ending) { e.say("42{") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseProtocol},
-	{name: "close packet", end: func(e *ending) { e.say("1") }, gives: []string{"6"}, code: wire.CloseNormal},
+	{name: "malformed packet", end: func(e *ending) { e.say("9") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseProtocol},
+	{name: "malformed event", end: func(e *ending) { e.say("42{") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseProtocol},
+	{name: "close packet", end: func(e *ending) { e.say("1") }, gives: []string{"6"}, code: websocket.CloseNormal},
 	{name: "disconnect packet", end: func(e *ending) { e.say("41") }, lives: true},
-	{name: "disconnect and close packets", end: func(e *ending) { e.say("41", "1") }, gives: []string{"6"}, code: wire.CloseNormal},
+	{name: "disconnect and close packets", end: func(e *ending) { e.say("41", "1") }, gives: []string{"6"}, code: websocket.CloseNormal},
 	{name: "timeout", end: func(e *ending) {}, cfg: Config{PingInterval: 300 * time.Millisecond, PingTimeout: 300 * time.Millisecond},
 		gives: []string{"1"}},
 	{name: "shutdown", end: func(e *ending) {
@@ -47,17 +47,17 @@ var ends = []howItEnds{
 			e.Error("more was taken than may wait")
 		}
 	}, cfg: Config{Outbox: 8000}, gives: []string{"1"}},
-	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseNormal},
+	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
 	{name: "kick by the handler", end: func(e *ending) {
 		e.mu.Lock()
 		e.event = func(s *Session, name string) { s.Close(name) }
 		e.mu.Unlock()
 		e.say(`42["kick"]`)
-	}, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseNormal},
+	}, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
 	{name: "probe that fails", end: func(e *ending) {
 		ws := e.dial("sid=" + e.session.engineID)
 		ws.say("2probe", "9")
-		if heard, code := ws.ended(); code != wire.CloseProtocol || !slices.Equal(heard, []string{"3probe"}) {
+		if heard, code := ws.ended(); code != websocket.CloseProtocol || !slices.Equal(heard, []string{"3probe"}) {
 			e.Errorf("the probe heard %q, close code %d", heard, code)
 		}
 	}, lives: true},
@@ -208,7 +208,7 @@ func endsChanging(s *site, end howItEnds, waiting string) {
 	end.end(e)
 	take(s.T, s.closed, "the handler to be told")
 	ws.say("5")
-	if heard, code := ws.ended(); !slices.Equal(heard, want) || code != wire.CloseNormal && code != wire.CloseProtocol {
+	if heard, code := ws.ended(); !slices.Equal(heard, want) || code != websocket.CloseNormal && code != websocket.CloseProtocol {
 		s.Errorf("heard %q and close code %d, want %q", heard, code, want)
 	}
 	eventually(s.T, "the session to go", func() bool { return s.sessions() == 0 })
@@ -256,7 +256,7 @@ func TestEndBehindConnect(t *testing.T) {
 		ws.want("0{...")
 		ws.say("40", `42["room","x"]`, "9", `42["room","y"]`)
 		ws.want(`40{"sid":"...`)
-		if _, code := ws.ended(); code != wire.CloseProtocol {
+		if _, code := ws.ended(); code != websocket.CloseProtocol {
 			t.Errorf("close code %d", code)
 		}
 		take(t, s.closed, "the end")

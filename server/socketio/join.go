@@ -3,7 +3,7 @@ package socketio
 import (
 	"github.com/zishang520/socket.io/servers/socket/v3"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // begin starts a session that has its transport: clients of protocols 2 and 3 are
@@ -25,7 +25,7 @@ func (s *Session) begin() {
 		s.join()
 	}
 	if s.server.draining.Load() { // it may have begun before that, and been entered behind
-		s.shut(wire.CloseGoingAway, string(reasonShutdown))
+		s.shut(websocket.CloseGoingAway, string(reasonShutdown))
 	}
 }
 

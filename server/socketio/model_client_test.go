@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // An exchange is a request to a server in a bubble, and its answer. It is the
@@ -95,7 +95,7 @@ type caller struct {
 // newCaller opens a session. With loops, GETs wait as they do on the loop, else on
 // goroutines.
 func newCaller(t *testing.T, cfg Config, eio int, loops bool, before ...func(*Server)) *caller {
-	s := newSite(t, cfg, wire.Config{Goroutines: true}, append(before, func(srv *Server) {
+	s := newSite(t, cfg, loop.Config{Goroutines: true}, append(before, func(srv *Server) {
 		if loops {
 			srv.later = later
 		}

@@ -3,13 +3,13 @@ package socketio
 import (
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // How sessions of a [model] end, and what its clocks do.
 
 // end ends the session; code is what its WebSockets are closed with.
-func (m *model) end(reason wire.Reason, code string) {
+func (m *model) end(reason loop.Reason, code string) {
 	if m.life != lifeOpen {
 		return
 	}

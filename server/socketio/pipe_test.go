@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // A lane is one direction of a connection in memory. It has room, as a kernel has:
@@ -164,7 +164,7 @@ func still(t *testing.T, cfg Config, test func(*site), before ...func(*Server)) 
 // serveStill starts the site of still: on net/http, with polls that wait on goroutines.
 func serveStill(t *testing.T, cfg Config, before ...func(*Server)) *site {
 	t.Helper()
-	s := newSite(t, cfg, wire.Config{Goroutines: true}, before...)
+	s := newSite(t, cfg, loop.Config{Goroutines: true}, before...)
 	ln := newPipeListener()
 	s.dialer = ln.dial
 	web := &http.Server{Handler: s.server, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}

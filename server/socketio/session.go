@@ -5,19 +5,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // Why sessions end, in the words of engine.io where it has them.
 const (
-	reasonTimeout    wire.Reason = "ping timeout"
-	reasonClosed     wire.Reason = "transport close"
-	reasonFailed     wire.Reason = "transport error"
-	reasonPacket     wire.Reason = "parse error"
-	reasonSlow       wire.Reason = "slow consumer"
-	reasonForced     wire.Reason = "forced server close"
-	reasonShutdown   wire.Reason = "server shutdown"
-	reasonUnfinished wire.Reason = "handshake without a request"
+	reasonTimeout    loop.Reason = "ping timeout"
+	reasonClosed     loop.Reason = "transport close"
+	reasonFailed     loop.Reason = "transport error"
+	reasonPacket     loop.Reason = "parse error"
+	reasonSlow       loop.Reason = "slow consumer"
+	reasonForced     loop.Reason = "forced server close"
+	reasonShutdown   loop.Reason = "server shutdown"
+	reasonUnfinished loop.Reason = "handshake without a request"
 )
 
 // A Session is one client across its transports: first polling, say, then a
@@ -40,12 +41,12 @@ type Session struct {
 	layer    utf8Layer     // owned by the POST that is under way
 	opened   time.Duration // the server's uptime then
 	lib      engineSocket
-	timer    wire.Timer
+	timer    loop.Timer
 
 	protocol atomic.Int32 // 2, 3 or 4: how it is spoken to
 	guessed  atomic.Bool  // protocol 3 was chosen for a silent client that said 4
 	heard    atomic.Int64 // the server's uptime at the last packet
-	direct   atomic.Pointer[wire.Conn]
+	direct   atomic.Pointer[websocket.Conn]
 
 	in inbox // what arrives
 
@@ -53,21 +54,21 @@ type Session struct {
 	life     lifeState
 	via      transportState
 	space    namespaceState
-	posting  bool          // a POST is under way
-	goesAway bool          // the server shuts down
-	settled  bool          // which protocol the client speaks is known
-	awaited  bool          // protocol 4: a pong is due
-	entry    entry         // guarded by server.mu
-	id       string        // what the namespace knows it by
-	conn     *wire.Conn    // set once the session is on a WebSocket
-	probe    *probe        // a WebSocket that may take over; nil for none
-	poll     *polling      // nil once the session is on a WebSocket
-	held     [][]byte      // what waits for the client to be in the namespace
-	size     int           // what held costs
-	why      wire.Reason   // it ended for
-	until    time.Duration // of lifeKept
-	since    time.Duration // when joining began last
-	beat     time.Duration // protocol 4: when the last ping or pong was
+	posting  bool            // a POST is under way
+	goesAway bool            // the server shuts down
+	settled  bool            // which protocol the client speaks is known
+	awaited  bool            // protocol 4: a pong is due
+	entry    entry           // guarded by server.mu
+	id       string          // what the namespace knows it by
+	conn     *websocket.Conn // set once the session is on a WebSocket
+	probe    *probe          // a WebSocket that may take over; nil for none
+	poll     *polling        // nil once the session is on a WebSocket
+	held     [][]byte        // what waits for the client to be in the namespace
+	size     int             // what held costs
+	why      loop.Reason     // it ended for
+	until    time.Duration   // of lifeKept
+	since    time.Duration   // when joining began last
+	beat     time.Duration   // protocol 4: when the last ping or pong was
 }
 
 // ID returns the id of the client's socket: publications to the room of that
@@ -120,7 +121,7 @@ func (s *Session) deliver(frame []byte) bool {
 	if !s.space.holds() {
 		return s.push(frame)
 	}
-	if s.size += wire.Cost(frame); s.size > s.server.cfg.Outbox {
+	if s.size += loop.Cost(frame); s.size > s.server.cfg.Outbox {
 		s.slow()
 		return false
 	}
@@ -163,7 +164,7 @@ func (s *Session) release() {
 // route lets [Session.Deliver] go straight to a WebSocket while that is all there is to
 // do. Whoever changes what it asks for calls it. s.mu is held.
 func (s *Session) route() {
-	var direct *wire.Conn
+	var direct *websocket.Conn
 	if s.life == lifeOpen && !s.space.holds() && s.held == nil {
 		direct = s.conn
 	}
@@ -172,10 +173,10 @@ func (s *Session) route() {
 
 // Packets that are always the same, ready to write.
 var (
-	frameClose = wire.TextFrame([]byte{engineClose})
-	framePing  = wire.TextFrame([]byte{enginePing})
-	framePong  = wire.TextFrame([]byte{enginePong})
-	frameNoop  = wire.TextFrame([]byte{engineNoop})
-	frameProbe = wire.TextFrame([]byte("3probe"))
-	frameHello = wire.TextFrame([]byte("40"))
+	frameClose = websocket.TextFrame([]byte{engineClose})
+	framePing  = websocket.TextFrame([]byte{enginePing})
+	framePong  = websocket.TextFrame([]byte{enginePong})
+	frameNoop  = websocket.TextFrame([]byte{engineNoop})
+	frameProbe = websocket.TextFrame([]byte("3probe"))
+	frameHello = websocket.TextFrame([]byte("40"))
 )

@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // patience is how long a test waits for what must happen.
@@ -27,22 +28,22 @@ const quiet = 150 * time.Millisecond
 type site struct {
 	*testing.T
 	server *Server
-	loop   *wire.Loop
+	loop   *loop.Loop
 	dialer func() (net.Conn, error) // to the site
 	polls  *polls
 	*dialect
 }
 
 // newSite makes a site that nobody can reach yet. The server is given to before first.
-func newSite(t *testing.T, cfg Config, loops wire.Config, before ...func(*Server)) *site {
+func newSite(t *testing.T, cfg Config, loops loop.Config, before ...func(*Server)) *site {
 	t.Helper()
 	loops.CloseTimeout, loops.Log = closeTimeout, slog.New(slog.DiscardHandler)
-	loop, err := wire.NewLoop(loops)
+	l, err := loop.New(loops)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &dialect{connected: make(chan *Session, 1000), closed: make(chan string, 1000)}
-	s := &site{T: t, dialect: d, loop: loop, server: New(loop, cfg, d, loops.Log)}
+	s := &site{T: t, dialect: d, loop: l, server: New(websocket.NewServer(l, websocket.Config{}), cfg, d, loops.Log)}
 	for _, prepare := range before {
 		prepare(s.server)
 	}
@@ -112,7 +113,7 @@ func (s *site) stop(closeWeb func() error, served *sync.WaitGroup) {
 // wait on the loop. The server is given to before first.
 func serve(t *testing.T, cfg Config, before ...func(*Server)) *site {
 	t.Helper()
-	s := newSite(t, cfg, wire.Config{}, before...)
+	s := newSite(t, cfg, loop.Config{}, before...)
 	log := slog.New(slog.DiscardHandler)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"net/http"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // probePing is the ping that an upgrade begins with. It alone has a text that is
@@ -16,9 +17,9 @@ var probePing = []byte("2probe")
 // A probe is a WebSocket that may take over a polling session. Fields but the first
 // are guarded by the session's mu.
 type probe struct {
-	conn  *wire.Conn
+	conn  *websocket.Conn
 	until time.Duration // the server's uptime at which it is given up
-	timer wire.Timer
+	timer loop.Timer
 }
 
 // pace is how long a GET waits, for something to say, before it is answered with
@@ -34,7 +35,7 @@ func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session)
 	}
 	conn, err := srv.loop.Accept(w, r, srv.connOptions(), peer{s})
 	if err != nil {
-		if errors.Is(err, wire.ErrHandshake) {
+		if errors.Is(err, websocket.ErrHandshake) {
 			srv.fail(w, r, badRequest)
 		}
 		return
@@ -42,7 +43,7 @@ func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session)
 	p := &probe{conn: conn, until: srv.uptime() + srv.cfg.UpgradeTimeout}
 	p.timer.Fire = func() { s.free(p) }
 	if !s.pair(p) {
-		conn.Close(wire.ClosePolicy, "the session has a WebSocket already")
+		conn.Close(websocket.ClosePolicy, "the session has a WebSocket already")
 	}
 	conn.Start()
 }
@@ -90,7 +91,7 @@ func (s *Session) free(p *probe) {
 	}
 	left := p.until - s.server.uptime()
 	if left <= 0 {
-		p.conn.Close(wire.ClosePolicy, "upgrade timeout")
+		p.conn.Close(websocket.ClosePolicy, "upgrade timeout")
 		return
 	}
 	if s.via != viaProbing {
@@ -117,7 +118,7 @@ func (s *Session) probed(p *probe, isBinary bool, data []byte) {
 		s.alive()
 		s.takeOver(p)
 	default:
-		p.conn.Close(wire.CloseProtocol, "not an upgrade")
+		p.conn.Close(websocket.CloseProtocol, "not an upgrade")
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // What meets a session between two of its steps, each window held open.
@@ -19,7 +19,7 @@ var windows = []struct {
 	words string // of a client with an event that waits; "" for none
 }{
 	{"kick", func(c *caller) { c.session.Close("kicked") }, `40 42["e",1] 1`},
-	{"shutdown", func(c *caller) { c.session.shut(wire.CloseGoingAway, "x") }, `40 42["e",1]`},
+	{"shutdown", func(c *caller) { c.session.shut(websocket.CloseGoingAway, "x") }, `40 42["e",1]`},
 	{"nonsense", func(c *caller) { c.session.end(reasonPacket) }, `40 42["e",1] 1`},
 	{"close packet", func(c *caller) { c.session.end(reasonClosed) }, ""},
 	{"timeout", func(c *caller) { c.session.end(reasonTimeout) }, ""},
@@ -182,7 +182,7 @@ func TestProbeThatComesTooLate(t *testing.T) {
 
 // Events go straight to a WebSocket only behind all that was held back.
 func TestNothingOvertakesWhatIsHeld(t *testing.T) {
-	s := &Session{conn: new(wire.Conn), via: viaSocketOnly, space: spaceInside}
+	s := &Session{conn: new(websocket.Conn), via: viaSocketOnly, space: spaceInside}
 	for name, change := range map[string]func(*Session){
 		"held":     func(s *Session) { s.held = [][]byte{framePong} },
 		"joining":  func(s *Session) { s.space = spaceJoining },
