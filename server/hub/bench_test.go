@@ -98,22 +98,29 @@ func BenchmarkRoomMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkSubscriberMemory says what a subscriber takes that is in no room.
+// BenchmarkSubscriberMemory says what a subscriber takes, with its id.
 func BenchmarkSubscriberMemory(b *testing.B) {
-	const subscribers = 20_000
-	names := make([]string, subscribers)
-	for i := range names {
-		names[i] = strconv.Itoa(i)
-	}
-	boxes := make([]drain, subscribers)
-	for b.Loop() {
-		h, k := New(), &fixed{}
-		before := heap()
-		for i, name := range names {
-			h.Register("", name, 1, k, &boxes[i])
-		}
-		b.ReportMetric(float64(heap()-before)/subscribers, "B/subscriber")
-		runtime.KeepAlive(h)
+	for name, own := range map[string]bool{"in no room": false, "in a room of its own": true} {
+		b.Run(name, func(b *testing.B) {
+			const subscribers = 20_000
+			names := make([]string, subscribers)
+			for i := range names {
+				names[i] = strconv.Itoa(i)
+			}
+			boxes := make([]drain, subscribers)
+			for b.Loop() {
+				h, k := New(), &fixed{}
+				before := heap()
+				for i, name := range names {
+					s := h.Register("", name, 1, k, &boxes[i])
+					if own {
+						_ = h.Join(s, name)
+					}
+				}
+				b.ReportMetric(float64(heap()-before)/subscribers, "B/subscriber")
+				runtime.KeepAlive(h)
+			}
+		})
 	}
 }
 
@@ -124,10 +131,17 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkRosterJoinLeave has the only member of a room come and go.
+// BenchmarkRosterJoinLeave has the only member of a room come and go, while there are
+// other rooms.
 func BenchmarkRosterJoinLeave(b *testing.B) {
 	h, k := New(), &fixed{}
 	s := h.Register("app", "s", 1, k, &drain{})
+	other := h.Register("app", "other", 1000, k, &drain{})
+	for i := range 1000 {
+		r := h.Open("app", strconv.Itoa(i))
+		_, _ = r.Join(other, Member{})
+		r.Close()
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		r := h.Open("app", "room")

@@ -132,7 +132,7 @@ func (st *seat) check(in placed) error {
 		return errors.New("has a seat of the wrong sort")
 	case s.appName() != in.app || s.all.group == nil:
 		return fmt.Errorf("is in app %q", s.appName())
-	case len(s.seats) > s.maxRooms:
+	case len(s.seats) > int(s.maxRooms):
 		return fmt.Errorf("is in %d rooms of %d", len(s.seats), s.maxRooms)
 	case s.byRoom != nil && len(s.byRoom) != len(s.seats):
 		return fmt.Errorf("knows %d rooms by name, %d in all", len(s.byRoom), len(s.seats))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 )
 
 // kind is an encoder that counts how often it was asked.
@@ -352,4 +353,20 @@ func TestWelcomeComesFirst(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// There may be as many of these as there are clients.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(room{}); n > 96 {
+		t.Errorf("a room takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(Subscriber{}); n > 128 {
+		t.Errorf("a subscriber takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(seat{}); n > 32 {
+		t.Errorf("a seat takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(Roster{}); n > 80 {
+		t.Errorf("a roster takes %d bytes", n)
+	}
 }

@@ -5,21 +5,21 @@ import (
 	"sync/atomic"
 )
 
-// A room holds its subscribers' seats in groups, one for each encoder.
+// A room holds its subscribers' seats in groups, one for each encoder. There are as
+// many rooms as clients or more: its fields stand so that it takes 96 bytes.
 type room struct {
 	name string // set once
 
 	// first begins the list of groups. Publishers follow it without the lock: they
 	// encode before they lock. It is changed under mu.
 	first atomic.Pointer[group]
+	one   group // the first there was: most rooms have no other
 
-	count  atomic.Int32           // seats; changed under mu
 	roster atomic.Pointer[Roster] // nil until somebody opens the room; set under mu
 
-	mu   sync.Mutex // guards what follows, and what is said above; held while a publication is handed out
-	over bool       // nobody is in it or has it open: nobody may be seated here any more
-
-	one group // the first there was: most rooms have no other
+	mu    sync.Mutex   // guards over, and what is said above; held while a publication is handed out
+	count atomic.Int32 // seats; changed under mu
+	over  bool         // nobody is in it or has it open: nobody may be seated here any more
 }
 
 // A group is the seats of a room that share an encoder.

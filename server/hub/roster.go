@@ -91,7 +91,7 @@ func (r *Roster) Close() {
 // It reports whether it is the user's first in the room; only then who.Info is kept.
 // The subscriber must be one of the room's app.
 func (r *Roster) Join(s *Subscriber, who Member, welcome ...[]byte) (first bool, err error) {
-	joined, err := r.hub.join(s, r.room.name, nil, welcome)
+	joined, err := r.hub.join(s, r.room.name, r.room, nil, welcome)
 	if !joined || who.ID == "" {
 		return false, err
 	}

@@ -53,6 +53,9 @@ func (s *shard) find(app, name string, everyone bool) *room {
 
 // open finds a room or makes it. It may be over by the time the caller looks.
 func (s *shard) open(app, name string) *room {
+	if r := s.find(app, name, false); r != nil {
+		return r
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rooms := s.rooms[app]
@@ -71,6 +74,9 @@ func (s *shard) open(app, name string) *room {
 // openEveryone is open for the room of all subscribers of an app, which has the
 // app's name.
 func (s *shard) openEveryone(app string) *room {
+	if r := s.find(app, "", true); r != nil {
+		return r
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.everyone[app]

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"sync"
 )
@@ -14,14 +15,14 @@ var (
 
 // A Subscriber is one connection's seat in an app and in the rooms it joined.
 type Subscriber struct {
-	id       string  // set once, with what follows
-	encoder  Encoder // nil for a receiver that wants no frame
+	id       string // set once, with what follows
+	encoder  Encoder
 	receiver Receiver
-	maxRooms int
 	all      seat // among all subscribers of the app
+	maxRooms int32
 
-	mu     sync.Mutex // guards what follows
-	gone   bool
+	gone   bool // guarded by mu, as what follows it
+	mu     sync.Mutex
 	seats  []*seat          // one for each joined room
 	byRoom map[string]*seat // nil while there are few
 }
@@ -49,7 +50,7 @@ func (st *seat) isEveryone() bool { return st == &st.sub.all }
 // Everything the receiver needs must be ready: the first Deliver may come
 // before Register returns.
 func (h *Hub) Register(app, id string, maxRooms int, enc Encoder, recv Receiver) *Subscriber {
-	s := &Subscriber{id: id, maxRooms: maxRooms, encoder: enc, receiver: recv}
+	s := &Subscriber{id: id, maxRooms: int32(min(maxRooms, math.MaxInt32)), encoder: enc, receiver: recv}
 	s.all.sub = s
 	at := h.shardOfEveryone(app)
 	for {
@@ -88,7 +89,7 @@ func (h *Hub) Unregister(s *Subscriber) {
 // The frames of welcome are delivered to the newcomer as it is seated, before
 // anything that is published to the room.
 func (h *Hub) Join(s *Subscriber, name string, welcome ...[]byte) error {
-	_, err := h.join(s, name, nil, welcome)
+	_, err := h.join(s, name, nil, nil, welcome)
 	return err
 }
 
@@ -99,16 +100,17 @@ func (h *Hub) Replace(old, s *Subscriber, name string) error {
 	old.mu.Lock()
 	st := old.detach(name)
 	old.mu.Unlock()
-	joined, err := h.join(s, name, st, nil)
+	joined, err := h.join(s, name, nil, st, nil)
 	if st != nil && !joined {
 		h.remove(st)
 	}
 	return err
 }
 
-// join seats a subscriber, in the place of a detached seat unless old is nil. It
-// reports false for one who is in the room already, and with every error.
-func (h *Hub) join(s *Subscriber, name string, old *seat, welcome [][]byte) (bool, error) {
+// join seats a subscriber in a room, which is looked for unless the caller has it open,
+// and in the place of a detached seat unless old is nil. It reports false for one who
+// is there already, and with every error.
+func (h *Hub) join(s *Subscriber, name string, opened *room, old *seat, welcome [][]byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -116,19 +118,27 @@ func (h *Hub) join(s *Subscriber, name string, old *seat, welcome [][]byte) (boo
 		return false, ErrClosed
 	case s.seatIn(name) != nil:
 		return false, nil
-	case len(s.seats) >= s.maxRooms:
+	case len(s.seats) >= int(s.maxRooms):
 		return false, ErrTooManyRooms
 	}
 	st := &seat{sub: s}
-	for at := h.shard(s.appName(), name); ; {
-		r := at.open(s.appName(), name)
-		if h.add(r, st, old, welcome) {
-			break
-		}
-		at.forget(s.appName(), r) // its last subscriber left in between
+	if opened == nil || !h.add(opened, st, old, welcome) {
+		h.place(st, name, old, welcome)
 	}
 	s.attach(st)
 	return true, nil
+}
+
+// place gives a seat a room of its app.
+func (h *Hub) place(st *seat, name string, old *seat, welcome [][]byte) {
+	app := st.sub.appName()
+	for at := h.shard(app, name); ; {
+		r := at.open(app, name)
+		if h.add(r, st, old, welcome) {
+			return
+		}
+		at.forget(app, r) // its last subscriber left in between
+	}
 }
 
 // attach keeps a seat. Subscriber.mu is held.
