@@ -8,7 +8,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 func TestEncode(t *testing.T) {
@@ -24,7 +24,7 @@ func TestEncode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := string(wire.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
+			if got := string(websocket.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -67,7 +67,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		frame := wire.Payload(Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: jsonString(m.text())}))
+		frame := websocket.Payload(Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: jsonString(m.text())}))
 		var out struct {
 			Event, Channel string
 			Data           *string
@@ -89,7 +89,7 @@ func FuzzMessage(f *testing.F) {
 				t.Fatalf("member %+v", who)
 			}
 		}
-		if user, err := parseUser(userData); err == nil && (!json.Valid(user.info) || !json.Valid(wire.Payload(watchlistFrame(user.watchlist, nil)))) {
+		if user, err := parseUser(userData); err == nil && (!json.Valid(user.info) || !json.Valid(websocket.Payload(watchlistFrame(user.watchlist, nil)))) {
 			t.Fatalf("user %+v", user)
 		}
 	})
