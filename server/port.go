@@ -14,7 +14,7 @@ import (
 	"poosh/server/peers"
 	input "poosh/server/quota"
 	"poosh/server/socketio"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A port is a listening address with what serves it.
@@ -209,7 +209,7 @@ func sendWhere(r *http.Request) http1.Where {
 func upgradesWhere(separately func(*http.Request) bool) func(*http.Request) http1.Where {
 	return func(r *http.Request) http1.Where {
 		switch {
-		case r.Method == http.MethodGet && wire.IsUpgrade(r):
+		case r.Method == http.MethodGet && websocket.IsUpgrade(r):
 			return http1.Here
 		case separately != nil && separately(r):
 			return http1.Separately

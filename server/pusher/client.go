@@ -10,8 +10,9 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/peers"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A client is one connection. It is the handler of its wire connection and the
@@ -22,11 +23,11 @@ type client struct {
 	socketID string        // set once; a part of its id in the hub
 	opened   time.Duration // set once; on the dialect's clock
 
-	conn *wire.Conn      // set once, by attach
+	conn *websocket.Conn // set once, by attach
 	sub  *hub.Subscriber // set once, by attach
 
 	seen    atomic.Int64 // when the last frame came, on the dialect's clock
-	timer   wire.Timer   // fires tick
+	timer   loop.Timer   // fires tick
 	closing atomic.Bool  // close was called
 	version uint8        // set once; of the protocol
 
@@ -45,7 +46,7 @@ type client struct {
 }
 
 // attach seats an accepted connection in the hub.
-func (c *client) attach(conn *wire.Conn, id string) {
+func (c *client) attach(conn *websocket.Conn, id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
@@ -63,10 +64,10 @@ func (c *client) attach(conn *wire.Conn, id string) {
 func (c *client) Deliver(frame []byte) bool { return c.conn.Push(frame) }
 
 // Alive notes a ping or pong of WebSocket itself, which is life as any frame is.
-func (c *client) Alive(*wire.Conn) { c.seen.Store(int64(c.d.now())) }
+func (c *client) Alive(*websocket.Conn) { c.seen.Store(int64(c.d.now())) }
 
 // Message handles one message. It runs on the connection's reader.
-func (c *client) Message(conn *wire.Conn, binary bool, data []byte) {
+func (c *client) Message(conn *websocket.Conn, binary bool, data []byte) {
 	c.seen.Store(int64(c.d.now()))
 	if binary {
 		c.reject("message refused", 0, "binary messages are not understood")
@@ -130,7 +131,7 @@ func (c *client) expel(code int, text string) {
 }
 
 // Closed takes the connection out of everything it is in.
-func (c *client) Closed(*wire.Conn, error) {
+func (c *client) Closed(*websocket.Conn, error) {
 	c.mu.Lock()
 	c.gone = true
 	c.d.loop.Cancel(&c.timer)

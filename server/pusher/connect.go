@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Codes of errors and closes (Pusher Channels protocol, "Error Codes"). pusher-js
@@ -47,7 +47,7 @@ type refusal struct {
 // not let its page see how a handshake failed. Too many connects are the exception:
 // they are answered 429 and cost no connection.
 func (d *Dialect) connect(w http.ResponseWriter, r *http.Request, parts []string) {
-	if !wire.IsUpgrade(r) {
+	if !websocket.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		d.fail(w, &apiError{status: http.StatusUpgradeRequired, code: "upgrade_required",
 			text: "this is a WebSocket address"})
@@ -115,7 +115,7 @@ func (d *Dialect) refuse(a *app, parts int, r *http.Request) *refusal {
 // acceptRefused opens a connection to say that it is not taken.
 func (d *Dialect) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
 	d.counts.add("connect refused "+strconv.Itoa(no.code), 1)
-	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
+	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
 	if err != nil {
 		d.handshakeFailed(w, err)
 		return
@@ -129,17 +129,17 @@ func (d *Dialect) acceptRefused(w http.ResponseWriter, r *http.Request, no *refu
 // deaf is the handler of a connection that is only told why it ends.
 type deaf struct{}
 
-func (deaf) Message(*wire.Conn, bool, []byte) {}
-func (deaf) Closed(*wire.Conn, error)         {}
+func (deaf) Message(*websocket.Conn, bool, []byte) {}
+func (deaf) Closed(*websocket.Conn, error)         {}
 
 // handshakeFailed answers for a handshake that the loop did not take. Too many
 // connections of one network are answered as connects that come too fast are.
 func (d *Dialect) handshakeFailed(w http.ResponseWriter, err error) {
 	switch {
-	case errors.Is(err, wire.ErrTooMany):
+	case errors.Is(err, websocket.ErrTooMany):
 		d.refuseHandshake(w, &apiError{status: http.StatusTooManyRequests, code: "rate_limited",
 			text: "too many connections", retry: tooManyRetry})
-	case errors.Is(err, wire.ErrHandshake):
+	case errors.Is(err, websocket.ErrHandshake):
 		d.refuseHandshake(w, &apiError{status: http.StatusBadRequest, code: "invalid_input", text: err.Error()})
 	default:
 		d.counts.add("connect failed", 1) // the connection is closed already
@@ -165,7 +165,7 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	}
 	c.seen.Store(int64(c.opened))
 	c.timer.Fire = c.tick
-	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, c)
+	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, c)
 	if err != nil {
 		a.release()
 		d.conns.Add(-1)

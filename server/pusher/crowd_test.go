@@ -14,7 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // TestStalledReader has one subscriber that reads nothing while events are
@@ -35,7 +35,7 @@ func TestStalledReader(t *testing.T) {
 			t.Fatalf("%d bytes wait", st.Queued+st.Stuck)
 		}
 	}
-	eventually(t, "the slow one to be closed", func() bool { return s.loop.Stats().Closed[wire.ErrSlow] == 1 })
+	eventually(t, "the slow one to be closed", func() bool { return s.loop.Stats().Closed[loop.ErrSlow] == 1 })
 	well.quiet()
 	if c, _ := s.d.presence.Count(s.d.apps[testID].hubName, "c"); c != 1 {
 		t.Errorf("%d subscribers are left", c)

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Encoder writes publications as all connections of this dialect read them. The
@@ -36,12 +36,12 @@ func (encoder) Encode(p *hub.Publication) []byte {
 		b = append(b, `,"user_id":`...)
 		b = appendString(b, p.UserID)
 	}
-	return wire.FrameInPlace(append(b, '}'))
+	return websocket.FrameInPlace(append(b, '}'))
 }
 
 // newFrame returns a buffer with room for the header of a frame in front.
 func newFrame(size int) []byte {
-	return make([]byte, wire.HeaderSpace, wire.HeaderSpace+size)
+	return make([]byte, websocket.HeaderSpace, websocket.HeaderSpace+size)
 }
 
 // appendJSONAsString appends a JSON value as a JSON string: a string as it is,
@@ -120,9 +120,9 @@ func appendString[T string | []byte](b []byte, s T) []byte {
 
 // The frames that never differ.
 var (
-	pingFrame   = wire.TextFrame([]byte(`{"event":"pusher:ping","data":"{}"}`))
-	pongFrame   = wire.TextFrame([]byte(`{"event":"pusher:pong","data":"{}"}`))
-	wirePing    = wire.PingFrame()
+	pingFrame   = websocket.TextFrame([]byte(`{"event":"pusher:ping","data":"{}"}`))
+	pongFrame   = websocket.TextFrame([]byte(`{"event":"pusher:pong","data":"{}"}`))
+	wirePing    = websocket.PingFrame()
 	emptyObject = []byte("{}")
 )
 
@@ -140,7 +140,7 @@ func plainFrame[T string | []byte](event, channel string, data T) []byte {
 		b = append(b, `","data":`...)
 	}
 	b = appendString(b, data)
-	return wire.FrameInPlace(append(b, '}'))
+	return websocket.FrameInPlace(append(b, '}'))
 }
 
 // establishedFrame is the first frame of every connection that is taken.
@@ -166,7 +166,7 @@ func errorFrame(code int, channel, text string) []byte {
 	}
 	b = append(b, `,"message":`...)
 	b = appendString(b, text)
-	return wire.FrameInPlace(append(b, "}}"...))
+	return websocket.FrameInPlace(append(b, "}}"...))
 }
 
 // refusalFrame tells a channel's own listeners that they are not subscribed, as
@@ -179,7 +179,7 @@ func refusalFrame(channel, kind, text string) []byte {
 	b = append(b, kind...)
 	b = append(b, `","error":`...)
 	b = appendString(b, text)
-	return wire.FrameInPlace(append(b, `,"status":401}}`...))
+	return websocket.FrameInPlace(append(b, `,"status":401}}`...))
 }
 
 // signedInFrame confirms a sign-in. Its data is an object whose one value is the
@@ -188,7 +188,7 @@ func signedInFrame(userData string) []byte {
 	b := newFrame(len(userData) + len(userData)/4 + 64)
 	b = append(b, `{"event":"pusher:signin_success","data":{"user_data":`...)
 	b = appendString(b, userData)
-	return wire.FrameInPlace(append(b, "}}"...))
+	return websocket.FrameInPlace(append(b, "}}"...))
 }
 
 // watchlistFrame tells who of a watchlist is online or offline.

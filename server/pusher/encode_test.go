@@ -8,7 +8,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 func TestEncode(t *testing.T) {
@@ -31,7 +31,7 @@ func TestEncode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := string(wire.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
+			if got := string(websocket.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -68,7 +68,7 @@ func TestBridgedEvents(t *testing.T) {
 	p.quiet()
 	var got []string
 	other := s.hub.Register("", "x", 1, Encoder, receiverFunc(func(frame []byte) bool {
-		got = append(got, string(wire.Payload(frame)))
+		got = append(got, string(websocket.Payload(frame)))
 		return true
 	}))
 	defer s.hub.Unregister(other)
@@ -119,7 +119,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		frame := wire.Payload(Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: m.text(), Text: true}))
+		frame := websocket.Payload(Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: m.text(), Text: true}))
 		var out struct {
 			Event, Channel string
 			Data           *string
@@ -141,7 +141,7 @@ func FuzzMessage(f *testing.F) {
 				t.Fatalf("member %+v", who)
 			}
 		}
-		if user, err := parseUser(userData); err == nil && (!json.Valid(user.info) || !json.Valid(wire.Payload(watchlistFrame(user.watchlist, nil)))) {
+		if user, err := parseUser(userData); err == nil && (!json.Valid(user.info) || !json.Valid(websocket.Payload(watchlistFrame(user.watchlist, nil)))) {
 			t.Fatalf("user %+v", user)
 		}
 	})

@@ -4,7 +4,7 @@
 // its libraries need more, it follows Sockudo.
 //
 // It must not know other dialects, the environment, or how many nodes there are.
-// Messages are handled on the goroutines of the [wire.Loop]; an app's webhooks
+// Messages are handled on the goroutines of the [websocket.Server]; an app's webhooks
 // have goroutines of their own, which end when nothing waits to be sent and at
 // the latest with [Dialect.Shutdown].
 //
@@ -45,7 +45,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/quota"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Config is what an operator may choose. Zero fields mean the defaults named
@@ -106,7 +106,7 @@ type Dialect struct {
 	prefix   string
 	hub      *hub.Hub
 	presence *hub.Presence
-	loop     *wire.Loop
+	loop     *websocket.Server
 	log      *slog.Logger
 
 	apps  map[string]*app // by id; set once
@@ -122,7 +122,7 @@ type Dialect struct {
 
 // New makes a dialect whose connections live on loop. It fails for a configuration
 // that cannot work, naming every mistake.
-func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
+func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	if log == nil {
 		log = slog.Default()
@@ -229,7 +229,7 @@ func (c *counters) all() map[string]uint64 {
 // and /accept-traffic.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.recoverRequest(w, r)
-	if !wire.IsUpgrade(r) {
+	if !websocket.IsUpgrade(r) {
 		// The port is a WebSocket's too, whose server has no such limits of its own.
 		// A body that nobody reads is waited for as well.
 		rc, now := http.NewResponseController(w), time.Now()
@@ -253,13 +253,13 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "apps", "users":
 		d.api(w, r, parts)
 	case "up", "live", "ready", "accept-traffic", "":
-		if parts[0] == "" && wire.IsUpgrade(r) {
+		if parts[0] == "" && websocket.IsUpgrade(r) {
 			d.connect(w, r, nil)
 			return
 		}
 		d.health(w, r, parts)
 	default:
-		if wire.IsUpgrade(r) {
+		if websocket.IsUpgrade(r) {
 			d.connect(w, r, nil)
 			return
 		}

@@ -1,4 +1,4 @@
-package wire
+package websocket
 
 import (
 	"bytes"
@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/loop"
 )
 
 const patience = 60 * time.Second
@@ -43,14 +45,16 @@ func (h *peerHandler) Closed(_ *Conn, reason error) { h.closed <- reason }
 
 // site is a loop behind an HTTP server.
 type site struct {
-	loop    *Loop
+	loop    *loop.Loop
+	sockets *Server
 	server  *httptest.Server
 	handler *peerHandler
 	conns   chan *Conn
+	options Options // of each connection; set before the first
 }
 
 // both runs a test on both kinds of connection.
-func both(t *testing.T, cfg Config, test func(t *testing.T, s *site)) {
+func both(t *testing.T, cfg loop.Config, test func(t *testing.T, s *site)) {
 	for _, goroutines := range []bool{false, true} {
 		name := "epoll"
 		if goroutines {
@@ -63,17 +67,17 @@ func both(t *testing.T, cfg Config, test func(t *testing.T, s *site)) {
 	}
 }
 
-func newSite(t testing.TB, cfg Config) *site {
+func newSite(t testing.TB, cfg loop.Config) *site {
 	t.Helper()
-	loop, err := NewLoop(cfg)
+	l, err := loop.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := siteOn(t, loop)
+	s := siteOn(t, l)
 	t.Cleanup(func() {
 		s.server.Close()
-		loop.Close()
-		if st := loop.Stats(); st.Conns != 0 || st.Queued != 0 || st.Stuck != 0 {
+		l.Close()
+		if st := l.Stats(); st.Conns != 0 || st.Queued != 0 || st.Stuck != 0 {
 			t.Errorf("left behind: %+v", st)
 		}
 	})
@@ -81,19 +85,19 @@ func newSite(t testing.TB, cfg Config) *site {
 }
 
 // siteOn is a site on a loop that the test closes.
-func siteOn(t testing.TB, loop *Loop) *site {
-	s := &site{loop: loop, conns: make(chan *Conn, 10000),
+func siteOn(t testing.TB, l *loop.Loop) *site {
+	s := &site{loop: l, sockets: NewServer(l, Config{MaxMessage: 1_000_000}), conns: make(chan *Conn, 10000),
 		handler: &peerHandler{messages: make(chan string, 100), closed: make(chan error, 10000)}}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := loop.Accept(w, r, Options{}, s.handler)
+		c, err := s.sockets.Accept(w, r, s.options, s.handler)
 		if errors.Is(err, ErrHandshake) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		}
 		if err != nil {
 			return
 		}
-		s.conns <- c
 		c.Start()
+		s.conns <- c
 	}))
 	t.Cleanup(s.server.Close)
 	return s
@@ -172,7 +176,7 @@ func clientFrame(first byte, payload string) []byte {
 }
 
 func TestEcho(t *testing.T) {
-	both(t, Config{}, func(t *testing.T, s *site) {
+	both(t, loop.Config{}, func(t *testing.T, s *site) {
 		s.handler.echo = true
 		ws, _ := s.dial(t)
 		for _, n := range []int{0, 1, 125, 126, 65535, 65536, 900_000} {
@@ -189,7 +193,7 @@ func TestEcho(t *testing.T) {
 }
 
 func TestBytesBehindTheHandshake(t *testing.T) {
-	both(t, Config{}, func(t *testing.T, s *site) {
+	both(t, loop.Config{}, func(t *testing.T, s *site) {
 		early := append(clientFrame(0x81, "one"), clientFrame(0x82, "two")...)
 		nc := s.raw(t, append(early, clientFrame(0x81, "three")[:5]...))
 		if got := receive(t, s.handler.messages, "the first message"); got != "false one" {
@@ -206,7 +210,7 @@ func TestBytesBehindTheHandshake(t *testing.T) {
 }
 
 func TestFramesInPieces(t *testing.T) {
-	both(t, Config{}, func(t *testing.T, s *site) {
+	both(t, loop.Config{}, func(t *testing.T, s *site) {
 		nc := s.raw(t, nil)
 		var stream []byte
 		stream = append(stream, clientFrame(0x01, "fra")...)
@@ -232,7 +236,7 @@ func TestBreaches(t *testing.T) {
 		name   string
 		in     []byte
 		code   int
-		reason Reason
+		reason loop.Reason
 	}{
 		{"unmasked", []byte("\x81\x01x"), CloseProtocol, ErrProtocol},
 		{"reserved bit", clientFrame(0xC1, "x"), CloseProtocol, ErrProtocol},
@@ -251,7 +255,8 @@ func TestBreaches(t *testing.T) {
 		{"half a code", clientFrame(0x88, "x"), CloseProtocol, ErrProtocol},
 		{"a code nobody may send", clientFrame(0x88, "\x03\xed"), CloseProtocol, ErrProtocol},
 	}
-	both(t, Config{MaxMessage: 5000, CloseTimeout: 200 * time.Millisecond}, func(t *testing.T, s *site) {
+	both(t, loop.Config{CloseTimeout: 200 * time.Millisecond}, func(t *testing.T, s *site) {
+		s.options.MaxMessage = 5000
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				nc := s.raw(t, tt.in)
@@ -269,7 +274,7 @@ func TestBreaches(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	t.Run("by the server", func(t *testing.T) {
-		both(t, Config{}, func(t *testing.T, s *site) {
+		both(t, loop.Config{}, func(t *testing.T, s *site) {
 			ws, c := s.dial(t)
 			for i := range 100 {
 				c.Text([]byte(strconv.Itoa(i)))
@@ -289,13 +294,13 @@ func TestClose(t *testing.T) {
 			if !errors.As(err, &ce) || ce.Code != CloseGoingAway || !strings.HasPrefix(ce.Text, "bye é") {
 				t.Errorf("client saw %v", err)
 			}
-			if got := receive(t, s.handler.closed, "the end"); got != ErrClosed {
+			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrClosed {
 				t.Errorf("reason %v", got)
 			}
 		})
 	})
 	t.Run("by the client", func(t *testing.T) {
-		both(t, Config{CloseTimeout: time.Hour}, func(t *testing.T, s *site) {
+		both(t, loop.Config{CloseTimeout: time.Hour}, func(t *testing.T, s *site) {
 			ws, _ := s.dial(t)
 			msg := websocket.FormatCloseMessage(4321, "done")
 			if err := ws.WriteControl(websocket.CloseMessage, msg, time.Now().Add(patience)); err != nil {
@@ -305,36 +310,36 @@ func TestClose(t *testing.T) {
 			if !websocket.IsCloseError(err, 4321) {
 				t.Errorf("client saw %v", err)
 			}
-			if got := receive(t, s.handler.closed, "the end"); got != ErrGone {
+			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrGone {
 				t.Errorf("reason %v", got)
 			}
 		})
 	})
 	t.Run("a peer that never answers", func(t *testing.T) {
-		both(t, Config{CloseTimeout: 100 * time.Millisecond}, func(t *testing.T, s *site) {
+		both(t, loop.Config{CloseTimeout: 100 * time.Millisecond}, func(t *testing.T, s *site) {
 			s.raw(t, nil)
 			receive(t, s.conns, "a connection").Close(CloseNormal, "")
-			if got := receive(t, s.handler.closed, "the end"); got != ErrClosed {
+			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrClosed {
 				t.Errorf("reason %v", got)
 			}
 		})
 	})
 	t.Run("a cut line", func(t *testing.T) {
-		both(t, Config{}, func(t *testing.T, s *site) {
+		both(t, loop.Config{}, func(t *testing.T, s *site) {
 			nc := s.raw(t, nil)
 			_ = nc.(*net.TCPConn).SetLinger(0)
 			_ = nc.Close()
-			if got := receive(t, s.handler.closed, "the end"); got != ErrReset && got != ErrGone {
+			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrReset && got != loop.ErrGone {
 				t.Errorf("reason %v", got)
 			}
 		})
 	})
 	t.Run("a panic", func(t *testing.T) {
-		both(t, Config{}, func(t *testing.T, s *site) {
+		both(t, loop.Config{}, func(t *testing.T, s *site) {
 			ws, _ := s.dial(t)
 			other, _ := s.dial(t)
 			_ = ws.WriteMessage(websocket.TextMessage, []byte("panic"))
-			if got := receive(t, s.handler.closed, "the end"); got != ErrPanic {
+			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrPanic {
 				t.Errorf("reason %v", got)
 			}
 			_ = other.WriteMessage(websocket.TextMessage, []byte("still here"))
@@ -346,7 +351,7 @@ func TestClose(t *testing.T) {
 // TestSlowConsumer lets one client stop reading: it is closed at its bound and
 // the other gets everything.
 func TestSlowConsumer(t *testing.T) {
-	both(t, Config{Outbox: 256 << 10}, func(t *testing.T, s *site) {
+	both(t, loop.Config{Outbox: 256 << 10}, func(t *testing.T, s *site) {
 		ws, well := s.dial(t)
 		_, stuck := s.dial(t)
 		const total = 2000
@@ -370,7 +375,7 @@ func TestSlowConsumer(t *testing.T) {
 			if !well.Push(frame) {
 				t.Fatal("the reading client was refused")
 			}
-			for waiting(well) > 128<<10 { // let it keep up
+			for well.Waiting() > 128<<10 { // let it keep up
 				time.Sleep(time.Millisecond)
 			}
 		}
@@ -380,10 +385,10 @@ func TestSlowConsumer(t *testing.T) {
 		if n := receive(t, got, "all messages"); n != total {
 			t.Errorf("the reading client got %d of %d", n, total)
 		}
-		if reason := receive(t, s.handler.closed, "the stalled client's end"); reason != ErrSlow {
+		if reason := receive(t, s.handler.closed, "the stalled client's end"); reason != loop.ErrSlow {
 			t.Errorf("reason %v", reason)
 		}
-		if n := s.loop.Stats().Closed[ErrSlow]; n != 1 {
+		if n := s.loop.Stats().Closed[loop.ErrSlow]; n != 1 {
 			t.Errorf("%d connections counted as slow", n)
 		}
 	})
@@ -392,23 +397,24 @@ func TestSlowConsumer(t *testing.T) {
 // TestBehind fills an outbox that nobody has begun to write: the loop is behind
 // until that is done. A client that reads nothing is not the loop's fault.
 func TestBehind(t *testing.T) {
-	loop, err := NewLoop(Config{Outbox: 64 << 20})
+	l, err := loop.New(loop.Config{Outbox: 64 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
+	sockets := NewServer(l, Config{})
 	conns, closed := make(chan *Conn), make(chan error, 2)
 	h := &peerHandler{closed: closed}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := loop.Accept(w, r, Options{}, h); err == nil {
+		if c, err := sockets.Accept(w, r, Options{}, h); err == nil {
 			conns <- c
 		}
 	}))
-	defer loop.Close()
+	defer l.Close()
 	defer server.Close()
-	s := &site{loop: loop, server: server}
+	s := &site{loop: l, server: server}
 	settled := func(want bool, when string) {
 		t.Helper()
-		for end := time.Now().Add(patience); loop.Behind() != want; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); l.Behind() != want; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s: Behind is %v", when, !want)
 			}
@@ -436,18 +442,12 @@ func TestBehind(t *testing.T) {
 	settled(false, "without a connection")
 }
 
-func waiting(c *Conn) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return int(c.size)
-}
-
 func TestWriteTimeout(t *testing.T) {
-	both(t, Config{Outbox: 64 << 20, WriteTimeout: 300 * time.Millisecond}, func(t *testing.T, s *site) {
+	both(t, loop.Config{Outbox: 64 << 20, WriteTimeout: 300 * time.Millisecond}, func(t *testing.T, s *site) {
 		s.raw(t, nil)
 		c := receive(t, s.conns, "a connection")
 		c.Push(TextFrame(make([]byte, 30<<20)))
-		if got := receive(t, s.handler.closed, "the end"); got != ErrWriteTimeout {
+		if got := receive(t, s.handler.closed, "the end"); got != loop.ErrWriteTimeout {
 			t.Errorf("reason %v", got)
 		}
 	})
@@ -456,7 +456,7 @@ func TestWriteTimeout(t *testing.T) {
 // TestOrder pushes from one goroutine to clients that read slowly enough to
 // fill their sockets: nothing is lost, doubled or reordered.
 func TestOrder(t *testing.T) {
-	both(t, Config{Outbox: 64 << 20}, func(t *testing.T, s *site) {
+	both(t, loop.Config{Outbox: 64 << 20}, func(t *testing.T, s *site) {
 		const clients, total = 8, 1500
 		var wg sync.WaitGroup
 		var conns []*Conn
@@ -491,7 +491,7 @@ func TestOrder(t *testing.T) {
 // TestChurn opens and cuts connections in several ways while frames are pushed;
 // afterwards no descriptor is left. TestMain looks at goroutines.
 func TestChurn(t *testing.T) {
-	both(t, Config{CloseTimeout: 300 * time.Millisecond}, func(t *testing.T, s *site) {
+	both(t, loop.Config{CloseTimeout: 300 * time.Millisecond}, func(t *testing.T, s *site) {
 		before := descriptors(t)
 		frame := TextFrame(make([]byte, 3000))
 		const rounds = 400
@@ -508,7 +508,7 @@ func TestChurn(t *testing.T) {
 					case 0:
 						_ = nc.(*net.TCPConn).SetLinger(0)
 					case 1:
-						c.Abort(ErrShutdown)
+						c.Abort(loop.ErrShutdown)
 					case 2:
 						c.Close(CloseNormal, "")
 					case 3:
@@ -545,7 +545,7 @@ func descriptors(t *testing.T) int {
 }
 
 func TestHandshakeRefusals(t *testing.T) {
-	s := newSite(t, Config{})
+	s := newSite(t, loop.Config{})
 	good := map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
 	for name, change := range map[string][2]string{
 		"not WebSocket": {"Upgrade", "h2c"},
@@ -577,7 +577,7 @@ func TestHandshakeRefusals(t *testing.T) {
 // TestHangUp: the peer gets all that was pushed and then the end, without a close frame,
 // and what it says meanwhile cuts nothing off.
 func TestHangUp(t *testing.T) {
-	both(t, Config{CloseTimeout: 200 * time.Millisecond}, func(t *testing.T, s *site) {
+	both(t, loop.Config{CloseTimeout: 200 * time.Millisecond}, func(t *testing.T, s *site) {
 		for _, closes := range []bool{true, false} {
 			nc := s.raw(t, nil)
 			c := receive(t, s.conns, "a connection")
@@ -597,7 +597,7 @@ func TestHangUp(t *testing.T) {
 			if closes {
 				_ = nc.Close()
 			}
-			if reason := receive(t, s.handler.closed, "the end"); reason != ErrClosed {
+			if reason := receive(t, s.handler.closed, "the end"); reason != loop.ErrClosed {
 				t.Errorf("closed for %v", reason)
 			}
 		}

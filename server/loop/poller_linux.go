@@ -1,4 +1,4 @@
-package wire
+package loop
 
 import (
 	"fmt"
@@ -180,7 +180,8 @@ func (p *poller) ready(c *Conn, events uint32, buf []byte) {
 	if events&^syscall.EPOLLOUT == 0 {
 		return
 	}
-	if !c.beginReading() {
+	corked, ok := c.beginReading()
+	if !ok {
 		c.unread(events)
 		return
 	}
@@ -188,12 +189,13 @@ func (p *poller) ready(c *Conn, events uint32, buf []byte) {
 	n, again, err := readOnce(int(c.fd), buf)
 	switch {
 	case again:
+		c.received(nil, p.scratch, corked, nil)
 	case err != nil:
-		c.received(nil, p.scratch, err)
+		c.received(nil, p.scratch, corked, err)
 	case n == 0:
-		c.received(nil, p.scratch, io.EOF)
+		c.received(nil, p.scratch, corked, io.EOF)
 	default:
-		c.received(buf[:n], p.scratch, nil)
+		c.received(buf[:n], p.scratch, corked, nil)
 	}
 }
 

@@ -1,4 +1,4 @@
-package wire
+package loop
 
 import (
 	"sync"
@@ -104,11 +104,11 @@ func (s *shard) enqueue(c *Conn) {
 		return
 	}
 	s.mu.Lock()
-	if n := len(s.spare); c.frames == nil && n > 0 {
-		c.frames = s.spare[n-1]
+	if n := len(s.spare); c.queue == nil && n > 0 {
+		c.queue = s.spare[n-1]
 		s.spare[n-1] = nil
 		s.spare = s.spare[:n-1]
-		s.held -= cap(c.frames)
+		s.held -= cap(c.queue)
 	}
 	s.dirty = append(s.dirty, c)
 	first := len(s.dirty) == 1
@@ -297,19 +297,6 @@ func (c *Conn) slow() {
 		c.setBlocked(true)
 		if c.shard.tooMuchStuck() {
 			c.kill(ErrSlow)
-		}
-	}
-}
-
-// pull reads for a connection that has goroutines.
-func (c *Conn) pull() {
-	defer c.endReading()
-	buf := make([]byte, 4<<10)
-	for {
-		n, err := c.nc.Read(buf)
-		c.received(buf[:n], nil, err)
-		if err != nil {
-			return
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package wire
+package loop
 
 import (
 	"fmt"
@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// BenchmarkPush is one delivery of a frame of 150 bytes, to one connection after the
+// BenchmarkPush is one delivery of 150 bytes in a frame, to one connection after the
 // other, the flusher's write and the peers' reading included. Frames leave together
 // once the flusher is behind, as in a burst; a publisher who is faster than that is
 // held back, as senders are.
 func BenchmarkPush(b *testing.B) {
 	for _, conns := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(conns), func(b *testing.B) {
-			l, err := NewLoop(Config{})
+			l, err := New(Config{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -24,7 +24,7 @@ func BenchmarkPush(b *testing.B) {
 			for i := range all {
 				all[i] = drained(b, l)
 			}
-			frame := TextFrame(make([]byte, 150))
+			frame := make([]byte, 154)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
@@ -66,28 +66,29 @@ func drained(b *testing.B, l *Loop) *Conn {
 		_, _ = io.Copy(io.Discard, peer)
 		_ = peer.Close()
 	}()
-	return carryFrom(b, l, ln, Options{}, quiet{})
+	return attachFrom(b, l, ln, Options{}, quiet{})
 }
 
-// carryFrom takes one connection off a listener into a loop.
-func carryFrom(tb testing.TB, l *Loop, ln net.Listener, o Options, h Stream) *Conn {
+// attachFrom takes one connection off a listener into a loop.
+func attachFrom(tb testing.TB, l *Loop, ln net.Listener, o Options, p Protocol) *Conn {
 	tb.Helper()
 	a, ok := l.Acceptor(ln)
 	if !ok {
-		tb.Fatal("nothing is carried here")
+		tb.Fatal("nothing is accepted here")
 	}
 	defer a.Close()
 	socket, err := a.Accept()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := l.Carry(socket, o, h)
+	c := l.Attach(socket, o, p)
 	c.Start()
 	return c
 }
 
-// quiet is a Stream of which nothing is expected.
+// quiet is a Protocol of which nothing is expected.
 type quiet struct{}
 
 func (quiet) Data(*Conn, []byte)  {}
 func (quiet) Closed(*Conn, error) {}
+func (quiet) RemoteAddr() string  { return "quiet" }

@@ -1,8 +1,7 @@
-package wire
+package loop
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"net"
 	"runtime"
@@ -43,18 +42,18 @@ func TestCounts(t *testing.T) {
 			want.Goroutines = n
 		}
 		st := s.loop.Stats()
-		if st.Conns != want.Conns || st.Goroutines != want.Goroutines || st.Streams != 0 {
+		if st.Conns != want.Conns || st.Goroutines != want.Goroutines {
 			t.Errorf("%+v, want %+v", st, want)
 		}
 		for _, c := range conns {
 			if c.OnLoop() == s.loop.cfg.Goroutines {
 				t.Error("a connection does not know what it is")
 			}
-			c.Abort(ErrIdle)
+			c.Abort(ErrTooMuch)
 		}
 		waitFor(t, "the connections to be forgotten", func() bool {
 			st := s.loop.Stats()
-			return st.Conns == 0 && st.Goroutines == 0 && st.Closed[ErrIdle] == n
+			return st.Conns == 0 && st.Goroutines == 0 && st.Closed[ErrTooMuch] == n
 		})
 	})
 }
@@ -67,15 +66,15 @@ func TestBackPressure(t *testing.T) {
 		var conns []*Conn
 		var reading sync.WaitGroup
 		for range clients {
-			nc := s.raw(t, nil)
-			conns = append(conns, receive(t, s.conns, "a connection"))
+			nc, c := s.dial(t)
+			conns = append(conns, c)
 			reading.Go(func() {
-				if n, err := io.CopyN(io.Discard, nc, events*int64(size+4)); err != nil {
+				if n, err := io.CopyN(io.Discard, nc, events*size); err != nil {
 					t.Errorf("cut off after %d bytes: %v", n, err)
 				}
 			})
 		}
-		frame := TextFrame(make([]byte, size))
+		frame := make([]byte, size)
 		for i := range events {
 			caughtUp(t, s.loop)
 			for _, c := range conns {
@@ -96,13 +95,12 @@ func TestStuck(t *testing.T) {
 	both(t, Config{Outbox: 64 << 20, Stuck: 4 << 20}, func(t *testing.T, s *site) {
 		var conns []*Conn
 		for range stalled {
-			nc := s.raw(t, nil)
+			nc, c := s.dial(t)
 			_ = nc.(*net.TCPConn).SetReadBuffer(4096)
-			conns = append(conns, receive(t, s.conns, "a connection"))
+			conns = append(conns, c)
 		}
-		reader := s.raw(t, nil)
-		well := receive(t, s.conns, "a connection")
-		frame := TextFrame(make([]byte, size))
+		reader, well := s.dial(t)
+		frame := make([]byte, size)
 		answer := make([]byte, len(frame))
 		for s.loop.Stats().Closed[ErrSlow] == 0 {
 			caughtUp(t, s.loop)
@@ -124,27 +122,32 @@ func TestStuck(t *testing.T) {
 	})
 }
 
-// TestCloseBehindWhatWaits closes a connection that has far more to write than the
-// kernel takes: all of it leaves, and then the close frame.
+// TestCloseBehindWhatWaits ends a connection that has far more to write than the
+// kernel takes: all of it leaves, and then what is said last.
 func TestCloseBehindWhatWaits(t *testing.T) {
 	const events, size = 200, 100_000
 	both(t, Config{Outbox: 64 << 20}, func(t *testing.T, s *site) {
-		nc := s.raw(t, nil)
-		c := receive(t, s.conns, "a connection")
-		frame := TextFrame(make([]byte, size))
+		nc, c := s.dial(t)
+		frame := make([]byte, size)
 		for range events {
 			c.Push(frame)
 		}
-		c.Close(CloseGoingAway, "bye")
-		if n, err := io.CopyN(io.Discard, nc, events*int64(len(frame))); err != nil {
+		c.End(AwaitPeer, []byte("last words"), ErrTooMuch)
+		if c.Push(frame) {
+			t.Error("pushed behind the last words")
+		}
+		if n, err := io.CopyN(io.Discard, nc, events*size); err != nil {
 			t.Fatalf("%v after %d bytes", err, n)
 		}
-		head := make([]byte, 4)
-		if _, err := io.ReadFull(nc, head); err != nil || head[0] != 0x88 || int(binary.BigEndian.Uint16(head[2:])) != CloseGoingAway {
-			t.Errorf("%x, %v; want a close frame", head, err)
+		last := make([]byte, len("last words"))
+		if _, err := io.ReadFull(nc, last); err != nil || string(last) != "last words" {
+			t.Errorf("%q, %v", last, err)
 		}
-		_, _ = nc.Write(clientFrame(0x88, "\x03\xe9"))
-		if got := receive(t, s.handler.closed, "the end"); got != ErrGone && got != ErrClosed {
+		c.End(CloseSocket, []byte("not again"), ErrGone)
+		if rest, err := io.ReadAll(nc); len(rest) > 0 || err != nil {
+			t.Errorf("%q, %v", rest, err)
+		}
+		if got := receive(t, s.recorder.closed, "the end"); got != ErrTooMuch {
 			t.Errorf("reason %v", got)
 		}
 	})
@@ -154,17 +157,16 @@ func TestCloseBehindWhatWaits(t *testing.T) {
 // one that is on its way to net/http: it waits for none of them.
 func TestCloseOfTheLoop(t *testing.T) {
 	for _, goroutines := range []bool{false, true} {
-		l, err := NewLoop(Config{Outbox: 64 << 20, WriteTimeout: time.Hour, CloseTimeout: time.Hour, Goroutines: goroutines})
+		l, err := New(Config{Outbox: 64 << 20, WriteTimeout: time.Hour, CloseTimeout: time.Hour, Goroutines: goroutines})
 		if err != nil {
 			t.Fatal(err)
 		}
 		s := siteOn(t, l)
 		for _, inOrder := range []bool{false, true} {
-			s.raw(t, nil)
-			c := receive(t, s.conns, "a connection")
-			c.Push(TextFrame(make([]byte, 30<<20)))
+			_, c := s.dial(t)
+			c.Push(make([]byte, 30<<20))
 			if inOrder {
-				c.Close(CloseGoingAway, "")
+				c.End(AwaitPeer, []byte("last words"), ErrClosed)
 			}
 		}
 		if !goroutines && runtime.GOOS == "linux" {

@@ -1,4 +1,4 @@
-package wire
+package websocket
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package wire
+package websocket
 
 import (
 	"net/http"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/loop"
 )
 
 // watchful counts signs of life.
@@ -19,14 +21,15 @@ type watchful struct {
 func (h *watchful) Alive(*Conn) { h.alive <- struct{}{} }
 
 func TestWatcherHearsPingsAndPongs(t *testing.T) {
-	loop, err := NewLoop(Config{})
+	l, err := loop.New(loop.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer loop.Close()
+	defer l.Close()
+	sockets := NewServer(l, Config{})
 	h := &watchful{peerHandler{closed: make(chan error, 1)}, make(chan struct{}, 10)}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := loop.Accept(w, r, Options{}, h); err == nil {
+		if c, err := sockets.Accept(w, r, Options{}, h); err == nil {
 			c.Push(PingFrame())
 			c.Start()
 		}

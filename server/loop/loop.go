@@ -1,52 +1,42 @@
-// Package wire puts bytes on sockets: it accepts WebSocket connections, reads
-// their frames, and owns the outgoing side of each, the outbox. It knows bytes
-// and no meaning.
+// Package loop puts bytes on sockets and takes them off: it accepts connections, reads
+// for all of them, and owns the outgoing side of each, the outbox. It knows bytes and
+// no meaning: what those of a connection mean is its [Protocol].
 //
 // Each connection belongs to one shard of a [Loop]. A shard has a reader, which
-// waits for all its sockets at once, and a flusher, which writes all frames that
-// wait on a socket in one system call. Neither ever waits for one socket: what
-// the kernel does not take stays in the outbox until the socket is writable.
-// Handlers run on a shard's reader; [Handler.Closed] runs on the loop's reaper.
+// waits for all its sockets at once, and a flusher, which writes all that waits on a
+// socket in one system call. Neither ever waits for one socket: what the kernel does
+// not take stays in the outbox until the socket is writable. Protocols run on a
+// shard's reader; [Protocol.Closed] runs on the loop's reaper.
 //
 // # Why
 //
 // A goroutine for reading and one for writing would cost each idle connection
-// several kilobytes, and each delivery a wake-up. Frames that wait together
-// leave together, so under load a delivery costs a fraction of a system call.
+// several kilobytes, and each delivery a wake-up. What waits together leaves
+// together, so under load a delivery costs a fraction of a system call.
 //
 // Where the operating system has no epoll, and for connections that are not
 // plain TCP, a connection has a goroutine for reading and one for writing while
-// frames wait; the rules are the same.
-package wire
+// something waits; the rules are the same.
+package loop
 
 import (
+	"errors"
 	"log/slog"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"poosh/server/quota"
 )
 
 // Config holds what all connections of a loop share. Zero fields mean the
 // defaults named here.
 type Config struct {
-	MaxMessage   int           // bytes of one incoming message; 1,000,000
 	Outbox       int           // what may wait on one connection, in bytes of Cost; 1 MiB
 	Stuck        int64         // what may wait for all sockets that take nothing; 512 MiB
 	WriteTimeout time.Duration // a socket that takes nothing for so long is closed; 30 s
-	CloseTimeout time.Duration // how long a peer has to answer a close frame; 2 s
+	CloseTimeout time.Duration // how long a peer has for its part of the end; 2 s
 
-	MessageTimeout time.Duration // how long a message that has begun may take to arrive; 60 s
-	Input          *quota.Quota  // of unfinished messages, all together; nil for no bound
-
-	// Released, if set, is told of each WebSocket's end the network that it counted
-	// for. It must not block.
-	Released func(netip.Addr)
-
-	Log *slog.Logger // panics of handlers; slog.Default()
+	Log *slog.Logger // panics of protocols; slog.Default()
 
 	// Goroutines makes every connection use goroutines, also where epoll is to
 	// be had.
@@ -54,9 +44,6 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.MaxMessage == 0 {
-		c.MaxMessage = 1_000_000
-	}
 	if c.Outbox == 0 {
 		c.Outbox = 1 << 20
 	}
@@ -68,9 +55,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CloseTimeout == 0 {
 		c.CloseTimeout = 2 * time.Second
-	}
-	if c.MessageTimeout == 0 {
-		c.MessageTimeout = time.Minute
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -85,24 +69,24 @@ type Reason string
 // Error returns the reason's name.
 func (r Reason) Error() string { return string(r) }
 
-// The reasons that a loop itself closes connections for.
+// The reasons that a loop itself closes connections for, and those that its protocols
+// share.
 const (
 	ErrSlow         Reason = "slow consumer"    // the outbox is full
 	ErrWriteTimeout Reason = "write timeout"    // the socket takes nothing
 	ErrReset        Reason = "transport error"  // reading or writing failed
 	ErrGone         Reason = "transport close"  // the peer closed
-	ErrProtocol     Reason = "protocol error"   // a breach of RFC 6455
-	ErrTooBig       Reason = "message too big"  // Options.MaxMessage
-	ErrTooMuch      Reason = "too much input"   // Config.Input
-	ErrUnfinished   Reason = "message timeout"  // Config.MessageTimeout
-	ErrIdle         Reason = "idle timeout"     // a request that did not come
-	ErrEvicted      Reason = "port is full"     // its place went to somebody with something to say
+	ErrTooMuch      Reason = "too much input"   // of all connections together
 	ErrPanic        Reason = "handler panic"    // a bug of ours; logged
-	ErrClosed       Reason = "closed by server" // Conn.Close
+	ErrClosed       Reason = "closed by server" // in order
 	ErrShutdown     Reason = "server shutdown"  // Loop.Close
 )
 
-// A Loop serves connections. Make one with [NewLoop]; its methods may be called
+// ErrTooMany is what those who bound connections say of one for which there is no
+// place.
+var ErrTooMany = errors.New("too many connections")
+
+// A Loop serves connections. Make one with [New]; its methods may be called
 // from any goroutine.
 type Loop struct {
 	cfg    Config
@@ -113,15 +97,14 @@ type Loop struct {
 
 	catchUp    catchUp
 	conns      atomic.Int64
-	streams    atomic.Int64 // of conns, those that are carried
 	goroutines atomic.Int64 // of conns, those that have goroutines
 	mu         sync.Mutex   // guards closed
 	closed     map[Reason]uint64
 }
 
-// NewLoop starts the goroutines of a loop: two for each shard, and two.
+// New starts the goroutines of a loop: two for each shard, and two.
 // They end with [Loop.Close].
-func NewLoop(cfg Config) (*Loop, error) {
+func New(cfg Config) (*Loop, error) {
 	l := &Loop{cfg: cfg.withDefaults(), closed: make(map[Reason]uint64)}
 	l.reaper.init(l)
 	for range shardCount() {
@@ -175,9 +158,8 @@ func (l *Loop) Now() time.Duration { return time.Duration(l.wheel.ticks.Load()) 
 
 // Stats describe a loop.
 type Stats struct {
-	Conns      int64             // open WebSockets
-	Streams    int64             // connections that are carried
-	Goroutines int64             // of both, those that cost goroutines
+	Conns      int64             // open connections
+	Goroutines int64             // of those, the ones that cost goroutines
 	Queued     int64             // what waits in outboxes whose sockets take bytes, in bytes of Cost
 	Stuck      int64             // what waits in outboxes whose sockets take none now
 	Closed     map[Reason]uint64 // connections closed since the start
@@ -185,8 +167,7 @@ type Stats struct {
 
 // Stats returns the counts of this moment.
 func (l *Loop) Stats() Stats {
-	streams := l.streams.Load()
-	st := Stats{Conns: l.conns.Load() - streams, Streams: streams, Goroutines: l.goroutines.Load(), Closed: make(map[Reason]uint64)}
+	st := Stats{Conns: l.conns.Load(), Goroutines: l.goroutines.Load(), Closed: make(map[Reason]uint64)}
 	for _, s := range l.shards {
 		st.Queued += s.queued.Load()
 		st.Stuck += s.stuck.Load()
@@ -278,7 +259,7 @@ func (l *Loop) count(r Reason) {
 	l.mu.Unlock()
 }
 
-// reaper closes the sockets of ended connections and tells their handlers, away
+// reaper closes the sockets of ended connections and tells their protocols, away
 // from the goroutines that read and write.
 type reaper struct {
 	loop  *Loop

@@ -1,4 +1,4 @@
-package wire
+package loop
 
 import (
 	"errors"
@@ -30,7 +30,7 @@ func (c *Conn) Push(frame []byte) bool {
 		c.mu.Unlock()
 		return false
 	}
-	c.queue(frame)
+	c.put(frame)
 	c.mu.Unlock()
 	return true
 }
@@ -47,13 +47,10 @@ func (c *Conn) PushNow(frame []byte) bool {
 	return ok
 }
 
-// Text queues payload as a text frame; see [Conn.Push].
-func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
-
-// queue appends a frame and sees to it that somebody writes it. c.mu is held.
-func (c *Conn) queue(frame []byte) {
+// put appends a frame and sees to it that somebody writes it. c.mu is held.
+func (c *Conn) put(frame []byte) {
 	c.rouse()
-	c.frames = append(c.frames, frame)
+	c.queue = append(c.queue, frame)
 	c.charge(Cost(frame))
 }
 
@@ -114,23 +111,23 @@ func (c *Conn) setBlocked(yes bool) {
 	c.shard.loop.caughtUp() // what waits for a socket alone holds up nobody
 }
 
-// answerPing queues the answer to a ping. It takes the place of one that waits as the
-// last frame: only the newest ping needs an answer, RFC 6455 section 5.5.3, and a peer
-// that pings and does not read costs no more than one.
-func (c *Conn) answerPing(payload []byte) {
-	frame := controlFrame(opPong, payload)
+// PushLatest pushes an answer of which only the newest counts. It takes the place of
+// one before it that waits as the last in the outbox, so that a peer that asks and does
+// not read costs no more than one; therefore it is taken past every bound. Push may
+// come in between.
+func (c *Conn) PushLatest(frame []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flags&(dead|closing) != 0 {
 		return
 	}
-	if c.pong > 0 && int(c.pong) == len(c.frames) {
-		c.charge(len(frame) - len(c.frames[c.pong-1]))
-		c.frames[c.pong-1] = frame
+	if c.latest > 0 && int(c.latest) == len(c.queue) {
+		c.charge(len(frame) - len(c.queue[c.latest-1]))
+		c.queue[c.latest-1] = frame
 		return
 	}
-	c.queue(frame)
-	c.pong = int32(len(c.frames))
+	c.put(frame)
+	c.latest = int32(len(c.queue))
 }
 
 // take empties the outbox into the hands of whoever writes now. It returns nil
@@ -144,12 +141,12 @@ func (c *Conn) take() [][]byte {
 
 // takeLocked is take. c.mu is held.
 func (c *Conn) takeLocked() [][]byte {
-	if c.flags&(dead|blocked|writing) != 0 || len(c.frames) == 0 {
+	if c.flags&(dead|blocked|writing) != 0 || len(c.queue) == 0 {
 		return nil
 	}
-	frames := c.frames
+	frames := c.queue
 	c.flags |= writing
-	c.frames, c.pong = nil, 0
+	c.queue, c.latest = nil, 0
 	return frames
 }
 
@@ -179,9 +176,9 @@ func (c *Conn) wrote(w written) {
 	}
 	c.charge(-w.cost)
 	if len(w.rest) > 0 {
-		c.frames = append(w.rest, c.frames...)
-		if c.pong > 0 {
-			c.pong += int32(len(w.rest))
+		c.queue = append(w.rest, c.queue...)
+		if c.latest > 0 {
+			c.latest += int32(len(w.rest))
 		}
 	}
 	switch {
@@ -196,7 +193,7 @@ func (c *Conn) wrote(w written) {
 		if c.shard.tooMuchStuck() {
 			c.kill(ErrSlow)
 		}
-	case len(c.frames) > 0:
+	case len(c.queue) > 0:
 		if c.flags&queued == 0 && c.nc == nil { // more came meanwhile
 			c.flags |= queued
 			c.shard.enqueue(c)
@@ -267,24 +264,6 @@ func (c *Conn) watchStall() {
 	}
 	c.stalled = t
 	l.Schedule(t, l.cfg.WriteTimeout)
-}
-
-// awaitClose gives the peer some time to answer the close frame. Where its answer
-// would begin is not known of a peer that broke the protocol, so that one sees the
-// end at once; what it may still send is read and dropped, or it would lose the close
-// frame. c.mu is held.
-func (c *Conn) awaitClose() {
-	l := c.shard.loop
-	if c.stalled != nil {
-		l.Cancel(c.stalled)
-	}
-	wait := l.cfg.CloseTimeout
-	if c.flags&breached != 0 {
-		c.shard.closeWrite(c)
-		wait /= 4 // nothing is expected of the peer but to have read
-	}
-	c.stalled = &Timer{Fire: func() { c.Abort(ErrClosed) }}
-	l.Schedule(c.stalled, wait)
 }
 
 // Waiting returns what the connection has still to write costs, in bytes: a measure

@@ -1,18 +1,16 @@
-package wire
+package loop
 
 import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// lines is a Stream that answers "echo ..." with what follows, gives the connection
+// lines is a Protocol that answers "echo ..." with what follows, gives the connection
 // away at "leave", and ends it at "finish".
 type lines struct {
 	left   chan net.Conn
@@ -43,10 +41,11 @@ func (s *lines) Data(c *Conn, data []byte) {
 }
 
 func (s *lines) Closed(c *Conn, reason error) { s.closed <- reason }
+func (s *lines) RemoteAddr() string           { return "lines" }
 
 const floodSize = 32 << 20
 
-// carry returns both ends of a connection that a loop carries.
+// carry returns the other end of a connection on the loop.
 func carry(t *testing.T, l *Loop, s *lines) net.Conn {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -60,19 +59,18 @@ func carry(t *testing.T, l *Loop, s *lines) net.Conn {
 	}
 	t.Cleanup(func() { peer.Close() })
 	_ = peer.SetDeadline(time.Now().Add(10 * time.Second))
-	carryFrom(t, l, ln, Options{Outbox: 2 * floodSize}, s)
+	attachFrom(t, l, ln, Options{Outbox: 2 * floodSize, Together: true}, s)
 	return peer
 }
 
 func TestStream(t *testing.T) {
-	var released atomic.Int64
-	l, err := NewLoop(Config{Released: func(netip.Addr) { released.Add(1) }})
+	l, err := New(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	if runtime.GOOS != "linux" {
-		t.Skip("nothing is carried without epoll")
+		t.Skip("nothing is accepted without epoll")
 	}
 	s := &lines{left: make(chan net.Conn, 1), closed: make(chan error, 1)}
 	hear := func(peer net.Conn, want string) {
@@ -90,23 +88,23 @@ func TestStream(t *testing.T) {
 	}
 
 	peer := carry(t, l, s)
-	if st := l.Stats(); st.Conns != 0 || st.Streams != 1 {
-		t.Errorf("on the loop: %d and %d", st.Conns, st.Streams)
+	if st := l.Stats(); st.Conns != 1 {
+		t.Errorf("on the loop: %d", st.Conns)
 	}
 	say(peer, "echo abc")
 	hear(peer, "abcabc")
 	say(peer, "leave")
 	nc := <-s.left
 	defer nc.Close()
-	if st := l.Stats(); st.Conns != 0 || st.Streams != 0 {
-		t.Errorf("on the loop: %d and %d", st.Conns, st.Streams)
+	if st := l.Stats(); st.Conns != 0 {
+		t.Errorf("on the loop: %d", st.Conns)
 	}
 	hear(peer, strings.Repeat("last words ", 100))
 	say(peer, "hello")
 	hear(nc, "hello")
 	say(nc, "there")
 	hear(peer, "there")
-	if released.Load() != 0 || len(s.closed) != 0 {
+	if len(s.closed) != 0 {
 		t.Error("a connection that was detached is told of as closed")
 	}
 
@@ -141,8 +139,5 @@ func TestStream(t *testing.T) {
 		if reason := <-s.closed; reason != want {
 			t.Errorf("%s: closed for %v", text, reason)
 		}
-	}
-	if released.Load() != 0 { // those are told of by Closed
-		t.Errorf("%d released", released.Load())
 	}
 }

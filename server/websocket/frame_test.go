@@ -1,10 +1,13 @@
-package wire
+package websocket
 
 import (
 	"bytes"
+	"io"
+	"net"
 	"strings"
-	"sync"
 	"testing"
+
+	"poosh/server/loop"
 )
 
 func TestTextFrame(t *testing.T) {
@@ -31,19 +34,27 @@ func FuzzInput(f *testing.F) {
 	f.Add(append(clientFrame(0x01, "a"), clientFrame(0x80, "b")...), 7)
 	f.Add([]byte("\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"), 1)
 	f.Add(clientFrame(0x88, "\x03\xe8bye"), 2)
+	l, err := loop.New(loop.Config{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(l.Close)
 	f.Fuzz(func(t *testing.T, stream []byte, cut int) {
 		if cut < 0 || cut > len(stream) {
 			cut = len(stream) / 2
 		}
-		whole := replay(stream)
-		parts := replay(stream[:cut], stream[cut:])
+		whole := replay(t, l, stream)
+		parts := replay(t, l, stream[:cut], stream[cut:])
 		if whole != parts {
 			t.Errorf("in one piece %q, in two %q", whole, parts)
 		}
 	})
 }
 
-type transcript struct{ strings.Builder }
+type transcript struct {
+	strings.Builder
+	closed chan struct{}
+}
 
 func (h *transcript) Message(_ *Conn, binary bool, data []byte) {
 	if binary {
@@ -51,21 +62,27 @@ func (h *transcript) Message(_ *Conn, binary bool, data []byte) {
 	}
 	h.WriteString("[" + string(data) + "]")
 }
-func (h *transcript) Closed(*Conn, error) {}
+func (h *transcript) Closed(*Conn, error) { close(h.closed) }
 
-// replay runs the parser alone: a connection whose frames nobody writes.
-func replay(pieces ...[]byte) string {
-	h := new(transcript)
-	l := &Loop{cfg: Config{}.withDefaults(), wheel: new(wheel)} // which nobody turns
-	l.reaper.wake = sync.NewCond(&l.reaper.mu)                  // and nobody who reaps
-	s := &shard{loop: l}
-	s.wake = sync.NewCond(&s.mu)
-	c := &Conn{shard: s, handler: h, maxMessage: 1000, limit: 1 << 20}
-	for _, p := range pieces {
-		c.input(bytes.Clone(p))
+// replay hands pieces to a codec, and returns what was heard and what is answered.
+func replay(t *testing.T, l *loop.Loop, pieces ...[]byte) string {
+	h := &transcript{closed: make(chan struct{})}
+	peer, own := net.Pipe()
+	p := &codec{server: NewServer(l, Config{}), handler: h, maxMessage: 1000}
+	c, err := l.AttachConn(own, loop.Options{}, p)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, f := range c.take() {
-		h.Write(f)
+	for _, piece := range pieces {
+		p.Data(c, bytes.Clone(piece))
 	}
+	c.Finish()
+	go c.Start() // ends with what is read here
+	answers, err := io.ReadAll(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-h.closed
+	h.Write(answers)
 	return h.String()
 }
