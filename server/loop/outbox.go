@@ -73,7 +73,7 @@ func (c *Conn) charge(cost int) {
 // gaugeCongestion keeps the shard's count of connections whose sockets take bytes and
 // whose outboxes fill up all the same. c.mu is held.
 func (c *Conn) gaugeCongestion() {
-	now := c.size > c.limit/2 && c.flags&blocked == 0 && c.life < ended
+	now := c.isCongested()
 	if now == (c.flags&congested != 0) {
 		return
 	}
@@ -84,6 +84,12 @@ func (c *Conn) gaugeCongestion() {
 	}
 	c.shard.congested.Add(-1)
 	c.shard.loop.caughtUp()
+}
+
+// isCongested reports whether the outbox fills up although the socket takes bytes.
+// c.mu is held.
+func (c *Conn) isCongested() bool {
+	return c.size > c.limit/2 && c.flags&blocked == 0 && c.life < ended
 }
 
 // counter is the counter that the outbox's bytes belong to. c.mu is held.

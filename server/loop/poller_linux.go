@@ -217,8 +217,9 @@ func (c *Conn) peerEnded(events uint32) {
 	}
 }
 
-// readOnce and writeOnce go past the scheduler's hooks: the descriptors never
-// block. again says that the socket has, or takes, no more for now.
+// readOnce and writeOnce go past the scheduler's hooks, which unix.Read and unix.Write
+// do not: the descriptors never block, and the hooks cost a tenth of a small read or
+// write. again says that the socket has, or takes, no more for now.
 func readOnce(fd int, buf []byte) (n int, again bool, err error) {
 	for {
 		r, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))

@@ -20,6 +20,8 @@ type shard struct {
 	// their sockets take bytes: the flusher does not keep up.
 	congested atomic.Int64
 
+	inserting sync.Mutex // held while a connection is added; taken before a Conn's mu
+
 	mu           sync.Mutex // guards what follows; taken with a Conn's mu held
 	wake         *sync.Cond
 	pending      []*Conn            // have something for the flusher
@@ -87,6 +89,8 @@ func (s *shard) tooMuchBlocked() bool { return s.blockedBytes.Load() > s.maxBloc
 
 // insert makes the shard responsible for closing c's socket.
 func (s *shard) insert(c *Conn) {
+	s.inserting.Lock()
+	defer s.inserting.Unlock()
 	if c.nc == nil {
 		s.poll.insert(c)
 		return

@@ -58,6 +58,9 @@ func newSite(t testing.TB, cfg Config) *site {
 	}
 	s := siteOn(t, l)
 	t.Cleanup(func() {
+		if err := l.Check(); err != nil {
+			t.Error(err)
+		}
 		l.Close()
 		if st := l.Stats(); st.Conns != 0 || st.Queued != 0 || st.Blocked != 0 {
 			t.Errorf("left behind: %+v", st)
