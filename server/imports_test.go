@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -102,4 +103,22 @@ func mayImport(path string, ours, others []string) bool {
 		}
 	}
 	return false
+}
+
+// What is for tests and for looking into a program is not in the one that ships:
+// net/http/httptest, for one, puts a flag of its own into every command line.
+func TestProgramHasNoTestPackages(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "poosh").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	list := strings.Fields(string(out))
+	if !slices.Contains(list, "poosh/server") {
+		t.Fatalf("go list knows %d packages, and not the server's", len(list))
+	}
+	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "expvar", "poosh/server/leaktest"} {
+		if slices.Contains(list, no) {
+			t.Errorf("the program has %s in it", no)
+		}
+	}
 }

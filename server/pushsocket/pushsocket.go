@@ -24,7 +24,8 @@
 //
 // Anybody can make a key and register, so nothing that all share is open to one of
 // them: an address has rates, a device a bound on its keys, a sender a share of each
-// mailbox, keys a part of the file, and an identity that is not used a life.
+// mailbox and all senders that its device does not know a part, keys a part of the file,
+// and an identity that is not used a life.
 //
 // Lock order: Dialect.mu, mailbox.mu, client.mu, then a session's own.
 package pushsocket

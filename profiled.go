@@ -1,44 +1,31 @@
-// Profiled is poosh with a second door for the benchmark: on PROFILE_ADDR it
-// starts and stops the CPU profiler and tells what has been allocated. It takes
-// poosh's settings from the environment.
+//go:build profiled
+
 package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log"
 	"net/http"
 	"os"
-	"os/signal"
 	"runtime/metrics"
 	"runtime/pprof"
 	"sync"
-	"syscall"
-
-	"poosh/server"
 )
 
-func main() {
-	server.TuneRuntime()
-	cfg, err := server.FromEnv(os.LookupEnv)
-	if err != nil {
-		log.Fatal(err)
+// A build with the tag profiled is poosh with a second door, for test/bench: on
+// PROFILE_ADDR it starts and stops the CPU profiler and tells what has been allocated.
+// Whoever reaches that address may slow the program down, so no release has it.
+func init() {
+	addr := os.Getenv("PROFILE_ADDR")
+	if addr == "" {
+		log.Fatal("poosh: this build is for the benchmark: PROFILE_ADDR is not set")
 	}
-	s, err := server.New(cfg, server.NewLogger(os.Stderr, cfg.LogLevel, cfg.LogFormat))
-	if err != nil {
-		log.Fatal(err)
-	}
-	go func() { log.Fatal(http.ListenAndServe(os.Getenv("PROFILE_ADDR"), door())) }() // ends with the process
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := s.Run(ctx); err != nil {
-		log.Fatal(err)
-	}
+	go func() { log.Fatal(http.ListenAndServe(addr, profileDoor())) }() // ends with the process
 }
 
-// door returns the handler for the benchmark.
-func door() http.Handler {
+// profileDoor returns the handler for the benchmark.
+func profileDoor() http.Handler {
 	var mu sync.Mutex // guards profile
 	var profile bytes.Buffer
 	mux := http.NewServeMux()
