@@ -31,8 +31,8 @@ func TestStalledReader(t *testing.T) {
 		if f := well.read(); len(f.text()) != len(data) {
 			t.Fatalf("event %d: %.100s", i, f)
 		}
-		if st := s.loop.Stats(); st.Queued+st.Stuck > 3<<20 {
-			t.Fatalf("%d bytes wait", st.Queued+st.Stuck)
+		if st := s.loop.Stats(); st.Queued+st.Blocked > 3<<20 {
+			t.Fatalf("%d bytes wait", st.Queued+st.Blocked)
 		}
 	}
 	eventually(t, "the slow one to be closed", func() bool { return s.loop.Stats().Closed[loop.ErrSlow] == 1 })

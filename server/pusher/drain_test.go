@@ -42,7 +42,7 @@ func TestShutdownEndsInTime(t *testing.T) {
 		for range 20 {
 			a.publish("big", "e", jsonString([]byte(strings.Repeat("x", 10_000))), "")
 		}
-		return s.loop.Stats().Stuck > 0
+		return s.loop.Stats().Blocked > 0
 	})
 	peers := make([]*peer, 10)
 	for i := range peers {
