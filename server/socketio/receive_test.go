@@ -59,3 +59,31 @@ func TestMessages(t *testing.T) {
 		})
 	}
 }
+
+// The forms that packets are posted in.
+func TestPostForms(t *testing.T) {
+	for name, tt := range map[string]struct{ query, kind, body, heard string }{
+		"text":              {"EIO=3", "text/plain;charset=UTF-8", `9:42["x",1]` + `9:42["x",2]`, "x1,x2"},
+		"form of JSONP":     {"EIO=3&j=0", "application/x-www-form-urlencoded", "d=9%3A42%5B%22x%22%2C1%5D", "x1"},
+		"form without j":    {"EIO=3", "application/x-www-form-urlencoded", "d=9%3A42%5B%22x%22%2C1%5D", "x1"},
+		"text called form":  {"EIO=3", "application/x-www-form-urlencoded", `9:42["x",1]`, "x1"},
+		"binary":            {"EIO=3", "application/octet-stream", "\x00\x09\xff" + `42["x",1]`, "x1"},
+		"form without text": {"EIO=3&j=0", "application/x-www-form-urlencoded", "d=%zz", ""},
+		"binary cut short":  {"EIO=3", "application/octet-stream", "\x00\x09\xff" + `42["x"`, ""},
+		"old client's text": {"EIO=3&t=1448463725125-7", "text/plain;charset=UTF-8", "12:42[\"x\",\"\u00c3\u00a9\"]", `x"é"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, Config{}, func(s *site) {
+				p := s.poll(tt.query)
+				p.want("40")
+				a := s.ask("POST", p.query, tt.body, "Content-Type: "+tt.kind)
+				if good := tt.heard != ""; good != (a.status == 200) {
+					s.Errorf("answered %d %s", a.status, a.body)
+				}
+				if got := strings.Join(s.heard(), ","); got != tt.heard {
+					s.Errorf("the dialect heard %q, want %q", got, tt.heard)
+				}
+			})
+		})
+	}
+}
