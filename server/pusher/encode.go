@@ -34,7 +34,7 @@ func (encoder) Encode(p *hub.Publication) []byte {
 
 // jsonString is the data of an event as its publication has it: a JSON string.
 func jsonString(data []byte) []byte {
-	return appendString(make([]byte, 0, len(data)+len(data)/8+8), data)
+	return appendString(make([]byte, 0, len(data)+len(data)/4+16), data)
 }
 
 // newFrame returns a buffer with room for the header of a frame in front.
