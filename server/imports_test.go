@@ -31,7 +31,7 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/hub", "poosh/server/http1", "poosh/server/wire"),
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire", "poosh/server/pushsocket/store"),
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
@@ -41,6 +41,7 @@ var house = []struct {
 	{"poosh/server/peers", "whose a connection is", nil, nil},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
 	{"poosh/server/leaktest", "for tests", nil, nil},
+	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/wire"}, nil},
 }
 
 func with(more ...string) []string { return append(more, shared...) }

@@ -29,11 +29,12 @@ func TestShutdownEndsInTime(t *testing.T) {
 	app := testApp()
 	hook := Webhook{URL: "http://hook.test/", Headers: map[string]string{"X-Mine": "1"}}
 	app.Webhooks = []Webhook{hook, hook}
-	s := newSite(t, Config{Apps: []App{app}})
-	a := s.d.apps[testID]
 	good := &hookReceiver{}
-	a.hooks.endpoints[0].client.Transport = hole{}
-	a.hooks.endpoints[1].client.Transport = good
+	s := newSite(t, Config{Apps: []App{app}}, func(d *Dialect) {
+		hooks := d.apps[testID].hooks
+		hooks.endpoints[0].client.Transport, hooks.endpoints[1].client.Transport = hole{}, good
+	})
+	a := s.d.apps[testID]
 
 	stalled := s.dial()
 	stalled.join("big")

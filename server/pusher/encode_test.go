@@ -66,9 +66,9 @@ func TestBridgedEvents(t *testing.T) {
 	}
 	p.expect(`{"event":"e","channel":"news","data":"{\"a\":1}"}`)
 	p.quiet()
-	var got []string
+	got := make(chan string, 2)
 	other := s.hub.Register("", "x", 1, Encoder, receiverFunc(func(frame []byte) bool {
-		got = append(got, string(wire.Payload(frame)))
+		got <- string(wire.Payload(frame))
 		return true
 	}))
 	defer s.hub.Unregister(other)
@@ -77,8 +77,8 @@ func TestBridgedEvents(t *testing.T) {
 	}
 	s.trigger("news", "back", "1")
 	p.expect(`{"event":"back","channel":"news","data":"1"}`)
-	if len(got) != 1 || got[0] != `{"event":"back","channel":"news","data":"1"}` {
-		t.Errorf("the other side has %q", got)
+	if frame := <-got; frame != `{"event":"back","channel":"news","data":"1"}` || len(got) != 0 {
+		t.Errorf("the other side has %q and %d more", frame, len(got))
 	}
 	p.quiet()
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
+	"poosh/server/http1/http1test"
 	"poosh/server/hub"
 	"poosh/server/leaktest"
 	"poosh/server/wire"
@@ -39,29 +39,30 @@ func testApp() App {
 	return App{ID: testID, Key: testKey, Secret: testSecret, ClientEvents: true}
 }
 
-// A site is a dialect behind an HTTP server.
+// A site is a dialect on the HTTP stack that ships.
 type site struct {
 	t      testing.TB
 	d      *Dialect
 	hub    *hub.Hub
 	loop   *wire.Loop
-	server *httptest.Server
+	server *http1test.Server
 }
 
-func newSite(t testing.TB, cfg Config) *site {
+// newSite serves a dialect of cfg, which is given to before first.
+func newSite(t testing.TB, cfg Config, before ...func(*Dialect)) *site {
 	t.Helper()
 	if cfg.Apps == nil {
 		cfg.Apps = []App{testApp()}
 	}
-	loop, err := wire.NewLoop(wire.Config{})
-	if err != nil {
+	s := &site{t: t, hub: hub.New(), loop: http1test.NewLoop(t, wire.Config{})}
+	var err error
+	if s.d, err = New(cfg, s.hub, s.loop, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, hub: hub.New(), loop: loop}
-	if s.d, err = New(cfg, s.hub, loop, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
+	for _, prepare := range before {
+		prepare(s.d)
 	}
-	s.server = httptest.NewServer(s.d)
+	s.server = http1test.Serve(t, s.loop, s.d, Where)
 	t.Cleanup(func() {
 		s.server.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
@@ -69,7 +70,6 @@ func newSite(t testing.TB, cfg Config) *site {
 		if err := s.d.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
-		loop.Close()
 		if st := s.d.Stats(); st.Connections != 0 || st.Channels != 0 {
 			t.Errorf("left behind: %+v", st)
 		}

@@ -340,9 +340,8 @@ func TestWebhookFilter(t *testing.T) {
 func TestWebhooksOfConnections(t *testing.T) {
 	app := testApp()
 	app.Webhooks = []Webhook{{URL: "http://hook.test/", Headers: map[string]string{"X-Mine": "1"}}}
-	s := newSite(t, Config{Apps: []App{app}, WebhookHold: 100 * time.Millisecond})
 	r := &hookReceiver{}
-	s.d.apps[testID].hooks.endpoints[0].client.Transport = r
+	s := newSite(t, Config{Apps: []App{app}, WebhookHold: 100 * time.Millisecond}, func(d *Dialect) { d.apps[testID].hooks.endpoints[0].client.Transport = r })
 	a, b := s.dial(), s.dial()
 	for _, p := range []*peer{a, b} {
 		p.subscribe("presence-cache-c", `{"user_id":"1"}`)
@@ -383,9 +382,8 @@ func TestStrangerAtTheDoor(t *testing.T) {
 	app := testApp()
 	app.SubscribeRate = Rate{Limit: -1}
 	app.Webhooks = []Webhook{{URL: "http://hook.test/", Headers: map[string]string{"X-Mine": "1"}}}
-	s := newSite(t, Config{Apps: []App{app}, WebhookQueue: 80, WebhookHold: 50 * time.Millisecond})
 	r := &hookReceiver{answer: func(int) (int, error) { time.Sleep(time.Millisecond); return 200, nil }}
-	s.d.apps[testID].hooks.endpoints[0].client.Transport = r
+	s := newSite(t, Config{Apps: []App{app}, WebhookQueue: 80, WebhookHold: 50 * time.Millisecond}, func(d *Dialect) { d.apps[testID].hooks.endpoints[0].client.Transport = r })
 	stranger, member := s.dial(), s.dial()
 	for i := range 500 {
 		channel := fmt.Sprint("junk-", i)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -20,13 +19,15 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/server/http1/http1test"
 	"poosh/server/hub"
+	"poosh/server/socketio"
 	"poosh/server/wire"
 )
 
 const patience = 20 * time.Second
 
-// A site is a dialect behind an HTTP server.
+// A site is a dialect on the HTTP stack that ships.
 type site struct {
 	t       testing.TB
 	dialect *Dialect
@@ -35,10 +36,7 @@ type site struct {
 
 func newSite(t testing.TB, cfg Config) *site {
 	t.Helper()
-	loop, err := wire.NewLoop(wire.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	loop := http1test.NewLoop(t, wire.Config{})
 	if cfg.DB == "" {
 		cfg.DB = filepath.Join(t.TempDir(), "x.db")
 	}
@@ -46,7 +44,7 @@ func newSite(t testing.TB, cfg Config) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(d)
+	server := http1test.Serve(t, loop, d, socketio.Where)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -59,7 +57,6 @@ func newSite(t testing.TB, cfg Config) *site {
 			}
 		}
 		server.Close()
-		loop.Close()
 		http.DefaultClient.CloseIdleConnections()
 		if len(d.mailboxes) != 0 || d.hub.Len(hubApp) != 0 {
 			t.Errorf("%d mailboxes left, %d in the hub", len(d.mailboxes), d.hub.Len(hubApp))
