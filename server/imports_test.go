@@ -9,7 +9,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota"}
+var shared = []string{"poosh/server/admission", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota", "poosh/server/rate"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -29,15 +29,16 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/hub", "poosh/server/http1", "poosh/server/wire"),
-		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "github.com/go-chi/chi/v5"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire", "poosh/server/pushsocket/store"),
-		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
+		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
+	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
+		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/peers", "whose a connection is", nil, nil},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
 	{"poosh/server/leaktest", "for tests", nil, nil},

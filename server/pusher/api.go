@@ -7,11 +7,13 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"poosh/auth"
 	"poosh/server/quota"
+	"poosh/server/rate"
 )
 
 // segments splits an escaped path, each part decoded by itself, so that %2F in a
@@ -178,13 +180,29 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 
 // limit asks a limiter and writes what it says into the answer's headers. It counts
 // what is over the limit under the limiter's name.
-func (d *Dialect) limit(w http.ResponseWriter, l *limiter, name, remote string) error {
-	a := l.take(remote)
-	a.tell(w.Header())
-	if !a.ok {
-		d.counts.add("rate limited "+name, 1)
+func (d *Dialect) limit(w http.ResponseWriter, l *rate.Limiter, name, remote string) error {
+	a := l.Take(remote)
+	tell(w.Header(), a)
+	if a.OK {
+		return nil
 	}
-	return a.err()
+	d.counts.add("rate limited "+name, 1)
+	return &apiError{status: http.StatusTooManyRequests, code: "rate_limited",
+		text: "too many requests", retry: max(a.Retry, time.Second)}
+}
+
+// tell writes the headers of an allowance, unless a tighter one has been written.
+// Sockudo has the names; seconds are rounded up.
+func tell(h http.Header, a rate.Allowance) {
+	if a.Limit == 0 {
+		return
+	}
+	if old, err := strconv.Atoi(h.Get("X-RateLimit-Remaining")); err == nil && old < a.Remaining {
+		return
+	}
+	h.Set("X-RateLimit-Limit", strconv.Itoa(a.Limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(a.Remaining))
+	h.Set("X-RateLimit-Reset", seconds(a.Reset))
 }
 
 // read reads a body that the query vouches for.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -118,6 +119,11 @@ func (d *Dialect) fail(w http.ResponseWriter, err error) {
 	}{e.text, e.code, e.status})
 	d.begin(w, e.status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
+}
+
+// seconds is a time as a header has it, rounded up.
+func seconds(d time.Duration) string {
+	return strconv.Itoa(max(0, int(math.Ceil(d.Seconds()))))
 }
 
 // asAPIError finds the status of an error.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"poosh/server/hub"
+	"poosh/server/rate"
 )
 
 // An app is an application at work.
@@ -19,8 +20,8 @@ type app struct {
 	cache        *cache
 	hooks        *webhooks
 	counter      counter
-	apiLimit     *limiter // nil without one
-	connectLimit *limiter // nil without one
+	apiLimit     *rate.Limiter // nil without one
+	connectLimit *rate.Limiter // nil without one
 
 	mu      sync.Mutex // guards what follows
 	open    int        // connections admitted, also those still in their handshake
@@ -31,7 +32,7 @@ func newApp(d *Dialect, conf App) *app {
 	a := &app{
 		d: d, conf: conf, hubName: HubApp(conf.ID), disabled: conf.Enabled != nil && !*conf.Enabled,
 		cache:    newCache(d.cfg.CacheBytes, time.Duration(conf.CacheTTL), &d.counts),
-		apiLimit: newLimiter(conf.APIRate), connectLimit: newLimiter(conf.ConnectRate),
+		apiLimit: rate.New(conf.APIRate), connectLimit: rate.New(conf.ConnectRate),
 		clients: make(map[*client]struct{}),
 	}
 	a.hooks = newWebhooks(a)

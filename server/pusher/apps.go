@@ -95,8 +95,8 @@ func (a App) withDefaults() App {
 	setDefault(&a.MaxEventBytes, 10240)
 	setDefault(&a.MaxMembers, 100)
 	setDefault(&a.MaxUserInfoBytes, 1024)
-	setDefault(&a.ClientEventRate, Rate{10, time.Second})
-	setDefault(&a.SubscribeRate, Rate{600, time.Minute})
+	setDefault(&a.ClientEventRate, Rate{Limit: 10, Per: time.Second})
+	setDefault(&a.SubscribeRate, Rate{Limit: 600, Per: time.Minute})
 	setDefault(&a.ActivityTimeout, Duration(120*time.Second))
 	setDefault(&a.CacheTTL, Duration(30*time.Minute))
 	return a

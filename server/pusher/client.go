@@ -11,6 +11,7 @@ import (
 
 	"poosh/server/hub"
 	"poosh/server/peers"
+	"poosh/server/rate"
 	"poosh/server/wire"
 )
 
@@ -31,8 +32,8 @@ type client struct {
 	version uint8        // set once; of the protocol
 
 	// Of the goroutine that reads the connection.
-	clientEvents pace
-	subscribes   pace
+	clientEvents rate.Pace
+	subscribes   rate.Pace
 
 	// Of the goroutine that fires timers.
 	probed time.Duration // when a ping was sent that nothing followed; 0 for none
@@ -254,8 +255,8 @@ func (c *client) clientEvent(m message) {
 		refuse(codeClientEvent, "the name of a client event is longer than 200 characters")
 		return
 	}
-	if rate := conf.ClientEventRate; !c.clientEvents.allow(rate, rate.Limit, c.d.now()) {
-		refuse(codeClientEvent, "client events come faster than "+conf.ClientEventRate.String())
+	if most := conf.ClientEventRate; !c.clientEvents.Allow(most, most.Limit, c.d.now()) {
+		refuse(codeClientEvent, "client events come faster than "+most.String())
 		return
 	}
 	data := m.text()

@@ -45,8 +45,12 @@ import (
 	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/quota"
+	"poosh/server/rate"
 	"poosh/server/wire"
 )
+
+// A Rate is how many things are allowed in a span of time.
+type Rate = rate.Rate
 
 // A Config is what an operator may choose. Zero fields mean the defaults named
 // here.
@@ -112,8 +116,8 @@ type Dialect struct {
 	apps  map[string]*app // by id; set once
 	byKey map[string]*app // set once
 
-	apiLimit     *limiter // by address; nil without one
-	connectLimit *limiter // by address; nil without one
+	apiLimit     *rate.Limiter // by address; nil without one
+	connectLimit *rate.Limiter // by address; nil without one
 	conns        atomic.Int64
 	counts       counters
 
@@ -162,8 +166,8 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	d.apiLimit = newAddressLimiter(cfg.APIRate)
-	d.connectLimit = newAddressLimiter(cfg.ConnectRate)
+	d.apiLimit = rate.PerAddress(cfg.APIRate)
+	d.connectLimit = rate.PerAddress(cfg.ConnectRate)
 	return d, nil
 }
 

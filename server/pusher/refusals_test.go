@@ -74,8 +74,8 @@ func TestNoRoomForABody(t *testing.T) {
 // TestRefusalsAreCounted causes each refusal once and looks for its count.
 func TestRefusalsAreCounted(t *testing.T) {
 	app := testApp()
-	app.Watchlist, app.APIRate, app.ConnectRate = true, Rate{1, time.Hour}, Rate{2, time.Hour}
-	s := newSite(t, Config{Apps: []App{app}, APIRate: Rate{2, time.Hour}, ConnectRate: Rate{3, time.Hour}})
+	app.Watchlist, app.APIRate, app.ConnectRate = true, Rate{Limit: 1, Per: time.Hour}, Rate{Limit: 2, Per: time.Hour}
+	s := newSite(t, Config{Apps: []App{app}, APIRate: Rate{Limit: 2, Per: time.Hour}, ConnectRate: Rate{Limit: 3, Per: time.Hour}})
 	p := s.dial()
 	for _, text := range []string{
 		`x`, `{"event":"dance"}`, `{"event":"pusher:subscribe","data":{"channel":"a b"}}`, `{"event":"pusher:unsubscribe","data":{"channel":"c"}}`,

@@ -65,7 +65,7 @@ func (c *client) subscribe(m message) {
 	channel, k := want.channel, kindOf(want.channel)
 	// A page subscribes to all its channels as it opens.
 	conf := &c.app.conf
-	if !c.subscribes.allow(conf.SubscribeRate, max(conf.SubscribeRate.Limit, conf.MaxChannels), c.d.now()) {
+	if !c.subscribes.Allow(conf.SubscribeRate, max(conf.SubscribeRate.Limit, conf.MaxChannels), c.d.now()) {
 		c.refuse(channel, codeFull, refusedLimit, "subscriptions come faster than "+conf.SubscribeRate.String())
 		return
 	}
