@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"errors"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -130,8 +131,16 @@ func (c *client) expel(code int, text string) {
 	c.close(code, text)
 }
 
-// Closed takes the connection out of everything it is in.
-func (c *client) Closed(*wire.Conn, error) {
+// Closed takes the connection out of everything it is in. Why it ended is counted once:
+// by the code that it was closed with, or else by the loop's reason, of which there are
+// a few.
+func (c *client) Closed(_ *wire.Conn, reason error) {
+	if !c.closing.Swap(true) {
+		why := wire.ErrReset // for an error that has no name
+		errors.As(reason, &why)
+		c.d.counts.add("ended "+string(why), 1)
+	}
+	c.d.log.Debug("connection closed", "app", c.app.conf.ID, "socket", c.socketID, "reason", reason)
 	c.mu.Lock()
 	c.gone = true
 	c.d.loop.Cancel(&c.timer)

@@ -185,7 +185,8 @@ type Stats struct {
 // Stats returns the numbers of this moment. The names of the counts are
 //
 //   - "api <status>", "rate limited <api or connect> <app or address>";
-//   - "connect", "connect failed", "connect refused <status or code>", "close <code>";
+//   - "connect", "connect failed", "connect refused <status or code>", "close <code>", and for who was
+//     not closed with a code "ended <reason>", a [wire.Reason];
 //   - "message refused", "subscribe", "subscribe refused", "unsubscribe refused",
 //     "sign-in", "sign-in refused", "watchlist cut", "client event", "client event
 //     refused", "cache evicted";

@@ -114,3 +114,50 @@ func TestRefusalsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// TestEndsAreCounted has connections end for different reasons, each of which is
+// counted once and told to the log: by a code when the server closes with one, by
+// what the loop says otherwise.
+func TestEndsAreCounted(t *testing.T) {
+	var log logBuffer
+	s := newSite(t, Config{MaxMessageBytes: 1000}, func(d *Dialect) {
+		d.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	_ = s.dial().ws.Close() // without a close frame
+	big := s.dial()
+	big.send(strings.Repeat("x", 1001))
+	if code := big.closed(); code != 1009 {
+		t.Errorf("too big a message: closed with %d", code)
+	}
+	breach := s.dial()
+	if _, err := breach.ws.NetConn().Write([]byte{0x83, 0x80, 0, 0, 0, 0}); err != nil { // a reserved opcode
+		t.Fatal(err)
+	}
+	breach.closed()
+	user := s.dial()
+	user.signIn(`{"id":"1"}`)
+	user.read()
+	if status, text := s.call("POST", "/users/1/terminate_connections", nil, "{}"); status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+	if code := user.closed(); code != codeUnauthorized {
+		t.Errorf("terminated: closed with %d", code)
+	}
+	eventually(t, "all to be gone", func() bool { return s.d.Stats().Connections == 0 })
+	counts := s.d.Stats().Counts
+	for name, want := range map[string]uint64{
+		"ended transport close": 1, "ended message too big": 1, "ended protocol error": 1, "close 4009": 1, "ended closed by server": 0,
+	} {
+		if counts[name] != want {
+			t.Errorf("%s: %d, want %d", name, counts[name], want)
+		}
+	}
+	for _, p := range []*peer{big, breach, user} {
+		if n := strings.Count(log.String(), `msg="connection closed" app=`+testID+" socket="+p.socketID+" "); n != 1 {
+			t.Errorf("%s: %d lines", p.socketID, n)
+		}
+	}
+	if !strings.Contains(log.String(), `reason="message too big"`) || !strings.Contains(log.String(), `reason="closed by server"`) {
+		t.Errorf("logged %s", log.String())
+	}
+}
