@@ -290,12 +290,16 @@ func TestCounts(t *testing.T) {
 // TestPlaces admits as many connections as an app may have.
 func TestPlaces(t *testing.T) {
 	a := newTestApp(t, Config{MaxConnections: 2}, nil)
-	if !a.Admit() || !a.Admit() || a.Admit() {
-		t.Error("the bound is not 2")
+	for i, want := range []bool{true, true, false} {
+		if a.Admit() != want {
+			t.Errorf("number %d", i+1)
+		}
 	}
 	a.Release()
-	if !a.Admit() || a.Admit() {
-		t.Error("a place is not given back")
+	for i, want := range []bool{true, false} {
+		if a.Admit() != want {
+			t.Errorf("number %d once there is a place again", i+1)
+		}
 	}
 	a.Release()
 	a.Release()

@@ -53,10 +53,10 @@ func (s *Server) newClient(a *app.App, id string) *client {
 func (c *client) attach(conn *wire.Conn, id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.conn = conn
 	if c.gone {
 		return // closed before it began
 	}
-	c.conn = conn
 	c.place.Open(c.app, c, id)
 	c.server.loop.Schedule(&c.timer, c.firstTick())
 }
