@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -20,18 +19,14 @@ import (
 type limiter struct {
 	trusted []netip.Prefix // set once
 	log     *slog.Logger   // set once
-	ports   []candidates   // set before the first connection
 	clients pool
 	senders pool
-}
-
-// A port's server knows which of its connections could make room for others.
-type candidates interface {
-	Candidates(http1.Room) []http1.Candidate
+	evictor
 }
 
 func newLimiter(cfg NetworkConfig, log *slog.Logger) *limiter {
 	l := &limiter{trusted: cfg.TrustedProxies, log: log}
+	l.evictor.init()
 	l.clients.init("MAX_CONNECTIONS", cfg.MaxConnections, cfg.MaxConnectionsPerAddress)
 	l.senders.init("MAX_SENDER_CONNECTIONS", cfg.MaxSenderConnections, cfg.MaxSenderConnectionsPerAddress)
 	return l
@@ -91,7 +86,7 @@ const makingRoom = 10 * time.Millisecond
 // make counts a new socket in a room, if need be in place of another one.
 func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound string) {
 	for end := time.Now().Add(makingRoom); ; time.Sleep(time.Millisecond / 2) {
-		bound = l.pool(room).take(from, isProxy, func() bool { return l.evict(room) })
+		bound = l.pool(room).take(from, isProxy, func() eviction { return l.evict(room) })
 		if bound != evicting {
 			return bound
 		}
@@ -99,33 +94,6 @@ func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound st
 			return l.pool(room).setting
 		}
 	}
-}
-
-// evict closes a connection that counts in a room, whatever port it is on, and reports
-// whether there was one to close. It is one of the network that has the most of those
-// that could be closed, and of these the one that has waited longest: a stranger who
-// has many loses his own. Clients are closed only where they take the room of senders.
-func (l *limiter) evict(room http1.Room) bool {
-	var list []http1.Candidate
-	crowds := make(map[netip.Addr]int)
-	for _, p := range l.ports {
-		for _, c := range p.Candidates(room) {
-			if c.Client && room == roomClients {
-				continue
-			}
-			list = append(list, c)
-			crowds[c.Network]++
-		}
-	}
-	slices.SortFunc(list, func(a, b http1.Candidate) int {
-		return cmp.Or(crowds[b.Network]-crowds[a.Network], a.Since.Compare(b.Since))
-	})
-	for _, c := range list {
-		if c.Evict() {
-			return true
-		}
-	}
-	return false
 }
 
 // Upgrade implements [http1.Bounds].
@@ -168,25 +136,31 @@ func (p *pool) init(setting string, most, perAddress int) {
 	p.setting, p.max, p.perAddress, p.counts = setting, most, perAddress, make(map[netip.Addr]int)
 }
 
-// evicting is what take names when so many are on their way out already that it is
-// worth to try again.
+// evicting is what take names when it is worth to try again: so many are on their way
+// out already, or have something to say that will be looked at in a moment.
 const evicting = "evicting"
 
 // take counts a new socket, or names the setting that bounds it. Many come through a
 // proxy, so it has no bound of its own. With evict set it may be one too many, if
 // another one ends for it.
-func (p *pool) take(from netip.Addr, isProxy bool, evict func() bool) (bound string) {
+func (p *pool) take(from netip.Addr, isProxy bool, evict func() eviction) (bound string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.counts[from] >= p.perAddress && !isProxy:
 		return p.setting + "_PER_ADDRESS"
 	case p.open < p.max:
-	case evict != nil && p.open >= p.max+maxEvicting:
-		return evicting
-	case evict == nil || !evict():
+	case evict == nil:
 		return p.setting
+	case p.open >= p.max+maxEvicting:
+		return evicting
 	default:
+		switch evict() {
+		case nobody:
+			return p.setting
+		case busy:
+			return evicting
+		}
 		p.evicted++
 	}
 	p.open++

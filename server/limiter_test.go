@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -59,22 +60,23 @@ func TestForwarded(t *testing.T) {
 // limited starts a server with the bounds of a port.
 func limited(t *testing.T, l *limiter, bounds http1.Bounds) (addr string) {
 	t.Helper()
-	loop, err := wire.NewLoop(wire.Config{Released: l.released, Log: discard})
+	lp, err := loop.New(loop.Config{Log: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(loop.Close)
+	t.Cleanup(lp.Close)
+	sockets := websocket.NewServer(lp, websocket.Config{Released: l.released})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wire.IsUpgrade(r) {
+		if websocket.IsUpgrade(r) {
 			r.RemoteAddr = r.Header.Get("X-From")
-			if c, err := loop.Accept(w, r, wire.Options{}, silentHandler{}); err == nil {
+			if c, err := sockets.Accept(w, r, websocket.Options{}, silentHandler{}); err == nil {
 				c.Start()
 				return
 			}
 			w.WriteHeader(http.StatusTooManyRequests)
 		}
 	})
-	srv := http1.New(http1.Config{Handler: handler, Rest: &http.Server{Handler: handler}, Loop: loop, Bounds: bounds, Log: discard,
+	srv := http1.New(http1.Config{Handler: handler, Rest: &http.Server{Handler: handler}, Loop: lp, Bounds: bounds, Log: discard,
 		Where: func(*http.Request) http1.Where { return http1.Here }, MaxAnswer: 1 << 20,
 		Proves: func(r *http.Request) http1.Proof {
 			if r.Header.Get("X-Sends") != "" {
@@ -98,8 +100,8 @@ func limited(t *testing.T, l *limiter, bounds http1.Bounds) (addr string) {
 
 type silentHandler struct{}
 
-func (silentHandler) Message(*wire.Conn, bool, []byte) {}
-func (silentHandler) Closed(*wire.Conn, error)         {}
+func (silentHandler) Message(*websocket.Conn, bool, []byte) {}
+func (silentHandler) Closed(*websocket.Conn, error)         {}
 
 // asking opens a connection, sends a request, and returns the answer's status, or 0 if
 // it was closed.
@@ -244,6 +246,47 @@ func TestEvictAcrossPorts(t *testing.T) {
 	_ = quiet.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if _, err := quiet.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the one with a single connection lost it: %v", err)
+	}
+}
+
+// TestKnownSendersAreSpared: where strangers of many networks have all the room, those who
+// come from where a sender came from before keep theirs, although they are more. What has
+// just been accepted comes last among the strangers.
+func TestKnownSendersAreSpared(t *testing.T) {
+	l := newLimiter(NetworkConfig{MaxConnections: 1, MaxConnectionsPerAddress: 100, MaxSenderConnections: 8, MaxSenderConnectionsPerAddress: 100,
+		TrustedProxies: []netip.Prefix{}}, discard)
+	addr := limited(t, l, l.forSenders())
+	open := func(from, say string) net.Conn {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, say)
+		return c
+	}
+	const request = "GET / HTTP/1.1\r\nHost: x\r\nX-Sends: yes\r\nConnection: close\r\n\r\n"
+	if _, err := io.ReadAll(open("127.0.0.9", request)); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, "the sender's connection still counts", func() bool { return l.senders.stats().open == 0 })
+	known := []net.Conn{open("127.0.0.9", ""), open("127.0.0.9", "")}
+	for i := range 6 {
+		open("127.0.1."+string(rune('1'+i)), "")
+	}
+	settle(t, "not all are in", func() bool { return l.senders.stats().open == 8 })
+	for i := range 3 {
+		if _, err := io.ReadAll(open("127.0.2."+string(rune('1'+i)), request)); err != nil {
+			t.Errorf("newcomer %d: %v", i, err)
+		}
+	}
+	for _, c := range known {
+		_, _ = io.WriteString(c, request)
+		if text, err := io.ReadAll(c); err != nil || len(text) == 0 {
+			t.Errorf("a known sender lost a connection: %v", err)
+		}
 	}
 }
 

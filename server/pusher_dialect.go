@@ -20,7 +20,7 @@ func (s *Server) addPusher() error {
 	cfg.Channels = s.rooms
 	cfg.BodyTimeout = s.cfg.Network.BodyTimeout
 	cfg.WriteTimeout = s.cfg.Network.WriteTimeout
-	d, err := pusher.New(cfg, s.hub, s.loop, s.log)
+	d, err := pusher.New(cfg, s.hub, s.websockets, s.log)
 	if err != nil {
 		return err
 	}

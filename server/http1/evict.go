@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // A Candidate is a connection that may be closed for one with something to say: no
@@ -20,25 +20,37 @@ type Candidate struct {
 	// Client says that a client's request has had a good answer, or waits for one. The
 	// others have said nothing of any worth.
 	Client bool
+	// New says that it was accepted a moment ago: its first request is on its way.
+	New bool
 
 	end func() bool
 }
 
 // Evict closes the connection and reports whether it did: there may be something to
-// say meanwhile.
+// say meanwhile, or something of its peer's that has arrived and was not looked at yet.
 func (c Candidate) Evict() bool { return c.end() }
+
+// justNow is how long a connection is new.
+const justNow = 20 * time.Millisecond
 
 // Candidates returns the connections that could be closed for others which count in
 // the same room. It may be called from any goroutine.
 func (s *Server) Candidates(room Room) []Candidate {
 	var list []Candidate
+	now := time.Now()
 	for _, c := range s.all() {
 		if c.room != room {
 			continue
 		}
 		c.mu.Lock()
 		if c.idles() {
-			list = append(list, Candidate{c.network, c.since, c.proof == Client || c.state == pending, c.evict})
+			list = append(list, Candidate{
+				Network: c.network,
+				Since:   c.since,
+				Client:  c.proof == Client || c.state == pending,
+				New:     c.state == fresh && now.Sub(c.since) < justNow,
+				end:     c.evict,
+			})
 		}
 		c.mu.Unlock()
 	}
@@ -46,7 +58,13 @@ func (s *Server) Candidates(room Room) []Candidate {
 	defer s.mu.Unlock()
 	for p := range s.passed {
 		if p.room == room && p.idles() {
-			list = append(list, Candidate{p.network, p.since, p.proof.Load() == int32(Client), p.evict})
+			list = append(list, Candidate{
+				Network: p.network,
+				Since:   p.since,
+				Client:  p.proof.Load() == int32(Client),
+				New:     !p.asked && now.Sub(p.since) < justNow,
+				end:     p.evict,
+			})
 		}
 	}
 	return list
@@ -90,7 +108,7 @@ func (c *conn) shed() bool {
 	}
 	c.drop()
 	c.state = gone
-	c.wire.Abort(wire.ErrTooMuch)
+	c.wire.Abort(loop.ErrTooMuch)
 	return true
 }
 
@@ -104,15 +122,19 @@ const (
 	Sender               // somebody who has a secret
 )
 
-// prove is what a request with an answer's status proves.
-func (s *Server) prove(r *http.Request, status int) Proof {
-	switch {
-	case status < http.StatusOK || status >= http.StatusBadRequest:
-		return Nothing
-	case s.cfg.Proves == nil:
-		return Sender
+// prove is what has been proven of a peer with a request and its answer's status.
+func (s *Server) prove(before Proof, peer netip.Addr, r *http.Request, status int) Proof {
+	if before == Sender || status < http.StatusOK || status >= http.StatusBadRequest {
+		return before
 	}
-	return s.cfg.Proves(r)
+	now := Sender
+	if s.cfg.Proves != nil {
+		now = max(before, s.cfg.Proves(r))
+	}
+	if now == Sender && s.cfg.Bounds != nil {
+		s.cfg.Bounds.Proven(peer)
+	}
+	return now
 }
 
 // idles reports whether there is nothing on the connection that is worth its place.
@@ -124,11 +146,11 @@ func (c *conn) idles() bool {
 func (c *conn) evict() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.idles() {
+	if !c.idles() || c.state <= partial && c.wire.Unread() {
 		return false
 	}
 	c.state = gone
-	c.wire.Abort(wire.ErrEvicted)
+	c.wire.Abort(ErrEvicted)
 	return true
 }
 
@@ -202,8 +224,8 @@ type watched struct {
 func (w *watched) WriteHeader(status int) {
 	if !w.said && status >= http.StatusOK {
 		w.said = true
-		shown := int32(w.p.srv.prove(w.r, status))
-		w.p.proof.Store(max(shown, w.p.proof.Load())) // requests follow each other
+		p := w.p // whose requests follow each other
+		p.proof.Store(int32(p.srv.prove(Proof(p.proof.Load()), p.peer, w.r, status)))
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

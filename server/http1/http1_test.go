@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/quota"
-	"poosh/server/wire"
 )
 
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -29,7 +29,7 @@ func start(t testing.TB, cfg Config) (*Server, string) {
 	t.Helper()
 	cfg.Log = silent
 	if cfg.Loop == nil {
-		cfg.Loop = newLoop(t, wire.Config{})
+		cfg.Loop = newLoop(t, loop.Config{})
 	}
 	if cfg.Where == nil {
 		cfg.Where = everything(Here)
@@ -57,15 +57,15 @@ func start(t testing.TB, cfg Config) (*Server, string) {
 	return s, ln.Addr().String()
 }
 
-func newLoop(t testing.TB, cfg wire.Config) *wire.Loop {
+func newLoop(t testing.TB, cfg loop.Config) *loop.Loop {
 	t.Helper()
 	cfg.Log = silent
-	loop, err := wire.NewLoop(cfg)
+	l, err := loop.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(loop.Close)
-	return loop
+	t.Cleanup(l.Close)
+	return l
 }
 
 // everything is served in one place.
@@ -75,9 +75,9 @@ func everything(place Where) func(*http.Request) Where {
 
 // counts is Bounds that count.
 type counts struct {
-	opened, upgraded, closed atomic.Int64
-	refuse, full             atomic.Bool
-	server                   *Server // set before full
+	opened, upgraded, closed, proven atomic.Int64
+	refuse, full                     atomic.Bool
+	server                           *Server // set before full
 }
 
 func (c *counts) Open(netip.Addr) (Room, bool) {
@@ -103,6 +103,7 @@ func (c *counts) Upgrade(_ netip.Addr, room Room, _ netip.Addr) bool {
 	c.upgraded.Add(1)
 	return room == 5
 }
+func (c *counts) Proven(netip.Addr) { c.proven.Add(1) }
 func (c *counts) Close(_ netip.Addr, room Room) {
 	if room == 5 {
 		c.closed.Add(1)
@@ -519,6 +520,38 @@ func TestOpenedAndClosed(t *testing.T) {
 	}
 }
 
+// TestEvictUnread: what has arrived is looked at before its connection is closed for
+// another one.
+func TestEvictUnread(t *testing.T) {
+	s, addr := start(t, Config{Handler: newLater()})
+	p := dial(t, addr)
+	p.say("GET /now HT")
+	var c *conn
+	eventually(t, "half a head", func() bool {
+		for _, c = range s.all() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.state == partial
+		}
+		return false
+	})
+	c.wire.Pause()
+	p.say("TP/1.1\r\nHost: h\r\n\r\n")
+	eventually(t, "it arrives", c.wire.Unread)
+	for _, candidate := range s.Candidates(0) {
+		if candidate.Evict() {
+			t.Error("evicted with a request in its socket")
+		}
+	}
+	c.wire.Resume()
+	if res, _ := p.hear(); res.StatusCode != http.StatusOK {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if c.wire.Unread() {
+		t.Error("still something to read")
+	}
+}
+
 // TestEvict: a port that is full makes room for a newcomer by closing who has never
 // sent anything good, first of all who has said nothing.
 func TestEvict(t *testing.T) {
@@ -617,6 +650,7 @@ func TestUnread(t *testing.T) {
 	})})
 	const n = 60_000 // 60 MB of answers: more than kernels hold
 	p := dial(t, addr)
+	_ = p.SetDeadline(time.Now().Add(6 * patience)) // they take a while
 	sent := make(chan error, 1)
 	go func() { // ends with the requests, or with p
 		_, err := io.WriteString(p, strings.Repeat(getNow, n))
@@ -660,6 +694,42 @@ func TestInput(t *testing.T) {
 	}
 	if input.Used() != 0 {
 		t.Errorf("%d bytes are counted for nobody", input.Used())
+	}
+}
+
+// TestInputOfServed: what is being served on a goroutine counts as it did before, and
+// there is a bound for what came whole at once too.
+func TestInputOfServed(t *testing.T) {
+	input := quota.New(100 << 10)
+	begun, answer := make(chan struct{}), make(chan struct{})
+	var shed atomic.Int64
+	_, addr := start(t, Config{Input: input, Where: everything(Separately),
+		Shed: func(netip.Addr, int) bool { shed.Add(1); return false },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			begun <- struct{}{}
+			<-answer
+		})})
+	const whole = 20 << 10
+	text := fmt.Sprintf("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", whole, strings.Repeat("x", whole))
+	for _, pieces := range [][]string{{text}, {text[:whole/2], text[whole/2:]}} {
+		first, second := dial(t, addr), dial(t, addr)
+		first.say(pieces[0])
+		for _, piece := range pieces[1:] {
+			eventually(t, "the beginning is counted", func() bool { return input.Used() >= int64(len(pieces[0])) })
+			first.say(piece)
+		}
+		<-begun
+		if used := input.Used(); used < whole || used > whole+200 {
+			t.Errorf("%d bytes are counted of %d", used, whole)
+		}
+		second.say(text) // an address has a fourth
+		second.ends()
+		answer <- struct{}{}
+		first.hear()
+		eventually(t, "nothing is counted any more", func() bool { return input.Used() == 0 })
+	}
+	if shed.Load() != 2 {
+		t.Errorf("asked %d times for room", shed.Load())
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 	if state != http.StateActive { // or it has waited since before
 		p.since = time.Now()
 	}
-	p.whole = false
+	p.whole, p.asked = false, p.asked || state == http.StateIdle
 	if state == http.StateClosed || state == http.StateHijacked {
 		delete(s.passed, p)
 	}
@@ -73,7 +73,7 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 }
 
 // A passed connection gives its next reader what was read of it already. It
-// implements [wire.Passed].
+// implements the Passed of websocket.
 type passed struct {
 	net.Conn
 	srv     *Server
@@ -85,6 +85,7 @@ type passed struct {
 
 	// Guarded by the server's mu.
 	whole bool      // a request has arrived and is being answered
+	asked bool      // one has been answered
 	since time.Time // when net/http began to wait for a request
 }
 
@@ -107,7 +108,7 @@ func (p *passed) CloseWrite() error {
 	return nil
 }
 
-// Upgraded implements [wire.Passed].
+// Upgraded implements the Passed of websocket.
 func (p *passed) Upgraded(from netip.Addr) bool {
 	if p.srv.upgraded(p.peer, p.room, from) {
 		return true
@@ -116,5 +117,5 @@ func (p *passed) Upgraded(from netip.Addr) bool {
 	return false
 }
 
-// Unwrap implements [wire.Passed].
+// Unwrap implements the Passed of websocket.
 func (p *passed) Unwrap() (net.Conn, []byte) { return p.Conn, p.early }

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // A Pending answer is given after its handler has returned; see [Later].
@@ -95,10 +95,10 @@ func (c *conn) answer(p *Pending, body []byte) {
 	c.enter(idle)
 	c.read()
 	if len(c.in) > 0 {
-		data := c.in
-		c.drop()
+		w := work{data: c.in, begun: time.Now()}
+		w.held = c.adopt()
 		c.enter(serving)
-		go c.serve(data, time.Now(), false) // ends when nothing is left to serve
+		go c.serve(w, false) // ends when nothing is left to serve
 	}
 }
 
@@ -127,7 +127,7 @@ func (c *conn) postponed(p *Pending, behind []byte) bool {
 		c.in = nil
 		if !c.keep(append(append([]byte(nil), behind...), rest...)) {
 			c.state = gone
-			c.wire.Abort(wire.ErrTooMuch)
+			c.wire.Abort(loop.ErrTooMuch)
 			return false
 		}
 	}

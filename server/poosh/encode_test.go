@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"poosh/server/hub"
-	frames "poosh/server/wire"
+	frames "poosh/server/websocket"
 )
 
 func TestEncode(t *testing.T) {

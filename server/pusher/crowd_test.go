@@ -14,9 +14,9 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/server/loop"
 	"poosh/server/pusher"
 	"poosh/server/pusher/pushertest"
-	"poosh/server/wire"
 )
 
 // TestStalledReader has one subscriber that reads nothing while events are
@@ -37,7 +37,7 @@ func TestStalledReader(t *testing.T) {
 			t.Fatalf("%d bytes wait", st.Queued+st.Stuck)
 		}
 	}
-	pushertest.Eventually(t, "the slow one to be closed", func() bool { return s.Loop.Stats().Closed[wire.ErrSlow] == 1 })
+	pushertest.Eventually(t, "the slow one to be closed", func() bool { return s.Loop.Stats().Closed[loop.ErrSlow] == 1 })
 	well.Quiet()
 	if c, _ := s.App().Count("c"); c != 1 {
 		t.Errorf("%d subscribers are left", c)

@@ -4,7 +4,7 @@
 // its libraries need more, it follows Sockudo.
 //
 // It must not know other dialects, the environment, or how many nodes there are.
-// Messages are handled on the goroutines of the [wire.Loop]; an app's webhooks
+// Messages are handled on the goroutines of the [websocket.Server]; an app's webhooks
 // have goroutines of their own, which end when nothing waits to be sent and at
 // the latest with [Dialect.Shutdown].
 //
@@ -56,7 +56,7 @@ import (
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/client"
 	"poosh/server/quota"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Config is what an operator may choose. Zero fields mean the defaults named
@@ -112,7 +112,7 @@ func setDefault[T comparable](field *T, value T) {
 type Dialect struct {
 	cfg    Config
 	prefix string
-	loop   *wire.Loop
+	loop   *websocket.Server
 	answer answer.Writer
 	counts counters
 
@@ -123,7 +123,7 @@ type Dialect struct {
 
 // New makes a dialect whose connections live on loop. It fails for a configuration
 // that cannot work, naming every mistake.
-func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
+func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	if log == nil {
 		log = slog.Default()
@@ -165,7 +165,7 @@ type Stats struct {
 //
 //   - "api <status>", "rate limited <api or connect> <app or address>";
 //   - "connect", "connect failed", "connect refused <status or code>", "close <code>", and for who was
-//     not closed with a code "ended <reason>", a [wire.Reason];
+//     not closed with a code "ended <reason>", a [loop.Reason];
 //   - "message refused", "subscribe", "subscribe refused", "unsubscribe refused",
 //     "sign-in", "sign-in refused", "watchlist cut", "client event", "client event
 //     refused", "cache evicted";
@@ -181,7 +181,7 @@ func (d *Dialect) Stats() Stats {
 // and /accept-traffic.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.answer.Recover(w, r)
-	if !wire.IsUpgrade(r) {
+	if !websocket.IsUpgrade(r) {
 		// The port is a WebSocket's too, whose server has no such limits of its own.
 		// A body that nobody reads is waited for as well.
 		rc, now := http.NewResponseController(w), time.Now()
@@ -205,13 +205,13 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "apps", "users":
 		d.api.Serve(w, r, parts)
 	case "up", "live", "ready", "accept-traffic", "":
-		if parts[0] == "" && wire.IsUpgrade(r) {
+		if parts[0] == "" && websocket.IsUpgrade(r) {
 			d.clients.Connect(w, r, nil)
 			return
 		}
 		d.health(w, r, parts)
 	default:
-		if wire.IsUpgrade(r) {
+		if websocket.IsUpgrade(r) {
 			d.clients.Connect(w, r, nil)
 			return
 		}

@@ -10,7 +10,7 @@ import (
 	"poosh/server/pusher"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/pushertest"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -87,7 +87,7 @@ func TestBridgedEvents(t *testing.T) {
 	p.Quiet()
 	got := make(chan string, 2)
 	other := s.Hub.Register("", "x", 1, protocol.Encoder, receiverFunc(func(frame []byte) bool {
-		got <- string(wire.Payload(frame))
+		got <- string(websocket.Payload(frame))
 		return true
 	}))
 	defer s.Hub.Unregister(other)

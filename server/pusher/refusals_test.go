@@ -10,17 +10,19 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/pusher"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/pushertest"
 	"poosh/server/quota"
-	"poosh/server/wire"
 )
 
 // A crowded connection is one of a network that has too many.
 type crowded struct{ *httptest.ResponseRecorder }
 
-func (crowded) Upgrade(netip.Addr) (*wire.Conn, []byte, error) { return nil, nil, wire.ErrTooMany }
+func (crowded) Upgrade(netip.Addr) (*loop.Conn, []byte, error) {
+	return nil, nil, loop.ErrTooMany
+}
 
 // TestTooManyOfOneNetwork has the loop take no connection more.
 func TestTooManyOfOneNetwork(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/pushsocket/store"
-	"poosh/server/wire"
 )
 
 // How soon a mailbox looks again at a client with a full outbox, when all outboxes
@@ -29,7 +29,7 @@ type mailbox struct {
 	device  store.DeviceID
 	seat    *hub.Subscriber // set once, before anybody else has the mailbox
 	push    task
-	retry   wire.Timer
+	retry   loop.Timer
 
 	used time.Time // when the store was told last that it is; guarded by Dialect.mu
 

@@ -22,7 +22,6 @@ import (
 	"poosh/server/http1/http1test"
 	"poosh/server/hub"
 	"poosh/server/socketio"
-	"poosh/server/wire"
 )
 
 const patience = 20 * time.Second
@@ -36,15 +35,15 @@ type site struct {
 
 func newSite(t testing.TB, cfg Config) *site {
 	t.Helper()
-	loop := http1test.NewLoop(t, wire.Config{})
+	sockets := http1test.NewSockets(t)
 	if cfg.DB == "" {
 		cfg.DB = filepath.Join(t.TempDir(), "x.db")
 	}
-	d, err := New(cfg, hub.New(), loop, slog.New(slog.DiscardHandler))
+	d, err := New(cfg, hub.New(), sockets, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := http1test.Serve(t, loop, d, socketio.Where)
+	server := http1test.Serve(t, sockets, d, socketio.Where)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

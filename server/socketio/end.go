@@ -3,7 +3,8 @@ package socketio
 import (
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // How long the last words of a polling session wait for its client to fetch them:
@@ -16,7 +17,7 @@ const (
 
 // Close ends the session in order: what waits is written first. The client sees
 // a closed transport and connects anew. It returns at once.
-func (s *Session) Close(reason string) { s.shut(wire.CloseNormal, reason) }
+func (s *Session) Close(reason string) { s.shut(websocket.CloseNormal, reason) }
 
 func (s *Session) shut(code int, reason string) {
 	s.mu.Lock()
@@ -30,7 +31,7 @@ func (s *Session) shut(code int, reason string) {
 	}
 	s.direct.Store(nil)
 	s.state = stateClosing
-	s.goesAway = code == wire.CloseGoingAway && !s.jsonp
+	s.goesAway = code == websocket.CloseGoingAway && !s.jsonp
 	switch {
 	case s.conn == nil:
 	case s.goesAway && s.speaks() != 4:
@@ -49,11 +50,11 @@ func (s *Session) shut(code int, reason string) {
 // kept for it when its session ends for a reason. It is not where the client itself
 // is gone, and not where too much waits already. It is never packet 41: a client
 // that gets it does not connect anew.
-func last(reason wire.Reason) bool { return reason == reasonPacket || reason == reasonForced }
+func last(reason loop.Reason) bool { return reason == reasonPacket || reason == reasonForced }
 
 // end is where every session ends, once: its transports are closed, the library and
 // the handler are told. It must not be called with a lock held, nor by the handler.
-func (s *Session) end(reason wire.Reason) {
+func (s *Session) end(reason loop.Reason) {
 	s.mu.Lock()
 	if s.state >= stateLast {
 		s.mu.Unlock()
@@ -109,14 +110,14 @@ func (s *Session) dismiss(p *probe) {
 }
 
 // finish closes the WebSocket of a session that ends.
-func finish(c *wire.Conn, reason wire.Reason) {
+func finish(c *websocket.Conn, reason loop.Reason) {
 	switch reason {
 	case reasonTimeout:
 		c.Abort(reason) // it would not answer
 	case reasonPacket:
-		c.Close(wire.CloseProtocol, string(reason))
+		c.Close(websocket.CloseProtocol, string(reason))
 	default:
-		c.Close(wire.CloseNormal, string(reason))
+		c.Close(websocket.CloseNormal, string(reason))
 	}
 }
 
@@ -129,7 +130,7 @@ func finish(c *wire.Conn, reason wire.Reason) {
 // for the end of all: the client is told by the next GET, whose session is unknown, as
 // it was when the Node server had gone. Scripts of JSONP do get one: a page does not
 // notice that their session is unknown.
-func (s *Session) farewell(reason wire.Reason) {
+func (s *Session) farewell(reason loop.Reason) {
 	p := s.poll
 	waits := p.get != nil // so nothing is queued
 	switch {

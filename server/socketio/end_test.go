@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // How sessions end, and what a client that has not fetched everything yet is told
@@ -21,11 +21,11 @@ var ends = []struct {
 	code  int      // a WebSocket's close frame has it; 0 for a connection that is cut
 	lives bool
 }{
-	{name: "malformed packet", end: func(e *ending) { e.say("9") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseProtocol},
-	{name: "malformed event", end: func(e *ending) { e.say("42{") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseProtocol},
-	{name: "close packet", end: func(e *ending) { e.say("1") }, gives: []string{"6"}, code: wire.CloseNormal},
+	{name: "malformed packet", end: func(e *ending) { e.say("9") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseProtocol},
+	{name: "malformed event", end: func(e *ending) { e.say("42{") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseProtocol},
+	{name: "close packet", end: func(e *ending) { e.say("1") }, gives: []string{"6"}, code: websocket.CloseNormal},
 	{name: "disconnect packet", end: func(e *ending) { e.say("41") }, lives: true},
-	{name: "disconnect and close packets", end: func(e *ending) { e.say("41", "1") }, gives: []string{"6"}, code: wire.CloseNormal},
+	{name: "disconnect and close packets", end: func(e *ending) { e.say("41", "1") }, gives: []string{"6"}, code: websocket.CloseNormal},
 	{name: "timeout", end: func(e *ending) {}, cfg: Config{PingInterval: 300 * time.Millisecond, PingTimeout: 300 * time.Millisecond},
 		gives: []string{"1"}},
 	{name: "shutdown", end: func(e *ending) {
@@ -43,17 +43,17 @@ var ends = []struct {
 			e.Error("more was taken than may wait")
 		}
 	}, cfg: Config{Outbox: 8000}, gives: []string{"1"}},
-	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseNormal},
+	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
 	{name: "kick by the handler", end: func(e *ending) {
 		e.mu.Lock()
 		e.event = func(s *Session, name string) { s.Close(name) }
 		e.mu.Unlock()
 		e.say(`42["kick"]`)
-	}, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseNormal},
+	}, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
 	{name: "probe that fails", end: func(e *ending) {
 		ws := e.dial("sid=" + e.session.engineID)
 		ws.say("2probe", "9")
-		if heard, code := ws.ended(); code != wire.CloseProtocol || !slices.Equal(heard, []string{"3probe"}) {
+		if heard, code := ws.ended(); code != websocket.CloseProtocol || !slices.Equal(heard, []string{"3probe"}) {
 			e.Errorf("the probe heard %q, close code %d", heard, code)
 		}
 	}, lives: true},
@@ -180,7 +180,7 @@ func TestEnds(t *testing.T) {
 					end.end(e)
 					take(t, s.closed, "the handler to be told")
 					ws.say("5")
-					if heard, code := ws.ended(); !slices.Equal(heard, want) || code != wire.CloseNormal && code != wire.CloseProtocol {
+					if heard, code := ws.ended(); !slices.Equal(heard, want) || code != websocket.CloseNormal && code != websocket.CloseProtocol {
 						t.Errorf("heard %q and close code %d, want %q", heard, code, want)
 					}
 					eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
@@ -251,7 +251,7 @@ func TestEndBehindConnect(t *testing.T) {
 		ws.want("0{...")
 		ws.say("40", `42["room","x"]`, "9", `42["room","y"]`)
 		ws.want(`40{"sid":"...`)
-		if _, code := ws.ended(); code != wire.CloseProtocol {
+		if _, code := ws.ended(); code != websocket.CloseProtocol {
 			t.Errorf("close code %d", code)
 		}
 		take(t, s.closed, "the end")

@@ -3,7 +3,6 @@ package socketio
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 
 	engineparser "github.com/zishang520/socket.io/parsers/engine/v3/packet"
@@ -36,7 +35,7 @@ func newLibrary(cfg Config, connected func(*Session, *socket.Socket)) *library {
 	if err != nil {
 		panic(err)
 	}
-	lib.blank = types.NewHttpContext(httptest.NewRecorder(), blank)
+	lib.blank = types.NewHttpContext(nowhere{make(http.Header)}, blank)
 	lib.blank.Flush()
 
 	opts := socket.DefaultServerOptions()

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // writeTimeout is how long an answer may take to leave through net/http. The HTTP
@@ -60,7 +61,7 @@ func (p *polling) answer(frames [][]byte) {
 	g := p.get
 	p.get = nil
 	for _, frame := range frames {
-		p.given += wire.Cost(frame)
+		p.given += loop.Cost(frame)
 	}
 	p.total.Add(int64(p.given))
 	if g.later != nil {
@@ -74,8 +75,8 @@ func (p *polling) answer(frames [][]byte) {
 // session or, while no GET waits, that of all sessions. A pong behind one that waits
 // already says nothing new.
 func (p *polling) add(frame []byte, limit int, all int64) bool {
-	cost := wire.Cost(frame)
-	isPong := wire.Payload(frame)[0] == enginePong
+	cost := loop.Cost(frame)
+	isPong := websocket.Payload(frame)[0] == enginePong
 	switch {
 	case isPong && p.pong:
 		return true

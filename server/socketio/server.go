@@ -31,8 +31,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/peers"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Handler is a dialect: it is told what clients do in the default namespace.
@@ -53,7 +54,7 @@ type Handler interface {
 type Server struct {
 	cfg       Config
 	handler   Handler
-	loop      *wire.Loop
+	loop      *websocket.Server
 	log       *slog.Logger
 	library   *library
 	addresses addresses
@@ -75,7 +76,7 @@ type Server struct {
 
 // New returns a server whose WebSockets live on loop. It starts no goroutine
 // and ends with [Server.Shutdown].
-func New(loop *wire.Loop, cfg Config, h Handler, log *slog.Logger) *Server {
+func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Server {
 	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log,
 		sessions: make(map[string]*Session), counts: make(map[string]uint64), empty: make(chan struct{}, 1)}
 	srv.addresses.init(srv.cfg)
@@ -138,7 +139,7 @@ func newID() string {
 // openPacket is the first packet of a session, engine.io 1.5.1 and 6.6.4,
 // socket.js, onOpen.
 func (srv *Server) openPacket(s *Session, mayUpgrade bool) []byte {
-	b := make([]byte, wire.HeaderSpace, 160)
+	b := make([]byte, websocket.HeaderSpace, 160)
 	b = append(b, `0{"sid":"`...)
 	b = append(b, s.engineID...)
 	b = append(b, `","upgrades":[`...)
@@ -153,7 +154,7 @@ func (srv *Server) openPacket(s *Session, mayUpgrade bool) []byte {
 		b = append(b, `,"maxPayload":`...)
 		b = strconv.AppendInt(b, int64(srv.cfg.MaxPayload), 10)
 	}
-	return wire.FrameInPlace(append(b, '}'))
+	return websocket.FrameInPlace(append(b, '}'))
 }
 
 // entry is where a session stands in its server's books.
@@ -214,7 +215,7 @@ func (srv *Server) begun(s *Session) {
 }
 
 // ended counts the end of a session.
-func (srv *Server) ended(s *Session, reason wire.Reason) {
+func (srv *Server) ended(s *Session, reason loop.Reason) {
 	srv.count(string(reason))
 	srv.log.Debug("session closed", "remote", s.remote, "session", s.engineID, "reason", reason)
 }
@@ -295,7 +296,7 @@ func (srv *Server) Stats() Stats {
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.draining.Store(true) // a session that begins from here on ends itself
 	for _, s := range srv.all() {
-		s.shut(wire.CloseGoingAway, string(reasonShutdown))
+		s.shut(websocket.CloseGoingAway, string(reasonShutdown))
 	}
 	for {
 		srv.mu.RLock()

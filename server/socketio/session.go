@@ -7,19 +7,20 @@ import (
 
 	"github.com/zishang520/socket.io/servers/socket/v3"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // Why sessions end, in the words of engine.io where it has them.
 const (
-	reasonTimeout    wire.Reason = "ping timeout"
-	reasonClosed     wire.Reason = "transport close"
-	reasonFailed     wire.Reason = "transport error"
-	reasonPacket     wire.Reason = "parse error"
-	reasonSlow       wire.Reason = "slow consumer"
-	reasonForced     wire.Reason = "forced server close"
-	reasonShutdown   wire.Reason = "server shutdown"
-	reasonUnfinished wire.Reason = "handshake without a request"
+	reasonTimeout    loop.Reason = "ping timeout"
+	reasonClosed     loop.Reason = "transport close"
+	reasonFailed     loop.Reason = "transport error"
+	reasonPacket     loop.Reason = "parse error"
+	reasonSlow       loop.Reason = "slow consumer"
+	reasonForced     loop.Reason = "forced server close"
+	reasonShutdown   loop.Reason = "server shutdown"
+	reasonUnfinished loop.Reason = "handshake without a request"
 )
 
 // A Session is one client across its transports: first polling, say, then a
@@ -44,27 +45,27 @@ type Session struct {
 	socketOnly bool          // set once: it never polled
 	opened     time.Duration // the server's uptime then
 	lib        engineSocket
-	timer      wire.Timer
+	timer      loop.Timer
 
 	protocol atomic.Int32 // 2, 3 or 4: how it is spoken to
 	guessed  atomic.Bool  // protocol 3 was chosen for a silent client that said 4
 	heard    atomic.Int64 // the server's uptime at the last packet
-	direct   atomic.Pointer[wire.Conn]
+	direct   atomic.Pointer[websocket.Conn]
 
 	in inbox // what arrives
 
-	mu       sync.Mutex // guards what follows; taken before a Conn's own lock
-	id       string     // what the namespace knows it by
-	conn     *wire.Conn // set once the session is on a WebSocket
-	probe    *probe     // a WebSocket that may take over; nil for none
-	poll     *polling   // nil once the session is on a WebSocket
-	posting  bool       // a POST is under way
-	holding  bool       // the client is not told anything yet
-	held     [][]byte   // what waits for that
-	size     int        // what held costs
+	mu       sync.Mutex      // guards what follows; taken before a Conn's own lock
+	id       string          // what the namespace knows it by
+	conn     *websocket.Conn // set once the session is on a WebSocket
+	probe    *probe          // a WebSocket that may take over; nil for none
+	poll     *polling        // nil once the session is on a WebSocket
+	posting  bool            // a POST is under way
+	holding  bool            // the client is not told anything yet
+	held     [][]byte        // what waits for that
+	size     int             // what held costs
 	state    sessionState
 	goesAway bool          // the server shuts down
-	why      wire.Reason   // it ended for
+	why      loop.Reason   // it ended for
 	until    time.Duration // of stateLast
 	joined   joinState
 	since    time.Duration // when joining began; 0 if it never did
@@ -144,7 +145,7 @@ func (s *Session) deliver(frame []byte) bool {
 	if !s.holding {
 		return s.push(frame)
 	}
-	if s.size += wire.Cost(frame); s.size > s.server.cfg.Outbox {
+	if s.size += loop.Cost(frame); s.size > s.server.cfg.Outbox {
 		s.slow()
 		return false
 	}
@@ -174,12 +175,12 @@ func (s *Session) slow() {
 
 // Packets that are always the same, ready to write.
 var (
-	frameClose = wire.TextFrame([]byte{engineClose})
-	framePing  = wire.TextFrame([]byte{enginePing})
-	framePong  = wire.TextFrame([]byte{enginePong})
-	frameNoop  = wire.TextFrame([]byte{engineNoop})
-	frameProbe = wire.TextFrame([]byte("3probe"))
-	frameHello = wire.TextFrame([]byte("40"))
+	frameClose = websocket.TextFrame([]byte{engineClose})
+	framePing  = websocket.TextFrame([]byte{enginePing})
+	framePong  = websocket.TextFrame([]byte{enginePong})
+	frameNoop  = websocket.TextFrame([]byte{engineNoop})
+	frameProbe = websocket.TextFrame([]byte("3probe"))
+	frameHello = websocket.TextFrame([]byte("40"))
 )
 
 // begin starts a session that has its transport: clients of protocols 2 and 3 are
@@ -201,7 +202,7 @@ func (s *Session) begin() {
 		s.join()
 	}
 	if s.server.draining.Load() { // it may have begun before that, and been entered behind
-		s.shut(wire.CloseGoingAway, string(reasonShutdown))
+		s.shut(websocket.CloseGoingAway, string(reasonShutdown))
 	}
 }
 

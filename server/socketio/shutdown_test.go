@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A shutdown meets clients in every state of every handshake. It ends, each client
@@ -97,7 +97,7 @@ func TestShutdownWaitsForWhoIsOnTheWay(t *testing.T) {
 // An end between any two steps of a session's beginning is an end.
 func TestEndBeforeTheBeginning(t *testing.T) {
 	for name, end := range map[string]func(*Session){
-		"shut": func(s *Session) { s.shut(wire.CloseGoingAway, "x") },
+		"shut": func(s *Session) { s.shut(websocket.CloseGoingAway, "x") },
 		"cut":  func(s *Session) { s.end(reasonShutdown) },
 	} {
 		t.Run(name, func(t *testing.T) {

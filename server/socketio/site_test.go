@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // patience is how long a test waits for what must happen.
@@ -33,12 +34,12 @@ type site struct {
 func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	loop, err := wire.NewLoop(wire.Config{CloseTimeout: 200 * time.Millisecond, Log: log})
+	l, err := loop.New(loop.Config{CloseTimeout: 200 * time.Millisecond, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &dialect{connected: make(chan *Session, 100), closed: make(chan string, 100)}
-	s := &site{T: t, dialect: d, server: New(loop, cfg, d, log)}
+	s := &site{T: t, dialect: d, server: New(websocket.NewServer(l, websocket.Config{}), cfg, d, log)}
 	for _, prepare := range before {
 		prepare(s.server)
 	}
@@ -54,7 +55,7 @@ func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site 
 	} = rest
 	if !plain {
 		where := func(*http.Request) http1.Where { return http1.Here }
-		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
+		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: l, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
 			FirstTimeout: patience, IdleTimeout: patience, Log: log})
 	}
 	var served sync.WaitGroup
@@ -65,7 +66,7 @@ func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site 
 		_ = s.server.Shutdown(ctx)
 		_ = web.Close()
 		served.Wait()
-		loop.Close()
+		l.Close()
 	})
 	return s
 }

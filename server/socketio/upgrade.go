@@ -6,7 +6,8 @@ import (
 	"net/http"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // probePing is the ping that an upgrade begins with. It alone has a text that is
@@ -16,11 +17,11 @@ var probePing = []byte("2probe")
 // A probe is a WebSocket that may take over a polling session. Fields but the first
 // are guarded by the session's mu.
 type probe struct {
-	conn  *wire.Conn
+	conn  *websocket.Conn
 	until time.Duration // the server's uptime at which it is given up
 	asked bool          // 2probe came: the client waits for its GET to be answered
 	moved bool          // 5 came while the session was ending
-	timer wire.Timer
+	timer loop.Timer
 }
 
 // pace is how long a GET waits, for something to say, before it is answered with
@@ -39,7 +40,7 @@ func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session)
 	}
 	conn, err := srv.loop.Accept(w, r, srv.connOptions(), peer{s})
 	if err != nil {
-		if errors.Is(err, wire.ErrHandshake) {
+		if errors.Is(err, websocket.ErrHandshake) {
 			srv.fail(w, r, badRequest)
 		}
 		return
@@ -55,7 +56,7 @@ func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session)
 	}
 	s.mu.Unlock()
 	if !free {
-		conn.Close(wire.ClosePolicy, "the session has a WebSocket already")
+		conn.Close(websocket.ClosePolicy, "the session has a WebSocket already")
 	}
 	conn.Start()
 }
@@ -73,7 +74,7 @@ func (s *Session) free(p *probe) {
 	}
 	left := p.until - s.server.uptime()
 	if left <= 0 {
-		p.conn.Close(wire.ClosePolicy, "upgrade timeout")
+		p.conn.Close(websocket.ClosePolicy, "upgrade timeout")
 		return
 	}
 	if p.asked {
@@ -101,7 +102,7 @@ func (s *Session) probed(p *probe, isBinary bool, data []byte) {
 		s.alive()
 		s.takeOver(p)
 	default:
-		p.conn.Close(wire.CloseProtocol, "not an upgrade")
+		p.conn.Close(websocket.CloseProtocol, "not an upgrade")
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // While the 5 does not come, a client that polls again at once is answered ten times a
@@ -35,7 +35,7 @@ func TestPaceOfAnUpgradeThatHangs(t *testing.T) {
 		if got := take(s.T, next, "the event"); !slices.Equal(got, []string{`42["e",null]`}) && !slices.Equal(got, []string{"6"}) {
 			s.Errorf("an event during the upgrade: %q", got)
 		}
-		if _, code := ws.ended(); code != wire.ClosePolicy {
+		if _, code := ws.ended(); code != websocket.ClosePolicy {
 			s.Errorf("close code %d", code)
 		}
 		// Without the probe a GET waits again.
@@ -65,7 +65,7 @@ func TestUpgradePackets(t *testing.T) {
 		ws.want("3probe")
 		ws.say(packet)
 		if !ok {
-			if _, code := ws.ended(); code != wire.CloseProtocol {
+			if _, code := ws.ended(); code != websocket.CloseProtocol {
 				t.Errorf("%q: close code %d", packet, code)
 			}
 			p.want("40")

@@ -17,7 +17,7 @@ import (
 	"poosh/auth"
 	"poosh/server/http1/http1test"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	ws "poosh/server/websocket"
 )
 
 const patience = 20 * time.Second
@@ -26,7 +26,7 @@ const patience = 20 * time.Second
 type site struct {
 	t       testing.TB
 	dialect *Dialect
-	loop    *wire.Loop
+	loop    *ws.Server
 	url     string
 }
 
@@ -36,15 +36,15 @@ func newSite(t testing.TB, cfg Config, before ...func(*Dialect)) *site {
 	if cfg.Secrets == nil {
 		cfg.Secrets = map[string]string{"MyApp": "s3cret", "other": "0ther", "EMPTY": ""}
 	}
-	loop := http1test.NewLoop(t, wire.Config{})
-	d, err := New(cfg, hub.New(), loop, slog.New(slog.DiscardHandler))
+	sockets := http1test.NewSockets(t)
+	d, err := New(cfg, hub.New(), sockets, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, prepare := range before {
 		prepare(d)
 	}
-	server := http1test.Serve(t, loop, d, Where)
+	server := http1test.Serve(t, sockets, d, Where)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -58,7 +58,7 @@ func newSite(t testing.TB, cfg Config, before ...func(*Dialect)) *site {
 			}
 		}
 	})
-	return &site{t, d, loop, server.URL}
+	return &site{t, d, sockets, server.URL}
 }
 
 // token makes a token for myapp that was made some time ago.

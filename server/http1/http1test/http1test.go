@@ -1,5 +1,5 @@
 // Package http1test serves handlers in tests on the HTTP stack that ships: an
-// [http1.Server] whose connections live on a [wire.Loop]. It is what httptest is for
+// [http1.Server] whose connections live on a [loop.Loop]. It is what httptest is for
 // net/http. Only tests import it.
 package http1test
 
@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // Times and sizes of a port, as the product has them by default.
@@ -25,19 +26,16 @@ const (
 	maxAnswer    = 8 << 20
 )
 
-// NewLoop starts a loop that ends with the test, after everything that is registered
-// later by t.Cleanup.
-func NewLoop(t testing.TB, cfg wire.Config) *wire.Loop {
+// NewSockets starts a loop with WebSockets on it. It ends with the test, after everything
+// that is registered later by t.Cleanup.
+func NewSockets(t testing.TB) *websocket.Server {
 	t.Helper()
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	loop, err := wire.NewLoop(cfg)
+	l, err := loop.New(loop.Config{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(loop.Close)
-	return loop
+	t.Cleanup(l.Close)
+	return websocket.NewServer(l, websocket.Config{})
 }
 
 // A Server serves one handler on a free port of the loopback interface. Make one with
@@ -52,10 +50,10 @@ type Server struct {
 	ended  chan struct{} // closed when Serve has returned
 }
 
-// Serve starts a server of a handler whose requests are served where the function
-// says. WebSockets that it accepts are the loop's. It ends with [Server.Close], at the
+// Serve starts a server, whose connections live on the loop of sockets, of a handler
+// whose requests are served where the function says. It ends with [Server.Close], at the
 // latest with the test.
-func Serve(t testing.TB, loop *wire.Loop, h http.Handler, where func(*http.Request) http1.Where) *Server {
+func Serve(t testing.TB, sockets *websocket.Server, h http.Handler, where func(*http.Request) http1.Where) *Server {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,7 +63,7 @@ func Serve(t testing.TB, loop *wire.Loop, h http.Handler, where func(*http.Reque
 	server := http1.New(http1.Config{
 		Handler: h,
 		Where:   where,
-		Loop:    loop,
+		Loop:    sockets.Loop,
 		Rest: &http.Server{
 			Handler:           h,
 			ReadHeaderTimeout: headTimeout,

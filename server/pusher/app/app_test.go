@@ -15,7 +15,7 @@ import (
 	"poosh/server/leaktest"
 	"poosh/server/pusher/protocol"
 	"poosh/server/quota"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -55,7 +55,7 @@ type socket struct {
 func (s *socket) Deliver(frame []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.got = append(s.got, string(wire.Payload(frame)))
+	s.got = append(s.got, string(websocket.Payload(frame)))
 	return true
 }
 

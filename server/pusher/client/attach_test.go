@@ -12,9 +12,10 @@ import (
 	"poosh/server/http1"
 	"poosh/server/http1/http1test"
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
-	"poosh/server/wire"
+	sockets "poosh/server/websocket"
 )
 
 // TestEndedBeforeItBegan has a connection end between its handshake and its place in
@@ -27,21 +28,21 @@ func TestEndedBeforeItBegan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, loop := apps.ID("3"), http1test.NewLoop(t, wire.Config{})
-	s := New(Config{}, apps, loop, w)
-	site := http1test.Serve(t, loop, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a, on := apps.ID("3"), http1test.NewSockets(t)
+	s := New(Config{}, apps, on, w)
+	site := http1test.Serve(t, on, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := app.NewID()
 		c := s.newClient(a, id)
 		for range 2 { // what is given back by the test, and by the loop
 			s.open.Add(1)
 			a.Admit()
 		}
-		conn, err := loop.Accept(w, r, wire.Options{}, c)
+		conn, err := on.Accept(w, r, sockets.Options{}, c)
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		c.Closed(conn, wire.ErrReset)
+		c.Closed(conn, loop.ErrReset)
 		c.attach(conn, id)
 		if n := a.Len(); n != 0 {
 			t.Errorf("%d connections are in the app", n)

@@ -8,10 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 	"poosh/server/rate"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A client is one connection. It is the handler of its wire connection and the
@@ -22,11 +23,11 @@ type client struct {
 	socketID string        // set once; a part of its id in the hub
 	opened   time.Duration // set once; on the server's clock
 
-	conn  *wire.Conn     // set once, by attach
-	place app.Connection // opened by attach
+	conn  *websocket.Conn // set once, by attach
+	place app.Connection  // opened by attach
 
 	seen    atomic.Int64 // when the last frame came, on the server's clock
-	timer   wire.Timer   // fires tick
+	timer   loop.Timer   // fires tick
 	closing atomic.Bool  // close was called
 	version uint8        // set once; of the protocol
 
@@ -50,7 +51,7 @@ func (s *Server) newClient(a *app.App, id string) *client {
 }
 
 // attach gives an accepted connection its place in the app.
-func (c *client) attach(conn *wire.Conn, id string) {
+func (c *client) attach(conn *websocket.Conn, id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn = conn
@@ -65,10 +66,10 @@ func (c *client) attach(conn *wire.Conn, id string) {
 func (c *client) Deliver(frame []byte) bool { return c.conn.Push(frame) }
 
 // Alive notes a ping or pong of WebSocket itself, which is life as any frame is.
-func (c *client) Alive(*wire.Conn) { c.seen.Store(int64(c.now())) }
+func (c *client) Alive(*websocket.Conn) { c.seen.Store(int64(c.now())) }
 
 // Message handles one message. It runs on the connection's reader.
-func (c *client) Message(conn *wire.Conn, binary bool, data []byte) {
+func (c *client) Message(conn *websocket.Conn, binary bool, data []byte) {
 	c.seen.Store(int64(c.now()))
 	if binary {
 		c.reject("message refused", 0, "binary messages are not understood")
@@ -134,9 +135,9 @@ func (c *client) Expel(code int, text string) {
 // Closed takes the connection out of everything it is in. Why it ended is counted once:
 // by the code that it was closed with, or else by the loop's reason, of which there are
 // a few.
-func (c *client) Closed(_ *wire.Conn, reason error) {
+func (c *client) Closed(_ *websocket.Conn, reason error) {
 	if !c.closing.Swap(true) {
-		why := wire.ErrReset // for an error that has no name
+		why := loop.ErrReset // for an error that has no name
 		errors.As(reason, &why)
 		c.count("ended " + string(why))
 	}

@@ -9,7 +9,7 @@ import (
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A refusal is why a connection is not taken.
@@ -23,7 +23,7 @@ type refusal struct {
 // not let its page see how a handshake failed. Too many connects are the exception:
 // they are answered 429 and cost no connection.
 func (s *Server) Connect(w http.ResponseWriter, r *http.Request, parts []string) {
-	if !wire.IsUpgrade(r) {
+	if !websocket.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		s.answer.Fail(w, &answer.Error{Status: http.StatusUpgradeRequired, Code: "upgrade_required",
 			Text: "this is a WebSocket address"})
@@ -91,7 +91,7 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 // acceptRefused opens a connection to say that it is not taken.
 func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
 	s.answer.Count("connect refused "+strconv.Itoa(no.code), 1)
-	conn, err := s.loop.Accept(w, r, wire.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
+	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
 	if err != nil {
 		s.handshakeFailed(w, err)
 		return
@@ -105,17 +105,17 @@ func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refus
 // deaf is the handler of a connection that is only told why it ends.
 type deaf struct{}
 
-func (deaf) Message(*wire.Conn, bool, []byte) {}
-func (deaf) Closed(*wire.Conn, error)         {}
+func (deaf) Message(*websocket.Conn, bool, []byte) {}
+func (deaf) Closed(*websocket.Conn, error)         {}
 
 // handshakeFailed answers for a handshake that the loop did not take. Too many
 // connections of one network are answered as connects that come too fast are.
 func (s *Server) handshakeFailed(w http.ResponseWriter, err error) {
 	switch {
-	case errors.Is(err, wire.ErrTooMany):
+	case errors.Is(err, websocket.ErrTooMany):
 		s.refuseHandshake(w, &answer.Error{Status: http.StatusTooManyRequests, Code: "rate_limited",
 			Text: "too many connections", Retry: tooManyRetry})
-	case errors.Is(err, wire.ErrHandshake):
+	case errors.Is(err, websocket.ErrHandshake):
 		s.refuseHandshake(w, &answer.Error{Status: http.StatusBadRequest, Code: "invalid_input", Text: err.Error()})
 	default:
 		s.answer.Count("connect failed", 1) // the connection is closed already
@@ -139,7 +139,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
 		c.version = uint8(n)
 	}
-	conn, err := s.loop.Accept(w, r, wire.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, c)
+	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, c)
 	if err != nil {
 		a.Release()
 		s.open.Add(-1)

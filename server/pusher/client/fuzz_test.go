@@ -8,7 +8,7 @@ import (
 	"poosh/auth"
 	"poosh/server/hub"
 	"poosh/server/pusher/protocol"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // FuzzMessage feeds frames of strangers to the parser and everything behind it
@@ -28,7 +28,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		frame := wire.Payload(protocol.Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: m.text(), Text: true}))
+		frame := websocket.Payload(protocol.Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: m.text(), Text: true}))
 		var out struct {
 			Event, Channel string
 			Data           *string
@@ -50,7 +50,7 @@ func FuzzMessage(f *testing.F) {
 				t.Fatalf("member %+v", who)
 			}
 		}
-		if user, err := protocol.ParseUser(userData); err == nil && (!json.Valid(user.Info) || !json.Valid(wire.Payload(protocol.WatchlistFrame(user.Watchlist, nil)))) {
+		if user, err := protocol.ParseUser(userData); err == nil && (!json.Valid(user.Info) || !json.Valid(websocket.Payload(protocol.WatchlistFrame(user.Watchlist, nil)))) {
 			t.Fatalf("user %+v", user)
 		}
 	})

@@ -3,7 +3,7 @@
 // (Pusher Channels, "Pusher Channels protocol"). What an app decides about its channels
 // and users is the app's; the API is not known here.
 //
-// Connections live on a [wire.Loop], whose goroutines handle their messages.
+// Connections live on a [websocket.Server], whose goroutines handle their messages.
 package client
 
 import (
@@ -14,7 +14,7 @@ import (
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
 	"poosh/server/rate"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Config is what an operator may choose.
@@ -31,14 +31,14 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	apps   *app.List
-	loop   *wire.Loop
+	loop   *websocket.Server
 	limit  *rate.Limiter // of connects, by address; nil without one
 	answer answer.Writer
 	open   atomic.Int64 // connections, also those still in their handshake
 }
 
 // New makes a server whose connections live on loop. It starts nothing.
-func New(cfg Config, apps *app.List, loop *wire.Loop, w answer.Writer) *Server {
+func New(cfg Config, apps *app.List, loop *websocket.Server, w answer.Writer) *Server {
 	return &Server{cfg: cfg, apps: apps, loop: loop, limit: rate.PerAddress(cfg.Rate), answer: w}
 }
 

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Encoder writes publications as all connections of this dialect read them. The
@@ -35,7 +35,7 @@ func (encoder) Encode(p *hub.Publication) []byte {
 		b = append(b, `,"user_id":`...)
 		b = AppendString(b, p.UserID)
 	}
-	return wire.FrameInPlace(append(b, '}'))
+	return websocket.FrameInPlace(append(b, '}'))
 }
 
 // appendJSONAsString appends a JSON value as a JSON string: a string as it is,

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 func TestEncode(t *testing.T) {
@@ -30,7 +30,7 @@ func TestEncode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := string(wire.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
+			if got := string(websocket.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})

@@ -3,14 +3,14 @@ package protocol
 import (
 	"strconv"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // The frames that never differ.
 var (
-	PingFrame = wire.TextFrame([]byte(`{"event":"pusher:ping","data":"{}"}`))
-	PongFrame = wire.TextFrame([]byte(`{"event":"pusher:pong","data":"{}"}`))
-	WirePing  = wire.PingFrame()
+	PingFrame = websocket.TextFrame([]byte(`{"event":"pusher:ping","data":"{}"}`))
+	PongFrame = websocket.TextFrame([]byte(`{"event":"pusher:pong","data":"{}"}`))
+	WirePing  = websocket.PingFrame()
 )
 
 // EventFrame is an event of the protocol with a string as its data, and a channel
@@ -27,7 +27,7 @@ func EventFrame[T string | []byte](event, channel string, data T) []byte {
 		b = append(b, `","data":`...)
 	}
 	b = AppendString(b, data)
-	return wire.FrameInPlace(append(b, '}'))
+	return websocket.FrameInPlace(append(b, '}'))
 }
 
 // EstablishedFrame is the first frame of every connection that is taken.
@@ -53,7 +53,7 @@ func ErrorFrame(code int, channel, text string) []byte {
 	}
 	b = append(b, `,"message":`...)
 	b = AppendString(b, text)
-	return wire.FrameInPlace(append(b, "}}"...))
+	return websocket.FrameInPlace(append(b, "}}"...))
 }
 
 // RefusalFrame tells a channel's own listeners that they are not subscribed, as
@@ -66,7 +66,7 @@ func RefusalFrame(channel, kind, text string) []byte {
 	b = append(b, kind...)
 	b = append(b, `","error":`...)
 	b = AppendString(b, text)
-	return wire.FrameInPlace(append(b, `,"status":401}}`...))
+	return websocket.FrameInPlace(append(b, `,"status":401}}`...))
 }
 
 // SignedInFrame confirms a sign-in. Its data is an object whose one value is the
@@ -75,7 +75,7 @@ func SignedInFrame(userData string) []byte {
 	b := newFrame(len(userData) + len(userData)/4 + 64)
 	b = append(b, `{"event":"pusher:signin_success","data":{"user_data":`...)
 	b = AppendString(b, userData)
-	return wire.FrameInPlace(append(b, "}}"...))
+	return websocket.FrameInPlace(append(b, "}}"...))
 }
 
 // WatchlistFrame tells who of a watchlist is online or offline.

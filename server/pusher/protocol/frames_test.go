@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // TestFrames compares every frame of the protocol byte by byte. Libraries read them by
@@ -29,7 +29,7 @@ func TestFrames(t *testing.T) {
 		{"who is offline", WatchlistFrame(nil, []string{"2"}), `{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"offline\",\"user_ids\":[\"2\"]}]}"}`},
 	}
 	for _, tt := range tests {
-		if got := string(wire.Payload(tt.frame)); got != tt.want || !json.Valid([]byte(got)) {
+		if got := string(websocket.Payload(tt.frame)); got != tt.want || !json.Valid([]byte(got)) {
 			t.Errorf("%s:\n %s\nwant\n %s", tt.name, got, tt.want)
 		}
 	}

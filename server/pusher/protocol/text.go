@@ -3,12 +3,12 @@ package protocol
 import (
 	"unicode/utf8"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // newFrame returns a buffer with room for the header of a frame in front.
 func newFrame(size int) []byte {
-	return make([]byte, wire.HeaderSpace, wire.HeaderSpace+size)
+	return make([]byte, websocket.HeaderSpace, websocket.HeaderSpace+size)
 }
 
 // mustEscape are the ASCII bytes that a JSON string may not hold as they are.

@@ -15,7 +15,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/pusher"
 	"poosh/server/pusher/app"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Patience is how long what must happen is waited for.
@@ -38,7 +38,7 @@ type Site struct {
 	T       testing.TB // who is told of what is wrong; may be changed between calls
 	Dialect *pusher.Dialect
 	Hub     *hub.Hub
-	Loop    *wire.Loop
+	Loop    *websocket.Server
 	Server  *http1test.Server
 }
 
@@ -55,7 +55,7 @@ func NewLogged(t testing.TB, cfg pusher.Config, log *slog.Logger) *Site {
 	if cfg.Apps == nil {
 		cfg.Apps = []pusher.App{App()}
 	}
-	s := &Site{T: t, Hub: hub.New(), Loop: http1test.NewLoop(t, wire.Config{})}
+	s := &Site{T: t, Hub: hub.New(), Loop: http1test.NewSockets(t)}
 	var err error
 	if s.Dialect, err = pusher.New(cfg, s.Hub, s.Loop, log); err != nil {
 		t.Fatal(err)
