@@ -16,6 +16,7 @@ import (
 
 	"poosh/server/loop"
 	"poosh/server/pusher"
+	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/pushertest"
 )
 
@@ -29,7 +30,7 @@ func TestStalledReader(t *testing.T) {
 	_ = stalled.WS.NetConn().(*net.TCPConn).SetReadBuffer(4096)
 	data := strings.Repeat("x", 10_000)
 	for i := range 3000 {
-		s.App().Publish("c", "e", []byte(data), "")
+		s.App().Publish("c", "e", protocol.JSONString([]byte(data)), "")
 		if f := well.Read(); len(f.Text()) != len(data) {
 			t.Fatalf("event %d: %.100s", i, f)
 		}
@@ -229,7 +230,7 @@ func BenchmarkFanOut(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := 0; b.Loop(); i++ {
-				a.Publish("news", "e", data, "")
+				a.Publish("news", "e", protocol.JSONString(data), "")
 				for int64(i*n)-seen.Load() > int64(1000*n) { // do not outrun the outboxes
 					runtime.Gosched()
 				}

@@ -34,7 +34,7 @@ func TestShutdownEndsInTime(t *testing.T) {
 	_ = stalled.WS.NetConn().(*net.TCPConn).SetReadBuffer(4096)
 	pushertest.Eventually(t, "the stalled one to take nothing more", func() bool {
 		for range 20 {
-			a.Publish("big", "e", []byte(strings.Repeat("x", 10_000)), "")
+			a.Publish("big", "e", protocol.JSONString([]byte(strings.Repeat("x", 10_000))), "")
 		}
 		return s.Loop.Stats().Stuck > 0
 	})

@@ -22,6 +22,10 @@ func ParseApps(file []byte, base App) ([]App, error) { return app.Parse(file, ba
 // HubApp returns the name that a Pusher app has in the hub.
 func HubApp(id string) string { return app.HubName(id) }
 
-// Bridgeable reports whether a publication may go over a [hub.Hub.Bridge] between a
-// Pusher app and another dialect; see [protocol.Bridgeable].
-func Bridgeable(p *hub.Publication) bool { return protocol.Bridgeable(p) }
+// Import makes a publication of a Pusher app's from one whose Data is JSON text, for a
+// [hub.Hub.Bridge] to the app; see [protocol.Import].
+func Import(p *hub.Publication) bool { return protocol.Import(p) }
+
+// Export makes a publication whose Data is JSON text from one of a Pusher app's, for a
+// [hub.Hub.Bridge] from the app; see [protocol.Export].
+func Export(p *hub.Publication) bool { return protocol.Export(p) }

@@ -23,11 +23,8 @@
 // way that all dialects share. What is decided in one step for a channel (who is
 // in it, what its newcomer is told, whether it is occupied, which event it caches)
 // is decided with the channel's [hub.Roster] open; ordinary events do not wait for
-// it.
-//
-// Connections are registered in the hub under an id that no channel can have, or
-// the hub would deliver an event for the channel "123.456" to the connection of
-// that socket id.
+// it. The Data of a publication is a JSON string, as it stands in every frame; Meta is
+// the user's id of a client event.
 //
 // # Where nodes would meet
 //
@@ -135,7 +132,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.answer = answer.Writer{Count: d.counts.add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
-		Hub: h, Presence: hub.NewPresence(), Channels: cfg.Channels,
+		Hub: h, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
 		Count: d.counts.add, Log: d.answer.Log,
 	}); err != nil {

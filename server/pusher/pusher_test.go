@@ -8,9 +8,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/leaktest"
 	"poosh/server/pusher"
-	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/pushertest"
-	"poosh/server/websocket"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -77,7 +75,8 @@ func TestHealth(t *testing.T) {
 // TestBridgedEvents has another dialect's event on the way to Pusher clients.
 func TestBridgedEvents(t *testing.T) {
 	s := pushertest.New(t, pusher.Config{})
-	s.Hub.Bridge("", pusher.HubApp(pushertest.ID), pusher.Bridgeable)
+	s.Hub.Bridge("", pusher.HubApp(pushertest.ID), pusher.Import)
+	s.Hub.Bridge(pusher.HubApp(pushertest.ID), "", pusher.Export)
 	p := s.Dial()
 	p.Join("news", "private-x")
 	for _, room := range []string{"news", "private-x"} {
@@ -86,20 +85,27 @@ func TestBridgedEvents(t *testing.T) {
 	p.Expect(`{"event":"e","channel":"news","data":"{\"a\":1}"}`)
 	p.Quiet()
 	got := make(chan string, 2)
-	other := s.Hub.Register("", "x", 1, protocol.Encoder, receiverFunc(func(frame []byte) bool {
-		got <- string(websocket.Payload(frame))
+	other := s.Hub.Register("", "x", 1, jsonEncoder{}, receiverFunc(func(frame []byte) bool {
+		got <- string(frame)
 		return true
 	}))
 	defer s.Hub.Unregister(other)
 	if err := s.Hub.Join(other, "news"); err != nil {
 		t.Fatal(err)
 	}
-	s.Trigger("news", "back", "1")
-	p.Expect(`{"event":"back","channel":"news","data":"1"}`)
-	if frame := <-got; frame != `{"event":"back","channel":"news","data":"1"}` || len(got) != 0 {
-		t.Errorf("the other side has %q and %d more", frame, len(got))
+	s.Trigger("news", "back", "[1, 2]")
+	p.Expect(`{"event":"back","channel":"news","data":"[1, 2]"}`)
+	if text := <-got; text != `back [1,2]` || len(got) != 0 {
+		t.Errorf("the other side has %q and %d more", text, len(got))
 	}
 	p.Quiet()
+}
+
+// jsonEncoder is a dialect whose publications hold JSON.
+type jsonEncoder struct{}
+
+func (jsonEncoder) Encode(p *hub.Publication) []byte {
+	return []byte(p.Event + " " + string(p.Data))
 }
 
 type receiverFunc func([]byte) bool

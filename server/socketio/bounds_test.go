@@ -64,7 +64,7 @@ func TestAnswersCost(t *testing.T) {
 			if !accept {
 				before = append(before, neverJoins) // what is said is held
 			}
-			s := serve(t, Config{Outbox: 20_000, MaxPayload: 1 << 20}, false, before...)
+			s := serve(t, Config{Outbox: 20_000, MaxPayload: 1 << 20}, before...)
 			p := s.poll("EIO=3")
 			if accept {
 				take(t, s.connected, "the client")
@@ -88,7 +88,7 @@ func TestAnswersCost(t *testing.T) {
 
 // Messages that wait until the client has joined count with what holding them takes.
 func TestMessagesThatWait(t *testing.T) {
-	s := serve(t, Config{MaxPayload: 10_000}, false, neverJoins)
+	s := serve(t, Config{MaxPayload: 10_000}, neverJoins)
 	p := s.poll("EIO=3")
 	n := 0
 	for ; n < 100; n++ {
@@ -135,7 +135,7 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 // of.
 func TestAllThatIsUnfetched(t *testing.T) {
 	large := EventFrame("e", []byte(`"`+strings.Repeat("x", 50_000)+`"`))
-	s := serve(t, Config{Unfetched: 100_000}, false)
+	s := serve(t, Config{Unfetched: 100_000})
 	var clients []*poller
 	for range 3 {
 		p := s.poll("EIO=3")

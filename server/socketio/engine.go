@@ -94,7 +94,7 @@ func (e *engineSocket) connect(protocol int) {
 	e.session.server.library.accept(e)
 	data := e.data
 	e.mu.Unlock()
-	if protocol == 4 { // the others are connected unasked
+	if protocol == 4 && data != nil { // the others are connected unasked; nil: it ended just now
 		data(&parser.Packet{Type: parser.CONNECT, Nsp: "/"})
 	}
 }

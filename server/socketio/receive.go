@@ -123,7 +123,7 @@ func (s *Session) attachment() error {
 func (s *Session) waits() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state < stateLast && (s.joined == joining || s.joined == greeting || len(s.in.waiting) > 0)
+	return !s.life.over() && (s.space.holds() || len(s.in.waiting) > 0)
 }
 
 // message handles a Socket.IO packet, or keeps it while the client is joining.
@@ -185,11 +185,11 @@ func (s *Session) handle(text []byte) error {
 		return s.elsewhere(m)
 	}
 	s.mu.Lock()
-	joined := s.joined
+	where := s.space
 	s.mu.Unlock()
 	switch m.kind {
 	case typeConnect:
-		return s.connect(joined)
+		return s.connect(where)
 	case typeDisconnect:
 		s.leave("client namespace disconnect")
 		return nil
@@ -203,7 +203,7 @@ func (s *Session) handle(text []byte) error {
 	if err != nil {
 		return err
 	}
-	if joined != inside {
+	if where != spaceInside {
 		if s.speaks() == 4 {
 			return fmt.Errorf("%w: event outside a namespace", errPacket)
 		}
@@ -217,9 +217,9 @@ func (s *Session) handle(text []byte) error {
 }
 
 // connect handles a client's wish to be in the default namespace. in.mu is held.
-func (s *Session) connect(joined joinState) error {
+func (s *Session) connect(where namespaceState) error {
 	switch {
-	case joined == outside:
+	case where == spaceNever || where == spaceLeft:
 		s.join()
 	case s.guessed.Load():
 		s.promote() // it has been given what it asks for

@@ -31,6 +31,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/http1"
 	"poosh/server/loop"
 	"poosh/server/peers"
 	"poosh/server/websocket"
@@ -61,6 +62,9 @@ type Server struct {
 	origins   origins
 	script    http.Handler
 
+	// later is [http1.Later], but where tests wait by themselves.
+	later func(http.ResponseWriter, http1.Waiter) (laterAnswer, bool)
+
 	draining atomic.Bool
 	polled   atomic.Int64  // bytes that wait for polling clients
 	slow     atomic.Uint64 // polling sessions that were closed for those
@@ -83,6 +87,7 @@ func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Serve
 	srv.origins = newOrigins(cfg.Origins)
 	srv.library = newLibrary(srv.cfg, (*Session).connected)
 	srv.script = clientScript(cfg.ClientScript)
+	srv.later = func(w http.ResponseWriter, to http1.Waiter) (laterAnswer, bool) { return http1.Later(w, to) }
 	return srv
 }
 
@@ -173,7 +178,7 @@ func (srv *Server) reserve(s *Session, w http.ResponseWriter, r *http.Request) b
 	full := len(srv.sessions)+srv.reserved >= srv.cfg.MaxSessions
 	bound := ""
 	if !full {
-		bound = srv.addresses.enter(s.address, s.poll != nil)
+		bound = srv.addresses.enter(s.address, s.via.polls())
 	}
 	if !full && bound == "" {
 		srv.reserved++
@@ -223,7 +228,7 @@ func (srv *Server) ended(s *Session, reason loop.Reason) {
 // remove forgets a session that has ended.
 func (srv *Server) remove(s *Session) {
 	s.mu.Lock()
-	unfinished := s.poll != nil && !s.poll.used
+	unfinished := s.via == viaHandshake
 	s.mu.Unlock()
 	srv.mu.Lock()
 	switch s.entry {

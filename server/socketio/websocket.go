@@ -49,9 +49,8 @@ func (s *Session) unwrap(isBinary bool, data []byte) packet {
 func (p peer) Closed(c *websocket.Conn, reason error) {
 	s := p.s
 	s.mu.Lock()
-	if probing := s.probe; probing != nil && c == probing.conn {
-		s.server.loop.Cancel(&probing.timer)
-		s.probe = nil
+	if s.probe != nil && c == s.probe.conn {
+		s.unpair(s.carry(wayProbeEnd))
 	}
 	mine := c == s.conn
 	s.mu.Unlock()
@@ -68,6 +67,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := srv.newSession(r)
+	s.via = viaSocketOnly
 	if !srv.reserve(s, w, r) {
 		return
 	}
@@ -83,7 +83,6 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	conn.Push(srv.openPacket(s, false))
 	s.mu.Lock()
 	s.conn = conn
-	s.direct.Store(conn)
 	s.mu.Unlock()
 	s.begin()
 	conn.Start()

@@ -23,6 +23,7 @@ func (c *call) send(events ...event) error {
 	defer c.api.cfg.Gate.Leave()
 	var rest context.Context // of the time for pauses; nil before the second publication
 	for i, e := range events {
+		data := protocol.JSONString(e.data)
 		for j, channel := range e.channels {
 			if i+j > 0 {
 				if rest == nil {
@@ -32,7 +33,7 @@ func (c *call) send(events ...event) error {
 				}
 				c.pause(rest)
 			}
-			c.app.Publish(channel, e.name, e.data, e.socketID)
+			c.app.Publish(channel, e.name, data, e.socketID)
 		}
 		c.api.answer.Log.Debug("event", "app", c.app.Conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 	}

@@ -41,7 +41,7 @@ func FuzzEvents(f *testing.F) {
 			t.Fatalf("accepted %q", body)
 		}
 		for _, channel := range e.channels {
-			frame := websocket.Payload(protocol.Encoder.Encode(&hub.Publication{Room: channel, Event: e.name, Data: e.data, Text: true}))
+			frame := websocket.Payload(protocol.Encoder.Encode(&hub.Publication{Room: channel, Event: e.name, Data: protocol.JSONString(e.data)}))
 			var out struct{ Event, Channel, Data string }
 			if err := json.Unmarshal(frame, &out); err != nil || !utf8.Valid(frame) || out.Event != e.name || out.Channel != channel || !protocol.ValidChannel(channel) {
 				t.Fatalf("%q became %q: %v", body, frame, err)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"poosh/server/admission"
-	"poosh/server/hub"
 	"poosh/server/pusher"
 	"poosh/server/pusher/pushertest"
 )
@@ -131,12 +130,18 @@ func TestLargeRequestIsPaced(t *testing.T) {
 	p := s.Dial()
 	p.Join("a", "b", "c")
 	at := make(chan time.Time, 3)
-	s.Hub.Bridge(pusher.HubApp(pushertest.ID), "other", func(*hub.Publication) bool { // runs for each publication
+	watcher := s.Hub.Register(pusher.HubApp(pushertest.ID), "watcher", 3, nil, receiverFunc(func([]byte) bool { // runs for each publication
 		at <- time.Now()
 		b.behind()
 		time.AfterFunc(50*time.Millisecond, b.caughtUp)
-		return false
-	})
+		return true
+	}))
+	defer s.Hub.Unregister(watcher)
+	for _, channel := range []string{"a", "b", "c"} {
+		if err := s.Hub.Join(watcher, channel); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if status, text := s.Call("POST", "/events", nil, `{"name":"e","channels":["a","b","c"],"data":"1"}`); status != 200 {
 		t.Fatalf("%d %s", status, text)
 	}
@@ -153,3 +158,7 @@ func TestLargeRequestIsPaced(t *testing.T) {
 	}
 	pushertest.Eventually(t, "the server to catch up", func() bool { return b.CaughtUp() == nil })
 }
+
+type receiverFunc func([]byte) bool
+
+func (f receiverFunc) Deliver(frame []byte) bool { return f(frame) }

@@ -90,7 +90,7 @@ func (c *call) appendCache(b []byte, channel string) []byte {
 	if !ok {
 		return append(b, "null"...)
 	}
-	b = protocol.AppendString(append(b, `{"data":`...), data)
+	b = append(append(b, `{"data":`...), data...)
 	b = append(b, `,"ttl":`...)
 	return append(appendInt(b, int(left/time.Second)), '}')
 }

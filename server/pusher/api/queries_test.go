@@ -59,7 +59,7 @@ func (w *slowReader) Write(b []byte) (int, error) {
 func TestLongAnswers(t *testing.T) {
 	const many = 20_000
 	shared := &app.Shared{
-		Hub: hub.New(), Presence: hub.NewPresence(), Count: func(string, int) {}, Log: slog.New(slog.DiscardHandler),
+		Hub: hub.New(), Count: func(string, int) {}, Log: slog.New(slog.DiscardHandler),
 	}
 	apps, err := app.NewList([]app.Config{{ID: "3", Key: "key", Secret: "not-so-secret"}}, shared)
 	if err != nil {
@@ -68,14 +68,17 @@ func TestLongAnswers(t *testing.T) {
 	a := New(Config{MaxBodyBytes: 1}, apps, answer.Writer{Count: shared.Count, Log: shared.Log})
 	const crowded = "presence-crowd"
 	for i := range many {
+		sub := shared.Hub.Register(app.HubName("3"), "", 2, nil, socket{})
 		for _, at := range []struct{ room, id string }{{fmt.Sprintf("presence-%d", i), "1"}, {crowded, fmt.Sprint(i)}} {
-			r := shared.Presence.Open(app.HubName("3"), at.room)
-			r.Add(at.id, []byte(`{"name":"somebody"}`))
+			r := shared.Hub.Open(app.HubName("3"), at.room)
+			if _, err := r.Join(sub, hub.Member{ID: at.id, Info: []byte(`{"name":"somebody"}`)}); err != nil {
+				t.Fatal(err)
+			}
 			r.Close()
 		}
 	}
 	var c app.Connection
-	c.Open(apps.ID("3"), socket{}, app.NewID())
+	c.Open(apps.ID("3"), socket{}, app.NewSocketID())
 	defer c.Close()
 	// one subscribes to every channel of a few while the answer is read.
 	comeAndGo := func() {

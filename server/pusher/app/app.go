@@ -20,8 +20,7 @@ import (
 
 // Shared is what all apps of a dialect have in common.
 type Shared struct {
-	Hub      *hub.Hub
-	Presence *hub.Presence
+	Hub *hub.Hub
 
 	// Channels, if set, counts what the public channels of all clients cost.
 	Channels *quota.Quota
@@ -129,18 +128,15 @@ func (a *App) Allows(origin string) bool {
 }
 
 // Publish hands an event to a channel's subscribers but for the connection except,
-// a socket id. A cache channel keeps it, in one step with the handing out: a
-// newcomer sees it once.
+// a socket id. Its data is what [protocol.JSONString] made. A cache channel keeps it, in
+// one step with the handing out: a newcomer sees it once.
 func (a *App) Publish(channel, event string, data []byte, except string) {
-	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Text: true}
-	if except != "" {
-		p.Except = idSpace + except
-	}
+	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
 	if !protocol.KindOf(channel).Cache {
 		a.shared.Hub.Publish(p)
 		return
 	}
-	r := a.shared.Presence.Open(a.hubName, channel)
+	r := a.shared.Hub.Open(a.hubName, channel)
 	defer r.Close()
 	a.cache.put(channel, p)
 	a.shared.Hub.Publish(p)
@@ -149,28 +145,28 @@ func (a *App) Publish(channel, event string, data []byte, except string) {
 // announce publishes an event of the protocol to a channel.
 func (a *App) announce(channel, event string, data []byte, except string) {
 	a.shared.Hub.Publish(&hub.Publication{
-		App: a.hubName, Room: channel, Event: event, Data: data, Text: true, Except: except,
+		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data), Except: except,
 	})
 }
 
 // Count returns how many connections and users are in a channel now.
 func (a *App) Count(channel string) (connections, users int) {
-	return a.shared.Presence.Count(a.hubName, channel)
+	return a.shared.Hub.Count(a.hubName, channel)
 }
 
-// Channels yields every channel that somebody is in, as [hub.Presence.Rooms] does.
-func (a *App) Channels() iter.Seq[hub.RoomCount] { return a.shared.Presence.Rooms(a.hubName) }
+// Channels yields every channel that somebody is in, as [hub.Hub.Rooms] does.
+func (a *App) Channels() iter.Seq[hub.RoomCount] { return a.shared.Hub.Rooms(a.hubName) }
 
 // Members returns who is in a presence channel: a copy, so that nobody who comes or
 // goes waits for who reads it.
 func (a *App) Members(channel string) []hub.Member {
-	r := a.shared.Presence.Open(a.hubName, channel)
+	r := a.shared.Hub.Open(a.hubName, channel)
 	defer r.Close()
 	return slices.Collect(r.Members)
 }
 
-// Cached returns the data of a cache channel's last event, if there is one, and how long
-// it will be kept yet.
+// Cached returns the data of a cache channel's last event, a JSON string, if there is
+// one, and how long it will be kept yet.
 func (a *App) Cached(channel string) (data []byte, left time.Duration, ok bool) {
 	event, left := a.cache.get(channel)
 	if event == nil {

@@ -25,7 +25,7 @@ func newTestApp(t testing.TB, conf Config, channels *quota.Quota) *App {
 	t.Helper()
 	conf.ID, conf.Key, conf.Secret = "3", "key", "not-so-secret"
 	apps, err := NewList([]Config{conf}, &Shared{
-		Hub: hub.New(), Presence: hub.NewPresence(), Channels: channels, CacheBytes: 1 << 20,
+		Hub: hub.New(), Channels: channels, CacheBytes: 1 << 20,
 		Count: func(string, int) {}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 // connect opens a connection that is closed with the test.
 func connect(t testing.TB, a *App) *socket {
 	s := &socket{t: t}
-	s.Open(a, s, NewID())
+	s.Open(a, s, NewSocketID())
 	t.Cleanup(s.Close)
 	return s
 }
@@ -138,12 +138,12 @@ func TestLastEvents(t *testing.T) {
 	x, y := connect(t, a), connect(t, a)
 	x.enter("cache-c", "")
 	x.took(fmt.Sprintf(confirmed, "cache-c", "{}"), `{"event":"pusher:cache_miss","channel":"cache-c","data":"{}"}`)
-	a.Publish("cache-c", "e", []byte("1"), "")
-	a.Publish("cache-c", "e", []byte("2"), SocketID(x.sub.ID()))
+	a.Publish("cache-c", "e", []byte(`"1"`), "")
+	a.Publish("cache-c", "e", []byte(`"2"`), x.sub.ID())
 	x.took(`{"event":"e","channel":"cache-c","data":"1"}`)
 	y.enter("cache-c", "")
 	y.took(fmt.Sprintf(confirmed, "cache-c", "{}"), `{"event":"e","channel":"cache-c","data":"2"}`)
-	if data, left, ok := a.Cached("cache-c"); string(data) != "2" || left <= 0 || !ok {
+	if data, left, ok := a.Cached("cache-c"); string(data) != `"2"` || left <= 0 || !ok {
 		t.Errorf("%s is kept for %v, %v", data, left, ok)
 	}
 	if _, _, ok := a.Cached("cache-d"); ok {
@@ -315,7 +315,7 @@ func TestChurn(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, uint64(worker)))
 			for range 100 {
 				s := &socket{t: t}
-				s.Open(a, s, NewID())
+				s.Open(a, s, NewSocketID())
 				id := fmt.Sprint(random.IntN(3))
 				if random.IntN(2) == 0 {
 					_, _ = s.SignIn(&protocol.User{Member: protocol.Member{ID: id}, Watchlist: []string{"0", "1", "2"}})
@@ -337,7 +337,7 @@ func TestChurn(t *testing.T) {
 							t.Error(err)
 						}
 					}
-					a.Publish(channel, "e", []byte("2"), "")
+					a.Publish(channel, "e", []byte(`"2"`), "")
 					for range a.Channels() {
 					}
 				}
@@ -355,7 +355,7 @@ func TestChurn(t *testing.T) {
 func BenchmarkSubscribe(b *testing.B) {
 	a := newTestApp(b, Config{}, nil)
 	var c Connection
-	c.Open(a, everything{}, NewID())
+	c.Open(a, everything{}, NewSocketID())
 	defer c.Close()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -51,16 +51,16 @@ func (c *Connection) Enter(channel string, who protocol.Member) error {
 
 func (c *Connection) enter(channel string, k protocol.Kind, who protocol.Member) error {
 	a := c.app
-	r := a.shared.Presence.Open(a.hubName, channel)
+	r := a.shared.Hub.Open(a.hubName, channel)
 	defer r.Close()
 	if k.Presence && !r.Has(who.ID) && r.Len() >= a.Conf.MaxMembers {
 		return fmt.Errorf("channel %s has %d members, as many as it may have", channel, r.Len())
 	}
-	first := r.Add(who.ID, who.Info)
+	member := hub.Member{ID: who.ID, Info: who.Info}
 	var welcome [2][]byte
 	greet := welcome[:0]
 	if k.Presence {
-		greet = append(greet, protocol.EventFrame("pusher_internal:subscription_succeeded", channel, presenceData(r)))
+		greet = append(greet, protocol.EventFrame("pusher_internal:subscription_succeeded", channel, presenceData(r, member)))
 	} else {
 		greet = append(greet, protocol.EventFrame("pusher_internal:subscription_succeeded", channel, "{}"))
 	}
@@ -73,8 +73,8 @@ func (c *Connection) enter(channel string, k protocol.Kind, who protocol.Member)
 			greet = append(greet, protocol.EventFrame("pusher:cache_miss", channel, "{}"))
 		}
 	}
-	if err := a.shared.Hub.Join(c.sub, channel, greet...); err != nil {
-		r.Remove(who.ID)
+	first, err := r.Join(c.sub, member, greet...)
+	if err != nil {
 		if errors.Is(err, hub.ErrTooManyRooms) {
 			err = fmt.Errorf("this connection subscribes to %d channels, as many as it may", a.Conf.MaxChannels)
 		}
@@ -105,17 +105,17 @@ func (c *Connection) enter(channel string, k protocol.Kind, who protocol.Member)
 // Leave ends a subscription, if there is one, in one step for the channel.
 func (c *Connection) Leave(channel string) {
 	a, k := c.app, protocol.KindOf(channel)
-	r := a.shared.Presence.Open(a.hubName, channel)
+	r := a.shared.Hub.Open(a.hubName, channel)
 	defer r.Close()
-	if !a.shared.Hub.Leave(c.sub, channel) {
-		return
-	}
-	c.discharge(channel, k)
 	var id string
 	if k.Presence {
 		id = c.unsetMember(channel)
 	}
-	last := r.Remove(id)
+	was, last := r.Leave(c.sub, id)
+	if !was {
+		return
+	}
+	c.discharge(channel, k)
 	if k.User {
 		return
 	}
@@ -133,16 +133,23 @@ func (c *Connection) Leave(channel string) {
 }
 
 // presenceData is the data of a confirmed subscription to a presence channel: all
-// users in it, the newcomer too.
-func presenceData(r *hub.Roster) []byte {
+// users in it, and the newcomer, who is about to join.
+func presenceData(r *hub.Roster, newcomer hub.Member) []byte {
 	ids, hash := []byte(nil), []byte(nil)
-	for m := range r.Members {
+	add := func(m hub.Member) bool {
 		if len(ids) > 0 {
 			ids, hash = append(ids, ','), append(hash, ',')
 		}
 		ids = protocol.AppendString(ids, m.ID)
 		hash = append(protocol.AppendString(hash, m.ID), ':')
 		hash = append(hash, m.Info...)
+		return true
+	}
+	count := r.Len()
+	r.Members(add)
+	if !r.Has(newcomer.ID) {
+		add(newcomer)
+		count++
 	}
 	b := make([]byte, 0, len(ids)+len(hash)+64)
 	b = append(b, `{"presence":{"ids":[`...)
@@ -150,7 +157,7 @@ func presenceData(r *hub.Roster) []byte {
 	b = append(b, `],"hash":{`...)
 	b = append(b, hash...)
 	b = append(b, `},"count":`...)
-	b = strconv.AppendInt(b, int64(r.Len()), 10)
+	b = strconv.AppendInt(b, int64(count), 10)
 	return append(b, "}}"...)
 }
 

@@ -16,24 +16,17 @@ import (
 // HubName returns the name that the app of an id has in the hub.
 func HubName(id string) string { return "pusher:" + id }
 
-// idSpace begins the ids that connections have in the hub. No channel has a slash.
-const idSpace = "socket/"
-
-// NewID returns the id of a new connection in the hub: the id space and a
-// socket id, two random numbers below 10^10 that nobody can guess.
-func NewID() string {
+// NewSocketID returns the id of a new connection, for its client and in the hub: two
+// random numbers below 10^10 that nobody can guess.
+func NewSocketID() string {
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	const limit = 10_000_000_000
-	b := append(make([]byte, 0, 32), idSpace...)
-	b = strconv.AppendUint(b, binary.LittleEndian.Uint64(raw[:8])%limit, 10)
+	b := strconv.AppendUint(make([]byte, 0, 24), binary.LittleEndian.Uint64(raw[:8])%limit, 10)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, binary.LittleEndian.Uint64(raw[8:])%limit, 10)
 	return string(b)
 }
-
-// SocketID is the part of a connection's id that its client knows.
-func SocketID(id string) string { return id[len(idSpace):] }
 
 // A Socket is what an app knows of a client's end of a connection. Its methods may be
 // called from any goroutine and must not block.
@@ -57,7 +50,8 @@ type Connection struct {
 	membership map[string]string // presence channels: the user's id in each
 }
 
-// Open makes the connection one of an app's. id is of [NewID]. Call it once, and Close
+// Open makes the connection one of an app's. id is of
+// [NewSocketID]. Call it once, and Close
 // when the client is gone.
 func (c *Connection) Open(a *App, socket Socket, id string) {
 	c.app, c.socket = a, socket
@@ -184,10 +178,10 @@ func (c *Connection) isMember(id string) bool {
 func (c *Connection) ClientEvent(channel, event string, data []byte) {
 	a, userID := c.app, c.member(channel)
 	a.shared.Hub.Publish(&hub.Publication{
-		App: a.hubName, Room: channel, Event: event, Data: data, Text: true,
-		UserID: userID, Except: c.sub.ID(),
+		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data),
+		Meta: userID, Except: c.sub.ID(),
 	})
-	a.hooks.ClientEvent(channel, event, data, SocketID(c.sub.ID()), userID, c.cause())
+	a.hooks.ClientEvent(channel, event, data, c.sub.ID(), userID, c.cause())
 }
 
 // network is whose the connection is.

@@ -54,7 +54,7 @@ func (c *counter) due(channel string) {
 	if over {
 		return
 	}
-	r := c.app.shared.Presence.Open(c.app.hubName, channel)
+	r := c.app.shared.Hub.Open(c.app.hubName, channel)
 	defer r.Close()
 	// A smaller number has been told as it changed.
 	if n := r.Connections(); n > countCrowd {

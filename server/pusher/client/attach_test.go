@@ -24,15 +24,14 @@ import (
 func TestEndedBeforeItBegan(t *testing.T) {
 	w := answer.Writer{Count: func(string, int) {}, Log: slog.New(slog.DiscardHandler)}
 	apps, err := app.NewList([]app.Config{{ID: "3", Key: "key", Secret: "not-so-secret"}},
-		&app.Shared{Hub: hub.New(), Presence: hub.NewPresence(), Count: w.Count, Log: w.Log})
+		&app.Shared{Hub: hub.New(), Count: w.Count, Log: w.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a, on := apps.ID("3"), http1test.NewSockets(t)
 	s := New(Config{}, apps, on, w)
 	site := http1test.Serve(t, on, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := app.NewID()
-		c := s.newClient(a, id)
+		c := s.newClient(a)
 		for range 2 { // what is given back by the test, and by the loop
 			s.open.Add(1)
 			a.Admit()
@@ -43,7 +42,7 @@ func TestEndedBeforeItBegan(t *testing.T) {
 			return
 		}
 		c.Closed(conn, loop.ErrReset)
-		c.attach(conn, id)
+		c.attach(conn)
 		if n := a.Len(); n != 0 {
 			t.Errorf("%d connections are in the app", n)
 		}

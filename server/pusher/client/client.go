@@ -20,7 +20,7 @@ import (
 type client struct {
 	server   *Server       // set once
 	app      *app.App      // set once
-	socketID string        // set once; a part of its id in the hub
+	socketID string        // set once; its id in the hub too
 	opened   time.Duration // set once; on the server's clock
 
 	conn  *websocket.Conn // set once, by attach
@@ -42,23 +42,23 @@ type client struct {
 	gone bool       // Closed was called
 }
 
-// newClient makes the client of a connection that is about to be opened under an id.
-func (s *Server) newClient(a *app.App, id string) *client {
-	c := &client{server: s, app: a, socketID: app.SocketID(id), version: protocol.NewestVersion, opened: s.now()}
+// newClient makes the client of a connection that is about to be opened.
+func (s *Server) newClient(a *app.App) *client {
+	c := &client{server: s, app: a, socketID: app.NewSocketID(), version: protocol.NewestVersion, opened: s.now()}
 	c.seen.Store(int64(c.opened))
 	c.timer.Fire = c.tick
 	return c
 }
 
 // attach gives an accepted connection its place in the app.
-func (c *client) attach(conn *websocket.Conn, id string) {
+func (c *client) attach(conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn = conn
 	if c.gone {
 		return // closed before it began
 	}
-	c.place.Open(c.app, c, id)
+	c.place.Open(c.app, c, c.socketID)
 	c.server.loop.Schedule(&c.timer, c.firstTick())
 }
 

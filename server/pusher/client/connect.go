@@ -134,8 +134,7 @@ func (s *Server) refuseHandshake(w http.ResponseWriter, err error) {
 
 // accept opens a connection that has been admitted.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
-	id := app.NewID()
-	c := s.newClient(a, id)
+	c := s.newClient(a)
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
 		c.version = uint8(n)
 	}
@@ -149,7 +148,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	s.answer.Count("connect", 1)
 	s.answer.Log.Debug("connection", "app", a.Conf.ID, "remote", r.RemoteAddr, "socket", c.socketID)
 	conn.Push(protocol.EstablishedFrame(c.socketID, activitySeconds(a.Conf)))
-	c.attach(conn, id)
+	c.attach(conn)
 	if s.apps.Draining() { // since it was admitted
 		c.Expel(protocol.CodeReconnect, goingAway)
 	}

@@ -28,7 +28,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		frame := websocket.Payload(protocol.Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: m.text(), Text: true}))
+		frame := websocket.Payload(protocol.Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: protocol.JSONString(m.text())}))
 		var out struct {
 			Event, Channel string
 			Data           *string

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"strings"
 	"unicode/utf8"
-
-	"poosh/server/hub"
 )
 
 // What names may be, in characters (Pusher Channels, "Channel naming conventions"
@@ -102,12 +100,4 @@ func Reserved(event string) bool {
 func ValidSocketID(id string) bool {
 	a, b, ok := strings.Cut(id, ".")
 	return ok && a != "" && b != "" && len(id) <= 64 && strings.Trim(a+b, "0123456789") == ""
-}
-
-// Bridgeable reports whether a publication may go over a [hub.Hub.Bridge] between
-// a Pusher app and another dialect, in either direction: to a public channel that
-// keeps no last event, under a name that is not the protocol's own. Private,
-// presence, encrypted, cache and user channels are never bridged.
-func Bridgeable(p *hub.Publication) bool {
-	return ValidChannel(p.Room) && KindOf(p.Room) == Kind{} && ValidEvent(p.Event)
 }

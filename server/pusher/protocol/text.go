@@ -62,3 +62,8 @@ func AppendString[T string | []byte](b []byte, s T) []byte {
 	}
 	return append(append(b, s[from:]...), '"')
 }
+
+// JSONString is the data of an event as its publication has it: a JSON string.
+func JSONString(data []byte) []byte {
+	return AppendString(make([]byte, 0, len(data)+len(data)/8+8), data)
+}
