@@ -2,6 +2,32 @@ package hub
 
 import "fmt"
 
+// Check looks for a room that disagrees with itself and returns what it finds of the
+// first. It may be called while the hub is at work, from any goroutine: it locks one
+// room at a time.
+func (h *Hub) Check() error {
+	for _, r := range h.all() {
+		if err := r.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// all lists the rooms that are here.
+func (h *Hub) all() []*room {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var list []*room
+	for _, a := range h.apps {
+		list = append(list, a.everyone)
+		for _, r := range a.rooms {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // check looks for an index that disagrees with another and returns the first
 // it finds. Tests call it when no other call is under way.
 func (h *Hub) check() error {
