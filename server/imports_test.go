@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota", "poosh/server/rate"}
+var shared = []string{"poosh/server/admission", "poosh/server/command", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota", "poosh/server/rate"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -21,7 +21,7 @@ var house = []struct {
 }{
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
-	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", nil, nil},
+	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command"}, nil},
 	{"poosh/server/loop", "knows bytes, not meaning", nil, []string{"golang.org/x/sys"}},
 	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
@@ -51,6 +51,7 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
+	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
 	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},

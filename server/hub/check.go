@@ -152,12 +152,16 @@ func (r *Roster) check(app string) error {
 	if r.app != app || r.holders != 0 {
 		return fmt.Errorf("is open %d times in app %q", r.holders, r.app)
 	}
-	if len(r.byID) != len(r.list) || int(r.members.Load()) != len(r.list) {
-		return fmt.Errorf("%d members by id, %d in the list, %d counted", len(r.byID), len(r.list), r.members.Load())
+	p := r.people
+	if p == nil {
+		p = new(people)
+	}
+	if n := int(r.members.Load()); n != len(p.list) || n != len(p.byID) {
+		return fmt.Errorf("%d members by id, %d in the list, %d counted", len(p.byID), len(p.list), n)
 	}
 	connections := 0
-	for i, m := range r.list {
-		if m.index != i || r.byID[m.ID] != m || m.connections < 1 {
+	for i, m := range p.list {
+		if at, ok := p.byID[m.ID]; !ok || at != i || m.connections < 1 {
 			return fmt.Errorf("member %q is out of place", m.ID)
 		}
 		connections += m.connections

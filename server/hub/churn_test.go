@@ -45,6 +45,7 @@ func (c *churner) step() {
 		for range c.h.Rooms(c.app) {
 		}
 		c.h.Count(c.app, opened)
+		c.h.Members(c.app, opened)
 	default:
 		if err := c.h.Join(c.sub, plain, []byte("welcome")); err != nil {
 			c.t.Error(err)
@@ -52,8 +53,23 @@ func (c *churner) step() {
 	}
 }
 
+// open takes a room's turn in each way that there is.
+func (c *churner) open(room string) *Roster {
+	switch c.rnd.IntN(3) {
+	case 0:
+		if r := c.h.TryOpen(c.app, room); r != nil {
+			return r
+		}
+	case 1:
+		opened := make(chan *Roster)
+		c.h.Queue(c.app, room, func(r *Roster) { opened <- r })
+		return <-opened
+	}
+	return c.h.Open(c.app, room)
+}
+
 func (c *churner) enterOrLeave(room string) {
-	r := c.h.Open(c.app, room)
+	r := c.open(room)
 	defer r.Close()
 	id, is := c.in[room]
 	if is {
@@ -280,9 +296,10 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"an app with no room": func(h *Hub, _ *Subscriber, _ *room) { h.shards[0].rooms["nobody"] = map[string]*room{} },
 		"a room elsewhere":    func(h *Hub, _ *Subscriber, r *room) { elsewhere(h, r) },
 		"a holder":            func(_ *Hub, _ *Subscriber, r *room) { r.roster.Load().holders++ },
-		"a member's index":    func(_ *Hub, _ *Subscriber, r *room) { r.roster.Load().list[0].index++ },
-		"a member by name":    func(_ *Hub, _ *Subscriber, r *room) { clear(r.roster.Load().byID) },
-		"a member's count":    func(_ *Hub, _ *Subscriber, r *room) { r.roster.Load().list[0].connections++ },
+		"a member's name":     func(_ *Hub, _ *Subscriber, r *room) { r.roster.Load().people.list[0].ID = "b" },
+		"a member by name":    func(_ *Hub, _ *Subscriber, r *room) { clear(r.roster.Load().people.byID) },
+		"a member's count":    func(_ *Hub, _ *Subscriber, r *room) { r.roster.Load().people.list[0].connections = 0 },
+		"members' count":      func(_ *Hub, _ *Subscriber, r *room) { r.roster.Load().people.list[0].connections++ },
 		"a member too many":   func(_ *Hub, _ *Subscriber, r *room) { r.roster.Load().members.Add(1) },
 		"a member left behind": func(h *Hub, s *Subscriber, r *room) {
 			turn := h.Open("app", "r")

@@ -1,6 +1,7 @@
 // Package hub knows rooms, subscribers, publications and who is present, and no
-// protocol: it never reads a payload, opens a socket or starts a goroutine.
-// Everything in it may be called from any goroutine.
+// protocol: it never reads a payload or opens a socket, and the one goroutine that it
+// starts is that of a room's turn which others wait for, see [Hub.Queue]. Everything in
+// it may be called from any goroutine, and nothing but [Hub.Open] waits.
 //
 // # Why
 //
@@ -9,9 +10,10 @@
 // seat of a group is handed the same bytes.
 //
 // A room has two locks. The short one is held for as long as a seat is taken or
-// emptied or a publication is handed out. The other is the room's turn, held by
-// who decides several things in one step (see [Roster]); publications never wait
-// for it, and a room that nobody opened has none.
+// emptied or a publication is handed out. The other is the room's turn, had by
+// who decides several things in one step (see [Roster]): who does not get it leaves
+// behind what is to be done. Publications never wait for it, and a room that nobody
+// opened has none.
 //
 // Rooms are found through shards: no lock is that of the whole hub, so
 // publications to different rooms do not meet.

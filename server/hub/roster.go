@@ -2,12 +2,13 @@ package hub
 
 import (
 	"iter"
-	"sync"
 	"sync/atomic"
+
+	"poosh/server/command"
 )
 
-// A Roster is a room in the hands of one caller. Between [Hub.Open] and
-// [Roster.Close] it is that caller's turn, so that several steps are one for
+// A Roster is a room in the hands of one caller. Between [Hub.TryOpen], or [Hub.Queue],
+// and [Roster.Close] it is that caller's turn, so that several steps are one for
 // everybody else who opens the room. It also knows the room's members: the users to
 // whom its connections belong. One with several connections in a room is one member.
 //
@@ -18,6 +19,10 @@ import (
 // a member is seen twice or never. Publications pass the room without waiting for
 // that. A room that nobody opened has no roster and pays for none.
 //
+// Nobody waits for a turn: who does not get it leaves behind what is to be done, so
+// that the goroutines that read for everybody go on, and so that a turn may be kept
+// until somebody far away has answered.
+//
 // Who enters and leaves a room with members does so by its roster alone: by
 // [Hub.Leave] and [Hub.Unregister] a member stays behind.
 type Roster struct {
@@ -25,11 +30,10 @@ type Roster struct {
 	app     string       // set once
 	room    *room        // set once
 	holders int32        // who has it open or waits for it; guarded by room.mu
-	members atomic.Int32 // len(list), for who counts without opening
+	members atomic.Int32 // how many, for who counts without opening
 
-	turn sync.Mutex         // held while open; guards what follows
-	byID map[string]*member // nil as long as there was no member
-	list []*member          // in no order
+	turn   command.Turn // taken while open; guards what follows
+	people *people      // nil as long as there was no member; changed with room.mu held too
 }
 
 // A Member is a user in a room.
@@ -38,27 +42,86 @@ type Member struct {
 	Info []byte // what Join was given for the user's first connection; shared, read only
 }
 
+// people are the members of a room.
+type people struct {
+	list []member       // in no order, but that who comes is the last
+	byID map[string]int // where in list
+}
+
 type member struct {
 	Member
 	connections int
-	index       int // in Roster.list
 }
 
-// Open waits until nobody else has a room open and returns it. The caller must
-// Close it, soon, and must not open it again before that. It may join and leave the
-// room and publish to it meanwhile. A room that nobody is in can be opened too.
+// find returns a member, or nil. It is good until somebody comes or goes.
+func (p *people) find(id string) *member {
+	if p == nil {
+		return nil
+	}
+	i, ok := p.byID[id]
+	if !ok {
+		return nil
+	}
+	return &p.list[i]
+}
+
+func (p *people) add(who Member) {
+	p.byID[who.ID] = len(p.list)
+	p.list = append(p.list, member{who, 1})
+}
+
+// drop takes a member off the list, who is on it.
+func (p *people) drop(id string) {
+	i, end := p.byID[id], len(p.list)-1
+	p.list[i] = p.list[end]
+	p.byID[p.list[i].ID] = i
+	p.list[end] = member{}
+	p.list = p.list[:end]
+	delete(p.byID, id)
+}
+
+// TryOpen returns a room if nobody else has it open or waits for it, and nil otherwise.
+// The caller must Close it, and must not open it again before that. It may join and
+// leave the room and publish to it meanwhile. A room that nobody is in can be opened
+// too.
+func (h *Hub) TryOpen(app, name string) *Roster {
+	r := h.find(app, name)
+	if !r.turn.Try() {
+		r.release()
+		return nil
+	}
+	return r
+}
+
+// Queue has step called with a room open, behind those who wait for it already, on a
+// goroutine that ends with them. step, or what it sets going, must Close the room, on
+// whatever goroutine; a panic in it ends the program. The room has no bound of its own
+// on who waits: leave one step behind and wait for it before the next.
+func (h *Hub) Queue(app, name string, step func(*Roster)) {
+	r := h.find(app, name)
+	r.turn.Queue(func() { step(r) })
+}
+
+// Open is [Hub.TryOpen] for a goroutine that may block: it waits until nobody else has
+// the room.
 func (h *Hub) Open(app, name string) *Roster {
+	r := h.find(app, name)
+	r.turn.Wait()
+	return r
+}
+
+// find returns a room's roster, which is kept from being over until release.
+func (h *Hub) find(app, name string) *Roster {
 	for at := h.shard(app, name); ; {
 		r := at.open(app, name)
 		if roster := h.hold(app, r); roster != nil {
-			roster.turn.Lock()
 			return roster
 		}
 		at.forget(app, r) // its last subscriber left in between
 	}
 }
 
-// hold keeps a room from being over until Close, and returns its roster; nil for one
+// hold keeps a room from being over until release, and returns its roster; nil for one
 // that is over.
 func (h *Hub) hold(app string, r *room) *Roster {
 	r.mu.Lock()
@@ -75,9 +138,15 @@ func (h *Hub) hold(app string, r *room) *Roster {
 	return roster
 }
 
-// Close ends the turn. A room that nobody is in is forgotten.
+// Close ends the turn. A room that nobody is in is forgotten. It may be called from any
+// goroutine.
 func (r *Roster) Close() {
-	r.turn.Unlock()
+	r.turn.Pass()
+	r.release()
+}
+
+// release ends what hold began.
+func (r *Roster) release() {
 	r.room.mu.Lock()
 	r.holders--
 	over := r.room.end()
@@ -95,16 +164,16 @@ func (r *Roster) Join(s *Subscriber, who Member, welcome ...[]byte) (first bool,
 	if !joined || who.ID == "" {
 		return false, err
 	}
-	if m := r.byID[who.ID]; m != nil {
+	if m := r.people.find(who.ID); m != nil {
 		m.connections++
 		return false, nil
 	}
-	if r.byID == nil {
-		r.byID = make(map[string]*member)
+	r.room.mu.Lock()
+	defer r.room.mu.Unlock()
+	if r.people == nil {
+		r.people = &people{byID: make(map[string]int)}
 	}
-	m := &member{who, 1, len(r.list)}
-	r.byID[who.ID] = m
-	r.list = append(r.list, m)
+	r.people.add(who)
 	r.members.Add(1)
 	return true, nil
 }
@@ -115,38 +184,59 @@ func (r *Roster) Leave(s *Subscriber, id string) (was, last bool) {
 	if !r.hub.Leave(s, r.room.name) {
 		return false, false
 	}
-	m := r.byID[id]
+	m := r.people.find(id)
 	if m == nil {
 		return true, false
 	}
 	if m.connections--; m.connections > 0 {
 		return true, false
 	}
-	end := len(r.list) - 1
-	r.list[m.index], r.list[end].index = r.list[end], m.index
-	r.list[end] = nil
-	r.list = r.list[:end]
-	delete(r.byID, id)
+	r.room.mu.Lock()
+	defer r.room.mu.Unlock()
+	r.people.drop(id)
 	r.members.Add(-1)
 	return true, true
 }
 
 // Has reports whether a user is in the room.
-func (r *Roster) Has(id string) bool { return r.byID[id] != nil }
+func (r *Roster) Has(id string) bool { return r.people.find(id) != nil }
 
 // Connections returns how many connections are in the room.
 func (r *Roster) Connections() int { return int(r.room.count.Load()) }
 
 // Len returns how many users are in the room.
-func (r *Roster) Len() int { return len(r.list) }
+func (r *Roster) Len() int { return int(r.members.Load()) }
 
 // Members calls yield for each user in the room, in no order.
 func (r *Roster) Members(yield func(Member) bool) {
-	for _, m := range r.list {
-		if !yield(m.Member) {
+	if r.people == nil {
+		return
+	}
+	for i := range r.people.list {
+		if !yield(r.people.list[i].Member) {
 			return
 		}
 	}
+}
+
+// Members returns who is in a room now, in no order: a copy, for which nobody's turn is
+// waited for.
+func (h *Hub) Members(app, name string) []Member {
+	r := h.shard(app, name).find(app, name, false)
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	roster := r.roster.Load()
+	if roster == nil || roster.people == nil {
+		return nil
+	}
+	all := make([]Member, 0, len(roster.people.list))
+	for i := range roster.people.list {
+		all = append(all, roster.people.list[i].Member)
+	}
+	return all
 }
 
 // A RoomCount says how many connections and users were in a room.
