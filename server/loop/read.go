@@ -31,6 +31,13 @@ func (c *Conn) deliver(data []byte) {
 	c.protocol.Data(c, data)
 }
 
+// Guard calls f for the protocol on another goroutine than the loop's: a panic in it ends
+// the connection, as one in Data does, and not the program.
+func (c *Conn) Guard(f func()) {
+	defer c.recoverProtocol()
+	f()
+}
+
 // recoverProtocol keeps a panic of a protocol inside its connection.
 func (c *Conn) recoverProtocol() {
 	if p := recover(); p != nil {

@@ -61,5 +61,18 @@ func (c *Conn) Close(code int, reason string) {
 // [loop.ErrClosed].
 func (c *Conn) HangUp() { c.raw().End(loop.HalfClose, nil, loop.ErrClosed) }
 
+// Pause stops the peer's messages from coming until Resume, but for those that have been
+// read already, and reports false if that cannot be done: see [loop.Conn.Pause].
+func (c *Conn) Pause() bool {
+	c.raw().Pause()
+	return c.OnLoop()
+}
+
+// Resume ends what Pause began.
+func (c *Conn) Resume() { c.raw().Resume() }
+
+// Guard calls f for the handler on a goroutine of its own; see [loop.Conn.Guard].
+func (c *Conn) Guard(f func()) { c.raw().Guard(f) }
+
 // Abort closes the socket at once; see [loop.Conn.Abort].
 func (c *Conn) Abort(reason error) { c.raw().Abort(reason) }

@@ -19,11 +19,15 @@ import (
 )
 
 // A socket is a client that takes everything.
-type socket struct{}
+type socket struct{ answers chan error }
 
 func (socket) Deliver([]byte) bool { return true }
 func (socket) Expel(int, string)   {}
 func (socket) RemoteAddr() string  { return "192.0.2.1:1" }
+
+func (s socket) Entered(_ string, err error) { s.answers <- err }
+func (s socket) Left(string)                 { s.answers <- nil }
+func (socket) Guard(f func())                { f() }
 
 // signed is the target of a request without a body.
 func signed(method, path string, query url.Values) string {
@@ -78,19 +82,22 @@ func TestLongAnswers(t *testing.T) {
 		}
 	}
 	var c app.Connection
-	c.Open(apps.ID("3"), socket{}, app.NewSocketID())
-	defer c.Close()
+	answers := make(chan error, 1)
+	c.Open(apps.ID("3"), socket{answers}, app.NewSocketID())
+	defer c.Close(func() {})
 	// one subscribes to every channel of a few while the answer is read.
 	comeAndGo := func() {
 		done := make(chan error)
 		go func() { // ends by itself, unless a channel is kept from others
 			for i := range 50 {
 				channel := fmt.Sprintf("presence-%d", i)
-				if err := c.Enter(channel, protocol.Member{ID: "2", Info: protocol.EmptyObject}); err != nil {
+				c.Enter(channel, protocol.Member{ID: "2", Info: protocol.EmptyObject})
+				if err := <-answers; err != nil {
 					done <- err
 					return
 				}
 				c.Leave(channel)
+				<-answers
 			}
 			apps.ID("3").Members(crowded)
 			close(done)

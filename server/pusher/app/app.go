@@ -6,7 +6,6 @@ import (
 	"iter"
 	"log/slog"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +20,8 @@ import (
 // Shared is what all apps of a dialect have in common.
 type Shared struct {
 	Hub *hub.Hub
+
+	Registry Registry // nil for this process alone
 
 	// Channels, if set, counts what the public channels of all clients cost.
 	Channels *quota.Quota
@@ -129,7 +130,8 @@ func (a *App) Allows(origin string) bool {
 
 // Publish hands an event to a channel's subscribers but for the connection except,
 // a socket id. Its data is what [protocol.JSONString] made. A cache channel keeps it, in
-// one step with the handing out: a newcomer sees it once.
+// one step with the handing out: a newcomer sees it once. For that it waits until it is
+// the channel's turn, so it is for goroutines that may block.
 func (a *App) Publish(channel, event string, data []byte, except string) {
 	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
 	if !protocol.KindOf(channel).Cache {
@@ -159,11 +161,7 @@ func (a *App) Channels() iter.Seq[hub.RoomCount] { return a.shared.Hub.Rooms(a.h
 
 // Members returns who is in a presence channel: a copy, so that nobody who comes or
 // goes waits for who reads it.
-func (a *App) Members(channel string) []hub.Member {
-	r := a.shared.Hub.Open(a.hubName, channel)
-	defer r.Close()
-	return slices.Collect(r.Members)
-}
+func (a *App) Members(channel string) []hub.Member { return a.shared.Hub.Members(a.hubName, channel) }
 
 // Cached returns the data of a cache channel's last event, a JSON string, if there is
 // one, and how long it will be kept yet.

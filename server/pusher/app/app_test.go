@@ -45,7 +45,9 @@ func newTestApp(t testing.TB, conf Config, channels *quota.Quota) *App {
 // A socket is the other end of a connection: it notes what a client would be sent.
 type socket struct {
 	Connection
-	t testing.TB
+	t       testing.TB
+	answers chan error // of entering and leaving
+	once    sync.Once  // closes the connection
 
 	mu       sync.Mutex // guards what follows
 	got      []string
@@ -67,12 +69,55 @@ func (s *socket) Expel(code int, _ string) {
 
 func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 
+func (s *socket) Entered(_ string, err error) { s.answers <- err }
+func (s *socket) Left(string)                 { s.answers <- nil }
+func (s *socket) Guard(f func())              { f() }
+
+// open opens a connection.
+func open(t testing.TB, a *App) *socket {
+	s := &socket{t: t, answers: make(chan error, 1)}
+	s.Open(a, s, NewSocketID())
+	return s
+}
+
 // connect opens a connection that is closed with the test.
 func connect(t testing.TB, a *App) *socket {
-	s := &socket{t: t}
-	s.Open(a, s, NewSocketID())
-	t.Cleanup(s.Close)
+	s := open(t, a)
+	t.Cleanup(s.close)
 	return s
+}
+
+// close ends the connection, once, and waits until that is done.
+func (s *socket) close() {
+	s.once.Do(func() {
+		ended := make(chan struct{})
+		s.Close(func() { close(ended) })
+		<-ended
+	})
+}
+
+// tryEnter, leave and signIn wait for the answer.
+func (s *socket) tryEnter(channel string, who protocol.Member) error {
+	s.Enter(channel, who)
+	return <-s.answers
+}
+
+func (s *socket) leave(channel string) {
+	s.Leave(channel)
+	<-s.answers
+}
+
+func (s *socket) signIn(id string, watchlist ...string) (first bool, err error) {
+	done := make(chan struct{})
+	s.SignIn(&protocol.User{Member: protocol.Member{ID: id}, Watchlist: watchlist}, func(is bool, no error) {
+		if first, err = is, no; first {
+			s.GoOnline(func() { close(done) })
+			return
+		}
+		close(done)
+	})
+	<-done
+	return first, err
 }
 
 // forget drops what has come since the last call, and returns how much that was.
@@ -101,7 +146,7 @@ func (s *socket) enter(channel, id string) {
 	if id != "" {
 		who = protocol.Member{ID: id, Info: []byte(`{"n":1}`)}
 	}
-	if err := s.Enter(channel, who); err != nil {
+	if err := s.tryEnter(channel, who); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -122,10 +167,10 @@ func TestMembers(t *testing.T) {
 	if c, u := a.Count("presence-c"); c != 3 || u != 2 || len(a.Members("presence-c")) != 2 || a.Len() != 3 {
 		t.Errorf("%d connections, %d users, %d members, %d connections of the app", c, u, len(a.Members("presence-c")), a.Len())
 	}
-	z.Leave("presence-c")
-	z.Leave("presence-c") // which is nothing
+	z.leave("presence-c")
+	z.leave("presence-c") // which is nothing
 	x.took()
-	y.Close()
+	y.close()
 	x.took(`{"event":"pusher_internal:member_removed","channel":"presence-c","data":"{\"user_id\":\"2\"}"}`)
 	if !x.Trusted() || y.In("presence-c") || z.In("presence-c") || !x.In("presence-c") {
 		t.Error("who is in and who is not")
@@ -172,25 +217,23 @@ func TestWatchlists(t *testing.T) {
 	a := newTestApp(t, Config{}, nil)
 	signIn := func(s *socket, id string, watchlist ...string) {
 		t.Helper()
-		first, err := s.SignIn(&protocol.User{Member: protocol.Member{ID: id}, Watchlist: watchlist})
-		if err != nil || !first {
+		if first, err := s.signIn(id, watchlist...); err != nil || !first {
 			t.Fatal(first, err)
 		}
-		s.GoOnline()
 	}
 	x, y, again := connect(t, a), connect(t, a), connect(t, a)
 	signIn(y, "2")
 	signIn(x, "1", "2", "3", "2", "")
 	x.took(`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"online\",\"user_ids\":[\"2\"]},{\"name\":\"offline\",\"user_ids\":[\"3\"]}]}"}`)
 	signIn(again, "2")
-	y.Close()
+	y.close()
 	x.took()
-	again.Close()
+	again.close()
 	x.took(`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"offline\",\"user_ids\":[\"2\"]}]}"}`)
-	if first, err := x.SignIn(&protocol.User{Member: protocol.Member{ID: "1"}}); first || err != nil {
+	if first, err := x.signIn("1"); first || err != nil {
 		t.Errorf("signing in again: %v, %v", first, err)
 	}
-	if _, err := x.SignIn(&protocol.User{Member: protocol.Member{ID: "2"}}); err == nil {
+	if _, err := x.signIn("2"); err == nil {
 		t.Error("one connection is two users")
 	}
 	if !x.IsUser("1") || x.IsUser("2") || !x.Trusted() || x.User().ID != "1" {
@@ -202,10 +245,9 @@ func TestWatchlists(t *testing.T) {
 func TestOfUser(t *testing.T) {
 	a := newTestApp(t, Config{}, nil)
 	signed, member, other := connect(t, a), connect(t, a), connect(t, a)
-	if _, err := signed.SignIn(&protocol.User{Member: protocol.Member{ID: "1"}}); err != nil {
+	if _, err := signed.signIn("1"); err != nil {
 		t.Fatal(err)
 	}
-	signed.GoOnline()
 	signed.enter("presence-c", "1")
 	member.enter("presence-c", "1")
 	other.enter("presence-c", "2")
@@ -231,7 +273,7 @@ func TestRefusedEntries(t *testing.T) {
 	x.enter("presence-c", "1")
 	refused := func(s *socket, channel, id, want string) {
 		t.Helper()
-		err := s.Enter(channel, protocol.Member{ID: id})
+		err := s.tryEnter(channel, protocol.Member{ID: id})
 		if err == nil || !strings.Contains(err.Error(), want) || s.In(channel) {
 			t.Errorf("%s: %v", channel, err)
 		}
@@ -245,9 +287,9 @@ func TestRefusedEntries(t *testing.T) {
 	refused(x, "presence-e", "1", "subscribes to 2 channels")
 	y.enter("news", "") // with 2,504 bytes
 	refused(y, "more-news", "", "as much as they may")
-	y.Leave("news")
+	y.leave("news")
 	y.enter("more-news", "")
-	y.Close()
+	y.close()
 	if n := room.Used(); n != 0 {
 		t.Errorf("%d bytes are not given back", n)
 	}
@@ -266,7 +308,7 @@ func TestCounts(t *testing.T) {
 		y := connect(t, a)
 		y.enter("c", "")
 		x.took(fmt.Sprintf(confirmed, "c", "{}"), told(1), told(2))
-		y.Leave("c")
+		y.leave("c")
 		x.took(told(1))
 		var crowd []*socket
 		for range 149 {
@@ -280,7 +322,7 @@ func TestCounts(t *testing.T) {
 		time.Sleep(countEvery + time.Millisecond)
 		synctest.Wait()
 		x.took(told(150))
-		crowd[0].Leave("c")
+		crowd[0].leave("c")
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		x.took(told(149))
@@ -314,12 +356,10 @@ func TestChurn(t *testing.T) {
 		all.Go(func() { // ends by itself
 			random := rand.New(rand.NewPCG(1, uint64(worker)))
 			for range 100 {
-				s := &socket{t: t}
-				s.Open(a, s, NewSocketID())
+				s := open(t, a)
 				id := fmt.Sprint(random.IntN(3))
 				if random.IntN(2) == 0 {
-					_, _ = s.SignIn(&protocol.User{Member: protocol.Member{ID: id}, Watchlist: []string{"0", "1", "2"}})
-					s.GoOnline()
+					_, _ = s.signIn(id, "0", "1", "2")
 				}
 				for range 10 {
 					channel := channels[random.IntN(len(channels))]
@@ -327,13 +367,13 @@ func TestChurn(t *testing.T) {
 					case s.In(channel) && random.IntN(2) == 0:
 						s.ClientEvent(channel, "client-e", []byte("1"))
 					case s.In(channel):
-						s.Leave(channel)
+						s.leave(channel)
 					default:
 						who := protocol.Member{}
 						if protocol.KindOf(channel).Presence {
 							who = protocol.Member{ID: id, Info: protocol.EmptyObject}
 						}
-						if err := s.Enter(channel, who); err != nil {
+						if err := s.tryEnter(channel, who); err != nil {
 							t.Error(err)
 						}
 					}
@@ -341,7 +381,7 @@ func TestChurn(t *testing.T) {
 					for range a.Channels() {
 					}
 				}
-				s.Close()
+				s.close()
 			}
 		})
 	}
@@ -356,12 +396,10 @@ func BenchmarkSubscribe(b *testing.B) {
 	a := newTestApp(b, Config{}, nil)
 	var c Connection
 	c.Open(a, everything{}, NewSocketID())
-	defer c.Close()
+	defer c.Close(func() {})
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}); err != nil {
-			b.Fatal(err)
-		}
+		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject})
 		c.Leave("presence-a")
 	}
 }
@@ -372,3 +410,10 @@ type everything struct{}
 func (everything) Deliver([]byte) bool { return true }
 func (everything) Expel(int, string)   {}
 func (everything) RemoteAddr() string  { return "192.0.2.1:1" }
+func (everything) Left(string)         {}
+func (everything) Guard(f func())      { f() }
+func (everything) Entered(_ string, err error) {
+	if err != nil {
+		panic(err)
+	}
+}

@@ -29,30 +29,93 @@ func (c *Connection) discharge(channel string, k protocol.Kind) {
 
 var errFull = errors.New("the channels of all clients take as much as they may, try again later")
 
+// crowd is from how many members on a newcomer is told of them on a goroutine of its
+// own: writing down a crowd takes longer than who reads for others has.
+const crowd = 256
+
+// An entry is a subscription that is being decided.
+type entry struct {
+	c       *Connection
+	channel string
+	kind    protocol.Kind
+	who     protocol.Member // nobody but in a presence channel
+}
+
 // Enter subscribes the connection to a channel that it may be in and is not in yet. who
-// is a member in a presence channel, and nobody in others. The error is for the client.
+// is a member in a presence channel, and nobody in others. [Socket.Entered] is the
+// answer; it may come before Enter returns, which waits for nobody.
 //
 // The confirmation, a cached event, the news of the member and what webhooks are told
 // are one step for the channel.
-func (c *Connection) Enter(channel string, who protocol.Member) error {
-	k := protocol.KindOf(channel)
-	if !c.charge(channel, k) {
-		return errFull
+func (c *Connection) Enter(channel string, who protocol.Member) {
+	e := entry{c, channel, protocol.KindOf(channel), who}
+	if !c.begin() {
+		c.socket.Entered(channel, ErrGone)
+		return
 	}
-	if err := c.enter(channel, k, who); err != nil {
-		c.discharge(channel, k)
-		return err
+	if !c.charge(channel, e.kind) {
+		defer c.done()
+		c.socket.Entered(channel, errFull)
+		return
 	}
-	if k.Private {
-		c.trust()
+	shared := c.app.shared
+	r := shared.Hub.TryOpen(c.app.hubName, channel)
+	switch {
+	case r != nil && !e.long(r) && shared.Registry == nil:
+		e.decide(r, nil)
+	case r != nil && !e.long(r):
+		later := e
+		later.run(r)
+	case r != nil:
+		later := e
+		go later.run(r) // ends with the entry, or with the question to the registry
+	default:
+		later := e
+		shared.Hub.Queue(c.app.hubName, channel, later.run)
 	}
-	return nil
 }
 
-func (c *Connection) enter(channel string, k protocol.Kind, who protocol.Member) error {
-	a := c.app
-	r := a.shared.Hub.Open(a.hubName, channel)
+// long reports whether deciding takes long.
+func (e *entry) long(r *hub.Roster) bool { return e.kind.Presence && r.Len() > crowd }
+
+// run decides with the channel open, once everybody who has a say has been asked.
+func (e *entry) run(r *hub.Roster) {
+	registry := e.c.app.shared.Registry
+	if registry == nil {
+		e.c.socket.Guard(func() { e.decide(r, nil) })
+		return
+	}
+	registry.Enter(e.c.app.Conf.ID, e.channel, e.who.ID, func(err error) {
+		e.c.socket.Guard(func() { e.decide(r, err) })
+	})
+}
+
+// decide seats the connection, unless somebody else has an error, and answers.
+func (e *entry) decide(r *hub.Roster, err error) {
+	c := e.c
+	defer c.done()
+	refused := err != nil
+	if err = e.seat(r, err); err != nil {
+		c.discharge(e.channel, e.kind)
+		if registry := c.app.shared.Registry; registry != nil && !refused {
+			registry.Leave(c.app.Conf.ID, e.channel, e.who.ID)
+		}
+	} else if e.kind.Private {
+		c.trust()
+	}
+	c.socket.Entered(e.channel, err)
+}
+
+// seat does what an entry is, and closes the channel.
+func (e *entry) seat(r *hub.Roster, err error) error {
 	defer r.Close()
+	if err != nil {
+		return err
+	}
+	c, a, channel, k, who := e.c, e.c.app, e.channel, e.kind, e.who
+	if c.isGone() {
+		return ErrGone
+	}
 	if k.Presence && !r.Has(who.ID) && r.Len() >= a.Conf.MaxMembers {
 		return fmt.Errorf("channel %s has %d members, as many as it may have", channel, r.Len())
 	}
@@ -103,10 +166,40 @@ func (c *Connection) enter(channel string, k protocol.Kind, who protocol.Member)
 }
 
 // Leave ends a subscription, if there is one, in one step for the channel.
+// [Socket.Left] is the answer, as that to Enter.
 func (c *Connection) Leave(channel string) {
-	a, k := c.app, protocol.KindOf(channel)
-	r := a.shared.Hub.Open(a.hubName, channel)
+	if !c.begin() {
+		c.socket.Left(channel) // it leaves everything
+		return
+	}
+	c.leave(channel, true)
+}
+
+// leave ends a subscription, and tells who asked for that. It is one of what is under
+// way.
+func (c *Connection) leave(channel string, tell bool) {
+	h, name := c.app.shared.Hub, c.app.hubName
+	if r := h.TryOpen(name, channel); r != nil {
+		c.unseat(r, channel, tell)
+		return
+	}
+	h.Queue(name, channel, func(r *hub.Roster) {
+		c.socket.Guard(func() { c.unseat(r, channel, tell) })
+	})
+}
+
+func (c *Connection) unseat(r *hub.Roster, channel string, tell bool) {
+	defer c.done()
+	c.vacate(r, channel)
+	if tell {
+		c.socket.Left(channel)
+	}
+}
+
+// vacate does what leaving is, and closes the channel.
+func (c *Connection) vacate(r *hub.Roster, channel string) {
 	defer r.Close()
+	a, k := c.app, protocol.KindOf(channel)
 	var id string
 	if k.Presence {
 		id = c.unsetMember(channel)
@@ -116,6 +209,9 @@ func (c *Connection) Leave(channel string) {
 		return
 	}
 	c.discharge(channel, k)
+	if a.shared.Registry != nil {
+		a.shared.Registry.Leave(a.Conf.ID, channel, id)
+	}
 	if k.User {
 		return
 	}

@@ -34,11 +34,23 @@ type Socket interface {
 	Deliver(frame []byte) bool   // as [hub.Receiver] has it
 	Expel(code int, text string) // tells the client why, and ends the connection, once
 	RemoteAddr() string          // the client's address with its port
+
+	// Entered answers [Connection.Enter], with an error for the client or, when that
+	// is gone, [ErrGone]. Left answers [Connection.Leave].
+	Entered(channel string, err error)
+	Left(channel string)
+
+	// Guard calls f and keeps a panic in it inside the connection, which ends then.
+	Guard(f func())
 }
+
+// ErrGone answers what was asked for a client that is gone.
+var ErrGone = errors.New("the client is gone")
 
 // A Connection is one client's place in an app: the channels it is in, and the user it
 // is signed in as. The zero Connection is not open. The methods that a client asks for
-// by a message are called from one goroutine at a time, the others from any.
+// by a message are called from one goroutine at a time, and not before the answer to the
+// one before, the others from any.
 type Connection struct {
 	app    *App            // set once, by Open
 	socket Socket          // set once, by Open
@@ -48,6 +60,9 @@ type Connection struct {
 	trusted    bool              // has signed in, or has been let into a channel
 	user       *protocol.User    // who signed in; nil for nobody
 	membership map[string]string // presence channels: the user's id in each
+	underway   int               // entries, leaves and sign-ins that have no answer yet
+	gone       bool              // Close was called
+	ended      func()            // of Close
 }
 
 // Open makes the connection one of an app's. id is of
@@ -61,23 +76,94 @@ func (c *Connection) Open(a *App, socket Socket, id string) {
 	a.conns[c] = struct{}{}
 }
 
-// Close takes the connection out of everything it is in. One that is not open it
-// leaves alone. No other method may be running that a message asked for.
-func (c *Connection) Close() {
+// Close takes the connection out of everything it is in, and calls ended when that is
+// done: what is under way then is undone as it is answered. It waits for nothing. Call
+// it once. A connection that is not open has nothing to leave.
+func (c *Connection) Close(ended func()) {
 	if c.sub == nil {
+		ended()
 		return
 	}
+	c.mu.Lock()
+	c.gone, c.ended = true, ended
+	c.underway++
+	c.mu.Unlock()
+	c.leaveAll()
+	c.done()
+}
+
+// leaveAll leaves the channels that the connection is in.
+func (c *Connection) leaveAll() {
 	for _, channel := range c.sub.Rooms() {
-		c.Leave(channel)
+		c.mu.Lock()
+		c.underway++
+		c.mu.Unlock()
+		c.leave(channel, false)
 	}
+}
+
+// begin counts one thing more that is under way. It reports false when the connection is
+// gone; otherwise done is to follow.
+func (c *Connection) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return false
+	}
+	c.underway++
+	return true
+}
+
+// done says that something under way is over. With the last of a connection that is
+// gone, nothing is left to come.
+func (c *Connection) done() {
+	c.mu.Lock()
+	c.underway--
+	last := c.gone && c.underway == 0
+	if last {
+		c.underway++ // what follows
+	}
+	c.mu.Unlock()
+	if last {
+		c.end()
+	}
+}
+
+// end takes the connection out of the app once nothing is under way any more.
+func (c *Connection) end() {
+	if len(c.sub.Rooms()) > 0 { // one was entered as Close was called
+		c.leaveAll()
+		c.done()
+		return
+	}
+	user := c.User()
+	if user == nil {
+		c.unregister()
+		return
+	}
+	c.app.users.signOut(c, user, func() {
+		if registry := c.app.shared.Registry; registry != nil {
+			registry.SignOut(c.app.Conf.ID, user.ID)
+		}
+		c.unregister()
+	})
+}
+
+// unregister is the last step of Close.
+func (c *Connection) unregister() {
 	a := c.app
-	if user := c.User(); user != nil {
-		a.users.signOut(c, user)
-	}
 	a.shared.Hub.Unregister(c.sub)
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	delete(a.conns, c)
+	a.mu.Unlock()
+	c.ended()
+}
+
+// isGone reports whether Close was called.
+func (c *Connection) isGone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
 }
 
 // Push queues a frame for the client. It reports whether it was taken.
@@ -117,24 +203,65 @@ func (c *Connection) IsUser(id string) bool {
 
 var errOtherUser = errors.New("this connection is signed in as another user")
 
-// SignIn makes the connection a user's. It reports whether it was nobody's before;
-// [Connection.GoOnline] is to follow then. The error is for the client.
-func (c *Connection) SignIn(user *protocol.User) (first bool, err error) {
+// SignIn makes the connection a user's. answer is told whether it was nobody's before,
+// and has [Connection.GoOnline] follow then, or is given an error, which is for the client
+// unless it is [ErrGone]. It may be called before SignIn returns, which waits for
+// nobody.
+func (c *Connection) SignIn(user *protocol.User, answer func(first bool, err error)) {
+	if !c.begin() {
+		answer(false, ErrGone)
+		return
+	}
+	registry := c.app.shared.Registry
+	if known := c.User(); registry == nil || known != nil {
+		defer c.done()
+		answer(c.become(user))
+		return
+	}
+	registry.SignIn(c.app.Conf.ID, user.ID, func(err error) {
+		c.socket.Guard(func() {
+			defer c.done()
+			if err != nil {
+				answer(false, err)
+				return
+			}
+			first, err := c.become(user)
+			if !first {
+				registry.SignOut(c.app.Conf.ID, user.ID)
+			}
+			answer(first, err)
+		})
+	})
+}
+
+// become makes the connection a user's, unless it is somebody's or gone.
+func (c *Connection) become(user *protocol.User) (first bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.user != nil {
-		if c.user.ID != user.ID {
-			return false, errOtherUser
-		}
-		return false, nil
+	switch {
+	case c.gone:
+		return false, ErrGone
+	case c.user == nil:
+		c.user, c.trusted = user, true
+		return true, nil
+	case c.user.ID != user.ID:
+		return false, errOtherUser
 	}
-	c.user, c.trusted = user, true
-	return true, nil
+	return false, nil
 }
 
 // GoOnline tells those who watch the user that has signed in, and the client who of its
-// watchlist is there.
-func (c *Connection) GoOnline() { c.app.users.signIn(c, c.User()) }
+// watchlist is there, and then calls done. It waits for nobody.
+func (c *Connection) GoOnline(done func()) {
+	if !c.begin() {
+		done()
+		return
+	}
+	c.app.users.signIn(c, c.User(), func() {
+		defer c.done()
+		done()
+	})
+}
 
 // member is who the connection is in a presence channel; empty for nobody.
 func (c *Connection) member(channel string) string {

@@ -3,20 +3,46 @@ package app
 import (
 	"sync"
 
+	"poosh/server/command"
 	"poosh/server/pusher/protocol"
 )
 
 // users knows who is signed in to an app on which connections, and who watches
 // whom. A user is online with at least one connection.
 type users struct {
-	mu       sync.Mutex // guards what follows
+	turn command.Turn // taken by who comes and goes: the news come in their order
+
+	mu       sync.Mutex // guards what follows, which changes in turn
 	online   map[string]map[*Connection]struct{}
 	watchers map[string]map[*Connection]struct{} // by the id of the user they watch
 }
 
 // signIn adds a connection, tells it who of its watchlist is online, and tells
-// those who watch the user.
-func (u *users) signIn(c *Connection, user *protocol.User) {
+// those who watch the user. It does so at once if it can, and calls done then.
+func (u *users) signIn(c *Connection, user *protocol.User, done func()) {
+	u.step(c, func() { u.add(c, user) }, done)
+}
+
+// signOut takes off a connection that has ended, as signIn adds one.
+func (u *users) signOut(c *Connection, user *protocol.User, done func()) {
+	u.step(c, func() { u.remove(c, user) }, done)
+}
+
+// step has something done in turn, and what follows it out of turn.
+func (u *users) step(c *Connection, do, done func()) {
+	inTurn := func() {
+		defer done()
+		defer u.turn.Pass()
+		do()
+	}
+	if u.turn.Try() {
+		inTurn()
+		return
+	}
+	u.turn.Queue(func() { c.socket.Guard(inTurn) })
+}
+
+func (u *users) add(c *Connection, user *protocol.User) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.online == nil {
@@ -45,8 +71,7 @@ func (u *users) signIn(c *Connection, user *protocol.User) {
 	}
 }
 
-// signOut takes off a connection that has ended.
-func (u *users) signOut(c *Connection, user *protocol.User) {
+func (u *users) remove(c *Connection, user *protocol.User) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, id := range user.Watchlist {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/command"
 	"poosh/server/loop"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
@@ -31,7 +33,9 @@ type client struct {
 	closing atomic.Bool  // close was called
 	version uint8        // set once; of the protocol
 
-	// Of the goroutine that reads the connection.
+	line command.Line[frame] // what was said behind a command that has no answer yet
+
+	// Of the goroutine that handles messages: the connection's reader, or the line's.
 	clientEvents rate.Pace
 	subscribes   rate.Pace
 
@@ -68,9 +72,42 @@ func (c *client) Deliver(frame []byte) bool { return c.conn.Push(frame) }
 // Alive notes a ping or pong of WebSocket itself, which is life as any frame is.
 func (c *client) Alive(*websocket.Conn) { c.seen.Store(int64(c.now())) }
 
-// Message handles one message. It runs on the connection's reader.
-func (c *client) Message(conn *websocket.Conn, binary bool, data []byte) {
+// A frame is a message that waits.
+type frame struct {
+	binary bool
+	data   []byte
+}
+
+// Message handles one message, or has it wait for the answer to one before it. It runs
+// on the connection's reader.
+func (c *client) Message(_ *websocket.Conn, binary bool, data []byte) {
 	c.seen.Store(int64(c.now()))
+	if c.line.Busy() {
+		switch c.line.Wait(c, frame{binary, bytes.Clone(data)}, len(data)) {
+		case command.Waits:
+			return
+		case command.TooMuch:
+			c.Expel(protocol.CodeFull, "too much waits for the answer to a message before it, try again")
+			return
+		}
+	}
+	c.handle(binary, data)
+}
+
+// Handle handles a message that waited; see [command.Owner].
+func (c *client) Handle(f frame) { c.conn.Guard(func() { c.handle(f.binary, f.data) }) }
+
+// Pause stops reading; see [command.Owner].
+func (c *client) Pause() bool { return c.conn.Pause() }
+
+// Resume reads on; see [command.Owner].
+func (c *client) Resume() { c.conn.Resume() }
+
+// Guard calls f and keeps a panic in it inside the connection; see [app.Socket].
+func (c *client) Guard(f func()) { c.conn.Guard(f) }
+
+// handle handles one message.
+func (c *client) handle(binary bool, data []byte) {
 	if binary {
 		c.reject("message refused", 0, "binary messages are not understood")
 		return
@@ -82,7 +119,7 @@ func (c *client) Message(conn *websocket.Conn, binary bool, data []byte) {
 	}
 	switch m.Event {
 	case "pusher:ping":
-		conn.Push(protocol.PongFrame)
+		c.conn.Push(protocol.PongFrame)
 	case "pusher:pong":
 	case "pusher:subscribe":
 		c.subscribe(m)
@@ -146,7 +183,9 @@ func (c *client) Closed(_ *websocket.Conn, reason error) {
 	c.gone = true
 	c.server.loop.Cancel(&c.timer)
 	c.mu.Unlock()
-	c.place.Close()
-	c.app.Release()
-	c.server.open.Add(-1)
+	c.line.Close()
+	c.place.Close(func() {
+		c.app.Release()
+		c.server.open.Add(-1)
+	})
 }

@@ -27,6 +27,9 @@ func (c *client) tick() {
 	if c.gone {
 		return
 	}
+	if c.line.Busy() {
+		c.seen.Store(int64(c.now())) // nothing may be read of it meanwhile
+	}
 	now, seen := c.now(), time.Duration(c.seen.Load())
 	silent, activity := now-seen, time.Duration(c.app.Conf.ActivityTimeout)
 	next := activity - silent

@@ -1,9 +1,11 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 
 	"poosh/auth"
+	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 )
 
@@ -46,18 +48,24 @@ func (c *client) signIn(m message) {
 	if tooMany {
 		user.Watchlist = user.Watchlist[:maxWatchlist]
 	}
-	first, err := c.place.SignIn(&user)
-	if err != nil {
+	c.line.Begin()
+	c.place.SignIn(&user, func(first bool, err error) { c.signedIn(userData, tooMany, first, err) })
+}
+
+// signedIn answers a sign-in that was allowed, and has who watches the user told.
+func (c *client) signedIn(userData string, tooMany, first bool, err error) {
+	if err == nil {
+		c.conn.Push(protocol.SignedInFrame(userData))
+	} else if !errors.Is(err, app.ErrGone) {
 		c.reject("sign-in refused", protocol.CodeUnauthorized, err.Error())
-		return
 	}
-	c.conn.Push(protocol.SignedInFrame(userData))
 	if !first {
-		return // signed in again as who it is
+		c.line.End(c) // refused, or signed in again as who it is
+		return
 	}
 	if tooMany {
 		c.reject("watchlist cut", protocol.CodeWatchlist, fmt.Sprintf("the watchlist has more than %d users, the first %d are watched", maxWatchlist, maxWatchlist))
 	}
 	c.count("sign-in")
-	c.place.GoOnline()
+	c.place.GoOnline(func() { c.line.End(c) })
 }

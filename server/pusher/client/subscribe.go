@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"poosh/auth"
+	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 )
 
@@ -107,11 +108,19 @@ func (c *client) subscribe(m message) {
 			return
 		}
 	}
-	if err := c.place.Enter(channel, who); err != nil {
+	c.line.Begin()
+	c.place.Enter(channel, who)
+}
+
+// Entered answers a subscription that was allowed; see [app.Socket].
+func (c *client) Entered(channel string, err error) {
+	switch {
+	case err == nil:
+		c.count("subscribe")
+	case !errors.Is(err, app.ErrGone):
 		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
-		return
 	}
-	c.count("subscribe")
+	c.line.End(c)
 }
 
 var errNobody = errors.New("a presence channel needs channel_data, or a signed-in user")
@@ -140,5 +149,9 @@ func (c *client) unsubscribe(m message) {
 		c.reject("unsubscribe refused", 0, "No current subscription to channel "+protocol.Shown(want.channel))
 		return
 	}
+	c.line.Begin()
 	c.place.Leave(want.channel)
 }
+
+// Left answers the end of a subscription; see [app.Socket].
+func (c *client) Left(string) { c.line.End(c) }
