@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"poosh/server/pusher/protocol"
+	"poosh/server/quota"
 )
 
 // A slowRegistry answers late, at once, in any order and from anywhere, and refuses
@@ -255,4 +256,33 @@ func TestSignInRefusedElsewhere(t *testing.T) {
 			t.Errorf("answers %v, %d taken back", got, held.left)
 		}
 	})
+}
+
+// Who goes in the very moment in which it is let in has left: what it took is given
+// back.
+func TestEnterAsItGoes(t *testing.T) {
+	room := quota.New(1 << 20)
+	a := newTestApp(t, Config{}, room)
+	s := open(t, a)
+	a.cache.mu.Lock() // which an entry looks at once it is decided
+	go s.Enter("cache-c", protocol.Member{})
+	for {
+		r := a.shared.Hub.TryOpen(a.hubName, "cache-c")
+		if r == nil {
+			break
+		}
+		r.Close()
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(20 * time.Millisecond) // until it is there
+	ended := make(chan struct{})
+	s.Close(func() { close(ended) })
+	a.cache.mu.Unlock()
+	<-ended
+	if err := <-s.answers; err != nil && !errors.Is(err, ErrGone) { // which a slow machine makes of it
+		t.Errorf("it was not let in: %v", err)
+	}
+	if n := room.Used(); n != 0 {
+		t.Errorf("%d bytes are not given back", n)
+	}
 }
