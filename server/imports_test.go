@@ -9,7 +9,8 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota"}
+var shared = []string{"poosh/server/admission", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/http1", "poosh/server/hub",
+	"poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/wire"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -21,21 +22,26 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", nil, nil},
-	{"poosh/server/wire", "knows bytes, not meaning", []string{"poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/wire", "knows bytes, not meaning", []string{"poosh/server/peers", "poosh/server/quota"}, []string{"golang.org/x/sys/unix"}},
 	{"poosh/server/http1", "knows requests, not what they are for", []string{"poosh/server/wire", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		with("poosh/server/http1", "poosh/server/wire"), []string{"github.com/zishang520/socket.io"}},
+		[]string{"poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/wire"},
+		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/socketio"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/http1", "poosh/server/wire"),
+		with("poosh/auth"),
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire", "poosh/server/pushsocket/store"),
+		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"),
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
+	{"poosh/server/dialect", "what a dialect is, and none of them",
+		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/network", "poosh/server/quota", "poosh/server/setting", "poosh/server/wire"}, nil},
+	{"poosh/server/network", "what all ports share, before there are any", []string{"poosh/server/setting"}, nil},
+	{"poosh/server/setting", "texts and fields, whoever's they are", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
 	{"poosh/server/peers", "whose a connection is", nil, nil},
@@ -52,7 +58,7 @@ var forbidden = map[string][]string{
 }
 
 func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "poosh/auth", "poosh/server/...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "poosh", "poosh/auth", "poosh/server/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -70,6 +76,12 @@ func TestImports(t *testing.T) {
 		imports[p.ImportPath] = p.Imports
 	}
 	known := map[string]bool{"poosh/server": true} // which wires, and sees everything
+	for _, path := range imports["poosh"] {
+		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" {
+			t.Errorf("main imports %s, but: a dialect is named in its folder and in server's list alone", path)
+		}
+	}
+	delete(imports, "poosh")
 	for _, row := range house {
 		known[row.pkg] = true
 		for _, path := range imports[row.pkg] {

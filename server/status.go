@@ -19,10 +19,12 @@ func (s *Server) logStatus() {
 	}
 	// Of all dialects: what has a connection of its own, and who polls.
 	waiting, slow := ws.Queued+ws.Stuck, ws.Closed[wire.ErrSlow]+ws.Closed[wire.ErrWriteTimeout]
-	for _, stats := range s.polling {
-		st := stats()
-		waiting += st.Queued
-		slow += st.Slow
+	for _, d := range s.dialects {
+		if d.Polling != nil {
+			st := d.Polling()
+			waiting += st.Queued
+			slow += st.Slow
+		}
 	}
 	clients, senders := s.limit.clients.stats(), s.limit.senders.stats()
 	attrs := []any{
@@ -46,26 +48,10 @@ func (s *Server) logStatus() {
 		"room_bytes", s.rooms.Used(),
 		"rooms_refused", s.rooms.Refused(),
 	}
-	if s.api != nil {
-		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused))
-	}
-	if s.sockets != nil {
-		st := s.sockets.Stats()
-		attrs = append(attrs, "sessions", st.Sessions, "ended", st.Ended)
-	}
-	for _, counts := range s.counts {
-		attrs = append(attrs, counts()...)
-	}
-	s.log.Info(statusMessage, append(attrs, "closed_slow", slow)...)
-}
-
-// nonzero leaves out of counts what has not happened.
-func nonzero(counts map[string]uint64) map[string]uint64 {
-	left := make(map[string]uint64)
-	for name, n := range counts {
-		if n > 0 {
-			left[name] = n
+	for _, d := range s.dialects {
+		if d.Counts != nil {
+			attrs = append(attrs, d.Counts()...)
 		}
 	}
-	return left
+	s.log.Info(statusMessage, append(attrs, "closed_slow", slow)...)
 }

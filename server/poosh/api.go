@@ -16,33 +16,39 @@ import (
 	"poosh/server/admission"
 	"poosh/server/http1"
 	"poosh/server/hub"
+	"poosh/server/setting"
 )
 
-// Defaults of [Config].
-const (
-	DefaultMaxBody = 102400  // body-parser's "100kb", the Node server's limit
-	DefaultMaxWire = 4 << 20 // see Config.MaxWire
-)
+// defaultMaxWire is that of [Config].MaxWire, for which there is no setting.
+const defaultMaxWire = 4 << 20
 
-// A Config says who may send and how much.
+// A Config says who may send and how much. Zero fields mean the defaults of the
+// dialect's settings, or those named here.
 type Config struct {
 	// Secret is what senders sign with. It must not be empty.
 	Secret string
 
 	// MaxBody is the largest body in bytes, after inflating; more is answered 413.
-	// Zero means DefaultMaxBody.
 	MaxBody int64
 
 	// MaxWire is how many bytes of a body that is refused are read on, to be thrown
 	// away: most senders write all of it before they look for an answer. A body
 	// announced larger than MaxBody and MaxWire together is answered at once, and its
-	// connection closed; a compressed body is never read further than that. Zero means
-	// DefaultMaxWire.
+	// connection closed; a compressed body is never read further than that. 4 MiB.
 	MaxWire int64
 
 	// Gate admits what has a good token; what it refuses is answered 503. nil admits
 	// everything.
 	Gate *admission.Gate
+}
+
+func (c Config) withDefaults() Config {
+	s := settings{API: c}
+	setting.Fill(s.group().Settings)
+	if s.API.MaxWire == 0 {
+		s.API.MaxWire = defaultMaxWire
+	}
+	return s.API
 }
 
 // An API answers SERVER_PORT: it takes POST /send from senders that know the
@@ -94,13 +100,8 @@ func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
 	if cfg.Secret == "" {
 		panic("poosh: no secret")
 	}
+	cfg = cfg.withDefaults()
 	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate}
-	if a.maxBody <= 0 {
-		a.maxBody = DefaultMaxBody
-	}
-	if a.maxWire <= 0 {
-		a.maxWire = DefaultMaxWire
-	}
 	for why := range a.bodies {
 		a.bodies[why] = errorBody(refusals[why].text)
 	}

@@ -12,11 +12,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"poosh/server/setting"
 )
 
 // An App is one application: who may publish as it and connect to it, and what
 // its clients may do. Its JSON form is an element of the file that [ParseApps]
-// reads. Zero fields mean the defaults named here.
+// reads. Zero fields mean the defaults of the dialect's settings, or none.
 type App struct {
 	ID      string `json:"id"`     // in the API's paths; digits, for the libraries that take nothing else
 	Key     string `json:"key"`    // in the clients' address; no secret
@@ -35,24 +37,24 @@ type App struct {
 	// Authorize closes connections that have neither signed in nor subscribed to a
 	// private or presence channel when AuthorizeTimeout is over.
 	Authorize        bool     `json:"authorize_connections"`
-	AuthorizeTimeout Duration `json:"authorize_timeout"` // 30 s
+	AuthorizeTimeout Duration `json:"authorize_timeout"`
 	// TerminateMembers makes terminate_connections also close connections that are
 	// the user only as a member of a presence channel.
 	TerminateMembers bool `json:"terminate_presence_members"`
 
-	MaxConnections   int      `json:"max_connections"`              // open at once; more are closed with 4004; no limit
-	MaxChannels      int      `json:"max_channels_per_connection"`  // 200
-	MaxEventChannels int      `json:"max_channels_per_event"`       // 100
-	MaxBatch         int      `json:"max_batch_events"`             // events in one batch; 10
-	MaxEventBytes    int      `json:"max_event_bytes"`              // of an event's data; 10,240
-	MaxMembers       int      `json:"max_presence_members"`         // users in a presence channel; 100
-	MaxUserInfoBytes int      `json:"max_presence_user_info_bytes"` // of a member's user_info; 1,024
-	ClientEventRate  Rate     `json:"client_event_rate"`            // of one connection; 10 in 1 s
-	SubscribeRate    Rate     `json:"subscribe_rate"`               // of one connection, beside MaxChannels at once; 600 in 60 s
+	MaxConnections   int      `json:"max_connections"` // open at once; more are closed with 4004; no limit
+	MaxChannels      int      `json:"max_channels_per_connection"`
+	MaxEventChannels int      `json:"max_channels_per_event"`
+	MaxBatch         int      `json:"max_batch_events"`             // events in one batch
+	MaxEventBytes    int      `json:"max_event_bytes"`              // of an event's data
+	MaxMembers       int      `json:"max_presence_members"`         // users in a presence channel
+	MaxUserInfoBytes int      `json:"max_presence_user_info_bytes"` // of a member's user_info
+	ClientEventRate  Rate     `json:"client_event_rate"`            // of one connection
+	SubscribeRate    Rate     `json:"subscribe_rate"`               // of one connection, beside MaxChannels at once
 	APIRate          Rate     `json:"api_rate"`                     // requests; no limit
 	ConnectRate      Rate     `json:"connect_rate"`                 // connections opened; no limit
-	ActivityTimeout  Duration `json:"activity_timeout"`             // silence before a ping, whole seconds; 120 s
-	CacheTTL         Duration `json:"cache_ttl"`                    // how long a cache channel keeps its event; 30 min
+	ActivityTimeout  Duration `json:"activity_timeout"`             // silence before a ping, whole seconds
+	CacheTTL         Duration `json:"cache_ttl"`                    // how long a cache channel keeps its event
 
 	Webhooks []Webhook `json:"webhooks"`
 }
@@ -88,18 +90,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 }
 
 func (a App) withDefaults() App {
-	setDefault(&a.AuthorizeTimeout, Duration(30*time.Second))
-	setDefault(&a.MaxChannels, 200)
-	setDefault(&a.MaxEventChannels, 100)
-	setDefault(&a.MaxBatch, 10)
-	setDefault(&a.MaxEventBytes, 10240)
-	setDefault(&a.MaxMembers, 100)
-	setDefault(&a.MaxUserInfoBytes, 1024)
-	setDefault(&a.ClientEventRate, Rate{10, time.Second})
-	setDefault(&a.SubscribeRate, Rate{600, time.Minute})
-	setDefault(&a.ActivityTimeout, Duration(120*time.Second))
-	setDefault(&a.CacheTTL, Duration(30*time.Minute))
-	return a
+	s := settings{App: a}
+	setting.Fill(s.group().Settings)
+	return s.App
 }
 
 // How long a secret must be, and how long it should be, in bytes. Pusher's own have

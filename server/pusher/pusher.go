@@ -44,21 +44,23 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/network"
 	"poosh/server/quota"
+	"poosh/server/setting"
 	"poosh/server/wire"
 )
 
-// A Config is what an operator may choose. Zero fields mean the defaults named
-// here.
+// A Config is what an operator may choose. Zero fields mean the defaults of the
+// dialect's settings and of package network, or those named here.
 type Config struct {
 	Apps       []App  // at least one
 	PathPrefix string // in front of /app and /apps, such as "/push"; both work without it too
 
 	MaxConnections  int // open at once, of all apps; more are closed with 4100; no limit
-	MaxMessageBytes int // of one message of a client; more closes its connection; 64 KiB
-	MaxBodyBytes    int // of one request; 10 MB
-	CacheBytes      int // that one app's cached events may take; 64 MiB
-	WebhookQueue    int // events that may wait for one webhook; 10,000
+	MaxMessageBytes int // of one message of a client; more closes its connection
+	MaxBodyBytes    int // of one request
+	CacheBytes      int // that one app's cached events may take
+	WebhookQueue    int // events that may wait for one webhook
 
 	// Channels, if set, counts what the public channels of all clients cost, whoever may
 	// subscribe: the name and channelCost for each that a client is in.
@@ -72,22 +74,20 @@ type Config struct {
 	APIRate     Rate // requests of one address; no limit
 	ConnectRate Rate // connections opened by one address; no limit
 
-	BodyTimeout  time.Duration // for a request's body to arrive; 30 s
-	WriteTimeout time.Duration // for an answer to leave; 60 s
-	PongTimeout  time.Duration // for a sign of life after a ping; 30 s
+	BodyTimeout  time.Duration // for a request's body to arrive
+	WriteTimeout time.Duration // for an answer to leave
+	PongTimeout  time.Duration // for a sign of life after a ping
 	WebhookHold  time.Duration // how long a webhook waits for somebody to come back; 3 s
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.MaxMessageBytes, 64<<10)
-	setDefault(&c.MaxBodyBytes, 10_000_000)
-	setDefault(&c.CacheBytes, 64<<20)
-	setDefault(&c.WebhookQueue, 10_000)
-	setDefault(&c.BodyTimeout, 30*time.Second)
-	setDefault(&c.WriteTimeout, 60*time.Second)
-	setDefault(&c.PongTimeout, 30*time.Second)
-	setDefault(&c.WebhookHold, 3*time.Second)
-	return c
+	s := settings{Config: c}
+	setting.Fill(s.group().Settings)
+	n := network.Defaults()
+	setDefault(&s.Config.BodyTimeout, n.BodyTimeout)
+	setDefault(&s.Config.WriteTimeout, n.WriteTimeout)
+	setDefault(&s.Config.WebhookHold, 3*time.Second)
+	return s.Config
 }
 
 func setDefault[T comparable](field *T, value T) {

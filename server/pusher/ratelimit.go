@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"poosh/server/peers"
+	"poosh/server/setting"
 )
 
 // A Rate is how many things are allowed in a span of time. A negative Limit is no
@@ -24,20 +24,11 @@ type Rate struct {
 
 // UnmarshalText reads "100/60s", the short form "100/s", or "off".
 func (r *Rate) UnmarshalText(text []byte) error {
-	if string(text) == "off" {
-		*r = Rate{Limit: -1}
-		return nil
-	}
-	number, span, _ := strings.Cut(string(text), "/")
-	n, err := strconv.ParseUint(number, 10, 31)
-	if span == "s" || span == "m" || span == "h" {
-		span = "1" + span
-	}
-	per, err2 := time.ParseDuration(span)
-	if err != nil || err2 != nil || n == 0 || per < time.Millisecond || per > 24*time.Hour {
+	limit, per, ok := setting.ParseRatio(string(text))
+	if !ok {
 		return fmt.Errorf("%q: want a number and a time such as 100/60s, or off", text)
 	}
-	*r = Rate{int(n), per}
+	*r = Rate{limit, per}
 	return nil
 }
 

@@ -42,24 +42,23 @@ import (
 	"time"
 
 	"poosh/server/admission"
+	"poosh/server/dialect"
 	"poosh/server/hub"
+	"poosh/server/network"
 	"poosh/server/pushsocket/store"
+	"poosh/server/setting"
 	"poosh/server/socketio"
 	"poosh/server/wire"
 )
 
-// growth is by how much a message may be larger on the wire than it was posted: a
-// broken byte becomes U+FFFD and is written as the six characters \ufffd.
-const growth = 6
-
 // hubApp is the dialect's partition of the hub; each device is a room of it.
 const hubApp = "pushsocket"
 
-// Config says how the dialect serves and how much. Zero fields mean the defaults
-// named here.
+// Config says how the dialect serves and how much. Zero fields mean the defaults of
+// the dialect's settings, or those named here.
 type Config struct {
 	SocketIO socketio.Config // its Origins hold for the HTTP API too
-	DB       string          // path of the database; push-socket.db
+	DB       string          // path of the database
 	Limits   store.Limits    // of what is kept
 	Store    store.Store     // used in place of DB when set; Shutdown closes it
 	Gate     *admission.Gate // asked before a message is stored; nil is always open
@@ -71,41 +70,33 @@ type Config struct {
 	// their endpoint.
 	OperatorToken string
 
-	// Rates of each address: requests of the API with authentications on sockets,
-	// 6,000 a minute; identities, 60 an hour; and keys that it takes of one
-	// identity, 100 an hour.
+	// Rates of each address: requests of the API with authentications on sockets;
+	// identities; and keys that it takes of one identity.
 	Requests, Registrations, KeyFetches Rate
 
-	MaxBody       int           // bytes of a request's body; 102,400
-	MaxKey        int           // bytes of one key; 4,096
-	MaxRecipients int           // copies that one request may ask for, and messages; 500
-	MaxTries      int           // refused authentications of one connection; 10
-	AuthTimeout   time.Duration // a connection may be without authorization; 2 min
-	MaxEvents     int           // of one connection that wait; 4,096, or twice MessagesPerDevice
+	MaxBody       int           // bytes of a request's body
+	MaxKey        int           // bytes of one key
+	MaxRecipients int           // copies that one request may ask for, and messages
+	MaxTries      int           // refused authentications of one connection
+	AuthTimeout   time.Duration // a connection may be without authorization
+	MaxEvents     int           // of one connection that wait; unset, at least twice MessagesPerDevice
 	MaxEventBytes int64         // of all connections' events that wait; 64 MiB
-	StoreTimeout  time.Duration // a caller waits for the disk; 10 s
+	StoreTimeout  time.Duration // a caller waits for the disk
 	ExpireEvery   time.Duration // between two looks for what is too old; 10 min
 }
 
 func (c Config) withDefaults() Config {
-	def(&c.DB, "push-socket.db")
-	def(&c.NoPrekeysStatus, http.StatusResetContent)
-	def(&c.Requests, Rate{6000, time.Minute})
-	def(&c.Registrations, Rate{60, time.Hour})
-	def(&c.KeyFetches, Rate{100, time.Hour})
-	def(&c.MaxBody, 102_400)
-	def(&c.MaxKey, 4096)
-	def(&c.MaxRecipients, 500)
-	def(&c.MaxTries, 10)
-	def(&c.AuthTimeout, 2*time.Minute)
-	if c.MaxEvents == 0 {
-		c.MaxEvents = max(4096, 2*c.Limits.WithDefaults().MessagesPerDevice)
+	events := c.MaxEvents
+	s := settings{Config: c}
+	setting.Fill(s.group().Settings)
+	c = s.Config
+	if events == 0 {
+		c.MaxEvents = max(c.MaxEvents, 2*c.Limits.MessagesPerDevice)
 	}
 	def(&c.MaxEventBytes, 64<<20)
-	def(&c.StoreTimeout, 10*time.Second)
 	def(&c.ExpireEvery, 10*time.Minute)
 	// Mailboxes fill half an outbox, and one message more must fit.
-	c.SocketIO.Outbox = max(c.SocketIO.Outbox, 1<<20, 2*growth*c.MaxBody+1024)
+	c.SocketIO.Outbox = max(c.SocketIO.Outbox, network.Defaults().OutboxBytes, 2*dialect.Growth*c.MaxBody+1024)
 	return c
 }
 
@@ -192,10 +183,6 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.done()
 	d.serveAPI(w, r)
 }
-
-// Quick reports whether ServeHTTP serves a request without waiting: see
-// [socketio.Server.Quick].
-func (d *Dialect) Quick(r *http.Request) bool { return d.sockets.Quick(r) }
 
 // begin counts a request. It fails once Shutdown began.
 func (d *Dialect) begin() bool {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"poosh/server/http1"
 	"poosh/server/wire"
 )
 
@@ -16,8 +17,17 @@ const Path = "/socket.io/"
 // 1.3.5.
 const scriptPath = Path + "socket.io.js"
 
-// IsScript reports whether a path is the client script's.
-func IsScript(path string) bool { return strings.HasPrefix(path, scriptPath) }
+// isScript reports whether a path is the client script's.
+func isScript(path string) bool { return strings.HasPrefix(path, scriptPath) }
+
+// Where serves everything of socket.io on the loop but the client script, which is
+// large; it is for [http1.Config].Where.
+func Where(r *http.Request) http1.Where {
+	if strings.HasPrefix(r.URL.Path, Path) && !isScript(r.URL.Path) {
+		return http1.Here
+	}
+	return http1.Elsewhere
+}
 
 // refusal is the body of an error, engine.io 1.5.1, server.js, sendErrorMessage.
 type refusal struct {
@@ -86,13 +96,6 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		srv.fail(w, r, badRequest)
 	}
-}
-
-// Quick reports whether a request is a handshake over polling, or one of a polling
-// session: ServeHTTP serves it without waiting where [http1.Later] is to be had. It
-// may be called from any goroutine.
-func (srv *Server) Quick(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, Path) && !strings.HasPrefix(r.URL.Path, scriptPath) && r.Header["Upgrade"] == nil
 }
 
 // handshake opens a session.

@@ -81,7 +81,7 @@ func New(loop *wire.Loop, cfg Config, h Handler, log *slog.Logger) *Server {
 	srv.addresses.init(srv.cfg)
 	srv.origins = newOrigins(cfg.Origins)
 	srv.library = newLibrary(srv.cfg, (*Session).connected)
-	srv.script = clientScript(cfg.ClientScript)
+	srv.script = clientScript(srv.cfg.ClientScript)
 	return srv
 }
 

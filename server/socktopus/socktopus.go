@@ -24,11 +24,12 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/setting"
 	"poosh/server/wire"
 )
 
 // Config says what the dialect serves and how much of it. Zero fields mean the
-// defaults named here.
+// defaults of the dialect's settings, or those named here.
 type Config struct {
 	Secrets map[string]string // secret values by name; names of any case, none twice
 
@@ -36,12 +37,12 @@ type Config struct {
 	// takes; none means all.
 	Origins []string
 
-	ReadTimeout time.Duration // a client that sends no PING for so long is closed; 20 s
-	MaxBody     int           // bytes of one body of /send or /kick; 1 MiB
-	MaxMessage  int           // bytes of one message of a client; 64 KiB
+	ReadTimeout time.Duration // a client that sends no PING for so long is closed
+	MaxBody     int           // bytes of one body of /send or /kick
+	MaxMessage  int           // bytes of one message of a client
 	MaxToken    int           // bytes of a token; 8 KiB
-	MaxMessages int           // messages of one /send, and connections of one /kick; 10,000
-	MaxKicks    int           // requests to /kick that may wait at once; 1,000
+	MaxMessages int           // messages of one /send, and connections of one /kick
+	MaxKicks    int           // requests to /kick that may wait at once
 	Outbox      int           // bytes that may wait on one connection; the loop's
 
 	// Gate admits what /send publishes; nil admits everything.
@@ -49,25 +50,12 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.ReadTimeout == 0 {
-		c.ReadTimeout = 20 * time.Second
+	s := settings{Config: c}
+	setting.Fill(s.group().Settings)
+	if s.Config.MaxToken == 0 {
+		s.Config.MaxToken = 8 << 10
 	}
-	if c.MaxBody == 0 {
-		c.MaxBody = 1 << 20
-	}
-	if c.MaxMessage == 0 {
-		c.MaxMessage = 64 << 10
-	}
-	if c.MaxToken == 0 {
-		c.MaxToken = 8 << 10
-	}
-	if c.MaxMessages == 0 {
-		c.MaxMessages = 10_000
-	}
-	if c.MaxKicks == 0 {
-		c.MaxKicks = 1000
-	}
-	return c
+	return s.Config
 }
 
 // A Dialect serves Socktopus. Make one with [New]; it is the http.Handler of its

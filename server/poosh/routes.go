@@ -1,4 +1,4 @@
-package server
+package poosh
 
 import (
 	"net/http"
