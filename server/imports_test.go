@@ -22,7 +22,7 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", nil, nil},
-	{"poosh/server/wire", "knows bytes, not meaning", []string{"poosh/server/peers", "poosh/server/quota"}, []string{"golang.org/x/sys/unix"}},
+	{"poosh/server/wire", "knows bytes, not meaning", []string{"poosh/server/peers", "poosh/server/quota"}, []string{"golang.org/x/sys"}},
 	{"poosh/server/http1", "knows requests, not what they are for", []string{"poosh/server/wire", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
 		[]string{"poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/wire"},

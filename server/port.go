@@ -43,9 +43,9 @@ func (s *Server) add(described *dialect.Port, handler http.Handler) {
 	p := &port{Port: described}
 	h := s.limit.forwarded(handler)
 	input := s.clientInput
-	restInput, shed := input, (func(netip.Addr, int) bool)(nil)
+	restInput := input
 	if p.senders() {
-		input, restInput, shed = s.senderInput, s.senderRest, s.shed
+		input, restInput = s.senderInput, s.senderRest
 	}
 	rest := &http.Server{
 		Handler:           countBody(boundBody(h, n.BodyTimeout), restInput),
@@ -73,7 +73,7 @@ func (s *Server) add(described *dialect.Port, handler http.Handler) {
 		MaxBody:      plainBody,
 		MaxAnswer:    4*n.OutboxBytes + headerBytes, // frames are escaped once more for scripts
 		Input:        input,
-		Shed:         shed,
+		Shed:         s.shed(p.senders()),
 		Bounds:       s.limit.bounds(p.Visitors),
 		Log:          s.log,
 	})
@@ -81,33 +81,36 @@ func (s *Server) add(described *dialect.Port, handler http.Handler) {
 	s.ports = append(s.ports, p)
 }
 
-// shed makes room for what a sender sends, when there is none, by ending a request that
-// has not arrived whole: the oldest one of the network that holds the most, if that is
-// more than the sender's own would hold then. So strangers share what there is with
-// each other, and a sender has as much as the least of them.
-func (s *Server) shed(from netip.Addr, bytes int) bool {
-	var list []http1.Holder
-	held := make(map[netip.Addr]int)
-	for _, p := range s.ports {
-		if p.senders() {
-			list = append(list, p.server.Holders()...)
+// shed makes room for a request, where there is none for what has arrived of it, by
+// ending one that has not arrived whole on ports of the same kind: the oldest one of the
+// network that holds the most, if that is more than the newcomer's own would hold then.
+// So strangers share what there is with each other, and a sender has as much as the
+// least of them.
+func (s *Server) shed(senders bool) func(from netip.Addr, bytes int) bool {
+	return func(from netip.Addr, bytes int) bool {
+		var list []http1.Holder
+		held := make(map[netip.Addr]int)
+		for _, p := range s.ports {
+			if p.senders() == senders {
+				list = append(list, p.server.Holders()...)
+			}
 		}
-	}
-	for _, h := range list {
-		held[h.Network] += h.Bytes
-	}
-	slices.SortFunc(list, func(a, b http1.Holder) int {
-		return cmp.Or(held[b.Network]-held[a.Network], a.Since.Compare(b.Since))
-	})
-	for _, h := range list {
-		if held[h.Network] <= held[from]+bytes {
-			return false
+		for _, h := range list {
+			held[h.Network] += h.Bytes
 		}
-		if h.End() {
-			return true
+		slices.SortFunc(list, func(a, b http1.Holder) int {
+			return cmp.Or(held[b.Network]-held[a.Network], a.Since.Compare(b.Since))
+		})
+		for _, h := range list {
+			if held[h.Network] <= held[from]+bytes {
+				return false
+			}
+			if h.End() {
+				return true
+			}
 		}
+		return false
 	}
-	return false
 }
 
 // boundBody gives the body of a request some time to arrive, also when no handler

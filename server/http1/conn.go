@@ -70,18 +70,24 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 		c.mu.Unlock()
 		return
 	}
-	begun := time.Now()
+	w := work{data: data, begun: time.Now()}
 	if len(c.in) > 0 {
-		begun = c.since // of the same head
-		data = append(c.in, data...)
-		c.drop()
+		w = work{append(c.in, data...), c.since, 0} // the same head
+		w.held = c.adopt()
 	}
 	if c.pending != nil && c.pending.given {
 		c.pending = nil // it arrived, or the peer would not go on
 	}
 	c.enter(serving)
 	c.mu.Unlock()
-	c.serve(data, begun, true)
+	c.serve(w, true)
+}
+
+// A work is what somebody serves.
+type work struct {
+	data  []byte    // requests, the last one maybe not whole
+	begun time.Time // when the first of them began to arrive
+	held  int       // of data, counted by Config.Input
 }
 
 // enter changes the state. c.mu is held.
@@ -91,15 +97,23 @@ func (c *conn) enter(s state) { c.state, c.since = s, time.Now() }
 // c.mu is held.
 func (c *conn) keep(data []byte) bool {
 	in := append(c.in, data...)
-	if q := c.srv.cfg.Input; q != nil && cap(in) > c.counted {
-		for more := cap(in) - c.counted; !q.Take(c.network, c.counted, more); {
-			if c.srv.cfg.Shed == nil || !c.srv.cfg.Shed(c.network, cap(in)) {
-				return false
-			}
+	if c.srv.cfg.Input != nil && cap(in) > c.counted {
+		if !c.take(c.counted, cap(in)-c.counted) {
+			return false
 		}
 		c.counted = cap(in)
 	}
 	c.in = in
+	return true
+}
+
+// take has more bytes counted for one that holds some, if need be in place of others'.
+func (c *conn) take(holds, more int) bool {
+	for !c.srv.cfg.Input.Take(c.network, holds, more) {
+		if c.srv.cfg.Shed == nil || !c.srv.cfg.Shed(c.network, holds+more) {
+			return false
+		}
+	}
 	return true
 }
 
@@ -111,13 +125,53 @@ func (c *conn) drop() {
 	c.in, c.counted, c.want = nil, 0, 0
 }
 
-// serve serves the requests that data begins with, while the state is serving.
-// begun is when the first of them began to arrive. onReader says that the loop's reader
-// calls, which must not wait.
-func (c *conn) serve(data []byte, begun time.Time, onReader bool) {
+// adopt leaves what has arrived to who serves it, and returns how much of it counts as
+// held. c.mu is held.
+func (c *conn) adopt() int {
+	held := c.counted
+	c.in, c.counted, c.want = nil, 0, 0
+	return held
+}
+
+// hold has so many bytes of what is served counted, and no more, and reports false when
+// there is no room for them.
+func (c *conn) hold(w *work, bytes int) bool {
+	q := c.srv.cfg.Input
+	switch {
+	case q == nil:
+	case bytes <= w.held:
+		q.Give(c.network, w.held-bytes)
+	case !c.take(w.held, bytes-w.held):
+		return false
+	}
+	w.held = bytes
+	return true
+}
+
+// serve serves the requests that data begins with, while the state is serving. onReader
+// says that the loop's reader calls, which must not wait.
+func (c *conn) serve(w work, onReader bool) {
+	if !c.requests(&w, onReader) {
+		c.hold(&w, 0)
+		return
+	}
+	// The next one is for a goroutine of its own, which ends when nothing is left to
+	// serve. What it holds meanwhile counts as input.
+	if !c.hold(&w, len(w.data)) {
+		c.hold(&w, 0)
+		c.end(wire.ErrTooMuch)
+		return
+	}
+	w.data = bytes.Clone(w.data)
+	go c.serve(w, false)
+}
+
+// requests serves them one after the other, and reports whether the next one is for a
+// goroutine of its own.
+func (c *conn) requests(w *work, onReader bool) (aside bool) {
 	for {
 		x := exchanges.Get().(*exchange)
-		v, size := x.req.parse(data, c.srv.cfg.MaxBody)
+		v, size := x.req.parse(w.data, c.srv.cfg.MaxBody)
 		place := Elsewhere
 		if size > 0 && v != foreign { // its head is there
 			x.res.c, x.res.onReader, x.res.wantsClose = c, onReader, x.req.Request.Close
@@ -131,79 +185,60 @@ func (c *conn) serve(data []byte, begun time.Time, onReader bool) {
 		switch {
 		case v == foreign:
 			aside = false
-			c.leave(data)
+			c.leave(w.data)
 		case v == incomplete:
 			aside = false
-			data, goesOn = c.await(data, begun, size)
+			goesOn = c.await(w, size)
 		case !aside:
-			goesOn, aside = c.exchange(x, data[size:])
+			goesOn, aside = c.exchange(x, w.data[size:])
 		}
 		x.recycle()
 		switch {
-		case aside:
-			c.serveAside(data, begun)
-			return
-		case !goesOn:
-			return
+		case aside || !goesOn:
+			return aside
 		case v == plain:
-			data, begun = data[size:], time.Now()
-			if len(data) > 0 && c.puts(data) {
-				return
+			w.data, w.begun = w.data[size:], time.Now()
+			if len(w.data) > 0 && c.puts(w.data) {
+				return false
 			}
 		}
 	}
 }
 
-// serveAside serves requests on a goroutine of its own, which ends when nothing is left
-// to serve. What it holds meanwhile counts as input.
-func (c *conn) serveAside(data []byte, begun time.Time) {
-	q := c.srv.cfg.Input
-	if q != nil {
-		q.Keep(c.network, len(data)) // it had room while it arrived
-	}
-	size := len(data)
-	data = bytes.Clone(data)
-	go func() {
-		c.serve(data, begun, false)
-		if q != nil {
-			q.Give(c.network, size)
-		}
-	}()
-}
-
-// await keeps the beginning of a request until more arrives. It reports true, and
-// returns what there is, when more has arrived meanwhile.
-func (c *conn) await(data []byte, begun time.Time, want int) ([]byte, bool) {
+// await keeps the beginning of a request until more arrives, want bytes in all if that
+// is known. It reports true when more has arrived meanwhile.
+func (c *conn) await(w *work, want int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.in) > 0 {
-		data = append(bytes.Clone(data), c.in...)
-		c.drop()
+		w.data = append(bytes.Clone(w.data), c.in...)
+		w.held += c.adopt()
 		c.read()
-		return data, true
+		return true
 	}
 	c.read()
 	if c.state != serving {
-		return nil, false // it ended
+		return false // it ended
 	}
-	if len(data) == 0 {
+	if len(w.data) == 0 {
 		c.enter(idle)
 		if c.srv.draining.Load() {
 			c.finish()
 		}
-		return nil, false
+		return false
 	}
-	if !c.keep(data) {
+	c.hold(w, 0)
+	if !c.keep(w.data) {
 		c.wire.Abort(wire.ErrTooMuch)
 		c.state = gone
-		return nil, false
+		return false
 	}
 	c.want = want
 	c.enter(partial)
 	if want == 0 {
-		c.since = begun // no other byte gives a head more time
+		c.since = w.begun // no other byte gives a head more time
 	}
-	return nil, false
+	return false
 }
 
 // puts keeps requests whose answers the peer would not read, and reports whether it is

@@ -650,6 +650,7 @@ func TestUnread(t *testing.T) {
 	})})
 	const n = 60_000 // 60 MB of answers: more than kernels hold
 	p := dial(t, addr)
+	_ = p.SetDeadline(time.Now().Add(6 * patience)) // they take a while
 	sent := make(chan error, 1)
 	go func() { // ends with the requests, or with p
 		_, err := io.WriteString(p, strings.Repeat(getNow, n))
@@ -693,6 +694,42 @@ func TestInput(t *testing.T) {
 	}
 	if input.Used() != 0 {
 		t.Errorf("%d bytes are counted for nobody", input.Used())
+	}
+}
+
+// TestInputOfServed: what is being served on a goroutine counts as it did before, and
+// there is a bound for what came whole at once too.
+func TestInputOfServed(t *testing.T) {
+	input := quota.New(100 << 10)
+	begun, answer := make(chan struct{}), make(chan struct{})
+	var shed atomic.Int64
+	_, addr := start(t, Config{Input: input, Where: everything(Separately),
+		Shed: func(netip.Addr, int) bool { shed.Add(1); return false },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			begun <- struct{}{}
+			<-answer
+		})})
+	const whole = 20 << 10
+	text := fmt.Sprintf("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", whole, strings.Repeat("x", whole))
+	for _, pieces := range [][]string{{text}, {text[:whole/2], text[whole/2:]}} {
+		first, second := dial(t, addr), dial(t, addr)
+		first.say(pieces[0])
+		for _, piece := range pieces[1:] {
+			eventually(t, "the beginning is counted", func() bool { return input.Used() >= int64(len(pieces[0])) })
+			first.say(piece)
+		}
+		<-begun
+		if used := input.Used(); used < whole || used > whole+200 {
+			t.Errorf("%d bytes are counted of %d", used, whole)
+		}
+		second.say(text) // an address has a fourth
+		second.ends()
+		answer <- struct{}{}
+		first.hear()
+		eventually(t, "nothing is counted any more", func() bool { return input.Used() == 0 })
+	}
+	if shed.Load() != 2 {
+		t.Errorf("asked %d times for room", shed.Load())
 	}
 }
 

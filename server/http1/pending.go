@@ -95,10 +95,10 @@ func (c *conn) answer(p *Pending, body []byte) {
 	c.enter(idle)
 	c.read()
 	if len(c.in) > 0 {
-		data := c.in
-		c.drop()
+		w := work{data: c.in, begun: time.Now()}
+		w.held = c.adopt()
 		c.enter(serving)
-		go c.serve(data, time.Now(), false) // ends when nothing is left to serve
+		go c.serve(w, false) // ends when nothing is left to serve
 	}
 }
 

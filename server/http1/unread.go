@@ -42,9 +42,9 @@ func (c *conn) look() {
 		c.mu.Unlock()
 		return
 	}
-	data := c.in
-	c.drop()
+	w := work{data: c.in, begun: time.Now()}
+	w.held = c.adopt()
 	c.enter(serving)
 	c.mu.Unlock()
-	c.serve(data, time.Now(), false) // on this timer's goroutine
+	c.serve(w, false) // on this timer's goroutine
 }

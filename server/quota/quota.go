@@ -23,20 +23,26 @@ type Quota struct {
 
 	refused atomic.Uint64
 
-	mu    sync.Mutex // guards byKey
-	byKey map[netip.Addr]int64
-	share int64 // set once; of one key
+	mu     sync.Mutex // guards byKey
+	byKey  map[netip.Addr]int64
+	share  int64 // set once; of one key
+	little int64 // set once; what each key has in any case
 }
 
-// small is up to how many bytes a holder counts as one of those who have not much to
-// say: they have an eighth of a quota that others do not get, so that a few who hold
-// much do not keep out the many who hold little.
-const small = 16 << 10
+// A quota is kept in parts, so that those who hold much do not keep out those who hold
+// little: one holder of up to small bytes has an eighth that others do not get, and a
+// network of up to little bytes in all another one, which many strangers together do not
+// use up unless they have as many networks as fit into it.
+const (
+	small  = 16 << 10
+	little = 8 << 10  // or more where there is much:
+	parts  = 16 << 10 // one in so many of all
+)
 
 // New returns a quota of so many bytes, of which one address may take a share: a
 // fourth.
 func New(bytes int64) *Quota {
-	return &Quota{max: bytes, share: max(1, bytes/4), byKey: make(map[netip.Addr]int64)}
+	return &Quota{max: bytes, share: max(1, bytes/4), little: max(little, bytes/parts), byKey: make(map[netip.Addr]int64)}
 }
 
 // Take asks for n bytes more for one who holds some already, and an address, which is
@@ -46,37 +52,38 @@ func New(bytes int64) *Quota {
 func (q *Quota) Take(from netip.Addr, holds, n int) bool {
 	most, share := q.max, q.share
 	if holds+n > small {
-		most, share = most-most/8, share-share/8
+		most, share = most-most/4, share-share/8
+	} else {
+		most -= most / 8
 	}
+	if !from.IsValid() {
+		return q.take(most, n)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.byKey[from] + int64(n)
+	if all <= q.little {
+		most = q.max
+	}
+	if all > share {
+		q.refused.Add(1)
+		return false
+	}
+	if !q.take(most, n) {
+		return false
+	}
+	q.byKey[from] = all
+	return true
+}
+
+// take takes n bytes if no more than most are taken then.
+func (q *Quota) take(most int64, n int) bool {
 	if q.used.Add(int64(n)) > most {
 		q.used.Add(-int64(n))
 		q.refused.Add(1)
 		return false
 	}
-	if !from.IsValid() {
-		return true
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.byKey[from]+int64(n) > share {
-		q.used.Add(-int64(n))
-		q.refused.Add(1)
-		return false
-	}
-	q.byKey[from] += int64(n)
 	return true
-}
-
-// Keep counts n bytes that were taken, given back and are held on to after all: it does
-// not ask whether there is room.
-func (q *Quota) Keep(from netip.Addr, n int) {
-	q.used.Add(int64(n))
-	if !from.IsValid() {
-		return
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.byKey[from] += int64(n)
 }
 
 // Give gives back what was taken for an address.

@@ -18,13 +18,16 @@ func TestOneAddressCannotTakeAll(t *testing.T) {
 	if !q.Take(one, 0, 25) || q.Take(one, 0, 1) {
 		t.Fatal("an address takes its share, and no more")
 	}
-	if !q.Take(other, 0, 25) || !q.Take(netip.Addr{}, 0, 50) || q.Take(netip.Addr{}, 0, 1) {
-		t.Fatal("the others have the rest, and no more")
+	if !q.Take(netip.Addr{}, 0, 63) || q.Take(netip.Addr{}, 0, 1) {
+		t.Fatal("the others have the rest but an eighth")
+	}
+	if !q.Take(other, 0, 12) || q.Take(other, 0, 1) {
+		t.Fatal("an address that has little has the rest, and no more")
 	}
 	q.Give(one, 25)
-	q.Give(other, 25)
-	q.Give(netip.Addr{}, 50)
-	if q.Used() != 0 || len(q.byKey) != 0 || q.Refused() != 2 {
+	q.Give(other, 12)
+	q.Give(netip.Addr{}, 63)
+	if q.Used() != 0 || len(q.byKey) != 0 || q.Refused() != 3 {
 		t.Fatalf("left: %d, %v, %d refused", q.Used(), q.byKey, q.Refused())
 	}
 }
@@ -42,11 +45,33 @@ func TestSmallHolders(t *testing.T) {
 	}
 	for q.Take(netip.Addr{}, 5*small, small) {
 	}
-	if left := all - q.Used(); left < all/8-2*small || left > all/8 {
-		t.Fatalf("%d left", left)
+	if left := all - q.Used(); left < all/4-2*small || left > all/4 {
+		t.Fatalf("%d left for those who hold little", left)
 	}
-	if !q.Take(other, small-1, 1) || q.Take(other, small, 1) {
-		t.Fatal("what is left is for those who hold little")
+	for q.Take(netip.Addr{}, 0, small) {
+	}
+	if left := all - q.Used(); left < all/8-2*small || left > all/8 {
+		t.Fatalf("%d left for networks that have little", left)
+	}
+	if !q.Take(other, little-1, 1) || q.Take(other, 0, little) {
+		t.Fatal("what is left is for networks that have little")
+	}
+}
+
+// TestManyNetworks: strangers of many networks, who take what they get, leave something
+// for one who comes from elsewhere.
+func TestManyNetworks(t *testing.T) {
+	const all = 16 << 20
+	q := New(all)
+	for i := range 250 {
+		from := netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)})
+		for n := 1 << 16; n > 0; n /= 2 {
+			for holds := 0; q.Take(from, holds, n); holds += n {
+			}
+		}
+	}
+	if !q.Take(one, 0, little) {
+		t.Fatalf("nothing is left: %d of %d are taken", q.Used(), all)
 	}
 }
 
@@ -68,17 +93,5 @@ func TestReader(t *testing.T) {
 	r.Release()
 	if q.Used() != 0 {
 		t.Fatalf("%d used", q.Used())
-	}
-}
-
-func TestKeep(t *testing.T) {
-	q := New(100)
-	q.Keep(one, 200)
-	if q.Used() != 200 || q.Take(other, 0, 1) {
-		t.Fatalf("%d used", q.Used())
-	}
-	q.Give(one, 200)
-	if q.Used() != 0 || len(q.byKey) != 0 {
-		t.Fatalf("%d used, %v", q.Used(), q.byKey)
 	}
 }
