@@ -10,7 +10,7 @@ import (
 
 // shared is what every dialect may use: one of each for all of them.
 var shared = []string{"poosh/server/admission", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/http1", "poosh/server/hub",
-	"poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/wire"}
+	"poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/wire"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -28,18 +28,19 @@ var house = []struct {
 		[]string{"poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/wire"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/socketio"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/socketio"), nil},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
 		with("poosh/auth"),
-		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
-		with("poosh/auth"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth"), nil},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"),
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/network", "poosh/server/quota", "poosh/server/setting", "poosh/server/wire"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/wire"}, nil},
+	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/network", "what all ports share, before there are any", []string{"poosh/server/setting"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},

@@ -13,6 +13,7 @@ import (
 	"poosh/server/http1"
 	"poosh/server/peers"
 	input "poosh/server/quota"
+	"poosh/server/route"
 )
 
 // A port is a listening address with what serves it.
@@ -62,6 +63,7 @@ func (s *Server) add(described *dialect.Port, handler http.Handler) {
 	} // else no ReadTimeout: it would cut the polls that wait
 	p.server = http1.New(http1.Config{
 		Handler:      h,
+		Context:      route.Context,
 		Where:        p.Where,
 		Proves:       p.Proves,
 		Loop:         s.loop,

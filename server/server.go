@@ -94,7 +94,7 @@ func (s *Server) start(d *dialect.Dialect) error {
 	}
 	s.dialects = append(s.dialects, started{d.Name, r})
 	for i := range d.Ports {
-		s.add(&d.Ports[i], r.Handlers[d.Ports[i].Setting])
+		s.add(&d.Ports[i], r.Routes[d.Ports[i].Setting])
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/network"
 	"poosh/server/quota"
+	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/wire"
 )
@@ -100,7 +101,7 @@ type Host struct {
 
 // A Running dialect is what the server serves, counts and ends.
 type Running struct {
-	Handlers map[string]http.Handler // of each of the ports, by its setting
+	Routes map[string]*route.Router // of each of the ports, by its setting
 
 	// Shutdown takes nobody any more, writes what waits for clients, and closes them so
 	// that they connect anew elsewhere. Publications have ended before, and ports serve

@@ -102,6 +102,7 @@ func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
 	}
 	cfg = cfg.withDefaults()
 	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate}
+	a.messages.New = func() any { return new(message) }
 	for why := range a.bodies {
 		a.bodies[why] = errorBody(refusals[why].text)
 	}
@@ -128,28 +129,27 @@ func (a *API) Stats() Stats {
 	return s
 }
 
-// authenticate lets only requests with a good token through to next. They carry
-// their body, a *message, as r.Body: a value in the context would cost a copy of
-// the request.
-func (a *API) authenticate(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// judged answers who has no good token, and others as it is told: answer has the body
+// of the request until it returns.
+func (a *API) judged(answer func(http.ResponseWriter, *http.Request, *message)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		token, why := a.head(r)
 		if why != accepted {
-			a.refuse(w, r, why, nil)
+			a.refuse(w, r, nil, why, nil)
 			return
 		}
-		m := a.message(r)
-		defer a.release(m, r)
+		m := a.messages.Get().(*message)
+		defer a.release(m)
 		why, err := m.read(r, a.maxBody, a.maxBody+a.maxWire)
 		if why == accepted && a.check.Verify(m.values[payloadKey], token) != nil {
 			why = badToken
 		}
 		if why != accepted {
-			a.refuse(w, r, why, err)
+			a.refuse(w, r, m, why, err)
 			return
 		}
-		next.ServeHTTP(w, r)
-	})
+		answer(w, r, m)
+	}
 }
 
 // head judges what can be judged without the body, and returns the token.
@@ -174,20 +174,8 @@ func (a *API) head(r *http.Request) (token string, why reason) {
 	return token, accepted
 }
 
-// message takes a message from the pool and makes it the request's body.
-func (a *API) message(r *http.Request) *message {
-	m, _ := a.messages.Get().(*message)
-	if m == nil {
-		m = new(message)
-	}
-	m.ReadCloser = r.Body
-	r.Body = m
-	return m
-}
-
-// release puts a message back and the request's own body in its place.
-func (a *API) release(m *message, r *http.Request) {
-	r.Body = m.ReadCloser
+// release puts a message back.
+func (a *API) release(m *message) {
 	m.reset()
 	a.messages.Put(m)
 }
@@ -199,10 +187,10 @@ const deliveredHeader = "X-Poosh-Delivered"
 var noLength = []string{"0"}
 
 // send answers POST /send.
-func (a *API) send(w http.ResponseWriter, r *http.Request) {
-	pub, why := publication(r.Body.(*message))
+func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
+	pub, why := publication(m)
 	if why != accepted {
-		a.refuse(w, r, why, nil)
+		a.refuse(w, r, m, why, nil)
 		return
 	}
 	elsewhere, err := a.gate.EnterOr(r.Context(), func() bool { return http1.Aside(w) })
@@ -210,7 +198,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		a.refuse(w, r, overloaded, err)
+		a.refuse(w, r, m, overloaded, err)
 		return
 	}
 	defer a.gate.Leave()

@@ -95,16 +95,16 @@ var (
 	retryAfter = []string{"1"} // seconds
 )
 
-// refuse answers, counts and logs a request that is not published. err may say
-// more about the reason than its text.
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, why reason, err error) {
+// refuse answers, counts and logs a request that is not published. m is its body if
+// that was looked at, and err may say more about the reason than its text.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why reason, err error) {
 	a.refused[why].Add(1)
 	a.logRefusal(r, why)
 	switch why {
 	case overloaded, brokenBody, slowBody, inputFull:
 		// Reading on is what cannot be afforded, or cannot be done.
 	default:
-		a.discard(r)
+		a.discard(r, m)
 	}
 	header := w.Header()
 	if why == overloaded || why == inputFull {
@@ -128,11 +128,11 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, why reason, err err
 // discard reads on in a body that is refused, so that its sender gets to see the
 // answer. Two kinds of sender need no such help: who waits for a 100 Continue that
 // never came, and who is cut off in any case because it announced too much.
-func (a *API) discard(r *http.Request) {
+func (a *API) discard(r *http.Request, m *message) {
 	if r.Body == nil || r.ContentLength == 0 || r.ContentLength > a.maxBody+a.maxWire {
 		return
 	}
-	if m, ok := r.Body.(*message); r.Header["Expect"] != nil && !(ok && m.wire.body != nil) {
+	if r.Header["Expect"] != nil && (m == nil || m.wire.body == nil) {
 		return
 	}
 	_, _ = io.CopyN(io.Discard, r.Body, a.maxWire)

@@ -11,6 +11,7 @@ import (
 	"poosh/server/dialect"
 	"poosh/server/http1"
 	"poosh/server/network"
+	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/socketio"
 )
@@ -119,7 +120,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	api := NewAPI(cfg, h.Hub, h.Log)
 	server := socketio.New(h.Loop, sockets, NewClients(clients, h.Hub, h.Log), h.Log)
 	return &dialect.Running{
-		Handlers: map[string]http.Handler{"CLIENT_PORT": clientRoutes(server), "SERVER_PORT": api.Router()},
+		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server), "SERVER_PORT": api.Router()},
 		Shutdown: server.Shutdown,
 		Polling: func() dialect.Polling {
 			st := server.Stats()

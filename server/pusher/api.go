@@ -6,28 +6,12 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"poosh/auth"
 	"poosh/server/quota"
+	"poosh/server/route"
 )
-
-// segments splits an escaped path, each part decoded by itself, so that %2F in a
-// channel's name is no separator. One slash at the end is nothing.
-func segments(path string) ([]string, bool) {
-	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
-	parts := strings.Split(path, "/")
-	for i, p := range parts {
-		plain, err := url.PathUnescape(p)
-		if err != nil {
-			return nil, false
-		}
-		parts[i] = plain
-	}
-	return parts, true
-}
 
 // A call is one signed request.
 type call struct {
@@ -36,15 +20,7 @@ type call struct {
 	app   *app
 	query auth.PusherQuery
 	body  []byte // empty for a GET
-	args  []string
-}
-
-// A route is an address of the API below its app; * is any one segment, which the
-// handler finds in args.
-type route struct {
-	method  string
-	pattern string
-	handle  func(*call) (reply, error)
+	of    string // the channel or user that it is about
 }
 
 // A reply is the body of a good answer in pieces, which are made as they are
@@ -58,77 +34,36 @@ func whole(b []byte) reply { return func(yield func([]byte) bool) { yield(b) } }
 // empty is the reply when there is nothing to say.
 var empty = whole([]byte("{}"))
 
-var routes = []route{
-	{http.MethodPost, "events", (*call).events},
-	{http.MethodPost, "batch_events", (*call).batchEvents},
-	{http.MethodPost, "users/*/events", (*call).userEvents},
-	{http.MethodGet, "channels", (*call).channels},
-	{http.MethodGet, "channels/*", (*call).channel},
-	{http.MethodGet, "channels/*/users", (*call).channelUsers},
-	{http.MethodPost, "users/*/terminate_connections", (*call).terminate},
-	{http.MethodPost, "users/*/force_reconnect", (*call).forceReconnect},
-	{http.MethodGet, "connections", (*call).connections},
-}
+// A handler answers a call.
+type handler func(*call) (reply, error)
 
-// match compares a path with a pattern and returns what stands for the stars.
-func match(pattern string, path []string) ([]string, bool) {
-	var args []string
-	for i, want := range strings.Split(pattern, "/") {
-		switch {
-		case i >= len(path):
-			return nil, false
-		case want == "*":
-			args = append(args, path[i])
-		case want != path[i]:
-			return nil, false
-		}
-	}
-	return args, len(path) == strings.Count(pattern, "/")+1
-}
-
-// findRoute returns the route for a method and path below the app.
-func findRoute(w http.ResponseWriter, method string, path []string) (*route, []string, error) {
-	var allowed []string
-	for i := range routes {
-		args, ok := match(routes[i].pattern, path)
-		if ok && routes[i].method == method {
-			return &routes[i], args, nil
-		}
-		if ok {
-			allowed = append(allowed, routes[i].method)
-		}
-	}
-	if allowed == nil {
-		return nil, nil, errNoRoute
-	}
-	w.Header().Set("Allow", strings.Join(append(allowed, http.MethodOptions), ", "))
-	return nil, nil, &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed",
-		text: "want " + strings.Join(allowed, " or ")}
+// preflight answers what a browser asks before a request of another origin.
+func (d *Dialect) preflight(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Requested-With, Accept")
+	h.Set("Access-Control-Max-Age", "86400")
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // api answers a request below /apps, or below /users, where an old Python library
 // posts terminate_connections and leaves the app to be known by its key.
-func (d *Dialect) api(w http.ResponseWriter, r *http.Request, parts []string) {
-	if r.Method == http.MethodOptions {
-		h := w.Header()
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Requested-With, Accept")
-		h.Set("Access-Control-Max-Age", "86400")
-		w.WriteHeader(http.StatusNoContent)
-		return
+func (d *Dialect) api(handle handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := d.serve(w, r, handle, nil)
+		if err != nil {
+			d.fail(w, err)
+			return
+		}
+		d.stream(w, body)
 	}
-	body, err := d.serve(w, r, parts)
-	if err != nil {
-		d.fail(w, err)
-		return
-	}
-	d.stream(w, body)
 }
 
-// serve finds the app, the route and the signature, in that order, then the body:
-// nobody's is read before the rest of the request is known to be signed.
-func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) (reply, error) {
+// serve finds the app, a reason why there is no handler, and the signature, in that
+// order, then the body: nobody's is read before the rest of the request is known to be
+// signed.
+func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, handle handler, none error) (reply, error) {
 	if err := d.limit(w, d.apiLimit, "api address", r.RemoteAddr); err != nil {
 		return nil, err
 	}
@@ -137,24 +72,12 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 		return nil, err
 	}
 	key, _ := query.Get("auth_key")
-	var a *app
-	below := parts
-	if parts[0] == "users" {
-		if a = d.byKey[key]; a == nil {
-			return nil, &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: "no app has this auth_key"}
-		}
-	} else {
-		if len(parts) < 2 {
-			return nil, errNoRoute
-		}
-		if a = d.apps[parts[1]]; a == nil {
-			return nil, errNoApp
-		}
-		below = parts[2:]
-	}
-	rt, args, err := findRoute(w, r.Method, below)
+	a, err := d.appOf(segments(r), key)
 	if err != nil {
 		return nil, err
+	}
+	if none != nil {
+		return nil, none
 	}
 	if key != a.conf.Key && key != "" {
 		return nil, errOtherKey
@@ -169,11 +92,28 @@ func (d *Dialect) serve(w http.ResponseWriter, r *http.Request, parts []string) 
 	if err := d.limit(w, a.apiLimit, "api app", r.RemoteAddr); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: r.Context(), d: d, app: a, query: query, args: args}
+	c := &call{ctx: r.Context(), d: d, app: a, query: query, of: plain(route.Param(r, "of"))}
 	if c.body, err = d.read(w, r, query); err != nil {
 		return nil, err
 	}
-	return rt.handle(c)
+	return handle(c)
+}
+
+// appOf finds the app that a path is about, or the one of a key.
+func (d *Dialect) appOf(path []string, key string) (*app, error) {
+	if path[0] == "users" {
+		if a := d.byKey[key]; a != nil {
+			return a, nil
+		}
+		return nil, &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: "no app has this auth_key"}
+	}
+	if len(path) < 2 {
+		return nil, errNoRoute
+	}
+	if a := d.apps[path[1]]; a != nil {
+		return a, nil
+	}
+	return nil, errNoApp
 }
 
 // limit asks a limiter and writes what it says into the answer's headers. It counts
@@ -217,7 +157,8 @@ func (d *Dialect) read(w http.ResponseWriter, r *http.Request, query auth.Pusher
 // app, /live while the process runs. The probes of who had soketi before find what it
 // answered: / as /live, /ready, and /accept-traffic, which also says no when there is
 // no place for a connection more.
-func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string) {
+func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
+	parts := segments(r)
 	status, text := http.StatusOK, "OK"
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:

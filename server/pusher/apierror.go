@@ -31,7 +31,6 @@ func invalid(format string, args ...any) error {
 
 // What is answered in more than one place.
 var (
-	errBadPath   = invalid("the path has a broken percent escape")
 	errNoRoute   = &apiError{status: http.StatusNotFound, code: "not_found", text: "no such address"}
 	errNoApp     = &apiError{status: http.StatusNotFound, code: "app_not_found", text: "no app has this id"}
 	errOtherKey  = &apiError{status: http.StatusUnauthorized, code: "auth_failed", text: "auth_key is not the key of this app"}

@@ -250,7 +250,7 @@ func (c *call) userEvents() (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.channels = []string{userChannel + c.args[0]}
+	r.channels = []string{userChannel + c.of}
 	e, err := r.check(c.app)
 	if err != nil {
 		return nil, err

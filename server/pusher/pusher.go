@@ -46,6 +46,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/network"
 	"poosh/server/quota"
+	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/wire"
 )
@@ -109,6 +110,8 @@ type Dialect struct {
 	loop     *wire.Loop
 	log      *slog.Logger
 
+	routes *route.Router // set once
+
 	apps  map[string]*app // by id; set once
 	byKey map[string]*app // set once
 
@@ -164,6 +167,7 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 	}
 	d.apiLimit = newAddressLimiter(cfg.APIRate)
 	d.connectLimit = newAddressLimiter(cfg.ConnectRate)
+	d.routes = d.mount()
 	return d, nil
 }
 
@@ -224,45 +228,5 @@ func (c *counters) all() map[string]uint64 {
 	return all
 }
 
-// ServeHTTP serves both doors: the API under /apps and connections under /app,
-// and whether the server is well under /up, /live and, as soketi has it, /, /ready
-// and /accept-traffic.
-func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer d.recoverRequest(w, r)
-	if !wire.IsUpgrade(r) {
-		// The port is a WebSocket's too, whose server has no such limits of its own.
-		// A body that nobody reads is waited for as well.
-		rc, now := http.NewResponseController(w), time.Now()
-		_ = rc.SetReadDeadline(now.Add(d.cfg.BodyTimeout)) // not of every test's writer
-		_ = rc.SetWriteDeadline(now.Add(d.cfg.BodyTimeout + d.cfg.WriteTimeout))
-	}
-	path := r.URL.EscapedPath()
-	parts, ok := segments(path)
-	if d.prefix != "" {
-		if rest, found := strings.CutPrefix(path, d.prefix); found && strings.HasPrefix(rest, "/") {
-			parts, ok = segments(rest)
-		}
-	}
-	if !ok {
-		d.fail(w, errBadPath)
-		return
-	}
-	switch parts[0] {
-	case "app":
-		d.connect(w, r, parts[1:])
-	case "apps", "users":
-		d.api(w, r, parts)
-	case "up", "live", "ready", "accept-traffic", "":
-		if parts[0] == "" && wire.IsUpgrade(r) {
-			d.connect(w, r, nil)
-			return
-		}
-		d.health(w, r, parts)
-	default:
-		if wire.IsUpgrade(r) {
-			d.connect(w, r, nil)
-			return
-		}
-		d.fail(w, errNoRoute)
-	}
-}
+// ServeHTTP serves both doors; see [Dialect.mount].
+func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.routes.ServeHTTP(w, r) }

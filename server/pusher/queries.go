@@ -77,7 +77,7 @@ func ended(b []byte, end string) []byte {
 
 // channel describes one channel, whether anybody is in it or not.
 func (c *call) channel() (reply, error) {
-	name := c.args[0]
+	name := c.of
 	if !validChannel(name) {
 		return nil, badChannel(name)
 	}
@@ -125,7 +125,7 @@ func (c *call) appendCache(b []byte, channel string) []byte {
 
 // channelUsers lists the users in a presence channel.
 func (c *call) channelUsers() (reply, error) {
-	name := c.args[0]
+	name := c.of
 	if !validChannel(name) {
 		return nil, badChannel(name)
 	}
@@ -182,7 +182,7 @@ func (c *call) forceReconnect() (reply, error) {
 }
 
 func (c *call) closeUser(end func(*client)) (reply, error) {
-	id := c.args[0]
+	id := c.of
 	if !validUserID(id) {
 		return nil, invalid("a user id has 1 to %d characters", maxUserID)
 	}

@@ -3,17 +3,15 @@ package pusher
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"poosh/server/dialect"
-	"poosh/server/http1"
 	"poosh/server/network"
+	"poosh/server/route"
 	"poosh/server/setting"
-	"poosh/server/wire"
 )
 
 // settings are what an operator may choose of the dialect.
@@ -43,7 +41,7 @@ func Declare(n *network.Config) *dialect.Dialect {
 		Settings: s.group(),
 		On:       s.on,
 		Bridge:   s.bridge,
-		Ports:    []dialect.Port{{Setting: "PUSHER_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: where}},
+		Ports:    []dialect.Port{{Setting: "PUSHER_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
 	}
 }
@@ -241,23 +239,11 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		return nil, err
 	}
 	return &dialect.Running{
-		Handlers: map[string]http.Handler{"PUSHER_PORT": d},
+		Routes:   map[string]*route.Router{"PUSHER_PORT": d.routes},
 		Shutdown: d.Shutdown,
 		Counts: func() []any {
 			st := d.Stats()
 			return []any{"pusher_connections", st.Connections, "pusher_channels", st.Channels, "pusher", st.Counts}
 		},
 	}, nil
-}
-
-// where serves WebSockets on the loop, and what publishes one event or a few, so that
-// its answer is small, on goroutines.
-func where(r *http.Request) http1.Where {
-	switch {
-	case r.Method == http.MethodGet && wire.IsUpgrade(r):
-		return http1.Here
-	case r.Method == http.MethodPost && (strings.HasSuffix(r.URL.Path, "/events") || strings.HasSuffix(r.URL.Path, "/batch_events")):
-		return http1.Separately
-	}
-	return http1.Elsewhere
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"poosh/auth"
@@ -153,12 +154,13 @@ func (d *Dialect) writeStatus(w http.ResponseWriter, device store.Device) {
 
 // giveKeys is GET key/<identity key>: one key of each device of that identity,
 // which is then gone, or the last resort key.
-func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request, escaped string) {
+func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request) {
 	device, ok := d.caller(w, r)
 	if !ok {
 		return
 	}
-	text, err := url.PathUnescape(escaped)
+	// The name of the route has its letters in lower case.
+	text, err := url.PathUnescape(strings.TrimSuffix(r.URL.EscapedPath()[len(keysPath):], "/"))
 	if err != nil {
 		d.rejectText(w, http.StatusNotFound, "no such key")
 		return

@@ -36,7 +36,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +45,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/network"
 	"poosh/server/pushsocket/store"
+	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/socketio"
 	"poosh/server/wire"
@@ -123,6 +123,7 @@ type Dialect struct {
 	loop    *wire.Loop
 	log     *slog.Logger
 	sockets *socketio.Server
+	routes  *route.Router
 
 	requests, registrations, fetches *limiter // by address
 
@@ -165,24 +166,13 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
 		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64), idle: make(chan struct{})}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
+	d.routes = d.mount()
 	d.janitor.Go(d.expire) // ends with Shutdown
 	return d, nil
 }
 
 // ServeHTTP answers every request of the listener.
-func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, socketio.Path) {
-		d.sockets.ServeHTTP(w, r)
-		return
-	}
-	if !d.begin() {
-		w.Header().Set("Retry-After", admission.RetryAfter)
-		d.reject(w, http.StatusServiceUnavailable, "shutting down", admission.ErrClosed.Error())
-		return
-	}
-	defer d.done()
-	d.serveAPI(w, r)
-}
+func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.routes.ServeHTTP(w, r) }
 
 // begin counts a request. It fails once Shutdown began.
 func (d *Dialect) begin() bool {

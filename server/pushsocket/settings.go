@@ -11,6 +11,7 @@ import (
 	"poosh/server/dialect"
 	"poosh/server/network"
 	"poosh/server/pushsocket/store"
+	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/socketio"
 )
@@ -126,7 +127,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		return nil, err
 	}
 	return &dialect.Running{
-		Handlers: map[string]http.Handler{"PUSH_SOCKET_PORT": d},
+		Routes:   map[string]*route.Router{"PUSH_SOCKET_PORT": d.routes},
 		Shutdown: d.Shutdown,
 		Polling: func() dialect.Polling {
 			st := d.sockets.Stats()

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"poosh/server/http1"
 	"poosh/server/wire"
 )
 
@@ -19,15 +18,6 @@ const scriptPath = Path + "socket.io.js"
 
 // isScript reports whether a path is the client script's.
 func isScript(path string) bool { return strings.HasPrefix(path, scriptPath) }
-
-// Where serves everything of socket.io on the loop but the client script, which is
-// large; it is for [http1.Config].Where.
-func Where(r *http.Request) http1.Where {
-	if strings.HasPrefix(r.URL.Path, Path) && !isScript(r.URL.Path) {
-		return http1.Here
-	}
-	return http1.Elsewhere
-}
 
 // refusal is the body of an error, engine.io 1.5.1, server.js, sendErrorMessage.
 type refusal struct {

@@ -3,14 +3,13 @@ package socktopus
 import (
 	"errors"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"poosh/server/dialect"
-	"poosh/server/http1"
+	"poosh/server/route"
 	"poosh/server/setting"
 )
 
@@ -29,7 +28,7 @@ func Declare() *dialect.Dialect {
 		Name:     "socktopus",
 		Settings: s.group(),
 		On:       s.on,
-		Ports:    []dialect.Port{{Setting: "SOCKTOPUS_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: where}},
+		Ports:    []dialect.Port{{Setting: "SOCKTOPUS_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
 		Commands: []dialect.Command{{
 			Words: []string{"socktopus", "token"}, Arguments: "NAME SECRET CONNECTION",
@@ -169,20 +168,11 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		return nil, err
 	}
 	return &dialect.Running{
-		Handlers: map[string]http.Handler{"SOCKTOPUS_PORT": d},
+		Routes:   map[string]*route.Router{"SOCKTOPUS_PORT": d.routes},
 		Shutdown: d.Shutdown,
 		Counts: func() []any {
 			st := d.Stats()
 			return []any{"socktopus_clients", st.Connected, "socktopus", st.Counts}
 		},
 	}, nil
-}
-
-// where serves joins on the loop. Nothing else may go there, whatever headers it has:
-// it would hold up everybody while it waits.
-func where(r *http.Request) http1.Where {
-	if IsJoin(r) {
-		return http1.Here
-	}
-	return http1.Elsewhere
 }

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/wire"
 )
@@ -67,6 +67,7 @@ type Dialect struct {
 	log     *slog.Logger
 	apps    map[string]*app  // by name in lower case; set once
 	names   []string         // of apps, sorted; set once
+	routes  *route.Router    // set once
 	origins originList       // set once
 	tooMany string           // what a body with too many elements is refused with; set once
 	wall    func() time.Time // the clock that tokens are made by; time.Now but in tests; set once
@@ -114,57 +115,13 @@ func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, e
 		return nil, errors.New("socktopus: no secret is set")
 	}
 	d.names = slices.Sorted(maps.Keys(d.apps))
+	d.routes = d.mount()
 	return d, nil
 }
 
 // fold is the one spelling of an application's name. The original found secrets in
 // any case but kept the clients of MyApp and myapp apart.
 func fold(name string) string { return strings.ToLower(name) }
-
-// isJoinPath reports the paths that clients join at; the first is how the original
-// spells it.
-func isJoinPath(path string) bool { return path == "/recieve" || path == "/receive" }
-
-// IsJoin reports whether a client asks to join: the one request that ServeHTTP answers
-// without ever waiting. /send waits at the gate, /kick for tokens. It may be called
-// from any goroutine.
-func IsJoin(r *http.Request) bool {
-	return r.Method == http.MethodGet && isJoinPath(r.URL.Path) && wire.IsUpgrade(r)
-}
-
-// ServeHTTP answers every request of the listener.
-func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch path := r.URL.Path; {
-	case isJoinPath(path):
-		if allow(w, r, http.MethodGet) {
-			d.receive(w, r)
-		}
-	case path == "/send":
-		if allow(w, r, http.MethodPost) {
-			d.send(w, r)
-		}
-	case path == "/kick":
-		if allow(w, r, http.MethodPost) {
-			d.kick(w, r)
-		}
-	case path == "/":
-		if allow(w, r, http.MethodGet, http.MethodHead) {
-			d.home(w)
-		}
-	default:
-		writeError(w, http.StatusNotFound, "Not found")
-	}
-}
-
-// allow answers 405 for other methods. The original did not look at the method.
-func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	if slices.Contains(methods, r.Method) {
-		return true
-	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	writeError(w, http.StatusMethodNotAllowed, "Method not allowed")
-	return false
-}
 
 // Shutdown takes no client any more, ends the waits of /kick, and closes every
 // connection once what waits for it is written, so that its client joins again
