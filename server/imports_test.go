@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // shared is what every dialect may use: one of each for all of them.
 var shared = []string{"poosh/server/admission", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/http1", "poosh/server/hub",
-	"poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/wire"}
+	"poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -22,10 +23,11 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", nil, nil},
-	{"poosh/server/wire", "knows bytes, not meaning", []string{"poosh/server/peers", "poosh/server/quota"}, []string{"golang.org/x/sys"}},
-	{"poosh/server/http1", "knows requests, not what they are for", []string{"poosh/server/wire", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/loop", "knows bytes, not meaning", nil, []string{"golang.org/x/sys"}},
+	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/wire"},
+		[]string{"poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
@@ -39,7 +41,7 @@ var house = []struct {
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/wire"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/network", "what all ports share, before there are any", []string{"poosh/server/setting"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", nil, nil},
@@ -114,4 +116,22 @@ func mayImport(path string, ours, others []string) bool {
 		}
 	}
 	return false
+}
+
+// What is for tests and for looking into a program is not in the one that ships:
+// net/http/httptest, for one, puts a flag of its own into every command line.
+func TestProgramHasNoTestPackages(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "poosh").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	list := strings.Fields(string(out))
+	if !slices.Contains(list, "poosh/server") {
+		t.Fatalf("go list knows %d packages, and not the server's", len(list))
+	}
+	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "expvar", "poosh/server/leaktest"} {
+		if slices.Contains(list, no) {
+			t.Errorf("the program has %s in it", no)
+		}
+	}
 }

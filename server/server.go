@@ -16,17 +16,20 @@ import (
 	"poosh/server/admission"
 	"poosh/server/dialect"
 	"poosh/server/hub"
+	"poosh/server/loop"
 	input "poosh/server/quota"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Server is one poosh process. Make one with [New], and start it once.
 type Server struct {
-	cfg   *Config
-	log   *slog.Logger
-	hub   *hub.Hub
-	loop  *wire.Loop
-	limit *limiter
+	cfg  *Config
+	log  *slog.Logger
+	hub  *hub.Hub
+	loop *loop.Loop
+	// websockets are the WebSockets on the loop, of all dialects.
+	websockets *websocket.Server
+	limit      *limiter
 
 	// What has not arrived whole: of clients, and of senders, whose requests the loop
 	// reads, and rarely net/http.
@@ -58,25 +61,27 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s.limit = newLimiter(*n, log)
 	s.clientInput, s.rooms = input.New(n.InputBytes), input.New(n.RoomBytes)
 	s.senderInput, s.senderRest = input.New(n.InputBytes/4*3), input.New(n.InputBytes/4)
-	loop, err := wire.NewLoop(wire.Config{
-		MaxMessage:     cfg.SocketIO.MaxPayload,
-		Outbox:         n.OutboxBytes,
-		Stuck:          n.BacklogBytes,
-		WriteTimeout:   n.WriteTimeout,
-		MessageTimeout: n.BodyTimeout,
-		Input:          s.clientInput,
-		Released:       s.limit.released,
-		Log:            log,
+	var err error
+	s.loop, err = loop.New(loop.Config{
+		Outbox:       n.OutboxBytes,
+		Stuck:        n.BacklogBytes,
+		WriteTimeout: n.WriteTimeout,
+		Log:          log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.loop = loop
-	s.gate = admission.New(loop, 0)
+	s.websockets = websocket.NewServer(s.loop, websocket.Config{
+		MaxMessage:     cfg.SocketIO.MaxPayload,
+		MessageTimeout: n.BodyTimeout,
+		Input:          s.clientInput,
+		Released:       s.limit.released,
+	})
+	s.gate = admission.New(s.loop, 0)
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
 			s.drain() // those that are started may have files open
-			loop.Close()
+			s.loop.Close()
 			return nil, err
 		}
 	}
@@ -87,7 +92,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, Loop: s.loop, Gate: s.gate, Rooms: s.rooms, Network: s.cfg.Network, Log: s.log,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Network: s.cfg.Network, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -103,8 +108,16 @@ func (s *Server) start(d *dialect.Dialect) error {
 func (s *Server) bridge(sides []*dialect.Bridge) {
 	for i, a := range sides {
 		for _, b := range sides[i+1:] {
-			s.hub.Bridge(a.App, b.App, func(p *hub.Publication) bool { return a.Carry(p) && b.Carry(p) })
+			s.hub.Bridge(a.App, b.App, carry(a, b))
+			s.hub.Bridge(b.App, a.App, carry(b, a))
 		}
+	}
+}
+
+// carry makes of one side's publications those of the other's.
+func carry(from, to *dialect.Bridge) func(*hub.Publication) bool {
+	return func(p *hub.Publication) bool {
+		return (from.Export == nil || from.Export(p)) && (to.Import == nil || to.Import(p))
 	}
 }
 

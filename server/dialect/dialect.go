@@ -16,7 +16,7 @@ import (
 	"poosh/server/quota"
 	"poosh/server/route"
 	"poosh/server/setting"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Dialect is one language that clients and senders speak, with the settings of one
@@ -79,10 +79,13 @@ const (
 )
 
 // A Bridge is one side of a bridge between two dialects: an app of the hub whose
-// rooms are shared. See [hub.Hub.Bridge].
+// rooms are shared. What crosses it has JSON text for its Data, as [hub.Hub.Bridge] has
+// it.
 type Bridge struct {
-	App   string
-	Carry func(*hub.Publication) bool // what is fit for the app's clients, or may leave it
+	App string
+	// Export makes of a publication of the app one whose Data is JSON text, and Import
+	// the other way round; both report whether there may be one, and nil does nothing.
+	Export, Import func(*hub.Publication) bool
 
 	// Setting asks for the bridge, and Alone says why it is a mistake when no other
 	// dialect has a side; empty for a side that only offers itself.
@@ -91,12 +94,13 @@ type Bridge struct {
 
 // A Host is what the server gives a dialect that starts.
 type Host struct {
-	Hub     *hub.Hub
-	Loop    *wire.Loop
-	Gate    *admission.Gate // asked before anything is published
-	Rooms   *quota.Quota    // what the rooms of all connections may take
-	Network network.Config
-	Log     *slog.Logger
+	Hub *hub.Hub
+	// WebSockets are those of all dialects, on the loop of all connections.
+	WebSockets *websocket.Server
+	Gate       *admission.Gate // asked before anything is published
+	Rooms      *quota.Quota    // what the rooms of all connections may take
+	Network    network.Config
+	Log        *slog.Logger
 }
 
 // A Running dialect is what the server serves, counts and ends.

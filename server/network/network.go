@@ -64,7 +64,7 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Count(&c.MaxSenderConnections, 1, 1_000_000)},
 		{Name: "MAX_SENDER_CONNECTIONS_PER_ADDRESS", Default: "1000", Help: "Connections that senders of one address may have open at once",
 			Value: setting.Count(&c.MaxSenderConnectionsPerAddress, 1, 1_000_000)},
-		{Name: "INPUT_BYTES", Default: "64MiB", Help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth, and those who hold more than 16 KiB leave an eighth",
+		{Name: "INPUT_BYTES", Default: "64MiB", Help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth, and an eighth is for networks that have but little, and another one for those who hold up to 16 KiB",
 			Value: setting.Size(&c.InputBytes, "1MiB", "1024GiB")},
 		{Name: "ROOM_BYTES", Default: "256MiB", Help: "Bytes that the rooms and public channels of all connections may take, a name and 300 for each room, 2,500 for each channel; whoever wants one above that is refused, and those of one address may have a fourth",
 			Value: setting.Size(&c.RoomBytes, "1MiB", "1024GiB")},

@@ -43,7 +43,7 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 			if !s.on() {
 				return nil
 			}
-			return &dialect.Bridge{App: App, Carry: Bridgeable}
+			return &dialect.Bridge{App: App, Import: Bridgeable}
 		},
 		Ports: []dialect.Port{
 			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: socketio.Where, ClientPath: socketio.Path},
@@ -118,7 +118,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	sockets := s.sockets.Within(h.Network)
 	sockets.Origins = s.Origins
 	api := NewAPI(cfg, h.Hub, h.Log)
-	server := socketio.New(h.Loop, sockets, NewClients(clients, h.Hub, h.Log), h.Log)
+	server := socketio.New(h.WebSockets, sockets, NewClients(clients, h.Hub, h.Log), h.Log)
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server), "SERVER_PORT": api.Router()},
 		Shutdown: server.Shutdown,

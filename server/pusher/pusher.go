@@ -4,7 +4,7 @@
 // its libraries need more, it follows Sockudo.
 //
 // It must not know other dialects, the environment, or how many nodes there are.
-// Messages are handled on the goroutines of the [wire.Loop]; an app's webhooks
+// Messages are handled on the goroutines of the [websocket.Server]; an app's webhooks
 // have goroutines of their own, which end when nothing waits to be sent and at
 // the latest with [Dialect.Shutdown].
 //
@@ -14,11 +14,8 @@
 // way that all dialects share. What is decided in one step for a channel (who is
 // in it, what its newcomer is told, whether it is occupied, which event it caches)
 // is decided with the channel's [hub.Roster] open; ordinary events do not wait for
-// it.
-//
-// Connections are registered in the hub under an id that no channel can have, or
-// the hub would deliver an event for the channel "123.456" to the connection of
-// that socket id.
+// it. The Data of a publication is a JSON string, as it stands in every frame; Meta is
+// the user's id of a client event.
 //
 // # Where nodes would meet
 //
@@ -48,7 +45,7 @@ import (
 	"poosh/server/quota"
 	"poosh/server/route"
 	"poosh/server/setting"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Config is what an operator may choose. Zero fields mean the defaults of the
@@ -103,12 +100,11 @@ func HubApp(id string) string { return "pusher:" + id }
 
 // A Dialect serves the apps of one configuration. Make one with [New].
 type Dialect struct {
-	cfg      Config
-	prefix   string
-	hub      *hub.Hub
-	presence *hub.Presence
-	loop     *wire.Loop
-	log      *slog.Logger
+	cfg    Config
+	prefix string
+	hub    *hub.Hub
+	loop   *websocket.Server
+	log    *slog.Logger
 
 	routes *route.Router // set once
 
@@ -125,13 +121,13 @@ type Dialect struct {
 
 // New makes a dialect whose connections live on loop. It fails for a configuration
 // that cannot work, naming every mistake.
-func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
+func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	if log == nil {
 		log = slog.Default()
 	}
 	d := &Dialect{
-		cfg: cfg, hub: h, presence: hub.NewPresence(), loop: loop, log: log.With("dialect", "pusher"),
+		cfg: cfg, hub: h, loop: loop, log: log.With("dialect", "pusher"),
 		apps: make(map[string]*app), byKey: make(map[string]*app),
 	}
 	var wrong []error
@@ -195,7 +191,7 @@ type Stats struct {
 func (d *Dialect) Stats() Stats {
 	st := Stats{Connections: int(d.conns.Load()), Counts: d.counts.all()}
 	for _, a := range d.apps {
-		for range d.presence.Rooms(a.hubName) {
+		for range d.hub.Rooms(a.hubName) {
 			st.Channels++
 		}
 	}

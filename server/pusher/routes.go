@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"poosh/server/route"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // mount is what there is on the port: the API below /apps, connections below /app, and
@@ -45,7 +45,7 @@ func (d *Dialect) mount() *route.Router {
 	}
 
 	r.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if wire.IsUpgrade(r) {
+		if websocket.IsUpgrade(r) {
 			d.connectNowhere(w, r)
 			return
 		}
@@ -102,7 +102,7 @@ func plain(part string) string {
 func (d *Dialect) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer d.recoverRequest(w, r)
-		if !wire.IsUpgrade(r) {
+		if !websocket.IsUpgrade(r) {
 			// The port is a WebSocket's too, whose server has no such limits of its own.
 			// A body that nobody reads is waited for as well.
 			rc, now := http.NewResponseController(w), time.Now()
@@ -130,7 +130,7 @@ func (d *Dialect) nothing(w http.ResponseWriter, r *http.Request) {
 	case isAPI(r):
 		_, err := d.serve(w, r, nil, errNoRoute)
 		d.fail(w, err)
-	case wire.IsUpgrade(r):
+	case websocket.IsUpgrade(r):
 		d.connectNowhere(w, r)
 	default:
 		d.fail(w, errNoRoute)

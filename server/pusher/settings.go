@@ -55,7 +55,7 @@ func (s *settings) bridge() *dialect.Bridge {
 	if s.Bridge == "" {
 		return nil
 	}
-	return &dialect.Bridge{App: HubApp(s.Bridge), Carry: Bridgeable, Setting: "BRIDGE",
+	return &dialect.Bridge{App: HubApp(s.Bridge), Import: Import, Export: Export, Setting: "BRIDGE",
 		Alone: fmt.Sprintf("is %s: Poosh is off, there is nothing to bridge; want SERVER_SECRET too", setting.Shown(s.Bridge))}
 }
 
@@ -234,7 +234,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg.MaxConnections = h.Network.MaxConnections
 	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
 	cfg.Gate, cfg.Channels = h.Gate, h.Rooms
-	d, err := New(cfg, h.Hub, h.Loop, h.Log)
+	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Where serves WebSockets on the loop, what publishes an event or a few, whose answer
@@ -13,7 +13,7 @@ import (
 // goroutine.
 func Where(r *http.Request) http1.Where {
 	switch {
-	case r.Method == http.MethodGet && wire.IsUpgrade(r):
+	case r.Method == http.MethodGet && websocket.IsUpgrade(r):
 		return http1.Here
 	case r.Method == http.MethodPost && (strings.HasSuffix(r.URL.Path, "/events") || strings.HasSuffix(r.URL.Path, "/batch_events")):
 		return http1.Separately

@@ -50,7 +50,7 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Text(&s.Config.DB)},
 		{Name: "PUSH_SOCKET_DB_MAX_BYTES", Default: setting.SizeText(kept.BytesOnDisk), Help: "Bytes of that file; a message that does not fit is answered 503",
 			Value: setting.Size(&s.Config.Limits.BytesOnDisk, "1MiB", "1024GiB")},
-		{Name: "PUSH_SOCKET_KEYS_PERCENT", Default: strconv.Itoa(kept.KeysPercent), Help: "Percent of that file that may be in use when identities and keys still come in; the rest is for messages alone",
+		{Name: "PUSH_SOCKET_KEYS_PERCENT", Default: strconv.Itoa(kept.KeysPercent), Help: "Percent of that file that may be in use when identities, keys and contacts still come in; the rest is for messages alone",
 			Value: setting.Count(&s.Config.Limits.KeysPercent, 1, 100)},
 		{Name: "PUSH_SOCKET_STORE_TIMEOUT", Default: "10s", Help: "Time that a request waits for the disk before it is answered 503",
 			Value: setting.Span(&s.Config.StoreTimeout, 100*time.Millisecond, 10*time.Minute)},
@@ -60,6 +60,10 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Size(&s.Config.Limits.BytesPerDevice, "1KiB", "1024GiB")},
 		{Name: "PUSH_SOCKET_SENDER_PERCENT", Default: strconv.Itoa(kept.SenderPercent), Help: "Percent of both that one sender may take; a device's mail to itself may take all",
 			Value: setting.Count(&s.Config.Limits.SenderPercent, 1, 100)},
+		{Name: "PUSH_SOCKET_STRANGERS_PERCENT", Default: strconv.Itoa(kept.StrangersPercent), Help: "Percent of both that all senders together may take that are new to the device; 100 for no such bound",
+			Value: setting.Count(&s.Config.Limits.StrangersPercent, 1, 100)},
+		{Name: "PUSH_SOCKET_CONTACTS_PER_DEVICE", Default: strconv.Itoa(kept.ContactsPerDevice), Help: "Others that a device is remembered to have written to or heard from, so that they are not new to it",
+			Value: setting.Count(&s.Config.Limits.ContactsPerDevice, 1, 1_000_000)},
 		{Name: "PUSH_SOCKET_WHEN_FULL", Default: "refuse", Help: "What happens to one more: refuse it, or drop the oldest; its sender is told",
 			Value: setting.Choice(&s.Config.Limits.DropOldest, []string{"refuse", "drop"}, []bool{false, true})},
 		{Name: "PUSH_SOCKET_MAX_AGE", Default: setting.SpanText(kept.MaxAge), Help: "Time that a message is kept for its device",
@@ -74,7 +78,7 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Count(&s.Config.Limits.Identities, 1, 2_000_000_000)},
 		{Name: "PUSH_SOCKET_UNUSED_AGE", Default: setting.SpanText(kept.UnusedAge), Help: "Time after which an identity goes, with its keys, that only registered and never used the service",
 			Value: setting.Span(&s.Config.Limits.UnusedAge, time.Hour, 100*365*24*time.Hour)},
-		{Name: "PUSH_SOCKET_IDLE_AGE", Default: setting.SpanText(kept.IdleAge), Help: "Time without use after which an identity goes with all it has, and is forgotten after it was revoked",
+		{Name: "PUSH_SOCKET_IDLE_AGE", Default: setting.SpanText(kept.IdleAge), Help: "Time without use after which an identity goes with all it has, and is forgotten after it was revoked; a contact of a device too",
 			Value: setting.Span(&s.Config.Limits.IdleAge, 48*time.Hour, 100*365*24*time.Hour)},
 		{Name: "PUSH_SOCKET_REGISTRATIONS", Default: "60/1h", Help: "Identities that one address may register in a time, or off; more are answered 429",
 			Value: setting.Ratio(&s.Config.Registrations, "60/1h")},
@@ -119,7 +123,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg.SocketIO.Origins = s.Config.SocketIO.Origins
 	cfg.MaxEvents = max(cfg.MaxEvents, 2*cfg.Limits.MessagesPerDevice)
 	cfg.Gate = h.Gate
-	d, err := New(cfg, h.Hub, h.Loop, h.Log)
+	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if errors.Is(err, store.ErrOpen) {
 		return nil, fmt.Errorf("PUSH_SOCKET_DB: %w", err)
 	}

@@ -29,10 +29,10 @@ type Config struct {
 	UnfinishedTimeout time.Duration
 
 	MaxPayload int // bytes of one POST or one incoming message
-	Outbox     int // what may wait for one client, as wire.Cost counts it
+	Outbox     int // what may wait for one client, as loop.Cost counts it
 
 	// Unfetched is how much may wait for all polling clients that do not poll, as
-	// wire.Cost counts it.
+	// loop.Cost counts it.
 	Unfetched int64
 
 	MaxSessions             int // in all

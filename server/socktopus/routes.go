@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"poosh/server/route"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // mount is what there is on the port.
@@ -31,7 +31,7 @@ var joinPaths = [...]string{"/recieve", "/receive"}
 // without ever waiting. /send waits at the gate, /kick for tokens. It may be called
 // from any goroutine.
 func IsJoin(r *http.Request) bool {
-	return r.Method == http.MethodGet && (r.URL.Path == joinPaths[0] || r.URL.Path == joinPaths[1]) && wire.IsUpgrade(r)
+	return r.Method == http.MethodGet && (r.URL.Path == joinPaths[0] || r.URL.Path == joinPaths[1]) && websocket.IsUpgrade(r)
 }
 
 // ServeHTTP answers every request of the listener.

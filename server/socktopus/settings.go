@@ -163,7 +163,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.Outbox = max(h.Network.OutboxBytes, cfg.MaxBody+dialect.FrameBytes) // the largest content fits
 	cfg.Gate = h.Gate
-	d, err := New(cfg, h.Hub, h.Loop, h.Log)
+	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err
 	}
