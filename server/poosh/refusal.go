@@ -6,7 +6,9 @@ import (
 	"net/http"
 
 	"poosh/auth"
+	"poosh/server/admission"
 	"poosh/server/quota"
+	"poosh/server/respond"
 )
 
 // A reason says why a request is not published.
@@ -81,19 +83,16 @@ var refusals = [numReasons]struct {
 	badRoom:       {"room", http.StatusBadRequest, "room must be a string, a number or a boolean, or left out for everyone"},
 }
 
-// errorBody is the JSON of a text, which holds nothing that needs an escape.
+// errorBody is what a refusal with such a text is answered with.
 func errorBody(text string) []byte {
 	if text == "" {
 		return nil
 	}
-	return []byte(`{"error":"` + text + `"}`)
+	return respond.Go.Body(respond.Error{Text: text})
 }
 
-// Values of headers; they are shared.
-var (
-	jsonType   = []string{"application/json"}
-	retryAfter = []string{"1"} // seconds
-)
+// retryAfter is in seconds; it is shared.
+var retryAfter = []string{admission.RetryAfter}
 
 // refuse answers, counts and logs a request that is not published. m is its body if
 // that was looked at, and err may say more about the reason than its text.
@@ -119,10 +118,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why rea
 		w.WriteHeader(refusals[why].status)
 		return
 	}
-	header["Content-Type"] = jsonType
-	w.WriteHeader(refusals[why].status)
-	// A sender that hung up in between is its own matter.
-	_, _ = w.Write(body)
+	respond.Go.Bytes(w, refusals[why].status, body)
 }
 
 // discard reads on in a body that is refused, so that its sender gets to see the

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"poosh/server/respond"
 	"poosh/server/route"
 	"poosh/server/socketio"
 )
@@ -93,26 +94,22 @@ func (a *API) notFound(w http.ResponseWriter, r *http.Request, m *message) {
 func allow(methods string) func(http.ResponseWriter, *http.Request, *message) {
 	return func(w http.ResponseWriter, _ *http.Request, _ *message) {
 		w.Header().Set("Allow", methods)
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte(methods))
+		respond.Text(w, http.StatusOK, methods)
 	}
 }
 
 // notAWebSocketClient answers whoever comes to CLIENT_PORT for something else.
 func notAWebSocketClient(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	status, body := http.StatusOK, `{"message":"You're not a websocket client!"}`
+	const allowed = "GET,HEAD"
 	switch {
 	case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
-		status, body = http.StatusBadRequest, `{"error":"socket.io is at /socket.io/"}`
+		respond.Express.Error(w, http.StatusBadRequest, "socket.io is at "+socketio.Path)
 	case r.Method == http.MethodOptions:
-		h.Set("Allow", "GET,HEAD")
-		body = "GET,HEAD"
-		h.Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Allow", allowed)
+		respond.Text(w, http.StatusOK, allowed)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		status, body = http.StatusNotFound, `{"error":"there is nothing here but socket.io, at /socket.io/"}`
+		respond.Express.Error(w, http.StatusNotFound, "there is nothing here but socket.io, at "+socketio.Path)
+	default:
+		respond.Express.JSON(w, http.StatusOK, map[string]string{"message": "You're not a websocket client!"})
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body)) // a client that is gone needs no answer
 }

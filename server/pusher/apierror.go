@@ -1,7 +1,6 @@
 package pusher
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"poosh/auth"
 	"poosh/server/admission"
 	"poosh/server/quota"
+	"poosh/server/respond"
 )
 
 // An apiError is an answer of the API that is not 200. Its body has Sockudo's
@@ -110,11 +110,11 @@ func (d *Dialect) fail(w http.ResponseWriter, err error) {
 	if e.retry > 0 {
 		w.Header().Set("Retry-After", seconds(e.retry))
 	}
-	body, _ := json.Marshal(struct { // cannot fail
-		Error  string `json:"error"`
+	body := respond.Go.Body(struct {
+		respond.Error
 		Code   string `json:"code"`
 		Status int    `json:"status"`
-	}{e.text, e.code, e.status})
+	}{respond.Error{Text: e.text}, e.code, e.status})
 	d.begin(w, e.status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }

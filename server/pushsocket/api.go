@@ -14,6 +14,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/pushsocket/store"
 	"poosh/server/quota"
+	"poosh/server/respond"
 )
 
 // allowsOrigin reports whether a page of this origin may use the HTTP API. Programs
@@ -28,13 +29,13 @@ func (d *Dialect) allowsOrigin(origin string) bool {
 // reject answers with an error and counts it under why.
 func (d *Dialect) reject(w http.ResponseWriter, status int, why, message string) {
 	d.count("refused: "+why, 1)
-	writeError(w, status, message)
+	respond.Express.Error(w, status, message)
 }
 
 // rejectText is reject with the status's name, as the original answers.
 func (d *Dialect) rejectText(w http.ResponseWriter, status int, why string) {
 	d.count("refused: "+why, 1)
-	writeText(w, status, http.StatusText(status))
+	respond.Text(w, status, http.StatusText(status))
 }
 
 func (d *Dialect) notFound(w http.ResponseWriter) {
@@ -118,7 +119,7 @@ func (d *Dialect) fail(w http.ResponseWriter, r *http.Request, err error) {
 		d.count("store failed", 1)
 		d.log.Error("push socket: request failed", "remote", r.RemoteAddr, "path", r.URL.Path, "err", err)
 		w.Header().Set("Retry-After", "5")
-		writeError(w, http.StatusServiceUnavailable, "store is not available")
+		respond.Express.Error(w, http.StatusServiceUnavailable, "store is not available")
 	}
 }
 

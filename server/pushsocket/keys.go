@@ -14,6 +14,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/pushsocket/store"
+	"poosh/server/respond"
 )
 
 // keysMembers are what key/initial and key/update take. What is inside a key is the
@@ -149,7 +150,7 @@ func (d *Dialect) updateKeys(w http.ResponseWriter, r *http.Request) {
 // writeStatus answers with a status and its name.
 func (d *Dialect) writeStatus(w http.ResponseWriter, device store.Device) {
 	status := d.tellPrekeys(w, device)
-	writeText(w, status, http.StatusText(status))
+	respond.Text(w, status, http.StatusText(status))
 }
 
 // giveKeys is GET key/<identity key>: one key of each device of that identity,
@@ -221,5 +222,5 @@ func (d *Dialect) removeDevice(w http.ResponseWriter, r *http.Request) {
 	}
 	d.count("devices removed", 1)
 	d.evict(device.ID, reasonRevoked)
-	writeText(w, http.StatusOK, "OK")
+	respond.Text(w, http.StatusOK, "OK")
 }

@@ -14,6 +14,7 @@ import (
 
 	"poosh/server/exactjson"
 	"poosh/server/pushsocket/store"
+	"poosh/server/respond"
 )
 
 // operatorPath is where operators see and bound the store.
@@ -89,7 +90,7 @@ func (d *Dialect) show(w http.ResponseWriter, r *http.Request) {
 	if l.DropOldest {
 		whenFull = whenFullDrop
 	}
-	writeJSON(w, http.StatusOK, view{usage, bounds{&l.MessagesPerDevice, &whenFull, &age}, st.Sockets.Sessions, st.Authorized, st.Counts})
+	respond.Express.JSON(w, http.StatusOK, view{usage, bounds{&l.MessagesPerDevice, &whenFull, &age}, st.Sockets.Sessions, st.Authorized, st.Counts})
 }
 
 // setBounds changes the limits, all that are given or none.
@@ -162,7 +163,7 @@ func (d *Dialect) removeOld(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.log.Info("push socket: old messages removed by an operator", "remote", r.RemoteAddr, "older_than", age, "messages", n)
-	writeJSON(w, http.StatusOK, struct {
+	respond.Express.JSON(w, http.StatusOK, struct {
 		Removed int `json:"messagesRemoved"`
 	}{n})
 }
@@ -197,7 +198,7 @@ func (d *Dialect) removeIdentities(w http.ResponseWriter, r *http.Request) {
 	}
 	d.removed(gone, "identities removed", reasonNotRegistered)
 	if d.operated(w, r, err) {
-		writeJSON(w, http.StatusOK, struct {
+		respond.Express.JSON(w, http.StatusOK, struct {
 			Removed int `json:"identitiesRemoved"`
 		}{gone.Identities})
 	}
@@ -217,7 +218,7 @@ func (d *Dialect) removePrekeys(w http.ResponseWriter, r *http.Request) {
 	d.count("prekeys removed", n)
 	if d.operated(w, r, err) {
 		d.log.Info("push socket: prekeys removed by an operator", "remote", r.RemoteAddr, "prekeys", n)
-		writeJSON(w, http.StatusOK, struct {
+		respond.Express.JSON(w, http.StatusOK, struct {
 			Removed int `json:"prekeysRemoved"`
 		}{n})
 	}

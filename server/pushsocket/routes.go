@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"poosh/server/admission"
+	"poosh/server/respond"
 	"poosh/server/route"
 	"poosh/server/socketio"
 )
@@ -80,7 +81,7 @@ func (d *Dialect) api(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (d *Dialect) greet(w http.ResponseWriter, _ *http.Request) {
-	writeText(w, http.StatusOK, greeting)
+	respond.Text(w, http.StatusOK, greeting)
 }
 
 // addDevice refuses, as the original always did.

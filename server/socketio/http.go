@@ -1,10 +1,10 @@
 package socketio
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
+	"poosh/server/respond"
 	"poosh/server/websocket"
 )
 
@@ -18,6 +18,9 @@ const scriptPath = Path + "socket.io.js"
 
 // isScript reports whether a path is the client script's.
 func isScript(path string) bool { return strings.HasPrefix(path, scriptPath) }
+
+// refusalForm is how answers that are no packets are written.
+var refusalForm = respond.Form{Type: "application/json", Line: true}
 
 // refusal is the body of an error, engine.io 1.5.1, server.js, sendErrorMessage.
 type refusal struct {
@@ -160,10 +163,8 @@ func (srv *Server) fail(w http.ResponseWriter, r *http.Request, why refusal) {
 
 func (srv *Server) failStatus(w http.ResponseWriter, r *http.Request, status int, why refusal) {
 	srv.crossOrigin(w, r)
-	w.Header().Set("Content-Type", "application/json")
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "5")
 	}
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(why) // a client that is gone needs no answer
+	refusalForm.JSON(w, status, why)
 }
