@@ -134,14 +134,13 @@ type Dialect struct {
 	stop      context.CancelFunc
 	janitor   sync.WaitGroup
 
+	answering admission.Door // requests
+
 	held atomic.Int64 // bytes of events that wait
 
 	mu        sync.Mutex // guards what follows
 	mailboxes map[store.DeviceID]*mailbox
 	ended     bool // no mailbox is opened any more
-	answering int  // requests
-	closing   bool
-	idle      chan struct{} // closed when closing and answering is 0
 
 	countMu sync.Mutex // guards counts; the innermost lock
 	counts  map[string]uint64
@@ -165,7 +164,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, ctx: ctx, stop: stop,
 		requests: newLimiter(cfg.Requests), registrations: newLimiter(cfg.Registrations), fetches: newLimiter(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
-		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64), idle: make(chan struct{})}
+		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64)}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
 	d.routes = d.mount()
 	d.janitor.Go(d.expire) // ends with Shutdown
@@ -175,42 +174,15 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 // ServeHTTP answers every request of the listener.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.routes.ServeHTTP(w, r) }
 
-// begin counts a request. It fails once Shutdown began.
-func (d *Dialect) begin() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closing {
-		return false
-	}
-	d.answering++
-	return true
-}
-
-func (d *Dialect) done() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.answering--
-	if d.closing && d.answering == 0 {
-		close(d.idle)
-	}
-}
-
 // Shutdown takes no request any more, answers those it has, closes the sessions so
 // that they connect anew elsewhere, ends the goroutines and closes the store. It
 // returns soon after ctx ended, whatever is under way: sessions are cut off then,
 // and nobody waits for the store. Requests have half of the time and sessions most of
 // the rest, so that one that does not end leaves the others theirs.
 func (d *Dialect) Shutdown(ctx context.Context) error {
-	d.mu.Lock()
-	if d.closing {
-		d.mu.Unlock()
+	if !d.answering.Close() {
 		return errors.New("push socket: shut down already")
 	}
-	d.closing = true
-	if d.answering == 0 {
-		close(d.idle)
-	}
-	d.mu.Unlock()
 	defer d.stop()
 	defer context.AfterFunc(ctx, d.stop)()
 	err := inPart(ctx, 1, 2, d.answered)
@@ -225,12 +197,10 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 
 // answered waits until all requests are.
 func (d *Dialect) answered(ctx context.Context) error {
-	select {
-	case <-d.idle:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("requests: %w", ctx.Err())
+	if err := d.answering.Wait(ctx); err != nil {
+		return fmt.Errorf("requests: %w", err)
 	}
+	return nil
 }
 
 // inPart ends something in a part of the time that ctx has left.

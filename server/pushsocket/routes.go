@@ -64,12 +64,12 @@ func pathName(r *http.Request) string {
 // api is what all requests of the HTTP API go through before they are looked at.
 func (d *Dialect) api(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !d.begin() {
+		if !d.answering.Enter() {
 			w.Header().Set("Retry-After", admission.RetryAfter)
 			d.reject(w, http.StatusServiceUnavailable, "shutting down", admission.ErrClosed.Error())
 			return
 		}
-		defer d.done()
+		defer d.answering.Leave()
 		if !d.allowsOrigin(r.Header.Get("Origin")) {
 			d.reject(w, http.StatusForbidden, "origin", "pages of this origin may not ask")
 			return

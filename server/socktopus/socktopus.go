@@ -73,11 +73,10 @@ type Dialect struct {
 	wall    func() time.Time // the clock that tokens are made by; time.Now but in tests; set once
 	kicks   chan struct{}    // a place for each request to /kick that may wait
 
-	mu      sync.Mutex // guards what follows
-	open    int        // connections that have not been reported closed
-	closing bool
-	empty   chan struct{} // closed when closing and open is 0
-	counts  map[string]uint64
+	open admission.Door // connections that have not been reported closed
+
+	mu     sync.Mutex // guards counts
+	counts map[string]uint64
 }
 
 // An app is one application: a secret, and the clients that joined with it.
@@ -95,7 +94,7 @@ type app struct {
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
-		kicks: make(chan struct{}, cfg.MaxKicks), empty: make(chan struct{}), counts: make(map[string]uint64),
+		kicks: make(chan struct{}, cfg.MaxKicks), counts: make(map[string]uint64),
 		wall: time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
 	for name, secret := range cfg.Secrets {
 		name = fold(name)
@@ -127,13 +126,7 @@ func fold(name string) string { return strings.ToLower(name) }
 // connection once what waits for it is written, so that its client joins again
 // elsewhere. It returns when all are closed, or with ctx's error.
 func (d *Dialect) Shutdown(ctx context.Context) error {
-	d.mu.Lock()
-	first := !d.closing
-	d.closing = true
-	if first && d.open == 0 {
-		close(d.empty)
-	}
-	d.mu.Unlock()
+	d.open.Close()
 	for _, a := range d.apps {
 		for _, b := range a.allBars() {
 			b.fire(true)
@@ -142,39 +135,7 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 			c.end(endShutdown)
 		}
 	}
-	select {
-	case <-d.empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// enter counts a connection that is about to be accepted. It fails after Shutdown
-// began.
-func (d *Dialect) enter() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closing {
-		return false
-	}
-	d.open++
-	return true
-}
-
-func (d *Dialect) exit() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.open--
-	if d.closing && d.open == 0 {
-		close(d.empty)
-	}
-}
-
-func (d *Dialect) isClosing() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.closing
+	return d.open.Wait(ctx)
 }
 
 // Stats are counts of this moment and since the start.
