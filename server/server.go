@@ -64,7 +64,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	var err error
 	s.loop, err = loop.New(loop.Config{
 		Outbox:       n.OutboxBytes,
-		Stuck:        n.BacklogBytes,
+		MaxBlocked:   n.BacklogBytes,
 		WriteTimeout: n.WriteTimeout,
 		Log:          log,
 	})

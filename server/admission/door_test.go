@@ -12,11 +12,19 @@ import (
 func TestDoor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d Door
-		if !d.Enter() || !d.Enter() || d.Closed() || d.Inside() != 2 {
-			t.Fatal("a new door is not open")
+		for range 2 {
+			if !d.Enter() {
+				t.Fatal("a new door is not open")
+			}
 		}
-		if !d.Close() || d.Close() || !d.Closed() || d.Enter() || d.Inside() != 2 {
+		if d.Closed() || d.Inside() != 2 {
+			t.Fatal("an open door with two inside")
+		}
+		if first := d.Close(); !first || !d.Closed() || d.Enter() || d.Inside() != 2 {
 			t.Fatal("a closed door")
+		}
+		if again := d.Close(); again {
+			t.Error("a door is closed twice")
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,7 +60,9 @@ func (s *settings) bridge() *dialect.Bridge {
 		Alone: fmt.Sprintf("is %s: Poosh is off, there is nothing to bridge; want SERVER_SECRET too", setting.Shown(s.Bridge))}
 }
 
+// group describes the settings. The defaults of an app are the app's.
 func (s *settings) group() *setting.Group {
+	usual := App{}.WithDefaults()
 	return &setting.Group{Title: "Pusher", Check: s.check, Settings: []setting.Setting{
 		{Name: "PUSHER_APP_ID", Help: "Id of the app; setting it turns the Pusher dialect on",
 			Value: setting.Text(&s.App.ID)},
@@ -84,7 +87,7 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Switch(&s.App.Watchlist)},
 		{Name: "PUSHER_AUTHORIZE_CONNECTIONS", Default: "off", Help: "on closes clients that have not signed in nor joined a private or presence channel in time",
 			Value: setting.Switch(&s.App.Authorize)},
-		{Name: "PUSHER_AUTHORIZE_TIMEOUT", Default: "30s", Help: "That time",
+		{Name: "PUSHER_AUTHORIZE_TIMEOUT", Default: setting.SpanText(time.Duration(usual.AuthorizeTimeout)), Help: "That time",
 			Value: setting.Span(&s.App.AuthorizeTimeout, time.Second, time.Hour)},
 		{Name: "PUSHER_TERMINATE_PRESENCE_MEMBERS", Default: "off", Help: "on makes terminate_connections also close who is that user only in a presence channel",
 			Value: setting.Switch(&s.App.TerminateMembers)},
@@ -95,41 +98,41 @@ func (s *settings) group() *setting.Group {
 
 		{Name: "PUSHER_MAX_CONNECTIONS", Help: "Connections that an app may have open; 0 or unset for no limit beside MAX_CONNECTIONS",
 			Value: setting.Count(&s.App.MaxConnections, 0, 10_000_000)},
-		{Name: "PUSHER_MAX_CHANNELS", Default: "200", Help: "Channels that one connection may subscribe to",
+		{Name: "PUSHER_MAX_CHANNELS", Default: strconv.Itoa(usual.MaxChannels), Help: "Channels that one connection may subscribe to",
 			Value: setting.Count(&s.App.MaxChannels, 1, 1_000_000)},
-		{Name: "PUSHER_MAX_EVENT_BYTES", Default: "10240", Help: "Bytes of the data of one event; more is answered 413",
+		{Name: "PUSHER_MAX_EVENT_BYTES", Default: strconv.Itoa(usual.MaxEventBytes), Help: "Bytes of the data of one event; more is answered 413",
 			Value: setting.Size(&s.App.MaxEventBytes, "1", "64MiB")},
-		{Name: "PUSHER_MAX_EVENT_CHANNELS", Default: "100", Help: "Channels that one event may be sent to",
+		{Name: "PUSHER_MAX_EVENT_CHANNELS", Default: strconv.Itoa(usual.MaxEventChannels), Help: "Channels that one event may be sent to",
 			Value: setting.Count(&s.App.MaxEventChannels, 1, 100_000)},
-		{Name: "PUSHER_MAX_BATCH", Default: "10", Help: "Events in one batch",
+		{Name: "PUSHER_MAX_BATCH", Default: strconv.Itoa(usual.MaxBatch), Help: "Events in one batch",
 			Value: setting.Count(&s.App.MaxBatch, 1, 100_000)},
-		{Name: "PUSHER_MAX_MEMBERS", Default: "100", Help: "Users in one presence channel",
+		{Name: "PUSHER_MAX_MEMBERS", Default: strconv.Itoa(usual.MaxMembers), Help: "Users in one presence channel",
 			Value: setting.Count(&s.App.MaxMembers, 1, 1_000_000)},
-		{Name: "PUSHER_MAX_USER_INFO_BYTES", Default: "1024", Help: "Bytes of what a user tells about itself in a presence channel",
+		{Name: "PUSHER_MAX_USER_INFO_BYTES", Default: strconv.Itoa(usual.MaxUserInfoBytes), Help: "Bytes of what a user tells about itself in a presence channel",
 			Value: setting.Size(&s.App.MaxUserInfoBytes, "2", "64KiB")},
 		{Name: "PUSHER_MAX_MESSAGE_BYTES", Default: "64KiB", Help: "Bytes of one message of a Pusher client; more closes its connection",
 			Value: setting.Size(&s.Config.MaxMessageBytes, "1KiB", "64MiB")},
 		{Name: "PUSHER_MAX_BODY_BYTES", Default: "10MB", Help: "Bytes of one request to the Pusher API",
 			Value: setting.Size(&s.Config.MaxBodyBytes, "1KiB", "64MiB")},
 
-		{Name: "PUSHER_CLIENT_EVENT_RATE", Default: "10/1s", Help: "Client events of one connection in a time, or off for no limit",
-			Value: setting.Ratio(&s.App.ClientEventRate, "100/60s")},
-		{Name: "PUSHER_SUBSCRIBE_RATE", Default: "600/60s", Help: "Subscriptions that one connection may make in a time, and PUSHER_MAX_CHANNELS at once in any case; off for no limit",
-			Value: setting.Ratio(&s.App.SubscribeRate, "100/60s")},
+		{Name: "PUSHER_CLIENT_EVENT_RATE", Default: setting.RateText(usual.ClientEventRate), Help: "Client events of one connection in a time, or off for no limit",
+			Value: setting.Rate(&s.App.ClientEventRate, "100/60s")},
+		{Name: "PUSHER_SUBSCRIBE_RATE", Default: setting.RateText(usual.SubscribeRate), Help: "Subscriptions that one connection may make in a time, and PUSHER_MAX_CHANNELS at once in any case; off for no limit",
+			Value: setting.Rate(&s.App.SubscribeRate, "100/60s")},
 		{Name: "PUSHER_API_RATE", Default: "off", Help: "Requests for one app in a time, such as 100/60s; off for no limit",
-			Value: setting.Ratio(&s.App.APIRate, "100/60s")},
+			Value: setting.Rate(&s.App.APIRate, "100/60s")},
 		{Name: "PUSHER_API_RATE_PER_ADDRESS", Default: "off", Help: "Requests from one address in a time",
-			Value: setting.Ratio(&s.Config.APIRate, "100/60s")},
+			Value: setting.Rate(&s.Config.APIRate, "100/60s")},
 		{Name: "PUSHER_CONNECT_RATE", Default: "off", Help: "Connections opened to one app in a time",
-			Value: setting.Ratio(&s.App.ConnectRate, "100/60s")},
+			Value: setting.Rate(&s.App.ConnectRate, "100/60s")},
 		{Name: "PUSHER_CONNECT_RATE_PER_ADDRESS", Default: "off", Help: "Connections opened from one address in a time",
-			Value: setting.Ratio(&s.Config.ConnectRate, "100/60s")},
+			Value: setting.Rate(&s.Config.ConnectRate, "100/60s")},
 
-		{Name: "PUSHER_ACTIVITY_TIMEOUT", Default: "2m", Help: "Silence of a connection before it is asked for a sign of life",
+		{Name: "PUSHER_ACTIVITY_TIMEOUT", Default: setting.SpanText(time.Duration(usual.ActivityTimeout)), Help: "Silence of a connection before it is asked for a sign of life",
 			Value: setting.Span(&s.App.ActivityTimeout, time.Second, time.Hour)},
 		{Name: "PUSHER_PONG_TIMEOUT", Default: "30s", Help: "Time for that sign",
 			Value: setting.Span(&s.Config.PongTimeout, time.Second, time.Hour)},
-		{Name: "PUSHER_CACHE_TTL", Default: "30m", Help: "How long a cache channel keeps its last event",
+		{Name: "PUSHER_CACHE_TTL", Default: setting.SpanText(time.Duration(usual.CacheTTL)), Help: "How long a cache channel keeps its last event",
 			Value: setting.Span(&s.App.CacheTTL, time.Second, 365*24*time.Hour)},
 		{Name: "PUSHER_CACHE_BYTES", Default: "64MiB", Help: "Bytes that the kept events of one app may take; the oldest go first",
 			Value: setting.Size(&s.Config.CacheBytes, "1KiB", "1GiB")},

@@ -46,6 +46,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/network"
 	"poosh/server/pushsocket/store"
+	"poosh/server/rate"
 	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/socketio"
@@ -126,7 +127,7 @@ type Dialect struct {
 	sockets *socketio.Server
 	routes  *route.Router
 
-	requests, registrations, fetches *limiter // by address
+	requests, registrations, fetches *rate.Limiter // by address
 
 	clients   *workers        // run clients
 	deliverer *workers        // run mailboxes
@@ -162,7 +163,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, ctx: ctx, stop: stop,
-		requests: newLimiter(cfg.Requests), registrations: newLimiter(cfg.Registrations), fetches: newLimiter(cfg.KeyFetches),
+		requests: rate.PerAddress(cfg.Requests), registrations: rate.PerAddress(cfg.Registrations), fetches: rate.PerAddress(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
 		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64)}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)

@@ -13,6 +13,7 @@ package route
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -95,9 +96,24 @@ func (rt *Router) On(path string, by Methods) {
 // it the status is 405.
 func (rt *Router) Wrong(answer http.HandlerFunc) { rt.wrong = answer }
 
-// Name returns the name that a request went by.
-func Name(r *http.Request) string { return chi.RouteContext(r.Context()).RoutePath }
+// Parts returns what stands between the slashes of a request's name, decoded.
+func Parts(r *http.Request) []string {
+	parts := strings.Split(strings.TrimPrefix(chi.RouteContext(r.Context()).RoutePath, "/"), "/")
+	for i := range parts {
+		parts[i] = Plain(parts[i])
+	}
+	return parts
+}
+
+// Plain decodes a part of a path, which net/http has seen to be in order.
+func Plain(part string) string {
+	text, err := url.PathUnescape(part)
+	if err != nil {
+		return part
+	}
+	return text
+}
 
 // Param returns what stands in a request's name for a part of its route, such as
-// "app" of "/apps/{app}".
-func Param(r *http.Request, part string) string { return chi.URLParam(r, part) }
+// "app" of "/apps/{app}", decoded.
+func Param(r *http.Request, part string) string { return Plain(chi.URLParam(r, part)) }

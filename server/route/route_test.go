@@ -40,7 +40,7 @@ func TestRouter(t *testing.T) {
 		{"POST", "/b/fixed", "fixed", ""},
 		{"GET", "/b/x/y", "rest", ""},
 		{"GET", "/c/x/d", "c-x", ""},
-		{"GET", "/c/x%2fy/d", "c-x%2fy", ""},
+		{"GET", "/c/x%2fy/d", "c-x/y", ""},
 		{"GET", "/c/x/y/d", "nothing", ""},
 	} {
 		plain := httptest.NewRequest(row.method, "http://h"+row.path, nil)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/server/rate"
 )
 
 func environment(env map[string]string) Environment {
@@ -90,22 +92,21 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func TestRatio(t *testing.T) {
-	type rate struct {
-		Limit int
-		Per   time.Duration
-	}
-	for text, want := range map[string]rate{"100/60s": {100, time.Minute}, "5/M": {5, time.Minute}, "OFF": {Limit: -1}} {
-		var r rate
-		if err := Ratio(&r, "1/1s").Set(text); err != nil || r != want {
+func TestRate(t *testing.T) {
+	for text, want := range map[string]rate.Rate{"100/60s": {Limit: 100, Per: time.Minute}, "5/M": {Limit: 5, Per: time.Minute}, "OFF": {Limit: -1}} {
+		var r rate.Rate
+		if err := Rate(&r, "1/1s").Set(text); err != nil || r != want {
 			t.Errorf("%s: %v, %v", text, r, err)
 		}
 	}
-	for _, text := range []string{"", "5", "0/1s", "-1/1s", "5/0s", "5/25h", "5/1us", "x/1s", "on"} {
-		var r rate
-		if err := Ratio(&r, "1/1s").Set(text); err == nil || err.Error() != "want a number and a time such as 1/1s, or off" {
-			t.Errorf("%s: %v, %v", text, r, err)
+	for text, r := range map[string]rate.Rate{"600/60s": {Limit: 600, Per: time.Minute}, "10/1s": {Limit: 10, Per: time.Second}, "off": {Limit: -1}} {
+		if got := RateText(r); got != text {
+			t.Errorf("%v is written %s", r, got)
 		}
+	}
+	var r rate.Rate
+	if err := Rate(&r, "1/1s").Set("5"); err == nil || err.Error() != "want a number and a time such as 1/1s, or off" {
+		t.Error(err)
 	}
 }
 

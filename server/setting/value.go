@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"poosh/server/rate"
 )
 
 // A Value is a field that a setting fills.
@@ -134,38 +136,21 @@ func Words(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 }
 
-// Ratio is a number of things in a time, such as 100/60s, or off, which is a limit
-// of -1. example is what a person who was wrong is shown.
-func Ratio[T ~struct {
-	Limit int
-	Per   time.Duration
-}](at *T, example string) Value {
-	return Of(at, func(text string) (T, error) {
-		limit, per, ok := ParseRatio(strings.ToLower(text))
-		if !ok {
-			return T{}, errors.New("want a number and a time such as " + example + ", or off")
+// Rate is a number of things in a time, such as 100/60s, or off, in upper or lower case.
+// example is what a person who was wrong is shown.
+func Rate(at *rate.Rate, example string) Value {
+	return Of(at, func(text string) (r rate.Rate, err error) {
+		if r.UnmarshalText([]byte(strings.ToLower(text))) != nil {
+			err = errors.New("want a number and a time such as " + example + ", or off")
 		}
-		return T(struct {
-			Limit int
-			Per   time.Duration
-		}{limit, per}), nil
+		return r, err
 	})
 }
 
-// ParseRatio reads "100/60s", the short form "100/s", or "off", which is a limit of
-// -1. The time is from a millisecond to a day.
-func ParseRatio(text string) (limit int, per time.Duration, ok bool) {
-	if text == "off" {
-		return -1, 0, true
+// RateText writes a rate as one would write it, in whole seconds: 600/60s, not 600/1m0s.
+func RateText(r rate.Rate) string {
+	if r.Limit <= 0 {
+		return r.String()
 	}
-	number, span, _ := strings.Cut(text, "/")
-	n, err := strconv.ParseUint(number, 10, 31)
-	if span == "s" || span == "m" || span == "h" {
-		span = "1" + span
-	}
-	per, err2 := time.ParseDuration(span)
-	if err != nil || err2 != nil || n == 0 || per < time.Millisecond || per > 24*time.Hour {
-		return 0, 0, false
-	}
-	return int(n), per, true
+	return fmt.Sprintf("%d/%ds", r.Limit, int(r.Per/time.Second))
 }
