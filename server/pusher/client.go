@@ -20,7 +20,7 @@ import (
 type client struct {
 	d        *Dialect      // set once
 	app      *app          // set once
-	socketID string        // set once; a part of its id in the hub
+	socketID string        // set once; its id in the hub too
 	opened   time.Duration // set once; on the dialect's clock
 
 	conn *websocket.Conn // set once, by attach
@@ -46,14 +46,14 @@ type client struct {
 }
 
 // attach seats an accepted connection in the hub.
-func (c *client) attach(conn *websocket.Conn, id string) {
+func (c *client) attach(conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
 		return // closed before it began
 	}
 	c.conn = conn
-	c.sub = c.d.hub.Register(c.app.hubName, id, c.app.conf.MaxChannels, Encoder, c)
+	c.sub = c.d.hub.Register(c.app.hubName, c.socketID, c.app.conf.MaxChannels, Encoder, c)
 	c.app.mu.Lock()
 	c.app.clients[c] = struct{}{}
 	c.app.mu.Unlock()
@@ -277,8 +277,8 @@ func (c *client) clientEvent(m message) {
 	defer c.d.cfg.Gate.Leave()
 	c.d.counts.add("client event", 1)
 	c.d.hub.Publish(&hub.Publication{
-		App: c.app.hubName, Room: m.Channel, Event: m.Event, Data: data, Text: true,
-		UserID: userID, Except: c.sub.ID(),
+		App: c.app.hubName, Room: m.Channel, Event: m.Event, Data: jsonString(data),
+		Meta: userID, Except: c.sub.ID(),
 	})
 	c.app.hooks.clientEvent(m.Channel, m.Event, data, c.socketID, userID, c.network())
 }

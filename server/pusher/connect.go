@@ -158,8 +158,7 @@ func (d *Dialect) refuseHandshake(w http.ResponseWriter, err error) {
 
 // accept opens a connection that has been admitted.
 func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
-	id := newHubID()
-	c := &client{d: d, app: a, socketID: id[len(idSpace):], version: newestVersion, opened: d.now()}
+	c := &client{d: d, app: a, socketID: newSocketID(), version: newestVersion, opened: d.now()}
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
 		c.version = uint8(n)
 	}
@@ -175,7 +174,7 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	d.counts.add("connect", 1)
 	d.log.Debug("connection", "app", a.conf.ID, "remote", r.RemoteAddr, "socket", c.socketID)
 	conn.Push(establishedFrame(c.socketID, activitySeconds(a.conf)))
-	c.attach(conn, id)
+	c.attach(conn)
 	if d.draining.Load() { // since it was admitted
 		c.expel(codeReconnect, goingAway)
 	}
@@ -187,14 +186,13 @@ func activitySeconds(a App) int {
 	return max(1, int(time.Duration(a.ActivityTimeout)/time.Second))
 }
 
-// newHubID returns the id of a new connection in the hub: the id space and a
-// socket id, two random numbers below 10^10 that nobody can guess.
-func newHubID() string {
+// newSocketID returns the id of a new connection, here and in the hub: two random
+// numbers below 10^10 that nobody can guess.
+func newSocketID() string {
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	const limit = 10_000_000_000
-	b := append(make([]byte, 0, 32), idSpace...)
-	b = strconv.AppendUint(b, binary.LittleEndian.Uint64(raw[:8])%limit, 10)
+	b := strconv.AppendUint(make([]byte, 0, 24), binary.LittleEndian.Uint64(raw[:8])%limit, 10)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, binary.LittleEndian.Uint64(raw[8:])%limit, 10)
 	return string(b)

@@ -14,11 +14,8 @@
 // way that all dialects share. What is decided in one step for a channel (who is
 // in it, what its newcomer is told, whether it is occupied, which event it caches)
 // is decided with the channel's [hub.Roster] open; ordinary events do not wait for
-// it.
-//
-// Connections are registered in the hub under an id that no channel can have, or
-// the hub would deliver an event for the channel "123.456" to the connection of
-// that socket id.
+// it. The Data of a publication is a JSON string, as it stands in every frame; Meta is
+// the user's id of a client event.
 //
 // # Where nodes would meet
 //
@@ -102,12 +99,11 @@ func HubApp(id string) string { return "pusher:" + id }
 
 // A Dialect serves the apps of one configuration. Make one with [New].
 type Dialect struct {
-	cfg      Config
-	prefix   string
-	hub      *hub.Hub
-	presence *hub.Presence
-	loop     *websocket.Server
-	log      *slog.Logger
+	cfg    Config
+	prefix string
+	hub    *hub.Hub
+	loop   *websocket.Server
+	log    *slog.Logger
 
 	apps  map[string]*app // by id; set once
 	byKey map[string]*app // set once
@@ -128,7 +124,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 		log = slog.Default()
 	}
 	d := &Dialect{
-		cfg: cfg, hub: h, presence: hub.NewPresence(), loop: loop, log: log.With("dialect", "pusher"),
+		cfg: cfg, hub: h, loop: loop, log: log.With("dialect", "pusher"),
 		apps: make(map[string]*app), byKey: make(map[string]*app),
 	}
 	var wrong []error
@@ -191,7 +187,7 @@ type Stats struct {
 func (d *Dialect) Stats() Stats {
 	st := Stats{Connections: int(d.conns.Load()), Counts: d.counts.all()}
 	for _, a := range d.apps {
-		for range d.presence.Rooms(a.hubName) {
+		for range d.hub.Rooms(a.hubName) {
 			st.Channels++
 		}
 	}

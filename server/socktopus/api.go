@@ -78,7 +78,7 @@ func (d *Dialect) publish(ctx context.Context, a *app, messages []message) sendA
 			published = 0
 		}
 		published += len(m.Content) + loop.Cost(nil)
-		if d.fits(m) && d.hub.Publish(&hub.Publication{App: a.room, Room: seatName(m.Recipient), Data: []byte(m.Content), Text: true}) > 0 {
+		if d.fits(m) && d.hub.Publish(&hub.Publication{App: a.room, Room: m.Recipient, Data: []byte(m.Content)}) > 0 {
 			answer.Succeeded = append(answer.Succeeded, m)
 		} else {
 			answer.Failed = append(answer.Failed, m)

@@ -145,8 +145,17 @@ func (c *client) seatIn(made int64) {
 	}
 	old := a.clients[c.id]
 	a.clients[c.id] = c
-	c.seat = d.hub.Register(a.room, seatName(c.id), 0, encoder{}, c)
+	c.seat = d.hub.Register(a.room, c.id, 1, encoder{}, c)
+	var err error
+	if old != nil {
+		err = d.hub.Replace(old.seat, c.seat, c.id)
+	} else {
+		err = d.hub.Join(c.seat, c.id)
+	}
 	a.mu.Unlock()
+	if err != nil {
+		panic(err) // a new subscriber may be in one room
+	}
 	if old != nil {
 		old.end(endReplaced)
 	}
@@ -155,10 +164,6 @@ func (c *client) seatIn(made int64) {
 		c.end(endShutdown)
 	}
 }
-
-// seatName is the hub's name for a connection id. An id may be empty here, which
-// the hub has no name for.
-func seatName(id string) string { return ":" + id }
 
 // heard renews the read deadline. The loop's timers may be a tenth of a second
 // early, and clients leave themselves no more than one second.
