@@ -31,8 +31,8 @@ type Options struct {
 
 // A Conn is one connection of a [Loop]. Its methods may be called from any goroutine.
 type Conn struct {
-	// What Push looks at stands first, in 64 bytes, and all is 128: that is one cache
-	// line. A room of thousands is larger than the processor's caches.
+	// What Push looks at stands first, in 64 bytes, and all is 128: so that is one cache
+	// line of two. A room of thousands is larger than the processor's caches.
 	mu     sync.Mutex // guards what says so; never held during a system call but epoll's
 	flags  flags      // guarded by mu
 	life   life       // guarded by mu
