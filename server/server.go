@@ -125,7 +125,7 @@ func (s *Server) addPoosh() {
 	sockets := s.socketIOConfig()
 	sockets.Origins = cfg.Poosh.ClientOrigins
 	s.sockets = socketio.New(s.websockets, sockets, s.clients, s.log)
-	s.add(portConfig{setting: "CLIENT_PORT", number: cfg.Poosh.ClientPort, handler: clientRoutes(s.sockets), where: socketIOWhere,
+	s.add(portConfig{setting: "CLIENT_PORT", number: cfg.Poosh.ClientPort, handler: clientRoutes(s.sockets), where: socketio.Where,
 		bounds: s.limit.forClients()})
 	s.add(portConfig{setting: "SERVER_PORT", number: cfg.Poosh.ServerPort, handler: s.api.Router(), where: sendWhere,
 		bounds: s.limit.forSenders(), senders: true})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"os"
 	"runtime"
 
@@ -57,6 +58,19 @@ func (s *Server) logStatus() {
 		attrs = append(attrs, counts()...)
 	}
 	s.log.Info(statusMessage, append(attrs, "closed_slow", slow)...)
+}
+
+// A checker finds what is wrong with itself: a fault of ours, never of who uses it. It
+// may be asked at any time.
+type checker interface{ Check() error }
+
+// checkSelf logs an error for each part that finds something wrong with itself.
+func checkSelf(log *slog.Logger, parts map[string]checker) {
+	for name, part := range parts {
+		if err := part.Check(); err != nil {
+			log.Error("self-check failed: a fault of poosh, please report it", "part", name, "err", err)
+		}
+	}
 }
 
 // nonzero leaves out of counts what has not happened.
