@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota"}
+var shared = []string{"poosh/server/admission", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota", "poosh/server/rate"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -30,19 +30,34 @@ var house = []struct {
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/socketio", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/http1", "poosh/server/loop", "poosh/server/websocket"),
-		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},
+		with("poosh/server/hub", "poosh/server/http1", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pusher/answer", "poosh/server/pusher/api",
+			"poosh/server/pusher/app", "poosh/server/pusher/client", "poosh/server/pusher/protocol", "poosh/server/pusher/webhook"),
+		[]string{"github.com/go-chi/chi/v5"}},
+	{"poosh/server/pusher/api", "meets the clients in the app alone",
+		with("poosh/auth", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol"), []string{"github.com/go-chi/chi/v5"}},
+	{"poosh/server/pusher/client", "meets the API in the app alone",
+		with("poosh/auth", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol"), nil},
+	{"poosh/server/pusher/app", "knows channels and users, and nobody's socket or request",
+		with("poosh/server/hub", "poosh/server/pusher/protocol", "poosh/server/pusher/webhook"), []string{"github.com/hashicorp/golang-lru/v2"}},
+	{"poosh/server/pusher/webhook", "knows addresses, and no connection",
+		[]string{"poosh/auth", "poosh/server/pusher/protocol"}, []string{"github.com/cenkalti/backoff/v5"}},
+	{"poosh/server/pusher/answer", "how requests are refused, whatever they ask for", with("poosh/auth"), nil},
+	{"poosh/server/pusher/protocol", "pure functions over bytes", []string{"poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"}, nil},
+	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/hub", "poosh/server/pusher", "poosh/server/loop", "poosh/server/websocket"),
+		[]string{"github.com/gorilla/websocket"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pushsocket/store"),
-		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
+		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
+	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
+		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/peers", "whose a connection is", nil, nil},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
 	{"poosh/server/leaktest", "for tests", nil, nil},
+	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/websocket"}, nil},
 }
 
 func with(more ...string) []string { return append(more, shared...) }

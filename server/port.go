@@ -14,7 +14,6 @@ import (
 	"poosh/server/peers"
 	input "poosh/server/quota"
 	"poosh/server/socketio"
-	"poosh/server/websocket"
 )
 
 // A port is a listening address with what serves it.
@@ -183,15 +182,6 @@ func (h *hangingUp) WriteHeader(status int) {
 // Unwrap serves [http.ResponseController].
 func (h *hangingUp) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
-// socketIOWhere serves everything of socket.io on the loop but the client script,
-// which is large.
-func socketIOWhere(r *http.Request) http1.Where {
-	if strings.HasPrefix(r.URL.Path, socketio.Path) && !socketio.IsScript(r.URL.Path) {
-		return http1.Here
-	}
-	return http1.Elsewhere
-}
-
 // sendWhere serves what senders send. Bodies that take a while to read as JSON have
 // a goroutine.
 func sendWhere(r *http.Request) http1.Where {
@@ -202,18 +192,4 @@ func sendWhere(r *http.Request) http1.Where {
 		return http1.Separately
 	}
 	return http1.Here
-}
-
-// upgradesWhere serves WebSockets on the loop, and what a dialect names beside them
-// on goroutines.
-func upgradesWhere(separately func(*http.Request) bool) func(*http.Request) http1.Where {
-	return func(r *http.Request) http1.Where {
-		switch {
-		case r.Method == http.MethodGet && websocket.IsUpgrade(r):
-			return http1.Here
-		case separately != nil && separately(r):
-			return http1.Separately
-		}
-		return http1.Elsewhere
-	}
 }

@@ -30,7 +30,7 @@ func (s *Server) addPusher() error {
 			return poosh.Bridgeable(pub) && pusher.Export(pub)
 		})
 	}
-	s.add(portConfig{setting: "PUSHER_PORT", number: p.Port, handler: d, where: upgradesWhere(pusher.IsPublish), bounds: s.limit.forBoth()})
+	s.add(portConfig{setting: "PUSHER_PORT", number: p.Port, handler: d, where: pusher.Where, bounds: s.limit.forBoth()})
 	s.parts = append(s.parts, part{"pusher", d.Shutdown})
 	s.counts = append(s.counts, func() []any {
 		st := d.Stats()

@@ -39,7 +39,7 @@ func (s *Server) addPushSocket() error {
 	if err != nil {
 		return err
 	}
-	s.add(portConfig{setting: "PUSH_SOCKET_PORT", number: c.Port, handler: d, where: socketIOWhere, bounds: s.limit.forBoth()})
+	s.add(portConfig{setting: "PUSH_SOCKET_PORT", number: c.Port, handler: d, where: socketio.Where, bounds: s.limit.forBoth()})
 	s.parts = append(s.parts, part{"push socket", d.Shutdown})
 	s.polling = append(s.polling, func() socketio.Stats { return d.Stats().Sockets })
 	s.counts = append(s.counts, func() []any {

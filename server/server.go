@@ -71,7 +71,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	var err error
 	s.loop, err = loop.New(loop.Config{
 		Outbox:       cfg.Network.OutboxBytes,
-		Stuck:        cfg.Network.BacklogBytes,
+		MaxBlocked:   cfg.Network.BacklogBytes,
 		WriteTimeout: cfg.Network.WriteTimeout,
 		Log:          log,
 	})
@@ -125,7 +125,7 @@ func (s *Server) addPoosh() {
 	sockets := s.socketIOConfig()
 	sockets.Origins = cfg.Poosh.ClientOrigins
 	s.sockets = socketio.New(s.websockets, sockets, s.clients, s.log)
-	s.add(portConfig{setting: "CLIENT_PORT", number: cfg.Poosh.ClientPort, handler: clientRoutes(s.sockets), where: socketIOWhere,
+	s.add(portConfig{setting: "CLIENT_PORT", number: cfg.Poosh.ClientPort, handler: clientRoutes(s.sockets), where: socketio.Where,
 		bounds: s.limit.forClients()})
 	s.add(portConfig{setting: "SERVER_PORT", number: cfg.Poosh.ServerPort, handler: s.api.Router(), where: sendWhere,
 		bounds: s.limit.forSenders(), senders: true})

@@ -1,11 +1,6 @@
 package server
 
-import (
-	"net/http"
-
-	"poosh/server/http1"
-	"poosh/server/socktopus"
-)
+import "poosh/server/socktopus"
 
 // addSocktopus wires Socktopus, its clients and its API on one port.
 func (s *Server) addSocktopus() error {
@@ -24,20 +19,11 @@ func (s *Server) addSocktopus() error {
 	if err != nil {
 		return err
 	}
-	s.add(portConfig{setting: "SOCKTOPUS_PORT", number: c.Port, handler: d, where: joinsWhere, bounds: s.limit.forBoth()})
+	s.add(portConfig{setting: "SOCKTOPUS_PORT", number: c.Port, handler: d, where: socktopus.Where, bounds: s.limit.forBoth()})
 	s.parts = append(s.parts, part{"socktopus", d.Shutdown})
 	s.counts = append(s.counts, func() []any {
 		st := d.Stats()
 		return []any{"socktopus_clients", st.Connected, "socktopus", st.Counts}
 	})
 	return nil
-}
-
-// joinsWhere serves joins on the loop. Nothing else may go there, whatever headers it
-// has: it would hold up everybody while it waits.
-func joinsWhere(r *http.Request) http1.Where {
-	if socktopus.IsJoin(r) {
-		return http1.Here
-	}
-	return http1.Elsewhere
 }

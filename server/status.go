@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"os"
 	"runtime"
 
@@ -18,7 +19,7 @@ func (s *Server) logStatus() {
 		fds = len(list) - 1 // without the one that reads the list
 	}
 	// Of all dialects: what has a connection of its own, and who polls.
-	waiting, slow := conns.Queued+conns.Stuck, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
+	waiting, slow := conns.Queued+conns.Blocked, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
 	for _, stats := range s.polling {
 		st := stats()
 		waiting += st.Queued
@@ -38,7 +39,7 @@ func (s *Server) logStatus() {
 		"websockets", websockets,
 		"polling", max(0, conns.Conns-websockets),
 		"queued_bytes", waiting,
-		"stuck_bytes", conns.Stuck,
+		"stuck_bytes", conns.Blocked,
 		"published", h.Published,
 		"delivered", h.Delivered,
 		"refused", h.Refused,
@@ -57,6 +58,19 @@ func (s *Server) logStatus() {
 		attrs = append(attrs, counts()...)
 	}
 	s.log.Info(statusMessage, append(attrs, "closed_slow", slow)...)
+}
+
+// A checker finds what is wrong with itself: a fault of ours, never of who uses it. It
+// may be asked at any time.
+type checker interface{ Check() error }
+
+// checkSelf logs an error for each part that finds something wrong with itself.
+func checkSelf(log *slog.Logger, parts map[string]checker) {
+	for name, part := range parts {
+		if err := part.Check(); err != nil {
+			log.Error("self-check failed: a fault of poosh, please report it", "part", name, "err", err)
+		}
+	}
 }
 
 // nonzero leaves out of counts what has not happened.

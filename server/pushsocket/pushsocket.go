@@ -45,6 +45,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/pushsocket/store"
+	"poosh/server/rate"
 	"poosh/server/socketio"
 	"poosh/server/websocket"
 )
@@ -91,9 +92,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	def(&c.DB, "push-socket.db")
 	def(&c.NoPrekeysStatus, http.StatusResetContent)
-	def(&c.Requests, Rate{6000, time.Minute})
-	def(&c.Registrations, Rate{60, time.Hour})
-	def(&c.KeyFetches, Rate{100, time.Hour})
+	def(&c.Requests, Rate{Limit: 6000, Per: time.Minute})
+	def(&c.Registrations, Rate{Limit: 60, Per: time.Hour})
+	def(&c.KeyFetches, Rate{Limit: 100, Per: time.Hour})
 	def(&c.MaxBody, 102_400)
 	def(&c.MaxKey, 4096)
 	def(&c.MaxRecipients, 500)
@@ -134,7 +135,7 @@ type Dialect struct {
 	log     *slog.Logger
 	sockets *socketio.Server
 
-	requests, registrations, fetches *limiter // by address
+	requests, registrations, fetches *rate.Limiter // by address
 
 	clients   *workers        // run clients
 	deliverer *workers        // run mailboxes
@@ -171,7 +172,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, ctx: ctx, stop: stop,
-		requests: newLimiter(cfg.Requests), registrations: newLimiter(cfg.Registrations), fetches: newLimiter(cfg.KeyFetches),
+		requests: rate.PerAddress(cfg.Requests), registrations: rate.PerAddress(cfg.Registrations), fetches: rate.PerAddress(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
 		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64), idle: make(chan struct{})}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
