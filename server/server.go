@@ -71,7 +71,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	var err error
 	s.loop, err = loop.New(loop.Config{
 		Outbox:       cfg.Network.OutboxBytes,
-		Stuck:        cfg.Network.BacklogBytes,
+		MaxBlocked:   cfg.Network.BacklogBytes,
 		WriteTimeout: cfg.Network.WriteTimeout,
 		Log:          log,
 	})

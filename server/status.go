@@ -18,7 +18,7 @@ func (s *Server) logStatus() {
 		fds = len(list) - 1 // without the one that reads the list
 	}
 	// Of all dialects: what has a connection of its own, and who polls.
-	waiting, slow := conns.Queued+conns.Stuck, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
+	waiting, slow := conns.Queued+conns.Blocked, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
 	for _, stats := range s.polling {
 		st := stats()
 		waiting += st.Queued
@@ -38,7 +38,7 @@ func (s *Server) logStatus() {
 		"websockets", websockets,
 		"polling", max(0, conns.Conns-websockets),
 		"queued_bytes", waiting,
-		"stuck_bytes", conns.Stuck,
+		"stuck_bytes", conns.Blocked,
 		"published", h.Published,
 		"delivered", h.Delivered,
 		"refused", h.Refused,

@@ -359,7 +359,7 @@ func (c *conn) Closed(wc *loop.Conn, _ error) {
 	c.drop()
 	p := c.pending
 	c.pending = nil
-	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Cut()), p != nil && p.given
+	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Truncated()), p != nil && p.given
 	if p != nil {
 		p.given = true
 	}

@@ -236,7 +236,7 @@ func (s *Server) acceptCarried() error {
 		return nil
 	}
 	c.mu.Lock()
-	c.wire = s.cfg.Loop.Attach(socket, loop.Options{Outbox: s.cfg.MaxAnswer, Together: true}, c)
+	c.wire = s.cfg.Loop.Attach(socket, loop.Options{Outbox: s.cfg.MaxAnswer, Cork: true}, c)
 	c.mu.Unlock()
 	c.wire.Start()
 	return nil

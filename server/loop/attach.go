@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 )
 
 // A Socket is a connection that an [Acceptor] took off its listener. It is attached to
@@ -64,53 +63,4 @@ func (l *Loop) leave(c *Conn) {
 	l.conns.Add(-1) // drain looks at it
 	l.reaper.mu.Unlock()
 	l.reaper.wake.Broadcast()
-}
-
-// Detach takes a connection out of the loop and calls then, on a goroutine of its own,
-// once everything that was pushed has left; that is bounded as ever. Nothing is read
-// any more. When the connection ends before, Closed is called in place of then. Of use
-// on the loop alone.
-func (c *Conn) Detach(then func(net.Conn)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.flags&(dead|closing) != 0 {
-		return
-	}
-	c.flags |= leaving
-	c.then = then
-	c.shard.arm(c)
-	c.depart()
-}
-
-// depart lets a connection go that was detached, when nobody is at its socket and
-// nothing waits. c.mu is held.
-func (c *Conn) depart() {
-	if c.flags&(leaving|dead) != leaving || c.flags&(reading|writing) != 0 || c.size > 0 {
-		return
-	}
-	c.flags |= dead | buried
-	c.shard.poll.unwatch(int(c.fd))
-	go c.handOver() // ends with what then does
-}
-
-// handOver makes a net.Conn of the connection's descriptor.
-func (c *Conn) handOver() {
-	l := c.shard.loop
-	c.mu.Lock()
-	if c.stalled != nil {
-		l.Cancel(c.stalled)
-	}
-	c.mu.Unlock()
-	c.shard.poll.forget(int(c.fd))
-	file := os.NewFile(uintptr(c.fd), "")
-	nc, err := net.FileConn(file)
-	_ = file.Close()
-	l.leave(c)
-	if err == nil {
-		c.then(nc)
-		return
-	}
-	l.count(ErrReset)
-	defer c.recoverProtocol()
-	c.protocol.Closed(c, ErrReset)
 }

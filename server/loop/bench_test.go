@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// BenchmarkPush is one delivery of 150 bytes in a frame, to one connection after the
+// BenchmarkPush is one delivery of 150 bytes in a buffer, to one connection after the
 // other, the flusher's write and the peers' reading included. Frames leave together
 // once the flusher is behind, as in a burst; a publisher who is faster than that is
 // held back, as senders are.
@@ -24,11 +24,11 @@ func BenchmarkPush(b *testing.B) {
 			for i := range all {
 				all[i] = drained(b, l)
 			}
-			frame := make([]byte, 154)
+			buffer := make([]byte, 154)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
-				if !all[i%conns].Push(frame) {
+				if !all[i%conns].Push(buffer) {
 					b.Fatal("a connection has ended")
 				}
 				for i%conns == 0 && inOutboxes(l) > int64(conns)<<18 {
@@ -45,7 +45,7 @@ func BenchmarkPush(b *testing.B) {
 // inOutboxes returns how many bytes are in all outboxes.
 func inOutboxes(l *Loop) (n int64) {
 	for _, s := range l.shards {
-		n += s.queued.Load() + s.stuck.Load()
+		n += s.queuedBytes.Load() + s.blockedBytes.Load()
 	}
 	return n
 }

@@ -3,19 +3,19 @@ package loop
 import "errors"
 
 // An Ending is what happens once everything that was pushed has left.
-type Ending flags
+type Ending life
 
 // The endings. CloseTimeout is that of [Config].
 const (
 	// AwaitPeer gives the peer CloseTimeout to do its part, of which the protocol
 	// tells with CloseSocket.
-	AwaitPeer Ending = 0
+	AwaitPeer = Ending(awaiting)
 	// CloseSocket closes the socket.
-	CloseSocket = Ending(answering)
+	CloseSocket = Ending(finishing)
 	// HalfClose has the peer see the end of the stream, and gives it a quarter of
 	// CloseTimeout to close its side. What it still sends is read and dropped: closing
 	// the socket at once would cost it what it has not read yet.
-	HalfClose = Ending(breached)
+	HalfClose = Ending(halfClosing)
 )
 
 // End ends the connection in order: last is pushed, past every bound, unless it is
@@ -26,26 +26,23 @@ func (c *Conn) End(how Ending, last []byte, reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.flags&dead != 0:
-		return
-	case c.flags&closing == 0:
+	case c.life == open:
 		if last != nil {
-			c.put(last)
+			c.append(last)
 		}
-		c.flags |= closing | flags(how)
 		c.reason = reason
-	case how == CloseSocket:
-		c.flags |= answering
+	case c.life < finishing && how == CloseSocket:
 	default:
 		return
 	}
+	c.life = life(how)
 	if len(c.queue) > 0 || c.flags&writing != 0 {
 		return
 	}
 	if how == CloseSocket {
 		c.kill(reason)
 	} else {
-		c.awaitClose()
+		c.awaitPeer()
 	}
 }
 
@@ -57,7 +54,7 @@ func (c *Conn) Finish() { c.End(CloseSocket, nil, ErrClosed) }
 func (c *Conn) Ending() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.flags&(dead|closing) != 0
+	return c.life != open
 }
 
 // Abort closes the socket as soon as nobody is at it; what waits is lost. The
@@ -68,55 +65,55 @@ func (c *Conn) Abort(reason error) {
 	c.mu.Unlock()
 }
 
-// Cut reports whether the connection ended before everything that was pushed had
+// Truncated reports whether the connection ended before everything that was pushed had
 // left. Meant for Closed.
-func (c *Conn) Cut() bool {
+func (c *Conn) Truncated() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.flags&cut != 0
+	return c.flags&truncated != 0
 }
 
-// kill marks the connection dead. c.mu is held.
+// kill ends the connection. c.mu is held.
 func (c *Conn) kill(reason error) {
-	if c.flags&dead != 0 {
+	if c.life >= ended {
 		return
 	}
-	if c.flags&closing == 0 {
+	if c.life == open || c.life == detaching {
 		c.reason = reason
 	}
-	c.waiting().Add(-int64(c.size))
+	c.counter().Add(-int64(c.size))
 	if c.flags&writing == 0 { // or else who writes will say how much has left
-		c.lost()
+		c.lose()
 	}
-	c.flags |= dead
+	c.life = ended
 	c.queue, c.latest = nil, 0
-	c.gauge()
+	c.gaugeCongestion()
 	c.shard.loop.caughtUp()
 	if c.nc != nil {
 		c.shard.interrupt(c)
 	}
-	c.letGo()
+	c.release()
 }
 
-// lost notes whether something was pushed that never left. c.mu is held.
-func (c *Conn) lost() {
+// lose notes whether something was pushed that never left. c.mu is held.
+func (c *Conn) lose() {
 	if c.size > 0 {
-		c.flags |= cut
+		c.flags |= truncated
 	}
 	c.size = 0
 }
 
-// letGo hands a dead connection to the reaper when nobody is at its socket.
-// c.mu is held.
-func (c *Conn) letGo() {
-	if c.flags&dead != 0 && c.flags&(reading|writing|buried) == 0 {
-		c.flags |= buried
+// release hands a connection that has ended to the reaper when nobody is at its
+// socket. c.mu is held.
+func (c *Conn) release() {
+	if c.life == ended && c.flags&(reading|writing) == 0 {
+		c.life = released
 		c.shard.loop.reaper.add(c)
 	}
 }
 
-// bury is the reaper's part: close the socket, tell the protocol.
-func (c *Conn) bury() {
+// finalize is the reaper's part: close the socket, tell the protocol.
+func (c *Conn) finalize() {
 	l := c.shard.loop
 	c.mu.Lock()
 	if c.stalled != nil {
@@ -136,16 +133,16 @@ func (c *Conn) bury() {
 	c.protocol.Closed(c, reason)
 }
 
-// awaitClose gives the peer some time for its part of the end. One that is half-closed
+// awaitPeer gives the peer some time for its part of the end. One that is half-closed
 // sees the end at once; what it may still send is read and dropped, or it would lose
 // what was sent last. c.mu is held.
-func (c *Conn) awaitClose() {
+func (c *Conn) awaitPeer() {
 	l := c.shard.loop
 	if c.stalled != nil {
 		l.Cancel(c.stalled)
 	}
 	wait := l.cfg.CloseTimeout
-	if c.flags&breached != 0 {
+	if c.life == halfClosing {
 		c.shard.closeWrite(c)
 		wait /= 4 // nothing is expected of the peer but to have read
 	}

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +18,7 @@ import (
 const readSize = 64 << 10
 
 // readable is what a connection waits for that is being read.
-const readable = syscall.EPOLLIN | syscall.EPOLLRDHUP
+const readable = unix.EPOLLIN | unix.EPOLLRDHUP
 
 // A poller waits for many sockets at once. The epoll descriptor itself stands
 // in Go's own poller, so that waiting parks a goroutine and no thread.
@@ -29,17 +30,18 @@ type poller struct {
 
 	scratch []byte // owned by run
 
-	mu    sync.RWMutex // guards table
+	mu    sync.RWMutex // guards what follows
 	table []*Conn      // by descriptor
+	gen   uint8        // of the newest connection
 }
 
 func newPoller() (*poller, error) {
-	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		_ = syscall.Close(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = unix.Close(fd)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, scratch: make([]byte, 0, 4<<10)}
@@ -69,11 +71,15 @@ func (p *poller) all() []*Conn {
 	return list
 }
 
-func (p *poller) at(fd int) *Conn {
+// of returns the connection that an event is about, or nil when it has left: another
+// one may have its descriptor now.
+func (p *poller) of(ev *unix.EpollEvent) *Conn {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if fd < len(p.table) {
-		return p.table[fd]
+	if int(ev.Fd) < len(p.table) {
+		if c := p.table[ev.Fd]; c != nil && int32(c.gen) == ev.Pad {
+			return c
+		}
 	}
 	return nil
 }
@@ -85,42 +91,44 @@ func (p *poller) insert(c *Conn) {
 	if fd := int(c.fd); fd >= len(p.table) {
 		p.table = append(p.table, make([]*Conn, fd+1-len(p.table)+256)...)
 	}
+	p.gen++
+	c.gen = p.gen
 	p.table[c.fd] = c
 }
 
-// watch begins to wait for a descriptor.
-func (p *poller) watch(fd int, f flags) error {
-	return syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, fd, interest(fd, f))
+// watch begins to wait for a connection. Its mu is held.
+func (p *poller) watch(c *Conn) error {
+	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(c.fd), interest(c))
 }
 
-// modify changes what is waited for. It can fail for lack of memory.
-func (p *poller) modify(fd int, f flags) error {
-	return syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_MOD, fd, interest(fd, f))
+// modify changes what is waited for. It can fail for lack of memory. c.mu is held.
+func (p *poller) modify(c *Conn) error {
+	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_MOD, int(c.fd), interest(c))
 }
 
-// interest is what a connection with such flags waits for, beside its end.
-func interest(fd int, f flags) *syscall.EpollEvent {
-	ev := &syscall.EpollEvent{Fd: int32(fd)}
+// interest is what a connection waits for, beside its end. c.mu is held.
+func interest(c *Conn) *unix.EpollEvent {
+	ev := &unix.EpollEvent{Fd: c.fd, Pad: int32(c.gen)}
 	switch {
-	case f&leaving != 0:
-	case f&paused != 0:
-		ev.Events = syscall.EPOLLRDHUP
+	case c.life == detaching:
+	case c.flags&paused != 0:
+		ev.Events = unix.EPOLLRDHUP
 	default:
 		ev.Events = readable
 	}
-	if f&blocked != 0 {
-		ev.Events |= syscall.EPOLLOUT
+	if c.flags&blocked != 0 {
+		ev.Events |= unix.EPOLLOUT
 	}
 	return ev
 }
 
 // unwatch ends the waiting for a descriptor.
 func (p *poller) unwatch(fd int) {
-	_ = syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_DEL, fd, nil) // it was watched, or is not
+	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) // it was watched, or is not
 }
 
-// unread is how many bytes wait to be read from a descriptor.
-func unread(fd int) int {
+// unreadBytes is how many bytes wait to be read from a descriptor.
+func unreadBytes(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	if err != nil {
 		return 0
@@ -143,26 +151,26 @@ func (p *poller) close(fd int) {
 	closeFD(fd)
 }
 
-func closeFD(fd int) { _ = syscall.Close(fd) }
+func closeFD(fd int) { _ = unix.Close(fd) }
 
-func shutdownWrite(fd int) { _ = syscall.Shutdown(fd, syscall.SHUT_WR) }
+func shutdownWrite(fd int) { _ = unix.Shutdown(fd, unix.SHUT_WR) }
 
 // run is the shard's reader.
 func (p *poller) run(s *shard) {
-	events := make([]syscall.EpollEvent, 256)
+	events := make([]unix.EpollEvent, 256)
 	buf := make([]byte, readSize)
 	_ = p.raw.Read(func(fd uintptr) bool {
 		for !p.over.Load() {
-			n, err := syscall.EpollWait(int(fd), events, 0)
-			if err == syscall.EINTR {
+			n, err := unix.EpollWait(int(fd), events, 0)
+			if err == unix.EINTR {
 				continue
 			}
 			if n <= 0 || err != nil {
 				return false
 			}
-			for _, ev := range events[:n] {
-				if c := p.at(int(ev.Fd)); c != nil {
-					p.ready(c, ev.Events, buf)
+			for i := range events[:n] {
+				if c := p.of(&events[i]); c != nil {
+					p.ready(c, events[i].Events, buf)
 				}
 			}
 		}
@@ -170,19 +178,17 @@ func (p *poller) run(s *shard) {
 	})
 }
 
-// ready handles what the kernel says of one socket. An event may be stale, of a
-// former owner of the descriptor: a connection that is not watched yet is left alone,
-// and of others reading tells.
+// ready handles what the kernel says of one socket.
 func (p *poller) ready(c *Conn, events uint32, buf []byte) {
-	if events&syscall.EPOLLOUT != 0 {
+	if events&unix.EPOLLOUT != 0 {
 		c.writable()
 	}
-	if events&^syscall.EPOLLOUT == 0 {
+	if events&^unix.EPOLLOUT == 0 {
 		return
 	}
 	corked, ok := c.beginReading()
 	if !ok {
-		c.unread(events)
+		c.peerEnded(events)
 		return
 	}
 	defer c.endReading()
@@ -199,28 +205,29 @@ func (p *poller) ready(c *Conn, events uint32, buf []byte) {
 	}
 }
 
-// unread handles the end of a connection that is not being read for now.
-func (c *Conn) unread(events uint32) {
+// peerEnded handles the end of a connection that is not being read for now.
+func (c *Conn) peerEnded(events uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flags&watched == 0 || c.flags&(paused|leaving) == 0 {
+	if c.flags&watched == 0 || c.flags&paused == 0 && c.life != detaching {
 		return
 	}
-	if ended := uint32(syscall.EPOLLHUP | syscall.EPOLLERR); events&ended != 0 || c.flags&leaving == 0 && events&syscall.EPOLLRDHUP != 0 {
-		c.kill(ErrGone)
+	if ended := uint32(unix.EPOLLHUP | unix.EPOLLERR); events&ended != 0 || c.life != detaching && events&unix.EPOLLRDHUP != 0 {
+		c.kill(ErrPeerClosed)
 	}
 }
 
-// readOnce and writeOnce go past the scheduler's hooks: the descriptors never
-// block. again says that the socket has, or takes, no more for now.
+// readOnce and writeOnce go past the scheduler's hooks, which unix.Read and unix.Write
+// do not: the descriptors never block, and the hooks cost a tenth of a small read or
+// write. again says that the socket has, or takes, no more for now.
 func readOnce(fd int, buf []byte) (n int, again bool, err error) {
 	for {
-		r, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+		r, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 		switch errno {
 		case 0:
 			return int(r), false, nil
-		case syscall.EINTR:
-		case syscall.EAGAIN:
+		case unix.EINTR:
+		case unix.EAGAIN:
 			return 0, true, nil
 		default:
 			return 0, false, errno
@@ -230,12 +237,12 @@ func readOnce(fd int, buf []byte) (n int, again bool, err error) {
 
 func writeOnce(fd int, b []byte) (n int, again bool, err error) {
 	for n < len(b) {
-		r, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[n])), uintptr(len(b)-n))
+		r, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[n])), uintptr(len(b)-n))
 		switch errno {
 		case 0:
 			n += int(r)
-		case syscall.EINTR:
-		case syscall.EAGAIN:
+		case unix.EINTR:
+		case unix.EAGAIN:
 			return n, true, nil
 		default:
 			return n, false, errno
@@ -251,20 +258,14 @@ func claimFD(nc *net.TCPConn) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	fd, errno := -1, syscall.Errno(0)
-	err = raw.Control(func(old uintptr) {
-		var r uintptr
-		r, _, errno = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 3)
-		fd = int(r)
-	})
-	if err != nil {
+	fd := -1
+	var dup error
+	err = raw.Control(func(old uintptr) { fd, dup = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3) })
+	if err = errors.Join(err, dup); err != nil {
 		return -1, err
 	}
-	if errno != 0 {
-		return -1, errno
-	}
 	if err := nc.Close(); err != nil {
-		_ = syscall.Close(fd)
+		closeFD(fd)
 		return -1, err
 	}
 	return fd, nil

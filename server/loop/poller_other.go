@@ -15,14 +15,14 @@ func (*poller) run(*shard)                     {}
 func (*poller) stop()                          {}
 func (*poller) all() []*Conn                   { return nil }
 func (*poller) insert(*Conn)                   {}
-func (*poller) watch(int, flags) error         { return errors.ErrUnsupported }
-func (*poller) modify(int, flags) error        { return errors.ErrUnsupported }
+func (*poller) watch(*Conn) error              { return errors.ErrUnsupported }
+func (*poller) modify(*Conn) error             { return errors.ErrUnsupported }
 func (*poller) unwatch(int)                    {}
 func (*poller) forget(int)                     {}
 func (*poller) close(int)                      {}
 func closeFD(int)                              {}
 func shutdownWrite(int)                        {}
-func unread(int) int                           { return 0 }
+func unreadBytes(int) int                      { return 0 }
 func writeOnce(int, []byte) (int, bool, error) { return 0, false, errors.ErrUnsupported }
 func claimFD(*net.TCPConn) (int, error)        { return -1, errors.ErrUnsupported }
 

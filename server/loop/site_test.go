@@ -3,6 +3,7 @@ package loop
 import (
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -32,6 +33,7 @@ type site struct {
 	addr     string
 	recorder *recorder
 	conns    chan *Conn
+	held     atomic.Pointer[chan struct{}] // connections start when it is closed; nil for at once
 }
 
 // both runs a test on both kinds of connection.
@@ -56,8 +58,11 @@ func newSite(t testing.TB, cfg Config) *site {
 	}
 	s := siteOn(t, l)
 	t.Cleanup(func() {
+		if err := l.Check(); err != nil {
+			t.Error(err)
+		}
 		l.Close()
-		if st := l.Stats(); st.Conns != 0 || st.Queued != 0 || st.Stuck != 0 {
+		if st := l.Stats(); st.Conns != 0 || st.Queued != 0 || st.Blocked != 0 {
 			t.Errorf("left behind: %+v", st)
 		}
 	})
@@ -86,6 +91,12 @@ func siteOn(t testing.TB, l *Loop) *site {
 				t.Error(err)
 				continue
 			}
+			if held := s.held.Load(); held != nil {
+				s.conns <- c
+				<-*held
+				c.Start()
+				continue
+			}
 			c.Start()
 			s.conns <- c
 		}
@@ -95,6 +106,13 @@ func siteOn(t testing.TB, l *Loop) *site {
 		<-ended
 	})
 	return s
+}
+
+// hold keeps connections from starting until release is called.
+func (s *site) hold() (release func()) {
+	held := make(chan struct{})
+	s.held.Store(&held)
+	return func() { close(held) }
 }
 
 // dial returns both ends of a new connection.

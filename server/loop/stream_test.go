@@ -59,7 +59,7 @@ func carry(t *testing.T, l *Loop, s *lines) net.Conn {
 	}
 	t.Cleanup(func() { peer.Close() })
 	_ = peer.SetDeadline(time.Now().Add(10 * time.Second))
-	attachFrom(t, l, ln, Options{Outbox: 2 * floodSize, Together: true}, s)
+	attachFrom(t, l, ln, Options{Outbox: 2 * floodSize, Cork: true}, s)
 	return peer
 }
 
@@ -123,8 +123,8 @@ func TestStream(t *testing.T) {
 	if err := <-got; err != nil {
 		t.Errorf("what waited did not come: %v", err)
 	}
-	if st := l.Stats(); st.Queued != 0 || st.Stuck != 0 {
-		t.Errorf("%d and %d bytes are counted for nobody", st.Queued, st.Stuck)
+	if st := l.Stats(); st.Queued != 0 || st.Blocked != 0 {
+		t.Errorf("%d and %d bytes are counted for nobody", st.Queued, st.Blocked)
 	}
 
 	for text, want := range map[string]error{"finish": ErrClosed, "panic": ErrPanic} {

@@ -34,8 +34,8 @@ func TestStalledReader(t *testing.T) {
 		if f := well.Read(); len(f.Text()) != len(data) {
 			t.Fatalf("event %d: %.100s", i, f)
 		}
-		if st := s.Loop.Stats(); st.Queued+st.Stuck > 3<<20 {
-			t.Fatalf("%d bytes wait", st.Queued+st.Stuck)
+		if st := s.Loop.Stats(); st.Queued+st.Blocked > 3<<20 {
+			t.Fatalf("%d bytes wait", st.Queued+st.Blocked)
 		}
 	}
 	pushertest.Eventually(t, "the slow one to be closed", func() bool { return s.Loop.Stats().Closed[loop.ErrSlow] == 1 })

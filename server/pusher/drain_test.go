@@ -36,7 +36,7 @@ func TestShutdownEndsInTime(t *testing.T) {
 		for range 20 {
 			a.Publish("big", "e", protocol.JSONString([]byte(strings.Repeat("x", 10_000))), "")
 		}
-		return s.Loop.Stats().Stuck > 0
+		return s.Loop.Stats().Blocked > 0
 	})
 	peers := make([]*pushertest.Peer, 10)
 	for i := range peers {

@@ -18,8 +18,8 @@ func TestSessionLayout(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("laid out for 64 bits")
 	}
-	if size := unsafe.Sizeof(Session{}); size > 464 {
-		t.Errorf("a session has %d bytes, want at most 464", size)
+	if size := unsafe.Sizeof(Session{}); size > 416 {
+		t.Errorf("a session has %d bytes, want at most 416", size)
 	}
 	if size := unsafe.Sizeof(polling{}) + unsafe.Sizeof(pollWait{}); size > 144 {
 		t.Errorf("what a session on polling has besides has %d bytes, want at most 144", size)

@@ -92,6 +92,9 @@ func TestNamespaceMachine(t *testing.T) {
 		if n := len(effects); n > 0 && effects[n-1]&spaceDrop == 0 && (events[n-1] == spaceJoined || events[n-1] == spaceJoinLate) && states[n-1] != spaceJoining {
 			t.Errorf("%v: a socket that nobody asked for was taken", events)
 		}
+		if n := len(effects); n > 0 && events[n-1] == spaceJoinLate && effects[n-1] != spaceDrop {
+			t.Errorf("%v: who came when the session had ended was let in", events)
+		}
 		if times(effects, spaceRelease) != times(effects, spaceWelcome)-map[bool]int{true: 1}[at == spaceGreeting]-late(events, states) {
 			t.Errorf("%v: what was held was not let go once for each welcome", events)
 		}

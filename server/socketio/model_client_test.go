@@ -86,10 +86,9 @@ type caller struct {
 	stopped chan error   // of a shutdown
 	events  atomic.Int64 // that were delivered
 
-	get     *exchange // the GET that waits
-	replied string    // the answer to the request of this step
-	taken   string    // whether an event was
-	socket  *talk     // nil for none
+	get    *exchange // the GET that waits
+	taken  string    // whether an event was
+	socket *talk     // nil for none
 }
 
 // newCaller opens a session. With loops, GETs wait as they do on the loop, else on

@@ -170,7 +170,10 @@ func serveStill(t *testing.T, cfg Config, before ...func(*Server)) *site {
 	web := &http.Server{Handler: s.server, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 	var served sync.WaitGroup
 	served.Go(func() { _ = web.Serve(ln) }) // until Close
-	t.Cleanup(func() { s.stop(web.Close, &served) })
+	t.Cleanup(func() {
+		s.stop(web.Close, &served)
+		time.Sleep(time.Second) // net/http is slow to close a connection whose request was not read
+	})
 	return s
 }
 

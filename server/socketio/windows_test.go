@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/zishang520/socket.io/servers/socket/v3"
+
 	"poosh/server/websocket"
 )
 
@@ -115,6 +117,61 @@ func TestEndMeetsTheLibrary(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A session that ends when the library has just connected its client, and before the
+// handler is told: it never is, and the library forgets the client.
+func TestEndBeforeTheWelcome(t *testing.T) {
+	for _, w := range windows {
+		t.Run(w.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				connected := make(chan *socket.Socket)
+				c := newCaller(t, modelConfig, 3, false, func(srv *Server) {
+					srv.library = newLibrary(srv.cfg, func(s *Session, sock *socket.Socket) {
+						connected <- sock
+						<-connected
+						s.connected(sock)
+					})
+				})
+				sock := <-connected
+				w.end(c)
+				synctest.Wait()
+				connected <- nil
+				if o := c.look(nil, nil); o.told != "" || o.in {
+					t.Errorf("the handler heard %q of a client that had gone", o.told)
+				}
+				if sock.Connected() {
+					t.Error("the library keeps the client")
+				}
+			})
+		})
+	}
+}
+
+// A session on a WebSocket that is told to close while the handler is told of its client,
+// and whose client takes its time: the end comes with the connection's.
+func TestCloseWhileGreeting(t *testing.T) {
+	still(t, Config{}, func(s *site) {
+		welcome := make(chan struct{})
+		s.greet = func(*Session) { <-welcome }
+		ws := s.dial("EIO=3")
+		ws.want("0{...")
+		synctest.Wait()
+		for _, session := range s.server.all() {
+			session.Close("kicked")
+		}
+		close(welcome)
+		take(s.T, s.connected, "the handler to be told")
+		synctest.Wait()
+		if len(s.closed) > 0 {
+			s.Errorf("the handler was told %q of a connection that is there", <-s.closed)
+		}
+		if heard, code := ws.ended(); code != 1000 || len(heard) != 1 || heard[0] != "40" {
+			s.Errorf("heard %q, close code %d", heard, code)
+		}
+		_ = ws.Close()
+		take(s.T, s.closed, "the end")
+	})
 }
 
 // A library that connects a client twice is told to take the second back.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -191,6 +192,65 @@ func TestReplacement(t *testing.T) {
 	s.synced(old)
 	if got := s.dialect.Stats(); got.Connected != 1 || got.Counts["ended: replaced"] != 5 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestSendWhileReplaced sends to an id that connection after connection takes from the
+// one before: each message that succeeded has reached one of them, once.
+func TestSendWhileReplaced(t *testing.T) {
+	s := newSite(t, Config{})
+	var readers, sender sync.WaitGroup
+	var mu sync.Mutex // guards got
+	got := make(map[string]int)
+	take := func() *websocket.Conn {
+		ws, _, err := s.tryJoin(token("1", 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = ws.SetReadDeadline(time.Now().Add(patience))
+		readers.Go(func() { // ends with the connection
+			for {
+				_, text, err := ws.ReadMessage()
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				got[string(text)]++
+				mu.Unlock()
+			}
+		})
+		return ws
+	}
+	last := take()
+	stop := make(chan struct{})
+	var sent []string
+	sender.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			content := strconv.Itoa(i)
+			if ok, _ := s.send(message{"1", content}); ok == 1 {
+				sent = append(sent, "DATA:"+content)
+			}
+		}
+	})
+	for range 30 {
+		last = take()
+	}
+	close(stop)
+	sender.Wait()
+	write(t, last, "CLOSE")
+	readers.Wait()
+	if len(sent) == 0 {
+		t.Error("nothing was sent")
+	}
+	for _, text := range sent {
+		if got[text] != 1 {
+			t.Errorf("%s was received %d times", text, got[text])
+		}
 	}
 }
 

@@ -203,7 +203,7 @@ func (p *codec) peerClose(c *loop.Conn, payload []byte) error {
 		}
 	}
 	p.over = true // nothing follows a close frame
-	c.End(loop.CloseSocket, closeFrame(code, ""), loop.ErrGone)
+	c.End(loop.CloseSocket, closeFrame(code, ""), loop.ErrPeerClosed)
 	return nil
 }
 

@@ -77,7 +77,7 @@ func newSite(t testing.TB, cfg loop.Config) *site {
 	t.Cleanup(func() {
 		s.server.Close()
 		l.Close()
-		if st := l.Stats(); st.Conns != 0 || st.Queued != 0 || st.Stuck != 0 {
+		if st := l.Stats(); st.Conns != 0 || st.Queued != 0 || st.Blocked != 0 {
 			t.Errorf("left behind: %+v", st)
 		}
 	})
@@ -310,7 +310,7 @@ func TestClose(t *testing.T) {
 			if !websocket.IsCloseError(err, 4321) {
 				t.Errorf("client saw %v", err)
 			}
-			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrGone {
+			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrPeerClosed {
 				t.Errorf("reason %v", got)
 			}
 		})
@@ -329,7 +329,7 @@ func TestClose(t *testing.T) {
 			nc := s.raw(t, nil)
 			_ = nc.(*net.TCPConn).SetLinger(0)
 			_ = nc.Close()
-			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrReset && got != loop.ErrGone {
+			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrReset && got != loop.ErrPeerClosed {
 				t.Errorf("reason %v", got)
 			}
 		})
@@ -345,146 +345,6 @@ func TestClose(t *testing.T) {
 			_ = other.WriteMessage(websocket.TextMessage, []byte("still here"))
 			receive(t, s.handler.messages, "a message of another connection")
 		})
-	})
-}
-
-// TestSlowConsumer lets one client stop reading: it is closed at its bound and
-// the other gets everything.
-func TestSlowConsumer(t *testing.T) {
-	both(t, loop.Config{Outbox: 256 << 10}, func(t *testing.T, s *site) {
-		ws, well := s.dial(t)
-		_, stuck := s.dial(t)
-		const total = 2000
-		frame := TextFrame(bytes.Repeat([]byte("x"), 10_000))
-		got := make(chan int, 1)
-		go func() {
-			n := 0
-			for n < total {
-				if _, _, err := ws.ReadMessage(); err != nil {
-					break
-				}
-				n++
-			}
-			got <- n
-		}()
-		refused := 0
-		for range total {
-			if !stuck.Push(frame) {
-				refused++
-			}
-			if !well.Push(frame) {
-				t.Fatal("the reading client was refused")
-			}
-			for well.Waiting() > 128<<10 { // let it keep up
-				time.Sleep(time.Millisecond)
-			}
-		}
-		if refused == 0 {
-			t.Error("the stalled client took everything")
-		}
-		if n := receive(t, got, "all messages"); n != total {
-			t.Errorf("the reading client got %d of %d", n, total)
-		}
-		if reason := receive(t, s.handler.closed, "the stalled client's end"); reason != loop.ErrSlow {
-			t.Errorf("reason %v", reason)
-		}
-		if n := s.loop.Stats().Closed[loop.ErrSlow]; n != 1 {
-			t.Errorf("%d connections counted as slow", n)
-		}
-	})
-}
-
-// TestBehind fills an outbox that nobody has begun to write: the loop is behind
-// until that is done. A client that reads nothing is not the loop's fault.
-func TestBehind(t *testing.T) {
-	l, err := loop.New(loop.Config{Outbox: 64 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sockets := NewServer(l, Config{})
-	conns, closed := make(chan *Conn), make(chan error, 2)
-	h := &peerHandler{closed: closed}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := sockets.Accept(w, r, Options{}, h); err == nil {
-			conns <- c
-		}
-	}))
-	defer l.Close()
-	defer server.Close()
-	s := &site{loop: l, server: server}
-	settled := func(want bool, when string) {
-		t.Helper()
-		for end := time.Now().Add(patience); l.Behind() != want; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%s: Behind is %v", when, !want)
-			}
-		}
-	}
-	nc, err := net.Dial("tcp", server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	_, _ = io.WriteString(nc, handshake)
-	c := receive(t, conns, "a connection")
-	settled(false, "with nothing to write")
-	c.Push(TextFrame(make([]byte, 31<<20)))
-	settled(false, "with half an outbox")
-	c.Push(TextFrame(make([]byte, 2<<20)))
-	settled(true, "with more than half an outbox")
-	c.Start()
-	settled(false, "once the socket takes nothing")
-	if st := s.loop.Stats(); st.Stuck == 0 || st.Queued != 0 {
-		t.Errorf("%d bytes are stuck, %d queued", st.Stuck, st.Queued)
-	}
-	go func() { _, _ = io.CopyN(io.Discard, nc, 20<<20); _ = nc.Close() }() // ends with the test
-	receive(t, closed, "the end")
-	settled(false, "without a connection")
-}
-
-func TestWriteTimeout(t *testing.T) {
-	both(t, loop.Config{Outbox: 64 << 20, WriteTimeout: 300 * time.Millisecond}, func(t *testing.T, s *site) {
-		s.raw(t, nil)
-		c := receive(t, s.conns, "a connection")
-		c.Push(TextFrame(make([]byte, 30<<20)))
-		if got := receive(t, s.handler.closed, "the end"); got != loop.ErrWriteTimeout {
-			t.Errorf("reason %v", got)
-		}
-	})
-}
-
-// TestOrder pushes from one goroutine to clients that read slowly enough to
-// fill their sockets: nothing is lost, doubled or reordered.
-func TestOrder(t *testing.T) {
-	both(t, loop.Config{Outbox: 64 << 20}, func(t *testing.T, s *site) {
-		const clients, total = 8, 1500
-		var wg sync.WaitGroup
-		var conns []*Conn
-		for range clients {
-			ws, c := s.dial(t)
-			conns = append(conns, c)
-			wg.Go(func() {
-				for i := range total {
-					if i == 50 {
-						time.Sleep(200 * time.Millisecond)
-					}
-					_, got, err := ws.ReadMessage()
-					if n, _, _ := strings.Cut(string(got), " "); err != nil || n != strconv.Itoa(i) {
-						t.Errorf("message %d is %.20q, %v", i, got, err)
-						return
-					}
-				}
-			})
-		}
-		for i := range total {
-			frame := TextFrame([]byte(strconv.Itoa(i) + " " + strings.Repeat("x", i%7*1000)))
-			for _, c := range conns {
-				if !c.Push(frame) {
-					t.Fatal("refused")
-				}
-			}
-		}
-		wg.Wait()
 	})
 }
 

@@ -65,5 +65,5 @@ func AppendString[T string | []byte](b []byte, s T) []byte {
 
 // JSONString is the data of an event as its publication has it: a JSON string.
 func JSONString(data []byte) []byte {
-	return AppendString(make([]byte, 0, len(data)+len(data)/8+8), data)
+	return AppendString(make([]byte, 0, len(data)+len(data)/4+16), data)
 }
