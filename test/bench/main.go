@@ -130,7 +130,13 @@ func list(s string, all []string) []string {
 
 // run does the works and prints what they gave. It returns an error when a server
 // did not deliver what it should.
-func run(o options) error {
+func run(o options) (err error) {
+	if o.bin, err = filepath.Abs(o.bin); err != nil {
+		return err
+	}
+	if o.node, err = filepath.Abs(o.node); err != nil {
+		return err
+	}
 	debug.SetGCPercent(800) // the generator's own collections would show in latencies
 	files, err := load.RaiseFileLimit()
 	if err != nil {

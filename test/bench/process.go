@@ -30,12 +30,13 @@ type process struct {
 	senders netip.AddrPort
 	pusher  netip.AddrPort // of clients and senders, when an app is named
 	control netip.AddrPort // of the profiled build
+	single  bool           // listens on pusher alone
 }
 
-// startProcess starts a server on free ports of 127.0.0.1, with what is in env
-// beside the settings that all servers get, and waits until it accepts
-// connections.
-func startProcess(command, env []string) (*process, error) {
+// startProcess starts a server on free ports of 127.0.0.1, by the command and with
+// the environment that prepare returns for them, beside the settings that all servers
+// get, and waits until it accepts connections.
+func startProcess(prepare func(*process) (command, env []string, err error)) (*process, error) {
 	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
@@ -45,8 +46,14 @@ func startProcess(command, env []string) (*process, error) {
 		return nil, err
 	}
 	_ = os.Remove(output.Name()) // it goes with the descriptor
-	p := &process{cmd: exec.Command(command[0], command[1:]...), output: output, ended: make(chan error, 1)}
+	p := &process{output: output, ended: make(chan error, 1)}
 	p.clients, p.senders, p.control, p.pusher = ports[0], ports[1], ports[2], ports[3]
+	command, env, err := prepare(p)
+	if err != nil {
+		output.Close()
+		return nil, err
+	}
+	p.cmd = exec.Command(command[0], command[1:]...)
 	p.cmd.Env = append(env,
 		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), "NODE_ENV=production",
 		"HOST=127.0.0.1", "SERVER_SECRET="+secret,
@@ -62,13 +69,21 @@ func startProcess(command, env []string) (*process, error) {
 		return nil, err
 	}
 	go func() { p.ended <- p.cmd.Wait() }() // ends with the process
-	for _, addr := range ports[:2] {
+	for _, addr := range p.listens() {
 		if err := p.await(addr, 15*time.Second); err != nil {
 			p.stop()
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// listens are the ports that a server must accept connections on.
+func (p *process) listens() []netip.AddrPort {
+	if p.single {
+		return []netip.AddrPort{p.pusher}
+	}
+	return []netip.AddrPort{p.clients, p.senders}
 }
 
 // freePorts returns ports of 127.0.0.1 that nobody listens on.

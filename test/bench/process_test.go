@@ -44,7 +44,9 @@ func TestMemoryIsRead(t *testing.T) {
 }
 
 func TestServerThatEndsIsReported(t *testing.T) {
-	_, err := startProcess([]string{"sh", "-c", "echo no such thing; exit 3"}, nil)
+	_, err := startProcess(func(*process) ([]string, []string, error) {
+		return []string{"sh", "-c", "echo no such thing; exit 3"}, nil, nil
+	})
 	if err == nil || !strings.Contains(err.Error(), "no such thing") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("error %v, want what the server printed and its exit code", err)
 	}

@@ -28,14 +28,17 @@ type Config struct {
 	Protocol    Protocol
 	PayloadSize int // bytes of each event's payload
 
-	Cookie string // that every client sends; a session cookie if empty
+	Rooms    Rooms  // that clients join; polling clients know one room alone
+	Presence bool   // Pusher: the room is a presence channel
+	Secret   string // that joining a presence channel is signed with
+	Cookie   string // that every client sends; a session cookie if empty
 	// Patience, if set, is how long a client may take to join before it drops its
 	// connection and begins anew, for servers that lose a first packet now and
 	// then. Zero means that all are waited for.
 	Patience time.Duration
 }
 
-// A Crowd is many clients of one server that all join [Room]. It belongs to one
+// A Crowd is many clients of one server. It belongs to one
 // goroutine, which is locked to its thread for as long as the crowd pumps.
 type Crowd struct {
 	cfg        Config
@@ -50,12 +53,18 @@ type Crowd struct {
 	joined     int
 	retried    int
 	nextBeat   int64
-	request    []byte // scratch for what clients ask by HTTP
+	request    []byte   // scratch for what clients ask by HTTP
+	scratch    []byte   // scratch for what came in pieces
+	rosters    []roster // of members of a presence channel, by client
+	churn      churn
 	ledger
 }
 
 // NewCrowd returns a crowd of nobody. Close it.
 func NewCrowd(cfg Config) (*Crowd, error) {
+	if cfg.Protocol.polling() && !cfg.Rooms.single() {
+		return nil, errors.New("polling clients join one room alone")
+	}
 	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -71,7 +80,7 @@ func NewCrowd(cfg Config) (*Crowd, error) {
 		buf:    make([]byte, readSize),
 	}
 	c.prepareHandshakes()
-	c.tail = newPayload(cfg.PayloadSize).tail()
+	c.tail, c.rooms = newPayload(cfg.PayloadSize).tail(), cfg.Rooms
 	return c, nil
 }
 
@@ -93,10 +102,22 @@ func (c *Crowd) Close() {
 }
 
 // Connect adds n clients as fast as the server lets it, a few hundred handshakes
-// at a time, and returns once every one has joined the room as far as its
+// at a time, and returns once every one has joined its rooms as far as its
 // protocol tells. How long that took is the result.
 func (c *Crowd) Connect(n int, timeout time.Duration) (time.Duration, error) {
+	if len(c.stays) > 0 {
+		return 0, errors.New("clients that stay connect before those that come and go")
+	}
+	c.residents = len(c.clients) + n
+	return c.add(n, timeout)
+}
+
+// add connects n clients more.
+func (c *Crowd) add(n int, timeout time.Duration) (time.Duration, error) {
 	target := len(c.clients) + n
+	if c.cfg.Presence {
+		c.rosters = append(c.rosters, make([]roster, n)...)
+	}
 	c.clients = append(c.clients, make([]client, n)...)
 	c.Tally = Tally{}
 	begin := time.Now()
@@ -161,12 +182,12 @@ func (c *Crowd) retry(target int) error {
 // Expect begins a new [Tally] of events events of each publisher, the first of
 // which has number next.
 func (c *Crowd) Expect(next, events, publishers int) {
-	c.expect(len(c.clients), next, events, publishers)
+	c.expect(c.residents, next, events, publishers)
 }
 
-// ExpectProbe begins a new [Tally] of one event of publisher 0, before which
-// clients may have missed some.
-func (c *Crowd) ExpectProbe(number int) { c.expectProbe(len(c.clients), number) }
+// ExpectProbe begins a new [Tally] of one event of publisher 0 to each room, from
+// number on, before which clients may have missed some.
+func (c *Crowd) ExpectProbe(number int) { c.expectProbe(c.residents, number) }
 
 // Result returns the tally so far. It stays valid until the next Expect.
 func (c *Crowd) Result() *Tally { return &c.Tally }
@@ -191,6 +212,10 @@ func (c *Crowd) Pump(timeout time.Duration, done func() bool) (bool, error) {
 
 // turn waits for sockets and serves those that are ready.
 func (c *Crowd) turn(milliseconds int) error {
+	if c.churn.interval > 0 {
+		c.operate(now())
+		milliseconds = min(milliseconds, 1)
+	}
 	n, err := syscall.EpollWait(c.epoll, c.events, milliseconds)
 	if err != nil && err != syscall.EINTR {
 		return fmt.Errorf("epoll: %w", err)
@@ -260,7 +285,8 @@ func (c *Crowd) received(i int, b []byte) error {
 	t := now()
 	whole := b
 	if len(cl.rest) > 0 {
-		whole = append(cl.rest, b...)
+		c.scratch = append(append(c.scratch[:0], cl.rest...), b...)
+		whole = c.scratch
 	}
 	var rest []byte
 	var err error
@@ -269,11 +295,7 @@ func (c *Crowd) received(i int, b []byte) error {
 	} else {
 		rest, err = c.framed(i, whole, t)
 	}
-	if len(rest) == 0 {
-		cl.rest = nil
-	} else {
-		cl.rest = append([]byte(nil), rest...)
-	}
+	cl.rest = append(cl.rest[:0], rest...)
 	return err
 }
 
