@@ -25,20 +25,21 @@ import (
 
 // options are what the command line asks for.
 type options struct {
-	bin     string // directory of the built servers
-	node    string // directory of the Node peers
-	works   []string
-	peers   []string
-	rounds  int
-	payload int
-	cookies int // bytes of each client's cookies; 0 for a session cookie alone
-	senders int
-	quick   bool
-	size    size
-	profile string
-	perf    string
-	env     string
-	out     string
+	bin        string // directory of the built servers
+	node       string // directory of the Node peers
+	works      []string
+	peers      []string
+	rounds     int
+	payload    int
+	cookies    int // bytes of each client's cookies; 0 for a session cookie alone
+	senders    int
+	processors int // that a Go server is told to use; 0 for what it does by itself
+	quick      bool
+	size       size
+	profile    string
+	perf       string
+	env        string
+	out        string
 }
 
 func init() {
@@ -197,6 +198,13 @@ func (r *results) measureAll(stop <-chan os.Signal) (failures []error) {
 
 // measure does one work on one server, in a process of its own.
 func measure(o options, w work, e entrant, r *results) error {
+	if w.tool != nil {
+		m, err := w.tool(o, w)
+		if err == nil {
+			r.add(w.name, e, m)
+		}
+		return err
+	}
 	s, err := startSession(o, w, e)
 	if err != nil {
 		return err

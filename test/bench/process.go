@@ -30,7 +30,9 @@ type process struct {
 	senders netip.AddrPort
 	pusher  netip.AddrPort // of clients and senders, when an app is named
 	control netip.AddrPort // of the profiled build
-	single  bool           // listens on pusher alone
+	// lastSignal is what it gets when the benchmark dies first.
+	lastSignal syscall.Signal
+	only       []netip.AddrPort // that it listens on, if not on those of clients and senders
 }
 
 // startProcess starts a server on free ports of 127.0.0.1, by the command and with
@@ -46,7 +48,7 @@ func startProcess(prepare func(*process) (command, env []string, err error)) (*p
 		return nil, err
 	}
 	_ = os.Remove(output.Name()) // it goes with the descriptor
-	p := &process{output: output, ended: make(chan error, 1)}
+	p := &process{output: output, ended: make(chan error, 1), lastSignal: syscall.SIGKILL}
 	p.clients, p.senders, p.control, p.pusher = ports[0], ports[1], ports[2], ports[3]
 	command, env, err := prepare(p)
 	if err != nil {
@@ -63,7 +65,7 @@ func startProcess(prepare func(*process) (command, env []string, err error)) (*p
 	)
 	p.cmd.Dir = os.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = output, output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: p.lastSignal, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		output.Close()
 		return nil, err
@@ -80,8 +82,8 @@ func startProcess(prepare func(*process) (command, env []string, err error)) (*p
 
 // listens are the ports that a server must accept connections on.
 func (p *process) listens() []netip.AddrPort {
-	if p.single {
-		return []netip.AddrPort{p.pusher}
+	if len(p.only) > 0 {
+		return p.only
 	}
 	return []netip.AddrPort{p.clients, p.senders}
 }
@@ -129,7 +131,7 @@ func (p *process) printed() string {
 
 // stop kills the server and waits for its end.
 func (p *process) stop() {
-	_ = p.cmd.Process.Kill()
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // with its workers
 	select {
 	case <-p.ended:
 	case <-time.After(10 * time.Second):
@@ -141,26 +143,61 @@ func (p *process) stop() {
 // server have used, those that ended included: the process's CPU clock, whose
 // number is made of its id (clock_getcpuclockid(3)).
 func (p *process) cpu() (time.Duration, error) {
+	d, err := cpuOf(p.cmd.Process.Pid)
+	if err != nil {
+		return 0, fmt.Errorf("CPU clock of the server: %w: %s", err, p.printed())
+	}
+	return d, nil
+}
+
+func cpuOf(pid int) (time.Duration, error) {
 	const schedClock = 2
-	clock := ^uintptr(p.cmd.Process.Pid)<<3 | schedClock
+	clock := ^uintptr(pid)<<3 | schedClock
 	var ts syscall.Timespec
 	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
-		return 0, fmt.Errorf("CPU clock of the server: %w: %s", errno, p.printed())
+		return 0, errno
 	}
 	return time.Duration(ts.Nano()), nil
 }
 
+// cpuWithChildren is cpu with the processes that this one has started and not ended.
+func (p *process) cpuWithChildren() (time.Duration, error) {
+	sum, err := p.cpu()
+	if err != nil {
+		return 0, err
+	}
+	pid := strconv.Itoa(p.cmd.Process.Pid)
+	text, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	if err != nil {
+		return 0, err
+	}
+	for _, child := range strings.Fields(string(text)) {
+		n, err := strconv.Atoi(child)
+		if err != nil {
+			return 0, err
+		}
+		d, err := cpuOf(n)
+		if err != nil {
+			return 0, fmt.Errorf("CPU clock of %s: %w", child, err)
+		}
+		sum += d
+	}
+	return sum, nil
+}
+
 // memory is what a process holds, in bytes.
 type memory struct {
-	rss int64 // resident, of /proc/PID/status
-	pss int64 // the same with shared pages counted by their share
+	rss  int64 // resident, of /proc/PID/status
+	pss  int64 // the same with shared pages counted by their share
+	peak int64 // the most that was ever resident
 }
 
 func (p *process) memory() (memory, error) {
 	dir := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
 	rss, err := field(dir+"/status", "VmRSS:")
 	pss, err2 := field(dir+"/smaps_rollup", "Pss:")
-	return memory{rss, pss}, errors.Join(err, err2)
+	peak, err3 := field(dir+"/status", "VmHWM:")
+	return memory{rss, pss, peak}, errors.Join(err, err2, err3)
 }
 
 // field reads a value that a line of a file gives in kB, in bytes.

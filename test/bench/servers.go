@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -93,7 +95,12 @@ func (e entrant) start(o options, w work) (*process, error) {
 		if e.server == "poosh" {
 			env = append(env, strings.Fields(o.env)...)
 		}
-		p.single = e.server == "sockudo"
+		if o.processors > 0 {
+			env = append(env, fmt.Sprint("GOMAXPROCS=", o.processors))
+		}
+		if e.server == "sockudo" {
+			p.only = []netip.AddrPort{p.pusher}
+		}
 		return e.command(o, profiled), env, nil
 	})
 	if err != nil {

@@ -202,6 +202,8 @@ func (s *session) deliverTold(publishers, events int, interval time.Duration, pr
 		"generator us":   micros(spent.own) / n,
 		"deliveries/s":   n / (t.Last - r.First).Seconds(),
 		"publishes/s":    float64(r.Events) / took.Seconds(),
+		"server us":      micros(spent.server),
+		"deliveries":     n,
 		"cpu us/publish": micros(spent.server) / float64(r.Events),
 		"cores":          spent.server.Seconds() / spent.clock.Seconds(),
 		"posted ms":      millis(r.Last - r.First),

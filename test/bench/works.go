@@ -17,7 +17,8 @@ type work struct {
 	columns  []string // of its table
 	entrants []entrant
 	run      func(*session, work) error
-	profiled bool // poosh runs in the build that can be profiled
+	tool     func(options, work) (metrics, error) // in place of run, for what needs no server
+	profiled bool                                 // poosh runs in the build that can be profiled
 
 	// How much of it; each work uses what it needs.
 	clients    int
@@ -52,7 +53,7 @@ type size struct {
 
 // works are all works. Quick ones are small: they show that everything runs.
 func works(quick bool, s size) []work {
-	list := slices.Concat(crowdWorks(), roomWorks(), placeWorks())
+	list := slices.Concat(crowdWorks(), roomWorks(), comingWorks(), conditionWorks())
 	for i := range list {
 		if quick {
 			list[i].shrink()

@@ -41,7 +41,7 @@ func (c *Crowd) ConnectVisitors(n int, timeout time.Duration) error {
 
 // BeginChurn has the visitors join the room and leave it again, in turn, one
 // operation each interval for as long as the crowd is pumped. Event next is the
-// first that a publisher sends meanwhile, who keeps p.
+// first that a publisher sends meanwhile, who keeps p. All are outside before.
 func (c *Crowd) BeginChurn(next int, p *Progress, interval time.Duration) {
 	c.visits.begin(p, next)
 	c.churn = churn{interval: int64(interval), begin: now()}
@@ -54,12 +54,22 @@ func (c *Crowd) PauseChurn() { c.churn.interval = 0 }
 // Settled reports whether each visitor has every event that it must get.
 func (c *Crowd) Settled() bool { return c.visits.settled() }
 
-// Churned returns what the visitors did, and an error if they got less or more than
-// they should.
-func (c *Crowd) Churned() (*Churned, error) {
+// EndChurn returns what the visitors did, and an error if they got less or more than
+// they should. All leave who are still inside.
+func (c *Crowd) EndChurn() (*Churned, error) {
 	c.churn.Received = c.heard
-	return &c.churn.Churned, c.visits.err()
+	err := c.visits.err()
+	for i := range c.stays {
+		if s := &c.stays[i]; s.state != outside {
+			c.visits.leaves(s)
+			err = errors.Join(err, c.write(&c.clients[c.residents+i], c.leaveFrame(c.residents+i)))
+		}
+	}
+	return &c.churn.Churned, err
 }
+
+// Operations returns how many joins and leaves there were since [Crowd.BeginChurn].
+func (c *Crowd) Operations() int64 { return c.churn.Operations }
 
 // visitor reports whether a client comes and goes, and where it stands.
 func (c *Crowd) visitor(i int) (*stay, bool) {

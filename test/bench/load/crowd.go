@@ -28,6 +28,7 @@ type Config struct {
 	Protocol    Protocol
 	PayloadSize int // bytes of each event's payload
 
+	TLS      bool   // clients connect with TLS, and check no certificate
 	Rooms    Rooms  // that clients join; polling clients know one room alone
 	Presence bool   // Pusher: the room is a presence channel
 	Secret   string // that joining a presence channel is signed with
@@ -53,9 +54,10 @@ type Crowd struct {
 	joined     int
 	retried    int
 	nextBeat   int64
-	request    []byte   // scratch for what clients ask by HTTP
-	scratch    []byte   // scratch for what came in pieces
-	rosters    []roster // of members of a presence channel, by client
+	request    []byte      // scratch for what clients ask by HTTP
+	scratch    []byte      // scratch for what came in pieces
+	shaken     chan shaken // clients after their TLS handshakes
+	rosters    []roster    // of members of a presence channel, by client
 	churn      churn
 	ledger
 }
@@ -78,6 +80,7 @@ func NewCrowd(cfg Config) (*Crowd, error) {
 		epoll:  epoll,
 		events: make([]syscall.EpollEvent, 512),
 		buf:    make([]byte, readSize),
+		shaken: make(chan shaken, shaking),
 	}
 	c.prepareHandshakes()
 	c.tail, c.rooms = newPayload(cfg.PayloadSize).tail(), cfg.Rooms
@@ -90,15 +93,17 @@ func (c *Crowd) Len() int { return c.joined }
 // Retried returns how many connections were given up for Config.Patience.
 func (c *Crowd) Retried() int { return c.retried }
 
-// Close resets all connections.
+// Close resets all connections. A second call does nothing.
 func (c *Crowd) Close() {
 	for i := range c.clients {
-		if c.clients[i].state != gone {
+		if c.clients[i].state != gone && c.clients[i].fd >= 0 {
 			_ = syscall.Close(int(c.clients[i].fd))
 		}
 	}
-	_ = syscall.Close(c.epoll)
-	c.clients = nil
+	if c.epoll >= 0 {
+		_ = syscall.Close(c.epoll)
+	}
+	c.clients, c.epoll = nil, -1
 }
 
 // Connect adds n clients as fast as the server lets it, a few hundred handshakes
@@ -115,6 +120,10 @@ func (c *Crowd) Connect(n int, timeout time.Duration) (time.Duration, error) {
 // add connects n clients more.
 func (c *Crowd) add(n int, timeout time.Duration) (time.Duration, error) {
 	target := len(c.clients) + n
+	atOnce := inflight
+	if c.cfg.TLS {
+		atOnce = shaking
+	}
 	if c.cfg.Presence {
 		c.rosters = append(c.rosters, make([]roster, n)...)
 	}
@@ -123,13 +132,13 @@ func (c *Crowd) add(n int, timeout time.Duration) (time.Duration, error) {
 	begin := time.Now()
 	deadline := begin.Add(timeout)
 	for c.joined < target {
-		for c.begun < target && c.begun-c.joined < inflight {
+		for c.begun < target && c.begun-c.joined < atOnce {
 			if err := c.begin(c.begun); err != nil {
 				return 0, err
 			}
 			c.begun++
 		}
-		if err := errors.Join(c.turn(waitAtMost), c.retry(target)); err != nil {
+		if err := errors.Join(c.turn(waitAtMost), c.takeShaken(), c.retry(target)); err != nil {
 			return 0, err
 		}
 		if c.lost > 0 {
@@ -143,17 +152,27 @@ func (c *Crowd) add(n int, timeout time.Duration) (time.Duration, error) {
 }
 
 func (c *Crowd) begin(i int) error {
+	if c.cfg.TLS {
+		c.beginTLS(i)
+		return nil
+	}
 	fd, err := dial(c.cfg.Addr, i%sources)
 	if err != nil {
 		return err
 	}
+	c.clients[i] = client{state: connecting, beaten: now()}
+	return c.watch(i, fd, syscall.EPOLLIN|syscall.EPOLLOUT)
+}
+
+// watch has epoll tell of a client's socket: one event tells that it is connected, then
+// one tells of each arrival.
+func (c *Crowd) watch(i, fd int, events uint32) error {
 	for fd >= len(c.byFD) {
 		c.byFD = append(c.byFD, make([]int32, 1024)...)
 	}
-	c.byFD[fd] = int32(i)
-	c.clients[i] = client{fd: int32(fd), state: connecting, beaten: now()}
-	edge := uint32(1) << 31 // EPOLLET: one event tells that it is connected, then one for each arrival
-	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | edge, Fd: int32(fd)}
+	c.byFD[fd], c.clients[i].fd = int32(i), int32(fd)
+	edge := uint32(1) << 31 // EPOLLET
+	ev := syscall.EpollEvent{Events: events | edge, Fd: int32(fd)}
 	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
@@ -162,7 +181,7 @@ func (c *Crowd) begin(i int) error {
 
 // retry begins anew for clients whose patience is over.
 func (c *Crowd) retry(target int) error {
-	if c.cfg.Patience == 0 || c.begun < target {
+	if c.cfg.Patience == 0 || c.cfg.TLS || c.begun < target {
 		return nil
 	}
 	for i := range c.clients {
@@ -261,6 +280,9 @@ func (c *Crowd) ready(i int, events uint32) error {
 	if events&^syscall.EPOLLOUT == 0 {
 		return nil
 	}
+	if cl.tls != nil {
+		return c.readTLS(i)
+	}
 	for {
 		n, err := syscall.Read(int(cl.fd), c.buf)
 		switch {
@@ -302,6 +324,10 @@ func (c *Crowd) received(i int, b []byte) error {
 // write sends a small request or frame: a socket always takes it, unless the
 // server has stopped reading.
 func (c *Crowd) write(cl *client, b []byte) error {
+	if cl.tls != nil {
+		_, err := cl.tls.Write(b)
+		return err
+	}
 	n, err := syscall.Write(int(cl.fd), b)
 	if err != nil {
 		return err

@@ -46,3 +46,11 @@ func (c *Crowd) Strangers() error {
 	}
 	return nil
 }
+
+// Lost tells that connections ended, or nil.
+func (c *Crowd) Lost() error {
+	if c.lost > 0 {
+		return fmt.Errorf("%d connections ended: %w", c.lost, c.firstLoss)
+	}
+	return nil
+}

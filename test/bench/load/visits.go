@@ -12,6 +12,14 @@ type Progress struct {
 	answered atomic.Int32 // the first event whose answer has not come yet
 }
 
+// NewProgress is the progress of a run that begins with event next.
+func NewProgress(next int) *Progress {
+	p := new(Progress)
+	p.begun.Store(int32(next))
+	p.answered.Store(int32(next))
+	return p
+}
+
 // A stay is how a client that comes and goes stands to the room.
 type stay struct {
 	state stayState
@@ -111,10 +119,13 @@ func (v *visits) settle(s *stay) {
 	s.until = -1
 }
 
-// settled reports whether every client has what it is owed.
+// settled reports whether every client has what it is owed, and its answer.
 func (v *visits) settled() bool {
 	for i := range v.stays {
 		s := &v.stays[i]
+		if s.state == coming {
+			return false
+		}
 		until := s.until
 		if s.state == inside {
 			until = v.owed(s)

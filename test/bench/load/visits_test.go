@@ -75,3 +75,15 @@ func TestClientsThatStayAreNoVisitors(t *testing.T) {
 		t.Errorf("%d to who stays, %d to who does not: %v, %v", l.Delivered, l.heard, l.Err(), l.visits.err())
 	}
 }
+
+func TestWhoWaitsForAnAnswerIsNotSettled(t *testing.T) {
+	v := visits{stays: make([]stay, 1)}
+	v.begin(NewProgress(5), 5)
+	if !v.settled() {
+		t.Error("not settled before anybody came")
+	}
+	v.stays[0].state = coming
+	if v.settled() {
+		t.Error("settled while a join is not answered")
+	}
+}
