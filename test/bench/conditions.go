@@ -27,35 +27,29 @@ func conditionWorks() []work {
 	return []work{
 		{
 			name: "big10k", run: large, columns: largeOut, entrants: main, payload: 10_000, limits: largeEvents,
-			title:   "500 clients, 20 events/s of 10 KB",
 			clients: 500, events: 100, interval: time.Second / 20,
 		},
 		{
 			name: "big100k", run: large, columns: largeOut, entrants: main, payload: 100_000, limits: largeEvents,
-			title:   "500 clients, 4 events/s of 100 KB",
 			clients: 500, events: 24, interval: time.Second / 4,
 		},
 		{
 			name: "cookies", run: cookies, entrants: main,
-			title:   "1000 clients with a session cookie, and 1000 that send 6 KB of cookies",
 			columns: []string{"cpu us", "cpu us, 6 KB", "cpu growth", "KB/connection", "KB/connection, 6 KB", "cpu us/connect", "cpu us/connect, 6 KB"},
 			clients: 1000, events: 200, interval: time.Second / 20,
 		},
 		{
 			name: "proxy", run: proxied, entrants: main,
-			title:   "1000 clients, 20 events/s, without and behind nginx with TLS",
 			columns: []string{"cpu us, plain", "cpu us", "cpu growth", "nginx us", "p99 ms, plain", "p99 ms", "nginx us/connect"},
 			clients: 1000, events: 200, interval: time.Second / 20,
 		},
 		{
 			name: "processors", run: processors, columns: processorColumns(),
-			title:    "bursts to 1000 clients, and 16 publishers flat out to 1000 rooms of one, by GOMAXPROCS",
 			entrants: []entrant{poosh, pooshPusher, before, beforePusher, gws, nbio, centrifugo, centrifuge},
 			clients:  1000, events: 300, repeats: 3,
 		},
 		{
 			name: "seats", tool: seats, entrants: []entrant{poosh},
-			title:   "a million rooms of one seat in the hub",
 			columns: []string{"bytes/room", "bytes/seat", "bytes/subscriber", "us/join", "us/publish"},
 			clients: 1_000_000,
 		},

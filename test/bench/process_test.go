@@ -95,3 +95,10 @@ func TestTargetsAreMeasured(t *testing.T) {
 		}
 	}
 }
+
+func TestTablesAreTurned(t *testing.T) {
+	head, rows := turned([]string{"server", "a us", "b us"}, [][]string{{"poosh", "1", "2"}, {"gws", "3", "4"}})
+	if !slices.Equal(head, []string{"server", "poosh", "gws"}) || len(rows) != 2 || !slices.Equal(rows[1], []string{"b us", "2", "4"}) {
+		t.Errorf("%v, %v", head, rows)
+	}
+}

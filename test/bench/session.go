@@ -204,6 +204,7 @@ func (s *session) deliverTold(publishers, events int, interval time.Duration, pr
 		"publishes/s":    float64(r.Events) / took.Seconds(),
 		"server us":      micros(spent.server),
 		"deliveries":     n,
+		"seconds":        spent.clock.Seconds(),
 		"cpu us/publish": micros(spent.server) / float64(r.Events),
 		"cores":          spent.server.Seconds() / spent.clock.Seconds(),
 		"posted ms":      millis(r.Last - r.First),

@@ -19,6 +19,7 @@ type work struct {
 	run      func(*session, work) error
 	tool     func(options, work) (metrics, error) // in place of run, for what needs no server
 	profiled bool                                 // poosh runs in the build that can be profiled
+	upright  bool                                 // its table has a row for each of columns
 
 	// How much of it; each work uses what it needs.
 	clients    int
@@ -53,15 +54,13 @@ type size struct {
 
 // works are all works. Quick ones are small: they show that everything runs.
 func works(quick bool, s size) []work {
-	list := slices.Concat(crowdWorks(), roomWorks(), comingWorks(), conditionWorks())
+	list := slices.Concat(crowdWorks(), roomWorks(), comingWorks(), conditionWorks(), layerWorks())
 	for i := range list {
 		if quick {
 			list[i].shrink()
 		}
 		list[i].resize(s)
-		if list[i].title == "" {
-			list[i].title = list[i].describe()
-		}
+		list[i].title = list[i].describe()
 	}
 	return list
 }
@@ -146,19 +145,36 @@ func (w *work) resize(s size) {
 }
 
 func (w *work) describe() string {
+	rate := 1 / w.interval.Seconds()
 	switch w.name {
 	case "burst":
 		return fmt.Sprintf("%d clients, %d events without a pause", w.clients, w.events)
 	case "paced", "paced10k", "polling":
-		return fmt.Sprintf("%d clients, %g events/s, %d in all", w.clients, 1/w.interval.Seconds(), w.events)
+		return fmt.Sprintf("%d clients, %g events/s, %d in all", w.clients, rate, w.events)
 	case "stalled":
-		return fmt.Sprintf("%d clients, %g events/s, before and after one of them reads nothing any more", w.clients, 1/w.interval.Seconds())
+		return fmt.Sprintf("%d clients, %g events/s, before and after one of them reads nothing any more", w.clients, rate)
 	case "connect", "idle15k":
 		return fmt.Sprintf("%d clients connect, then %v of nothing", w.clients, w.duration)
 	case "growth":
 		return fmt.Sprintf("bursts of %d events, and as many deliveries/s paced, to %d and to all %d clients", w.events, w.clients, w.more)
 	case "rooms", "rooms-paced", "groups", "groups-paced":
 		return describeRooms(*w)
+	case "layers", "layers-paced":
+		return "microseconds of a publish by layer: " + describeRooms(*w)
+	case "churn":
+		return fmt.Sprintf("%.0f joins and leaves a second beside %d clients who get %g events/s", 1/w.pace.Seconds(), w.clients, rate)
+	case "presence":
+		return fmt.Sprintf("%d members join one channel, then %.0f joins and leaves a second, %d in all", w.clients, 1/w.pace.Seconds(), 5*w.events)
+	case "big10k", "big100k":
+		return fmt.Sprintf("%d clients, %g events/s of %d bytes", w.clients, rate, w.payload)
+	case "cookies":
+		return fmt.Sprintf("%d clients with a session cookie, and %d that send 6 KB of cookies, %g events/s", w.clients, w.clients, rate)
+	case "proxy":
+		return fmt.Sprintf("%d clients, %g events/s, without and behind nginx with TLS", w.clients, rate)
+	case "processors":
+		return fmt.Sprintf("bursts to %d clients, and 16 publishers flat out to %d rooms of one, by GOMAXPROCS", w.clients, w.clients)
+	case "seats":
+		return fmt.Sprintf("%d rooms of one seat in the hub", w.clients)
 	case "publish":
 		return fmt.Sprintf("no clients, wrk with %d connections for %v", wrkConnections, w.duration)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/metrics"
 	"runtime/pprof"
 	"sync"
@@ -37,6 +38,9 @@ func main() {
 	}
 }
 
+// mutexFraction is of how many waits for a lock one is in the profile.
+const mutexFraction = 10
+
 // door returns the handler for the benchmark.
 func door() http.Handler {
 	var mu sync.Mutex // guards profile
@@ -46,6 +50,7 @@ func door() http.Handler {
 		mu.Lock()
 		defer mu.Unlock()
 		profile.Reset()
+		runtime.SetMutexProfileFraction(mutexFraction)
 		if err := pprof.StartCPUProfile(&profile); err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)
 		}
@@ -55,6 +60,14 @@ func door() http.Handler {
 		defer mu.Unlock()
 		pprof.StopCPUProfile()
 		_, _ = w.Write(profile.Bytes())
+	})
+	mux.HandleFunc("/mutex", func(w http.ResponseWriter, _ *http.Request) {
+		_ = pprof.Lookup("mutex").WriteTo(w, 0)
+	})
+	mux.HandleFunc("/waited", func(w http.ResponseWriter, _ *http.Request) {
+		s := []metrics.Sample{{Name: "/sync/mutex/wait/total:seconds"}}
+		metrics.Read(s)
+		fmt.Fprintln(w, s[0].Value.Float64())
 	})
 	mux.HandleFunc("/heap", func(w http.ResponseWriter, _ *http.Request) {
 		_ = pprof.Lookup("allocs").WriteTo(w, 0)
