@@ -35,7 +35,7 @@ func conditionWorks() []work {
 		},
 		{
 			name: "cookies", run: cookies, entrants: main,
-			columns: []string{"cpu us", "cpu us, 6 KB", "cpu growth", "KB/connection", "KB/connection, 6 KB", "cpu us/connect", "cpu us/connect, 6 KB"},
+			columns: []string{"cpu us", "cpu us, 6 KB", "cpu growth", "KB/connection", "KB/connection, 6 KB", "memory growth", "cpu us/connect", "cpu us/connect, 6 KB"},
 			clients: 1000, events: 200, interval: time.Second / 20,
 		},
 		{
@@ -105,7 +105,10 @@ func cookies(s *session, w work) error {
 	if err != nil {
 		return err
 	}
-	m := metrics{"cpu growth": many["cpu us"] / few["cpu us"]}
+	m := metrics{
+		"cpu growth":    many["cpu us"] / few["cpu us"],
+		"memory growth": many["KB/connection"] / few["KB/connection"],
+	}
 	for _, name := range []string{"cpu us", "KB/connection", "cpu us/connect"} {
 		m[name], m[name+", 6 KB"] = few[name], many[name]
 	}

@@ -88,8 +88,16 @@ func TestTargetsAreMeasured(t *testing.T) {
 			}
 		}
 	}
+	for _, b := range bounds {
+		if w := byName[b.work]; !slices.Contains(w.entrants, b.poosh) || !slices.Contains(w.columns, b.metric) {
+			t.Errorf("%s does not measure %s of %v", b.work, b.metric, b.poosh)
+		}
+	}
 	for _, target := range targets {
 		w := byName[target.work]
+		if !slices.Contains(w.columns, target.metric) {
+			t.Errorf("%s has no column %s", target.work, target.metric)
+		}
 		if !slices.Contains(w.entrants, target.poosh) || !slices.Contains(w.entrants, target.to) {
 			t.Errorf("%s does not measure both %v and %v", target.work, target.poosh, target.to)
 		}
