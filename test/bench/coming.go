@@ -114,6 +114,9 @@ func presence(s *session, w work) error {
 		}
 	}
 	m["us/notice"] = fill.perNotice()
+	if err := s.checkHome(); err != nil {
+		return err
+	}
 	if err := s.crowd.ConnectVisitors(w.visitors, connectTimeout); err != nil {
 		return err
 	}

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"poosh/test/bench/load"
@@ -169,11 +171,11 @@ func processors(s *session, w work) error {
 		crowd, rooms := w, w
 		crowd.publishers = 1
 		rooms.rooms, rooms.publishers = load.Rooms{Count: w.clients}, 16
-		burst, err := s.best(o, crowd, "deliveries/s")
+		burst, err := s.middle(o, crowd, "deliveries/s")
 		if err != nil {
 			return err
 		}
-		spread, err := s.best(o, rooms, "publishes/s")
+		spread, err := s.middle(o, rooms, "publishes/s")
 		if err != nil {
 			return err
 		}
@@ -185,9 +187,9 @@ func processors(s *session, w work) error {
 	return nil
 }
 
-// best does a work flat out in a process of its own, and returns the repeat with the
-// most of a metric.
-func (s *session) best(o options, w work, metric string) (metrics, error) {
+// middle does a work flat out in a process of its own, and returns the repeat with the
+// median of a metric.
+func (s *session) middle(o options, w work, metric string) (metrics, error) {
 	t, err := startSession(o, w, s.entrant)
 	if err != nil {
 		return nil, err
@@ -199,7 +201,7 @@ func (s *session) best(o options, w work, metric string) (metrics, error) {
 	if _, err := t.deliver(w.publishers, w.events/4, 0); err != nil {
 		return nil, err
 	}
-	var best metrics
+	var all []metrics
 	for range w.repeats {
 		if err := t.settle(500 * time.Millisecond); err != nil {
 			return nil, err
@@ -208,11 +210,10 @@ func (s *session) best(o options, w work, metric string) (metrics, error) {
 		if err != nil {
 			return nil, err
 		}
-		if best == nil || m[metric] > best[metric] {
-			best = m
-		}
+		all = append(all, m)
 	}
-	return best, nil
+	slices.SortFunc(all, func(a, b metrics) int { return cmp.Compare(a[metric], b[metric]) })
+	return all[len(all)/2], nil
 }
 
 // seats asks the program that fills a hub what a room and a seat take.
