@@ -164,12 +164,12 @@ func TestImageHasTheSources(t *testing.T) {
 			t.Errorf("%s (%s) is not in the build", pkg, embedded)
 		}
 	}
-	files, err := filepath.Glob("*.go")
+	out, err = exec.Command("go", "list", "-f", "{{join .GoFiles \"\\n\"}}", ".").Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("go list: %v", err)
 	}
-	for _, name := range files {
-		if !strings.HasSuffix(name, "_test.go") && !copied[name] {
+	for name := range strings.FieldsSeq(string(out)) {
+		if !copied[name] {
 			t.Errorf("%s is not in the build", name)
 		}
 	}

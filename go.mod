@@ -1,6 +1,8 @@
 module poosh
 
-go 1.26.8
+go 1.26.0
+
+toolchain go1.26.8
 
 require (
 	filippo.io/edwards25519 v1.2.0
@@ -9,6 +11,7 @@ require (
 	github.com/gorilla/websocket v1.5.3
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/joho/godotenv v1.5.1
+	github.com/yuin/goldmark v1.8.7
 	github.com/zishang520/socket.io/parsers/engine/v3 v3.0.6
 	github.com/zishang520/socket.io/parsers/socket/v3 v3.0.6
 	github.com/zishang520/socket.io/servers/engine/v3 v3.0.6

@@ -19,9 +19,9 @@ import (
 	"poosh/server"
 )
 
-// update rewrites the parts of README.md and .env.example that follow from the
+// update rewrites the table of docs/settings.md and .env.example, which follow from the
 // list of settings.
-var update = flag.Bool("update", false, "rewrite what README.md and .env.example say of the settings")
+var update = flag.Bool("update", false, "rewrite what docs/settings.md and .env.example say of the settings")
 
 // program is the built binary.
 var program string
@@ -243,12 +243,9 @@ func sameFile(t *testing.T, path, got, want string) {
 	t.Errorf("%s does not say what the settings are; go test . -update writes it. Want\n%s", path, want)
 }
 
-func TestREADMETableOfSettings(t *testing.T) {
-	raw, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(raw)
+func TestTableOfSettings(t *testing.T) {
+	const name = "docs/settings.md"
+	text := readFile(t, name)
 	i, j := between(t, text, "<!-- settings: go test . -update writes this table -->\n", "<!-- end of settings -->")
 	var table strings.Builder
 	table.WriteString("| setting | default | what it is |\n|---|---|---|\n")
@@ -259,7 +256,7 @@ func TestREADMETableOfSettings(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", s.Name, def, s.Help)
 	}
-	sameFile(t, "README.md", text, text[:i]+table.String()+text[j:])
+	sameFile(t, name, text, text[:i]+table.String()+text[j:])
 }
 
 // .env.example names every setting once: the three that the Node server had as

@@ -83,7 +83,7 @@ var networkSettings = group{
 			field: count(func(c *Config) *int { return &c.Network.MaxSenderConnections }, 1, 1_000_000)},
 		{name: "MAX_SENDER_CONNECTIONS_PER_ADDRESS", def: "1000", help: "Connections that senders of one address may have open at once",
 			field: count(func(c *Config) *int { return &c.Network.MaxSenderConnectionsPerAddress }, 1, 1_000_000)},
-		{name: "INPUT_BYTES", def: "64MiB", help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth, and those who hold more than 16 KiB leave an eighth",
+		{name: "INPUT_BYTES", def: "64MiB", help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth, and an eighth is for networks that have but little, and another one for those who hold up to 16 KiB",
 			field: size(func(c *Config) *int64 { return &c.Network.InputBytes }, "1MiB", "1024GiB")},
 		{name: "ROOM_BYTES", def: "256MiB", help: "Bytes that the rooms and public channels of all connections may take, a name and 300 for each room, 2,500 for each channel; whoever wants one above that is refused, and those of one address may have a fourth",
 			field: size(func(c *Config) *int64 { return &c.Network.RoomBytes }, "1MiB", "1024GiB")},

@@ -18,6 +18,8 @@ var pushSocketDefaults = PushSocketConfig{
 		MessagesPerDevice: 1000,
 		BytesPerDevice:    32 << 20,
 		SenderPercent:     25,
+		StrangersPercent:  50,
+		ContactsPerDevice: 1000,
 		MaxAge:            30 * 24 * time.Hour,
 		PrekeysPerDevice:  1000,
 		KeyBytesPerDevice: 512 << 10,
@@ -75,6 +77,8 @@ func TestPushSocketMistakes(t *testing.T) {
 		{"PUSH_SOCKET_MESSAGES_PER_DEVICE", "0", "want a whole number"},
 		{"PUSH_SOCKET_REGISTRATIONS", "60", "want a number and a time such as 60/1h, or off"},
 		{"PUSH_SOCKET_SENDER_PERCENT", "101", "want a whole number from 1 to 100"},
+		{"PUSH_SOCKET_STRANGERS_PERCENT", "0", "want a whole number from 1 to 100"},
+		{"PUSH_SOCKET_CONTACTS_PER_DEVICE", "0", "want a whole number"},
 	} {
 		env := map[string]string{"SERVER_SECRET": testSecret, "A_SOCKTOPUS_SECRET": testSecret, "PUSH_SOCKET_PORT": "3000"}
 		env[test.name] = test.value

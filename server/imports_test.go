@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,19 +22,20 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", nil, nil},
-	{"poosh/server/wire", "knows bytes, not meaning", []string{"poosh/server/peers", "poosh/server/quota"}, []string{"golang.org/x/sys"}},
-	{"poosh/server/http1", "knows requests, not what they are for", []string{"poosh/server/wire", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/loop", "knows bytes, not meaning", nil, []string{"golang.org/x/sys"}},
+	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		with("poosh/server/http1", "poosh/server/wire"), []string{"github.com/zishang520/socket.io"}},
+		with("poosh/server/http1", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/socketio", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/http1", "poosh/server/wire"),
+		with("poosh/auth", "poosh/server/hub", "poosh/server/http1", "poosh/server/loop", "poosh/server/websocket"),
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate", "github.com/go-chi/chi/v5"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/wire"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/wire", "poosh/server/pushsocket/store"),
+		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pushsocket/store"),
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
@@ -101,4 +103,22 @@ func mayImport(path string, ours, others []string) bool {
 		}
 	}
 	return false
+}
+
+// What is for tests and for looking into a program is not in the one that ships:
+// net/http/httptest, for one, puts a flag of its own into every command line.
+func TestProgramHasNoTestPackages(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "poosh").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	list := strings.Fields(string(out))
+	if !slices.Contains(list, "poosh/server") {
+		t.Fatalf("go list knows %d packages, and not the server's", len(list))
+	}
+	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "expvar", "poosh/server/leaktest"} {
+		if slices.Contains(list, no) {
+			t.Errorf("the program has %s in it", no)
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -9,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"poosh/server/http1"
 	"poosh/server/peers"
@@ -22,47 +19,14 @@ import (
 type limiter struct {
 	trusted []netip.Prefix // set once
 	log     *slog.Logger   // set once
-	ports   []candidates   // set before the first connection
 	clients pool
 	senders pool
-
-	mu    sync.Mutex // guards what follows
-	known *simplelru.LRU[netip.Addr, struct{}]
-}
-
-// maxKnown is how many networks of senders are remembered.
-const maxKnown = 4096
-
-// Proven implements [http1.Bounds]: most senders open a connection for each request, so
-// what one of them has shown is remembered for the network that it came from.
-func (l *limiter) Proven(peer netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.known.Add(peers.Network(peer), struct{}{})
-}
-
-// spared returns the networks of known senders among these, but for one that has more
-// than a fourth of all, rounded up.
-func (l *limiter) spared(crowds map[netip.Addr]int, all int) map[netip.Addr]bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	spared := make(map[netip.Addr]bool)
-	for network, n := range crowds {
-		if 4*(n-1) < all && l.known.Contains(network) {
-			spared[network] = true
-		}
-	}
-	return spared
-}
-
-// A port's server knows which of its connections could make room for others.
-type candidates interface {
-	Candidates(http1.Room) []http1.Candidate
+	evictor
 }
 
 func newLimiter(cfg NetworkConfig, log *slog.Logger) *limiter {
-	known, _ := simplelru.NewLRU[netip.Addr, struct{}](maxKnown, nil) // fails for no size alone
-	l := &limiter{trusted: cfg.TrustedProxies, log: log, known: known}
+	l := &limiter{trusted: cfg.TrustedProxies, log: log}
+	l.evictor.init()
 	l.clients.init("MAX_CONNECTIONS", cfg.MaxConnections, cfg.MaxConnectionsPerAddress)
 	l.senders.init("MAX_SENDER_CONNECTIONS", cfg.MaxSenderConnections, cfg.MaxSenderConnectionsPerAddress)
 	return l
@@ -130,57 +94,6 @@ func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound st
 			return l.pool(room).setting
 		}
 	}
-}
-
-// An eviction is what came of the wish to close a connection.
-type eviction int
-
-const (
-	nobody  eviction = iota // there is none to close
-	busy                    // those there are may have something to say; soon it is known
-	evicted                 // one is on its way out
-)
-
-// evict closes a connection that counts in a room, whatever port it is on. It is one of
-// the network that has the most of those that could be closed, and of these the one
-// that has waited longest: a stranger who has many loses his own. Those of which the
-// first request is on its way come last, and those of networks that senders came from
-// before, unless a fourth of all is theirs. Clients are closed only where they take the
-// room of senders.
-func (l *limiter) evict(room http1.Room) eviction {
-	var list []http1.Candidate
-	crowds := make(map[netip.Addr]int)
-	for _, p := range l.ports {
-		for _, c := range p.Candidates(room) {
-			if c.Client && room == roomClients {
-				continue
-			}
-			list = append(list, c)
-			crowds[c.Network]++
-		}
-	}
-	spared := l.spared(crowds, len(list))
-	last := func(c http1.Candidate) int {
-		switch {
-		case spared[c.Network]:
-			return 2
-		case c.New:
-			return 1
-		}
-		return 0
-	}
-	slices.SortFunc(list, func(a, b http1.Candidate) int {
-		return cmp.Or(last(a)-last(b), crowds[b.Network]-crowds[a.Network], a.Since.Compare(b.Since))
-	})
-	for _, c := range list {
-		if c.Evict() {
-			return evicted
-		}
-	}
-	if len(list) > 0 {
-		return busy
-	}
-	return nobody
 }
 
 // Upgrade implements [http1.Bounds].

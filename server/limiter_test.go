@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -59,22 +60,23 @@ func TestForwarded(t *testing.T) {
 // limited starts a server with the bounds of a port.
 func limited(t *testing.T, l *limiter, bounds http1.Bounds) (addr string) {
 	t.Helper()
-	loop, err := wire.NewLoop(wire.Config{Released: l.released, Log: discard})
+	lp, err := loop.New(loop.Config{Log: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(loop.Close)
+	t.Cleanup(lp.Close)
+	sockets := websocket.NewServer(lp, websocket.Config{Released: l.released})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wire.IsUpgrade(r) {
+		if websocket.IsUpgrade(r) {
 			r.RemoteAddr = r.Header.Get("X-From")
-			if c, err := loop.Accept(w, r, wire.Options{}, silentHandler{}); err == nil {
+			if c, err := sockets.Accept(w, r, websocket.Options{}, silentHandler{}); err == nil {
 				c.Start()
 				return
 			}
 			w.WriteHeader(http.StatusTooManyRequests)
 		}
 	})
-	srv := http1.New(http1.Config{Handler: handler, Rest: &http.Server{Handler: handler}, Loop: loop, Bounds: bounds, Log: discard,
+	srv := http1.New(http1.Config{Handler: handler, Rest: &http.Server{Handler: handler}, Loop: lp, Bounds: bounds, Log: discard,
 		Where: func(*http.Request) http1.Where { return http1.Here }, MaxAnswer: 1 << 20,
 		Proves: func(r *http.Request) http1.Proof {
 			if r.Header.Get("X-Sends") != "" {
@@ -98,8 +100,8 @@ func limited(t *testing.T, l *limiter, bounds http1.Bounds) (addr string) {
 
 type silentHandler struct{}
 
-func (silentHandler) Message(*wire.Conn, bool, []byte) {}
-func (silentHandler) Closed(*wire.Conn, error)         {}
+func (silentHandler) Message(*websocket.Conn, bool, []byte) {}
+func (silentHandler) Closed(*websocket.Conn, error)         {}
 
 // asking opens a connection, sends a request, and returns the answer's status, or 0 if
 // it was closed.

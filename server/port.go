@@ -14,7 +14,7 @@ import (
 	"poosh/server/peers"
 	input "poosh/server/quota"
 	"poosh/server/socketio"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A port is a listening address with what serves it.
@@ -55,9 +55,9 @@ func (s *Server) add(p portConfig) {
 	n := s.cfg.Network
 	h := s.limit.forwarded(p.handler)
 	input := s.clientInput
-	restInput, shed := input, (func(netip.Addr, int) bool)(nil)
+	restInput := input
 	if p.senders {
-		input, restInput, shed = s.senderInput, s.senderRest, s.shed
+		input, restInput = s.senderInput, s.senderRest
 	}
 	rest := &http.Server{
 		Handler:           countBody(boundBody(h, n.BodyTimeout), restInput),
@@ -85,7 +85,7 @@ func (s *Server) add(p portConfig) {
 		MaxBody:      plainBody,
 		MaxAnswer:    4*n.OutboxBytes + headerBytes, // frames are escaped once more for scripts
 		Input:        input,
-		Shed:         shed,
+		Shed:         s.shed(p.senders),
 		Bounds:       p.bounds,
 		Log:          s.log,
 	})
@@ -105,33 +105,36 @@ func proves(r *http.Request) http1.Proof {
 	return http1.Sender
 }
 
-// shed makes room for what a sender sends, when there is none, by ending a request that
-// has not arrived whole: the oldest one of the network that holds the most, if that is
-// more than the sender's own would hold then. So strangers share what there is with
-// each other, and a sender has as much as the least of them.
-func (s *Server) shed(from netip.Addr, bytes int) bool {
-	var list []http1.Holder
-	held := make(map[netip.Addr]int)
-	for _, p := range s.ports {
-		if p.senders {
-			list = append(list, p.server.Holders()...)
+// shed makes room for a request, where there is none for what has arrived of it, by
+// ending one that has not arrived whole on ports of the same kind: the oldest one of the
+// network that holds the most, if that is more than the newcomer's own would hold then.
+// So strangers share what there is with each other, and a sender has as much as the
+// least of them.
+func (s *Server) shed(senders bool) func(from netip.Addr, bytes int) bool {
+	return func(from netip.Addr, bytes int) bool {
+		var list []http1.Holder
+		held := make(map[netip.Addr]int)
+		for _, p := range s.ports {
+			if p.senders == senders {
+				list = append(list, p.server.Holders()...)
+			}
 		}
-	}
-	for _, h := range list {
-		held[h.Network] += h.Bytes
-	}
-	slices.SortFunc(list, func(a, b http1.Holder) int {
-		return cmp.Or(held[b.Network]-held[a.Network], a.Since.Compare(b.Since))
-	})
-	for _, h := range list {
-		if held[h.Network] <= held[from]+bytes {
-			return false
+		for _, h := range list {
+			held[h.Network] += h.Bytes
 		}
-		if h.End() {
-			return true
+		slices.SortFunc(list, func(a, b http1.Holder) int {
+			return cmp.Or(held[b.Network]-held[a.Network], a.Since.Compare(b.Since))
+		})
+		for _, h := range list {
+			if held[h.Network] <= held[from]+bytes {
+				return false
+			}
+			if h.End() {
+				return true
+			}
 		}
+		return false
 	}
-	return false
 }
 
 // boundBody gives the body of a request some time to arrive, also when no handler
@@ -206,7 +209,7 @@ func sendWhere(r *http.Request) http1.Where {
 func upgradesWhere(separately func(*http.Request) bool) func(*http.Request) http1.Where {
 	return func(r *http.Request) http1.Where {
 		switch {
-		case r.Method == http.MethodGet && wire.IsUpgrade(r):
+		case r.Method == http.MethodGet && websocket.IsUpgrade(r):
 			return http1.Here
 		case separately != nil && separately(r):
 			return http1.Separately

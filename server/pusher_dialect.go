@@ -20,13 +20,14 @@ func (s *Server) addPusher() error {
 	cfg.Channels = s.rooms
 	cfg.BodyTimeout = s.cfg.Network.BodyTimeout
 	cfg.WriteTimeout = s.cfg.Network.WriteTimeout
-	d, err := pusher.New(cfg, s.hub, s.loop, s.log)
+	d, err := pusher.New(cfg, s.hub, s.websockets, s.log)
 	if err != nil {
 		return err
 	}
 	if p.Bridge != "" {
-		s.hub.Bridge(poosh.App, pusher.HubApp(p.Bridge), func(pub *hub.Publication) bool {
-			return pusher.Bridgeable(pub) && poosh.Bridgeable(pub)
+		s.hub.Bridge(poosh.App, pusher.HubApp(p.Bridge), pusher.Import)
+		s.hub.Bridge(pusher.HubApp(p.Bridge), poosh.App, func(pub *hub.Publication) bool {
+			return poosh.Bridgeable(pub) && pusher.Export(pub)
 		})
 	}
 	s.add(portConfig{setting: "PUSHER_PORT", number: p.Port, handler: d, where: upgradesWhere(pusher.IsPublish), bounds: s.limit.forBoth()})

@@ -32,7 +32,7 @@ func (s *Server) addPushSocket() error {
 		MaxTries:        c.MaxTries,
 		AuthTimeout:     c.AuthTimeout,
 		MaxEvents:       max(c.MaxEvents, 2*c.Keep.MessagesPerDevice),
-	}, s.hub, s.loop, s.log)
+	}, s.hub, s.websockets, s.log)
 	if errors.Is(err, store.ErrOpen) {
 		return fmt.Errorf("PUSH_SOCKET_DB: %w", err)
 	}

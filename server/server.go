@@ -15,19 +15,22 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/poosh"
 	input "poosh/server/quota"
 	"poosh/server/socketio"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Server is one poosh process. Make one with [New], and start it once.
 type Server struct {
-	cfg   Config
-	log   *slog.Logger
-	hub   *hub.Hub
-	loop  *wire.Loop
-	limit *limiter
+	cfg  Config
+	log  *slog.Logger
+	hub  *hub.Hub
+	loop *loop.Loop
+	// websockets are the WebSockets on the loop, of all dialects.
+	websockets *websocket.Server
+	limit      *limiter
 
 	// What has not arrived whole: of clients, and of senders, whose requests the loop
 	// reads, and rarely net/http.
@@ -65,21 +68,23 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 	s.limit = newLimiter(cfg.Network, log)
 	s.clientInput = input.New(cfg.Network.InputBytes)
 	s.senderInput, s.senderRest = input.New(cfg.Network.InputBytes/4*3), input.New(cfg.Network.InputBytes/4)
-	loop, err := wire.NewLoop(wire.Config{
-		MaxMessage:     cfg.SocketIO.MaxPacketBytes,
-		Outbox:         cfg.Network.OutboxBytes,
-		Stuck:          cfg.Network.BacklogBytes,
-		WriteTimeout:   cfg.Network.WriteTimeout,
-		MessageTimeout: cfg.Network.BodyTimeout,
-		Input:          s.clientInput,
-		Released:       s.limit.released,
-		Log:            log,
+	var err error
+	s.loop, err = loop.New(loop.Config{
+		Outbox:       cfg.Network.OutboxBytes,
+		MaxBlocked:   cfg.Network.BacklogBytes,
+		WriteTimeout: cfg.Network.WriteTimeout,
+		Log:          log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.loop = loop
-	s.gate = admission.New(loop, 0)
+	s.websockets = websocket.NewServer(s.loop, websocket.Config{
+		MaxMessage:     cfg.SocketIO.MaxPacketBytes,
+		MessageTimeout: cfg.Network.BodyTimeout,
+		Input:          s.clientInput,
+		Released:       s.limit.released,
+	})
+	s.gate = admission.New(s.loop, 0)
 	s.rooms = input.New(cfg.Network.RoomBytes)
 	if cfg.Poosh.Secret != "" {
 		s.addPoosh()
@@ -96,7 +101,7 @@ func New(cfg Config, log *slog.Logger) (*Server, error) {
 			continue
 		}
 		if err := dialect.add(); err != nil {
-			loop.Close()
+			s.loop.Close()
 			return nil, err
 		}
 	}
@@ -119,7 +124,7 @@ func (s *Server) addPoosh() {
 	}, s.hub, s.log)
 	sockets := s.socketIOConfig()
 	sockets.Origins = cfg.Poosh.ClientOrigins
-	s.sockets = socketio.New(s.loop, sockets, s.clients, s.log)
+	s.sockets = socketio.New(s.websockets, sockets, s.clients, s.log)
 	s.add(portConfig{setting: "CLIENT_PORT", number: cfg.Poosh.ClientPort, handler: clientRoutes(s.sockets), where: socketIOWhere,
 		bounds: s.limit.forClients()})
 	s.add(portConfig{setting: "SERVER_PORT", number: cfg.Poosh.ServerPort, handler: s.api.Router(), where: sendWhere,

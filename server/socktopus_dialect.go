@@ -20,7 +20,7 @@ func (s *Server) addSocktopus() error {
 		MaxKicks:    c.MaxKicks,
 		Outbox:      max(s.cfg.Network.OutboxBytes, c.MaxBodyBytes+frameBytes), // the largest content fits
 		Gate:        s.gate,
-	}, s.hub, s.loop, s.log)
+	}, s.hub, s.websockets, s.log)
 	if err != nil {
 		return err
 	}

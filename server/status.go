@@ -4,7 +4,7 @@ import (
 	"os"
 	"runtime"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // statusMessage is what the line that an operator asks for begins with.
@@ -12,13 +12,13 @@ const statusMessage = "status"
 
 // logStatus writes one line about the process, for an operator.
 func (s *Server) logStatus() {
-	ws, h := s.loop.Stats(), s.hub.Stats()
+	conns, websockets, h := s.loop.Stats(), s.websockets.Open(), s.hub.Stats()
 	fds := -1
 	if list, err := os.ReadDir("/proc/self/fd"); err == nil {
 		fds = len(list) - 1 // without the one that reads the list
 	}
 	// Of all dialects: what has a connection of its own, and who polls.
-	waiting, slow := ws.Queued+ws.Stuck, ws.Closed[wire.ErrSlow]+ws.Closed[wire.ErrWriteTimeout]
+	waiting, slow := conns.Queued+conns.Blocked, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
 	for _, stats := range s.polling {
 		st := stats()
 		waiting += st.Queued
@@ -30,15 +30,15 @@ func (s *Server) logStatus() {
 		"fds", fds,
 		"connections", clients.open,
 		"sender_connections", senders.open,
-		"goroutine_connections", ws.Goroutines,
+		"goroutine_connections", conns.Goroutines,
 		"connections_refused", clients.refused + senders.refused,
 		"connections_evicted", clients.evicted + senders.evicted,
 		"input_bytes", s.clientInput.Used() + s.senderInput.Used() + s.senderRest.Used(),
 		"input_refused", s.clientInput.Refused() + s.senderInput.Refused() + s.senderRest.Refused(),
-		"websockets", ws.Conns,
-		"polling", ws.Streams,
+		"websockets", websockets,
+		"polling", max(0, conns.Conns-websockets),
 		"queued_bytes", waiting,
-		"stuck_bytes", ws.Stuck,
+		"stuck_bytes", conns.Blocked,
 		"published", h.Published,
 		"delivered", h.Delivered,
 		"refused", h.Refused,

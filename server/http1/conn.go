@@ -10,19 +10,20 @@ import (
 	"sync"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // A conn is one connection that a loop carries. One goroutine at a time serves its
 // requests: the loop's reader, or one of its own while the state is serving.
 type conn struct {
 	srv     *Server
-	wire    *wire.Conn // set before it starts
+	wire    *loop.Conn // set before it starts
+	remote  string     // the peer and its port; set once
 	peer    netip.Addr // set once
 	network netip.Addr // of peer; set once
 	room    Room       // set once
 
-	mu      sync.Mutex // guards what follows; taken before the wire.Conn's own
+	mu      sync.Mutex // guards what follows; taken before the loop.Conn's own
 	state   state
 	since   time.Time // of state
 	in      []byte    // what has arrived and is not served
@@ -50,8 +51,11 @@ const (
 // the peer is not read any more.
 const maxBehind = 64 << 10
 
-// Data implements [wire.Stream].
-func (c *conn) Data(wc *wire.Conn, data []byte) {
+// Data implements [loop.Protocol].
+func (c *conn) Data(wc *loop.Conn, data []byte) {
+	if len(data) == 0 {
+		return
+	}
 	c.mu.Lock()
 	switch {
 	case c.state == gone:
@@ -60,7 +64,7 @@ func (c *conn) Data(wc *wire.Conn, data []byte) {
 	case c.state >= serving, len(c.in)+len(data) < c.want, c.chokes(maxUnread):
 		if !c.keep(data) {
 			c.mu.Unlock()
-			c.end(wire.ErrTooMuch)
+			c.end(loop.ErrTooMuch)
 			return
 		}
 		if c.state >= serving && len(c.in) > maxBehind {
@@ -159,7 +163,7 @@ func (c *conn) serve(w work, onReader bool) {
 	// serve. What it holds meanwhile counts as input.
 	if !c.hold(&w, len(w.data)) {
 		c.hold(&w, 0)
-		c.end(wire.ErrTooMuch)
+		c.end(loop.ErrTooMuch)
 		return
 	}
 	w.data = bytes.Clone(w.data)
@@ -175,7 +179,7 @@ func (c *conn) requests(w *work, onReader bool) (aside bool) {
 		place := Elsewhere
 		if size > 0 && v != foreign { // its head is there
 			x.res.c, x.res.onReader, x.res.wantsClose = c, onReader, x.req.Request.Close
-			x.req.RemoteAddr = c.wire.RemoteAddr()
+			x.req.RemoteAddr = c.remote
 			place = c.srv.cfg.Where(&x.req.Request)
 			if place == Elsewhere || !onReader && x.req.header["Upgrade"] != nil {
 				v = foreign
@@ -229,7 +233,7 @@ func (c *conn) await(w *work, want int) bool {
 	}
 	c.hold(w, 0)
 	if !c.keep(w.data) {
-		c.wire.Abort(wire.ErrTooMuch)
+		c.wire.Abort(loop.ErrTooMuch)
 		c.state = gone
 		return false
 	}
@@ -252,7 +256,7 @@ func (c *conn) puts(data []byte) bool {
 	behind := c.in // arrived meanwhile
 	c.in = nil
 	if !c.keep(append(bytes.Clone(data), behind...)) {
-		c.wire.Abort(wire.ErrTooMuch)
+		c.wire.Abort(loop.ErrTooMuch)
 		c.state = gone
 	}
 	return true
@@ -275,7 +279,7 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 	case x.res.upgraded:
 		return false, false // the WebSocket has what is behind
 	case !returned:
-		c.end(wire.ErrPanic)
+		c.end(loop.ErrPanic)
 		return false, false
 	case x.res.aside:
 		return false, true
@@ -300,7 +304,7 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 // one. c.mu is held.
 func (c *conn) sent(ok, last bool) {
 	if !ok {
-		c.wire.Abort(wire.ErrSlow) // or it is ending already
+		c.wire.Abort(loop.ErrSlow) // or it is ending already
 		c.state = gone
 	} else if last {
 		c.finish()
@@ -345,14 +349,17 @@ func (c *conn) leave(data []byte) {
 	})
 }
 
-// Closed implements [wire.Stream].
-func (c *conn) Closed(wc *wire.Conn, _ error) {
+// RemoteAddr implements [loop.Protocol].
+func (c *conn) RemoteAddr() string { return c.remote }
+
+// Closed implements [loop.Protocol].
+func (c *conn) Closed(wc *loop.Conn, _ error) {
 	c.mu.Lock()
 	c.state = gone
 	c.drop()
 	p := c.pending
 	c.pending = nil
-	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Cut()), p != nil && p.given
+	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Truncated()), p != nil && p.given
 	if p != nil {
 		p.given = true
 	}
@@ -365,7 +372,7 @@ func (c *conn) Closed(wc *wire.Conn, _ error) {
 }
 
 // end closes the connection at once; what waits is lost.
-func (c *conn) end(why wire.Reason) bool {
+func (c *conn) end(why loop.Reason) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.wire == nil {
@@ -404,6 +411,6 @@ func (c *conn) expire(now time.Time) {
 	}
 	if limit > 0 && now.Sub(c.since) > limit && c.wire != nil {
 		c.state = gone
-		c.wire.Abort(wire.ErrIdle)
+		c.wire.Abort(ErrIdle)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // A Candidate is a connection that may be closed for one with something to say: no
@@ -108,7 +108,7 @@ func (c *conn) shed() bool {
 	}
 	c.drop()
 	c.state = gone
-	c.wire.Abort(wire.ErrTooMuch)
+	c.wire.Abort(loop.ErrTooMuch)
 	return true
 }
 
@@ -150,7 +150,7 @@ func (c *conn) evict() bool {
 		return false
 	}
 	c.state = gone
-	c.wire.Abort(wire.ErrEvicted)
+	c.wire.Abort(ErrEvicted)
 	return true
 }
 

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/quota"
-	"poosh/server/wire"
 )
 
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -29,7 +29,7 @@ func start(t testing.TB, cfg Config) (*Server, string) {
 	t.Helper()
 	cfg.Log = silent
 	if cfg.Loop == nil {
-		cfg.Loop = newLoop(t, wire.Config{})
+		cfg.Loop = newLoop(t, loop.Config{})
 	}
 	if cfg.Where == nil {
 		cfg.Where = everything(Here)
@@ -57,15 +57,15 @@ func start(t testing.TB, cfg Config) (*Server, string) {
 	return s, ln.Addr().String()
 }
 
-func newLoop(t testing.TB, cfg wire.Config) *wire.Loop {
+func newLoop(t testing.TB, cfg loop.Config) *loop.Loop {
 	t.Helper()
 	cfg.Log = silent
-	loop, err := wire.NewLoop(cfg)
+	l, err := loop.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(loop.Close)
-	return loop
+	t.Cleanup(l.Close)
+	return l
 }
 
 // everything is served in one place.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // waiter notes what it is told.
@@ -235,7 +235,7 @@ func TestLaterGone(t *testing.T) {
 			t.Error("told twice")
 		}
 	}
-	stalls := wire.Config{WriteTimeout: 200 * time.Millisecond}
+	stalls := loop.Config{WriteTimeout: 200 * time.Millisecond}
 	eachWay(t, func(t *testing.T, cfg Config) {
 		cfg.Loop = newLoop(t, stalls)
 		test(t, cfg)

@@ -73,7 +73,7 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 }
 
 // A passed connection gives its next reader what was read of it already. It
-// implements [wire.Passed].
+// implements the Passed of websocket.
 type passed struct {
 	net.Conn
 	srv     *Server
@@ -108,7 +108,7 @@ func (p *passed) CloseWrite() error {
 	return nil
 }
 
-// Upgraded implements [wire.Passed].
+// Upgraded implements the Passed of websocket.
 func (p *passed) Upgraded(from netip.Addr) bool {
 	if p.srv.upgraded(p.peer, p.room, from) {
 		return true
@@ -117,5 +117,5 @@ func (p *passed) Upgraded(from netip.Addr) bool {
 	return false
 }
 
-// Unwrap implements [wire.Passed].
+// Unwrap implements the Passed of websocket.
 func (p *passed) Unwrap() (net.Conn, []byte) { return p.Conn, p.early }

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // A Pending answer is given after its handler has returned; see [Later].
@@ -127,7 +127,7 @@ func (c *conn) postponed(p *Pending, behind []byte) bool {
 		c.in = nil
 		if !c.keep(append(append([]byte(nil), behind...), rest...)) {
 			c.state = gone
-			c.wire.Abort(wire.ErrTooMuch)
+			c.wire.Abort(loop.ErrTooMuch)
 			return false
 		}
 	}

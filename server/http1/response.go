@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // An exchange is a request with its answer. It is used again for another one.
@@ -94,14 +94,14 @@ func (w *response) WriteString(s string) (int, error) {
 	return len(s), nil
 }
 
-// Upgrade implements [wire.Upgrader].
-func (w *response) Upgrade(from netip.Addr) (*wire.Conn, []byte, error) {
+// Upgrade gives the connection away to who speaks WebSocket on it.
+func (w *response) Upgrade(from netip.Addr) (*loop.Conn, []byte, error) {
 	c := w.c
 	if w.upgraded || w.status != 0 || w.pending != nil || !w.onReader {
 		return nil, nil, http.ErrHijacked
 	}
 	if !c.srv.upgraded(c.peer, c.room, from) {
-		return nil, nil, wire.ErrTooMany
+		return nil, nil, loop.ErrTooMany
 	}
 	w.upgraded = true
 	c.mu.Lock()

@@ -1,4 +1,4 @@
-// Package http1 keeps connections that say little and often on a [wire.Loop], where
+// Package http1 keeps connections that say little and often on a [loop.Loop], where
 // they cost no goroutine: clients that poll, WebSockets from their handshake on,
 // senders that post events.
 //
@@ -36,9 +36,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/peers"
 	"poosh/server/quota"
-	"poosh/server/wire"
 )
 
 // Where says where a request is served.
@@ -63,7 +63,7 @@ type Bounds interface {
 	// [Candidate.Evict]. What it returns with true is given to the other methods.
 	Open(peer netip.Addr) (Room, bool)
 	// Upgrade is asked when a connection becomes a WebSocket that counts for from, the
-	// network that a proxy saw. From then on [wire.Config].Released tells of its end,
+	// network that a proxy saw. From then on [loop.Config].Released tells of its end,
 	// in place of Close.
 	Upgrade(peer netip.Addr, room Room, from netip.Addr) bool
 	// Close is told of the end of each connection that was opened and did not become
@@ -91,7 +91,7 @@ type Config struct {
 	Proves func(*http.Request) Proof
 
 	// Loop holds the connections.
-	Loop *wire.Loop
+	Loop *loop.Loop
 
 	// Rest serves what is passed on, on connections that it gets by a listener. It
 	// is started and shut down together with the [Server]; its ConnState and
@@ -126,7 +126,7 @@ type Server struct {
 
 	mu     sync.Mutex // guards what follows
 	ln     net.Listener
-	acc    *wire.Acceptor
+	acc    *loop.Acceptor
 	conns  map[*conn]struct{}
 	passed map[*passed]struct{}
 	over   bool
@@ -223,7 +223,7 @@ func (s *Server) acceptCarried() error {
 		socket.Close()
 		return nil
 	}
-	c := &conn{srv: s, peer: peer, network: peers.Network(peer), room: room, since: time.Now()}
+	c := &conn{srv: s, remote: socket.Remote.String(), peer: peer, network: peers.Network(peer), room: room, since: time.Now()}
 	s.mu.Lock()
 	over := s.over
 	if !over {
@@ -236,7 +236,7 @@ func (s *Server) acceptCarried() error {
 		return nil
 	}
 	c.mu.Lock()
-	c.wire = s.cfg.Loop.Carry(socket, wire.Options{Outbox: s.cfg.MaxAnswer}, c)
+	c.wire = s.cfg.Loop.Attach(socket, loop.Options{Outbox: s.cfg.MaxAnswer, Cork: true}, c)
 	c.mu.Unlock()
 	c.wire.Start()
 	return nil
@@ -378,7 +378,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.halt()
 	for _, c := range s.all() {
-		c.end(wire.ErrClosed)
+		c.end(loop.ErrClosed)
 	}
 	err := s.cfg.Rest.Close()
 	s.rest.Close()

@@ -10,16 +10,17 @@ import (
 	"testing"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // shout is a WebSocket handler that answers in capitals and says where it lives.
 type shout struct{ closed chan error }
 
-func (s *shout) Message(c *wire.Conn, _ bool, data []byte) {
+func (s *shout) Message(c *websocket.Conn, _ bool, data []byte) {
 	c.Text(fmt.Appendf(nil, "%s %v", bytes.ToUpper(data), c.OnLoop()))
 }
-func (s *shout) Closed(_ *wire.Conn, reason error) { s.closed <- reason }
+func (s *shout) Closed(_ *websocket.Conn, reason error) { s.closed <- reason }
 
 // maskedText is a client's text frame with a mask of zeros.
 func maskedText(text string) string {
@@ -37,12 +38,13 @@ func upgradeHead(more string) string {
 func TestUpgradeStaysOnTheLoop(t *testing.T) {
 	var bounds counts
 	h := &shout{closed: make(chan error, 100)}
-	loop := newLoop(t, wire.Config{})
-	_, addr := start(t, Config{Loop: loop, Bounds: &bounds, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l := newLoop(t, loop.Config{})
+	sockets := websocket.NewServer(l, websocket.Config{})
+	_, addr := start(t, Config{Loop: l, Bounds: &bounds, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ws" {
 			return
 		}
-		c, err := loop.Accept(w, r, wire.Options{}, h)
+		c, err := sockets.Accept(w, r, websocket.Options{}, h)
 		if err != nil {
 			t.Errorf("accept: %v", err)
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -88,8 +90,8 @@ func TestUpgradeStaysOnTheLoop(t *testing.T) {
 				if _, err := io.ReadFull(p.r, got); err != nil || string(got) != want {
 					t.Fatalf("got %q, %v; want %q", got, err, want)
 				}
-				if st := loop.Stats(); st.Goroutines != 0 || st.Conns != 1 {
-					t.Errorf("%d WebSockets, %d connections with goroutines", st.Conns, st.Goroutines)
+				if st := l.Stats(); st.Goroutines != 0 || sockets.Open() != 1 {
+					t.Errorf("%d WebSockets, %d connections with goroutines", sockets.Open(), st.Goroutines)
 				}
 				p.Close()
 				<-h.closed
@@ -103,11 +105,12 @@ func TestUpgradeStaysOnTheLoop(t *testing.T) {
 
 // TestUpgradeRefused: too many WebSockets are told so on a connection that goes on.
 func TestUpgradeRefused(t *testing.T) {
-	loop := newLoop(t, wire.Config{})
+	l := newLoop(t, loop.Config{})
+	sockets := websocket.NewServer(l, websocket.Config{})
 	bounds := &refusing{}
-	_, addr := start(t, Config{Loop: loop, Bounds: bounds, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	_, addr := start(t, Config{Loop: l, Bounds: bounds, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ws" {
-			if _, err := loop.Accept(w, r, wire.Options{}, &shout{}); err != nil {
+			if _, err := sockets.Accept(w, r, websocket.Options{}, &shout{}); err != nil {
 				http.Error(w, err.Error(), http.StatusTooManyRequests)
 			}
 		}

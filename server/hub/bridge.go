@@ -2,48 +2,49 @@ package hub
 
 import "slices"
 
-// A bridge joins two apps. It is never changed.
+// A bridge leads from one app to another. It is never changed.
 type bridge struct {
-	a, b  string
-	carry func(*Publication) bool
+	from, to string
+	carry    func(*Publication) bool
 }
 
-// Bridge joins two apps: what is published to a room of one also reaches the room
-// of that name in the other, in the same call to Publish, if carry says so. A
-// publication to everyone stays in its app, and what came over a bridge goes no
-// further, so it cannot return. A publication's Except holds in both apps.
+// Bridge leads from one app to another: what is published to a room of the one also
+// reaches the room of that name in the other, in the same call to Publish, if carry
+// says so. A publication to everyone stays in its app, and what came over a bridge
+// goes no further. A publication's Except holds in both apps.
 //
-// carry runs on the publisher's goroutine for every publication to a room of the
-// two, several at once; it must not block, call the hub, or change what it sees.
-func (h *Hub) Bridge(a, b string, carry func(*Publication) bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// carry is handed a copy with the name of the other app in it, and makes of its Data
+// and Meta what the encoders there read; App, Room and Except it must leave as they
+// are, and the bytes of Data too, which are shared. It runs on the publisher's
+// goroutine, several at once, and not for rooms that nobody over there is in; it must
+// neither block nor call the hub.
+func (h *Hub) Bridge(from, to string, carry func(*Publication) bool) {
+	h.bridging.Lock()
+	defer h.bridging.Unlock()
 	var all []bridge
 	if old := h.bridges.Load(); old != nil {
 		all = slices.Clone(*old)
 	}
-	all = append(all, bridge{a, b, carry})
+	all = append(all, bridge{from, to, carry})
 	h.bridges.Store(&all)
 }
 
 // cross hands p to the rooms at the other ends of the bridges from its app.
-func (h *Hub) cross(bridges []bridge, p *Publication) (took, refused int) {
-	if p.Everyone {
-		return 0, 0
-	}
+func (h *Hub) cross(bridges []bridge, p *Publication) (took int) {
 	for i := range bridges {
-		other := bridges[i].a
-		switch p.App {
-		case bridges[i].a:
-			other = bridges[i].b
-		case bridges[i].b:
-		default:
+		b := &bridges[i]
+		if b.from != p.App {
 			continue
 		}
-		if bridges[i].carry(p) {
-			t, r := h.deliver(other, p)
-			took, refused = took+t, refused+r
+		s := h.shard(b.to, p.Room)
+		if h.broker == nil && h.log == nil && s.find(b.to, p.Room, false) == nil {
+			continue
+		}
+		there := *p
+		there.App = b.to
+		if b.carry(&there) {
+			took += h.send(s, &there)
 		}
 	}
-	return took, refused
+	return took
 }

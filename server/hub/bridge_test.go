@@ -23,7 +23,9 @@ func TestBridgeReaches(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			h := New()
-			h.Bridge("x", "y", func(p *Publication) bool { return p.Room != "private" })
+			carry := func(p *Publication) bool { return p.Room != "private" }
+			h.Bridge("x", "y", carry)
+			h.Bridge("y", "x", carry)
 			var boxes [4]inbox
 			for i, s := range []struct{ app, id, rooms string }{
 				{"x", "x1", "r private"}, {"x", "x2", "r"}, {"y", "y1", "r private only_y"}, {"z", "z1", "r"},
@@ -47,7 +49,43 @@ func TestBridgeReaches(t *testing.T) {
 	}
 }
 
-func TestBridgeAllocatesNothing(t *testing.T) {
+// What crosses is a copy, made for the other side and only for a room with somebody in
+// it.
+func TestBridgeTranslates(t *testing.T) {
+	h, k := New(), &kind{}
+	asked := 0
+	h.Bridge("x", "y", func(p *Publication) bool {
+		asked++
+		if p.App != "y" || p.Meta != "meta" {
+			t.Errorf("carry was handed %+v", *p)
+		}
+		p.Event, p.Data, p.Meta = "there", append([]byte("+"), p.Data...), ""
+		return true
+	})
+	var here, there, nobody inbox
+	for app, b := range map[string]*inbox{"x": &here, "y": &there} {
+		if err := h.Join(h.Register(app, app, 1, k, b), "r"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.Join(h.Register("x", "z", 1, k, &nobody), "only here"); err != nil {
+		t.Fatal(err)
+	}
+	p := &Publication{App: "x", Room: "r", Event: "here", Data: []byte("1"), Meta: "meta"}
+	if took := h.Publish(p); took != 2 || here.got() != "here1" || there.got() != "there+1" {
+		t.Errorf("%d took it: %q and %q", took, here.got(), there.got())
+	}
+	if p.App != "x" || p.Event != "here" || string(p.Data) != "1" || p.Meta != "meta" {
+		t.Errorf("the publication has become %+v", *p)
+	}
+	h.Publish(&Publication{App: "x", Room: "only here", Event: "1"})
+	h.Publish(&Publication{App: "y", Room: "r", Event: "1"}) // there is no way back
+	if asked != 1 || here.got() != "here1" {
+		t.Errorf("carry was asked %d times, %q on this side", asked, here.got())
+	}
+}
+
+func TestBridgeAllocatesTheCopyAlone(t *testing.T) {
 	h, k := New(), &fixed{}
 	h.Bridge("x", "y", func(*Publication) bool { return true })
 	boxes := make([]drain, 2)
@@ -57,7 +95,11 @@ func TestBridgeAllocatesNothing(t *testing.T) {
 		}
 	}
 	p := &Publication{App: "x", Room: "r"}
-	if got := testing.AllocsPerRun(50, func() { h.Publish(p) }); got != 0 || boxes[1].n == 0 {
+	if got := testing.AllocsPerRun(50, func() { h.Publish(p) }); got != 1 || boxes[1].n == 0 {
 		t.Errorf("publishing over a bridge allocates %v times, reached %d", got, boxes[1].n)
+	}
+	p.Room = "nobody"
+	if got := testing.AllocsPerRun(50, func() { h.Publish(p) }); got != 0 {
+		t.Errorf("publishing to nobody over a bridge allocates %v times", got)
 	}
 }

@@ -1,13 +1,12 @@
 package hub
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"sort"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 )
 
 // kind is an encoder that counts how often it was asked.
@@ -56,11 +55,9 @@ func TestPublishReaches(t *testing.T) {
 		{"a room", Publication{Room: "r", Event: "1"}, "1|1|"},
 		{"everyone", Publication{Everyone: true, Event: "1"}, "1|1|1"},
 		{"a room nobody is in", Publication{Room: "empty", Event: "1"}, "||"},
-		{"the room named by an id", Publication{Room: "c", Event: "1"}, "||1"},
-		// b joined the room named by a's id: both get one copy.
-		{"an id somebody joined", Publication{Room: "a", Event: "1"}, "1|1|"},
-		// a joined the room of its own id: still one copy.
-		{"an id its owner joined", Publication{Room: "b", Event: "1"}, "|1|"},
+		// An id is no address: b is in the room named by a's id, and nobody in that of c's.
+		{"an id somebody joined", Publication{Room: "a", Event: "1"}, "|1|"},
+		{"an id nobody joined", Publication{Room: "c", Event: "1"}, "||"},
 		{"a room but for one", Publication{Room: "r", Event: "1", Except: "a"}, "|1|"},
 		{"everyone but for one", Publication{Everyone: true, Event: "1", Except: "c"}, "1|1|"},
 		{"another app", Publication{App: "other", Room: "r", Event: "1"}, "||"},
@@ -86,7 +83,6 @@ func TestPublishReaches(t *testing.T) {
 			join(0, "r")
 			join(1, "r")
 			join(1, "a")
-			join(1, "b")
 			join(2, "")
 			join(0, "__proto__")
 			took := h.Publish(&tt.pub)
@@ -108,9 +104,44 @@ func TestPublishReaches(t *testing.T) {
 func TestEmptyID(t *testing.T) {
 	h := New()
 	var b inbox
-	h.Register("", "", 1, &kind{}, &b)
+	if err := h.Join(h.Register("", "", 1, &kind{}, &b), ""); err != nil {
+		t.Fatal(err)
+	}
 	if took := h.Publish(&Publication{Room: "", Event: "e"}); took != 1 || b.got() != "e" {
 		t.Errorf("took %d, %q", took, b.got())
+	}
+}
+
+// bell is a receiver that counts, and wants no frame.
+type bell struct{ rings, frames int }
+
+func (b *bell) Deliver(frame []byte) bool {
+	b.rings++
+	if frame != nil {
+		b.frames++
+	}
+	return true
+}
+
+func TestWithoutEncoderIsRung(t *testing.T) {
+	h := New()
+	var b bell
+	var box inbox
+	for id, s := range map[string]*Subscriber{
+		"bell": h.Register("", "bell", 1, nil, &b), "box": h.Register("", "box", 1, &kind{}, &box), "none": h.Register("", "none", 1, none{}, &inbox{}),
+	} {
+		if err := h.Join(s, "r"); err != nil {
+			t.Fatal(id, err)
+		}
+	}
+	for _, p := range []Publication{{Room: "r", Event: "1"}, {Everyone: true, Event: "2"}, {Room: "r", Event: "3", Except: "bell"}, {Room: "s", Event: "4"}} {
+		h.Publish(&p)
+	}
+	if b.rings != 2 || b.frames != 0 || box.got() != "1 2 3" {
+		t.Errorf("%d rings, %d frames, %q beside it", b.rings, b.frames, box.got())
+	}
+	if got := h.Stats(); got != (Stats{Published: 4, Delivered: 5}) {
+		t.Errorf("stats %+v", got)
 	}
 }
 
@@ -154,7 +185,7 @@ func TestNilFrameReachesNobody(t *testing.T) {
 			t.Fatal(id, err)
 		}
 	}
-	took := h.Publish(&Publication{Room: "r", Event: "e"}) + h.Publish(&Publication{Room: "out", Event: "e"})
+	took := h.Publish(&Publication{Room: "r", Event: "e"}) + h.Publish(&Publication{Room: "nobody", Event: "e"})
 	if took != 1 || in.got() != "e" || out.got() != "" {
 		t.Errorf("took %d, %q and %q", took, in.got(), out.got())
 	}
@@ -177,6 +208,19 @@ func TestRefusedIsCountedAndNotReported(t *testing.T) {
 	}
 	if got := h.Stats(); got != (Stats{Published: 1, Delivered: 1, Refused: 1}) {
 		t.Errorf("stats %+v", got)
+	}
+}
+
+// empty fails unless the hub keeps nothing.
+func empty(t *testing.T, h *Hub) {
+	t.Helper()
+	if err := h.check(); err != nil {
+		t.Error(err)
+	}
+	for i := range h.shards {
+		for _, in := range h.shards[i].all() {
+			t.Errorf("app %q: room %q is kept for nobody", in.app, in.name)
+		}
 	}
 }
 
@@ -211,53 +255,7 @@ func TestRoomsAreBounded(t *testing.T) {
 	if err := h.Join(s, "late"); err != ErrClosed {
 		t.Errorf("join after unregister gives %v", err)
 	}
-	if len(h.apps) != 0 {
-		t.Errorf("an empty hub keeps %d apps", len(h.apps))
-	}
-}
-
-// TestChurn joins, leaves, publishes and closes at once, then looks whether
-// every index agrees and nothing is left.
-func TestChurn(t *testing.T) {
-	h := New()
-	kinds := []*kind{{prefix: "x"}, {prefix: "y"}}
-	var wg sync.WaitGroup
-	for w := range 8 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			rnd := rand.New(rand.NewPCG(uint64(w), 1))
-			for i := range 300 {
-				var b inbox
-				s := h.Register("app"+strconv.Itoa(w%2), fmt.Sprintf("%d-%d", w, i), 30, kinds[w%2], &b)
-				for range 20 {
-					room := strconv.Itoa(rnd.IntN(12))
-					switch rnd.IntN(4) {
-					case 0:
-						h.Leave(s, room)
-					case 1:
-						h.Publish(&Publication{App: "app" + strconv.Itoa(w%2), Room: room, Event: "e"})
-					default:
-						if err := h.Join(s, room); err != nil {
-							t.Error(err)
-						}
-					}
-				}
-				if i%3 != 0 {
-					h.Unregister(s)
-				} else {
-					defer h.Unregister(s)
-				}
-			}
-		}()
-	}
-	wg.Wait()
-	if err := h.check(); err != nil {
-		t.Error(err)
-	}
-	if len(h.apps) != 0 {
-		t.Errorf("%d apps are left", len(h.apps))
-	}
+	empty(t, h)
 }
 
 // TestOrder publishes from one goroutine while others come and go: each
@@ -325,25 +323,6 @@ type drain struct{ n int }
 
 func (d *drain) Deliver([]byte) bool { d.n++; return true }
 
-func BenchmarkPublish(b *testing.B) {
-	for _, n := range []int{1, 100, 10000} {
-		b.Run("subs="+strconv.Itoa(n), func(b *testing.B) {
-			h, k := New(), &fixed{}
-			boxes := make([]drain, n)
-			for i := range boxes {
-				_ = h.Join(h.Register("", strconv.Itoa(i), 1, k, &boxes[i]), "r")
-			}
-			p := &Publication{Room: "r", Event: "e"}
-			b.ReportAllocs()
-			b.ResetTimer()
-			for b.Loop() {
-				h.Publish(p)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/delivery")
-		})
-	}
-}
-
 func TestWelcomeComesFirst(t *testing.T) {
 	h, k := New(), &kind{}
 	stop := make(chan struct{})
@@ -374,4 +353,20 @@ func TestWelcomeComesFirst(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// There may be as many of these as there are clients.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(room{}); n > 96 {
+		t.Errorf("a room takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(Subscriber{}); n > 128 {
+		t.Errorf("a subscriber takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(seat{}); n > 32 {
+		t.Errorf("a seat takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(Roster{}); n > 80 {
+		t.Errorf("a roster takes %d bytes", n)
+	}
 }

@@ -75,12 +75,12 @@ func newStage(t testing.TB, cfg Config) *stage {
 	cfg.Secret = apiSecret
 	s.API = NewAPI(cfg, s.hub, slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	s.Handler = s.API.Router()
-	for id, seat := range map[string]struct {
+	for id, at := range map[string]struct {
 		box   *inbox
 		rooms []string
 	}{"r1-id": {&s.r1, []string{"r", "5"}}, "r2-id": {&s.r2, []string{"r", "true"}}, "lone-id": {&s.lone, nil}} {
-		sub := s.hub.Register(App, id, 10, plainEncoder{}, seat.box)
-		for _, room := range seat.rooms {
+		sub := seat(s.hub, id, 10, plainEncoder{}, at.box)
+		for _, room := range at.rooms {
 			if err := s.hub.Join(sub, room); err != nil {
 				t.Fatal(err)
 			}

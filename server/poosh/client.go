@@ -62,7 +62,18 @@ func (c *Clients) Connected(s *socketio.Session) {
 	if s.Protocol() == 4 {
 		enc = Encoder4
 	}
-	s.Data = &listener{sub: c.hub.Register(App, s.ID(), c.cfg.MaxRooms, enc, s), from: peers.Of(s.RemoteAddr())}
+	s.Data = &listener{sub: seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s), from: peers.Of(s.RemoteAddr())}
+}
+
+// seat registers a client and has it in the room of its own id, as every socket of
+// Socket.IO is (socket.io 1.3.5, lib/socket.js, onconnect). That room counts for
+// nothing.
+func seat(h *hub.Hub, id string, maxRooms int, enc hub.Encoder, recv hub.Receiver) *hub.Subscriber {
+	sub := h.Register(App, id, maxRooms+1, enc, recv)
+	if err := h.Join(sub, id); err != nil {
+		panic(err) // a new subscriber may be in one room
+	}
+	return sub
 }
 
 // Closed takes a client out of all its rooms.

@@ -1,14 +1,12 @@
 package poosh
 
 import (
-	"encoding/json"
-
-	"poosh/auth"
 	"poosh/server/hub"
 	"poosh/server/socketio"
 )
 
-// App is the hub's partition for Poosh's clients.
+// App is the hub's partition for Poosh's clients. The Data of its publications is JSON
+// text.
 const App = ""
 
 // How publications reach Poosh's clients: as the Socket.IO event
@@ -21,8 +19,7 @@ var (
 
 type encoder struct{ protocol4 bool }
 
-// Encode returns the frame of a publication. A payload that another dialect
-// carries as text is taken for the JSON it holds, or else for a string.
+// Encode returns the frame of a publication, whose Data is JSON text.
 //
 // The event disconnect calls a handler of that name in clients of 1.x and 2.x;
 // newer ones take it for a broken packet and drop the connection, socket.io-parser
@@ -31,13 +28,5 @@ func (e encoder) Encode(p *hub.Publication) []byte {
 	if e.protocol4 && p.Event == "disconnect" {
 		return nil
 	}
-	data := p.Data
-	if p.Text {
-		if v, err := auth.Parse(data); err == nil {
-			data = v.AppendCompact(nil)
-		} else if data, err = json.Marshal(string(p.Data)); err != nil {
-			data = nil // not for any string
-		}
-	}
-	return socketio.EventFrame(p.Event, data)
+	return socketio.EventFrame(p.Event, p.Data)
 }

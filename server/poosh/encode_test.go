@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"poosh/server/hub"
-	frames "poosh/server/wire"
+	frames "poosh/server/websocket"
 )
 
 func TestEncode(t *testing.T) {
@@ -15,9 +15,7 @@ func TestEncode(t *testing.T) {
 	}{
 		{"JSON", hub.Publication{Event: "e", Data: []byte(`{"b":1.50,"a":12345678901234567890}`)}, `42["e",{"b":1.50,"a":12345678901234567890}]`},
 		{"no payload", hub.Publication{Event: "e"}, `42["e",null]`},
-		{"text that is JSON", hub.Publication{Event: "e", Data: []byte(` { "a" : 1 } `), Text: true}, `42["e",{"a":1}]`},
-		{"text that is none", hub.Publication{Event: "e", Data: []byte(`é "x" <b>`), Text: true}, `42["e","\u00e9 \"x\" \u003cb\u003e"]`},
-		{"empty text", hub.Publication{Event: "e", Text: true}, `42["e",""]`},
+		{"a string", hub.Publication{Event: "e", Data: []byte(`"é \"x\" \u003cb\u003e"`)}, `42["e","\u00e9 \"x\" \u003cb\u003e"]`},
 		{"disconnect", hub.Publication{Event: "disconnect", Data: []byte("1")}, `42["disconnect",1]`},
 	}
 	for _, tt := range tests {

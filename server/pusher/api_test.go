@@ -12,7 +12,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // TestPublish sends every kind of body to the two addresses that publish.
@@ -139,7 +139,7 @@ func FuzzEvents(f *testing.F) {
 			t.Fatalf("accepted %q", body)
 		}
 		for _, channel := range e.channels {
-			frame := wire.Payload(Encoder.Encode(&hub.Publication{Room: channel, Event: e.name, Data: e.data, Text: true}))
+			frame := websocket.Payload(Encoder.Encode(&hub.Publication{Room: channel, Event: e.name, Data: jsonString(e.data)}))
 			var out struct{ Event, Channel, Data string }
 			if err := json.Unmarshal(frame, &out); err != nil || !utf8.Valid(frame) || out.Event != e.name || out.Channel != channel || !validChannel(channel) {
 				t.Fatalf("%q became %q: %v", body, frame, err)

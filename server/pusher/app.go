@@ -92,18 +92,15 @@ func (a *app) allows(origin string) bool {
 }
 
 // publish hands an event to a channel's subscribers but for the connection except,
-// a socket id. A cache channel keeps it, in one step with the handing out: a
+// a socket id. Its data is what [jsonString] made. A cache channel keeps it, in one step with the handing out: a
 // newcomer sees it once.
 func (a *app) publish(channel, event string, data []byte, except string) {
-	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Text: true}
-	if except != "" {
-		p.Except = idSpace + except
-	}
+	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
 	if !kindOf(channel).cache {
 		a.d.hub.Publish(p)
 		return
 	}
-	r := a.d.presence.Open(a.hubName, channel)
+	r := a.d.hub.Open(a.hubName, channel)
 	defer r.Close()
 	a.cache.put(channel, p)
 	a.d.hub.Publish(p)
@@ -112,6 +109,6 @@ func (a *app) publish(channel, event string, data []byte, except string) {
 // announce publishes an event of the protocol to a channel.
 func (a *app) announce(channel, event string, data []byte, except string) {
 	a.d.hub.Publish(&hub.Publication{
-		App: a.hubName, Room: channel, Event: event, Data: data, Text: true, Except: except,
+		App: a.hubName, Room: channel, Event: event, Data: jsonString(data), Except: except,
 	})
 }

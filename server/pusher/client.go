@@ -10,8 +10,9 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/peers"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A client is one connection. It is the handler of its wire connection and the
@@ -19,14 +20,14 @@ import (
 type client struct {
 	d        *Dialect      // set once
 	app      *app          // set once
-	socketID string        // set once; a part of its id in the hub
+	socketID string        // set once; its id in the hub too
 	opened   time.Duration // set once; on the dialect's clock
 
-	conn *wire.Conn      // set once, by attach
+	conn *websocket.Conn // set once, by attach
 	sub  *hub.Subscriber // set once, by attach
 
 	seen    atomic.Int64 // when the last frame came, on the dialect's clock
-	timer   wire.Timer   // fires tick
+	timer   loop.Timer   // fires tick
 	closing atomic.Bool  // close was called
 	version uint8        // set once; of the protocol
 
@@ -45,14 +46,14 @@ type client struct {
 }
 
 // attach seats an accepted connection in the hub.
-func (c *client) attach(conn *wire.Conn, id string) {
+func (c *client) attach(conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
 		return // closed before it began
 	}
 	c.conn = conn
-	c.sub = c.d.hub.Register(c.app.hubName, id, c.app.conf.MaxChannels, Encoder, c)
+	c.sub = c.d.hub.Register(c.app.hubName, c.socketID, c.app.conf.MaxChannels, Encoder, c)
 	c.app.mu.Lock()
 	c.app.clients[c] = struct{}{}
 	c.app.mu.Unlock()
@@ -63,10 +64,10 @@ func (c *client) attach(conn *wire.Conn, id string) {
 func (c *client) Deliver(frame []byte) bool { return c.conn.Push(frame) }
 
 // Alive notes a ping or pong of WebSocket itself, which is life as any frame is.
-func (c *client) Alive(*wire.Conn) { c.seen.Store(int64(c.d.now())) }
+func (c *client) Alive(*websocket.Conn) { c.seen.Store(int64(c.d.now())) }
 
 // Message handles one message. It runs on the connection's reader.
-func (c *client) Message(conn *wire.Conn, binary bool, data []byte) {
+func (c *client) Message(conn *websocket.Conn, binary bool, data []byte) {
 	c.seen.Store(int64(c.d.now()))
 	if binary {
 		c.reject("message refused", 0, "binary messages are not understood")
@@ -130,7 +131,7 @@ func (c *client) expel(code int, text string) {
 }
 
 // Closed takes the connection out of everything it is in.
-func (c *client) Closed(*wire.Conn, error) {
+func (c *client) Closed(*websocket.Conn, error) {
 	c.mu.Lock()
 	c.gone = true
 	c.d.loop.Cancel(&c.timer)
@@ -276,8 +277,8 @@ func (c *client) clientEvent(m message) {
 	defer c.d.cfg.Gate.Leave()
 	c.d.counts.add("client event", 1)
 	c.d.hub.Publish(&hub.Publication{
-		App: c.app.hubName, Room: m.Channel, Event: m.Event, Data: data, Text: true,
-		UserID: userID, Except: c.sub.ID(),
+		App: c.app.hubName, Room: m.Channel, Event: m.Event, Data: jsonString(data),
+		Meta: userID, Except: c.sub.ID(),
 	})
 	c.app.hooks.clientEvent(m.Channel, m.Event, data, c.socketID, userID, c.network())
 }

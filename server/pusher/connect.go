@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Codes of errors and closes (Pusher Channels protocol, "Error Codes"). pusher-js
@@ -47,7 +47,7 @@ type refusal struct {
 // not let its page see how a handshake failed. Too many connects are the exception:
 // they are answered 429 and cost no connection.
 func (d *Dialect) connect(w http.ResponseWriter, r *http.Request, parts []string) {
-	if !wire.IsUpgrade(r) {
+	if !websocket.IsUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		d.fail(w, &apiError{status: http.StatusUpgradeRequired, code: "upgrade_required",
 			text: "this is a WebSocket address"})
@@ -115,7 +115,7 @@ func (d *Dialect) refuse(a *app, parts int, r *http.Request) *refusal {
 // acceptRefused opens a connection to say that it is not taken.
 func (d *Dialect) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
 	d.counts.add("connect refused "+strconv.Itoa(no.code), 1)
-	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
+	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
 	if err != nil {
 		d.handshakeFailed(w, err)
 		return
@@ -129,17 +129,17 @@ func (d *Dialect) acceptRefused(w http.ResponseWriter, r *http.Request, no *refu
 // deaf is the handler of a connection that is only told why it ends.
 type deaf struct{}
 
-func (deaf) Message(*wire.Conn, bool, []byte) {}
-func (deaf) Closed(*wire.Conn, error)         {}
+func (deaf) Message(*websocket.Conn, bool, []byte) {}
+func (deaf) Closed(*websocket.Conn, error)         {}
 
 // handshakeFailed answers for a handshake that the loop did not take. Too many
 // connections of one network are answered as connects that come too fast are.
 func (d *Dialect) handshakeFailed(w http.ResponseWriter, err error) {
 	switch {
-	case errors.Is(err, wire.ErrTooMany):
+	case errors.Is(err, websocket.ErrTooMany):
 		d.refuseHandshake(w, &apiError{status: http.StatusTooManyRequests, code: "rate_limited",
 			text: "too many connections", retry: tooManyRetry})
-	case errors.Is(err, wire.ErrHandshake):
+	case errors.Is(err, websocket.ErrHandshake):
 		d.refuseHandshake(w, &apiError{status: http.StatusBadRequest, code: "invalid_input", text: err.Error()})
 	default:
 		d.counts.add("connect failed", 1) // the connection is closed already
@@ -158,14 +158,13 @@ func (d *Dialect) refuseHandshake(w http.ResponseWriter, err error) {
 
 // accept opens a connection that has been admitted.
 func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
-	id := newHubID()
-	c := &client{d: d, app: a, socketID: id[len(idSpace):], version: newestVersion, opened: d.now()}
+	c := &client{d: d, app: a, socketID: newSocketID(), version: newestVersion, opened: d.now()}
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
 		c.version = uint8(n)
 	}
 	c.seen.Store(int64(c.opened))
 	c.timer.Fire = c.tick
-	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, c)
+	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessageBytes, FirstProtocol: true}, c)
 	if err != nil {
 		a.release()
 		d.conns.Add(-1)
@@ -175,7 +174,7 @@ func (d *Dialect) accept(w http.ResponseWriter, r *http.Request, a *app) {
 	d.counts.add("connect", 1)
 	d.log.Debug("connection", "app", a.conf.ID, "remote", r.RemoteAddr, "socket", c.socketID)
 	conn.Push(establishedFrame(c.socketID, activitySeconds(a.conf)))
-	c.attach(conn, id)
+	c.attach(conn)
 	if d.draining.Load() { // since it was admitted
 		c.expel(codeReconnect, goingAway)
 	}
@@ -187,14 +186,13 @@ func activitySeconds(a App) int {
 	return max(1, int(time.Duration(a.ActivityTimeout)/time.Second))
 }
 
-// newHubID returns the id of a new connection in the hub: the id space and a
-// socket id, two random numbers below 10^10 that nobody can guess.
-func newHubID() string {
+// newSocketID returns the id of a new connection, here and in the hub: two random
+// numbers below 10^10 that nobody can guess.
+func newSocketID() string {
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	const limit = 10_000_000_000
-	b := append(make([]byte, 0, 32), idSpace...)
-	b = strconv.AppendUint(b, binary.LittleEndian.Uint64(raw[:8])%limit, 10)
+	b := strconv.AppendUint(make([]byte, 0, 24), binary.LittleEndian.Uint64(raw[:8])%limit, 10)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, binary.LittleEndian.Uint64(raw[8:])%limit, 10)
 	return string(b)

@@ -53,7 +53,7 @@ func (c *counter) due(channel string) {
 	if over {
 		return
 	}
-	r := c.app.d.presence.Open(c.app.hubName, channel)
+	r := c.app.d.hub.Open(c.app.hubName, channel)
 	defer r.Close()
 	// A smaller number has been told as it changed.
 	if n := r.Connections(); n > countCrowd {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // TestStalledReader has one subscriber that reads nothing while events are
@@ -27,17 +27,17 @@ func TestStalledReader(t *testing.T) {
 	_ = stalled.ws.NetConn().(*net.TCPConn).SetReadBuffer(4096)
 	data := strings.Repeat("x", 10_000)
 	for i := range 3000 {
-		s.d.apps[testID].publish("c", "e", []byte(data), "")
+		s.d.apps[testID].publish("c", "e", jsonString([]byte(data)), "")
 		if f := well.read(); len(f.text()) != len(data) {
 			t.Fatalf("event %d: %.100s", i, f)
 		}
-		if st := s.loop.Stats(); st.Queued+st.Stuck > 3<<20 {
-			t.Fatalf("%d bytes wait", st.Queued+st.Stuck)
+		if st := s.loop.Stats(); st.Queued+st.Blocked > 3<<20 {
+			t.Fatalf("%d bytes wait", st.Queued+st.Blocked)
 		}
 	}
-	eventually(t, "the slow one to be closed", func() bool { return s.loop.Stats().Closed[wire.ErrSlow] == 1 })
+	eventually(t, "the slow one to be closed", func() bool { return s.loop.Stats().Closed[loop.ErrSlow] == 1 })
 	well.quiet()
-	if c, _ := s.d.presence.Count(s.d.apps[testID].hubName, "c"); c != 1 {
+	if c, _ := s.hub.Count(s.d.apps[testID].hubName, "c"); c != 1 {
 		t.Errorf("%d subscribers are left", c)
 	}
 }
@@ -113,7 +113,7 @@ func TestCrowd(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	t.Logf("%d subscribed in %s; heap %d KB each, clients included", clients, time.Since(start).Round(time.Millisecond),
 		(after.HeapInuse-before.HeapInuse)/clients/1024)
-	if c, _ := s.d.presence.Count(s.d.apps[testID].hubName, "news"); c != clients {
+	if c, _ := s.hub.Count(s.d.apps[testID].hubName, "news"); c != clients {
 		t.Fatalf("%d subscribers", c)
 	}
 	start = time.Now()
@@ -227,7 +227,7 @@ func BenchmarkFanOut(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := 0; b.Loop(); i++ {
-				a.publish("news", "e", data, "")
+				a.publish("news", "e", jsonString(data), "")
 				for int64(i*n)-seen.Load() > int64(1000*n) { // do not outrun the outboxes
 					runtime.Gosched()
 				}

@@ -40,9 +40,9 @@ func TestShutdownEndsInTime(t *testing.T) {
 	_ = stalled.ws.NetConn().(*net.TCPConn).SetReadBuffer(4096)
 	eventually(t, "the stalled one to take nothing more", func() bool {
 		for range 20 {
-			a.publish("big", "e", []byte(strings.Repeat("x", 10_000)), "")
+			a.publish("big", "e", jsonString([]byte(strings.Repeat("x", 10_000))), "")
 		}
-		return s.loop.Stats().Stuck > 0
+		return s.loop.Stats().Blocked > 0
 	})
 	peers := make([]*peer, 10)
 	for i := range peers {

@@ -1,19 +1,16 @@
 package pusher
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 	"unicode/utf8"
 
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Encoder writes publications as all connections of this dialect read them. The
 // data of a channel event is always a string (Pusher Channels protocol, "Double
-// encoding"): a publication's text as it is; of JSON from another dialect, the
-// string if it is one, otherwise its compact text.
+// encoding"), and so is a publication's: see [jsonString].
 var Encoder hub.Encoder = encoder{}
 
 type encoder struct{}
@@ -21,49 +18,28 @@ type encoder struct{}
 // Encode makes the frame of a publication. A key that has no value is left out:
 // the Java library throws at null.
 func (encoder) Encode(p *hub.Publication) []byte {
-	b := newFrame(len(p.Event) + len(p.Room) + len(p.Data) + len(p.Data)/4 + len(p.UserID) + 64)
+	b := newFrame(len(p.Event) + len(p.Room) + len(p.Data) + len(p.Meta) + 64)
 	b = append(b, `{"event":`...)
 	b = appendString(b, p.Event)
 	b = append(b, `,"channel":`...)
 	b = appendString(b, p.Room)
 	b = append(b, `,"data":`...)
-	if p.Text {
-		b = appendString(b, p.Data)
-	} else {
-		b = appendJSONAsString(b, p.Data)
-	}
-	if p.UserID != "" {
+	b = append(b, p.Data...)
+	if p.Meta != "" {
 		b = append(b, `,"user_id":`...)
-		b = appendString(b, p.UserID)
+		b = appendString(b, p.Meta)
 	}
-	return wire.FrameInPlace(append(b, '}'))
+	return websocket.FrameInPlace(append(b, '}'))
+}
+
+// jsonString is the data of an event as its publication has it: a JSON string.
+func jsonString(data []byte) []byte {
+	return appendString(make([]byte, 0, len(data)+len(data)/8+8), data)
 }
 
 // newFrame returns a buffer with room for the header of a frame in front.
 func newFrame(size int) []byte {
-	return make([]byte, wire.HeaderSpace, wire.HeaderSpace+size)
-}
-
-// appendJSONAsString appends a JSON value as a JSON string: a string as it is,
-// anything else as its compact text.
-func appendJSONAsString(b, value []byte) []byte {
-	value = bytes.TrimSpace(value)
-	if len(value) > 1 && value[0] == '"' {
-		if !utf8.Valid(value) {
-			value = bytes.ToValidUTF8(value, []byte("\ufffd"))
-		}
-		return append(b, value...)
-	}
-	return appendString(b, compact(value))
-}
-
-// compact takes the blanks out of a JSON text; what is no JSON stays as it is.
-func compact(value []byte) []byte {
-	var buf bytes.Buffer
-	if json.Compact(&buf, value) != nil {
-		return value
-	}
-	return buf.Bytes()
+	return make([]byte, websocket.HeaderSpace, websocket.HeaderSpace+size)
 }
 
 // mustEscape are the ASCII bytes that a JSON string may not hold as they are.
@@ -120,9 +96,9 @@ func appendString[T string | []byte](b []byte, s T) []byte {
 
 // The frames that never differ.
 var (
-	pingFrame   = wire.TextFrame([]byte(`{"event":"pusher:ping","data":"{}"}`))
-	pongFrame   = wire.TextFrame([]byte(`{"event":"pusher:pong","data":"{}"}`))
-	wirePing    = wire.PingFrame()
+	pingFrame   = websocket.TextFrame([]byte(`{"event":"pusher:ping","data":"{}"}`))
+	pongFrame   = websocket.TextFrame([]byte(`{"event":"pusher:pong","data":"{}"}`))
+	wirePing    = websocket.PingFrame()
 	emptyObject = []byte("{}")
 )
 
@@ -140,7 +116,7 @@ func plainFrame[T string | []byte](event, channel string, data T) []byte {
 		b = append(b, `","data":`...)
 	}
 	b = appendString(b, data)
-	return wire.FrameInPlace(append(b, '}'))
+	return websocket.FrameInPlace(append(b, '}'))
 }
 
 // establishedFrame is the first frame of every connection that is taken.
@@ -166,7 +142,7 @@ func errorFrame(code int, channel, text string) []byte {
 	}
 	b = append(b, `,"message":`...)
 	b = appendString(b, text)
-	return wire.FrameInPlace(append(b, "}}"...))
+	return websocket.FrameInPlace(append(b, "}}"...))
 }
 
 // refusalFrame tells a channel's own listeners that they are not subscribed, as
@@ -179,7 +155,7 @@ func refusalFrame(channel, kind, text string) []byte {
 	b = append(b, kind...)
 	b = append(b, `","error":`...)
 	b = appendString(b, text)
-	return wire.FrameInPlace(append(b, `,"status":401}}`...))
+	return websocket.FrameInPlace(append(b, `,"status":401}}`...))
 }
 
 // signedInFrame confirms a sign-in. Its data is an object whose one value is the
@@ -188,7 +164,7 @@ func signedInFrame(userData string) []byte {
 	b := newFrame(len(userData) + len(userData)/4 + 64)
 	b = append(b, `{"event":"pusher:signin_success","data":{"user_data":`...)
 	b = appendString(b, userData)
-	return wire.FrameInPlace(append(b, "}}"...))
+	return websocket.FrameInPlace(append(b, "}}"...))
 }
 
 // watchlistFrame tells who of a watchlist is online or offline.
@@ -217,16 +193,23 @@ func watchlistFrame(online, offline []string) []byte {
 }
 
 // presenceData is the data of a confirmed subscription to a presence channel: all
-// users in it, the newcomer too.
-func presenceData(r *hub.Roster) []byte {
+// users in it, and the newcomer, who is about to join.
+func presenceData(r *hub.Roster, newcomer hub.Member) []byte {
 	ids, hash := []byte(nil), []byte(nil)
-	for m := range r.Members {
+	add := func(m hub.Member) bool {
 		if len(ids) > 0 {
 			ids, hash = append(ids, ','), append(hash, ',')
 		}
 		ids = appendString(ids, m.ID)
 		hash = append(appendString(hash, m.ID), ':')
 		hash = append(hash, m.Info...)
+		return true
+	}
+	count := r.Len()
+	r.Members(add)
+	if !r.Has(newcomer.ID) {
+		add(newcomer)
+		count++
 	}
 	b := make([]byte, 0, len(ids)+len(hash)+64)
 	b = append(b, `{"presence":{"ids":[`...)
@@ -234,7 +217,7 @@ func presenceData(r *hub.Roster) []byte {
 	b = append(b, `],"hash":{`...)
 	b = append(b, hash...)
 	b = append(b, `},"count":`...)
-	b = strconv.AppendInt(b, int64(r.Len()), 10)
+	b = strconv.AppendInt(b, int64(count), 10)
 	return append(b, "}}"...)
 }
 

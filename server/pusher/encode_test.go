@@ -8,7 +8,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 func TestEncode(t *testing.T) {
@@ -17,70 +17,18 @@ func TestEncode(t *testing.T) {
 		pub  hub.Publication
 		want string
 	}{
-		{"text", hub.Publication{Room: "c", Event: "e", Data: []byte(`{"a":"é"}`), Text: true}, `{"event":"e","channel":"c","data":"{\"a\":\"é\"}"}`},
-		{"text that is no JSON", hub.Publication{Room: "c", Event: `A\B`, Data: []byte("a\nb\x01"), Text: true}, `{"event":"A\\B","channel":"c","data":"a\nb\u0001"}`},
-		{"of a user", hub.Publication{Room: "c", Event: "e", Data: []byte("1"), Text: true, UserID: `"`}, `{"event":"e","channel":"c","data":"1","user_id":"\""}`},
-		// What another dialect publishes is JSON.
-		{"a JSON string", hub.Publication{Room: "c", Event: "e", Data: []byte(` "x\u00e9\/" `)}, `{"event":"e","channel":"c","data":"x\u00e9\/"}`},
-		{"a JSON object", hub.Publication{Room: "c", Event: "e", Data: []byte(`{"b": [1.50, 12345678901234567890]}`)}, `{"event":"e","channel":"c","data":"{\"b\":[1.50,12345678901234567890]}"}`},
-		{"a JSON number", hub.Publication{Room: "c", Event: "e", Data: []byte(`1.50`)}, `{"event":"e","channel":"c","data":"1.50"}`},
-		{"null", hub.Publication{Room: "c", Event: "e", Data: []byte(`null`)}, `{"event":"e","channel":"c","data":"null"}`},
-		{"no payload", hub.Publication{Room: "c", Event: "e"}, `{"event":"e","channel":"c","data":""}`},
-		{"broken UTF-8", hub.Publication{Room: "c", Event: "e\xff", Data: []byte("a\xe2\x82b"), Text: true}, `{"event":"e` + "\ufffd" + `","channel":"c","data":"a` + "\ufffd\ufffd" + `b"}`},
-		{"broken UTF-8 in JSON", hub.Publication{Room: "c", Event: "e", Data: []byte("\"a\xff\"")}, `{"event":"e","channel":"c","data":"a` + "\ufffd" + `"}`},
+		{"text", hub.Publication{Room: "c", Event: "e", Data: jsonString([]byte(`{"a":"é"}`))}, `{"event":"e","channel":"c","data":"{\"a\":\"é\"}"}`},
+		{"text that is no JSON", hub.Publication{Room: "c", Event: `A\B`, Data: jsonString([]byte("a\nb\x01"))}, `{"event":"A\\B","channel":"c","data":"a\nb\u0001"}`},
+		{"of a user", hub.Publication{Room: "c", Event: "e", Data: jsonString([]byte("1")), Meta: `"`}, `{"event":"e","channel":"c","data":"1","user_id":"\""}`},
+		{"broken UTF-8", hub.Publication{Room: "c", Event: "e\xff", Data: jsonString([]byte("a\xe2\x82b"))}, `{"event":"e` + "\ufffd" + `","channel":"c","data":"a` + "\ufffd\ufffd" + `b"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := string(wire.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
+			if got := string(websocket.Payload(Encoder.Encode(&tt.pub))); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
 	}
-}
-
-func TestBridgeable(t *testing.T) {
-	for room, want := range map[string]bool{
-		"news": true, "private": true, "my-private-x": true, "a.b;c": true,
-		"private-x": false, "presence-x": false, "private-encrypted-x": false, "cache-x": false, "#server-to-user-1": false,
-		"": false, "a b": false, "é": false, strings.Repeat("x", 201): false,
-	} {
-		if got := Bridgeable(&hub.Publication{Room: room, Event: "e"}); got != want {
-			t.Errorf("%q: %v", room, got)
-		}
-	}
-	for event, want := range map[string]bool{"e": true, `App\Event`: true, "client-e": true, "": false, "pusher:error": false, "pusher_internal:x": false} {
-		if got := Bridgeable(&hub.Publication{Room: "news", Event: event}); got != want {
-			t.Errorf("event %q: %v", event, got)
-		}
-	}
-}
-
-// TestBridgedEvents has another dialect's event on the way to Pusher clients.
-func TestBridgedEvents(t *testing.T) {
-	s := newSite(t, Config{})
-	s.hub.Bridge("", HubApp(testID), Bridgeable)
-	p := s.dial()
-	p.join("news", "private-x")
-	for _, room := range []string{"news", "private-x"} {
-		s.hub.Publish(&hub.Publication{Room: room, Event: "e", Data: []byte(`{"a": 1}`)})
-	}
-	p.expect(`{"event":"e","channel":"news","data":"{\"a\":1}"}`)
-	p.quiet()
-	var got []string
-	other := s.hub.Register("", "x", 1, Encoder, receiverFunc(func(frame []byte) bool {
-		got = append(got, string(wire.Payload(frame)))
-		return true
-	}))
-	defer s.hub.Unregister(other)
-	if err := s.hub.Join(other, "news"); err != nil {
-		t.Fatal(err)
-	}
-	s.trigger("news", "back", "1")
-	p.expect(`{"event":"back","channel":"news","data":"1"}`)
-	if len(got) != 1 || got[0] != `{"event":"back","channel":"news","data":"1"}` {
-		t.Errorf("the other side has %q", got)
-	}
-	p.quiet()
 }
 
 type receiverFunc func([]byte) bool
@@ -119,7 +67,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		frame := wire.Payload(Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: m.text(), Text: true}))
+		frame := websocket.Payload(Encoder.Encode(&hub.Publication{Room: m.Channel, Event: m.Event, Data: jsonString(m.text())}))
 		var out struct {
 			Event, Channel string
 			Data           *string
@@ -141,7 +89,7 @@ func FuzzMessage(f *testing.F) {
 				t.Fatalf("member %+v", who)
 			}
 		}
-		if user, err := parseUser(userData); err == nil && (!json.Valid(user.info) || !json.Valid(wire.Payload(watchlistFrame(user.watchlist, nil)))) {
+		if user, err := parseUser(userData); err == nil && (!json.Valid(user.info) || !json.Valid(websocket.Payload(watchlistFrame(user.watchlist, nil)))) {
 			t.Fatalf("user %+v", user)
 		}
 	})
@@ -173,11 +121,10 @@ func BenchmarkEncode(b *testing.B) {
 		"plain-100": strings.Repeat("x", 100), "json-1000": strings.Repeat(`{"name":"value"},`, 60), "umlauts-1000": strings.Repeat("äöüß", 125),
 	} {
 		b.Run(name, func(b *testing.B) {
-			p := &hub.Publication{Room: "private-orders.12", Event: `App\Events\OrderShipped`, Data: []byte(data), Text: true}
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				Encoder.Encode(p)
+				Encoder.Encode(&hub.Publication{Room: "private-orders.12", Event: `App\Events\OrderShipped`, Data: jsonString([]byte(data))})
 			}
 		})
 	}

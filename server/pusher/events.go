@@ -193,6 +193,7 @@ func (c *call) send(events ...event) error {
 	defer c.d.cfg.Gate.Leave()
 	var rest context.Context // of the time for pauses; nil before the second publication
 	for i, e := range events {
+		data := jsonString(e.data)
 		for j, channel := range e.channels {
 			if i+j > 0 {
 				if rest == nil {
@@ -202,7 +203,7 @@ func (c *call) send(events ...event) error {
 				}
 				c.pause(rest)
 			}
-			c.app.publish(channel, e.name, e.data, e.socketID)
+			c.app.publish(channel, e.name, data, e.socketID)
 		}
 		c.d.log.Debug("event", "app", c.app.conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 	}

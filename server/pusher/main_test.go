@@ -21,7 +21,8 @@ import (
 	"poosh/auth"
 	"poosh/server/hub"
 	"poosh/server/leaktest"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	ws "poosh/server/websocket"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -44,7 +45,7 @@ type site struct {
 	t      testing.TB
 	d      *Dialect
 	hub    *hub.Hub
-	loop   *wire.Loop
+	loop   *ws.Server
 	server *httptest.Server
 }
 
@@ -53,10 +54,11 @@ func newSite(t testing.TB, cfg Config) *site {
 	if cfg.Apps == nil {
 		cfg.Apps = []App{testApp()}
 	}
-	loop, err := wire.NewLoop(wire.Config{})
+	l, err := loop.New(loop.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	loop := ws.NewServer(l, ws.Config{})
 	s := &site{t: t, hub: hub.New(), loop: loop}
 	if s.d, err = New(cfg, s.hub, loop, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)

@@ -3,8 +3,6 @@ package pusher
 import (
 	"strings"
 	"unicode/utf8"
-
-	"poosh/server/hub"
 )
 
 // What names may be, in characters (Pusher Channels, "Channel naming conventions"
@@ -90,15 +88,4 @@ func reserved(event string) bool {
 func validSocketID(id string) bool {
 	a, b, ok := strings.Cut(id, ".")
 	return ok && a != "" && b != "" && len(id) <= 64 && strings.Trim(a+b, "0123456789") == ""
-}
-
-// idSpace begins the ids that connections have in the hub. No channel has a slash.
-const idSpace = "socket/"
-
-// Bridgeable reports whether a publication may go over a [hub.Hub.Bridge] between
-// a Pusher app and another dialect, in either direction: to a public channel that
-// keeps no last event, under a name that is not the protocol's own. Private,
-// presence, encrypted, cache and user channels are never bridged.
-func Bridgeable(p *hub.Publication) bool {
-	return validChannel(p.Room) && kindOf(p.Room) == kind{} && validEvent(p.Event)
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"poosh/server/admission"
-	"poosh/server/hub"
 )
 
 // A backlog is one that a test says of whether the server keeps up with it.
@@ -129,12 +128,18 @@ func TestLargeRequestIsPaced(t *testing.T) {
 	p := s.dial()
 	p.join("a", "b", "c")
 	at := make(chan time.Time, 3)
-	s.hub.Bridge(s.d.apps[testID].hubName, "other", func(*hub.Publication) bool { // runs for each publication
+	watcher := s.hub.Register(s.d.apps[testID].hubName, "watcher", 3, nil, receiverFunc(func([]byte) bool { // runs for each publication
 		at <- time.Now()
 		b.behind()
 		time.AfterFunc(50*time.Millisecond, b.caughtUp)
-		return false
-	})
+		return true
+	}))
+	defer s.hub.Unregister(watcher)
+	for _, channel := range []string{"a", "b", "c"} {
+		if err := s.hub.Join(watcher, channel); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if status, text := s.call("POST", "/events", nil, `{"name":"e","channels":["a","b","c"],"data":"1"}`); status != 200 {
 		t.Fatalf("%d %s", status, text)
 	}

@@ -4,7 +4,7 @@
 // its libraries need more, it follows Sockudo.
 //
 // It must not know other dialects, the environment, or how many nodes there are.
-// Messages are handled on the goroutines of the [wire.Loop]; an app's webhooks
+// Messages are handled on the goroutines of the [websocket.Server]; an app's webhooks
 // have goroutines of their own, which end when nothing waits to be sent and at
 // the latest with [Dialect.Shutdown].
 //
@@ -14,11 +14,8 @@
 // way that all dialects share. What is decided in one step for a channel (who is
 // in it, what its newcomer is told, whether it is occupied, which event it caches)
 // is decided with the channel's [hub.Roster] open; ordinary events do not wait for
-// it.
-//
-// Connections are registered in the hub under an id that no channel can have, or
-// the hub would deliver an event for the channel "123.456" to the connection of
-// that socket id.
+// it. The Data of a publication is a JSON string, as it stands in every frame; Meta is
+// the user's id of a client event.
 //
 // # Where nodes would meet
 //
@@ -45,7 +42,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/quota"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Config is what an operator may choose. Zero fields mean the defaults named
@@ -102,12 +99,11 @@ func HubApp(id string) string { return "pusher:" + id }
 
 // A Dialect serves the apps of one configuration. Make one with [New].
 type Dialect struct {
-	cfg      Config
-	prefix   string
-	hub      *hub.Hub
-	presence *hub.Presence
-	loop     *wire.Loop
-	log      *slog.Logger
+	cfg    Config
+	prefix string
+	hub    *hub.Hub
+	loop   *websocket.Server
+	log    *slog.Logger
 
 	apps  map[string]*app // by id; set once
 	byKey map[string]*app // set once
@@ -122,13 +118,13 @@ type Dialect struct {
 
 // New makes a dialect whose connections live on loop. It fails for a configuration
 // that cannot work, naming every mistake.
-func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
+func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	if log == nil {
 		log = slog.Default()
 	}
 	d := &Dialect{
-		cfg: cfg, hub: h, presence: hub.NewPresence(), loop: loop, log: log.With("dialect", "pusher"),
+		cfg: cfg, hub: h, loop: loop, log: log.With("dialect", "pusher"),
 		apps: make(map[string]*app), byKey: make(map[string]*app),
 	}
 	var wrong []error
@@ -191,7 +187,7 @@ type Stats struct {
 func (d *Dialect) Stats() Stats {
 	st := Stats{Connections: int(d.conns.Load()), Counts: d.counts.all()}
 	for _, a := range d.apps {
-		for range d.presence.Rooms(a.hubName) {
+		for range d.hub.Rooms(a.hubName) {
 			st.Channels++
 		}
 	}
@@ -229,7 +225,7 @@ func (c *counters) all() map[string]uint64 {
 // and /accept-traffic.
 func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.recoverRequest(w, r)
-	if !wire.IsUpgrade(r) {
+	if !websocket.IsUpgrade(r) {
 		// The port is a WebSocket's too, whose server has no such limits of its own.
 		// A body that nobody reads is waited for as well.
 		rc, now := http.NewResponseController(w), time.Now()
@@ -253,13 +249,13 @@ func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "apps", "users":
 		d.api(w, r, parts)
 	case "up", "live", "ready", "accept-traffic", "":
-		if parts[0] == "" && wire.IsUpgrade(r) {
+		if parts[0] == "" && websocket.IsUpgrade(r) {
 			d.connect(w, r, nil)
 			return
 		}
 		d.health(w, r, parts)
 	default:
-		if wire.IsUpgrade(r) {
+		if websocket.IsUpgrade(r) {
 			d.connect(w, r, nil)
 			return
 		}

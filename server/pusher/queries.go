@@ -12,7 +12,7 @@ func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 1
 // appendCounts appends an object with the counts that were asked for and that the
 // channel has: only presence channels count users.
 func (c *call) appendCounts(b []byte, channel string, info []string) []byte {
-	connections, users := c.d.presence.Count(c.app.hubName, channel)
+	connections, users := c.d.hub.Count(c.app.hubName, channel)
 	if !kindOf(channel).presence {
 		info = slices.DeleteFunc(slices.Clone(info), func(name string) bool { return name == infoUsers })
 	}
@@ -51,7 +51,7 @@ func (c *call) channels() (reply, error) {
 	}
 	return func(yield func([]byte) bool) {
 		b := []byte(`{"channels":{`)
-		for at := range c.d.presence.Rooms(c.app.hubName) {
+		for at := range c.d.hub.Rooms(c.app.hubName) {
 			if !strings.HasPrefix(at.Room, prefix) || kindOf(at.Room).user {
 				continue
 			}
@@ -93,7 +93,7 @@ func (c *call) channel() (reply, error) {
 	case slices.Contains(info, infoCache) && !k.cache:
 		return nil, invalid("cache is for cache channels only")
 	}
-	connections, users := c.d.presence.Count(c.app.hubName, name)
+	connections, users := c.d.hub.Count(c.app.hubName, name)
 	b := append([]byte(`{"occupied":`), strconv.FormatBool(connections > 0)...)
 	for i, attribute := range info {
 		if slices.Contains(info[:i], attribute) {
@@ -118,7 +118,7 @@ func (c *call) appendCache(b []byte, channel string) []byte {
 	if event == nil {
 		return append(b, "null"...)
 	}
-	b = appendString(append(b, `{"data":`...), event.Data)
+	b = append(append(b, `{"data":`...), event.Data...)
 	b = append(b, `,"ttl":`...)
 	return append(appendInt(b, int(left/time.Second)), '}')
 }
@@ -144,7 +144,7 @@ func (c *call) channelUsers() (reply, error) {
 		}
 	}
 	// A copy, so that nobody who comes or goes waits for who reads the answer.
-	r := c.d.presence.Open(c.app.hubName, name)
+	r := c.d.hub.Open(c.app.hubName, name)
 	members := slices.Collect(r.Members)
 	r.Close()
 	return func(yield func([]byte) bool) {

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"poosh/server/hub"
 )
 
 // A slowReader is the writer of an answer whose first piece somebody looks at.
@@ -35,13 +37,17 @@ func TestLongAnswers(t *testing.T) {
 	hubName := s.d.apps[testID].hubName
 	const crowded = "presence-crowd"
 	for i := range many {
+		sub := s.hub.Register(hubName, "", 2, nil, receiverFunc(func([]byte) bool { return true }))
+		defer s.hub.Unregister(sub)
 		for _, at := range []struct{ room, id string }{{fmt.Sprintf("presence-%d", i), "1"}, {crowded, fmt.Sprint(i)}} {
-			r := s.d.presence.Open(hubName, at.room)
-			r.Add(at.id, []byte(`{"name":"somebody"}`))
+			r := s.hub.Open(hubName, at.room)
+			if _, err := r.Join(sub, hub.Member{ID: at.id, Info: []byte(`{"name":"somebody"}`)}); err != nil {
+				t.Fatal(err)
+			}
 			r.Close()
 			defer func() {
-				r := s.d.presence.Open(hubName, at.room)
-				r.Remove(at.id)
+				r := s.hub.Open(hubName, at.room)
+				r.Leave(sub, at.id)
 				r.Close()
 			}()
 		}
@@ -58,7 +64,7 @@ func TestLongAnswers(t *testing.T) {
 		done := make(chan struct{})
 		go func() { // ends by itself, unless the roster is kept open
 			defer close(done)
-			s.d.presence.Open(hubName, crowded).Close()
+			s.hub.Open(hubName, crowded).Close()
 		}()
 		select {
 		case <-done:

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/quota"
-	"poosh/server/wire"
 )
 
 // TestUnknownErrorIsLogged has an error that no status was thought of for: the
@@ -38,7 +38,9 @@ func TestUnknownErrorIsLogged(t *testing.T) {
 // A crowded connection is one of a network that has too many.
 type crowded struct{ *httptest.ResponseRecorder }
 
-func (crowded) Upgrade(netip.Addr) (*wire.Conn, []byte, error) { return nil, nil, wire.ErrTooMany }
+func (crowded) Upgrade(netip.Addr) (*loop.Conn, []byte, error) {
+	return nil, nil, loop.ErrTooMany
+}
 
 // TestTooManyOfOneNetwork has the loop take no connection more.
 func TestTooManyOfOneNetwork(t *testing.T) {

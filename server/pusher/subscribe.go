@@ -161,16 +161,16 @@ func (c *client) member(channelData *string) (memberInfo, error) {
 // member and what webhooks are told are one step for the channel.
 func (c *client) enter(channel string, k kind, who memberInfo) error {
 	a := c.app
-	r := c.d.presence.Open(a.hubName, channel)
+	r := c.d.hub.Open(a.hubName, channel)
 	defer r.Close()
 	if k.presence && !r.Has(who.id) && r.Len() >= a.conf.MaxMembers {
 		return fmt.Errorf("channel %s has %d members, as many as it may have", channel, r.Len())
 	}
-	first := r.Add(who.id, who.info)
+	member := hub.Member{ID: who.id, Info: who.info}
 	var welcome [2][]byte
 	greet := welcome[:0]
 	if k.presence {
-		greet = append(greet, plainFrame("pusher_internal:subscription_succeeded", channel, presenceData(r)))
+		greet = append(greet, plainFrame("pusher_internal:subscription_succeeded", channel, presenceData(r, member)))
 	} else {
 		greet = append(greet, plainFrame("pusher_internal:subscription_succeeded", channel, "{}"))
 	}
@@ -183,8 +183,8 @@ func (c *client) enter(channel string, k kind, who memberInfo) error {
 			greet = append(greet, plainFrame("pusher:cache_miss", channel, "{}"))
 		}
 	}
-	if err := c.d.hub.Join(c.sub, channel, greet...); err != nil {
-		r.Remove(who.id)
+	first, err := r.Join(c.sub, member, greet...)
+	if err != nil {
 		if errors.Is(err, hub.ErrTooManyRooms) {
 			err = fmt.Errorf("this connection subscribes to %d channels, as many as it may", a.conf.MaxChannels)
 		}
@@ -234,12 +234,8 @@ func (c *client) unsubscribe(m message) {
 // leave ends a subscription that there is, in one step for the channel.
 func (c *client) leave(channel string) {
 	a, k := c.app, kindOf(channel)
-	r := c.d.presence.Open(a.hubName, channel)
+	r := c.d.hub.Open(a.hubName, channel)
 	defer r.Close()
-	if !c.d.hub.Leave(c.sub, channel) {
-		return
-	}
-	c.discharge(channel, k)
 	var id string
 	if k.presence {
 		c.mu.Lock()
@@ -247,7 +243,11 @@ func (c *client) leave(channel string) {
 		delete(c.membership, channel)
 		c.mu.Unlock()
 	}
-	last := r.Remove(id)
+	was, last := r.Leave(c.sub, id)
+	if !was {
+		return
+	}
+	c.discharge(channel, k)
 	if k.user {
 		return
 	}

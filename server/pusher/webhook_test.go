@@ -82,7 +82,7 @@ func hooks(conf Webhook, queue int, answer func(int) (int, error)) (*webhooks, *
 	conf.URL, conf.Headers = "http://hook.test/", map[string]string{"X-Mine": "1"}
 	app := testApp()
 	app.Webhooks = []Webhook{conf}
-	d := &Dialect{cfg: Config{WebhookQueue: queue}.withDefaults(), hub: hub.New(), presence: hub.NewPresence(), log: slog.New(slog.DiscardHandler)}
+	d := &Dialect{cfg: Config{WebhookQueue: queue}.withDefaults(), hub: hub.New(), log: slog.New(slog.DiscardHandler)}
 	w := newApp(d, app.withDefaults()).hooks
 	r := &hookReceiver{answer: answer}
 	w.endpoints[0].client.Transport = r

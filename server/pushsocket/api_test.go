@@ -173,7 +173,7 @@ func TestKeysBodies(t *testing.T) {
 }
 
 func TestMessageReport(t *testing.T) {
-	s := newSite(t, Config{Limits: store.Limits{MessagesPerDevice: 3, SenderPercent: 100}})
+	s := newSite(t, Config{Limits: store.Limits{MessagesPerDevice: 3, SenderPercent: 100, StrangersPercent: 100}})
 	p, q, gone, stranger := s.registered("1", 1), s.registered("2", 1), s.registered("1", 1), s.newPerson("1")
 	if status, _, _ := gone.request("DELETE", "/api/v1/key/", ""); status != 200 {
 		t.Fatal(status)

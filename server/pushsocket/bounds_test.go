@@ -1,8 +1,10 @@
 package pushsocket
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -109,6 +111,58 @@ func TestShareOfMailbox(t *testing.T) {
 	}
 	if n := s.dialect.Stats().Counts["messages refused: share of a mailbox"]; n != 30 {
 		t.Errorf("counted %d", n)
+	}
+}
+
+// Four strangers filled a mailbox, a fourth each. Whom its device has written to reaches
+// it all the same, and what it sent arrives.
+func TestStrangersFillNoMailbox(t *testing.T) {
+	s := newSite(t, Config{Limits: store.Limits{MessagesPerDevice: 40}})
+	victim, friend := s.registered("1", 1), s.registered("1", 1)
+	victim.mail(friend.username, "hello")
+	many := slices.Repeat([]string{"spam"}, 40)
+	queued := 0
+	for range 20 {
+		queued += s.registered("1", 1).mail(victim.username, many...).MessagesQueued
+	}
+	last := s.registered("1", 1).mail(victim.username, many...)
+	if queued != 20 || last.MessagesQueued != 0 || !slices.Equal(last.FullDevices, []string{victim.username}) {
+		t.Errorf("%d messages of strangers were queued, then %+v", queued, last)
+	}
+	if r := friend.mail(victim.username, "and to you"); r.MessagesQueued != 1 {
+		t.Errorf("%+v", r)
+	}
+	if got := victim.authorized().messages(21); got[20].Body != "and to you" {
+		t.Errorf("%+v", got[20])
+	}
+	// 10 of each of the first two were within its share.
+	if n := s.dialect.Stats().Counts["messages refused: strangers' part of a mailbox"]; n != 19*40 {
+		t.Errorf("counted %d", n)
+	}
+}
+
+// forgetting is a store whose devices have contacts that are too old.
+type forgetting struct {
+	store.Store
+	before time.Time
+}
+
+func (f *forgetting) ExpireContacts(_ context.Context, before time.Time) (int, error) {
+	f.before = before
+	return 3, nil
+}
+
+// Contacts go by the age of identities.
+func TestContactsExpire(t *testing.T) {
+	f := &forgetting{Store: newFailing(t)}
+	d := &Dialect{store: f, log: slog.New(slog.DiscardHandler), counts: make(map[string]uint64), ctx: t.Context()}
+	now := time.Now()
+	d.expireAt(now)
+	if want := now.Add(-f.Limits().IdleAge); !f.before.Equal(want) || d.counts["contacts expired"] != 3 {
+		t.Errorf("before %v, want %v; %v", f.before, want, d.counts)
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

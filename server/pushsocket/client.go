@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/loop"
 	"poosh/server/pushsocket/store"
 	"poosh/server/socketio"
-	"poosh/server/wire"
 )
 
 // Why the dialect closes a session.
@@ -27,7 +27,7 @@ type client struct {
 	dialect *Dialect
 	session *socketio.Session
 	work    task
-	waiting wire.Timer // fires when it was without authorization for too long
+	waiting loop.Timer // fires when it was without authorization for too long
 
 	mu     sync.Mutex // guards what follows
 	events []event

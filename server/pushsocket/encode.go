@@ -103,7 +103,7 @@ type report struct {
 	KeysNotFound    []string `json:"keysNotFound"`
 	RevokedKeys     []string `json:"revokedKeys"`
 	MissingDevices  []string `json:"missingDevices"`
-	FullDevices     []string `json:"fullDevices"`     // a message was refused: no room, or no more for this sender
+	FullDevices     []string `json:"fullDevices"`     // a message was refused: no room, or no more for this sender or all like it
 	DroppedFor      []string `json:"droppedFor"`      // older messages made room
 	MessagesDropped int      `json:"messagesDropped"` // how many
 }

@@ -6,7 +6,7 @@ import (
 	"poosh/server/pushsocket/store"
 )
 
-// expire removes messages and identities that are too old, until the dialect ends.
+// expire removes messages, identities and contacts that are too old, until the dialect ends.
 func (d *Dialect) expire() {
 	tick := time.NewTicker(d.cfg.ExpireEvery)
 	defer tick.Stop()
@@ -38,6 +38,10 @@ func (d *Dialect) expireAt(now time.Time) {
 		var r store.Removed
 		r, err = d.store.ExpireIdentities(d.ctx, now.Add(-l.UnusedAge), now.Add(-l.IdleAge))
 		d.removed(r, "identities expired", reasonNotRegistered)
+	}
+	if err == nil {
+		n, err = d.store.ExpireContacts(d.ctx, now.Add(-l.IdleAge))
+		d.count("contacts expired", n)
 	}
 	if err != nil {
 		d.failed("removing what is too old", "", err)

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/pushsocket/store"
-	"poosh/server/wire"
 )
 
 // How soon a mailbox looks again at a client with a full outbox, when all outboxes
@@ -29,7 +29,7 @@ type mailbox struct {
 	device  store.DeviceID
 	seat    *hub.Subscriber // set once, before anybody else has the mailbox
 	push    task
-	retry   wire.Timer
+	retry   loop.Timer
 
 	used time.Time // when the store was told last that it is; guarded by Dialect.mu
 
@@ -37,13 +37,8 @@ type mailbox struct {
 	clients []*client  // by their last authorization, newest last
 }
 
-// A doorbell is what the hub hands a mailbox: there is something.
-type doorbell struct{}
-
-// Encode implements [hub.Encoder]. A frame of nothing, since nil would ring nowhere.
-func (doorbell) Encode(*hub.Publication) []byte { return []byte{} }
-
-// Deliver implements [hub.Receiver].
+// Deliver implements [hub.Receiver]: the device has mail, which is read from the
+// store and not from the publication.
 func (m *mailbox) Deliver([]byte) bool {
 	m.dialect.deliverer.wake(&m.push)
 	return true
@@ -75,7 +70,10 @@ func (d *Dialect) join(c *client, device store.DeviceID) {
 		m = &mailbox{dialect: d, device: device, used: time.Now()}
 		m.push.do = m.run
 		m.retry.Fire = func() { d.deliverer.wake(&m.push) }
-		m.seat = d.hub.Register(hubApp, room(device), 0, doorbell{}, m)
+		m.seat = d.hub.Register(hubApp, "", 1, nil, m)
+		if err := d.hub.Join(m.seat, room(device)); err != nil {
+			panic(err) // a new subscriber may be in one room
+		}
 		d.mailboxes[device] = m
 	}
 	m.mu.Lock()

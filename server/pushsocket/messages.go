@@ -73,7 +73,7 @@ func (d *Dialect) ringAll(outcomes []store.Outcome) {
 }
 
 func (d *Dialect) countOutcomes(outcomes []store.Outcome) {
-	var n [store.SenderFull + 1]int
+	var n [store.StrangersFull + 1]int
 	dropped := 0
 	for _, o := range outcomes {
 		n[o.Kind]++
@@ -83,6 +83,7 @@ func (d *Dialect) countOutcomes(outcomes []store.Outcome) {
 	d.count("messages dropped", dropped)
 	d.count("messages refused: mailbox full", n[store.DeviceFull])
 	d.count("messages refused: share of a mailbox", n[store.SenderFull])
+	d.count("messages refused: strangers' part of a mailbox", n[store.StrangersFull])
 	d.count("messages refused: no such device", n[store.UnknownKey]+n[store.RevokedKey]+n[store.MissingDevice])
 }
 
@@ -222,7 +223,7 @@ func (p prepared) report(outcomes []store.Outcome) report {
 			name(&answer.RevokedKeys, recipient)
 		case store.MissingDevice:
 			name(&answer.MissingDevices, recipient)
-		case store.DeviceFull, store.SenderFull:
+		case store.DeviceFull, store.SenderFull, store.StrangersFull:
 			name(&answer.FullDevices, recipient)
 		}
 	}

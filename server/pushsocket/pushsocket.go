@@ -24,7 +24,8 @@
 //
 // Anybody can make a key and register, so nothing that all share is open to one of
 // them: an address has rates, a device a bound on its keys, a sender a share of each
-// mailbox, keys a part of the file, and an identity that is not used a life.
+// mailbox and all senders that its device does not know a part, keys a part of the file,
+// and an identity that is not used a life.
 //
 // Lock order: Dialect.mu, mailbox.mu, client.mu, then a session's own.
 package pushsocket
@@ -45,7 +46,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/pushsocket/store"
 	"poosh/server/socketio"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // growth is by how much a message may be larger on the wire than it was posted: a
@@ -129,7 +130,7 @@ type Dialect struct {
 	cfg     Config
 	store   store.Store
 	hub     *hub.Hub
-	loop    *wire.Loop
+	loop    *websocket.Server
 	log     *slog.Logger
 	sockets *socketio.Server
 
@@ -156,7 +157,7 @@ type Dialect struct {
 
 // New opens the store and starts the dialect's goroutines. Call Shutdown in any
 // case.
-func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
+func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	if cfg.NoPrekeysStatus != http.StatusOK && cfg.NoPrekeysStatus != http.StatusResetContent {
 		return nil, fmt.Errorf("push socket: status %d for a device without prekeys", cfg.NoPrekeysStatus)

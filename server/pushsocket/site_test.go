@@ -21,7 +21,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	ws "poosh/server/websocket"
 )
 
 const patience = 20 * time.Second
@@ -35,14 +36,14 @@ type site struct {
 
 func newSite(t testing.TB, cfg Config) *site {
 	t.Helper()
-	loop, err := wire.NewLoop(wire.Config{})
+	l, err := loop.New(loop.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if cfg.DB == "" {
 		cfg.DB = filepath.Join(t.TempDir(), "x.db")
 	}
-	d, err := New(cfg, hub.New(), loop, slog.New(slog.DiscardHandler))
+	d, err := New(cfg, hub.New(), ws.NewServer(l, ws.Config{}), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func newSite(t testing.TB, cfg Config) *site {
 			}
 		}
 		server.Close()
-		loop.Close()
+		l.Close()
 		http.DefaultClient.CloseIdleConnections()
 		if len(d.mailboxes) != 0 || d.hub.Len(hubApp) != 0 {
 			t.Errorf("%d mailboxes left, %d in the hub", len(d.mailboxes), d.hub.Len(hubApp))

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,12 +17,13 @@ func TestConnectionClosedBehindItsAnswer(t *testing.T) {
 		p.want("40")
 		session := take(s.T, s.connected, "the client")
 		for i := range 300 {
-			conn, err := net.Dial("tcp", s.addr)
+			before, _ := s.polls.of(session)
+			conn, err := s.dialer()
 			if err != nil {
 				s.Fatal(err)
 			}
 			fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: test\r\n\r\n", Path, p.query)
-			eventually(s.T, "the GET to wait", func() bool { return session.pollWait() != nil })
+			s.await(session, before, nil)
 			session.Deliver(EventFrame("e", []byte(fmt.Sprint(i))))
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {

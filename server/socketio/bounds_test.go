@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // queued is what counts as waiting for polling clients.
@@ -22,7 +22,7 @@ func TestPingsOfOnePost(t *testing.T) {
 				s.Fatalf("%d %s", a.status, a.body)
 			}
 		}
-		if grown := s.queued() - before; grown > wire.Cost(framePong) {
+		if grown := s.queued() - before; grown > loop.Cost(framePong) {
 			s.Errorf("pings made %d bytes wait", grown)
 		}
 		p.want("3")
@@ -45,7 +45,7 @@ func TestSmallFramesCost(t *testing.T) {
 		for session.Deliver(frame) {
 			n++
 		}
-		if limit := outbox / wire.Cost(frame); n > limit || n < limit-2 {
+		if limit := outbox / loop.Cost(frame); n > limit || n < limit-2 {
 			s.Errorf("%d frames of %d bytes waited, the bound is %d", n, len(frame), limit)
 		}
 		take(s.T, s.closed, "the end")
@@ -64,7 +64,7 @@ func TestAnswersCost(t *testing.T) {
 			if !accept {
 				before = append(before, neverJoins) // what is said is held
 			}
-			s := serve(t, Config{Outbox: 20_000, MaxPayload: 1 << 20}, false, before...)
+			s := serve(t, Config{Outbox: 20_000, MaxPayload: 1 << 20}, before...)
 			p := s.poll("EIO=3")
 			if accept {
 				take(t, s.connected, "the client")
@@ -88,7 +88,7 @@ func TestAnswersCost(t *testing.T) {
 
 // Messages that wait until the client has joined count with what holding them takes.
 func TestMessagesThatWait(t *testing.T) {
-	s := serve(t, Config{MaxPayload: 10_000}, false, neverJoins)
+	s := serve(t, Config{MaxPayload: 10_000}, neverJoins)
 	p := s.poll("EIO=3")
 	n := 0
 	for ; n < 100; n++ {
@@ -96,7 +96,7 @@ func TestMessagesThatWait(t *testing.T) {
 			break
 		}
 	}
-	if most := (10_000 + heldPackets*wire.Cost(nil)) / wire.Cost([]byte(`2[""]`)) / 200; n != most {
+	if most := (10_000 + heldPackets*loop.Cost(nil)) / loop.Cost([]byte(`2[""]`)) / 200; n != most {
 		t.Errorf("%d times 200 messages waited, want %d", n, most)
 	}
 }
@@ -111,11 +111,11 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 		done := p.waiting()
 		session.Deliver(large)
 		take(s.T, done, "the event")
-		if got := s.queued(); got != wire.Cost(large) {
-			s.Errorf("%d bytes count while an answer may be unread, want %d", got, wire.Cost(large))
+		if got := s.queued(); got != loop.Cost(large) {
+			s.Errorf("%d bytes count while an answer may be unread, want %d", got, loop.Cost(large))
 		}
-		if got := session.Waiting(); got != wire.Cost(large) {
-			s.Errorf("Waiting is %d, want %d", got, wire.Cost(large))
+		if got := session.Waiting(); got != loop.Cost(large) {
+			s.Errorf("Waiting is %d, want %d", got, loop.Cost(large))
 		}
 		next := p.waiting()
 		if got := s.queued(); got != 0 {
@@ -135,7 +135,7 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 // of.
 func TestAllThatIsUnfetched(t *testing.T) {
 	large := EventFrame("e", []byte(`"`+strings.Repeat("x", 50_000)+`"`))
-	s := serve(t, Config{Unfetched: 100_000}, false)
+	s := serve(t, Config{Unfetched: 100_000})
 	var clients []*poller
 	for range 3 {
 		p := s.poll("EIO=3")

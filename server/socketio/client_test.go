@@ -27,7 +27,7 @@ type answer struct {
 
 // request sends one request on a connection of its own. ctx cuts it off.
 func (s *site) request(ctx context.Context, method, query, body string, header ...string) (answer, error) {
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+s.addr+Path+"?"+query, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, "http://test"+Path+"?"+query, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -41,7 +41,8 @@ func (s *site) request(ctx context.Context, method, query, body string, header .
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)
 	}
-	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+	dial := func(context.Context, string, string) (net.Conn, error) { return s.dialer() }
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: dial}}
 	resp, err := c.Do(r)
 	if err != nil {
 		return answer{}, err
@@ -131,18 +132,20 @@ func (p *poller) gone() {
 func (p *poller) waiting() <-chan []string {
 	p.Helper()
 	s := p.server.find(p.sid)
-	before := s.pollWait()
-	done := make(chan []string, 1)
+	before, _ := p.polls.of(s)
+	answered := make(chan []string, 1)
+	done := make(chan struct{})
 	go func() { // ends with the answer or the client's patience
+		defer close(done)
 		a, err := p.request(context.Background(), "GET", p.query, "")
 		packets := []string{fmt.Sprint(a.status, err)}
 		if err == nil && a.status == 200 {
 			packets = p.packets(a)
 		}
-		done <- packets
+		answered <- packets
 	}()
-	eventually(p.T, "a GET to wait", func() bool { g := s.pollWait(); return g != nil && g != before || len(done) > 0 })
-	return done
+	p.await(s, before, done)
+	return answered
 }
 
 func (s *Session) pollWait() *pollWait {
@@ -215,7 +218,7 @@ func (s *site) dial(query string, header ...string) *wsClient {
 }
 
 func (s *site) tryDial(query string, header ...string) (*wsClient, error) {
-	c, err := net.Dial("tcp", s.addr)
+	c, err := s.dialer()
 	if err != nil {
 		return nil, err
 	}

@@ -19,10 +19,10 @@ type Config struct {
 	UnfinishedTimeout time.Duration
 
 	MaxPayload int // bytes of one POST or one incoming message; 100 KiB
-	Outbox     int // what may wait for one client, as wire.Cost counts it; 1 MiB
+	Outbox     int // what may wait for one client, as loop.Cost counts it; 1 MiB
 
 	// Unfetched is how much may wait for all polling clients that do not poll, as
-	// wire.Cost counts it; 512 MiB.
+	// loop.Cost counts it; 512 MiB.
 	Unfetched int64
 
 	MaxSessions             int // in all; 100,000

@@ -5,14 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
-// How sessions end, and what a client that has not fetched everything yet is told
-// then. Before it, a polling client is told what waits for it.
-var ends = []struct {
+// howItEnds is a way for a session to end.
+type howItEnds struct {
 	name  string
 	end   func(*ending)
 	cfg   Config
@@ -20,12 +20,16 @@ var ends = []struct {
 	gives []string // the answer to a GET that waits
 	code  int      // a WebSocket's close frame has it; 0 for a connection that is cut
 	lives bool
-}{
-	{name: "malformed packet", end: func(e *ending) { e.say("9") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseProtocol},
-	{name: "malformed event", end: func(e *ending) { e.say("42{") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseProtocol},
-	{name: "close packet", end: func(e *ending) { e.say("1") }, gives: []string{"6"}, code: wire.CloseNormal},
+}
+
+// How sessions end, and what a client that has not fetched everything yet is told
+// then. Before it, a polling client is told what waits for it.
+var ends = []howItEnds{
+	{name: "malformed packet", end: func(e *ending) { e.say("9") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseProtocol},
+	{name: "malformed event", end: func(e *ending) { e.say("42{") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseProtocol},
+	{name: "close packet", end: func(e *ending) { e.say("1") }, gives: []string{"6"}, code: websocket.CloseNormal},
 	{name: "disconnect packet", end: func(e *ending) { e.say("41") }, lives: true},
-	{name: "disconnect and close packets", end: func(e *ending) { e.say("41", "1") }, gives: []string{"6"}, code: wire.CloseNormal},
+	{name: "disconnect and close packets", end: func(e *ending) { e.say("41", "1") }, gives: []string{"6"}, code: websocket.CloseNormal},
 	{name: "timeout", end: func(e *ending) {}, cfg: Config{PingInterval: 300 * time.Millisecond, PingTimeout: 300 * time.Millisecond},
 		gives: []string{"1"}},
 	{name: "shutdown", end: func(e *ending) {
@@ -43,17 +47,17 @@ var ends = []struct {
 			e.Error("more was taken than may wait")
 		}
 	}, cfg: Config{Outbox: 8000}, gives: []string{"1"}},
-	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseNormal},
+	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
 	{name: "kick by the handler", end: func(e *ending) {
 		e.mu.Lock()
 		e.event = func(s *Session, name string) { s.Close(name) }
 		e.mu.Unlock()
 		e.say(`42["kick"]`)
-	}, words: []string{"1"}, gives: []string{"1"}, code: wire.CloseNormal},
+	}, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
 	{name: "probe that fails", end: func(e *ending) {
 		ws := e.dial("sid=" + e.session.engineID)
 		ws.say("2probe", "9")
-		if heard, code := ws.ended(); code != wire.CloseProtocol || !slices.Equal(heard, []string{"3probe"}) {
+		if heard, code := ws.ended(); code != websocket.CloseProtocol || !slices.Equal(heard, []string{"3probe"}) {
 			e.Errorf("the probe heard %q, close code %d", heard, code)
 		}
 	}, lives: true},
@@ -88,125 +92,126 @@ func waitsPong(e *ending) []string {
 // What is accepted for a client is what it gets, however its session ends.
 func TestEnds(t *testing.T) {
 	for _, end := range ends {
-		for waiting, prepare := range waits {
-			t.Run(end.name+", "+waiting, func(t *testing.T) {
+		for waiting := range waits {
+			for way, run := range ways {
+				t.Run(end.name+", "+waiting+", "+way, func(t *testing.T) {
+					still(t, end.cfg, func(s *site) { run(s, end, waiting) })
+				})
+			}
+			t.Run(end.name+", "+waiting+", on the loop", func(t *testing.T) {
 				t.Parallel()
-				for name, plain := range map[string]bool{"polling": false, "polling on goroutines": true} {
-					t.Run(name, func(t *testing.T) {
-						s := serve(t, end.cfg, plain)
-						p := s.poll("EIO=3")
-						e := &ending{s, take(t, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
-						if waiting != "40" {
-							p.want("40")
-						}
-						want := prepare(e)
-						end.end(e)
-						p.fetches(e, end.words, want, end.lives)
-					})
-				}
-				t.Run("websocket", func(t *testing.T) {
-					if end.name == "probe that fails" {
-						return // there is none beside a WebSocket
-					}
-					s := serve(t, end.cfg, false)
-					ws := s.dial("EIO=3")
-					ws.want("0{...")
-					session := take(t, s.connected, "the client")
-					e := &ending{s, session, func(packets ...string) {
-						const unheard = -1
-						session.heard.Store(unheard)
-						ws.say(packets...)
-						eventually(t, "the packets to be handled", func() bool {
-							session.in.mu.Lock()
-							defer session.in.mu.Unlock()
-							return session.heard.Load() != unheard
-						})
-					}}
-					if waiting != "40" {
-						ws.want("40")
-					}
-					want := prepare(e)
-					end.end(e)
-					if end.lives {
-						ws.want(want...)
-						ws.say("2")
-						ws.want("3")
-						return
-					}
-					if heard, code := ws.ended(); code != end.code || !slices.Equal(heard, want) && end.name != "slow consumer" {
-						t.Errorf("heard %q and close code %d, want %q and %d", heard, code, want, end.code)
-					}
-					_ = ws.Close()
-					take(t, s.closed, "the handler to be told")
-					eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
-				})
-				t.Run("probing", func(t *testing.T) {
-					if end.name == "probe that fails" {
-						return // it is one
-					}
-					s := serve(t, end.cfg, false)
-					p := s.poll("EIO=3")
-					e := &ending{s, take(t, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
-					if waiting != "40" {
-						p.want("40")
-					}
-					ws := s.dial("sid=" + p.sid)
-					ws.say("2probe")
-					ws.want("3probe")
-					want := prepare(e)
-					end.end(e)
-					p.fetches(e, end.words, want, end.lives)
-					if end.lives {
-						ws.say("5", "2")
-						ws.want("3")
-					} else if heard, _ := ws.ended(); len(heard) > 0 {
-						t.Errorf("the probe heard %q", heard)
-					}
-				})
-				t.Run("changing", func(t *testing.T) {
-					if end.words == nil {
-						return // nothing is kept for it
-					}
-					s := serve(t, end.cfg, false)
-					p := s.poll("EIO=3")
-					e := &ending{s, take(t, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
-					if waiting != "40" {
-						p.want("40")
-					}
-					ws := s.dial("sid=" + p.sid)
-					ws.say("2probe")
-					ws.want("3probe")
-					want := prepare(e)
-					end.end(e)
-					take(t, s.closed, "the handler to be told")
-					ws.say("5")
-					if heard, code := ws.ended(); !slices.Equal(heard, want) || code != wire.CloseNormal && code != wire.CloseProtocol {
-						t.Errorf("heard %q and close code %d, want %q", heard, code, want)
-					}
-					eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
-				})
+				endsPolling(serve(t, end.cfg), end, waiting)
 			})
 		}
-		if end.lives {
-			continue
-		}
-		t.Run(end.name+", a waiting GET", func(t *testing.T) {
-			t.Parallel()
-			each(t, end.cfg, func(s *site) {
-				p := s.poll("EIO=3")
-				e := &ending{s, take(s.T, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
-				p.want("40")
-				done := p.waiting()
-				end.end(e)
-				if got := take(s.T, done, "the GET's answer"); !slices.Equal(got, end.gives) {
-					s.Errorf("the GET that waited was answered %q, want %q", got, end.gives)
-				}
-				take(s.T, s.closed, "the handler to be told")
-				eventually(s.T, "the session to go", func() bool { return s.sessions() == 0 })
-				p.gone()
+		if !end.lives {
+			t.Run(end.name+", a waiting GET", func(t *testing.T) {
+				t.Parallel()
+				each(t, end.cfg, func(s *site) { endsWaiting(s, end) })
 			})
-		})
+		}
 	}
+}
+
+// How a client is connected when its session ends.
+var ways = map[string]func(*site, howItEnds, string){
+	"polling": endsPolling, "websocket": endsSocket, "probing": endsProbing, "changing": endsChanging,
+}
+
+// begins makes a polling client for whom something waits.
+func (s *site) begins(waiting string, probe bool) (*poller, *ending, *wsClient, []string) {
+	p := s.poll("EIO=3")
+	e := &ending{s, take(s.T, s.connected, "the client"), func(packets ...string) { p.post(packets...) }}
+	if waiting != "40" {
+		p.want("40")
+	}
+	var ws *wsClient
+	if probe {
+		ws = s.dial("sid=" + p.sid)
+		ws.say("2probe")
+		ws.want("3probe")
+	}
+	return p, e, ws, waits[waiting](e)
+}
+
+func endsPolling(s *site, end howItEnds, waiting string) {
+	p, e, _, want := s.begins(waiting, false)
+	end.end(e)
+	p.fetches(e, end.words, want, end.lives)
+}
+
+// endsWaiting is the end while a GET waits.
+func endsWaiting(s *site, end howItEnds) {
+	p, e, _, _ := s.begins("nothing", false)
+	done := p.waiting()
+	end.end(e)
+	if got := take(s.T, done, "the GET's answer"); !slices.Equal(got, end.gives) {
+		s.Errorf("the GET that waited was answered %q, want %q", got, end.gives)
+	}
+	take(s.T, s.closed, "the handler to be told")
+	eventually(s.T, "the session to go", func() bool { return s.sessions() == 0 })
+	p.gone()
+}
+
+func endsSocket(s *site, end howItEnds, waiting string) {
+	if end.name == "probe that fails" {
+		return // there is none beside a WebSocket
+	}
+	ws := s.dial("EIO=3")
+	ws.want("0{...")
+	session := take(s.T, s.connected, "the client")
+	synctest.Wait() // it has been told
+	e := &ending{s, session, func(packets ...string) {
+		ws.say(packets...)
+		synctest.Wait() // they have been handled
+	}}
+	if waiting != "40" {
+		ws.want("40")
+	}
+	want := waits[waiting](e)
+	end.end(e)
+	if end.lives {
+		ws.want(want...)
+		ws.say("2")
+		ws.want("3")
+		return
+	}
+	if heard, code := ws.ended(); code != end.code || !slices.Equal(heard, want) && end.name != "slow consumer" {
+		s.Errorf("heard %q and close code %d, want %q and %d", heard, code, want, end.code)
+	}
+	_ = ws.Close()
+	take(s.T, s.closed, "the handler to be told")
+	eventually(s.T, "the session to go", func() bool { return s.sessions() == 0 })
+}
+
+// endsProbing is the end while a WebSocket is about to take over, of a client that polls.
+func endsProbing(s *site, end howItEnds, waiting string) {
+	if end.name == "probe that fails" {
+		return // it is one
+	}
+	p, e, ws, want := s.begins(waiting, true)
+	end.end(e)
+	p.fetches(e, end.words, want, end.lives)
+	if end.lives {
+		ws.say("5", "2")
+		ws.want("3")
+	} else if heard, _ := ws.ended(); len(heard) > 0 {
+		s.Errorf("the probe heard %q", heard)
+	}
+}
+
+// endsChanging is the same of a client that polls no more.
+func endsChanging(s *site, end howItEnds, waiting string) {
+	if end.words == nil {
+		return // nothing is kept for it
+	}
+	_, e, ws, want := s.begins(waiting, true)
+	end.end(e)
+	take(s.T, s.closed, "the handler to be told")
+	ws.say("5")
+	if heard, code := ws.ended(); !slices.Equal(heard, want) || code != websocket.CloseNormal && code != websocket.CloseProtocol {
+		s.Errorf("heard %q and close code %d, want %q", heard, code, want)
+	}
+	eventually(s.T, "the session to go", func() bool { return s.sessions() == 0 })
 }
 
 // fetches wants a client's last words behind what waits, and then the end.
@@ -238,7 +243,7 @@ func (p *poller) fetches(e *ending, words, waits []string, lives bool) {
 // or that closes the session.
 func TestEndBehindConnect(t *testing.T) {
 	for range 20 {
-		s := serve(t, Config{}, false)
+		s := serve(t, Config{})
 		p := s.poll("EIO=4")
 		if a := p.post("40", `42["room","x"]`, "9", `42["room","y"]`); a.status != 400 {
 			t.Errorf("a malformed packet was answered %d", a.status)
@@ -251,7 +256,7 @@ func TestEndBehindConnect(t *testing.T) {
 		ws.want("0{...")
 		ws.say("40", `42["room","x"]`, "9", `42["room","y"]`)
 		ws.want(`40{"sid":"...`)
-		if _, code := ws.ended(); code != wire.CloseProtocol {
+		if _, code := ws.ended(); code != websocket.CloseProtocol {
 			t.Errorf("close code %d", code)
 		}
 		take(t, s.closed, "the end")
@@ -270,26 +275,27 @@ func TestEndBehindConnect(t *testing.T) {
 
 // Last words that nobody fetches are forgotten.
 func TestLastWordsEnd(t *testing.T) {
-	t.Parallel()
-	s := serve(t, Config{}, false)
-	p := s.poll("EIO=3")
-	p.want("40")
-	session := take(t, s.connected, "the client")
-	began := time.Now()
-	session.Close("kicked")
-	take(t, s.closed, "the handler to be told")
-	if s.sessions() != 1 {
-		t.Error("the close packet is not kept")
-	}
-	if a := p.post("2"); a.status != 400 {
-		t.Errorf("a POST after the end was answered %d", a.status)
-	}
-	if _, err := s.tryDial("sid=" + p.sid); err == nil {
-		t.Error("a WebSocket took over after the end")
-	}
-	eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
-	if took := time.Since(began); took < lingerIdle {
-		t.Errorf("forgotten after %v", took)
-	}
-	p.gone()
+	still(t, Config{}, func(s *site) {
+		t := s.T
+		p := s.poll("EIO=3")
+		p.want("40")
+		session := take(t, s.connected, "the client")
+		began := time.Now()
+		session.Close("kicked")
+		take(t, s.closed, "the handler to be told")
+		if s.sessions() != 1 {
+			t.Error("the close packet is not kept")
+		}
+		if a := p.post("2"); a.status != 400 {
+			t.Errorf("a POST after the end was answered %d", a.status)
+		}
+		if _, err := s.tryDial("sid=" + p.sid); err == nil {
+			t.Error("a WebSocket took over after the end")
+		}
+		eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
+		if took := time.Since(began); took < lingerIdle {
+			t.Errorf("forgotten after %v", took)
+		}
+		p.gone()
+	})
 }

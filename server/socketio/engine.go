@@ -3,7 +3,6 @@ package socketio
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 
 	engineparser "github.com/zishang520/socket.io/parsers/engine/v3/packet"
@@ -36,7 +35,7 @@ func newLibrary(cfg Config, connected func(*Session, *socket.Socket)) *library {
 	if err != nil {
 		panic(err)
 	}
-	lib.blank = types.NewHttpContext(httptest.NewRecorder(), blank)
+	lib.blank = types.NewHttpContext(nowhere{make(http.Header)}, blank)
 	lib.blank.Flush()
 
 	opts := socket.DefaultServerOptions()
@@ -95,7 +94,7 @@ func (e *engineSocket) connect(protocol int) {
 	e.session.server.library.accept(e)
 	data := e.data
 	e.mu.Unlock()
-	if protocol == 4 { // the others are connected unasked
+	if protocol == 4 && data != nil { // the others are connected unasked; nil: it ended just now
 		data(&parser.Packet{Type: parser.CONNECT, Nsp: "/"})
 	}
 }

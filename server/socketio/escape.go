@@ -3,7 +3,7 @@ package socketio
 import (
 	"unicode/utf8"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Everything that leaves is ASCII. socket.io-client 1.x decodes UTF-8 twice on
@@ -18,18 +18,18 @@ func EventFrame(event string, data []byte) []byte {
 	if data == nil {
 		data = []byte("null")
 	}
-	b := make([]byte, wire.HeaderSpace, wire.HeaderSpace+len(event)+len(data)+16)
+	b := make([]byte, websocket.HeaderSpace, websocket.HeaderSpace+len(event)+len(data)+16)
 	b = append(b, `42[`...)
 	b = appendString(b, event)
 	b = append(b, ',')
 	b = appendASCII(b, data)
-	return wire.FrameInPlace(append(b, ']'))
+	return websocket.FrameInPlace(append(b, ']'))
 }
 
 // messageFrame returns an engine.io message with a packet of the library's.
 func messageFrame(packet []byte) []byte {
-	b := make([]byte, wire.HeaderSpace, wire.HeaderSpace+len(packet)+1)
-	return wire.FrameInPlace(appendASCII(append(b, '4'), packet))
+	b := make([]byte, websocket.HeaderSpace, websocket.HeaderSpace+len(packet)+1)
+	return websocket.FrameInPlace(appendASCII(append(b, '4'), packet))
 }
 
 const hexDigits = "0123456789abcdef"

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 func TestEventFrame(t *testing.T) {
@@ -30,7 +30,7 @@ func TestEventFrame(t *testing.T) {
 			if tt.data != "" {
 				data = []byte(tt.data)
 			}
-			if got := string(wire.Payload(EventFrame(tt.event, data))); got != tt.want {
+			if got := string(websocket.Payload(EventFrame(tt.event, data))); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -45,7 +45,7 @@ func FuzzEventFrame(f *testing.F) {
 		if !json.Valid([]byte(data)) {
 			t.Skip()
 		}
-		packet := wire.Payload(EventFrame(event, []byte(data)))
+		packet := websocket.Payload(EventFrame(event, []byte(data)))
 		if i := bytes.IndexFunc(packet, func(r rune) bool { return r >= utf8.RuneSelf }); i >= 0 {
 			t.Fatalf("%q is not ASCII", packet)
 		}

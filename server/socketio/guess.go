@@ -27,7 +27,7 @@ func (s *Session) guess() {
 func (s *Session) settle(protocol int32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.settled || s.state != stateOpen {
+	if s.settled || s.life != lifeOpen {
 		return false
 	}
 	s.settled = true

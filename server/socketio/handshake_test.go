@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// each runs a test where polls wait on the loop and where they wait on goroutines.
+// each runs a test where polls wait on the loop, and in memory, where they wait on
+// goroutines.
 func each(t *testing.T, cfg Config, test func(*site)) {
-	for name, plain := range map[string]bool{"on the loop": false, "on goroutines": true} {
-		t.Run(name, func(t *testing.T) { test(serve(t, cfg, plain)) })
-	}
+	t.Run("on the loop", func(t *testing.T) { test(serve(t, cfg)) })
+	t.Run("on goroutines", func(t *testing.T) { still(t, cfg, test) })
 }
 
 // The answer to a handshake is the open packet alone, and 40 the whole answer to the
@@ -33,7 +33,7 @@ func TestOpenPacketAlone(t *testing.T) {
 
 // On a WebSocket both come at once, in two messages.
 func TestOpenWebSocket(t *testing.T) {
-	s := serve(t, Config{}, false)
+	s := serve(t, Config{})
 	for _, query := range []string{"EIO=2", "EIO=3", ""} {
 		s.dial(query).want("0{...", "40")
 	}
@@ -44,7 +44,7 @@ func TestOpenWebSocket(t *testing.T) {
 }
 
 func TestPollHeaders(t *testing.T) {
-	s := serve(t, Config{}, false)
+	s := serve(t, Config{})
 	p := s.poll("EIO=3")
 	if got, want := p.first.header.Get("Set-Cookie"), "io="+p.sid+"; Path=/; HttpOnly; SameSite=Lax"; got != want {
 		t.Errorf("the cookie is %q, want %q", got, want)
@@ -66,7 +66,7 @@ func TestPollHeaders(t *testing.T) {
 
 func TestOrigins(t *testing.T) {
 	const listed = "https://a.example"
-	s := serve(t, Config{Origins: []string{listed, "http://b.example:8080", "null"}}, false)
+	s := serve(t, Config{Origins: []string{listed, "http://b.example:8080", "null"}})
 	live := s.poll("EIO=3")
 	requests := map[string][2]string{
 		"handshake": {"GET", "transport=polling&EIO=3"},
@@ -120,7 +120,7 @@ func TestOrigins(t *testing.T) {
 		t.Error("refused origins are not counted")
 	}
 	for _, all := range [][]string{nil, {"*"}, {listed, "*"}} {
-		s := serve(t, Config{Origins: all}, false)
+		s := serve(t, Config{Origins: all})
 		if a := s.ask("GET", "transport=polling", "", "Origin: http://any.example"); a.status != 200 {
 			t.Errorf("%q: %d", all, a.status)
 		}
@@ -130,23 +130,25 @@ func TestOrigins(t *testing.T) {
 // A client that the library does not connect is not kept, and its handshake is
 // answered all the same.
 func TestLibraryThatDoesNotConnect(t *testing.T) {
-	s := serve(t, Config{ConnectTimeout: 300 * time.Millisecond}, false, neverJoins)
-	began := time.Now()
-	p := s.poll("EIO=3")
-	p.post(`42["room","x"]`) // waits
-	ws := s.dial("EIO=3")
-	if took := time.Since(began); took > 250*time.Millisecond {
-		t.Errorf("the handshakes took %v", took)
-	}
-	ws.want("0{...")
-	if _, code := ws.ended(); code == 0 {
-		t.Error("no close frame")
-	}
-	eventually(t, "the sessions to end", func() bool { return s.sessions() == 0 })
-	p.gone()
-	if got := s.server.Stats().Ended[string(reasonFailed)]; got != 2 {
-		t.Errorf("%d sessions ended with %s, want 2", got, reasonFailed)
-	}
+	still(t, Config{ConnectTimeout: 300 * time.Millisecond}, func(s *site) {
+		t := s.T
+		began := time.Now()
+		p := s.poll("EIO=3")
+		p.post(`42["room","x"]`) // waits
+		ws := s.dial("EIO=3")
+		if took := time.Since(began); took > 250*time.Millisecond {
+			t.Errorf("the handshakes took %v", took)
+		}
+		ws.want("0{...")
+		if _, code := ws.ended(); code == 0 {
+			t.Error("no close frame")
+		}
+		eventually(t, "the sessions to end", func() bool { return s.sessions() == 0 })
+		p.gone()
+		if got := s.server.Stats().Ended[string(reasonFailed)]; got != 2 {
+			t.Errorf("%d sessions ended with %s, want 2", got, reasonFailed)
+		}
+	}, neverJoins)
 }
 
 // Sessions of both transports count by network: an IPv6 one by its /64.

@@ -3,7 +3,7 @@ package socketio
 import (
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // silence is how long a client that says it speaks protocol 4 may say nothing on
@@ -25,7 +25,7 @@ const (
 )
 
 // reasons is why a deed ends the session; the others do not.
-var reasons = [...]wire.Reason{
+var reasons = [...]loop.Reason{
 	deedTimeout:    reasonTimeout,
 	deedUnfinished: reasonUnfinished,
 	deedUnjoined:   reasonForced,
@@ -35,10 +35,10 @@ var reasons = [...]wire.Reason{
 // next is what the session's clock has to do next, and at what uptime. s.mu is held.
 func (s *Session) next() (deed, time.Duration) {
 	cfg := &s.server.cfg
-	switch s.state {
-	case stateClosing, stateClosed:
+	switch s.life {
+	case lifeClosing, lifeClosed:
 		return deedNone, 0
-	case stateLast:
+	case lifeKept:
 		return deedForget, s.until
 	}
 	what, at := s.heartbeat()
@@ -47,13 +47,13 @@ func (s *Session) next() (deed, time.Duration) {
 			what, at = d, t
 		}
 	}
-	if s.poll != nil && !s.poll.used {
+	if s.via == viaHandshake {
 		earlier(deedUnfinished, s.opened+cfg.UnfinishedTimeout)
 	}
 	switch {
-	case s.joined == joining:
+	case s.space == spaceJoining:
 		earlier(deedFailed, s.since+cfg.ConnectTimeout)
-	case s.since == 0: // protocol 4
+	case s.space == spaceNever: // protocol 4
 		earlier(deedUnjoined, s.opened+cfg.ConnectTimeout)
 		if !s.settled {
 			earlier(deedGuess, s.opened+silence)
@@ -121,12 +121,13 @@ func (s *Session) pong() {
 	}
 }
 
-// used notes the first request after the handshake of a polling session: from
-// here on it counts as begun. s.mu is held.
-func (s *Session) used() {
-	if s.poll != nil && !s.poll.used && s.state < stateLast {
-		s.poll.used = true
+// request lets a client's request happen to what carries the session. From the first
+// after the handshake on it counts as begun. s.mu is held, and it has not ended.
+func (s *Session) request(e transportEvent) transportEffect {
+	do := s.carry(e)
+	if do&wayBegun != 0 {
 		s.server.begun(s)
 		s.plan()
 	}
+	return do
 }

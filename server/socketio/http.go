@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Path is where the server is mounted; what follows it does not matter, as in
@@ -75,9 +75,9 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s == nil:
 		srv.fail(w, r, unknownSession)
-	case transport == "websocket" && wire.IsUpgrade(r):
+	case transport == "websocket" && websocket.IsUpgrade(r):
 		srv.openProbe(w, r, s)
-	case transport == "websocket" || wire.IsUpgrade(r):
+	case transport == "websocket" || websocket.IsUpgrade(r):
 		srv.fail(w, r, badRequest)
 	case r.Method == http.MethodGet:
 		srv.servePoll(w, r, q, s)
@@ -100,9 +100,9 @@ func (srv *Server) handshake(w http.ResponseWriter, r *http.Request, transport s
 	switch {
 	case r.Method != http.MethodGet:
 		srv.fail(w, r, badMethod)
-	case transport == "polling" && !wire.IsUpgrade(r):
+	case transport == "polling" && !websocket.IsUpgrade(r):
 		srv.openPolling(w, r, q)
-	case transport == "websocket" && wire.IsUpgrade(r):
+	case transport == "websocket" && websocket.IsUpgrade(r):
 		srv.openWebSocket(w, r)
 	default:
 		srv.fail(w, r, badRequest)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A payload is the body of a polling request or answer: several engine.io
@@ -41,7 +41,7 @@ var (
 // so lengths in bytes and in UTF-16 units agree.
 func appendPayload(dst []byte, f form, frames [][]byte) []byte {
 	for i, frame := range frames {
-		packet := wire.Payload(frame)
+		packet := websocket.Payload(frame)
 		switch f {
 		case formBinary:
 			dst = append(dst, 0)

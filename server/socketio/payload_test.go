@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 func frames(packets ...string) [][]byte {
 	var list [][]byte
 	for _, p := range packets {
-		list = append(list, wire.TextFrame([]byte(p)))
+		list = append(list, websocket.TextFrame([]byte(p)))
 	}
 	return list
 }

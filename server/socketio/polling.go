@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // writeTimeout is how long an answer may take to leave through net/http. The HTTP
@@ -18,7 +18,6 @@ const writeTimeout = 30 * time.Second
 // polling is a session's state while it is on polling. The session's mu guards
 // it.
 type polling struct {
-	used   bool      // a request came after the handshake
 	get    *pollWait // the GET that waits; nil for none
 	frames [][]byte  // for the next GET, oldest first
 	pong   bool      // one of frames is a pong
@@ -45,14 +44,17 @@ func (p *polling) overlapped(now time.Duration) bool {
 	return p.overlaps > maxOverlaps
 }
 
+// A laterAnswer is what [http1.Later] returns.
+type laterAnswer interface{ Answer(body []byte) }
+
 // pollWait is a GET that waits for something to answer with. It implements
 // [http1.Waiter].
 type pollWait struct {
 	session *Session
-	later   *http1.Pending // nil where a goroutine waits for frames instead
-	form    payloadForm    // of the answer
-	frames  chan [][]byte  // capacity 1
-	empty   bool           // guarded by the session's mu: what it was answered with says nothing
+	later   laterAnswer   // nil where a goroutine waits for frames instead
+	form    payloadForm   // of the answer
+	frames  chan [][]byte // capacity 1
+	empty   bool          // guarded by the session's mu: what it was answered with says nothing
 }
 
 // answer gives the waiting GET its answer. It never blocks.
@@ -60,7 +62,7 @@ func (p *polling) answer(frames [][]byte) {
 	g := p.get
 	p.get = nil
 	for _, frame := range frames {
-		p.given += wire.Cost(frame)
+		p.given += loop.Cost(frame)
 	}
 	p.total.Add(int64(p.given))
 	if g.later != nil {
@@ -74,8 +76,8 @@ func (p *polling) answer(frames [][]byte) {
 // session or, while no GET waits, that of all sessions. A pong behind one that waits
 // already says nothing new.
 func (p *polling) add(frame []byte, limit int, all int64) bool {
-	cost := wire.Cost(frame)
-	isPong := wire.Payload(frame)[0] == enginePong
+	cost := loop.Cost(frame)
+	isPong := websocket.Payload(frame)[0] == enginePong
 	switch {
 	case isPong && p.pong:
 		return true
@@ -147,52 +149,88 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, q query) 
 	srv.answer(w, form, s, [][]byte{open})
 }
 
+// A pollFate is what becomes of a GET.
+type pollFate uint8
+
+const (
+	pollWaits    pollFate = iota // it is answered once there is something
+	pollFetches                  // its session has ended, and has last words
+	pollUnknown                  // its session has ended
+	pollRefused                  // its session is on a WebSocket
+	pollOverlaps                 // it came while another waits, once too often
+)
+
+// admit says what becomes of a GET, and notes that it came. s.mu is held.
+func (s *Session) admit() pollFate {
+	switch {
+	case s.life == lifeKept:
+		return pollFetches
+	case s.life == lifeClosed:
+		return pollUnknown
+	case s.poll != nil && s.poll.get != nil && s.poll.overlapped(s.server.uptime()):
+		return pollOverlaps
+	case s.request(wayPoll)&wayServe == 0:
+		return pollRefused
+	}
+	return pollWaits
+}
+
 // servePoll answers a GET of a polling session once there is something. Where
 // [http1.Later] is to be had it returns at once.
 func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, q query, s *Session) {
-	form := q.form(s)
-	if frames, ok := s.lastWords(); ok {
-		srv.prepare(w, r, form)
-		srv.answer(w, form, s, frames)
-		return
-	}
+	g := &pollWait{session: s, form: q.form(s)}
+	var frames [][]byte
 	s.mu.Lock()
-	p := s.poll
-	if p == nil || s.state == stateClosed {
-		why := badRequest
-		if s.state == stateClosed {
-			why = unknownSession
-		}
-		s.mu.Unlock()
-		srv.fail(w, r, why)
-		return
+	fate := s.admit() // under the lock of what follows: an end in between would forget the GET
+	switch fate {
+	case pollWaits:
+		srv.prepare(w, r, g.form)
+		g.begin(w)
+	case pollFetches:
+		frames, _ = s.fetch()
 	}
-	if p.get != nil && p.overlapped(srv.uptime()) {
-		s.mu.Unlock()
+	s.mu.Unlock()
+	switch fate {
+	case pollWaits:
+		g.wait(w, r)
+	case pollFetches:
+		srv.remove(s)
+		srv.prepare(w, r, g.form)
+		srv.answer(w, g.form, s, frames)
+	case pollUnknown:
+		srv.fail(w, r, unknownSession)
+	case pollOverlaps:
 		s.end(reasonPacket)
 		srv.fail(w, r, badRequest)
-		return
+	default:
+		srv.fail(w, r, badRequest)
 	}
-	s.used()
+}
+
+// begin makes g the GET that waits, and answers it if there is something already. The
+// session's mu is held.
+func (g *pollWait) begin(w http.ResponseWriter) {
+	p := g.session.poll
 	p.yield() // two at once: the older gives way
 	p.read()
-	srv.prepare(w, r, form)
-	g := &pollWait{session: s, form: form}
-	later, ok := http1.Later(w, g)
-	if g.later = later; !ok {
-		g.frames = make(chan [][]byte, 1)
+	var ok bool
+	if g.later, ok = g.session.server.later(w, g); !ok {
+		g.later, g.frames = nil, make(chan [][]byte, 1)
 	}
 	p.get = g
 	if len(p.frames) > 0 {
 		p.answer(p.take())
 	}
-	s.mu.Unlock()
-	if ok {
+}
+
+// wait waits on the goroutine that serves the GET, if it has to.
+func (g *pollWait) wait(w http.ResponseWriter, r *http.Request) {
+	if g.later != nil {
 		return
 	}
 	select {
 	case frames := <-g.frames:
-		srv.answer(w, form, s, frames)
+		g.session.server.answer(w, g.form, g.session, frames)
 	case <-r.Context().Done():
 		g.Gone(false)
 	}

@@ -3,7 +3,6 @@ package socketio
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -19,13 +18,14 @@ func TestNewerPoll(t *testing.T) {
 		p.want("40")
 		session := take(s.T, s.connected, "the client")
 		// The older GET is answered with nothing; that it cannot be written is no loss.
-		old, err := net.Dial("tcp", s.addr)
+		before, _ := s.polls.of(session)
+		old, err := s.dialer()
 		if err != nil {
 			s.Fatal(err)
 		}
 		defer old.Close()
 		fmt.Fprintf(old, "GET %s?%s HTTP/1.1\r\nHost: test\r\n\r\n", Path, p.query)
-		eventually(s.T, "the older GET to wait", func() bool { return session.pollWait() != nil })
+		s.await(session, before, nil)
 		older := session.pollWait()
 		newer := p.waiting()
 		older.Gone(true)
@@ -78,6 +78,7 @@ func TestCutPoll(t *testing.T) {
 		p := s.poll("EIO=3")
 		p.want("40")
 		session := take(s.T, s.connected, "the client")
+		before, _ := s.polls.of(session)
 		ctx, cut := context.WithCancel(context.Background())
 		defer cut()
 		gone := make(chan struct{})
@@ -85,7 +86,7 @@ func TestCutPoll(t *testing.T) {
 			_, _ = s.request(ctx, http.MethodGet, p.query, "")
 			close(gone)
 		}()
-		eventually(s.T, "the GET to wait", func() bool { return session.pollWait() != nil })
+		s.await(session, before, nil)
 		cut()
 		<-gone
 		if got := take(s.T, s.closed, "the end"); got != string(reasonClosed) {

@@ -13,32 +13,11 @@ import (
 // servePost takes the packets of a polling client. One may still be on its way when a
 // WebSocket takes over. It waits for nothing but the rest of the body.
 func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s *Session) {
-	if s.socketOnly {
-		srv.fail(w, r, badRequest)
+	if why, ok := s.beginPost(); !ok {
+		srv.fail(w, r, why)
 		return
 	}
-	s.mu.Lock()
-	over := s.state >= stateLast
-	busy := !over && s.posting
-	if !over {
-		s.used()
-		s.posting = true
-	}
-	s.mu.Unlock()
-	switch {
-	case over:
-		srv.fail(w, r, unknownSession)
-		return
-	case busy:
-		s.end(reasonPacket)
-		srv.fail(w, r, badRequest)
-		return
-	}
-	defer func() {
-		s.mu.Lock()
-		s.posting = false
-		s.mu.Unlock()
-	}()
+	defer s.endPost()
 
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(srv.cfg.MaxPayload)))
 	var tooBig *http.MaxBytesError
@@ -62,6 +41,30 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s 
 	srv.crossOrigin(w, r)
 	w.Header().Set("Content-Type", "text/html")
 	_, _ = io.WriteString(w, "ok") // a client that is gone shows at its GET
+}
+
+// beginPost lets one POST in at a time, or says why not: a second one ends the session.
+func (s *Session) beginPost() (why refusal, ok bool) {
+	s.mu.Lock()
+	over, busy := s.life.over(), s.posting
+	if !over && !busy {
+		s.posting = s.request(wayPost)&wayServe != 0
+		ok = s.posting
+	}
+	s.mu.Unlock()
+	switch {
+	case over:
+		return unknownSession, false
+	case busy:
+		s.end(reasonPacket)
+	}
+	return badRequest, ok
+}
+
+func (s *Session) endPost() {
+	s.mu.Lock()
+	s.posting = false
+	s.mu.Unlock()
 }
 
 // split hands over the packets of a POST, whose form depends on the protocol and

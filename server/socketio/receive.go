@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"sync"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // inbox serializes what arrives: POSTs and WebSocket frames come from different
@@ -16,7 +17,7 @@ type inbox struct {
 	waiting     [][]byte    // messages that came while the client was joining
 	size        int         // what waiting costs
 	attachments int         // binary packets still to come, and to be dropped
-	over        wire.Reason // the client's last packet was taken, or one that it may not send
+	over        loop.Reason // the client's last packet was taken, or one that it may not send
 	pings       int         // that came while the client was joining
 }
 
@@ -64,7 +65,7 @@ func (s *Session) receive(p packet) error {
 // stop ends the session for what receive returned, and says for what: the client
 // closed it, or sent what it may not. What came before is handled first. It must not
 // be called with a lock held.
-func (s *Session) stop(err error) wire.Reason {
+func (s *Session) stop(err error) loop.Reason {
 	reason := reasonPacket
 	if errors.Is(err, errClosed) {
 		reason = reasonClosed
@@ -122,7 +123,7 @@ func (s *Session) attachment() error {
 func (s *Session) waits() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state < stateLast && (s.joined == joining || s.joined == greeting || len(s.in.waiting) > 0)
+	return !s.life.over() && (s.space.holds() || len(s.in.waiting) > 0)
 }
 
 // message handles a Socket.IO packet, or keeps it while the client is joining.
@@ -136,8 +137,8 @@ func (s *Session) message(text []byte) error {
 	if !s.waits() {
 		return s.handle(text)
 	}
-	cost := wire.Cost(text)
-	if s.in.size+cost > s.server.cfg.MaxPayload+heldPackets*wire.Cost(nil) {
+	cost := loop.Cost(text)
+	if s.in.size+cost > s.server.cfg.MaxPayload+heldPackets*loop.Cost(nil) {
 		return fmt.Errorf("%w: too much before the namespace is joined", errPacket)
 	}
 	s.in.waiting = append(s.in.waiting, bytes.Clone(text))
@@ -184,11 +185,11 @@ func (s *Session) handle(text []byte) error {
 		return s.elsewhere(m)
 	}
 	s.mu.Lock()
-	joined := s.joined
+	where := s.space
 	s.mu.Unlock()
 	switch m.kind {
 	case typeConnect:
-		return s.connect(joined)
+		return s.connect(where)
 	case typeDisconnect:
 		s.leave("client namespace disconnect")
 		return nil
@@ -202,7 +203,7 @@ func (s *Session) handle(text []byte) error {
 	if err != nil {
 		return err
 	}
-	if joined != inside {
+	if where != spaceInside {
 		if s.speaks() == 4 {
 			return fmt.Errorf("%w: event outside a namespace", errPacket)
 		}
@@ -216,9 +217,9 @@ func (s *Session) handle(text []byte) error {
 }
 
 // connect handles a client's wish to be in the default namespace. in.mu is held.
-func (s *Session) connect(joined joinState) error {
+func (s *Session) connect(where namespaceState) error {
 	switch {
-	case joined == outside:
+	case where == spaceNever || where == spaceLeft:
 		s.join()
 	case s.guessed.Load():
 		s.promote() // it has been given what it asks for
@@ -238,14 +239,14 @@ func (s *Session) elsewhere(m message) error {
 	if m.kind != typeConnect {
 		return nil
 	}
-	b := append(make([]byte, wire.HeaderSpace, wire.HeaderSpace+len(m.namespace)+48), "44"...)
+	b := append(make([]byte, websocket.HeaderSpace, websocket.HeaderSpace+len(m.namespace)+48), "44"...)
 	b = append(b, appendNamespace(nil, m.namespace)...)
 	if s.Protocol() == 4 {
 		b = append(b, `,{"message":"Invalid namespace"}`...)
 	} else {
 		b = append(b, `,"Invalid namespace"`...)
 	}
-	s.Deliver(wire.FrameInPlace(b))
+	s.Deliver(websocket.FrameInPlace(b))
 	return nil
 }
 

@@ -31,8 +31,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/http1"
+	"poosh/server/loop"
 	"poosh/server/peers"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A Handler is a dialect: it is told what clients do in the default namespace.
@@ -53,12 +55,15 @@ type Handler interface {
 type Server struct {
 	cfg       Config
 	handler   Handler
-	loop      *wire.Loop
+	loop      *websocket.Server
 	log       *slog.Logger
 	library   *library
 	addresses addresses
 	origins   origins
 	script    http.Handler
+
+	// later is [http1.Later], but where tests wait by themselves.
+	later func(http.ResponseWriter, http1.Waiter) (laterAnswer, bool)
 
 	draining atomic.Bool
 	polled   atomic.Int64  // bytes that wait for polling clients
@@ -75,13 +80,14 @@ type Server struct {
 
 // New returns a server whose WebSockets live on loop. It starts no goroutine
 // and ends with [Server.Shutdown].
-func New(loop *wire.Loop, cfg Config, h Handler, log *slog.Logger) *Server {
+func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Server {
 	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log,
 		sessions: make(map[string]*Session), counts: make(map[string]uint64), empty: make(chan struct{}, 1)}
 	srv.addresses.init(srv.cfg)
 	srv.origins = newOrigins(cfg.Origins)
 	srv.library = newLibrary(srv.cfg, (*Session).connected)
 	srv.script = clientScript(cfg.ClientScript)
+	srv.later = func(w http.ResponseWriter, to http1.Waiter) (laterAnswer, bool) { return http1.Later(w, to) }
 	return srv
 }
 
@@ -138,7 +144,7 @@ func newID() string {
 // openPacket is the first packet of a session, engine.io 1.5.1 and 6.6.4,
 // socket.js, onOpen.
 func (srv *Server) openPacket(s *Session, mayUpgrade bool) []byte {
-	b := make([]byte, wire.HeaderSpace, 160)
+	b := make([]byte, websocket.HeaderSpace, 160)
 	b = append(b, `0{"sid":"`...)
 	b = append(b, s.engineID...)
 	b = append(b, `","upgrades":[`...)
@@ -153,7 +159,7 @@ func (srv *Server) openPacket(s *Session, mayUpgrade bool) []byte {
 		b = append(b, `,"maxPayload":`...)
 		b = strconv.AppendInt(b, int64(srv.cfg.MaxPayload), 10)
 	}
-	return wire.FrameInPlace(append(b, '}'))
+	return websocket.FrameInPlace(append(b, '}'))
 }
 
 // entry is where a session stands in its server's books.
@@ -172,7 +178,7 @@ func (srv *Server) reserve(s *Session, w http.ResponseWriter, r *http.Request) b
 	full := len(srv.sessions)+srv.reserved >= srv.cfg.MaxSessions
 	bound := ""
 	if !full {
-		bound = srv.addresses.enter(s.address, s.poll != nil)
+		bound = srv.addresses.enter(s.address, s.via.polls())
 	}
 	if !full && bound == "" {
 		srv.reserved++
@@ -214,7 +220,7 @@ func (srv *Server) begun(s *Session) {
 }
 
 // ended counts the end of a session.
-func (srv *Server) ended(s *Session, reason wire.Reason) {
+func (srv *Server) ended(s *Session, reason loop.Reason) {
 	srv.count(string(reason))
 	srv.log.Debug("session closed", "remote", s.remote, "session", s.engineID, "reason", reason)
 }
@@ -222,7 +228,7 @@ func (srv *Server) ended(s *Session, reason wire.Reason) {
 // remove forgets a session that has ended.
 func (srv *Server) remove(s *Session) {
 	s.mu.Lock()
-	unfinished := s.poll != nil && !s.poll.used
+	unfinished := s.via == viaHandshake
 	s.mu.Unlock()
 	srv.mu.Lock()
 	switch s.entry {
@@ -295,7 +301,7 @@ func (srv *Server) Stats() Stats {
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.draining.Store(true) // a session that begins from here on ends itself
 	for _, s := range srv.all() {
-		s.shut(wire.CloseGoingAway, string(reasonShutdown))
+		s.shut(websocket.CloseGoingAway, string(reasonShutdown))
 	}
 	for {
 		srv.mu.RLock()

@@ -2,106 +2,121 @@ package socketio
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // A shutdown meets clients in every state of every handshake. It ends, each client
 // that the handler met is taken leave of once, and nothing is written to after it is
 // closed.
 func TestShutdownMeetsHandshakes(t *testing.T) {
-	for round := range 8 {
-		each(t, Config{}, func(s *site) {
-			var clients sync.WaitGroup
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			open := func(query string) (*wsClient, bool) {
-				ws, err := s.tryDial(query)
-				return ws, err == nil
-			}
-			for i := range 8 {
-				clients.Go(func() { // until the server has gone
-					for ctx.Err() == nil && !s.server.draining.Load() {
-						ws, ok := open([]string{"EIO=3", "EIO=4"}[i%2])
-						if !ok {
-							return
-						}
-						if i%4 > 1 {
-							ws.say("40", "2")
-						} else if i%8 > 3 {
-							_ = ws.Close()
-						}
-					}
-				})
-				clients.Go(func() { // until the server has gone
-					a, err := s.request(ctx, "GET", "transport=polling&EIO=3", "")
-					if err != nil || a.status != 200 {
-						return
-					}
-					p := &poller{site: s, eio: 3}
-					query := "transport=polling&EIO=3&sid=" + openID(s.T, p.packets(a)[0])
-					if i%2 == 0 {
-						clients.Go(func() { // until the server has gone
-							if ws, ok := open(query); ok {
-								_, _ = ws.Write([]byte("\x81\x86\x00\x00\x00\x002probe\x81\x81\x00\x00\x00\x005"))
-							}
-						})
-					}
-					for err == nil && a.status == 200 {
-						a, err = s.request(ctx, "GET", query, "")
-					}
-				})
-			}
-			time.Sleep(time.Duration(2*round) * time.Millisecond)
-			if err := s.server.Shutdown(ctx); err != nil {
-				s.Errorf("%v with %d sessions", err, s.sessions())
-			}
-			cancel()
-			clients.Wait()
-			eventually(s.T, "the handler to be told of every end", func() bool { return len(s.closed) == len(s.connected) })
-			if n := s.server.Stats().Queued; n != 0 {
-				s.Errorf("%d bytes count as queued", n)
+	for round := range 4 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			t.Parallel()
+			each(t, Config{}, func(s *site) { s.shutdownMeets(20 * round) })
+		})
+	}
+}
+
+// shutdownMeets begins a shutdown when a number of handshakes have.
+func (s *site) shutdownMeets(handshakes int) {
+	var clients sync.WaitGroup
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	enough := make(chan struct{})
+	var begun atomic.Int64
+	begin := func() {
+		if begun.Add(1) == int64(handshakes)+1 {
+			close(enough)
+		}
+	}
+	for i := range 8 {
+		clients.Go(func() { // until the server has gone
+			for ctx.Err() == nil && !s.server.draining.Load() {
+				begin()
+				ws, err := s.tryDial([]string{"EIO=3", "EIO=4"}[i%2])
+				if err != nil {
+					return
+				}
+				if i%4 > 1 {
+					ws.say("40", "2")
+				} else if i%8 > 3 {
+					_ = ws.Close()
+				}
 			}
 		})
+		clients.Go(func() { begin(); s.pollsOn(ctx, &clients, i%2 == 0) }) // until the server has gone
+	}
+	<-enough
+	if err := s.server.Shutdown(ctx); err != nil {
+		s.Errorf("%v with %d sessions", err, s.sessions())
+	}
+	cancel()
+	clients.Wait()
+	eventually(s.T, "the handler to be told of every end", func() bool { return len(s.closed) == len(s.connected) })
+	if n := s.server.Stats().Queued; n != 0 {
+		s.Errorf("%d bytes count as queued", n)
+	}
+}
+
+// pollsOn is a client that polls until the server has gone, and may try a WebSocket.
+func (s *site) pollsOn(ctx context.Context, clients *sync.WaitGroup, upgrades bool) {
+	a, err := s.request(ctx, "GET", "transport=polling&EIO=3", "")
+	if err != nil || a.status != 200 {
+		return
+	}
+	p := &poller{site: s, eio: 3}
+	query := "transport=polling&EIO=3&sid=" + openID(s.T, p.packets(a)[0])
+	if upgrades {
+		clients.Go(func() { // until the server has gone
+			if ws, err := s.tryDial(query); err == nil {
+				_, _ = ws.Write([]byte("\x81\x86\x00\x00\x00\x002probe\x81\x81\x00\x00\x00\x005"))
+			}
+		})
+	}
+	for err == nil && a.status == 200 {
+		a, err = s.request(ctx, "GET", query, "")
 	}
 }
 
 // A session that has its place, but no transport yet, is waited for, and ends itself.
 func TestShutdownWaitsForWhoIsOnTheWay(t *testing.T) {
-	s := serve(t, Config{}, false)
-	session := s.server.newSession(requestFrom("192.0.2.1:1"))
-	session.protocol.Store(4) // which is told nothing that it would have to fetch
-	session.poll = &polling{total: &s.server.polled}
-	if !s.server.reserve(session, httptest.NewRecorder(), requestFrom("192.0.2.1:1")) {
-		t.Fatal("refused")
-	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- s.server.Shutdown(context.Background()) }() // ends with the session
-	eventually(t, "the shutdown to begin", s.server.draining.Load)
-	select {
-	case err := <-stopped:
-		t.Fatalf("the shutdown ended without it: %v", err)
-	case <-time.After(quiet):
-	}
-	session.begin()
-	if err := take(t, stopped, "the shutdown"); err != nil {
-		t.Error(err)
-	}
+	still(t, Config{}, func(s *site) {
+		t := s.T
+		session := s.server.newSession(requestFrom("192.0.2.1:1"))
+		session.protocol.Store(4) // which is told nothing that it would have to fetch
+		session.poll = &polling{total: &s.server.polled}
+		if !s.server.reserve(session, httptest.NewRecorder(), requestFrom("192.0.2.1:1")) {
+			t.Fatal("refused")
+		}
+		stopped := make(chan error, 1)
+		go func() { stopped <- s.server.Shutdown(context.Background()) }() // ends with the session
+		time.Sleep(quiet)
+		if len(stopped) > 0 || !s.server.draining.Load() {
+			t.Fatal("the shutdown ended without it")
+		}
+		session.begin()
+		if err := take(t, stopped, "the shutdown"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // An end between any two steps of a session's beginning is an end.
 func TestEndBeforeTheBeginning(t *testing.T) {
 	for name, end := range map[string]func(*Session){
-		"shut": func(s *Session) { s.shut(wire.CloseGoingAway, "x") },
+		"shut": func(s *Session) { s.shut(websocket.CloseGoingAway, "x") },
 		"cut":  func(s *Session) { s.end(reasonShutdown) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, Config{}, false)
+			s := serve(t, Config{})
 			session := s.server.newSession(requestFrom("192.0.2.1:1"))
 			session.poll = &polling{total: &s.server.polled}
 			if !s.server.reserve(session, httptest.NewRecorder(), requestFrom("192.0.2.1:1")) {
@@ -125,7 +140,7 @@ func TestEndBeforeTheBeginning(t *testing.T) {
 
 // During a shutdown nobody new is let in.
 func TestShutdownRefusesHandshakes(t *testing.T) {
-	s := serve(t, Config{}, false)
+	s := serve(t, Config{})
 	if err := s.server.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}

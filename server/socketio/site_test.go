@@ -11,11 +11,15 @@ import (
 	"time"
 
 	"poosh/server/http1"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
+
+// closeTimeout is how long a peer has to answer a close frame.
+const closeTimeout = 200 * time.Millisecond
 
 // quiet is how long a test waits for what must not happen.
 const quiet = 150 * time.Millisecond
@@ -24,49 +28,105 @@ const quiet = 150 * time.Millisecond
 type site struct {
 	*testing.T
 	server *Server
-	addr   string
+	loop   *loop.Loop
+	dialer func() (net.Conn, error) // to the site
+	polls  *polls
 	*dialect
 }
 
-// serve starts a site. With plain, polls wait on goroutines of net/http's; else they
-// wait on the loop. The server is given to before first.
-func serve(t *testing.T, cfg Config, plain bool, before ...func(*Server)) *site {
+// newSite makes a site that nobody can reach yet. The server is given to before first.
+func newSite(t *testing.T, cfg Config, loops loop.Config, before ...func(*Server)) *site {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	loop, err := wire.NewLoop(wire.Config{CloseTimeout: 200 * time.Millisecond, Log: log})
+	loops.CloseTimeout, loops.Log = closeTimeout, slog.New(slog.DiscardHandler)
+	l, err := loop.New(loops)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dialect{connected: make(chan *Session, 100), closed: make(chan string, 100)}
-	s := &site{T: t, dialect: d, server: New(loop, cfg, d, log)}
+	d := &dialect{connected: make(chan *Session, 1000), closed: make(chan string, 1000)}
+	s := &site{T: t, dialect: d, loop: l, server: New(websocket.NewServer(l, websocket.Config{}), cfg, d, loops.Log)}
 	for _, prepare := range before {
 		prepare(s.server)
 	}
+	s.watchPolls()
+	return s
+}
+
+// polls counts the GETs that began to wait, by session.
+type polls struct {
+	mu      sync.Mutex // guards what follows
+	begun   map[*Session]int
+	changed chan struct{} // closed, and made anew, with each
+}
+
+// watchPolls tells of each GET that begins to wait.
+func (s *site) watchPolls() {
+	s.polls = &polls{begun: make(map[*Session]int), changed: make(chan struct{})}
+	later := s.server.later
+	s.server.later = func(w http.ResponseWriter, to http1.Waiter) (laterAnswer, bool) {
+		s.polls.mu.Lock()
+		defer s.polls.mu.Unlock()
+		s.polls.begun[to.(*pollWait).session]++
+		close(s.polls.changed)
+		s.polls.changed = make(chan struct{})
+		return later(w, to)
+	}
+}
+
+// of returns how many GETs of a session have begun to wait, and what is closed with the
+// next of any.
+func (p *polls) of(s *Session) (int, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun[s], p.changed
+}
+
+// await waits for one more GET of a session than n to wait, or to be done.
+func (s *site) await(session *Session, n int, done <-chan struct{}) {
+	s.Helper()
+	patient := time.After(patience)
+	for {
+		now, changed := s.polls.of(session)
+		if now > n {
+			return
+		}
+		select {
+		case <-changed:
+		case <-done:
+			return
+		case <-patient:
+			s.Fatalf("waited %v for a GET to wait", patience)
+		}
+	}
+}
+
+// stop ends a site.
+func (s *site) stop(closeWeb func() error, served *sync.WaitGroup) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.server.Shutdown(ctx)
+	_ = closeWeb()
+	served.Wait()
+	s.loop.Close()
+}
+
+// serve starts a site on a port of this machine, and on the HTTP stack that ships: polls
+// wait on the loop. The server is given to before first.
+func serve(t *testing.T, cfg Config, before ...func(*Server)) *site {
+	t.Helper()
+	s := newSite(t, cfg, loop.Config{}, before...)
+	log := slog.New(slog.DiscardHandler)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.addr = ln.Addr().String()
+	s.dialer = func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
 	rest := &http.Server{Handler: s.server, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
-	var web interface {
-		Serve(net.Listener) error
-		Close() error
-	} = rest
-	if !plain {
-		where := func(*http.Request) http1.Where { return http1.Here }
-		web = http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
-			FirstTimeout: patience, IdleTimeout: patience, Log: log})
-	}
+	where := func(*http.Request) http1.Where { return http1.Here }
+	web := http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: s.loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
+		FirstTimeout: patience, IdleTimeout: patience, Log: log})
 	var served sync.WaitGroup
 	served.Go(func() { _ = web.Serve(ln) }) // until Close
-	t.Cleanup(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = s.server.Shutdown(ctx)
-		_ = web.Close()
-		served.Wait()
-		loop.Close()
-	})
+	t.Cleanup(func() { s.stop(web.Close, &served) })
 	return s
 }
 

@@ -6,7 +6,8 @@ import (
 	"net/http"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // probePing is the ping that an upgrade begins with. It alone has a text that is
@@ -16,11 +17,9 @@ var probePing = []byte("2probe")
 // A probe is a WebSocket that may take over a polling session. Fields but the first
 // are guarded by the session's mu.
 type probe struct {
-	conn  *wire.Conn
+	conn  *websocket.Conn
 	until time.Duration // the server's uptime at which it is given up
-	asked bool          // 2probe came: the client waits for its GET to be answered
-	moved bool          // 5 came while the session was ending
-	timer wire.Timer
+	timer loop.Timer
 }
 
 // pace is how long a GET waits, for something to say, before it is answered with
@@ -30,38 +29,57 @@ const pace = 100 * time.Millisecond
 
 // openProbe opens a WebSocket that may take over a polling session.
 func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session) {
-	s.mu.Lock()
-	free := s.mayProbe()
-	s.mu.Unlock()
-	if !free {
+	if !s.mayProbe() {
 		srv.fail(w, r, badRequest)
 		return
 	}
 	conn, err := srv.loop.Accept(w, r, srv.connOptions(), peer{s})
 	if err != nil {
-		if errors.Is(err, wire.ErrHandshake) {
+		if errors.Is(err, websocket.ErrHandshake) {
 			srv.fail(w, r, badRequest)
 		}
 		return
 	}
 	p := &probe{conn: conn, until: srv.uptime() + srv.cfg.UpgradeTimeout}
 	p.timer.Fire = func() { s.free(p) }
-	s.mu.Lock()
-	free = s.mayProbe()
-	if free {
-		s.probe = p
-		s.used()
-		srv.loop.Schedule(&p.timer, srv.cfg.UpgradeTimeout)
-	}
-	s.mu.Unlock()
-	if !free {
-		conn.Close(wire.ClosePolicy, "the session has a WebSocket already")
+	if !s.pair(p) {
+		conn.Close(websocket.ClosePolicy, "the session has a WebSocket already")
 	}
 	conn.Start()
 }
 
-// mayProbe reports whether a WebSocket may try to take over. s.mu is held.
-func (s *Session) mayProbe() bool { return s.state == stateOpen && s.poll != nil && s.probe == nil }
+// mayProbe reports whether a WebSocket may try to take over.
+func (s *Session) mayProbe() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, do := s.via.on(wayProbe)
+	return s.life == lifeOpen && do&wayPair != 0
+}
+
+// pair makes a WebSocket the probe, if it still may be.
+func (s *Session) pair(p *probe) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life != lifeOpen || s.request(wayProbe)&wayPair == 0 {
+		return false
+	}
+	s.probe = p
+	s.server.loop.Schedule(&p.timer, s.server.cfg.UpgradeTimeout)
+	return true
+}
+
+// unpair carries out what has become of the probe. s.mu is held.
+func (s *Session) unpair(do transportEffect) {
+	if do&wayUnpair == 0 {
+		return
+	}
+	p := s.probe
+	s.probe = nil
+	s.server.loop.Cancel(&p.timer)
+	if do&wayDismiss != 0 {
+		finish(p.conn, s.why)
+	}
+}
 
 // free is the clock of a probe: it lets the waiting GET go, so that the client can
 // finish its change, and in the end gives the probe up.
@@ -73,10 +91,10 @@ func (s *Session) free(p *probe) {
 	}
 	left := p.until - s.server.uptime()
 	if left <= 0 {
-		p.conn.Close(wire.ClosePolicy, "upgrade timeout")
+		p.conn.Close(websocket.ClosePolicy, "upgrade timeout")
 		return
 	}
-	if p.asked {
+	if s.via != viaProbing {
 		s.poll.yield()
 		left = min(left, pace)
 	}
@@ -93,15 +111,14 @@ func (s *Session) probed(p *probe, isBinary bool, data []byte) {
 		p.conn.Push(frameProbe)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.probe == p && !p.asked {
-			p.asked = true
+		if s.probe == p && s.carry(wayAsk)&wayPace != 0 {
 			s.server.loop.Schedule(&p.timer, pace)
 		}
 	case !isBinary && len(data) > 0 && data[0] == engineUpgrade:
 		s.alive()
 		s.takeOver(p)
 	default:
-		p.conn.Close(wire.CloseProtocol, "not an upgrade")
+		p.conn.Close(websocket.CloseProtocol, "not an upgrade")
 	}
 }
 
@@ -113,30 +130,35 @@ func (s *Session) takeOver(p *probe) {
 	if s.probe != p {
 		return
 	}
-	if s.state != stateOpen {
-		p.moved = true
+	event := wayMove
+	if s.life != lifeOpen {
+		event = wayMoveLate
+	}
+	do := s.carry(event)
+	if do&waySay != 0 {
 		s.lastOnProbe()
-		return
 	}
-	s.server.loop.Cancel(&p.timer)
-	waiting := s.poll.upgrade()
-	s.conn, s.probe, s.poll = p.conn, nil, nil
-	for _, frame := range waiting {
-		s.conn.Push(frame)
+	if do&wayTakeOver != 0 {
+		waiting := s.poll.upgrade()
+		s.poll = nil
+		for _, frame := range waiting {
+			p.conn.Push(frame)
+		}
+		s.conn = p.conn
+		s.route()
 	}
-	if !s.holding {
-		s.direct.Store(s.conn)
-	}
+	s.unpair(do)
 }
 
 // lastOnProbe says the last words of a session that has ended to a client that has
 // moved to its WebSocket. s.mu is held.
 func (s *Session) lastOnProbe() {
-	if s.state != stateLast || s.probe == nil || !s.probe.moved {
+	if s.life != lifeKept {
 		return
 	}
 	for _, frame := range s.poll.take() {
 		s.probe.conn.Push(frame)
 	}
-	go s.lastWords() // closes the WebSocket; a lock is held here
+	s.fetch()             // what is left of them nobody gets, and the WebSocket closes
+	go s.server.remove(s) // not here: a lock is held
 }

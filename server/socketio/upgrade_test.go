@@ -5,14 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // While the 5 does not come, a client that polls again at once is answered ten times a
 // second, as engine.io 1.5.1 does, and events are still delivered at once.
 func TestPaceOfAnUpgradeThatHangs(t *testing.T) {
-	t.Parallel()
-	each(t, Config{UpgradeTimeout: 2 * time.Second}, func(s *site) {
+	still(t, Config{UpgradeTimeout: 2 * time.Second}, func(s *site) {
 		p := s.poll("EIO=3")
 		p.want("40")
 		session := take(s.T, s.connected, "the client")
@@ -35,7 +34,7 @@ func TestPaceOfAnUpgradeThatHangs(t *testing.T) {
 		if got := take(s.T, next, "the event"); !slices.Equal(got, []string{`42["e",null]`}) && !slices.Equal(got, []string{"6"}) {
 			s.Errorf("an event during the upgrade: %q", got)
 		}
-		if _, code := ws.ended(); code != wire.ClosePolicy {
+		if _, code := ws.ended(); code != websocket.ClosePolicy {
 			s.Errorf("close code %d", code)
 		}
 		// Without the probe a GET waits again.
@@ -56,7 +55,7 @@ func TestPaceOfAnUpgradeThatHangs(t *testing.T) {
 
 // Of the first packet of a WebSocket that takes over only the first character counts.
 func TestUpgradePackets(t *testing.T) {
-	s := serve(t, Config{}, false)
+	s := serve(t, Config{})
 	for packet, ok := range map[string]bool{"5": true, "52": true, "5probe": true, "": false, "2": false, "2prob": false, "3": false, "6": false, "42[]": false} {
 		p := s.poll("EIO=3")
 		session := take(t, s.connected, "the client") // its 40 waits
@@ -65,7 +64,7 @@ func TestUpgradePackets(t *testing.T) {
 		ws.want("3probe")
 		ws.say(packet)
 		if !ok {
-			if _, code := ws.ended(); code != wire.CloseProtocol {
+			if _, code := ws.ended(); code != websocket.CloseProtocol {
 				t.Errorf("%q: close code %d", packet, code)
 			}
 			p.want("40")
@@ -83,7 +82,7 @@ func TestUpgradePackets(t *testing.T) {
 
 // One WebSocket may try at a time, and one that took over is not tried against.
 func TestSecondProbe(t *testing.T) {
-	s := serve(t, Config{}, false)
+	s := serve(t, Config{})
 	p := s.poll("EIO=3")
 	ws := s.dial("sid=" + p.sid)
 	if _, err := s.tryDial("sid=" + p.sid); err == nil || err.Error() != "status 400" {

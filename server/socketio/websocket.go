@@ -4,14 +4,14 @@ import (
 	"errors"
 	"net/http"
 
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // peer is a session as its WebSocket sees it, or the one that may become it.
 type peer struct{ s *Session }
 
 // Message takes a message off a WebSocket.
-func (p peer) Message(c *wire.Conn, isBinary bool, data []byte) {
+func (p peer) Message(c *websocket.Conn, isBinary bool, data []byte) {
 	s := p.s
 	s.mu.Lock()
 	probing := s.probe
@@ -46,12 +46,11 @@ func (s *Session) unwrap(isBinary bool, data []byte) packet {
 }
 
 // Closed ends the session with its WebSocket.
-func (p peer) Closed(c *wire.Conn, reason error) {
+func (p peer) Closed(c *websocket.Conn, reason error) {
 	s := p.s
 	s.mu.Lock()
-	if probing := s.probe; probing != nil && c == probing.conn {
-		s.server.loop.Cancel(&probing.timer)
-		s.probe = nil
+	if s.probe != nil && c == s.probe.conn {
+		s.unpair(s.carry(wayProbeEnd))
 	}
 	mine := c == s.conn
 	s.mu.Unlock()
@@ -68,6 +67,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := srv.newSession(r)
+	s.via = viaSocketOnly
 	if !srv.reserve(s, w, r) {
 		return
 	}
@@ -75,7 +75,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		srv.remove(s)
 		srv.count(string(reasonFailed))
-		if errors.Is(err, wire.ErrHandshake) {
+		if errors.Is(err, websocket.ErrHandshake) {
 			srv.fail(w, r, badRequest)
 		}
 		return
@@ -83,7 +83,6 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	conn.Push(srv.openPacket(s, false))
 	s.mu.Lock()
 	s.conn = conn
-	s.direct.Store(conn)
 	s.mu.Unlock()
 	s.begin()
 	conn.Start()
@@ -91,6 +90,6 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 
 // connOptions are those of every WebSocket. Keys and subprotocols are taken as the ws
 // library of socket.io 1.x took them.
-func (srv *Server) connOptions() wire.Options {
-	return wire.Options{MaxMessage: srv.cfg.MaxPayload, Outbox: srv.cfg.Outbox, AnyKey: true, FirstProtocol: true}
+func (srv *Server) connOptions() websocket.Options {
+	return websocket.Options{MaxMessage: srv.cfg.MaxPayload, Outbox: srv.cfg.Outbox, AnyKey: true, FirstProtocol: true}
 }

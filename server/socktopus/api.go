@@ -9,7 +9,8 @@ import (
 	"poosh/auth"
 	"poosh/server/admission"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // A message is one of /send, and comes back in its answer.
@@ -76,8 +77,8 @@ func (d *Dialect) publish(ctx context.Context, a *app, messages []message) sendA
 			}
 			published = 0
 		}
-		published += len(m.Content) + wire.Cost(nil)
-		if d.fits(m) && d.hub.Publish(&hub.Publication{App: a.room, Room: seatName(m.Recipient), Data: []byte(m.Content), Text: true}) > 0 {
+		published += len(m.Content) + loop.Cost(nil)
+		if d.fits(m) && d.hub.Publish(&hub.Publication{App: a.room, Room: m.Recipient, Data: []byte(m.Content)}) > 0 {
 			answer.Succeeded = append(answer.Succeeded, m)
 		} else {
 			answer.Failed = append(answer.Failed, m)
@@ -90,7 +91,7 @@ func (d *Dialect) publish(ctx context.Context, a *app, messages []message) sendA
 // outbox would only cost its recipient the connection; a body holds such a content
 // when broken bytes in it have become U+FFFD.
 func (d *Dialect) fits(m message) bool {
-	return d.cfg.Outbox == 0 || wire.HeaderSpace+len(dataText)+len(m.Content)+wire.Cost(nil) <= d.cfg.Outbox
+	return d.cfg.Outbox == 0 || websocket.HeaderSpace+len(dataText)+len(m.Content)+loop.Cost(nil) <= d.cfg.Outbox
 }
 
 // kick ends the connections of the ids named and answers once none of them can

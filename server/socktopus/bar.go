@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"poosh/auth"
-	"poosh/server/wire"
+	"poosh/server/loop"
 )
 
 // A bar keeps an id out after /kick: everyone while the kick waits for the token
@@ -22,7 +22,7 @@ type bar struct {
 	dialect *Dialect
 	app     *app
 	id      string
-	timer   wire.Timer
+	timer   loop.Timer
 
 	// Guarded by app.mu.
 	before  int64         // tokens of this time and older are refused; milliseconds on the wall

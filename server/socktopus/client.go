@@ -8,7 +8,8 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // A client is one connection that joined under an id.
@@ -17,9 +18,9 @@ type client struct {
 	app     *app
 	id      string
 	until   time.Time       // when its token expires, by the monotonic clock
-	conn    *wire.Conn      // set before it is seated
+	conn    *websocket.Conn // set before it is seated
 	seat    *hub.Subscriber // set when it is seated; guarded by app.mu
-	quiet   wire.Timer      // fires when no PING came in time
+	quiet   loop.Timer      // fires when no PING came in time
 
 	mu    sync.Mutex // guards ended, and keeps CLOSE the last frame
 	ended bool
@@ -36,11 +37,11 @@ type end struct {
 // The ways in which the server ends a connection. The original sent CLOSE for all
 // but the last and no close frame for any.
 var (
-	endKicked   = end{"kicked", wire.CloseNormal, true}
-	endReplaced = end{"replaced", wire.CloseNormal, true}
-	endQuiet    = end{"no ping", wire.CloseNormal, true}
-	endAsked    = end{"asked to close", wire.CloseNormal, true}
-	endShutdown = end{"server shutdown", wire.CloseGoingAway, false}
+	endKicked   = end{"kicked", websocket.CloseNormal, true}
+	endReplaced = end{"replaced", websocket.CloseNormal, true}
+	endQuiet    = end{"no ping", websocket.CloseNormal, true}
+	endAsked    = end{"asked to close", websocket.CloseNormal, true}
+	endShutdown = end{"server shutdown", websocket.CloseGoingAway, false}
 )
 
 // receive lets a client join: GET /recieve?token=. The order of checks is the
@@ -68,7 +69,7 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 	// Its token is in time, so this is within two lives of it.
 	c.until = time.Now().Add(time.UnixMilli(token.Time).Sub(now) + auth.SocktopusLife)
 	c.quiet.Fire = func() { c.end(endQuiet) }
-	conn, err := d.loop.Accept(w, r, wire.Options{MaxMessage: d.cfg.MaxMessage, Outbox: d.cfg.Outbox}, c)
+	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessage, Outbox: d.cfg.Outbox}, c)
 	if err != nil {
 		d.exit()
 		d.refuseUpgrade(w, r, err)
@@ -116,12 +117,12 @@ func (d *Dialect) refuse(w http.ResponseWriter, r *http.Request, status int, mes
 // 6455, section 4.4, RFC 9110, section 15.5.22, and RFC 6585, section 4).
 func (d *Dialect) refuseUpgrade(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
-	case !errors.Is(err, wire.ErrHandshake): // the connection is gone
+	case !errors.Is(err, websocket.ErrHandshake): // the connection is gone
 		d.count("ended: transport error", 1)
 		d.log.Debug("socktopus: join failed", "remote", r.RemoteAddr, "error", err)
-	case errors.Is(err, wire.ErrBadKey):
+	case errors.Is(err, websocket.ErrBadKey):
 		d.refuse(w, r, http.StatusBadRequest, "Bad WebSocket handshake")
-	case errors.Is(err, wire.ErrNotUpgrade), errors.Is(err, wire.ErrVersion):
+	case errors.Is(err, websocket.ErrNotUpgrade), errors.Is(err, websocket.ErrVersion):
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		d.refuse(w, r, http.StatusUpgradeRequired, "WebSocket upgrade required")
@@ -144,8 +145,17 @@ func (c *client) seatIn(made int64) {
 	}
 	old := a.clients[c.id]
 	a.clients[c.id] = c
-	c.seat = d.hub.Register(a.room, seatName(c.id), 0, encoder{}, c)
+	c.seat = d.hub.Register(a.room, c.id, 1, encoder{}, c)
+	var err error
+	if old != nil {
+		err = d.hub.Replace(old.seat, c.seat, c.id)
+	} else {
+		err = d.hub.Join(c.seat, c.id)
+	}
 	a.mu.Unlock()
+	if err != nil {
+		panic(err) // a new subscriber may be in one room
+	}
 	if old != nil {
 		old.end(endReplaced)
 	}
@@ -154,10 +164,6 @@ func (c *client) seatIn(made int64) {
 		c.end(endShutdown)
 	}
 }
-
-// seatName is the hub's name for a connection id. An id may be empty here, which
-// the hub has no name for.
-func seatName(id string) string { return ":" + id }
 
 // heard renews the read deadline. The loop's timers may be a tenth of a second
 // early, and clients leave themselves no more than one second.
@@ -209,7 +215,7 @@ func (c *client) Deliver(frame []byte) bool {
 // Message takes a client's message. Only the exact text PING renews the deadline;
 // any binary message means CLOSE; other text is ignored (the original's read
 // loop).
-func (c *client) Message(_ *wire.Conn, binary bool, data []byte) {
+func (c *client) Message(_ *websocket.Conn, binary bool, data []byte) {
 	switch {
 	case binary || string(data) == closeText:
 		c.end(endAsked)
@@ -221,7 +227,7 @@ func (c *client) Message(_ *wire.Conn, binary bool, data []byte) {
 }
 
 // Closed gives up what the connection had.
-func (c *client) Closed(_ *wire.Conn, reason error) {
+func (c *client) Closed(_ *websocket.Conn, reason error) {
 	c.mu.Lock()
 	first := !c.ended
 	c.ended = true

@@ -16,7 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
-	"poosh/server/wire"
+	ws "poosh/server/websocket"
 )
 
 func TestJoinRefused(t *testing.T) {
@@ -66,10 +66,10 @@ func TestUpgradeRefused(t *testing.T) {
 		status int
 		answer string
 	}{
-		{wire.ErrNotUpgrade, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
-		{wire.ErrVersion, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
-		{wire.ErrBadKey, 400, `{"code":400,"message":"Bad WebSocket handshake"}`},
-		{wire.ErrTooMany, 429, `{"code":429,"message":"Too many connections"}`},
+		{ws.ErrNotUpgrade, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
+		{ws.ErrVersion, 426, `{"code":426,"message":"WebSocket upgrade required"}`},
+		{ws.ErrBadKey, 400, `{"code":400,"message":"Bad WebSocket handshake"}`},
+		{ws.ErrTooMany, 429, `{"code":429,"message":"Too many connections"}`},
 	} {
 		w := httptest.NewRecorder()
 		s.dialect.refuseUpgrade(w, httptest.NewRequest("GET", "/recieve", nil), test.err)

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // The frames of /recieve, all of them text (the original, its read and write
@@ -18,8 +18,8 @@ const (
 )
 
 var (
-	pongFrame  = wire.TextFrame([]byte(pongText))
-	closeFrame = wire.TextFrame([]byte(closeText))
+	pongFrame  = websocket.TextFrame([]byte(pongText))
+	closeFrame = websocket.TextFrame([]byte(closeText))
 )
 
 // encoder makes DATA: frames.
@@ -27,10 +27,10 @@ type encoder struct{}
 
 // Encode returns the frame for a content.
 func (encoder) Encode(p *hub.Publication) []byte {
-	b := make([]byte, wire.HeaderSpace+len(dataText)+len(p.Data))
-	copy(b[wire.HeaderSpace:], dataText)
-	copy(b[wire.HeaderSpace+len(dataText):], p.Data)
-	return wire.FrameInPlace(b)
+	b := make([]byte, websocket.HeaderSpace+len(dataText)+len(p.Data))
+	copy(b[websocket.HeaderSpace:], dataText)
+	copy(b[websocket.HeaderSpace+len(dataText):], p.Data)
+	return websocket.FrameInPlace(b)
 }
 
 // An errorBody is what every error is answered with. There is no line feed behind

@@ -17,7 +17,8 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/loop"
+	ws "poosh/server/websocket"
 )
 
 const patience = 20 * time.Second
@@ -26,7 +27,7 @@ const patience = 20 * time.Second
 type site struct {
 	t       testing.TB
 	dialect *Dialect
-	loop    *wire.Loop
+	loop    *ws.Server
 	url     string
 }
 
@@ -35,10 +36,11 @@ func newSite(t testing.TB, cfg Config) *site {
 	if cfg.Secrets == nil {
 		cfg.Secrets = map[string]string{"MyApp": "s3cret", "other": "0ther", "EMPTY": ""}
 	}
-	loop, err := wire.NewLoop(wire.Config{})
+	l, err := loop.New(loop.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	loop := ws.NewServer(l, ws.Config{})
 	d, err := New(cfg, hub.New(), loop, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

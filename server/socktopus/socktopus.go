@@ -24,7 +24,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
-	"poosh/server/wire"
+	"poosh/server/websocket"
 )
 
 // Config says what the dialect serves and how much of it. Zero fields mean the
@@ -75,7 +75,7 @@ func (c Config) withDefaults() Config {
 type Dialect struct {
 	cfg     Config
 	hub     *hub.Hub
-	loop    *wire.Loop
+	loop    *websocket.Server
 	log     *slog.Logger
 	apps    map[string]*app  // by name in lower case; set once
 	names   []string         // of apps, sorted; set once
@@ -103,7 +103,7 @@ type app struct {
 }
 
 // New returns a dialect that serves the applications of cfg. It starts nothing.
-func New(cfg Config, h *hub.Hub, loop *wire.Loop, log *slog.Logger) (*Dialect, error) {
+func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
 		kicks: make(chan struct{}, cfg.MaxKicks), empty: make(chan struct{}), counts: make(map[string]uint64),
@@ -141,7 +141,7 @@ func isJoinPath(path string) bool { return path == "/recieve" || path == "/recei
 // without ever waiting. /send waits at the gate, /kick for tokens. It may be called
 // from any goroutine.
 func IsJoin(r *http.Request) bool {
-	return r.Method == http.MethodGet && isJoinPath(r.URL.Path) && wire.IsUpgrade(r)
+	return r.Method == http.MethodGet && isJoinPath(r.URL.Path) && websocket.IsUpgrade(r)
 }
 
 // ServeHTTP answers every request of the listener.

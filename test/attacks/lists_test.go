@@ -32,7 +32,7 @@ func TestSharedLists(t *testing.T) {
 			settings: []string{"PUSH_SOCKET_MAX_IDENTITIES=200"}},
 		{name: "prekeys that fill the database", run: manyPrekeys, least: 100, settings: []string{"PUSH_SOCKET_DB_MAX_BYTES=16MiB"}},
 		{name: "one message many times to one device", run: manyCopies, least: 20, after: smallDatabase},
-		{name: "mailboxes that are filled", run: fullMailboxes, least: 2, settings: []string{"PUSH_SOCKET_MESSAGES_PER_DEVICE=100"}},
+		{name: "mailboxes that are filled", run: fullMailboxes, least: 20, before: acquaint, settings: []string{"PUSH_SOCKET_MESSAGES_PER_DEVICE=100"}},
 	})
 }
 
@@ -322,22 +322,44 @@ func smallDatabase(a *assault) {
 	}
 }
 
+// acquaint has the device that newcomers listen as, and the sender who does nothing
+// wrong, write to each other, as people do who know each other.
+func acquaint(a *assault) {
+	push := a.good.dialects[3].(pushDialect)
+	if err := newcomer(push); err != nil {
+		a.t.Fatalf("before the strangers came: %v", err)
+	}
+	c := newSenderFrom(clientAddress)
+	defer c.CloseIdleConnections()
+	if err := push.devices[newRoom].mail(c, push.sender, "and to you"); err != nil {
+		a.t.Fatalf("before the strangers came: %v", err)
+	}
+}
+
 // fullMailboxes fills the mailbox of the device that newcomers listen as, while it is
-// away. Those who knew it before still reach it, and it gets what they sent.
+// away: a sender has a fourth of a mailbox, and each stranger here is a sender and a
+// network of its own. Those who knew the device before still reach it, and it gets what
+// they sent.
 func fullMailboxes(a *assault) {
 	push := a.good.dialects[3].(pushDialect)
 	victim := push.devices[newRoom]
 	message := fmt.Sprintf(`{"headers":[{"recipient":%q,"messageHeader":"h"}],"body":"spam"}`, victim.username)
 	body := `{"messages":[` + strings.Join(slices.Repeat([]string{message}, 400), ",") + `]}`
-	// A sender has a fourth of a mailbox: three do not fill it.
-	a.together(3, 1, func(i int) error {
-		d, c, err := strangeDevice(a, 0)
+	a.together(20, 1, func(i int) error {
+		d, c, err := strangeDevice(a, i)
 		defer c.CloseIdleConnections()
-		if err == nil {
-			_, err = d.post(c, "/api/v1/message/", body)
+		if err != nil {
+			return err
+		}
+		answer, err := d.post(c, "/api/v1/message/", body)
+		if err == nil && strings.HasPrefix(answer, `{"messagesQueued":0,`) {
+			err = errors.New("nothing was queued")
 		}
 		return err
 	})
+	if a.refused.Load() == 0 {
+		a.t.Error("strangers were not held back: there is room left, and this shows nothing")
+	}
 	c := newSender()
 	defer c.CloseIdleConnections()
 	const number = 5

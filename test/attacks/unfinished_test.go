@@ -3,6 +3,8 @@ package attacks_test
 import (
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +24,7 @@ func TestUnfinished(t *testing.T) {
 		{name: "bodies of send with a wrong token", run: unfinishedSends(strings.Repeat("5a", 20)), least: 600},
 		{name: "bodies of send with no token that could be right", run: unfinishedSends("let me in"), least: 600},
 		{name: "bodies of send beside large ones that end", run: unfinishedAndLarge, least: 600},
+		{name: "bodies of Pusher's events beside large ones that end", run: unfinishedAndLargePusher, least: 600},
 		{name: "bodies of send that come in chunks", run: unfinishedChunks, least: 600},
 		{name: "bodies of the other senders without a signature", run: unfinishedBodies, least: 100},
 		{name: "heads that do not end", run: unfinishedHeads, least: 500},
@@ -131,16 +134,33 @@ func unfinishedSends(token string) func(*assault) {
 // unfinishedAndLarge is all that there is of room for what senders send, while a good
 // one sends as much in one event as it may.
 func unfinishedAndLarge(a *assault) {
+	text := request("/send", jsonType+"Authorization: "+strings.Repeat("5a", 20)+"\r\n", bodyBytes) + strings.Repeat(" ", bodyBytes-1)
+	a.beside(1000, a.s.serverPort, text, func(c *http.Client) error {
+		return (pooshDialect{a.s}).sendPayload(c, "large", `"`+strings.Repeat("x", 90_000)+`"`)
+	})
+}
+
+func unfinishedAndLargePusher(a *assault) {
+	const large = 250_000
+	text := request("/apps/"+pusherID+"/events?auth_key="+pusherKey+"&auth_version=1.0", jsonType, large) + strings.Repeat(" ", large-1)
+	channels := `"` + strings.Join(slices.Repeat([]string{strings.Repeat("c", 160)}, 90), `","`) + `"`
+	event := `{"name":"n","channels":[` + channels + `],"data":"` + strings.Repeat("x", 9_000) + `"}`
+	a.beside(1000, a.s.pusherPort, text, func(c *http.Client) error {
+		_, err := (pusherDialect{a.s}).call(c, "/events", event)
+		return err
+	})
+}
+
+// beside has a good sender send again and again while strangers' requests do not end.
+func (a *assault) beside(n, port int, unfinished string, send func(*http.Client) error) {
 	var all sync.WaitGroup
 	all.Go(func() { // ends with a's time
-		text := request("/send", jsonType+"Authorization: "+strings.Repeat("5a", 20)+"\r\n", bodyBytes) + strings.Repeat(" ", bodyBytes-1)
-		a.requests(1000, func(int) (int, string) { return a.s.serverPort, text })
+		a.requests(n, func(int) (int, string) { return port, unfinished })
 	})
-	payload := `"` + strings.Repeat("x", 90_000) + `"`
 	c := newSender()
 	defer c.CloseIdleConnections()
 	for a.ctx.Err() == nil {
-		if err := (pooshDialect{a.s}).sendPayload(c, "large", payload); err != nil {
+		if err := send(c); err != nil {
 			a.t.Errorf("a large send: %v", err)
 			break
 		}

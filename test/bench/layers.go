@@ -40,11 +40,11 @@ var layers = []layer{
 	{"hub", []string{"poosh/server/hub."}},
 	{"frame", []string{
 		"poosh/server/poosh.encoder", "poosh/server/pusher.encoder", "poosh/server/pusher.newFrame", "poosh/server/pusher.append",
-		"poosh/server/pusher.compact", "poosh/server/socketio.EventFrame", "poosh/server/socketio.messageFrame",
-		"poosh/server/socketio.append", "poosh/server/wire.TextFrame", "poosh/server/wire.FrameInPlace", "poosh/server/wire.putHeader",
+		"poosh/server/socketio.EventFrame", "poosh/server/socketio.messageFrame", "poosh/server/socketio.append",
+		"poosh/server/websocket.TextFrame", "poosh/server/websocket.FrameInPlace", "poosh/server/websocket.putHeader",
 	}},
-	{"outbox", []string{"poosh/server/wire.", "poosh/server/socketio.", "poosh/server/pusher.(*client).Deliver"}},
-	{"poller", []string{"poosh/server/wire.(*poller)", "poosh/server/wire.(*Conn).received", "poosh/server/wire.(*Conn).hand", "poosh/server/wire.readOnce"}},
+	{"outbox", []string{"poosh/server/loop.", "poosh/server/websocket.", "poosh/server/socketio.", "poosh/server/pusher.(*client).Deliver"}},
+	{"poller", []string{"poosh/server/loop.(*poller)", "poosh/server/loop.(*Conn).received", "poosh/server/loop.readOnce"}},
 }
 
 // What is in none of these is of the kernel, if a system call is innermost, of the

@@ -14,8 +14,8 @@ import (
 func TestSamplesBelongToLayers(t *testing.T) {
 	const around = " poosh/server/hub.(*Hub).Publish poosh/server/poosh.(*API).send net/http.HandlerFunc.ServeHTTP poosh/server/http1.(*conn).serve"
 	for stack, want := range map[string]string{
-		"internal/runtime/syscall/linux.Syscall6 syscall.RawSyscall6 poosh/server/wire.writeOnce poosh/server/wire.(*Conn).flush":                              kernelWrite,
-		"internal/runtime/syscall/linux.Syscall6 syscall.RawSyscall6 poosh/server/wire.readOnce poosh/server/wire.(*poller).ready internal/poll.(*FD).RawRead": kernelRead,
+		"internal/runtime/syscall/linux.Syscall6 syscall.RawSyscall6 poosh/server/loop.writeOnce poosh/server/loop.(*Conn).flush":                              kernelWrite,
+		"internal/runtime/syscall/linux.Syscall6 syscall.RawSyscall6 poosh/server/loop.readOnce poosh/server/loop.(*poller).ready internal/poll.(*FD).RawRead": kernelRead,
 		"internal/runtime/syscall/linux.Syscall6 internal/runtime/syscall/linux.EpollWait runtime.netpoll runtime.findRunnable":                                kernelReady,
 		"runtime.futex runtime.futexwakeup runtime.notewakeup" + around:                                                                                        kernelThreads,
 		"internal/runtime/syscall/linux.Syscall6 syscall.fcntl":                                                                                                kernelOther,
@@ -24,9 +24,9 @@ func TestSamplesBelongToLayers(t *testing.T) {
 		"crypto/sha1.blockSHANI poosh/auth.(*Poosh).Verify" + around:                                                                                           "token",
 		"runtime.mapaccess2_faststr" + around:                                                                                                                  "hub",
 		"runtime.memmove poosh/server/socketio.appendASCII poosh/server/poosh.encoder.Encode" + around:                                                         "frame",
-		"sync.(*Mutex).Lock poosh/server/wire.(*Conn).Push poosh/server/socketio.(*Session).Deliver" + around:                                                  "outbox",
-		"runtime.memmove poosh/server/http1.(*conn).requests poosh/server/wire.(*Conn).received":                                                               "HTTP",
-		"runtime.casgstatus poosh/server/wire.(*poller).ready internal/poll.(*FD).RawRead":                                                                     "poller",
+		"sync.(*Mutex).Lock poosh/server/loop.(*Conn).Push poosh/server/socketio.(*Session).Deliver" + around:                                                  "outbox",
+		"runtime.memmove poosh/server/http1.(*conn).requests poosh/server/loop.(*Conn).received":                                                               "HTTP",
+		"runtime.casgstatus poosh/server/loop.(*poller).ready internal/poll.(*FD).RawRead":                                                                     "poller",
 		"runtime.scanObject runtime.gcDrain runtime.gcBgMarkWorker":                                                                                            collector,
 		"runtime.scanObject runtime.gcAssistAlloc runtime.mallocgc" + around:                                                                                   collector,
 		"runtime.findRunnable runtime.schedule runtime.mcall":                                                                                                  goRuntime,

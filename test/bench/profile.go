@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// ask asks the build of poosh that can be profiled, see profiled/main.go.
+// ask asks the build of poosh that can be profiled, see profiled.go at
+// the root.
 func (p *process) ask(path string) ([]byte, error) {
 	client := http.Client{Timeout: 30 * time.Second}
 	answer, err := client.Get("http://" + p.control.String() + path)

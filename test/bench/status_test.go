@@ -63,17 +63,3 @@ func TestStatusIsFoundInTheOutput(t *testing.T) {
 		t.Errorf("found %v, %v", ok, s)
 	}
 }
-
-// The build that can be profiled must collect garbage as often as poosh does: both
-// call the one function that says so.
-func TestProfiledCollectsAsPooshDoes(t *testing.T) {
-	for _, file := range []string{"../../main.go", "profiled/main.go"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(text), "server.TuneRuntime()") || strings.Contains(string(text), "SetGCPercent") {
-			t.Errorf("%s does not leave the collector to server.TuneRuntime", file)
-		}
-	}
-}

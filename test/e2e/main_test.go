@@ -38,6 +38,7 @@ var tools = []struct{ name, install string }{
 	{"chromium", "apt-get install chromium"},
 	{"nginx", "apt-get install nginx-light"},
 	{"haproxy", "apt-get install haproxy"},
+	{"python3", "apt-get install python3"},
 }
 
 func TestMain(m *testing.M) {

@@ -144,6 +144,7 @@ func (b *batch) removeIdentity(id int64, r *Removed) error {
 		if err := b.steps(
 			step{`DELETE FROM prekeys WHERE device = ?`, []any{d}},
 			step{`DELETE FROM messages WHERE device = ?`, []any{d}},
+			step{`DELETE FROM contacts WHERE device = ?`, []any{d}},
 			step{`DELETE FROM devices WHERE id = ?`, []any{d}},
 		); err != nil {
 			return err

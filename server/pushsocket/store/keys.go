@@ -127,17 +127,23 @@ func (b *batch) keysFit(limits *Limits, held keysHeld, k Keys) error {
 	case bytes > limits.KeyBytesPerDevice:
 		return refusal{ErrKeysTooLarge}
 	}
+	room, err := b.hasRoom(limits)
+	if err == nil && !room {
+		err = refusal{ErrKeysFull}
+	}
+	return err
+}
+
+// hasRoom reports whether the file has room for something else than messages.
+func (b *batch) hasRoom(limits *Limits) (bool, error) {
 	var pages, free int64
 	if err := b.row(`PRAGMA page_count`).Scan(&pages); err != nil {
-		return err
+		return false, err
 	}
 	if err := b.row(`PRAGMA freelist_count`).Scan(&free); err != nil {
-		return err
+		return false, err
 	}
-	if (pages-free)*pageSize >= limits.BytesOnDisk/100*int64(limits.KeysPercent) {
-		return refusal{ErrKeysFull}
-	}
-	return nil
+	return (pages-free)*pageSize < limits.BytesOnDisk/100*int64(limits.KeysPercent), nil
 }
 
 func (b *batch) addPrekeys(d DeviceID, prekeys [][]byte) error {
@@ -269,6 +275,7 @@ func (s *SQLite) Remove(ctx context.Context, d DeviceID) error {
 		return b.steps(
 			step{`DELETE FROM prekeys WHERE device = ?`, []any{int64(d)}},
 			step{`DELETE FROM messages WHERE device = ?`, []any{int64(d)}},
+			step{`DELETE FROM contacts WHERE device = ?`, []any{int64(d)}},
 			step{`UPDATE devices SET removed = ?, last_resort = NULL WHERE id = ?`, []any{now, int64(d)}},
 			step{`UPDATE identities SET revoked = ?1, used = ?1 WHERE id = (SELECT identity FROM devices WHERE id = ?2)
 				AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.identity = identities.id AND d.removed IS NULL)`, []any{now, int64(d)}},

@@ -2,30 +2,23 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"time"
 )
 
-const (
-	// sqlPending goes by the index on device, whose entries end with the row's
-	// own key: seq.
-	sqlPending = `SELECT seq, tag, header,
-		CASE WHEN shared IS NULL THEN body ELSE (SELECT text FROM bodies WHERE id = shared) END
-		FROM messages WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`
-
-	// sqlTarget is what Queue asks about an address, and about what the sender has
-	// in the mailbox.
-	sqlTarget = `SELECT i.revoked IS NOT NULL, d.id, d.messages, d.bytes, s.messages, s.bytes FROM identities i
-		LEFT JOIN devices d ON d.identity = i.id AND d.name = ? AND d.removed IS NULL
-		LEFT JOIN senders s ON s.device = d.id AND s.sender = ?
-		WHERE i.key = ?`
-)
+// sqlPending goes by the index on device, whose entries end with the row's own key:
+// seq.
+const sqlPending = `SELECT seq, tag, header,
+	CASE WHEN shared IS NULL THEN body ELSE (SELECT text FROM bodies WHERE id = shared) END
+	FROM messages WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`
 
 // maxPending is how many messages Pending returns at most.
 const maxPending = 64
 
-// expireStep is how many messages one change of Expire removes, so that others are
+// expireStep is how many rows one change removes that are too old, so that others are
 // not kept waiting.
 const expireStep = 1000
 
@@ -75,18 +68,24 @@ func (s *SQLite) Confirm(ctx context.Context, d DeviceID, ids []string) (int, er
 	confirmed := 0
 	err := s.writer.do(ctx, 24*len(ids), func(b *batch) error {
 		confirmed = 0
+		senders := make(map[DeviceID]bool)
 		for _, id := range ids {
 			seq, tag, ok := parseMessageID(id)
 			if !ok {
 				continue
 			}
-			n, err := b.affect(`DELETE FROM messages WHERE seq = ? AND tag = ? AND device = ?`, seq, int64(tag), int64(d))
-			if err != nil {
+			var sender DeviceID
+			switch err := b.row(`DELETE FROM messages WHERE seq = ? AND tag = ? AND device = ? RETURNING sender`,
+				seq, int64(tag), int64(d)).Scan(&sender); {
+			case errors.Is(err, sql.ErrNoRows):
+			case err != nil:
 				return err
+			default:
+				confirmed++
+				senders[sender] = true
 			}
-			confirmed += n
 		}
-		return nil
+		return b.heard(d, senders, s.limits.Load())
 	}, nil)
 	if err != nil {
 		return 0, err
@@ -96,12 +95,20 @@ func (s *SQLite) Confirm(ctx context.Context, d DeviceID, ids []string) (int, er
 
 // Expire implements [Store].
 func (s *SQLite) Expire(ctx context.Context, before time.Time) (int, error) {
+	return s.inSteps(ctx, func(b *batch) (int, error) {
+		return b.affect(`DELETE FROM messages WHERE seq IN
+			(SELECT seq FROM messages WHERE seq < ? ORDER BY seq LIMIT ?)`, seqAt(before), expireStep)
+	})
+}
+
+// inSteps has something removed by as many changes as it takes, of at most expireStep
+// each, and returns how much it was, also when it failed in the end.
+func (s *SQLite) inSteps(ctx context.Context, remove func(*batch) (int, error)) (int, error) {
 	total := 0
 	for {
 		n := 0
 		err := s.writer.do(ctx, 0, func(b *batch) (err error) {
-			n, err = b.affect(`DELETE FROM messages WHERE seq IN
-				(SELECT seq FROM messages WHERE seq < ? ORDER BY seq LIMIT ?)`, seqAt(before), expireStep)
+			n, err = remove(b)
 			return err
 		}, nil)
 		if err != nil {

@@ -13,7 +13,7 @@ const applicationID = 0x706f6f73
 
 // migrations bring a database from the version of their index to the next; the
 // version is PRAGMA user_version. One that was released never changes.
-var migrations = []string{schema1, schema2}
+var migrations = []string{schema1, schema2, schema3}
 
 // Counts of a device are kept by triggers, in the transaction that changes them.
 const schema1 = `
@@ -128,6 +128,54 @@ CREATE TRIGGER messages_removed AFTER DELETE ON messages BEGIN
 END;
 CREATE TRIGGER bodies_released AFTER DELETE ON messages WHEN old.shared IS NOT NULL BEGIN
 	DELETE FROM bodies WHERE id = old.shared AND NOT EXISTS (SELECT 1 FROM messages WHERE shared = old.shared);
+END;
+`
+
+// schema3 has whom a device knows, and how much of each mailbox came from senders that
+// it knew less. What waits from before counts as none of that; devices that were there
+// when this ran count as having heard of each other for a time: see [acquainted].
+const schema3 = `
+CREATE TABLE contacts (
+	device  INTEGER NOT NULL, -- that knows
+	contact INTEGER NOT NULL, -- another
+	since   INTEGER NOT NULL,
+	written INTEGER NOT NULL, -- whether it has sent it a message itself
+	used    INTEGER NOT NULL, -- to a day
+	PRIMARY KEY (device, contact)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX contacts_by_use ON contacts (used);
+ALTER TABLE devices ADD COLUMN contacts INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER contacts_added AFTER INSERT ON contacts BEGIN
+	UPDATE devices SET contacts = contacts + 1 WHERE id = new.device;
+END;
+CREATE TRIGGER contacts_removed AFTER DELETE ON contacts BEGIN
+	UPDATE devices SET contacts = contacts - 1 WHERE id = old.device;
+END;
+
+ALTER TABLE totals ADD COLUMN acquainted INTEGER NOT NULL DEFAULT 0; -- devices up to this one,
+ALTER TABLE totals ADD COLUMN acquainted_at INTEGER NOT NULL DEFAULT 0; -- at this time
+UPDATE totals SET acquainted = (SELECT coalesce(max(id), 0) FROM devices), acquainted_at = CAST(unixepoch('subsec') * 1000 AS INTEGER);
+
+ALTER TABLE messages ADD COLUMN standing INTEGER NOT NULL DEFAULT 0; -- of its sender, when it was stored
+ALTER TABLE devices ADD COLUMN heard_messages INTEGER NOT NULL DEFAULT 0; -- of standing 1
+ALTER TABLE devices ADD COLUMN heard_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN strange_messages INTEGER NOT NULL DEFAULT 0; -- of standing 2
+ALTER TABLE devices ADD COLUMN strange_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER standings_added AFTER INSERT ON messages WHEN new.standing > 0 BEGIN
+	UPDATE devices SET
+		heard_messages = heard_messages + (new.standing = 1),
+		heard_bytes = heard_bytes + (new.standing = 1) * (length(new.header) + length(new.body) + new.shared_size),
+		strange_messages = strange_messages + (new.standing = 2),
+		strange_bytes = strange_bytes + (new.standing = 2) * (length(new.header) + length(new.body) + new.shared_size)
+		WHERE id = new.device;
+END;
+CREATE TRIGGER standings_removed AFTER DELETE ON messages WHEN old.standing > 0 BEGIN
+	UPDATE devices SET
+		heard_messages = heard_messages - (old.standing = 1),
+		heard_bytes = heard_bytes - (old.standing = 1) * (length(old.header) + length(old.body) + old.shared_size),
+		strange_messages = strange_messages - (old.standing = 2),
+		strange_bytes = strange_bytes - (old.standing = 2) * (length(old.header) + length(old.body) + old.shared_size)
+		WHERE id = old.device;
 END;
 `
 

@@ -148,10 +148,10 @@ func (s *SQLite) Usage(ctx context.Context) (Usage, error) {
 		(SELECT count(*) FROM identities WHERE revoked IS NOT NULL),
 		(SELECT count(*) FROM identities WHERE used IS NULL),
 		(SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size),
-		count(*), coalesce(sum(prekeys), 0), coalesce(sum(key_bytes + coalesce(length(last_resort), 0)), 0), coalesce(sum(messages), 0), coalesce(sum(bytes), 0), coalesce(max(messages), 0),
+		count(*), coalesce(sum(prekeys), 0), coalesce(sum(key_bytes + coalesce(length(last_resort), 0)), 0), coalesce(sum(contacts), 0), coalesce(sum(messages), 0), coalesce(sum(bytes), 0), coalesce(max(messages), 0),
 		(SELECT min(seq) FROM messages)
 		FROM devices WHERE removed IS NULL`)
-	if err := row.Scan(&u.Identities, &u.Revoked, &u.Unused, &u.InUse, &u.Devices, &u.Prekeys, &u.KeyBytes, &u.Messages, &u.Bytes, &u.FullestOf, &oldest); err != nil {
+	if err := row.Scan(&u.Identities, &u.Revoked, &u.Unused, &u.InUse, &u.Devices, &u.Prekeys, &u.KeyBytes, &u.Contacts, &u.Messages, &u.Bytes, &u.FullestOf, &oldest); err != nil {
 		return u, unavailable(err)
 	}
 	if oldest.Valid {

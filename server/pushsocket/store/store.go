@@ -89,6 +89,7 @@ const (
 	MissingDevice                    // the identity has no such device
 	DeviceFull                       // as many messages wait as may, or bytes
 	SenderFull                       // as many of this sender
+	StrangersFull                    // as many of senders that the device knows no better
 )
 
 // A Message is one that waits for its device.
@@ -105,8 +106,15 @@ type Limits struct {
 	// SenderPercent is how much of both one sender may use of a mailbox; 25. A
 	// device's own mail to itself may use all.
 	SenderPercent int
-	DropOldest    bool          // when there is no room; else the new one is refused
-	MaxAge        time.Duration // of a message; 30 days
+	// StrangersPercent is how much of both all senders together may use that are new to
+	// the device; 50. With those it has only heard from they may use half of the rest
+	// too. What is left is for those it has written to, and for itself.
+	StrangersPercent  int
+	ContactsPerDevice int // that it is remembered to have heard from or written to; 1,000
+	// DropOldest makes room by removing the oldest message, of senders that are known no
+	// better; else the new one is refused.
+	DropOldest bool
+	MaxAge     time.Duration // of a message; 30 days
 
 	PrekeysPerDevice  int   // 1,000
 	KeyBytesPerDevice int64 // of prekeys and the last resort key; 512 KiB
@@ -130,6 +138,8 @@ func (l Limits) WithDefaults() Limits {
 	def(&l.MessagesPerDevice, 1000)
 	def(&l.BytesPerDevice, 32<<20)
 	def(&l.SenderPercent, 25)
+	def(&l.StrangersPercent, 50)
+	def(&l.ContactsPerDevice, 1000)
 	def(&l.MaxAge, 30*24*time.Hour)
 	def(&l.PrekeysPerDevice, 1000)
 	def(&l.KeyBytesPerDevice, 512<<10)
@@ -158,6 +168,7 @@ type Usage struct {
 	Devices    int       `json:"devices"`
 	Prekeys    int       `json:"prekeys"`
 	KeyBytes   int64     `json:"keyBytes"`
+	Contacts   int       `json:"contacts"` // of all devices
 	Messages   int       `json:"messages"`
 	Bytes      int64     `json:"messageBytes"` // as devices will be given them: a shared body counts for each
 	Oldest     time.Time `json:"oldestMessage,omitzero"`
@@ -203,7 +214,8 @@ type Store interface {
 	// one when there is one, and not many more than maxBytes.
 	Pending(ctx context.Context, d DeviceID, after int64, maxBytes int) ([]Message, error)
 	// Confirm removes messages of a device by id and returns how many there
-	// were. Ids of other devices' messages are as good as unknown.
+	// were. Ids of other devices' messages are as good as unknown. The device has heard
+	// from their senders then.
 	Confirm(ctx context.Context, d DeviceID, ids []string) (int, error)
 	// Expire removes messages stored before a time.
 	Expire(ctx context.Context, before time.Time) (int, error)
@@ -212,6 +224,9 @@ type Store interface {
 	// registered before unused and were never used, and those, revoked ones
 	// too, that were last used before idle.
 	ExpireIdentities(ctx context.Context, unused, idle time.Time) (Removed, error)
+	// ExpireContacts has devices forget whom they have not heard from or written to
+	// since a time, and returns how many contacts these were.
+	ExpireContacts(ctx context.Context, before time.Time) (int, error)
 	// RemoveIdentity removes an identity with all it has; it may register again.
 	// ErrNotRegistered.
 	RemoveIdentity(ctx context.Context, key string) (Removed, error)

@@ -399,7 +399,7 @@ func TestOpenRefuses(t *testing.T) {
 // The statements of the hot path go by an index and sort nothing.
 func TestQueryPlans(t *testing.T) {
 	s := open(t, Limits{})
-	for _, text := range []string{sqlPending, sqlFind, sqlKnows, sqlTarget, sqlOldest, sqlUnused, sqlIdle,
+	for _, text := range []string{sqlPending, sqlFind, sqlKnows, sqlTarget, sqlOldest, sqlUnused, sqlIdle, sqlOldContacts,
 		`SELECT 1 FROM messages WHERE shared = ?`, // what bodies_released asks
 		`SELECT max(seq) FROM messages`, `SELECT seq FROM messages WHERE seq < ? ORDER BY seq LIMIT ?`} {
 		rows, err := s.reads.Query("EXPLAIN QUERY PLAN "+text, slices.Repeat([]any{1}, strings.Count(text, "?"))...)

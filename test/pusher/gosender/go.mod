@@ -1,6 +1,8 @@
 module gosender
 
-go 1.26.8
+go 1.26.0
+
+toolchain go1.26.8
 
 require github.com/pusher/pusher-http-go/v5 v5.1.1
 

@@ -1,0 +1,160 @@
+package loop
+
+import (
+	"math"
+	"net"
+	"sync"
+)
+
+// A Protocol is what the bytes of a connection mean: HTTP, WebSocket.
+type Protocol interface {
+	// Data hands over bytes as they arrive. It runs on the goroutine that reads for
+	// many connections, so it must not block; data is valid only during the call, and
+	// may be changed. The first call has no bytes: from then on the reader owns what
+	// Data works with, also bytes that were read before.
+	Data(c *Conn, data []byte)
+	// Closed is the last call for a connection, exactly one, from the loop's reaper.
+	// The socket is closed already. It is not called for a connection that was
+	// detached, nor for a protocol that another one has followed.
+	Closed(c *Conn, reason error)
+	// RemoteAddr names the peer in the log.
+	RemoteAddr() string
+}
+
+// Options are about one connection.
+type Options struct {
+	Outbox int // what may wait to be written, in bytes of [Cost]; 0 for the loop's
+	// Cork has what is pushed during Data leave in one write when that returns.
+	// Otherwise the flusher writes it, as whatever is pushed.
+	Cork bool
+}
+
+// A Conn is one connection of a [Loop]. Its methods may be called from any goroutine.
+type Conn struct {
+	// What Push looks at stands first, in 64 bytes, and all is 128: that is one cache
+	// line. A room of thousands is larger than the processor's caches.
+	mu     sync.Mutex // guards what says so; never held during a system call but epoll's
+	flags  flags      // guarded by mu
+	life   life       // guarded by mu
+	gen    uint8      // set once; tells it from who had its descriptor before
+	fd     int32      // set once; -1 for a connection with goroutines
+	queue  [][]byte   // guarded by mu; the outbox, oldest first; shared with others: read only
+	size   int32      // guarded by mu; what the outbox costs, with what is being written
+	limit  int32      // guarded by mu; of size
+	shard  *shard     // set once
+	moved  uint32     // guarded by mu; bytes written, modulo 2^32: tells a stall from slowness
+	latest int32      // guarded by mu; one more than where in queue PushLatest's waits; 0 for none
+
+	protocol Protocol       // changed by the reader, with mu held
+	reason   error          // guarded by mu; why the connection ended
+	stalled  *Timer         // guarded by mu; set while the socket takes nothing
+	nc       net.Conn       // set once; nil for a connection of the reader and flusher
+	then     func(net.Conn) // guarded by mu; of Detach
+}
+
+// flags say what a connection is at, each independent of the others and of its life.
+type flags uint16
+
+const (
+	queued    flags = 1 << iota // the flusher has it on its list
+	writing                     // somebody is writing to its socket
+	reading                     // the reader is at its socket
+	blocked                     // the socket takes nothing until it is writable
+	started                     // Start was called: what waits may leave
+	corks                       // of Options
+	corked                      // the reader will write what is pushed
+	watched                     // the poller waits for its socket
+	paused                      // nothing is read for now
+	congested                   // counts in its shard's congested
+	truncated                   // ended with something in its outbox
+)
+
+// A life is how far a connection has come. It only ever grows.
+type life uint8
+
+const (
+	open life = iota
+	// What was pushed leaves, and nothing can be pushed any more. Then:
+	awaiting    // the peer is given time for its part
+	halfClosing // the peer sees the end of the stream, and is given time to have read
+	finishing   // the socket is closed
+	detaching   // the socket is somebody else's; nothing is read any more
+	// What was pushed is lost if it has not left.
+	ended    // waits until nobody is at the socket
+	released // handed to the reaper, or to whom it was detached for
+)
+
+// newConn returns a connection on one of the loop's shards, with its bounds.
+func (l *Loop) newConn(o Options, p Protocol) *Conn {
+	c := &Conn{shard: l.nextShard(), protocol: p, fd: -1}
+	c.bound(o)
+	return c
+}
+
+// bound gives a connection its bounds.
+func (c *Conn) bound(o Options) {
+	if o.Outbox == 0 {
+		o.Outbox = c.shard.loop.cfg.Outbox
+	}
+	c.limit = int32(min(o.Outbox, math.MaxInt32))
+	c.flags &^= corks
+	if o.Cork {
+		c.flags |= corks
+	}
+}
+
+// Protocol returns what the connection speaks.
+func (c *Conn) Protocol() Protocol { return c.protocol }
+
+// Become makes a connection speak another protocol from the next byte on. Its reader
+// alone may call it, from within Data; [Conn.Start] must be called there too.
+func (c *Conn) Become(p Protocol, o Options) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.protocol = p
+	c.bound(o)
+	c.gaugeCongestion()
+}
+
+// OnLoop reports whether the connection costs no goroutine: the loop's reader and
+// flusher serve it.
+func (c *Conn) OnLoop() bool { return c.nc == nil }
+
+// Start begins to write and to read. Call it once, when everything that the protocol
+// needs is attached: Data is called for the first time before it returns.
+func (c *Conn) Start() {
+	c.mu.Lock()
+	inPlace := c.flags&watched != 0 // the reader calls, from within Data
+	if c.life >= ended {
+		c.mu.Unlock()
+		return
+	}
+	if !inPlace {
+		c.flags |= reading
+	}
+	c.mu.Unlock()
+	c.flush(make([]byte, 0, 1<<10))
+	c.deliver(nil)
+	switch {
+	case inPlace:
+	case c.nc != nil:
+		go c.readLoop() // ends when the connection does
+	default:
+		c.watch()
+	}
+}
+
+// watch hands the reading of a connection to the poller.
+func (c *Conn) watch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// From the first wait on the claim is the poller's, so this one ends before.
+	c.flags &^= reading
+	if c.life < ended {
+		c.flags |= watched
+		if err := c.shard.poll.watch(c); err != nil {
+			c.kill(ErrReset)
+		}
+	}
+	c.release()
+}

@@ -1,0 +1,80 @@
+package loop
+
+import "time"
+
+const (
+	// pieceSize is how much is written at a time to a connection with goroutines:
+	// each piece has WriteTimeout to leave, as a socket on the loop has to take
+	// something.
+	pieceSize = 64 << 10
+	// slowAfter is when a socket counts as one that takes nothing for now.
+	slowAfter = 20 * time.Millisecond
+)
+
+// writeLoop writes the outbox of a connection that has goroutines, buffers first.
+func (c *Conn) writeLoop(buffers [][]byte) {
+	var scratch []byte
+	for {
+		if buffers == nil {
+			if buffers = c.take(); buffers == nil {
+				return
+			}
+		}
+		if scratch == nil && len(buffers) > 1 {
+			scratch = make([]byte, 0, 4<<10)
+		}
+		c.wrote(c.writePiece(buffers, scratch))
+		c.shard.loop.caughtUp()
+		buffers = nil
+	}
+}
+
+// writePiece writes a part of buffers and may wait for the socket.
+func (c *Conn) writePiece(buffers [][]byte, scratch []byte) (w written) {
+	chunk, count := gather(buffers, scratch)
+	if len(chunk) > pieceSize {
+		chunk, count = chunk[:pieceSize], 0
+	}
+	_ = c.nc.SetWriteDeadline(time.Now().Add(c.shard.loop.cfg.WriteTimeout))
+	slow := time.AfterFunc(slowAfter, c.slow)
+	n, err := c.nc.Write(chunk)
+	slow.Stop()
+	w = written{bytes: n, cost: n, err: err}
+	switch {
+	case err != nil:
+	case count == 0:
+		w.rest = append([][]byte{buffers[0][n:]}, buffers[1:]...)
+	default:
+		w.cost += count * bufferCost
+		w.rest = buffers[count:]
+	}
+	return w
+}
+
+// slow says that the write under way does not end: the socket takes nothing.
+func (c *Conn) slow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life < ended && c.flags&writing != 0 {
+		c.setBlocked(true)
+		if c.shard.tooMuchBlocked() {
+			c.kill(ErrSlow)
+		}
+	}
+}
+
+// readLoop reads for a connection that has goroutines.
+func (c *Conn) readLoop() {
+	defer c.endReading()
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := c.nc.Read(buf)
+		c.mu.Lock()
+		corked := c.cork()
+		c.mu.Unlock()
+		c.received(buf[:n], nil, corked, err)
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,187 @@
+// Package loop puts bytes on sockets and takes them off: it accepts connections, reads
+// for all of them, and owns the outgoing side of each, the outbox. It knows bytes and
+// no meaning: what those of a connection mean is its [Protocol].
+//
+// Each connection belongs to one shard of a [Loop]. A shard has a reader, which
+// waits for all its sockets at once, and a flusher, which writes all that waits on a
+// socket in one system call. Neither ever waits for one socket: what the kernel does
+// not take stays in the outbox until the socket is writable. Protocols run on a
+// shard's reader; [Protocol.Closed] runs on the loop's reaper.
+//
+// # Why
+//
+// A goroutine for reading and one for writing would cost each idle connection
+// several kilobytes, and each delivery a wake-up. What waits together leaves
+// together, so under load a delivery costs a fraction of a system call.
+//
+// Where the operating system has no epoll, and for connections that are not
+// plain TCP, a connection has a goroutine for reading and one for writing while
+// something waits; the rules are the same.
+package loop
+
+import (
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config holds what all connections of a loop share. Zero fields mean the
+// defaults named here.
+type Config struct {
+	Outbox       int           // what may wait on one connection, in bytes of Cost; 1 MiB
+	MaxBlocked   int64         // what may wait for all sockets that take nothing; 512 MiB
+	WriteTimeout time.Duration // a socket that takes nothing for so long is closed; 30 s
+	CloseTimeout time.Duration // how long a peer has for its part of the end; 2 s
+
+	Log *slog.Logger // panics of protocols; slog.Default()
+
+	// Goroutines makes every connection use goroutines, also where epoll is to
+	// be had.
+	Goroutines bool
+}
+
+func (c Config) withDefaults() Config {
+	if c.Outbox == 0 {
+		c.Outbox = 1 << 20
+	}
+	if c.MaxBlocked == 0 {
+		c.MaxBlocked = 512 << 20
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 30 * time.Second
+	}
+	if c.CloseTimeout == 0 {
+		c.CloseTimeout = 2 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// A Reason names why a connection ended. Reasons are constants: the loop counts
+// closed connections by them.
+type Reason string
+
+// Error returns the reason's name.
+func (r Reason) Error() string { return string(r) }
+
+// The reasons that a loop itself closes connections for, and those that its protocols
+// share.
+const (
+	ErrSlow         Reason = "slow consumer"    // the outbox is full
+	ErrWriteTimeout Reason = "write timeout"    // the socket takes nothing
+	ErrReset        Reason = "transport error"  // reading or writing failed
+	ErrPeerClosed   Reason = "transport close"  // the peer closed
+	ErrTooMuch      Reason = "too much input"   // of all connections together
+	ErrPanic        Reason = "handler panic"    // a bug of ours; logged
+	ErrClosed       Reason = "closed by server" // in order
+	ErrShutdown     Reason = "server shutdown"  // Loop.Close
+)
+
+// ErrTooMany is what those who bound connections say of one for which there is no
+// place.
+var ErrTooMany = errors.New("too many connections")
+
+// A Loop serves connections. Make one with [New]; its methods may be called
+// from any goroutine.
+type Loop struct {
+	cfg    Config
+	shards []*shard
+	wheel  *wheel
+	reaper reaper
+	turn   atomic.Uint32 // of the shard that gets the next connection
+
+	catchUp    catchUp
+	conns      atomic.Int64
+	goroutines atomic.Int64 // of conns, those that have goroutines
+	mu         sync.Mutex   // guards closed
+	closed     map[Reason]uint64
+}
+
+// New starts the goroutines of a loop: two for each shard, and two.
+// They end with [Loop.Close].
+func New(cfg Config) (*Loop, error) {
+	l := &Loop{cfg: cfg.withDefaults(), closed: make(map[Reason]uint64)}
+	l.reaper.init(l)
+	for range shardCount() {
+		s, err := newShard(l)
+		if err != nil {
+			for _, s := range l.shards {
+				s.stop()
+			}
+			l.reaper.stop()
+			return nil, err
+		}
+		l.shards = append(l.shards, s)
+	}
+	l.wheel = newWheel()
+	return l, nil
+}
+
+// shardCount leaves every second processor to those who publish. A flusher that
+// is busy looks at nothing else; with one on each processor a publisher would
+// wait for milliseconds to be heard, and buffers that could leave together would
+// leave one by one.
+func shardCount() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+// Close aborts every connection with [ErrShutdown], calls what handlers are
+// due, and ends the loop's goroutines. Call it once, when nothing is accepted
+// any more.
+func (l *Loop) Close() {
+	for _, s := range l.shards {
+		for _, c := range s.all() {
+			c.Abort(ErrShutdown)
+		}
+	}
+	l.reaper.drain()
+	l.wheel.stop()
+	for _, s := range l.shards {
+		s.stop()
+	}
+	l.reaper.stop()
+}
+
+// Schedule sets t to fire after d, not earlier and up to two tenths of a second
+// later, whether it was scheduled before or not.
+func (l *Loop) Schedule(t *Timer, d time.Duration) { l.wheel.schedule(t, d) }
+
+// Cancel keeps t from firing. It does not wait for a Fire that has begun.
+func (l *Loop) Cancel(t *Timer) { l.wheel.cancel(t) }
+
+// Now is the loop's clock, in steps of a tenth of a second: it never jumps, and does
+// not count the time during which the process did not run.
+func (l *Loop) Now() time.Duration { return time.Duration(l.wheel.ticks.Load()) * tick }
+
+// Stats describe a loop.
+type Stats struct {
+	Conns      int64             // open connections
+	Goroutines int64             // of those, the ones that cost goroutines
+	Queued     int64             // what waits in outboxes whose sockets take bytes, in bytes of Cost
+	Blocked    int64             // what waits in outboxes whose sockets take none now
+	Closed     map[Reason]uint64 // connections closed since the start
+}
+
+// Stats returns the counts of this moment.
+func (l *Loop) Stats() Stats {
+	st := Stats{Conns: l.conns.Load(), Goroutines: l.goroutines.Load(), Closed: make(map[Reason]uint64)}
+	for _, s := range l.shards {
+		st.Queued += s.queuedBytes.Load()
+		st.Blocked += s.blockedBytes.Load()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for r, n := range l.closed {
+		st.Closed[r] = n
+	}
+	return st
+}
+
+func (l *Loop) count(r Reason) {
+	l.mu.Lock()
+	l.closed[r]++
+	l.mu.Unlock()
+}

@@ -1,0 +1,161 @@
+package loop
+
+import "sync/atomic"
+
+// bufferCost is what a buffer in an outbox takes beside its bytes: where it stands,
+// what its allocation wastes. A bound that counted bytes alone would let buffers of
+// two bytes take forty times as much.
+const bufferCost = 64
+
+// Cost is what a buffer counts for in every bound on what waits, in bytes.
+func Cost(buffer []byte) int { return len(buffer) + bufferCost }
+
+// Push queues one ready buffer, which must never change afterwards. It reports
+// false when the connection is ending or its outbox is full; a full outbox ends
+// the connection with [ErrSlow], and so does a socket that takes nothing while
+// more than Config.MaxBlocked waits for such. It never blocks, and takes no lock but the
+// connection's own and its shard's.
+func (c *Conn) Push(buffer []byte) bool {
+	c.mu.Lock()
+	if c.life != open {
+		c.mu.Unlock()
+		return false
+	}
+	if int(c.size)+Cost(buffer) > int(c.limit) || c.flags&blocked != 0 && c.shard.tooMuchBlocked() {
+		c.kill(ErrSlow)
+		c.mu.Unlock()
+		return false
+	}
+	c.append(buffer)
+	c.mu.Unlock()
+	return true
+}
+
+// PushNow is [Conn.Push] for an answer that somebody waits for: the caller's goroutine
+// writes it, if the socket takes it and nobody else is writing, and does not wait for
+// the flusher, who may be on its way round thousands. No lock may be held.
+func (c *Conn) PushNow(buffer []byte) bool {
+	c.mu.Lock()
+	c.flags |= corked
+	c.mu.Unlock()
+	ok := c.Push(buffer)
+	c.flush(nil)
+	return ok
+}
+
+// append queues a buffer and sees to it that somebody writes it. c.mu is held.
+func (c *Conn) append(buffer []byte) {
+	c.callFlusher()
+	c.queue = append(c.queue, buffer)
+	c.charge(Cost(buffer))
+}
+
+// callFlusher sees to it that the flusher comes by, unless somebody else will write.
+// c.mu is held.
+func (c *Conn) callFlusher() {
+	idle := queued | blocked | corked
+	if c.nc != nil {
+		idle |= writing // the goroutine that writes looks again
+	}
+	if c.flags&(started|idle) == started {
+		c.flags |= queued
+		c.shard.schedule(c)
+	}
+}
+
+// charge counts what the outbox has taken, or given. c.mu is held.
+func (c *Conn) charge(cost int) {
+	c.size += int32(cost)
+	c.counter().Add(int64(cost))
+	c.gaugeCongestion()
+}
+
+// gaugeCongestion keeps the shard's count of connections whose sockets take bytes and
+// whose outboxes fill up all the same. c.mu is held.
+func (c *Conn) gaugeCongestion() {
+	now := c.isCongested()
+	if now == (c.flags&congested != 0) {
+		return
+	}
+	c.flags ^= congested
+	if now {
+		c.shard.congested.Add(1)
+		return
+	}
+	c.shard.congested.Add(-1)
+	c.shard.loop.caughtUp()
+}
+
+// isCongested reports whether the outbox fills up although the socket takes bytes.
+// c.mu is held.
+func (c *Conn) isCongested() bool {
+	return c.size > c.limit/2 && c.flags&blocked == 0 && c.life < ended
+}
+
+// counter is the counter that the outbox's bytes belong to. c.mu is held.
+func (c *Conn) counter() *atomic.Int64 {
+	if c.flags&blocked != 0 {
+		return &c.shard.blockedBytes
+	}
+	return &c.shard.queuedBytes
+}
+
+// setBlocked moves what waits to the counter where it belongs from now on. c.mu is
+// held.
+func (c *Conn) setBlocked(yes bool) {
+	if yes == (c.flags&blocked != 0) {
+		return
+	}
+	c.counter().Add(-int64(c.size))
+	c.flags ^= blocked
+	c.counter().Add(int64(c.size))
+	c.gaugeCongestion()
+	c.shard.loop.caughtUp() // what waits for a socket alone holds up nobody
+}
+
+// PushLatest pushes an answer of which only the newest counts. It takes the place of
+// one before it that waits as the last in the outbox, so that a peer that asks and does
+// not read costs no more than one; therefore it is taken past every bound. Push may
+// come in between.
+func (c *Conn) PushLatest(buffer []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life != open {
+		return
+	}
+	if c.latest > 0 && int(c.latest) == len(c.queue) {
+		c.charge(len(buffer) - len(c.queue[c.latest-1]))
+		c.queue[c.latest-1] = buffer
+		return
+	}
+	c.append(buffer)
+	c.latest = int32(len(c.queue))
+}
+
+// take empties the outbox into the hands of whoever writes now. It returns nil
+// when there is nothing to write or the socket takes nothing.
+func (c *Conn) take() [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flags &^= queued
+	return c.takeLocked()
+}
+
+// takeLocked is take. c.mu is held.
+func (c *Conn) takeLocked() [][]byte {
+	if c.life >= ended || c.flags&(blocked|writing) != 0 || len(c.queue) == 0 {
+		return nil
+	}
+	buffers := c.queue
+	c.flags |= writing
+	c.queue, c.latest = nil, 0
+	return buffers
+}
+
+// Waiting returns what the connection has still to write costs, in bytes: a measure
+// for who has more to give than an outbox holds.
+func (c *Conn) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.size)
+}

@@ -1,0 +1,97 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+)
+
+// received takes what a read gave. The reader calls it with its claim; corked is what
+// claiming said, scratch is memory of the reader's, to write with.
+func (c *Conn) received(data, scratch []byte, corked bool, err error) {
+	if len(data) > 0 {
+		c.deliver(data)
+	}
+	if corked {
+		c.flush(scratch)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		c.Abort(ErrPeerClosed)
+	default:
+		c.Abort(ErrReset)
+	}
+}
+
+// deliver gives the protocol what was read.
+func (c *Conn) deliver(data []byte) {
+	defer c.recoverProtocol()
+	c.protocol.Data(c, data)
+}
+
+// recoverProtocol keeps a panic of a protocol inside its connection.
+func (c *Conn) recoverProtocol() {
+	if p := recover(); p != nil {
+		c.shard.loop.cfg.Log.Error("panic in a connection's handler",
+			"remote", c.protocol.RemoteAddr(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.Abort(ErrPanic)
+	}
+}
+
+// beginReading claims the socket for the reader. It fails when there is nothing to
+// be read for now. corked says that the reader has to write what is pushed meanwhile.
+func (c *Conn) beginReading() (corked, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life >= detaching || c.flags&(watched|paused) != watched {
+		return false, false
+	}
+	c.flags |= reading
+	return c.cork(), true
+}
+
+// cork leaves what is pushed to the reader, who will write it with flush, if the
+// protocol wants that. c.mu is held.
+func (c *Conn) cork() bool {
+	if c.flags&corks == 0 {
+		return false
+	}
+	c.flags |= corked
+	return true
+}
+
+func (c *Conn) endReading() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flags &^= reading
+	c.release()
+	c.handOver()
+}
+
+// Unread reports whether the peer has sent something that was not looked at yet. Of a
+// connection with goroutines nothing is known: their reader is always at its socket.
+func (c *Conn) Unread() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nc == nil && c.life < detaching && unreadBytes(int(c.fd)) > 0
+}
+
+// Pause stops reading until Resume: what the peer sends waits in the kernel, and
+// then at the peer. Of a peer that closes its side meanwhile the protocol is told
+// [ErrPeerClosed] without hearing the rest. Of use on the loop alone.
+func (c *Conn) Pause() { c.setPaused(true) }
+
+// Resume ends what Pause began.
+func (c *Conn) Resume() { c.setPaused(false) }
+
+func (c *Conn) setPaused(yes bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.nc != nil || c.life >= ended || yes == (c.flags&paused != 0) {
+		return
+	}
+	c.flags ^= paused
+	c.shard.updateInterest(c)
+}

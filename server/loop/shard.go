@@ -1,0 +1,200 @@
+package loop
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A shard is the part of a loop's connections that share a reader and a
+// flusher.
+type shard struct {
+	loop       *Loop
+	poll       *poller // set once; nil where connections have goroutines
+	maxBlocked int64   // set once; of blockedBytes
+
+	queuedBytes  atomic.Int64 // that wait for the flusher
+	blockedBytes atomic.Int64 // that wait for a socket to be writable
+
+	// congested counts connections whose outboxes are more than half full although
+	// their sockets take bytes: the flusher does not keep up.
+	congested atomic.Int64
+
+	inserting sync.Mutex // held while a connection is added; taken before a Conn's mu
+
+	mu           sync.Mutex // guards what follows; taken with a Conn's mu held
+	wake         *sync.Cond
+	pending      []*Conn            // have something for the flusher
+	spare        [][][]byte         // empty outboxes
+	held         int                // buffers that spare has room for
+	onGoroutines map[*Conn]struct{} // of all connections, those that have goroutines
+	over         bool
+
+	ended sync.WaitGroup
+}
+
+const (
+	// spareBuffers bounds the room kept in empty outboxes, in buffers: 16 MB.
+	spareBuffers = 16 << 20 / 24
+	// scratchSize is how many bytes of small buffers are put together for one
+	// write.
+	scratchSize = 64 << 10
+)
+
+func newShard(l *Loop) (*shard, error) {
+	s := &shard{loop: l, maxBlocked: l.cfg.MaxBlocked / int64(shardCount()), onGoroutines: make(map[*Conn]struct{})}
+	s.wake = sync.NewCond(&s.mu)
+	if !l.cfg.Goroutines {
+		p, err := newPoller()
+		if err != nil {
+			return nil, err
+		}
+		s.poll = p
+	}
+	if s.poll != nil {
+		s.ended.Go(func() { s.poll.run(s) }) // ends with stop
+		s.ended.Go(s.flush)                  // ends with stop
+	}
+	return s, nil
+}
+
+// stop ends the shard's goroutines. No connection is left.
+func (s *shard) stop() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.wake.Broadcast()
+	if s.poll != nil {
+		s.poll.stop()
+	}
+	s.ended.Wait()
+}
+
+// all returns the shard's connections.
+func (s *shard) all() []*Conn {
+	var list []*Conn
+	if s.poll != nil {
+		list = s.poll.all()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.onGoroutines {
+		list = append(list, c)
+	}
+	return list
+}
+
+// tooMuchBlocked reports whether too much waits for sockets that take nothing.
+func (s *shard) tooMuchBlocked() bool { return s.blockedBytes.Load() > s.maxBlocked }
+
+// insert makes the shard responsible for closing c's socket.
+func (s *shard) insert(c *Conn) {
+	s.inserting.Lock()
+	defer s.inserting.Unlock()
+	if c.nc == nil {
+		s.poll.insert(c)
+		return
+	}
+	s.mu.Lock()
+	s.onGoroutines[c] = struct{}{}
+	s.mu.Unlock()
+}
+
+// schedule puts a connection on the flusher's list and gives it an outbox to
+// fill. The connection's mu is held.
+func (s *shard) schedule(c *Conn) {
+	if c.nc != nil {
+		go c.writeLoop(nil) // ends when the outbox is empty or the connection dead
+		return
+	}
+	s.mu.Lock()
+	if n := len(s.spare); c.queue == nil && n > 0 {
+		c.queue = s.spare[n-1]
+		s.spare[n-1] = nil
+		s.spare = s.spare[:n-1]
+		s.held -= cap(c.queue)
+	}
+	s.pending = append(s.pending, c)
+	first := len(s.pending) == 1
+	s.mu.Unlock()
+	if first {
+		s.wake.Signal()
+	}
+}
+
+// flush is the flusher: it goes round the connections that have buffers.
+func (s *shard) flush() {
+	var batch []*Conn
+	var empty [][][]byte
+	scratch := make([]byte, 0, scratchSize)
+	for {
+		s.mu.Lock()
+		for _, buffers := range empty {
+			if s.held+cap(buffers) > spareBuffers {
+				break
+			}
+			s.held += cap(buffers)
+			s.spare = append(s.spare, buffers)
+		}
+		for len(s.pending) == 0 && !s.over {
+			s.wake.Wait()
+		}
+		if len(s.pending) == 0 {
+			s.mu.Unlock()
+			return
+		}
+		batch, s.pending = s.pending, batch[:0]
+		s.mu.Unlock()
+
+		clear(empty)
+		empty = empty[:0]
+		for i, c := range batch {
+			batch[i] = nil
+			buffers := c.take()
+			if buffers == nil {
+				continue
+			}
+			w := writeAll(int(c.fd), buffers, scratch)
+			c.wrote(w)
+			if w.rest == nil {
+				clear(buffers)
+				empty = append(empty, buffers[:0])
+			}
+		}
+		s.loop.caughtUp()
+	}
+}
+
+// updateInterest tells the poller what to wait for on a connection. Its mu is held.
+func (s *shard) updateInterest(c *Conn) {
+	if c.nc != nil || c.flags&watched == 0 || c.life >= ended {
+		return
+	}
+	if err := s.poll.modify(c); err != nil {
+		c.kill(ErrReset)
+	}
+}
+
+// interrupt gets a connection's goroutines out of their system calls.
+func (s *shard) interrupt(c *Conn) { _ = c.nc.SetDeadline(time.Unix(1, 0)) }
+
+// closeWrite tells the peer that nothing more comes.
+func (s *shard) closeWrite(c *Conn) {
+	if c.nc == nil {
+		shutdownWrite(int(c.fd))
+	} else if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}
+
+// remove closes a connection's socket and forgets it.
+func (s *shard) remove(c *Conn) {
+	if c.nc == nil {
+		s.poll.close(int(c.fd))
+		return
+	}
+	s.mu.Lock()
+	delete(s.onGoroutines, c)
+	s.mu.Unlock()
+	_ = c.nc.Close()
+}

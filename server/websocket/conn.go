@@ -1,0 +1,65 @@
+package websocket
+
+import "poosh/server/loop"
+
+// A Handler is told what happens on a connection.
+type Handler interface {
+	// Message hands over one complete message. It runs on the goroutine that
+	// reads for many connections, so it must not block; data is valid only
+	// during the call.
+	Message(c *Conn, binary bool, data []byte)
+	// Closed is the last call for a connection, exactly one, from the loop's
+	// reaper. The socket is closed already.
+	Closed(c *Conn, reason error)
+}
+
+// A Watcher is a [Handler] for which any frame of the peer is a sign of life:
+// Alive is called for each ping and pong, as Message is for what they are not.
+type Watcher interface {
+	Alive(c *Conn)
+}
+
+// A Conn is a connection of the loop that speaks WebSocket: the very same object, so
+// that a push costs no step more. Its methods may be called from any goroutine.
+type Conn loop.Conn
+
+func (c *Conn) raw() *loop.Conn { return (*loop.Conn)(c) }
+
+func (c *Conn) codec() *codec { return c.raw().Protocol().(*codec) }
+
+// RemoteAddr returns the address that the request came from, as the HTTP
+// server gave it.
+func (c *Conn) RemoteAddr() string { return c.codec().remote }
+
+// OnLoop reports whether the connection costs no goroutine; see [loop.Conn.OnLoop].
+func (c *Conn) OnLoop() bool { return c.raw().OnLoop() }
+
+// Start begins to write and to read. Call it once, when everything that Message
+// needs is attached: bytes that came with the handshake are handled before it
+// returns.
+func (c *Conn) Start() { c.raw().Start() }
+
+// Push queues a frame; see [loop.Conn.Push].
+func (c *Conn) Push(frame []byte) bool { return c.raw().Push(frame) }
+
+// Text queues payload as a text frame; see [loop.Conn.Push].
+func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
+
+// Waiting returns what the connection has still to write; see [loop.Conn.Waiting].
+func (c *Conn) Waiting() int { return c.raw().Waiting() }
+
+// Close ends the connection in order: what waits is written, then a close frame
+// with code and reason (at most 123 bytes), then the socket is closed once the
+// peer answers or the loop's CloseTimeout is over. The handler is told
+// [loop.ErrClosed]. It returns at once.
+func (c *Conn) Close(code int, reason string) {
+	c.raw().End(loop.AwaitPeer, closeFrame(code, reason), loop.ErrClosed)
+}
+
+// HangUp ends the connection in order without a close frame: what waits is written, then
+// the peer sees the end of the stream; see [loop.HalfClose]. The handler is told
+// [loop.ErrClosed].
+func (c *Conn) HangUp() { c.raw().End(loop.HalfClose, nil, loop.ErrClosed) }
+
+// Abort closes the socket at once; see [loop.Conn.Abort].
+func (c *Conn) Abort(reason error) { c.raw().Abort(reason) }

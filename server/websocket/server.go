@@ -1,0 +1,70 @@
+// Package websocket speaks WebSocket, RFC 6455, on the connections of a
+// [loop.Loop]: the handshake, frames, and how a connection ends. A frame that is
+// pushed is bytes that are ready, made once for all who get it.
+//
+// # What the loop does for it
+//
+// The loop reads and writes. Of a protocol it asks what it is told of as
+// [loop.Protocol]; a protocol ends connections with [loop.Conn.End] and answers pings
+// with [loop.Conn.PushLatest], and sets timers as everybody does. So what is written
+// costs no more than a push of bytes, and what is read one call through an interface
+// for each read.
+package websocket
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"poosh/server/loop"
+	"poosh/server/quota"
+)
+
+// Config holds what all connections of a server share. Zero fields mean the defaults
+// named here.
+type Config struct {
+	MaxMessage     int           // bytes of one incoming message; 1,000,000
+	MessageTimeout time.Duration // how long a message that has begun may take to arrive; 60 s
+	Input          *quota.Quota  // of unfinished messages, all together; nil for no bound
+
+	// Released, if set, is told of each connection's end the network that it counted
+	// for. It must not block.
+	Released func(netip.Addr)
+}
+
+// A Server opens WebSockets on a loop. Make one with [NewServer]; its methods may be
+// called from any goroutine.
+type Server struct {
+	*loop.Loop // set once
+	cfg        Config
+	conns      atomic.Int64
+}
+
+// NewServer returns a server whose connections live on l. It starts no goroutine, and
+// ends with l.
+func NewServer(l *loop.Loop, cfg Config) *Server {
+	if cfg.MaxMessage == 0 {
+		cfg.MaxMessage = 1_000_000
+	}
+	if cfg.MessageTimeout == 0 {
+		cfg.MessageTimeout = time.Minute
+	}
+	return &Server{Loop: l, cfg: cfg}
+}
+
+// Open returns how many connections are open.
+func (s *Server) Open() int64 { return s.conns.Load() }
+
+// released gives up the place of a connection.
+func (s *Server) released(from netip.Addr) {
+	if s.cfg.Released != nil {
+		s.cfg.Released(from)
+	}
+}
+
+// The reasons that connections end for, beside the loop's.
+const (
+	ErrProtocol   loop.Reason = "protocol error"  // a breach of RFC 6455
+	ErrTooBig     loop.Reason = "message too big" // Options.MaxMessage
+	ErrUnfinished loop.Reason = "message timeout" // Config.MessageTimeout
+)

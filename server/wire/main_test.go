@@ -1,9 +1,0 @@
-package wire
-
-import (
-	"testing"
-
-	"poosh/server/leaktest"
-)
-
-func TestMain(m *testing.M) { leaktest.Main(m) }
