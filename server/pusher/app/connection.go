@@ -80,6 +80,14 @@ func (c *Connection) Close() {
 	delete(a.conns, c)
 }
 
+// ID is the connection's socket id; empty for one that is not open.
+func (c *Connection) ID() string {
+	if c.sub == nil {
+		return ""
+	}
+	return c.sub.ID()
+}
+
 // Push queues a frame for the client. It reports whether it was taken.
 func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
 
