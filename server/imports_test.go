@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -27,7 +27,7 @@ var house = []struct {
 	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},
+		[]string{"poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
@@ -52,10 +52,11 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/network", "what all ports share, before there are any", []string{"poosh/server/setting"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
+	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},

@@ -42,7 +42,7 @@ const (
 func (s *Server) add(described *dialect.Port, handler http.Handler) {
 	n := &s.cfg.Network
 	p := &port{Port: described}
-	h := s.limit.forwarded(handler)
+	h := s.limit.proxies.Forwarded(handler)
 	input := s.clientInput
 	restInput := input
 	if p.senders() {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/server/metric"
 )
 
 // pushDevice asks the Push Socket port as a device with a key of its own.
@@ -84,7 +86,7 @@ func TestPushSocketIsWired(t *testing.T) {
 	}
 	var line []string
 	for _, d := range r.dialects {
-		for _, value := range d.Counts() {
+		for _, value := range metric.Attrs(d.Metrics()) {
 			line = append(line, fmt.Sprint(value))
 		}
 	}

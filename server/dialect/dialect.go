@@ -12,6 +12,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/http1"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/quota"
 	"poosh/server/route"
@@ -114,8 +115,8 @@ type Running struct {
 
 	// Polling tells of clients that have no connection of their own; nil without any.
 	Polling func() Polling
-	// Counts are keys and values for the line that an operator asks for; nil for none.
-	Counts func() []any
+	// Metrics are the numbers of this moment for who operates the server.
+	Metrics func() []metric.Reading
 }
 
 // Polling is what is known of clients that poll.

@@ -10,6 +10,7 @@ import (
 	"poosh/auth"
 	"poosh/server/dialect"
 	"poosh/server/http1"
+	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/route"
 	"poosh/server/setting"
@@ -126,9 +127,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			st := server.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
 		},
-		Counts: func() []any {
+		Metrics: func() []metric.Reading {
 			st := server.Stats()
-			return []any{"sends_refused", happened(api.Stats().Refused), "sessions", st.Sessions, "ended", st.Ended}
+			return []metric.Reading{metric.Counters("sends_refused", happened(api.Stats().Refused)), metric.Gauge("sessions", st.Sessions), metric.Counters("ended", st.Ended)}
 		},
 	}, nil
 }

@@ -47,6 +47,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/api"
@@ -111,7 +112,7 @@ type Dialect struct {
 	prefix string
 	loop   *websocket.Server
 	answer answer.Writer
-	counts counters
+	counts metric.Set
 
 	apps    *app.List
 	api     *api.API
@@ -130,12 +131,12 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	if p := strings.Trim(cfg.PathPrefix, "/"); p != "" {
 		d.prefix = "/" + p
 	}
-	d.answer = answer.Writer{Count: d.counts.add, Log: log.With("dialect", "pusher")}
+	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
 		Hub: h, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
-		Count: d.counts.add, Log: d.answer.Log,
+		Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ type Stats struct {
 //     <reason>", where full and share say that too many events waited, in all or of
 //     one network, tries that no try succeeded, and end that the server ended.
 func (d *Dialect) Stats() Stats {
-	return Stats{Connections: d.clients.Len(), Channels: d.apps.Channels(), Counts: d.counts.all()}
+	return Stats{Connections: d.clients.Len(), Channels: d.apps.Channels(), Counts: d.counts.All()}
 }
 
 // ServeHTTP serves both doors; see [Dialect.mount].

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"poosh/server/dialect"
+	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/route"
 	"poosh/server/setting"
@@ -244,9 +245,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"PUSHER_PORT": d.routes},
 		Shutdown: d.Shutdown,
-		Counts: func() []any {
+		Metrics: func() []metric.Reading {
 			st := d.Stats()
-			return []any{"pusher_connections", st.Connections, "pusher_channels", st.Channels, "pusher", st.Counts}
+			return []metric.Reading{metric.Gauge("pusher_connections", st.Connections), metric.Gauge("pusher_channels", st.Channels), metric.Counters("pusher", st.Counts)}
 		},
 	}, nil
 }

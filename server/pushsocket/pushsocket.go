@@ -35,7 +35,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -44,6 +43,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/dialect"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/pushsocket/store"
 	"poosh/server/rate"
@@ -143,8 +143,7 @@ type Dialect struct {
 	mailboxes map[store.DeviceID]*mailbox
 	ended     bool // no mailbox is opened any more
 
-	countMu sync.Mutex // guards counts; the innermost lock
-	counts  map[string]uint64
+	counts metric.Set
 }
 
 // New opens the store and starts the dialect's goroutines. Call Shutdown in any
@@ -165,7 +164,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, ctx: ctx, stop: stop,
 		requests: rate.PerAddress(cfg.Requests), registrations: rate.PerAddress(cfg.Registrations), fetches: rate.PerAddress(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
-		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64)}
+		mailboxes: make(map[store.DeviceID]*mailbox)}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
 	d.routes = d.mount()
 	d.janitor.Go(d.expire) // ends with Shutdown
@@ -227,9 +226,7 @@ func (d *Dialect) Stats() Stats {
 	d.mu.Lock()
 	authorized := len(d.mailboxes)
 	d.mu.Unlock()
-	d.countMu.Lock()
-	defer d.countMu.Unlock()
-	return Stats{sockets, authorized, maps.Clone(d.counts)}
+	return Stats{sockets, authorized, d.counts.All()}
 }
 
 // failed counts and logs an error of the store, unless everything ends, which is
@@ -242,11 +239,4 @@ func (d *Dialect) failed(doing, remote string, err error) {
 	d.log.Error("push socket: "+doing, "remote", remote, "err", err)
 }
 
-func (d *Dialect) count(name string, n int) {
-	if n == 0 {
-		return
-	}
-	d.countMu.Lock()
-	d.counts[name] += uint64(n)
-	d.countMu.Unlock()
-}
+func (d *Dialect) count(name string, n int) { d.counts.Add(name, n) }

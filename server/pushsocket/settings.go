@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"poosh/server/dialect"
+	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/pushsocket/store"
 	"poosh/server/route"
@@ -137,10 +138,10 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			st := d.sockets.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
 		},
-		Counts: func() []any {
+		Metrics: func() []metric.Reading {
 			st := d.Stats()
-			return []any{"push_socket_sessions", st.Sockets.Sessions, "push_socket_devices", st.Authorized,
-				"push_socket_ended", st.Sockets.Ended, "push_socket", st.Counts}
+			return []metric.Reading{metric.Gauge("push_socket_sessions", st.Sockets.Sessions), metric.Gauge("push_socket_devices", st.Authorized),
+				metric.Counters("push_socket_ended", st.Sockets.Ended), metric.Counters("push_socket", st.Counts)}
 		},
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/dialect"
+	"poosh/server/metric"
 	"poosh/server/route"
 	"poosh/server/setting"
 )
@@ -170,9 +171,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"SOCKTOPUS_PORT": d.routes},
 		Shutdown: d.Shutdown,
-		Counts: func() []any {
+		Metrics: func() []metric.Reading {
 			st := d.Stats()
-			return []any{"socktopus_clients", st.Connected, "socktopus", st.Counts}
+			return []metric.Reading{metric.Gauge("socktopus_clients", st.Connected), metric.Counters("socktopus", st.Counts)}
 		},
 	}, nil
 }

@@ -23,6 +23,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/websocket"
@@ -75,8 +76,7 @@ type Dialect struct {
 
 	open admission.Door // connections that have not been reported closed
 
-	mu     sync.Mutex // guards counts
-	counts map[string]uint64
+	counts metric.Set
 }
 
 // An app is one application: a secret, and the clients that joined with it.
@@ -94,8 +94,8 @@ type app struct {
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
-		kicks: make(chan struct{}, cfg.MaxKicks), counts: make(map[string]uint64),
-		wall: time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
+		kicks: make(chan struct{}, cfg.MaxKicks),
+		wall:  time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
 	for name, secret := range cfg.Secrets {
 		name = fold(name)
 		if secret == "" {
@@ -146,9 +146,7 @@ type Stats struct {
 
 // Stats returns the counts so far.
 func (d *Dialect) Stats() Stats {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return Stats{d.connected(), maps.Clone(d.counts)}
+	return Stats{d.connected(), d.counts.All()}
 }
 
 func (d *Dialect) connected() int {
@@ -159,11 +157,4 @@ func (d *Dialect) connected() int {
 	return n
 }
 
-func (d *Dialect) count(name string, n int) {
-	if n == 0 {
-		return
-	}
-	d.mu.Lock()
-	d.counts[name] += uint64(n)
-	d.mu.Unlock()
-}
+func (d *Dialect) count(name string, n int) { d.counts.Add(name, n) }
