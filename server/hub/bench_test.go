@@ -152,3 +152,24 @@ func BenchmarkRosterJoinLeave(b *testing.B) {
 		r.Close()
 	}
 }
+
+// BenchmarkOpenedRoomMemory says what a room with a roster and one subscriber takes.
+func BenchmarkOpenedRoomMemory(b *testing.B) {
+	const rooms = 20_000
+	names := make([]string, rooms)
+	for i := range names {
+		names[i] = "room-" + strconv.Itoa(i)
+	}
+	for b.Loop() {
+		h, k := New(), &fixed{}
+		s := h.Register("", "a", rooms, k, &drain{})
+		before := heap()
+		for _, name := range names {
+			r := h.Open("", name)
+			_, _ = r.Join(s, Member{})
+			r.Close()
+		}
+		b.ReportMetric(float64(heap()-before)/rooms, "B/room")
+		runtime.KeepAlive(h)
+	}
+}

@@ -1,4 +1,4 @@
-package pusher
+package pusher_test
 
 import (
 	"context"
@@ -12,48 +12,42 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/pusher"
+	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/pushertest"
 )
-
-// A hole is the transport to an address that takes a request and never answers.
-type hole struct{}
-
-func (hole) RoundTrip(req *http.Request) (*http.Response, error) {
-	<-req.Context().Done()
-	return nil, req.Context().Err()
-}
 
 // TestShutdownEndsInTime has everything at once that could keep the end: a client
 // that takes nothing, and a webhook that never answers. The other clients are told
 // to come back, the other webhook has everything, and all is over in time.
 func TestShutdownEndsInTime(t *testing.T) {
-	app := testApp()
-	hook := Webhook{URL: "http://hook.test/", Headers: map[string]string{"X-Mine": "1"}}
-	app.Webhooks = []Webhook{hook, hook}
-	s := newSite(t, Config{Apps: []App{app}})
-	a := s.d.apps[testID]
-	good := &hookReceiver{}
-	a.hooks.endpoints[0].client.Transport = hole{}
-	a.hooks.endpoints[1].client.Transport = good
+	app := pushertest.App()
+	dead := pushertest.NewHook(t, func(r *http.Request) int { <-r.Context().Done(); return 200 })
+	good := pushertest.NewHook(t, nil)
+	app.Webhooks = []pusher.Webhook{dead.Webhook(), good.Webhook()}
+	s := pushertest.New(t, pusher.Config{Apps: []pusher.App{app}})
+	a := s.App()
 
-	stalled := s.dial()
-	stalled.join("big")
-	_ = stalled.ws.NetConn().(*net.TCPConn).SetReadBuffer(4096)
-	eventually(t, "the stalled one to take nothing more", func() bool {
+	stalled := s.Dial()
+	stalled.Join("big")
+	_ = stalled.WS.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+	pushertest.Eventually(t, "the stalled one to take nothing more", func() bool {
 		for range 20 {
-			a.publish("big", "e", jsonString([]byte(strings.Repeat("x", 10_000))), "")
+			a.Publish("big", "e", protocol.JSONString([]byte(strings.Repeat("x", 10_000))), "")
 		}
-		return s.loop.Stats().Blocked > 0
+		return s.Loop.Stats().Blocked > 0
 	})
-	peers := make([]*peer, 10)
+	peers := make([]*pushertest.Peer, 10)
 	for i := range peers {
-		peers[i] = s.dial()
-		peers[i].join(fmt.Sprint("c", i))
+		peers[i] = s.Dial()
+		peers[i].Join(fmt.Sprint("c", i))
 	}
 	var wg sync.WaitGroup
 	for _, p := range peers {
 		wg.Go(func() {
-			_ = p.ws.SetReadDeadline(time.Now().Add(patience))
-			if err := farewell(p.ws); err != nil {
+			_ = p.WS.SetReadDeadline(time.Now().Add(pushertest.Patience))
+			if err := farewell(p.WS); err != nil {
 				t.Error(err)
 			}
 		})
@@ -62,7 +56,7 @@ func TestShutdownEndsInTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	start := time.Now()
-	err := s.d.Shutdown(ctx)
+	err := s.Dialect.Shutdown(ctx)
 	if took := time.Since(start); took > within {
 		t.Errorf("took %s", took)
 	}
@@ -71,41 +65,41 @@ func TestShutdownEndsInTime(t *testing.T) {
 		t.Errorf("returned %v", err)
 	}
 	wg.Wait()
-	all := strings.Join(good.events(), " ")
+	all := good.All()
 	for i := range peers {
-		for _, name := range []string{hookOccupied, hookVacated} {
+		for _, name := range []string{"channel_occupied", "channel_vacated"} {
 			if want := fmt.Sprintf(`{"name":"%s","channel":"c%d"}`, name, i); !strings.Contains(all, want) {
 				t.Errorf("%s did not arrive", want)
 			}
 		}
 	}
 	// The dead one was to be told of every channel, too.
-	if c := s.d.Stats().Counts; c["webhook dropped end"] < 21 || c["webhook sent"] < 21 {
+	if c := s.Dialect.Stats().Counts; c["webhook dropped end"] < 21 || c["webhook sent"] < 21 {
 		t.Errorf("counts %v", c)
 	}
-	_ = stalled.ws.NetConn().Close()
-	eventually(t, "the stalled one to be gone", func() bool { return s.d.Stats().Connections == 0 })
+	_ = stalled.WS.NetConn().Close()
+	pushertest.Eventually(t, "the stalled one to be gone", func() bool { return s.Dialect.Stats().Connections == 0 })
 }
 
 // TestConnectWhileShutdownBegins has clients connect all the while: each is told to
 // come back, or that the server is full, and none keeps the end waiting.
 func TestConnectWhileShutdownBegins(t *testing.T) {
-	s := newSite(t, Config{})
+	s := pushertest.New(t, pusher.Config{})
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			for !s.d.draining.Load() {
-				p := s.open("/app/"+testKey, nil)
-				_ = p.ws.SetReadDeadline(time.Now().Add(patience))
-				_, data, err := p.ws.ReadMessage()
+			for !s.Dialect.Apps().Draining() {
+				p := s.Open("/app/"+pushertest.Key, nil)
+				_ = p.WS.SetReadDeadline(time.Now().Add(pushertest.Patience))
+				_, data, err := p.WS.ReadMessage()
 				if err == nil && strings.Contains(string(data), "established") {
-					if s.d.draining.Load() {
-						if err := farewell(p.ws); err != nil {
+					if s.Dialect.Apps().Draining() {
+						if err := farewell(p.WS); err != nil {
 							t.Error(err)
 						}
 						return
 					}
-					_ = p.ws.Close()
+					_ = p.WS.Close()
 				}
 			}
 		})
@@ -113,7 +107,7 @@ func TestConnectWhileShutdownBegins(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := s.d.Shutdown(ctx); err != nil {
+	if err := s.Dialect.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
 	wg.Wait()
@@ -121,19 +115,19 @@ func TestConnectWhileShutdownBegins(t *testing.T) {
 
 // TestShutdownWithoutTime still tells every client to come back.
 func TestShutdownWithoutTime(t *testing.T) {
-	s := newSite(t, Config{})
-	peers := make([]*peer, 30)
+	s := pushertest.New(t, pusher.Config{})
+	peers := make([]*pushertest.Peer, 30)
 	for i := range peers {
-		peers[i] = s.dial()
+		peers[i] = s.Dial()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	start := time.Now()
-	if err := s.d.Shutdown(ctx); !errors.Is(err, context.Canceled) || time.Since(start) > time.Second {
+	if err := s.Dialect.Shutdown(ctx); !errors.Is(err, context.Canceled) || time.Since(start) > time.Second {
 		t.Errorf("%v after %s", err, time.Since(start))
 	}
 	for _, p := range peers {
-		if code := p.closed(); code != codeReconnect {
+		if code := p.Closed(); code != protocol.CodeReconnect {
 			t.Errorf("closed with %d", code)
 		}
 	}
@@ -146,7 +140,7 @@ func farewell(ws *websocket.Conn) error {
 	if err != nil || !strings.Contains(string(data), `"pusher:error"`) || !strings.Contains(string(data), "4200") {
 		return fmt.Errorf("before the end %s, %v", data, err)
 	}
-	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, codeReconnect) {
+	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, protocol.CodeReconnect) {
 		return fmt.Errorf("ended with %w", err)
 	}
 	return nil

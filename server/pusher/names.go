@@ -1,91 +1,31 @@
 package pusher
 
 import (
-	"strings"
-	"unicode/utf8"
+	"poosh/server/hub"
+	"poosh/server/pusher/app"
+	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/webhook"
+	"poosh/server/rate"
 )
 
-// What names may be, in characters (Pusher Channels, "Channel naming conventions"
-// and "HTTP API reference"; user ids as in Sockudo).
-const (
-	maxChannelName = 200
-	maxEventName   = 200
-	maxUserID      = 128
+// What an operator says about apps, and about the dialect as a whole in [Config].
+type (
+	App      = app.Config
+	Webhook  = webhook.Config
+	Duration = app.Duration
+	Rate     = rate.Rate
 )
 
-// userChannel begins the name of a signed-in user's own channel.
-const userChannel = "#server-to-user-"
+// ParseApps reads a JSON file of apps; see [app.Parse].
+func ParseApps(file []byte, base App) ([]App, error) { return app.Parse(file, base) }
 
-// A kind is what the beginning of a channel's name says about it.
-type kind struct {
-	private   bool // needs a signature; so do presence and encrypted ones
-	presence  bool
-	encrypted bool
-	cache     bool // a newcomer is given the last event
-	user      bool // belongs to a signed-in user
-}
+// HubApp returns the name that a Pusher app has in the hub.
+func HubApp(id string) string { return app.HubName(id) }
 
-// kindOf reads the kind of a valid name. Prefixes count at the start alone.
-func kindOf(channel string) kind {
-	var k kind
-	switch {
-	case strings.HasPrefix(channel, userChannel):
-		k.user = true
-	case strings.HasPrefix(channel, "private-"):
-		k.private = true
-		rest := channel[len("private-"):]
-		if after, ok := strings.CutPrefix(rest, "encrypted-"); ok {
-			k.encrypted, rest = true, after
-		}
-		k.cache = strings.HasPrefix(rest, "cache-")
-	case strings.HasPrefix(channel, "presence-"):
-		k.private, k.presence = true, true
-		k.cache = strings.HasPrefix(channel, "presence-cache-")
-	default:
-		k.cache = strings.HasPrefix(channel, "cache-")
-	}
-	return k
-}
+// Import makes a publication of a Pusher app's from one whose Data is JSON text, for a
+// [hub.Hub.Bridge] to the app; see [protocol.Import].
+func Import(p *hub.Publication) bool { return protocol.Import(p) }
 
-// channelChars are the characters of a channel's name beside letters and digits.
-const channelChars = "-_=@,.;"
-
-// validChannel reports whether a name is one that a channel can have. A user's own
-// channel is as free in its characters as the user's id.
-func validChannel(name string) bool {
-	if id, ok := strings.CutPrefix(name, userChannel); ok {
-		return validUserID(id)
-	}
-	if name == "" || len(name) > maxChannelName {
-		return false
-	}
-	for i := range len(name) {
-		switch c := name[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case strings.IndexByte(channelChars, c) >= 0:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-func validUserID(id string) bool {
-	return id != "" && len(id) <= 4*maxUserID && utf8.RuneCountInString(id) <= maxUserID
-}
-
-// validEvent reports whether a publisher may use a name: not one of the
-// protocol's own, which a client would take for the server's word.
-func validEvent(name string) bool {
-	return name != "" && utf8.RuneCountInString(name) <= maxEventName && !reserved(name)
-}
-
-func reserved(event string) bool {
-	return strings.HasPrefix(event, "pusher:") || strings.HasPrefix(event, "pusher_internal:")
-}
-
-// validSocketID reports whether a text has the form of a socket id.
-func validSocketID(id string) bool {
-	a, b, ok := strings.Cut(id, ".")
-	return ok && a != "" && b != "" && len(id) <= 64 && strings.Trim(a+b, "0123456789") == ""
-}
+// Export makes a publication whose Data is JSON text from one of a Pusher app's, for a
+// [hub.Hub.Bridge] from the app; see [protocol.Export].
+func Export(p *hub.Publication) bool { return protocol.Export(p) }

@@ -1,8 +1,6 @@
-package pusher
+package pusher_test
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,27 +11,11 @@ import (
 	"time"
 
 	"poosh/server/loop"
+	"poosh/server/pusher"
+	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/pushertest"
 	"poosh/server/quota"
 )
-
-// TestUnknownErrorIsLogged has an error that no status was thought of for: the
-// client learns nothing, the log everything, in one line.
-func TestUnknownErrorIsLogged(t *testing.T) {
-	var log logBuffer
-	d := &Dialect{log: slog.New(slog.NewTextHandler(&log, nil))}
-	w := httptest.NewRecorder()
-	d.fail(w, fmt.Errorf("counting: %w", errors.New("the abacus is broken")))
-	if w.Code != 500 || strings.Contains(w.Body.String(), "abacus") {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "counting: the abacus is broken") {
-		t.Errorf("logged %q", text)
-	}
-	d.fail(httptest.NewRecorder(), errNoApp)
-	if text := log.String(); strings.Count(text, "\n") != 1 {
-		t.Errorf("logged %q", text)
-	}
-}
 
 // A crowded connection is one of a network that has too many.
 type crowded struct{ *httptest.ResponseRecorder }
@@ -44,30 +26,30 @@ func (crowded) Upgrade(netip.Addr) (*loop.Conn, []byte, error) {
 
 // TestTooManyOfOneNetwork has the loop take no connection more.
 func TestTooManyOfOneNetwork(t *testing.T) {
-	s := newSite(t, Config{})
-	for _, path := range []string{"/app/" + testKey, "/app/unknown"} {
+	s := pushertest.New(t, pusher.Config{})
+	for _, path := range []string{"/app/" + pushertest.Key, "/app/unknown"} {
 		r := httptest.NewRequest("GET", path, nil)
 		r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
 		w := crowded{httptest.NewRecorder()}
-		s.d.ServeHTTP(w, r)
+		s.Dialect.ServeHTTP(w, r)
 		if w.Code != 429 || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"code":"rate_limited"`) {
 			t.Errorf("%s: %d %v %s", path, w.Code, w.Header(), w.Body)
 		}
 	}
-	if st := s.d.Stats(); st.Connections != 0 || st.Counts["connect refused 429"] != 2 {
+	if st := s.Dialect.Stats(); st.Connections != 0 || st.Counts["connect refused 429"] != 2 {
 		t.Errorf("%+v", st)
 	}
 }
 
 // TestNoRoomForABody has the bytes that all requests share be used up.
 func TestNoRoomForABody(t *testing.T) {
-	s := newSite(t, Config{})
+	s := pushertest.New(t, pusher.Config{})
 	const body = `{"name":"e","channel":"c","data":"1"}`
 	q := quota.New(8)
-	r := httptest.NewRequest("POST", sign("POST", "/apps/"+testID+"/events", nil, body), nil)
+	r := httptest.NewRequest("POST", pushertest.Sign("POST", "/apps/"+pushertest.ID+"/events", nil, body), nil)
 	r.Body = q.Reader(io.NopCloser(strings.NewReader(body)), netip.Addr{})
 	w := httptest.NewRecorder()
-	s.d.ServeHTTP(w, r)
+	s.Dialect.ServeHTTP(w, r)
 	if w.Code != 503 || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "too much input") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
@@ -75,25 +57,25 @@ func TestNoRoomForABody(t *testing.T) {
 
 // TestRefusalsAreCounted causes each refusal once and looks for its count.
 func TestRefusalsAreCounted(t *testing.T) {
-	app := testApp()
-	app.Watchlist, app.APIRate, app.ConnectRate = true, Rate{1, time.Hour}, Rate{2, time.Hour}
-	s := newSite(t, Config{Apps: []App{app}, APIRate: Rate{2, time.Hour}, ConnectRate: Rate{3, time.Hour}})
-	p := s.dial()
+	app := pushertest.App()
+	app.Watchlist, app.APIRate, app.ConnectRate = true, pusher.Rate{Limit: 1, Per: time.Hour}, pusher.Rate{Limit: 2, Per: time.Hour}
+	s := pushertest.New(t, pusher.Config{Apps: []pusher.App{app}, APIRate: pusher.Rate{Limit: 2, Per: time.Hour}, ConnectRate: pusher.Rate{Limit: 3, Per: time.Hour}})
+	p := s.Dial()
 	for _, text := range []string{
 		`x`, `{"event":"dance"}`, `{"event":"pusher:subscribe","data":{"channel":"a b"}}`, `{"event":"pusher:unsubscribe","data":{"channel":"c"}}`,
 		`{"event":"pusher:signin","data":{}}`, `{"event":"client-x","channel":"c","data":1}`,
 	} {
-		p.send(text)
+		p.Send(text)
 	}
-	p.signIn(`{"id":"1","watchlist":["` + strings.Repeat(`x","`, 100) + `y"]}`)
-	eventually(t, "the sign-in", func() bool { return s.d.Stats().Counts["sign-in"] == 1 })
+	p.SignIn(`{"id":"1","watchlist":["` + strings.Repeat(`x","`, 100) + `y"]}`)
+	pushertest.Eventually(t, "the sign-in", func() bool { return s.Dialect.Stats().Counts["sign-in"] == 1 })
 	for range 3 { // taken, over the app's rate, over the address's
-		s.call("GET", "/channels", nil, "")
+		s.Call("GET", "/channels", nil, "")
 	}
 	connect := func() int {
-		r, _ := http.NewRequest("GET", s.server.URL+"/app/"+testKey, nil)
+		r, _ := http.NewRequest("GET", s.Server.URL+"/app/"+pushertest.Key, nil)
 		r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"bad"}}
-		resp, err := s.server.Client().Do(r)
+		resp, err := s.Server.Client().Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +87,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 			t.Errorf("connect gives %d, want %d", got, want)
 		}
 	}
-	counts := s.d.Stats().Counts
+	counts := s.Dialect.Stats().Counts
 	for name, want := range map[string]uint64{
 		"message refused": 2, "subscribe refused": 1, "unsubscribe refused": 1, "sign-in refused": 1, "client event refused": 1, "watchlist cut": 1,
 		"rate limited api app": 1, "rate limited api address": 1, "rate limited connect app": 1, "rate limited connect address": 1,
@@ -114,5 +96,51 @@ func TestRefusalsAreCounted(t *testing.T) {
 		if counts[name] != want {
 			t.Errorf("%s: %d, want %d", name, counts[name], want)
 		}
+	}
+}
+
+// TestEndsAreCounted has connections end for different reasons, each of which is
+// counted once and told to the log: by a code when the server closes with one, by
+// what the loop says otherwise.
+func TestEndsAreCounted(t *testing.T) {
+	var log pushertest.Log
+	s := pushertest.NewLogged(t, pusher.Config{MaxMessageBytes: 1000},
+		slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	_ = s.Dial().WS.Close() // without a close frame
+	big := s.Dial()
+	big.Send(strings.Repeat("x", 1001))
+	if code := big.Closed(); code != 1009 {
+		t.Errorf("too big a message: closed with %d", code)
+	}
+	breach := s.Dial()
+	if _, err := breach.WS.NetConn().Write([]byte{0x83, 0x80, 0, 0, 0, 0}); err != nil { // a reserved opcode
+		t.Fatal(err)
+	}
+	breach.Closed()
+	user := s.Dial()
+	user.SignIn(`{"id":"1"}`)
+	user.Read()
+	if status, text := s.Call("POST", "/users/1/terminate_connections", nil, "{}"); status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+	if code := user.Closed(); code != protocol.CodeUnauthorized {
+		t.Errorf("terminated: closed with %d", code)
+	}
+	pushertest.Eventually(t, "all to be gone", func() bool { return s.Dialect.Stats().Connections == 0 })
+	counts := s.Dialect.Stats().Counts
+	for name, want := range map[string]uint64{
+		"ended transport close": 1, "ended message too big": 1, "ended protocol error": 1, "close 4009": 1, "ended closed by server": 0,
+	} {
+		if counts[name] != want {
+			t.Errorf("%s: %d, want %d", name, counts[name], want)
+		}
+	}
+	for _, p := range []*pushertest.Peer{big, breach, user} {
+		if n := strings.Count(log.String(), `msg="connection closed" dialect=pusher app=`+pushertest.ID+" socket="+p.SocketID+" "); n != 1 {
+			t.Errorf("%s: %d lines", p.SocketID, n)
+		}
+	}
+	if !strings.Contains(log.String(), `reason="message too big"`) || !strings.Contains(log.String(), `reason="closed by server"`) {
+		t.Errorf("logged %s", log.String())
 	}
 }

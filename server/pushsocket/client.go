@@ -75,7 +75,7 @@ func (d *Dialect) Event(s *socketio.Session, name string, args [][]byte) {
 	c := s.Data.(*client)
 	switch name {
 	case eventAuthentication:
-		if d.requests.take(s.RemoteAddr(), "") > 0 {
+		if !d.requests.Take(s.RemoteAddr()).OK {
 			c.refuse(closedRate)
 			return
 		}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -20,14 +19,14 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/server/http1/http1test"
 	"poosh/server/hub"
-	"poosh/server/loop"
-	ws "poosh/server/websocket"
+	"poosh/server/socketio"
 )
 
 const patience = 20 * time.Second
 
-// A site is a dialect behind an HTTP server.
+// A site is a dialect on the HTTP stack that ships.
 type site struct {
 	t       testing.TB
 	dialect *Dialect
@@ -36,31 +35,24 @@ type site struct {
 
 func newSite(t testing.TB, cfg Config) *site {
 	t.Helper()
-	l, err := loop.New(loop.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sockets := http1test.NewSockets(t)
 	if cfg.DB == "" {
 		cfg.DB = filepath.Join(t.TempDir(), "x.db")
 	}
-	d, err := New(cfg, hub.New(), ws.NewServer(l, ws.Config{}), slog.New(slog.DiscardHandler))
+	d, err := New(cfg, hub.New(), sockets, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(d)
+	server := http1test.Serve(t, sockets, d, socketio.Where)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		d.mu.Lock()
-		closing := d.closing
-		d.mu.Unlock()
-		if !closing {
+		if !d.answering.Closed() {
 			if err := d.Shutdown(ctx); err != nil {
 				t.Error(err)
 			}
 		}
 		server.Close()
-		l.Close()
 		http.DefaultClient.CloseIdleConnections()
 		if len(d.mailboxes) != 0 || d.hub.Len(hubApp) != 0 {
 			t.Errorf("%d mailboxes left, %d in the hub", len(d.mailboxes), d.hub.Len(hubApp))

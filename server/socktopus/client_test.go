@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -194,6 +195,65 @@ func TestReplacement(t *testing.T) {
 	}
 }
 
+// TestSendWhileReplaced sends to an id that connection after connection takes from the
+// one before: each message that succeeded has reached one of them, once.
+func TestSendWhileReplaced(t *testing.T) {
+	s := newSite(t, Config{})
+	var readers, sender sync.WaitGroup
+	var mu sync.Mutex // guards got
+	got := make(map[string]int)
+	take := func() *websocket.Conn {
+		ws, _, err := s.tryJoin(token("1", 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = ws.SetReadDeadline(time.Now().Add(patience))
+		readers.Go(func() { // ends with the connection
+			for {
+				_, text, err := ws.ReadMessage()
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				got[string(text)]++
+				mu.Unlock()
+			}
+		})
+		return ws
+	}
+	last := take()
+	stop := make(chan struct{})
+	var sent []string
+	sender.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			content := strconv.Itoa(i)
+			if ok, _ := s.send(message{"1", content}); ok == 1 {
+				sent = append(sent, "DATA:"+content)
+			}
+		}
+	})
+	for range 30 {
+		last = take()
+	}
+	close(stop)
+	sender.Wait()
+	write(t, last, "CLOSE")
+	readers.Wait()
+	if len(sent) == 0 {
+		t.Error("nothing was sent")
+	}
+	for _, text := range sent {
+		if got[text] != 1 {
+			t.Errorf("%s was received %d times", text, got[text])
+		}
+	}
+}
+
 // Names meet in any case; two applications do not.
 func TestNames(t *testing.T) {
 	s := newSite(t, Config{})
@@ -234,7 +294,7 @@ func TestKick(t *testing.T) {
 	t.Run("fresh token", func(t *testing.T) {
 		s := newSite(t, Config{})
 		ws := s.join("1")
-		done := make(chan time.Duration, 1)
+		done, start := make(chan time.Duration, 1), time.Now()
 		go func() { done <- s.kick("1") }() // ends with the wait of the kick
 		for len(s.dialect.apps["myapp"].allBars()) == 0 {
 			time.Sleep(time.Millisecond)
@@ -244,24 +304,21 @@ func TestKick(t *testing.T) {
 			t.Error("not there any more")
 		}
 		want(t, ws, "DATA:still")
-		var took time.Duration
-		for tries := 0; took == 0; tries++ {
+		for {
 			ws2, res, err := s.tryJoin(token("1", 0))
-			select {
-			case took = <-done:
-				if err == nil { // that one was after the kick
-					ws2.Close()
-				}
-			default:
-				if err == nil {
-					t.Fatal("joined during the wait")
-				}
-				if res == nil || res.StatusCode != 403 {
-					t.Fatal(err)
-				}
-				time.Sleep(20 * time.Millisecond)
+			if err == nil { // the answer to the kick may come after this one
+				ws2.Close()
+				break
 			}
+			if res == nil || res.StatusCode != 403 {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Millisecond)
 		}
+		if after := time.Since(start); after < 4500*time.Millisecond {
+			t.Fatalf("joined during the wait, after %v", after)
+		}
+		took := <-done
 		if took < 4500*time.Millisecond || took > 6*time.Second {
 			t.Errorf("took %v", took)
 		}
@@ -277,9 +334,10 @@ func TestKickAcrossAClockChange(t *testing.T) {
 	for _, change := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(change.String(), func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, Config{})
 			var shift atomic.Int64
-			s.dialect.wall = func() time.Time { return time.Now().Round(0).Add(time.Duration(shift.Load())) }
+			s := newSite(t, Config{}, func(d *Dialect) {
+				d.wall = func() time.Time { return time.Now().Round(0).Add(time.Duration(shift.Load())) }
+			})
 			ws := s.joinAged("1", 4*time.Second)
 			shift.Store(int64(change))
 			if took := s.kick("1"); took < 500*time.Millisecond || took > 4*time.Second {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -16,14 +15,14 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
+	"poosh/server/http1/http1test"
 	"poosh/server/hub"
-	"poosh/server/loop"
 	ws "poosh/server/websocket"
 )
 
 const patience = 20 * time.Second
 
-// A site is a dialect behind an HTTP server.
+// A site is a dialect on the HTTP stack that ships.
 type site struct {
 	t       testing.TB
 	dialect *Dialect
@@ -31,21 +30,21 @@ type site struct {
 	url     string
 }
 
-func newSite(t testing.TB, cfg Config) *site {
+// newSite serves a dialect of cfg, which is given to before first.
+func newSite(t testing.TB, cfg Config, before ...func(*Dialect)) *site {
 	t.Helper()
 	if cfg.Secrets == nil {
 		cfg.Secrets = map[string]string{"MyApp": "s3cret", "other": "0ther", "EMPTY": ""}
 	}
-	l, err := loop.New(loop.Config{})
+	sockets := http1test.NewSockets(t)
+	d, err := New(cfg, hub.New(), sockets, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	loop := ws.NewServer(l, ws.Config{})
-	d, err := New(cfg, hub.New(), loop, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+	for _, prepare := range before {
+		prepare(d)
 	}
-	server := httptest.NewServer(d)
+	server := http1test.Serve(t, sockets, d, Where)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -53,14 +52,13 @@ func newSite(t testing.TB, cfg Config) *site {
 			t.Error(err)
 		}
 		server.Close()
-		loop.Close()
 		for _, a := range d.apps {
 			if len(a.clients) != 0 || d.hub.Len(a.room) != 0 {
 				t.Errorf("%s: %d clients left, %d in the hub", a.name, len(a.clients), d.hub.Len(a.room))
 			}
 		}
 	})
-	return &site{t, d, loop, server.URL}
+	return &site{t, d, sockets, server.URL}
 }
 
 // token makes a token for myapp that was made some time ago.

@@ -1,0 +1,107 @@
+// Package http1test serves handlers in tests on the HTTP stack that ships: an
+// [http1.Server] whose connections live on a [loop.Loop]. It is what httptest is for
+// net/http. Only tests import it.
+package http1test
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"poosh/server/http1"
+	"poosh/server/loop"
+	"poosh/server/websocket"
+)
+
+// Times and sizes of a port, as the product has them by default.
+const (
+	firstTimeout = 10 * time.Second
+	idleTimeout  = 75 * time.Second
+	headTimeout  = 10 * time.Second
+	bodyTimeout  = 30 * time.Second
+	maxHead      = 12 << 10
+	maxBody      = 256 << 10
+	maxAnswer    = 8 << 20
+)
+
+// NewSockets starts a loop with WebSockets on it. It ends with the test, after everything
+// that is registered later by t.Cleanup.
+func NewSockets(t testing.TB) *websocket.Server {
+	t.Helper()
+	l, err := loop.New(loop.Config{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return websocket.NewServer(l, websocket.Config{})
+}
+
+// A Server serves one handler on a free port of the loopback interface. Make one with
+// [Serve]; its methods may be called from any goroutine.
+type Server struct {
+	URL  string // "http://127.0.0.1:" and the port
+	Addr string // the same without "http://"
+
+	t      testing.TB
+	server *http1.Server
+	client *http.Client
+	ended  chan struct{} // closed when Serve has returned
+}
+
+// Serve starts a server, whose connections live on the loop of sockets, of a handler
+// whose requests are served where the function says. It ends with [Server.Close], at the
+// latest with the test.
+func Serve(t testing.TB, sockets *websocket.Server, h http.Handler, where func(*http.Request) http1.Where) *Server {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	server := http1.New(http1.Config{
+		Handler: h,
+		Where:   where,
+		Loop:    sockets.Loop,
+		Rest: &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: headTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHead,
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		},
+		FirstTimeout: firstTimeout,
+		IdleTimeout:  idleTimeout,
+		HeadTimeout:  headTimeout,
+		BodyTimeout:  bodyTimeout,
+		MaxBody:      maxBody,
+		MaxAnswer:    maxAnswer,
+		Log:          log,
+	})
+	s := &Server{
+		URL: "http://" + ln.Addr().String(), Addr: ln.Addr().String(), t: t, server: server,
+		client: &http.Client{Transport: &http.Transport{}}, ended: make(chan struct{}),
+	}
+	go func() { // ends with Close
+		defer close(s.ended)
+		if err := server.Serve(ln); err != http.ErrServerClosed {
+			t.Errorf("serving: %v", err)
+		}
+	}()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Client returns a client whose connections end with the server.
+func (s *Server) Client() *http.Client { return s.client }
+
+// Close closes the port and every connection that is not a WebSocket, at once. It may
+// be called again.
+func (s *Server) Close() {
+	s.client.CloseIdleConnections()
+	if err := s.server.Close(); err != nil {
+		s.t.Errorf("closing: %v", err)
+	}
+	<-s.ended
+}

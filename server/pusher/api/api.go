@@ -1,0 +1,173 @@
+// Package api is Pusher's HTTP API: applications publish and ask who listens, with
+// signed requests (Pusher Channels, "HTTP API reference"; what it leaves open, and the
+// form of errors, as in Sockudo). It knows apps and no client's protocol.
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"time"
+
+	"poosh/auth"
+	"poosh/server/admission"
+	"poosh/server/pusher/answer"
+	"poosh/server/pusher/app"
+	"poosh/server/quota"
+	"poosh/server/rate"
+	"poosh/server/route"
+)
+
+// A Config is what an operator may choose.
+type Config struct {
+	Prefix       string          // of paths, such as "/push", which may have been signed or not
+	MaxBodyBytes int             // of one request
+	Rate         rate.Rate       // requests of one address
+	Gate         *admission.Gate // of publications; nil admits everything
+}
+
+// An API answers signed requests. Make one with [New]; its methods may be called from
+// any goroutine.
+type API struct {
+	cfg    Config
+	apps   *app.List
+	limit  *rate.Limiter // by address; nil without one
+	answer answer.Writer
+}
+
+// New makes an API of some apps.
+func New(cfg Config, apps *app.List, w answer.Writer) *API {
+	return &API{cfg: cfg, apps: apps, limit: rate.PerAddress(cfg.Rate), answer: w}
+}
+
+var (
+	errOtherKey = &answer.Error{Status: http.StatusUnauthorized, Code: "auth_failed", Text: "auth_key is not the key of this app"}
+	errDisabled = &answer.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "the app is disabled"}
+	errBodyTime = &answer.Error{Status: http.StatusRequestTimeout, Code: "timeout", Text: "the body did not arrive"}
+)
+
+// A call is one signed request.
+type call struct {
+	ctx   context.Context // ends with the request
+	api   *API
+	app   *app.App
+	query auth.PusherQuery
+	body  []byte // empty for a GET
+	of    string // the channel or user that it is about
+}
+
+// A reply is the body of a good answer in pieces, which are made as they are
+// written: what lists channels or users is never in memory as a whole. A piece is
+// good until the next is asked for.
+type reply = iter.Seq[[]byte]
+
+// whole is a reply of one piece.
+func whole(b []byte) reply { return func(yield func([]byte) bool) { yield(b) } }
+
+// empty is the reply when there is nothing to say.
+var empty = whole([]byte("{}"))
+
+// serve finds the app, a reason why there is no handler, and the signature, in that
+// order, then the body: nobody's is read before the rest of the request is known to be
+// signed.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none error) (reply, error) {
+	if err := a.answer.Limit(w, a.limit, "api address", r.RemoteAddr); err != nil {
+		return nil, err
+	}
+	query, err := auth.ParsePusherQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	key, _ := query.Get("auth_key")
+	of, err := a.appOf(route.Parts(r), key)
+	if err != nil {
+		return nil, err
+	}
+	if none != nil {
+		return nil, none
+	}
+	if key != of.Conf.Key && key != "" {
+		return nil, errOtherKey
+	}
+	signed := auth.PusherRequest{Method: r.Method, Path: r.URL.EscapedPath(), Prefix: a.cfg.Prefix, Query: query}
+	if err := signed.Check(of.Conf.Secret, time.Now()); err != nil {
+		return nil, err
+	}
+	if of.Disabled() {
+		return nil, errDisabled
+	}
+	if err := a.answer.Limit(w, of.APILimit, "api app", r.RemoteAddr); err != nil {
+		return nil, err
+	}
+	c := &call{ctx: r.Context(), api: a, app: of, query: query, of: route.Param(r, "of")}
+	if c.body, err = a.read(w, r, query); err != nil {
+		return nil, err
+	}
+	return handle(c)
+}
+
+// appOf finds the app that a path is about, or the one of a key.
+func (a *API) appOf(path []string, key string) (*app.App, error) {
+	if path[0] == "users" {
+		if of := a.apps.Key(key); of != nil {
+			return of, nil
+		}
+		return nil, &answer.Error{Status: http.StatusUnauthorized, Code: "auth_failed", Text: "no app has this auth_key"}
+	}
+	if len(path) < 2 {
+		return nil, answer.ErrNoRoute
+	}
+	if of := a.apps.ID(path[1]); of != nil {
+		return of, nil
+	}
+	return nil, answer.ErrNoApp
+}
+
+// read reads a body that the query vouches for.
+func (a *API) read(w http.ResponseWriter, r *http.Request, query auth.PusherQuery) ([]byte, error) {
+	limit := int64(a.cfg.MaxBodyBytes)
+	if !query.SignsBody() {
+		limit = 1 // enough to see that there is one
+	}
+	tooLong := answer.TooBig("the body is larger than %d bytes; the limit is the server's for one request", a.cfg.MaxBodyBytes)
+	if r.ContentLength > int64(a.cfg.MaxBodyBytes) {
+		return nil, tooLong
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var big *http.MaxBytesError
+	switch {
+	case errors.As(err, &big) && limit > 1:
+		return nil, tooLong
+	case errors.Is(err, quota.ErrFull):
+		return nil, err
+	case err != nil && big == nil:
+		return nil, errBodyTime
+	}
+	if err := query.CheckBody(body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// chunkBytes is about how much of a long answer is written at once.
+const chunkBytes = 32 << 10
+
+// stream writes a good answer. A client that is gone needs no more of it.
+func (a *API) stream(w http.ResponseWriter, body reply) {
+	a.answer.Begin(w, http.StatusOK)
+	var chunk []byte
+	for piece := range body {
+		if chunk = append(chunk, piece...); len(chunk) < chunkBytes {
+			continue
+		}
+		if _, err := w.Write(chunk); err != nil {
+			return
+		}
+		chunk = chunk[:0]
+	}
+	if len(chunk) > 0 {
+		_, _ = w.Write(chunk)
+	}
+}

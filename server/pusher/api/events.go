@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"strconv"
+
+	"poosh/auth"
+	"poosh/server/admission"
+	"poosh/server/pusher/answer"
+	"poosh/server/pusher/protocol"
+)
+
+// send publishes events, each to all its channels, in their order, once the server
+// keeps up. All that is wrong with them has been found before: who is refused for
+// that neither waits nor holds a place.
+func (c *call) send(events ...event) error {
+	if c.api.apps.Draining() {
+		return answer.ErrDraining
+	}
+	if err := c.api.cfg.Gate.Enter(c.ctx); err != nil {
+		return err
+	}
+	defer c.api.cfg.Gate.Leave()
+	var rest context.Context // of the time for pauses; nil before the second publication
+	for i, e := range events {
+		data := protocol.JSONString(e.data)
+		for j, channel := range e.channels {
+			if i+j > 0 {
+				if rest == nil {
+					var cancel context.CancelFunc
+					rest, cancel = context.WithTimeout(c.ctx, admission.Patience)
+					defer cancel()
+				}
+				c.pause(rest)
+			}
+			c.app.Publish(channel, e.name, data, e.socketID)
+		}
+		c.api.answer.Log.Debug("event", "app", c.app.Conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
+	}
+	return nil
+}
+
+// pause lets the server catch up between two publications of one request, which may
+// be a megabyte for who subscribes to all its channels. It is too late to refuse the
+// request then, so after ctx it goes on as it is.
+func (c *call) pause(ctx context.Context) {
+	_ = c.api.cfg.Gate.Pause(ctx)
+}
+
+// events publishes one event to one or more channels.
+func (c *call) events() (reply, error) {
+	r, err := parseEvent(c.body, c.app.Conf.MaxEventChannels)
+	if err != nil {
+		return nil, err
+	}
+	e, err := r.check(c.app)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.send(e); err != nil {
+		return nil, err
+	}
+	if len(e.info) == 0 {
+		return empty, nil
+	}
+	b := []byte(`{"channels":{`)
+	for i, channel := range e.channels {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(protocol.AppendString(b, channel), ':')
+		b = appendCounts(b, c.app, channel, e.info)
+	}
+	return whole(append(b, "}}"...)), nil
+}
+
+// userEvents publishes an event to a signed-in user. The official libraries name
+// the user's channel instead.
+func (c *call) userEvents() (reply, error) {
+	r, err := parseEvent(c.body, c.app.Conf.MaxEventChannels)
+	if err != nil {
+		return nil, err
+	}
+	r.channels = []string{protocol.UserChannel + c.of}
+	e, err := r.check(c.app)
+	if err != nil {
+		return nil, err
+	}
+	return empty, c.send(e)
+}
+
+// batchEvents publishes several events, each to one channel, in their order.
+func (c *call) batchEvents() (reply, error) {
+	var batch [1]auth.Value
+	if protocol.Pick(c.body, []string{"batch"}, batch[:]) != nil {
+		return nil, errBadBody
+	}
+	switch batch[0].Kind() {
+	case auth.Absent, auth.Null:
+		return nil, answer.Invalid("batch is missing")
+	case auth.Array:
+	default:
+		return nil, wrongKind("batch", batch[0])
+	}
+	n := 0
+	for range elements(batch[0]) {
+		if n++; n > c.app.Conf.MaxBatch {
+			return nil, answer.OverLimit("Batch too large: the limit is %d events, the app's max_batch_events", c.app.Conf.MaxBatch)
+		}
+	}
+	var events []event
+	asked := false
+	for raw := range elements(batch[0]) {
+		e, err := c.batchEvent(raw)
+		if err != nil {
+			e := *answer.As(err)
+			e.Text = "event " + strconv.Itoa(len(events)+1) + " of the batch: " + e.Text
+			return nil, &e
+		}
+		events = append(events, e)
+		asked = asked || len(e.info) > 0
+	}
+	if err := c.send(events...); err != nil {
+		return nil, err
+	}
+	if !asked {
+		return empty, nil
+	}
+	b := []byte(`{"batch":[`)
+	for i, e := range events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendCounts(b, c.app, e.channels[0], e.info)
+	}
+	return whole(append(b, "]}"...)), nil
+}
+
+// batchEvent reads and judges one event of a batch.
+func (c *call) batchEvent(raw auth.Value) (event, error) {
+	r, err := parseEvent(raw.Bytes(), c.app.Conf.MaxEventChannels)
+	if err != nil {
+		return event{}, err
+	}
+	if len(r.channels) > 1 {
+		return event{}, answer.Invalid("more than one channel")
+	}
+	return r.check(c.app)
+}

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"poosh/server/pusher/answer"
+	"poosh/server/pusher/app"
+	"poosh/server/pusher/protocol"
+)
+
+// The attributes of a channel that can be asked for.
+const (
+	infoUsers       = "user_count"
+	infoConnections = "subscription_count"
+	infoCache       = "cache"
+)
+
+// parseInfo reads a list of attributes with commas between. Unknown ones are
+// refused in the words that the libraries' tests look for.
+func parseInfo(text string, known ...string) ([]string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	list := strings.Split(text, ",")
+	for i, name := range list {
+		list[i] = strings.TrimSpace(name)
+		if !slices.Contains(known, list[i]) {
+			return nil, answer.Invalid("info should be a comma separated list of attributes, which are %s; %s is none",
+				strings.Join(known, ", "), protocol.Shown(list[i]))
+		}
+	}
+	return list, nil
+}
+
+func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
+
+// appendCounts appends an object with the counts that were asked for and that the
+// channel has: only presence channels count users.
+func appendCounts(b []byte, of *app.App, channel string, info []string) []byte {
+	connections, users := of.Count(channel)
+	if !protocol.KindOf(channel).Presence {
+		info = slices.DeleteFunc(slices.Clone(info), func(name string) bool { return name == infoUsers })
+	}
+	return appendObject(b, info, connections, users)
+}
+
+func appendObject(b []byte, info []string, connections, users int) []byte {
+	b = append(b, '{')
+	for i, name := range info {
+		if slices.Contains(info[:i], name) {
+			continue
+		}
+		n := connections
+		if name == infoUsers {
+			n = users
+		}
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+		b = append(b, `"`+name+`":`...)
+		b = appendInt(b, n)
+	}
+	return append(b, '}')
+}
+
+func badChannel(name string) error {
+	return answer.Invalid("invalid channel name %s: %s", protocol.Shown(name), protocol.ChannelRule)
+}

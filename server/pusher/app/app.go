@@ -1,0 +1,214 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/webhook"
+	"poosh/server/quota"
+	"poosh/server/rate"
+)
+
+// Shared is what all apps of a dialect have in common.
+type Shared struct {
+	Hub *hub.Hub
+
+	// Channels, if set, counts what the public channels of all clients cost.
+	Channels *quota.Quota
+
+	CacheBytes   int           // that one app's cached events may take
+	WebhookQueue int           // events that may wait for one webhook
+	WebhookHold  time.Duration // how long a webhook waits for somebody to come back
+
+	// Count counts n things under a name of a few. It is called from any goroutine and
+	// must not block.
+	Count func(name string, n int)
+	Log   *slog.Logger
+}
+
+// An App is an application at work. It has its channels and what is decided about
+// them, and its connections. Its methods may be called from any goroutine.
+type App struct {
+	Conf         Config        // set once, with its defaults
+	APILimit     *rate.Limiter // set once; nil without one
+	ConnectLimit *rate.Limiter // set once; nil without one
+
+	shared  *Shared
+	hubName string
+	users   users
+	cache   *cache
+	hooks   *webhook.Hooks // nil without any
+	counter counter
+
+	mu    sync.Mutex // guards what follows
+	open  int        // connections admitted, also those still in their handshake
+	conns map[*Connection]struct{}
+}
+
+// newApp makes an app of a valid configuration.
+func newApp(conf Config, s *Shared) *App {
+	a := &App{
+		Conf: conf, shared: s, hubName: HubName(conf.ID),
+		APILimit: rate.New(conf.APIRate), ConnectLimit: rate.New(conf.ConnectRate),
+		cache: newCache(s.CacheBytes, time.Duration(conf.CacheTTL), s.Count),
+		hooks: webhook.New(conf.Webhooks, webhook.Options{
+			Key: conf.Key, Secret: conf.Secret, Queue: s.WebhookQueue, Hold: s.WebhookHold,
+			Count: s.Count, Log: s.Log.With("app", conf.ID),
+		}),
+		conns: make(map[*Connection]struct{}),
+	}
+	a.counter.app, a.counter.on = a, conf.SubscriptionCount
+	return a
+}
+
+// Disabled reports whether the app is switched off: it is not to be published as, nor
+// connected to.
+func (a *App) Disabled() bool { return a.Conf.Enabled != nil && !*a.Conf.Enabled }
+
+// Admit counts a connection about to be opened. It reports false at the app's limit;
+// otherwise Release undoes it.
+func (a *App) Admit() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.Conf.MaxConnections > 0 && a.open >= a.Conf.MaxConnections {
+		return false
+	}
+	a.open++
+	return true
+}
+
+// Release gives back the place of a connection that was admitted and has ended.
+func (a *App) Release() {
+	a.mu.Lock()
+	a.open--
+	a.mu.Unlock()
+}
+
+// Connections returns the connections of this moment.
+func (a *App) Connections() []*Connection {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]*Connection, 0, len(a.conns))
+	for c := range a.conns {
+		list = append(list, c)
+	}
+	return list
+}
+
+// Allows reports whether a page of this origin may connect.
+func (a *App) Allows(origin string) bool {
+	if len(a.Conf.AllowedOrigins) == 0 || origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	for _, want := range a.Conf.AllowedOrigins {
+		want = strings.ToLower(want)
+		below, wild := strings.CutPrefix(want, "*.")
+		switch {
+		case want == "*", want == host, want == strings.ToLower(u.Host), want == strings.ToLower(origin):
+			return true
+		case wild && strings.HasSuffix(host, "."+below):
+			return true
+		}
+	}
+	return false
+}
+
+// Publish hands an event to a channel's subscribers but for the connection except,
+// a socket id. Its data is what [protocol.JSONString] made. A cache channel keeps it, in
+// one step with the handing out: a newcomer sees it once.
+func (a *App) Publish(channel, event string, data []byte, except string) {
+	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
+	if !protocol.KindOf(channel).Cache {
+		a.shared.Hub.Publish(p)
+		return
+	}
+	r := a.shared.Hub.Open(a.hubName, channel)
+	defer r.Close()
+	a.cache.put(channel, p)
+	a.shared.Hub.Publish(p)
+}
+
+// announce publishes an event of the protocol to a channel.
+func (a *App) announce(channel, event string, data []byte, except string) {
+	a.shared.Hub.Publish(&hub.Publication{
+		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data), Except: except,
+	})
+}
+
+// Count returns how many connections and users are in a channel now.
+func (a *App) Count(channel string) (connections, users int) {
+	return a.shared.Hub.Count(a.hubName, channel)
+}
+
+// Channels yields every channel that somebody is in, as [hub.Hub.Rooms] does.
+func (a *App) Channels() iter.Seq[hub.RoomCount] { return a.shared.Hub.Rooms(a.hubName) }
+
+// Members returns who is in a presence channel: a copy, so that nobody who comes or
+// goes waits for who reads it.
+func (a *App) Members(channel string) []hub.Member {
+	r := a.shared.Hub.Open(a.hubName, channel)
+	defer r.Close()
+	return slices.Collect(r.Members)
+}
+
+// Cached returns the data of a cache channel's last event, a JSON string, if there is
+// one, and how long it will be kept yet.
+func (a *App) Cached(channel string) (data []byte, left time.Duration, ok bool) {
+	event, left := a.cache.get(channel)
+	if event == nil {
+		return nil, 0, false
+	}
+	return event.Data, left, true
+}
+
+// Len returns how many connections the app has.
+func (a *App) Len() int { return a.shared.Hub.Len(a.hubName) }
+
+// OfUser returns the connections that are signed in as a user; with members also those
+// that are the user in a presence channel alone.
+func (a *App) OfUser(id string, members bool) []*Connection {
+	list := a.users.of(id)
+	if !members {
+		return list
+	}
+	for _, c := range a.Connections() {
+		if !c.IsUser(id) && c.isMember(id) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// close ends the app's timers and sends the webhooks that wait, until ctx ends. Its
+// connections have ended before.
+func (a *App) close(ctx context.Context) error {
+	a.counter.stop()
+	return a.hooks.Close(ctx)
+}
+
+// check is [List.Check] for one app.
+func (a *App) check() error {
+	a.mu.Lock()
+	open, conns := a.open, len(a.conns)
+	a.mu.Unlock()
+	online, watched := a.users.len()
+	if seats := a.Len(); open+conns+online+watched+seats > 0 {
+		return fmt.Errorf("app %s: %d open, %d connections, %d users, %d watched, %d in the hub",
+			a.Conf.ID, open, conns, online, watched, seats)
+	}
+	return nil
+}

@@ -1,0 +1,374 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/leaktest"
+	"poosh/server/pusher/protocol"
+	"poosh/server/quota"
+	"poosh/server/websocket"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+// newTestApp makes an app without a server.
+func newTestApp(t testing.TB, conf Config, channels *quota.Quota) *App {
+	t.Helper()
+	conf.ID, conf.Key, conf.Secret = "3", "key", "not-so-secret"
+	apps, err := NewList([]Config{conf}, &Shared{
+		Hub: hub.New(), Channels: channels, CacheBytes: 1 << 20,
+		Count: func(string, int) {}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := apps.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := apps.Check(); err != nil || apps.Channels() != 0 {
+			t.Errorf("left behind: %v, %d channels", err, apps.Channels())
+		}
+	})
+	return apps.ID("3")
+}
+
+// A socket is the other end of a connection: it notes what a client would be sent.
+type socket struct {
+	Connection
+	t testing.TB
+
+	mu       sync.Mutex // guards what follows
+	got      []string
+	expelled int // the code; 0 for not yet
+}
+
+func (s *socket) Deliver(frame []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = append(s.got, string(websocket.Payload(frame)))
+	return true
+}
+
+func (s *socket) Expel(code int, _ string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expelled = code
+}
+
+func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
+
+// connect opens a connection that is closed with the test.
+func connect(t testing.TB, a *App) *socket {
+	s := &socket{t: t}
+	s.Open(a, s, NewSocketID())
+	t.Cleanup(s.Close)
+	return s
+}
+
+// forget drops what has come since the last call, and returns how much that was.
+func (s *socket) forget() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.got)
+	s.got = nil
+	return n
+}
+
+// took compares what has come since the last call.
+func (s *socket) took(want ...string) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.got, want) {
+		s.t.Errorf("sent\n %s\nwant\n %s", strings.Join(s.got, "\n "), strings.Join(want, "\n "))
+	}
+	s.got = nil
+}
+
+func (s *socket) enter(channel, id string) {
+	s.t.Helper()
+	who := protocol.Member{}
+	if id != "" {
+		who = protocol.Member{ID: id, Info: []byte(`{"n":1}`)}
+	}
+	if err := s.Enter(channel, who); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+const confirmed = `{"event":"pusher_internal:subscription_succeeded","channel":"%s","data":"%s"}`
+
+// TestMembers has users come and go, one of them with two connections.
+func TestMembers(t *testing.T) {
+	a := newTestApp(t, Config{}, nil)
+	x, y, z := connect(t, a), connect(t, a), connect(t, a)
+	x.enter("presence-c", "1")
+	x.took(fmt.Sprintf(confirmed, "presence-c", `{\"presence\":{\"ids\":[\"1\"],\"hash\":{\"1\":{\"n\":1}},\"count\":1}}`))
+	y.enter("presence-c", "2")
+	y.took(fmt.Sprintf(confirmed, "presence-c", `{\"presence\":{\"ids\":[\"1\",\"2\"],\"hash\":{\"1\":{\"n\":1},\"2\":{\"n\":1}},\"count\":2}}`))
+	x.took(`{"event":"pusher_internal:member_added","channel":"presence-c","data":"{\"user_id\":\"2\",\"user_info\":{\"n\":1}}"}`)
+	z.enter("presence-c", "2")
+	x.took()
+	if c, u := a.Count("presence-c"); c != 3 || u != 2 || len(a.Members("presence-c")) != 2 || a.Len() != 3 {
+		t.Errorf("%d connections, %d users, %d members, %d connections of the app", c, u, len(a.Members("presence-c")), a.Len())
+	}
+	z.Leave("presence-c")
+	z.Leave("presence-c") // which is nothing
+	x.took()
+	y.Close()
+	x.took(`{"event":"pusher_internal:member_removed","channel":"presence-c","data":"{\"user_id\":\"2\"}"}`)
+	if !x.Trusted() || y.In("presence-c") || z.In("presence-c") || !x.In("presence-c") {
+		t.Error("who is in and who is not")
+	}
+}
+
+// TestLastEvents has newcomers told of what a cache channel keeps, or that it is empty.
+func TestLastEvents(t *testing.T) {
+	a := newTestApp(t, Config{}, nil)
+	x, y := connect(t, a), connect(t, a)
+	x.enter("cache-c", "")
+	x.took(fmt.Sprintf(confirmed, "cache-c", "{}"), `{"event":"pusher:cache_miss","channel":"cache-c","data":"{}"}`)
+	a.Publish("cache-c", "e", []byte(`"1"`), "")
+	a.Publish("cache-c", "e", []byte(`"2"`), x.sub.ID())
+	x.took(`{"event":"e","channel":"cache-c","data":"1"}`)
+	y.enter("cache-c", "")
+	y.took(fmt.Sprintf(confirmed, "cache-c", "{}"), `{"event":"e","channel":"cache-c","data":"2"}`)
+	if data, left, ok := a.Cached("cache-c"); string(data) != `"2"` || left <= 0 || !ok {
+		t.Errorf("%s is kept for %v, %v", data, left, ok)
+	}
+	if _, _, ok := a.Cached("cache-d"); ok {
+		t.Error("something is kept of nothing")
+	}
+}
+
+// TestClientEventsOfMembers names the user to the others of a presence channel alone.
+func TestClientEventsOfMembers(t *testing.T) {
+	a := newTestApp(t, Config{}, nil)
+	x, y := connect(t, a), connect(t, a)
+	for _, s := range []*socket{x, y} {
+		s.enter("private-c", "")
+		s.enter("presence-c", "1")
+	}
+	x.forget()
+	y.forget()
+	x.ClientEvent("private-c", "client-e", []byte("1"))
+	x.ClientEvent("presence-c", "client-e", []byte("2"))
+	x.took()
+	y.took(`{"event":"client-e","channel":"private-c","data":"1"}`, `{"event":"client-e","channel":"presence-c","data":"2","user_id":"1"}`)
+}
+
+// TestWatchlists has somebody told who of those it watches is there.
+func TestWatchlists(t *testing.T) {
+	a := newTestApp(t, Config{}, nil)
+	signIn := func(s *socket, id string, watchlist ...string) {
+		t.Helper()
+		first, err := s.SignIn(&protocol.User{Member: protocol.Member{ID: id}, Watchlist: watchlist})
+		if err != nil || !first {
+			t.Fatal(first, err)
+		}
+		s.GoOnline()
+	}
+	x, y, again := connect(t, a), connect(t, a), connect(t, a)
+	signIn(y, "2")
+	signIn(x, "1", "2", "3", "2", "")
+	x.took(`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"online\",\"user_ids\":[\"2\"]},{\"name\":\"offline\",\"user_ids\":[\"3\"]}]}"}`)
+	signIn(again, "2")
+	y.Close()
+	x.took()
+	again.Close()
+	x.took(`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"offline\",\"user_ids\":[\"2\"]}]}"}`)
+	if first, err := x.SignIn(&protocol.User{Member: protocol.Member{ID: "1"}}); first || err != nil {
+		t.Errorf("signing in again: %v, %v", first, err)
+	}
+	if _, err := x.SignIn(&protocol.User{Member: protocol.Member{ID: "2"}}); err == nil {
+		t.Error("one connection is two users")
+	}
+	if !x.IsUser("1") || x.IsUser("2") || !x.Trusted() || x.User().ID != "1" {
+		t.Error("who the connection is")
+	}
+}
+
+// TestOfUser finds a user's connections.
+func TestOfUser(t *testing.T) {
+	a := newTestApp(t, Config{}, nil)
+	signed, member, other := connect(t, a), connect(t, a), connect(t, a)
+	if _, err := signed.SignIn(&protocol.User{Member: protocol.Member{ID: "1"}}); err != nil {
+		t.Fatal(err)
+	}
+	signed.GoOnline()
+	signed.enter("presence-c", "1")
+	member.enter("presence-c", "1")
+	other.enter("presence-c", "2")
+	for members, want := range map[bool][]*socket{false: {signed}, true: {signed, member}} {
+		list := a.OfUser("1", members)
+		for _, c := range list {
+			c.Expel(4009, "")
+		}
+		for _, s := range []*socket{signed, member, other} {
+			if (s.expelled != 0) != slices.Contains(want, s) {
+				t.Errorf("members %v: %d connections", members, len(list))
+			}
+			s.expelled = 0
+		}
+	}
+}
+
+// TestRefusedEntries has each bound refuse somebody, who leaves no trace.
+func TestRefusedEntries(t *testing.T) {
+	room := quota.New(4 * 3000) // of which one address may have a fourth
+	a := newTestApp(t, Config{MaxMembers: 1, MaxChannels: 2}, room)
+	x, y := connect(t, a), connect(t, a)
+	x.enter("presence-c", "1")
+	refused := func(s *socket, channel, id, want string) {
+		t.Helper()
+		err := s.Enter(channel, protocol.Member{ID: id})
+		if err == nil || !strings.Contains(err.Error(), want) || s.In(channel) {
+			t.Errorf("%s: %v", channel, err)
+		}
+	}
+	refused(y, "presence-c", "2", "has 1 members")
+	if c, u := a.Count("presence-c"); c != 1 || u != 1 || y.Trusted() {
+		t.Errorf("%d connections, %d users", c, u)
+	}
+	x.enter("private-d", "")
+	refused(x, "private-e", "", "subscribes to 2 channels")
+	refused(x, "presence-e", "1", "subscribes to 2 channels")
+	y.enter("news", "") // with 2,504 bytes
+	refused(y, "more-news", "", "as much as they may")
+	y.Leave("news")
+	y.enter("more-news", "")
+	y.Close()
+	if n := room.Used(); n != 0 {
+		t.Errorf("%d bytes are not given back", n)
+	}
+}
+
+// TestCounts has the subscribers of a channel told how many they are: at each change,
+// and in a crowd once in a while.
+func TestCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newTestApp(t, Config{SubscriptionCount: true}, nil)
+		told := func(n int) string {
+			return fmt.Sprintf(`{"event":"pusher_internal:subscription_count","channel":"c","data":"{\"subscription_count\":%d}"}`, n)
+		}
+		x := connect(t, a)
+		x.enter("c", "")
+		y := connect(t, a)
+		y.enter("c", "")
+		x.took(fmt.Sprintf(confirmed, "c", "{}"), told(1), told(2))
+		y.Leave("c")
+		x.took(told(1))
+		var crowd []*socket
+		for range 149 {
+			s := connect(t, a)
+			s.enter("c", "")
+			crowd = append(crowd, s)
+		}
+		if n := x.forget(); n != 99 {
+			t.Errorf("told %d times while a crowd came", n)
+		}
+		time.Sleep(countEvery + time.Millisecond)
+		synctest.Wait()
+		x.took(told(150))
+		crowd[0].Leave("c")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		x.took(told(149))
+	})
+}
+
+// TestPlaces admits as many connections as an app may have.
+func TestPlaces(t *testing.T) {
+	a := newTestApp(t, Config{MaxConnections: 2}, nil)
+	for i, want := range []bool{true, true, false} {
+		if a.Admit() != want {
+			t.Errorf("number %d", i+1)
+		}
+	}
+	a.Release()
+	for i, want := range []bool{true, false} {
+		if a.Admit() != want {
+			t.Errorf("number %d once there is a place again", i+1)
+		}
+	}
+	a.Release()
+	a.Release()
+}
+
+// TestChurn has connections come, go, publish and end at once, and then nothing left.
+func TestChurn(t *testing.T) {
+	a := newTestApp(t, Config{SubscriptionCount: true}, quota.New(1<<20))
+	channels := []string{"a", "cache-b", "private-c", "presence-d", "presence-cache-e"}
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() { // ends by itself
+			random := rand.New(rand.NewPCG(1, uint64(worker)))
+			for range 100 {
+				s := &socket{t: t}
+				s.Open(a, s, NewSocketID())
+				id := fmt.Sprint(random.IntN(3))
+				if random.IntN(2) == 0 {
+					_, _ = s.SignIn(&protocol.User{Member: protocol.Member{ID: id}, Watchlist: []string{"0", "1", "2"}})
+					s.GoOnline()
+				}
+				for range 10 {
+					channel := channels[random.IntN(len(channels))]
+					switch {
+					case s.In(channel) && random.IntN(2) == 0:
+						s.ClientEvent(channel, "client-e", []byte("1"))
+					case s.In(channel):
+						s.Leave(channel)
+					default:
+						who := protocol.Member{}
+						if protocol.KindOf(channel).Presence {
+							who = protocol.Member{ID: id, Info: protocol.EmptyObject}
+						}
+						if err := s.Enter(channel, who); err != nil {
+							t.Error(err)
+						}
+					}
+					a.Publish(channel, "e", []byte(`"2"`), "")
+					for range a.Channels() {
+					}
+				}
+				s.Close()
+			}
+		})
+	}
+	all.Wait()
+	for channel := range a.Channels() {
+		t.Errorf("%+v is left", channel)
+	}
+}
+
+// BenchmarkSubscribe subscribes to a channel and leaves it, without a network.
+func BenchmarkSubscribe(b *testing.B) {
+	a := newTestApp(b, Config{}, nil)
+	var c Connection
+	c.Open(a, everything{}, NewSocketID())
+	defer c.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}); err != nil {
+			b.Fatal(err)
+		}
+		c.Leave("presence-a")
+	}
+}
+
+// everything is a socket that takes it.
+type everything struct{}
+
+func (everything) Deliver([]byte) bool { return true }
+func (everything) Expel(int, string)   {}
+func (everything) RemoteAddr() string  { return "192.0.2.1:1" }

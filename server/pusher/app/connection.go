@@ -1,0 +1,205 @@
+package app
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"strconv"
+	"sync"
+
+	"poosh/server/hub"
+	"poosh/server/peers"
+	"poosh/server/pusher/protocol"
+)
+
+// HubName returns the name that the app of an id has in the hub.
+func HubName(id string) string { return "pusher:" + id }
+
+// NewSocketID returns the id of a new connection, for its client and in the hub: two
+// random numbers below 10^10 that nobody can guess.
+func NewSocketID() string {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails
+	const limit = 10_000_000_000
+	b := strconv.AppendUint(make([]byte, 0, 24), binary.LittleEndian.Uint64(raw[:8])%limit, 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, binary.LittleEndian.Uint64(raw[8:])%limit, 10)
+	return string(b)
+}
+
+// A Socket is what an app knows of a client's end of a connection. Its methods may be
+// called from any goroutine and must not block.
+type Socket interface {
+	Deliver(frame []byte) bool   // as [hub.Receiver] has it
+	Expel(code int, text string) // tells the client why, and ends the connection, once
+	RemoteAddr() string          // the client's address with its port
+}
+
+// A Connection is one client's place in an app: the channels it is in, and the user it
+// is signed in as. The zero Connection is not open. The methods that a client asks for
+// by a message are called from one goroutine at a time, the others from any.
+type Connection struct {
+	app    *App            // set once, by Open
+	socket Socket          // set once, by Open
+	sub    *hub.Subscriber // set once, by Open
+
+	mu         sync.Mutex        // guards what follows
+	trusted    bool              // has signed in, or has been let into a channel
+	user       *protocol.User    // who signed in; nil for nobody
+	membership map[string]string // presence channels: the user's id in each
+}
+
+// Open makes the connection one of an app's. id is of
+// [NewSocketID]. Call it once, and Close
+// when the client is gone.
+func (c *Connection) Open(a *App, socket Socket, id string) {
+	c.app, c.socket = a, socket
+	c.sub = a.shared.Hub.Register(a.hubName, id, a.Conf.MaxChannels, protocol.Encoder, socket)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.conns[c] = struct{}{}
+}
+
+// Close takes the connection out of everything it is in. One that is not open it
+// leaves alone. No other method may be running that a message asked for.
+func (c *Connection) Close() {
+	if c.sub == nil {
+		return
+	}
+	for _, channel := range c.sub.Rooms() {
+		c.Leave(channel)
+	}
+	a := c.app
+	if user := c.User(); user != nil {
+		a.users.signOut(c, user)
+	}
+	a.shared.Hub.Unregister(c.sub)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.conns, c)
+}
+
+// ID is the connection's socket id; empty for one that is not open.
+func (c *Connection) ID() string {
+	if c.sub == nil {
+		return ""
+	}
+	return c.sub.ID()
+}
+
+// Push queues a frame for the client. It reports whether it was taken.
+func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
+
+// Expel tells the client why, and ends the connection, once.
+func (c *Connection) Expel(code int, text string) { c.socket.Expel(code, text) }
+
+// In reports whether the connection is subscribed to a channel.
+func (c *Connection) In(channel string) bool { return c.sub.In(channel) }
+
+// Trusted reports whether the client has shown a good signature.
+func (c *Connection) Trusted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.trusted
+}
+
+func (c *Connection) trust() {
+	c.mu.Lock()
+	c.trusted = true
+	c.mu.Unlock()
+}
+
+// User returns who the connection is signed in as; nil for nobody.
+func (c *Connection) User() *protocol.User {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.user
+}
+
+// IsUser reports whether the connection is signed in as a user.
+func (c *Connection) IsUser(id string) bool {
+	user := c.User()
+	return user != nil && user.ID == id
+}
+
+var errOtherUser = errors.New("this connection is signed in as another user")
+
+// SignIn makes the connection a user's. It reports whether it was nobody's before;
+// [Connection.GoOnline] is to follow then. The error is for the client.
+func (c *Connection) SignIn(user *protocol.User) (first bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.user != nil {
+		if c.user.ID != user.ID {
+			return false, errOtherUser
+		}
+		return false, nil
+	}
+	c.user, c.trusted = user, true
+	return true, nil
+}
+
+// GoOnline tells those who watch the user that has signed in, and the client who of its
+// watchlist is there.
+func (c *Connection) GoOnline() { c.app.users.signIn(c, c.User()) }
+
+// member is who the connection is in a presence channel; empty for nobody.
+func (c *Connection) member(channel string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.membership[channel]
+}
+
+func (c *Connection) setMember(channel, id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.membership == nil {
+		c.membership = make(map[string]string)
+	}
+	c.membership[channel] = id
+}
+
+// unsetMember returns who the connection was.
+func (c *Connection) unsetMember(channel string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.membership[channel]
+	delete(c.membership, channel)
+	return id
+}
+
+// isMember reports whether the connection is a user in some presence channel.
+func (c *Connection) isMember(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, member := range c.membership {
+		if member == id {
+			return true
+		}
+	}
+	return false
+}
+
+// ClientEvent hands a client's event to the other subscribers of a channel that it is
+// in (Pusher Channels, "Client events").
+func (c *Connection) ClientEvent(channel, event string, data []byte) {
+	a, userID := c.app, c.member(channel)
+	a.shared.Hub.Publish(&hub.Publication{
+		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data),
+		Meta: userID, Except: c.sub.ID(),
+	})
+	a.hooks.ClientEvent(channel, event, data, c.sub.ID(), userID, c.cause())
+}
+
+// network is whose the connection is.
+func (c *Connection) network() netip.Addr { return peers.Of(c.socket.RemoteAddr()) }
+
+// cause is whose the connection is, as webhooks count what it causes; the zero Addr
+// when there are none.
+func (c *Connection) cause() netip.Addr {
+	if c.app.hooks == nil {
+		return netip.Addr{}
+	}
+	return c.network()
+}

@@ -1,0 +1,80 @@
+package app
+
+import (
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// How often the number of a channel's subscribers is told: on each change, in a
+// crowd only now and then (Pusher Channels, "Subscription count events").
+const (
+	countCrowd = 100
+	countEvery = 5 * time.Second
+)
+
+// A counter tells an app's channels and webhooks how many connections subscribe.
+type counter struct {
+	app *App
+	on  bool // somebody is told
+
+	mu      sync.Mutex             // guards what follows
+	waiting map[string]*time.Timer // channels with a crowd that changed
+	over    bool
+}
+
+// changed says that a channel now has n connections, since one from a network came
+// or went. The channel's roster is open.
+func (c *counter) changed(channel string, n int, from netip.Addr) {
+	if !c.on {
+		return
+	}
+	if n <= countCrowd {
+		c.tell(channel, n, from)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over || c.waiting[channel] != nil {
+		return
+	}
+	if c.waiting == nil {
+		c.waiting = make(map[string]*time.Timer)
+	}
+	c.waiting[channel] = time.AfterFunc(countEvery, func() { c.due(channel) })
+}
+
+// due tells the number that a crowd has come to.
+func (c *counter) due(channel string) {
+	c.mu.Lock()
+	delete(c.waiting, channel)
+	over := c.over
+	c.mu.Unlock()
+	if over {
+		return
+	}
+	r := c.app.shared.Hub.Open(c.app.hubName, channel)
+	defer r.Close()
+	// A smaller number has been told as it changed.
+	if n := r.Connections(); n > countCrowd {
+		c.tell(channel, n, netip.Addr{})
+	}
+}
+
+func (c *counter) tell(channel string, n int, from netip.Addr) {
+	c.app.announce(channel, "pusher_internal:subscription_count",
+		[]byte(`{"subscription_count":`+strconv.Itoa(n)+`}`), "")
+	c.app.hooks.Subscriptions(channel, n, from)
+}
+
+// stop ends the timers.
+func (c *counter) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	for channel, t := range c.waiting {
+		t.Stop()
+		delete(c.waiting, channel)
+	}
+}

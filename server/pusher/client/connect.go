@@ -1,0 +1,161 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"poosh/server/pusher/answer"
+	"poosh/server/pusher/app"
+	"poosh/server/pusher/protocol"
+	"poosh/server/websocket"
+)
+
+// A refusal is why a connection is not taken.
+type refusal struct {
+	code int
+	text string
+}
+
+// Connect answers a request for a WebSocket. One that is refused is refused on the
+// open connection, with pusher:error and a close of the same code: a browser does
+// not let its page see how a handshake failed. Too many connects are the exception:
+// they are answered 429 and cost no connection.
+func (s *Server) Connect(w http.ResponseWriter, r *http.Request, parts []string) {
+	if !websocket.IsUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		s.answer.Fail(w, &answer.Error{Status: http.StatusUpgradeRequired, Code: "upgrade_required",
+			Text: "this is a WebSocket address"})
+		return
+	}
+	if err := s.answer.Limit(w, s.limit, "connect address", r.RemoteAddr); err != nil {
+		s.refuseHandshake(w, err)
+		return
+	}
+	var a *app.App
+	if len(parts) == 1 {
+		a = s.apps.Key(parts[0])
+	}
+	if a != nil {
+		if err := s.answer.Limit(w, a.ConnectLimit, "connect app", r.RemoteAddr); err != nil {
+			s.refuseHandshake(w, err)
+			return
+		}
+	}
+	no := s.refuse(a, len(parts), r)
+	if no != nil {
+		s.acceptRefused(w, r, no)
+		return
+	}
+	s.accept(w, r, a)
+}
+
+// refuse looks for a reason not to take a connection. If there is none, it counts
+// the connection as one of the app's.
+func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
+	query := r.URL.Query()
+	version := protocol.NewestVersion // of who names none, as other servers do
+	if text := query.Get("protocol"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return &refusal{protocol.CodeBadVersion, "protocol must be a number from 4 to 7"}
+		}
+		version = n
+	}
+	switch {
+	case parts != 1:
+		return &refusal{protocol.CodeNoPath, "path not found: want /app/ and the app's key"}
+	case version < protocol.OldestVersion || version > protocol.NewestVersion:
+		return &refusal{protocol.CodeOldVersion, "unsupported protocol version: want 4 to 7"}
+	case a == nil:
+		return &refusal{protocol.CodeNoApp, "no app has this key"}
+	case a.Disabled():
+		return &refusal{protocol.CodeDisabled, "the app is disabled"}
+	case !a.Allows(r.Header.Get("Origin")):
+		return &refusal{protocol.CodeUnauthorized, "the app does not allow this origin"}
+	case s.apps.Draining():
+		return &refusal{protocol.CodeFull, "the server is going away, try again"}
+	}
+	if n := s.open.Add(1); s.cfg.MaxConnections > 0 && n > int64(s.cfg.MaxConnections) {
+		s.open.Add(-1)
+		return &refusal{protocol.CodeFull, "the server has as many connections as it takes, try again"}
+	}
+	if !a.Admit() {
+		s.open.Add(-1)
+		return &refusal{protocol.CodeOverQuota, "the app has as many connections as it may have"}
+	}
+	return nil
+}
+
+// acceptRefused opens a connection to say that it is not taken.
+func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
+	s.answer.Count("connect refused "+strconv.Itoa(no.code), 1)
+	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
+	if err != nil {
+		s.handshakeFailed(w, err)
+		return
+	}
+	s.answer.Log.Debug("connection refused", "remote", r.RemoteAddr, "code", no.code, "reason", no.text)
+	conn.Push(protocol.ErrorFrame(no.code, "", no.text))
+	conn.Close(no.code, no.text)
+	conn.Start()
+}
+
+// deaf is the handler of a connection that is only told why it ends.
+type deaf struct{}
+
+func (deaf) Message(*websocket.Conn, bool, []byte) {}
+func (deaf) Closed(*websocket.Conn, error)         {}
+
+// handshakeFailed answers for a handshake that the loop did not take. Too many
+// connections of one network are answered as connects that come too fast are.
+func (s *Server) handshakeFailed(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, websocket.ErrTooMany):
+		s.refuseHandshake(w, &answer.Error{Status: http.StatusTooManyRequests, Code: "rate_limited",
+			Text: "too many connections", Retry: tooManyRetry})
+	case errors.Is(err, websocket.ErrHandshake):
+		s.refuseHandshake(w, &answer.Error{Status: http.StatusBadRequest, Code: "invalid_input", Text: err.Error()})
+	default:
+		s.answer.Count("connect failed", 1) // the connection is closed already
+		s.answer.Log.Debug("handshake failed", "err", err)
+	}
+}
+
+// tooManyRetry is what a client is told to wait for others to go.
+const tooManyRetry = 5 * time.Second
+
+// refuseHandshake answers a request for a WebSocket that becomes none.
+func (s *Server) refuseHandshake(w http.ResponseWriter, err error) {
+	s.answer.Count("connect refused "+strconv.Itoa(answer.As(err).Status), 1)
+	s.answer.Fail(w, err)
+}
+
+// accept opens a connection that has been admitted.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
+	c, id := s.newClient(a), app.NewSocketID()
+	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
+		c.version = uint8(n)
+	}
+	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, c)
+	if err != nil {
+		a.Release()
+		s.open.Add(-1)
+		s.handshakeFailed(w, err)
+		return
+	}
+	s.answer.Count("connect", 1)
+	s.answer.Log.Debug("connection", "app", a.Conf.ID, "remote", r.RemoteAddr, "socket", id)
+	conn.Push(protocol.EstablishedFrame(id, activitySeconds(a.Conf)))
+	c.attach(conn, id)
+	if s.apps.Draining() { // since it was admitted
+		c.Expel(protocol.CodeReconnect, goingAway)
+	}
+	conn.Start()
+}
+
+// activitySeconds is the activity timeout as clients are told it, never 0.
+func activitySeconds(a app.Config) int {
+	return max(1, int(time.Duration(a.ActivityTimeout)/time.Second))
+}

@@ -1,0 +1,144 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"poosh/auth"
+	"poosh/server/pusher/protocol"
+)
+
+// Types of what is sent with a refused subscription, which pusher-js hands to the
+// channel's own listeners. The first two are soketi's.
+const (
+	refusedAuth  = "AuthError"
+	refusedLimit = "LimitReached"
+	refusedName  = "InvalidChannel"
+)
+
+// refuse tells the client that a subscription is not made. The connection stays. A
+// kind tells the channel's listeners too: empty for none, when the client is
+// subscribed already or named no channel.
+func (c *client) refuse(channel string, code int, kind, text string) {
+	c.count("subscribe refused")
+	c.err(code, text)
+	if kind != "" {
+		c.conn.Push(protocol.RefusalFrame(channel, kind, text))
+	}
+}
+
+// A subscription is what a client asks for with pusher:subscribe.
+type subscription struct {
+	channel, auth string
+	data          *string // channel_data; nil for none
+}
+
+var subscribeNames = []string{"channel", "auth", "channel_data"}
+
+func parseSubscribe(m message) (s subscription, err error) {
+	var values [3]auth.Value
+	if err := m.pick(subscribeNames, values[:]); err != nil {
+		return s, err
+	}
+	var ok [3]bool
+	s.channel, ok[0] = protocol.TextOf(values[0])
+	s.auth, ok[1] = protocol.TextOf(values[1])
+	data, is := protocol.TextOf(values[2])
+	if ok[2] = is; values[2].Kind() == auth.String {
+		s.data = &data
+	}
+	if ok != [3]bool{true, true, true} {
+		return s, errNoData
+	}
+	return s, nil
+}
+
+// subscribe lets the client into a channel (Pusher Channels protocol,
+// "Subscription Events").
+func (c *client) subscribe(m message) {
+	want, err := parseSubscribe(m)
+	if err != nil {
+		c.refuse("", 0, "", "pusher:subscribe: "+err.Error()+" with a channel")
+		return
+	}
+	channel, k := want.channel, protocol.KindOf(want.channel)
+	// A page subscribes to all its channels as it opens.
+	conf := &c.app.Conf
+	if !c.subscribes.Allow(conf.SubscribeRate, max(conf.SubscribeRate.Limit, conf.MaxChannels), c.now()) {
+		c.refuse(channel, protocol.CodeFull, refusedLimit, "subscriptions come faster than "+conf.SubscribeRate.String())
+		return
+	}
+	if !protocol.ValidChannel(channel) {
+		kind := refusedName
+		switch {
+		case channel == "":
+			kind = ""
+		case len(channel) > protocol.MaxChannelName:
+			kind = refusedLimit
+		}
+		c.refuse(channel, 0, kind, "Invalid channel name "+protocol.Shown(channel)+": "+protocol.ChannelRule)
+		return
+	}
+	if c.place.In(channel) {
+		c.refuse("", 0, "", "Existing subscription to channel "+channel)
+		return
+	}
+	var who protocol.Member
+	switch {
+	case k.User:
+		if !c.place.IsUser(channel[len(protocol.UserChannel):]) {
+			c.refuse(channel, protocol.CodeUnauthorized, refusedAuth, "only a connection signed in as that user may subscribe to "+protocol.Shown(channel))
+			return
+		}
+	case k.Private:
+		if err := auth.PusherChannel(c.app.Conf.Key, c.app.Conf.Secret, c.place.ID(), channel, want.data, want.auth); err != nil {
+			c.refuse(channel, protocol.CodeUnauthorized, refusedAuth, err.Error())
+			return
+		}
+	}
+	if k.Presence {
+		if who, err = c.member(want.data); err != nil {
+			c.refuse(channel, protocol.CodeUnauthorized, refusedAuth, err.Error())
+			return
+		}
+		if len(who.Info) > c.app.Conf.MaxUserInfoBytes {
+			c.refuse(channel, protocol.CodeUnauthorized, refusedLimit, fmt.Sprintf("user_info of %d bytes exceeds the allowed maximum (%d bytes)",
+				len(who.Info), c.app.Conf.MaxUserInfoBytes))
+			return
+		}
+	}
+	if err := c.place.Enter(channel, who); err != nil {
+		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
+		return
+	}
+	c.count("subscribe")
+}
+
+var errNobody = errors.New("a presence channel needs channel_data, or a signed-in user")
+
+// member is who the client is in a presence channel: what it says, signed, or else
+// who it signed in as, which pusher-js relies on since 7.4.
+func (c *client) member(channelData *string) (protocol.Member, error) {
+	if channelData != nil {
+		return protocol.ParseMember(*channelData)
+	}
+	user := c.place.User()
+	if user == nil {
+		return protocol.Member{}, errNobody
+	}
+	return user.Member, nil
+}
+
+// unsubscribe takes the client out of a channel.
+func (c *client) unsubscribe(m message) {
+	want, err := parseSubscribe(m)
+	if err != nil {
+		c.reject("unsubscribe refused", 0, "pusher:unsubscribe: "+err.Error()+" with a channel")
+		return
+	}
+	if !c.place.In(want.channel) {
+		c.reject("unsubscribe refused", 0, "No current subscription to channel "+protocol.Shown(want.channel))
+		return
+	}
+	c.place.Leave(want.channel)
+}

@@ -1,0 +1,41 @@
+package pusher
+
+import (
+	"io"
+	"net/http"
+
+	"poosh/server/pusher/answer"
+	"poosh/server/route"
+)
+
+// health says whether the server is well: /up for the server, /up/{app id} for an
+// app, /live while the process runs. The probes of who had soketi before find what it
+// answered: / as /live, /ready, and /accept-traffic, which also says no when there is
+// no place for a connection more.
+func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
+	parts := route.Parts(r)
+	status, text := http.StatusOK, "OK"
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		d.answer.Fail(w, &answer.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Text: "want GET"})
+		return
+	case len(parts) > 2, len(parts) == 2 && (parts[0] != "up" || d.apps.ID(parts[1]) == nil):
+		d.answer.Fail(w, answer.ErrNoApp)
+		return
+	case parts[0] == "live", parts[0] == "":
+	case d.apps.Draining(), len(parts) == 2 && d.apps.ID(parts[1]).Disabled():
+		status, text = http.StatusServiceUnavailable, "ERROR"
+	case parts[0] == "accept-traffic":
+		if d.clients.Full() {
+			status, text = http.StatusServiceUnavailable, "FULL"
+		}
+	case d.loop.Behind():
+		text = "DEGRADED"
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Health-Check", text)
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}

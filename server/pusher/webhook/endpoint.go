@@ -1,0 +1,254 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"poosh/auth"
+)
+
+// How webhooks are sent (Pusher Channels, "Webhooks"; the numbers are Sockudo's,
+// and the time for all tries is both's).
+const (
+	maxLanes = 20 // requests in flight to one endpoint
+	timeout  = 10 * time.Second
+	retryMin = time.Second
+	retryMax = time.Minute
+	retryFor = 5 * time.Minute
+	maxBatch = 100
+	gather   = 50 * time.Millisecond
+)
+
+// An endpoint sends events to one webhook. The events of a channel keep to one
+// lane, in which a request follows the other, so they arrive in their order; an
+// address that is dead holds up its own lanes and nothing else.
+type endpoint struct {
+	filter
+	conf        Config
+	key, secret string
+	client      *http.Client
+	count       func(name string, n int)
+	log         *slog.Logger
+	losses      losses
+
+	ctx     context.Context // ends when sending must stop
+	cancel  context.CancelFunc
+	waiting context.Context // ends with close: nobody waits for a next try any more
+	hurry   context.CancelFunc
+	work    sync.WaitGroup // lanes at work
+
+	mu    sync.Mutex // guards what follows
+	queue queue
+	over  bool
+	cut   int // events lost at the end
+}
+
+func newEndpoint(conf Config, o Options) *endpoint {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = maxLanes
+	transport.MaxConnsPerHost = maxLanes
+	ep := &endpoint{
+		filter: newFilter(conf), conf: conf, key: o.Key, secret: o.Secret,
+		client: &http.Client{
+			Transport: transport, Timeout: timeout,
+			// A signed body is for the address that was named, and for no other.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		count: o.Count, log: o.Log.With("webhook", conf.Shown()),
+	}
+	ep.losses.count, ep.losses.log = ep.count, ep.log
+	lanes := maxLanes
+	if conf.Batch {
+		lanes = 1
+	}
+	ep.queue = newQueue(o.Queue, lanes)
+	ep.ctx, ep.cancel = context.WithCancel(context.Background())
+	ep.waiting, ep.hurry = context.WithCancel(ep.ctx)
+	return ep
+}
+
+// enqueue adds an event to its lane, or counts it as lost when too much waits. It
+// never blocks.
+func (ep *endpoint) enqueue(e event) {
+	ep.mu.Lock()
+	defer ep.mu.Unlock()
+	if ep.over {
+		ep.losses.add(lostEnd, 1, nil)
+		return
+	}
+	l, why := ep.queue.add(e)
+	if l == nil {
+		ep.losses.add(why, 1, nil)
+		return
+	}
+	if !l.running {
+		l.running = true
+		ep.work.Go(func() { ep.run(l) }) // ends when the lane is empty, or with ep.ctx
+	}
+}
+
+// run sends what is in a lane until nothing is.
+func (ep *endpoint) run(l *lane) {
+	most := 1
+	if ep.conf.Batch {
+		most = maxBatch
+	}
+	for {
+		if ep.conf.Batch {
+			select {
+			case <-time.After(gather):
+			case <-ep.waiting.Done():
+			}
+		}
+		ep.mu.Lock()
+		if ep.ctx.Err() != nil {
+			most = ep.queue.all.events // to be counted
+		}
+		events := ep.queue.take(l, most)
+		if len(events) == 0 {
+			l.running = false
+			ep.mu.Unlock()
+			return
+		}
+		ep.mu.Unlock()
+
+		ep.send(events)
+
+		ep.mu.Lock()
+		ep.queue.done(events)
+		ep.mu.Unlock()
+	}
+}
+
+// send delivers events in one request, again and again if need be.
+func (ep *endpoint) send(events []event) {
+	if ep.ctx.Err() != nil {
+		ep.cutOff(events)
+		return
+	}
+	body := requestBody(time.Now(), events)
+	signature := auth.PusherSign(ep.secret, string(body))
+	tries, err := ep.deliver(body, signature)
+	var refused *refusedError
+	switch {
+	case err == nil:
+		ep.count("webhook sent", len(events))
+		ep.log.Debug("webhook sent", "events", len(events), "first", events[0].name, "tries", tries)
+	case errors.As(err, &refused):
+		ep.losses.add(lostRefused, len(events), refused)
+	case ep.waiting.Err() != nil:
+		ep.cutOff(events)
+	default:
+		ep.losses.add(lostTries, len(events), err)
+	}
+}
+
+// deliver tries until it succeeds, or there is no point in another try. Once the
+// endpoint is closed it does not wait any more: what waited for its next try has it
+// then, and is given up if that fails.
+func (ep *endpoint) deliver(body []byte, signature string) (tries int, err error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = retryMin, retryMax, 2
+	last := false // the try was made after the close
+	try := func() (struct{}, error) {
+		if tries++; tries > 1 {
+			ep.count("webhook retried", 1)
+		}
+		last = ep.waiting.Err() != nil
+		return struct{}{}, ep.post(body, signature)
+	}
+	_, err = backoff.Retry(ep.waiting, try, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(retryFor))
+	if errors.Is(err, context.Canceled) && !last && ep.ctx.Err() == nil {
+		_, err = try()
+	}
+	return tries, err
+}
+
+// cutOff counts events that the end of the server leaves undelivered.
+func (ep *endpoint) cutOff(events []event) {
+	ep.losses.add(lostEnd, len(events), nil)
+	ep.mu.Lock()
+	ep.cut += len(events)
+	ep.mu.Unlock()
+}
+
+// A refusedError is an answer that another try would not change.
+type refusedError struct{ status int }
+
+func (e *refusedError) Error() string { return fmt.Sprintf("status %d", e.status) }
+
+// post makes one try. An error that is not permanent is worth another.
+func (ep *endpoint) post(body []byte, signature string) error {
+	req, err := http.NewRequestWithContext(ep.ctx, http.MethodPost, ep.conf.URL, bytes.NewReader(body))
+	if err != nil {
+		return backoff.Permanent(err)
+	}
+	for name, value := range ep.conf.Headers {
+		req.Header.Set(name, value)
+	}
+	// Without a charset: the Node and Ruby libraries compare the whole value.
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Pusher-Key", ep.key)
+	req.Header.Set("X-Pusher-Signature", signature)
+	resp, err := ep.client.Do(req)
+	if err != nil {
+		var withAddress *url.Error
+		if errors.As(err, &withAddress) {
+			err = withAddress.Err // the address may hold a secret
+		}
+		return err
+	}
+	// Read a little, so that the connection can be used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	_ = resp.Body.Close()
+	switch s := resp.StatusCode; {
+	case s >= 200 && s < 300:
+		return nil
+	case s >= 500, s == http.StatusRequestTimeout, s == http.StatusConflict, s == http.StatusTooEarly,
+		s == http.StatusTooManyRequests:
+		return fmt.Errorf("status %d", s)
+	default:
+		return backoff.Permanent(&refusedError{s})
+	}
+}
+
+// close takes no more events and waits until those that are queued are sent, each
+// with one try, or until ctx ends. The error says how many are lost.
+func (ep *endpoint) close(ctx context.Context) error {
+	ep.mu.Lock()
+	ep.over = true
+	ep.mu.Unlock()
+	ep.hurry()
+	done := make(chan struct{})
+	go func() { // ends with the lanes, which end at the latest with ep.ctx
+		ep.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		ep.cancel() // ends every request and every wait for the next try
+		<-done
+	}
+	ep.cancel()
+	ep.client.CloseIdleConnections()
+	ep.losses.tell()
+	ep.mu.Lock()
+	defer ep.mu.Unlock()
+	n := ep.cut
+	ep.cut = 0
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("webhook %s: %d events are not delivered", ep.conf.Shown(), n)
+}

@@ -1,0 +1,81 @@
+package pusher_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"poosh/server/pusher"
+	"poosh/server/pusher/pushertest"
+)
+
+// TestWebhooksOfConnections runs real connections against the receiver.
+func TestWebhooksOfConnections(t *testing.T) {
+	hook := pushertest.NewHook(t, nil)
+	app := pushertest.App()
+	app.Webhooks = []pusher.Webhook{hook.Webhook()}
+	s := pushertest.New(t, pusher.Config{Apps: []pusher.App{app}, WebhookHold: 100 * time.Millisecond})
+	a, b := s.Dial(), s.Dial()
+	for _, p := range []*pushertest.Peer{a, b} {
+		p.Subscribe("presence-cache-c", `{"user_id":"1"}`)
+		p.Read()
+		p.Read()
+	}
+	a.Send(`{"event":"client-e","channel":"presence-cache-c","data":"x"}`)
+	b.Read()
+	_ = a.WS.Close()
+	_ = b.WS.Close()
+	pushertest.Eventually(t, "the channel to be vacated", func() bool { return strings.Contains(hook.All(), "vacated") })
+	want := []string{
+		`{"name":"channel_occupied","channel":"presence-cache-c"}`,
+		`{"name":"member_added","channel":"presence-cache-c","user_id":"1"}`,
+		`{"name":"cache_miss","channel":"presence-cache-c"}`,
+		`{"name":"client_event","channel":"presence-cache-c","event":"client-e","data":"x","socket_id":"` + a.SocketID + `","user_id":"1"}`,
+		`{"name":"member_removed","channel":"presence-cache-c","user_id":"1"}`,
+		`{"name":"channel_vacated","channel":"presence-cache-c"}`,
+	}
+	if got := hook.Events(); !slices.Equal(got, want) {
+		t.Errorf("sent\n%s", strings.Join(got, "\n"))
+	}
+	// A user's own channel is nobody's business.
+	c := s.Dial()
+	c.SignIn(`{"id":"1"}`)
+	c.Read()
+	c.Join("#server-to-user-1")
+	_ = c.WS.Close()
+	time.Sleep(200 * time.Millisecond)
+	if n := len(hook.Events()); n != len(want) {
+		t.Errorf("%d events", n)
+	}
+}
+
+// TestStrangerAtTheDoor has one anonymous connection walk through public channels
+// while the webhook is slow, and somebody else enter presence channels.
+func TestStrangerAtTheDoor(t *testing.T) {
+	hook := pushertest.NewHook(t, func(*http.Request) int { time.Sleep(time.Millisecond); return 200 })
+	app := pushertest.App()
+	app.SubscribeRate = pusher.Rate{Limit: -1}
+	app.Webhooks = []pusher.Webhook{hook.Webhook()}
+	s := pushertest.New(t, pusher.Config{Apps: []pusher.App{app}, WebhookQueue: 80, WebhookHold: 50 * time.Millisecond})
+	stranger, member := s.Dial(), s.Dial()
+	for i := range 500 {
+		channel := fmt.Sprint("junk-", i)
+		stranger.Join(channel)
+		stranger.Send(`{"event":"pusher:unsubscribe","data":{"channel":"` + channel + `"}}`)
+		if i%50 == 0 {
+			member.Subscribe(fmt.Sprint("presence-", i), `{"user_id":"1"}`)
+			member.Read()
+		}
+	}
+	pushertest.Eventually(t, "the events of presence channels", func() bool {
+		all := hook.All()
+		return strings.Count(all, `"channel":"presence-`) == 20
+	})
+	pushertest.Eventually(t, "every event to be accounted for", func() bool {
+		c := s.Dialect.Stats().Counts
+		return c["webhook sent"]+c["webhook dropped share"] == 20+2*500
+	})
+}
