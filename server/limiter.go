@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"poosh/server/dialect"
 	"poosh/server/http1"
+	"poosh/server/network"
 	"poosh/server/peers"
 )
 
@@ -24,7 +26,7 @@ type limiter struct {
 	evictor
 }
 
-func newLimiter(cfg NetworkConfig, log *slog.Logger) *limiter {
+func newLimiter(cfg network.Config, log *slog.Logger) *limiter {
 	l := &limiter{trusted: cfg.TrustedProxies, log: log}
 	l.evictor.init()
 	l.clients.init("MAX_CONNECTIONS", cfg.MaxConnections, cfg.MaxConnectionsPerAddress)
@@ -45,12 +47,15 @@ type portBounds struct {
 	rooms []http1.Room // where its connections count: the first that has room
 }
 
-// forClients is a port where clients come alone, forSenders one where they do not,
-// and forBoth one where both do: its senders have a reserve that clients do not
-// take.
-func (l *limiter) forClients() http1.Bounds { return portBounds{l, []http1.Room{roomClients}} }
-func (l *limiter) forSenders() http1.Bounds { return portBounds{l, []http1.Room{roomSenders}} }
-func (l *limiter) forBoth() http1.Bounds {
+// bounds are those of a port with such visitors. Where both come, senders have a
+// reserve that clients do not take.
+func (l *limiter) bounds(v dialect.Visitors) http1.Bounds {
+	switch v {
+	case dialect.Clients:
+		return portBounds{l, []http1.Room{roomClients}}
+	case dialect.Senders:
+		return portBounds{l, []http1.Room{roomSenders}}
+	}
 	return portBounds{l, []http1.Room{roomClients, roomSenders}}
 }
 

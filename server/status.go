@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"os"
 	"runtime"
 
@@ -19,10 +20,12 @@ func (s *Server) logStatus() {
 	}
 	// Of all dialects: what has a connection of its own, and who polls.
 	waiting, slow := conns.Queued+conns.Blocked, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
-	for _, stats := range s.polling {
-		st := stats()
-		waiting += st.Queued
-		slow += st.Slow
+	for _, d := range s.dialects {
+		if d.Polling != nil {
+			st := d.Polling()
+			waiting += st.Queued
+			slow += st.Slow
+		}
 	}
 	clients, senders := s.limit.clients.stats(), s.limit.senders.stats()
 	attrs := []any{
@@ -46,26 +49,23 @@ func (s *Server) logStatus() {
 		"room_bytes", s.rooms.Used(),
 		"rooms_refused", s.rooms.Refused(),
 	}
-	if s.api != nil {
-		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused))
-	}
-	if s.sockets != nil {
-		st := s.sockets.Stats()
-		attrs = append(attrs, "sessions", st.Sessions, "ended", st.Ended)
-	}
-	for _, counts := range s.counts {
-		attrs = append(attrs, counts()...)
+	for _, d := range s.dialects {
+		if d.Counts != nil {
+			attrs = append(attrs, d.Counts()...)
+		}
 	}
 	s.log.Info(statusMessage, append(attrs, "closed_slow", slow)...)
 }
 
-// nonzero leaves out of counts what has not happened.
-func nonzero(counts map[string]uint64) map[string]uint64 {
-	left := make(map[string]uint64)
-	for name, n := range counts {
-		if n > 0 {
-			left[name] = n
+// A checker finds what is wrong with itself: a fault of ours, never of who uses it. It
+// may be asked at any time.
+type checker interface{ Check() error }
+
+// checkSelf logs an error for each part that finds something wrong with itself.
+func checkSelf(log *slog.Logger, parts map[string]checker) {
+	for name, part := range parts {
+		if err := part.Check(); err != nil {
+			log.Error("self-check failed: a fault of poosh, please report it", "part", name, "err", err)
 		}
 	}
-	return left
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// reportOnSignal writes a status line for each SIGUSR1 until the function it
-// returns is called.
+// reportOnSignal writes a status line for each SIGUSR1, and behind it what the hub and
+// the loop find wrong with themselves, until the function it returns is called.
 func (s *Server) reportOnSignal() (stop func()) {
 	asked := make(chan os.Signal, 1)
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -20,6 +20,7 @@ func (s *Server) reportOnSignal() (stop func()) {
 			select {
 			case <-asked:
 				s.logStatus()
+				checkSelf(s.log, map[string]checker{"hub": s.hub, "loop": s.loop})
 			case <-done:
 				return
 			}

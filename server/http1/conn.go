@@ -174,7 +174,7 @@ func (c *conn) serve(w work, onReader bool) {
 // goroutine of its own.
 func (c *conn) requests(w *work, onReader bool) (aside bool) {
 	for {
-		x := exchanges.Get().(*exchange)
+		x := c.srv.exchanges.Get().(*exchange)
 		v, size := x.req.parse(w.data, c.srv.cfg.MaxBody)
 		place := Elsewhere
 		if size > 0 && v != foreign { // its head is there
@@ -196,7 +196,7 @@ func (c *conn) requests(w *work, onReader bool) (aside bool) {
 		case !aside:
 			goesOn, aside = c.exchange(x, w.data[size:])
 		}
-		x.recycle()
+		c.srv.recycle(x)
 		switch {
 		case aside || !goesOn:
 			return aside

@@ -83,6 +83,11 @@ type Config struct {
 	// ends.
 	Handler http.Handler
 
+	// Context makes what requests on the loop have as their context, one for many
+	// requests that are served one after the other: a place for what a handler would
+	// else allocate for each. nil for an empty one.
+	Context func() context.Context
+
 	// Where is asked for each plain request once its head is there.
 	Where func(*http.Request) Where
 
@@ -132,6 +137,8 @@ type Server struct {
 	over   bool
 	empty  *sync.Cond // no connection is left
 
+	exchanges sync.Pool // of *exchange
+
 	stop chan struct{} // closed by the first of Shutdown and Close
 	once sync.Once
 }
@@ -142,6 +149,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.Default()
 	}
 	s := &Server{cfg: cfg, conns: make(map[*conn]struct{}), passed: make(map[*passed]struct{}), stop: make(chan struct{})}
+	s.exchanges.New = s.newExchange
 	s.rest.init()
 	cfg.Rest.ConnState, cfg.Rest.ConnContext = s.changed, withPassed
 	if cfg.Rest.Handler != nil {

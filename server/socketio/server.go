@@ -86,7 +86,7 @@ func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Serve
 	srv.addresses.init(srv.cfg)
 	srv.origins = newOrigins(cfg.Origins)
 	srv.library = newLibrary(srv.cfg, (*Session).connected)
-	srv.script = clientScript(cfg.ClientScript)
+	srv.script = clientScript(srv.cfg.ClientScript)
 	srv.later = func(w http.ResponseWriter, to http1.Waiter) (laterAnswer, bool) { return http1.Later(w, to) }
 	return srv
 }

@@ -153,7 +153,7 @@ func (s *server) stop() {
 		s.t.Errorf("the server ended with %v", s.cmd.ProcessState)
 	}
 	text := s.log.String()
-	for _, bad := range []string{"panic", "goroutine 1 [", pooshSecret, pusherSecret, socktopusSecret} {
+	for _, bad := range []string{"panic", "goroutine 1 [", "self-check", pooshSecret, pusherSecret, socktopusSecret} {
 		if i := strings.Index(text, bad); i >= 0 {
 			s.t.Errorf("the log holds %q:\n%.2000s", bad, text[max(0, i-200):])
 		}

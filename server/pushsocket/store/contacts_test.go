@@ -232,7 +232,7 @@ func TestContactsAreBounded(t *testing.T) {
 		t.Errorf("%d contacts, of which it wrote to %d", contacts, wrote)
 	}
 	// The one not used for longest goes.
-	alter(t, s, `UPDATE contacts SET used = used - 1000 WHERE device = ? AND contact = (SELECT d.id FROM devices d JOIN identities i ON i.id = d.identity WHERE i.key = ?)`,
+	alter(t, s, `UPDATE contacts SET used = used - 3600000 WHERE device = ? AND contact = (SELECT d.id FROM devices d JOIN identities i ON i.id = d.identity WHERE i.key = ?)`,
 		int64(victim.ID), []byte("friend5"))
 	queue(t, s, victim, address("friend8", "1"), `"hello"`)
 	var left int
