@@ -115,7 +115,7 @@ func (w *response) Upgrade(from netip.Addr) (*loop.Conn, []byte, error) {
 	c.drop()
 	c.mu.Unlock()
 	c.srv.forget(c)
-	return c.wire, w.behind, nil
+	return c.raw, w.behind, nil
 }
 
 // postpone begins a pending answer. Its head is made now, while what it is made of is

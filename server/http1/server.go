@@ -181,7 +181,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	helpers.Go(s.sweep)                                  // ends with stop
 	next := s.acceptPassed
 	if onLoop {
-		next = s.acceptCarried
+		next = s.acceptOnLoop
 	}
 	err := s.accept(next)
 	if err != http.ErrServerClosed {
@@ -219,8 +219,8 @@ func (s *Server) accept(next func() error) error {
 	}
 }
 
-// acceptCarried takes one connection onto the loop.
-func (s *Server) acceptCarried() error {
+// acceptOnLoop takes one connection onto the loop.
+func (s *Server) acceptOnLoop() error {
 	socket, err := s.acc.Accept()
 	if err != nil {
 		return err
@@ -244,9 +244,9 @@ func (s *Server) acceptCarried() error {
 		return nil
 	}
 	c.mu.Lock()
-	c.wire = s.cfg.Loop.Attach(socket, loop.Options{Outbox: s.cfg.MaxAnswer, Cork: true}, c)
+	c.raw = s.cfg.Loop.Attach(socket, loop.Options{Outbox: s.cfg.MaxAnswer, Cork: true}, c)
 	c.mu.Unlock()
-	c.wire.Start()
+	c.raw.Start()
 	return nil
 }
 
