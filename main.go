@@ -11,12 +11,12 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"poosh/server"
-	"poosh/server/socktopus"
 )
 
 // Version is the release this is built from. A build of one sets it with
@@ -32,14 +32,15 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run does what the arguments ask for and returns the exit code. Sub-commands
-// have their case here and a file of their own.
+// run does what the arguments ask for and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		return serve(stderr)
 	}
-	if len(args) >= 2 && args[0] == "socktopus" && args[1] == "token" {
-		return socktopus.TokenCommand(args[2:], stdout, stderr)
+	for _, c := range server.Commands() {
+		if n := len(c.Words); len(args) >= n && slices.Equal(args[:n], c.Words) {
+			return c.Run(args[n:], stdout, stderr)
+		}
 	}
 	if len(args) == 1 {
 		switch args[0] {
@@ -79,17 +80,17 @@ func serve(stderr io.Writer) int {
 }
 
 // settings reads them from the environment and from .env.
-func settings() (server.Config, error) {
+func settings() (*server.Config, error) {
 	lookup, err := server.WithDotEnv(".env", os.LookupEnv)
 	if err != nil {
-		return server.Config{}, err
+		return nil, err
 	}
 	return server.FromEnv(lookup, server.Names(".env", os.Environ())...)
 }
 
 // listen serves until a signal asks for the end. limit is what the memory was limited
 // to, or 0.
-func listen(cfg server.Config, log *slog.Logger, limit int64, hangups chan os.Signal) error {
+func listen(cfg *server.Config, log *slog.Logger, limit int64, hangups chan os.Signal) error {
 	s, err := server.New(cfg, log)
 	if err != nil {
 		return err
@@ -147,9 +148,11 @@ func printHelp(w io.Writer) {
 
 Usage:
   poosh             run until SIGTERM or SIGINT
-  poosh socktopus token NAME SECRET CONNECTION
-                    print a token that a Socktopus client may join with
-  poosh --version   print the version
+`)
+	for _, c := range server.Commands() {
+		fmt.Fprintf(w, "  poosh %s %s\n                    %s\n", strings.Join(c.Words, " "), c.Arguments, c.Help)
+	}
+	fmt.Fprint(w, `  poosh --version   print the version
   poosh --help      print this
 
 Settings come from the environment, or from a file named .env in the working

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -329,8 +330,8 @@ func TestEnvExampleStarts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-				t.Errorf("got  %+v\nwant %+v", got, want)
+			if !reflect.DeepEqual(got.Values(), want.Values()) {
+				t.Errorf("got  %+v\nwant %+v", got.Values(), want.Values())
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/metrics"
 	"runtime/pprof"
 	"sync"
@@ -24,6 +25,9 @@ func init() {
 	go func() { log.Fatal(http.ListenAndServe(addr, profileDoor())) }() // ends with the process
 }
 
+// mutexFraction is of how many waits for a lock one is in the profile.
+const mutexFraction = 10
+
 // profileDoor returns the handler for the benchmark.
 func profileDoor() http.Handler {
 	var mu sync.Mutex // guards profile
@@ -33,6 +37,7 @@ func profileDoor() http.Handler {
 		mu.Lock()
 		defer mu.Unlock()
 		profile.Reset()
+		runtime.SetMutexProfileFraction(mutexFraction)
 		if err := pprof.StartCPUProfile(&profile); err != nil {
 			http.Error(w, err.Error(), http.StatusConflict)
 		}
@@ -42,6 +47,14 @@ func profileDoor() http.Handler {
 		defer mu.Unlock()
 		pprof.StopCPUProfile()
 		_, _ = w.Write(profile.Bytes())
+	})
+	mux.HandleFunc("/mutex", func(w http.ResponseWriter, _ *http.Request) {
+		_ = pprof.Lookup("mutex").WriteTo(w, 0)
+	})
+	mux.HandleFunc("/waited", func(w http.ResponseWriter, _ *http.Request) {
+		s := []metrics.Sample{{Name: "/sync/mutex/wait/total:seconds"}}
+		metrics.Read(s)
+		fmt.Fprintln(w, s[0].Value.Float64())
 	})
 	mux.HandleFunc("/heap", func(w http.ResponseWriter, _ *http.Request) {
 		_ = pprof.Lookup("allocs").WriteTo(w, 0)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -124,13 +125,13 @@ var godotenvEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "\n",
 // /^\s*([\w\.\-]+)\s*=\s*(.*)?\s*$/, where a dot matches no line end.
 func splitDotEnvLine(line string) (key, value string, ok bool) {
 	key, value, ok = strings.Cut(line, "=")
-	key = strings.TrimFunc(key, isJSSpace)
-	if !ok || key == "" || strings.Trim(key, dotEnvKeyChars) != "" || strings.ContainsFunc(key, isJSSpace) {
+	key = strings.TrimFunc(key, auth.IsJSSpace)
+	if !ok || key == "" || strings.Trim(key, dotEnvKeyChars) != "" || strings.ContainsFunc(key, auth.IsJSSpace) {
 		return "", "", false
 	}
-	value = strings.TrimLeftFunc(value, isJSSpace)
+	value = strings.TrimLeftFunc(value, auth.IsJSSpace)
 	if i := strings.IndexAny(value, "\r\u2028\u2029"); i >= 0 {
-		if strings.TrimFunc(value[i:], isJSSpace) != "" {
+		if strings.TrimFunc(value[i:], auth.IsJSSpace) != "" {
 			return "", "", false
 		}
 		value = value[:i]
@@ -152,7 +153,7 @@ func dotEnvValue(value string, refer func(name string) string) string {
 	if value != "" && strings.ContainsRune(`'"`, rune(value[len(value)-1])) {
 		value = value[:len(value)-1]
 	}
-	value = strings.TrimFunc(value, isJSSpace)
+	value = strings.TrimFunc(value, auth.IsJSSpace)
 	if name, ok := strings.CutPrefix(value, "$"); ok {
 		value = refer(name)
 	}
@@ -162,13 +163,22 @@ func dotEnvValue(value string, refer func(name string) string) string {
 	return value
 }
 
-// isJSSpace reports what \s and trim mean in JavaScript (ECMAScript, white space
-// and line terminators).
-func isJSSpace(r rune) bool {
-	switch {
-	case r >= '\t' && r <= '\r', r == ' ', r == 0xA0, r == 0x1680, r >= 0x2000 && r <= 0x200A,
-		r == 0x2028, r == 0x2029, r == 0x202F, r == 0x205F, r == 0x3000, r == 0xFEFF:
-		return true
+// Names lists the names that are set in environ, which has the form of os.Environ,
+// or in the file at path, which WithDotEnv reads; each once, in order. A file that
+// is not there or cannot be read adds none: WithDotEnv tells.
+func Names(path string, environ []string) []string {
+	var names []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		names = append(names, name)
 	}
-	return false
+	if text, err := readDotEnv(path); err == nil {
+		if file, err := parseDotEnv(text, os.LookupEnv); err == nil {
+			for name := range file {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

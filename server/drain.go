@@ -20,18 +20,18 @@ func (s *Server) drain() {
 	whole := s.cfg.Network.ShutdownTimeout
 	began := time.Now()
 	s.phase(began, min(whole/4, 2*time.Second), func(ctx context.Context) {
-		s.each(func(p *port) bool { return p.senders }, func(p *port) { s.note(p.setting, p.server.Shutdown(ctx)) })
+		s.each((*port).senders, func(p *port) { s.note(p.Setting, p.server.Shutdown(ctx)) })
 	})
 	s.phase(time.Now(), whole/8, func(ctx context.Context) { s.note("publications", s.gate.Close(ctx)) })
 	s.phase(began, whole-whole/8, func(ctx context.Context) {
 		var ending sync.WaitGroup
-		for _, part := range s.parts {
-			ending.Go(func() { s.note(part.name, part.shutdown(ctx)) })
+		for _, d := range s.dialects {
+			ending.Go(func() { s.note(d.name, d.Shutdown(ctx)) })
 		}
 		ending.Wait()
 	})
 	s.phase(time.Now(), min(max(whole-time.Since(began), whole/8), time.Second), func(ctx context.Context) {
-		s.each(func(p *port) bool { return !p.senders }, func(p *port) { _ = p.server.Shutdown(ctx) })
+		s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
 	})
 	s.each(nil, func(p *port) { _ = p.server.Close() })
 }

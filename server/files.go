@@ -1,6 +1,10 @@
 package server
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"poosh/server/network"
+)
 
 const (
 	// reservedFiles are the descriptors that are nobody's connection: ports, pollers, the
@@ -14,7 +18,7 @@ const (
 // fitFiles lowers the bounds on connections to what the process may open, and says
 // so: accept would fail for all of them alike otherwise. Senders have a fourth at
 // the most. Where a bound is lowered, one address may have half of it.
-func (n *NetworkConfig) fitFiles(limit uint64, log *slog.Logger) {
+func fitFiles(n *network.Config, limit uint64, log *slog.Logger) {
 	log.Info("open files", "limit", limit)
 	if limit > 1<<40 {
 		return

@@ -10,7 +10,8 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/command", "poosh/server/exactjson", "poosh/server/peers", "poosh/server/quota", "poosh/server/rate"}
+var shared = []string{"poosh/server/admission", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -26,30 +27,37 @@ var house = []struct {
 	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		with("poosh/server/http1", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/zishang520/socket.io"}},
+		[]string{"poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},
+		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/socketio", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/socketio"), nil},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
-		with("poosh/server/hub", "poosh/server/http1", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pusher/answer", "poosh/server/pusher/api",
-			"poosh/server/pusher/app", "poosh/server/pusher/client", "poosh/server/pusher/protocol", "poosh/server/pusher/webhook"),
-		[]string{"github.com/go-chi/chi/v5"}},
+		with("poosh/server/pusher/answer", "poosh/server/pusher/api", "poosh/server/pusher/app", "poosh/server/pusher/client",
+			"poosh/server/pusher/protocol", "poosh/server/pusher/webhook"), nil},
 	{"poosh/server/pusher/api", "meets the clients in the app alone",
-		with("poosh/auth", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol"), nil},
 	{"poosh/server/pusher/client", "meets the API in the app alone",
-		with("poosh/auth", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol"), nil},
+		with("poosh/auth", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol"), nil},
 	{"poosh/server/pusher/app", "knows channels and users, and nobody's socket or request",
-		with("poosh/server/hub", "poosh/server/pusher/protocol", "poosh/server/pusher/webhook"), []string{"github.com/hashicorp/golang-lru/v2"}},
+		with("poosh/server/pusher/protocol", "poosh/server/pusher/webhook"), []string{"github.com/hashicorp/golang-lru/v2"}},
 	{"poosh/server/pusher/webhook", "knows addresses, and no connection",
 		[]string{"poosh/auth", "poosh/server/pusher/protocol"}, []string{"github.com/cenkalti/backoff/v5"}},
 	{"poosh/server/pusher/answer", "how requests are refused, whatever they ask for", with("poosh/auth"), nil},
 	{"poosh/server/pusher/protocol", "pure functions over bytes", []string{"poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"}, nil},
-	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/hub", "poosh/server/pusher", "poosh/server/loop", "poosh/server/websocket"),
+	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/pusher"),
 		[]string{"github.com/gorilla/websocket"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"), []string{"github.com/go-chi/chi/v5"}},
+		with("poosh/auth"), nil},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
-		with("poosh/auth", "poosh/server/hub", "poosh/server/socketio", "poosh/server/loop", "poosh/server/websocket", "poosh/server/pushsocket/store"), nil},
+		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
+	{"poosh/server/dialect", "what a dialect is, and none of them",
+		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
+	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
+	{"poosh/server/network", "what all ports share, before there are any", []string{"poosh/server/setting"}, nil},
+	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
+	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
+	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
@@ -70,7 +78,7 @@ var forbidden = map[string][]string{
 }
 
 func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "poosh/auth", "poosh/server/...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "poosh", "poosh/auth", "poosh/server/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -88,6 +96,12 @@ func TestImports(t *testing.T) {
 		imports[p.ImportPath] = p.Imports
 	}
 	known := map[string]bool{"poosh/server": true} // which wires, and sees everything
+	for _, path := range imports["poosh"] {
+		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" {
+			t.Errorf("main imports %s, but: a dialect is named in its folder and in server's list alone", path)
+		}
+	}
+	delete(imports, "poosh")
 	for _, row := range house {
 		known[row.pkg] = true
 		for _, path := range imports[row.pkg] {

@@ -2,30 +2,29 @@ package server
 
 import (
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"poosh/server/dialect"
 	"poosh/server/http1"
+	"poosh/server/network"
 	"poosh/server/peers"
 )
 
-// A limiter bounds the sockets that are open, in all and for each network, and knows
-// which peers are proxies. What clients have and what senders have is counted apart,
+// A limiter bounds the sockets that are open, in all and for each network. What clients have and what senders have is counted apart,
 // so that neither uses up the other's descriptors.
 type limiter struct {
-	trusted []netip.Prefix // set once
-	log     *slog.Logger   // set once
+	proxies peers.Proxies // set once
+	log     *slog.Logger  // set once
 	clients pool
 	senders pool
 	evictor
 }
 
-func newLimiter(cfg NetworkConfig, log *slog.Logger) *limiter {
-	l := &limiter{trusted: cfg.TrustedProxies, log: log}
+func newLimiter(cfg network.Config, log *slog.Logger) *limiter {
+	l := &limiter{proxies: cfg.TrustedProxies, log: log}
 	l.evictor.init()
 	l.clients.init("MAX_CONNECTIONS", cfg.MaxConnections, cfg.MaxConnectionsPerAddress)
 	l.senders.init("MAX_SENDER_CONNECTIONS", cfg.MaxSenderConnections, cfg.MaxSenderConnectionsPerAddress)
@@ -45,12 +44,15 @@ type portBounds struct {
 	rooms []http1.Room // where its connections count: the first that has room
 }
 
-// forClients is a port where clients come alone, forSenders one where they do not,
-// and forBoth one where both do: its senders have a reserve that clients do not
-// take.
-func (l *limiter) forClients() http1.Bounds { return portBounds{l, []http1.Room{roomClients}} }
-func (l *limiter) forSenders() http1.Bounds { return portBounds{l, []http1.Room{roomSenders}} }
-func (l *limiter) forBoth() http1.Bounds {
+// bounds are those of a port with such visitors. Where both come, senders have a
+// reserve that clients do not take.
+func (l *limiter) bounds(v dialect.Visitors) http1.Bounds {
+	switch v {
+	case dialect.Clients:
+		return portBounds{l, []http1.Room{roomClients}}
+	case dialect.Senders:
+		return portBounds{l, []http1.Room{roomSenders}}
+	}
 	return portBounds{l, []http1.Room{roomClients, roomSenders}}
 }
 
@@ -63,7 +65,7 @@ func (l *limiter) pool(room http1.Room) *pool {
 
 // Open implements [http1.Bounds].
 func (b portBounds) Open(peer netip.Addr) (http1.Room, bool) {
-	from, isProxy := peers.Network(peer), b.isProxy(peer)
+	from, isProxy := peers.Network(peer), b.proxies.Has(peer)
 	var bound string
 	for _, room := range b.rooms {
 		if bound = b.pool(room).take(from, isProxy, nil); bound == "" {
@@ -101,8 +103,8 @@ func (b portBounds) Upgrade(peer netip.Addr, room http1.Room, from netip.Addr) b
 	network := peers.Network(peer)
 	var bound string
 	if room == roomClients {
-		bound = b.clients.move(network, from, b.isProxy(from))
-	} else if bound = b.make(roomClients, from, b.isProxy(from)); bound == "" {
+		bound = b.clients.move(network, from, b.proxies.Has(from))
+	} else if bound = b.make(roomClients, from, b.proxies.Has(from)); bound == "" {
 		b.pool(room).release(network)
 	}
 	if bound != "" {
@@ -217,47 +219,4 @@ func (p *pool) stats() poolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return poolStats{p.open, p.refused, p.evicted}
-}
-
-func (l *limiter) isProxy(a netip.Addr) bool {
-	for _, p := range l.trusted {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// forwarded gives requests of trusted proxies the address that the proxy saw:
-// the last in X-Forwarded-For that is not itself a trusted proxy.
-func (l *limiter) forwarded(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if lines := r.Header["X-Forwarded-For"]; len(lines) > 0 {
-			if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && l.isProxy(peer.Addr().Unmap()) {
-				if from, ok := l.origin(lines); ok {
-					r.RemoteAddr = netip.AddrPortFrom(from, 0).String()
-				}
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// origin reads X-Forwarded-For from its end.
-func (l *limiter) origin(lines []string) (netip.Addr, bool) {
-	var last netip.Addr
-	for i := len(lines) - 1; i >= 0; i-- {
-		parts := strings.Split(lines[i], ",")
-		for j := len(parts) - 1; j >= 0; j-- {
-			a, err := netip.ParseAddr(strings.TrimSpace(parts[j]))
-			if err != nil {
-				return last, last.IsValid() // written by a stranger: believe nothing before it
-			}
-			// A zone says something only to the proxy itself.
-			if last = a.Unmap().WithZone(""); !l.isProxy(last) {
-				return last, true
-			}
-		}
-	}
-	return last, last.IsValid()
 }

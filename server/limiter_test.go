@@ -7,55 +7,19 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"testing"
 	"time"
 
+	"poosh/server/dialect"
 	"poosh/server/http1"
 	"poosh/server/loop"
+	"poosh/server/network"
 	"poosh/server/websocket"
 )
 
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
-
-func TestForwarded(t *testing.T) {
-	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
-	tests := []struct {
-		name, peer string
-		lines      []string
-		want       string
-	}{
-		{"no proxy", "192.0.2.1:5", nil, "192.0.2.1:5"},
-		{"a stranger's word", "192.0.2.1:5", []string{"198.51.100.7"}, "192.0.2.1:5"},
-		{"a proxy's word", "127.0.0.1:5", []string{"198.51.100.7"}, "198.51.100.7:0"},
-		{"two proxies", "127.0.0.1:5", []string{"198.51.100.7, 10.0.0.3"}, "198.51.100.7:0"},
-		{"two lines", "127.0.0.1:5", []string{"198.51.100.7", "10.0.0.3"}, "198.51.100.7:0"},
-		// What the client wrote itself stands before what the proxy added.
-		{"a forged beginning", "127.0.0.1:5", []string{"1.1.1.1, 198.51.100.7"}, "198.51.100.7:0"},
-		{"rubbish behind", "127.0.0.1:5", []string{"1.1.1.1, x, 10.0.0.3"}, "10.0.0.3:0"},
-		{"rubbish alone", "127.0.0.1:5", []string{"unknown"}, "127.0.0.1:5"},
-		{"only proxies", "127.0.0.1:5", []string{"10.0.0.4, 10.0.0.3"}, "10.0.0.4:0"},
-		{"IPv6", "127.0.0.1:5", []string{"2001:db8::1"}, "[2001:db8::1]:0"},
-		{"a zone", "127.0.0.1:5", []string{"fe80::1%x"}, "[fe80::1]:0"},
-		{"IPv4 in IPv6", "[::ffff:127.0.0.1]:5", []string{"::ffff:198.51.100.7"}, "198.51.100.7:0"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			l := newLimiter(NetworkConfig{TrustedProxies: loopback}, discard)
-			var got string
-			h := l.forwarded(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr }))
-			r := httptest.NewRequest(http.MethodGet, "/", nil)
-			r.RemoteAddr = tt.peer
-			r.Header["X-Forwarded-For"] = tt.lines
-			h.ServeHTTP(httptest.NewRecorder(), r)
-			if got != tt.want {
-				t.Errorf("got %s, want %s", got, tt.want)
-			}
-		})
-	}
-}
 
 // limited starts a server with the bounds of a port.
 func limited(t *testing.T, l *limiter, bounds http1.Bounds) (addr string) {
@@ -133,13 +97,13 @@ func settle(t *testing.T, what string, so func() bool) {
 // TestConnectionBounds opens sockets up to each bound and one more: that one is
 // closed at once, and there is room again when another goes.
 func TestConnectionBounds(t *testing.T) {
-	for name, cfg := range map[string]NetworkConfig{
+	for name, cfg := range map[string]network.Config{
 		"in all":         {MaxConnections: 3, MaxConnectionsPerAddress: 100},
 		"of one address": {MaxConnections: 100, MaxConnectionsPerAddress: 3, TrustedProxies: []netip.Prefix{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLimiter(cfg, discard)
-			addr := limited(t, l, l.forClients())
+			addr := limited(t, l, l.bounds(dialect.Clients))
 			first, status := asking(t, addr, "")
 			for range 2 {
 				_, again := asking(t, addr, "")
@@ -167,9 +131,9 @@ const upgradeTo = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Ve
 
 // TestWebSocketBounds: behind a proxy, WebSockets count for the network that it saw.
 func TestWebSocketBounds(t *testing.T) {
-	l := newLimiter(NetworkConfig{MaxConnections: 100, MaxConnectionsPerAddress: 2, MaxSenderConnections: 5, MaxSenderConnectionsPerAddress: 5,
+	l := newLimiter(network.Config{MaxConnections: 100, MaxConnectionsPerAddress: 2, MaxSenderConnections: 5, MaxSenderConnectionsPerAddress: 5,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, discard)
-	addr := limited(t, l, l.forBoth())
+	addr := limited(t, l, l.bounds(dialect.Clients|dialect.Senders))
 	want := []int{101, 101, 429}
 	var open []net.Conn
 	for i, from := range []string{"[2001:db8:1:1::1]:0", "[2001:db8:1:1::2]:0", "[2001:db8:1:1:9::]:0"} { // one /64
@@ -188,9 +152,9 @@ func TestWebSocketBounds(t *testing.T) {
 // TestSendersHaveAReserve: what clients take is not senders', and a sender with
 // something to say takes the place of one who has nothing.
 func TestSendersHaveAReserve(t *testing.T) {
-	l := newLimiter(NetworkConfig{MaxConnections: 2, MaxConnectionsPerAddress: 2, MaxSenderConnections: 2, MaxSenderConnectionsPerAddress: 2,
+	l := newLimiter(network.Config{MaxConnections: 2, MaxConnectionsPerAddress: 2, MaxSenderConnections: 2, MaxSenderConnectionsPerAddress: 2,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, discard)
-	addr := limited(t, l, l.forBoth())
+	addr := limited(t, l, l.bounds(dialect.Clients|dialect.Senders))
 	for i, want := range []int{101, 101, 429} {
 		if _, status := asking(t, addr, upgradeTo+"192.0.2."+string(rune('1'+i))+":0\r\n"); status != want {
 			t.Errorf("WebSocket %d: status %d, want %d", i, status, want)
@@ -217,9 +181,9 @@ func TestSendersHaveAReserve(t *testing.T) {
 // TestEvictAcrossPorts: what strangers leave open on one port is closed for those who
 // come to another, and not for themselves: the network that has the most loses.
 func TestEvictAcrossPorts(t *testing.T) {
-	l := newLimiter(NetworkConfig{MaxConnections: 4, MaxConnectionsPerAddress: 100, MaxSenderConnections: 4, MaxSenderConnectionsPerAddress: 100,
+	l := newLimiter(network.Config{MaxConnections: 4, MaxConnectionsPerAddress: 100, MaxSenderConnections: 4, MaxSenderConnectionsPerAddress: 100,
 		TrustedProxies: []netip.Prefix{}}, discard)
-	both, clients, senders := limited(t, l, l.forBoth()), limited(t, l, l.forClients()), limited(t, l, l.forSenders())
+	both, clients, senders := limited(t, l, l.bounds(dialect.Clients|dialect.Senders)), limited(t, l, l.bounds(dialect.Clients)), limited(t, l, l.bounds(dialect.Senders))
 	dial := func(addr, from string) net.Conn {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 		c, err := d.Dial("tcp", addr)
@@ -253,9 +217,9 @@ func TestEvictAcrossPorts(t *testing.T) {
 // come from where a sender came from before keep theirs, although they are more. What has
 // just been accepted comes last among the strangers.
 func TestKnownSendersAreSpared(t *testing.T) {
-	l := newLimiter(NetworkConfig{MaxConnections: 1, MaxConnectionsPerAddress: 100, MaxSenderConnections: 8, MaxSenderConnectionsPerAddress: 100,
+	l := newLimiter(network.Config{MaxConnections: 1, MaxConnectionsPerAddress: 100, MaxSenderConnections: 8, MaxSenderConnectionsPerAddress: 100,
 		TrustedProxies: []netip.Prefix{}}, discard)
-	addr := limited(t, l, l.forSenders())
+	addr := limited(t, l, l.bounds(dialect.Senders))
 	open := func(from, say string) net.Conn {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 		c, err := d.Dial("tcp", addr)
@@ -291,7 +255,7 @@ func TestKnownSendersAreSpared(t *testing.T) {
 }
 
 func TestLimiterForgets(t *testing.T) {
-	l := newLimiter(NetworkConfig{MaxConnections: 10, MaxConnectionsPerAddress: 10}, discard)
+	l := newLimiter(network.Config{MaxConnections: 10, MaxConnectionsPerAddress: 10}, discard)
 	a := netip.MustParseAddr("192.0.2.1")
 	for range 2 {
 		if bound := l.clients.take(a, false, nil); bound != "" {
@@ -317,8 +281,8 @@ func TestFitFiles(t *testing.T) {
 		{300, 177, 59, 88},
 		{50, 8, 8, 4},
 	} {
-		n := NetworkConfig{MaxConnections: 100_000, MaxSenderConnections: 2000, MaxConnectionsPerAddress: 10_000, MaxSenderConnectionsPerAddress: 1000}
-		n.fitFiles(tt.limit, discard)
+		n := network.Config{MaxConnections: 100_000, MaxSenderConnections: 2000, MaxConnectionsPerAddress: 10_000, MaxSenderConnectionsPerAddress: 1000}
+		fitFiles(&n, tt.limit, discard)
 		if n.MaxConnectionsPerAddress != tt.perAddress {
 			t.Errorf("%d files: %d clients of one address, want %d", tt.limit, n.MaxConnectionsPerAddress, tt.perAddress)
 		}

@@ -7,33 +7,25 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
+	"poosh/server/dialect"
 	"poosh/server/http1"
 	"poosh/server/peers"
 	input "poosh/server/quota"
-	"poosh/server/socketio"
+	"poosh/server/route"
 )
 
 // A port is a listening address with what serves it.
 type port struct {
-	setting string // that names it
-	number  int
-	server  *http1.Server
-	senders bool // what comes there is published
-	ln      net.Listener
+	*dialect.Port
+	server *http1.Server
+	ln     net.Listener
 }
 
-// A portConfig describes a port.
-type portConfig struct {
-	setting string
-	number  int
-	handler http.Handler
-	where   func(*http.Request) http1.Where
-	bounds  http1.Bounds
-	senders bool // nobody but senders comes there
-}
+// senders reports whether nobody but senders comes there, so that what comes is
+// published.
+func (p *port) senders() bool { return p.Visitors == dialect.Senders }
 
 const (
 	// headerBytes bounds the head of a request: 16 KB, as in Node. The HTTP server
@@ -42,20 +34,18 @@ const (
 	// plainBody is the largest body that is read on the loop; larger ones are
 	// net/http's.
 	plainBody = 256 << 10
-	// quickBody is the largest body that is served by the goroutine that reads for many
-	// connections.
-	quickBody = 16 << 10
 	// discardBody is how much of a body that there was no room for is read on.
 	discardBody = 4 << 20
 )
 
-// add prepares a port.
-func (s *Server) add(p portConfig) {
-	n := s.cfg.Network
-	h := s.limit.forwarded(p.handler)
+// add prepares a port that handler serves.
+func (s *Server) add(described *dialect.Port, handler http.Handler) {
+	n := &s.cfg.Network
+	p := &port{Port: described}
+	h := s.limit.proxies.Forwarded(handler)
 	input := s.clientInput
 	restInput := input
-	if p.senders {
+	if p.senders() {
 		input, restInput = s.senderInput, s.senderRest
 	}
 	rest := &http.Server{
@@ -65,16 +55,17 @@ func (s *Server) add(p portConfig) {
 		MaxHeaderBytes:    headerBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	if p.senders {
+	if p.senders() {
 		rest.DisableGeneralOptionsHandler = true // OPTIONS * wants a token like everything else
 		rest.ReadTimeout = n.HeaderTimeout + n.BodyTimeout
 		rest.WriteTimeout = rest.ReadTimeout + n.WriteTimeout
 		rest.Handler = countBody(hangUp(h), restInput)
 	} // else no ReadTimeout: it would cut the polls that wait
-	server := http1.New(http1.Config{
+	p.server = http1.New(http1.Config{
 		Handler:      h,
-		Where:        p.where,
-		Proves:       proves,
+		Context:      route.Context,
+		Where:        p.Where,
+		Proves:       p.Proves,
 		Loop:         s.loop,
 		Rest:         rest,
 		FirstTimeout: n.HeaderTimeout,
@@ -84,24 +75,12 @@ func (s *Server) add(p portConfig) {
 		MaxBody:      plainBody,
 		MaxAnswer:    4*n.OutboxBytes + headerBytes, // frames are escaped once more for scripts
 		Input:        input,
-		Shed:         s.shed(p.senders),
-		Bounds:       p.bounds,
+		Shed:         s.shed(p.senders()),
+		Bounds:       s.limit.bounds(p.Visitors),
 		Log:          s.log,
 	})
-	s.limit.ports = append(s.limit.ports, server)
-	s.ports = append(s.ports, &port{setting: p.setting, number: p.number, senders: p.senders, server: server})
-}
-
-// proves says what a good answer shows. Everybody may look at what is there; of the
-// rest all but socket.io wants a secret.
-func proves(r *http.Request) http1.Proof {
-	switch {
-	case strings.HasPrefix(r.URL.Path, socketio.Path):
-		return http1.Client
-	case r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions:
-		return http1.Nothing
-	}
-	return http1.Sender
+	s.limit.ports = append(s.limit.ports, p.server)
+	s.ports = append(s.ports, p)
 }
 
 // shed makes room for a request, where there is none for what has arrived of it, by
@@ -114,7 +93,7 @@ func (s *Server) shed(senders bool) func(from netip.Addr, bytes int) bool {
 		var list []http1.Holder
 		held := make(map[netip.Addr]int)
 		for _, p := range s.ports {
-			if p.senders == senders {
+			if p.senders() == senders {
 				list = append(list, p.server.Holders()...)
 			}
 		}
@@ -181,15 +160,3 @@ func (h *hangingUp) WriteHeader(status int) {
 
 // Unwrap serves [http.ResponseController].
 func (h *hangingUp) Unwrap() http.ResponseWriter { return h.ResponseWriter }
-
-// sendWhere serves what senders send. Bodies that take a while to read as JSON have
-// a goroutine.
-func sendWhere(r *http.Request) http1.Where {
-	switch {
-	case r.Method != http.MethodPost:
-		return http1.Elsewhere
-	case r.ContentLength > quickBody:
-		return http1.Separately
-	}
-	return http1.Here
-}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"poosh/server/pushsocket"
+	"poosh/server/metric"
 )
 
 // pushDevice asks the Push Socket port as a device with a key of its own.
@@ -48,11 +48,10 @@ func (d *pushDevice) ask(t *testing.T, method, path, body, origin string) (int, 
 // What the settings say reaches the dialect, the gate of all dialects is its own,
 // and the status line has what it refused.
 func TestPushSocketIsWired(t *testing.T) {
-	r := run(t, func(c *Config) {
-		c.Network.BacklogBytes = -1 // more than that always waits
-		c.PushSocket = PushSocketConfig{Port: AnyPort, DB: filepath.Join(t.TempDir(), "x.db"),
-			Origins: []string{"https://a.test"}, Registrations: pushsocket.Rate{Limit: 1, Per: time.Hour}, MaxKeyBytes: 200}
-	})
+	r := run(t, map[string]string{
+		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(t.TempDir(), "x.db"), "PUSH_SOCKET_ORIGINS": "https://a.test",
+		"PUSH_SOCKET_REGISTRATIONS": "1/1h", "PUSH_SOCKET_MAX_KEY_BYTES": "200",
+	}, func(c *Config) { c.Network.BacklogBytes = -1 }) // more than that always waits
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -86,8 +85,8 @@ func TestPushSocketIsWired(t *testing.T) {
 		t.Errorf("the gate refused %d", n)
 	}
 	var line []string
-	for _, counts := range r.counts {
-		for _, value := range counts() {
+	for _, d := range r.dialects {
+		for _, value := range metric.Attrs(d.Metrics()) {
 			line = append(line, fmt.Sprint(value))
 		}
 	}
@@ -105,10 +104,8 @@ func TestPushSocketIsWired(t *testing.T) {
 
 // The error of a database that cannot be opened names the setting.
 func TestPushSocketDatabaseError(t *testing.T) {
-	var cfg Config
 	path := filepath.Join(t.TempDir(), "none", "x.db")
-	cfg.PushSocket = PushSocketConfig{Port: AnyPort, DB: path}
-	_, err := New(cfg, discard)
+	_, err := New(configured(t, map[string]string{"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": path}), discard)
 	if err == nil || !strings.HasPrefix(err.Error(), "PUSH_SOCKET_DB: ") || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "there is no directory") {
 		t.Error(err)
 	}

@@ -14,17 +14,16 @@ import (
 	"sync"
 
 	"poosh/server/admission"
+	"poosh/server/dialect"
 	"poosh/server/hub"
 	"poosh/server/loop"
-	"poosh/server/poosh"
 	input "poosh/server/quota"
-	"poosh/server/socketio"
 	"poosh/server/websocket"
 )
 
 // A Server is one poosh process. Make one with [New], and start it once.
 type Server struct {
-	cfg  Config
+	cfg  *Config
 	log  *slog.Logger
 	hub  *hub.Hub
 	loop *loop.Loop
@@ -35,118 +34,90 @@ type Server struct {
 	// What has not arrived whole: of clients, and of senders, whose requests the loop
 	// reads, and rarely net/http.
 	clientInput, senderInput, senderRest *input.Quota
-	rooms                                *input.Quota // of Poosh's clients
+	rooms                                *input.Quota // of all clients
 
-	gate  *admission.Gate
-	ports []*port
-	parts []part
-
-	counts  []func() []any          // what dialects add to the line of logStatus
-	polling []func() socketio.Stats // of dialects whose clients may poll
-
-	api     *poosh.API
-	clients *poosh.Clients
-	sockets *socketio.Server
+	gate     *admission.Gate
+	dialects []started // that are on, set once
+	ports    []*port   // set once
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
 }
 
-// A part is a dialect's client side: how to end its connections in order.
-type part struct {
-	name     string
-	shutdown func(context.Context) error
+// A started dialect, by its name.
+type started struct {
+	name string
+	*dialect.Running
 }
 
-// New builds a server. It opens no port; see [Server.Run].
-func New(cfg Config, log *slog.Logger) (*Server, error) {
-	cfg = cfg.withDefaults()
-	if n, ok := fileLimit(); ok {
-		cfg.Network.fitFiles(n, log)
+// New builds a server, and starts what a dialect has beside its ports. It opens no
+// port; see [Server.Run]. cfg is the server's from here on.
+func New(cfg *Config, log *slog.Logger) (*Server, error) {
+	n := &cfg.Network
+	if files, ok := fileLimit(); ok {
+		fitFiles(n, files, log)
 	}
 	s := &Server{cfg: cfg, log: log, hub: hub.New(), addrs: make(map[string]net.Addr)}
-	s.limit = newLimiter(cfg.Network, log)
-	s.clientInput = input.New(cfg.Network.InputBytes)
-	s.senderInput, s.senderRest = input.New(cfg.Network.InputBytes/4*3), input.New(cfg.Network.InputBytes/4)
+	s.limit = newLimiter(*n, log)
+	s.clientInput, s.rooms = input.New(n.InputBytes), input.New(n.RoomBytes)
+	s.senderInput, s.senderRest = input.New(n.InputBytes/4*3), input.New(n.InputBytes/4)
 	var err error
 	s.loop, err = loop.New(loop.Config{
-		Outbox:       cfg.Network.OutboxBytes,
-		MaxBlocked:   cfg.Network.BacklogBytes,
-		WriteTimeout: cfg.Network.WriteTimeout,
+		Outbox:       n.OutboxBytes,
+		MaxBlocked:   n.BacklogBytes,
+		WriteTimeout: n.WriteTimeout,
 		Log:          log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.websockets = websocket.NewServer(s.loop, websocket.Config{
-		MaxMessage:     cfg.SocketIO.MaxPacketBytes,
-		MessageTimeout: cfg.Network.BodyTimeout,
+		MaxMessage:     cfg.SocketIO.MaxPayload,
+		MessageTimeout: n.BodyTimeout,
 		Input:          s.clientInput,
 		Released:       s.limit.released,
 	})
 	s.gate = admission.New(s.loop, 0)
-	s.rooms = input.New(cfg.Network.RoomBytes)
-	if cfg.Poosh.Secret != "" {
-		s.addPoosh()
-	}
-	for _, dialect := range []struct {
-		on  bool
-		add func() error
-	}{
-		{cfg.Pusher.on(), s.addPusher},
-		{cfg.Socktopus.on(), s.addSocktopus},
-		{cfg.PushSocket.on(), s.addPushSocket}, // last: it opens a file
-	} {
-		if !dialect.on {
-			continue
-		}
-		if err := dialect.add(); err != nil {
+	for _, d := range cfg.on() {
+		if err := s.start(d); err != nil {
+			s.drain() // those that are started may have files open
 			s.loop.Close()
 			return nil, err
 		}
 	}
+	s.bridge(cfg.bridges())
 	return s, nil
 }
 
-// addPoosh wires the Node server's dialect: POST /send on one port, socket.io on
-// the other.
-func (s *Server) addPoosh() {
-	cfg := s.cfg
-	s.api = poosh.NewAPI(poosh.Config{
-		Secret:  cfg.Poosh.Secret,
-		MaxBody: int64(cfg.Poosh.MaxBodyBytes),
-		Gate:    s.gate,
-	}, s.hub, s.log)
-	s.clients = poosh.NewClients(poosh.ClientConfig{
-		MaxRooms:         cfg.Poosh.MaxRooms,
-		MaxRoomNameBytes: cfg.Poosh.MaxRoomNameBytes,
-		Rooms:            s.rooms,
-	}, s.hub, s.log)
-	sockets := s.socketIOConfig()
-	sockets.Origins = cfg.Poosh.ClientOrigins
-	s.sockets = socketio.New(s.websockets, sockets, s.clients, s.log)
-	s.add(portConfig{setting: "CLIENT_PORT", number: cfg.Poosh.ClientPort, handler: clientRoutes(s.sockets), where: socketio.Where,
-		bounds: s.limit.forClients()})
-	s.add(portConfig{setting: "SERVER_PORT", number: cfg.Poosh.ServerPort, handler: s.api.Router(), where: sendWhere,
-		bounds: s.limit.forSenders(), senders: true})
-	s.parts = append(s.parts, part{"socket.io", s.sockets.Shutdown})
-	s.polling = append(s.polling, s.sockets.Stats)
+// start starts a dialect and prepares its ports.
+func (s *Server) start(d *dialect.Dialect) error {
+	r, err := d.Start(&dialect.Host{
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Network: s.cfg.Network, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.dialects = append(s.dialects, started{d.Name, r})
+	for i := range d.Ports {
+		s.add(&d.Ports[i], r.Routes[d.Ports[i].Setting])
+	}
+	return nil
 }
 
-func (s *Server) socketIOConfig() socketio.Config {
-	c := s.cfg.SocketIO
-	return socketio.Config{
-		PingInterval:            c.PingInterval,
-		PingTimeout:             c.PingTimeout,
-		UpgradeTimeout:          c.UpgradeTimeout,
-		ConnectTimeout:          c.ConnectTimeout,
-		MaxPayload:              c.MaxPacketBytes,
-		Outbox:                  s.cfg.Network.OutboxBytes,
-		Unfetched:               s.cfg.Network.BacklogBytes,
-		MaxSessions:             s.cfg.Network.MaxConnections,
-		MaxSessionsPerAddress:   s.cfg.Network.MaxConnectionsPerAddress,
-		MaxUnfinishedPerAddress: c.MaxUnfinishedPerAddress,
-		ClientScript:            c.ClientScript,
+// bridge joins each of these with all others.
+func (s *Server) bridge(sides []*dialect.Bridge) {
+	for i, a := range sides {
+		for _, b := range sides[i+1:] {
+			s.hub.Bridge(a.App, b.App, carry(a, b))
+			s.hub.Bridge(b.App, a.App, carry(b, a))
+		}
+	}
+}
+
+// carry makes of one side's publications those of the other's.
+func carry(from, to *dialect.Bridge) func(*hub.Publication) bool {
+	return func(p *hub.Publication) bool {
+		return (from.Export == nil || from.Export(p)) && (to.Import == nil || to.Import(p))
 	}
 }
 
@@ -179,7 +150,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, p := range s.ports {
 		serving.Go(func() { // ends with the port's server
 			if err := p.server.Serve(p.ln); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("%s: %w", p.setting, err)
+				failed <- fmt.Errorf("%s: %w", p.Setting, err)
 			}
 		})
 	}
@@ -200,20 +171,20 @@ func (s *Server) Run(ctx context.Context) error {
 // listen opens all ports or none.
 func (s *Server) listen() error {
 	for i, p := range s.ports {
-		ln, err := net.Listen("tcp", s.cfg.Network.Addr(p.number))
+		ln, err := net.Listen("tcp", s.cfg.Network.Addr(*p.Number))
 		if err != nil {
 			for _, opened := range s.ports[:i] {
 				_ = opened.ln.Close()
 			}
-			return fmt.Errorf("%s: %w", p.setting, err)
+			return fmt.Errorf("%s: %w", p.Setting, err)
 		}
 		p.ln = ln
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.ports {
-		s.addrs[p.setting] = p.ln.Addr()
-		s.log.Info("listening", "setting", p.setting, "addr", p.ln.Addr().String())
+		s.addrs[p.Setting] = p.ln.Addr()
+		s.log.Info("listening", "setting", p.Setting, "addr", p.ln.Addr().String())
 	}
 	return nil
 }

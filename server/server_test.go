@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -29,12 +30,26 @@ type running struct {
 	ended          chan error
 }
 
-func run(t *testing.T, change func(*Config)) *running {
+// configured is what these settings mean, beside those of Poosh on ports of the
+// system's choice.
+func configured(t *testing.T, more map[string]string) *Config {
 	t.Helper()
-	cfg := Config{Poosh: PooshConfig{Secret: testSecret, ClientPort: AnyPort, ServerPort: AnyPort}}
-	cfg.Network.Host = "127.0.0.1"
+	env := map[string]string{"HOST": "127.0.0.1", "SERVER_SECRET": testSecret, "CLIENT_PORT": "0", "SERVER_PORT": "0"}
+	maps.Copy(env, more)
+	cfg, err := withNames(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// run starts a server with settings beside those of Poosh, on ports of the system's
+// choice, changed.
+func run(t *testing.T, env map[string]string, change func(*Config)) *running {
+	t.Helper()
+	cfg := configured(t, env)
 	if change != nil {
-		change(&cfg)
+		change(cfg)
 	}
 	s, err := New(cfg, discard)
 	if err != nil {
@@ -114,7 +129,7 @@ func (r *running) send(t *testing.T, room, event, payload string) *http.Response
 }
 
 func TestSendReachesARoom(t *testing.T) {
-	r := run(t, nil)
+	r := run(t, nil, nil)
 	in, out := r.listen(t, "r"), r.listen(t, "other")
 	res := r.send(t, "r", "e", `{"n":12345678901234567890}`)
 	if res.StatusCode != http.StatusOK || res.Header.Get("X-Poosh-Delivered") != "1" {
@@ -139,9 +154,8 @@ func TestPortsOpenAllOrNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	cfg := Config{Poosh: PooshConfig{Secret: testSecret, ClientPort: AnyPort, ServerPort: taken.Addr().(*net.TCPAddr).Port}}
-	cfg.Network.Host = "127.0.0.1"
-	s, err := New(cfg, discard)
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	s, err := New(configured(t, map[string]string{"SERVER_PORT": port}), discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +169,7 @@ func TestPortsOpenAllOrNone(t *testing.T) {
 }
 
 func TestSendIsRefusedWhenTooMuchWaits(t *testing.T) {
-	r := run(t, func(c *Config) { c.Network.BacklogBytes = -1 })
+	r := run(t, nil, func(c *Config) { c.Network.BacklogBytes = -1 })
 	res := r.send(t, "r", "e", `1`)
 	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
 		t.Errorf("status %d, Retry-After %q", res.StatusCode, res.Header.Get("Retry-After"))

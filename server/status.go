@@ -6,58 +6,64 @@ import (
 	"runtime"
 
 	"poosh/server/loop"
+	"poosh/server/metric"
 )
 
 // statusMessage is what the line that an operator asks for begins with.
 const statusMessage = "status"
 
 // logStatus writes one line about the process, for an operator.
-func (s *Server) logStatus() {
+func (s *Server) logStatus() { s.log.Info(statusMessage, metric.Attrs(s.metrics())...) }
+
+// metrics are the numbers of this moment, of the process and of all dialects.
+func (s *Server) metrics() []metric.Reading {
 	conns, websockets, h := s.loop.Stats(), s.websockets.Open(), s.hub.Stats()
-	fds := -1
-	if list, err := os.ReadDir("/proc/self/fd"); err == nil {
-		fds = len(list) - 1 // without the one that reads the list
-	}
 	// Of all dialects: what has a connection of its own, and who polls.
 	waiting, slow := conns.Queued+conns.Blocked, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
-	for _, stats := range s.polling {
-		st := stats()
-		waiting += st.Queued
-		slow += st.Slow
+	for _, d := range s.dialects {
+		if d.Polling != nil {
+			st := d.Polling()
+			waiting += st.Queued
+			slow += st.Slow
+		}
 	}
 	clients, senders := s.limit.clients.stats(), s.limit.senders.stats()
-	attrs := []any{
-		"goroutines", runtime.NumGoroutine(),
-		"fds", fds,
-		"connections", clients.open,
-		"sender_connections", senders.open,
-		"goroutine_connections", conns.Goroutines,
-		"connections_refused", clients.refused + senders.refused,
-		"connections_evicted", clients.evicted + senders.evicted,
-		"input_bytes", s.clientInput.Used() + s.senderInput.Used() + s.senderRest.Used(),
-		"input_refused", s.clientInput.Refused() + s.senderInput.Refused() + s.senderRest.Refused(),
-		"websockets", websockets,
-		"polling", max(0, conns.Conns-websockets),
-		"queued_bytes", waiting,
-		"stuck_bytes", conns.Blocked,
-		"published", h.Published,
-		"delivered", h.Delivered,
-		"refused", h.Refused,
-		"held_back", s.gate.Refused(),
-		"room_bytes", s.rooms.Used(),
-		"rooms_refused", s.rooms.Refused(),
+	list := []metric.Reading{
+		metric.Gauge("goroutines", runtime.NumGoroutine()),
+		metric.Gauge("fds", openFiles()),
+		metric.Gauge("connections", clients.open),
+		metric.Gauge("sender_connections", senders.open),
+		metric.Gauge("goroutine_connections", conns.Goroutines),
+		metric.Counter("connections_refused", clients.refused+senders.refused),
+		metric.Counter("connections_evicted", clients.evicted+senders.evicted),
+		metric.Gauge("input_bytes", s.clientInput.Used()+s.senderInput.Used()+s.senderRest.Used()),
+		metric.Counter("input_refused", s.clientInput.Refused()+s.senderInput.Refused()+s.senderRest.Refused()),
+		metric.Gauge("websockets", websockets),
+		metric.Gauge("polling", max(0, conns.Conns-websockets)),
+		metric.Gauge("queued_bytes", waiting),
+		metric.Gauge("stuck_bytes", conns.Blocked),
+		metric.Counter("published", h.Published),
+		metric.Counter("delivered", h.Delivered),
+		metric.Counter("refused", h.Refused),
+		metric.Counter("held_back", s.gate.Refused()),
+		metric.Gauge("room_bytes", s.rooms.Used()),
+		metric.Counter("rooms_refused", s.rooms.Refused()),
 	}
-	if s.api != nil {
-		attrs = append(attrs, "sends_refused", nonzero(s.api.Stats().Refused))
+	for _, d := range s.dialects {
+		if d.Metrics != nil {
+			list = append(list, d.Metrics()...)
+		}
 	}
-	if s.sockets != nil {
-		st := s.sockets.Stats()
-		attrs = append(attrs, "sessions", st.Sessions, "ended", st.Ended)
+	return append(list, metric.Counter("closed_slow", slow))
+}
+
+// openFiles returns how many files the process has open, -1 where that is not told.
+func openFiles() int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return -1
 	}
-	for _, counts := range s.counts {
-		attrs = append(attrs, counts()...)
-	}
-	s.log.Info(statusMessage, append(attrs, "closed_slow", slow)...)
+	return len(list) - 1 // without the one that reads the list
 }
 
 // A checker finds what is wrong with itself: a fault of ours, never of who uses it. It
@@ -71,15 +77,4 @@ func checkSelf(log *slog.Logger, parts map[string]checker) {
 			log.Error("self-check failed: a fault of poosh, please report it", "part", name, "err", err)
 		}
 	}
-}
-
-// nonzero leaves out of counts what has not happened.
-func nonzero(counts map[string]uint64) map[string]uint64 {
-	left := make(map[string]uint64)
-	for name, n := range counts {
-		if n > 0 {
-			left[name] = n
-		}
-	}
-	return left
 }

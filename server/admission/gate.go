@@ -41,11 +41,9 @@ type Gate struct {
 	patience time.Duration // set once
 	most     int           // set once; of inside
 	closing  chan struct{} // closed by Close
-	empty    chan struct{} // closed when the last one left a closed gate
+	door     Door          // those inside; its own lock comes after mu
 
-	mu      sync.Mutex // guards what follows
-	inside  int
-	closed  bool
+	mu      sync.Mutex    // guards what follows, and that no more than most come in
 	left    chan struct{} // closed when somebody leaves; nil while nobody waits for that
 	refused uint64
 }
@@ -58,7 +56,7 @@ func New(backlog Backlog, patience time.Duration) *Gate {
 		patience = Patience
 	}
 	return &Gate{backlog: backlog, patience: patience, most: max(2, runtime.GOMAXPROCS(0)),
-		closing: make(chan struct{}), empty: make(chan struct{})}
+		closing: make(chan struct{})}
 }
 
 // Enter waits until a publication may come in, at most the gate's patience or
@@ -125,20 +123,21 @@ func (g *Gate) try() (<-chan struct{}, error) {
 	caughtUp := g.backlog.CaughtUp()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch {
-	case g.closed:
-		g.refused++
-		return nil, ErrClosed
-	case caughtUp != nil:
+	if caughtUp != nil && !g.door.Closed() {
 		return caughtUp, nil
-	case g.inside >= g.most:
+	}
+	in, full := g.door.enterUpTo(g.most)
+	switch {
+	case in:
+		return nil, nil
+	case full:
 		if g.left == nil {
 			g.left = make(chan struct{})
 		}
 		return g.left, nil
 	}
-	g.inside++
-	return nil, nil
+	g.refused++
+	return nil, ErrClosed
 }
 
 func (g *Gate) refuse() error {
@@ -178,35 +177,19 @@ func (g *Gate) Leave() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.inside--
-	if g.inside < 0 {
-		panic("admission: more left than came in")
-	}
+	g.door.Leave()
 	if g.left != nil {
 		close(g.left)
 		g.left = nil
-	}
-	if g.closed && g.inside == 0 {
-		close(g.empty)
 	}
 }
 
 // Close lets nobody in any more and waits until all are out, or until ctx ends: it
 // returns ctx's error then. Only the first call may be made.
 func (g *Gate) Close(ctx context.Context) error {
-	g.mu.Lock()
-	g.closed = true
+	g.door.Close()
 	close(g.closing)
-	if g.inside == 0 {
-		close(g.empty)
-	}
-	g.mu.Unlock()
-	select {
-	case <-g.empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return g.door.Wait(ctx)
 }
 
 // Refused returns how many publications were not admitted.

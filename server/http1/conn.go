@@ -13,11 +13,11 @@ import (
 	"poosh/server/loop"
 )
 
-// A conn is one connection that a loop carries. One goroutine at a time serves its
+// A conn is one connection on the loop. One goroutine at a time serves its
 // requests: the loop's reader, or one of its own while the state is serving.
 type conn struct {
 	srv     *Server
-	wire    *loop.Conn // set before it starts
+	raw     *loop.Conn // set before it starts
 	remote  string     // the peer and its port; set once
 	peer    netip.Addr // set once
 	network netip.Addr // of peer; set once
@@ -174,7 +174,7 @@ func (c *conn) serve(w work, onReader bool) {
 // goroutine of its own.
 func (c *conn) requests(w *work, onReader bool) (aside bool) {
 	for {
-		x := exchanges.Get().(*exchange)
+		x := c.srv.exchanges.Get().(*exchange)
 		v, size := x.req.parse(w.data, c.srv.cfg.MaxBody)
 		place := Elsewhere
 		if size > 0 && v != foreign { // its head is there
@@ -196,7 +196,7 @@ func (c *conn) requests(w *work, onReader bool) (aside bool) {
 		case !aside:
 			goesOn, aside = c.exchange(x, w.data[size:])
 		}
-		x.recycle()
+		c.srv.recycle(x)
 		switch {
 		case aside || !goesOn:
 			return aside
@@ -233,7 +233,7 @@ func (c *conn) await(w *work, want int) bool {
 	}
 	c.hold(w, 0)
 	if !c.keep(w.data) {
-		c.wire.Abort(loop.ErrTooMuch)
+		c.raw.Abort(loop.ErrTooMuch)
 		c.state = gone
 		return false
 	}
@@ -256,7 +256,7 @@ func (c *conn) puts(data []byte) bool {
 	behind := c.in // arrived meanwhile
 	c.in = nil
 	if !c.keep(append(bytes.Clone(data), behind...)) {
-		c.wire.Abort(loop.ErrTooMuch)
+		c.raw.Abort(loop.ErrTooMuch)
 		c.state = gone
 	}
 	return true
@@ -266,7 +266,7 @@ func (c *conn) puts(data []byte) bool {
 func (c *conn) read() {
 	if c.stopped {
 		c.stopped = false
-		c.wire.Resume()
+		c.raw.Resume()
 	}
 }
 
@@ -288,9 +288,9 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 	}
 	last := x.last()
 	answer := x.res.answer(last)
-	push := c.wire.Push // on the reader, who writes it
+	push := c.raw.Push // on the reader, who writes it
 	if !x.res.onReader {
-		push = c.wire.PushNow
+		push = c.raw.PushNow
 	}
 	sent := push(answer)
 	c.mu.Lock()
@@ -304,7 +304,7 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 // one. c.mu is held.
 func (c *conn) sent(ok, last bool) {
 	if !ok {
-		c.wire.Abort(loop.ErrSlow) // or it is ending already
+		c.raw.Abort(loop.ErrSlow) // or it is ending already
 		c.state = gone
 	} else if last {
 		c.finish()
@@ -314,7 +314,7 @@ func (c *conn) sent(ok, last bool) {
 // finish closes the connection once its answers have left. c.mu is held.
 func (c *conn) finish() {
 	c.state = gone
-	c.wire.Finish()
+	c.raw.Finish()
 }
 
 // call runs the handler, and reports whether it returned.
@@ -343,7 +343,7 @@ func (c *conn) leave(data []byte) {
 	}
 	c.state = gone
 	c.mu.Unlock()
-	c.wire.Detach(func(nc net.Conn) {
+	c.raw.Detach(func(nc net.Conn) {
 		c.srv.forget(c)
 		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, network: c.network, room: c.room, early: early})
 	})
@@ -365,7 +365,7 @@ func (c *conn) Closed(wc *loop.Conn, _ error) {
 	}
 	c.mu.Unlock()
 	if told {
-		p.to.Gone(answered)
+		p.to.Abandoned(answered)
 	}
 	c.srv.forget(c)
 	c.srv.closed(c.peer, c.room)
@@ -375,11 +375,11 @@ func (c *conn) Closed(wc *loop.Conn, _ error) {
 func (c *conn) end(why loop.Reason) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wire == nil {
+	if c.raw == nil {
 		return false
 	}
 	c.state = gone
-	c.wire.Abort(why)
+	c.raw.Abort(why)
 	return true
 }
 
@@ -388,7 +388,7 @@ func (c *conn) end(why loop.Reason) bool {
 func (c *conn) closeIdle(late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.wire != nil && (c.state == idle || c.state == unread || late && c.state == fresh) {
+	if c.raw != nil && (c.state == idle || c.state == unread || late && c.state == fresh) {
 		c.finish()
 	}
 }
@@ -409,8 +409,8 @@ func (c *conn) expire(now time.Time) {
 	case c.state == partial:
 		limit = cfg.HeadTimeout
 	}
-	if limit > 0 && now.Sub(c.since) > limit && c.wire != nil {
+	if limit > 0 && now.Sub(c.since) > limit && c.raw != nil {
 		c.state = gone
-		c.wire.Abort(ErrIdle)
+		c.raw.Abort(ErrIdle)
 	}
 }

@@ -108,7 +108,7 @@ func (c *conn) shed() bool {
 	}
 	c.drop()
 	c.state = gone
-	c.wire.Abort(loop.ErrTooMuch)
+	c.raw.Abort(loop.ErrTooMuch)
 	return true
 }
 
@@ -140,17 +140,17 @@ func (s *Server) prove(before Proof, peer netip.Addr, r *http.Request, status in
 // idles reports whether there is nothing on the connection that is worth its place.
 // c.mu is held.
 func (c *conn) idles() bool {
-	return c.wire != nil && c.proof < Sender && c.state != serving && c.state != gone
+	return c.raw != nil && c.proof < Sender && c.state != serving && c.state != gone
 }
 
 func (c *conn) evict() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.idles() || c.state <= partial && c.wire.Unread() {
+	if !c.idles() || c.state <= partial && c.raw.Unread() {
 		return false
 	}
 	c.state = gone
-	c.wire.Abort(ErrEvicted)
+	c.raw.Abort(ErrEvicted)
 	return true
 }
 

@@ -535,19 +535,19 @@ func TestEvictUnread(t *testing.T) {
 		}
 		return false
 	})
-	c.wire.Pause()
+	c.raw.Pause()
 	p.say("TP/1.1\r\nHost: h\r\n\r\n")
-	eventually(t, "it arrives", c.wire.Unread)
+	eventually(t, "it arrives", c.raw.Unread)
 	for _, candidate := range s.Candidates(0) {
 		if candidate.Evict() {
 			t.Error("evicted with a request in its socket")
 		}
 	}
-	c.wire.Resume()
+	c.raw.Resume()
 	if res, _ := p.hear(); res.StatusCode != http.StatusOK {
 		t.Errorf("status %d", res.StatusCode)
 	}
-	if c.wire.Unread() {
+	if c.raw.Unread() {
 		t.Error("still something to read")
 	}
 }

@@ -18,7 +18,7 @@ import (
 // waiter notes what it is told.
 type waiter chan bool
 
-func (w waiter) Gone(answered bool) { w <- answered }
+func (w waiter) Abandoned(answered bool) { w <- answered }
 
 // later is a handler whose answers are given by the test, but for those to /now and
 // to what is not plain.
@@ -198,8 +198,8 @@ func TestLaterAndOthers(t *testing.T) {
 	})
 }
 
-// TestLaterGone cuts connections whose answer is pending.
-func TestLaterGone(t *testing.T) {
+// TestLaterAbandoned cuts connections whose answer is pending.
+func TestLaterAbandoned(t *testing.T) {
 	test := func(t *testing.T, cfg Config) {
 		l := newLater()
 		cfg.Handler = l

@@ -26,7 +26,7 @@ type Pending struct {
 // given, or, with answered set, before it was written. It is told at most once, on
 // a goroutine of the loop's that must not be held up for long.
 type Waiter interface {
-	Gone(answered bool)
+	Abandoned(answered bool)
 }
 
 // Later lets a handler return before there is an answer: it sets status and headers,
@@ -104,7 +104,7 @@ func (c *conn) answer(p *Pending, body []byte) {
 
 // push hands a pending answer that was given to the loop. c.mu is held.
 func (c *conn) push(p *Pending) {
-	p.unsent = !c.wire.Push(p.text)
+	p.unsent = !c.raw.Push(p.text)
 	p.text = nil
 	c.sent(!p.unsent, p.last)
 }
@@ -127,7 +127,7 @@ func (c *conn) postponed(p *Pending, behind []byte) bool {
 		c.in = nil
 		if !c.keep(append(append([]byte(nil), behind...), rest...)) {
 			c.state = gone
-			c.wire.Abort(loop.ErrTooMuch)
+			c.raw.Abort(loop.ErrTooMuch)
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/textproto"
@@ -31,7 +32,8 @@ type request struct {
 	header http.Header
 	values [usual]string // what header's slices stand on
 	body   body
-	url    url.URL // Request's own
+	url    url.URL         // Request's own
+	ctx    context.Context // of each; nil for an empty one
 }
 
 // parse reads the request that b begins with. If it is plain, size is its length
@@ -117,8 +119,12 @@ func (q *request) requestLine(line string) bool {
 	if q.header == nil {
 		q.header = make(http.Header)
 	}
-	q.Request = http.Request{Method: method, URL: &q.url, RequestURI: target,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: q.header}
+	if q.ctx == nil {
+		q.ctx = context.Background()
+	}
+	// The copy that WithContext makes stays on the stack.
+	q.Request = *(&http.Request{Method: method, URL: &q.url, RequestURI: target,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: q.header}).WithContext(q.ctx)
 	return true
 }
 

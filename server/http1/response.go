@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,19 +18,26 @@ type exchange struct {
 	res response
 }
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
-
 // keepBody is how large an answer's buffer may have grown to be used again.
 const keepBody = 16 << 10
 
+// newExchange makes one for the pool.
+func (s *Server) newExchange() any {
+	x := new(exchange)
+	if s.cfg.Context != nil {
+		x.req.ctx = s.cfg.Context()
+	}
+	return x
+}
+
 // recycle forgets what an exchange was about.
-func (x *exchange) recycle() {
+func (s *Server) recycle(x *exchange) {
 	x.req.body.left = nil
 	x.res.c, x.res.pending, x.res.behind = nil, nil, nil
 	if cap(x.res.body) > keepBody {
 		x.res.body = nil
 	}
-	exchanges.Put(x)
+	s.exchanges.Put(x)
 }
 
 // last reports whether the connection ends with the answer to this request.
@@ -109,7 +115,7 @@ func (w *response) Upgrade(from netip.Addr) (*loop.Conn, []byte, error) {
 	c.drop()
 	c.mu.Unlock()
 	c.srv.forget(c)
-	return c.wire, w.behind, nil
+	return c.raw, w.behind, nil
 }
 
 // postpone begins a pending answer. Its head is made now, while what it is made of is

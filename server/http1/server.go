@@ -83,6 +83,11 @@ type Config struct {
 	// ends.
 	Handler http.Handler
 
+	// Context makes what requests on the loop have as their context, one for many
+	// requests that are served one after the other: a place for what a handler would
+	// else allocate for each. nil for an empty one.
+	Context func() context.Context
+
 	// Where is asked for each plain request once its head is there.
 	Where func(*http.Request) Where
 
@@ -132,6 +137,8 @@ type Server struct {
 	over   bool
 	empty  *sync.Cond // no connection is left
 
+	exchanges sync.Pool // of *exchange
+
 	stop chan struct{} // closed by the first of Shutdown and Close
 	once sync.Once
 }
@@ -142,6 +149,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.Default()
 	}
 	s := &Server{cfg: cfg, conns: make(map[*conn]struct{}), passed: make(map[*passed]struct{}), stop: make(chan struct{})}
+	s.exchanges.New = s.newExchange
 	s.rest.init()
 	cfg.Rest.ConnState, cfg.Rest.ConnContext = s.changed, withPassed
 	if cfg.Rest.Handler != nil {
@@ -173,7 +181,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	helpers.Go(s.sweep)                                  // ends with stop
 	next := s.acceptPassed
 	if onLoop {
-		next = s.acceptCarried
+		next = s.acceptOnLoop
 	}
 	err := s.accept(next)
 	if err != http.ErrServerClosed {
@@ -211,8 +219,8 @@ func (s *Server) accept(next func() error) error {
 	}
 }
 
-// acceptCarried takes one connection onto the loop.
-func (s *Server) acceptCarried() error {
+// acceptOnLoop takes one connection onto the loop.
+func (s *Server) acceptOnLoop() error {
 	socket, err := s.acc.Accept()
 	if err != nil {
 		return err
@@ -236,9 +244,9 @@ func (s *Server) acceptCarried() error {
 		return nil
 	}
 	c.mu.Lock()
-	c.wire = s.cfg.Loop.Attach(socket, loop.Options{Outbox: s.cfg.MaxAnswer, Cork: true}, c)
+	c.raw = s.cfg.Loop.Attach(socket, loop.Options{Outbox: s.cfg.MaxAnswer, Cork: true}, c)
 	c.mu.Unlock()
-	c.wire.Start()
+	c.raw.Start()
 	return nil
 }
 

@@ -18,7 +18,7 @@ const (
 // many bytes waiting. Then it is not read from, and is looked at again later. c.mu is
 // held.
 func (c *conn) chokes(most int) bool {
-	if c.wire.Waiting() <= most {
+	if c.raw.Waiting() <= most {
 		return false
 	}
 	wait := lookFirst
@@ -29,7 +29,7 @@ func (c *conn) chokes(most int) bool {
 	}
 	if !c.stopped {
 		c.stopped = true
-		c.wire.Pause()
+		c.raw.Pause()
 	}
 	time.AfterFunc(wait, c.look) // ends by itself when the connection is gone
 	return true

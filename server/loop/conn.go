@@ -31,8 +31,8 @@ type Options struct {
 
 // A Conn is one connection of a [Loop]. Its methods may be called from any goroutine.
 type Conn struct {
-	// What Push looks at stands first, in 64 bytes, and all is 128: that is one cache
-	// line. A room of thousands is larger than the processor's caches.
+	// What Push looks at stands first, in 64 bytes, and all is 128: so that is one cache
+	// line of two. A room of thousands is larger than the processor's caches.
 	mu     sync.Mutex // guards what says so; never held during a system call but epoll's
 	flags  flags      // guarded by mu
 	life   life       // guarded by mu
@@ -45,7 +45,7 @@ type Conn struct {
 	moved  uint32     // guarded by mu; bytes written, modulo 2^32: tells a stall from slowness
 	latest int32      // guarded by mu; one more than where in queue PushLatest's waits; 0 for none
 
-	protocol Protocol       // changed by the reader, with mu held
+	protocol Protocol       // changed by the reader, with mu held; read by it, or with mu held
 	reason   error          // guarded by mu; why the connection ended
 	stalled  *Timer         // guarded by mu; set while the socket takes nothing
 	nc       net.Conn       // set once; nil for a connection of the reader and flusher
@@ -104,7 +104,11 @@ func (c *Conn) bound(o Options) {
 }
 
 // Protocol returns what the connection speaks.
-func (c *Conn) Protocol() Protocol { return c.protocol }
+func (c *Conn) Protocol() Protocol {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.protocol
+}
 
 // Become makes a connection speak another protocol from the next byte on. Its reader
 // alone may call it, from within Data; [Conn.Start] must be called there too.
@@ -124,7 +128,7 @@ func (c *Conn) OnLoop() bool { return c.nc == nil }
 // needs is attached: Data is called for the first time before it returns.
 func (c *Conn) Start() {
 	c.mu.Lock()
-	inPlace := c.flags&watched != 0 // the reader calls, from within Data
+	inPlace := c.flags&(watched|reading) != 0 // the reader calls, from within Data
 	if c.life >= ended {
 		c.mu.Unlock()
 		return

@@ -32,6 +32,7 @@ type site struct {
 	loop     *Loop
 	addr     string
 	recorder *recorder
+	protocol atomic.Value // a *greeter, in place of recorder
 	conns    chan *Conn
 	held     atomic.Pointer[chan struct{}] // connections start when it is closed; nil for at once
 }
@@ -86,7 +87,11 @@ func siteOn(t testing.TB, l *Loop) *site {
 			if err != nil {
 				return
 			}
-			c, err := l.AttachConn(nc, Options{}, s.recorder)
+			p := Protocol(s.recorder)
+			if g, ok := s.protocol.Load().(*greeter); ok {
+				p = g
+			}
+			c, err := l.AttachConn(nc, Options{Cork: p != s.recorder}, p)
 			if err != nil {
 				t.Error(err)
 				continue

@@ -16,33 +16,39 @@ import (
 	"poosh/server/admission"
 	"poosh/server/http1"
 	"poosh/server/hub"
+	"poosh/server/setting"
 )
 
-// Defaults of [Config].
-const (
-	DefaultMaxBody = 102400  // body-parser's "100kb", the Node server's limit
-	DefaultMaxWire = 4 << 20 // see Config.MaxWire
-)
+// defaultMaxWire is that of [Config].MaxWire, for which there is no setting.
+const defaultMaxWire = 4 << 20
 
-// A Config says who may send and how much.
+// A Config says who may send and how much. Zero fields mean the defaults of the
+// dialect's settings, or those named here.
 type Config struct {
 	// Secret is what senders sign with. It must not be empty.
 	Secret string
 
 	// MaxBody is the largest body in bytes, after inflating; more is answered 413.
-	// Zero means DefaultMaxBody.
 	MaxBody int64
 
 	// MaxWire is how many bytes of a body that is refused are read on, to be thrown
 	// away: most senders write all of it before they look for an answer. A body
 	// announced larger than MaxBody and MaxWire together is answered at once, and its
-	// connection closed; a compressed body is never read further than that. Zero means
-	// DefaultMaxWire.
+	// connection closed; a compressed body is never read further than that. 4 MiB.
 	MaxWire int64
 
 	// Gate admits what has a good token; what it refuses is answered 503. nil admits
 	// everything.
 	Gate *admission.Gate
+}
+
+func (c Config) withDefaults() Config {
+	s := settings{API: c}
+	setting.Fill(s.group().Settings)
+	if s.API.MaxWire == 0 {
+		s.API.MaxWire = defaultMaxWire
+	}
+	return s.API
 }
 
 // An API answers SERVER_PORT: it takes POST /send from senders that know the
@@ -94,13 +100,9 @@ func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
 	if cfg.Secret == "" {
 		panic("poosh: no secret")
 	}
+	cfg = cfg.withDefaults()
 	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate}
-	if a.maxBody <= 0 {
-		a.maxBody = DefaultMaxBody
-	}
-	if a.maxWire <= 0 {
-		a.maxWire = DefaultMaxWire
-	}
+	a.messages.New = func() any { return new(message) }
 	for why := range a.bodies {
 		a.bodies[why] = errorBody(refusals[why].text)
 	}
@@ -127,28 +129,27 @@ func (a *API) Stats() Stats {
 	return s
 }
 
-// authenticate lets only requests with a good token through to next. They carry
-// their body, a *message, as r.Body: a value in the context would cost a copy of
-// the request.
-func (a *API) authenticate(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// judged answers who has no good token, and others as it is told: answer has the body
+// of the request until it returns.
+func (a *API) judged(answer func(http.ResponseWriter, *http.Request, *message)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		token, why := a.head(r)
 		if why != accepted {
-			a.refuse(w, r, why, nil)
+			a.refuse(w, r, nil, why, nil)
 			return
 		}
-		m := a.message(r)
-		defer a.release(m, r)
+		m := a.messages.Get().(*message)
+		defer a.release(m)
 		why, err := m.read(r, a.maxBody, a.maxBody+a.maxWire)
 		if why == accepted && a.check.Verify(m.values[payloadKey], token) != nil {
 			why = badToken
 		}
 		if why != accepted {
-			a.refuse(w, r, why, err)
+			a.refuse(w, r, m, why, err)
 			return
 		}
-		next.ServeHTTP(w, r)
-	})
+		answer(w, r, m)
+	}
 }
 
 // head judges what can be judged without the body, and returns the token.
@@ -173,20 +174,8 @@ func (a *API) head(r *http.Request) (token string, why reason) {
 	return token, accepted
 }
 
-// message takes a message from the pool and makes it the request's body.
-func (a *API) message(r *http.Request) *message {
-	m, _ := a.messages.Get().(*message)
-	if m == nil {
-		m = new(message)
-	}
-	m.ReadCloser = r.Body
-	r.Body = m
-	return m
-}
-
-// release puts a message back and the request's own body in its place.
-func (a *API) release(m *message, r *http.Request) {
-	r.Body = m.ReadCloser
+// release puts a message back.
+func (a *API) release(m *message) {
 	m.reset()
 	a.messages.Put(m)
 }
@@ -198,10 +187,10 @@ const deliveredHeader = "X-Poosh-Delivered"
 var noLength = []string{"0"}
 
 // send answers POST /send.
-func (a *API) send(w http.ResponseWriter, r *http.Request) {
-	pub, why := publication(r.Body.(*message))
+func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
+	pub, why := publication(m)
 	if why != accepted {
-		a.refuse(w, r, why, nil)
+		a.refuse(w, r, m, why, nil)
 		return
 	}
 	elsewhere, err := a.gate.EnterOr(r.Context(), func() bool { return http1.Aside(w) })
@@ -209,7 +198,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		a.refuse(w, r, overloaded, err)
+		a.refuse(w, r, m, overloaded, err)
 		return
 	}
 	defer a.gate.Leave()

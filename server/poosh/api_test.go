@@ -21,6 +21,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/quota"
+	"poosh/server/route"
 )
 
 const apiSecret = "thisisthesharedsecret"
@@ -759,7 +760,8 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// A sender makes the same request again and again without allocating.
+// A sender makes the same request again and again without allocating, as a connection
+// on the loop does.
 type sender struct {
 	r    *http.Request
 	body string
@@ -768,7 +770,7 @@ type sender struct {
 }
 
 func newSender(body, text string) *sender {
-	return &sender{r: post("/send", body, text), body: body, w: discard{http.Header{}}}
+	return &sender{r: post("/send", body, text).WithContext(route.Context()), body: body, w: discard{http.Header{}}}
 }
 
 func (s *sender) send(h http.Handler) {

@@ -25,11 +25,8 @@ const (
 
 var keys = []string{roomKey: "room", eventKey: "event", payloadKey: "payload"}
 
-// A message is the body of one request. It takes the place of the request's own
-// body while it is handled, and is used again after that.
+// A message is the body of one request. It is used again for another one.
 type message struct {
-	io.ReadCloser // the request's own body
-
 	wire   meter
 	text   []byte              // what was read and inflated
 	values [numKeys]auth.Value // parts of text, by key
@@ -45,7 +42,6 @@ const keepText = 256 << 10
 
 // reset forgets everything of the request.
 func (m *message) reset() {
-	m.ReadCloser = nil
 	m.wire = meter{}
 	m.values = [numKeys]auth.Value{}
 	m.text = m.text[:0]
@@ -99,7 +95,7 @@ func (m *message) read(r *http.Request, maxBody, maxWire int64) (reason, error) 
 	default:
 		return badEncoding, nil
 	}
-	m.wire = meter{body: m.ReadCloser, left: maxWire}
+	m.wire = meter{body: r.Body, left: maxWire}
 	src, err := open(m)
 	if err != nil {
 		return m.readError(), nil

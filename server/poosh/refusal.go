@@ -6,7 +6,9 @@ import (
 	"net/http"
 
 	"poosh/auth"
+	"poosh/server/admission"
 	"poosh/server/quota"
+	"poosh/server/respond"
 )
 
 // A reason says why a request is not published.
@@ -81,30 +83,27 @@ var refusals = [numReasons]struct {
 	badRoom:       {"room", http.StatusBadRequest, "room must be a string, a number or a boolean, or left out for everyone"},
 }
 
-// errorBody is the JSON of a text, which holds nothing that needs an escape.
+// errorBody is what a refusal with such a text is answered with.
 func errorBody(text string) []byte {
 	if text == "" {
 		return nil
 	}
-	return []byte(`{"error":"` + text + `"}`)
+	return respond.Go.Body(respond.Error{Text: text})
 }
 
-// Values of headers; they are shared.
-var (
-	jsonType   = []string{"application/json"}
-	retryAfter = []string{"1"} // seconds
-)
+// retryAfter is in seconds; it is shared.
+var retryAfter = []string{admission.RetryAfter}
 
-// refuse answers, counts and logs a request that is not published. err may say
-// more about the reason than its text.
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, why reason, err error) {
+// refuse answers, counts and logs a request that is not published. m is its body if
+// that was looked at, and err may say more about the reason than its text.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why reason, err error) {
 	a.refused[why].Add(1)
 	a.logRefusal(r, why)
 	switch why {
 	case overloaded, brokenBody, slowBody, inputFull:
 		// Reading on is what cannot be afforded, or cannot be done.
 	default:
-		a.discard(r)
+		a.discard(r, m)
 	}
 	header := w.Header()
 	if why == overloaded || why == inputFull {
@@ -119,20 +118,17 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, why reason, err err
 		w.WriteHeader(refusals[why].status)
 		return
 	}
-	header["Content-Type"] = jsonType
-	w.WriteHeader(refusals[why].status)
-	// A sender that hung up in between is its own matter.
-	_, _ = w.Write(body)
+	respond.Go.Bytes(w, refusals[why].status, body)
 }
 
 // discard reads on in a body that is refused, so that its sender gets to see the
 // answer. Two kinds of sender need no such help: who waits for a 100 Continue that
 // never came, and who is cut off in any case because it announced too much.
-func (a *API) discard(r *http.Request) {
+func (a *API) discard(r *http.Request, m *message) {
 	if r.Body == nil || r.ContentLength == 0 || r.ContentLength > a.maxBody+a.maxWire {
 		return
 	}
-	if m, ok := r.Body.(*message); r.Header["Expect"] != nil && !(ok && m.wire.body != nil) {
+	if r.Header["Expect"] != nil && (m == nil || m.wire.body == nil) {
 		return
 	}
 	_, _ = io.CopyN(io.Discard, r.Body, a.maxWire)

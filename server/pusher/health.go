@@ -5,13 +5,15 @@ import (
 	"net/http"
 
 	"poosh/server/pusher/answer"
+	"poosh/server/route"
 )
 
 // health says whether the server is well: /up for the server, /up/{app id} for an
 // app, /live while the process runs. The probes of who had soketi before find what it
 // answered: / as /live, /ready, and /accept-traffic, which also says no when there is
 // no place for a connection more.
-func (d *Dialect) health(w http.ResponseWriter, r *http.Request, parts []string) {
+func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
+	parts := route.Parts(r)
 	status, text := http.StatusOK, "OK"
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:

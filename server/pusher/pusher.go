@@ -42,31 +42,34 @@ package pusher
 import (
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/metric"
+	"poosh/server/network"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/api"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/client"
 	"poosh/server/quota"
+	"poosh/server/route"
+	"poosh/server/setting"
 	"poosh/server/websocket"
 )
 
-// A Config is what an operator may choose. Zero fields mean the defaults named
-// here.
+// A Config is what an operator may choose. Zero fields mean the defaults of the
+// dialect's settings and of package network, or those named here.
 type Config struct {
 	Apps       []App  // at least one
 	PathPrefix string // in front of /app and /apps, such as "/push"; both work without it too
 
 	MaxConnections  int // open at once, of all apps; more are closed with 4100; no limit
-	MaxMessageBytes int // of one message of a client; more closes its connection; 64 KiB
-	MaxBodyBytes    int // of one request; 10 MB
-	CacheBytes      int // that one app's cached events may take; 64 MiB
-	WebhookQueue    int // events that may wait for one webhook; 10,000
+	MaxMessageBytes int // of one message of a client; more closes its connection
+	MaxBodyBytes    int // of one request
+	CacheBytes      int // that one app's cached events may take
+	WebhookQueue    int // events that may wait for one webhook
 
 	// Channels, if set, counts what the public channels of all clients cost, whoever may
 	// subscribe: the name and about 2,500 bytes for each that a client is in.
@@ -80,22 +83,20 @@ type Config struct {
 	APIRate     Rate // requests of one address; no limit
 	ConnectRate Rate // connections opened by one address; no limit
 
-	BodyTimeout  time.Duration // for a request's body to arrive; 30 s
-	WriteTimeout time.Duration // for an answer to leave; 60 s
-	PongTimeout  time.Duration // for a sign of life after a ping; 30 s
+	BodyTimeout  time.Duration // for a request's body to arrive
+	WriteTimeout time.Duration // for an answer to leave
+	PongTimeout  time.Duration // for a sign of life after a ping
 	WebhookHold  time.Duration // how long a webhook waits for somebody to come back; 3 s
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.MaxMessageBytes, 64<<10)
-	setDefault(&c.MaxBodyBytes, 10_000_000)
-	setDefault(&c.CacheBytes, 64<<20)
-	setDefault(&c.WebhookQueue, 10_000)
-	setDefault(&c.BodyTimeout, 30*time.Second)
-	setDefault(&c.WriteTimeout, 60*time.Second)
-	setDefault(&c.PongTimeout, 30*time.Second)
-	setDefault(&c.WebhookHold, 3*time.Second)
-	return c
+	s := settings{Config: c}
+	setting.Fill(s.group().Settings)
+	n := network.Defaults()
+	setDefault(&s.Config.BodyTimeout, n.BodyTimeout)
+	setDefault(&s.Config.WriteTimeout, n.WriteTimeout)
+	setDefault(&s.Config.WebhookHold, 3*time.Second)
+	return s.Config
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -111,11 +112,12 @@ type Dialect struct {
 	prefix string
 	loop   *websocket.Server
 	answer answer.Writer
-	counts counters
+	counts metric.Set
 
 	apps    *app.List
 	api     *api.API
 	clients *client.Server
+	routes  *route.Router // set once
 }
 
 // New makes a dialect whose connections live on loop. It fails for a configuration
@@ -129,12 +131,12 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	if p := strings.Trim(cfg.PathPrefix, "/"); p != "" {
 		d.prefix = "/" + p
 	}
-	d.answer = answer.Writer{Count: d.counts.add, Log: log.With("dialect", "pusher")}
+	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
 		Hub: h, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
-		Count: d.counts.add, Log: d.answer.Log,
+		Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -145,6 +147,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 		MaxConnections: cfg.MaxConnections, MaxMessageBytes: cfg.MaxMessageBytes, PongTimeout: cfg.PongTimeout,
 		Rate: cfg.ConnectRate, Gate: cfg.Gate,
 	}, d.apps, loop, d.answer)
+	d.routes = d.mount()
 	return d, nil
 }
 
@@ -170,65 +173,8 @@ type Stats struct {
 //     <reason>", where full and share say that too many events waited, in all or of
 //     one network, tries that no try succeeded, and end that the server ended.
 func (d *Dialect) Stats() Stats {
-	return Stats{Connections: d.clients.Len(), Channels: d.apps.Channels(), Counts: d.counts.all()}
+	return Stats{Connections: d.clients.Len(), Channels: d.apps.Channels(), Counts: d.counts.All()}
 }
 
-// ServeHTTP serves both doors: the API under /apps and connections under /app,
-// and whether the server is well under /up, /live and, as soketi has it, /, /ready
-// and /accept-traffic.
-func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer d.answer.Recover(w, r)
-	if !websocket.IsUpgrade(r) {
-		// The port is a WebSocket's too, whose server has no such limits of its own.
-		// A body that nobody reads is waited for as well.
-		rc, now := http.NewResponseController(w), time.Now()
-		_ = rc.SetReadDeadline(now.Add(d.cfg.BodyTimeout)) // not of every test's writer
-		_ = rc.SetWriteDeadline(now.Add(d.cfg.BodyTimeout + d.cfg.WriteTimeout))
-	}
-	path := r.URL.EscapedPath()
-	parts, ok := segments(path)
-	if d.prefix != "" {
-		if rest, found := strings.CutPrefix(path, d.prefix); found && strings.HasPrefix(rest, "/") {
-			parts, ok = segments(rest)
-		}
-	}
-	if !ok {
-		d.answer.Fail(w, errBadPath)
-		return
-	}
-	switch parts[0] {
-	case "app":
-		d.clients.Connect(w, r, parts[1:])
-	case "apps", "users":
-		d.api.Serve(w, r, parts)
-	case "up", "live", "ready", "accept-traffic", "":
-		if parts[0] == "" && websocket.IsUpgrade(r) {
-			d.clients.Connect(w, r, nil)
-			return
-		}
-		d.health(w, r, parts)
-	default:
-		if websocket.IsUpgrade(r) {
-			d.clients.Connect(w, r, nil)
-			return
-		}
-		d.answer.Fail(w, answer.ErrNoRoute)
-	}
-}
-
-var errBadPath = answer.Invalid("the path has a broken percent escape")
-
-// segments splits an escaped path, each part decoded by itself, so that %2F in a
-// channel's name is no separator. One slash at the end is nothing.
-func segments(path string) ([]string, bool) {
-	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
-	parts := strings.Split(path, "/")
-	for i, p := range parts {
-		plain, err := url.PathUnescape(p)
-		if err != nil {
-			return nil, false
-		}
-		parts[i] = plain
-	}
-	return parts, true
-}
+// ServeHTTP serves both doors; see [Dialect.mount].
+func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.routes.ServeHTTP(w, r) }

@@ -14,70 +14,8 @@ import (
 	"poosh/server/admission"
 	"poosh/server/pushsocket/store"
 	"poosh/server/quota"
+	"poosh/server/respond"
 )
-
-// apiPath is what all paths of the HTTP API begin with.
-const apiPath = "/api/v1/"
-
-// greeting is what GET / says.
-const greeting = "poosh key server for the Push Socket Protocol"
-
-// serveAPI finds what a request is for. A slash at the end of a path is as good as
-// none, and fixed parts match in any case, as in Express.
-func (d *Dialect) serveAPI(w http.ResponseWriter, r *http.Request) {
-	if !d.allowsOrigin(r.Header.Get("Origin")) {
-		d.reject(w, http.StatusForbidden, "origin", "pages of this origin may not ask")
-		return
-	}
-	if !d.within(d.requests, w, r, "", "requests") {
-		return
-	}
-	path := r.URL.EscapedPath()
-	fixed := strings.TrimSuffix(strings.ToLower(path), "/")
-	if fixed == "" {
-		if d.allow(w, r, http.MethodGet, http.MethodHead) {
-			writeText(w, http.StatusOK, greeting)
-		}
-		return
-	}
-	if fixed == operatorPath || strings.HasPrefix(fixed, operatorPath+"/") {
-		d.operator(w, r, strings.TrimPrefix(fixed, operatorPath))
-		return
-	}
-	rest, ok := strings.CutPrefix(fixed, apiPath)
-	if !ok {
-		d.notFound(w)
-		return
-	}
-	switch rest {
-	case "key/initial":
-		if d.allow(w, r, http.MethodPost) {
-			d.registerKeys(w, r)
-		}
-	case "key/update": // the wiki says PUT, the programs POST
-		if d.allow(w, r, http.MethodPost, http.MethodPut) {
-			d.updateKeys(w, r)
-		}
-	case "key/adddevice":
-		if d.allow(w, r, http.MethodPost) {
-			d.rejectText(w, http.StatusForbidden, "second device") // as the original always did
-		}
-	case "key":
-		if d.allow(w, r, http.MethodDelete) {
-			d.removeDevice(w, r)
-		}
-	case "message":
-		if d.allow(w, r, http.MethodPost) {
-			d.sendMessages(w, r)
-		}
-	default:
-		if !strings.HasPrefix(rest, "key/") {
-			d.notFound(w)
-		} else if d.allow(w, r, http.MethodGet) {
-			d.giveKeys(w, r, strings.TrimSuffix(path[len(apiPath+"key/"):], "/"))
-		}
-	}
-}
 
 // allowsOrigin reports whether a page of this origin may use the HTTP API. Programs
 // that are no browsers name none.
@@ -91,13 +29,13 @@ func (d *Dialect) allowsOrigin(origin string) bool {
 // reject answers with an error and counts it under why.
 func (d *Dialect) reject(w http.ResponseWriter, status int, why, message string) {
 	d.count("refused: "+why, 1)
-	writeError(w, status, message)
+	respond.Express.Error(w, status, message)
 }
 
 // rejectText is reject with the status's name, as the original answers.
 func (d *Dialect) rejectText(w http.ResponseWriter, status int, why string) {
 	d.count("refused: "+why, 1)
-	writeText(w, status, http.StatusText(status))
+	respond.Text(w, status, http.StatusText(status))
 }
 
 func (d *Dialect) notFound(w http.ResponseWriter) {
@@ -108,16 +46,6 @@ func (d *Dialect) notFound(w http.ResponseWriter) {
 // for StoreTimeout, or until the dialect ends.
 func (d *Dialect) patient() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(d.ctx, d.cfg.StoreTimeout)
-}
-
-// allow answers 405 for other methods.
-func (d *Dialect) allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	if slices.Contains(methods, r.Method) {
-		return true
-	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	d.reject(w, http.StatusMethodNotAllowed, "method", "method not allowed")
-	return false
 }
 
 // unhurried is a request's context without its end: a statement that may be
@@ -191,7 +119,7 @@ func (d *Dialect) fail(w http.ResponseWriter, r *http.Request, err error) {
 		d.count("store failed", 1)
 		d.log.Error("push socket: request failed", "remote", r.RemoteAddr, "path", r.URL.Path, "err", err)
 		w.Header().Set("Retry-After", "5")
-		writeError(w, http.StatusServiceUnavailable, "store is not available")
+		respond.Express.Error(w, http.StatusServiceUnavailable, "store is not available")
 	}
 }
 

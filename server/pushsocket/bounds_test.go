@@ -155,11 +155,11 @@ func (f *forgetting) ExpireContacts(_ context.Context, before time.Time) (int, e
 // Contacts go by the age of identities.
 func TestContactsExpire(t *testing.T) {
 	f := &forgetting{Store: newFailing(t)}
-	d := &Dialect{store: f, log: slog.New(slog.DiscardHandler), counts: make(map[string]uint64), ctx: t.Context()}
+	d := &Dialect{store: f, log: slog.New(slog.DiscardHandler), ctx: t.Context()}
 	now := time.Now()
 	d.expireAt(now)
-	if want := now.Add(-f.Limits().IdleAge); !f.before.Equal(want) || d.counts["contacts expired"] != 3 {
-		t.Errorf("before %v, want %v; %v", f.before, want, d.counts)
+	if want := now.Add(-f.Limits().IdleAge); !f.before.Equal(want) || d.counts.All()["contacts expired"] != 3 {
+		t.Errorf("before %v, want %v; %v", f.before, want, d.counts.All())
 	}
 	if err := f.Close(t.Context()); err != nil {
 		t.Error(err)

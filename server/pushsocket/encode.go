@@ -1,9 +1,6 @@
 package pushsocket
 
 import (
-	"bytes"
-	"encoding/json"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -106,30 +103,4 @@ type report struct {
 	FullDevices     []string `json:"fullDevices"`     // a message was refused: no room, or no more for this sender or all like it
 	DroppedFor      []string `json:"droppedFor"`      // older messages made room
 	MessagesDropped int      `json:"messagesDropped"` // how many
-}
-
-// writeText answers with a line of text, as Express does for a bare status.
-func writeText(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text)) // the client may be gone
-}
-
-// writeJSON answers with a value that cannot fail to become JSON.
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false) // keys and recipients come back as they were given
-	if err := enc.Encode(value); err != nil {
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(bytes.TrimSuffix(body.Bytes(), []byte("\n"))) // the client may be gone
-}
-
-func writeError(w http.ResponseWriter, status int, message string) {
-	writeJSON(w, status, struct {
-		Error string `json:"error"`
-	}{message})
 }

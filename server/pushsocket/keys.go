@@ -9,10 +9,12 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"poosh/auth"
 	"poosh/server/pushsocket/store"
+	"poosh/server/respond"
 )
 
 // keysMembers are what key/initial and key/update take. What is inside a key is the
@@ -148,17 +150,18 @@ func (d *Dialect) updateKeys(w http.ResponseWriter, r *http.Request) {
 // writeStatus answers with a status and its name.
 func (d *Dialect) writeStatus(w http.ResponseWriter, device store.Device) {
 	status := d.tellPrekeys(w, device)
-	writeText(w, status, http.StatusText(status))
+	respond.Text(w, status, http.StatusText(status))
 }
 
 // giveKeys is GET key/<identity key>: one key of each device of that identity,
 // which is then gone, or the last resort key.
-func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request, escaped string) {
+func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request) {
 	device, ok := d.caller(w, r)
 	if !ok {
 		return
 	}
-	text, err := url.PathUnescape(escaped)
+	// The name of the route has its letters in lower case.
+	text, err := url.PathUnescape(strings.TrimSuffix(r.URL.EscapedPath()[len(keysPath):], "/"))
 	if err != nil {
 		d.rejectText(w, http.StatusNotFound, "no such key")
 		return
@@ -219,5 +222,5 @@ func (d *Dialect) removeDevice(w http.ResponseWriter, r *http.Request) {
 	}
 	d.count("devices removed", 1)
 	d.evict(device.ID, reasonRevoked)
-	writeText(w, http.StatusOK, "OK")
+	respond.Text(w, http.StatusOK, "OK")
 }

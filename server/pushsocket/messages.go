@@ -8,6 +8,7 @@ import (
 	"poosh/auth"
 	"poosh/server/admission"
 	"poosh/server/pushsocket/store"
+	"poosh/server/respond"
 )
 
 // sendMessages is POST message/: a copy of each message is stored for each of its
@@ -31,11 +32,11 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answer := p.report(outcomes)
+	told := p.report(outcomes)
 	d.countOutcomes(outcomes)
 	d.log.Debug("push socket: messages", "remote", r.RemoteAddr, "device", device.ID,
-		"queued", answer.MessagesQueued, "asked", len(p.recipients)+len(p.nobody))
-	writeJSON(w, d.tellPrekeys(w, device), answer)
+		"queued", told.MessagesQueued, "asked", len(p.recipients)+len(p.nobody))
+	respond.Express.JSON(w, d.tellPrekeys(w, device), told)
 }
 
 // queue stores messages and rings for them, or answers by itself. It holds no place

@@ -14,6 +14,7 @@ import (
 
 	"poosh/server/exactjson"
 	"poosh/server/pushsocket/store"
+	"poosh/server/respond"
 )
 
 // operatorPath is where operators see and bound the store.
@@ -49,48 +50,33 @@ type view struct {
 	Counts     map[string]uint64 `json:"counts"`
 }
 
-// operator serves GET and PUT of the store, and DELETE of old messages, identities
-// and prekeys.
-func (d *Dialect) operator(w http.ResponseWriter, r *http.Request, rest string) {
-	if d.cfg.OperatorToken == "" {
-		d.notFound(w)
-		return
-	}
-	if !d.isOperator(r) {
-		d.log.Warn("push socket: operator refused", "remote", r.RemoteAddr)
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		d.reject(w, http.StatusUnauthorized, "operator", "wrong token")
-		return
-	}
-	switch rest {
-	case "":
-		if !d.allow(w, r, http.MethodGet, http.MethodPut) || r.Method == http.MethodPut && !d.setBounds(w, r) {
-			return
+// operators has next serve operators alone.
+func (d *Dialect) operators(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if d.isOperator(w, r) {
+			next(w, r)
 		}
-		d.show(w, r)
-	case "/messages":
-		if d.allow(w, r, http.MethodDelete) {
-			d.removeOld(w, r)
-		}
-	case "/identities":
-		if d.allow(w, r, http.MethodDelete) {
-			d.removeIdentities(w, r)
-		}
-	case "/prekeys":
-		if d.allow(w, r, http.MethodDelete) {
-			d.removePrekeys(w, r)
-		}
-	default:
-		d.notFound(w)
 	}
 }
 
-// isOperator compares the bearer token, RFC 6750 section 2.1, in a time that tells
-// nothing about the right one.
-func (d *Dialect) isOperator(r *http.Request) bool {
+// isOperator reports whether a request is an operator's, or answers by itself. The
+// bearer token, RFC 6750 section 2.1, is compared in a time that tells nothing about the
+// right one.
+func (d *Dialect) isOperator(w http.ResponseWriter, r *http.Request) bool {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(d.cfg.OperatorToken))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
+	if d.cfg.OperatorToken != "" && strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+		return true
+	}
+	w.Header().Del("Allow") // which tells what there is
+	if d.cfg.OperatorToken == "" {
+		d.notFound(w)
+		return false
+	}
+	d.log.Warn("push socket: operator refused", "remote", r.RemoteAddr)
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	d.reject(w, http.StatusUnauthorized, "operator", "wrong token")
+	return false
 }
 
 func (d *Dialect) show(w http.ResponseWriter, r *http.Request) {
@@ -104,26 +90,26 @@ func (d *Dialect) show(w http.ResponseWriter, r *http.Request) {
 	if l.DropOldest {
 		whenFull = whenFullDrop
 	}
-	writeJSON(w, http.StatusOK, view{usage, bounds{&l.MessagesPerDevice, &whenFull, &age}, st.Sockets.Sessions, st.Authorized, st.Counts})
+	respond.Express.JSON(w, http.StatusOK, view{usage, bounds{&l.MessagesPerDevice, &whenFull, &age}, st.Sockets.Sessions, st.Authorized, st.Counts})
 }
 
-// setBounds changes the limits, all that are given or none, or answers by itself.
-func (d *Dialect) setBounds(w http.ResponseWriter, r *http.Request) bool {
+// setBounds changes the limits, all that are given or none.
+func (d *Dialect) setBounds(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxOperatorBody))
 	var b bounds
 	if err != nil || b.decode(text) != nil {
 		d.reject(w, http.StatusBadRequest, "operator's request", "want an object with messagesPerDevice, whenFull, maxAge")
-		return false
+		return
 	}
 	l := d.store.Limits()
 	if err := b.apply(&l); err != nil {
 		d.reject(w, http.StatusBadRequest, "operator's request", err.Error())
-		return false
+		return
 	}
 	d.store.SetLimits(l)
 	d.log.Info("push socket: limits changed", "remote", r.RemoteAddr, "messages_per_device", l.MessagesPerDevice,
 		"drop_oldest", l.DropOldest, "max_age", l.MaxAge)
-	return true
+	d.show(w, r)
 }
 
 // decode reads bounds; a name that is none of them is a mistake.
@@ -177,7 +163,7 @@ func (d *Dialect) removeOld(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.log.Info("push socket: old messages removed by an operator", "remote", r.RemoteAddr, "older_than", age, "messages", n)
-	writeJSON(w, http.StatusOK, struct {
+	respond.Express.JSON(w, http.StatusOK, struct {
 		Removed int `json:"messagesRemoved"`
 	}{n})
 }
@@ -212,7 +198,7 @@ func (d *Dialect) removeIdentities(w http.ResponseWriter, r *http.Request) {
 	}
 	d.removed(gone, "identities removed", reasonNotRegistered)
 	if d.operated(w, r, err) {
-		writeJSON(w, http.StatusOK, struct {
+		respond.Express.JSON(w, http.StatusOK, struct {
 			Removed int `json:"identitiesRemoved"`
 		}{gone.Identities})
 	}
@@ -232,7 +218,7 @@ func (d *Dialect) removePrekeys(w http.ResponseWriter, r *http.Request) {
 	d.count("prekeys removed", n)
 	if d.operated(w, r, err) {
 		d.log.Info("push socket: prekeys removed by an operator", "remote", r.RemoteAddr, "prekeys", n)
-		writeJSON(w, http.StatusOK, struct {
+		respond.Express.JSON(w, http.StatusOK, struct {
 			Removed int `json:"prekeysRemoved"`
 		}{n})
 	}

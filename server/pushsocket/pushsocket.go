@@ -35,33 +35,32 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"poosh/server/admission"
+	"poosh/server/dialect"
 	"poosh/server/hub"
+	"poosh/server/metric"
+	"poosh/server/network"
 	"poosh/server/pushsocket/store"
 	"poosh/server/rate"
+	"poosh/server/route"
+	"poosh/server/setting"
 	"poosh/server/socketio"
 	"poosh/server/websocket"
 )
 
-// growth is by how much a message may be larger on the wire than it was posted: a
-// broken byte becomes U+FFFD and is written as the six characters \ufffd.
-const growth = 6
-
 // hubApp is the dialect's partition of the hub; each device is a room of it.
 const hubApp = "pushsocket"
 
-// Config says how the dialect serves and how much. Zero fields mean the defaults
-// named here.
+// Config says how the dialect serves and how much. Zero fields mean the defaults of
+// the dialect's settings, or those named here.
 type Config struct {
 	SocketIO socketio.Config // its Origins hold for the HTTP API too
-	DB       string          // path of the database; push-socket.db
+	DB       string          // path of the database
 	Limits   store.Limits    // of what is kept
 	Store    store.Store     // used in place of DB when set; Shutdown closes it
 	Gate     *admission.Gate // asked before a message is stored; nil is always open
@@ -73,41 +72,33 @@ type Config struct {
 	// their endpoint.
 	OperatorToken string
 
-	// Rates of each address: requests of the API with authentications on sockets,
-	// 6,000 a minute; identities, 60 an hour; and keys that it takes of one
-	// identity, 100 an hour.
+	// Rates of each address: requests of the API with authentications on sockets;
+	// identities; and keys that it takes of one identity.
 	Requests, Registrations, KeyFetches Rate
 
-	MaxBody       int           // bytes of a request's body; 102,400
-	MaxKey        int           // bytes of one key; 4,096
-	MaxRecipients int           // copies that one request may ask for, and messages; 500
-	MaxTries      int           // refused authentications of one connection; 10
-	AuthTimeout   time.Duration // a connection may be without authorization; 2 min
-	MaxEvents     int           // of one connection that wait; 4,096, or twice MessagesPerDevice
+	MaxBody       int           // bytes of a request's body
+	MaxKey        int           // bytes of one key
+	MaxRecipients int           // copies that one request may ask for, and messages
+	MaxTries      int           // refused authentications of one connection
+	AuthTimeout   time.Duration // a connection may be without authorization
+	MaxEvents     int           // of one connection that wait; unset, at least twice MessagesPerDevice
 	MaxEventBytes int64         // of all connections' events that wait; 64 MiB
-	StoreTimeout  time.Duration // a caller waits for the disk; 10 s
+	StoreTimeout  time.Duration // a caller waits for the disk
 	ExpireEvery   time.Duration // between two looks for what is too old; 10 min
 }
 
 func (c Config) withDefaults() Config {
-	def(&c.DB, "push-socket.db")
-	def(&c.NoPrekeysStatus, http.StatusResetContent)
-	def(&c.Requests, Rate{Limit: 6000, Per: time.Minute})
-	def(&c.Registrations, Rate{Limit: 60, Per: time.Hour})
-	def(&c.KeyFetches, Rate{Limit: 100, Per: time.Hour})
-	def(&c.MaxBody, 102_400)
-	def(&c.MaxKey, 4096)
-	def(&c.MaxRecipients, 500)
-	def(&c.MaxTries, 10)
-	def(&c.AuthTimeout, 2*time.Minute)
-	if c.MaxEvents == 0 {
-		c.MaxEvents = max(4096, 2*c.Limits.WithDefaults().MessagesPerDevice)
+	events := c.MaxEvents
+	s := settings{Config: c}
+	setting.Fill(s.group().Settings)
+	c = s.Config
+	if events == 0 {
+		c.MaxEvents = max(c.MaxEvents, 2*c.Limits.MessagesPerDevice)
 	}
 	def(&c.MaxEventBytes, 64<<20)
-	def(&c.StoreTimeout, 10*time.Second)
 	def(&c.ExpireEvery, 10*time.Minute)
 	// Mailboxes fill half an outbox, and one message more must fit.
-	c.SocketIO.Outbox = max(c.SocketIO.Outbox, 1<<20, 2*growth*c.MaxBody+1024)
+	c.SocketIO.Outbox = max(c.SocketIO.Outbox, network.Defaults().OutboxBytes, 2*dialect.Growth*c.MaxBody+1024)
 	return c
 }
 
@@ -134,6 +125,7 @@ type Dialect struct {
 	loop    *websocket.Server
 	log     *slog.Logger
 	sockets *socketio.Server
+	routes  *route.Router
 
 	requests, registrations, fetches *rate.Limiter // by address
 
@@ -143,17 +135,15 @@ type Dialect struct {
 	stop      context.CancelFunc
 	janitor   sync.WaitGroup
 
+	answering admission.Door // requests
+
 	held atomic.Int64 // bytes of events that wait
 
 	mu        sync.Mutex // guards what follows
 	mailboxes map[store.DeviceID]*mailbox
 	ended     bool // no mailbox is opened any more
-	answering int  // requests
-	closing   bool
-	idle      chan struct{} // closed when closing and answering is 0
 
-	countMu sync.Mutex // guards counts; the innermost lock
-	counts  map[string]uint64
+	counts metric.Set
 }
 
 // New opens the store and starts the dialect's goroutines. Call Shutdown in any
@@ -174,50 +164,15 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, ctx: ctx, stop: stop,
 		requests: rate.PerAddress(cfg.Requests), registrations: rate.PerAddress(cfg.Registrations), fetches: rate.PerAddress(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
-		mailboxes: make(map[store.DeviceID]*mailbox), counts: make(map[string]uint64), idle: make(chan struct{})}
+		mailboxes: make(map[store.DeviceID]*mailbox)}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
+	d.routes = d.mount()
 	d.janitor.Go(d.expire) // ends with Shutdown
 	return d, nil
 }
 
 // ServeHTTP answers every request of the listener.
-func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, socketio.Path) {
-		d.sockets.ServeHTTP(w, r)
-		return
-	}
-	if !d.begin() {
-		w.Header().Set("Retry-After", admission.RetryAfter)
-		d.reject(w, http.StatusServiceUnavailable, "shutting down", admission.ErrClosed.Error())
-		return
-	}
-	defer d.done()
-	d.serveAPI(w, r)
-}
-
-// Quick reports whether ServeHTTP serves a request without waiting: see
-// [socketio.Server.Quick].
-func (d *Dialect) Quick(r *http.Request) bool { return d.sockets.Quick(r) }
-
-// begin counts a request. It fails once Shutdown began.
-func (d *Dialect) begin() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closing {
-		return false
-	}
-	d.answering++
-	return true
-}
-
-func (d *Dialect) done() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.answering--
-	if d.closing && d.answering == 0 {
-		close(d.idle)
-	}
-}
+func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.routes.ServeHTTP(w, r) }
 
 // Shutdown takes no request any more, answers those it has, closes the sessions so
 // that they connect anew elsewhere, ends the goroutines and closes the store. It
@@ -225,16 +180,9 @@ func (d *Dialect) done() {
 // and nobody waits for the store. Requests have half of the time and sessions most of
 // the rest, so that one that does not end leaves the others theirs.
 func (d *Dialect) Shutdown(ctx context.Context) error {
-	d.mu.Lock()
-	if d.closing {
-		d.mu.Unlock()
+	if !d.answering.Close() {
 		return errors.New("push socket: shut down already")
 	}
-	d.closing = true
-	if d.answering == 0 {
-		close(d.idle)
-	}
-	d.mu.Unlock()
 	defer d.stop()
 	defer context.AfterFunc(ctx, d.stop)()
 	err := inPart(ctx, 1, 2, d.answered)
@@ -249,12 +197,10 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 
 // answered waits until all requests are.
 func (d *Dialect) answered(ctx context.Context) error {
-	select {
-	case <-d.idle:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("requests: %w", ctx.Err())
+	if err := d.answering.Wait(ctx); err != nil {
+		return fmt.Errorf("requests: %w", err)
 	}
+	return nil
 }
 
 // inPart ends something in a part of the time that ctx has left.
@@ -280,9 +226,7 @@ func (d *Dialect) Stats() Stats {
 	d.mu.Lock()
 	authorized := len(d.mailboxes)
 	d.mu.Unlock()
-	d.countMu.Lock()
-	defer d.countMu.Unlock()
-	return Stats{sockets, authorized, maps.Clone(d.counts)}
+	return Stats{sockets, authorized, d.counts.All()}
 }
 
 // failed counts and logs an error of the store, unless everything ends, which is
@@ -295,11 +239,4 @@ func (d *Dialect) failed(doing, remote string, err error) {
 	d.log.Error("push socket: "+doing, "remote", remote, "err", err)
 }
 
-func (d *Dialect) count(name string, n int) {
-	if n == 0 {
-		return
-	}
-	d.countMu.Lock()
-	d.counts[name] += uint64(n)
-	d.countMu.Unlock()
-}
+func (d *Dialect) count(name string, n int) { d.counts.Add(name, n) }

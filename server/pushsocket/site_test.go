@@ -47,10 +47,7 @@ func newSite(t testing.TB, cfg Config) *site {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		d.mu.Lock()
-		closing := d.closing
-		d.mu.Unlock()
-		if !closing {
+		if !d.answering.Closed() {
 			if err := d.Shutdown(ctx); err != nil {
 				t.Error(err)
 			}

@@ -36,10 +36,7 @@ func (s *site) lockDatabase() (unlock func()) {
 func (s *site) answering() {
 	s.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		s.dialect.mu.Lock()
-		n := s.dialect.answering
-		s.dialect.mu.Unlock()
-		if n == 1 {
+		if s.dialect.answering.Inside() == 1 {
 			return
 		}
 		if time.Now().After(end) {

@@ -1,33 +1,43 @@
 package socketio
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
 
-// Config holds the settings of a Socket.IO server. Zero fields mean the
-// defaults named here.
+	"poosh/server/network"
+	"poosh/server/setting"
+)
+
+// Config holds the settings of a Socket.IO server. Zero fields mean the defaults of
+// [Config.Settings] and of package network, or those named here.
 type Config struct {
-	PingInterval time.Duration // 25 s, as engine.io 1.5.1
-	PingTimeout  time.Duration // 60 s, as engine.io 1.5.1
+	PingInterval time.Duration // 25 s and 60 s, as engine.io 1.5.1
+	PingTimeout  time.Duration
 
 	// UpgradeTimeout is how long a WebSocket has to take over from polling
-	// after it opened; 10 s.
+	// after it opened.
 	UpgradeTimeout time.Duration
 	// ConnectTimeout is how long a client of protocol 4 has to ask for the default
-	// namespace, and how long connecting it may take; 45 s.
+	// namespace, and how long connecting it may take.
 	ConnectTimeout time.Duration
 	// UnfinishedTimeout is how long a polling session waits for the first
 	// request after its handshake; 20 s, or ConnectTimeout if that is less.
 	UnfinishedTimeout time.Duration
 
-	MaxPayload int // bytes of one POST or one incoming message; 100 KiB
-	Outbox     int // what may wait for one client, as loop.Cost counts it; 1 MiB
+	MaxPayload int // bytes of one POST or one incoming message
+	Outbox     int // what may wait for one client, as loop.Cost counts it
 
 	// Unfetched is how much may wait for all polling clients that do not poll, as
-	// loop.Cost counts it; 512 MiB.
+	// loop.Cost counts it.
 	Unfetched int64
 
-	MaxSessions             int // in all; 100,000
-	MaxSessionsPerAddress   int // 10,000
-	MaxUnfinishedPerAddress int // polling sessions without a second request; 1,000
+	MaxSessions             int // in all
+	MaxSessionsPerAddress   int
+	MaxUnfinishedPerAddress int // polling sessions without a second request
 
 	// Origins are the pages' origins whose requests are served, in the form of the
 	// Origin header ("https://example.com"); "*", or an empty list, allows all. A
@@ -36,22 +46,51 @@ type Config struct {
 	Origins []string
 
 	// ClientScript is what /socket.io/socket.io.js gives: an http or https
-	// address to redirect to, or the path of a file. Empty: 404.
+	// address to redirect to, or the path of a file.
 	ClientScript string
 }
 
+// defaultScript is the file that the Node server gave out itself: socket.io.js of
+// the npm package socket.io-client 1.3.5. jsDelivr serves the files of npm
+// packages as they are and keeps a published version for good.
+const defaultScript = "https://cdn.jsdelivr.net/npm/socket.io-client@1.3.5/socket.io.js"
+
+// Settings describes the settings that fill c, which all dialects over Socket.IO
+// share.
+func (c *Config) Settings() *setting.Group {
+	return &setting.Group{Title: "Socket.IO", Settings: []setting.Setting{
+		{Name: "PING_INTERVAL", Default: "25s", Help: "Time between two heartbeats",
+			Value: setting.Span(&c.PingInterval, time.Second, time.Hour)},
+		{Name: "PING_TIMEOUT", Default: "60s", Help: "Time a heartbeat may be late before its connection counts as gone",
+			Value: setting.Span(&c.PingTimeout, time.Second, time.Hour)},
+		{Name: "UPGRADE_TIMEOUT", Default: "10s", Help: "Time for a client to finish its change from polling to WebSocket",
+			Value: setting.Span(&c.UpgradeTimeout, time.Second, time.Hour)},
+		{Name: "CONNECT_TIMEOUT", Default: "45s", Help: "Time for a new session to join the namespace before it is closed",
+			Value: setting.Span(&c.ConnectTimeout, time.Second, time.Hour)},
+		{Name: "MAX_PACKET_BYTES", Default: "100KiB", Help: "Bytes of one message or POST from a client; more closes its connection",
+			Value: setting.Size(&c.MaxPayload, "1KiB", "100MB")},
+		{Name: "MAX_UNFINISHED_PER_ADDRESS", Default: "1000", Help: "Polling sessions that one address may open and not use",
+			Value: setting.Count(&c.MaxUnfinishedPerAddress, 1, 1_000_000)},
+		{Name: "CLIENT_SCRIPT", Default: defaultScript, Help: "What /socket.io/socket.io.js gives: an http(s) URL to redirect to, or a file to serve",
+			Value: setting.Of(&c.ClientScript, parseScript)},
+	}}
+}
+
+// Within returns c with the bounds that the ports of all dialects share.
+func (c Config) Within(n network.Config) Config {
+	c.Outbox, c.Unfetched = n.OutboxBytes, n.BacklogBytes
+	c.MaxSessions, c.MaxSessionsPerAddress = n.MaxConnections, n.MaxConnectionsPerAddress
+	return c
+}
+
 func (c Config) withDefaults() Config {
-	def(&c.PingInterval, 25*time.Second)
-	def(&c.PingTimeout, 60*time.Second)
-	def(&c.UpgradeTimeout, 10*time.Second)
-	def(&c.ConnectTimeout, 45*time.Second)
+	setting.Fill(c.Settings().Settings)
+	n := network.Defaults()
 	def(&c.UnfinishedTimeout, min(20*time.Second, c.ConnectTimeout))
-	def(&c.MaxPayload, 100<<10)
-	def(&c.Outbox, 1<<20)
-	def(&c.Unfetched, 512<<20)
-	def(&c.MaxSessions, 100_000)
-	def(&c.MaxSessionsPerAddress, 10_000)
-	def(&c.MaxUnfinishedPerAddress, 1_000)
+	def(&c.Outbox, n.OutboxBytes)
+	def(&c.Unfetched, n.BacklogBytes)
+	def(&c.MaxSessions, n.MaxConnections)
+	def(&c.MaxSessionsPerAddress, n.MaxConnectionsPerAddress)
 	return c
 }
 
@@ -59,4 +98,34 @@ func def[T comparable](v *T, value T) {
 	if *v == *new(T) {
 		*v = value
 	}
+}
+
+// maxScript bounds a file that is served as the client's script, in bytes.
+const maxScript = 10 << 20
+
+// parseScript reads CLIENT_SCRIPT: a URL that is redirected to or a file that is
+// served.
+func parseScript(text string) (string, error) {
+	const wanted = "want an http or https address, or the path of a file"
+	if strings.Contains(text, "://") {
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
+			return "", errors.New(wanted)
+		}
+		return u.String(), nil
+	}
+	f, err := os.Open(text)
+	if err != nil {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return "", fmt.Errorf("%w: %s", err, wanted)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 || info.Size() > maxScript {
+		return "", errors.New("not a file of 1 byte to 10 MiB: " + wanted)
+	}
+	return text, nil
 }

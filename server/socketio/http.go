@@ -1,10 +1,10 @@
 package socketio
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
+	"poosh/server/respond"
 	"poosh/server/websocket"
 )
 
@@ -16,8 +16,11 @@ const Path = "/socket.io/"
 // 1.3.5.
 const scriptPath = Path + "socket.io.js"
 
-// IsScript reports whether a path is the client script's.
-func IsScript(path string) bool { return strings.HasPrefix(path, scriptPath) }
+// isScript reports whether a path is the client script's.
+func isScript(path string) bool { return strings.HasPrefix(path, scriptPath) }
+
+// refusalForm is how answers that are no packets are written.
+var refusalForm = respond.Form{Type: "application/json", Line: true}
 
 // refusal is the body of an error, engine.io 1.5.1, server.js, sendErrorMessage.
 type refusal struct {
@@ -86,13 +89,6 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		srv.fail(w, r, badRequest)
 	}
-}
-
-// Quick reports whether a request is a handshake over polling, or one of a polling
-// session: ServeHTTP serves it without waiting where [http1.Later] is to be had. It
-// may be called from any goroutine.
-func (srv *Server) Quick(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, Path) && !strings.HasPrefix(r.URL.Path, scriptPath) && r.Header["Upgrade"] == nil
 }
 
 // handshake opens a session.
@@ -167,10 +163,8 @@ func (srv *Server) fail(w http.ResponseWriter, r *http.Request, why refusal) {
 
 func (srv *Server) failStatus(w http.ResponseWriter, r *http.Request, status int, why refusal) {
 	srv.crossOrigin(w, r)
-	w.Header().Set("Content-Type", "application/json")
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "5")
 	}
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(why) // a client that is gone needs no answer
+	refusalForm.JSON(w, status, why)
 }

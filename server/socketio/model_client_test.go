@@ -197,7 +197,7 @@ func (e *exchange) hangUp() {
 	e.mu.Unlock()
 	e.cut()
 	if waiter != nil && !done {
-		waiter.Gone(false)
+		waiter.Abandoned(false)
 	}
 }
 

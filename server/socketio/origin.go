@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -51,9 +50,6 @@ func (o origins) allow(r *http.Request, jsonp bool) bool {
 func (srv *Server) refuseOrigin(w http.ResponseWriter, r *http.Request) {
 	srv.count("origin refused")
 	srv.log.Debug("request refused", "origin", r.Header.Get("Origin"), "reason", "not in the list of allowed origins")
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h["X-Content-Type-Options"] = noSniff
-	w.WriteHeader(http.StatusForbidden)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": "this origin is not allowed"}) // a client that is gone needs no answer
+	w.Header()["X-Content-Type-Options"] = noSniff
+	refusalForm.Error(w, http.StatusForbidden, "this origin is not allowed")
 }

@@ -232,14 +232,14 @@ func (g *pollWait) wait(w http.ResponseWriter, r *http.Request) {
 	case frames := <-g.frames:
 		g.session.server.answer(w, g.form, g.session, frames)
 	case <-r.Context().Done():
-		g.Gone(false)
+		g.Abandoned(false)
 	}
 }
 
-// Gone implements [http1.Waiter]: a GET could not be answered, or not be written
+// Abandoned implements [http1.Waiter]: a GET could not be answered, or not be written
 // the answer that it was given. Nothing is lost with one that has given way to a
 // newer, or was answered with nothing.
-func (g *pollWait) Gone(answered bool) {
+func (g *pollWait) Abandoned(answered bool) {
 	s := g.session
 	s.mu.Lock()
 	mine := s.poll != nil && s.poll.get == g

@@ -28,8 +28,8 @@ func TestNewerPoll(t *testing.T) {
 		s.await(session, before, nil)
 		older := session.pollWait()
 		newer := p.waiting()
-		older.Gone(true)
-		older.Gone(false)
+		older.Abandoned(true)
+		older.Abandoned(false)
 		time.Sleep(quiet)
 		session.Deliver(EventFrame("e", nil))
 		if got := take(s.T, newer, "the event"); !slices.Equal(got, []string{`42["e",null]`}) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"poosh/server/http1"
 	"poosh/server/quota"
 )
 
@@ -148,13 +149,13 @@ func TestClientScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	for source, want := range map[string]string{
-		"": "404 ", "https://example.com/x.js": "302 https://example.com/x.js", file: "200 ", file + ".none": "404 ",
+		"https://example.com/x.js": "302 https://example.com/x.js", file: "200 ", file + ".none": "404 ",
 	} {
 		srv := &Server{script: clientScript(source)}
 		e := &exchange{header: make(http.Header), status: 200}
 		r := requestFrom("192.0.2.1:1")
 		r.URL.Path = scriptPath + ".map"
-		if !IsScript(r.URL.Path) || srv.Quick(r) || !srv.Quick(requestFrom("")) {
+		if Where(r) != http1.Elsewhere || Where(requestFrom("")) != http1.Here {
 			t.Error("a script is taken for a poll, or a poll for a script")
 		}
 		srv.ServeHTTP(e, r)

@@ -8,14 +8,7 @@ import (
 // clientScript serves /socket.io/socket.io.js: a redirect to an address, or a
 // file, read anew for each request so that it can be replaced.
 func clientScript(source string) http.Handler {
-	switch {
-	case source == "":
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusNotFound)
-			_, _ = w.Write([]byte(`{"error":"no client script: set CLIENT_SCRIPT"}`))
-		})
-	case strings.HasPrefix(source, "http://"), strings.HasPrefix(source, "https://"):
+	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
 		return http.RedirectHandler(source, http.StatusFound)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -33,6 +33,7 @@ import (
 
 	"poosh/server/http1"
 	"poosh/server/loop"
+	"poosh/server/metric"
 	"poosh/server/peers"
 	"poosh/server/websocket"
 )
@@ -74,19 +75,18 @@ type Server struct {
 	sessions map[string]*Session
 	reserved int // sessions that count and are not in the map yet
 
-	countMu sync.Mutex // guards counts
-	counts  map[string]uint64
+	counts metric.Set
 }
 
 // New returns a server whose WebSockets live on loop. It starts no goroutine
 // and ends with [Server.Shutdown].
 func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Server {
 	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log,
-		sessions: make(map[string]*Session), counts: make(map[string]uint64), empty: make(chan struct{}, 1)}
+		sessions: make(map[string]*Session), empty: make(chan struct{}, 1)}
 	srv.addresses.init(srv.cfg)
 	srv.origins = newOrigins(cfg.Origins)
 	srv.library = newLibrary(srv.cfg, (*Session).connected)
-	srv.script = clientScript(cfg.ClientScript)
+	srv.script = clientScript(srv.cfg.ClientScript)
 	srv.later = func(w http.ResponseWriter, to http1.Waiter) (laterAnswer, bool) { return http1.Later(w, to) }
 	return srv
 }
@@ -267,11 +267,7 @@ func (srv *Server) all() []*Session {
 	return list
 }
 
-func (srv *Server) count(reason string) {
-	srv.countMu.Lock()
-	srv.counts[reason]++
-	srv.countMu.Unlock()
-}
+func (srv *Server) count(reason string) { srv.counts.Add(reason, 1) }
 
 // Stats describe a server.
 type Stats struct {
@@ -284,13 +280,8 @@ type Stats struct {
 // Stats returns the counts of this moment.
 func (srv *Server) Stats() Stats {
 	srv.mu.RLock()
-	st := Stats{Sessions: len(srv.sessions), Queued: srv.polled.Load(), Slow: srv.slow.Load(), Ended: make(map[string]uint64)}
+	st := Stats{Sessions: len(srv.sessions), Queued: srv.polled.Load(), Slow: srv.slow.Load(), Ended: srv.counts.All()}
 	srv.mu.RUnlock()
-	srv.countMu.Lock()
-	defer srv.countMu.Unlock()
-	for reason, n := range srv.counts {
-		st.Ended[reason] = n
-	}
 	return st
 }
 

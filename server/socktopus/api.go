@@ -10,6 +10,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/loop"
+	"poosh/server/respond"
 	"poosh/server/websocket"
 )
 
@@ -45,12 +46,12 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.cfg.Gate.Leave()
-	answer := d.publish(r.Context(), a, b.messages())
-	d.count("messages sent", len(answer.Succeeded))
-	d.count("messages failed", len(answer.Failed))
+	sent := d.publish(r.Context(), a, b.messages())
+	d.count("messages sent", len(sent.Succeeded))
+	d.count("messages failed", len(sent.Failed))
 	d.log.Debug("socktopus: send", "remote", r.RemoteAddr, "app", a.name,
-		"succeeded", len(answer.Succeeded), "failed", len(answer.Failed))
-	writeJSON(w, http.StatusOK, answer)
+		"succeeded", len(sent.Succeeded), "failed", len(sent.Failed))
+	respond.Go.JSON(w, http.StatusOK, sent)
 }
 
 const (
@@ -119,7 +120,7 @@ func (d *Dialect) kick(w http.ResponseWriter, r *http.Request) {
 		<-over // closed by a timer or by Shutdown
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(10 * time.Second))
-	writeJSON(w, http.StatusOK, http.StatusOK) // the original answers with the number
+	respond.Go.JSON(w, http.StatusOK, http.StatusOK) // the original answers with the number
 }
 
 // sender finds the application whose secret a body holds, or answers by itself. A

@@ -66,7 +66,7 @@ func (d *Dialect) barOne(a *app, id string) <-chan struct{} {
 	b.until = c.until
 	wait := b.until.Sub(now)
 	a.mu.Unlock()
-	if wait < 0 || d.isClosing() {
+	if wait < 0 || d.open.Closed() {
 		b.fire(true)
 		return over
 	}

@@ -61,7 +61,7 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, http.StatusForbidden, "Connection kicked")
 		return
 	}
-	if !d.enter() {
+	if !d.open.Enter() {
 		d.refuse(w, r, http.StatusServiceUnavailable, "Server is shutting down")
 		return
 	}
@@ -71,7 +71,7 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 	c.quiet.Fire = func() { c.end(endQuiet) }
 	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessage, Outbox: d.cfg.Outbox}, c)
 	if err != nil {
-		d.exit()
+		d.open.Leave()
 		d.refuseUpgrade(w, r, err)
 		return
 	}
@@ -160,7 +160,7 @@ func (c *client) seatIn(made int64) {
 		old.end(endReplaced)
 	}
 	// A Shutdown that began in between may not have seen it.
-	if d.isClosing() {
+	if d.open.Closed() {
 		c.end(endShutdown)
 	}
 }
@@ -236,7 +236,7 @@ func (c *client) Closed(_ *websocket.Conn, reason error) {
 		c.dialect.count("ended: "+reason.Error(), 1)
 	}
 	c.leave()
-	c.dialect.exit()
+	c.dialect.open.Leave()
 }
 
 // all returns the clients of this moment.

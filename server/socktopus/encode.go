@@ -1,10 +1,10 @@
 package socktopus
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"poosh/server/hub"
+	"poosh/server/respond"
 	"poosh/server/websocket"
 )
 
@@ -41,16 +41,5 @@ type errorBody struct {
 }
 
 func writeError(w http.ResponseWriter, status int, message string) {
-	writeJSON(w, status, errorBody{status, message})
-}
-
-// writeJSON answers with a value that cannot fail to become JSON.
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	body, err := json.Marshal(value)
-	if err != nil {
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone
+	respond.Go.JSON(w, status, errorBody{status, message})
 }

@@ -42,7 +42,7 @@ code { overflow-wrap: anywhere }
 
 // home shows what the original's page showed, and the generated secret that its
 // README speaks of.
-func (d *Dialect) home(w http.ResponseWriter) {
+func (d *Dialect) home(w http.ResponseWriter, _ *http.Request) {
 	secret := make([]byte, secretBytes)
 	_, _ = rand.Read(secret) // never fails
 	h := w.Header()

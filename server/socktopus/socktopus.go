@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -24,11 +23,14 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/metric"
+	"poosh/server/route"
+	"poosh/server/setting"
 	"poosh/server/websocket"
 )
 
 // Config says what the dialect serves and how much of it. Zero fields mean the
-// defaults named here.
+// defaults of the dialect's settings, or those named here.
 type Config struct {
 	Secrets map[string]string // secret values by name; names of any case, none twice
 
@@ -36,12 +38,12 @@ type Config struct {
 	// takes; none means all.
 	Origins []string
 
-	ReadTimeout time.Duration // a client that sends no PING for so long is closed; 20 s
-	MaxBody     int           // bytes of one body of /send or /kick; 1 MiB
-	MaxMessage  int           // bytes of one message of a client; 64 KiB
+	ReadTimeout time.Duration // a client that sends no PING for so long is closed
+	MaxBody     int           // bytes of one body of /send or /kick
+	MaxMessage  int           // bytes of one message of a client
 	MaxToken    int           // bytes of a token; 8 KiB
-	MaxMessages int           // messages of one /send, and connections of one /kick; 10,000
-	MaxKicks    int           // requests to /kick that may wait at once; 1,000
+	MaxMessages int           // messages of one /send, and connections of one /kick
+	MaxKicks    int           // requests to /kick that may wait at once
 	Outbox      int           // bytes that may wait on one connection; the loop's
 
 	// Gate admits what /send publishes; nil admits everything.
@@ -49,25 +51,12 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.ReadTimeout == 0 {
-		c.ReadTimeout = 20 * time.Second
+	s := settings{Config: c}
+	setting.Fill(s.group().Settings)
+	if s.Config.MaxToken == 0 {
+		s.Config.MaxToken = 8 << 10
 	}
-	if c.MaxBody == 0 {
-		c.MaxBody = 1 << 20
-	}
-	if c.MaxMessage == 0 {
-		c.MaxMessage = 64 << 10
-	}
-	if c.MaxToken == 0 {
-		c.MaxToken = 8 << 10
-	}
-	if c.MaxMessages == 0 {
-		c.MaxMessages = 10_000
-	}
-	if c.MaxKicks == 0 {
-		c.MaxKicks = 1000
-	}
-	return c
+	return s.Config
 }
 
 // A Dialect serves Socktopus. Make one with [New]; it is the http.Handler of its
@@ -79,16 +68,15 @@ type Dialect struct {
 	log     *slog.Logger
 	apps    map[string]*app  // by name in lower case; set once
 	names   []string         // of apps, sorted; set once
+	routes  *route.Router    // set once
 	origins originList       // set once
 	tooMany string           // what a body with too many elements is refused with; set once
 	wall    func() time.Time // the clock that tokens are made by; time.Now but in tests; set once
 	kicks   chan struct{}    // a place for each request to /kick that may wait
 
-	mu      sync.Mutex // guards what follows
-	open    int        // connections that have not been reported closed
-	closing bool
-	empty   chan struct{} // closed when closing and open is 0
-	counts  map[string]uint64
+	open admission.Door // connections that have not been reported closed
+
+	counts metric.Set
 }
 
 // An app is one application: a secret, and the clients that joined with it.
@@ -106,8 +94,8 @@ type app struct {
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
-		kicks: make(chan struct{}, cfg.MaxKicks), empty: make(chan struct{}), counts: make(map[string]uint64),
-		wall: time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
+		kicks: make(chan struct{}, cfg.MaxKicks),
+		wall:  time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
 	for name, secret := range cfg.Secrets {
 		name = fold(name)
 		if secret == "" {
@@ -126,6 +114,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 		return nil, errors.New("socktopus: no secret is set")
 	}
 	d.names = slices.Sorted(maps.Keys(d.apps))
+	d.routes = d.mount()
 	return d, nil
 }
 
@@ -133,62 +122,11 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 // any case but kept the clients of MyApp and myapp apart.
 func fold(name string) string { return strings.ToLower(name) }
 
-// isJoinPath reports the paths that clients join at; the first is how the original
-// spells it.
-func isJoinPath(path string) bool { return path == "/recieve" || path == "/receive" }
-
-// IsJoin reports whether a client asks to join: the one request that ServeHTTP answers
-// without ever waiting. /send waits at the gate, /kick for tokens. It may be called
-// from any goroutine.
-func IsJoin(r *http.Request) bool {
-	return r.Method == http.MethodGet && isJoinPath(r.URL.Path) && websocket.IsUpgrade(r)
-}
-
-// ServeHTTP answers every request of the listener.
-func (d *Dialect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch path := r.URL.Path; {
-	case isJoinPath(path):
-		if allow(w, r, http.MethodGet) {
-			d.receive(w, r)
-		}
-	case path == "/send":
-		if allow(w, r, http.MethodPost) {
-			d.send(w, r)
-		}
-	case path == "/kick":
-		if allow(w, r, http.MethodPost) {
-			d.kick(w, r)
-		}
-	case path == "/":
-		if allow(w, r, http.MethodGet, http.MethodHead) {
-			d.home(w)
-		}
-	default:
-		writeError(w, http.StatusNotFound, "Not found")
-	}
-}
-
-// allow answers 405 for other methods. The original did not look at the method.
-func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	if slices.Contains(methods, r.Method) {
-		return true
-	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	writeError(w, http.StatusMethodNotAllowed, "Method not allowed")
-	return false
-}
-
 // Shutdown takes no client any more, ends the waits of /kick, and closes every
 // connection once what waits for it is written, so that its client joins again
 // elsewhere. It returns when all are closed, or with ctx's error.
 func (d *Dialect) Shutdown(ctx context.Context) error {
-	d.mu.Lock()
-	first := !d.closing
-	d.closing = true
-	if first && d.open == 0 {
-		close(d.empty)
-	}
-	d.mu.Unlock()
+	d.open.Close()
 	for _, a := range d.apps {
 		for _, b := range a.allBars() {
 			b.fire(true)
@@ -197,39 +135,7 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 			c.end(endShutdown)
 		}
 	}
-	select {
-	case <-d.empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// enter counts a connection that is about to be accepted. It fails after Shutdown
-// began.
-func (d *Dialect) enter() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closing {
-		return false
-	}
-	d.open++
-	return true
-}
-
-func (d *Dialect) exit() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.open--
-	if d.closing && d.open == 0 {
-		close(d.empty)
-	}
-}
-
-func (d *Dialect) isClosing() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.closing
+	return d.open.Wait(ctx)
 }
 
 // Stats are counts of this moment and since the start.
@@ -240,9 +146,7 @@ type Stats struct {
 
 // Stats returns the counts so far.
 func (d *Dialect) Stats() Stats {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return Stats{d.connected(), maps.Clone(d.counts)}
+	return Stats{d.connected(), d.counts.All()}
 }
 
 func (d *Dialect) connected() int {
@@ -253,11 +157,4 @@ func (d *Dialect) connected() int {
 	return n
 }
 
-func (d *Dialect) count(name string, n int) {
-	if n == 0 {
-		return
-	}
-	d.mu.Lock()
-	d.counts[name] += uint64(n)
-	d.mu.Unlock()
-}
+func (d *Dialect) count(name string, n int) { d.counts.Add(name, n) }

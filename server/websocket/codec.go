@@ -30,7 +30,7 @@ type codec struct {
 	remote     string
 	in         *inbound // nil between messages
 	maxMessage int32
-	over       bool // nothing more is heard: the peer closed, or broke the protocol
+	halfClosed bool // nothing more is heard: the peer closed, or broke the protocol
 }
 
 // network is what the connection counts for.
@@ -50,7 +50,7 @@ func (p *codec) Closed(c *loop.Conn, reason error) {
 // Data implements [loop.Protocol]: it takes bytes off the socket and hands over the
 // messages in them. It may change data, and keeps no reference to it.
 func (p *codec) Data(c *loop.Conn, data []byte) {
-	if p.over {
+	if p.halfClosed {
 		return
 	}
 	kept := p.in != nil && len(p.in.rest) > 0 // data is ours to keep
@@ -59,7 +59,7 @@ func (p *codec) Data(c *loop.Conn, data []byte) {
 		p.in.rest = nil
 	}
 	whole := false
-	for len(data) > 0 && !p.over {
+	for len(data) > 0 && !p.halfClosed {
 		h, err := parseHeader(data, int(p.maxMessage))
 		if err == nil && len(data) < h.size+h.payload {
 			err = errNeedMore
@@ -151,7 +151,7 @@ func (p *codec) forgetInput() {
 // begins is not known any more, RFC 6455 section 7.1.7.
 func (p *codec) breach(c *loop.Conn, err error) {
 	p.forgetInput()
-	p.over = true
+	p.halfClosed = true
 	reason, code := ErrProtocol, CloseProtocol
 	var pe *protocolError
 	if errors.As(err, &pe) {
@@ -202,7 +202,7 @@ func (p *codec) peerClose(c *loop.Conn, payload []byte) error {
 			return errUTF8
 		}
 	}
-	p.over = true // nothing follows a close frame
+	p.halfClosed = true // nothing follows a close frame
 	c.End(loop.CloseSocket, closeFrame(code, ""), loop.ErrPeerClosed)
 	return nil
 }

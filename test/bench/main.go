@@ -25,20 +25,23 @@ import (
 
 // options are what the command line asks for.
 type options struct {
-	bin     string // directory of the built servers
-	node    string // directory of the Node peers
-	works   []string
-	peers   []string
-	rounds  int
-	payload int
-	cookies int // bytes of each client's cookies; 0 for a session cookie alone
-	senders int
-	quick   bool
-	size    size
-	profile string
-	perf    string
-	env     string
-	out     string
+	bin        string // directory of the built servers
+	node       string // directory of the Node peers
+	commit     string // of poosh
+	before     string // commit of the server "before"; empty without one
+	works      []string
+	peers      []string
+	rounds     int
+	payload    int
+	cookies    int // bytes of each client's cookies; 0 for a session cookie alone
+	senders    int
+	processors int // that a Go server is told to use; 0 for what it does by itself
+	quick      bool
+	size       size
+	profile    string
+	perf       string
+	env        string
+	out        string
 }
 
 func init() {
@@ -66,6 +69,8 @@ func parseOptions(args []string) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&o.bin, "bin", "", "directory of the built servers (set by run)")
 	f.StringVar(&o.node, "node", "", "directory of the Node peers (set by run)")
+	f.StringVar(&o.commit, "commit", "", "commit of poosh (set by run)")
+	f.StringVar(&o.before, "before", "", "another commit of poosh, to be measured beside (built by run)")
 	f.StringVar(&works, "works", "", "works to run, with commas between: "+strings.Join(workNames(), ", ")+" (default all)")
 	f.StringVar(&peers, "peers", "", "servers to run, with commas between: "+strings.Join(serverNames(), ", ")+" (default all)")
 	f.IntVar(&o.rounds, "rounds", 3, "times each work is run on each server; medians are reported")
@@ -84,6 +89,9 @@ func parseOptions(args []string) (options, error) {
 		return o, flag.ErrHelp
 	}
 	o.works, o.peers = list(works, workNames()), list(peers, serverNames())
+	if peers == "" && o.before == "" {
+		o.peers = slices.DeleteFunc(o.peers, func(name string) bool { return name == "before" })
+	}
 	if o.quick {
 		o.rounds = 1
 	}
@@ -100,6 +108,9 @@ func parseOptions(args []string) (options, error) {
 		if !slices.Contains(serverNames(), p) {
 			errs = append(errs, fmt.Errorf("no server is called %q", p))
 		}
+	}
+	if slices.Contains(o.peers, "before") && o.before == "" {
+		errs = append(errs, errors.New("of which commit the server before is, -before says"))
 	}
 	if o.size.clients < 0 || o.size.events < 0 || o.size.interval < 0 {
 		errs = append(errs, errors.New("sizes are not negative"))
@@ -130,11 +141,25 @@ func list(s string, all []string) []string {
 
 // run does the works and prints what they gave. It returns an error when a server
 // did not deliver what it should.
-func run(o options) error {
+func run(o options) (err error) {
+	if o.bin, err = filepath.Abs(o.bin); err != nil {
+		return err
+	}
+	if o.node, err = filepath.Abs(o.node); err != nil {
+		return err
+	}
 	debug.SetGCPercent(800) // the generator's own collections would show in latencies
 	files, err := load.RaiseFileLimit()
 	if err != nil {
 		return err
+	}
+	if err := o.findServers(); err != nil {
+		return err
+	}
+	if slices.Contains(o.works, "proxy") {
+		if _, err := exec.LookPath("nginx"); err != nil {
+			return errors.New("nginx is not installed: apt-get install nginx-light, or leave out the work proxy")
+		}
 	}
 	if slices.Contains(o.works, "publish") {
 		if _, err := exec.LookPath("wrk"); err != nil {
@@ -148,7 +173,8 @@ func run(o options) error {
 			}
 		}
 	}
-	r := &results{options: o, fileLimit: files, began: time.Now()}
+	r := &results{options: o, setting: newSetting(o, files)}
+	fmt.Fprintln(os.Stderr, r.setting)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	failures := r.measureAll(stop)
@@ -157,6 +183,18 @@ func run(o options) error {
 		failures = append(failures, r.write(o.out))
 	}
 	return errors.Join(failures...)
+}
+
+// findServers makes sure that every server that is asked for was built.
+func (o options) findServers() error {
+	var errs []error
+	for _, name := range o.peers {
+		command := entrant{server: name}.command(o, false)
+		if _, err := os.Stat(command[len(command)-1]); err != nil {
+			errs = append(errs, fmt.Errorf("%s is not built: test/bench/run builds it, or leave it out with -peers", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // measureAll does every work on every server in each round, until it is told to
@@ -191,6 +229,13 @@ func (r *results) measureAll(stop <-chan os.Signal) (failures []error) {
 
 // measure does one work on one server, in a process of its own.
 func measure(o options, w work, e entrant, r *results) error {
+	if w.tool != nil {
+		m, err := w.tool(o, w)
+		if err == nil {
+			r.add(w.name, e, m)
+		}
+		return err
+	}
 	s, err := startSession(o, w, e)
 	if err != nil {
 		return err

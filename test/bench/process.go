@@ -30,12 +30,15 @@ type process struct {
 	senders netip.AddrPort
 	pusher  netip.AddrPort // of clients and senders, when an app is named
 	control netip.AddrPort // of the profiled build
+	// lastSignal is what it gets when the benchmark dies first.
+	lastSignal syscall.Signal
+	only       []netip.AddrPort // that it listens on, if not on those of clients and senders
 }
 
-// startProcess starts a server on free ports of 127.0.0.1, with what is in env
-// beside the settings that all servers get, and waits until it accepts
-// connections.
-func startProcess(command, env []string) (*process, error) {
+// startProcess starts a server on free ports of 127.0.0.1, by the command and with
+// the environment that prepare returns for them, beside the settings that all servers
+// get, and waits until it accepts connections.
+func startProcess(prepare func(*process) (command, env []string, err error)) (*process, error) {
 	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
@@ -45,8 +48,14 @@ func startProcess(command, env []string) (*process, error) {
 		return nil, err
 	}
 	_ = os.Remove(output.Name()) // it goes with the descriptor
-	p := &process{cmd: exec.Command(command[0], command[1:]...), output: output, ended: make(chan error, 1)}
+	p := &process{output: output, ended: make(chan error, 1), lastSignal: syscall.SIGKILL}
 	p.clients, p.senders, p.control, p.pusher = ports[0], ports[1], ports[2], ports[3]
+	command, env, err := prepare(p)
+	if err != nil {
+		output.Close()
+		return nil, err
+	}
+	p.cmd = exec.Command(command[0], command[1:]...)
 	p.cmd.Env = append(env,
 		"PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), "NODE_ENV=production",
 		"HOST=127.0.0.1", "SERVER_SECRET="+secret,
@@ -56,19 +65,27 @@ func startProcess(command, env []string) (*process, error) {
 	)
 	p.cmd.Dir = os.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = output, output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: p.lastSignal, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		output.Close()
 		return nil, err
 	}
 	go func() { p.ended <- p.cmd.Wait() }() // ends with the process
-	for _, addr := range ports[:2] {
+	for _, addr := range p.listens() {
 		if err := p.await(addr, 15*time.Second); err != nil {
 			p.stop()
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// listens are the ports that a server must accept connections on.
+func (p *process) listens() []netip.AddrPort {
+	if len(p.only) > 0 {
+		return p.only
+	}
+	return []netip.AddrPort{p.clients, p.senders}
 }
 
 // freePorts returns ports of 127.0.0.1 that nobody listens on.
@@ -114,7 +131,7 @@ func (p *process) printed() string {
 
 // stop kills the server and waits for its end.
 func (p *process) stop() {
-	_ = p.cmd.Process.Kill()
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // with its workers
 	select {
 	case <-p.ended:
 	case <-time.After(10 * time.Second):
@@ -126,26 +143,61 @@ func (p *process) stop() {
 // server have used, those that ended included: the process's CPU clock, whose
 // number is made of its id (clock_getcpuclockid(3)).
 func (p *process) cpu() (time.Duration, error) {
+	d, err := cpuOf(p.cmd.Process.Pid)
+	if err != nil {
+		return 0, fmt.Errorf("CPU clock of the server: %w: %s", err, p.printed())
+	}
+	return d, nil
+}
+
+func cpuOf(pid int) (time.Duration, error) {
 	const schedClock = 2
-	clock := ^uintptr(p.cmd.Process.Pid)<<3 | schedClock
+	clock := ^uintptr(pid)<<3 | schedClock
 	var ts syscall.Timespec
 	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
-		return 0, fmt.Errorf("CPU clock of the server: %w: %s", errno, p.printed())
+		return 0, errno
 	}
 	return time.Duration(ts.Nano()), nil
 }
 
+// cpuWithChildren is cpu with the processes that this one has started and not ended.
+func (p *process) cpuWithChildren() (time.Duration, error) {
+	sum, err := p.cpu()
+	if err != nil {
+		return 0, err
+	}
+	pid := strconv.Itoa(p.cmd.Process.Pid)
+	text, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	if err != nil {
+		return 0, err
+	}
+	for _, child := range strings.Fields(string(text)) {
+		n, err := strconv.Atoi(child)
+		if err != nil {
+			return 0, err
+		}
+		d, err := cpuOf(n)
+		if err != nil {
+			return 0, fmt.Errorf("CPU clock of %s: %w", child, err)
+		}
+		sum += d
+	}
+	return sum, nil
+}
+
 // memory is what a process holds, in bytes.
 type memory struct {
-	rss int64 // resident, of /proc/PID/status
-	pss int64 // the same with shared pages counted by their share
+	rss  int64 // resident, of /proc/PID/status
+	pss  int64 // the same with shared pages counted by their share
+	peak int64 // the most that was ever resident
 }
 
 func (p *process) memory() (memory, error) {
 	dir := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
 	rss, err := field(dir+"/status", "VmRSS:")
 	pss, err2 := field(dir+"/smaps_rollup", "Pss:")
-	return memory{rss, pss}, errors.Join(err, err2)
+	peak, err3 := field(dir+"/status", "VmHWM:")
+	return memory{rss, pss, peak}, errors.Join(err, err2, err3)
 }
 
 // field reads a value that a line of a file gives in kB, in bytes.

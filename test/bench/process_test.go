@@ -44,7 +44,9 @@ func TestMemoryIsRead(t *testing.T) {
 }
 
 func TestServerThatEndsIsReported(t *testing.T) {
-	_, err := startProcess([]string{"sh", "-c", "echo no such thing; exit 3"}, nil)
+	_, err := startProcess(func(*process) ([]string, []string, error) {
+		return []string{"sh", "-c", "echo no such thing; exit 3"}, nil, nil
+	})
 	if err == nil || !strings.Contains(err.Error(), "no such thing") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("error %v, want what the server printed and its exit code", err)
 	}
@@ -86,10 +88,25 @@ func TestTargetsAreMeasured(t *testing.T) {
 			}
 		}
 	}
+	for _, b := range bounds {
+		if w := byName[b.work]; !slices.Contains(w.entrants, b.poosh) || !slices.Contains(w.columns, b.metric) {
+			t.Errorf("%s does not measure %s of %v", b.work, b.metric, b.poosh)
+		}
+	}
 	for _, target := range targets {
 		w := byName[target.work]
+		if !slices.Contains(w.columns, target.metric) {
+			t.Errorf("%s has no column %s", target.work, target.metric)
+		}
 		if !slices.Contains(w.entrants, target.poosh) || !slices.Contains(w.entrants, target.to) {
 			t.Errorf("%s does not measure both %v and %v", target.work, target.poosh, target.to)
 		}
+	}
+}
+
+func TestTablesAreTurned(t *testing.T) {
+	head, rows := turned([]string{"server", "a us", "b us"}, [][]string{{"poosh", "1", "2"}, {"gws", "3", "4"}})
+	if !slices.Equal(head, []string{"server", "poosh", "gws"}) || len(rows) != 2 || !slices.Equal(rows[1], []string{"b us", "2", "4"}) {
+		t.Errorf("%v, %v", head, rows)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -36,12 +37,29 @@ func (p *process) startProfile() error {
 	return err
 }
 
+// stopProfile writes the CPU profile to a file, and that of contended locks beside it.
 func (p *process) stopProfile(file string) error {
 	profile, err := p.ask("/stop")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, profile, 0o666)
+	locks, err := p.ask("/mutex")
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSuffix(file, ".pprof") + "-mutex.pprof"
+	return errors.Join(os.WriteFile(file, profile, 0o666), os.WriteFile(name, locks, 0o666))
+}
+
+// waited is how long goroutines of a Go process have waited for locks, all together.
+func (p *process) waited() (time.Duration, error) {
+	body, err := p.ask("/waited")
+	if err != nil {
+		return 0, err
+	}
+	var seconds float64
+	_, err = fmt.Sscan(string(body), &seconds)
+	return time.Duration(seconds * float64(time.Second)), err
 }
 
 // perf runs f while perf(1) samples the server, its time in the kernel included.

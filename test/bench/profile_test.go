@@ -29,7 +29,7 @@ func TestProfiledIsPoosh(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-tags", "profiled", "-o", program, "poosh").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	p, err := startProcess([]string{program}, nil)
+	p, err := startProcess(func(*process) ([]string, []string, error) { return []string{program}, nil, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +38,9 @@ func TestProfiledIsPoosh(t *testing.T) {
 		t.Error(err)
 	}
 	if err := p.stopProfile(filepath.Join(t.TempDir(), "cpu")); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.waited(); err != nil {
 		t.Error(err)
 	}
 	if a, err := p.allocated(); err != nil || a.objects == 0 || a.bytes == 0 {

@@ -7,18 +7,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 )
 
 // results are all observations of a run.
 type results struct {
-	options   options
-	fileLimit uint64
-	began     time.Time
-	list      []observation
+	options options
+	setting setting
+	list    []observation
 }
 
 // An observation is what one entrant gave at one work, once.
@@ -53,9 +50,12 @@ func (r *results) median(work string, e entrant, metric string) (m float64, ok b
 	return (all[mid-1] + all[mid]) / 2, true
 }
 
-// write writes all observations to a file.
+// write writes all observations to a file, and what they hold for.
 func (r *results) write(file string) error {
-	text, err := json.MarshalIndent(r.list, "", "\t")
+	text, err := json.MarshalIndent(struct {
+		Setting      setting
+		Observations []observation
+	}{r.setting, r.list}, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -64,8 +64,7 @@ func (r *results) write(file string) error {
 
 // print prints a table for each work, and how poosh stands to the targets.
 func (r *results) print(w io.Writer, all []work) {
-	fmt.Fprintf(w, "%s, %d CPUs, %s/%s, %d open files, payload %d bytes, medians of up to %d rounds\n",
-		r.began.Format(time.DateOnly), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, r.fileLimit, r.options.payload, r.options.rounds)
+	fmt.Fprintln(w, r.setting)
 	for _, work := range all {
 		r.printWork(w, work)
 	}
@@ -91,7 +90,23 @@ func (r *results) printWork(w io.Writer, work work) {
 		return
 	}
 	fmt.Fprintf(w, "\n### %s: %s\n\n", work.name, work.title)
-	printTable(w, append([]string{"server", "clients"}, work.columns...), rows)
+	head := append([]string{"server", "clients"}, work.columns...)
+	if work.upright {
+		head, rows = turned(head, rows)
+	}
+	printTable(w, head, rows)
+}
+
+// turned exchanges rows and columns, for tables with more columns than a page has.
+func turned(head []string, rows [][]string) ([]string, [][]string) {
+	all := append([][]string{head}, rows...)
+	columns := make([][]string, len(head))
+	for i := range head {
+		for _, row := range all {
+			columns[i] = append(columns[i], row[i])
+		}
+	}
+	return columns[0], columns[1:]
 }
 
 // printTable prints a Markdown table whose source is aligned.

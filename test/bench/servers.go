@@ -3,7 +3,11 @@
 package main
 
 import (
+	"fmt"
+	"net/netip"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"poosh/test/bench/load"
@@ -11,7 +15,7 @@ import (
 
 // serverNames are the servers in the order of the tables.
 func serverNames() []string {
-	return []string{"poosh", "centrifuge", "zishang520", "socketio4", "socketio1", "floor"}
+	return []string{"poosh", "before", "gws", "nbio", "centrifugo", "centrifuge", "sockudo", "zishang520", "socketio4", "socketio1", "floor"}
 }
 
 // An entrant is a server with the protocol that its clients speak.
@@ -36,11 +40,26 @@ var (
 	sio1        = entrant{"socketio1", load.EIO3}
 	sio1Poll    = entrant{"socketio1", load.Poll3}
 	floor       = entrant{"floor", load.EIO3}
+
+	// Poosh as it was at another commit, see run.
+	before       = entrant{"before", load.EIO3}
+	before4      = entrant{"before", load.EIO4}
+	beforePusher = entrant{"before", load.Pusher}
+
+	gws        = entrant{"gws", load.EIO3}
+	nbio       = entrant{"nbio", load.EIO3}
+	centrifugo = entrant{"centrifugo", load.Centrifuge}
+	sockudo    = entrant{"sockudo", load.Pusher}
 )
 
 // titles are how tables name the servers.
 var titles = map[string]string{
 	"poosh":      "poosh",
+	"before":     "poosh before",
+	"gws":        "gws 1.8.9",
+	"nbio":       "nbio 1.6.8",
+	"centrifugo": "Centrifugo 6.9.1",
+	"sockudo":    "Sockudo 5.2.0",
 	"centrifuge": "Centrifuge 0.35.0",
 	"zishang520": "zishang520 3.0.5",
 	"socketio4":  "socket.io 4.8.1",
@@ -54,6 +73,61 @@ var patience = map[string]time.Duration{"zishang520": 5 * time.Second}
 
 func (e entrant) String() string { return titles[e.server] + ", " + e.protocol.String() }
 
+// isPoosh reports whether the server is poosh, of this or of another commit.
+func (e entrant) isPoosh() bool { return e.server == "poosh" || e.server == "before" }
+
+// api is how events are sent to the server.
+func (e entrant) api() load.API {
+	switch {
+	case e.protocol == load.Pusher:
+		return load.PusherAPI
+	case e.server == "centrifugo":
+		return load.CentrifugoAPI
+	}
+	return load.SendAPI
+}
+
+// start starts the server for a work.
+func (e entrant) start(o options, w work) (*process, error) {
+	profiled := e.server == "poosh" && (o.profile != "" || w.profiled)
+	p, err := startProcess(func(p *process) ([]string, []string, error) {
+		env := e.settings(p, w)
+		if e.server == "poosh" {
+			env = append(env, strings.Fields(o.env)...)
+		}
+		if o.processors > 0 {
+			env = append(env, fmt.Sprint("GOMAXPROCS=", o.processors))
+		}
+		if e.server == "sockudo" {
+			p.only = []netip.AddrPort{p.pusher}
+		}
+		return e.command(o, profiled), env, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if e.protocol == load.Pusher {
+		p.clients, p.senders = p.pusher, p.pusher
+	}
+	return p, nil
+}
+
+// settings are what a server is told in the environment beside what all are. They
+// lift limits that a work would meet, and nothing else.
+func (e entrant) settings(p *process, w work) []string {
+	switch {
+	case e.isPoosh() && e.protocol == load.Pusher:
+		return append([]string{
+			"PUSHER_APP_ID=" + load.PusherApp, "PUSHER_APP_KEY=" + load.PusherKey, "PUSHER_APP_SECRET=" + secret,
+		}, w.limits...)
+	case e.server == "centrifugo":
+		return centrifugoSettings(p)
+	case e.server == "sockudo":
+		return sockudoSettings(p)
+	}
+	return nil
+}
+
 // command is what starts a server. All are told their ports and the secret in
 // the environment, as poosh is.
 func (e entrant) command(o options, profiled bool) []string {
@@ -62,9 +136,37 @@ func (e entrant) command(o options, profiled bool) []string {
 		if profiled {
 			return []string{filepath.Join(o.bin, "profiled")}
 		}
-		return []string{filepath.Join(o.bin, "poosh")}
 	case "socketio1", "socketio4":
 		return []string{"node", filepath.Join(o.node, e.server+".js")}
 	}
 	return []string{filepath.Join(o.bin, e.server)}
+}
+
+// centrifugoSettings make Centrifugo take every client and serve its API, whose key is
+// the secret, on a port of its own.
+func centrifugoSettings(p *process) []string {
+	host, port := p.clients.Addr().String(), strconv.Itoa(int(p.clients.Port()))
+	return []string{
+		"CENTRIFUGO_HTTP_SERVER_ADDRESS=" + host, "CENTRIFUGO_HTTP_SERVER_PORT=" + port,
+		"CENTRIFUGO_HTTP_SERVER_INTERNAL_ADDRESS=" + host, "CENTRIFUGO_HTTP_SERVER_INTERNAL_PORT=" + strconv.Itoa(int(p.senders.Port())),
+		"CENTRIFUGO_HTTP_API_KEY=" + secret,
+		"CENTRIFUGO_CLIENT_ALLOW_ANONYMOUS_CONNECT_WITHOUT_TOKEN=true",
+		"CENTRIFUGO_CLIENT_ALLOWED_ORIGINS=*",
+		"CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_ALLOW_SUBSCRIBE_FOR_CLIENT=true",
+		"CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_ALLOW_SUBSCRIBE_FOR_ANONYMOUS=true",
+		"CENTRIFUGO_CLIENT_INSECURE=false", "CENTRIFUGO_LOG_LEVEL=warn",
+	}
+}
+
+// sockudoSettings make Sockudo serve the app of the benchmark without limits by time.
+func sockudoSettings(p *process) []string {
+	const app = "SOCKUDO_DEFAULT_APP_"
+	many := "1000000000"
+	return []string{
+		"PORT=" + strconv.Itoa(int(p.pusher.Port())), "METRICS_ENABLED=false", "RATE_LIMITER_ENABLED=false",
+		app + "ID=" + load.PusherApp, app + "KEY=" + load.PusherKey, app + "SECRET=" + secret,
+		app + "MAX_CONNECTIONS=" + many, app + "MAX_BACKEND_EVENTS_PER_SECOND=" + many,
+		app + "MAX_CLIENT_EVENTS_PER_SECOND=" + many, app + "MAX_READ_REQUESTS_PER_SECOND=" + many,
+		app + "MAX_PRESENCE_MEMBERS_PER_CHANNEL=100000", app + "MAX_EVENT_PAYLOAD_IN_KB=200",
+	}
 }

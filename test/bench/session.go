@@ -38,25 +38,16 @@ const (
 )
 
 func startSession(o options, w work, e entrant) (*session, error) {
-	var env []string
-	if e.server == "poosh" {
-		env = strings.Fields(o.env)
+	if w.payload > 0 {
+		o.payload = w.payload
 	}
-	if e.protocol == load.Pusher {
-		env = append(env, "PUSHER_APP_ID="+load.PusherApp, "PUSHER_APP_KEY="+load.PusherKey, "PUSHER_APP_SECRET="+secret)
-	}
-	server, err := startProcess(e.command(o, o.profile != "" || w.profiled), env)
+	server, err := e.start(o, w)
 	if err != nil {
 		return nil, err
 	}
-	if e.protocol == load.Pusher {
-		server.clients, server.senders = server.pusher, server.pusher
-	}
 	s := &session{opts: o, work: w, entrant: e, server: server}
 	if s.empty, err = server.memory(); err == nil {
-		s.crowd, err = load.NewCrowd(load.Config{
-			Addr: server.clients, Protocol: e.protocol, PayloadSize: o.payload, Cookie: o.cookie(), Patience: patience[e.server],
-		})
+		s.crowd, err = load.NewCrowd(s.crowdConfig())
 	}
 	if err != nil {
 		server.stop()
@@ -65,9 +56,27 @@ func startSession(o options, w work, e entrant) (*session, error) {
 	return s, nil
 }
 
+// crowdConfig is how the clients of this session are.
+func (s *session) crowdConfig() load.Config {
+	return load.Config{
+		Addr: s.server.clients, Protocol: s.entrant.protocol, PayloadSize: s.opts.payload, Cookie: s.opts.cookie(),
+		Patience: patience[s.entrant.server], Rooms: s.work.rooms, Presence: s.work.presence, Secret: secret,
+	}
+}
+
 func (s *session) close() {
 	s.server.stop()
 	s.crowd.Close()
+}
+
+// another begins a session at the same work in a process of its own, with other
+// options. Close it.
+func (s *session) another(o options) (*session, error) {
+	t, err := startSession(o, s.work, s.entrant)
+	if err == nil {
+		t.record = s.record
+	}
+	return t, err
 }
 
 // usage is processor time and time on the clock.
@@ -110,22 +119,24 @@ func (s *session) connect(n int) (usage, error) {
 	return spent, s.checkHome()
 }
 
-// probe publishes single events until one has reached every client: only
-// Centrifuge answers that a client is in the room.
+// probe publishes an event to each room until those of one time have reached every
+// client: not every protocol answers that a client is in its room.
 func (s *session) probe() error {
 	const attempts = 30
+	rooms := max(s.work.rooms.Count, 1)
+	patience := 2*time.Second + time.Duration(rooms)*2*time.Millisecond
 	for range attempts {
 		s.crowd.ExpectProbe(s.next)
 		t := s.crowd.Result()
-		sent, err := s.publish(1, 1, 0)
+		sent, err := s.publish(1, rooms, 0, nil)
 		if err != nil {
 			return err
 		}
-		all, err := s.crowd.Pump(2*time.Second, t.Complete)
+		all, err := s.crowd.Pump(patience, t.Complete)
 		if r := <-sent; r.Err != nil {
 			return r.Err
 		}
-		s.next++
+		s.next += rooms
 		if err != nil || all {
 			return errors.Join(err, t.Err())
 		}
@@ -133,57 +144,47 @@ func (s *session) probe() error {
 	return fmt.Errorf("not every client is in the room: %w", s.crowd.Result().Err())
 }
 
-// publish starts publishers, of whom each sends so many events. One result of each
-// comes on the channel.
-func (s *session) publish(publishers, events int, interval time.Duration) (<-chan load.Sent, error) {
-	sent := make(chan load.Sent, publishers)
-	var all []*load.Publisher
-	for i := range publishers {
-		p, err := load.NewPublisher(s.server.senders, s.entrant.protocol, secret, i, s.opts.payload, answerTimeout)
-		if err != nil {
-			for _, p := range all {
-				p.Close()
-			}
-			return nil, err
-		}
-		all = append(all, p)
+// publish starts publishers, of whom each sends so many events, one of them each
+// interval. What they did comes on the channel.
+func (s *session) publish(publishers, events int, interval time.Duration, progress *load.Progress) (<-chan load.Sent, error) {
+	p, err := load.NewPublishers(load.PublisherConfig{
+		Addr: s.server.senders, API: s.entrant.api(), Secret: secret, Publishers: publishers, Rooms: s.work.rooms,
+		PayloadSize: s.opts.payload, Timeout: answerTimeout, Progress: progress,
+	})
+	if err != nil {
+		return nil, err
 	}
-	for _, p := range all {
-		go func() { // ends with its last answer or the time for it
-			defer p.Close()
-			p.Run(s.next, events, interval, sent)
-		}()
-	}
+	sent := make(chan load.Sent, 1)
+	go func() { // ends with the last answer or the time for it
+		defer p.Close()
+		sent <- p.Run(s.next, events, interval)
+	}()
 	return sent, nil
 }
 
-// deliver publishes events of each publisher, waits until every client has every
-// one, and returns what that took.
+// deliver publishes events of each publisher, one each interval, waits until every
+// client has every one, and returns what that took.
 func (s *session) deliver(publishers, events int, interval time.Duration) (metrics, error) {
+	return s.deliverTold(publishers, events, interval, nil)
+}
+
+// deliverTold is deliver that keeps progress.
+func (s *session) deliverTold(publishers, events int, interval time.Duration, progress *load.Progress) (metrics, error) {
 	s.crowd.Expect(s.next, events, publishers)
 	t := s.crowd.Result()
 	before, err := s.usage()
 	if err != nil {
 		return nil, err
 	}
-	sent, err := s.publish(publishers, events, interval)
+	sent, err := s.publish(publishers, events, interval, progress)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.await(t, interval); err != nil {
 		return nil, err
 	}
-	first, last, late := time.Duration(0), time.Duration(0), 0
-	for range publishers {
-		r := <-sent
-		err = errors.Join(err, r.Err)
-		if first == 0 || r.First < first {
-			first = r.First
-		}
-		last = max(last, r.Last)
-		late += r.Late
-	}
-	if err := errors.Join(err, t.Err()); err != nil {
+	r := <-sent
+	if err := errors.Join(r.Err, t.Err()); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, s.server.printed())
 	}
 	s.next += events
@@ -195,15 +196,22 @@ func (s *session) deliver(publishers, events int, interval time.Duration) (metri
 		return nil, err
 	}
 	spent, n := after.sub(before), float64(t.Delivered)
+	took := max(t.Last, r.Last) - r.First
 	return metrics{
-		"cpu us":       micros(spent.server) / n,
-		"generator us": micros(spent.own) / n,
-		"deliveries/s": n / (t.Last - first).Seconds(),
-		"posted ms":    millis(last - first),
-		"p50 ms":       millis(t.Latency.Quantile(0.5)),
-		"p99 ms":       millis(t.Latency.Quantile(0.99)),
-		"max ms":       millis(t.Latency.Max()),
-		"late":         float64(late),
+		"cpu us":         micros(spent.server) / n,
+		"generator us":   micros(spent.own) / n,
+		"deliveries/s":   n / (t.Last - r.First).Seconds(),
+		"publishes/s":    float64(r.Events) / took.Seconds(),
+		"server us":      micros(spent.server),
+		"deliveries":     n,
+		"seconds":        spent.clock.Seconds(),
+		"cpu us/publish": micros(spent.server) / float64(r.Events),
+		"cores":          spent.server.Seconds() / spent.clock.Seconds(),
+		"posted ms":      millis(r.Last - r.First),
+		"p50 ms":         millis(t.Latency.Quantile(0.5)),
+		"p99 ms":         millis(t.Latency.Quantile(0.99)),
+		"max ms":         millis(t.Latency.Max()),
+		"late":           float64(r.Late),
 	}, nil
 }
 

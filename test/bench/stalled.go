@@ -26,7 +26,7 @@ func stalled(s *session, w work) error {
 	if err != nil {
 		return err
 	}
-	mute, err := load.NewCrowd(load.Config{Addr: s.server.clients, Protocol: s.entrant.protocol, PayloadSize: s.opts.payload, Cookie: s.opts.cookie()})
+	mute, err := load.NewCrowd(s.crowdConfig())
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"poosh/test/bench/load"
 )
 
 // A work is what servers are measured at.
@@ -14,21 +17,33 @@ type work struct {
 	columns  []string // of its table
 	entrants []entrant
 	run      func(*session, work) error
-	profiled bool // poosh runs in the build that can be profiled
+	tool     func(options, work) (metrics, error) // in place of run, for what needs no server
+	profiled bool                                 // poosh runs in the build that can be profiled
+	upright  bool                                 // its table has a row for each of columns
 
 	// How much of it; each work uses what it needs.
-	clients  int
-	more     int // clients, in a second step
-	events   int
-	repeats  int
-	interval time.Duration
-	duration time.Duration
+	clients    int
+	more       int // clients, in a second step
+	rooms      load.Rooms
+	presence   bool     // the room is a presence channel
+	limits     []string // settings of poosh's Pusher dialect without which it would refuse this
+	publishers int      // 0 for one
+	events     int      // of each publisher
+	payload    int      // bytes, in place of those asked for
+	repeats    int
+	interval   time.Duration
+	duration   time.Duration
+	visitors   int           // clients that come and go
+	pace       time.Duration // between two of their joins and leaves
 }
 
 var (
 	fanOut     = []string{"cpu us", "deliveries/s", "p50 ms", "p99 ms", "max ms", "posted ms", "generator us"}
 	pacedOut   = []string{"cpu us", "p50 ms", "p99 ms", "max ms", "late", "generator us"}
-	webSockets = []entrant{poosh, poosh4, pooshPusher, centrifuge, zishang, sio4, sio1, floor}
+	webSockets = []entrant{
+		poosh, poosh4, pooshPusher, before, before4, beforePusher,
+		gws, nbio, centrifugo, centrifuge, sockudo, zishang, sio4, sio1, floor,
+	}
 )
 
 // A size overrides that of works; zero fields leave it.
@@ -39,7 +54,22 @@ type size struct {
 
 // works are all works. Quick ones are small: they show that everything runs.
 func works(quick bool, s size) []work {
-	list := []work{
+	list := slices.Concat(crowdWorks(), roomWorks(), comingWorks(), conditionWorks(), layerWorks())
+	for i := range list {
+		if quick {
+			list[i].shrink()
+		}
+		list[i].resize(s)
+		list[i].title = list[i].describe()
+	}
+	return list
+}
+
+// crowdWorks are about a crowd in one room.
+func crowdWorks() []work {
+	large := []entrant{poosh, before, centrifuge, zishang, sio4, sio1, floor}
+	idle := []string{"connects/s", "retried", "cpu us/connect", "KB/connection", "PSS KB/connection", "empty MB", "generator us/connect"}
+	return []work{
 		{
 			name: "burst", run: burst, columns: fanOut, entrants: webSockets,
 			clients: 1000, events: 300, repeats: 3,
@@ -49,21 +79,19 @@ func works(quick bool, s size) []work {
 			clients: 1000, events: 200, repeats: 1, interval: time.Second / 20,
 		},
 		{
-			name: "paced10k", run: paced, columns: pacedOut, entrants: []entrant{poosh, centrifuge, zishang, sio4, sio1, floor},
+			name: "paced10k", run: paced, columns: pacedOut, entrants: large,
 			clients: 10_000, events: 40, repeats: 1, interval: time.Second / 4,
 		},
 		{
-			name: "connect", run: connect, entrants: webSockets,
-			columns: []string{"connects/s", "retried", "cpu us/connect", "KB/connection", "PSS KB/connection", "empty MB", "generator us/connect"},
+			name: "connect", run: connect, entrants: webSockets, columns: idle,
 			clients: 5000, duration: 10 * time.Second,
 		},
 		{
-			name: "idle15k", run: connect, entrants: []entrant{poosh, centrifuge, zishang, sio4, sio1, floor},
-			columns: []string{"connects/s", "retried", "cpu us/connect", "KB/connection", "PSS KB/connection", "empty MB", "generator us/connect"},
+			name: "idle15k", run: connect, entrants: large, columns: idle,
 			clients: 15_000, duration: 10 * time.Second,
 		},
 		{
-			name: "growth", run: growth, entrants: []entrant{poosh, centrifuge, floor},
+			name: "growth", run: growth, entrants: []entrant{poosh, before, centrifuge, floor},
 			columns: []string{"burst us", "burst us, all", "burst growth", "paced us", "paced us, all", "paced growth"},
 			clients: 1000, more: 15_000, events: 20, repeats: 5, duration: 5 * time.Second,
 		},
@@ -78,7 +106,7 @@ func works(quick bool, s size) []work {
 			clients: 1000, events: 100, interval: time.Second / 20,
 		},
 		{
-			name: "publish", run: publishOnly, entrants: []entrant{poosh, centrifuge, zishang, sio4, sio1},
+			name: "publish", run: publishOnly, entrants: []entrant{poosh, before, centrifuge, zishang, sio4, sio1},
 			columns:  []string{"requests/s", "cpu us/request", "p50 ms", "p99 ms", "wrk us/request"},
 			duration: 5 * time.Second,
 		},
@@ -88,20 +116,14 @@ func works(quick bool, s size) []work {
 			clients: 1000, events: 300,
 		},
 	}
-	for i := range list {
-		if quick {
-			list[i].shrink()
-		}
-		list[i].resize(s)
-		list[i].title = list[i].describe()
-	}
-	return list
 }
 
 // shrink makes a work a matter of a second or two.
 func (w *work) shrink() {
 	w.clients /= 10
 	w.more /= 10
+	w.rooms.Count /= 10
+	w.visitors = (w.visitors + 9) / 10
 	w.repeats = min(w.repeats, 1)
 	w.events = (w.events + 3) / 4
 	w.duration = min(w.duration, time.Second)
@@ -109,6 +131,9 @@ func (w *work) shrink() {
 
 func (w *work) resize(s size) {
 	if s.clients > 0 {
+		if w.rooms.Count > 0 {
+			w.rooms.Count = max(w.rooms.Count*s.clients/w.clients, 2)
+		}
 		w.clients = s.clients
 	}
 	if s.events > 0 {
@@ -120,17 +145,36 @@ func (w *work) resize(s size) {
 }
 
 func (w *work) describe() string {
+	rate := 1 / w.interval.Seconds()
 	switch w.name {
 	case "burst":
 		return fmt.Sprintf("%d clients, %d events without a pause", w.clients, w.events)
 	case "paced", "paced10k", "polling":
-		return fmt.Sprintf("%d clients, %g events/s, %d in all", w.clients, 1/w.interval.Seconds(), w.events)
+		return fmt.Sprintf("%d clients, %g events/s, %d in all", w.clients, rate, w.events)
 	case "stalled":
-		return fmt.Sprintf("%d clients, %g events/s, before and after one of them reads nothing any more", w.clients, 1/w.interval.Seconds())
+		return fmt.Sprintf("%d clients, %g events/s, before and after one of them reads nothing any more", w.clients, rate)
 	case "connect", "idle15k":
 		return fmt.Sprintf("%d clients connect, then %v of nothing", w.clients, w.duration)
 	case "growth":
 		return fmt.Sprintf("bursts of %d events, and as many deliveries/s paced, to %d and to all %d clients", w.events, w.clients, w.more)
+	case "rooms", "rooms-paced", "groups", "groups-paced":
+		return describeRooms(*w)
+	case "layers", "layers-paced":
+		return "microseconds of a publish by layer: " + describeRooms(*w)
+	case "churn":
+		return fmt.Sprintf("%.0f joins and leaves a second beside %d clients who get %g events/s", 1/w.pace.Seconds(), w.clients, rate)
+	case "presence":
+		return fmt.Sprintf("%d members join one channel, then %.0f joins and leaves a second, %d in all", w.clients, 1/w.pace.Seconds(), 5*w.events)
+	case "big10k", "big100k":
+		return fmt.Sprintf("%d clients, %g events/s of %d bytes", w.clients, rate, w.payload)
+	case "cookies":
+		return fmt.Sprintf("%d clients with a session cookie, and %d that send 6 KB of cookies, %g events/s", w.clients, w.clients, rate)
+	case "proxy":
+		return fmt.Sprintf("%d clients, %g events/s, without and behind nginx with TLS", w.clients, rate)
+	case "processors":
+		return fmt.Sprintf("bursts to %d clients, and 16 publishers flat out to %d rooms of one, by GOMAXPROCS", w.clients, w.clients)
+	case "seats":
+		return fmt.Sprintf("%d rooms of one seat in the hub", w.clients)
 	case "publish":
 		return fmt.Sprintf("no clients, wrk with %d connections for %v", wrkConnections, w.duration)
 	}

@@ -1,7 +1,6 @@
 package answer
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"poosh/server/rate"
+	"poosh/server/respond"
 )
 
 // A Writer answers requests and counts what it answers. Its methods may be called from
@@ -40,11 +40,11 @@ func (a Writer) Fail(w http.ResponseWriter, err error) {
 	if e.Retry > 0 {
 		w.Header().Set("Retry-After", seconds(e.Retry))
 	}
-	body, _ := json.Marshal(struct { // cannot fail
-		Error  string `json:"error"`
+	body := respond.Go.Body(struct {
+		respond.Error
 		Code   string `json:"code"`
 		Status int    `json:"status"`
-	}{e.Text, e.Code, e.Status})
+	}{respond.Error{Text: e.Text}, e.Code, e.Status})
 	a.Begin(w, e.Status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }

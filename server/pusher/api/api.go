@@ -17,6 +17,7 @@ import (
 	"poosh/server/pusher/app"
 	"poosh/server/quota"
 	"poosh/server/rate"
+	"poosh/server/route"
 )
 
 // A Config is what an operator may choose.
@@ -54,7 +55,7 @@ type call struct {
 	app   *app.App
 	query auth.PusherQuery
 	body  []byte // empty for a GET
-	args  []string
+	of    string // the channel or user that it is about
 }
 
 // A reply is the body of a good answer in pieces, which are made as they are
@@ -68,30 +69,10 @@ func whole(b []byte) reply { return func(yield func([]byte) bool) { yield(b) } }
 // empty is the reply when there is nothing to say.
 var empty = whole([]byte("{}"))
 
-// Serve answers a request below /apps, or below /users, where an old Python library
-// posts terminate_connections and leaves the app to be known by its key. parts are its
-// path's, without the prefix and with their escapes decoded.
-func (a *API) Serve(w http.ResponseWriter, r *http.Request, parts []string) {
-	if r.Method == http.MethodOptions {
-		h := w.Header()
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Requested-With, Accept")
-		h.Set("Access-Control-Max-Age", "86400")
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	body, err := a.serve(w, r, parts)
-	if err != nil {
-		a.answer.Fail(w, err)
-		return
-	}
-	a.stream(w, body)
-}
-
-// serve finds the app, the route and the signature, in that order, then the body:
-// nobody's is read before the rest of the request is known to be signed.
-func (a *API) serve(w http.ResponseWriter, r *http.Request, parts []string) (reply, error) {
+// serve finds the app, a reason why there is no handler, and the signature, in that
+// order, then the body: nobody's is read before the rest of the request is known to be
+// signed.
+func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none error) (reply, error) {
 	if err := a.answer.Limit(w, a.limit, "api address", r.RemoteAddr); err != nil {
 		return nil, err
 	}
@@ -100,24 +81,12 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, parts []string) (rep
 		return nil, err
 	}
 	key, _ := query.Get("auth_key")
-	var of *app.App
-	below := parts
-	if parts[0] == "users" {
-		if of = a.apps.Key(key); of == nil {
-			return nil, &answer.Error{Status: http.StatusUnauthorized, Code: "auth_failed", Text: "no app has this auth_key"}
-		}
-	} else {
-		if len(parts) < 2 {
-			return nil, answer.ErrNoRoute
-		}
-		if of = a.apps.ID(parts[1]); of == nil {
-			return nil, answer.ErrNoApp
-		}
-		below = parts[2:]
-	}
-	rt, args, err := findRoute(w, r.Method, below)
+	of, err := a.appOf(route.Parts(r), key)
 	if err != nil {
 		return nil, err
+	}
+	if none != nil {
+		return nil, none
 	}
 	if key != of.Conf.Key && key != "" {
 		return nil, errOtherKey
@@ -132,11 +101,28 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, parts []string) (rep
 	if err := a.answer.Limit(w, of.APILimit, "api app", r.RemoteAddr); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: r.Context(), api: a, app: of, query: query, args: args}
+	c := &call{ctx: r.Context(), api: a, app: of, query: query, of: route.Param(r, "of")}
 	if c.body, err = a.read(w, r, query); err != nil {
 		return nil, err
 	}
-	return rt.handle(c)
+	return handle(c)
+}
+
+// appOf finds the app that a path is about, or the one of a key.
+func (a *API) appOf(path []string, key string) (*app.App, error) {
+	if path[0] == "users" {
+		if of := a.apps.Key(key); of != nil {
+			return of, nil
+		}
+		return nil, &answer.Error{Status: http.StatusUnauthorized, Code: "auth_failed", Text: "no app has this auth_key"}
+	}
+	if len(path) < 2 {
+		return nil, answer.ErrNoRoute
+	}
+	if of := a.apps.ID(path[1]); of != nil {
+		return of, nil
+	}
+	return nil, answer.ErrNoApp
 }
 
 // read reads a body that the query vouches for.

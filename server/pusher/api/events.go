@@ -81,7 +81,7 @@ func (c *call) userEvents() (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.channels = []string{protocol.UserChannel + c.args[0]}
+	r.channels = []string{protocol.UserChannel + c.of}
 	e, err := r.check(c.app)
 	if err != nil {
 		return nil, err

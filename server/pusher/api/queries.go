@@ -49,7 +49,7 @@ func ended(b []byte, end string) []byte {
 
 // channel describes one channel, whether anybody is in it or not.
 func (c *call) channel() (reply, error) {
-	name := c.args[0]
+	name := c.of
 	if !protocol.ValidChannel(name) {
 		return nil, badChannel(name)
 	}
@@ -97,7 +97,7 @@ func (c *call) appendCache(b []byte, channel string) []byte {
 
 // channelUsers lists the users in a presence channel.
 func (c *call) channelUsers() (reply, error) {
-	name := c.args[0]
+	name := c.of
 	if !protocol.ValidChannel(name) {
 		return nil, badChannel(name)
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
+	"poosh/server/route"
 )
 
 // A socket is a client that takes everything.
@@ -143,7 +143,9 @@ func TestLongAnswers(t *testing.T) {
 	for _, tt := range tests {
 		w := &slowReader{ResponseRecorder: httptest.NewRecorder(), first: comeAndGo}
 		r := httptest.NewRequest("GET", signed("GET", "/apps/3"+tt.path, tt.query), nil)
-		a.Serve(w, r, strings.Split(r.URL.Path, "/")[1:])
+		rt := route.New(route.Decoded)
+		a.Mount(rt)
+		rt.ServeHTTP(w, r)
 		body := w.Body.Bytes()
 		if n := tt.count(body); w.Code != http.StatusOK || n != many {
 			t.Errorf("%s: %d, %d elements", tt.path, w.Code, n)

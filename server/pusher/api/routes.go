@@ -5,60 +5,79 @@ import (
 	"strings"
 
 	"poosh/server/pusher/answer"
+	"poosh/server/route"
 )
 
-// A route is an address of the API below its app; * is any one segment, which the
-// handler finds in args.
-type route struct {
-	method  string
-	pattern string
-	handle  func(*call) (reply, error)
-}
+// A handler answers a call.
+type handler func(*call) (reply, error)
 
-var routes = []route{
-	{http.MethodPost, "events", (*call).events},
-	{http.MethodPost, "batch_events", (*call).batchEvents},
-	{http.MethodPost, "users/*/events", (*call).userEvents},
-	{http.MethodGet, "channels", (*call).channels},
-	{http.MethodGet, "channels/*", (*call).channel},
-	{http.MethodGet, "channels/*/users", (*call).channelUsers},
-	{http.MethodPost, "users/*/terminate_connections", (*call).terminate},
-	{http.MethodPost, "users/*/force_reconnect", (*call).forceReconnect},
-	{http.MethodGet, "connections", (*call).connections},
-}
-
-// match compares a path with a pattern and returns what stands for the stars.
-func match(pattern string, path []string) ([]string, bool) {
-	var args []string
-	for i, want := range strings.Split(pattern, "/") {
-		switch {
-		case i >= len(path):
-			return nil, false
-		case want == "*":
-			args = append(args, path[i])
-		case want != path[i]:
-			return nil, false
+// Mount mounts the API below /apps, and what is about a user below /users too, where an
+// old Python library posts terminate_connections and leaves the app to be known by its
+// key.
+func (a *API) Mount(r *route.Router) {
+	r.Wrong(a.wrongMethod)
+	for _, at := range []struct {
+		method, path string // below the app; {of} is a channel or user
+		handle       handler
+	}{
+		{http.MethodPost, "/events", (*call).events},
+		{http.MethodPost, "/batch_events", (*call).batchEvents},
+		{http.MethodPost, "/users/{of}/events", (*call).userEvents},
+		{http.MethodGet, "/channels", (*call).channels},
+		{http.MethodGet, "/channels/{of}", (*call).channel},
+		{http.MethodGet, "/channels/{of}/users", (*call).channelUsers},
+		{http.MethodPost, "/users/{of}/terminate_connections", (*call).terminate},
+		{http.MethodPost, "/users/{of}/force_reconnect", (*call).forceReconnect},
+		{http.MethodGet, "/connections", (*call).connections},
+	} {
+		by := route.Methods{at.method: a.answers(at.handle), http.MethodOptions: preflight}
+		r.On("/apps/{app}"+at.path, by)
+		if strings.HasPrefix(at.path, "/users/") {
+			r.On(at.path, by)
 		}
 	}
-	return args, len(path) == strings.Count(pattern, "/")+1
 }
 
-// findRoute returns the route for a method and path below the app.
-func findRoute(w http.ResponseWriter, method string, path []string) (*route, []string, error) {
-	var allowed []string
-	for i := range routes {
-		args, ok := match(routes[i].pattern, path)
-		if ok && routes[i].method == method {
-			return &routes[i], args, nil
+// answers has a handler answer requests.
+func (a *API) answers(handle handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := a.serve(w, r, handle, nil)
+		if err != nil {
+			a.answer.Fail(w, err)
+			return
 		}
-		if ok {
-			allowed = append(allowed, routes[i].method)
-		}
+		a.stream(w, body)
 	}
-	if allowed == nil {
-		return nil, nil, answer.ErrNoRoute
+}
+
+// Nothing answers for a path below /apps or /users that is not there.
+func (a *API) Nothing(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodOptions {
+		preflight(w, r)
+		return
 	}
-	w.Header().Set("Allow", strings.Join(append(allowed, http.MethodOptions), ", "))
-	return nil, nil, &answer.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-		Text: "want " + strings.Join(allowed, " or ")}
+	_, err := a.serve(w, r, nil, answer.ErrNoRoute)
+	a.answer.Fail(w, err)
+}
+
+// wrongMethod answers for a path that is there.
+func (a *API) wrongMethod(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	wanted, _, _ := strings.Cut(h.Get("Allow"), ",")
+	no := &answer.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Text: "want " + wanted}
+	_, err := a.serve(w, r, nil, no)
+	if err != no { // whether there is such a path is for those who may know
+		h.Del("Allow")
+	}
+	a.answer.Fail(w, err)
+}
+
+// preflight answers what a browser asks before a request of another origin.
+func preflight(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Requested-With, Accept")
+	h.Set("Access-Control-Max-Age", "86400")
+	w.WriteHeader(http.StatusNoContent)
 }

@@ -20,7 +20,7 @@ func (c *call) forceReconnect() (reply, error) {
 }
 
 func (c *call) closeUser(end func(*app.Connection)) (reply, error) {
-	id := c.args[0]
+	id := c.of
 	if !protocol.ValidUserID(id) {
 		return nil, answer.Invalid("a user id has 1 to %d characters", protocol.MaxUserID)
 	}

@@ -68,8 +68,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// withDefaults fills in what is zero.
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with every zero field filled.
+func (c Config) WithDefaults() Config {
 	c.AuthorizeTimeout = cmp.Or(c.AuthorizeTimeout, Duration(30*time.Second))
 	c.MaxChannels = cmp.Or(c.MaxChannels, 200)
 	c.MaxEventChannels = cmp.Or(c.MaxEventChannels, 100)

@@ -23,7 +23,7 @@ func TestParseApps(t *testing.T) {
 	}
 	a, b := apps[0], apps[1]
 	if a.MaxMembers != 3 || a.ClientEvents || a.MaxEventBytes != 500 || time.Duration(a.ActivityTimeout) != 30*time.Second ||
-		a.APIRate != (rate.Rate{Limit: 100, Per: time.Minute}) || a.withDefaults().ClientEventRate.Limit > 0 || len(a.Webhooks) != 1 || !a.Webhooks[0].Batch {
+		a.APIRate != (rate.Rate{Limit: 100, Per: time.Minute}) || a.WithDefaults().ClientEventRate.Limit > 0 || len(a.Webhooks) != 1 || !a.Webhooks[0].Batch {
 		t.Errorf("first %+v", a)
 	}
 	if b.MaxMembers != 7 || !b.ClientEvents || *b.Enabled || b.Webhooks != nil || b.Secret != "secret-2" {

@@ -166,6 +166,14 @@ func (c *Connection) isGone() bool {
 	return c.gone
 }
 
+// ID is the connection's socket id; empty for one that is not open.
+func (c *Connection) ID() string {
+	if c.sub == nil {
+		return ""
+	}
+	return c.sub.ID()
+}
+
 // Push queues a frame for the client. It reports whether it was taken.
 func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
 

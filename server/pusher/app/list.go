@@ -24,7 +24,7 @@ func NewList(configs []Config, s *Shared) (*List, error) {
 		wrong = append(wrong, errors.New("no app is named"))
 	}
 	for _, conf := range configs {
-		conf = conf.withDefaults()
+		conf = conf.WithDefaults()
 		if err := conf.Validate(); err != nil {
 			wrong = append(wrong, err)
 			continue

@@ -42,7 +42,7 @@ func TestEndedBeforeItBegan(t *testing.T) {
 			return
 		}
 		c.Closed(conn, loop.ErrReset)
-		c.attach(conn)
+		c.attach(conn, app.NewSocketID())
 		if n := a.Len(); n != 0 {
 			t.Errorf("%d connections are in the app", n)
 		}

@@ -20,10 +20,9 @@ import (
 // A client is one connection. It is the handler of its wire connection and the
 // receiver of its place in the app.
 type client struct {
-	server   *Server       // set once
-	app      *app.App      // set once
-	socketID string        // set once; its id in the hub too
-	opened   time.Duration // set once; on the server's clock
+	server *Server       // set once
+	app    *app.App      // set once
+	opened time.Duration // set once; on the server's clock
 
 	conn  *websocket.Conn // set once, by attach
 	place app.Connection  // opened by attach
@@ -32,6 +31,7 @@ type client struct {
 	timer   loop.Timer   // fires tick
 	closing atomic.Bool  // close was called
 	version uint8        // set once; of the protocol
+	gone    bool         // Closed was called; guarded by mu
 
 	line command.Line[frame] // what was said behind a command that has no answer yet
 
@@ -42,27 +42,26 @@ type client struct {
 	// Of the goroutine that fires timers.
 	probed time.Duration // when a ping was sent that nothing followed; 0 for none
 
-	mu   sync.Mutex // guards gone, and orders attach, tick and Closed
-	gone bool       // Closed was called
+	mu sync.Mutex // guards gone, and orders attach, tick and Closed
 }
 
 // newClient makes the client of a connection that is about to be opened.
 func (s *Server) newClient(a *app.App) *client {
-	c := &client{server: s, app: a, socketID: app.NewSocketID(), version: protocol.NewestVersion, opened: s.now()}
+	c := &client{server: s, app: a, version: protocol.NewestVersion, opened: s.now()}
 	c.seen.Store(int64(c.opened))
 	c.timer.Fire = c.tick
 	return c
 }
 
-// attach gives an accepted connection its place in the app.
-func (c *client) attach(conn *websocket.Conn) {
+// attach gives an accepted connection its place in the app, under a socket id.
+func (c *client) attach(conn *websocket.Conn, id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn = conn
 	if c.gone {
 		return // closed before it began
 	}
-	c.place.Open(c.app, c, c.socketID)
+	c.place.Open(c.app, c, id)
 	c.server.loop.Schedule(&c.timer, c.firstTick())
 }
 
@@ -178,11 +177,11 @@ func (c *client) Closed(_ *websocket.Conn, reason error) {
 		errors.As(reason, &why)
 		c.count("ended " + string(why))
 	}
-	c.server.answer.Log.Debug("connection closed", "app", c.app.Conf.ID, "socket", c.socketID, "reason", reason)
 	c.mu.Lock()
 	c.gone = true
 	c.server.loop.Cancel(&c.timer)
 	c.mu.Unlock()
+	c.server.answer.Log.Debug("connection closed", "app", c.app.Conf.ID, "socket", c.place.ID(), "reason", reason)
 	c.line.Close()
 	c.place.Close(func() {
 		c.app.Release()

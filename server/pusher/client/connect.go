@@ -134,7 +134,7 @@ func (s *Server) refuseHandshake(w http.ResponseWriter, err error) {
 
 // accept opens a connection that has been admitted.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
-	c := s.newClient(a)
+	c, id := s.newClient(a), app.NewSocketID()
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
 		c.version = uint8(n)
 	}
@@ -146,9 +146,9 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 		return
 	}
 	s.answer.Count("connect", 1)
-	s.answer.Log.Debug("connection", "app", a.Conf.ID, "remote", r.RemoteAddr, "socket", c.socketID)
-	conn.Push(protocol.EstablishedFrame(c.socketID, activitySeconds(a.Conf)))
-	c.attach(conn)
+	s.answer.Log.Debug("connection", "app", a.Conf.ID, "remote", r.RemoteAddr, "socket", id)
+	conn.Push(protocol.EstablishedFrame(id, activitySeconds(a.Conf)))
+	c.attach(conn, id)
 	if s.apps.Draining() { // since it was admitted
 		c.Expel(protocol.CodeReconnect, goingAway)
 	}

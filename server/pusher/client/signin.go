@@ -29,7 +29,7 @@ func (c *client) signIn(m message) {
 		c.reject("sign-in refused", protocol.CodeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
 		return
 	}
-	if err := auth.PusherUser(c.app.Conf.Key, c.app.Conf.Secret, c.socketID, userData, token); err != nil {
+	if err := auth.PusherUser(c.app.Conf.Key, c.app.Conf.Secret, c.place.ID(), userData, token); err != nil {
 		c.reject("sign-in refused", protocol.CodeUnauthorized, err.Error())
 		return
 	}

@@ -92,7 +92,7 @@ func (c *client) subscribe(m message) {
 			return
 		}
 	case k.Private:
-		if err := auth.PusherChannel(c.app.Conf.Key, c.app.Conf.Secret, c.socketID, channel, want.data, want.auth); err != nil {
+		if err := auth.PusherChannel(c.app.Conf.Key, c.app.Conf.Secret, c.place.ID(), channel, want.data, want.auth); err != nil {
 			c.refuse(channel, protocol.CodeUnauthorized, refusedAuth, err.Error())
 			return
 		}

@@ -4,6 +4,7 @@ package load
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 )
@@ -12,10 +13,14 @@ import (
 type client struct {
 	fd     int32
 	state  state
-	asked  asked  // polling: what the request under way is for
-	beaten int64  // when it last showed a sign of life
-	rest   []byte // the beginning of a frame or response
-	target string // polling: path and query of its requests
+	asked  asked     // polling: what the request under way is for
+	beaten int64     // when it last showed a sign of life
+	rest   []byte    // the beginning of a frame or response
+	tls    *tls.Conn // nil without TLS
+	target string    // polling: path and query of its requests
+	socket string    // Pusher: the id of its connection
+	awaits uint8     // joins that are to be answered before it is in its rooms
+	due    int64     // when the join of one that comes and goes was due
 }
 
 // state is how far a client is.
@@ -64,6 +69,8 @@ func (c *Crowd) framed(i int, b []byte, t int64) ([]byte, error) {
 			data = unescape(data)
 		}
 		switch {
+		case op == opText && c.cfg.Protocol == Centrifuge && len(c.stays) > 0:
+			err = c.centrifugeLines(i, data, t)
 		case op == opText && cl.state == joined && len(data) >= MinPayload && c.scan(i, data, t) > 0:
 			if c.cfg.Protocol == Centrifuge && pingAmong(data) {
 				err = c.write(cl, centrifugePong)
@@ -101,8 +108,16 @@ func (c *Crowd) packet(i int, data []byte) error {
 		cl.beaten = now()
 		return c.write(cl, sayPong)
 	case bytes.HasPrefix(data, []byte("40")) && cl.state == opening:
-		c.join(cl)
-		return c.write(cl, sayRoom)
+		c.join(cl) // there is no answer to a join
+		if _, comes := c.visitor(i); comes {
+			return nil
+		}
+		return c.write(cl, c.joinFrames(i))
+	case bytes.HasPrefix(data, []byte(`42["joined",`)): // but by servers that can be left
+		if _, comes := c.visitor(i); comes {
+			return c.welcomed(i)
+		}
+		return nil
 	}
 	return fmt.Errorf("packet %q", data[:min(len(data), 80)])
 }
@@ -118,16 +133,45 @@ func (c *Crowd) centrifuge(i int, data []byte) error {
 				return err
 			}
 		case bytes.Contains(line, []byte(`"connect":{`)):
-			if err := c.write(cl, centrifugeJoin); err != nil {
+			if err := c.arrive(i); err != nil {
 				return err
 			}
-		case bytes.Contains(line, []byte(`"subscribe":{`)) && cl.state == opening:
-			c.join(cl)
+		case bytes.Contains(line, []byte(`"unsubscribe":{`)):
+		case bytes.Contains(line, []byte(`"subscribe":{`)):
+			if err := c.welcomed(i); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("reply %q", line[:min(len(line), 80)])
 		}
 	}
 	return nil
+}
+
+// centrifugeLines takes a frame whose lines may be events and replies, one by one:
+// what comes before the answer to a join differs from what comes after it.
+func (c *Crowd) centrifugeLines(i int, data []byte, t int64) error {
+	for line := range bytes.Lines(data) {
+		if len(line) >= MinPayload && c.scan(i, line, t) > 0 {
+			continue
+		}
+		if err := c.centrifuge(i, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrive joins the rooms of a client that has its connection, in protocols that
+// answer a join.
+func (c *Crowd) arrive(i int) error {
+	cl := &c.clients[i]
+	if _, comes := c.visitor(i); comes {
+		c.join(cl)
+		return nil
+	}
+	cl.awaits = uint8(len(c.cfg.Rooms.of(i)))
+	return c.write(cl, c.joinFrames(i))
 }
 
 // pingAmong reports whether a ping stands between the lines of a frame.

@@ -28,14 +28,18 @@ type Config struct {
 	Protocol    Protocol
 	PayloadSize int // bytes of each event's payload
 
-	Cookie string // that every client sends; a session cookie if empty
+	TLS      bool   // clients connect with TLS, and check no certificate
+	Rooms    Rooms  // that clients join; polling clients know one room alone
+	Presence bool   // Pusher: the room is a presence channel
+	Secret   string // that joining a presence channel is signed with
+	Cookie   string // that every client sends; a session cookie if empty
 	// Patience, if set, is how long a client may take to join before it drops its
 	// connection and begins anew, for servers that lose a first packet now and
 	// then. Zero means that all are waited for.
 	Patience time.Duration
 }
 
-// A Crowd is many clients of one server that all join [Room]. It belongs to one
+// A Crowd is many clients of one server. It belongs to one
 // goroutine, which is locked to its thread for as long as the crowd pumps.
 type Crowd struct {
 	cfg        Config
@@ -50,12 +54,19 @@ type Crowd struct {
 	joined     int
 	retried    int
 	nextBeat   int64
-	request    []byte // scratch for what clients ask by HTTP
+	request    []byte      // scratch for what clients ask by HTTP
+	scratch    []byte      // scratch for what came in pieces
+	shaken     chan shaken // clients after their TLS handshakes
+	rosters    []roster    // of members of a presence channel, by client
+	churn      churn
 	ledger
 }
 
 // NewCrowd returns a crowd of nobody. Close it.
 func NewCrowd(cfg Config) (*Crowd, error) {
+	if cfg.Protocol.polling() && !cfg.Rooms.single() {
+		return nil, errors.New("polling clients join one room alone")
+	}
 	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -69,9 +80,10 @@ func NewCrowd(cfg Config) (*Crowd, error) {
 		epoll:  epoll,
 		events: make([]syscall.EpollEvent, 512),
 		buf:    make([]byte, readSize),
+		shaken: make(chan shaken, shaking),
 	}
 	c.prepareHandshakes()
-	c.tail = newPayload(cfg.PayloadSize).tail()
+	c.tail, c.rooms = newPayload(cfg.PayloadSize).tail(), cfg.Rooms
 	return c, nil
 }
 
@@ -81,34 +93,52 @@ func (c *Crowd) Len() int { return c.joined }
 // Retried returns how many connections were given up for Config.Patience.
 func (c *Crowd) Retried() int { return c.retried }
 
-// Close resets all connections.
+// Close resets all connections. A second call does nothing.
 func (c *Crowd) Close() {
 	for i := range c.clients {
-		if c.clients[i].state != gone {
+		if c.clients[i].state != gone && c.clients[i].fd >= 0 {
 			_ = syscall.Close(int(c.clients[i].fd))
 		}
 	}
-	_ = syscall.Close(c.epoll)
-	c.clients = nil
+	if c.epoll >= 0 {
+		_ = syscall.Close(c.epoll)
+	}
+	c.clients, c.epoll = nil, -1
 }
 
 // Connect adds n clients as fast as the server lets it, a few hundred handshakes
-// at a time, and returns once every one has joined the room as far as its
+// at a time, and returns once every one has joined its rooms as far as its
 // protocol tells. How long that took is the result.
 func (c *Crowd) Connect(n int, timeout time.Duration) (time.Duration, error) {
+	if len(c.stays) > 0 {
+		return 0, errors.New("clients that stay connect before those that come and go")
+	}
+	c.residents = len(c.clients) + n
+	return c.add(n, timeout)
+}
+
+// add connects n clients more.
+func (c *Crowd) add(n int, timeout time.Duration) (time.Duration, error) {
 	target := len(c.clients) + n
+	atOnce := inflight
+	if c.cfg.TLS {
+		atOnce = shaking
+	}
+	if c.cfg.Presence {
+		c.rosters = append(c.rosters, make([]roster, n)...)
+	}
 	c.clients = append(c.clients, make([]client, n)...)
 	c.Tally = Tally{}
 	begin := time.Now()
 	deadline := begin.Add(timeout)
 	for c.joined < target {
-		for c.begun < target && c.begun-c.joined < inflight {
+		for c.begun < target && c.begun-c.joined < atOnce {
 			if err := c.begin(c.begun); err != nil {
 				return 0, err
 			}
 			c.begun++
 		}
-		if err := errors.Join(c.turn(waitAtMost), c.retry(target)); err != nil {
+		if err := errors.Join(c.turn(waitAtMost), c.takeShaken(), c.retry(target)); err != nil {
 			return 0, err
 		}
 		if c.lost > 0 {
@@ -122,17 +152,27 @@ func (c *Crowd) Connect(n int, timeout time.Duration) (time.Duration, error) {
 }
 
 func (c *Crowd) begin(i int) error {
+	if c.cfg.TLS {
+		c.beginTLS(i)
+		return nil
+	}
 	fd, err := dial(c.cfg.Addr, i%sources)
 	if err != nil {
 		return err
 	}
+	c.clients[i] = client{state: connecting, beaten: now()}
+	return c.watch(i, fd, syscall.EPOLLIN|syscall.EPOLLOUT)
+}
+
+// watch has epoll tell of a client's socket: one event tells that it is connected, then
+// one tells of each arrival.
+func (c *Crowd) watch(i, fd int, events uint32) error {
 	for fd >= len(c.byFD) {
 		c.byFD = append(c.byFD, make([]int32, 1024)...)
 	}
-	c.byFD[fd] = int32(i)
-	c.clients[i] = client{fd: int32(fd), state: connecting, beaten: now()}
-	edge := uint32(1) << 31 // EPOLLET: one event tells that it is connected, then one for each arrival
-	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | edge, Fd: int32(fd)}
+	c.byFD[fd], c.clients[i].fd = int32(i), int32(fd)
+	edge := uint32(1) << 31 // EPOLLET
+	ev := syscall.EpollEvent{Events: events | edge, Fd: int32(fd)}
 	if err := syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
@@ -141,7 +181,7 @@ func (c *Crowd) begin(i int) error {
 
 // retry begins anew for clients whose patience is over.
 func (c *Crowd) retry(target int) error {
-	if c.cfg.Patience == 0 || c.begun < target {
+	if c.cfg.Patience == 0 || c.cfg.TLS || c.begun < target {
 		return nil
 	}
 	for i := range c.clients {
@@ -161,12 +201,12 @@ func (c *Crowd) retry(target int) error {
 // Expect begins a new [Tally] of events events of each publisher, the first of
 // which has number next.
 func (c *Crowd) Expect(next, events, publishers int) {
-	c.expect(len(c.clients), next, events, publishers)
+	c.expect(c.residents, next, events, publishers)
 }
 
-// ExpectProbe begins a new [Tally] of one event of publisher 0, before which
-// clients may have missed some.
-func (c *Crowd) ExpectProbe(number int) { c.expectProbe(len(c.clients), number) }
+// ExpectProbe begins a new [Tally] of one event of publisher 0 to each room, from
+// number on, before which clients may have missed some.
+func (c *Crowd) ExpectProbe(number int) { c.expectProbe(c.residents, number) }
 
 // Result returns the tally so far. It stays valid until the next Expect.
 func (c *Crowd) Result() *Tally { return &c.Tally }
@@ -191,6 +231,10 @@ func (c *Crowd) Pump(timeout time.Duration, done func() bool) (bool, error) {
 
 // turn waits for sockets and serves those that are ready.
 func (c *Crowd) turn(milliseconds int) error {
+	if c.churn.interval > 0 {
+		c.operate(now())
+		milliseconds = min(milliseconds, 1)
+	}
 	n, err := syscall.EpollWait(c.epoll, c.events, milliseconds)
 	if err != nil && err != syscall.EINTR {
 		return fmt.Errorf("epoll: %w", err)
@@ -236,6 +280,9 @@ func (c *Crowd) ready(i int, events uint32) error {
 	if events&^syscall.EPOLLOUT == 0 {
 		return nil
 	}
+	if cl.tls != nil {
+		return c.readTLS(i)
+	}
 	for {
 		n, err := syscall.Read(int(cl.fd), c.buf)
 		switch {
@@ -260,7 +307,8 @@ func (c *Crowd) received(i int, b []byte) error {
 	t := now()
 	whole := b
 	if len(cl.rest) > 0 {
-		whole = append(cl.rest, b...)
+		c.scratch = append(append(c.scratch[:0], cl.rest...), b...)
+		whole = c.scratch
 	}
 	var rest []byte
 	var err error
@@ -269,17 +317,17 @@ func (c *Crowd) received(i int, b []byte) error {
 	} else {
 		rest, err = c.framed(i, whole, t)
 	}
-	if len(rest) == 0 {
-		cl.rest = nil
-	} else {
-		cl.rest = append([]byte(nil), rest...)
-	}
+	cl.rest = append(cl.rest[:0], rest...)
 	return err
 }
 
 // write sends a small request or frame: a socket always takes it, unless the
 // server has stopped reading.
 func (c *Crowd) write(cl *client, b []byte) error {
+	if cl.tls != nil {
+		_, err := cl.tls.Write(b)
+		return err
+	}
 	n, err := syscall.Write(int(cl.fd), b)
 	if err != nil {
 		return err

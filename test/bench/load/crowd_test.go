@@ -178,33 +178,3 @@ func TestLostConnectionIsAnError(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
-
-func TestPublisherWaitsForEachAnswer(t *testing.T) {
-	var requests int
-	addr := serve(t, func(nc net.Conn, r *bufio.Reader) {
-		for {
-			request, err := http.ReadRequest(r)
-			if err != nil {
-				return
-			}
-			io.Copy(io.Discard, request.Body)
-			if requests++; requests == 3 {
-				io.WriteString(nc, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}")
-				continue
-			}
-			io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok")
-			time.Sleep(5 * time.Millisecond)
-			io.WriteString(nc, "ok")
-		}
-	})
-	p, err := NewPublisher(addr, EIO4, "a secret!!", 0, 150, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	done := make(chan Sent, 1)
-	p.Run(0, 5, 0, done)
-	if s := <-done; s.Events != 2 || s.Err == nil || !strings.Contains(s.Err.Error(), "503") {
-		t.Errorf("sent %d events, error %v; want 2 and the 503", s.Events, s.Err)
-	}
-}

@@ -105,21 +105,32 @@ func digits(b []byte) (v uint64, ok bool) {
 	return v, true
 }
 
-// request appends the request that publishes a payload, with the head that curl in
-// PHP sends: its token is the SHA1 of
-// the secret and the payload, as hex.
-func request(b []byte, host, secret string, p payload) []byte {
+// request appends the request that publishes a payload to a room, with the head that
+// curl in PHP sends: its token is the SHA1 of the secret and the payload, as hex.
+func request(b []byte, host, secret, room string, p payload) []byte {
 	h := sha1.New()
 	h.Write([]byte(secret))
 	h.Write(p)
 	var sum [sha1.Size]byte
 	h.Sum(sum[:0])
 
-	const before, between = `{"room":"` + Room + `","event":"` + Event + `","payload":`, `}`
+	const before, between, after = `{"room":"`, `","event":"` + Event + `","payload":`, `}`
 	b = heads.PHPCurlSend.Append(b, heads.Values{
-		Target: "/send", Host: host, Token: hex.EncodeToString(sum[:]), Length: len(before) + len(p) + len(between),
+		Target: "/send", Host: host, Token: hex.EncodeToString(sum[:]),
+		Length: len(before) + len(room) + len(between) + len(p) + len(after),
 	})
-	b = append(b, before...)
-	b = append(b, p...)
-	return append(b, between...)
+	b = append(append(append(b, before...), room...), between...)
+	return append(append(b, p...), after...)
+}
+
+// centrifugoRequest appends the request that publishes a payload by the API of
+// Centrifugo, whose key is the secret.
+func centrifugoRequest(b []byte, host, secret, room string, p payload) []byte {
+	const before, between, after = `{"channel":"`, `","data":`, `}`
+	b = heads.PHPCurlSend.Append(b, heads.Values{
+		Target: "/api/publish", Host: host, Token: "apikey " + secret,
+		Length: len(before) + len(room) + len(between) + len(p) + len(after),
+	})
+	b = append(append(append(b, before...), room...), between...)
+	return append(append(b, p...), after...)
 }

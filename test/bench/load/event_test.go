@@ -60,12 +60,12 @@ func TestParseRefusesWhatIsNotThePayload(t *testing.T) {
 func TestRequestIsSigned(t *testing.T) {
 	p := newPayload(150)
 	p.set(5, 0, 5)
-	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request(nil, "127.0.0.1:1337", "a secret!!", p))))
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request(nil, "127.0.0.1:1337", "a secret!!", "bench-7", p))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	body, _ := io.ReadAll(r.Body)
-	if want := fmt.Sprintf(`{"room":%q,"event":%q,"payload":%s}`, Room, Event, p); string(body) != want {
+	if want := fmt.Sprintf(`{"room":"bench-7","event":%q,"payload":%s}`, Event, p); string(body) != want {
 		t.Errorf("body %s, want %s", body, want)
 	}
 	sum := sha1.Sum([]byte("a secret!!" + string(p)))

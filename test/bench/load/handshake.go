@@ -65,7 +65,11 @@ func (c *Crowd) hello(i int) error {
 // values fill in a head. The page is one of the server's own host, because
 // Centrifuge takes no other without being told.
 func (c *Crowd) values(target string) heads.Values {
-	return heads.Values{Target: target, Host: c.host, Origin: "http://" + c.host, Cookie: c.cfg.Cookie}
+	scheme := "http://"
+	if c.cfg.TLS {
+		scheme = "https://"
+	}
+	return heads.Values{Target: target, Host: c.host, Origin: scheme + c.host, Cookie: c.cfg.Cookie}
 }
 
 // target is the path and query of what a client of p asks for first.

@@ -125,8 +125,8 @@ func TestFramesOfAnotherKindAreAnError(t *testing.T) {
 func TestPublishersArePHP(t *testing.T) {
 	p := newPayload(MinPayload)
 	for want, got := range map[string]string{
-		"\r\nAccept: */*\r\nContent-Type: application/json\r\nAuthorization: ": string(request(nil, "h:1", "secret", p)),
-		"\r\nUser-Agent: GuzzleHttp/7\r\nContent-Type: application/json\r\n":   string(pusherRequest(nil, "h:1", "secret", p)),
+		"\r\nAccept: */*\r\nContent-Type: application/json\r\nAuthorization: ": string(request(nil, "h:1", "secret", Room, p)),
+		"\r\nUser-Agent: GuzzleHttp/7\r\nContent-Type: application/json\r\n":   string(pusherRequest(nil, "h:1", "secret", Room, p)),
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"strings"
+	"strconv"
 )
 
 // A Protocol is how clients speak.
@@ -32,11 +32,9 @@ func (p Protocol) polling() bool { return p == Poll3 || p == Poll4 }
 // What clients say, as frames of RFC 6455, masked as section 5.3 demands.
 var (
 	sayConnect      = maskedText("40")
-	sayRoom         = maskedText(`42["room","` + Room + `"]`)
 	sayPing         = maskedText("2")
 	sayPong         = maskedText("3")
 	centrifugeHello = maskedText(`{"id":1,"connect":{"name":"bench"}}`)
-	centrifugeJoin  = maskedText(`{"id":2,"subscribe":{"channel":"` + Room + `"}}`)
 	centrifugePong  = maskedText("{}")
 )
 
@@ -48,17 +46,57 @@ const (
 
 func maskedText(text string) []byte { return masked(opText, []byte(text)) }
 
-// masked makes a client's frame of at most 125 bytes.
+// masked makes a client's frame of less than 64 KiB.
 func masked(op byte, data []byte) []byte {
-	if len(data) > 125 {
+	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
+	f := []byte{finBit | op}
+	switch n := len(data); {
+	case n < 126:
+		f = append(f, 0x80|byte(n))
+	case n < 1<<16:
+		f = append(f, 0x80|126, byte(n>>8), byte(n))
+	default:
 		panic("load: frame too long")
 	}
-	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
-	f := append([]byte{finBit | op, 0x80 | byte(len(data))}, key[:]...)
+	f = append(f, key[:]...)
 	for i, c := range data {
 		f = append(f, c^key[i&3])
 	}
 	return f
+}
+
+// joinFrames are the frames that a client joins its rooms with.
+func (c *Crowd) joinFrames(i int) (frames []byte) {
+	for k, room := range c.cfg.Rooms.of(i) {
+		var text string
+		switch {
+		case c.cfg.Presence:
+			text = presenceJoin(c.clients[i].socket, c.cfg.Secret, i)
+		case c.cfg.Protocol == Pusher:
+			text = `{"event":"pusher:subscribe","data":{"channel":"` + room + `"}}`
+		case c.cfg.Protocol == Centrifuge:
+			text = `{"id":` + strconv.Itoa(2+k) + `,"subscribe":{"channel":"` + room + `"}}`
+		default:
+			text = `42["room","` + room + `"]`
+		}
+		frames = append(frames, maskedText(text)...)
+	}
+	return frames
+}
+
+// leaveFrame is the frame that a client leaves its room with. Socket.IO has no such
+// thing; servers that are written for the benchmark take this event.
+func (c *Crowd) leaveFrame(i int) []byte {
+	room := c.cfg.Rooms.of(i)[0]
+	switch {
+	case c.cfg.Presence:
+		return maskedText(`{"event":"pusher:unsubscribe","data":{"channel":"` + presenceRoom + `"}}`)
+	case c.cfg.Protocol == Pusher:
+		return maskedText(`{"event":"pusher:unsubscribe","data":{"channel":"` + room + `"}}`)
+	case c.cfg.Protocol == Centrifuge:
+		return maskedText(`{"id":1000,"unsubscribe":{"channel":"` + room + `"}}`)
+	}
+	return maskedText(`42["leave","` + room + `"]`)
 }
 
 // nextFrame takes one server frame off b. op is the opcode, with a bit set above it
@@ -87,29 +125,35 @@ func nextFrame(b []byte) (op byte, data, rest []byte, ok bool) {
 // nextResponse takes one HTTP response with a Content-Length off b. need is how
 // many bytes it has in all, or zero when that is not known yet.
 func nextResponse(b []byte) (body []byte, need int, err error) {
-	head, _, found := bytes.Cut(b, []byte("\r\n\r\n"))
-	if !found {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
 		return nil, 0, nil
 	}
-	lines := strings.Split(string(head), "\r\n")
-	if !strings.HasPrefix(lines[0], "HTTP/1.1 200") {
-		return nil, 0, fmt.Errorf("server answered %q", lines[0])
+	first, headers, _ := bytes.Cut(b[:end], []byte("\r\n"))
+	if !bytes.HasPrefix(first, []byte("HTTP/1.1 200")) {
+		return nil, 0, fmt.Errorf("server answered %q", first)
 	}
-	size := -1
-	for _, line := range lines[1:] {
-		name, value, _ := strings.Cut(line, ":")
-		if strings.EqualFold(name, "Content-Length") {
-			if _, err := fmt.Sscan(value, &size); err != nil {
-				size = -1
-			}
-		}
-	}
+	size := contentLength(headers)
 	if size < 0 {
-		return nil, 0, fmt.Errorf("server answered without a length: %q", head)
+		return nil, 0, fmt.Errorf("server answered without a length: %q", b[:end])
 	}
-	need = len(head) + 4 + size
+	need = end + 4 + size
 	if len(b) < need {
 		return nil, need, nil
 	}
-	return b[len(head)+4 : need], need, nil
+	return b[end+4 : need], need, nil
+}
+
+// contentLength returns the value of a Content-Length, or -1 without one.
+func contentLength(headers []byte) int {
+	for line := range bytes.Lines(headers) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if !bytes.EqualFold(name, []byte("Content-Length")) {
+			continue
+		}
+		if v, ok := digits(bytes.TrimSpace(value)); ok && len(value) < 12 {
+			return int(v)
+		}
+	}
+	return -1
 }

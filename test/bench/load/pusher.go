@@ -21,20 +21,28 @@ const (
 	PusherKey = "bench-key"
 )
 
-var (
-	pusherJoin = maskedText(`{"event":"pusher:subscribe","data":{"channel":"` + Room + `"}}`)
-	pusherPong = maskedText(`{"event":"pusher:pong","data":{}}`)
-)
+var pusherPong = maskedText(`{"event":"pusher:pong","data":{}}`)
 
 // pusher handles a message of the protocol itself, whose strings are unescaped.
 func (c *Crowd) pusher(i int, data []byte) error {
 	cl := &c.clients[i]
+	if c.cfg.Presence && cl.state >= opening {
+		known, err := c.rosters[i].take(data)
+		if err != nil || known && !bytes.Contains(data[:min(len(data), presencePart)], []byte("subscription_succeeded")) {
+			return err
+		}
+	}
 	switch {
 	case bytes.HasPrefix(data, []byte(`{"event":"pusher:connection_established"`)):
-		return c.write(cl, pusherJoin)
-	case bytes.HasPrefix(data, []byte(`{"event":"pusher_internal:subscription_succeeded"`)) && cl.state == opening:
-		c.join(cl)
-		return nil
+		_, rest, _ := bytes.Cut(data, []byte(`"socket_id":"`))
+		id, _, found := bytes.Cut(rest, []byte(`"`))
+		if !found {
+			return fmt.Errorf("a connection without an id: %q", data)
+		}
+		cl.socket = string(id)
+		return c.arrive(i)
+	case bytes.HasPrefix(data, []byte(`{"event":"pusher_internal:subscription_succeeded"`)):
+		return c.welcomed(i)
 	case bytes.HasPrefix(data, []byte(`{"event":"pusher:ping"`)):
 		return c.write(cl, pusherPong)
 	}
@@ -60,10 +68,10 @@ func unescape(data []byte) []byte {
 	return data[:w]
 }
 
-// pusherRequest appends the signed request that triggers an event with a payload,
-// with the head that Guzzle sends for the PHP library of Pusher.
-func pusherRequest(b []byte, host, secret string, p payload) []byte {
-	body := append([]byte(nil), `{"name":"`+Event+`","channel":"`+Room+`","data":"`...)
+// pusherRequest appends the signed request that triggers an event in a channel, with
+// the head that Guzzle sends for the PHP library of Pusher.
+func pusherRequest(b []byte, host, secret, room string, p payload) []byte {
+	body := append(make([]byte, 0, len(p)+200), `{"name":"`+Event+`","channel":"`+room+`","data":"`...)
 	body = append(body, bytes.ReplaceAll(p, []byte{'"'}, []byte(`\"`))...)
 	body = append(body, `"}`...)
 	sum := md5.Sum(body)

@@ -18,7 +18,7 @@ import (
 func TestPusherRequest(t *testing.T) {
 	p := newPayload(150)
 	p.set(5, 2, 7)
-	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(pusherRequest(nil, "127.0.0.1:6001", "a secret!!", p))))
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(pusherRequest(nil, "127.0.0.1:6001", "a secret!!", Room, p))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,10 +71,25 @@ func dialBlocking(to netip.AddrPort, timeout time.Duration) (int, error) {
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1),
 		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &limit),
 		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &limit),
-		syscall.Connect(fd, sockaddr(to)),
+		connectBlocking(fd, sockaddr(to)),
 	); err != nil {
 		_ = syscall.Close(fd)
 		return -1, fmt.Errorf("connect to %v: %w", to, err)
 	}
 	return fd, nil
+}
+
+// connectBlocking connects a socket that blocks. A signal, which Go's runtime sends
+// to its own threads, ends the wait but not the connecting: asked again, Linux goes on
+// to wait for it.
+func connectBlocking(fd int, to syscall.Sockaddr) error {
+	for {
+		switch err := syscall.Connect(fd, to); err {
+		case syscall.EINTR:
+		case syscall.EISCONN:
+			return nil
+		default:
+			return err
+		}
+	}
 }

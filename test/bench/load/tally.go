@@ -11,7 +11,7 @@ type Tally struct {
 	Expected  int64
 	Delivered int64
 	Last      time.Duration // when the last one came, on the clock of Sent.First
-	Latency   Histogram     // from just before the request to after the read
+	Latency   Histogram     // from when it was sent, or was due, to after the read
 
 	misordered int64
 	damaged    int64
@@ -40,33 +40,42 @@ func (t *Tally) Complete() bool { return t.Delivered+t.misordered >= t.Expected 
 // ledger keeps which event each client must get next from each publisher.
 type ledger struct {
 	tail       []byte
+	rooms      Rooms
 	publishers int
 	next       []int32 // by client and publisher
 	probing    bool    // clients may have missed the events before
-	probe      int32   // the event that counts while probing
+	probe      int32   // the first event that counts while probing
 	at         int     // where the marker was last
 	Tally
+	visits // of clients that come and go, whom no tally counts
 }
 
-// expect begins a count of events that every client of n must get, from next on,
-// of each publisher.
+// expect begins a count of events of each publisher, from next on, of which each
+// client of n must get those that go to its room.
 func (l *ledger) expect(n, next, events, publishers int) {
 	if need := n * publishers; cap(l.next) < need {
 		l.next = make([]int32, need)
 	}
 	l.publishers = publishers
 	l.next = l.next[:n*publishers]
-	for i := range l.next {
-		l.next[i] = int32(next)
-	}
 	l.probing = false
-	l.Tally = Tally{Expected: int64(n) * int64(events) * int64(publishers)}
+	l.Tally = Tally{}
+	count := l.rooms.count()
+	for i := range l.next {
+		first := l.rooms.first(i/publishers%count, i%publishers, publishers, next)
+		l.next[i] = int32(first)
+		if past := next + events - first; past > 0 {
+			l.Expected += int64((past + count - 1) / count)
+		}
+	}
 }
 
-// expectProbe begins a count of one event of publisher 0 that those before it may
-// have been missed.
+// expectProbe begins a count of one event of publisher 0 to each room, before which
+// clients may have missed some.
 func (l *ledger) expectProbe(n, event int) {
-	l.expect(n, 0, 1, 1)
+	l.expect(n, 0, 0, 1)
+	clear(l.next)
+	l.Expected = int64(n)
 	l.probing, l.probe = true, int32(event)
 }
 
@@ -91,6 +100,9 @@ func (l *ledger) scan(client int, b []byte, received int64) int {
 			continue
 		}
 		b = b[textOffset+len(l.tail):]
+		if l.visited(client, n) {
+			continue
+		}
 		l.count(client, publisher, int32(n))
 		l.Latency.Record(time.Duration(received - sent))
 		l.Last = time.Duration(received)
@@ -100,7 +112,7 @@ func (l *ledger) scan(client int, b []byte, received int64) int {
 // count counts one event.
 func (l *ledger) count(client, publisher int, n int32) {
 	if l.probing {
-		if n == l.probe && l.next[client] == 0 {
+		if n >= l.probe && n < l.probe+int32(l.rooms.count()) && l.next[client] == 0 {
 			l.next[client] = 1
 			l.Delivered++
 		}
@@ -111,12 +123,13 @@ func (l *ledger) count(client, publisher int, n int32) {
 		l.damaged++
 		return
 	}
+	step := int32(l.rooms.count())
 	if l.next[i] != n {
 		l.misordered++
-		l.next[i] = max(l.next[i], n) + 1
+		l.next[i] = max(l.next[i], n) + step
 		return
 	}
-	l.next[i]++
+	l.next[i] += step
 	l.Delivered++
 }
 

@@ -87,6 +87,57 @@ func TestProbeCountsClientsOnce(t *testing.T) {
 	}
 }
 
+// With rooms, a client gets the events of its own, which are as far apart as there
+// are rooms, and nothing of another.
+func TestTallyCountsByRoom(t *testing.T) {
+	rooms := Rooms{Count: 3}
+	const clients, publishers, next, events = 6, 2, 4, 10
+	type event struct{ client, publisher, n int }
+	var all []event
+	for n := next; n < next+events; n++ {
+		for publisher := range publishers {
+			for client := range clients {
+				if client%3 == rooms.target(publisher, publishers, n) {
+					all = append(all, event{client, publisher, n})
+				}
+			}
+		}
+	}
+	run := func(all []event) *ledger {
+		l := newLedger()
+		l.rooms = rooms
+		l.expect(clients, next, events, publishers)
+		for _, e := range all {
+			l.scan(e.client, message(e.publisher, e.n), 0)
+		}
+		return l
+	}
+	if l := run(all); l.Err() != nil || !l.Complete() || l.Expected != clients*publishers*events/3 {
+		t.Errorf("%v, complete %v, %d expected", l.Err(), l.Complete(), l.Expected)
+	}
+	if l := run(all[:len(all)-1]); l.Err() == nil || l.Complete() {
+		t.Error("an event that is missing is not noticed")
+	}
+	astray := append([]event(nil), all...)
+	astray[7].client = (astray[7].client + 1) % clients
+	if err := run(astray).Err(); err == nil || !strings.Contains(err.Error(), "out of order") {
+		t.Errorf("an event to another room: %v", err)
+	}
+}
+
+func TestProbeOfRoomsCountsOneOfEach(t *testing.T) {
+	l := newLedger()
+	l.rooms = Rooms{Count: 2}
+	l.expectProbe(4, 10)
+	for client := range 4 {
+		l.scan(client, message(0, 12), 0) // not of these
+		l.scan(client, message(0, 10+client%2), 0)
+	}
+	if !l.Complete() || l.Err() != nil {
+		t.Errorf("complete %v, %v", l.Complete(), l.Err())
+	}
+}
+
 // Counting must cost next to nothing: the server that is measured has to share
 // the machine with it.
 func BenchmarkScan(b *testing.B) {

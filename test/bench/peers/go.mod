@@ -7,6 +7,8 @@ require (
 	github.com/zishang520/socket.io/servers/socket/v3 v3.0.5
 )
 
+require github.com/lesismal/llib v1.2.2 // indirect
+
 require (
 	github.com/FZambia/eagle v0.2.0 // indirect
 	github.com/andybalholm/brotli v1.2.4 // indirect
@@ -21,6 +23,8 @@ require (
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/josharian/intern v1.0.0 // indirect
 	github.com/klauspost/compress v1.20.0 // indirect
+	github.com/lesismal/nbio v1.6.8
+	github.com/lxzan/gws v1.8.9
 	github.com/mailru/easyjson v0.7.7 // indirect
 	github.com/maypok86/otter v1.2.4 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect

@@ -1,22 +1,24 @@
 // Floor does the least a push server can do with one write for each delivery: one
 // thread waits for all sockets, and an event is one ready frame that is written
 // to each socket in turn. It speaks just enough Engine.IO 3 for the benchmark's
-// clients, who are all in one room, and checks the token as the others do.
+// clients, and checks the token as the others do.
 //
-// It is no server to run: it trusts its clients, waits for slow ones, and reads
-// requests only if each arrives in one piece.
+// It is no server to run: it trusts its clients, waits for slow ones, and takes it
+// that each frame of theirs arrives in one piece.
 package main
 
 import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -31,7 +33,8 @@ type server struct {
 	clients int // listening descriptors
 	senders int
 	kind    []kind
-	seats   []int32 // descriptors of WebSockets
+	rooms   map[string][]int32 // descriptors of WebSockets
+	pending [][]byte           // of a sender, what has come of a request
 	buf     []byte
 }
 
@@ -41,7 +44,7 @@ type kind uint8
 const (
 	unknown   kind = iota
 	newcomer       // has not asked for its WebSocket
-	websocket      // is in seats
+	websocket      // may be in rooms
 	sender         // sends POST /send
 )
 
@@ -65,7 +68,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s := &server{secret: cfg.Secret, epoll: epoll, kind: make([]kind, maxDescriptors), buf: make([]byte, bufferSize)}
+	s := &server{
+		secret: cfg.Secret, epoll: epoll, rooms: make(map[string][]int32), buf: make([]byte, bufferSize),
+		kind: make([]kind, maxDescriptors), pending: make([][]byte, maxDescriptors),
+	}
 	s.clients = s.listen(cfg.Clients)
 	s.senders = s.listen(cfg.Senders)
 	log.Fatal(s.run())
@@ -147,26 +153,83 @@ func (s *server) read(fd int) {
 	case newcomer:
 		s.upgrade(fd, s.buf[:n])
 	case sender:
-		s.send(fd, s.buf[:n])
+		s.request(fd, s.buf[:n])
 	case websocket:
-		// A masked frame of six bytes and one of payload: the heartbeat "2".
-		if n == 7 && s.buf[0] == 0x81 && s.buf[6]^s.buf[2] == '2' {
-			s.write(fd, pong)
+		s.frames(fd, s.buf[:n])
+	}
+}
+
+// request takes what has come of a sender's request, and sends when it is whole.
+func (s *server) request(fd int, b []byte) {
+	if len(s.pending[fd]) > 0 {
+		b = append(s.pending[fd], b...)
+	}
+	head, body, found := bytes.Cut(b, []byte("\r\n\r\n"))
+	size, err := strconv.Atoi(string(header(head, "Content-Length: ")))
+	if !found || err == nil && len(body) < size {
+		s.pending[fd] = append(s.pending[fd][:0], b...)
+		return
+	}
+	s.pending[fd] = s.pending[fd][:0]
+	s.send(fd, head, body)
+}
+
+// frames takes what a client says, in masked frames of less than 126 bytes.
+func (s *server) frames(fd int, b []byte) {
+	const head = 6
+	for len(b) >= head {
+		size := int(b[1] & 0x7f)
+		if len(b) < head+size {
+			return
 		}
+		text := b[head : head+size]
+		for i := range text {
+			text[i] ^= b[2+i&3]
+		}
+		s.message(fd, text)
+		b = b[head+size:]
+	}
+}
+
+func (s *server) message(fd int, text []byte) {
+	if string(text) == "2" {
+		s.write(fd, pong)
+		return
+	}
+	event, found := bytes.CutPrefix(text, []byte("42"))
+	var call []string
+	if !found || json.Unmarshal(event, &call) != nil || len(call) != 2 {
+		return
+	}
+	switch call[0] {
+	case "room":
+		s.rooms[call[1]] = append(s.rooms[call[1]], int32(fd))
+		s.write(fd, frame([]byte(`42["joined","`+call[1]+`"]`)))
+	case "leave":
+		s.leave(fd, call[1])
+	}
+}
+
+// leave takes a client out of a room.
+func (s *server) leave(fd int, name string) {
+	seats := s.rooms[name]
+	i := slices.Index(seats, int32(fd))
+	if i < 0 {
+		return
+	}
+	seats[i] = seats[len(seats)-1]
+	if s.rooms[name] = seats[:len(seats)-1]; len(seats) == 1 {
+		delete(s.rooms, name)
 	}
 }
 
 func (s *server) close(fd int) {
 	if s.kind[fd] == websocket {
-		for i, seat := range s.seats {
-			if int(seat) == fd {
-				s.seats[i] = s.seats[len(s.seats)-1]
-				s.seats = s.seats[:len(s.seats)-1]
-				break
-			}
+		for name := range s.rooms {
+			s.leave(fd, name)
 		}
 	}
-	s.kind[fd] = unknown
+	s.kind[fd], s.pending[fd] = unknown, nil
 	_ = syscall.Close(fd)
 }
 
@@ -181,24 +244,22 @@ func (s *server) upgrade(fd int, request []byte) {
 	answer := fmt.Appendf(nil, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		base64.StdEncoding.EncodeToString(sum[:]))
 	s.kind[fd] = websocket
-	s.seats = append(s.seats, int32(fd))
 	s.write(fd, append(answer, welcome...))
 }
 
-// send writes one event to every client and then answers its sender.
-func (s *server) send(fd int, request []byte) {
-	_, body, _ := bytes.Cut(request, []byte("\r\n\r\n"))
+// send writes one event to every client of its room and then answers its sender.
+func (s *server) send(fd int, head, body []byte) {
 	var e publish.Event
 	status := "200 OK"
 	switch {
 	case json.Unmarshal(body, &e) != nil:
 		status = "400 Bad Request"
-	case !publish.Valid(s.secret, e.Payload, string(header(request, "Authorization: "))):
+	case !publish.Valid(s.secret, e.Payload, string(header(head, "Authorization: "))):
 		status = "401 Unauthorized"
 	default:
 		name, _ := json.Marshal(e.Event)
 		f := frame(fmt.Appendf(nil, "42[%s,%s]", name, e.Payload))
-		for _, seat := range s.seats {
+		for _, seat := range s.rooms[e.Room] {
 			s.write(int(seat), f)
 		}
 	}
@@ -252,7 +313,7 @@ func frame(payload []byte) []byte {
 	case n < 1<<16:
 		f = append(f, 126, byte(n>>8), byte(n))
 	default:
-		panic("frame of " + strconv.Itoa(n) + " bytes")
+		f = binary.BigEndian.AppendUint64(append(f, 127), uint64(n))
 	}
 	return append(f, payload...)
 }

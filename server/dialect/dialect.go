@@ -1,0 +1,142 @@
+// Package dialect says what a dialect is to the server: one value, of the same shape
+// for all, that a dialect's own package declares and that package server lists.
+package dialect
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"poosh/server/admission"
+	"poosh/server/http1"
+	"poosh/server/hub"
+	"poosh/server/metric"
+	"poosh/server/network"
+	"poosh/server/quota"
+	"poosh/server/route"
+	"poosh/server/setting"
+	"poosh/server/websocket"
+)
+
+// A Dialect is one language that clients and senders speak, with the settings of one
+// process. Nothing of it runs before Start. Fields that say nil may be nil.
+type Dialect struct {
+	Name     string         // in the log
+	Settings *setting.Group // with their defaults; they fill what the functions below read
+
+	// On reports whether the settings ask for the dialect. It is asked when all are
+	// read, and from then on.
+	On func() bool
+	// Missing says what to set when no dialect is on; nil for one that nobody misses.
+	Missing func(*setting.Mistakes)
+	// Outbox is how many bytes must be able to wait for a connection where OUTBOX_BYTES
+	// is not set; nil for a dialect that is content with the default.
+	Outbox func() int
+	// Bridge is what the dialect that is on shares with others, or asks others for;
+	// nil, and a result of nil, for nothing.
+	Bridge func() *Bridge
+
+	Ports []Port // that are opened when the dialect is on
+
+	// Start makes the dialect run. When it fails, nothing of it is left.
+	Start func(*Host) (*Running, error)
+
+	Commands []Command // of the program's command line
+}
+
+// A Port is an address that a dialect listens on.
+type Port struct {
+	Setting string // names it, in the log too
+	Number  *int   // what that is set to
+
+	Visitors Visitors
+	// Where says where a request is served; see [http1.Config].
+	Where func(*http.Request) http1.Where
+	// ClientPath is what paths begin with below which a good answer shows a client.
+	// Elsewhere everybody may look at what is there, and the rest wants a secret. Empty
+	// for none.
+	ClientPath string
+}
+
+// Proves says what a good answer to a request shows; it is for [http1.Config].Proves.
+func (p *Port) Proves(r *http.Request) http1.Proof {
+	switch {
+	case p.ClientPath != "" && strings.HasPrefix(r.URL.Path, p.ClientPath):
+		return http1.Client
+	case r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions:
+		return http1.Nothing
+	}
+	return http1.Sender
+}
+
+// Visitors are who comes to a port. Connections of clients and of senders count apart.
+type Visitors int
+
+const (
+	Clients Visitors = 1 << iota // who listens
+	Senders                      // who publishes
+)
+
+// A Bridge is one side of a bridge between two dialects: an app of the hub whose
+// rooms are shared. What crosses it has JSON text for its Data, as [hub.Hub.Bridge] has
+// it.
+type Bridge struct {
+	App string
+	// Export makes of a publication of the app one whose Data is JSON text, and Import
+	// the other way round; both report whether there may be one, and nil does nothing.
+	Export, Import func(*hub.Publication) bool
+
+	// Setting asks for the bridge, and Alone says why it is a mistake when no other
+	// dialect has a side; empty for a side that only offers itself.
+	Setting, Alone string
+}
+
+// A Host is what the server gives a dialect that starts.
+type Host struct {
+	Hub *hub.Hub
+	// WebSockets are those of all dialects, on the loop of all connections.
+	WebSockets *websocket.Server
+	Gate       *admission.Gate // asked before anything is published
+	Rooms      *quota.Quota    // what the rooms of all connections may take
+	Network    network.Config
+	Log        *slog.Logger
+}
+
+// A Running dialect is what the server serves, counts and ends.
+type Running struct {
+	Routes map[string]*route.Router // of each of the ports, by its setting
+
+	// Shutdown takes nobody any more, writes what waits for clients, and closes them so
+	// that they connect anew elsewhere. Publications have ended before, and ports serve
+	// on meanwhile. It returns when all are gone, or soon after ctx ended.
+	Shutdown func(ctx context.Context) error
+
+	// Polling tells of clients that have no connection of their own; nil without any.
+	Polling func() Polling
+	// Metrics are the numbers of this moment for who operates the server.
+	Metrics func() []metric.Reading
+}
+
+// Polling is what is known of clients that poll.
+type Polling struct {
+	Queued int64  // bytes that wait for them
+	Slow   uint64 // that were closed because too much waited
+}
+
+// A Command is one of the program's command line, "poosh <Words> <Arguments>".
+type Command struct {
+	Words     []string
+	Arguments string // names of those that follow, for people
+	Help      string // one line
+	// Run returns the exit code. args are what follows the words.
+	Run func(args []string, stdout, stderr io.Writer) int
+}
+
+// Growth is by how much an event may be larger on the wire than it came: a broken byte
+// becomes U+FFFD and is written as the six characters \ufffd.
+const Growth = 6
+
+// FrameBytes is room for what an event has around it on the wire.
+const FrameBytes = 64

@@ -1,0 +1,20 @@
+package server
+
+import (
+	"poosh/server/dialect"
+	"poosh/server/poosh"
+	"poosh/server/pusher"
+	"poosh/server/pushsocket"
+	"poosh/server/socktopus"
+)
+
+// dialects lists what is spoken, in the order in which a person wants to read the
+// settings. A dialect is its folder and its line here.
+func (c *Config) dialects() []*dialect.Dialect {
+	return []*dialect.Dialect{
+		poosh.Declare(&c.Network, &c.SocketIO),
+		pusher.Declare(&c.Network),
+		socktopus.Declare(),
+		pushsocket.Declare(&c.Network, &c.SocketIO),
+	}
+}

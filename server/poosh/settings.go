@@ -1,0 +1,162 @@
+package poosh
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf16"
+
+	"poosh/auth"
+	"poosh/server/dialect"
+	"poosh/server/http1"
+	"poosh/server/metric"
+	"poosh/server/network"
+	"poosh/server/route"
+	"poosh/server/setting"
+	"poosh/server/socketio"
+)
+
+// settings are what an operator may choose of Poosh alone.
+type settings struct {
+	ClientPort int // where socket.io clients connect
+	ServerPort int // where POST /send is taken
+	Origins    []string
+	API        Config
+	Clients    ClientConfig
+
+	network *network.Config  // what all ports share
+	sockets *socketio.Config // what all dialects over Socket.IO share
+}
+
+// Declare returns the Node server's dialect: POST /send on one port, Socket.IO on the
+// other. What the two configurations hold when it is checked and started is what
+// counts.
+func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
+	s := &settings{network: n, sockets: sockets}
+	return &dialect.Dialect{
+		Name:     "socket.io",
+		Settings: s.group(),
+		On:       s.on,
+		Missing:  func(m *setting.Mistakes) { m.Add("SERVER_SECRET", "%s", missingSecret) },
+		Outbox:   func() int { return 8 * int(s.API.MaxBody) },
+		Bridge: func() *dialect.Bridge {
+			if !s.on() {
+				return nil
+			}
+			return &dialect.Bridge{App: App, Import: Bridgeable}
+		},
+		Ports: []dialect.Port{
+			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: socketio.Where, ClientPath: socketio.Path},
+			{Setting: "SERVER_PORT", Number: &s.ServerPort, Visitors: dialect.Senders, Where: where},
+		},
+		Start: s.start,
+	}
+}
+
+// on reports whether there is a secret.
+func (s *settings) on() bool { return s.API.Secret != "" }
+
+func (s *settings) group() *setting.Group {
+	return &setting.Group{
+		Title: "Poosh",
+		Check: s.check,
+		Warn:  func() []string { return setting.ShortSecret("SERVER_SECRET", s.API.Secret) },
+		Settings: []setting.Setting{
+			{Name: "CLIENT_PORT", Default: "8000", Help: "Port that socket.io clients connect to",
+				Value: setting.Port(&s.ClientPort), EmptyWrong: true},
+			{Name: "SERVER_PORT", Default: "1337", Help: "Port that takes POST /send",
+				Value: setting.Port(&s.ServerPort), EmptyWrong: true},
+			{Name: "SERVER_SECRET", Help: "Shared secret that senders sign with: at least 10 characters, required",
+				Value: setting.Of(&s.API.Secret, parseSecret), Secret: true},
+			{Name: "CLIENT_ORIGINS", Default: "*", Help: "Origins of pages that may connect to CLIENT_PORT, such as https://example.com, with commas between; * for all. Programs that are no browsers name none and are let in",
+				Value: setting.Origins(&s.Origins)},
+			// body-parser's "100kb", the Node server's limit.
+			{Name: "MAX_BODY_BYTES", Default: "102400", Help: "Bytes of one body of POST /send after decompression; more is answered 413",
+				Value: setting.Size(&s.API.MaxBody, "1KiB", "64MiB")},
+			{Name: "MAX_ROOMS", Default: "200", Help: "Rooms that one connection may join; more closes it",
+				Value: setting.Count(&s.Clients.MaxRooms, 1, 1_000_000)},
+			{Name: "MAX_ROOM_NAME_BYTES", Default: "512", Help: "Bytes of the name of a room that is joined",
+				Value: setting.Size(&s.Clients.MaxRoomNameBytes, "16", "64KiB")},
+		},
+	}
+}
+
+func (s *settings) check(m *setting.Mistakes) {
+	largest := dialect.Growth*int(s.API.MaxBody) + dialect.FrameBytes
+	if out := s.network.OutboxBytes; out < largest && !m.Has("OUTBOX_BYTES", "MAX_BODY_BYTES") {
+		m.Add("OUTBOX_BYTES", "is %d: want at least %d, so that one event of MAX_BODY_BYTES fits", out, largest)
+	}
+	name := s.Clients.MaxRoomNameBytes + dialect.FrameBytes
+	if in := s.sockets.MaxPayload; in < name && !m.Has("MAX_PACKET_BYTES", "MAX_ROOM_NAME_BYTES") {
+		m.Add("MAX_PACKET_BYTES", "is %d: want at least %d, so that a room's name of MAX_ROOM_NAME_BYTES fits", in, name)
+	}
+}
+
+// minSecret is the least length of a secret in UTF-16 units, as the Node server
+// counted them.
+const minSecret = 10
+
+const missingSecret = "is not set: you must set it in the .env file or in the environment, at least 10 characters"
+
+// parseSecret reads SERVER_SECRET. Blanks alone are no secret, as in the Node server;
+// others belong to it.
+func parseSecret(text string) (string, error) {
+	if strings.TrimFunc(text, auth.IsJSSpace) == "" {
+		return "", errors.New(missingSecret)
+	}
+	text = string(auth.ValidUTF8([]byte(text)))
+	if len(utf16.Encode([]rune(text))) < minSecret {
+		return "", fmt.Errorf("is too short: want at least %d characters", minSecret)
+	}
+	return text, nil
+}
+
+// start wires both doors.
+func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
+	cfg, clients := s.API, s.Clients
+	cfg.Gate, clients.Rooms = h.Gate, h.Rooms
+	sockets := s.sockets.Within(h.Network)
+	sockets.Origins = s.Origins
+	api := NewAPI(cfg, h.Hub, h.Log)
+	server := socketio.New(h.WebSockets, sockets, NewClients(clients, h.Hub, h.Log), h.Log)
+	return &dialect.Running{
+		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server), "SERVER_PORT": api.Router()},
+		Shutdown: server.Shutdown,
+		Polling: func() dialect.Polling {
+			st := server.Stats()
+			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
+		},
+		Metrics: func() []metric.Reading {
+			st := server.Stats()
+			return []metric.Reading{metric.Counters("sends_refused", happened(api.Stats().Refused)), metric.Gauge("sessions", st.Sessions), metric.Counters("ended", st.Ended)}
+		},
+	}, nil
+}
+
+// happened leaves out of counts what has not.
+func happened(counts map[string]uint64) map[string]uint64 {
+	left := make(map[string]uint64)
+	for name, n := range counts {
+		if n > 0 {
+			left[name] = n
+		}
+	}
+	return left
+}
+
+// quickBody is the largest body that is served by the goroutine that reads for many
+// connections.
+const quickBody = 16 << 10
+
+// where serves what senders send. Bodies that take a while to read as JSON have a
+// goroutine.
+func where(r *http.Request) http1.Where {
+	switch {
+	case r.Method != http.MethodPost:
+		return http1.Elsewhere
+	case r.ContentLength > quickBody:
+		return http1.Separately
+	}
+	return http1.Here
+}

@@ -1,0 +1,253 @@
+package pusher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"poosh/server/dialect"
+	"poosh/server/metric"
+	"poosh/server/network"
+	"poosh/server/route"
+	"poosh/server/setting"
+)
+
+// settings are what an operator may choose of the dialect.
+type settings struct {
+	Port int // of the API and of clients
+
+	// App is the app of PUSHER_APP_ID, if that is set. Its limits and switches also
+	// hold for apps of AppsFile that do not name their own.
+	App      App
+	AppsFile string // path of a file with apps
+
+	Bridge     string // id of the app that shares its public channels
+	WebhookURL string // of App
+
+	Config Config // the rest; check makes its Apps of the above
+
+	network *network.Config // what all ports share
+}
+
+// Declare returns Pusher Channels: the API and the clients on one port, and a bridge
+// between the public channels of one app and the rooms of another dialect. What n
+// holds when it is checked and started is what counts.
+func Declare(n *network.Config) *dialect.Dialect {
+	s := &settings{network: n}
+	return &dialect.Dialect{
+		Name:     "pusher",
+		Settings: s.group(),
+		On:       s.on,
+		Bridge:   s.bridge,
+		Ports:    []dialect.Port{{Setting: "PUSHER_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
+		Start:    s.start,
+	}
+}
+
+// on reports whether an app is named.
+func (s *settings) on() bool {
+	return s.App.ID != "" || s.App.Key != "" || s.App.Secret != "" || s.AppsFile != ""
+}
+
+func (s *settings) bridge() *dialect.Bridge {
+	if s.Bridge == "" {
+		return nil
+	}
+	return &dialect.Bridge{App: HubApp(s.Bridge), Import: Import, Export: Export, Setting: "BRIDGE",
+		Alone: fmt.Sprintf("is %s: Poosh is off, there is nothing to bridge; want SERVER_SECRET too", setting.Shown(s.Bridge))}
+}
+
+// group describes the settings. The defaults of an app are the app's.
+func (s *settings) group() *setting.Group {
+	usual := App{}.WithDefaults()
+	return &setting.Group{Title: "Pusher", Check: s.check, Settings: []setting.Setting{
+		{Name: "PUSHER_APP_ID", Help: "Id of the app; setting it turns the Pusher dialect on",
+			Value: setting.Text(&s.App.ID)},
+		{Name: "PUSHER_APP_KEY", Help: "Key of the app, which its pages know",
+			Value: setting.Text(&s.App.Key)},
+		{Name: "PUSHER_APP_SECRET", Help: "Secret of the app, which its servers sign with; at least 8 characters, best 20 random ones",
+			Value: setting.Text(&s.App.Secret), Secret: true},
+		{Name: "PUSHER_APPS", Help: "Path of a JSON file with several apps and their own limits; the limits below hold for what it does not name",
+			Value: setting.Text(&s.AppsFile)},
+		{Name: "PUSHER_PORT", Default: "6001", Help: "Port of the Pusher API and of Pusher clients",
+			Value: setting.Port(&s.Port)},
+		{Name: "PUSHER_PATH_PREFIX", Help: "Path in front of /apps and /app, such as /push; both work without it too",
+			Value: setting.Of(&s.Config.PathPrefix, parsePrefix)},
+		{Name: "BRIDGE", Help: "Id of a Pusher app: events of POST /send also reach its public channel of the room's name, and the other way round",
+			Value: setting.Text(&s.Bridge)},
+
+		{Name: "PUSHER_CLIENT_EVENTS", Default: "off", Help: "on lets clients send client- events (whispers) to private and presence channels",
+			Value: setting.Switch(&s.App.ClientEvents)},
+		{Name: "PUSHER_SUBSCRIPTION_COUNT", Default: "off", Help: "on tells the clients of a channel how many they are",
+			Value: setting.Switch(&s.App.SubscriptionCount)},
+		{Name: "PUSHER_WATCHLIST", Default: "off", Help: "on tells signed-in clients who of their watchlist is online",
+			Value: setting.Switch(&s.App.Watchlist)},
+		{Name: "PUSHER_AUTHORIZE_CONNECTIONS", Default: "off", Help: "on closes clients that have not signed in nor joined a private or presence channel in time",
+			Value: setting.Switch(&s.App.Authorize)},
+		{Name: "PUSHER_AUTHORIZE_TIMEOUT", Default: setting.SpanText(time.Duration(usual.AuthorizeTimeout)), Help: "That time",
+			Value: setting.Span(&s.App.AuthorizeTimeout, time.Second, time.Hour)},
+		{Name: "PUSHER_TERMINATE_PRESENCE_MEMBERS", Default: "off", Help: "on makes terminate_connections also close who is that user only in a presence channel",
+			Value: setting.Switch(&s.App.TerminateMembers)},
+		{Name: "PUSHER_ALLOWED_ORIGINS", Help: "Hosts whose pages may connect, with commas between, such as example.com,*.example.com; unset for all",
+			Value: setting.Texts(&s.App.AllowedOrigins)},
+		{Name: "PUSHER_WEBHOOK_URL", Help: "Address that is told of all webhook events; filters and more addresses are in the file of apps",
+			Value: setting.Text(&s.WebhookURL), Secret: true},
+
+		{Name: "PUSHER_MAX_CONNECTIONS", Help: "Connections that an app may have open; 0 or unset for no limit beside MAX_CONNECTIONS",
+			Value: setting.Count(&s.App.MaxConnections, 0, 10_000_000)},
+		{Name: "PUSHER_MAX_CHANNELS", Default: strconv.Itoa(usual.MaxChannels), Help: "Channels that one connection may subscribe to",
+			Value: setting.Count(&s.App.MaxChannels, 1, 1_000_000)},
+		{Name: "PUSHER_MAX_EVENT_BYTES", Default: strconv.Itoa(usual.MaxEventBytes), Help: "Bytes of the data of one event; more is answered 413",
+			Value: setting.Size(&s.App.MaxEventBytes, "1", "64MiB")},
+		{Name: "PUSHER_MAX_EVENT_CHANNELS", Default: strconv.Itoa(usual.MaxEventChannels), Help: "Channels that one event may be sent to",
+			Value: setting.Count(&s.App.MaxEventChannels, 1, 100_000)},
+		{Name: "PUSHER_MAX_BATCH", Default: strconv.Itoa(usual.MaxBatch), Help: "Events in one batch",
+			Value: setting.Count(&s.App.MaxBatch, 1, 100_000)},
+		{Name: "PUSHER_MAX_MEMBERS", Default: strconv.Itoa(usual.MaxMembers), Help: "Users in one presence channel",
+			Value: setting.Count(&s.App.MaxMembers, 1, 1_000_000)},
+		{Name: "PUSHER_MAX_USER_INFO_BYTES", Default: strconv.Itoa(usual.MaxUserInfoBytes), Help: "Bytes of what a user tells about itself in a presence channel",
+			Value: setting.Size(&s.App.MaxUserInfoBytes, "2", "64KiB")},
+		{Name: "PUSHER_MAX_MESSAGE_BYTES", Default: "64KiB", Help: "Bytes of one message of a Pusher client; more closes its connection",
+			Value: setting.Size(&s.Config.MaxMessageBytes, "1KiB", "64MiB")},
+		{Name: "PUSHER_MAX_BODY_BYTES", Default: "10MB", Help: "Bytes of one request to the Pusher API",
+			Value: setting.Size(&s.Config.MaxBodyBytes, "1KiB", "64MiB")},
+
+		{Name: "PUSHER_CLIENT_EVENT_RATE", Default: setting.RateText(usual.ClientEventRate), Help: "Client events of one connection in a time, or off for no limit",
+			Value: setting.Rate(&s.App.ClientEventRate, "100/60s")},
+		{Name: "PUSHER_SUBSCRIBE_RATE", Default: setting.RateText(usual.SubscribeRate), Help: "Subscriptions that one connection may make in a time, and PUSHER_MAX_CHANNELS at once in any case; off for no limit",
+			Value: setting.Rate(&s.App.SubscribeRate, "100/60s")},
+		{Name: "PUSHER_API_RATE", Default: "off", Help: "Requests for one app in a time, such as 100/60s; off for no limit",
+			Value: setting.Rate(&s.App.APIRate, "100/60s")},
+		{Name: "PUSHER_API_RATE_PER_ADDRESS", Default: "off", Help: "Requests from one address in a time",
+			Value: setting.Rate(&s.Config.APIRate, "100/60s")},
+		{Name: "PUSHER_CONNECT_RATE", Default: "off", Help: "Connections opened to one app in a time",
+			Value: setting.Rate(&s.App.ConnectRate, "100/60s")},
+		{Name: "PUSHER_CONNECT_RATE_PER_ADDRESS", Default: "off", Help: "Connections opened from one address in a time",
+			Value: setting.Rate(&s.Config.ConnectRate, "100/60s")},
+
+		{Name: "PUSHER_ACTIVITY_TIMEOUT", Default: setting.SpanText(time.Duration(usual.ActivityTimeout)), Help: "Silence of a connection before it is asked for a sign of life",
+			Value: setting.Span(&s.App.ActivityTimeout, time.Second, time.Hour)},
+		{Name: "PUSHER_PONG_TIMEOUT", Default: "30s", Help: "Time for that sign",
+			Value: setting.Span(&s.Config.PongTimeout, time.Second, time.Hour)},
+		{Name: "PUSHER_CACHE_TTL", Default: setting.SpanText(time.Duration(usual.CacheTTL)), Help: "How long a cache channel keeps its last event",
+			Value: setting.Span(&s.App.CacheTTL, time.Second, 365*24*time.Hour)},
+		{Name: "PUSHER_CACHE_BYTES", Default: "64MiB", Help: "Bytes that the kept events of one app may take; the oldest go first",
+			Value: setting.Size(&s.Config.CacheBytes, "1KiB", "1GiB")},
+		{Name: "PUSHER_WEBHOOK_QUEUE", Default: "10000", Help: "Events that may wait for one webhook; more are dropped and counted. Half is kept for private and presence channels, and clients of one address may take an eighth, of those a quarter",
+			Value: setting.Count(&s.Config.WebhookQueue, 1, 10_000_000)},
+	}}
+}
+
+// check gathers the apps and looks at what settings mean together.
+func (s *settings) check(m *setting.Mistakes) {
+	if !s.on() {
+		if s.Bridge != "" {
+			m.Add("BRIDGE", "is %s: no Pusher app is named; want PUSHER_APP_ID or PUSHER_APPS too", setting.Shown(s.Bridge))
+		}
+		return
+	}
+	s.Config.Apps = nil
+	if s.App.ID != "" || s.App.Key != "" || s.App.Secret != "" {
+		s.addApp(m)
+	}
+	if s.AppsFile != "" {
+		apps, err := readApps(s.AppsFile, s.App)
+		if err != nil {
+			m.Add("PUSHER_APPS", "is %s: %w", setting.Shown(s.AppsFile), err)
+		}
+		s.Config.Apps = append(s.Config.Apps, apps...)
+	}
+	for i, a := range s.Config.Apps {
+		for _, b := range s.Config.Apps[:i] {
+			if a.ID == b.ID || a.Key == b.Key {
+				m.Add("PUSHER_APPS", "is %s: two apps have the id %q or the same key", setting.Shown(s.AppsFile), a.ID)
+			}
+		}
+		if out, least := s.network.OutboxBytes, leastOutbox(a); out < least && !m.Has("OUTBOX_BYTES") {
+			m.Add("OUTBOX_BYTES", "is %d: want at least %d, so that the largest event and presence list of Pusher app %q fit", out, least, a.ID)
+		}
+	}
+	if s.Bridge != "" && !m.Has("PUSHER_APPS", "PUSHER_APP_ID") && !slices.ContainsFunc(s.Config.Apps, func(a App) bool { return a.ID == s.Bridge }) {
+		m.Add("BRIDGE", "is %s: want the id of a Pusher app", setting.Shown(s.Bridge))
+	}
+}
+
+// addApp adds the app that the environment names.
+func (s *settings) addApp(m *setting.Mistakes) {
+	for _, part := range []struct{ name, value string }{
+		{"PUSHER_APP_ID", s.App.ID}, {"PUSHER_APP_KEY", s.App.Key}, {"PUSHER_APP_SECRET", s.App.Secret},
+	} {
+		if part.value == "" {
+			m.Add(part.name, "is not set: an app needs PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET")
+		}
+	}
+	a := s.App
+	if s.WebhookURL != "" {
+		a.Webhooks = []Webhook{{URL: s.WebhookURL}}
+	}
+	if err := a.Validate(); err != nil && !m.Has("PUSHER_APP_ID", "PUSHER_APP_KEY", "PUSHER_APP_SECRET") {
+		m.Add("PUSHER_APP_ID", "is %s: %w", setting.Shown(a.ID), err)
+	}
+	s.Config.Apps = append(s.Config.Apps, a)
+}
+
+// leastOutbox is what must fit into an outbox: an event, of which each byte may
+// become six on the wire, or the list that a newcomer to a full presence channel
+// is given, whose quotes are escaped and in which an id stands twice.
+func leastOutbox(a App) int {
+	return dialect.FrameBytes + max(dialect.Growth*a.MaxEventBytes, a.MaxMembers*(2*a.MaxUserInfoBytes+100))
+}
+
+// maxAppsFile bounds the file of apps, in bytes.
+const maxAppsFile = 10 << 20
+
+func readApps(path string, base App) ([]App, error) {
+	info, err := os.Stat(path)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxAppsFile) {
+		err = errors.New("not a file of at most 10 MiB")
+	}
+	var file []byte
+	if err == nil {
+		file, err = os.ReadFile(path)
+	}
+	if err != nil {
+		var withPath *os.PathError
+		if errors.As(err, &withPath) {
+			err = withPath.Err
+		}
+		return nil, fmt.Errorf("%w: want the path of a JSON file with apps", err)
+	}
+	return ParseApps(file, base)
+}
+
+// parsePrefix reads the beginning of a path.
+func parsePrefix(text string) (string, error) {
+	if !strings.HasPrefix(text, "/") || strings.ContainsAny(text, "?#% \t") {
+		return "", errors.New("want a path such as /push, without escapes")
+	}
+	return text, nil
+}
+
+// start wires both doors.
+func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
+	cfg := s.Config
+	cfg.MaxConnections = h.Network.MaxConnections
+	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
+	cfg.Gate, cfg.Channels = h.Gate, h.Rooms
+	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
+	if err != nil {
+		return nil, err
+	}
+	return &dialect.Running{
+		Routes:   map[string]*route.Router{"PUSHER_PORT": d.routes},
+		Shutdown: d.Shutdown,
+		Metrics: func() []metric.Reading {
+			st := d.Stats()
+			return []metric.Reading{metric.Gauge("pusher_connections", st.Connections), metric.Gauge("pusher_channels", st.Channels), metric.Counters("pusher", st.Counts)}
+		},
+	}, nil
+}

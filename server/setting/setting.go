@@ -1,0 +1,113 @@
+// Package setting describes what an operator may choose, reads it from the
+// environment, and says of all mistakes at once what would be right.
+//
+// A setting stands in one place: a [Setting] in the package that uses it, with its
+// name, its default, a line of help, and the field that it fills. Documentation, the
+// defaults of a value made by hand ([Fill]) and what is read ([Read]) follow from
+// that.
+//
+// Why our own: caarlos0/env says of a mistake which field of Go it is about, knows
+// neither bounds nor a line of help, and finds no names that are a pattern; go-units
+// takes 1KiB for 1,000 bytes.
+package setting
+
+import (
+	"errors"
+	"strings"
+)
+
+// A Setting is one name of the environment: what a person is told of it, and where
+// it goes.
+type Setting struct {
+	Name    string // or a pattern, which the group's Gather looks for
+	Default string // as one would write it; empty means none
+	Help    string // one line
+	Value   Value  // nil for a pattern
+
+	Secret     bool // what it is set to is shown nowhere, and blanks belong to it
+	EmptyWrong bool // set but empty is a mistake, not the same as unset
+}
+
+// A Group is the settings that stand under one heading, in the order in which a
+// person wants to read them.
+type Group struct {
+	Title    string
+	Settings []Setting
+
+	// Gather fills what stands under names that are patterns; nil without any.
+	Gather func(Environment, *Mistakes)
+	// Check says what is wrong between settings that are each right, and makes what
+	// follows from several. It runs when all defaults are in place; nil when there is
+	// nothing to do.
+	Check func(*Mistakes)
+	// Warn returns what is taken but not wise, one line each and no secret in it;
+	// nil when nothing can be.
+	Warn func() []string
+}
+
+// An Environment is where settings come from.
+type Environment struct {
+	Lookup func(name string) (value string, ok bool)
+	Names  []string // all that are set, for patterns
+}
+
+// Read fills the settings of groups from env, without defaults. An empty value
+// counts as unset, save for those with EmptyWrong; a name that no setting has is not
+// looked at.
+func Read(groups []*Group, env Environment, m *Mistakes) {
+	for _, g := range groups {
+		for i := range g.Settings {
+			if s := &g.Settings[i]; s.Value != nil {
+				s.read(env, m)
+			}
+		}
+	}
+	for _, g := range groups {
+		if g.Gather != nil {
+			g.Gather(env, m)
+		}
+	}
+}
+
+func (s *Setting) read(env Environment, m *Mistakes) {
+	raw, ok := env.Lookup(s.Name)
+	text := strings.TrimSpace(raw)
+	switch {
+	case s.Secret && raw != "":
+		if err := s.Value.Set(raw); err != nil {
+			m.Add(s.Name, "%w", err)
+		}
+	case text != "":
+		if err := s.Value.Set(text); err != nil {
+			m.Add(s.Name, "is %s: %w", Shown(text), err)
+		}
+	case ok && s.EmptyWrong:
+		err := s.Value.Set(text)
+		if err == nil {
+			err = errors.New("want a value")
+		}
+		m.Add(s.Name, "is set but empty: %w; unset, it is %s", err, s.Default)
+	}
+}
+
+// Fill gives each setting that is not set its default. It panics for a default that
+// is none, so a test of each group sees it.
+func Fill(list []Setting) {
+	for _, s := range list {
+		if s.Default == "" || s.Value == nil || !s.Value.IsZero() {
+			continue
+		}
+		if err := s.Value.Set(s.Default); err != nil {
+			panic(s.Name + ": " + err.Error())
+		}
+	}
+}
+
+// Check runs the checks of groups, in order.
+func Check(groups []*Group, m *Mistakes) {
+	for _, g := range groups {
+		if g.Check != nil {
+			g.Check(m)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package socktopus
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"poosh/server/dialect"
+	"poosh/server/metric"
+	"poosh/server/route"
+	"poosh/server/setting"
+)
+
+// settings are what an operator may choose of the dialect.
+type settings struct {
+	Port   int
+	Config Config
+
+	platformPort string // PORT when it is no port and SOCKTOPUS_PORT is not set
+}
+
+// Declare returns Socktopus, its clients and its API on one port.
+func Declare() *dialect.Dialect {
+	s := new(settings)
+	return &dialect.Dialect{
+		Name:     "socktopus",
+		Settings: s.group(),
+		On:       s.on,
+		Ports:    []dialect.Port{{Setting: "SOCKTOPUS_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
+		Start:    s.start,
+		Commands: []dialect.Command{{
+			Words: []string{"socktopus", "token"}, Arguments: "NAME SECRET CONNECTION",
+			Help: "print a token that a Socktopus client may join with", Run: TokenCommand,
+		}},
+	}
+}
+
+// on reports whether there is a secret.
+func (s *settings) on() bool { return len(s.Config.Secrets) > 0 }
+
+// leastSecret is the least length of a secret in characters. The original took any,
+// but a signature over what is known lets whoever sees one token guess in peace.
+const leastSecret = 8
+
+// secretSuffix is how the names of secrets end.
+const secretSuffix = "_SOCKTOPUS_SECRET"
+
+func (s *settings) group() *setting.Group {
+	return &setting.Group{Title: "Socktopus", Gather: s.gather, Check: s.check, Warn: s.warn, Settings: []setting.Setting{
+		{Name: "NAME" + secretSuffix, Help: "Secret of the application NAME, at least 8 characters, any number of them; one turns Socktopus on",
+			Secret: true},
+		{Name: "PORT", Help: "Port of Socktopus where SOCKTOPUS_PORT is not set, as on platforms that set it",
+			Value: platformPort{s}},
+		{Name: "SOCKTOPUS_PORT", Default: "8080", Help: "Port of Socktopus", Value: ownPort{s}},
+		{Name: "SOCKTOPUS_ORIGINS", Default: "*", Help: "Pages whose browsers may join, with commas between: hosts such as example.com, *.example.com for all below one, origins such as https://example.com:8443; * for all",
+			Value: setting.Of(&s.Config.Origins, parseOrigins)},
+		{Name: "SOCKTOPUS_READ_TIMEOUT", Default: "20s", Help: "A client that sends no PING for so long is closed; clients ping every 19 s",
+			Value: setting.Span(&s.Config.ReadTimeout, time.Second, time.Hour)},
+		{Name: "SOCKTOPUS_MAX_BODY_BYTES", Default: "1MiB", Help: "Bytes of one body of /send or /kick; more is answered 413",
+			Value: setting.Size(&s.Config.MaxBody, "1KiB", "64MiB")},
+		{Name: "SOCKTOPUS_MAX_MESSAGE_BYTES", Default: "64KiB", Help: "Bytes of one message of a Socktopus client; more closes its connection",
+			Value: setting.Size(&s.Config.MaxMessage, "125", "64MiB")},
+		{Name: "SOCKTOPUS_MAX_MESSAGES", Default: "10000", Help: "Messages of one /send, and connections of one /kick; more are answered 413",
+			Value: setting.Count(&s.Config.MaxMessages, 1, 1_000_000)},
+		{Name: "SOCKTOPUS_MAX_KICKS", Default: "1000", Help: "Requests to /kick that may wait at once; more are answered 503",
+			Value: setting.Count(&s.Config.MaxKicks, 1, 1_000_000)},
+	}}
+}
+
+// gather finds the secrets among the names that are set. An empty one is none. The
+// original found only names in upper case; here any case will do.
+func (s *settings) gather(env setting.Environment, m *setting.Mistakes) {
+	spelled := make(map[string]string)
+	for _, name := range env.Names {
+		app, ok := strings.CutSuffix(name, secretSuffix)
+		value, _ := env.Lookup(name)
+		if !ok || app == "" || value == "" {
+			continue
+		}
+		app = fold(app)
+		if other, twice := spelled[app]; twice {
+			if other != name {
+				m.Add(name, "is the same application as %s: want one of them", other)
+			}
+			continue
+		}
+		spelled[app] = name
+		if s.Config.Secrets == nil {
+			s.Config.Secrets = make(map[string]string)
+		}
+		s.Config.Secrets[app] = value
+		switch {
+		case utf8.RuneCountInString(value) < leastSecret:
+			m.Add(name, "is too short: want at least %d characters", leastSecret)
+		case len(value) > MaxSecret:
+			m.Add(name, "is too long: want at most %d bytes", MaxSecret)
+		}
+	}
+}
+
+func (s *settings) check(m *setting.Mistakes) {
+	if s.on() && s.platformPort != "" {
+		_, err := setting.ParsePort(s.platformPort)
+		m.Add("PORT", "is %s: %w", setting.Shown(s.platformPort), err)
+	}
+}
+
+func (s *settings) warn() (lines []string) {
+	for _, app := range slices.Sorted(maps.Keys(s.Config.Secrets)) {
+		lines = append(lines, setting.ShortSecret(strings.ToUpper(app)+secretSuffix, s.Config.Secrets[app])...)
+	}
+	return lines
+}
+
+// platformPort is PORT. It stands before SOCKTOPUS_PORT in the settings, which wins.
+// Others use that name too, so a wrong one is a mistake only when Socktopus needs it.
+type platformPort struct{ s *settings }
+
+func (p platformPort) Set(text string) error {
+	n, err := setting.ParsePort(text)
+	if err != nil {
+		p.s.platformPort = text
+		return nil
+	}
+	p.s.Port = n
+	return nil
+}
+
+func (platformPort) IsZero() bool { return true }
+func (p platformPort) Get() any   { return p.s.platformPort }
+
+// ownPort is SOCKTOPUS_PORT.
+type ownPort struct{ s *settings }
+
+func (p ownPort) Set(text string) error {
+	p.s.platformPort = ""
+	n, err := setting.ParsePort(text)
+	p.s.Port = n
+	return err
+}
+
+func (p ownPort) IsZero() bool { return p.s.Port == 0 && p.s.platformPort == "" }
+func (p ownPort) Get() any     { return p.s.Port }
+
+// parseOrigins reads a list of pages, in the forms that CheckOrigin takes.
+func parseOrigins(text string) ([]string, error) {
+	list := setting.Words(text)
+	if len(list) == 0 {
+		return nil, errors.New("want hosts or origins with commas between, or *")
+	}
+	for _, page := range list {
+		if err := CheckOrigin(page); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// start wires both doors.
+func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
+	cfg := s.Config
+	cfg.Outbox = max(h.Network.OutboxBytes, cfg.MaxBody+dialect.FrameBytes) // the largest content fits
+	cfg.Gate = h.Gate
+	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
+	if err != nil {
+		return nil, err
+	}
+	return &dialect.Running{
+		Routes:   map[string]*route.Router{"SOCKTOPUS_PORT": d.routes},
+		Shutdown: d.Shutdown,
+		Metrics: func() []metric.Reading {
+			st := d.Stats()
+			return []metric.Reading{metric.Gauge("socktopus_clients", st.Connected), metric.Counters("socktopus", st.Counts)}
+		},
+	}, nil
+}

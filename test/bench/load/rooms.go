@@ -1,0 +1,55 @@
+package load
+
+import "strconv"
+
+// Rooms says which rooms the clients of a crowd are in and which of them each event
+// goes to. The zero Rooms is the one room [Room] that everybody is in.
+type Rooms struct {
+	// Count is how many rooms events go to, 0 and 1 for one. Client i is in number
+	// i modulo Count.
+	Count int
+	// Shared is how many rooms more there are, in one of which each client is too.
+	// Nothing is sent to them: they are on the way of what a server does by room.
+	Shared int
+}
+
+// count returns how many rooms events go to.
+func (r Rooms) count() int { return max(r.Count, 1) }
+
+// single reports whether r is the one room.
+func (r Rooms) single() bool { return r.count() == 1 && r.Shared == 0 }
+
+// name returns the name of a room that events go to.
+func (r Rooms) name(room int) string {
+	if r.count() == 1 {
+		return Room
+	}
+	return Room + "-" + strconv.Itoa(room)
+}
+
+// of returns the names of all rooms that a client is in.
+func (r Rooms) of(client int) []string {
+	names := []string{r.name(client % r.count())}
+	if r.Shared > 0 {
+		names = append(names, "shared-"+strconv.Itoa(client%r.Shared))
+	}
+	return names
+}
+
+// Each publisher sends to all rooms in turn, each beginning at another one, so
+// that the events of one publisher to one room have numbers that are count apart.
+
+// target returns the room that event n of a publisher goes to.
+func (r Rooms) target(publisher, publishers, n int) int {
+	return (n + r.offset(publisher, publishers)) % r.count()
+}
+
+// first returns the first event of a publisher from number next on that goes to a
+// room.
+func (r Rooms) first(room, publisher, publishers, next int) int {
+	count := r.count()
+	ahead := (room - r.target(publisher, publishers, next)) % count
+	return next + (ahead+count)%count
+}
+
+func (r Rooms) offset(publisher, publishers int) int { return publisher * r.count() / publishers }
