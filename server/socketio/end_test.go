@@ -226,6 +226,8 @@ func (p *poller) fetches(e *ending, words, waits []string, lives bool) {
 		return
 	}
 	take(p.T, p.closed, "the handler to be told")
+	// A client that leaves its namespace first ends a moment later.
+	eventually(p.T, "the session to end", func() bool { return !e.session.isOpen() })
 	if e.session.Deliver(EventFrame("late", nil)) {
 		p.Error("an event was taken after the end")
 	}

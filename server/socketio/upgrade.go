@@ -108,12 +108,13 @@ func (s *Session) probed(p *probe, isBinary bool, data []byte) {
 	switch {
 	case !isBinary && bytes.Equal(data, probePing):
 		s.alive()
-		p.conn.Push(frameProbe)
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		// Before the client is told: it may come to its WebSocket from then on.
 		if s.probe == p && s.carry(wayAsk)&wayPace != 0 {
 			s.server.loop.Schedule(&p.timer, pace)
 		}
+		p.conn.Push(frameProbe)
 	case !isBinary && len(data) > 0 && data[0] == engineUpgrade:
 		s.alive()
 		s.takeOver(p)

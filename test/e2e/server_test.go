@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 // secret is the SERVER_SECRET of every server the tests start.
@@ -195,15 +197,7 @@ func (s *server) serverURL() string { return "http://" + addr(s.serverPort) }
 func addr(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // freePort asks the system for a port that is free now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+func freePort(t *testing.T) int { return process.FreePort(t) }
 
 // A logBuffer collects what a process prints.
 type logBuffer struct {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 // The app of all servers here. The id is digits: some libraries take nothing else.
@@ -115,15 +117,7 @@ func marshal(v any) string {
 	return string(b)
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+func freePort(t *testing.T) int { return process.FreePort(t) }
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
