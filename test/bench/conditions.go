@@ -38,7 +38,7 @@ func conditionWorks() []work {
 		{
 			name: "cookies", run: cookies, entrants: main,
 			columns: []string{"cpu us", "cpu us, 6 KB", "cpu growth", "KB/connection", "KB/connection, 6 KB", "memory growth", "cpu us/connect", "cpu us/connect, 6 KB"},
-			clients: 1000, events: 200, interval: time.Second / 20,
+			clients: 5000, events: 40, interval: time.Second / 4,
 		},
 		{
 			name: "proxy", run: proxied, entrants: main,

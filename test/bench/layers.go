@@ -24,26 +24,23 @@ type layer struct {
 }
 
 // The layers that a sample's functions are looked up in, from the innermost out. Of
-// one function the longest beginning counts.
+// one function the longest beginning counts: what is of the server and of nothing else
+// here carries the request, and is HTTP's.
 var layers = []layer{
-	{"HTTP", []string{
-		"poosh/server/http1.", "net/http.", "net/textproto.", "net/url.", "mime.", "github.com/go-chi/", "poosh/server.",
-		"poosh/server/poosh.", "poosh/server/pusher.", "poosh/server/admission.", "poosh/server/quota.", "poosh/server/peers.",
-	}},
+	{"HTTP", []string{"poosh/server", "net/http.", "net/textproto.", "net/url.", "mime.", "github.com/go-chi/"}},
 	{"token", []string{"poosh/auth.", "crypto/", "encoding/hex."}},
 	{"JSON", []string{
 		"encoding/json.", "poosh/server/exactjson.",
 		"poosh/auth.Pick", "poosh/auth.pick", "poosh/auth.scan", "poosh/auth.Value", "poosh/auth.indexOfKey", "poosh/auth.endOfString",
-		"poosh/server/poosh.(*message)", "poosh/server/pusher.parseEvent", "poosh/server/pusher.pick", "poosh/server/pusher.textOf",
-		"poosh/server/pusher.dataText",
+		"poosh/server/poosh.(*message)", "poosh/server/pusher/api.parseEvent",
 	}},
 	{"hub", []string{"poosh/server/hub."}},
 	{"frame", []string{
-		"poosh/server/poosh.encoder", "poosh/server/pusher.encoder", "poosh/server/pusher.newFrame", "poosh/server/pusher.append",
+		"poosh/server/poosh.encoder", "poosh/server/pusher/protocol.",
 		"poosh/server/socketio.EventFrame", "poosh/server/socketio.messageFrame", "poosh/server/socketio.append",
 		"poosh/server/websocket.TextFrame", "poosh/server/websocket.FrameInPlace", "poosh/server/websocket.putHeader",
 	}},
-	{"outbox", []string{"poosh/server/loop.", "poosh/server/websocket.", "poosh/server/socketio.", "poosh/server/pusher.(*client).Deliver"}},
+	{"outbox", []string{"poosh/server/loop.", "poosh/server/websocket.", "poosh/server/socketio.", "poosh/server/pusher/client.(*client).Deliver", "poosh/server/pusher/app.(*Connection).Push"}},
 	{"poller", []string{"poosh/server/loop.(*poller)", "poosh/server/loop.(*Conn).received", "poosh/server/loop.readOnce"}},
 }
 
