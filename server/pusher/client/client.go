@@ -185,6 +185,6 @@ func (c *client) Closed(_ *websocket.Conn, reason error) {
 	c.line.Close()
 	c.place.Close(func() {
 		c.app.Release()
-		c.server.open.Add(-1)
+		c.server.open.Leave()
 	})
 }
