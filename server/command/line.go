@@ -11,7 +11,7 @@
 // of another machine. So its message is handled up to there and the line of its
 // connection is busy; what the client says meanwhile waits in the line, and everybody
 // else goes on. Where the answer is there at once, as in one process it nearly always
-// is, nothing waits, and the line costs a lock that nobody else wants.
+// is, nothing waits, and a line is one word that is swapped twice.
 package command
 
 import (
@@ -19,50 +19,49 @@ import (
 	"sync/atomic"
 )
 
-// How much may wait in a line before its owner is asked to pause: what a page says in
-// one go as it opens. A line of nobody's messages but ours has no bound of its own.
-const (
-	MaxMessages = 64
-	MaxBytes    = 16 << 10
-)
-
 // A Line holds back the messages of one connection while a command of it is under way.
 // The zero Line is ready. Its methods may be called from any goroutine; messages are
 // handled by one at a time.
-type Line[M any] struct {
-	busy atomic.Bool // a message has to wait; changed with mu held
+type Line struct {
+	// nil while messages are handled as they come, asked while a command has no answer
+	// and nothing waits, over when nothing is taken any more.
+	at atomic.Pointer[queue]
+}
 
+var asked, over = new(queue), new(queue)
+
+// A queue is a line in which something waits.
+type queue struct {
 	mu       sync.Mutex // guards what follows
 	asked    bool       // a command has no answer yet
 	handling bool       // a goroutine handles what waited
 	paused   bool       // the owner was asked to pause
-	over     bool       // nothing is taken any more
-	waiting  *backlog[M]
-}
-
-// backlog is what waits, oldest first.
-type backlog[M any] struct {
-	messages []sized[M]
+	left     bool       // it is none of the line's any more
+	waiting  []message  // oldest first
 	size     int
 }
 
-type sized[M any] struct {
-	message M
-	size    int
+type message struct {
+	handle func()
+	size   int
 }
 
-// An Owner is the connection behind a line.
-type Owner[M any] interface {
-	// Handle handles a message that waited, as one that did not have to. It is called
-	// on a goroutine that handles for this line alone and ends with what waits.
-	Handle(M)
+// An Owner is the connection behind a line. Its methods are called with the line locked:
+// they must neither block nor call it.
+type Owner interface {
+	// Full reports whether so many messages of so many bytes, in all, are too much to
+	// wait; see [Full].
+	Full(messages, bytes int) bool
 
 	// Pause stops the client's messages from coming until Resume, but for what has
-	// been read of them, and reports false if that cannot be done. Both are called
-	// with the line locked: they must neither block nor call it.
+	// been read of them, and reports false if that cannot be done. It is called when
+	// the line is full, Resume once nothing waits.
 	Pause() bool
 	Resume()
 }
+
+// Full is for an Owner that can pause: what a page says in one go as it opens may wait.
+func Full(messages, bytes int) bool { return messages >= 64 || bytes >= 16<<10 }
 
 // A Verdict is what becomes of a message.
 type Verdict uint8
@@ -76,145 +75,185 @@ const (
 
 // Busy reports whether a message has to wait: ask it before anything else, and what it
 // costs is all that a line costs.
-func (l *Line[M]) Busy() bool { return l.busy.Load() }
+func (l *Line) Busy() bool { return l.at.Load() != nil }
 
-// Wait puts a message behind those that wait. It must be the line's to keep; size is
-// its bytes.
-func (l *Line[M]) Wait(o Owner[M], m M, size int) Verdict {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.over:
-		return Waits
-	case !l.busy.Load():
+// Wait puts a message of so many bytes behind those that wait. handle, which must handle
+// it as one that did not wait and may Begin, is called on a goroutine that is for this
+// line alone and ends with what waits. A panic in it ends the program.
+func (l *Line) Wait(o Owner, size int, handle func()) Verdict {
+	q := l.lock(true, false)
+	switch q {
+	case nil:
 		return Now
+	case over:
+		return Waits
 	}
-	l.put(m, size)
-	if l.full() && !l.paused {
-		if l.paused = o.Pause(); !l.paused {
-			l.end()
+	defer q.mu.Unlock()
+	q.put(handle, size)
+	if !q.paused && o.Full(len(q.waiting), q.size) {
+		if q.paused = o.Pause(); !q.paused {
+			l.leave(q, over)
 			return TooMuch
 		}
 	}
 	return Waits
 }
 
-// put appends a message. l.mu is held.
-func (l *Line[M]) put(m M, size int) {
-	if l.waiting == nil {
-		l.waiting = new(backlog[M])
+// lock returns the line's queue, locked; or what the line is at without one, unless that
+// is to be made a queue.
+func (l *Line) lock(makeOfAsked, makeOfIdle bool) *queue {
+	for {
+		q := l.at.Load()
+		switch {
+		case q == over, q == asked && !makeOfAsked, q == nil && !makeOfIdle:
+			return q
+		case q == asked, q == nil:
+			made := &queue{asked: q == asked}
+			made.mu.Lock()
+			if l.at.CompareAndSwap(q, made) {
+				return made
+			}
+		default:
+			q.mu.Lock()
+			if !q.left {
+				return q
+			}
+			q.mu.Unlock()
+		}
 	}
-	l.waiting.messages = append(l.waiting.messages, sized[M]{m, size})
-	l.waiting.size += size
 }
 
-// take removes the oldest message. There is one, and l.mu is held.
-func (l *Line[M]) take() M {
-	w := l.waiting
-	first := w.messages[0]
-	w.messages[0] = sized[M]{}
-	w.messages = w.messages[1:]
-	if w.size -= first.size; len(w.messages) == 0 {
-		l.waiting = nil
-	}
-	return first.message
+// leave has the line be at something else than a queue, which is locked.
+func (l *Line) leave(q, at *queue) {
+	q.left, q.waiting = true, nil
+	l.at.Store(at)
 }
 
-func (l *Line[M]) full() bool {
-	return l.waiting != nil && (len(l.waiting.messages) >= MaxMessages || l.waiting.size >= MaxBytes)
+func (q *queue) put(handle func(), size int) {
+	q.waiting = append(q.waiting, message{handle, size})
+	q.size += size
+}
+
+// take removes the oldest message. There is one, and q is locked.
+func (q *queue) take() func() {
+	first := q.waiting[0]
+	q.waiting[0] = message{}
+	q.waiting = q.waiting[1:]
+	q.size -= first.size
+	return first.handle
 }
 
 // Begin says that the message being handled is a command, before anybody is asked for
 // the answer: what follows it waits until End. There is one at a time, so who handles a
 // message calls it once at most.
-func (l *Line[M]) Begin() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.begin()
+func (l *Line) Begin() {
+	for !l.at.CompareAndSwap(nil, asked) {
+		switch q := l.lock(false, false); q {
+		case nil:
+		case over:
+			return // nothing follows
+		case asked:
+			panic("command: a command was begun before the answer to the one before it")
+		default:
+			q.begin()
+			return
+		}
+	}
 }
 
-// begin is Begin. l.mu is held.
-func (l *Line[M]) begin() {
-	if l.asked {
+func (q *queue) begin() {
+	defer q.mu.Unlock()
+	if q.asked {
 		panic("command: a command was begun before the answer to the one before it")
 	}
-	l.asked = true
-	l.busy.Store(true)
+	q.asked = true
 }
 
 // End says that the command has its answer. It may be called from any goroutine, also
 // before the handling of the message has returned, and with any lock held: what waits
 // is handled on another one.
-func (l *Line[M]) End(o Owner[M]) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.asked {
+func (l *Line) End(o Owner) {
+	for !l.at.CompareAndSwap(asked, nil) {
+		switch q := l.lock(false, false); q {
+		case nil:
+			panic("command: an answer to nothing")
+		case over:
+			return
+		case asked:
+		default:
+			l.answered(q, o)
+			return
+		}
+	}
+}
+
+func (l *Line) answered(q *queue, o Owner) {
+	defer q.mu.Unlock()
+	if !q.asked {
 		panic("command: an answer to nothing")
 	}
-	l.asked = false
-	l.proceed(o)
+	q.asked = false
+	l.proceed(q, o)
 }
 
-// proceed sees to it that what waits is handled, if it may be and nobody is at it.
-// l.mu is held.
-func (l *Line[M]) proceed(o Owner[M]) {
+// proceed sees to it that what waits is handled, if it may be and nobody is at it. q is
+// locked.
+func (l *Line) proceed(q *queue, o Owner) {
 	switch {
-	case l.handling || l.asked:
-	case l.waiting != nil:
-		l.handling = true
-		l.busy.Store(true)
-		go l.handle(o) // ends when nothing waits, or with the next command under way
+	case q.handling || q.asked:
+	case len(q.waiting) > 0:
+		q.handling = true
+		go l.handle(q, o) // ends when nothing waits, or with the next command under way
 	default:
-		l.idle(o)
-	}
-}
-
-// idle has messages handled as they come. l.mu is held.
-func (l *Line[M]) idle(o Owner[M]) {
-	if l.over {
-		return // busy for ever
-	}
-	l.busy.Store(false)
-	if l.paused {
-		l.paused = false
-		o.Resume()
+		l.leave(q, nil)
+		if q.paused {
+			o.Resume()
+		}
 	}
 }
 
 // handle handles what waits, until the next command that is not answered at once.
-func (l *Line[M]) handle(o Owner[M]) {
+func (l *Line) handle(q *queue, o Owner) {
 	for {
-		m, ok := l.next(o)
-		if !ok {
+		next := l.next(q, o)
+		if next == nil {
 			return
 		}
-		o.Handle(m)
+		next()
 	}
 }
 
-// next takes the next message that may be handled now. It reports false when there is
-// none, and the goroutine is none of the line's any more.
-func (l *Line[M]) next(o Owner[M]) (m M, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.asked || l.waiting == nil {
-		l.handling = false
-		l.proceed(o)
-		return m, false
+// next takes the next message that may be handled now, or none: then the goroutine is
+// none of the line's any more.
+func (l *Line) next(q *queue, o Owner) func() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.left:
+		return nil
+	case q.asked || len(q.waiting) == 0:
+		q.handling = false
+		l.proceed(q, o)
+		return nil
 	}
-	return l.take(), true
+	return q.take()
 }
 
-// Close drops what waits and takes nothing more. A command that is under way goes on:
-// its End is still to come. Handle may be running, and returns.
-func (l *Line[M]) Close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.end()
-}
-
-// end is Close. l.mu is held.
-func (l *Line[M]) end() {
-	l.over, l.waiting = true, nil
-	l.busy.Store(true) // nothing is handled past it
+// Close drops what waits and takes nothing more. It may be called while a message is
+// handled or a command is under way, whose End is then nothing to the line.
+func (l *Line) Close() {
+	for {
+		q := l.lock(false, false)
+		if q == nil || q == asked {
+			if l.at.CompareAndSwap(q, over) {
+				return
+			}
+			continue
+		}
+		if q != over {
+			l.leave(q, over)
+			q.mu.Unlock()
+		}
+		return
+	}
 }

@@ -13,7 +13,7 @@ import (
 // A client is a connection whose messages are numbers: it notes what it handles, and
 // has a command of each number that ask says is one.
 type client struct {
-	line Line[int]
+	line Line
 	ask  func(n int, answer func()) // nil asks nothing
 	deaf bool                       // it cannot be paused
 
@@ -39,6 +39,8 @@ func (c *client) Handle(n int) {
 	c.at--
 	c.mu.Unlock()
 }
+
+func (c *client) Full(messages, bytes int) bool { return Full(messages, bytes) }
 
 func (c *client) Pause() bool {
 	c.mu.Lock()
@@ -71,7 +73,7 @@ func (c *client) seen() []int {
 // say is what a connection does with what it has read.
 func (c *client) say(n, size int) Verdict {
 	if c.line.Busy() {
-		if v := c.line.Wait(c, n, size); v != Now {
+		if v := c.line.Wait(c, size, func() { c.Handle(n) }); v != Now {
 			return v
 		}
 	}
@@ -98,6 +100,12 @@ func numbers(from, to int) (list []int) {
 	}
 	return list
 }
+
+// Bounds of [Full].
+const (
+	maxMessages = 64
+	maxBytes    = 16 << 10
+)
 
 func TestLineWaitsForAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -154,10 +162,10 @@ func TestLinePausesAtItsBound(t *testing.T) {
 		deaf, resumed   bool
 		verdict, beyond Verdict
 	}{
-		{"in number", 1, MaxMessages, false, true, Waits, Waits},
-		{"in bytes", MaxBytes / 4, 4, false, true, Waits, Waits},
-		{"of one message", MaxBytes + 1, 1, false, true, Waits, Waits},
-		{"that cannot be stopped", 1, MaxMessages, true, false, TooMuch, Waits},
+		{"in number", 1, maxMessages, false, true, Waits, Waits},
+		{"in bytes", maxBytes / 4, 4, false, true, Waits, Waits},
+		{"of one message", maxBytes + 1, 1, false, true, Waits, Waits},
+		{"that cannot be stopped", 1, maxMessages, true, false, TooMuch, Waits},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -195,7 +203,7 @@ func TestLineResumesWhenNothingWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c client
 		answers := c.commands(50)
-		for n := range MaxMessages + 1 {
+		for n := range maxMessages + 1 {
 			c.say(n, 1)
 		}
 		(<-answers)() // of 0; 50 is next
@@ -205,7 +213,7 @@ func TestLineResumesWhenNothingWaits(t *testing.T) {
 		}
 		(<-answers)()
 		synctest.Wait()
-		if c.isPaused() || c.line.Busy() || len(c.seen()) != MaxMessages+1 {
+		if c.isPaused() || c.line.Busy() || len(c.seen()) != maxMessages+1 {
 			t.Errorf("paused %v with %d handled", c.isPaused(), len(c.seen()))
 		}
 	})
@@ -324,7 +332,7 @@ func TestLineRace(t *testing.T) {
 }
 
 func BenchmarkLineIdle(b *testing.B) {
-	var c Line[int]
+	var c Line
 	b.ReportAllocs()
 	for b.Loop() {
 		if c.Busy() {

@@ -4,30 +4,23 @@ package command
 // behind for when it is free. Who has it may keep it beyond a goroutine's life, until an
 // answer from elsewhere is there. The zero Turn is free. Its methods may be called from
 // any goroutine.
-type Turn struct{ steps Line[func()] }
+type Turn struct{ steps Line }
 
 // Try takes the turn if it is free, and reports whether it was. Pass is to follow.
-func (t *Turn) Try() bool {
-	l := &t.steps
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.busy.Load() {
-		return false
-	}
-	l.begin()
-	return true
-}
+func (t *Turn) Try() bool { return t.steps.at.CompareAndSwap(nil, asked) }
 
 // Queue has step called with the turn taken, behind those that wait, on a goroutine
 // that is for those who wait for this turn alone and ends with them. step, or what it
 // sets going, is to Pass. What waits is bounded by who asks: leave one step behind and
 // wait for it before the next.
 func (t *Turn) Queue(step func()) {
-	l := &t.steps
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.put(step, 0)
-	l.proceed((*steps)(t))
+	q := t.steps.lock(true, true)
+	defer q.mu.Unlock()
+	q.put(func() {
+		t.steps.Begin()
+		step()
+	}, 0)
+	t.steps.proceed(q, nobody{})
 }
 
 // Wait takes the turn when it is free. It blocks, so it is for goroutines that may.
@@ -41,15 +34,11 @@ func (t *Turn) Wait() {
 }
 
 // Pass gives the turn up. It may be called with any lock held.
-func (t *Turn) Pass() { t.steps.End((*steps)(t)) }
+func (t *Turn) Pass() { t.steps.End(nobody{}) }
 
-// steps makes a turn the owner of its line: each step is a command.
-type steps Turn
+// nobody owns a turn's steps, which are ours and are never stopped.
+type nobody struct{}
 
-func (t *steps) Handle(step func()) {
-	t.steps.Begin()
-	step()
-}
-
-func (t *steps) Pause() bool { return true }
-func (t *steps) Resume()     {}
+func (nobody) Full(int, int) bool { return false }
+func (nobody) Pause() bool        { return true }
+func (nobody) Resume()            {}

@@ -27,6 +27,7 @@ func (socket) RemoteAddr() string  { return "192.0.2.1:1" }
 
 func (s socket) Entered(_ string, err error) { s.answers <- err }
 func (s socket) Left(string)                 { s.answers <- nil }
+func (socket) Ended()                        {}
 func (socket) Guard(f func())                { f() }
 
 // signed is the target of a request without a body.
@@ -83,8 +84,9 @@ func TestLongAnswers(t *testing.T) {
 	}
 	var c app.Connection
 	answers := make(chan error, 1)
-	c.Open(apps.ID("3"), socket{answers}, app.NewSocketID())
-	defer c.Close(func() {})
+	c.Choose(apps.ID("3"))
+	c.Open(socket{answers}, app.NewSocketID())
+	defer c.Close()
 	// one subscribes to every channel of a few while the answer is read.
 	comeAndGo := func() {
 		done := make(chan error)

@@ -48,6 +48,7 @@ type socket struct {
 	t       testing.TB
 	answers chan error // of entering and leaving
 	once    sync.Once  // closes the connection
+	ended   chan struct{}
 
 	mu       sync.Mutex // guards what follows
 	got      []string
@@ -71,12 +72,14 @@ func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 
 func (s *socket) Entered(_ string, err error) { s.answers <- err }
 func (s *socket) Left(string)                 { s.answers <- nil }
+func (s *socket) Ended()                      { close(s.ended) }
 func (s *socket) Guard(f func())              { f() }
 
 // open opens a connection.
 func open(t testing.TB, a *App) *socket {
-	s := &socket{t: t, answers: make(chan error, 1)}
-	s.Open(a, s, NewSocketID())
+	s := &socket{t: t, answers: make(chan error, 1), ended: make(chan struct{})}
+	s.Choose(a)
+	s.Open(s, NewSocketID())
 	return s
 }
 
@@ -90,9 +93,8 @@ func connect(t testing.TB, a *App) *socket {
 // close ends the connection, once, and waits until that is done.
 func (s *socket) close() {
 	s.once.Do(func() {
-		ended := make(chan struct{})
-		s.Close(func() { close(ended) })
-		<-ended
+		s.Close()
+		<-s.ended
 	})
 }
 
@@ -395,8 +397,9 @@ func TestChurn(t *testing.T) {
 func BenchmarkSubscribe(b *testing.B) {
 	a := newTestApp(b, Config{}, nil)
 	var c Connection
-	c.Open(a, everything{}, NewSocketID())
-	defer c.Close(func() {})
+	c.Choose(a)
+	c.Open(everything{}, NewSocketID())
+	defer c.Close()
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject})
@@ -411,6 +414,7 @@ func (everything) Deliver([]byte) bool { return true }
 func (everything) Expel(int, string)   {}
 func (everything) RemoteAddr() string  { return "192.0.2.1:1" }
 func (everything) Left(string)         {}
+func (everything) Ended()              {}
 func (everything) Guard(f func())      { f() }
 func (everything) Entered(_ string, err error) {
 	if err != nil {

@@ -40,6 +40,9 @@ type Socket interface {
 	Entered(channel string, err error)
 	Left(channel string)
 
+	// Ended follows [Connection.Close], once nothing of the connection is left.
+	Ended()
+
 	// Guard calls f and keeps a panic in it inside the connection, which ends then.
 	Guard(f func())
 }
@@ -52,44 +55,50 @@ var ErrGone = errors.New("the client is gone")
 // by a message are called from one goroutine at a time, and not before the answer to the
 // one before, the others from any.
 type Connection struct {
-	app    *App            // set once, by Open
+	app    *App            // set once, by Choose
 	socket Socket          // set once, by Open
 	sub    *hub.Subscriber // set once, by Open
 
 	mu         sync.Mutex        // guards what follows
+	underway   int32             // entries, leaves and sign-ins that have no answer yet
+	gone       bool              // Close was called
 	trusted    bool              // has signed in, or has been let into a channel
 	user       *protocol.User    // who signed in; nil for nobody
 	membership map[string]string // presence channels: the user's id in each
-	underway   int               // entries, leaves and sign-ins that have no answer yet
-	gone       bool              // Close was called
-	ended      func()            // of Close
 }
 
-// Open makes the connection one of an app's. id is of
-// [NewSocketID]. Call it once, and Close
-// when the client is gone.
-func (c *Connection) Open(a *App, socket Socket, id string) {
-	c.app, c.socket = a, socket
+// Choose says whose the connection will be. Call it once, before anything else.
+func (c *Connection) Choose(a *App) { c.app = a }
+
+// App is whose the connection is.
+func (c *Connection) App() *App { return c.app }
+
+// Open makes the connection one of its app's. id is of [NewSocketID]. Call it once, and
+// Close when the client is gone.
+func (c *Connection) Open(socket Socket, id string) {
+	a := c.app
+	c.socket = socket
 	c.sub = a.shared.Hub.Register(a.hubName, id, a.Conf.MaxChannels, protocol.Encoder, socket)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.conns[c] = struct{}{}
 }
 
-// Close takes the connection out of everything it is in, and calls ended when that is
-// done: what is under way then is undone as it is answered. It waits for nothing. Call
-// it once. A connection that is not open has nothing to leave.
-func (c *Connection) Close(ended func()) {
+// Close takes the connection out of everything it is in; [Socket.Ended] follows when that
+// is done, and may before Close returns: what is under way is undone as it is answered.
+// It waits for nothing. Call it once. It reports false for a connection that is not open,
+// which has nothing to leave, and which nothing follows for.
+func (c *Connection) Close() bool {
 	if c.sub == nil {
-		ended()
-		return
+		return false
 	}
 	c.mu.Lock()
-	c.gone, c.ended = true, ended
+	c.gone = true
 	c.underway++
 	c.mu.Unlock()
 	c.leaveAll()
 	c.done()
+	return true
 }
 
 // leaveAll leaves the channels that the connection is in.
@@ -156,7 +165,7 @@ func (c *Connection) unregister() {
 	a.mu.Lock()
 	delete(a.conns, c)
 	a.mu.Unlock()
-	c.ended()
+	c.socket.Ended()
 }
 
 // isGone reports whether Close was called.

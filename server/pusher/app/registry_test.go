@@ -129,12 +129,11 @@ func TestAnswersInEveryOrder(t *testing.T) {
 					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
 					s := open(t, a)
 					s.answers = make(chan error, 10)
-					gone, ended := make(chan struct{}), make(chan struct{})
+					gone := make(chan struct{})
 					go s.visit(rand.New(rand.NewPCG(seed, 1000+n)), gone)
 					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
 					close(gone)
-					s.Close(func() { close(ended) })
-					<-ended
+					s.close()
 					if s.In("presence-d") {
 						t.Error("a connection has ended and is somewhere")
 					}
@@ -196,16 +195,23 @@ func TestAnswerBehindTheEnd(t *testing.T) {
 		if len(held.answers) != 1 {
 			t.Fatalf("%d questions at once about one channel", len(held.answers))
 		}
-		ended := false
-		x.once.Do(func() { x.Close(func() { ended = true }) })
+		x.once.Do(func() { x.Close() })
+		ended := func() bool {
+			select {
+			case <-x.ended:
+				return true
+			default:
+				return false
+			}
+		}
 		synctest.Wait()
-		if ended {
+		if ended() {
 			t.Error("a connection has ended with a question under way")
 		}
 		held.answer(nil)
 		synctest.Wait()
-		if err := <-x.answers; !ended || !errors.Is(err, ErrGone) || held.left != 1 {
-			t.Errorf("ended %v with %v, and %d taken back", ended, err, held.left)
+		if err := <-x.answers; !ended() || !errors.Is(err, ErrGone) || held.left != 1 {
+			t.Errorf("ended %v with %v, and %d taken back", ended(), err, held.left)
 		}
 		x.took()
 		held.answer(nil)
@@ -249,7 +255,7 @@ func TestSignInRefusedElsewhere(t *testing.T) {
 		ask()
 		held.answer(errRefused)
 		ask()
-		x.once.Do(func() { x.Close(func() {}) })
+		x.once.Do(func() { x.Close() })
 		held.answer(nil)
 		ask()
 		if want := []error{errRefused, ErrGone, ErrGone}; fmt.Sprint(got) != fmt.Sprint(want) || held.left != 1 || x.User() != nil {
@@ -275,10 +281,9 @@ func TestEnterAsItGoes(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(20 * time.Millisecond) // until it is there
-	ended := make(chan struct{})
-	s.Close(func() { close(ended) })
+	s.Close()
 	a.cache.mu.Unlock()
-	<-ended
+	<-s.ended
 	if err := <-s.answers; err != nil && !errors.Is(err, ErrGone) { // which a slow machine makes of it
 		t.Errorf("it was not let in: %v", err)
 	}

@@ -21,7 +21,6 @@ import (
 // receiver of its place in the app.
 type client struct {
 	server *Server       // set once
-	app    *app.App      // set once
 	opened time.Duration // set once; on the server's clock
 
 	conn  *websocket.Conn // set once, by attach
@@ -33,7 +32,7 @@ type client struct {
 	version uint8        // set once; of the protocol
 	gone    bool         // Closed was called; guarded by mu
 
-	line command.Line[frame] // what was said behind a command that has no answer yet
+	line command.Line // what was said behind a command that has no answer yet
 
 	// Of the goroutine that handles messages: the connection's reader, or the line's.
 	clientEvents rate.Pace
@@ -47,7 +46,8 @@ type client struct {
 
 // newClient makes the client of a connection that is about to be opened.
 func (s *Server) newClient(a *app.App) *client {
-	c := &client{server: s, app: a, version: protocol.NewestVersion, opened: s.now()}
+	c := &client{server: s, version: protocol.NewestVersion, opened: s.now()}
+	c.place.Choose(a)
 	c.seen.Store(int64(c.opened))
 	c.timer.Fire = c.tick
 	return c
@@ -61,7 +61,7 @@ func (c *client) attach(conn *websocket.Conn, id string) {
 	if c.gone {
 		return // closed before it began
 	}
-	c.place.Open(c.app, c, id)
+	c.place.Open(c, id)
 	c.server.loop.Schedule(&c.timer, c.firstTick())
 }
 
@@ -71,18 +71,12 @@ func (c *client) Deliver(frame []byte) bool { return c.conn.Push(frame) }
 // Alive notes a ping or pong of WebSocket itself, which is life as any frame is.
 func (c *client) Alive(*websocket.Conn) { c.seen.Store(int64(c.now())) }
 
-// A frame is a message that waits.
-type frame struct {
-	binary bool
-	data   []byte
-}
-
 // Message handles one message, or has it wait for the answer to one before it. It runs
 // on the connection's reader.
 func (c *client) Message(_ *websocket.Conn, binary bool, data []byte) {
 	c.seen.Store(int64(c.now()))
 	if c.line.Busy() {
-		switch c.line.Wait(c, frame{binary, bytes.Clone(data)}, len(data)) {
+		switch c.wait(binary, bytes.Clone(data)) {
 		case command.Waits:
 			return
 		case command.TooMuch:
@@ -93,8 +87,15 @@ func (c *client) Message(_ *websocket.Conn, binary bool, data []byte) {
 	c.handle(binary, data)
 }
 
-// Handle handles a message that waited; see [command.Owner].
-func (c *client) Handle(f frame) { c.conn.Guard(func() { c.handle(f.binary, f.data) }) }
+// wait puts a message in the line.
+func (c *client) wait(binary bool, data []byte) command.Verdict {
+	return c.line.Wait(c, len(data), func() {
+		c.conn.Guard(func() { c.handle(binary, data) })
+	})
+}
+
+// Full says how much may wait; see [command.Owner].
+func (c *client) Full(messages, bytes int) bool { return command.Full(messages, bytes) }
 
 // Pause stops reading; see [command.Owner].
 func (c *client) Pause() bool { return c.conn.Pause() }
@@ -134,6 +135,9 @@ func (c *client) handle(binary bool, data []byte) {
 		c.reject("message refused", 0, "Unknown event "+protocol.Shown(m.Event)+": client events begin with client-")
 	}
 }
+
+// app is whose connection it is.
+func (c *client) app() *app.App { return c.place.App() }
 
 // now is the server's clock.
 func (c *client) now() time.Duration { return c.server.now() }
@@ -181,10 +185,15 @@ func (c *client) Closed(_ *websocket.Conn, reason error) {
 	c.gone = true
 	c.server.loop.Cancel(&c.timer)
 	c.mu.Unlock()
-	c.server.answer.Log.Debug("connection closed", "app", c.app.Conf.ID, "socket", c.place.ID(), "reason", reason)
+	c.server.answer.Log.Debug("connection closed", "app", c.app().Conf.ID, "socket", c.place.ID(), "reason", reason)
 	c.line.Close()
-	c.place.Close(func() {
-		c.app.Release()
-		c.server.open.Leave()
-	})
+	if !c.place.Close() {
+		c.Ended()
+	}
+}
+
+// Ended gives up the connection's place in the app, and on the server; see [app.Socket].
+func (c *client) Ended() {
+	c.app().Release()
+	c.server.open.Leave()
 }

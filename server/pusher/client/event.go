@@ -13,7 +13,7 @@ func (c *client) clientEvent(m message) {
 		c.count("client event refused")
 		c.conn.Push(protocol.ErrorFrame(code, m.Channel, text))
 	}
-	conf := &c.app.Conf
+	conf := &c.app().Conf
 	if !conf.ClientEvents {
 		refuse(protocol.CodeClientEvent, "client events are not enabled for this app")
 		return

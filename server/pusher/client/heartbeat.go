@@ -8,9 +8,9 @@ import (
 
 // firstTick is when the clock first matters.
 func (c *client) firstTick() time.Duration {
-	d := time.Duration(c.app.Conf.ActivityTimeout)
-	if c.app.Conf.Authorize {
-		d = min(d, time.Duration(c.app.Conf.AuthorizeTimeout))
+	d := time.Duration(c.app().Conf.ActivityTimeout)
+	if c.app().Conf.Authorize {
+		d = min(d, time.Duration(c.app().Conf.AuthorizeTimeout))
 	}
 	return d
 }
@@ -31,7 +31,7 @@ func (c *client) tick() {
 		c.seen.Store(int64(c.now())) // nothing may be read of it meanwhile
 	}
 	now, seen := c.now(), time.Duration(c.seen.Load())
-	silent, activity := now-seen, time.Duration(c.app.Conf.ActivityTimeout)
+	silent, activity := now-seen, time.Duration(c.app().Conf.ActivityTimeout)
 	next := activity - silent
 
 	if seen >= c.probed { // it was silent for longer than a step of the clock before
@@ -57,8 +57,8 @@ func (c *client) tick() {
 			return
 		}
 	}
-	if c.app.Conf.Authorize && !c.place.Trusted() {
-		left := c.opened + time.Duration(c.app.Conf.AuthorizeTimeout) - now
+	if c.app().Conf.Authorize && !c.place.Trusted() {
+		left := c.opened + time.Duration(c.app().Conf.AuthorizeTimeout) - now
 		if left <= 0 {
 			c.Expel(protocol.CodeUnauthorized, "connections must be authorized, and this one was not in time")
 			return

@@ -29,19 +29,19 @@ func (c *client) signIn(m message) {
 		c.reject("sign-in refused", protocol.CodeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
 		return
 	}
-	if err := auth.PusherUser(c.app.Conf.Key, c.app.Conf.Secret, c.place.ID(), userData, token); err != nil {
+	if err := auth.PusherUser(c.app().Conf.Key, c.app().Conf.Secret, c.place.ID(), userData, token); err != nil {
 		c.reject("sign-in refused", protocol.CodeUnauthorized, err.Error())
 		return
 	}
 	user, err := protocol.ParseUser(userData)
-	if err == nil && len(user.Info) > c.app.Conf.MaxUserInfoBytes {
-		err = fmt.Errorf("user_info of %d bytes exceeds the allowed maximum (%d bytes)", len(user.Info), c.app.Conf.MaxUserInfoBytes)
+	if err == nil && len(user.Info) > c.app().Conf.MaxUserInfoBytes {
+		err = fmt.Errorf("user_info of %d bytes exceeds the allowed maximum (%d bytes)", len(user.Info), c.app().Conf.MaxUserInfoBytes)
 	}
 	if err != nil {
 		c.reject("sign-in refused", protocol.CodeUnauthorized, err.Error())
 		return
 	}
-	if !c.app.Conf.Watchlist {
+	if !c.app().Conf.Watchlist {
 		user.Watchlist = nil
 	}
 	tooMany := len(user.Watchlist) > maxWatchlist
