@@ -25,6 +25,8 @@ type ClientConfig struct {
 	// Rooms, if set, counts what the rooms of all clients cost: the name and roomCost for
 	// each that a client is in.
 	Rooms *quota.Quota
+
+	Registry Registry // nil for this process alone
 }
 
 // roomCost is about what being in a room takes beside its name, in bytes: a seat, and
@@ -38,7 +40,8 @@ var errRoomsFull = errors.New("the rooms of all clients take as much as they may
 type listener struct {
 	sub   *hub.Subscriber
 	from  netip.Addr // the network that its rooms count for
-	taken int        // of ClientConfig.Rooms; owned by the session's events
+	taken int        // of ClientConfig.Rooms; owned by the session's events, or by asks
+	asks  *asker     // nil without a registry
 }
 
 // Clients are the listeners of Poosh: they implement [socketio.Handler].
@@ -62,7 +65,11 @@ func (c *Clients) Connected(s *socketio.Session) {
 	if s.Protocol() == 4 {
 		enc = Encoder4
 	}
-	s.Data = &listener{sub: seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s), from: peers.Of(s.RemoteAddr())}
+	l := &listener{sub: seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s), from: peers.Of(s.RemoteAddr())}
+	if c.cfg.Registry != nil {
+		l.asks = &asker{clients: c, listener: l, session: s}
+	}
+	s.Data = l
 }
 
 // seat registers a client and has it in the room of its own id, as every socket of
@@ -80,10 +87,19 @@ func seat(h *hub.Hub, id string, maxRooms int, enc hub.Encoder, recv hub.Receive
 func (c *Clients) Closed(s *socketio.Session, _ string) {
 	if l, ok := s.Data.(*listener); ok {
 		s.Data = nil
-		c.hub.Unregister(l.sub)
-		if c.cfg.Rooms != nil {
-			c.cfg.Rooms.Give(l.from, l.taken)
+		if l.asks != nil {
+			l.asks.close()
+			return
 		}
+		c.leave(l)
+	}
+}
+
+// leave takes a client out of the hub, and gives back what its rooms cost.
+func (c *Clients) leave(l *listener) {
+	c.hub.Unregister(l.sub)
+	if c.cfg.Rooms != nil {
+		c.cfg.Rooms.Give(l.from, l.taken)
 	}
 }
 
@@ -95,10 +111,27 @@ func (c *Clients) Event(s *socketio.Session, name string, args [][]byte) {
 	if name != JoinEvent {
 		return
 	}
+	l := s.Data.(*listener)
 	room, err := c.roomName(args)
-	if err == nil {
-		err = c.join(s.Data.(*listener), room)
+	switch {
+	case err != nil:
+		c.decided(s, err)
+	case l.asks != nil:
+		l.asks.want(room)
+	default:
+		c.decided(s, c.join(l, room))
 	}
+}
+
+// A session is what is said to a client whose wish is decided: a [socketio.Session].
+type session interface {
+	ID() string
+	RemoteAddr() string
+	Close(reason string)
+}
+
+// decided counts a decision, and closes who is refused.
+func (c *Clients) decided(s session, err error) {
 	switch {
 	case err == nil:
 		c.joined.Add(1)

@@ -1,0 +1,109 @@
+package poosh
+
+import (
+	"errors"
+	"sync"
+
+	"poosh/server/command"
+	"poosh/server/hub"
+)
+
+// A Registry is asked before a client is in a room, in whatever process, and may refuse
+// it. In one process alone there is none.
+//
+// answer is to be called once, from any goroutine, before Enter returns or later, within
+// a time that the Registry bounds: until then what the client says waits. An error closes
+// the client. Leave takes back one yes, of who has left, or was gone when the yes came;
+// it must not block. Nobody is asked for the room of a client's own id.
+type Registry interface {
+	Enter(room string, answer func(error))
+	Leave(room string)
+}
+
+// An asker asks a registry for one client, one room after the other.
+type asker struct {
+	clients  *Clients
+	listener *listener
+	session  session
+	line     command.Line
+
+	mu   sync.Mutex // guards gone, and what the listener owns
+	gone bool
+}
+
+// errTooMuch is why a client is closed that asks for rooms and does not wait. A session
+// may be on polling, whose requests cannot be stopped.
+var errTooMuch = errors.New("too many rooms wait for an answer")
+
+// maxWaiting is how many bytes of names may wait of one client.
+const maxWaiting = 256 << 10
+
+// Full implements [command.Owner]: a client may ask for all its rooms at once.
+func (a *asker) Full(messages, bytes int) bool {
+	return messages > a.clients.cfg.MaxRooms || bytes > maxWaiting
+}
+
+// Pause implements [command.Owner].
+func (a *asker) Pause() bool { return false }
+
+// Resume implements [command.Owner].
+func (a *asker) Resume() {}
+
+// want asks for a room, or has it wait for the answer to one before it.
+func (a *asker) want(room string) {
+	if a.line.Busy() {
+		switch a.line.Wait(a, len(room), func() { a.ask(room) }) {
+		case command.Waits:
+			return
+		case command.TooMuch:
+			a.clients.decided(a.session, errTooMuch)
+			return
+		}
+	}
+	a.ask(room)
+}
+
+func (a *asker) ask(room string) {
+	if a.listener.sub.In(room) {
+		a.clients.decided(a.session, nil)
+		return
+	}
+	a.line.Begin()
+	a.clients.cfg.Registry.Enter(room, func(err error) {
+		a.clients.decided(a.session, a.enter(room, err))
+		a.line.End(a)
+	})
+}
+
+// enter puts the client in a room that the registry lets it into.
+func (a *asker) enter(room string, err error) error {
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err = hub.ErrClosed; !a.gone {
+		err = a.clients.join(a.listener, room)
+	}
+	if err != nil {
+		a.clients.cfg.Registry.Leave(room)
+	}
+	return err
+}
+
+// close takes the client out of all its rooms. What is answered from now on is taken
+// back.
+func (a *asker) close() {
+	a.line.Close()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gone = true
+	sub := a.listener.sub
+	rooms := sub.Rooms()
+	a.clients.leave(a.listener)
+	for _, room := range rooms {
+		if room != sub.ID() {
+			a.clients.cfg.Registry.Leave(room)
+		}
+	}
+}
