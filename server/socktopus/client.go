@@ -1,12 +1,14 @@
 package socktopus
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
 
 	"poosh/auth"
+	"poosh/server/command"
 	"poosh/server/hub"
 	"poosh/server/loop"
 	"poosh/server/websocket"
@@ -20,7 +22,9 @@ type client struct {
 	until   time.Time       // when its token expires, by the monotonic clock
 	conn    *websocket.Conn // set before it is seated
 	seat    *hub.Subscriber // set when it is seated; guarded by app.mu
+	claimed bool            // the registry said yes; guarded by app.mu
 	quiet   loop.Timer      // fires when no PING came in time
+	line    command.Line    // what was said before the registry has answered
 
 	mu    sync.Mutex // guards ended, and keeps CLOSE the last frame
 	ended bool
@@ -76,7 +80,7 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.conn = conn
-	c.seatIn(token.Time)
+	c.join(token.Time)
 	conn.Start()
 }
 
@@ -171,7 +175,8 @@ func (c *client) heard() {
 	c.dialect.loop.Schedule(&c.quiet, c.dialect.cfg.ReadTimeout+100*time.Millisecond)
 }
 
-// leave gives up the id, unless another connection has it already.
+// leave gives up the id, unless another connection has it already. It may be called more
+// than once.
 func (c *client) leave() {
 	a := c.app
 	c.dialect.loop.Cancel(&c.quiet)
@@ -179,11 +184,14 @@ func (c *client) leave() {
 	if a.clients[c.id] == c {
 		delete(a.clients, c.id)
 	}
-	seat := c.seat
-	c.seat = nil
+	seat, claimed := c.seat, c.claimed
+	c.seat, c.claimed = nil, false
 	a.mu.Unlock()
 	if seat != nil {
 		c.dialect.hub.Unregister(seat)
+	}
+	if claimed {
+		c.dialect.cfg.Registry.Release(a.name, c.id)
 	}
 }
 
@@ -212,10 +220,23 @@ func (c *client) Deliver(frame []byte) bool {
 	return !c.ended && c.conn.Push(frame)
 }
 
-// Message takes a client's message. Only the exact text PING renews the deadline;
-// any binary message means CLOSE; other text is ignored (the original's read
-// loop).
+// Message takes a client's message. What comes before the client is seated waits.
 func (c *client) Message(_ *websocket.Conn, binary bool, data []byte) {
+	if c.line.Busy() {
+		switch c.wait(binary, bytes.Clone(data)) {
+		case command.Waits:
+			return
+		case command.TooMuch:
+			c.conn.Abort(loop.ErrTooMuch)
+			return
+		}
+	}
+	c.handle(binary, data)
+}
+
+// handle handles a message. Only the exact text PING renews the deadline; any binary
+// message means CLOSE; other text is ignored (the original's read loop).
+func (c *client) handle(binary bool, data []byte) {
 	switch {
 	case binary || string(data) == closeText:
 		c.end(endAsked)
@@ -235,6 +256,7 @@ func (c *client) Closed(_ *websocket.Conn, reason error) {
 	if first {
 		c.dialect.count("ended: "+reason.Error(), 1)
 	}
+	c.line.Close()
 	c.leave()
 	c.dialect.open.Leave()
 }

@@ -48,6 +48,8 @@ type Config struct {
 
 	// Gate admits what /send publishes; nil admits everything.
 	Gate *admission.Gate
+
+	Registry Registry // nil for this process alone
 }
 
 func (c Config) withDefaults() Config {
