@@ -33,7 +33,7 @@ func TestEndedBeforeItBegan(t *testing.T) {
 	site := http1test.Serve(t, on, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := s.newClient(a)
 		for range 2 { // what is given back by the test, and by the loop
-			s.open.Add(1)
+			s.open.Enter()
 			a.Admit()
 		}
 		conn, err := on.Accept(w, r, sockets.Options{}, c)

@@ -147,5 +147,5 @@ func (c *client) Closed(_ *websocket.Conn, reason error) {
 	c.server.answer.Log.Debug("connection closed", "app", c.app.Conf.ID, "socket", c.place.ID(), "reason", reason)
 	c.place.Close()
 	c.app.Release()
-	c.server.open.Add(-1)
+	c.server.open.Leave()
 }

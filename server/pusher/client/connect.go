@@ -77,12 +77,15 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 	case s.apps.Draining():
 		return &refusal{protocol.CodeFull, "the server is going away, try again"}
 	}
-	if n := s.open.Add(1); s.cfg.MaxConnections > 0 && n > int64(s.cfg.MaxConnections) {
-		s.open.Add(-1)
+	if !s.open.Enter() {
+		return &refusal{protocol.CodeFull, "the server is going away, try again"}
+	}
+	if s.cfg.MaxConnections > 0 && s.Len() > s.cfg.MaxConnections {
+		s.open.Leave()
 		return &refusal{protocol.CodeFull, "the server has as many connections as it takes, try again"}
 	}
 	if !a.Admit() {
-		s.open.Add(-1)
+		s.open.Leave()
 		return &refusal{protocol.CodeOverQuota, "the app has as many connections as it may have"}
 	}
 	return nil
@@ -141,7 +144,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, c)
 	if err != nil {
 		a.Release()
-		s.open.Add(-1)
+		s.open.Leave()
 		s.handshakeFailed(w, err)
 		return
 	}

@@ -18,8 +18,12 @@ func (s *Server) Close(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		grace = time.Until(deadline) * 7 / 10
 	}
+	s.open.Close()
 	s.spread(ctx, s.apps.Connections(), grace)
-	return s.gone(ctx)
+	if err := s.open.Wait(ctx); err != nil {
+		return fmt.Errorf("%d connections are left: %w", s.Len(), err)
+	}
+	return nil
 }
 
 // drainStep is the finest spacing of closes, and drainSpacing the widest: a few
@@ -48,19 +52,4 @@ func (s *Server) spread(ctx context.Context, open []*app.Connection, grace time.
 		case <-ctx.Done():
 		}
 	}
-}
-
-// gone waits until every connection has been closed and accounted for. One that was
-// opened as the server began to drain has closed itself.
-func (s *Server) gone(ctx context.Context) error {
-	tick := time.NewTicker(drainStep)
-	defer tick.Stop()
-	for s.open.Load() > 0 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%d connections are left: %w", s.open.Load(), ctx.Err())
-		}
-	}
-	return nil
 }

@@ -7,7 +7,6 @@
 package client
 
 import (
-	"sync/atomic"
 	"time"
 
 	"poosh/server/admission"
@@ -34,7 +33,7 @@ type Server struct {
 	loop   *websocket.Server
 	limit  *rate.Limiter // of connects, by address; nil without one
 	answer answer.Writer
-	open   atomic.Int64 // connections, also those still in their handshake
+	open   admission.Door // connections, also those still in their handshake
 }
 
 // New makes a server whose connections live on loop. It starts nothing.
@@ -43,7 +42,7 @@ func New(cfg Config, apps *app.List, loop *websocket.Server, w answer.Writer) *S
 }
 
 // Len returns how many connections are open.
-func (s *Server) Len() int { return int(s.open.Load()) }
+func (s *Server) Len() int { return s.open.Inside() }
 
 // Full reports whether there is no place for a connection more.
 func (s *Server) Full() bool {
