@@ -58,8 +58,12 @@ type line struct {
 const (
 	// lineAge is how long a line is good for.
 	lineAge = 50 * time.Millisecond
+	// lineShare is the part of all that a line is made of.
+	lineShare = 4
 	// lineRest is how many times as long as making it took nothing is looked at again.
 	lineRest = 4
+	// maxNew is how many connections of one network count as new.
+	maxNew = 4
 	// maxKnown is how many networks of senders are remembered.
 	maxKnown = 4096
 )
@@ -96,8 +100,10 @@ func (e *evictor) evict(room http1.Room) eviction {
 	case age < lineRest*l.took:
 		return busy
 	}
-	l.list = e.order(room)
-	l.made, l.took, l.none = now, time.Since(now), len(l.list) == 0
+	all := e.order(room)
+	// Behind the first of them stand some that those who come meanwhile would go before.
+	l.list = all[:(len(all)+lineShare-1)/lineShare]
+	l.made, l.took, l.none = now, time.Since(now), len(all) == 0
 	switch {
 	case l.none:
 		return nobody
@@ -120,9 +126,9 @@ func (l *line) next() bool {
 
 // order says whom to close first: one of the network that has the most of those that
 // could be closed, and of these the one that has waited longest. So a stranger who has
-// many loses his own. Those of which the first request is on its way come last, and
-// behind them those of networks that senders came from before, unless more than a fourth
-// of all is theirs. Clients are closed only where they take the room of senders. e.mu is
+// many loses his own. The youngest ones of a network, of which the first request is on its
+// way, come last, and behind them those of networks that senders came from before, unless
+// more than a fourth of all is theirs. Clients are closed only where they take the room of senders. e.mu is
 // held.
 func (e *evictor) order(room http1.Room) []http1.Candidate {
 	var list []http1.Candidate
@@ -149,7 +155,7 @@ func (e *evictor) order(room http1.Room) []http1.Candidate {
 		switch p := &places[i]; {
 		case 4*(crowds[p.Network]-1) < len(list) && e.known.has(p.Network):
 			p.last = 2
-		case p.New:
+		case p.New && p.crowd <= maxNew:
 			p.last = 1
 		}
 	}

@@ -254,6 +254,36 @@ func TestKnownSendersAreSpared(t *testing.T) {
 	}
 }
 
+// TestManyNewcomers: whom to close is decided for some newcomers at once, but never for so
+// many that one who came before strangers without number goes with them.
+func TestManyNewcomers(t *testing.T) {
+	l := newLimiter(network.Config{MaxConnections: 1, MaxConnectionsPerAddress: 1000, MaxSenderConnections: 20, MaxSenderConnectionsPerAddress: 1000,
+		TrustedProxies: []netip.Prefix{}}, discard)
+	addr := limited(t, l, l.bounds(dialect.Senders))
+	open := func(from string) net.Conn {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	for range 19 {
+		open("127.0.0.8")
+	}
+	good := open("127.0.0.9")
+	for range 200 {
+		open("127.0.0.8")
+	}
+	settle(t, "nobody was evicted", func() bool { return l.senders.stats().evicted >= 150 })
+	_ = good.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(good, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if text, err := io.ReadAll(good); err != nil || len(text) == 0 {
+		t.Errorf("who has one connection lost it to who has 200: %v", err)
+	}
+}
+
 func TestLimiterForgets(t *testing.T) {
 	l := newLimiter(network.Config{MaxConnections: 10, MaxConnectionsPerAddress: 10}, discard)
 	a := netip.MustParseAddr("192.0.2.1")

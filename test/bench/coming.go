@@ -24,7 +24,7 @@ func comingWorks() []work {
 			columns: []string{
 				"us/join, first tenth", "us/join, last tenth", "us/notice", "us/operation, early", "us/operation, late", "age growth", "us/notice, late", "join p99 ms",
 			},
-			entrants: []entrant{pooshPusher, beforePusher, sockudo},
+			entrants: []entrant{pooshPusher, beforePusher},
 			clients:  1000, visitors: 100, events: 200, presence: true, pace: time.Second / 50,
 			limits: []string{"PUSHER_SUBSCRIBE_RATE=off", "PUSHER_MAX_MEMBERS=2000", "OUTBOX_BYTES=8MiB"},
 		},

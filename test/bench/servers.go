@@ -163,7 +163,7 @@ func sockudoSettings(p *process) []string {
 	const app = "SOCKUDO_DEFAULT_APP_"
 	many := "1000000000"
 	return []string{
-		"PORT=" + strconv.Itoa(int(p.pusher.Port())), "METRICS_ENABLED=false", "RATE_LIMITER_ENABLED=false",
+		"PORT=" + strconv.Itoa(int(p.pusher.Port())), "METRICS_ENABLED=false", "RUST_LOG=warn", "RATE_LIMITER_ENABLED=false",
 		app + "ID=" + load.PusherApp, app + "KEY=" + load.PusherKey, app + "SECRET=" + secret,
 		app + "MAX_CONNECTIONS=" + many, app + "MAX_BACKEND_EVENTS_PER_SECOND=" + many,
 		app + "MAX_CLIENT_EVENTS_PER_SECOND=" + many, app + "MAX_READ_REQUESTS_PER_SECOND=" + many,

@@ -144,6 +144,18 @@ func nextResponse(b []byte) (body []byte, need int, err error) {
 	return b[end+4 : need], need, nil
 }
 
+// closes reports whether the head of a response says that its connection ends.
+func closes(b []byte) bool {
+	head, _, _ := bytes.Cut(b, []byte("\r\n\r\n"))
+	for line := range bytes.Lines(head) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(name, []byte("Connection")) && bytes.EqualFold(bytes.TrimSpace(value), []byte("close")) {
+			return true
+		}
+	}
+	return false
+}
+
 // contentLength returns the value of a Content-Length, or -1 without one.
 func contentLength(headers []byte) int {
 	for line := range bytes.Lines(headers) {

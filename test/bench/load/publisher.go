@@ -46,7 +46,8 @@ type PublisherConfig struct {
 }
 
 // Publishers send events, each one after the other over one kept connection and
-// each once the one before was answered. One thread serves them all.
+// each once the one before was answered. A server that ends a connection with its
+// answer, and says so, gets another one. One thread serves them all.
 type Publishers struct {
 	cfg   PublisherConfig
 	host  string
@@ -110,16 +111,24 @@ func (p *Publishers) connect() (err error) {
 		return fmt.Errorf("epoll: %w", err)
 	}
 	for i := range p.list {
-		fd, err := dialBlocking(p.cfg.Addr, p.cfg.Timeout)
-		if err != nil {
-			return err
-		}
-		p.list[i].fd = fd
-		if err := errors.Join(syscall.SetNonblock(fd, true), p.watch(fd, i, syscall.EPOLLIN|syscall.EPOLLOUT)); err != nil {
+		if err := p.dial(i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// dial gives a publisher a connection in place of the one that it has.
+func (p *Publishers) dial(i int) error {
+	if p.list[i].fd >= 0 {
+		_ = syscall.Close(p.list[i].fd)
+	}
+	fd, err := dialBlocking(p.cfg.Addr, p.cfg.Timeout)
+	p.list[i].fd = fd
+	if err != nil {
+		return err
+	}
+	return errors.Join(syscall.SetNonblock(fd, true), p.watch(fd, i, syscall.EPOLLIN|syscall.EPOLLOUT))
 }
 
 // watch has epoll tell of a descriptor by a number.
@@ -264,6 +273,11 @@ func (p *Publishers) ready(i int) error {
 		return err
 	}
 	b.waiting = false
+	if closes(b.answer) {
+		if err := p.dial(i); err != nil {
+			return err
+		}
+	}
 	p.run.Events++
 	if i == 0 && p.cfg.Progress != nil {
 		p.cfg.Progress.answered.Store(int32(p.plan.next + b.sent))

@@ -155,3 +155,20 @@ func TestPublishersGiveUpOnASilentServer(t *testing.T) {
 		t.Errorf("error %v", s.Err)
 	}
 }
+
+// A server may end each connection with its answer.
+func TestPublishersConnectAgain(t *testing.T) {
+	addr := serve(t, func(nc net.Conn, r *bufio.Reader) {
+		request, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, request.Body)
+		io.WriteString(nc, "HTTP/1.1 200 OK\r\nconnection: close\r\nContent-Length: 2\r\n\r\nok")
+		nc.Close()
+	})
+	p := publishersOf(t, PublisherConfig{Addr: addr, Publishers: 2})
+	if s := p.Run(0, 5, 0); s.Err != nil || s.Events != 10 {
+		t.Errorf("%+v", s)
+	}
+}
