@@ -80,6 +80,8 @@ type Config struct {
 	// [Dialect.Shutdown].
 	Gate *admission.Gate
 
+	Registry app.Registry // is asked who may be where; nil for this process alone
+
 	APIRate     Rate // requests of one address; no limit
 	ConnectRate Rate // connections opened by one address; no limit
 
@@ -134,7 +136,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
-		Hub: h, Channels: cfg.Channels,
+		Hub: h, Registry: cfg.Registry, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
 		Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {
