@@ -291,3 +291,37 @@ func TestEnterAsItGoes(t *testing.T) {
 		t.Errorf("%d bytes are not given back", n)
 	}
 }
+
+// Who signs in or goes while somebody else is told of waits for nobody: its news come
+// behind the others.
+func TestUsersTurnIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newTestApp(t, Config{}, nil)
+		watcher, x := connect(t, a), connect(t, a)
+		if _, err := watcher.signIn("2", "1"); err != nil {
+			t.Fatal(err)
+		}
+		watcher.forget()
+		if !a.users.turn.Try() {
+			t.Fatal("somebody has the turn")
+		}
+		online := false
+		x.SignIn(&protocol.User{Member: protocol.Member{ID: "1"}}, func(bool, error) {
+			x.GoOnline(func() { online = true })
+		})
+		x.once.Do(func() { x.Close() })
+		synctest.Wait()
+		watcher.took()
+		if online || !x.IsUser("1") {
+			t.Error("news out of turn")
+		}
+		a.users.turn.Pass()
+		synctest.Wait()
+		<-x.ended
+		watcher.took(`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"online\",\"user_ids\":[\"1\"]}]}"}`,
+			`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"offline\",\"user_ids\":[\"1\"]}]}"}`)
+		if !online {
+			t.Error("the sign-in has no answer")
+		}
+	})
+}
