@@ -77,7 +77,10 @@ func TestStuckStore(t *testing.T) {
 	p := s.registered("1", 1)
 	c := p.authorized()
 	body := `{"messages":[{"headers":[{"recipient":` + quote(p.username) + `,"messageHeader":"h"}],"body":"late"}]}`
-	p.request("GET", keyPath(p.key), "") // the use is written
+	p.request("GET", keyPath(p.key), "") // the use is to be written, and is behind it:
+	if status, answer, _ := p.request("POST", "/api/v1/key/update", `{"prekeys":[{}]}`); status != 200 {
+		t.Fatalf("%d %s", status, answer)
+	}
 	unlock := s.lockDatabase()
 	began := time.Now()
 	status, answer, header := p.request("POST", "/api/v1/message/", body)
