@@ -36,22 +36,26 @@ func TestSharedLists(t *testing.T) {
 	})
 }
 
-// cacheMisses is one connection that subscribes to cache channels where nothing is, and
-// unsubscribes.
+// cacheMisses subscribes to cache channels where nothing is, and unsubscribes.
 func cacheMisses(a *assault) {
-	c, err := a.webSocket(a.s.pusherPort, from(0), pusherTarget)
-	if err != nil {
+	if err := a.subscribe("cache-stranger", 100_000); err != nil {
 		a.t.Error(err)
-		return
 	}
-	go func() { _, _ = io.Copy(io.Discard, c.in) }() // ends with c
-	a.subscribe(c, "cache-stranger", 100_000)
 }
 
-// subscribe subscribes to so many channels, one after the other, and unsubscribes.
-func (a *assault) subscribe(c *conn, prefix string, n int) {
+// subscribe subscribes to so many channels, one after the other, and unsubscribes: on one
+// connection, and on another when that was closed as one that reads too slowly.
+func (a *assault) subscribe(prefix string, n int) error {
 	const atOnce = 50
-	for i := 0; i < n && a.ctx.Err() == nil; i += atOnce {
+	var c *conn
+	for i := 0; i < n && a.ctx.Err() == nil; {
+		if c == nil {
+			var err error
+			if c, err = a.webSocket(a.s.pusherPort, from(0), pusherTarget); err != nil {
+				return err
+			}
+			go func() { _, _ = io.Copy(io.Discard, c.in) }() // ends with c
+		}
 		var b []byte
 		for j := range atOnce {
 			channel := fmt.Sprintf("%s-%06d-%s", prefix, i+j, strings.Repeat("c", 100))
@@ -59,10 +63,14 @@ func (a *assault) subscribe(c *conn, prefix string, n int) {
 			b = append(b, text(`{"event":"pusher:unsubscribe","data":{"channel":"`+channel+`"}}`)...)
 		}
 		if _, err := c.Write(b); err != nil {
-			return
+			_ = c.Close()
+			c = nil
+			continue
 		}
 		a.done.Add(atOnce)
+		i += atOnce
 	}
+	return nil
 }
 
 // A keptEvent is the last of a cache channel, sent before the strangers came.
@@ -230,15 +238,7 @@ func (r *receiver) check(a *assault) {
 }
 
 func manySubscriptions(a *assault) {
-	a.together(4, 4, func(i int) error {
-		c, err := a.webSocket(a.s.pusherPort, from(0), pusherTarget)
-		if err != nil {
-			return err
-		}
-		go func() { _, _ = io.Copy(io.Discard, c.in) }() // ends with c
-		a.subscribe(c, fmt.Sprint("stranger-", i), 15_000)
-		return nil
-	})
+	a.together(4, 4, func(i int) error { return a.subscribe(fmt.Sprint("stranger-", i), 15_000) })
 }
 
 // strangeDevice registers a device from a stranger's address.
