@@ -102,8 +102,10 @@ func (e *evictor) evict(room http1.Room) eviction {
 	}
 	all := e.order(room)
 	// Behind the first of them stand some that those who come meanwhile would go before.
-	l.list = all[:(len(all)+lineShare-1)/lineShare]
+	l.list = slices.Clone(all[:(len(all)+lineShare-1)/lineShare])
 	l.made, l.took, l.none = now, time.Since(now), len(all) == 0
+	// By then it is good for nothing, and what stands in it may be gone for long.
+	time.AfterFunc(lineAge, func() { e.forget(l, now) })
 	switch {
 	case l.none:
 		return nobody
@@ -113,14 +115,25 @@ func (e *evictor) evict(room http1.Room) eviction {
 	return busy
 }
 
-// next closes the first of a line that can be closed.
+// forget drops a line that was made then.
+func (e *evictor) forget(l *line, made time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l.made.Equal(made) {
+		l.list = nil
+	}
+}
+
+// next closes the first of a line that can be closed. Who was looked at is off the line.
 func (l *line) next() bool {
-	for i, c := range l.list {
+	for len(l.list) > 0 {
+		c := l.list[0]
+		l.list[0], l.list = http1.Candidate{}, l.list[1:]
 		if c.Evict() {
-			l.list = slices.Delete(l.list, 0, i+1)
 			return true
 		}
 	}
+	l.list = nil
 	return false
 }
 

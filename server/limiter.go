@@ -88,8 +88,7 @@ const makingRoom = 10 * time.Millisecond
 // make counts a new socket in a room, if need be in place of another one.
 func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound string) {
 	for end := time.Now().Add(makingRoom); ; time.Sleep(time.Millisecond / 2) {
-		bound = l.pool(room).take(from, isProxy, func() eviction { return l.evict(room) })
-		if bound != evicting {
+		if bound = l.try(room, from, isProxy); bound != evicting {
 			return bound
 		}
 		if time.Now().After(end) {
@@ -98,14 +97,21 @@ func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound st
 	}
 }
 
+// try is make for who must not wait: it may answer [evicting].
+func (l *limiter) try(room http1.Room, from netip.Addr, isProxy bool) (bound string) {
+	return l.pool(room).take(from, isProxy, func() eviction { return l.evict(room) })
+}
+
 // Upgrade implements [http1.Bounds].
 func (b portBounds) Upgrade(peer netip.Addr, room http1.Room, from netip.Addr) bool {
 	network := peers.Network(peer)
 	var bound string
 	if room == roomClients {
 		bound = b.clients.move(network, from, b.proxies.Has(from))
-	} else if bound = b.make(roomClients, from, b.proxies.Has(from)); bound == "" {
+	} else if bound = b.try(roomClients, from, b.proxies.Has(from)); bound == "" {
 		b.pool(room).release(network)
+	} else if bound == evicting {
+		bound = b.clients.setting // who reads for many connections asks, and must not wait
 	}
 	if bound != "" {
 		b.clients.refuse()

@@ -26,9 +26,9 @@ func (d *Door) Enter() bool {
 	return true
 }
 
-// enterUpTo is Enter where no more than most may be inside; full says that it is for
+// EnterUpTo is Enter where no more than most may be inside; full says that it is for
 // those that nobody came in.
-func (d *Door) enterUpTo(most int) (in, full bool) {
+func (d *Door) EnterUpTo(most int) (in, full bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.inside >= most {

@@ -126,7 +126,7 @@ func (g *Gate) try() (<-chan struct{}, error) {
 	if caughtUp != nil && !g.door.Closed() {
 		return caughtUp, nil
 	}
-	in, full := g.door.enterUpTo(g.most)
+	in, full := g.door.EnterUpTo(g.most)
 	switch {
 	case in:
 		return nil, nil

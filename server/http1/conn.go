@@ -147,7 +147,7 @@ func (c *conn) requests(w *work, onReader bool) (aside bool) {
 			return aside
 		case v == plain:
 			w.data, w.begun = w.data[size:], time.Now()
-			if len(w.data) > 0 && c.puts(w.data) {
+			if len(w.data) > 0 && c.puts(w) {
 				return false
 			}
 		}
@@ -192,7 +192,7 @@ func (c *conn) await(w *work, want int) bool {
 
 // puts keeps requests whose answers the peer would not read, and reports whether it is
 // such a one.
-func (c *conn) puts(data []byte) bool {
+func (c *conn) puts(w *work) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != serving || !c.chokes(maxBurst) {
@@ -200,7 +200,8 @@ func (c *conn) puts(data []byte) bool {
 	}
 	behind := c.in // arrived meanwhile
 	c.in = nil
-	if !c.keep(append(bytes.Clone(data), behind...)) {
+	c.hold(w, 0)
+	if !c.keep(append(bytes.Clone(w.data), behind...)) {
 		c.raw.Abort(loop.ErrTooMuch)
 		c.state = gone
 	}
@@ -333,7 +334,8 @@ func (c *conn) end(why loop.Reason) bool {
 func (c *conn) closeIdle(late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.raw != nil && (c.state == idle || c.state == unread || late && c.state == fresh) {
+	nothing := c.state == fresh || c.state == partial && c.want == 0
+	if c.raw != nil && (c.state == idle || c.state == unread || late && nothing) {
 		c.finish()
 	}
 }

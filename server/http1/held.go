@@ -19,8 +19,9 @@ func (c *conn) keep(data []byte) bool {
 
 // take has more bytes counted for one that holds some, if need be in place of others'.
 func (c *conn) take(holds, more int) bool {
-	for !c.srv.cfg.Input.Take(c.network, holds, more) {
-		if c.srv.cfg.Shed == nil || !c.srv.cfg.Shed(c.network, holds+more) {
+	cfg := &c.srv.cfg
+	for !cfg.Input.Take(c.network, holds, more) {
+		if cfg.Shed == nil || cfg.Input.Exceeds(c.network, holds, more) || !cfg.Shed(c.network, holds+more) {
 			return false
 		}
 	}

@@ -472,3 +472,26 @@ func TestShutdownInTime(t *testing.T) {
 		p.ends()
 	})
 }
+
+// TestShutdownAndHalfAHead: who has sent a part of a head alone, and sends no more, is
+// waited for no longer than who has sent nothing.
+func TestShutdownAndHalfAHead(t *testing.T) {
+	s, addr := start(t, Config{Handler: newLater()})
+	p := dial(t, addr)
+	p.say("GET /now HT")
+	eventually(t, "half a head", func() bool {
+		for _, c := range s.all() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.state == partial
+		}
+		return false
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	began := time.Now()
+	if err := s.Shutdown(ctx); err != nil || time.Since(began) < newcomers {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+	p.ends()
+}

@@ -48,7 +48,7 @@ func (l *Loop) nextShard() *shard { return l.shards[l.turn.Add(1)%uint32(len(l.s
 // insert counts a new connection, and makes its shard responsible for closing it.
 func (l *Loop) insert(c *Conn) {
 	l.conns.Add(1)
-	if c.nc != nil {
+	if c.onGoroutines() {
 		l.goroutines.Add(1)
 	}
 	c.shard.insert(c)
@@ -57,7 +57,7 @@ func (l *Loop) insert(c *Conn) {
 // leave forgets a connection that was inserted.
 func (l *Loop) leave(c *Conn) {
 	l.reaper.mu.Lock()
-	if c.nc != nil {
+	if c.onGoroutines() {
 		l.goroutines.Add(-1)
 	}
 	l.conns.Add(-1) // drain looks at it

@@ -122,7 +122,11 @@ func (c *Conn) Become(p Protocol, o Options) {
 
 // OnLoop reports whether the connection costs no goroutine: the loop's reader and
 // flusher serve it.
-func (c *Conn) OnLoop() bool { return c.nc == nil }
+func (c *Conn) OnLoop() bool { return !c.onGoroutines() }
+
+// onGoroutines is asked with each frame, so it does not look at nc, which stands behind
+// what else a frame needs.
+func (c *Conn) onGoroutines() bool { return c.fd < 0 }
 
 // Start begins to write and to read. Call it once, when everything that the protocol
 // needs is attached: Data is called for the first time before it returns.
@@ -141,7 +145,7 @@ func (c *Conn) Start() {
 	c.deliver(nil)
 	switch {
 	case inPlace:
-	case c.nc != nil:
+	case c.onGoroutines():
 		go c.readLoop() // ends when the connection does
 	default:
 		c.watch()

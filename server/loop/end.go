@@ -89,7 +89,7 @@ func (c *Conn) kill(reason error) {
 	c.queue, c.latest = nil, 0
 	c.gaugeCongestion()
 	c.shard.loop.caughtUp()
-	if c.nc != nil {
+	if c.onGoroutines() {
 		c.shard.interrupt(c)
 	}
 	c.release()

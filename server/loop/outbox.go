@@ -54,7 +54,7 @@ func (c *Conn) append(buffer []byte) {
 // c.mu is held.
 func (c *Conn) callFlusher() {
 	idle := queued | blocked | corked
-	if c.nc != nil {
+	if c.onGoroutines() {
 		idle |= writing // the goroutine that writes looks again
 	}
 	if c.flags&(started|idle) == started {

@@ -82,7 +82,7 @@ func (c *Conn) endReading() {
 func (c *Conn) Unread() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.nc == nil && c.life < detaching && unreadBytes(int(c.fd)) > 0
+	return !c.onGoroutines() && c.life < detaching && unreadBytes(int(c.fd)) > 0
 }
 
 // Pause stops reading until Resume: what the peer sends waits in the kernel, and
@@ -96,7 +96,7 @@ func (c *Conn) Resume() { c.setPaused(false) }
 func (c *Conn) setPaused(yes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.nc != nil || c.life >= ended || yes == (c.flags&paused != 0) {
+	if c.onGoroutines() || c.life >= ended || yes == (c.flags&paused != 0) {
 		return
 	}
 	c.flags ^= paused

@@ -91,7 +91,7 @@ func (s *shard) tooMuchBlocked() bool { return s.blockedBytes.Load() > s.maxBloc
 func (s *shard) insert(c *Conn) {
 	s.inserting.Lock()
 	defer s.inserting.Unlock()
-	if c.nc == nil {
+	if !c.onGoroutines() {
 		s.poll.insert(c)
 		return
 	}
@@ -103,7 +103,7 @@ func (s *shard) insert(c *Conn) {
 // schedule puts a connection on the flusher's list and gives it an outbox to
 // fill. The connection's mu is held.
 func (s *shard) schedule(c *Conn) {
-	if c.nc != nil {
+	if c.onGoroutines() {
 		go c.writeLoop(nil) // ends when the outbox is empty or the connection dead
 		return
 	}
@@ -167,7 +167,7 @@ func (s *shard) flush() {
 
 // updateInterest tells the poller what to wait for on a connection. Its mu is held.
 func (s *shard) updateInterest(c *Conn) {
-	if c.nc != nil || c.flags&watched == 0 || c.life >= ended {
+	if c.onGoroutines() || c.flags&watched == 0 || c.life >= ended {
 		return
 	}
 	if err := s.poll.modify(c); err != nil {
@@ -180,7 +180,7 @@ func (s *shard) interrupt(c *Conn) { _ = c.nc.SetDeadline(time.Unix(1, 0)) }
 
 // closeWrite tells the peer that nothing more comes.
 func (s *shard) closeWrite(c *Conn) {
-	if c.nc == nil {
+	if !c.onGoroutines() {
 		shutdownWrite(int(c.fd))
 	} else if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
@@ -189,7 +189,7 @@ func (s *shard) closeWrite(c *Conn) {
 
 // remove closes a connection's socket and forgets it.
 func (s *shard) remove(c *Conn) {
-	if c.nc == nil {
+	if !c.onGoroutines() {
 		s.poll.close(int(c.fd))
 		return
 	}

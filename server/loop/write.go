@@ -26,7 +26,7 @@ func (c *Conn) wrote(w written) {
 		c.release()
 		return
 	}
-	if c.nc != nil {
+	if c.onGoroutines() {
 		c.setBlocked(false)
 	}
 	c.charge(-w.cost)
@@ -49,7 +49,7 @@ func (c *Conn) wrote(w written) {
 			c.kill(ErrSlow)
 		}
 	case len(c.queue) > 0:
-		if c.flags&queued == 0 && c.nc == nil { // more came meanwhile
+		if c.flags&queued == 0 && !c.onGoroutines() { // more came meanwhile
 			c.flags |= queued
 			c.shard.schedule(c)
 		}
@@ -73,7 +73,7 @@ func (c *Conn) flush(scratch []byte) {
 	if buffers == nil {
 		return
 	}
-	if c.nc != nil {
+	if c.onGoroutines() {
 		c.writeLoop(buffers)
 		return
 	}

@@ -1,10 +1,10 @@
 package pusher
 
 import (
-	"io"
 	"net/http"
 
 	"poosh/server/pusher/answer"
+	"poosh/server/respond"
 	"poosh/server/route"
 )
 
@@ -32,10 +32,7 @@ func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
 	case d.loop.Behind():
 		text = "DEGRADED"
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Health-Check", text)
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text)
+	w.Header().Set("X-Health-Check", text)
+	w.Header().Set("Cache-Control", "no-store")
+	respond.Text(w, status, text)
 }

@@ -40,6 +40,7 @@
 package pusher
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -95,17 +96,10 @@ func (c Config) withDefaults() Config {
 	s := settings{Config: c}
 	setting.Fill(s.group().Settings)
 	n := network.Defaults()
-	setDefault(&s.Config.BodyTimeout, n.BodyTimeout)
-	setDefault(&s.Config.WriteTimeout, n.WriteTimeout)
-	setDefault(&s.Config.WebhookHold, 3*time.Second)
+	s.Config.BodyTimeout = cmp.Or(s.Config.BodyTimeout, n.BodyTimeout)
+	s.Config.WriteTimeout = cmp.Or(s.Config.WriteTimeout, n.WriteTimeout)
+	s.Config.WebhookHold = cmp.Or(s.Config.WebhookHold, 3*time.Second)
 	return s.Config
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // A Dialect serves the apps of one configuration. Make one with [New].

@@ -116,9 +116,9 @@ func (s *settings) group() *setting.Group {
 		{Name: "PUSHER_MAX_BODY_BYTES", Default: "10MB", Help: "Bytes of one request to the Pusher API",
 			Value: setting.Size(&s.Config.MaxBodyBytes, "1KiB", "64MiB")},
 
-		{Name: "PUSHER_CLIENT_EVENT_RATE", Default: setting.RateText(usual.ClientEventRate), Help: "Client events of one connection in a time, or off for no limit",
+		{Name: "PUSHER_CLIENT_EVENT_RATE", Default: usual.ClientEventRate.String(), Help: "Client events of one connection in a time, or off for no limit",
 			Value: setting.Rate(&s.App.ClientEventRate, "100/60s")},
-		{Name: "PUSHER_SUBSCRIBE_RATE", Default: setting.RateText(usual.SubscribeRate), Help: "Subscriptions that one connection may make in a time, and PUSHER_MAX_CHANNELS at once in any case; off for no limit",
+		{Name: "PUSHER_SUBSCRIBE_RATE", Default: usual.SubscribeRate.String(), Help: "Subscriptions that one connection may make in a time, and PUSHER_MAX_CHANNELS at once in any case; off for no limit",
 			Value: setting.Rate(&s.App.SubscribeRate, "100/60s")},
 		{Name: "PUSHER_API_RATE", Default: "off", Help: "Requests for one app in a time, such as 100/60s; off for no limit",
 			Value: setting.Rate(&s.App.APIRate, "100/60s")},

@@ -31,6 +31,7 @@
 package pushsocket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,17 +96,11 @@ func (c Config) withDefaults() Config {
 	if events == 0 {
 		c.MaxEvents = max(c.MaxEvents, 2*c.Limits.MessagesPerDevice)
 	}
-	def(&c.MaxEventBytes, 64<<20)
-	def(&c.ExpireEvery, 10*time.Minute)
+	c.MaxEventBytes = cmp.Or(c.MaxEventBytes, 64<<20)
+	c.ExpireEvery = cmp.Or(c.ExpireEvery, 10*time.Minute)
 	// Mailboxes fill half an outbox, and one message more must fit.
 	c.SocketIO.Outbox = max(c.SocketIO.Outbox, network.Defaults().OutboxBytes, 2*dialect.Growth*c.MaxBody+1024)
 	return c
-}
-
-func def[T comparable](v *T, value T) {
-	if *v == *new(T) {
-		*v = value
-	}
 }
 
 // How many goroutines check credentials and confirm, and how many read from the

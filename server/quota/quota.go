@@ -50,11 +50,9 @@ func New(bytes int64) *Quota {
 // bounded by itself. It reports false, and has taken nothing, when there are not so
 // many.
 func (q *Quota) Take(from netip.Addr, holds, n int) bool {
-	most, share := q.max, q.share
+	most := q.max - q.max/8
 	if holds+n > small {
-		most, share = most-most/4, share-share/8
-	} else {
-		most -= most / 8
+		most = q.max - q.max/4
 	}
 	if !from.IsValid() {
 		return q.take(most, n)
@@ -65,7 +63,7 @@ func (q *Quota) Take(from netip.Addr, holds, n int) bool {
 	if all <= q.little {
 		most = q.max
 	}
-	if all > share {
+	if all > q.shareOf(holds+n) {
 		q.refused.Add(1)
 		return false
 	}
@@ -74,6 +72,25 @@ func (q *Quota) Take(from netip.Addr, holds, n int) bool {
 	}
 	q.byKey[from] = all
 	return true
+}
+
+// shareOf is what one address may take for one who holds so much then.
+func (q *Quota) shareOf(holds int) int64 {
+	if holds > small {
+		return q.share - q.share/8
+	}
+	return q.share
+}
+
+// Exceeds reports whether Take refuses because of the address's own share: then it is of
+// no use that others give something back.
+func (q *Quota) Exceeds(from netip.Addr, holds, n int) bool {
+	if !from.IsValid() {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.byKey[from]+int64(n) > q.shareOf(holds+n)
 }
 
 // take takes n bytes if no more than most are taken then.

@@ -24,6 +24,9 @@ func TestOneAddressCannotTakeAll(t *testing.T) {
 	if !q.Take(other, 0, 12) || q.Take(other, 0, 1) {
 		t.Fatal("an address that has little has the rest, and no more")
 	}
+	if !q.Exceeds(one, 0, 1) || q.Exceeds(other, 0, 1) || q.Exceeds(netip.Addr{}, 0, 100) {
+		t.Fatal("the share of an address is what refuses it, or is not")
+	}
 	q.Give(one, 25)
 	q.Give(other, 12)
 	q.Give(netip.Addr{}, 63)

@@ -43,10 +43,13 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String is the form that UnmarshalText reads.
+// String is the form that UnmarshalText reads, as one would write it: 600/60s.
 func (r Rate) String() string {
-	if r.Limit <= 0 {
+	switch {
+	case r.Limit <= 0:
 		return "off"
+	case r.Per%time.Second == 0:
+		return fmt.Sprintf("%d/%ds", r.Limit, r.Per/time.Second)
 	}
 	return strconv.Itoa(r.Limit) + "/" + r.Per.String()
 }

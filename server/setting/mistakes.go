@@ -22,7 +22,7 @@ func (m *Mistakes) Add(name, format string, args ...any) {
 		return
 	}
 	m.names = append(m.names, name)
-	m.lines = append(m.lines, fmt.Errorf(name+" "+format, args...))
+	m.lines = append(m.lines, fmt.Errorf("%s "+format, append([]any{name}, args...)...))
 }
 
 // Has reports whether one of the settings is known to be wrong, so that what it

@@ -62,7 +62,8 @@ func TestMistakes(t *testing.T) {
 	m.Add("A", "is wrong: %w", cause)
 	m.Add("A", "is wrong again")
 	m.Add("B", "too")
-	if err := m.Err(); err.Error() != "A is wrong: cause\nB too" || !errors.Is(err, cause) || !m.Has("C", "B") || m.Has("C") {
+	m.Add("X%dY", "has %d", 5) // of a pattern of names
+	if err := m.Err(); err.Error() != "A is wrong: cause\nB too\nX%dY has 5" || !errors.Is(err, cause) || !m.Has("C", "B") || m.Has("C") {
 		t.Error(err)
 	}
 }
@@ -100,7 +101,7 @@ func TestRate(t *testing.T) {
 		}
 	}
 	for text, r := range map[string]rate.Rate{"600/60s": {Limit: 600, Per: time.Minute}, "10/1s": {Limit: 10, Per: time.Second}, "off": {Limit: -1}} {
-		if got := RateText(r); got != text {
+		if got := r.String(); got != text {
 			t.Errorf("%v is written %s", r, got)
 		}
 	}

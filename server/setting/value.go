@@ -146,11 +146,3 @@ func Rate(at *rate.Rate, example string) Value {
 		return r, err
 	})
 }
-
-// RateText writes a rate as one would write it, in whole seconds: 600/60s, not 600/1m0s.
-func RateText(r rate.Rate) string {
-	if r.Limit <= 0 {
-		return r.String()
-	}
-	return fmt.Sprintf("%d/%ds", r.Limit, int(r.Per/time.Second))
-}

@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -86,18 +87,12 @@ func (c Config) Within(n network.Config) Config {
 func (c Config) withDefaults() Config {
 	setting.Fill(c.Settings().Settings)
 	n := network.Defaults()
-	def(&c.UnfinishedTimeout, min(20*time.Second, c.ConnectTimeout))
-	def(&c.Outbox, n.OutboxBytes)
-	def(&c.Unfetched, n.BacklogBytes)
-	def(&c.MaxSessions, n.MaxConnections)
-	def(&c.MaxSessionsPerAddress, n.MaxConnectionsPerAddress)
+	c.UnfinishedTimeout = cmp.Or(c.UnfinishedTimeout, min(20*time.Second, c.ConnectTimeout))
+	c.Outbox = cmp.Or(c.Outbox, n.OutboxBytes)
+	c.Unfetched = cmp.Or(c.Unfetched, n.BacklogBytes)
+	c.MaxSessions = cmp.Or(c.MaxSessions, n.MaxConnections)
+	c.MaxSessionsPerAddress = cmp.Or(c.MaxSessionsPerAddress, n.MaxConnectionsPerAddress)
 	return c
-}
-
-func def[T comparable](v *T, value T) {
-	if *v == *new(T) {
-		*v = value
-	}
 }
 
 // maxScript bounds a file that is served as the client's script, in bytes.

@@ -81,7 +81,9 @@ func (s *Session) end(reason loop.Reason) {
 	if conn != nil {
 		finish(conn, reason)
 	}
-	s.ended(reason, tell)
+	if do&lifeTell != 0 {
+		s.ended(reason, tell)
+	}
 	if do&lifeForget != 0 {
 		s.server.remove(s)
 	}

@@ -74,7 +74,7 @@ type engineSocket struct {
 	types.EventEmitter // nil: the methods below are all that the library calls
 	session            *Session
 
-	mu       sync.Mutex // guards what follows; taken before no other lock but the library's
+	mu       sync.Mutex // guards what follows; taken before Session.mu, which questions of the library lock
 	over     bool       // the session has ended
 	protocol int        // as the library was told
 	// The library's listeners, set while it accepts the connection.

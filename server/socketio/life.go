@@ -36,8 +36,8 @@ type lifeEffect uint8
 const (
 	lifeHang   lifeEffect = 1 << iota // close the transport, or end if there is none to close
 	lifeAbort                         // end, on a goroutine: the caller may hold a lock
-	lifeTell                          // tell the library and the handler of the end
 	lifeLinger                        // forget the last words some time from now
+	lifeTell                          // tell the library and the handler of the end
 	lifeForget                        // forget the session
 )
 

@@ -2,7 +2,6 @@ package socketio
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
 	"time"
 
@@ -35,9 +34,7 @@ func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session)
 	}
 	conn, err := srv.loop.Accept(w, r, srv.connOptions(), peer{s})
 	if err != nil {
-		if errors.Is(err, websocket.ErrHandshake) {
-			srv.fail(w, r, badRequest)
-		}
+		srv.refuseWebSocket(w, r, err)
 		return
 	}
 	p := &probe{conn: conn, until: srv.uptime() + srv.cfg.UpgradeTimeout}

@@ -75,9 +75,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		srv.remove(s)
 		srv.count(string(reasonFailed))
-		if errors.Is(err, websocket.ErrHandshake) {
-			srv.fail(w, r, badRequest)
-		}
+		srv.refuseWebSocket(w, r, err)
 		return
 	}
 	conn.Push(srv.openPacket(s, false))
@@ -86,6 +84,16 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	s.begin()
 	conn.Start()
+}
+
+// refuseWebSocket answers for a handshake that was not taken.
+func (srv *Server) refuseWebSocket(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, websocket.ErrTooMany):
+		srv.failStatus(w, r, http.StatusTooManyRequests, tooMany)
+	case errors.Is(err, websocket.ErrHandshake):
+		srv.fail(w, r, badRequest)
+	}
 }
 
 // connOptions are those of every WebSocket. Keys and subprotocols are taken as the ws

@@ -103,7 +103,7 @@ func (s *Server) takeOver(w http.ResponseWriter, p *codec, o loop.Options) (*loo
 		if !passed.Upgraded(from) {
 			_, _ = nc.Write([]byte(refusedLate))
 			_ = nc.Close()
-			return nil, nil, errors.New("too many connections")
+			return nil, nil, loop.ErrTooMany
 		}
 		var unread []byte
 		nc, unread = passed.Unwrap()

@@ -1,5 +1,5 @@
-// Package answer is how the Pusher dialect answers over HTTP when it says no: its
-// errors, the headers of rate limits, and the form of both. It knows no app.
+// Package answer is the form of the Pusher dialect's answers over HTTP: their head, its
+// errors, and the headers of rate limits. It knows no app.
 package answer
 
 import (

@@ -60,18 +60,19 @@ func (c *Connection) Enter(channel string, who protocol.Member) {
 	}
 	shared := c.app.shared
 	r := shared.Hub.TryOpen(c.app.hubName, channel)
-	switch {
-	case r != nil && !e.long(r) && shared.Registry == nil:
+	long := r != nil && e.long(r)
+	if r != nil && !long && shared.Registry == nil {
 		e.decide(r, nil)
-	case r != nil && !e.long(r):
-		later := e
-		later.run(r)
-	case r != nil:
-		later := e
+		return
+	}
+	later := e // on the heap, where what is decided at once does not go
+	switch {
+	case r == nil:
+		shared.Hub.Queue(c.app.hubName, channel, later.run)
+	case long:
 		go later.run(r) // ends with the entry, or with the question to the registry
 	default:
-		later := e
-		shared.Hub.Queue(c.app.hubName, channel, later.run)
+		later.run(r)
 	}
 }
 

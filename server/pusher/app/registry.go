@@ -8,6 +8,7 @@ package app
 // return or later, within a time that the Registry bounds: until then a channel's turn is
 // kept, and what the client says waits. An error is for the client. Leave and SignOut take
 // back one yes each, of who has left, or was gone when the yes came; they must not block.
+// None may panic: a channel's turn would never be given back.
 // app is an id, and user is empty for who is nobody in a channel.
 type Registry interface {
 	Enter(app, channel, user string, answer func(error))

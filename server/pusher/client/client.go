@@ -17,7 +17,7 @@ import (
 	"poosh/server/websocket"
 )
 
-// A client is one connection. It is the handler of its wire connection and the
+// A client is one connection. It is the handler of its [websocket.Conn] and the
 // receiver of its place in the app.
 type client struct {
 	server *Server       // set once

@@ -271,7 +271,7 @@ func TestClientEvents(t *testing.T) {
 		t.Errorf("too much data gives %s", f)
 	}
 	a.Send(`{"event":"client-x","channel":"private-c"}`)
-	if f := a.Read(); !strings.Contains(f.Raw, `"code":4301`) || !strings.Contains(f.Raw, "faster than 3/1h") {
+	if f := a.Read(); !strings.Contains(f.Raw, `"code":4301`) || !strings.Contains(f.Raw, "faster than 3/3600s") {
 		t.Errorf("too many give %s", f)
 	}
 	a.Send(`{"event":"client-` + strings.Repeat("x", 200) + `","channel":"private-c"}`)
@@ -453,7 +453,7 @@ func TestSubscribeRate(t *testing.T) {
 	p.Join("a", "b", "c")
 	p.Send(`{"event":"pusher:unsubscribe","data":{"channel":"a"}}`)
 	p.Subscribe("d", "")
-	const text = "subscriptions come faster than 2/1h0m0s"
+	const text = "subscriptions come faster than 2/3600s"
 	p.Expect(`{"event":"pusher:error","data":{"code":4100,"message":"`+text+`"}}`,
 		`{"event":"pusher:subscription_error","channel":"d","data":{"type":"LimitReached","error":"`+text+`","status":401}}`)
 	p.Quiet()

@@ -1,7 +1,9 @@
 package client
 
 import (
+	"cmp"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -77,12 +79,11 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 	case s.apps.Draining():
 		return &refusal{protocol.CodeFull, "the server is going away, try again"}
 	}
-	if !s.open.Enter() {
-		return &refusal{protocol.CodeFull, "the server is going away, try again"}
-	}
-	if s.cfg.MaxConnections > 0 && s.Len() > s.cfg.MaxConnections {
-		s.open.Leave()
+	switch in, full := s.open.EnterUpTo(cmp.Or(s.cfg.MaxConnections, math.MaxInt)); {
+	case full:
 		return &refusal{protocol.CodeFull, "the server has as many connections as it takes, try again"}
+	case !in:
+		return &refusal{protocol.CodeFull, "the server is going away, try again"}
 	}
 	if !a.Admit() {
 		s.open.Leave()
@@ -94,7 +95,7 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 // acceptRefused opens a connection to say that it is not taken.
 func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
 	s.answer.Count("connect refused "+strconv.Itoa(no.code), 1)
-	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, deaf{})
+	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, refused{})
 	if err != nil {
 		s.handshakeFailed(w, err)
 		return
@@ -105,11 +106,11 @@ func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refus
 	conn.Start()
 }
 
-// deaf is the handler of a connection that is only told why it ends.
-type deaf struct{}
+// refused is the handler of a connection that is only told why it ends.
+type refused struct{}
 
-func (deaf) Message(*websocket.Conn, bool, []byte) {}
-func (deaf) Closed(*websocket.Conn, error)         {}
+func (refused) Message(*websocket.Conn, bool, []byte) {}
+func (refused) Closed(*websocket.Conn, error)         {}
 
 // handshakeFailed answers for a handshake that the loop did not take. Too many
 // connections of one network are answered as connects that come too fast are.

@@ -8,6 +8,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -135,29 +136,23 @@ type Limits struct {
 
 // WithDefaults returns the limits with every zero field filled.
 func (l Limits) WithDefaults() Limits {
-	def(&l.MessagesPerDevice, 1000)
-	def(&l.BytesPerDevice, 32<<20)
-	def(&l.SenderPercent, 25)
-	def(&l.StrangersPercent, 50)
-	def(&l.ContactsPerDevice, 1000)
-	def(&l.MaxAge, 30*24*time.Hour)
-	def(&l.PrekeysPerDevice, 1000)
-	def(&l.KeyBytesPerDevice, 512<<10)
-	def(&l.Identities, 1_000_000)
-	def(&l.UnusedAge, 30*24*time.Hour)
-	def(&l.IdleAge, 365*24*time.Hour)
-	def(&l.BytesOnDisk, 10<<30)
-	def(&l.KeysPercent, 75)
-	def(&l.WritesWaiting, 2048)
-	def(&l.BytesWaiting, 64<<20)
-	def(&l.ConcurrentReadings, 4)
+	l.MessagesPerDevice = cmp.Or(l.MessagesPerDevice, 1000)
+	l.BytesPerDevice = cmp.Or(l.BytesPerDevice, 32<<20)
+	l.SenderPercent = cmp.Or(l.SenderPercent, 25)
+	l.StrangersPercent = cmp.Or(l.StrangersPercent, 50)
+	l.ContactsPerDevice = cmp.Or(l.ContactsPerDevice, 1000)
+	l.MaxAge = cmp.Or(l.MaxAge, 30*24*time.Hour)
+	l.PrekeysPerDevice = cmp.Or(l.PrekeysPerDevice, 1000)
+	l.KeyBytesPerDevice = cmp.Or(l.KeyBytesPerDevice, 512<<10)
+	l.Identities = cmp.Or(l.Identities, 1_000_000)
+	l.UnusedAge = cmp.Or(l.UnusedAge, 30*24*time.Hour)
+	l.IdleAge = cmp.Or(l.IdleAge, 365*24*time.Hour)
+	l.BytesOnDisk = cmp.Or(l.BytesOnDisk, 10<<30)
+	l.KeysPercent = cmp.Or(l.KeysPercent, 75)
+	l.WritesWaiting = cmp.Or(l.WritesWaiting, 2048)
+	l.BytesWaiting = cmp.Or(l.BytesWaiting, 64<<20)
+	l.ConcurrentReadings = cmp.Or(l.ConcurrentReadings, 4)
 	return l
-}
-
-func def[T comparable](v *T, value T) {
-	if *v == *new(T) {
-		*v = value
-	}
 }
 
 // Usage is what a store holds.
