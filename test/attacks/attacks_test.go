@@ -14,6 +14,7 @@ type attack struct {
 	run      func(*assault) // returns when everything is open, or the time is over
 
 	least  int64         // of assault.done and refused together: what the attack must have come to
+	holds  int           // input_bytes while the strangers are there, at least
 	time   time.Duration // 2 s
 	memory int           // what it may have had at the most; memoryLimit
 	before func(*assault)
@@ -55,9 +56,12 @@ func (x attack) try(t *testing.T, files int) {
 	cancel()
 	a.hangUp()
 	t.Logf("%d done, %d refused, %d MB sent; %d connections, %d input bytes, %d queued bytes then",
-		a.done.Load(), a.refused.Load(), a.written.Load()>>20, during["connections"]+during["sender_connections"], during["input_bytes"], during["queued_bytes"])
+		a.done.Load(), a.refused.Load(), a.written.Load()>>20, during.count(t, "connections")+during.count(t, "sender_connections"), during.count(t, "input_bytes"), during.count(t, "queued_bytes"))
 	if n := a.done.Load() + a.refused.Load(); n < x.least {
 		t.Errorf("the attack came to %d, want %d at least: it shows nothing", n, x.least)
+	}
+	if held := during.count(t, "input_bytes"); held < x.holds {
+		t.Errorf("strangers hold %d bytes of input, want %d at least: it shows nothing", held, x.holds)
 	}
 	s.alive()
 	if x.after != nil {
@@ -91,7 +95,7 @@ func checkGivenBack(t *testing.T, s *server, first status) {
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		last, wrong = s.status(), ""
 		for name, more := range slack {
-			if last[name] > first[name]+more {
+			if last.count(t, name) > first.count(t, name)+more {
 				wrong = name
 			}
 		}

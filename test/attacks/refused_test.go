@@ -83,7 +83,7 @@ func nestedKeys(a *assault) {
 }
 
 func nestedEvents(a *assault) {
-	many := []byte(strings.Repeat(string(text(`42["room",`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+"]")), 3))
+	many := []byte(strings.Repeat(string(text(`42["room",`+strings.Repeat("[", 50_000)+strings.Repeat("]", 50_000)+"]")), 3))
 	a.sockets(300, a.s.clientPort, socketIO4, func(c *conn, _ int) error {
 		_, err := c.Write(append(text("40"), many...))
 		return err

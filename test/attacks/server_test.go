@@ -191,6 +191,16 @@ func (s *server) status() status {
 	}
 }
 
+// count is one number of the line, which must be there.
+func (st status) count(t *testing.T, name string) int {
+	t.Helper()
+	n, ok := st[name]
+	if !ok {
+		t.Fatalf("the status line has no %s", name)
+	}
+	return n
+}
+
 func parseStatus(line string) status {
 	st := make(status)
 	for field := range strings.FieldsSeq(line) {

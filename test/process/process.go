@@ -5,6 +5,7 @@ package process
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -22,10 +23,20 @@ import (
 // with the race detector.
 const Patience = 30 * time.Second
 
+// Listing reports whether the tests are only to be named, for which nothing is needed. A
+// TestMain asks it first.
+func Listing() bool {
+	flag.Parse()
+	return flag.Lookup("test.list").Value.String() != ""
+}
+
 // Main builds the program, with the race detector if race is set, stores where it
 // is, and runs the tests of a package. needs are files of npm packages, and what
 // installs them is told when one is missing. It returns an exit code.
 func Main(m *testing.M, name string, race bool, program *string, needs ...string) int {
+	if Listing() {
+		return m.Run()
+	}
 	complain := func(what, install string) int {
 		fmt.Fprintf(os.Stderr, "test/%s: %s: %s\n", name, what, install)
 		return 1
