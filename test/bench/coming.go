@@ -35,7 +35,7 @@ func comingWorks() []work {
 // to. The cost of one is what the server uses more than for as many deliveries in
 // quiet. Nothing may be lost or come twice, for those who stay and for those who do
 // not.
-func churn(s *session, w work) error {
+func churn(s *trial, w work) error {
 	if _, err := s.connect(w.clients); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func churn(s *session, w work) error {
 
 // comeAndGo delivers events while visitors join and leave, and waits until they have
 // what they must get.
-func (s *session) comeAndGo(events int, w work) (metrics, *load.Churned, error) {
+func (s *trial) comeAndGo(events int, w work) (metrics, *load.Churned, error) {
 	if err := s.settle(500 * time.Millisecond); err != nil {
 		return nil, nil, err
 	}
@@ -99,7 +99,7 @@ func (s *session) comeAndGo(events int, w work) (metrics, *load.Churned, error) 
 // presence fills a presence channel and then lets visitors come and go until it is
 // old: what one costs must not grow with that. At the end every member must know of
 // everybody who is there and of nobody else.
-func presence(s *session, w work) error {
+func presence(s *trial, w work) error {
 	m := make(metrics)
 	tenth := w.clients / 10
 	var fill spending
@@ -165,7 +165,7 @@ func (a spending) perNotice() float64    { return micros(a.cpu) / float64(max(a.
 func (a spending) perOperation() float64 { return micros(a.cpu) / float64(max(a.operations, 1)) }
 
 // spend returns what f used.
-func (s *session) spend(f func() error) (spending, error) {
+func (s *trial) spend(f func() error) (spending, error) {
 	before, err := s.server.cpu()
 	if err != nil {
 		return spending{}, err
@@ -179,7 +179,7 @@ func (s *session) spend(f func() error) (spending, error) {
 }
 
 // enter adds members and waits until everybody knows of everybody.
-func (s *session) enter(n int) (spending, error) {
+func (s *trial) enter(n int) (spending, error) {
 	return s.spend(func() error {
 		if _, err := s.crowd.Connect(n, connectTimeout); err != nil {
 			return fmt.Errorf("%w\n%s", err, s.server.printed())
@@ -189,7 +189,7 @@ func (s *session) enter(n int) (spending, error) {
 }
 
 // acquainted waits until every member knows of everybody who is there.
-func (s *session) acquainted() error {
+func (s *trial) acquainted() error {
 	for end := time.Now().Add(stall); time.Now().Before(end) && !s.crowd.AllKnown(); {
 		if _, err := s.crowd.Pump(20*time.Millisecond, never); err != nil {
 			return err

@@ -59,7 +59,7 @@ func conditionWorks() []work {
 }
 
 // large publishes events whose bytes are what costs.
-func large(s *session, w work) error {
+func large(s *trial, w work) error {
 	if _, err := s.connect(w.clients); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func large(s *session, w work) error {
 }
 
 // cookies compares clients with few and with many bytes of cookies, in a process each.
-func cookies(s *session, w work) error {
+func cookies(s *trial, w work) error {
 	few, err := s.deliverAfterConnect(w)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func cookies(s *session, w work) error {
 }
 
 // deliverAfterConnect connects clients, looks at what they cost, and delivers.
-func (s *session) deliverAfterConnect(w work) (metrics, error) {
+func (s *trial) deliverAfterConnect(w work) (metrics, error) {
 	spent, err := s.connect(w.clients)
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func processorColumns() (names []string) {
 
 // processors delivers to a crowd and publishes to many rooms with one processor and
 // with more.
-func processors(s *session, w work) error {
+func processors(s *trial, w work) error {
 	m := make(metrics)
 	for _, n := range processorCounts() {
 		o := s.opts
@@ -189,8 +189,8 @@ func processors(s *session, w work) error {
 
 // middle does a work flat out in a process of its own, and returns the repeat with the
 // median of a metric.
-func (s *session) middle(o options, w work, metric string) (metrics, error) {
-	t, err := startSession(o, w, s.entrant)
+func (s *trial) middle(o options, w work, metric string) (metrics, error) {
+	t, err := startTrial(o, w, s.entrant)
 	if err != nil {
 		return nil, err
 	}

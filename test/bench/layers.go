@@ -200,7 +200,7 @@ func layerWorks() []work {
 
 // byLayer publishes under the CPU profiler and splits the processor time that the
 // kernel counted as the samples say.
-func byLayer(s *session, w work) error {
+func byLayer(s *trial, w work) error {
 	if _, err := s.connect(w.clients); err != nil {
 		return err
 	}

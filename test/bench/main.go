@@ -236,7 +236,7 @@ func measure(o options, w work, e entrant, r *results) error {
 		}
 		return err
 	}
-	s, err := startSession(o, w, e)
+	s, err := startTrial(o, w, e)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ import (
 
 // proxied delivers to clients without and then with nginx in front, which speaks TLS
 // to them.
-func proxied(s *session, w work) error {
+func proxied(s *trial, w work) error {
 	plain, _, err := s.deliverPaced(w, func() (time.Duration, error) { return 0, nil })
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func proxied(s *session, w work) error {
 
 // deliverPaced connects clients and delivers to them. It also returns by how much a
 // clock went on meanwhile, in the one and in the other.
-func (s *session) deliverPaced(w work, clock func() (time.Duration, error)) (m metrics, spent [2]time.Duration, err error) {
+func (s *trial) deliverPaced(w work, clock func() (time.Duration, error)) (m metrics, spent [2]time.Duration, err error) {
 	steps := []func() error{
 		func() (err error) {
 			_, err = s.connect(w.clients)

@@ -48,7 +48,7 @@ func roomWorks() []work {
 }
 
 // spread publishes to many rooms in turn.
-func spread(s *session, w work) error {
+func spread(s *trial, w work) error {
 	if _, err := s.connect(w.clients); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 // stalled looks at latency before and after one client has stopped to read, and
 // the server cannot write to it any more.
-func stalled(s *session, w work) error {
+func stalled(s *trial, w work) error {
 	if _, err := s.connect(w.clients - 1); err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func (s status) checkHome(p load.Protocol, n int) error {
 
 // checkHome looks where the connections of the crowd live, which is in question for
 // poosh alone.
-func (s *session) checkHome() error {
+func (s *trial) checkHome() error {
 	if !s.entrant.isPoosh() {
 		return nil
 	}

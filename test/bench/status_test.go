@@ -11,7 +11,7 @@ import (
 )
 
 const statusLine = `time=2026-11-26T01:00:00.000Z level=INFO msg=status goroutines=12 fds=30 connections=20 websockets=20 ` +
-	`polling=0 stuck_bytes=77 sessions=20 ended="map[transport close:3]" closed_slow=0`
+	`polling=0 stuck_bytes=77 trials=20 ended="map[transport close:3]" closed_slow=0`
 
 func TestStatusTellsWhereConnectionsLive(t *testing.T) {
 	tests := []struct {

@@ -16,7 +16,7 @@ type work struct {
 	title    string
 	columns  []string // of its table
 	entrants []entrant
-	run      func(*session, work) error
+	run      func(*trial, work) error
 	tool     func(options, work) (metrics, error) // in place of run, for what needs no server
 	profiled bool                                 // poosh runs in the build that can be profiled
 	upright  bool                                 // its table has a row for each of columns
@@ -190,7 +190,7 @@ func workNames() []string {
 }
 
 // burst publishes events as fast as the server answers.
-func burst(s *session, w work) error {
+func burst(s *trial, w work) error {
 	if _, err := s.connect(w.clients); err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func burst(s *session, w work) error {
 }
 
 // paced publishes one event each interval.
-func paced(s *session, w work) error {
+func paced(s *trial, w work) error {
 	if _, err := s.connect(w.clients); err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func paced(s *session, w work) error {
 }
 
 // observe delivers and records what that took.
-func (s *session) observe(publishers, events int, interval time.Duration) error {
+func (s *trial) observe(publishers, events int, interval time.Duration) error {
 	m, err := s.deliver(publishers, events, interval)
 	if err == nil {
 		s.record(m)
@@ -236,7 +236,7 @@ func (s *session) observe(publishers, events int, interval time.Duration) error 
 
 // connect connects clients as fast as the server lets them, and looks at its
 // memory when it has been idle.
-func connect(s *session, w work) error {
+func connect(s *trial, w work) error {
 	var spent usage
 	err := s.profile(w.name, func() (err error) {
 		spent, err = s.connect(w.clients)
@@ -263,7 +263,7 @@ func connect(s *session, w work) error {
 
 // growth compares the cost of a delivery to a small and to a large crowd: the
 // same bursts, and paced at the same number of deliveries a second.
-func growth(s *session, w work) error {
+func growth(s *trial, w work) error {
 	m := make(metrics)
 	var last [2]float64
 	for step, clients := range []int{w.clients, w.more} {
@@ -292,7 +292,7 @@ func growth(s *session, w work) error {
 }
 
 // deliverAgain repeats a burst and returns the processor time of a delivery.
-func (s *session) deliverAgain(repeats, events int) (float64, error) {
+func (s *trial) deliverAgain(repeats, events int) (float64, error) {
 	var sum float64
 	for range repeats {
 		m, err := s.deliver(1, events, 0)
@@ -305,7 +305,7 @@ func (s *session) deliverAgain(repeats, events int) (float64, error) {
 }
 
 // allocations counts what poosh allocates in a burst.
-func allocations(s *session, w work) error {
+func allocations(s *trial, w work) error {
 	if _, err := s.connect(w.clients); err != nil {
 		return err
 	}

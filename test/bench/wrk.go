@@ -26,7 +26,7 @@ const (
 var wrkScript []byte
 
 // publishOnly publishes to nobody, over many kept connections at once.
-func publishOnly(s *session, w work) error {
+func publishOnly(s *trial, w work) error {
 	dir, err := os.MkdirTemp("", "bench-wrk-")
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func publishOnly(s *session, w work) error {
 }
 
 // wrk runs wrk for some whole seconds.
-func (s *session) wrk(script, data string, d time.Duration) (metrics, error) {
+func (s *trial) wrk(script, data string, d time.Duration) (metrics, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), d+20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "wrk", "-t1", fmt.Sprintf("-c%d", wrkConnections),

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 // update rewrites the golden transcripts instead of comparing with them.
@@ -42,9 +44,8 @@ var tools = []struct{ name, install string }{
 }
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if list := flag.Lookup("test.list"); list.Value.String() != "" {
-		os.Exit(m.Run()) // nothing is started for that
+	if process.Listing() {
+		os.Exit(m.Run())
 	}
 	os.Exit(run(m))
 }

@@ -16,8 +16,8 @@ import (
 // names: us, ms, KB, or a rate per second.
 type metrics map[string]float64
 
-// A session is a server's process with a crowd of clients.
-type session struct {
+// A trial is a server's process with a crowd of clients.
+type trial struct {
 	opts    options
 	work    work
 	entrant entrant
@@ -37,7 +37,7 @@ const (
 	grace = 20 * time.Millisecond
 )
 
-func startSession(o options, w work, e entrant) (*session, error) {
+func startTrial(o options, w work, e entrant) (*trial, error) {
 	if w.payload > 0 {
 		o.payload = w.payload
 	}
@@ -45,7 +45,7 @@ func startSession(o options, w work, e entrant) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{opts: o, work: w, entrant: e, server: server}
+	s := &trial{opts: o, work: w, entrant: e, server: server}
 	if s.empty, err = server.memory(); err == nil {
 		s.crowd, err = load.NewCrowd(s.crowdConfig())
 	}
@@ -56,23 +56,23 @@ func startSession(o options, w work, e entrant) (*session, error) {
 	return s, nil
 }
 
-// crowdConfig is how the clients of this session are.
-func (s *session) crowdConfig() load.Config {
+// crowdConfig is how the clients of this trial are.
+func (s *trial) crowdConfig() load.Config {
 	return load.Config{
 		Addr: s.server.clients, Protocol: s.entrant.protocol, PayloadSize: s.opts.payload, Cookie: s.opts.cookie(),
 		Patience: patience[s.entrant.server], Rooms: s.work.rooms, Presence: s.work.presence, Secret: secret,
 	}
 }
 
-func (s *session) close() {
+func (s *trial) close() {
 	s.server.stop()
 	s.crowd.Close()
 }
 
-// another begins a session at the same work in a process of its own, with other
+// another begins a trial at the same work in a process of its own, with other
 // options. Close it.
-func (s *session) another(o options) (*session, error) {
-	t, err := startSession(o, s.work, s.entrant)
+func (s *trial) another(o options) (*trial, error) {
+	t, err := startTrial(o, s.work, s.entrant)
 	if err == nil {
 		t.record = s.record
 	}
@@ -90,7 +90,7 @@ func (u usage) sub(v usage) usage {
 
 var began = time.Now()
 
-func (s *session) usage() (usage, error) {
+func (s *trial) usage() (usage, error) {
 	cpu, err := s.server.cpu()
 	return usage{cpu, ownCPU(), time.Since(began)}, err
 }
@@ -98,7 +98,7 @@ func (s *session) usage() (usage, error) {
 // connect adds clients until there are n and makes sure that every one is in the
 // room, and its connection where it belongs. It returns what the connecting used,
 // without that.
-func (s *session) connect(n int) (usage, error) {
+func (s *trial) connect(n int) (usage, error) {
 	before, err := s.usage()
 	if err != nil {
 		return usage{}, err
@@ -121,7 +121,7 @@ func (s *session) connect(n int) (usage, error) {
 
 // probe publishes an event to each room until those of one time have reached every
 // client: not every protocol answers that a client is in its room.
-func (s *session) probe() error {
+func (s *trial) probe() error {
 	const attempts = 30
 	rooms := max(s.work.rooms.Count, 1)
 	patience := 2*time.Second + time.Duration(rooms)*2*time.Millisecond
@@ -146,7 +146,7 @@ func (s *session) probe() error {
 
 // publish starts publishers, of whom each sends so many events, one of them each
 // interval. What they did comes on the channel.
-func (s *session) publish(publishers, events int, interval time.Duration, progress *load.Progress) (<-chan load.Sent, error) {
+func (s *trial) publish(publishers, events int, interval time.Duration, progress *load.Progress) (<-chan load.Sent, error) {
 	p, err := load.NewPublishers(load.PublisherConfig{
 		Addr: s.server.senders, API: s.entrant.api(), Secret: secret, Publishers: publishers, Rooms: s.work.rooms,
 		PayloadSize: s.opts.payload, Timeout: answerTimeout, Progress: progress,
@@ -164,12 +164,12 @@ func (s *session) publish(publishers, events int, interval time.Duration, progre
 
 // deliver publishes events of each publisher, one each interval, waits until every
 // client has every one, and returns what that took.
-func (s *session) deliver(publishers, events int, interval time.Duration) (metrics, error) {
+func (s *trial) deliver(publishers, events int, interval time.Duration) (metrics, error) {
 	return s.deliverTold(publishers, events, interval, nil)
 }
 
 // deliverTold is deliver that keeps progress.
-func (s *session) deliverTold(publishers, events int, interval time.Duration, progress *load.Progress) (metrics, error) {
+func (s *trial) deliverTold(publishers, events int, interval time.Duration, progress *load.Progress) (metrics, error) {
 	s.crowd.Expect(s.next, events, publishers)
 	t := s.crowd.Result()
 	before, err := s.usage()
@@ -216,7 +216,7 @@ func (s *session) deliverTold(publishers, events int, interval time.Duration, pr
 }
 
 // await pumps until a tally is complete, or nothing has come for a while.
-func (s *session) await(t *load.Tally, interval time.Duration) error {
+func (s *trial) await(t *load.Tally, interval time.Duration) error {
 	for {
 		seen := t.Delivered
 		all, err := s.crowd.Pump(stall+interval, t.Complete)
@@ -229,7 +229,7 @@ func (s *session) await(t *load.Tally, interval time.Duration) error {
 func never() bool { return false }
 
 // settle keeps the clients alive for a while in which nothing is published.
-func (s *session) settle(d time.Duration) error {
+func (s *trial) settle(d time.Duration) error {
 	s.crowd.Expect(s.next, 0, 1)
 	if _, err := s.crowd.Pump(d, never); err != nil {
 		return err
@@ -238,7 +238,7 @@ func (s *session) settle(d time.Duration) error {
 }
 
 // perConnection returns what the server's memory has grown by for each client.
-func (s *session) perConnection() (metrics, error) {
+func (s *trial) perConnection() (metrics, error) {
 	m, err := s.server.memory()
 	n := float64(s.crowd.Len()) * 1024
 	return metrics{
@@ -249,7 +249,7 @@ func (s *session) perConnection() (metrics, error) {
 }
 
 // profile runs f under the profilers that are asked for.
-func (s *session) profile(name string, f func() error) error {
+func (s *trial) profile(name string, f func() error) error {
 	name += "-" + s.entrant.server + "-" + strings.ReplaceAll(s.entrant.protocol.String(), " ", "-")
 	if s.opts.perf != "" {
 		return s.server.perf(filepath.Join(s.opts.perf, name+".perf"), f)
