@@ -24,7 +24,7 @@ func TestSamplesBelongToLayers(t *testing.T) {
 		"crypto/sha1.blockSHANI poosh/auth.(*Poosh).Verify" + around:                                                                                           "token",
 		"runtime.mapaccess2_faststr" + around:                                                                                                                  "hub",
 		"runtime.memmove poosh/server/socketio.appendASCII poosh/server/poosh.encoder.Encode" + around:                                                         "frame",
-		"sync.(*Mutex).Lock poosh/server/loop.(*Conn).Push poosh/server/socketio.(*Trial).Deliver" + around:                                                  "outbox",
+		"sync.(*Mutex).Lock poosh/server/loop.(*Conn).Push poosh/server/socketio.(*Session).Deliver" + around:                                                  "outbox",
 		"runtime.memmove poosh/server/http1.(*conn).requests poosh/server/loop.(*Conn).received":                                                               "HTTP",
 		"runtime.casgstatus poosh/server/loop.(*poller).ready internal/poll.(*FD).RawRead":                                                                     "poller",
 		"runtime.scanObject runtime.gcDrain runtime.gcBgMarkWorker":                                                                                            collector,
