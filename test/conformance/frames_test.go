@@ -42,9 +42,10 @@ func testFrames(t *testing.T, all []*dialect) {
 
 func (r row) run(p *peer) {
 	p.t.Helper()
-	message, answer := p.d.ask(1, r.pad)
+	i := number()
+	message, answer := p.d.ask(i, r.pad)
 	if r.size > 0 {
-		message, answer = p.d.sized(1, r.size)
+		message, answer = p.d.sized(i, r.size)
 	}
 	p.send(r.send(message))
 	for _, want := range r.hear {

@@ -146,6 +146,14 @@ func await(t *testing.T, port int) {
 
 func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
+// numbers counts what number has returned.
+var numbers atomic.Int64
+
+// number returns an i for ask that no other peer has. Peers that subscribe to one
+// channel wait for each other's turn, and frames behind a message that waits overtake
+// its answer.
+func number() int { return int(10_000 + numbers.Add(1)) }
+
 // sized returns a message of exactly n bytes and a part of its answer.
 func (d *dialect) sized(i, n int) (message, answer string) {
 	message, _ = d.ask(i, "x")

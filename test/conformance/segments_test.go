@@ -16,7 +16,8 @@ func testSplitFrames(t *testing.T, all []*dialect) {
 			t.Run(d.name+"/"+name, func(t *testing.T) {
 				p := d.open(t)
 				t.Parallel()
-				message, answer := d.ask(1, pad)
+				i := number()
+				message, answer := d.ask(i, pad)
 				// Each cut within the head and the first and last bytes of the payload.
 				frames := join(text(message), ping("split"))
 				for at := 1; at < len(frames); at++ {
@@ -31,14 +32,14 @@ func testSplitFrames(t *testing.T, all []*dialect) {
 					}
 					p.hear("pong split")
 					if d.name == "pusher" { // to subscribe twice is an error
-						p.send(text(`{"event":"pusher:unsubscribe","data":{"channel":"c1"}}`))
+						p.send(text(fmt.Sprintf(`{"event":"pusher:unsubscribe","data":{"channel":"c%d"}}`, i)))
 					}
 				}
 			})
 			t.Run(d.name+"/"+name+" byte by byte", func(t *testing.T) {
 				p := d.open(t)
 				t.Parallel()
-				message, answer := d.ask(1, pad)
+				message, answer := d.ask(number(), pad)
 				half := len(message) / 2
 				for _, c := range join(frame(opText, message[:half]), ping("split"), frame(fin|opContinuation, message[half:])) {
 					p.send([]byte{c})

@@ -26,12 +26,25 @@ class Namespace(SocketIONamespace):
         event(payload)
 
 
+class Client(SocketIO):
+    """A client whose waiting can be ended. disconnect alone ends it too, but is not made
+    for two threads: the waiting one may find the connection closed, before it looks
+    whether it should wait on, and open another that nobody ends.
+    """
+
+    stopping = False
+
+    def _should_stop_waiting(self, *args, **kw):
+        return self.stopping or super()._should_stop_waiting(*args, **kw)
+
+
 transports = {"polling": ["xhr-polling"], "upgrade": ["xhr-polling", "websocket"]}
-client = SocketIO(task["url"], None, Namespace, transports=transports[task["way"]])
+client = Client(task["url"], None, Namespace, transports=transports[task["way"]])
 report("transport", client.transport_name)
-# wait serves the connection until disconnect is called.
 serving = threading.Thread(target=client.wait, daemon=True)
 serving.start()
 command()
+client.stopping = True
+serving.join()
 client.disconnect()
 done()
