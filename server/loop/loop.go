@@ -94,6 +94,9 @@ type Loop struct {
 	wheel  *wheel
 	reaper reaper
 	turn   atomic.Uint32 // of the shard that gets the next connection
+	// readers counts those on their round: what is pushed meanwhile is theirs to write
+	// before they wait again, whoever pushed it and to whichever shard.
+	readers atomic.Int32
 
 	catchUp    catchUp
 	conns      atomic.Int64
@@ -111,12 +114,15 @@ func New(cfg Config) (*Loop, error) {
 		s, err := newShard(l)
 		if err != nil {
 			for _, s := range l.shards {
-				s.stop()
+				s.discard()
 			}
 			l.reaper.stop()
 			return nil, err
 		}
 		l.shards = append(l.shards, s)
+	}
+	for _, s := range l.shards {
+		s.start()
 	}
 	l.wheel = newWheel()
 	return l, nil
