@@ -40,6 +40,7 @@ type poller struct {
 	buf     []byte
 	scratch []byte
 	writer  *writer
+	yielded time.Time // when others were last let run
 
 	mu    sync.RWMutex // guards what follows
 	table []*Conn      // by descriptor
@@ -246,6 +247,10 @@ const (
 	ahead = time.Millisecond
 	// few connections are written to at once: little could come together for them.
 	few = 8
+	// turnTime is how long a reader stays the same in the eyes of Go's scheduler. After ten
+	// milliseconds that would take it for one who does not let others run, and look at it
+	// fifty times a millisecond.
+	turnTime = 8 * time.Millisecond
 )
 
 // round reads from the first n of p.events, and from what else is there then, and writes
@@ -254,6 +259,10 @@ func (p *poller) round(s *shard, n int) {
 	l := s.loop
 	l.readers.Add(1)
 	began := time.Now()
+	if p.file == nil && began.Sub(p.yielded) > turnTime {
+		runtime.Gosched()
+		p.yielded = began
+	}
 	for n > 0 {
 		for i := range p.events[:n] {
 			if c := p.of(&p.events[i]); c != nil {
