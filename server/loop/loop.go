@@ -169,6 +169,10 @@ type Stats struct {
 	Queued     int64             // what waits in outboxes whose sockets take bytes, in bytes of Cost
 	Blocked    int64             // what waits in outboxes whose sockets take none now
 	Closed     map[Reason]uint64 // connections closed since the start
+
+	// ByReaders and ByFlushers are how many outboxes were written since the start at the
+	// end of a reader's round, which woke nobody, and by a flusher, which was woken.
+	ByReaders, ByFlushers uint64
 }
 
 // Stats returns the counts of this moment.
@@ -177,6 +181,8 @@ func (l *Loop) Stats() Stats {
 	for _, s := range l.shards {
 		st.Queued += s.queuedBytes.Load()
 		st.Blocked += s.blockedBytes.Load()
+		st.ByReaders += s.byReaders.Load()
+		st.ByFlushers += s.byFlusher.Load()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

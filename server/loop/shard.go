@@ -20,6 +20,8 @@ type shard struct {
 	// their sockets take bytes: the flusher does not keep up.
 	congested atomic.Int64
 
+	byReaders, byFlusher atomic.Uint64 // outboxes of the shard that these wrote
+
 	some atomic.Bool // whether anything is pending; changed under mu
 
 	inserting sync.Mutex // held while a connection is added; taken before a Conn's mu
@@ -159,7 +161,7 @@ func (s *shard) flush() {
 		}
 		w.take(s)
 		s.mu.Unlock()
-		w.write(s)
+		s.byFlusher.Add(w.write(s))
 	}
 }
 

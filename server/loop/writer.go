@@ -17,14 +17,15 @@ func (w *writer) take(s *shard) {
 	s.some.Store(false)
 }
 
-// write writes to all of the batch, connections of s.
-func (w *writer) write(s *shard) {
+// write writes to all of the batch, connections of s, and returns how many had something.
+func (w *writer) write(s *shard) (n uint64) {
 	for i, c := range w.batch {
 		w.batch[i] = nil
 		buffers := c.take()
 		if buffers == nil {
 			continue
 		}
+		n++
 		done := writeAll(int(c.fd), buffers, w.scratch)
 		c.wrote(done)
 		if done.rest == nil {
@@ -37,6 +38,7 @@ func (w *writer) write(s *shard) {
 	s.keep(w.empty)
 	clear(w.empty)
 	w.empty = w.empty[:0]
+	return n
 }
 
 // help writes what is pending on any shard of l, but for crowds, for which the flusher
@@ -53,6 +55,6 @@ func (w *writer) help(l *Loop) {
 		}
 		w.take(s)
 		s.mu.Unlock()
-		w.write(s)
+		s.byReaders.Add(w.write(s))
 	}
 }
