@@ -148,19 +148,19 @@ func (s *Session) linger() {
 	s.server.loop.Schedule(&s.timer, linger)
 }
 
-// lastWords is what the last GET of a session that has ended is answered with; the
-// session is forgotten then. ok is false when there is nothing to say.
-func (s *Session) lastWords() (frames [][]byte, ok bool) {
+// forget ends the wait for somebody who fetches the last words of a session that has
+// ended.
+func (s *Session) forget() {
 	s.mu.Lock()
-	frames, ok = s.fetch()
+	_, ok := s.fetch()
 	s.mu.Unlock()
 	if ok {
 		s.server.remove(s)
 	}
-	return frames, ok
 }
 
-// fetch is lastWords with s.mu held; the caller has to remove the session.
+// fetch returns the last words of a session that has ended, for its last GET; the caller
+// has to remove the session then. ok is false when they are kept for nobody. s.mu is held.
 func (s *Session) fetch() (frames [][]byte, ok bool) {
 	if s.live(lifeFetch)&lifeForget == 0 {
 		return nil, false
