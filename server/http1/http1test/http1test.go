@@ -26,7 +26,14 @@ const (
 // that is registered later by t.Cleanup.
 func NewSockets(t testing.TB) *websocket.Server {
 	t.Helper()
-	l, err := loop.New(loop.Config{Log: slog.New(slog.DiscardHandler)})
+	return SocketsOn(t, loop.Config{})
+}
+
+// SocketsOn is NewSockets with a loop of such a configuration. It logs nothing.
+func SocketsOn(t testing.TB, cfg loop.Config) *websocket.Server {
+	t.Helper()
+	cfg.Log = slog.New(slog.DiscardHandler)
+	l, err := loop.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
