@@ -241,6 +241,29 @@ func TestReplace(t *testing.T) {
 	empty(t, h)
 }
 
+// A room of one app has no place for a subscriber of another, and nobody has moved.
+func TestReplaceAcrossApps(t *testing.T) {
+	h, k := New(), &kind{}
+	a, b := h.Register("one", "a", 1, k, &inbox{}), h.Register("two", "b", 1, k, &inbox{})
+	if err := h.Join(a, "r"); err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("a place went to another app")
+			}
+		}()
+		_ = h.Replace(a, b, "r")
+	}()
+	if !a.In("r") || b.In("r") {
+		t.Errorf("in %v and %v", a.Rooms(), b.Rooms())
+	}
+	h.Unregister(a)
+	h.Unregister(b)
+	empty(t, h)
+}
+
 // elsewhere moves a room to a shard that is not its own.
 func elsewhere(h *Hub, r *room) {
 	right := h.shard("app", "r")
