@@ -128,6 +128,7 @@ type session interface {
 	ID() string
 	RemoteAddr() string
 	Close(reason string)
+	Guard(f func())
 }
 
 // decided counts a decision, and closes who is refused.

@@ -170,11 +170,22 @@ func (c *client) worked(events []event) {
 	}
 }
 
-// run works on the client's events: authentications one by one, confirmations in a
-// row together.
+// run works on the client's events. It is the client's task.
 func (c *client) run() {
 	d := c.dialect
 	events, more, gone := c.take()
+	c.session.Guard(func() { c.handle(events) })
+	c.worked(events)
+	switch {
+	case more:
+		d.clients.wake(&c.work)
+	case gone && c.device != 0:
+		d.leave(c)
+	}
+}
+
+// handle works on events: authentications one by one, confirmations in a row together.
+func (c *client) handle(events []event) {
 	for i := 0; i < len(events); {
 		if !events[i].confirm {
 			c.authenticate(events[i].credential)
@@ -186,13 +197,6 @@ func (c *client) run() {
 			ids = append(ids, events[i].messageID)
 		}
 		c.confirm(ids)
-	}
-	c.worked(events)
-	switch {
-	case more:
-		d.clients.wake(&c.work)
-	case gone && c.device != 0:
-		d.leave(c)
 	}
 }
 

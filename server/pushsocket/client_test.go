@@ -1,6 +1,7 @@
 package pushsocket
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/server/loop"
 	"poosh/server/pushsocket/store"
 )
 
@@ -297,6 +299,28 @@ func TestStoreFailsOnSocket(t *testing.T) {
 	again := p.authorized()
 	if ids := again.bodies("a"); ids[0] != id {
 		t.Error(ids)
+	}
+}
+
+// A panicking store has a bug in what confirms.
+type panicking struct{ store.Store }
+
+func (panicking) Confirm(context.Context, store.DeviceID, []string) (int, error) {
+	panic("asked to")
+}
+
+// A panic while a client's events are worked on ends its connection, and nobody else's.
+func TestPanicOnSocket(t *testing.T) {
+	s := newSite(t, Config{Store: panicking{newFailing(t)}})
+	p := s.registered("1", 1)
+	c, other := p.authorized(), p.authorized()
+	c.received(strings.Repeat("0", 24))
+	if _, err := c.closed(); !strings.Contains(err.Error(), string(loop.ErrPanic)) {
+		t.Error(err)
+	}
+	other.synced()
+	if held := s.dialect.held.Load(); held != 0 {
+		t.Errorf("%d bytes are still held", held)
 	}
 }
 

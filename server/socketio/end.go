@@ -1,6 +1,8 @@
 package socketio
 
 import (
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"poosh/server/loop"
@@ -18,6 +20,19 @@ const (
 // Close ends the session in order: what waits is written first. The client sees
 // a closed transport and connects anew. It returns at once.
 func (s *Session) Close(reason string) { s.shut(websocket.CloseNormal, reason) }
+
+// Guard calls f for the handler on a goroutine that is none of the session's: a panic in
+// it ends the session, and not the program.
+func (s *Session) Guard(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.server.log.Error("panic in a session's handler", "remote", s.remote, "session", s.engineID,
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			go s.end(loop.ErrPanic) // not here: the handler may have called, or hold a lock
+		}
+	}()
+	f()
+}
 
 func (s *Session) shut(code int, reason string) {
 	s.mu.Lock()
