@@ -112,7 +112,7 @@ func (d *Dialect) Closed(s *socketio.Session, _ string) {
 }
 
 // put appends an event to the client's queue, or closes the connection: it may have
-// MaxEvents waiting, as many authentications as it has tries, and all connections
+// maxEvents waiting, as many authentications as it has tries, and all connections
 // together MaxEventBytes.
 func (c *client) put(e event) {
 	switch why := c.add(e); why {
@@ -130,7 +130,7 @@ func (c *client) add(e event) (refused string) {
 	switch {
 	case c.gone:
 		return ""
-	case len(c.events) >= d.cfg.MaxEvents:
+	case len(c.events) >= d.maxEvents():
 		return closedEvents
 	case !e.confirm && c.tries >= d.cfg.MaxTries:
 		return closedTries
@@ -144,6 +144,12 @@ func (c *client) add(e event) (refused string) {
 	}
 	c.events = append(c.events, e)
 	return ""
+}
+
+// maxEvents is how many events of one connection may wait: a device confirms a whole
+// mailbox at once, and as much again that comes meanwhile.
+func (d *Dialect) maxEvents() int {
+	return max(d.cfg.MaxEvents, 2*d.store.Limits().MessagesPerDevice)
 }
 
 // take removes some events from the client's queue.

@@ -264,7 +264,7 @@ func TestBounds(t *testing.T) {
 		good.synced()
 	})
 	t.Run("events", func(t *testing.T) {
-		s := newSite(t, Config{MaxEvents: 10})
+		s := newSite(t, Config{MaxEvents: 10, Limits: store.Limits{MessagesPerDevice: 5}})
 		p := s.registered("1", 1)
 		c := p.authorized()
 		// One frame holds one packet, so it takes a while to overtake the workers.
@@ -277,6 +277,30 @@ func TestBounds(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// As many events may wait as a mailbox has confirmations twice, also when operators have
+// changed how many that are.
+func TestEventsFollowMailboxes(t *testing.T) {
+	d := newSite(t, Config{MaxEvents: 10, Limits: store.Limits{MessagesPerDevice: 8}}).dialect
+	fit := func() (n int) {
+		c := &client{dialect: d}
+		for c.add(event{confirm: true}) == "" {
+			n++
+		}
+		return n
+	}
+	if n := fit(); n != 16 {
+		t.Errorf("%d events may wait", n)
+	}
+	l := d.store.Limits()
+	for messages, want := range map[int]int{50: 100, 2: 10} {
+		l.MessagesPerDevice = messages
+		d.store.SetLimits(l)
+		if n := fit(); n != want {
+			t.Errorf("%d events may wait, want %d", n, want)
+		}
+	}
 }
 
 // A store that fails ends the connection of who wants to authorize, and a client's
