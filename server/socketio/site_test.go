@@ -189,3 +189,13 @@ func requestFrom(remote string) *http.Request {
 
 // neverJoins keeps the library from joining any client.
 func neverJoins(srv *Server) { srv.library.accept = func(...any) {} }
+
+// A session is its network's, whichever address of it a client has.
+func TestNetwork(t *testing.T) {
+	s := serve(t, Config{})
+	for remote, want := range map[string]string{"192.0.2.1:5": "192.0.2.1", "[2001:db8:1:2:3::4]:5": "2001:db8:1:2::"} {
+		if got := s.server.newSession(requestFrom(remote)).Network().String(); got != want {
+			t.Errorf("%s is of %s, want %s", remote, got, want)
+		}
+	}
+}
