@@ -124,6 +124,6 @@ func TestReadersWriteInTime(t *testing.T) {
 		say(t, nc)
 	}
 	close(out)
+	defer close(arrived)
 	hears(t, peer, len("event"))
-	close(arrived)
 }
