@@ -30,6 +30,7 @@ type shard struct {
 	wake         *sync.Cond
 	pending      []*Conn            // have something to be written
 	called       bool               // the flusher, for what is pending
+	flushing     bool               // the flusher is on its way round
 	spare        [][][]byte         // empty outboxes
 	held         int                // buffers that spare has room for
 	onGoroutines map[*Conn]struct{} // of all connections, those that have goroutines
@@ -120,8 +121,10 @@ func (s *shard) insert(c *Conn) {
 }
 
 // schedule sees to it that what a connection has is written: at the end of its round by
-// a reader, if one is on its way and there is little, and by the flusher otherwise. It
-// gives the connection an outbox to fill. The connection's mu is held.
+// a reader, if one is on its way and there is little, and by the flusher otherwise. While
+// that is writing to a crowd, everything is left to it: what comes meanwhile leaves
+// together, and who reads goes on reading. It gives the connection an outbox to fill. The
+// connection's mu is held.
 func (s *shard) schedule(c *Conn) {
 	if c.onGoroutines() {
 		go c.writeLoop(nil) // ends when the outbox is empty or the connection dead
@@ -138,7 +141,7 @@ func (s *shard) schedule(c *Conn) {
 	if len(s.pending) == 1 {
 		s.some.Store(true) // before readers is asked: a reader that is done looks here
 	}
-	call := !s.called && (len(s.pending) >= crowd || s.loop.readers.Load() == 0)
+	call := !s.called && (len(s.pending) >= crowd || s.flushing || s.loop.readers.Load() == 0)
 	s.called = s.called || call
 	s.mu.Unlock()
 	if call {
@@ -152,6 +155,7 @@ func (s *shard) flush() {
 	w := newWriter()
 	for {
 		s.mu.Lock()
+		s.flushing = false
 		for !s.called && !s.over {
 			s.wake.Wait()
 		}
@@ -160,6 +164,7 @@ func (s *shard) flush() {
 			return
 		}
 		w.take(s)
+		s.flushing = true
 		s.mu.Unlock()
 		s.byFlusher.Add(w.write(s))
 	}
