@@ -29,6 +29,7 @@ type shard struct {
 	mu           sync.Mutex // guards what follows; taken with a Conn's mu held
 	wake         *sync.Cond
 	pending      []*Conn            // have something to be written
+	since        time.Time          // the first of pending is so old
 	called       bool               // the flusher, for what is pending
 	flushing     bool               // the flusher is on its way round
 	spare        [][][]byte         // empty outboxes
@@ -45,6 +46,9 @@ const (
 	// crowd is how many connections are too many for a reader to write to between two
 	// looks at what has arrived: about a millisecond's worth.
 	crowd = 512
+	// late is how long something may wait for the flusher before a reader writes it, who
+	// then does not read on meanwhile: publishers are not ahead of the loop for longer.
+	late = 2 * time.Millisecond
 	// scratchSize is how many bytes of small buffers are put together for one
 	// write.
 	scratchSize = 64 << 10
@@ -139,6 +143,7 @@ func (s *shard) schedule(c *Conn) {
 	}
 	s.pending = append(s.pending, c)
 	if len(s.pending) == 1 {
+		s.since = time.Now()
 		s.some.Store(true) // before readers is asked: a reader that is done looks here
 	}
 	call := !s.called && (len(s.pending) >= crowd || s.flushing || s.loop.readers.Load() == 0)

@@ -1,5 +1,7 @@
 package loop
 
+import "time"
+
 // A writer writes what waits on many connections, on the goroutine that owns it: a
 // shard's flusher, or its reader.
 type writer struct {
@@ -41,15 +43,15 @@ func (w *writer) write(s *shard) (n uint64) {
 	return n
 }
 
-// help writes what is pending on any shard of l, but for crowds, for which the flusher
-// was called.
+// help writes what is pending on any shard of l, but for what the flusher was called for
+// and is not late with.
 func (w *writer) help(l *Loop) {
 	for _, s := range l.shards {
 		if !s.some.Load() {
 			continue
 		}
 		s.mu.Lock()
-		if s.called {
+		if s.called && time.Since(s.since) < late {
 			s.mu.Unlock()
 			continue
 		}
