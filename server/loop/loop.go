@@ -97,6 +97,7 @@ type Loop struct {
 	// readers counts those on their round: what is pushed meanwhile is theirs to write
 	// before they wait again, whoever pushed it and to whichever shard.
 	readers atomic.Int32
+	events  atomic.Uint32 // that readers have taken up: tells a crowd of one from many small ones
 
 	catchUp    catchUp
 	conns      atomic.Int64

@@ -266,6 +266,7 @@ func (p *poller) round(s *shard, n int) {
 	for n > 0 {
 		for i := range p.events[:n] {
 			if c := p.of(&p.events[i]); c != nil {
+				l.events.Add(1)
 				p.ready(c, p.events[i].Events)
 			}
 			if s.some.Load() && time.Since(began) > ahead {

@@ -30,8 +30,10 @@ type shard struct {
 	wake         *sync.Cond
 	pending      []*Conn            // have something to be written
 	since        time.Time          // the first of pending is so old
+	event        uint32             // of Loop.events, when something was pending last
+	before       int                // how many were pending before that event
 	called       bool               // the flusher, for what is pending
-	flushing     bool               // the flusher is on its way round
+	flushing     bool               // the flusher is on its way round a crowd
 	spare        [][][]byte         // empty outboxes
 	held         int                // buffers that spare has room for
 	onGoroutines map[*Conn]struct{} // of all connections, those that have goroutines
@@ -43,12 +45,12 @@ type shard struct {
 const (
 	// spareBuffers bounds the room kept in empty outboxes, in buffers: 16 MB.
 	spareBuffers = 16 << 20 / 24
-	// crowd is how many connections are too many for a reader to write to between two
-	// looks at what has arrived: about a millisecond's worth.
+	// crowd is how many connections are too many for a reader to write to for one event
+	// that arrived: about a millisecond's worth.
 	crowd = 512
 	// late is how long something may wait for the flusher before a reader writes it, who
 	// then does not read on meanwhile: publishers are not ahead of the loop for longer.
-	late = 2 * time.Millisecond
+	late = 10 * time.Millisecond
 	// scratchSize is how many bytes of small buffers are put together for one
 	// write.
 	scratchSize = 64 << 10
@@ -146,7 +148,10 @@ func (s *shard) schedule(c *Conn) {
 		s.since = time.Now()
 		s.some.Store(true) // before readers is asked: a reader that is done looks here
 	}
-	call := !s.called && (len(s.pending) >= crowd || s.flushing || s.loop.readers.Load() == 0)
+	if now := s.loop.events.Load(); now != s.event {
+		s.event, s.before = now, len(s.pending)-1
+	}
+	call := !s.called && (len(s.pending)-s.before >= crowd || s.flushing || s.loop.readers.Load() == 0)
 	s.called = s.called || call
 	s.mu.Unlock()
 	if call {
@@ -169,7 +174,7 @@ func (s *shard) flush() {
 			return
 		}
 		w.take(s)
-		s.flushing = true
+		s.flushing = len(w.batch) >= crowd
 		s.mu.Unlock()
 		s.byFlusher.Add(w.write(s))
 	}

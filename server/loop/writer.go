@@ -15,7 +15,7 @@ func newWriter() *writer { return &writer{scratch: make([]byte, 0, scratchSize)}
 // take makes what is pending on a shard the writer's batch. s.mu is held.
 func (w *writer) take(s *shard) {
 	w.batch, s.pending = s.pending, w.batch[:0]
-	s.called = false
+	s.called, s.before = false, 0
 	s.some.Store(false)
 }
 
