@@ -13,7 +13,8 @@ import (
 //     closed and what is inside is waited for. A fourth, and two seconds at the most.
 //  2. Dialects, all at the same time: what waits for clients is written, and they are
 //     closed so that they connect anew. All but an eighth.
-//  3. Ports: the last answers leave. The rest, and a second at the most.
+//  3. Ports: the last answers leave. The rest, and a second at the most. The operators'
+//     port is one of them, so that it tells of the end while that lasts.
 //
 // What does not end in time is cut off, and a line in the log says so.
 func (s *Server) drain() {
@@ -31,7 +32,12 @@ func (s *Server) drain() {
 		ending.Wait()
 	})
 	s.phase(time.Now(), min(max(whole-time.Since(began), whole/8), time.Second), func(ctx context.Context) {
+		var operators sync.WaitGroup
+		if s.admin != nil {
+			operators.Go(func() { s.admin.Close(ctx) })
+		}
 		s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
+		operators.Wait()
 	})
 	s.each(nil, func(p *port) { _ = p.server.Close() })
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"sync"
 
+	"poosh/server/admin"
 	"poosh/server/admission"
 	"poosh/server/dialect"
 	"poosh/server/hub"
@@ -37,8 +38,9 @@ type Server struct {
 	rooms                                *input.Quota // of all clients
 
 	gate     *admission.Gate
-	dialects []started // that are on, set once
-	ports    []*port   // set once
+	dialects []started     // that are on, set once
+	ports    []*port       // set once
+	admin    *admin.Server // the operators' port; nil when there is none
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
@@ -55,7 +57,11 @@ type started struct {
 func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	n := &cfg.Network
 	if files, ok := fileLimit(); ok {
-		fitFiles(n, files, log)
+		reserve := 0
+		if cfg.Admin.On() {
+			reserve = admin.MaxConnections
+		}
+		fitFiles(n, files, reserve, log)
 	}
 	s := &Server{cfg: cfg, log: log, hub: hub.New(), addrs: make(map[string]net.Addr)}
 	s.limit = newLimiter(*n, log)
@@ -86,6 +92,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		}
 	}
 	s.bridge(cfg.bridges())
+	s.admin = s.operators()
 	return s, nil
 }
 
@@ -145,12 +152,19 @@ func (s *Server) Run(ctx context.Context) error {
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
 
-	failed := make(chan error, len(s.ports))
+	failed := make(chan error, len(s.ports)+1)
 	var serving sync.WaitGroup
 	for _, p := range s.ports {
 		serving.Go(func() { // ends with the port's server
 			if err := p.server.Serve(p.ln); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("%s: %w", p.Setting, err)
+			}
+		})
+	}
+	if s.admin != nil {
+		serving.Go(func() { // ends with drain
+			if err := s.admin.Serve(); err != nil {
+				failed <- err
 			}
 		})
 	}
@@ -170,6 +184,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 // listen opens all ports or none.
 func (s *Server) listen() error {
+	if s.admin != nil {
+		if err := s.admin.Listen(); err != nil {
+			return err // drain closes it
+		}
+	}
 	for i, p := range s.ports {
 		ln, err := net.Listen("tcp", s.cfg.Network.Addr(*p.Number))
 		if err != nil {
@@ -185,6 +204,10 @@ func (s *Server) listen() error {
 	for _, p := range s.ports {
 		s.addrs[p.Setting] = p.ln.Addr()
 		s.log.Info("listening", "setting", p.Setting, "addr", p.ln.Addr().String())
+	}
+	if s.admin != nil {
+		s.addrs["ADMIN_PORT"] = s.admin.Addr()
+		s.log.Info("listening", "setting", "ADMIN_PORT", "addr", s.admin.Addr().String())
 	}
 	return nil
 }
