@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// drain ends everything, in phases that each have a share of SHUTDOWN_TIMEOUT, so
+// drain ends everything. The process is not ready from then on, which balancers are told
+// while it lasts. There are phases that each have a share of SHUTDOWN_TIMEOUT, so
 // that what hangs in one costs the next nothing:
 //
 //  1. Senders: what has begun to arrive is published and answered, then the gate is
@@ -18,6 +19,7 @@ import (
 //
 // What does not end in time is cut off, and a line in the log says so.
 func (s *Server) drain() {
+	s.health.Drain()
 	whole := s.cfg.Network.ShutdownTimeout
 	began := time.Now()
 	s.phase(began, min(whole/4, 2*time.Second), func(ctx context.Context) {
@@ -40,6 +42,7 @@ func (s *Server) drain() {
 		operators.Wait()
 	})
 	s.each(nil, func(p *port) { _ = p.server.Close() })
+	s.phase(time.Now(), whole/8, func(ctx context.Context) { s.note("health", s.health.Close(ctx)) })
 }
 
 // phase runs a part of the end, which has time until so long after since.

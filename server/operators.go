@@ -1,11 +1,6 @@
 package server
 
-import (
-	"net/http"
-
-	"poosh/server/admin"
-	"poosh/server/respond"
-)
+import "poosh/server/admin"
 
 // operators prepares the operators' port with what the parts of the server have for it;
 // nil when the settings ask for none.
@@ -16,11 +11,7 @@ func (s *Server) operators() *admin.Server {
 	return admin.New(s.cfg.Admin, admin.Parts{
 		Proxies: s.limit.proxies,
 		Log:     s.log,
-		Live:    live,
+		Live:    s.health.ServeLive,
+		Ready:   s.health.ServeReady,
 	})
-}
-
-// live says that the process answers.
-func live(w http.ResponseWriter, _ *http.Request) {
-	respond.Go.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }

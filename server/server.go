@@ -16,6 +16,7 @@ import (
 	"poosh/server/admin"
 	"poosh/server/admission"
 	"poosh/server/dialect"
+	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/loop"
 	input "poosh/server/quota"
@@ -38,6 +39,7 @@ type Server struct {
 	rooms                                *input.Quota // of all clients
 
 	gate     *admission.Gate
+	health   *health.Health
 	dialects []started     // that are on, set once
 	ports    []*port       // set once
 	admin    *admin.Server // the operators' port; nil when there is none
@@ -84,6 +86,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		Released:       s.limit.released,
 	})
 	s.gate = admission.New(s.loop, 0)
+	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
 			s.drain() // those that are started may have files open
@@ -99,12 +102,16 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Network: s.cfg.Network, Log: s.log,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health,
+		Network: s.cfg.Network, Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	s.dialects = append(s.dialects, started{d.Name, r})
+	if r.Ready != nil {
+		s.health.Need(d.Name, r.Ready)
+	}
 	for i := range d.Ports {
 		s.add(&d.Ports[i], r.Routes[d.Ports[i].Setting])
 	}

@@ -17,7 +17,11 @@ func (s *Server) logStatus() { s.log.Info(statusMessage, metric.Attrs(s.metrics(
 
 // metrics are the numbers of this moment, of the process and of all dialects.
 func (s *Server) metrics() []metric.Reading {
+	// What the process sends itself is nobody's event or connection.
+	ownDelivered, ownConns := s.health.Own()
 	conns, websockets, h := s.loop.Stats(), s.websockets.Open(), s.hub.Stats()
+	conns.Conns -= ownConns
+	h.Delivered -= ownDelivered
 	// Of all dialects: what has a connection of its own, and who polls.
 	waiting, slow := conns.Queued+conns.Blocked, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
 	for _, d := range s.dialects {

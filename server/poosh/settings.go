@@ -121,7 +121,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	api := NewAPI(cfg, h.Hub, h.Log)
 	server := socketio.New(h.WebSockets, sockets, NewClients(clients, h.Hub, h.Log), h.Log)
 	return &dialect.Running{
-		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server), "SERVER_PORT": api.Router()},
+		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
 		Shutdown: server.Shutdown,
 		Polling: func() dialect.Polling {
 			st := server.Stats()
