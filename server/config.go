@@ -66,7 +66,7 @@ func Settings() []Setting {
 
 // Commands lists what the program's command line can do beside serving.
 func Commands() []dialect.Command {
-	var list []dialect.Command
+	list := []dialect.Command{healthCommand()}
 	for _, d := range newConfig().spoken {
 		list = append(list, d.Commands...)
 	}

@@ -55,6 +55,8 @@ var house = []struct {
 		[]string{"poosh/server/admission", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/health", "the hub, the loop and the gate as a sender and a client would find them, and no dialect",
 		[]string{"poosh/server/admission", "poosh/server/hub", "poosh/server/loop", "poosh/server/respond"}, nil},
+	{"poosh/server/incident", "for operators: numbers and profiles, whatever they are of",
+		[]string{"poosh/server/admin", "poosh/server/metric", "poosh/server/respond"}, nil},
 	{"poosh/server/admin", "for operators: knows no dialect, what parts have to tell is handed to it",
 		[]string{"poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
 		[]string{"github.com/hashicorp/golang-lru/v2"}},

@@ -18,6 +18,7 @@ import (
 	"poosh/server/dialect"
 	"poosh/server/health"
 	"poosh/server/hub"
+	"poosh/server/incident"
 	"poosh/server/loop"
 	input "poosh/server/quota"
 	"poosh/server/websocket"
@@ -38,11 +39,12 @@ type Server struct {
 	clientInput, senderInput, senderRest *input.Quota
 	rooms                                *input.Quota // of all clients
 
-	gate     *admission.Gate
-	health   *health.Health
-	dialects []started     // that are on, set once
-	ports    []*port       // set once
-	admin    *admin.Server // the operators' port; nil when there is none
+	gate      *admission.Gate
+	health    *health.Health
+	dialects  []started          // that are on, set once
+	ports     []*port            // set once
+	admin     *admin.Server      // the operators' port; nil when there is none
+	incidents *incident.Recorder // of that port; nil without it
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
@@ -169,6 +171,8 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	if s.admin != nil {
+		s.incidents.Start()
+		defer s.incidents.Close()
 		serving.Go(func() { // ends with drain
 			if err := s.admin.Serve(); err != nil {
 				failed <- err

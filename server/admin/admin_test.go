@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"poosh/server/peers"
 	"poosh/server/setting"
 )
 
@@ -18,6 +20,9 @@ const (
 	testToken = "a-token-of-operators"
 	patience  = 10 * time.Second
 )
+
+// loopback is believed about whom a request is from.
+var loopback = peers.Proxies{netip.MustParsePrefix("127.0.0.0/8")}
 
 var discard = slog.New(slog.DiscardHandler)
 

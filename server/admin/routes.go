@@ -22,6 +22,13 @@ func (s *Server) routes() http.Handler {
 	get(r, "/live", p.Live)
 	get(r, "/ready", p.Ready)
 
+	if p.Bundle != nil {
+		r.On("/api/bundle", route.Methods{"GET": p.Bundle}) // HEAD would cost as much
+	}
+	if p.Profiles != nil && s.cfg.Pprof {
+		r.On("/debug/pprof/*", route.Methods{"GET": p.Profiles})
+	}
+
 	return s.guarded(r)
 }
 

@@ -53,6 +53,7 @@ type Port struct {
 	Number  *int   // what that is set to
 
 	Visitors Visitors
+	Ready    bool // there is /ready, for balancers; see package health
 	// Where says where a request is served; see [http1.Config].
 	Where func(*http.Request) http1.Where
 	// ClientPath is what paths begin with below which a good answer shows a client.

@@ -47,7 +47,7 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 			return &dialect.Bridge{App: App, Import: Bridgeable}
 		},
 		Ports: []dialect.Port{
-			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: socketio.Where, ClientPath: socketio.Path},
+			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: socketio.Where, ClientPath: socketio.Path, Ready: true},
 			{Setting: "SERVER_PORT", Number: &s.ServerPort, Visitors: dialect.Senders, Where: where},
 		},
 		Start: s.start,

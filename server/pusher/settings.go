@@ -43,7 +43,7 @@ func Declare(n *network.Config) *dialect.Dialect {
 		Settings: s.group(),
 		On:       s.on,
 		Bridge:   s.bridge,
-		Ports:    []dialect.Port{{Setting: "PUSHER_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
+		Ports:    []dialect.Port{{Setting: "PUSHER_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where, Ready: true}},
 		Start:    s.start,
 	}
 }
