@@ -110,6 +110,9 @@ func TestImage(t *testing.T) {
 	if database == "" || filepath.Dir(database) != "." {
 		t.Errorf("PUSH_SOCKET_DB is %q, want a name in the working directory, the volume", database)
 	}
+	if check := strings.Join(arguments(image, "HEALTHCHECK"), " "); !strings.HasSuffix(check, `CMD ["/poosh", "health"]`) {
+		t.Errorf("its health is looked at by %q", check)
+	}
 	copies := make(map[string]bool)
 	for _, line := range image {
 		if line[0] == "COPY" {
