@@ -61,7 +61,7 @@ var house = []struct {
 		[]string{"poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
 		[]string{"github.com/hashicorp/golang-lru/v2"}},
 	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
-	{"poosh/server/network", "what all ports share, before there are any", []string{"poosh/server/setting"}, nil},
+	{"poosh/server/network", "what all ports share, before there are any; its defaults are those of the packages below", []string{"poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
 	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
@@ -73,7 +73,7 @@ var house = []struct {
 	{"poosh/server/peers", "whose a connection is", nil, nil},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
 	{"poosh/server/leaktest", "for tests", nil, nil},
-	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/websocket"}, nil},
+	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/network", "poosh/server/websocket"}, nil},
 }
 
 func with(more ...string) []string { return append(more, shared...) }

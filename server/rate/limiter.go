@@ -114,6 +114,18 @@ func (l *Limiter) retry(left float64) time.Duration {
 	return max(time.Duration((1-left)*each*float64(time.Second)), time.Millisecond)
 }
 
+// Return gives back what Take took for something that was not done after all.
+func (l *Limiter) Return(remote string) {
+	if l == nil {
+		return
+	}
+	bucket := l.whole
+	if bucket == nil {
+		bucket = l.of(asker{peers.Of(remote), ""})
+	}
+	bucket.AllowN(time.Now(), -1) // a bucket takes less than nothing, TestReturn
+}
+
 // of returns the bucket of an asker.
 func (l *Limiter) of(who asker) *tokens.Limiter {
 	bucket, known := l.byAddr.Get(who)
