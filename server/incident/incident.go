@@ -8,8 +8,8 @@
 // # Cost
 //
 // Numbers are read once a second, and only such as cost the same however many are
-// connected. The flight recorder of package runtime/trace keeps [traceBytes] at the most,
-// and costs the scheduler a percent or two. Both run from [Recorder.Start] to
+// connected. The flight recorder of package runtime/trace is asked to keep [traceBytes],
+// which it takes for a hint, and costs some processor time. Both run from [Recorder.Start] to
 // [Recorder.Close], which own the one goroutine there is.
 package incident
 
