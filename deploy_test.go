@@ -13,12 +13,13 @@ import (
 )
 
 // documentedPorts are the settings of ports with their defaults. PUSH_SOCKET_PORT has
-// none, since setting it turns the dialect on: it is what its example says.
+// none, since setting it turns the dialect on: it is what its example says. ADMIN_PORT has
+// none either, and is for nobody outside: no site passes on to it.
 func documentedPorts(t *testing.T) map[string]string {
 	t.Helper()
 	ports := make(map[string]string)
 	for _, s := range server.Settings() {
-		if strings.HasSuffix(s.Name, "_PORT") {
+		if strings.HasSuffix(s.Name, "_PORT") && s.Name != "ADMIN_PORT" {
 			ports[s.Name] = s.Default
 		}
 	}
@@ -108,6 +109,9 @@ func TestImage(t *testing.T) {
 	}
 	if database == "" || filepath.Dir(database) != "." {
 		t.Errorf("PUSH_SOCKET_DB is %q, want a name in the working directory, the volume", database)
+	}
+	if check := strings.Join(arguments(image, "HEALTHCHECK"), " "); !strings.HasSuffix(check, `CMD ["/poosh", "health"]`) {
+		t.Errorf("its health is looked at by %q", check)
 	}
 	copies := make(map[string]bool)
 	for _, line := range image {

@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 
+	"poosh/server/admin"
 	"poosh/server/dialect"
 	"poosh/server/network"
 	"poosh/server/setting"
@@ -17,6 +18,7 @@ type Config struct {
 
 	Network  network.Config  // what the ports of all dialects share
 	SocketIO socketio.Config // what all dialects over Socket.IO share
+	Admin    admin.Config    // the operators' port
 
 	spoken []*dialect.Dialect
 	groups []*setting.Group // all settings, in the order in which a person wants to read them
@@ -29,7 +31,7 @@ func newConfig() *Config {
 	for _, d := range c.spoken {
 		c.groups = append(c.groups, d.Settings)
 	}
-	c.groups = append(c.groups, c.SocketIO.Settings(), c.Network.Settings(), c.logSettings())
+	c.groups = append(c.groups, c.SocketIO.Settings(), c.Network.Settings(), c.Admin.Settings(), c.logSettings())
 	return c
 }
 
@@ -64,7 +66,7 @@ func Settings() []Setting {
 
 // Commands lists what the program's command line can do beside serving.
 func Commands() []dialect.Command {
-	var list []dialect.Command
+	list := []dialect.Command{healthCommand()}
 	for _, d := range newConfig().spoken {
 		list = append(list, d.Commands...)
 	}
@@ -135,8 +137,8 @@ func (c *Config) fill() {
 // checkPorts finds ports that two settings name.
 func (c *Config) checkPorts(m *setting.Mistakes) {
 	var before []dialect.Port
-	for _, d := range c.on() {
-		for _, p := range d.Ports {
+	check := func(ports ...dialect.Port) {
+		for _, p := range ports {
 			for _, other := range before {
 				if *p.Number == *other.Number && *p.Number != setting.AnyPort && !m.Has(p.Setting, other.Setting) {
 					m.Add(p.Setting, "is %d: want another port than %s", *p.Number, other.Setting)
@@ -144,6 +146,12 @@ func (c *Config) checkPorts(m *setting.Mistakes) {
 			}
 			before = append(before, p)
 		}
+	}
+	for _, d := range c.on() {
+		check(d.Ports...)
+	}
+	if c.Admin.On() {
+		check(dialect.Port{Setting: "ADMIN_PORT", Number: &c.Admin.Port})
 	}
 }
 

@@ -6,17 +6,20 @@ import (
 	"time"
 )
 
-// drain ends everything, in phases that each have a share of SHUTDOWN_TIMEOUT, so
+// drain ends everything. The process is not ready from then on, which balancers are told
+// while it lasts. There are phases that each have a share of SHUTDOWN_TIMEOUT, so
 // that what hangs in one costs the next nothing:
 //
 //  1. Senders: what has begun to arrive is published and answered, then the gate is
 //     closed and what is inside is waited for. A fourth, and two seconds at the most.
 //  2. Dialects, all at the same time: what waits for clients is written, and they are
 //     closed so that they connect anew. All but an eighth.
-//  3. Ports: the last answers leave. The rest, and a second at the most.
+//  3. Ports: the last answers leave. The rest, and a second at the most. The operators'
+//     port is one of them, so that it tells of the end while that lasts.
 //
 // What does not end in time is cut off, and a line in the log says so.
 func (s *Server) drain() {
+	s.health.Drain()
 	whole := s.cfg.Network.ShutdownTimeout
 	began := time.Now()
 	s.phase(began, min(whole/4, 2*time.Second), func(ctx context.Context) {
@@ -31,9 +34,15 @@ func (s *Server) drain() {
 		ending.Wait()
 	})
 	s.phase(time.Now(), min(max(whole-time.Since(began), whole/8), time.Second), func(ctx context.Context) {
+		var operators sync.WaitGroup
+		if s.admin != nil {
+			operators.Go(func() { s.admin.Close(ctx) })
+		}
 		s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
+		operators.Wait()
 	})
 	s.each(nil, func(p *port) { _ = p.server.Close() })
+	s.phase(time.Now(), whole/8, func(ctx context.Context) { s.note("health", s.health.Close(ctx)) })
 }
 
 // phase runs a part of the end, which has time until so long after since.

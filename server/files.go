@@ -18,12 +18,14 @@ const (
 // fitFiles lowers the bounds on connections to what the process may open, and says
 // so: accept would fail for all of them alike otherwise. Senders have a fourth at
 // the most. Where a bound is lowered, one address may have half of it.
-func fitFiles(n *network.Config, limit uint64, log *slog.Logger) {
+//
+// reserve is what is needed beside reservedFiles.
+func fitFiles(n *network.Config, limit uint64, reserve int, log *slog.Logger) {
 	log.Info("open files", "limit", limit)
 	if limit > 1<<40 {
 		return
 	}
-	left := max(int(limit)-reservedFiles, 2*leastConnections)
+	left := max(int(limit)-reservedFiles-reserve, 2*leastConnections)
 	lower := func(setting string, value *int, to int) bool {
 		if *value > to {
 			log.Warn("lowered to what the limit of open files allows", "setting", setting, "from", *value, "to", to)

@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -52,7 +52,14 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
+	{"poosh/server/health", "the hub, the loop and the gate as a sender and a client would find them, and no dialect",
+		[]string{"poosh/server/admission", "poosh/server/hub", "poosh/server/loop", "poosh/server/respond"}, nil},
+	{"poosh/server/incident", "for operators: numbers and profiles, whatever they are of",
+		[]string{"poosh/server/admin", "poosh/server/metric", "poosh/server/respond"}, nil},
+	{"poosh/server/admin", "for operators: knows no dialect, what parts have to tell is handed to it",
+		[]string{"poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
+		[]string{"github.com/hashicorp/golang-lru/v2"}},
 	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/network", "what all ports share, before there are any; its defaults are those of the packages below", []string{"poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},

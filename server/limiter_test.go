@@ -312,7 +312,7 @@ func TestFitFiles(t *testing.T) {
 		{50, 8, 8, 4},
 	} {
 		n := network.Config{MaxConnections: 100_000, MaxSenderConnections: 2000, MaxConnectionsPerAddress: 10_000, MaxSenderConnectionsPerAddress: 1000}
-		fitFiles(&n, tt.limit, discard)
+		fitFiles(&n, tt.limit, 0, discard)
 		if n.MaxConnectionsPerAddress != tt.perAddress {
 			t.Errorf("%d files: %d clients of one address, want %d", tt.limit, n.MaxConnectionsPerAddress, tt.perAddress)
 		}

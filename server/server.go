@@ -13,9 +13,12 @@ import (
 	"net/http"
 	"sync"
 
+	"poosh/server/admin"
 	"poosh/server/admission"
 	"poosh/server/dialect"
+	"poosh/server/health"
 	"poosh/server/hub"
+	"poosh/server/incident"
 	"poosh/server/loop"
 	input "poosh/server/quota"
 	"poosh/server/websocket"
@@ -36,9 +39,12 @@ type Server struct {
 	clientInput, senderInput, senderRest *input.Quota
 	rooms                                *input.Quota // of all clients
 
-	gate     *admission.Gate
-	dialects []started // that are on, set once
-	ports    []*port   // set once
+	gate      *admission.Gate
+	health    *health.Health
+	dialects  []started          // that are on, set once
+	ports     []*port            // set once
+	admin     *admin.Server      // the operators' port; nil when there is none
+	incidents *incident.Recorder // of that port; nil without it
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
@@ -55,7 +61,11 @@ type started struct {
 func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	n := &cfg.Network
 	if files, ok := fileLimit(); ok {
-		fitFiles(n, files, log)
+		reserve := 0
+		if cfg.Admin.On() {
+			reserve = admin.MaxConnections
+		}
+		fitFiles(n, files, reserve, log)
 	}
 	s := &Server{cfg: cfg, log: log, hub: hub.New(), addrs: make(map[string]net.Addr)}
 	s.limit = newLimiter(*n, log)
@@ -77,6 +87,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		Released:       s.limit.released,
 	})
 	s.gate = admission.New(s.loop, 0)
+	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
 			s.drain() // those that are started may have files open
@@ -85,18 +96,23 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		}
 	}
 	s.bridge(cfg.bridges())
+	s.admin = s.operators()
 	return s, nil
 }
 
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Network: s.cfg.Network, Log: s.log,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health,
+		Network: s.cfg.Network, Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	s.dialects = append(s.dialects, started{d.Name, r})
+	if r.Ready != nil {
+		s.health.Need(d.Name, r.Ready)
+	}
 	for i := range d.Ports {
 		s.add(&d.Ports[i], r.Routes[d.Ports[i].Setting])
 	}
@@ -144,12 +160,21 @@ func (s *Server) Run(ctx context.Context) error {
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
 
-	failed := make(chan error, len(s.ports))
+	failed := make(chan error, len(s.ports)+1)
 	var serving sync.WaitGroup
 	for _, p := range s.ports {
 		serving.Go(func() { // ends with the port's server
 			if err := p.server.Serve(p.ln); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("%s: %w", p.Setting, err)
+			}
+		})
+	}
+	if s.admin != nil {
+		s.incidents.Start()
+		defer s.incidents.Close()
+		serving.Go(func() { // ends with drain
+			if err := s.admin.Serve(); err != nil {
+				failed <- err
 			}
 		})
 	}
@@ -169,6 +194,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 // listen opens all ports or none.
 func (s *Server) listen() error {
+	if s.admin != nil {
+		if err := s.admin.Listen(); err != nil {
+			return err // drain closes it
+		}
+	}
 	for i, p := range s.ports {
 		ln, err := net.Listen("tcp", s.cfg.Network.Addr(*p.Number))
 		if err != nil {
@@ -184,6 +214,10 @@ func (s *Server) listen() error {
 	for _, p := range s.ports {
 		s.addrs[p.Setting] = p.ln.Addr()
 		s.log.Info("listening", "setting", p.Setting, "addr", p.ln.Addr().String())
+	}
+	if s.admin != nil {
+		s.addrs["ADMIN_PORT"] = s.admin.Addr()
+		s.log.Info("listening", "setting", "ADMIN_PORT", "addr", s.admin.Addr().String())
 	}
 	return nil
 }

@@ -17,7 +17,16 @@ func (s *Server) logStatus() { s.log.Info(statusMessage, metric.Attrs(s.metrics(
 
 // metrics are the numbers of this moment, of the process and of all dialects.
 func (s *Server) metrics() []metric.Reading {
+	return append([]metric.Reading{metric.Gauge("fds", openFiles())}, s.numbers()...)
+}
+
+// numbers are those of metrics that cost the same however many are connected.
+func (s *Server) numbers() []metric.Reading {
+	// What the process sends itself is nobody's event or connection.
+	ownDelivered, ownConns := s.health.Own()
 	conns, websockets, h := s.loop.Stats(), s.websockets.Open(), s.hub.Stats()
+	conns.Conns -= ownConns
+	h.Delivered -= ownDelivered
 	// Of all dialects: what has a connection of its own, and who polls.
 	waiting, slow := conns.Queued+conns.Blocked, conns.Closed[loop.ErrSlow]+conns.Closed[loop.ErrWriteTimeout]
 	for _, d := range s.dialects {
@@ -30,7 +39,6 @@ func (s *Server) metrics() []metric.Reading {
 	clients, senders := s.limit.clients.stats(), s.limit.senders.stats()
 	list := []metric.Reading{
 		metric.Gauge("goroutines", runtime.NumGoroutine()),
-		metric.Gauge("fds", openFiles()),
 		metric.Gauge("connections", clients.open),
 		metric.Gauge("sender_connections", senders.open),
 		metric.Gauge("goroutine_connections", conns.Goroutines),

@@ -147,6 +147,28 @@ func (g *Gate) refuse() error {
 	return ErrOverloaded
 }
 
+// Pass is for who wants to know whether senders are let in: it comes in and leaves
+// again, or, where it would have to wait, sees that those inside leave. Nothing is
+// counted. When ctx ends first it is [ErrOverloaded].
+func (g *Gate) Pass(ctx context.Context) error {
+	caughtUp, err := g.try()
+	switch {
+	case caughtUp == nil && err == nil:
+		g.Leave()
+		return nil
+	case caughtUp == nil:
+		return err
+	}
+	select {
+	case <-caughtUp:
+		return nil
+	case <-g.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ErrOverloaded
+	}
+}
+
 // Pause is for who is inside and has more to publish than an outbox may hold: it waits
 // until the server has caught up with what is published already, at most until ctx
 // ends, which is [ErrOverloaded]. The place is kept. A gate that closes holds up

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"poosh/server/admission"
+	"poosh/server/health"
 	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/metric"
@@ -52,6 +53,7 @@ type Port struct {
 	Number  *int   // what that is set to
 
 	Visitors Visitors
+	Ready    bool // there is /ready, for balancers; see package health
 	// Where says where a request is served; see [http1.Config].
 	Where func(*http.Request) http1.Where
 	// ClientPath is what paths begin with below which a good answer shows a client.
@@ -100,6 +102,7 @@ type Host struct {
 	WebSockets *websocket.Server
 	Gate       *admission.Gate // asked before anything is published
 	Rooms      *quota.Quota    // what the rooms of all connections may take
+	Health     *health.Health  // is told on ports that balancers ask
 	Network    network.Config
 	Log        *slog.Logger
 }
@@ -112,6 +115,11 @@ type Running struct {
 	// that they connect anew elsewhere. Publications have ended before, and ports serve
 	// on meanwhile. It returns when all are gone, or soon after ctx ended.
 	Shutdown func(ctx context.Context) error
+
+	// Ready returns nil while what the dialect needs beside the server is there, such as a
+	// database; nil for a dialect that needs nothing. It returns soon after ctx ended, and
+	// what it says goes to the log.
+	Ready func(ctx context.Context) error
 
 	// Polling tells of clients that have no connection of their own; nil without any.
 	Polling func() Polling

@@ -28,7 +28,22 @@ func (l *Loop) Attach(s Socket, o Options, p Protocol) *Conn {
 // [Conn.Start] to begin with. Where the loop cannot take its descriptor, the
 // connection has goroutines. When it fails, nc is closed.
 func (l *Loop) AttachConn(nc net.Conn, o Options, p Protocol) (*Conn, error) {
+	return l.attachConn(l.newConn(o, p), nc)
+}
+
+// Shards returns how many shards the loop has.
+func (l *Loop) Shards() int { return len(l.shards) }
+
+// AttachTo is [Loop.AttachConn] for who looks whether each shard does its work: the
+// caller says which one, from 0 to [Loop.Shards].
+func (l *Loop) AttachTo(shard int, nc net.Conn, o Options, p Protocol) (*Conn, error) {
 	c := l.newConn(o, p)
+	c.shard = l.shards[shard]
+	return l.attachConn(c, nc)
+}
+
+// attachConn gives a connection its socket, and begins to count it.
+func (l *Loop) attachConn(c *Conn, nc net.Conn) (*Conn, error) {
 	if tcp, ok := nc.(*net.TCPConn); ok && c.shard.poll != nil {
 		fd, err := claimFD(tcp)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"poosh/server/health"
 	"poosh/server/respond"
 	"poosh/server/route"
 	"poosh/server/socketio"
@@ -35,9 +36,9 @@ func (a *API) Router() *route.Router {
 	return r
 }
 
-// clientRoutes returns the handler of CLIENT_PORT: Socket.IO under its path, and for
-// everything else what the Node server said.
-func clientRoutes(sockets http.Handler) *route.Router {
+// clientRoutes returns the handler of CLIENT_PORT: Socket.IO under its path, whether the
+// server is well for balancers, and for everything else what the Node server said.
+func clientRoutes(sockets http.Handler, well *health.Health) *route.Router {
 	r := route.New(func(r *http.Request) string {
 		if strings.HasPrefix(r.URL.Path, socketio.Path) {
 			return socketio.Path // whatever follows it
@@ -45,7 +46,12 @@ func clientRoutes(sockets http.Handler) *route.Router {
 		return r.URL.Path
 	})
 	r.Handle(socketio.Path, sockets)
+	for path, h := range map[string]http.HandlerFunc{"/live": well.ServeLive, "/ready": well.ServeReady} {
+		r.Get(path, h)
+		r.Head(path, h)
+	}
 	r.NotFound(notAWebSocketClient)
+	r.MethodNotAllowed(notAWebSocketClient)
 	return r
 }
 

@@ -47,7 +47,7 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 			return &dialect.Bridge{App: App, Import: Bridgeable}
 		},
 		Ports: []dialect.Port{
-			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: socketio.Where, ClientPath: socketio.Path},
+			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: socketio.Where, ClientPath: socketio.Path, Ready: true},
 			{Setting: "SERVER_PORT", Number: &s.ServerPort, Visitors: dialect.Senders, Where: where},
 		},
 		Start: s.start,
@@ -121,7 +121,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	api := NewAPI(cfg, h.Hub, h.Log)
 	server := socketio.New(h.WebSockets, sockets, NewClients(clients, h.Hub, h.Log), h.Log)
 	return &dialect.Running{
-		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server), "SERVER_PORT": api.Router()},
+		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
 		Shutdown: server.Shutdown,
 		Polling: func() dialect.Polling {
 			st := server.Stats()

@@ -3,6 +3,7 @@ package pusher
 import (
 	"net/http"
 
+	"poosh/server/health"
 	"poosh/server/pusher/answer"
 	"poosh/server/respond"
 	"poosh/server/route"
@@ -10,8 +11,8 @@ import (
 
 // health says whether the server is well: /up for the server, /up/{app id} for an
 // app, /live while the process runs. The probes of who had soketi before find what it
-// answered: / as /live, /ready, and /accept-traffic, which also says no when there is
-// no place for a connection more.
+// answered: / as /live, /ready, and /accept-traffic, which also says no when there is no
+// place for a connection more. /ready is the same real one as on other ports.
 func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
 	parts := route.Parts(r)
 	status, text := http.StatusOK, "OK"
@@ -23,6 +24,15 @@ func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
 		d.answer.Fail(w, answer.ErrNoApp)
 		return
 	case parts[0] == "live", parts[0] == "":
+	case parts[0] == "ready" && d.cfg.Health != nil:
+		if report := d.cfg.Health.Ready(r.Context()); report.Status == health.NotReady {
+			w.Header().Set("X-Health-Check", "ERROR")
+			w.Header().Set("Cache-Control", "no-store")
+			respond.Go.JSON(w, report.Code(), report)
+			return
+		} else if report.Status == health.Degraded {
+			text = "DEGRADED"
+		}
 	case d.apps.Draining(), len(parts) == 2 && d.apps.ID(parts[1]).Disabled():
 		status, text = http.StatusServiceUnavailable, "ERROR"
 	case parts[0] == "accept-traffic":

@@ -47,6 +47,7 @@ import (
 	"time"
 
 	"poosh/server/admission"
+	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/network"
@@ -80,6 +81,9 @@ type Config struct {
 	// event is judged; nil admits everything. Whoever made it closes it, before
 	// [Dialect.Shutdown].
 	Gate *admission.Gate
+
+	// Health, if set, is what /ready tells.
+	Health *health.Health
 
 	Registry app.Registry // is asked who may be where; nil for this process alone
 

@@ -43,7 +43,7 @@ func Declare(n *network.Config) *dialect.Dialect {
 		Settings: s.group(),
 		On:       s.on,
 		Bridge:   s.bridge,
-		Ports:    []dialect.Port{{Setting: "PUSHER_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
+		Ports:    []dialect.Port{{Setting: "PUSHER_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where, Ready: true}},
 		Start:    s.start,
 	}
 }
@@ -237,7 +237,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.MaxConnections = h.Network.MaxConnections
 	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
-	cfg.Gate, cfg.Channels = h.Gate, h.Rooms
+	cfg.Gate, cfg.Channels, cfg.Health = h.Gate, h.Rooms, h.Health
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err

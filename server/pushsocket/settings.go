@@ -148,6 +148,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"PUSH_SOCKET_PORT": d.routes},
 		Shutdown: d.Shutdown,
+		Ready:    d.store.Ready,
 		Polling: func() dialect.Polling {
 			st := d.sockets.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}

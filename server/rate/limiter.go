@@ -84,9 +84,34 @@ func (l *Limiter) TakeOf(remote, what string) Allowance {
 	a.Remaining = max(0, int(left))
 	a.Reset = time.Duration((float64(l.rate.Limit) - left) * each * float64(time.Second))
 	if !a.OK {
-		a.Retry = max(time.Duration((1-left)*each*float64(time.Second)), time.Millisecond)
+		a.Retry = max(l.retry(left), time.Millisecond)
 	}
 	return a
+}
+
+// Wait returns how long it takes until [Limiter.Take] allows one, 0 when it would now. It
+// takes nothing and keeps nothing.
+func (l *Limiter) Wait(remote string) time.Duration {
+	if l == nil {
+		return 0
+	}
+	bucket := l.whole
+	if bucket == nil {
+		var known bool
+		if bucket, known = l.byAddr.Peek(asker{peers.Of(remote), ""}); !known {
+			return 0
+		}
+	}
+	return l.retry(bucket.TokensAt(time.Now()))
+}
+
+// retry is the time until a bucket that has so many left has one.
+func (l *Limiter) retry(left float64) time.Duration {
+	if left >= 1 {
+		return 0
+	}
+	each := l.rate.Per.Seconds() / float64(l.rate.Limit)
+	return max(time.Duration((1-left)*each*float64(time.Second)), time.Millisecond)
 }
 
 // Return gives back what Take took for something that was not done after all.

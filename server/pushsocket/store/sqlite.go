@@ -31,6 +31,7 @@ const busyTimeout = "5000"
 // clients before they authorize again; nothing would be lost.
 type SQLite struct {
 	path   string
+	file   os.FileInfo // set once; of the database file
 	reads  *sql.DB
 	writer *writer
 	limits atomic.Pointer[Limits]
@@ -68,7 +69,11 @@ func (s *SQLite) open(l Limits) error {
 		}
 		return err
 	}
+	s.file, err = f.Stat()
 	_ = f.Close()
+	if err != nil {
+		return err
+	}
 	writes, err := sql.Open("sqlite", dsn(s.path,
 		"busy_timeout("+busyTimeout+")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"journal_size_limit(67108864)", fmt.Sprintf("max_page_count(%d)", max(1, l.BytesOnDisk/pageSize))))
@@ -111,6 +116,20 @@ func dsn(path string, pragmas ...string) string {
 	q := url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}
 	// A URI, so that a question mark in the path is none of the query.
 	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + q.Encode()
+}
+
+// errGone says that what is written now nobody will find at the next start.
+var errGone = errors.New("the database file is not where it was opened any more")
+
+// Ready implements [Store]. It goes the way of a change, and writes nothing.
+func (s *SQLite) Ready(ctx context.Context) error {
+	switch now, err := os.Stat(s.path); {
+	case err != nil:
+		return unavailable(err)
+	case !os.SameFile(now, s.file):
+		return unavailable(errGone)
+	}
+	return s.writer.do(ctx, 0, func(*batch) error { return nil }, nil)
 }
 
 // Close implements [Store].

@@ -229,6 +229,10 @@ type Store interface {
 	// were; the last resort keys stay. ErrNotRegistered.
 	RemovePrekeys(ctx context.Context, key string) (int, error)
 
+	// Ready returns nil while changes can be written: an error that wraps ErrUnavailable
+	// says why they cannot.
+	Ready(ctx context.Context) error
+
 	Limits() Limits
 	// SetLimits changes limits for what comes, save BytesOnDisk and what follows
 	// it.

@@ -1,0 +1,122 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"poosh/server/peers"
+	"poosh/server/rate"
+	"poosh/server/respond"
+)
+
+// How many wrong tokens are looked at, of one address and of all.
+var (
+	wrongOfAddress = rate.Rate{Limit: 10, Per: time.Minute}
+	wrongOfAll     = rate.Rate{Limit: 100, Per: time.Minute}
+)
+
+// maxFriends is how many addresses are known to have the token.
+const maxFriends = 256
+
+// tokens says who has the token. Whoever has shown too many wrong ones is not looked at
+// for a while, right or wrong: otherwise guesses would cost nothing. So that strangers
+// with many addresses do not keep operators out, what all have shown counts only against
+// those who have not shown the right one before.
+type tokens struct {
+	want [sha256.Size]byte // set once
+	log  *slog.Logger      // set once
+
+	mu      sync.Mutex // held while one is looked at, so that no more are than are counted
+	address *rate.Limiter
+	all     *rate.Limiter
+	friends *lru.Cache[netip.Addr, struct{}]
+}
+
+func newTokens(token string, log *slog.Logger) *tokens {
+	friends, err := lru.New[netip.Addr, struct{}](maxFriends)
+	if err != nil {
+		panic(err) // for a size that is not positive
+	}
+	return &tokens{want: sha256.Sum256([]byte(token)), log: log,
+		address: rate.PerAddress(wrongOfAddress), all: rate.New(wrongOfAll), friends: friends}
+}
+
+// admit reports whether a request comes with the token, or answers by itself.
+func (t *tokens) admit(w http.ResponseWriter, r *http.Request) bool {
+	got, shown := shownToken(r)
+	if !shown {
+		t.ask(w, "this port wants ADMIN_TOKEN, as bearer token or as password")
+		return false
+	}
+	good, wait := t.look(got, r.RemoteAddr)
+	switch {
+	case wait > 0:
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		respond.Go.Error(w, http.StatusTooManyRequests, "too many wrong tokens, try later")
+	case !good:
+		t.log.Warn("operators' port: wrong token", "remote", r.RemoteAddr)
+		t.ask(w, "wrong token")
+	default:
+		showedToken(r)
+	}
+	return good
+}
+
+// ask has a browser ask its user.
+func (t *tokens) ask(w http.ResponseWriter, text string) {
+	w.Header().Add("WWW-Authenticate", `Basic realm="poosh", charset="UTF-8"`)
+	w.Header().Add("WWW-Authenticate", "Bearer")
+	respond.Go.Error(w, http.StatusUnauthorized, text)
+}
+
+// look compares a token, in a time that tells nothing about the right one, or says how
+// long to wait before the next is looked at.
+func (t *tokens) look(got [sha256.Size]byte, remote string) (good bool, wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	who := peers.Of(remote)
+	wait = t.address.Wait(remote)
+	if !t.friends.Contains(who) {
+		wait = max(wait, t.all.Wait(remote))
+	}
+	if wait > 0 {
+		return false, wait
+	}
+	if subtle.ConstantTimeCompare(got[:], t.want[:]) == 1 {
+		t.friends.Add(who, struct{}{})
+		return true, 0
+	}
+	t.address.Take(remote)
+	t.all.Take(remote)
+	return false, 0
+}
+
+// shownToken returns the hash of the token that a request shows: a bearer token
+// (RFC 6750, section 2.1), or the password of Basic authentication (RFC 7617).
+func shownToken(r *http.Request) (hash [sha256.Size]byte, shown bool) {
+	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	value = strings.TrimSpace(value)
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+	case strings.EqualFold(scheme, "Basic"):
+		pair, err := base64.StdEncoding.DecodeString(value)
+		if err != nil {
+			return hash, false
+		}
+		_, value, _ = strings.Cut(string(pair), ":")
+	default:
+		return hash, false
+	}
+	return sha256.Sum256([]byte(value)), true
+}

@@ -1,0 +1,139 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"poosh/server/dialect"
+	"poosh/server/setting"
+)
+
+// askPatience is how long "poosh health" waits.
+const askPatience = 3 * time.Second
+
+// healthCommand asks a server that runs with the same settings whether it is ready: for
+// supervisors of containers that have no other program in them.
+func healthCommand() dialect.Command {
+	return dialect.Command{
+		Words: []string{"health"}, Arguments: "[URL]",
+		Help: "exit with 0 if the server of these settings is ready, or the one whose /ready is at URL; with 1 if not",
+		Run: func(args []string, stdout, stderr io.Writer) int {
+			if len(args) > 1 || len(args) == 1 && !strings.HasPrefix(args[0], "http://") && !strings.HasPrefix(args[0], "https://") {
+				fmt.Fprintln(stderr, "poosh health: want no argument, or the URL of a /ready")
+				return 2
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), askPatience)
+			defer cancel()
+			answer, err := askHealth(ctx, args)
+			if err != nil {
+				for line := range strings.Lines(err.Error()) {
+					fmt.Fprintln(stderr, "poosh health:", strings.TrimSuffix(line, "\n"))
+				}
+				return 1
+			}
+			fmt.Fprintln(stdout, answer)
+			return 0
+		},
+	}
+}
+
+func askHealth(ctx context.Context, args []string) (string, error) {
+	if len(args) == 1 {
+		return askReady(ctx, args[0])
+	}
+	lookup, err := WithDotEnv(".env", os.LookupEnv)
+	if err != nil {
+		return "", err
+	}
+	cfg, err := FromEnv(lookup, Names(".env", os.Environ())...)
+	if err != nil {
+		return "", err
+	}
+	where, probed, err := cfg.probe()
+	switch {
+	case err != nil:
+		return "", err
+	case probed:
+		return askReady(ctx, "http://"+where+"/ready")
+	}
+	// Dialects whose originals have no such path: that the port is open is all one can see.
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", where)
+	if err != nil {
+		return "", err
+	}
+	return where + " is listened on", c.Close()
+}
+
+// probe is where a server of this configuration is asked, and whether it has /ready
+// there.
+func (c *Config) probe() (where string, probed bool, err error) {
+	if c.Admin.On() {
+		where, err = near(c.Admin.Host, "ADMIN_PORT", c.Admin.Port)
+		return where, true, err
+	}
+	var first *dialect.Port
+	for _, d := range c.on() {
+		for i := range d.Ports {
+			p := &d.Ports[i]
+			if p.Ready {
+				where, err = near(c.Network.Host, p.Setting, *p.Number)
+				return where, true, err
+			}
+			if first == nil {
+				first = p
+			}
+		}
+	}
+	if first == nil {
+		return "", false, errors.New("the settings turn nothing on")
+	}
+	where, err = near(c.Network.Host, first.Setting, *first.Number)
+	return where, false, err
+}
+
+// near is where a port is reached from this machine.
+func near(host, name string, port int) (string, error) {
+	if port == setting.AnyPort {
+		return "", fmt.Errorf("%s is 0, any free port: nobody but the server knows which; name the URL", name)
+	}
+	switch host {
+	case "", "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
+}
+
+// askReady returns what a /ready says, or why the server is not.
+func askReady(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("User-Agent", "poosh-health")
+	transport := new(http.Transport) // without a proxy: it is this machine
+	defer transport.CloseIdleConnections()
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 4096))
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(string(body))
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s says %s: %s", url, res.Status, text)
+	}
+	return text, nil
+}

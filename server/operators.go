@@ -1,0 +1,104 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"poosh/server/admin"
+	"poosh/server/health"
+	"poosh/server/incident"
+)
+
+// operators prepares the operators' port with what the parts of the server have for it;
+// nil when the settings ask for none.
+func (s *Server) operators() *admin.Server {
+	if !s.cfg.Admin.On() {
+		return nil
+	}
+	s.incidents = incident.New(incident.Config{
+		Readings: s.numbers,
+		Sections: []incident.Section{
+			{Name: "settings.txt", Text: s.cfg.text},
+			{Name: "status.json", Text: s.statusText},
+			{Name: "ready.json", Text: s.readyText},
+			{Name: "version.txt", Text: versionText},
+		},
+		Log: s.log,
+	})
+	return admin.New(s.cfg.Admin, admin.Parts{
+		Proxies:  s.limit.proxies,
+		Log:      s.log,
+		Live:     s.health.ServeLive,
+		Ready:    s.health.ServeReady,
+		Bundle:   s.incidents.ServeBundle,
+		Profiles: s.incidents.ServeProfiles,
+	})
+}
+
+// text says what each setting is set to, a line each; of a secret whether it is.
+func (c *Config) text() ([]byte, error) {
+	var b bytes.Buffer
+	values := c.Values()
+	for _, g := range c.groups {
+		for _, s := range g.Settings {
+			switch {
+			case s.Value == nil: // a pattern of names
+			case s.Secret && s.Value.IsZero():
+				fmt.Fprintf(&b, "%s: not set\n", s.Name)
+			case s.Secret:
+				fmt.Fprintf(&b, "%s: set\n", s.Name)
+			default:
+				fmt.Fprintf(&b, "%s=%v\n", s.Name, values[s.Name])
+			}
+		}
+	}
+	return b.Bytes(), nil
+}
+
+// statusText is the status line as JSON.
+func (s *Server) statusText() ([]byte, error) {
+	status := make(map[string]any)
+	for _, r := range s.metrics() {
+		status[r.Key] = r.Value
+		if r.By != nil {
+			status[r.Key] = r.By
+		}
+	}
+	return json.MarshalIndent(status, "", "\t")
+}
+
+func (s *Server) readyText() ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*health.Patience)
+	defer cancel()
+	return json.MarshalIndent(s.health.Ready(ctx), "", "\t")
+}
+
+// processStarted is when the process did, nearly.
+var processStarted = time.Now()
+
+// versionText says what the program is and runs on.
+func versionText() ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "started %s\n%s %s/%s, %d processors, %d in use\n", processStarted.UTC().Format(time.RFC3339),
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.GOMAXPROCS(0))
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b.Bytes(), nil
+	}
+	fmt.Fprintf(&b, "%s %s\n", info.Main.Path, info.Main.Version)
+	for _, s := range info.Settings {
+		if slices.Contains([]string{"vcs.revision", "vcs.time", "vcs.modified"}, s.Key) {
+			fmt.Fprintf(&b, "%s %s\n", s.Key, s.Value)
+		}
+	}
+	for _, m := range info.Deps {
+		fmt.Fprintf(&b, "%s %s\n", m.Path, m.Version)
+	}
+	return b.Bytes(), nil
+}
