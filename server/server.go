@@ -12,8 +12,10 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"poosh/server/admission"
+	"poosh/server/closed"
 	"poosh/server/dialect"
 	"poosh/server/hub"
 	"poosh/server/loop"
@@ -40,6 +42,9 @@ type Server struct {
 	dialects []started // that are on, set once
 	ports    []*port   // set once
 
+	closed   *closed.Book // connections that have left
+	draining atomic.Bool
+
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
 }
@@ -57,7 +62,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	if files, ok := fileLimit(); ok {
 		fitFiles(n, files, log)
 	}
-	s := &Server{cfg: cfg, log: log, hub: hub.New(), addrs: make(map[string]net.Addr)}
+	s := &Server{cfg: cfg, log: log, hub: hub.New(), closed: closed.New(closed.Kept), addrs: make(map[string]net.Addr)}
 	s.limit = newLimiter(*n, log)
 	s.clientInput, s.rooms = input.New(n.InputBytes), input.New(n.RoomBytes)
 	s.senderInput, s.senderRest = input.New(n.InputBytes/4*3), input.New(n.InputBytes/4)
@@ -92,7 +97,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Network: s.cfg.Network, Log: s.log,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Closed: s.closed, Network: s.cfg.Network, Log: s.log,
 	})
 	if err != nil {
 		return err

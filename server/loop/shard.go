@@ -16,6 +16,10 @@ type shard struct {
 	queuedBytes  atomic.Int64 // that wait for the flusher
 	blockedBytes atomic.Int64 // that wait for a socket to be writable
 
+	// sentBytes and receivedBytes are what has left and come. The flusher adds once a round,
+	// not once a write.
+	sentBytes, receivedBytes atomic.Uint64
+
 	// congested counts connections whose outboxes are more than half full although
 	// their sockets take bytes: the flusher does not keep up.
 	congested atomic.Int64
@@ -148,6 +152,7 @@ func (s *shard) flush() {
 
 		clear(empty)
 		empty = empty[:0]
+		sent := 0
 		for i, c := range batch {
 			batch[i] = nil
 			buffers := c.take()
@@ -155,12 +160,14 @@ func (s *shard) flush() {
 				continue
 			}
 			w := writeAll(int(c.fd), buffers, scratch)
+			sent += w.bytes
 			c.wrote(w)
 			if w.rest == nil {
 				clear(buffers)
 				empty = append(empty, buffers[:0])
 			}
 		}
+		s.sentBytes.Add(uint64(sent))
 		s.loop.caughtUp()
 	}
 }

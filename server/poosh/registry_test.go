@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/quota"
 )
@@ -68,10 +69,10 @@ type peer struct {
 func (p *peer) ID() string         { return "session" }
 func (p *peer) RemoteAddr() string { return "192.0.2.1:1" }
 
-func (p *peer) Close(reason string) {
+func (p *peer) Close(_ closed.Reason, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.closed = reason
+	p.closed = text
 }
 
 func (p *peer) why() string {

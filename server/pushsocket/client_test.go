@@ -248,7 +248,7 @@ func TestBounds(t *testing.T) {
 			c.send(`42["authentication"]`)
 		}
 		before, err := c.closed()
-		if len(before) != 3 || !websocket.IsCloseError(err, websocket.CloseNormalClosure) || !strings.Contains(err.Error(), closedTries) {
+		if len(before) != 3 || !websocket.IsCloseError(err, websocket.CloseNormalClosure) || !strings.Contains(err.Error(), closedTries.String()) {
 			t.Errorf("%q, %v", before, err)
 		}
 	})
@@ -256,7 +256,7 @@ func TestBounds(t *testing.T) {
 		s := newSite(t, Config{AuthTimeout: 500 * time.Millisecond})
 		p := s.registered("1", 1)
 		good, c := p.authorized(), s.connect()
-		if before, err := c.closed(); len(before) != 0 || !strings.Contains(err.Error(), closedWaiting) {
+		if before, err := c.closed(); len(before) != 0 || !strings.Contains(err.Error(), closedWaiting.String()) {
 			t.Errorf("%q, %v", before, err)
 		}
 		good.synced()
@@ -271,7 +271,7 @@ func TestBounds(t *testing.T) {
 				break
 			}
 		}
-		if _, err := c.closed(); !strings.Contains(err.Error(), closedEvents) {
+		if _, err := c.closed(); !strings.Contains(err.Error(), closedEvents.String()) {
 			t.Error(err)
 		}
 	})

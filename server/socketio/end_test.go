@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/websocket"
 )
 
@@ -47,10 +48,10 @@ var ends = []howItEnds{
 			e.Error("more was taken than may wait")
 		}
 	}, cfg: Config{Outbox: 8000}, gives: []string{"1"}},
-	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
+	{name: "kick", end: func(e *ending) { e.session.Close(closed.Kicked, "kicked") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
 	{name: "kick by the handler", end: func(e *ending) {
 		e.mu.Lock()
-		e.event = func(s *Session, name string) { s.Close(name) }
+		e.event = func(s *Session, name string) { s.Close(closed.Kicked, name) }
 		e.mu.Unlock()
 		e.say(`42["kick"]`)
 	}, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
@@ -283,7 +284,7 @@ func TestLastWordsEnd(t *testing.T) {
 		p.want("40")
 		session := take(t, s.connected, "the client")
 		began := time.Now()
-		session.Close("kicked")
+		session.Close(closed.Kicked, "kicked")
 		take(t, s.closed, "the handler to be told")
 		if s.sessions() != 1 {
 			t.Error("the close packet is not kept")
