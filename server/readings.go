@@ -1,12 +1,14 @@
 package server
 
 import (
+	"net/http"
 	"os"
 	"runtime"
 
 	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/metric"
+	"poosh/server/prometheus"
 )
 
 // metrics are the numbers of this moment, of the process and of all dialects: what is
@@ -122,3 +124,7 @@ func openFiles() int {
 	}
 	return len(list) - 1 // without the one that reads the list
 }
+
+// MetricsHandler answers what Prometheus asks for. It may be asked as soon as the server
+// was made, and needs nothing that events wait for.
+func (s *Server) MetricsHandler() http.Handler { return prometheus.Handler(s.metrics, s.log) }
