@@ -1,7 +1,8 @@
 // Package poosh speaks the language of the Node server Poosh: senders POST events
 // to SERVER_PORT (api.go), clients of Socket.IO join rooms on CLIENT_PORT
 // (client.go), and one frame serves them all (encode.go). It knows neither the
-// environment nor another dialect, and starts no goroutine.
+// environment nor another dialect. It has no goroutine of its own but, with a [Registry],
+// that of a client's [command.Line], which ends with what waits there.
 package poosh
 
 import (
@@ -148,7 +149,6 @@ func (a *API) refusedBy() []metric.Sample {
 // of the request until it returns.
 func (a *API) judged(answer func(http.ResponseWriter, *http.Request, *message)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a.traffic.Requested(int(r.ContentLength))
 		token, why := a.head(r)
 		if why != accepted {
 			a.refuse(w, r, nil, why, nil)
@@ -219,6 +219,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
 	}
 	defer a.gate.Leave()
 	delivered := a.hub.Publish(pub)
+	a.traffic.Requested(int(r.ContentLength))
 	a.traffic.Published(len(pub.Data), delivered)
 	header := w.Header()
 	header[deliveredHeader] = []string{strconv.Itoa(delivered)}

@@ -103,6 +103,19 @@ func (l *Limiter) Counts() (asked, refused uint64) {
 	return l.asked.Load(), refused
 }
 
+// Return gives back what Take took for something that was not done after all.
+func (l *Limiter) Return(remote string) {
+	if l == nil {
+		return
+	}
+	bucket := l.whole
+	if bucket == nil {
+		bucket = l.of(asker{peers.Of(remote), ""})
+	}
+	l.asked.Add(^uint64(0))
+	bucket.AllowN(time.Now(), -1) // a bucket takes less than nothing, TestReturn
+}
+
 // of returns the bucket of an asker.
 func (l *Limiter) of(who asker) *tokens.Limiter {
 	bucket, known := l.byAddr.Get(who)

@@ -17,7 +17,12 @@ func (c *call) send(events ...event) error {
 	if c.api.apps.Draining() {
 		return answer.ErrDraining
 	}
-	if err := c.api.cfg.Gate.Enter(c.ctx); err != nil {
+	if mayWait(events) && c.aside() {
+		return errElsewhere
+	}
+	if elsewhere, err := c.api.cfg.Gate.EnterOr(c.ctx, c.aside); elsewhere {
+		return errElsewhere
+	} else if err != nil {
 		return err
 	}
 	defer c.api.cfg.Gate.Leave()
@@ -38,6 +43,12 @@ func (c *call) send(events ...event) error {
 		c.api.answer.Log.Debug("event", "app", c.app.Conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 	}
 	return nil
+}
+
+// mayWait reports whether the events are more than one publication, or one that waits
+// for its channel's turn.
+func mayWait(events []event) bool {
+	return len(events) != 1 || len(events[0].channels) != 1 || protocol.KindOf(events[0].channels[0]).Cache
 }
 
 // pause lets the server catch up between two publications of one request, which may
