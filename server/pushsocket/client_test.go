@@ -340,7 +340,7 @@ func TestPanicOnSocket(t *testing.T) {
 	p := s.registered("1", 1)
 	c, other := p.authorized(), p.authorized()
 	c.received(strings.Repeat("0", 24))
-	if _, err := c.closed(); !strings.Contains(err.Error(), string(loop.ErrPanic)) {
+	if _, err := c.closed(); !strings.Contains(err.Error(), loop.ErrPanic.String()) {
 		t.Error(err)
 	}
 	other.synced()

@@ -287,7 +287,7 @@ func TestGuard(t *testing.T) {
 		ws.want("0{...", "40")
 		boom(take(t, s.connected, "the client"))
 		ws.ended()
-		if why := take(t, s.closed, "the end"); why != string(loop.ErrPanic) {
+		if why := take(t, s.closed, "the end"); why != loop.ErrPanic.String() {
 			t.Errorf("ended for %q", why)
 		}
 		s.dialect.event = func(session *Session, _ string) { boom(session) }
@@ -295,7 +295,7 @@ func TestGuard(t *testing.T) {
 		p.want("40")
 		take(t, s.connected, "the client")
 		p.post(`42["x"]`)
-		if why := take(t, s.closed, "the end"); why != string(loop.ErrPanic) {
+		if why := take(t, s.closed, "the end"); why != loop.ErrPanic.String() {
 			t.Errorf("ended for %q", why)
 		}
 	})
