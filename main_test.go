@@ -241,7 +241,7 @@ func sameFile(t *testing.T, path, got, want string) {
 		}
 		return
 	}
-	t.Errorf("%s does not say what the settings are; go test . -update writes it. Want\n%s", path, want)
+	t.Errorf("%s does not say what there is; go test . -update writes it. Want\n%s", path, want)
 }
 
 func TestTableOfSettings(t *testing.T) {

@@ -22,6 +22,7 @@ func (s *Server) drain() {
 	s.health.Drain()
 	whole := s.cfg.Network.ShutdownTimeout
 	began := time.Now()
+	s.draining.Store(true)
 	s.phase(began, min(whole/4, 2*time.Second), func(ctx context.Context) {
 		s.each((*port).senders, func(p *port) { s.note(p.Setting, p.server.Shutdown(ctx)) })
 	})

@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -23,26 +23,28 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command"}, nil},
-	{"poosh/server/loop", "knows bytes, not meaning", nil, []string{"golang.org/x/sys"}},
-	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
-	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},
+	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed"}, []string{"golang.org/x/sys"}},
+	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},
+		[]string{"poosh/server/closed", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
 		with("poosh/server/pusher/answer", "poosh/server/pusher/api", "poosh/server/pusher/app", "poosh/server/pusher/client",
-			"poosh/server/pusher/protocol", "poosh/server/pusher/webhook"), nil},
+			"poosh/server/pusher/protocol", "poosh/server/pusher/tally", "poosh/server/pusher/webhook"), nil},
 	{"poosh/server/pusher/api", "meets the clients in the app alone",
-		with("poosh/auth", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol"), nil},
+		with("poosh/auth", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol", "poosh/server/pusher/tally"), nil},
 	{"poosh/server/pusher/client", "meets the API in the app alone",
-		with("poosh/auth", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol"), nil},
+		with("poosh/auth", "poosh/server/pusher/answer", "poosh/server/pusher/app", "poosh/server/pusher/protocol", "poosh/server/pusher/tally"), nil},
 	{"poosh/server/pusher/app", "knows channels and users, and nobody's socket or request",
-		with("poosh/server/pusher/protocol", "poosh/server/pusher/webhook"), []string{"github.com/hashicorp/golang-lru/v2"}},
+		with("poosh/server/pusher/protocol", "poosh/server/pusher/tally", "poosh/server/pusher/webhook"), []string{"github.com/hashicorp/golang-lru/v2"}},
 	{"poosh/server/pusher/webhook", "knows addresses, and no connection",
-		[]string{"poosh/auth", "poosh/server/pusher/protocol"}, []string{"github.com/cenkalti/backoff/v5"}},
-	{"poosh/server/pusher/answer", "how requests are refused, whatever they ask for", with("poosh/auth"), nil},
+		[]string{"poosh/auth", "poosh/server/pusher/protocol", "poosh/server/pusher/tally"}, []string{"github.com/cenkalti/backoff/v5"}},
+	{"poosh/server/pusher/answer", "how requests are refused, whatever they ask for", with("poosh/auth", "poosh/server/pusher/tally"), nil},
+	{"poosh/server/pusher/tally", "what is counted, a list", nil, nil},
 	{"poosh/server/pusher/protocol", "pure functions over bytes", []string{"poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/pusher"),
 		[]string{"github.com/gorilla/websocket"}},
@@ -52,7 +54,7 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/health", "the hub, the loop and the gate as a sender and a client would find them, and no dialect",
 		[]string{"poosh/server/admission", "poosh/server/hub", "poosh/server/loop", "poosh/server/respond"}, nil},
 	{"poosh/server/incident", "for operators: numbers and profiles, whatever they are of",
@@ -64,6 +66,7 @@ var house = []struct {
 	{"poosh/server/network", "what all ports share, before there are any; its defaults are those of the packages below", []string{"poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
 	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
+	{"poosh/server/prometheus", "one fence around the collector's library", []string{"poosh/server/metric"}, []string{"github.com/prometheus/client_golang"}},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
@@ -143,7 +146,8 @@ func mayImport(path string, ours, others []string) bool {
 }
 
 // What is for tests and for looking into a program is not in the one that ships:
-// net/http/httptest, for one, puts a flag of its own into every command line.
+// net/http/httptest, for one, puts a flag of its own into every command line. expvar comes
+// with client_golang, and shows its variables on a mux that no port serves.
 func TestProgramHasNoTestPackages(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "poosh").Output()
 	if err != nil {
@@ -153,7 +157,7 @@ func TestProgramHasNoTestPackages(t *testing.T) {
 	if !slices.Contains(list, "poosh/server") {
 		t.Fatalf("go list knows %d packages, and not the server's", len(list))
 	}
-	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "expvar", "poosh/server/leaktest"} {
+	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "poosh/server/leaktest"} {
 		if slices.Contains(list, no) {
 			t.Errorf("the program has %s in it", no)
 		}

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"poosh/server/admin"
+	"poosh/server/closed"
 	"poosh/server/health"
 	"poosh/server/incident"
+	"poosh/server/metric"
 )
 
 // operators prepares the operators' port with what the parts of the server have for it;
@@ -27,6 +29,7 @@ func (s *Server) operators() *admin.Server {
 			{Name: "settings.txt", Text: s.cfg.text},
 			{Name: "status.json", Text: s.statusText},
 			{Name: "ready.json", Text: s.readyText},
+			{Name: "closed.json", Text: s.closedText},
 			{Name: "version.txt", Text: versionText},
 		},
 		Log: s.log,
@@ -36,6 +39,7 @@ func (s *Server) operators() *admin.Server {
 		Log:      s.log,
 		Live:     s.health.ServeLive,
 		Ready:    s.health.ServeReady,
+		Metrics:  s.MetricsHandler(),
 		Bundle:   s.incidents.ServeBundle,
 		Profiles: s.incidents.ServeProfiles,
 	})
@@ -64,13 +68,15 @@ func (c *Config) text() ([]byte, error) {
 // statusText is the status line as JSON.
 func (s *Server) statusText() ([]byte, error) {
 	status := make(map[string]any)
-	for _, r := range s.metrics() {
-		status[r.Key] = r.Value
-		if r.By != nil {
-			status[r.Key] = r.By
-		}
+	for attrs := metric.Attrs(s.metrics()); len(attrs) > 0; attrs = attrs[2:] {
+		status[attrs[0].(string)] = attrs[1]
 	}
 	return json.MarshalIndent(status, "", "\t")
+}
+
+// closedText is why the last connections left, the newest first.
+func (s *Server) closedText() ([]byte, error) {
+	return json.MarshalIndent(s.closed.Latest(closed.Kept), "", "\t")
 }
 
 func (s *Server) readyText() ([]byte, error) {

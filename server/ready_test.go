@@ -14,6 +14,7 @@ import (
 
 	"poosh/server/health"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/loop"
 )
 
@@ -291,7 +292,9 @@ func TestCanariesAreNotCounted(t *testing.T) {
 func readings(r *running) map[string]int64 {
 	by := make(map[string]int64)
 	for _, m := range r.metrics() {
-		by[m.Key] = m.Value
+		if m.Key != "" && len(m.Labels) == 0 && m.Kind != metric.IsHistogram {
+			by[m.Key] = int64(m.Samples[0].Value)
+		}
 	}
 	return by
 }

@@ -12,9 +12,11 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"poosh/server/admin"
 	"poosh/server/admission"
+	"poosh/server/closed"
 	"poosh/server/dialect"
 	"poosh/server/health"
 	"poosh/server/hub"
@@ -46,6 +48,9 @@ type Server struct {
 	admin     *admin.Server      // the operators' port; nil when there is none
 	incidents *incident.Recorder // of that port; nil without it
 
+	closed   *closed.Book // connections that have left
+	draining atomic.Bool
+
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
 }
@@ -67,7 +72,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		}
 		fitFiles(n, files, reserve, log)
 	}
-	s := &Server{cfg: cfg, log: log, hub: hub.New(), addrs: make(map[string]net.Addr)}
+	s := &Server{cfg: cfg, log: log, hub: hub.New(), closed: closed.New(closed.Kept), addrs: make(map[string]net.Addr)}
 	s.limit = newLimiter(*n, log)
 	s.clientInput, s.rooms = input.New(n.InputBytes), input.New(n.RoomBytes)
 	s.senderInput, s.senderRest = input.New(n.InputBytes/4*3), input.New(n.InputBytes/4)
@@ -103,7 +108,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed,
 		Network: s.cfg.Network, Log: s.log,
 	})
 	if err != nil {

@@ -42,6 +42,7 @@ type Parts struct {
 	Log     *slog.Logger
 
 	Live, Ready http.HandlerFunc // probes, which want no token
+	Metrics     http.Handler     // what Prometheus asks for
 	Bundle      http.HandlerFunc // the archive of an incident
 	Profiles    http.HandlerFunc // of the runtime, below /debug/pprof/; ADMIN_PPROF asks for them
 }

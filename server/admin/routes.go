@@ -22,6 +22,9 @@ func (s *Server) routes() http.Handler {
 	get(r, "/live", p.Live)
 	get(r, "/ready", p.Ready)
 
+	if p.Metrics != nil {
+		get(r, "/metrics", p.Metrics.ServeHTTP)
+	}
 	if p.Bundle != nil {
 		r.On("/api/bundle", route.Methods{"GET": p.Bundle}) // HEAD would cost as much
 	}

@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"poosh/server/admission"
+	"poosh/server/closed"
 	"poosh/server/health"
 	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/quota"
+	"poosh/server/rate"
 	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/websocket"
@@ -103,6 +105,7 @@ type Host struct {
 	Gate       *admission.Gate // asked before anything is published
 	Rooms      *quota.Quota    // what the rooms of all connections may take
 	Health     *health.Health  // is told on ports that balancers ask
+	Closed     *closed.Book    // is told of connections that leave
 	Network    network.Config
 	Log        *slog.Logger
 }
@@ -123,8 +126,44 @@ type Running struct {
 
 	// Polling tells of clients that have no connection of their own; nil without any.
 	Polling func() Polling
-	// Metrics are the numbers of this moment for who operates the server.
+	// Metrics are the numbers of this moment for who operates the server, beside those of
+	// Apps.
 	Metrics func() []metric.Reading
+	// Apps are the numbers that all dialects have, for each application. They are asked
+	// for as seldom as Metrics, and may take as long as it takes to count the channels.
+	Apps func() []App
+}
+
+// An App is the numbers of one application of a dialect.
+type App struct {
+	ID      string // names it, to operators; never a stranger's word
+	Clients string // the setting of the port that its clients come to
+	Senders string // the setting of the port that its senders come to
+
+	Connected int            // clients of this moment
+	Ends      *closed.Source // those that came, and those that left, by reason
+	Traffic   metric.Totals
+
+	// By the kind of channel, where there are kinds: channels with somebody in them now,
+	// subscriptions that were made, and those that ended.
+	Channels, Subscribed, Left []metric.Sample
+	// Refused are connects that were turned away, by reason.
+	Refused []metric.Sample
+	Limits  []Limit
+}
+
+// A Limit is what a limit on a rate did.
+type Limit struct {
+	Of, By string // what it limits, and what each has a share by: app or address
+	On     bool   // there is one
+
+	Asked, Over uint64 // how often it was asked, and how often it said no
+}
+
+// LimitOf tells of a limiter, which may be nil.
+func LimitOf(of, by string, l *rate.Limiter) Limit {
+	asked, over := l.Counts()
+	return Limit{of, by, l != nil, asked, over}
 }
 
 // Polling is what is known of clients that poll.

@@ -1,9 +1,9 @@
 package http1
 
-import "poosh/server/loop"
+import "poosh/server/closed"
 
 // The reasons that connections end for, beside the loop's.
 const (
-	ErrIdle    loop.Reason = "idle timeout" // a request that did not come
-	ErrEvicted loop.Reason = "port is full" // its place went to somebody with something to say
+	ErrIdle    = closed.Idle    // a request that did not come
+	ErrEvicted = closed.Evicted // its place went to somebody with something to say
 )

@@ -263,6 +263,15 @@ func (h *Hub) Count(app, name string) (connections, users int) {
 	return c.Connections, c.Users
 }
 
+// CountRooms returns how many rooms of an app there are: those that somebody is in, and
+// those that somebody has open or leaves at the moment. It goes through no room.
+func (h *Hub) CountRooms(app string) (n int) {
+	for i := range h.shards {
+		n += h.shards[i].len(app)
+	}
+	return n
+}
+
 // Rooms yields every room of an app that somebody is in, in no order and each once.
 // No lock is held meanwhile, so who ranges over them may take its time and call the
 // hub. A room that is entered or left meanwhile may be yielded or not.

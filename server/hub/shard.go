@@ -101,6 +101,13 @@ func (s *shard) forget(app string, r *room) {
 	}
 }
 
+// len is how many rooms of an app are here.
+func (s *shard) len(app string) int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.rooms[app])
+}
+
 // list appends the rooms of an app that are here to some.
 func (s *shard) list(app string, some []*room) []*room {
 	s.mu.RLock()

@@ -105,7 +105,7 @@ func runtimeReadings() []metric.Reading {
 	var list []metric.Reading
 	for i, key := range []string{"heap_bytes", "memory_bytes", "gc_cycles", "allocated_bytes"} {
 		if samples[i].Value.Kind() == metrics.KindUint64 {
-			list = append(list, metric.Counter(key, samples[i].Value.Uint64()))
+			list = append(list, metric.Counter(key, "", "", samples[i].Value.Uint64()))
 		}
 	}
 	return list

@@ -16,7 +16,7 @@ import (
 
 func newRecorder(t *testing.T, sections ...Section) *Recorder {
 	t.Helper()
-	r := New(Config{Readings: func() []metric.Reading { return []metric.Reading{metric.Gauge("n", 1)} }, Sections: sections, Log: slog.New(slog.DiscardHandler)})
+	r := New(Config{Readings: func() []metric.Reading { return []metric.Reading{metric.Gauge("n", "", "", 1)} }, Sections: sections, Log: slog.New(slog.DiscardHandler)})
 	r.Start()
 	t.Cleanup(r.Close)
 	return r
@@ -33,9 +33,9 @@ func TestSeriesAreBounded(t *testing.T) {
 	var s series
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range seconds + 100 {
-		readings := []metric.Reading{metric.Gauge("first", i)}
+		readings := []metric.Reading{metric.Gauge("first", "", "", i)}
 		if i == seconds+50 {
-			readings = append(readings, metric.Counters("by", map[string]uint64{"late": 7}))
+			readings = append(readings, metric.Counters("by", "", "", "of", []metric.Sample{metric.Of(7, "late")}))
 		}
 		s.add(start.Add(time.Duration(i)*time.Second), readings)
 	}
@@ -52,7 +52,7 @@ func TestSeriesAreBounded(t *testing.T) {
 		}
 	}
 	for i := range 2 * maxColumns {
-		s.add(start, []metric.Reading{metric.Gauge(fmt.Sprint("name", i), i)})
+		s.add(start, []metric.Reading{metric.Gauge(fmt.Sprint("name", i), "", "", i)})
 	}
 	if n := len(read(t, &s)[0]); n != 1+maxColumns {
 		t.Errorf("%d columns", n)

@@ -48,11 +48,17 @@ func (s *series) add(now time.Time, readings []metric.Reading) {
 	it.when = now
 	clear(it.values) // what is not counted any more is 0
 	for _, r := range readings {
-		if r.Kind != metric.IsCounters {
-			s.set(it, r.Key, r.Value)
+		name := r.Key
+		if name == "" {
+			name = r.Name
 		}
-		for name, n := range r.By {
-			s.set(it, r.Key+"/"+name, int64(n))
+		for _, n := range r.Samples {
+			switch {
+			case len(r.Labels) == 0:
+				s.set(it, name, int64(n.Value))
+			case n.Value != 0:
+				s.set(it, name+"/"+strings.Join(n.Labels, " "), int64(n.Value))
+			}
 		}
 	}
 }

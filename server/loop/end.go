@@ -95,12 +95,12 @@ func (c *Conn) kill(reason error) {
 	c.release()
 }
 
-// lose notes whether something was pushed that never left. c.mu is held.
+// lose notes whether something was pushed that never left; size still says how much. c.mu
+// is held.
 func (c *Conn) lose() {
 	if c.size > 0 {
 		c.flags |= truncated
 	}
-	c.size = 0
 }
 
 // release hands a connection that has ended to the reaper when nobody is at its
@@ -124,11 +124,9 @@ func (c *Conn) finalize() {
 	c.mu.Unlock()
 	c.shard.remove(c)
 	l.leave(c)
-	if r := Reason(""); errors.As(reason, &r) {
-		l.count(r)
-	} else {
-		l.count(ErrClosed)
-	}
+	r := ErrClosed // for an error that has no name
+	errors.As(reason, &r)
+	l.count(r)
 	defer c.recoverProtocol()
 	c.protocol.Closed(c, reason)
 }

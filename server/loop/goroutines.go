@@ -23,7 +23,9 @@ func (c *Conn) writeLoop(buffers [][]byte) {
 		if scratch == nil && len(buffers) > 1 {
 			scratch = make([]byte, 0, 4<<10)
 		}
-		c.wrote(c.writePiece(buffers, scratch))
+		w := c.writePiece(buffers, scratch)
+		c.shard.sentBytes.Add(uint64(w.bytes))
+		c.wrote(w)
 		c.shard.loop.caughtUp()
 		buffers = nil
 	}

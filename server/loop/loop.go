@@ -27,6 +27,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"poosh/server/closed"
 )
 
 // What holds where a [Config] says nothing. Settings of the same meaning begin with it.
@@ -62,24 +64,21 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// A Reason names why a connection ended. Reasons are constants: the loop counts
-// closed connections by them.
-type Reason string
-
-// Error returns the reason's name.
-func (r Reason) Error() string { return string(r) }
+// A Reason says why a connection ended. It is of the one list of all layers: the loop
+// counts closed connections by it.
+type Reason = closed.Reason
 
 // The reasons that a loop itself closes connections for, and those that its protocols
 // share.
 const (
-	ErrSlow         Reason = "slow consumer"    // the outbox is full
-	ErrWriteTimeout Reason = "write timeout"    // the socket takes nothing
-	ErrReset        Reason = "transport error"  // reading or writing failed
-	ErrPeerClosed   Reason = "transport close"  // the peer closed
-	ErrTooMuch      Reason = "too much input"   // of all connections together
-	ErrPanic        Reason = "handler panic"    // a bug of ours; logged
-	ErrClosed       Reason = "closed by server" // in order
-	ErrShutdown     Reason = "server shutdown"  // Loop.Close
+	ErrSlow         = closed.Slow         // the outbox is full
+	ErrWriteTimeout = closed.WriteTimeout // the socket takes nothing
+	ErrReset        = closed.Failed       // reading or writing failed
+	ErrPeerClosed   = closed.ByPeer       // the peer closed
+	ErrTooMuch      = closed.TooMuchInput // of all connections together
+	ErrPanic        = closed.Panic        // a bug of ours; logged
+	ErrClosed       = closed.ByServer     // in order
+	ErrShutdown     = closed.Shutdown     // Loop.Close
 )
 
 // ErrTooMany is what those who bound connections say of one for which there is no
@@ -169,6 +168,8 @@ type Stats struct {
 	Goroutines int64             // of those, the ones that cost goroutines
 	Queued     int64             // what waits in outboxes whose sockets take bytes, in bytes of Cost
 	Blocked    int64             // what waits in outboxes whose sockets take none now
+	Sent       uint64            // bytes written since the start
+	Received   uint64            // bytes read since the start
 	Closed     map[Reason]uint64 // connections closed since the start
 
 	// ByReaders and ByFlushers are how many outboxes were written since the start at the
@@ -182,6 +183,8 @@ func (l *Loop) Stats() Stats {
 	for _, s := range l.shards {
 		st.Queued += s.queuedBytes.Load()
 		st.Blocked += s.blockedBytes.Load()
+		st.Sent += s.sentBytes.Load()
+		st.Received += s.receivedBytes.Load()
 		st.ByReaders += s.byReaders.Load()
 		st.ByFlushers += s.byFlusher.Load()
 	}

@@ -153,7 +153,8 @@ func (c *Conn) takeLocked() [][]byte {
 }
 
 // Waiting returns what the connection has still to write costs, in bytes: a measure
-// for who has more to give than an outbox holds.
+// for who has more to give than an outbox holds. Of one that has ended it is what never
+// left.
 func (c *Conn) Waiting() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

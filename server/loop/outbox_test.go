@@ -49,6 +49,15 @@ func TestSlowConsumer(t *testing.T) {
 		if !slow.Truncated() {
 			t.Error("what was not written is not told of")
 		}
+		if n := slow.Waiting(); n <= 0 || n > total*(size+bufferCost) {
+			t.Errorf("%d bytes of it never left", n)
+		}
+		// The flusher counts at the end of its round.
+		for end := time.Now().Add(5 * time.Second); s.loop.Stats().Sent < uint64(total*size); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d bytes are counted of %d and more", s.loop.Stats().Sent, total*size)
+			}
+		}
 		if n := s.loop.Stats().Closed[ErrSlow]; n != 1 {
 			t.Errorf("%d connections counted as slow", n)
 		}

@@ -11,6 +11,7 @@ import (
 // claiming said, scratch is memory of the reader's, to write with.
 func (c *Conn) received(data, scratch []byte, corked bool, err error) {
 	if len(data) > 0 {
+		c.shard.receivedBytes.Add(uint64(len(data)))
 		c.deliver(data)
 	}
 	if corked {

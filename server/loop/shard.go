@@ -16,6 +16,10 @@ type shard struct {
 	queuedBytes  atomic.Int64 // that wait for the flusher
 	blockedBytes atomic.Int64 // that wait for a socket to be writable
 
+	// sentBytes and receivedBytes are what has left and come. The flusher adds once a round,
+	// not once a write.
+	sentBytes, receivedBytes atomic.Uint64
+
 	// congested counts connections whose outboxes are more than half full although
 	// their sockets take bytes: the flusher does not keep up.
 	congested atomic.Int64

@@ -77,7 +77,9 @@ func (c *Conn) flush(scratch []byte) {
 		c.writeLoop(buffers)
 		return
 	}
-	c.wrote(writeAll(int(c.fd), buffers, scratch))
+	w := writeAll(int(c.fd), buffers, scratch)
+	c.shard.sentBytes.Add(uint64(w.bytes))
+	c.wrote(w)
 }
 
 // writable says that the socket takes bytes again.

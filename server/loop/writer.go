@@ -21,6 +21,7 @@ func (w *writer) take(s *shard) {
 
 // write writes to all of the batch, connections of s, and returns how many had something.
 func (w *writer) write(s *shard) (n uint64) {
+	sent := 0
 	for i, c := range w.batch {
 		w.batch[i] = nil
 		buffers := c.take()
@@ -29,6 +30,7 @@ func (w *writer) write(s *shard) (n uint64) {
 		}
 		n++
 		done := writeAll(int(c.fd), buffers, w.scratch)
+		sent += done.bytes
 		c.wrote(done)
 		if done.rest == nil {
 			clear(buffers)
@@ -36,6 +38,7 @@ func (w *writer) write(s *shard) (n uint64) {
 		}
 	}
 	w.batch = w.batch[:0]
+	s.sentBytes.Add(uint64(sent))
 	s.loop.caughtUp()
 	s.keep(w.empty)
 	clear(w.empty)

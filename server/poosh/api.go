@@ -17,6 +17,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/http1"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/setting"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	// Gate admits what has a good token; what it refuses is answered 503. nil admits
 	// everything.
 	Gate *admission.Gate
+
+	Traffic *metric.Traffic // counts requests and events; nil for nobody
 }
 
 func (c Config) withDefaults() Config {
@@ -48,6 +51,9 @@ func (c Config) withDefaults() Config {
 	setting.Fill(s.group().Settings)
 	if s.API.MaxWire == 0 {
 		s.API.MaxWire = defaultMaxWire
+	}
+	if s.API.Traffic == nil {
+		s.API.Traffic = new(metric.Traffic)
 	}
 	return s.API
 }
@@ -91,8 +97,7 @@ type API struct {
 	messages sync.Pool          // of *message
 	bodies   [numReasons][]byte // what refusals answer
 	refused  [numReasons]atomic.Uint64
-	sent     atomic.Uint64
-	reached  atomic.Uint64
+	traffic  *metric.Traffic
 }
 
 // NewAPI returns the API that publishes to a hub. It panics when the secret is
@@ -102,7 +107,7 @@ func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
 		panic("poosh: no secret")
 	}
 	cfg = cfg.withDefaults()
-	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate}
+	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate, traffic: cfg.Traffic}
 	a.messages.New = func() any { return new(message) }
 	for why := range a.bodies {
 		a.bodies[why] = errorBody(refusals[why].text)
@@ -123,11 +128,21 @@ type Stats struct {
 
 // Stats returns the counts so far. It may be called from any goroutine.
 func (a *API) Stats() Stats {
-	s := Stats{Sent: a.sent.Load(), Delivered: a.reached.Load(), Refused: make(map[string]uint64, numReasons-1)}
+	sent := a.traffic.Totals()
+	s := Stats{Sent: sent.Published, Delivered: sent.Delivered, Refused: make(map[string]uint64, numReasons-1)}
 	for why := accepted + 1; why < numReasons; why++ {
 		s.Refused[refusals[why].name] = a.refused[why].Load()
 	}
 	return s
+}
+
+// refusedBy are the counts of refusals, every reason among them.
+func (a *API) refusedBy() []metric.Sample {
+	list := make([]metric.Sample, 0, numReasons-1)
+	for why := accepted + 1; why < numReasons; why++ {
+		list = append(list, metric.Of(a.refused[why].Load(), refusals[why].name))
+	}
+	return list
 }
 
 // judged answers who has no good token, and others as it is told: answer has the body
@@ -204,8 +219,8 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
 	}
 	defer a.gate.Leave()
 	delivered := a.hub.Publish(pub)
-	a.sent.Add(1)
-	a.reached.Add(uint64(delivered))
+	a.traffic.Requested(int(r.ContentLength))
+	a.traffic.Published(len(pub.Data), delivered)
 	header := w.Header()
 	header[deliveredHeader] = []string{strconv.Itoa(delivered)}
 	header["Content-Length"] = noLength

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"poosh/auth"
+	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/quota"
 	"poosh/server/socketio"
@@ -50,6 +51,7 @@ type Clients struct {
 	log *slog.Logger
 
 	joined, refused atomic.Uint64
+	entered, left   atomic.Uint64 // rooms, but for those of their own ids
 }
 
 // NewClients returns the handler for the clients' socket.io server.
@@ -96,6 +98,7 @@ func (c *Clients) Closed(s *socketio.Session, _ string) {
 
 // leave takes a client out of the hub, and gives back what its rooms cost.
 func (c *Clients) leave(l *listener) {
+	c.left.Add(uint64(max(0, len(l.sub.Rooms())-1))) // its own room was not joined
 	c.hub.Unregister(l.sub)
 	if c.cfg.Rooms != nil {
 		c.cfg.Rooms.Give(l.from, l.taken)
@@ -126,7 +129,7 @@ func (c *Clients) Event(s *socketio.Session, name string, args [][]byte) {
 type session interface {
 	ID() string
 	RemoteAddr() string
-	Close(reason string)
+	Close(why closed.Reason, text string)
 	Guard(f func())
 }
 
@@ -139,14 +142,37 @@ func (c *Clients) decided(s session, err error) {
 	default:
 		c.refused.Add(1)
 		c.log.Warn("join refused, client closed", "remote", s.RemoteAddr(), "session", s.ID(), "err", err)
-		s.Close(err.Error())
+		s.Close(reasonOf(err), err.Error())
 	}
+}
+
+// reasonOf is what a client counts as that is closed for a room.
+func reasonOf(err error) closed.Reason {
+	switch {
+	case errors.Is(err, hub.ErrTooManyRooms), errors.Is(err, errTooMuch):
+		return closed.TooManyRooms
+	case errors.Is(err, errRoomsFull):
+		return closed.RoomsFull
+	}
+	return closed.RoomName
 }
 
 // join takes a seat in a room, and of what there is for rooms.
 func (c *Clients) join(l *listener, room string) error {
+	if l.sub.In(room) {
+		return c.hub.Join(l.sub, room) // says whether it has left
+	}
+	err := c.enter(l, room)
+	if err == nil {
+		c.entered.Add(1)
+	}
+	return err
+}
+
+// enter is join for a room that the client is not in.
+func (c *Clients) enter(l *listener, room string) error {
 	cost := len(room) + roomCost
-	if c.cfg.Rooms == nil || l.sub.In(room) {
+	if c.cfg.Rooms == nil {
 		return c.hub.Join(l.sub, room)
 	}
 	if !c.cfg.Rooms.Take(l.from, l.taken, cost) {
@@ -175,6 +201,13 @@ func (c *Clients) roomName(args [][]byte) (string, error) {
 		err = errLongName
 	}
 	return room, err
+}
+
+// rooms returns how many rooms somebody is in now, how often one was entered, and how
+// often one was left, but for those of clients' own ids.
+func (c *Clients) rooms() (open int, entered, left uint64) {
+	left = c.left.Load() // before what was entered: it is never more
+	return max(0, c.hub.CountRooms(App)-c.hub.Len(App)), c.entered.Load(), left
 }
 
 // ClientStats are counts since the start.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/quota"
 )
@@ -68,17 +69,17 @@ type peer struct {
 func (p *peer) ID() string         { return "session" }
 func (p *peer) RemoteAddr() string { return "192.0.2.1:1" }
 
-func (p *peer) Close(reason string) {
+func (p *peer) Close(_ closed.Reason, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.closed = reason
+	p.closed = text
 }
 
 // Guard is as a session's: what panics closes it.
 func (p *peer) Guard(f func()) {
 	defer func() {
 		if why := recover(); why != nil {
-			p.Close(fmt.Sprint("panic: ", why))
+			p.Close(closed.Panic, fmt.Sprint("panic: ", why))
 		}
 	}()
 	f()

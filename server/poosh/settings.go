@@ -29,13 +29,19 @@ type settings struct {
 	sockets *socketio.Config // what all dialects over Socket.IO share
 }
 
+// name is what the dialect is called in the log and in metrics.
+const name = "socket.io"
+
+// appID is what metrics call the one application.
+const appID = "poosh"
+
 // Declare returns the Node server's dialect: POST /send on one port, Socket.IO on the
 // other. What the two configurations hold when it is checked and started is what
 // counts.
 func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 	s := &settings{network: n, sockets: sockets}
 	return &dialect.Dialect{
-		Name:     "socket.io",
+		Name:     name,
 		Settings: s.group(),
 		On:       s.on,
 		Missing:  func(m *setting.Mistakes) { m.Add("SERVER_SECRET", "%s", missingSecret) },
@@ -116,10 +122,14 @@ func parseSecret(text string) (string, error) {
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg, clients := s.API, s.Clients
 	cfg.Gate, clients.Rooms = h.Gate, h.Rooms
+	traffic := new(metric.Traffic)
 	sockets := s.sockets.Within(h.Network)
 	sockets.Origins = s.Origins
+	sockets.Closed, sockets.Traffic = h.Closed.Source(name, appID), traffic
+	cfg.Traffic = traffic
 	api := NewAPI(cfg, h.Hub, h.Log)
-	server := socketio.New(h.WebSockets, sockets, NewClients(clients, h.Hub, h.Log), h.Log)
+	listeners := NewClients(clients, h.Hub, h.Log)
+	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
 		Shutdown: server.Shutdown,
@@ -128,21 +138,22 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
 		},
 		Metrics: func() []metric.Reading {
-			st := server.Stats()
-			return []metric.Reading{metric.Counters("sends_refused", happened(api.Stats().Refused)), metric.Gauge("sessions", st.Sessions), metric.Counters("ended", st.Ended)}
+			return []metric.Reading{
+				metric.Counters("sends_refused", "sends_refused_total", "Requests to POST /send that were not published, by reason.", "reason", api.refusedBy()),
+				metric.Gauge("sessions", "sessions", "Sessions of Socket.IO on CLIENT_PORT, with those that have ended and whose last words were not fetched yet.", server.Stats().Sessions),
+			}
+		},
+		Apps: func() []dialect.App {
+			rooms, joined, left := listeners.rooms()
+			return []dialect.App{{
+				ID: appID, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
+				Connected: server.Stats().Sessions, Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
+				Channels:   []metric.Sample{metric.Of(rooms, "public")},
+				Subscribed: []metric.Sample{metric.Of(joined, "public")},
+				Left:       []metric.Sample{metric.Of(left, "public")},
+			}}
 		},
 	}, nil
-}
-
-// happened leaves out of counts what has not.
-func happened(counts map[string]uint64) map[string]uint64 {
-	left := make(map[string]uint64)
-	for name, n := range counts {
-		if n > 0 {
-			left[name] = n
-		}
-	}
-	return left
 }
 
 // quickBody is the largest body that is served by the goroutine that reads for many

@@ -47,6 +47,7 @@ import (
 	"time"
 
 	"poosh/server/admission"
+	"poosh/server/closed"
 	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/metric"
@@ -55,6 +56,7 @@ import (
 	"poosh/server/pusher/api"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/client"
+	"poosh/server/pusher/tally"
 	"poosh/server/quota"
 	"poosh/server/route"
 	"poosh/server/setting"
@@ -84,6 +86,8 @@ type Config struct {
 
 	// Health, if set, is what /ready tells.
 	Health *health.Health
+	// Closed keeps why connections left; nil for nobody.
+	Closed *closed.Book
 
 	Registry app.Registry // is asked who may be where; nil for this process alone
 
@@ -112,7 +116,7 @@ type Dialect struct {
 	prefix string
 	loop   *websocket.Server
 	answer answer.Writer
-	counts metric.Set
+	counts *metric.Set[tally.Thing]
 
 	apps    *app.List
 	api     *api.API
@@ -127,7 +131,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	if log == nil {
 		log = slog.Default()
 	}
-	d := &Dialect{cfg: cfg, loop: loop}
+	d := &Dialect{cfg: cfg, loop: loop, counts: metric.Closed[tally.Thing](tally.Names[:])}
 	if p := strings.Trim(cfg.PathPrefix, "/"); p != "" {
 		d.prefix = "/" + p
 	}
@@ -136,7 +140,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
 		Hub: h, Registry: cfg.Registry, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
-		Count: d.counts.Add, Log: d.answer.Log,
+		Closed: cfg.Closed, Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -158,22 +162,19 @@ func (d *Dialect) Apps() *app.List { return d.apps }
 type Stats struct {
 	Connections int               // open now
 	Channels    int               // with somebody in them now
-	Counts      map[string]uint64 // what happened since the start, by name
+	Counts      map[string]uint64 // what happened since the start, by the names of package tally
+	Ended       map[string]uint64 // connections that have ended, by reason
 }
 
-// Stats returns the numbers of this moment. The names of the counts are
-//
-//   - "api <status>", "rate limited <api or connect> <app or address>";
-//   - "connect", "connect failed", "connect refused <status or code>", "close <code>", and for who was
-//     not closed with a code "ended <reason>", a [loop.Reason];
-//   - "message refused", "subscribe", "subscribe refused", "unsubscribe refused",
-//     "sign-in", "sign-in refused", "watchlist cut", "client event", "client event
-//     refused", "cache evicted";
-//   - "webhook sent", "webhook retried", "webhook refused" and "webhook dropped
-//     <reason>", where full and share say that too many events waited, in all or of
-//     one network, tries that no try succeeded, and end that the server ended.
+// Stats returns the numbers of this moment.
 func (d *Dialect) Stats() Stats {
-	return Stats{Connections: d.clients.Len(), Channels: d.apps.Channels(), Counts: d.counts.All()}
+	st := Stats{Connections: d.clients.Len(), Channels: d.apps.Channels(), Counts: d.counts.All(), Ended: make(map[string]uint64)}
+	for a := range d.apps.All() {
+		for why, n := range a.Clients.By() {
+			st.Ended[why] += n
+		}
+	}
+	return st
 }
 
 // ServeHTTP serves both doors; see [Dialect.mount].

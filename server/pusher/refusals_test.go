@@ -87,10 +87,14 @@ func TestRefusalsAreCounted(t *testing.T) {
 			t.Errorf("connect gives %d, want %d", got, want)
 		}
 	}
+	for _, l := range s.Dialect.Limits() {
+		if l.Over != 1 || l.Asked <= l.Over || !l.On {
+			t.Errorf("the limit on %s of an %s: %+v", l.Of, l.By, l)
+		}
+	}
 	counts := s.Dialect.Stats().Counts
 	for name, want := range map[string]uint64{
 		"message refused": 2, "subscribe refused": 1, "unsubscribe refused": 1, "sign-in refused": 1, "client event refused": 1, "watchlist cut": 1,
-		"rate limited api app": 1, "rate limited api address": 1, "rate limited connect app": 1, "rate limited connect address": 1,
 		"connect refused 400": 1, "connect refused 429": 2, "api 200": 1, "api 429": 4, "api 400": 1, "connect": 1,
 	} {
 		if counts[name] != want {
@@ -100,8 +104,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 }
 
 // TestEndsAreCounted has connections end for different reasons, each of which is
-// counted once and told to the log: by a code when the server closes with one, by
-// what the loop says otherwise.
+// counted once and told to the log: what it was closed for, or else what the loop says.
 func TestEndsAreCounted(t *testing.T) {
 	var log pushertest.Log
 	s := pushertest.NewLogged(t, pusher.Config{MaxMessageBytes: 1000},
@@ -127,9 +130,9 @@ func TestEndsAreCounted(t *testing.T) {
 		t.Errorf("terminated: closed with %d", code)
 	}
 	pushertest.Eventually(t, "all to be gone", func() bool { return s.Dialect.Stats().Connections == 0 })
-	counts := s.Dialect.Stats().Counts
+	counts := s.Dialect.Stats().Ended
 	for name, want := range map[string]uint64{
-		"ended transport close": 1, "ended message too big": 1, "ended protocol error": 1, "close 4009": 1, "ended closed by server": 0,
+		"transport close": 1, "message too big": 1, "protocol error": 1, "ended by the app": 1, "closed by server": 0,
 	} {
 		if counts[name] != want {
 			t.Errorf("%s: %d, want %d", name, counts[name], want)
@@ -140,7 +143,7 @@ func TestEndsAreCounted(t *testing.T) {
 			t.Errorf("%s: %d lines", p.SocketID, n)
 		}
 	}
-	if !strings.Contains(log.String(), `reason="message too big"`) || !strings.Contains(log.String(), `reason="closed by server"`) {
+	if !strings.Contains(log.String(), `reason="message too big"`) || !strings.Contains(log.String(), `reason="ended by the app"`) {
 		t.Errorf("logged %s", log.String())
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"poosh/server/dialect"
-	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/route"
 	"poosh/server/setting"
@@ -33,6 +32,9 @@ type settings struct {
 	network *network.Config // what all ports share
 }
 
+// portSetting names the one port.
+const portSetting = "PUSHER_PORT"
+
 // Declare returns Pusher Channels: the API and the clients on one port, and a bridge
 // between the public channels of one app and the rooms of another dialect. What n
 // holds when it is checked and started is what counts.
@@ -43,7 +45,7 @@ func Declare(n *network.Config) *dialect.Dialect {
 		Settings: s.group(),
 		On:       s.on,
 		Bridge:   s.bridge,
-		Ports:    []dialect.Port{{Setting: "PUSHER_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where, Ready: true}},
+		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where, Ready: true}},
 		Start:    s.start,
 	}
 }
@@ -73,7 +75,7 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Text(&s.App.Secret), Secret: true},
 		{Name: "PUSHER_APPS", Help: "Path of a JSON file with several apps and their own limits; the limits below hold for what it does not name",
 			Value: setting.Text(&s.AppsFile)},
-		{Name: "PUSHER_PORT", Default: "6001", Help: "Port of the Pusher API and of Pusher clients",
+		{Name: portSetting, Default: "6001", Help: "Port of the Pusher API and of Pusher clients",
 			Value: setting.Port(&s.Port)},
 		{Name: "PUSHER_PATH_PREFIX", Help: "Path in front of /apps and /app, such as /push; both work without it too",
 			Value: setting.Of(&s.Config.PathPrefix, parsePrefix)},
@@ -237,17 +239,15 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.MaxConnections = h.Network.MaxConnections
 	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
-	cfg.Gate, cfg.Channels, cfg.Health = h.Gate, h.Rooms, h.Health
+	cfg.Gate, cfg.Channels, cfg.Health, cfg.Closed = h.Gate, h.Rooms, h.Health, h.Closed
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err
 	}
 	return &dialect.Running{
-		Routes:   map[string]*route.Router{"PUSHER_PORT": d.routes},
+		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
-		Metrics: func() []metric.Reading {
-			st := d.Stats()
-			return []metric.Reading{metric.Gauge("pusher_connections", st.Connections), metric.Gauge("pusher_channels", st.Channels), metric.Counters("pusher", st.Counts)}
-		},
+		Metrics:  d.metrics,
+		Apps:     d.numbers,
 	}, nil
 }

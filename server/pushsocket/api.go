@@ -27,19 +27,19 @@ func (d *Dialect) allowsOrigin(origin string) bool {
 }
 
 // reject answers with an error and counts it under why.
-func (d *Dialect) reject(w http.ResponseWriter, status int, why, message string) {
-	d.count("refused: "+why, 1)
+func (d *Dialect) reject(w http.ResponseWriter, status int, why happening, message string) {
+	d.count(why, 1)
 	respond.Express.Error(w, status, message)
 }
 
 // rejectText is reject with the status's name, as the original answers.
-func (d *Dialect) rejectText(w http.ResponseWriter, status int, why string) {
-	d.count("refused: "+why, 1)
+func (d *Dialect) rejectText(w http.ResponseWriter, status int, why happening) {
+	d.count(why, 1)
 	respond.Text(w, status, http.StatusText(status))
 }
 
 func (d *Dialect) notFound(w http.ResponseWriter) {
-	d.reject(w, http.StatusNotFound, "no such path", "not found")
+	d.reject(w, http.StatusNotFound, refusedPath, "not found")
 }
 
 // patient is how long a caller waits for a change of the store: until it is done,
@@ -86,7 +86,7 @@ func (d *Dialect) credentials(w http.ResponseWriter, r *http.Request) (auth.Push
 
 // refuse answers 401 with the bare reason, as the original.
 func (d *Dialect) refuse(w http.ResponseWriter, r *http.Request, why reason, now time.Time) {
-	d.count("refused: "+string(why), 1)
+	d.count(why.counted(), 1)
 	d.log.Debug("push socket: request refused", "remote", r.RemoteAddr, "path", r.URL.Path, "reason", string(why))
 	h := w.Header()
 	h.Set("WWW-Authenticate", `Basic realm="Authorization Required"`)
@@ -106,17 +106,20 @@ func (d *Dialect) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, store.ErrRegistered):
 		d.refuse(w, r, reasonRegistered, time.Now())
 	case errors.Is(err, store.ErrTooManyKeys):
-		d.reject(w, http.StatusRequestEntityTooLarge, "too many keys", "a device may have "+strconv.Itoa(d.store.Limits().PrekeysPerDevice)+" prekeys")
+		d.reject(w, http.StatusRequestEntityTooLarge, refusedKeys, "a device may have "+strconv.Itoa(d.store.Limits().PrekeysPerDevice)+" prekeys")
 	case errors.Is(err, store.ErrKeysTooLarge):
-		d.reject(w, http.StatusRequestEntityTooLarge, "too many bytes of keys",
+		d.reject(w, http.StatusRequestEntityTooLarge, refusedKeyBytes,
 			"a device may have "+strconv.FormatInt(d.store.Limits().KeyBytesPerDevice, 10)+" bytes of keys")
 	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrKeysFull):
-		why := map[bool]string{true: "identities full", false: "keys full"}[errors.Is(err, store.ErrFull)]
+		why := refusedKeysFull
+		if errors.Is(err, store.ErrFull) {
+			why = refusedIdentitiesFull
+		}
 		d.log.Warn("push socket: keys were refused for want of room", "remote", r.RemoteAddr, "err", err)
 		w.Header().Set("Retry-After", "3600")
 		d.reject(w, http.StatusServiceUnavailable, why, err.Error())
 	default:
-		d.count("store failed", 1)
+		d.count(storeFailed, 1)
 		d.log.Error("push socket: request failed", "remote", r.RemoteAddr, "path", r.URL.Path, "err", err)
 		w.Header().Set("Retry-After", "5")
 		respond.Express.Error(w, http.StatusServiceUnavailable, "store is not available")
@@ -127,17 +130,17 @@ func (d *Dialect) fail(w http.ResponseWriter, r *http.Request, err error) {
 // by itself: 413, and for a badly formed body 415, as the wiki says.
 func (d *Dialect) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		d.reject(w, http.StatusUnsupportedMediaType, "content encoding", "content encodings are not supported")
+		d.reject(w, http.StatusUnsupportedMediaType, refusedCoding, "content encodings are not supported")
 		return nil, false
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(d.cfg.MaxBody)))
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
-		d.reject(w, http.StatusRequestEntityTooLarge, "body too large", "body is larger than "+strconv.Itoa(d.cfg.MaxBody)+" bytes")
+		d.reject(w, http.StatusRequestEntityTooLarge, refusedBodySize, "body is larger than "+strconv.Itoa(d.cfg.MaxBody)+" bytes")
 	case errors.Is(err, quota.ErrFull):
 		w.Header().Set("Retry-After", admission.RetryAfter)
-		d.reject(w, http.StatusServiceUnavailable, "input full", err.Error())
+		d.reject(w, http.StatusServiceUnavailable, refusedInputFull, err.Error())
 	case err != nil:
 		d.malformed(w, "body is not what was expected")
 	default:
@@ -147,7 +150,7 @@ func (d *Dialect) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 }
 
 func (d *Dialect) malformed(w http.ResponseWriter, what string) {
-	d.reject(w, http.StatusUnsupportedMediaType, "badly formed body", what)
+	d.reject(w, http.StatusUnsupportedMediaType, refusedBody, what)
 }
 
 // tellPrekeys sets what tells a device how many prekeys it has left, and returns the

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"poosh/server/admission"
+	"poosh/server/metric"
 	"poosh/server/pushsocket/store"
 	"poosh/server/quota"
 )
@@ -155,7 +156,7 @@ func (f *forgetting) ExpireContacts(_ context.Context, before time.Time) (int, e
 // Contacts go by the age of identities.
 func TestContactsExpire(t *testing.T) {
 	f := &forgetting{Store: newFailing(t)}
-	d := &Dialect{store: f, log: slog.New(slog.DiscardHandler), ctx: t.Context()}
+	d := &Dialect{store: f, log: slog.New(slog.DiscardHandler), ctx: t.Context(), counts: metric.Closed[happening](happeningNames[:])}
 	now := time.Now()
 	d.expireAt(now)
 	if want := now.Add(-f.Limits().IdleAge); !f.before.Equal(want) || d.counts.All()["contacts expired"] != 3 {
@@ -209,7 +210,7 @@ func TestStrangersEvents(t *testing.T) {
 		}
 		_, err := c.closed()
 		hold()
-		if !strings.Contains(err.Error(), closedTries) {
+		if !strings.Contains(err.Error(), closedTries.String()) {
 			t.Error(err)
 		}
 	})
@@ -224,7 +225,7 @@ func TestStrangersEvents(t *testing.T) {
 		}
 		_, err := c.closed()
 		hold()
-		if !strings.Contains(err.Error(), closedEvents) {
+		if !strings.Contains(err.Error(), closedEvents.String()) {
 			t.Error(err)
 		}
 		for end := time.Now().Add(patience); s.dialect.held.Load() != 0; time.Sleep(time.Millisecond) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/pushsocket/store"
 	"poosh/server/socketio"
@@ -14,11 +15,11 @@ import (
 
 // Why the dialect closes a session.
 const (
-	closedTries   = "too many tries"
-	closedWaiting = "not authorized in time"
-	closedEvents  = "too many events"
-	closedRate    = "too many requests"
-	closedStore   = "store is not available"
+	closedTries   = closed.TooManyTries
+	closedWaiting = closed.NotInTime
+	closedEvents  = closed.TooManyEvents
+	closedRate    = closed.TooManyRequests
+	closedStore   = closed.StoreFailed
 )
 
 // A client is one connection. Its events are kept in order and worked on by one
@@ -82,7 +83,7 @@ func (d *Dialect) Event(s *socketio.Session, name string, args [][]byte) {
 		c.put(event{credential: decodeCredential(args)})
 	case eventReceived:
 		if !c.hasAsked() { // nothing of a stranger is looked at
-			d.count("confirmations refused", 1)
+			d.count(confirmationsRefused, 1)
 		} else if id := decodeReceived(args); id != "" {
 			c.put(event{confirm: true, messageID: id})
 		}
@@ -95,11 +96,8 @@ func (c *client) hasAsked() bool {
 	return c.asked
 }
 
-// refuse closes the connection and counts why.
-func (c *client) refuse(why string) {
-	c.dialect.count("closed: "+why, 1)
-	c.session.Close(why)
-}
+// refuse closes the connection, which counts as that.
+func (c *client) refuse(why closed.Reason) { c.session.Close(why, why.String()) }
 
 // Closed implements [socketio.Handler].
 func (d *Dialect) Closed(s *socketio.Session, _ string) {
@@ -116,20 +114,20 @@ func (d *Dialect) Closed(s *socketio.Session, _ string) {
 // together MaxEventBytes.
 func (c *client) put(e event) {
 	switch why := c.add(e); why {
-	case "":
+	case closed.None:
 		c.dialect.clients.wake(&c.work)
 	default:
 		c.refuse(why)
 	}
 }
 
-func (c *client) add(e event) (refused string) {
+func (c *client) add(e event) (refused closed.Reason) {
 	d := c.dialect
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.gone:
-		return ""
+		return closed.None
 	case len(c.events) >= d.maxEvents():
 		return closedEvents
 	case !e.confirm && c.tries >= d.cfg.MaxTries:
@@ -143,7 +141,7 @@ func (c *client) add(e event) (refused string) {
 		c.tries++
 	}
 	c.events = append(c.events, e)
-	return ""
+	return closed.None
 }
 
 // maxEvents is how many events of one connection may wait: a device confirms a whole
@@ -211,7 +209,7 @@ func (c *client) handle(events []event) {
 func (c *client) confirm(ids []string) {
 	d := c.dialect
 	if c.device == 0 {
-		d.count("confirmations refused", len(ids))
+		d.count(confirmationsRefused, len(ids))
 		return
 	}
 	ctx, cancel := d.patient()
@@ -222,8 +220,8 @@ func (c *client) confirm(ids []string) {
 		d.failed("confirming messages", c.session.RemoteAddr(), err)
 		return
 	}
-	d.count("messages confirmed", n)
-	d.count("confirmations refused", len(ids)-n)
+	d.count(messagesConfirmed, n)
+	d.count(confirmationsRefused, len(ids)-n)
 }
 
 // authenticate answers an authentication event.
@@ -238,7 +236,7 @@ func (c *client) authenticate(cred credential) {
 		return
 	}
 	if why != "" {
-		d.count("refused: "+string(why), 1)
+		d.count(why.counted(), 1)
 		c.session.Deliver(notAuthorizedFrame(why, now))
 		if c.refused++; c.refused >= d.cfg.MaxTries {
 			c.refuse(closedTries)
@@ -249,7 +247,7 @@ func (c *client) authenticate(cred credential) {
 	d.loop.Cancel(&c.waiting)
 	c.refused = 0
 	if c.session.Deliver(authorizedFrame) {
-		d.count("authorized", 1)
+		d.count(authorized, 1)
 		d.join(c, device.ID)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/pushsocket/store"
 )
@@ -250,7 +251,7 @@ func TestBounds(t *testing.T) {
 			c.send(`42["authentication"]`)
 		}
 		before, err := c.closed()
-		if len(before) != 3 || !websocket.IsCloseError(err, websocket.CloseNormalClosure) || !strings.Contains(err.Error(), closedTries) {
+		if len(before) != 3 || !websocket.IsCloseError(err, websocket.CloseNormalClosure) || !strings.Contains(err.Error(), closedTries.String()) {
 			t.Errorf("%q, %v", before, err)
 		}
 	})
@@ -258,7 +259,7 @@ func TestBounds(t *testing.T) {
 		s := newSite(t, Config{AuthTimeout: 500 * time.Millisecond})
 		p := s.registered("1", 1)
 		good, c := p.authorized(), s.connect()
-		if before, err := c.closed(); len(before) != 0 || !strings.Contains(err.Error(), closedWaiting) {
+		if before, err := c.closed(); len(before) != 0 || !strings.Contains(err.Error(), closedWaiting.String()) {
 			t.Errorf("%q, %v", before, err)
 		}
 		good.synced()
@@ -273,7 +274,7 @@ func TestBounds(t *testing.T) {
 				break
 			}
 		}
-		if _, err := c.closed(); !strings.Contains(err.Error(), closedEvents) {
+		if _, err := c.closed(); !strings.Contains(err.Error(), closedEvents.String()) {
 			t.Error(err)
 		}
 	})
@@ -285,7 +286,7 @@ func TestEventsFollowMailboxes(t *testing.T) {
 	d := newSite(t, Config{MaxEvents: 10, Limits: store.Limits{MessagesPerDevice: 8}}).dialect
 	fit := func() (n int) {
 		c := &client{dialect: d}
-		for c.add(event{confirm: true}) == "" {
+		for c.add(event{confirm: true}) == closed.None {
 			n++
 		}
 		return n
@@ -339,7 +340,7 @@ func TestPanicOnSocket(t *testing.T) {
 	p := s.registered("1", 1)
 	c, other := p.authorized(), p.authorized()
 	c.received(strings.Repeat("0", 24))
-	if _, err := c.closed(); !strings.Contains(err.Error(), string(loop.ErrPanic)) {
+	if _, err := c.closed(); !strings.Contains(err.Error(), loop.ErrPanic.String()) {
 		t.Error(err)
 	}
 	other.synced()

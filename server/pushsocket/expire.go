@@ -14,7 +14,7 @@ func (d *Dialect) expire() {
 	for {
 		now, sure := cal.now()
 		if !sure {
-			d.count("clock jumps", 1)
+			d.count(clockJumps, 1)
 			d.log.Warn("push socket: the clock went ahead at once: for a day nothing expires earlier than it would have", "clock", time.Now())
 		}
 		d.expireAt(now)
@@ -29,7 +29,7 @@ func (d *Dialect) expire() {
 func (d *Dialect) expireAt(now time.Time) {
 	l := d.store.Limits()
 	n, err := d.store.Expire(d.ctx, now.Add(-l.MaxAge))
-	d.count("messages expired", n)
+	d.count(messagesExpired, n)
 	if n > 0 {
 		d.log.Info("push socket: old messages removed", "messages", n)
 	}
@@ -37,11 +37,11 @@ func (d *Dialect) expireAt(now time.Time) {
 		d.stillUsed()
 		var r store.Removed
 		r, err = d.store.ExpireIdentities(d.ctx, now.Add(-l.UnusedAge), now.Add(-l.IdleAge))
-		d.removed(r, "identities expired", reasonNotRegistered)
+		d.removed(r, identitiesExpired, reasonNotRegistered)
 	}
 	if err == nil {
 		n, err = d.store.ExpireContacts(d.ctx, now.Add(-l.IdleAge))
-		d.count("contacts expired", n)
+		d.count(contactsExpired, n)
 	}
 	if err != nil {
 		d.failed("removing what is too old", "", err)
@@ -49,10 +49,10 @@ func (d *Dialect) expireAt(now time.Time) {
 }
 
 // removed counts identities that went and ends what their devices have here.
-func (d *Dialect) removed(r store.Removed, name string, why reason) {
-	d.count(name, r.Identities)
+func (d *Dialect) removed(r store.Removed, what happening, why reason) {
+	d.count(what, r.Identities)
 	if r.Identities > 0 {
-		d.log.Info("push socket: "+name, "identities", r.Identities)
+		d.log.Info("push socket: "+happeningNames[what], "identities", r.Identities)
 	}
 	for _, device := range r.Devices {
 		d.evict(device, why)

@@ -70,7 +70,7 @@ func (d *Dialect) readKey(w http.ResponseWriter, v auth.Value) ([]byte, bool) {
 		return nil, false
 	}
 	if len(v.Bytes()) > d.cfg.MaxKey {
-		d.reject(w, http.StatusRequestEntityTooLarge, "key too large", "a key may have "+strconv.Itoa(d.cfg.MaxKey)+" bytes")
+		d.reject(w, http.StatusRequestEntityTooLarge, refusedKeySize, "a key may have "+strconv.Itoa(d.cfg.MaxKey)+" bytes")
 		return nil, false
 	}
 	return v.Bytes(), true
@@ -99,7 +99,7 @@ func (d *Dialect) registerKeys(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, reasonSignature, now)
 		return
 	}
-	if !d.within(d.registrations, w, r, "", "registrations") {
+	if !d.within(d.registrations, w, r, "", "registrations", refusedRegistrationRate) {
 		return
 	}
 	keys, ok := d.readKeys(w, r)
@@ -117,7 +117,7 @@ func (d *Dialect) registerKeys(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	d.count("registered", 1)
+	d.count(registered, 1)
 	d.log.Debug("push socket: registered", "remote", r.RemoteAddr, "device", device.ID, "prekeys", device.Prekeys)
 	d.writeStatus(w, device)
 }
@@ -163,16 +163,16 @@ func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request) {
 	// The name of the route has its letters in lower case.
 	text, err := url.PathUnescape(strings.TrimSuffix(r.URL.EscapedPath()[len(keysPath):], "/"))
 	if err != nil {
-		d.rejectText(w, http.StatusNotFound, "no such key")
+		d.rejectText(w, http.StatusNotFound, refusedNoKey)
 		return
 	}
 	key, err := auth.ParseIdentityKey(text)
 	if err != nil {
-		d.rejectText(w, http.StatusNotFound, "no such key")
+		d.rejectText(w, http.StatusNotFound, refusedNoKey)
 		return
 	}
 	// Each takes a prekey away from the identity: one stranger must not have all.
-	if !d.within(d.fetches, w, r, key, "keys of one identity") {
+	if !d.within(d.fetches, w, r, key, "keys of one identity", refusedKeyRate) {
 		return
 	}
 	ctx, cancel := d.patient()
@@ -180,10 +180,10 @@ func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request) {
 	keys, device, err := d.store.TakeKeys(ctx, key, device.ID)
 	switch {
 	case errors.Is(err, store.ErrNotRegistered):
-		d.rejectText(w, http.StatusNotFound, "no such key")
+		d.rejectText(w, http.StatusNotFound, refusedNoKey)
 		return
 	case errors.Is(err, store.ErrRevoked):
-		d.rejectText(w, http.StatusGone, "revoked key")
+		d.rejectText(w, http.StatusGone, refusedRevokedKey)
 		return
 	case err != nil:
 		d.fail(w, r, err)
@@ -218,7 +218,7 @@ func (d *Dialect) removeDevice(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	d.count("devices removed", 1)
+	d.count(devicesRemoved, 1)
 	d.evict(device.ID, reasonRevoked)
 	respond.Text(w, http.StatusOK, "OK")
 }

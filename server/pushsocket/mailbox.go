@@ -186,7 +186,7 @@ func (m *mailbox) run() {
 	// What is stored can wait: while outboxes fill faster than they are written,
 	// mailboxes add nothing, however many devices come back at once.
 	if d.loop.CaughtUp() != nil {
-		d.count("pushes held back", 1)
+		d.count(pushesHeldBack, 1)
 		d.loop.Schedule(&m.retry, retryBehind)
 		return
 	}
@@ -225,6 +225,7 @@ func (m *mailbox) give(c *client, turn int, seq int64, frame []byte) bool {
 		return false
 	}
 	c.cursor = seq
-	m.dialect.count("messages pushed", 1)
+	m.dialect.count(messagesPushed, 1)
+	m.dialect.cfg.SocketIO.Traffic.Published(len(frame), 1)
 	return true
 }

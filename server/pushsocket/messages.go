@@ -45,7 +45,7 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 func (d *Dialect) queue(w http.ResponseWriter, r *http.Request, sender store.Device, messages []store.Outgoing) ([]store.Outcome, store.Device, bool) {
 	if err := d.cfg.Gate.Enter(r.Context()); err != nil {
 		w.Header().Set("Retry-After", admission.RetryAfter)
-		d.reject(w, http.StatusServiceUnavailable, "overloaded", err.Error())
+		d.reject(w, http.StatusServiceUnavailable, refusedOverloaded, err.Error())
 		return nil, sender, false
 	}
 	d.cfg.Gate.Leave()
@@ -80,12 +80,12 @@ func (d *Dialect) countOutcomes(outcomes []store.Outcome) {
 		n[o.Kind]++
 		dropped += o.Dropped
 	}
-	d.count("messages stored", n[store.Queued])
-	d.count("messages dropped", dropped)
-	d.count("messages refused: mailbox full", n[store.DeviceFull])
-	d.count("messages refused: share of a mailbox", n[store.SenderFull])
-	d.count("messages refused: strangers' part of a mailbox", n[store.StrangersFull])
-	d.count("messages refused: no such device", n[store.UnknownKey]+n[store.RevokedKey]+n[store.MissingDevice])
+	d.count(messagesStored, n[store.Queued])
+	d.count(messagesDropped, dropped)
+	d.count(mailboxFull, n[store.DeviceFull])
+	d.count(mailboxShare, n[store.SenderFull])
+	d.count(mailboxStrangers, n[store.StrangersFull])
+	d.count(noDevice, n[store.UnknownKey]+n[store.RevokedKey]+n[store.MissingDevice])
 }
 
 // prepared is a request for copies, ready for the store.
@@ -116,7 +116,7 @@ func (d *Dialect) prepare(w http.ResponseWriter, text []byte) (p prepared, ok bo
 	}
 	for m := range request[0].Elements() {
 		if len(p.messages) >= d.cfg.MaxRecipients {
-			d.tooMany(w, "messages")
+			d.tooMany(w, refusedMessages, "messages")
 			return p, false
 		}
 		if !d.prepareMessage(w, &p, m) {
@@ -146,7 +146,7 @@ func (d *Dialect) prepareMessage(w http.ResponseWriter, p *prepared, m auth.Valu
 	headerOf := make(map[auth.Address]string)
 	for h := range headers.Elements() {
 		if len(p.recipients)+len(p.nobody) >= d.cfg.MaxRecipients {
-			d.tooMany(w, "headers")
+			d.tooMany(w, refusedHeaders, "headers")
 			return false
 		}
 		var members [2]auth.Value
@@ -183,8 +183,8 @@ func (d *Dialect) prepareMessage(w http.ResponseWriter, p *prepared, m auth.Valu
 }
 
 // tooMany answers 413 for more than MaxRecipients of something.
-func (d *Dialect) tooMany(w http.ResponseWriter, what string) {
-	d.reject(w, http.StatusRequestEntityTooLarge, "too many "+what+" in a request",
+func (d *Dialect) tooMany(w http.ResponseWriter, why happening, what string) {
+	d.reject(w, http.StatusRequestEntityTooLarge, why,
 		"one request may have "+strconv.Itoa(d.cfg.MaxRecipients)+" "+what)
 }
 

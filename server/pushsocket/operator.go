@@ -74,7 +74,7 @@ func (d *Dialect) isOperator(w http.ResponseWriter, r *http.Request) bool {
 	}
 	d.log.Warn("push socket: operator refused", "remote", r.RemoteAddr)
 	w.Header().Set("WWW-Authenticate", "Bearer")
-	d.reject(w, http.StatusUnauthorized, "operator", "wrong token")
+	d.reject(w, http.StatusUnauthorized, refusedOperator, "wrong token")
 	return false
 }
 
@@ -97,12 +97,12 @@ func (d *Dialect) setBounds(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxOperatorBody))
 	var b bounds
 	if err != nil || b.decode(text) != nil {
-		d.reject(w, http.StatusBadRequest, "operator's request", "want an object with messagesPerDevice, whenFull, maxAge")
+		d.reject(w, http.StatusBadRequest, refusedOperatorRequest, "want an object with messagesPerDevice, whenFull, maxAge")
 		return
 	}
 	l := d.store.Limits()
 	if err := b.apply(&l); err != nil {
-		d.reject(w, http.StatusBadRequest, "operator's request", err.Error())
+		d.reject(w, http.StatusBadRequest, refusedOperatorRequest, err.Error())
 		return
 	}
 	d.store.SetLimits(l)
@@ -154,11 +154,11 @@ func (b bounds) apply(l *store.Limits) error {
 func (d *Dialect) removeOld(w http.ResponseWriter, r *http.Request) {
 	age, err := time.ParseDuration(r.URL.Query().Get("olderThan"))
 	if err != nil || age < 0 {
-		d.reject(w, http.StatusBadRequest, "operator's request", "olderThan: want a time such as 24h")
+		d.reject(w, http.StatusBadRequest, refusedOperatorRequest, "olderThan: want a time such as 24h")
 		return
 	}
 	n, err := d.store.Expire(d.ctx, time.Now().Add(-age))
-	d.count("messages expired", n)
+	d.count(messagesExpired, n)
 	if err != nil {
 		d.fail(w, r, err)
 		return
@@ -179,7 +179,7 @@ func (d *Dialect) removeIdentities(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch {
 	case q.Has("key") == q.Has("unusedFor"):
-		d.reject(w, http.StatusBadRequest, "operator's request", wanted)
+		d.reject(w, http.StatusBadRequest, refusedOperatorRequest, wanted)
 		return
 	case q.Has("key"):
 		key, ok := d.identityOf(w, r)
@@ -190,14 +190,14 @@ func (d *Dialect) removeIdentities(w http.ResponseWriter, r *http.Request) {
 	default:
 		age, parseErr := time.ParseDuration(q.Get("unusedFor"))
 		if parseErr != nil || age < minUnused {
-			d.reject(w, http.StatusBadRequest, "operator's request", "unusedFor: want a time of at least 24h, such as 720h")
+			d.reject(w, http.StatusBadRequest, refusedOperatorRequest, "unusedFor: want a time of at least 24h, such as 720h")
 			return
 		}
 		d.stillUsed()
 		before := time.Now().Add(-age)
 		gone, err = d.store.ExpireIdentities(d.ctx, before, before)
 	}
-	d.removed(gone, "identities removed", reasonNotRegistered)
+	d.removed(gone, identitiesRemoved, reasonNotRegistered)
 	if d.operated(w, r, err) {
 		respond.Express.JSON(w, http.StatusOK, struct {
 			Removed int `json:"identitiesRemoved"`
@@ -216,7 +216,7 @@ func (d *Dialect) removePrekeys(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n, err := d.store.RemovePrekeys(d.ctx, key)
-	d.count("prekeys removed", n)
+	d.count(prekeysRemoved, n)
 	if d.operated(w, r, err) {
 		d.log.Info("push socket: prekeys removed by an operator", "remote", r.RemoteAddr, "prekeys", n)
 		respond.Express.JSON(w, http.StatusOK, struct {
@@ -231,7 +231,7 @@ func (d *Dialect) identityOf(w http.ResponseWriter, r *http.Request) (string, bo
 	text := strings.ReplaceAll(r.URL.Query().Get("key"), " ", "+") // an unescaped plus
 	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil || len(raw) != 32 && len(raw) != 33 {
-		d.reject(w, http.StatusBadRequest, "operator's request", "key: want an identity key in base64")
+		d.reject(w, http.StatusBadRequest, refusedOperatorRequest, "key: want an identity key in base64")
 		return "", false
 	}
 	return string(raw), true
@@ -241,7 +241,7 @@ func (d *Dialect) identityOf(w http.ResponseWriter, r *http.Request) (string, bo
 func (d *Dialect) operated(w http.ResponseWriter, r *http.Request, err error) bool {
 	switch {
 	case errors.Is(err, store.ErrNotRegistered):
-		d.reject(w, http.StatusNotFound, "no such identity", "no such identity")
+		d.reject(w, http.StatusNotFound, refusedNoIdentity, "no such identity")
 	case err != nil:
 		d.fail(w, r, err)
 	}

@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"poosh/server/admission"
+	"poosh/server/closed"
 	"poosh/server/dialect"
 	"poosh/server/hub"
 	"poosh/server/metric"
@@ -94,6 +95,12 @@ func (c Config) withDefaults() Config {
 	c = s.Config
 	c.MaxEventBytes = cmp.Or(c.MaxEventBytes, 64<<20)
 	c.ExpireEvery = cmp.Or(c.ExpireEvery, 10*time.Minute)
+	if c.SocketIO.Closed == nil {
+		c.SocketIO.Closed = closed.New(0).Source("push socket", hubApp)
+	}
+	if c.SocketIO.Traffic == nil {
+		c.SocketIO.Traffic = new(metric.Traffic)
+	}
 	// Mailboxes fill half an outbox, and one message more must fit.
 	c.SocketIO.Outbox = max(c.SocketIO.Outbox, network.Defaults().OutboxBytes, 2*dialect.Growth*c.MaxBody+1024)
 	return c
@@ -134,7 +141,7 @@ type Dialect struct {
 	mailboxes map[store.DeviceID]*mailbox
 	ended     bool // no mailbox is opened any more
 
-	counts metric.Set
+	counts *metric.Set[happening]
 }
 
 // New opens the store and starts the dialect's goroutines. Call Shutdown in any
@@ -155,7 +162,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d := &Dialect{cfg: cfg, store: st, hub: h, loop: loop, log: log, ctx: ctx, stop: stop,
 		requests: rate.PerAddress(cfg.Requests), registrations: rate.PerAddress(cfg.Registrations), fetches: rate.PerAddress(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
-		mailboxes: make(map[store.DeviceID]*mailbox)}
+		mailboxes: make(map[store.DeviceID]*mailbox), counts: metric.Closed[happening](happeningNames[:])}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
 	d.routes = d.mount()
 	d.janitor.Go(d.expire) // ends with Shutdown
@@ -217,7 +224,7 @@ func (d *Dialect) Stats() Stats {
 	d.mu.Lock()
 	authorized := len(d.mailboxes)
 	d.mu.Unlock()
-	return Stats{sockets, authorized, d.counts.All()}
+	return Stats{sockets, authorized, d.allCounts()}
 }
 
 // failed counts and logs an error of the store, unless everything ends, which is
@@ -226,8 +233,8 @@ func (d *Dialect) failed(doing, remote string, err error) {
 	if d.ctx.Err() != nil {
 		return
 	}
-	d.count("store failed", 1)
+	d.count(storeFailed, 1)
 	d.log.Error("push socket: "+doing, "remote", remote, "err", err)
 }
 
-func (d *Dialect) count(name string, n int) { d.counts.Add(name, n) }
+func (d *Dialect) count(what happening, n int) { d.counts.Add(what, n) }

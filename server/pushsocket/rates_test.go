@@ -39,10 +39,13 @@ func TestRates(t *testing.T) {
 		}
 		c.bodies("x")
 		c.authenticate(p.username, p.password())
-		if _, err := c.closed(); !strings.Contains(err.Error(), closedRate) {
+		if _, err := c.closed(); !strings.Contains(err.Error(), closedRate.String()) {
 			t.Error(err)
 		}
-		if n := s.dialect.Stats().Counts["closed: "+closedRate]; n != 1 {
+		counted := func() uint64 { return s.dialect.Stats().Counts["closed: "+closedRate.String()] }
+		for end := time.Now().Add(patience); counted() == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		}
+		if n := counted(); n != 1 {
 			t.Errorf("counted %d", n)
 		}
 	})

@@ -66,15 +66,16 @@ func (d *Dialect) api(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !d.answering.Enter() {
 			w.Header().Set("Retry-After", admission.RetryAfter)
-			d.reject(w, http.StatusServiceUnavailable, "shutting down", admission.ErrClosed.Error())
+			d.reject(w, http.StatusServiceUnavailable, refusedShutdown, admission.ErrClosed.Error())
 			return
 		}
 		defer d.answering.Leave()
+		d.cfg.SocketIO.Traffic.Requested(int(r.ContentLength))
 		if !d.allowsOrigin(r.Header.Get("Origin")) {
-			d.reject(w, http.StatusForbidden, "origin", "pages of this origin may not ask")
+			d.reject(w, http.StatusForbidden, refusedOrigin, "pages of this origin may not ask")
 			return
 		}
-		if d.within(d.requests, w, r, "", "requests") {
+		if d.within(d.requests, w, r, "", "requests", refusedRequestRate) {
 			next(w, r)
 		}
 	}
@@ -86,14 +87,14 @@ func (d *Dialect) greet(w http.ResponseWriter, _ *http.Request) {
 
 // addDevice refuses, as the original always did.
 func (d *Dialect) addDevice(w http.ResponseWriter, _ *http.Request) {
-	d.rejectText(w, http.StatusForbidden, "second device")
+	d.rejectText(w, http.StatusForbidden, refusedSecondDevice)
 }
 
 // wrongMethod answers for a path that is there, and nothing for one that is not:
 // whether there is something for operators is for them to know.
 func (d *Dialect) wrongMethod(w http.ResponseWriter, r *http.Request) {
 	if !isOperatorPath(r) || d.isOperator(w, r) {
-		d.reject(w, http.StatusMethodNotAllowed, "method", "method not allowed")
+		d.reject(w, http.StatusMethodNotAllowed, refusedMethod, "method not allowed")
 	}
 }
 

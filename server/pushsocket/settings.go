@@ -35,7 +35,7 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 		Name:     "push socket",
 		Settings: s.group(),
 		On:       func() bool { return s.Port != 0 },
-		Ports: []dialect.Port{{Setting: "PUSH_SOCKET_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders,
+		Ports: []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders,
 			Where: socketio.Where, ClientPath: socketio.Path}},
 		Start: s.start,
 	}
@@ -45,7 +45,7 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 func (s *settings) group() *setting.Group {
 	kept := store.Limits{}.WithDefaults()
 	return &setting.Group{Title: "Push Socket", Settings: []setting.Setting{
-		{Name: "PUSH_SOCKET_PORT", Help: "Port of the Push Socket Protocol and its key server; setting it turns them on",
+		{Name: portSetting, Help: "Port of the Push Socket Protocol and its key server; setting it turns them on",
 			Value: setting.Port(&s.Port)},
 		{Name: "PUSH_SOCKET_DB", Default: "push-socket.db", Help: "Path of the database file; two more stand beside it while the server runs",
 			Value: setting.Text(&s.Config.DB)},
@@ -138,6 +138,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg.SocketIO = s.sockets.Within(h.Network)
 	cfg.SocketIO.Origins = s.Config.SocketIO.Origins
 	cfg.Gate = h.Gate
+	cfg.SocketIO.Closed, cfg.SocketIO.Traffic = h.Closed.Source("push socket", hubApp), new(metric.Traffic)
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if errors.Is(err, store.ErrOpen) {
 		return nil, fmt.Errorf("PUSH_SOCKET_DB: %w", err)
@@ -146,17 +147,14 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		return nil, err
 	}
 	return &dialect.Running{
-		Routes:   map[string]*route.Router{"PUSH_SOCKET_PORT": d.routes},
+		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
 		Ready:    d.store.Ready,
 		Polling: func() dialect.Polling {
 			st := d.sockets.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
 		},
-		Metrics: func() []metric.Reading {
-			st := d.Stats()
-			return []metric.Reading{metric.Gauge("push_socket_sessions", st.Sockets.Sessions), metric.Gauge("push_socket_devices", st.Authorized),
-				metric.Counters("push_socket_ended", st.Sockets.Ended), metric.Counters("push_socket", st.Counts)}
-		},
+		Metrics: d.metrics,
+		Apps:    d.numbers,
 	}, nil
 }

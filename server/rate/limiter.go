@@ -2,6 +2,7 @@ package rate
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -20,6 +21,8 @@ type Limiter struct {
 	rate   Rate
 	whole  *tokens.Limiter                    // nil when by address
 	byAddr *lru.Cache[asker, *tokens.Limiter] // nil when together
+
+	asked, refused atomic.Uint64
 }
 
 // An asker is an address, and what it asks for if that counts by itself.
@@ -83,7 +86,9 @@ func (l *Limiter) TakeOf(remote, what string) Allowance {
 	each := l.rate.Per.Seconds() / float64(l.rate.Limit)
 	a.Remaining = max(0, int(left))
 	a.Reset = time.Duration((float64(l.rate.Limit) - left) * each * float64(time.Second))
+	l.asked.Add(1)
 	if !a.OK {
+		l.refused.Add(1)
 		a.Retry = max(l.retry(left), time.Millisecond)
 	}
 	return a
@@ -114,6 +119,15 @@ func (l *Limiter) retry(left float64) time.Duration {
 	return max(time.Duration((1-left)*each*float64(time.Second)), time.Millisecond)
 }
 
+// Counts returns how often the limiter was asked, and how often it said no.
+func (l *Limiter) Counts() (asked, refused uint64) {
+	if l == nil {
+		return 0, 0
+	}
+	refused = l.refused.Load() // first: it is never more
+	return l.asked.Load(), refused
+}
+
 // Return gives back what Take took for something that was not done after all.
 func (l *Limiter) Return(remote string) {
 	if l == nil {
@@ -123,6 +137,7 @@ func (l *Limiter) Return(remote string) {
 	if bucket == nil {
 		bucket = l.of(asker{peers.Of(remote), ""})
 	}
+	l.asked.Add(^uint64(0))
 	bucket.AllowN(time.Now(), -1) // a bucket takes less than nothing, TestReturn
 }
 

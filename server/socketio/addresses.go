@@ -9,12 +9,6 @@ import (
 // address that a trusted proxy forwards.
 type address = netip.Addr
 
-// The bounds that an address may meet.
-const (
-	boundAddress    = "too many sessions of one address"
-	boundUnfinished = "too many unfinished handshakes of one address"
-)
-
 // addresses counts sessions by address. An address without any is forgotten.
 type addresses struct {
 	maxAll, maxUnfinished int // set once
@@ -31,22 +25,22 @@ func (a *addresses) init(cfg Config) {
 }
 
 // enter counts a session, or names the bound that is met.
-func (a *addresses) enter(from address, unfinished bool) string {
+func (a *addresses) enter(from address, unfinished bool) (bound turnedAway, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t := a.counts[from]
 	switch {
 	case t.all >= a.maxAll:
-		return boundAddress
+		return refusedAddress, false
 	case unfinished && t.unfinished >= a.maxUnfinished:
-		return boundUnfinished
+		return refusedUnfinished, false
 	}
 	t.all++
 	if unfinished {
 		t.unfinished++
 	}
 	a.counts[from] = t
-	return ""
+	return 0, true
 }
 
 // finished says that a polling session came back after its handshake.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"poosh/server/closed"
 	"poosh/server/websocket"
 )
 
@@ -132,7 +133,7 @@ func (c *caller) meet(m *model, a action, socket *talk, get *exchange) *exchange
 	case a == doDeliver:
 		c.session.Deliver(EventFrame("e", fmt.Append(nil, c.events.Add(1))))
 	case a == doKick:
-		c.session.shut(websocket.CloseNormal, "kicked")
+		c.session.shut(websocket.CloseNormal, closed.Kicked, "kicked")
 	case a == doShutdown:
 		go func() { c.stopped <- c.server.Shutdown(context.Background()) }() // ends with the session
 	}

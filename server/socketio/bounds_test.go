@@ -79,7 +79,7 @@ func TestAnswersCost(t *testing.T) {
 				}
 			}
 			eventually(t, "the end", func() bool { return s.sessions() == 0 })
-			if got := s.server.Stats().Ended[string(reasonSlow)]; got != 1 {
+			if got := s.server.Stats().Ended[reasonSlow.String()]; got != 1 {
 				t.Errorf("%v", s.server.Stats().Ended)
 			}
 		})

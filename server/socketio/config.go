@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"poosh/server/closed"
+	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/setting"
 )
@@ -45,6 +47,11 @@ type Config struct {
 	// request without an Origin, as other programs send it, is served; one of the
 	// JSONP transport, which has none, counts by its Referer.
 	Origins []string
+
+	// Closed is told of sessions that begin and end, and Traffic of what clients say; nil
+	// for nobody.
+	Closed  *closed.Source
+	Traffic *metric.Traffic
 
 	// ClientScript is what /socket.io/socket.io.js gives: an http or https
 	// address to redirect to, or the path of a file.

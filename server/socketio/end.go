@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"poosh/server/loop"
+	"poosh/server/closed"
 	"poosh/server/websocket"
 )
 
@@ -18,8 +18,9 @@ const (
 )
 
 // Close ends the session in order: what waits is written first. The client sees
-// a closed transport and connects anew. It returns at once.
-func (s *Session) Close(reason string) { s.shut(websocket.CloseNormal, reason) }
+// a closed transport and connects anew. It counts under why; text is what a WebSocket's
+// close frame says, at most 123 bytes. It returns at once.
+func (s *Session) Close(why closed.Reason, text string) { s.shut(websocket.CloseNormal, why, text) }
 
 // Guard calls f for the handler on a goroutine that is none of the session's: a panic in
 // it ends the session, and not the program.
@@ -28,15 +29,18 @@ func (s *Session) Guard(f func()) {
 		if p := recover(); p != nil {
 			s.server.log.Error("panic in a session's handler", "remote", s.remote, "session", s.engineID,
 				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			go s.end(loop.ErrPanic) // not here: the handler may have called, or hold a lock
+			go s.end(closed.Panic) // not here: the handler may have called, or hold a lock
 		}
 	}()
 	f()
 }
 
-func (s *Session) shut(code int, reason string) {
+func (s *Session) shut(code int, why closed.Reason, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.cause == closed.None {
+		s.cause = why
+	}
 	if s.life == lifeOpen {
 		s.release() // which may be too much for it
 	}
@@ -52,7 +56,7 @@ func (s *Session) shut(code int, reason string) {
 		// does not survive one.
 		s.conn.HangUp()
 	default:
-		s.conn.Close(code, reason) // its end is the session's
+		s.conn.Close(code, text) // its end is the session's
 	}
 }
 
@@ -60,11 +64,11 @@ func (s *Session) shut(code int, reason string) {
 // kept for it when its session ends for a reason. It is not where the client itself
 // is gone, and not where too much waits already. It is never packet 41: a client
 // that gets it does not connect anew.
-func last(reason loop.Reason) bool { return reason == reasonPacket || reason == reasonForced }
+func last(reason closed.Reason) bool { return reason == reasonPacket || reason == reasonForced }
 
 // end is where every session ends, once: its transports are closed, the library and
 // the handler are told. It must not be called with a lock held, nor by the handler.
-func (s *Session) end(reason loop.Reason) {
+func (s *Session) end(reason closed.Reason) {
 	s.mu.Lock()
 	if s.life.over() {
 		s.mu.Unlock()
@@ -73,6 +77,7 @@ func (s *Session) end(reason loop.Reason) {
 	if s.life == lifeOpen {
 		s.release()
 	}
+	waiting := s.waiting()
 	s.held, s.size, s.why = nil, 0, reason
 	life, way := lifeEnd, wayEnd
 	if s.poll != nil && s.farewell(reason) {
@@ -91,39 +96,68 @@ func (s *Session) end(reason loop.Reason) {
 	s.unpair(moved)
 	tell := s.move(spaceEnd)&spaceTell != 0
 	conn := s.conn
+	left := departure{s.countedAs(reason), s.id, waiting}
 	s.mu.Unlock()
 
 	if conn != nil {
 		finish(conn, reason)
 	}
 	if do&lifeTell != 0 {
-		s.ended(reason, tell)
+		s.ended(reason, left, tell)
 	}
 	if do&lifeForget != 0 {
 		s.server.remove(s)
 	}
 }
 
+// A departure is what is known of a session that has ended.
+type departure struct {
+	why     closed.Reason // as it is counted
+	id      string        // what the namespace knew it by
+	waiting int           // what waited for its client
+}
+
+// countedAs is what an end counts as: a server that closes in order has said why before,
+// and of the transport it is told no more than that. s.mu is held.
+func (s *Session) countedAs(reason closed.Reason) closed.Reason {
+	if s.cause != closed.None && (reason == closed.ByServer || reason == reasonForced) {
+		return s.cause
+	}
+	return reason
+}
+
+// waiting is what waits for the client, in bytes of loop.Cost. s.mu is held.
+func (s *Session) waiting() int {
+	n := s.size
+	if s.poll != nil {
+		n += s.poll.size
+	}
+	if s.conn != nil {
+		n += s.conn.Waiting()
+	}
+	return n
+}
+
 // ended tells the library of the session's end, and the handler if the client was there.
-func (s *Session) ended(reason loop.Reason, tell bool) {
-	s.lib.disconnect(string(reason), true)
+func (s *Session) ended(reason closed.Reason, left departure, tell bool) {
+	s.lib.disconnect(reason.String(), true)
 	if tell {
 		s.in.mu.Lock() // an event may be with the handler
-		s.server.handler.Closed(s, string(reason))
+		s.server.handler.Closed(s, reason.String())
 		s.in.mu.Unlock()
 	}
-	s.server.ended(s, reason)
+	s.server.ended(s, left)
 }
 
 // finish closes the WebSocket of a session that ends.
-func finish(c *websocket.Conn, reason loop.Reason) {
+func finish(c *websocket.Conn, reason closed.Reason) {
 	switch reason {
 	case reasonTimeout:
 		c.Abort(reason) // it would not answer
 	case reasonPacket:
-		c.Close(websocket.CloseProtocol, string(reason))
+		c.Close(websocket.CloseProtocol, reason.String())
 	default:
-		c.Close(websocket.CloseNormal, string(reason))
+		c.Close(websocket.CloseNormal, reason.String())
 	}
 }
 
@@ -137,7 +171,7 @@ func finish(c *websocket.Conn, reason loop.Reason) {
 // for the end of all: the client is told by the next GET, whose session is unknown, as
 // it was when the Node server had gone. Scripts of JSONP do get one: a page does not
 // notice that their session is unknown.
-func (s *Session) farewell(reason loop.Reason) (kept bool) {
+func (s *Session) farewell(reason closed.Reason) (kept bool) {
 	p := s.poll
 	waits := p.get != nil // so nothing is queued
 	switch {

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/websocket"
 )
@@ -48,10 +49,10 @@ var ends = []howItEnds{
 			e.Error("more was taken than may wait")
 		}
 	}, cfg: Config{Outbox: 8000}, gives: []string{"1"}},
-	{name: "kick", end: func(e *ending) { e.session.Close("kicked") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
+	{name: "kick", end: func(e *ending) { e.session.Close(closed.Kicked, "kicked") }, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
 	{name: "kick by the handler", end: func(e *ending) {
 		e.mu.Lock()
-		e.event = func(s *Session, name string) { s.Close(name) }
+		e.event = func(s *Session, name string) { s.Close(closed.Kicked, name) }
 		e.mu.Unlock()
 		e.say(`42["kick"]`)
 	}, words: []string{"1"}, gives: []string{"1"}, code: websocket.CloseNormal},
@@ -286,7 +287,7 @@ func TestGuard(t *testing.T) {
 		ws.want("0{...", "40")
 		boom(take(t, s.connected, "the client"))
 		ws.ended()
-		if why := take(t, s.closed, "the end"); why != string(loop.ErrPanic) {
+		if why := take(t, s.closed, "the end"); why != loop.ErrPanic.String() {
 			t.Errorf("ended for %q", why)
 		}
 		s.dialect.event = func(session *Session, _ string) { boom(session) }
@@ -294,7 +295,7 @@ func TestGuard(t *testing.T) {
 		p.want("40")
 		take(t, s.connected, "the client")
 		p.post(`42["x"]`)
-		if why := take(t, s.closed, "the end"); why != string(loop.ErrPanic) {
+		if why := take(t, s.closed, "the end"); why != loop.ErrPanic.String() {
 			t.Errorf("ended for %q", why)
 		}
 	})
@@ -308,7 +309,7 @@ func TestLastWordsEnd(t *testing.T) {
 		p.want("40")
 		session := take(t, s.connected, "the client")
 		began := time.Now()
-		session.Close("kicked")
+		session.Close(closed.Kicked, "kicked")
 		take(t, s.closed, "the handler to be told")
 		if s.sessions() != 1 {
 			t.Error("the close packet is not kept")

@@ -143,7 +143,7 @@ func (e *engineSocket) ReadyState() string {
 	return "closed"
 }
 
-func (e *engineSocket) Close(bool) { e.session.Close("forced server close") }
+func (e *engineSocket) Close(bool) { e.session.Close(reasonForced, reasonForced.String()) }
 
 // Write takes a packet of the library's.
 func (e *engineSocket) Write(data io.Reader, _ *engineparser.Options, _ engine.SendCallback) engine.Socket {

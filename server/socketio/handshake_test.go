@@ -106,7 +106,7 @@ func TestOrigins(t *testing.T) {
 			_ = ws.Close()
 		}
 	}
-	if s.server.Stats().Ended["origin refused"] == 0 {
+	if s.server.Stats().Refused["origin refused"] == 0 {
 		t.Error("refused origins are not counted")
 	}
 	for _, all := range [][]string{nil, {"*"}, {listed, "*"}} {
@@ -150,7 +150,7 @@ func TestLibraryThatDoesNotConnect(t *testing.T) {
 		}
 		eventually(t, "the sessions to end", func() bool { return s.sessions() == 0 })
 		p.gone()
-		if got := s.server.Stats().Ended[string(reasonFailed)]; got != 2 {
+		if got := s.server.Stats().Ended[reasonFailed.String()]; got != 2 {
 			t.Errorf("%d sessions ended with %s, want 2", got, reasonFailed)
 		}
 	}, neverJoins)
@@ -161,14 +161,18 @@ func TestBoundsByNetwork(t *testing.T) {
 	var a addresses
 	a.init(Config{MaxSessionsPerAddress: 2, MaxUnfinishedPerAddress: 1})
 	srv := &Server{}
-	for i, want := range []string{"", boundUnfinished, "", boundAddress} {
+	type answer struct {
+		bound turnedAway
+		ok    bool
+	}
+	for i, want := range []answer{{ok: true}, {bound: refusedUnfinished}, {ok: true}, {bound: refusedAddress}} {
 		s := srv.newSession(requestFrom(fmt.Sprintf("[2001:db8:0:1::%d]:80", i+1)))
-		if got := a.enter(s.address, i < 2); got != want {
-			t.Errorf("session %d: %q, want %q", i, got, want)
+		if bound, ok := a.enter(s.address, i < 2); (answer{bound, ok}) != want {
+			t.Errorf("session %d: %v, %v, want %v", i, bound, ok, want)
 		}
 	}
 	other := srv.newSession(requestFrom("[2001:db8:0:2::1]:80"))
-	if got := a.enter(other.address, true); got != "" {
-		t.Errorf("another network: %q", got)
+	if bound, ok := a.enter(other.address, true); !ok {
+		t.Errorf("another network: %v", bound)
 	}
 }

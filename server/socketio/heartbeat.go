@@ -3,7 +3,7 @@ package socketio
 import (
 	"time"
 
-	"poosh/server/loop"
+	"poosh/server/closed"
 )
 
 // silence is how long a client that says it speaks protocol 4 may say nothing on
@@ -25,7 +25,7 @@ const (
 )
 
 // reasons is why a deed ends the session; the others do not.
-var reasons = [...]loop.Reason{
+var reasons = [...]closed.Reason{
 	deedTimeout:    reasonTimeout,
 	deedUnfinished: reasonUnfinished,
 	deedUnjoined:   reasonForced,

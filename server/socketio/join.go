@@ -20,12 +20,13 @@ func (s *Session) begin() {
 	s.route()
 	s.plan()
 	s.mu.Unlock()
+	s.server.clients.Opened()
 	s.server.enter(s)
 	if s.speaks() != 4 {
 		s.join()
 	}
 	if s.server.draining.Load() { // it may have begun before that, and been entered behind
-		s.shut(websocket.CloseGoingAway, string(reasonShutdown))
+		s.shut(websocket.CloseGoingAway, reasonShutdown, reasonShutdown.String())
 	}
 }
 
@@ -81,7 +82,7 @@ func (s *Session) greeted() {
 	}
 	s.mu.Unlock()
 	if do&spaceTell != 0 {
-		s.server.handler.Closed(s, string(why))
+		s.server.handler.Closed(s, why.String())
 	}
 	if do&spaceRelease != 0 {
 		s.resume()

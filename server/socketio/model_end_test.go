@@ -3,13 +3,13 @@ package socketio
 import (
 	"time"
 
-	"poosh/server/loop"
+	"poosh/server/closed"
 )
 
 // How sessions of a [model] end, and what its clocks do.
 
 // end ends the session; code is what its WebSockets are closed with.
-func (m *model) end(reason loop.Reason, code string) {
+func (m *model) end(reason closed.Reason, code string) {
 	if m.life != lifeOpen {
 		return
 	}
@@ -37,7 +37,7 @@ func (m *model) end(reason loop.Reason, code string) {
 		m.hangUp(code)
 	}
 	if m.inside {
-		m.tell("left: " + string(reason))
+		m.tell("left: " + reason.String())
 	}
 	m.inside = false
 }

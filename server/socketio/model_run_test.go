@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"poosh/server/closed"
 )
 
 // do does one thing with a server, as the model does it.
@@ -37,7 +39,7 @@ func (c *caller) do(m *model, a action, passes time.Duration) outcome {
 	case a == doDeliver:
 		c.taken = fmt.Sprint(c.session.Deliver(EventFrame("e", fmt.Append(nil, c.events.Add(1)))))
 	case a == doKick:
-		c.session.Close("kicked")
+		c.session.Close(closed.Kicked, "kicked")
 	case a == doShutdown:
 		go func() { c.stopped <- c.server.Shutdown(context.Background()) }() // ends with the session
 	case a == doWait:

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"poosh/server/closed"
 )
 
 // A model says what a session is to do, one step after the other: it has no locks, no
@@ -328,6 +330,6 @@ func (m *model) shut(code string) {
 	case m.via.polls():
 		m.end(reasonForced, "1000")
 	default:
-		m.end("closed by server", code) // which is what the connection ended for
+		m.end(closed.ByServer, code) // which is what the connection ended for
 	}
 }

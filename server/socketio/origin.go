@@ -48,7 +48,7 @@ func (o origins) allow(r *http.Request, jsonp bool) bool {
 // refuseOrigin answers a request of a page that is not allowed. Without the headers of
 // crossOrigin the page does not read it.
 func (srv *Server) refuseOrigin(w http.ResponseWriter, r *http.Request) {
-	srv.count("origin refused")
+	srv.refused.Add(refusedOrigin, 1)
 	srv.log.Debug("request refused", "origin", r.Header.Get("Origin"), "reason", "not in the list of allowed origins")
 	w.Header()["X-Content-Type-Options"] = noSniff
 	refusalForm.Error(w, http.StatusForbidden, "this origin is not allowed")

@@ -89,7 +89,7 @@ func TestCutPoll(t *testing.T) {
 		s.await(session, before, nil)
 		cut()
 		<-gone
-		if got := take(s.T, s.closed, "the end"); got != string(reasonClosed) {
+		if got := take(s.T, s.closed, "the end"); got != reasonClosed.String() {
 			s.Errorf("ended for %s", got)
 		}
 		p.gone()

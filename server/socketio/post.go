@@ -27,7 +27,7 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s 
 		srv.failStatus(w, r, http.StatusRequestEntityTooLarge, tooLarge)
 		return
 	case errors.Is(err, quota.ErrFull):
-		srv.count("bodies refused: too much held")
+		srv.refused.Add(refusedBody, 1)
 		srv.failStatus(w, r, http.StatusServiceUnavailable, heldUp)
 		return
 	case err != nil:

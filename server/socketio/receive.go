@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/websocket"
 )
@@ -13,12 +14,12 @@ import (
 // inbox serializes what arrives: POSTs and WebSocket frames come from different
 // goroutines.
 type inbox struct {
-	mu          sync.Mutex  // guards what follows; held while a packet is handled, taken before Session.mu
-	waiting     [][]byte    // messages that came while the client was joining
-	size        int         // what waiting costs
-	attachments int         // binary packets still to come, and to be dropped
-	over        loop.Reason // the client's last packet was taken, or one that it may not send
-	pings       int         // that came while the client was joining
+	mu          sync.Mutex    // guards what follows; held while a packet is handled, taken before Session.mu
+	waiting     [][]byte      // messages that came while the client was joining
+	size        int           // what waiting costs
+	attachments int           // binary packets still to come, and to be dropped
+	over        closed.Reason // the client's last packet was taken, or one that it may not send
+	pings       int           // that came while the client was joining
 }
 
 // heldPackets is how many messages without length may wait while the client is
@@ -36,8 +37,9 @@ var errClosed = errors.New("closed by the client")
 func (s *Session) receive(p packet) error {
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
+	s.server.traffic.Received(len(p.data))
 	s.alive()
-	if s.in.over != "" {
+	if s.in.over != closed.None {
 		return nil
 	}
 	if p.binary {
@@ -65,13 +67,13 @@ func (s *Session) receive(p packet) error {
 // stop ends the session for what receive returned, and says for what: the client
 // closed it, or sent what it may not. What came before is handled first. It must not
 // be called with a lock held.
-func (s *Session) stop(err error) loop.Reason {
+func (s *Session) stop(err error) closed.Reason {
 	reason := reasonPacket
 	if errors.Is(err, errClosed) {
 		reason = reasonClosed
 	}
 	s.in.mu.Lock()
-	if s.in.over == "" {
+	if s.in.over == closed.None {
 		s.in.over = reason
 	}
 	wait := s.waits()
@@ -164,7 +166,7 @@ func (s *Session) resume() {
 	switch {
 	case err != nil:
 		s.stop(err)
-	case over != "" && !wait:
+	case over != closed.None && !wait:
 		s.end(over)
 	}
 }

@@ -56,7 +56,7 @@ func TestRefusals(t *testing.T) {
 		if a := p.ask("POST", p.query, "1001:"+strings.Repeat("x", 1001)); a.status != http.StatusRequestEntityTooLarge {
 			t.Errorf("too large a body was answered %d", a.status)
 		}
-		if got := take(t, s.closed, "the end"); got != string(reasonPacket) {
+		if got := take(t, s.closed, "the end"); got != reasonPacket.String() {
 			t.Errorf("ended for %s", got)
 		}
 	})
@@ -131,7 +131,7 @@ func TestAnswerThatCannotBeWritten(t *testing.T) {
 		r := requestFrom("192.0.2.1:1")
 		r.URL.RawQuery = p.query
 		s.server.ServeHTTP(broken{&exchange{header: make(http.Header)}}, r)
-		if got := take(s.T, s.closed, "the end"); got != string(reasonFailed) {
+		if got := take(s.T, s.closed, "the end"); got != reasonFailed.String() {
 			t.Errorf("ended for %s", got)
 		}
 	})

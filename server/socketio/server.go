@@ -31,8 +31,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/http1"
-	"poosh/server/loop"
 	"poosh/server/metric"
 	"poosh/server/peers"
 	"poosh/server/websocket"
@@ -75,7 +75,9 @@ type Server struct {
 	sessions map[string]*Session
 	reserved int // sessions that count and are not in the map yet
 
-	counts metric.Set
+	refused *metric.Set[turnedAway]
+	clients *closed.Source
+	traffic *metric.Traffic
 }
 
 // New returns a server whose WebSockets live on loop. It starts no goroutine
@@ -83,6 +85,13 @@ type Server struct {
 func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Server {
 	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log,
 		sessions: make(map[string]*Session), empty: make(chan struct{}, 1)}
+	srv.refused = metric.Closed[turnedAway](turnedAwayNames[:])
+	if srv.clients = cfg.Closed; srv.clients == nil {
+		srv.clients = closed.New(0).Source("", "")
+	}
+	if srv.traffic = cfg.Traffic; srv.traffic == nil {
+		srv.traffic = new(metric.Traffic)
+	}
 	srv.addresses.init(srv.cfg)
 	srv.origins = newOrigins(cfg.Origins)
 	srv.library = newLibrary(srv.cfg, (*Session).connected)
@@ -176,26 +185,26 @@ const (
 func (srv *Server) reserve(s *Session, w http.ResponseWriter, r *http.Request) bool {
 	srv.mu.Lock()
 	full := len(srv.sessions)+srv.reserved >= srv.cfg.MaxSessions
-	bound := ""
+	bound, ok := turnedAway(0), !full
 	if !full {
-		bound = srv.addresses.enter(s.address, s.via.polls())
+		bound, ok = srv.addresses.enter(s.address, s.via.polls())
 	}
-	if !full && bound == "" {
+	if ok {
 		srv.reserved++
 		s.entry = entryReserved
 	}
 	srv.mu.Unlock()
 	switch {
 	case full:
-		srv.count("too many sessions")
+		srv.refused.Add(refusedSessions, 1)
 		srv.log.Warn("handshake refused", "remote", s.remote, "bound", "MAX_CONNECTIONS")
 		srv.failStatus(w, r, http.StatusServiceUnavailable, overloaded)
-	case bound != "":
-		srv.count(bound)
-		srv.log.Warn("handshake refused", "remote", s.remote, "bound", bound)
+	case !ok:
+		srv.refused.Add(bound, 1)
+		srv.log.Warn("handshake refused", "remote", s.remote, "bound", turnedAwayNames[bound])
 		srv.failStatus(w, r, http.StatusTooManyRequests, tooMany)
 	}
-	return !full && bound == ""
+	return ok
 }
 
 // enter lets requests, and a shutdown, find a session. It does nothing for one that
@@ -220,9 +229,13 @@ func (srv *Server) begun(s *Session) {
 }
 
 // ended counts the end of a session.
-func (srv *Server) ended(s *Session, reason loop.Reason) {
-	srv.count(string(reason))
-	srv.log.Debug("session closed", "remote", s.remote, "session", s.engineID, "reason", reason)
+func (srv *Server) ended(s *Session, left departure) {
+	id := left.id
+	if id == "" {
+		id = s.engineID // it never was in the namespace
+	}
+	srv.log.Debug("session closed", "remote", s.remote, "session", s.engineID, "reason", left.why, "waiting", left.waiting)
+	srv.clients.Closed(left.why, id, s.address, srv.uptime()-s.opened, left.waiting)
 }
 
 // remove forgets a session that has ended.
@@ -267,22 +280,27 @@ func (srv *Server) all() []*Session {
 	return list
 }
 
-func (srv *Server) count(reason string) { srv.counts.Add(reason, 1) }
-
 // Stats describe a server.
 type Stats struct {
 	Sessions int
 	Queued   int64             // bytes that wait for polling clients
 	Slow     uint64            // polling clients that too much waited for
-	Ended    map[string]uint64 // sessions ended and handshakes refused, by reason
+	Ended    map[string]uint64 // sessions that have ended, by reason
+	Refused  map[string]uint64 // handshakes and requests that were refused, by reason
 }
 
 // Stats returns the counts of this moment.
 func (srv *Server) Stats() Stats {
 	srv.mu.RLock()
-	st := Stats{Sessions: len(srv.sessions), Queued: srv.polled.Load(), Slow: srv.slow.Load(), Ended: srv.counts.All()}
+	st := Stats{Sessions: len(srv.sessions), Queued: srv.polled.Load(), Slow: srv.slow.Load(), Ended: srv.clients.By(), Refused: srv.refused.All()}
 	srv.mu.RUnlock()
 	return st
+}
+
+// Refused are the handshakes and requests that were refused, by reason, those that never
+// happened among them.
+func (srv *Server) Refused() []metric.Sample {
+	return srv.refused.Samples(refusedSessions, refusedBody, "")
 }
 
 // Shutdown refuses new sessions, writes what waits for each client and closes
@@ -292,7 +310,7 @@ func (srv *Server) Stats() Stats {
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.draining.Store(true) // a session that begins from here on ends itself
 	for _, s := range srv.all() {
-		s.shut(websocket.CloseGoingAway, string(reasonShutdown))
+		s.shut(websocket.CloseGoingAway, reasonShutdown, reasonShutdown.String())
 	}
 	for {
 		srv.mu.RLock()

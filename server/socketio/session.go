@@ -6,20 +6,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/websocket"
 )
 
 // Why sessions end, in the words of engine.io where it has them.
 const (
-	reasonTimeout    loop.Reason = "ping timeout"
-	reasonClosed     loop.Reason = "transport close"
-	reasonFailed     loop.Reason = "transport error"
-	reasonPacket     loop.Reason = "parse error"
-	reasonSlow       loop.Reason = "slow consumer"
-	reasonForced     loop.Reason = "forced server close"
-	reasonShutdown   loop.Reason = "server shutdown"
-	reasonUnfinished loop.Reason = "handshake without a request"
+	reasonTimeout    = closed.PingTimeout
+	reasonClosed     = closed.ByPeer
+	reasonFailed     = closed.Failed
+	reasonPacket     = closed.Malformed
+	reasonSlow       = closed.Slow
+	reasonForced     = closed.Forced
+	reasonShutdown   = closed.Shutdown
+	reasonUnfinished = closed.Unfinished
 )
 
 // A Session is one client across its transports: first polling, say, then a
@@ -66,7 +67,8 @@ type Session struct {
 	poll     *polling        // nil once the session is on a WebSocket
 	held     [][]byte        // what waits for the client to be in the namespace
 	size     int             // what held costs
-	why      loop.Reason     // it ended for
+	cause    closed.Reason   // it was asked to close for
+	why      closed.Reason   // it ended for
 	until    time.Duration   // of lifeKept
 	since    time.Duration   // when joining began last
 	beat     time.Duration   // protocol 4: when the last ping or pong was

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/websocket"
 )
 
@@ -112,7 +113,7 @@ func TestShutdownWaitsForWhoIsOnTheWay(t *testing.T) {
 // An end between any two steps of a session's beginning is an end.
 func TestEndBeforeTheBeginning(t *testing.T) {
 	for name, end := range map[string]func(*Session){
-		"shut": func(s *Session) { s.shut(websocket.CloseGoingAway, "x") },
+		"shut": func(s *Session) { s.shut(websocket.CloseGoingAway, closed.Shutdown, "x") },
 		"cut":  func(s *Session) { s.end(reasonShutdown) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/websocket"
 )
 
@@ -49,7 +50,7 @@ func TestPaceOfAnUpgradeThatHangs(t *testing.T) {
 		if session.Protocol() != 3 || s.sessions() != 1 {
 			s.Error("the session is gone")
 		}
-		session.Close("over")
+		session.Close(closed.Kicked, "over")
 	})
 }
 
@@ -68,7 +69,7 @@ func TestUpgradePackets(t *testing.T) {
 				t.Errorf("%q: close code %d", packet, code)
 			}
 			p.want("40")
-			session.Close("over")
+			session.Close(closed.Kicked, "over")
 			continue
 		}
 		ws.want("40")

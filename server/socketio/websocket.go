@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"poosh/server/closed"
 	"poosh/server/websocket"
 )
 
@@ -55,9 +56,7 @@ func (p peer) Closed(c *websocket.Conn, reason error) {
 	mine := c == s.conn
 	s.mu.Unlock()
 	if mine {
-		why := reasonFailed
-		errors.As(reason, &why)
-		s.end(why)
+		s.end(closed.ReasonOf(reason))
 	}
 }
 
@@ -74,7 +73,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	conn, err := srv.loop.Accept(w, r, srv.connOptions(), peer{s})
 	if err != nil {
 		srv.remove(s)
-		srv.count(string(reasonFailed))
+		srv.refused.Add(refusedHandshake, 1)
 		srv.refuseWebSocket(w, r, err)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/zishang520/socket.io/servers/socket/v3"
 
+	"poosh/server/closed"
 	"poosh/server/websocket"
 )
 
@@ -20,8 +21,8 @@ var windows = []struct {
 	end   func(*caller)
 	words string // of a client with an event that waits; "" for none
 }{
-	{"kick", func(c *caller) { c.session.Close("kicked") }, `40 42["e",1] 1`},
-	{"shutdown", func(c *caller) { c.session.shut(websocket.CloseGoingAway, "x") }, `40 42["e",1]`},
+	{"kick", func(c *caller) { c.session.Close(closed.Kicked, "kicked") }, `40 42["e",1] 1`},
+	{"shutdown", func(c *caller) { c.session.shut(websocket.CloseGoingAway, closed.Shutdown, "x") }, `40 42["e",1]`},
 	{"nonsense", func(c *caller) { c.session.end(reasonPacket) }, `40 42["e",1] 1`},
 	{"close packet", func(c *caller) { c.session.end(reasonClosed) }, ""},
 	{"timeout", func(c *caller) { c.session.end(reasonTimeout) }, ""},
@@ -98,7 +99,7 @@ func TestEndMeetsTheLibrary(t *testing.T) {
 			slow := func(srv *Server) {
 				library := srv.library.accept
 				srv.library.accept = func(args ...any) {
-					args[0].(*engineSocket).session.Close("kicked")
+					args[0].(*engineSocket).session.Close(closed.Kicked, "kicked")
 					library(args...)
 				}
 			}
@@ -158,7 +159,7 @@ func TestCloseWhileGreeting(t *testing.T) {
 		ws.want("0{...")
 		synctest.Wait()
 		for _, session := range s.server.all() {
-			session.Close("kicked")
+			session.Close(closed.Kicked, "kicked")
 		}
 		close(welcome)
 		take(s.T, s.connected, "the handler to be told")

@@ -39,16 +39,16 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	}
 	switch err := d.cfg.Gate.Enter(r.Context()); {
 	case errors.Is(err, admission.ErrClosed):
-		d.refuseForNow(w, r, "Server is shutting down")
+		d.refuseForNow(w, r, shuttingDown)
 		return
 	case err != nil:
-		d.refuseForNow(w, r, "Too much is waiting to be written")
+		d.refuseForNow(w, r, overloaded)
 		return
 	}
 	defer d.cfg.Gate.Leave()
 	sent := d.publish(r.Context(), a, b.messages())
-	d.count("messages sent", len(sent.Succeeded))
-	d.count("messages failed", len(sent.Failed))
+	d.sent.Add(uint64(len(sent.Succeeded)))
+	d.failed.Add(uint64(len(sent.Failed)))
 	d.log.Debug("socktopus: send", "remote", r.RemoteAddr, "app", a.name,
 		"succeeded", len(sent.Succeeded), "failed", len(sent.Failed))
 	respond.Go.JSON(w, http.StatusOK, sent)
@@ -79,13 +79,23 @@ func (d *Dialect) publish(ctx context.Context, a *app, messages []message) sendA
 			published = 0
 		}
 		published += len(m.Content) + loop.Cost(nil)
-		if d.fits(m) && d.hub.Publish(&hub.Publication{App: a.room, Room: m.Recipient, Data: []byte(m.Content)}) > 0 {
+		if d.hand(a, m) > 0 {
 			answer.Succeeded = append(answer.Succeeded, m)
 		} else {
 			answer.Failed = append(answer.Failed, m)
 		}
 	}
 	return answer
+}
+
+// hand hands a message to its recipient, and returns how many took it.
+func (d *Dialect) hand(a *app, m message) int {
+	if !d.fits(m) {
+		return 0
+	}
+	took := d.hub.Publish(&hub.Publication{App: a.room, Room: m.Recipient, Data: []byte(m.Content)})
+	a.traffic.Published(len(m.Content), took)
+	return took
 }
 
 // fits reports whether a message can be written at all. One that is larger than an
@@ -111,7 +121,7 @@ func (d *Dialect) kick(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-d.kicks }()
 	default:
 		w.Header().Set("Retry-After", "5")
-		d.refuseSender(w, r, http.StatusServiceUnavailable, "Too many requests to /kick are waiting")
+		d.refuseSender(w, r, tooManyKicks)
 		return
 	}
 	waits := d.bar(a, b.connections())
@@ -128,28 +138,30 @@ func (d *Dialect) kick(w http.ResponseWriter, r *http.Request) {
 func (d *Dialect) sender(w http.ResponseWriter, r *http.Request, b *body) *app {
 	a := d.apps[fold(decodeSecret(b.secretName))]
 	if a == nil {
-		d.refuseSender(w, r, http.StatusNotFound, "Secret not found")
+		d.refuseSender(w, r, noSecret)
 		return nil
 	}
 	if auth.SocktopusSecret(decodeSecret(b.secret), a.secret) != nil {
-		d.refuseSender(w, r, http.StatusUnauthorized, "Invalid secret")
+		d.refuseSender(w, r, wrongSecret)
 		return nil
 	}
+	a.traffic.Requested(int(r.ContentLength))
 	if b.count > d.cfg.MaxMessages {
-		d.refuseSender(w, r, http.StatusRequestEntityTooLarge, d.tooMany)
+		d.refuseSender(w, r, tooManyElements)
 		return nil
 	}
 	return a
 }
 
 // refuseForNow answers 503 to a sender who may try again.
-func (d *Dialect) refuseForNow(w http.ResponseWriter, r *http.Request, message string) {
+func (d *Dialect) refuseForNow(w http.ResponseWriter, r *http.Request, why refusal) {
 	w.Header().Set("Retry-After", admission.RetryAfter)
-	d.refuseSender(w, r, http.StatusServiceUnavailable, message)
+	d.refuseSender(w, r, why)
 }
 
-func (d *Dialect) refuseSender(w http.ResponseWriter, r *http.Request, status int, message string) {
-	d.count("refused: "+message, 1)
+func (d *Dialect) refuseSender(w http.ResponseWriter, r *http.Request, why refusal) {
+	d.refused.Add(why, 1)
+	status, message := d.answer(why)
 	d.log.Warn("socktopus: request refused", "remote", r.RemoteAddr, "path", r.URL.Path, "status", status, "reason", message)
 	writeError(w, status, message)
 }

@@ -123,7 +123,7 @@ func TestSend(t *testing.T) {
 	if !strings.HasPrefix(body, `{"succeeded":[],`) {
 		t.Error(body)
 	}
-	if got := s.dialect.Stats(); got.Connected != 3 || got.Counts["messages sent"] != 6 || got.Counts["messages failed"] != 2 {
+	if got := s.dialect.Stats(); got.Connected != 3 || got.Sent != 6 || got.Failed != 2 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -265,7 +265,7 @@ func TestQuotaIsFull(t *testing.T) {
 	if w.Code != 503 || w.Header().Get("Retry-After") != "1" || w.Body.String() != `{"code":503,"message":"Too much input is waiting for its end"}` {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
-	if s.dialect.Stats().Counts["refused: Too much input is waiting for its end"] != 1 {
+	if s.dialect.Stats().Refused["Too much input is waiting for its end"] != 1 {
 		t.Error("not counted")
 	}
 }

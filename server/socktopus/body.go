@@ -206,13 +206,13 @@ func (d *Dialect) read(w http.ResponseWriter, r *http.Request, b *body, s shape)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		return true
 	case errors.As(err, &tooBig):
-		d.refuseSender(w, r, http.StatusRequestEntityTooLarge, "Request too large")
+		d.refuseSender(w, r, tooLarge)
 	case errors.Is(err, quota.ErrFull):
-		d.refuseForNow(w, r, "Too much input is waiting for its end")
+		d.refuseForNow(w, r, inputFull)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		d.refuseSender(w, r, http.StatusRequestTimeout, "Request took too long")
+		d.refuseSender(w, r, tooSlow)
 	default:
-		d.refuseSender(w, r, http.StatusBadRequest, "Malformed request")
+		d.refuseSender(w, r, malformed)
 	}
 	return false
 }

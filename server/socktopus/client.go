@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/closed"
 	"poosh/server/command"
 	"poosh/server/hub"
 	"poosh/server/loop"
+	"poosh/server/peers"
 	"poosh/server/websocket"
 )
 
@@ -19,6 +21,7 @@ type client struct {
 	dialect *Dialect
 	app     *app
 	id      string
+	opened  time.Duration   // on the loop's clock
 	until   time.Time       // when its token expires, by the monotonic clock
 	conn    *websocket.Conn // set before it is seated
 	seat    *hub.Subscriber // set when it is seated; guarded by app.mu
@@ -26,13 +29,15 @@ type client struct {
 	quiet   loop.Timer      // fires when no PING came in time
 	line    command.Line    // what was said before the registry has answered
 
-	mu    sync.Mutex // guards ended, and keeps CLOSE the last frame
+	mu    sync.Mutex // guards what follows, and keeps CLOSE the last frame
 	ended bool
+	why   closed.Reason // it ended for, once ended
 }
 
-// An end is a way in which a connection ends: its name among the counts, the code
-// of the close frame, and whether the client is told CLOSE before.
+// An end is a way in which a connection ends: what it counts as, the text and the code of
+// the close frame, and whether the client is told CLOSE before.
 type end struct {
+	why  closed.Reason
 	name string
 	code int
 	told bool
@@ -41,35 +46,35 @@ type end struct {
 // The ways in which the server ends a connection. The original sent CLOSE for all
 // but the last and no close frame for any.
 var (
-	endKicked   = end{"kicked", websocket.CloseNormal, true}
-	endReplaced = end{"replaced", websocket.CloseNormal, true}
-	endQuiet    = end{"no ping", websocket.CloseNormal, true}
-	endAsked    = end{"asked to close", websocket.CloseNormal, true}
-	endShutdown = end{"server shutdown", websocket.CloseGoingAway, false}
+	endKicked   = end{closed.Kicked, "kicked", websocket.CloseNormal, true}
+	endReplaced = end{closed.Replaced, "replaced", websocket.CloseNormal, true}
+	endQuiet    = end{closed.PingTimeout, "no ping", websocket.CloseNormal, true}
+	endAsked    = end{closed.Asked, "asked to close", websocket.CloseNormal, true}
+	endShutdown = end{closed.Shutdown, "server shutdown", websocket.CloseGoingAway, false}
 )
 
 // receive lets a client join: GET /recieve?token=. The order of checks is the
 // original's, with the page's origin before them.
 func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 	if !d.origins.allows(r) {
-		d.refuse(w, r, http.StatusForbidden, "Origin not allowed")
+		d.refuse(w, r, badOrigin)
 		return
 	}
 	now := d.wall()
-	token, a, status, message := d.admit(r, now)
-	if status != 0 {
-		d.refuse(w, r, status, message)
+	token, a, why := d.admit(r, now)
+	if why != notRefused {
+		d.refuse(w, r, why)
 		return
 	}
 	if a.barred(token.ID, token.Time) {
-		d.refuse(w, r, http.StatusForbidden, "Connection kicked")
+		d.refuse(w, r, kicked)
 		return
 	}
 	if !d.open.Enter() {
-		d.refuse(w, r, http.StatusServiceUnavailable, "Server is shutting down")
+		d.refuse(w, r, shuttingDown)
 		return
 	}
-	c := &client{dialect: d, app: a, id: token.ID}
+	c := &client{dialect: d, app: a, id: token.ID, opened: d.loop.Now()}
 	// Its token is in time, so this is within two lives of it.
 	c.until = time.Now().Add(time.UnixMilli(token.Time).Sub(now) + auth.SocktopusLife)
 	c.quiet.Fire = func() { c.end(endQuiet) }
@@ -80,39 +85,41 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.conn = conn
+	a.ends.Opened()
 	c.join(token.Time)
 	conn.Start()
 }
 
-// admit checks a token at a time of the clock on the wall. A status of 0 means it is good.
-func (d *Dialect) admit(r *http.Request, now time.Time) (token auth.SocktopusToken, a *app, status int, message string) {
+// admit checks a token at a time of the clock on the wall.
+func (d *Dialect) admit(r *http.Request, now time.Time) (token auth.SocktopusToken, a *app, why refusal) {
 	text := r.URL.Query().Get("token")
 	if len(text) > d.cfg.MaxToken {
-		return token, nil, http.StatusBadRequest, "Malformed token"
+		return token, nil, malformedToken
 	}
 	token, err := auth.ParseSocktopus(text)
 	if err != nil {
-		return token, nil, http.StatusBadRequest, "Malformed token"
+		return token, nil, malformedToken
 	}
 	switch err := token.InTime(now); {
 	case errors.Is(err, auth.ErrEarly):
-		return token, nil, http.StatusUnauthorized, "Token ahead of the clock"
+		return token, nil, earlyToken
 	case err != nil:
-		return token, nil, http.StatusUnauthorized, "Token expired"
+		return token, nil, oldToken
 	}
 	a = d.apps[fold(token.Name)]
 	if a == nil {
-		return token, nil, http.StatusNotFound, "Secret not found"
+		return token, nil, noSecret
 	}
 	if token.Check(a.secret) != nil {
-		return token, nil, http.StatusUnauthorized, "Invalid signature"
+		return token, nil, badSignature
 	}
-	return token, a, 0, ""
+	return token, a, notRefused
 }
 
 // refuse answers a client that may not join.
-func (d *Dialect) refuse(w http.ResponseWriter, r *http.Request, status int, message string) {
-	d.count("refused: "+message, 1)
+func (d *Dialect) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
+	d.refused.Add(why, 1)
+	status, message := d.answer(why)
 	d.log.Debug("socktopus: join refused", "remote", r.RemoteAddr, "status", status, "reason", message)
 	writeError(w, status, message)
 }
@@ -122,17 +129,17 @@ func (d *Dialect) refuse(w http.ResponseWriter, r *http.Request, status int, mes
 func (d *Dialect) refuseUpgrade(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case !errors.Is(err, websocket.ErrHandshake): // the connection is gone
-		d.count("ended: transport error", 1)
+		d.lost.Add(1)
 		d.log.Debug("socktopus: join failed", "remote", r.RemoteAddr, "error", err)
 	case errors.Is(err, websocket.ErrBadKey):
-		d.refuse(w, r, http.StatusBadRequest, "Bad WebSocket handshake")
+		d.refuse(w, r, badHandshake)
 	case errors.Is(err, websocket.ErrNotUpgrade), errors.Is(err, websocket.ErrVersion):
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Sec-WebSocket-Version", "13")
-		d.refuse(w, r, http.StatusUpgradeRequired, "WebSocket upgrade required")
+		d.refuse(w, r, noUpgrade)
 	default: // nothing is wrong with it, but there is no place
 		w.Header().Set("Retry-After", "5")
-		d.refuse(w, r, http.StatusTooManyRequests, "Too many connections")
+		d.refuse(w, r, tooManyConnections)
 	}
 }
 
@@ -203,13 +210,12 @@ func (c *client) end(how end) {
 		c.mu.Unlock()
 		return
 	}
-	c.ended = true
+	c.ended, c.why = true, how.why
 	if how.told {
 		c.conn.Push(closeFrame)
 	}
 	c.conn.Close(how.code, how.name)
 	c.mu.Unlock()
-	c.dialect.count("ended: "+how.name, 1)
 	c.leave()
 }
 
@@ -222,6 +228,7 @@ func (c *client) Deliver(frame []byte) bool {
 
 // Message takes a client's message. What comes before the client is seated waits.
 func (c *client) Message(_ *websocket.Conn, binary bool, data []byte) {
+	c.app.traffic.Received(len(data))
 	if c.line.Busy() {
 		switch c.wait(binary, bytes.Clone(data)) {
 		case command.Waits:
@@ -248,14 +255,16 @@ func (c *client) handle(binary bool, data []byte) {
 }
 
 // Closed gives up what the connection had.
-func (c *client) Closed(_ *websocket.Conn, reason error) {
+func (c *client) Closed(conn *websocket.Conn, reason error) {
 	c.mu.Lock()
-	first := !c.ended
-	c.ended = true
-	c.mu.Unlock()
-	if first {
-		c.dialect.count("ended: "+reason.Error(), 1)
+	if !c.ended {
+		c.ended, c.why = true, closed.ReasonOf(reason)
 	}
+	why := c.why
+	c.mu.Unlock()
+	d := c.dialect
+	d.log.Debug("socktopus: connection closed", "remote", conn.RemoteAddr(), "app", c.app.name, "reason", why)
+	c.app.ends.Closed(why, c.id, peers.Of(conn.RemoteAddr()), d.loop.Now()-c.opened, conn.Waiting())
 	c.line.Close()
 	c.leave()
 	c.dialect.open.Leave()

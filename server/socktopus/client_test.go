@@ -78,7 +78,7 @@ func TestUpgradeRefused(t *testing.T) {
 			t.Errorf("%v: %d %s %v", test.err, w.Code, w.Body, w.Header())
 		}
 	}
-	if s.dialect.Stats().Counts["refused: Too many connections"] != 1 {
+	if s.dialect.Stats().Refused["Too many connections"] != 1 {
 		t.Error("not counted")
 	}
 }
@@ -190,7 +190,9 @@ func TestReplacement(t *testing.T) {
 		old = newer
 	}
 	s.synced(old)
-	if got := s.dialect.Stats(); got.Connected != 1 || got.Counts["ended: replaced"] != 5 {
+	for end := time.Now().Add(5 * time.Second); s.dialect.Stats().Ended["replaced"] < 5 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	}
+	if got := s.dialect.Stats(); got.Connected != 1 || got.Ended["replaced"] != 5 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/dialect"
-	"poosh/server/metric"
 	"poosh/server/route"
 	"poosh/server/setting"
 )
@@ -29,7 +28,7 @@ func Declare() *dialect.Dialect {
 		Name:     "socktopus",
 		Settings: s.group(),
 		On:       s.on,
-		Ports:    []dialect.Port{{Setting: "SOCKTOPUS_PORT", Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
+		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
 		Commands: []dialect.Command{{
 			Words: []string{"socktopus", "token"}, Arguments: "NAME SECRET CONNECTION",
@@ -54,7 +53,7 @@ func (s *settings) group() *setting.Group {
 			Secret: true},
 		{Name: "PORT", Help: "Port of Socktopus where SOCKTOPUS_PORT is not set, as on platforms that set it",
 			Value: platformPort{s}},
-		{Name: "SOCKTOPUS_PORT", Default: "8080", Help: "Port of Socktopus", Value: ownPort{s}},
+		{Name: portSetting, Default: "8080", Help: "Port of Socktopus", Value: ownPort{s}},
 		{Name: "SOCKTOPUS_ORIGINS", Default: "*", Help: "Pages whose browsers may join, with commas between: hosts such as example.com, *.example.com for all below one, origins such as https://example.com:8443; * for all",
 			Value: setting.Of(&s.Config.Origins, parseOrigins)},
 		{Name: "SOCKTOPUS_READ_TIMEOUT", Default: "20s", Help: "A client that sends no PING for so long is closed; clients ping every 19 s",
@@ -163,17 +162,15 @@ func parseOrigins(text string) ([]string, error) {
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.Outbox = max(h.Network.OutboxBytes, cfg.MaxBody+dialect.FrameBytes) // the largest content fits
-	cfg.Gate = h.Gate
+	cfg.Gate, cfg.Closed = h.Gate, h.Closed
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err
 	}
 	return &dialect.Running{
-		Routes:   map[string]*route.Router{"SOCKTOPUS_PORT": d.routes},
+		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
-		Metrics: func() []metric.Reading {
-			st := d.Stats()
-			return []metric.Reading{metric.Gauge("socktopus_clients", st.Connected), metric.Counters("socktopus", st.Counts)}
-		},
+		Metrics:  d.metrics,
+		Apps:     d.numbers,
 	}, nil
 }

@@ -21,9 +21,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/admission"
+	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/route"
@@ -51,6 +53,8 @@ type Config struct {
 	// Gate admits what /send publishes; nil admits everything.
 	Gate *admission.Gate
 
+	Closed *closed.Book // keeps why connections left; nil for nobody
+
 	Registry Registry // nil for this process alone
 }
 
@@ -59,6 +63,9 @@ func (c Config) withDefaults() Config {
 	setting.Fill(s.group().Settings)
 	if s.Config.MaxToken == 0 {
 		s.Config.MaxToken = 8 << 10
+	}
+	if s.Config.Closed == nil {
+		s.Config.Closed = closed.New(0)
 	}
 	return s.Config
 }
@@ -80,7 +87,9 @@ type Dialect struct {
 
 	open admission.Door // connections that have not been reported closed
 
-	counts metric.Set
+	refused      *metric.Set[refusal]
+	sent, failed atomic.Uint64 // messages
+	lost         atomic.Uint64 // connections that were gone before they were one
 }
 
 // An app is one application: a secret, and the clients that joined with it.
@@ -88,6 +97,9 @@ type app struct {
 	name   string // lower case
 	secret string
 	room   string // the application's name in the hub
+
+	ends    *closed.Source
+	traffic metric.Traffic
 
 	mu      sync.Mutex // guards what follows
 	clients map[string]*client
@@ -98,8 +110,8 @@ type app struct {
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
-		kicks: make(chan struct{}, cfg.MaxKicks),
-		wall:  time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
+		kicks: make(chan struct{}, cfg.MaxKicks), refused: metric.Closed[refusal](refusalNames()),
+		wall: time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
 	for name, secret := range cfg.Secrets {
 		name = fold(name)
 		if secret == "" {
@@ -112,7 +124,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 			return nil, errors.New("socktopus: the secret " + name + " is there twice")
 		}
 		d.apps[name] = &app{name: name, secret: secret, room: "socktopus:" + name,
-			clients: make(map[string]*client), bars: make(map[string]*bar)}
+			ends: cfg.Closed.Source("socktopus", name), clients: make(map[string]*client), bars: make(map[string]*bar)}
 	}
 	if len(d.apps) == 0 {
 		return nil, errors.New("socktopus: no secret is set")
@@ -145,12 +157,22 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 // Stats are counts of this moment and since the start.
 type Stats struct {
 	Connected int               // clients that can be sent to
-	Counts    map[string]uint64 // what was refused, ended and sent, by name
+	Sent      uint64            // messages that were handed to their recipients
+	Failed    uint64            // messages that were not
+	Lost      uint64            // connections that were gone before they were one
+	Refused   map[string]uint64 // requests that were not done, by reason
+	Ended     map[string]uint64 // connections that have ended, by reason
 }
 
 // Stats returns the counts so far.
 func (d *Dialect) Stats() Stats {
-	return Stats{d.connected(), d.counts.All()}
+	st := Stats{d.connected(), d.sent.Load(), d.failed.Load(), d.lost.Load(), d.refused.All(), make(map[string]uint64)}
+	for _, a := range d.apps {
+		for why, n := range a.ends.By() {
+			st.Ended[why] += n
+		}
+	}
+	return st
 }
 
 func (d *Dialect) connected() int {
@@ -160,5 +182,3 @@ func (d *Dialect) connected() int {
 	}
 	return n
 }
-
-func (d *Dialect) count(name string, n int) { d.counts.Add(name, n) }

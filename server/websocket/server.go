@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/quota"
 )
@@ -62,7 +63,7 @@ func (s *Server) released(from netip.Addr) {
 
 // The reasons that connections end for, beside the loop's.
 const (
-	ErrProtocol   loop.Reason = "protocol error"  // a breach of RFC 6455
-	ErrTooBig     loop.Reason = "message too big" // Options.MaxMessage
-	ErrUnfinished loop.Reason = "message timeout" // Config.MessageTimeout
+	ErrProtocol   = closed.Protocol       // a breach of RFC 6455
+	ErrTooBig     = closed.TooBig         // Options.MaxMessage
+	ErrUnfinished = closed.MessageTimeout // Config.MessageTimeout
 )

@@ -33,8 +33,8 @@ func bounded(t *testing.T, cfg Config) (*site, *Server) {
 	return s, sockets
 }
 
-// closed reads a close frame and returns its code.
-func closed(t *testing.T, nc net.Conn) int {
+// closeCode reads a close frame and returns its code.
+func closeCode(t *testing.T, nc net.Conn) int {
 	t.Helper()
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(nc, head); err != nil || head[0] != finBit|opClose {
@@ -77,7 +77,7 @@ func TestMessageTimeout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			nc := s.raw(t, begun)
 			start := time.Now()
-			if code := closed(t, nc); code != ClosePolicy || time.Since(start) < 300*time.Millisecond {
+			if code := closeCode(t, nc); code != ClosePolicy || time.Since(start) < 300*time.Millisecond {
 				t.Errorf("code %d after %v", code, time.Since(start))
 			}
 			if reason := receive(t, s.handler.closed, "the end"); reason != ErrUnfinished {
@@ -115,7 +115,7 @@ func TestInput(t *testing.T) {
 
 	fragment := clientFrame(opBinary, strings.Repeat("x", 50_000))
 	nc = s.raw(t, append(fragment, clientFrame(opContinuation, strings.Repeat("x", 50_000))...))
-	if code := closed(t, nc); code != CloseTryLater {
+	if code := closeCode(t, nc); code != CloseTryLater {
 		t.Errorf("code %d", code)
 	}
 	if reason := receive(t, s.handler.closed, "the end"); reason != loop.ErrTooMuch || input.Used() != 0 {

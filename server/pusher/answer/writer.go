@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"poosh/server/pusher/tally"
 	"poosh/server/rate"
 	"poosh/server/respond"
 )
@@ -16,7 +17,7 @@ import (
 // A Writer answers requests and counts what it answers. Its methods may be called from
 // any goroutine.
 type Writer struct {
-	Count func(name string, n int) // counts n things under a name of a few; must not block
+	Count func(what tally.Thing, n int) // counts n things; must not block
 	Log   *slog.Logger
 }
 
@@ -27,7 +28,7 @@ func (a Writer) Begin(w http.ResponseWriter, status int) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	a.Count("api "+strconv.Itoa(status), 1)
+	a.Count(tally.Answer(status), 1)
 	w.WriteHeader(status)
 }
 
@@ -64,15 +65,13 @@ func (a Writer) Recover(w http.ResponseWriter, r *http.Request) {
 }
 
 // Limit asks a limiter, which may be nil, for a request and writes what it says into
-// the answer's headers. It counts what is over the limit under the limiter's name, and
-// returns what such a request is answered with.
-func (a Writer) Limit(w http.ResponseWriter, l *rate.Limiter, name, remote string) error {
+// the answer's headers. It returns what such a request is answered with.
+func (a Writer) Limit(w http.ResponseWriter, l *rate.Limiter, remote string) error {
 	said := l.Take(remote)
 	tell(w.Header(), said)
 	if said.OK {
 		return nil
 	}
-	a.Count("rate limited "+name, 1)
 	return &Error{Status: http.StatusTooManyRequests, Code: "rate_limited",
 		Text: "too many requests", Retry: max(said.Retry, time.Second)}
 }

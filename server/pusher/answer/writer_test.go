@@ -13,6 +13,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
+	"poosh/server/pusher/tally"
 	"poosh/server/quota"
 	"poosh/server/rate"
 )
@@ -21,7 +22,7 @@ import (
 func newWriter() (Writer, *strings.Builder, map[string]int) {
 	var log strings.Builder
 	counts := make(map[string]int)
-	return Writer{Count: func(name string, n int) { counts[name] += n }, Log: slog.New(slog.NewTextHandler(&log, nil))}, &log, counts
+	return Writer{Count: func(what tally.Thing, n int) { counts[what.String()] += n }, Log: slog.New(slog.NewTextHandler(&log, nil))}, &log, counts
 }
 
 // TestFail answers with errors of every kind, from wherever they come.
@@ -67,26 +68,26 @@ func TestFail(t *testing.T) {
 
 // TestLimit writes the headers of the tightest limit, and refuses what is over it.
 func TestLimit(t *testing.T) {
-	a, _, counts := newWriter()
+	a, _, _ := newWriter()
 	wide, tight := rate.New(rate.Rate{Limit: 5, Per: time.Hour}), rate.New(rate.Rate{Limit: 1, Per: time.Hour})
 	w := httptest.NewRecorder()
 	for _, l := range []*rate.Limiter{nil, wide, tight, wide} {
-		if err := a.Limit(w, l, "api app", "192.0.2.1:1"); err != nil {
+		if err := a.Limit(w, l, "192.0.2.1:1"); err != nil {
 			t.Error(err)
 		}
 	}
 	if h := w.Header(); h.Get("X-RateLimit-Limit") != "1" || h.Get("X-RateLimit-Remaining") != "0" || h.Get("X-RateLimit-Reset") != "3600" {
 		t.Errorf("headers %v", h)
 	}
-	err := a.Limit(w, tight, "api app", "192.0.2.1:1")
+	err := a.Limit(w, tight, "192.0.2.1:1")
 	if e := As(err); e.Status != 429 || e.Code != "rate_limited" || e.Retry < 59*time.Minute {
 		t.Errorf("%+v", e)
 	}
-	if counts["rate limited api app"] != 1 {
-		t.Errorf("counts %v", counts)
+	if asked, over := tight.Counts(); asked != 2 || over != 1 {
+		t.Errorf("asked %d times, over %d", asked, over)
 	}
 	w = httptest.NewRecorder()
-	if err := a.Limit(w, nil, "api app", ""); err != nil || len(w.Header()) != 0 {
+	if err := a.Limit(w, nil, ""); err != nil || len(w.Header()) != 0 {
 		t.Errorf("no limit: %v, %v", err, w.Header())
 	}
 }
@@ -125,7 +126,7 @@ func TestRecover(t *testing.T) {
 // client learns nothing, the log everything, in one line.
 func TestUnknownErrorIsLogged(t *testing.T) {
 	var log strings.Builder
-	a := Writer{Count: func(string, int) {}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	a := Writer{Count: func(tally.Thing, int) {}, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	w := httptest.NewRecorder()
 	a.Fail(w, fmt.Errorf("counting: %w", errors.New("the abacus is broken")))
 	if w.Code != 500 || strings.Contains(w.Body.String(), "abacus") {

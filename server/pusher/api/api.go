@@ -43,6 +43,9 @@ func New(cfg Config, apps *app.List, w answer.Writer) *API {
 	return &API{cfg: cfg, apps: apps, limit: rate.PerAddress(cfg.Rate), answer: w}
 }
 
+// Limit is what bounds the requests of each address; nil without.
+func (a *API) Limit() *rate.Limiter { return a.limit }
+
 var (
 	errOtherKey = &answer.Error{Status: http.StatusUnauthorized, Code: "auth_failed", Text: "auth_key is not the key of this app"}
 	errDisabled = &answer.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "the app is disabled"}
@@ -81,7 +84,7 @@ var empty = whole([]byte("{}"))
 // order, then the body: nobody's is read before the rest of the request is known to be
 // signed.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none error) (reply, error) {
-	if err := a.answer.Limit(w, a.limit, "api address", r.RemoteAddr); err != nil {
+	if err := a.answer.Limit(w, a.limit, r.RemoteAddr); err != nil {
 		return nil, err
 	}
 	query, err := auth.ParsePusherQuery(r.URL.RawQuery)
@@ -106,19 +109,38 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 	if of.Disabled() {
 		return nil, errDisabled
 	}
-	if err := a.answer.Limit(w, of.APILimit, "api app", r.RemoteAddr); err != nil {
+	if err := a.answer.Limit(w, of.APILimit, r.RemoteAddr); err != nil {
 		return nil, err
 	}
 	c := &call{ctx: r.Context(), api: a, app: of, query: query, of: route.Param(r, "of"), w: w}
 	if c.body, err = a.read(w, r, query); err != nil {
 		return nil, err
 	}
-	answer, err := handle(c)
+	body, err := handle(c)
 	if err == errElsewhere { // it will ask again
 		a.limit.Return(r.RemoteAddr)
 		of.APILimit.Return(r.RemoteAddr)
+		return nil, err
 	}
-	return answer, err
+	of.Requested(len(c.body))
+	return counted(of, body), err
+}
+
+// counted is a reply that is counted as it is written.
+func counted(of *app.App, body reply) reply {
+	if body == nil {
+		return nil
+	}
+	return func(yield func([]byte) bool) {
+		n := 0
+		defer func() { of.Answered(n) }()
+		for piece := range body {
+			n += len(piece)
+			if !yield(piece) {
+				return
+			}
+		}
+	}
 }
 
 // appOf finds the app that a path is about, or the one of a key.

@@ -11,19 +11,21 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 	"poosh/server/route"
 )
 
 // A socket is a client that takes everything.
 type socket struct{ answers chan error }
 
-func (socket) Deliver([]byte) bool { return true }
-func (socket) Expel(int, string)   {}
-func (socket) RemoteAddr() string  { return "192.0.2.1:1" }
+func (socket) Deliver([]byte) bool              { return true }
+func (socket) Expel(closed.Reason, int, string) {}
+func (socket) RemoteAddr() string               { return "192.0.2.1:1" }
 
 func (s socket) Entered(_ string, err error) { s.answers <- err }
 func (s socket) Left(string)                 { s.answers <- nil }
@@ -64,7 +66,7 @@ func (w *slowReader) Write(b []byte) (int, error) {
 func TestLongAnswers(t *testing.T) {
 	const many = 20_000
 	shared := &app.Shared{
-		Hub: hub.New(), Count: func(string, int) {}, Log: slog.New(slog.DiscardHandler),
+		Hub: hub.New(), Count: func(tally.Thing, int) {}, Log: slog.New(slog.DiscardHandler),
 	}
 	apps, err := app.NewList([]app.Config{{ID: "3", Key: "key", Secret: "not-so-secret"}}, shared)
 	if err != nil {

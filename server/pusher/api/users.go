@@ -1,6 +1,7 @@
 package api
 
 import (
+	"poosh/server/closed"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
@@ -9,14 +10,16 @@ import (
 // terminate closes the connections of a user for good.
 func (c *call) terminate() (reply, error) {
 	return c.closeUser(func(conn *app.Connection) {
-		conn.Expel(protocol.CodeUnauthorized, "the app has ended this user's connections")
+		conn.Expel(closed.ByApp, protocol.CodeUnauthorized, "the app has ended this user's connections")
 	})
 }
 
 // forceReconnect closes the connections of a user, who is to come back, as Sockudo
 // does.
 func (c *call) forceReconnect() (reply, error) {
-	return c.closeUser(func(conn *app.Connection) { conn.Expel(protocol.CodeReconnect, "the app asks to reconnect") })
+	return c.closeUser(func(conn *app.Connection) {
+		conn.Expel(closed.Reconnect, protocol.CodeReconnect, "the app asks to reconnect")
+	})
 }
 
 func (c *call) closeUser(end func(*app.Connection)) (reply, error) {

@@ -10,8 +10,11 @@ import (
 	"sync"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 	"poosh/server/pusher/webhook"
 	"poosh/server/quota"
 	"poosh/server/rate"
@@ -30,9 +33,11 @@ type Shared struct {
 	WebhookQueue int           // events that may wait for one webhook
 	WebhookHold  time.Duration // how long a webhook waits for somebody to come back
 
-	// Count counts n things under a name of a few. It is called from any goroutine and
-	// must not block.
-	Count func(name string, n int)
+	// Closed keeps why connections left; nil for nobody.
+	Closed *closed.Book
+
+	// Count counts n things. It is called from any goroutine and must not block.
+	Count func(what tally.Thing, n int)
 	Log   *slog.Logger
 }
 
@@ -43,8 +48,12 @@ type App struct {
 	APILimit     *rate.Limiter // set once; nil without one
 	ConnectLimit *rate.Limiter // set once; nil without one
 
+	Clients *closed.Source // set once; counts connections
+
 	shared  *Shared
 	hubName string
+	traffic metric.Traffic
+	kinds   [kinds]changes
 	users   users
 	cache   *cache
 	hooks   *webhook.Hooks // nil without any
@@ -67,6 +76,11 @@ func newApp(conf Config, s *Shared) *App {
 		}),
 		conns: make(map[*Connection]struct{}),
 	}
+	book := s.Closed
+	if book == nil {
+		book = closed.New(0)
+	}
+	a.Clients = book.Source("pusher", conf.ID)
 	a.counter.app, a.counter.on = a, conf.SubscriptionCount
 	return a
 }
@@ -135,13 +149,18 @@ func (a *App) Allows(origin string) bool {
 func (a *App) Publish(channel, event string, data []byte, except string) {
 	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
 	if !protocol.KindOf(channel).Cache {
-		a.shared.Hub.Publish(p)
+		a.publish(p)
 		return
 	}
 	r := a.shared.Hub.Open(a.hubName, channel)
 	defer r.Close()
 	a.cache.put(channel, p)
-	a.shared.Hub.Publish(p)
+	a.publish(p)
+}
+
+// publish hands an event of an application or a client out, and counts it.
+func (a *App) publish(p *hub.Publication) {
+	a.traffic.Published(len(p.Data), a.shared.Hub.Publish(p))
 }
 
 // announce publishes an event of the protocol to a channel.

@@ -11,9 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/leaktest"
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 	"poosh/server/quota"
 	"poosh/server/websocket"
 )
@@ -26,7 +28,7 @@ func newTestApp(t testing.TB, conf Config, channels *quota.Quota) *App {
 	conf.ID, conf.Key, conf.Secret = "3", "key", "not-so-secret"
 	apps, err := NewList([]Config{conf}, &Shared{
 		Hub: hub.New(), Channels: channels, CacheBytes: 1 << 20,
-		Count: func(string, int) {}, Log: slog.New(slog.DiscardHandler),
+		Count: func(tally.Thing, int) {}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +64,7 @@ func (s *socket) Deliver(frame []byte) bool {
 	return true
 }
 
-func (s *socket) Expel(code int, _ string) {
+func (s *socket) Expel(_ closed.Reason, code int, _ string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expelled = code
@@ -256,7 +258,7 @@ func TestOfUser(t *testing.T) {
 	for members, want := range map[bool][]*socket{false: {signed}, true: {signed, member}} {
 		list := a.OfUser("1", members)
 		for _, c := range list {
-			c.Expel(4009, "")
+			c.Expel(closed.ByApp, 4009, "")
 		}
 		for _, s := range []*socket{signed, member, other} {
 			if (s.expelled != 0) != slices.Contains(want, s) {
@@ -410,12 +412,12 @@ func BenchmarkSubscribe(b *testing.B) {
 // everything is a socket that takes it.
 type everything struct{}
 
-func (everything) Deliver([]byte) bool { return true }
-func (everything) Expel(int, string)   {}
-func (everything) RemoteAddr() string  { return "192.0.2.1:1" }
-func (everything) Left(string)         {}
-func (everything) Ended()              {}
-func (everything) Guard(f func())      { f() }
+func (everything) Deliver([]byte) bool              { return true }
+func (everything) Expel(closed.Reason, int, string) {}
+func (everything) RemoteAddr() string               { return "192.0.2.1:1" }
+func (everything) Left(string)                      {}
+func (everything) Ended()                           {}
+func (everything) Guard(f func())                   { f() }
 func (everything) Entered(_ string, err error) {
 	if err != nil {
 		panic(err)

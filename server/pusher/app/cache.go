@@ -8,6 +8,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"poosh/server/hub"
+	"poosh/server/pusher/tally"
 )
 
 // A cache keeps the last event of each cache channel of an app for a while, also
@@ -21,7 +22,7 @@ import (
 type cache struct {
 	limit int // bytes
 	ttl   time.Duration
-	count func(name string, n int)
+	count func(what tally.Thing, n int)
 
 	mu     sync.Mutex // guards what follows
 	size   int
@@ -48,7 +49,7 @@ func (k *kept) size() int {
 	return len(k.channel) + overhead + len(k.event.Event) + len(k.event.Data)
 }
 
-func newCache(limit int, ttl time.Duration, count func(name string, n int)) *cache {
+func newCache(limit int, ttl time.Duration, count func(what tally.Thing, n int)) *cache {
 	misses, err := lru.NewLRU[string, struct{}](maxMisses, nil)
 	if err != nil {
 		panic(err) // for a size that is not positive
@@ -67,14 +68,14 @@ func (c *cache) put(channel string, event *hub.Publication) {
 	}
 	k := &kept{channel, event, time.Now()}
 	if k.size() > c.limit {
-		c.count("cache evicted", 1)
+		c.count(tally.CacheEvicted, 1)
 		return
 	}
 	c.byName[channel] = c.order.PushFront(k)
 	c.size += k.size()
 	for c.size > c.limit {
 		c.drop(c.order.Back())
-		c.count("cache evicted", 1)
+		c.count(tally.CacheEvicted, 1)
 	}
 }
 

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"poosh/server/hub"
+	"poosh/server/pusher/tally"
 )
 
 func TestCacheIsBounded(t *testing.T) {
 	evicted := 0
-	c := newCache(10*(overhead+100), time.Hour, func(name string, n int) {
-		if name == "cache evicted" {
+	c := newCache(10*(overhead+100), time.Hour, func(what tally.Thing, n int) {
+		if what == tally.CacheEvicted {
 			evicted += n
 		}
 	})
@@ -47,7 +48,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 // TestMissesEvictNoEvents has strangers look at empty cache channels of all names.
 func TestMissesEvictNoEvents(t *testing.T) {
-	c := newCache(100*(overhead+200), time.Hour, func(string, int) {})
+	c := newCache(100*(overhead+200), time.Hour, func(tally.Thing, int) {})
 	event := &hub.Publication{Data: make([]byte, 90)}
 	c.put("cache-price", event)
 	size := c.size

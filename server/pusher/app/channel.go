@@ -144,6 +144,7 @@ func (e *entry) seat(r *hub.Roster, err error) error {
 		}
 		return err
 	}
+	a.kinds[kindOf(k)].made.Add(1)
 	if k.Presence {
 		c.setMember(channel, who.ID)
 	}
@@ -209,6 +210,7 @@ func (c *Connection) vacate(r *hub.Roster, channel string) {
 	if !was {
 		return
 	}
+	a.kinds[kindOf(k)].ended.Add(1)
 	c.discharge(channel, k)
 	if a.shared.Registry != nil {
 		a.shared.Registry.Leave(a.Conf.ID, channel, id)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/peers"
 	"poosh/server/pusher/protocol"
@@ -31,9 +32,10 @@ func NewSocketID() string {
 // A Socket is what an app knows of a client's end of a connection. Its methods may be
 // called from any goroutine and must not block.
 type Socket interface {
-	Deliver(frame []byte) bool   // as [hub.Receiver] has it
-	Expel(code int, text string) // tells the client why, and ends the connection, once
-	RemoteAddr() string          // the client's address with its port
+	Deliver(frame []byte) bool // as [hub.Receiver] has it
+	// Expel tells the client the code and the text, and ends the connection, once.
+	Expel(why closed.Reason, code int, text string)
+	RemoteAddr() string // the client's address with its port
 
 	// Entered answers [Connection.Enter], with an error for the client or, when that
 	// is gone, [ErrGone]. Left answers [Connection.Leave].
@@ -187,7 +189,7 @@ func (c *Connection) ID() string {
 func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
 
 // Expel tells the client why, and ends the connection, once.
-func (c *Connection) Expel(code int, text string) { c.socket.Expel(code, text) }
+func (c *Connection) Expel(why closed.Reason, code int, text string) { c.socket.Expel(why, code, text) }
 
 // In reports whether the connection is subscribed to a channel.
 func (c *Connection) In(channel string) bool { return c.sub.In(channel) }
@@ -321,7 +323,7 @@ func (c *Connection) isMember(id string) bool {
 // in (Pusher Channels, "Client events").
 func (c *Connection) ClientEvent(channel, event string, data []byte) {
 	a, userID := c.app, c.member(channel)
-	a.shared.Hub.Publish(&hub.Publication{
+	a.publish(&hub.Publication{
 		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data),
 		Meta: userID, Except: c.sub.ID(),
 	})

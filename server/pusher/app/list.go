@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -52,6 +54,9 @@ func (l *List) ID(id string) *App { return l.byID[id] }
 
 // Key returns the app of a key, or nil.
 func (l *List) Key(key string) *App { return l.byKey[key] }
+
+// All yields all apps.
+func (l *List) All() iter.Seq[*App] { return maps.Values(l.byID) }
 
 // Connections returns the connections of this moment, of all apps.
 func (l *List) Connections() []*Connection {

@@ -9,12 +9,14 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/server/closed"
 	"poosh/server/http1"
 	"poosh/server/http1/http1test"
 	"poosh/server/hub"
 	"poosh/server/loop"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
+	"poosh/server/pusher/tally"
 	sockets "poosh/server/websocket"
 )
 
@@ -22,7 +24,7 @@ import (
 // the app, while the server goes away: it gets no place, and is told of the end as the
 // others are.
 func TestEndedBeforeItBegan(t *testing.T) {
-	w := answer.Writer{Count: func(string, int) {}, Log: slog.New(slog.DiscardHandler)}
+	w := answer.Writer{Count: func(tally.Thing, int) {}, Log: slog.New(slog.DiscardHandler)}
 	apps, err := app.NewList([]app.Config{{ID: "3", Key: "key", Secret: "not-so-secret"}},
 		&app.Shared{Hub: hub.New(), Count: w.Count, Log: w.Log})
 	if err != nil {
@@ -46,7 +48,7 @@ func TestEndedBeforeItBegan(t *testing.T) {
 		if n := a.Len(); n != 0 {
 			t.Errorf("%d connections are in the app", n)
 		}
-		c.Expel(4200, goingAway)
+		c.Expel(closed.Shutdown, 4200, goingAway)
 		conn.Start()
 	}), func(*http.Request) http1.Where { return http1.Here })
 	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(site.URL, "http"), nil)

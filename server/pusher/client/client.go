@@ -2,17 +2,18 @@ package client
 
 import (
 	"bytes"
-	"errors"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/command"
 	"poosh/server/loop"
+	"poosh/server/peers"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 	"poosh/server/rate"
 	"poosh/server/websocket"
 )
@@ -26,11 +27,11 @@ type client struct {
 	conn  *websocket.Conn // set once, by attach
 	place app.Connection  // opened by attach
 
-	seen    atomic.Int64 // when the last frame came, on the server's clock
-	timer   loop.Timer   // fires tick
-	closing atomic.Bool  // close was called
-	version uint8        // set once; of the protocol
-	gone    bool         // Closed was called; guarded by mu
+	seen    atomic.Int64  // when the last frame came, on the server's clock
+	timer   loop.Timer    // fires tick
+	why     atomic.Uint32 // a closed.Reason, once it is known that the connection ends
+	version uint8         // set once; of the protocol
+	gone    bool          // Closed was called; guarded by mu
 
 	line command.Line // what was said behind a command that has no answer yet
 
@@ -74,13 +75,14 @@ func (c *client) Alive(*websocket.Conn) { c.seen.Store(int64(c.now())) }
 // Message handles one message, or has it wait for the answer to one before it. It runs
 // on the connection's reader.
 func (c *client) Message(_ *websocket.Conn, binary bool, data []byte) {
+	c.app().Received(len(data))
 	c.seen.Store(int64(c.now()))
 	if c.line.Busy() {
 		switch c.wait(binary, bytes.Clone(data)) {
 		case command.Waits:
 			return
 		case command.TooMuch:
-			c.Expel(protocol.CodeFull, "too much waits for the answer to a message before it, try again")
+			c.Expel(closed.Waiting, protocol.CodeFull, "too much waits for the answer to a message before it, try again")
 			return
 		}
 	}
@@ -109,12 +111,12 @@ func (c *client) Guard(f func()) { c.conn.Guard(f) }
 // handle handles one message.
 func (c *client) handle(binary bool, data []byte) {
 	if binary {
-		c.reject("message refused", 0, "binary messages are not understood")
+		c.reject(tally.MessageRefused, 0, "binary messages are not understood")
 		return
 	}
 	m, err := parseMessage(data)
 	if err != nil {
-		c.reject("message refused", 0, err.Error())
+		c.reject(tally.MessageRefused, 0, err.Error())
 		return
 	}
 	switch m.Event {
@@ -132,7 +134,7 @@ func (c *client) handle(binary bool, data []byte) {
 			c.clientEvent(m)
 			return
 		}
-		c.reject("message refused", 0, "Unknown event "+protocol.Shown(m.Event)+": client events begin with client-")
+		c.reject(tally.MessageRefused, 0, "Unknown event "+protocol.Shown(m.Event)+": client events begin with client-")
 	}
 }
 
@@ -142,15 +144,15 @@ func (c *client) app() *app.App { return c.place.App() }
 // now is the server's clock.
 func (c *client) now() time.Duration { return c.server.now() }
 
-// count counts one thing under a name of a few.
-func (c *client) count(name string) { c.server.answer.Count(name, 1) }
+// count counts one thing.
+func (c *client) count(what tally.Thing) { c.server.answer.Count(what, 1) }
 
 // err tells the client of an error and keeps the connection open.
 func (c *client) err(code int, text string) { c.conn.Push(protocol.ErrorFrame(code, "", text)) }
 
-// reject is err, counted under a name.
-func (c *client) reject(name string, code int, text string) {
-	c.count(name)
+// reject is err, counted.
+func (c *client) reject(what tally.Thing, code int, text string) {
+	c.count(what)
 	c.err(code, text)
 }
 
@@ -158,34 +160,29 @@ func (c *client) reject(name string, code int, text string) {
 func (c *client) RemoteAddr() string { return c.conn.RemoteAddr() }
 
 // close ends the connection with a code of the protocol, once.
-func (c *client) close(code int, text string) {
-	if c.closing.Swap(true) {
-		return
+func (c *client) close(why closed.Reason, code int, text string) {
+	if c.why.CompareAndSwap(uint32(closed.None), uint32(why)) {
+		c.conn.Close(code, text)
 	}
-	c.count("close " + strconv.Itoa(code))
-	c.conn.Close(code, text)
 }
 
 // Expel tells the client why, and ends the connection, once; see [app.Socket].
-func (c *client) Expel(code int, text string) {
+func (c *client) Expel(why closed.Reason, code int, text string) {
 	c.err(code, text)
-	c.close(code, text)
+	c.close(why, code, text)
 }
 
 // Closed takes the connection out of everything it is in. Why it ended is counted once:
-// by the code that it was closed with, or else by the loop's reason, of which there are
-// a few.
-func (c *client) Closed(_ *websocket.Conn, reason error) {
-	if !c.closing.Swap(true) {
-		why := loop.ErrReset // for an error that has no name
-		errors.As(reason, &why)
-		c.count("ended " + string(why))
-	}
+// what it was closed for, or else the loop's reason.
+func (c *client) Closed(conn *websocket.Conn, reason error) {
+	c.why.CompareAndSwap(uint32(closed.None), uint32(closed.ReasonOf(reason)))
+	why := closed.Reason(c.why.Load())
 	c.mu.Lock()
 	c.gone = true
 	c.server.loop.Cancel(&c.timer)
 	c.mu.Unlock()
-	c.server.answer.Log.Debug("connection closed", "app", c.app().Conf.ID, "socket", c.place.ID(), "reason", reason)
+	c.server.answer.Log.Debug("connection closed", "app", c.app().Conf.ID, "socket", c.place.ID(), "reason", why)
+	c.app().Clients.Closed(why, c.place.ID(), peers.Of(conn.RemoteAddr()), c.now()-c.opened, conn.Waiting())
 	c.line.Close()
 	if !c.place.Close() {
 		c.Ended()

@@ -8,9 +8,11 @@ import (
 	"strconv"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 	"poosh/server/websocket"
 )
 
@@ -31,7 +33,7 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, parts []string)
 			Text: "this is a WebSocket address"})
 		return
 	}
-	if err := s.answer.Limit(w, s.limit, "connect address", r.RemoteAddr); err != nil {
+	if err := s.answer.Limit(w, s.limit, r.RemoteAddr); err != nil {
 		s.refuseHandshake(w, err)
 		return
 	}
@@ -40,7 +42,7 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, parts []string)
 		a = s.apps.Key(parts[0])
 	}
 	if a != nil {
-		if err := s.answer.Limit(w, a.ConnectLimit, "connect app", r.RemoteAddr); err != nil {
+		if err := s.answer.Limit(w, a.ConnectLimit, r.RemoteAddr); err != nil {
 			s.refuseHandshake(w, err)
 			return
 		}
@@ -94,7 +96,7 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 
 // acceptRefused opens a connection to say that it is not taken.
 func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
-	s.answer.Count("connect refused "+strconv.Itoa(no.code), 1)
+	s.answer.Count(tally.Refused(no.code), 1)
 	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, refused{})
 	if err != nil {
 		s.handshakeFailed(w, err)
@@ -122,7 +124,7 @@ func (s *Server) handshakeFailed(w http.ResponseWriter, err error) {
 	case errors.Is(err, websocket.ErrHandshake):
 		s.refuseHandshake(w, &answer.Error{Status: http.StatusBadRequest, Code: "invalid_input", Text: err.Error()})
 	default:
-		s.answer.Count("connect failed", 1) // the connection is closed already
+		s.answer.Count(tally.ConnectFailed, 1) // the connection is closed already
 		s.answer.Log.Debug("handshake failed", "err", err)
 	}
 }
@@ -132,7 +134,7 @@ const tooManyRetry = 5 * time.Second
 
 // refuseHandshake answers a request for a WebSocket that becomes none.
 func (s *Server) refuseHandshake(w http.ResponseWriter, err error) {
-	s.answer.Count("connect refused "+strconv.Itoa(answer.As(err).Status), 1)
+	s.answer.Count(tally.Refused(answer.As(err).Status), 1)
 	s.answer.Fail(w, err)
 }
 
@@ -149,12 +151,13 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 		s.handshakeFailed(w, err)
 		return
 	}
-	s.answer.Count("connect", 1)
+	s.answer.Count(tally.Connect, 1)
+	a.Clients.Opened()
 	s.answer.Log.Debug("connection", "app", a.Conf.ID, "remote", r.RemoteAddr, "socket", id)
 	conn.Push(protocol.EstablishedFrame(id, activitySeconds(a.Conf)))
 	c.attach(conn, id)
 	if s.apps.Draining() { // since it was admitted
-		c.Expel(protocol.CodeReconnect, goingAway)
+		c.Expel(closed.Shutdown, protocol.CodeReconnect, goingAway)
 	}
 	conn.Start()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 )
@@ -42,7 +43,7 @@ func (s *Server) spread(ctx context.Context, open []*app.Connection, grace time.
 	defer tick.Stop()
 	for i := range steps {
 		for _, c := range open[i*len(open)/steps : (i+1)*len(open)/steps] {
-			c.Expel(protocol.CodeReconnect, goingAway) // Pysher comes back only after pusher:error
+			c.Expel(closed.Shutdown, protocol.CodeReconnect, goingAway) // Pysher comes back only after pusher:error
 		}
 		if i == steps-1 || ctx.Err() != nil {
 			continue

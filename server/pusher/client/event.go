@@ -4,13 +4,14 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 )
 
 // clientEvent passes a client's event on to the other subscribers of a channel
 // (Pusher Channels, "Client events").
 func (c *client) clientEvent(m message) {
 	refuse := func(code int, text string) {
-		c.count("client event refused")
+		c.count(tally.ClientEventRefused)
 		c.conn.Push(protocol.ErrorFrame(code, m.Channel, text))
 	}
 	conf := &c.app().Conf
@@ -47,6 +48,6 @@ func (c *client) clientEvent(m message) {
 		return
 	}
 	defer c.server.cfg.Gate.Leave()
-	c.count("client event")
+	c.count(tally.ClientEvent)
 	c.place.ClientEvent(m.Channel, m.Event, data)
 }

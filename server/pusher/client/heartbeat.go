@@ -3,6 +3,7 @@ package client
 import (
 	"time"
 
+	"poosh/server/closed"
 	"poosh/server/pusher/protocol"
 )
 
@@ -41,7 +42,7 @@ func (c *client) tick() {
 	case next > 0:
 	case c.version == protocol.OldestVersion:
 		if silent >= inactivity {
-			c.close(protocol.CodeInactive, "nothing was heard for 24 hours")
+			c.close(closed.Inactive, protocol.CodeInactive, "nothing was heard for 24 hours")
 			return
 		}
 		c.conn.Push(protocol.WirePing)
@@ -53,14 +54,14 @@ func (c *client) tick() {
 		c.probed, next = now, c.server.cfg.PongTimeout
 	default:
 		if next = c.probed + c.server.cfg.PongTimeout - now; next <= 0 {
-			c.close(protocol.CodeNoPong, "no answer to a ping")
+			c.close(closed.PingTimeout, protocol.CodeNoPong, "no answer to a ping")
 			return
 		}
 	}
 	if c.app().Conf.Authorize && !c.place.Trusted() {
 		left := c.opened + time.Duration(c.app().Conf.AuthorizeTimeout) - now
 		if left <= 0 {
-			c.Expel(protocol.CodeUnauthorized, "connections must be authorized, and this one was not in time")
+			c.Expel(closed.NotInTime, protocol.CodeUnauthorized, "connections must be authorized, and this one was not in time")
 			return
 		}
 		next = min(next, left)

@@ -44,6 +44,9 @@ func New(cfg Config, apps *app.List, loop *websocket.Server, w answer.Writer) *S
 // Len returns how many connections are open.
 func (s *Server) Len() int { return s.open.Inside() }
 
+// Limit is what bounds the connects of each address; nil without.
+func (s *Server) Limit() *rate.Limiter { return s.limit }
+
 // Full reports whether there is no place for a connection more.
 func (s *Server) Full() bool {
 	return s.cfg.MaxConnections > 0 && s.Len() >= s.cfg.MaxConnections

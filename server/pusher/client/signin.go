@@ -7,6 +7,7 @@ import (
 	"poosh/auth"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 )
 
 // maxWatchlist is how many users one connection may watch (Pusher Channels,
@@ -26,11 +27,11 @@ func (c *client) signIn(m message) {
 		err = errNoData
 	}
 	if err != nil {
-		c.reject("sign-in refused", protocol.CodeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
+		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
 		return
 	}
 	if err := auth.PusherUser(c.app().Conf.Key, c.app().Conf.Secret, c.place.ID(), userData, token); err != nil {
-		c.reject("sign-in refused", protocol.CodeUnauthorized, err.Error())
+		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, err.Error())
 		return
 	}
 	user, err := protocol.ParseUser(userData)
@@ -38,7 +39,7 @@ func (c *client) signIn(m message) {
 		err = fmt.Errorf("user_info of %d bytes exceeds the allowed maximum (%d bytes)", len(user.Info), c.app().Conf.MaxUserInfoBytes)
 	}
 	if err != nil {
-		c.reject("sign-in refused", protocol.CodeUnauthorized, err.Error())
+		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, err.Error())
 		return
 	}
 	if !c.app().Conf.Watchlist {
@@ -57,15 +58,15 @@ func (c *client) signedIn(userData string, tooMany, first bool, err error) {
 	if err == nil {
 		c.conn.Push(protocol.SignedInFrame(userData))
 	} else if !errors.Is(err, app.ErrGone) {
-		c.reject("sign-in refused", protocol.CodeUnauthorized, err.Error())
+		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, err.Error())
 	}
 	if !first {
 		c.line.End(c) // refused, or signed in again as who it is
 		return
 	}
 	if tooMany {
-		c.reject("watchlist cut", protocol.CodeWatchlist, fmt.Sprintf("the watchlist has more than %d users, the first %d are watched", maxWatchlist, maxWatchlist))
+		c.reject(tally.WatchlistCut, protocol.CodeWatchlist, fmt.Sprintf("the watchlist has more than %d users, the first %d are watched", maxWatchlist, maxWatchlist))
 	}
-	c.count("sign-in")
+	c.count(tally.SignIn)
 	c.place.GoOnline(func() { c.line.End(c) })
 }

@@ -7,6 +7,7 @@ import (
 	"poosh/auth"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 )
 
 // Types of what is sent with a refused subscription, which pusher-js hands to the
@@ -21,7 +22,7 @@ const (
 // kind tells the channel's listeners too: empty for none, when the client is
 // subscribed already or named no channel.
 func (c *client) refuse(channel string, code int, kind, text string) {
-	c.count("subscribe refused")
+	c.count(tally.SubscribeRefused)
 	c.err(code, text)
 	if kind != "" {
 		c.conn.Push(protocol.RefusalFrame(channel, kind, text))
@@ -116,7 +117,7 @@ func (c *client) subscribe(m message) {
 func (c *client) Entered(channel string, err error) {
 	switch {
 	case err == nil:
-		c.count("subscribe")
+		c.count(tally.Subscribe)
 	case !errors.Is(err, app.ErrGone):
 		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
 	}
@@ -142,11 +143,11 @@ func (c *client) member(channelData *string) (protocol.Member, error) {
 func (c *client) unsubscribe(m message) {
 	want, err := parseSubscribe(m)
 	if err != nil {
-		c.reject("unsubscribe refused", 0, "pusher:unsubscribe: "+err.Error()+" with a channel")
+		c.reject(tally.UnsubscribeRefused, 0, "pusher:unsubscribe: "+err.Error()+" with a channel")
 		return
 	}
 	if !c.place.In(want.channel) {
-		c.reject("unsubscribe refused", 0, "No current subscription to channel "+protocol.Shown(want.channel))
+		c.reject(tally.UnsubscribeRefused, 0, "No current subscription to channel "+protocol.Shown(want.channel))
 		return
 	}
 	c.line.Begin()

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"poosh/server/pusher/tally"
 )
 
 // Types of webhook events (Pusher Channels, "Webhooks").
@@ -76,9 +78,8 @@ type Options struct {
 	Queue       int           // events that may wait for one address
 	Hold        time.Duration // how long a departure waits for a return
 
-	// Count counts n things under a name of a few. It is called from any goroutine and
-	// must not block.
-	Count func(name string, n int)
+	// Count counts n things. It is called from any goroutine and must not block.
+	Count func(what tally.Thing, n int)
 	Log   *slog.Logger // of the app
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"poosh/auth"
+	"poosh/server/pusher/tally"
 )
 
 // How webhooks are sent (Pusher Channels, "Webhooks"; the numbers are Sockudo's,
@@ -37,7 +38,7 @@ type endpoint struct {
 	conf        Config
 	key, secret string
 	client      *http.Client
-	count       func(name string, n int)
+	count       func(what tally.Thing, n int)
 	log         *slog.Logger
 	losses      losses
 
@@ -83,7 +84,7 @@ func (ep *endpoint) enqueue(e event) {
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
 	if ep.over { // nobody would write a line about it any more
-		ep.losses.count(string(lostEnd), 1)
+		ep.losses.count(lostEnd, 1)
 		return
 	}
 	l, why := ep.queue.add(e)
@@ -142,7 +143,7 @@ func (ep *endpoint) send(events []event) {
 	var refused *refusedError
 	switch {
 	case err == nil:
-		ep.count("webhook sent", len(events))
+		ep.count(tally.WebhookSent, len(events))
 		ep.log.Debug("webhook sent", "events", len(events), "first", events[0].name, "tries", tries)
 	case errors.As(err, &refused):
 		ep.losses.add(lostRefused, len(events), refused)
@@ -162,7 +163,7 @@ func (ep *endpoint) deliver(body []byte, signature string) (tries int, err error
 	last := false // the try was made after the close
 	try := func() (struct{}, error) {
 		if tries++; tries > 1 {
-			ep.count("webhook retried", 1)
+			ep.count(tally.WebhookRetried, 1)
 		}
 		last = ep.waiting.Err() != nil
 		return struct{}{}, ep.post(body, signature)

@@ -4,18 +4,20 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"poosh/server/pusher/tally"
 )
 
-// A lossReason says why a webhook event did not reach its address. It is a part of
-// the name that the loss is counted under.
-type lossReason string
+// A lossReason says why a webhook event did not reach its address: what the loss is
+// counted as.
+type lossReason = tally.Thing
 
 const (
-	lostFull    lossReason = "webhook dropped full"  // too many wait
-	lostShare   lossReason = "webhook dropped share" // too many of one network wait
-	lostTries   lossReason = "webhook dropped tries" // no try succeeded in time
-	lostEnd     lossReason = "webhook dropped end"   // the server ended
-	lostRefused lossReason = "webhook refused"       // the address said no
+	lostFull    = tally.WebhookFull
+	lostShare   = tally.WebhookShare
+	lostTries   = tally.WebhookTries
+	lostEnd     = tally.WebhookEnd
+	lostRefused = tally.WebhookRefused
 )
 
 // How often losses are told to the log: soon after the first, and then not more
@@ -29,7 +31,7 @@ const (
 // log, on a goroutine of its own: who loses an event may be reading for thousands of
 // connections.
 type losses struct {
-	count func(name string, n int)
+	count func(what tally.Thing, n int)
 	log   *slog.Logger
 
 	mu     sync.Mutex // guards what follows
@@ -41,7 +43,7 @@ type losses struct {
 
 // add counts n events that are lost. detail may be nil.
 func (l *losses) add(why lossReason, n int, detail any) {
-	l.count(string(why), n)
+	l.count(why, n)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost == nil {
@@ -71,7 +73,7 @@ func (l *losses) tell() {
 	args := make([]any, 0, 2*len(lost)+2)
 	for _, why := range []lossReason{lostRefused, lostTries, lostShare, lostFull, lostEnd} {
 		if n := lost[why]; n > 0 {
-			args = append(args, string(why), n)
+			args = append(args, why.String(), n)
 		}
 	}
 	if detail != nil {

@@ -138,7 +138,7 @@ func (q *queue) add(e event) (*lane, lossReason) {
 	q.of[c] = q.of[c].plus(1, size)
 	l := &q.lanes[maphash.String(q.seed, e.channel)%uint64(len(q.lanes))]
 	l.queues[c] = append(l.queues[c], e)
-	return l, ""
+	return l, 0
 }
 
 // fits reports whether there is room for one event more of a class beside what is

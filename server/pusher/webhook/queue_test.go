@@ -123,7 +123,7 @@ func TestHookShares(t *testing.T) {
 	}
 	for _, tt := range tests {
 		q := newQueue(80, 4)
-		took, why := 0, lossReason("")
+		took, why := 0, lossReason(0)
 		for range 1000 {
 			if l, no := q.add(event{channel: tt.channel, from: tt.from}); l != nil {
 				took++

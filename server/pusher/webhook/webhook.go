@@ -63,6 +63,20 @@ func New(configs []Config, o Options) *Hooks {
 	return w
 }
 
+// Waiting returns how many events wait for their addresses or are on their way, and their
+// bytes.
+func (w *Hooks) Waiting() (events, bytes int) {
+	if w == nil {
+		return 0, 0
+	}
+	for _, ep := range w.endpoints {
+		ep.mu.Lock()
+		events, bytes = events+ep.queue.all.events, bytes+ep.queue.all.bytes
+		ep.mu.Unlock()
+	}
+	return events, bytes
+}
+
 // emit hands an event to the endpoints that want it.
 func (w *Hooks) emit(e event) {
 	for _, ep := range w.endpoints {

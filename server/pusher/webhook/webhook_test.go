@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/pusher/tally"
 )
 
 // A receiver stands for the address of a webhook.
@@ -83,13 +84,13 @@ type counters struct {
 	byName map[string]uint64
 }
 
-func (c *counters) add(name string, n int) {
+func (c *counters) add(what tally.Thing, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byName == nil {
 		c.byName = make(map[string]uint64)
 	}
-	c.byName[name] += uint64(n)
+	c.byName[what.String()] += uint64(n)
 }
 
 func (c *counters) all() map[string]uint64 {

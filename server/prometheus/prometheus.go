@@ -1,0 +1,97 @@
+// Package prometheus shows readings to Prometheus and to whatever else asks as it does.
+// It is the one importer of client_golang, and knows no dialect.
+//
+// # Why
+//
+// Nothing is registered and counted here: a scrape asks for the readings of that moment
+// and writes them down, so no number can drift from what it measures, and nothing is
+// kept up to date while nobody asks.
+package prometheus
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"poosh/server/metric"
+)
+
+// Prefix begins all names but those of the process and of Go, which are the same for every
+// program.
+const Prefix = "poosh_"
+
+const (
+	// atOnce is how many scrapes are served at the same time.
+	atOnce = 4
+	// patience is how long one may take.
+	patience = 10 * time.Second
+)
+
+// Handler answers scrapes with what read returns, and with what the Go runtime and the
+// operating system tell of the process. It calls read once for each scrape, on its
+// goroutine, and up to four of them at once; a fifth is answered 503.
+func Handler(read func() []metric.Reading, log *slog.Logger) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collector(read), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{
+		ErrorLog:            errorLog{log},
+		ErrorHandling:       promhttp.ContinueOnError,
+		MaxRequestsInFlight: atOnce,
+		Timeout:             patience,
+		EnableOpenMetrics:   true,
+	})
+}
+
+// errorLog has what goes wrong at a scrape in the log: a fault of ours.
+type errorLog struct{ log *slog.Logger }
+
+func (l errorLog) Println(v ...any) {
+	l.log.Error("metrics are not whole: a fault of poosh, please report it", "err", v)
+}
+
+// A collector makes metrics of readings. It says nothing beforehand: what there is depends
+// on which dialects are on, and a registry checks at each scrape that names, labels and
+// help agree.
+type collector func() []metric.Reading
+
+// Describe implements [prometheus.Collector].
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (read collector) Collect(to chan<- prometheus.Metric) {
+	for _, r := range read() {
+		if r.Name != "" {
+			collect(&r, to)
+		}
+	}
+}
+
+// collect writes down one reading.
+func collect(r *metric.Reading, to chan<- prometheus.Metric) {
+	desc := prometheus.NewDesc(Prefix+r.Name, r.Help, r.Labels, nil)
+	send := func(m prometheus.Metric, err error) {
+		if err != nil {
+			m = prometheus.NewInvalidMetric(desc, err)
+		}
+		to <- m
+	}
+	if r.Kind == metric.IsHistogram {
+		buckets := make(map[float64]uint64, len(r.Spread.Bounds))
+		for i, bound := range r.Spread.Bounds {
+			buckets[bound] = r.Spread.Below[i]
+		}
+		send(prometheus.NewConstHistogram(desc, r.Spread.Count, r.Spread.Sum, buckets))
+		return
+	}
+	kind := prometheus.GaugeValue
+	if r.Kind == metric.IsCounter {
+		kind = prometheus.CounterValue
+	}
+	for _, s := range r.Samples {
+		send(prometheus.NewConstMetric(desc, kind, s.Value, s.Labels...))
+	}
+}

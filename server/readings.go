@@ -1,0 +1,139 @@
+package server
+
+import (
+	"net/http"
+	"os"
+	"runtime"
+
+	"poosh/server/closed"
+	"poosh/server/loop"
+	"poosh/server/metric"
+	"poosh/server/prometheus"
+)
+
+// metrics are the numbers of this moment, of the process and of all dialects: what is
+// ours alone, and then what other servers have under the same names.
+func (s *Server) metrics() []metric.Reading {
+	return append([]metric.Reading{
+		metric.Gauge("fds", "open_files", "File descriptors that the process has open, -1 where that is not told.", openFiles()),
+	}, s.numbers()...)
+}
+
+// numbers are those of metrics that cost the same however many are connected.
+func (s *Server) numbers() []metric.Reading {
+	list := s.processReadings()
+	list = append(list, s.loopReadings()...)
+	list = append(list, s.eventReadings()...)
+	for _, d := range s.dialects {
+		if d.Metrics != nil {
+			list = append(list, d.Metrics()...)
+		}
+	}
+	apps := s.apps()
+	return append(append(list, dialectReadings(apps)...), sharedReadings(apps)...)
+}
+
+// processReadings are about the process and its connections.
+func (s *Server) processReadings() []metric.Reading {
+	clients, senders := s.limit.clients.stats(), s.limit.senders.stats()
+	limit, _ := fileLimit()
+	turned := func(of func(poolStats) uint64) []metric.Sample {
+		return []metric.Sample{metric.Of(of(clients), "client"), metric.Of(of(senders), "sender")}
+	}
+	return []metric.Reading{
+		metric.Gauge("goroutines", "", "Goroutines of the process.", runtime.NumGoroutine()),
+		metric.Gauge("", "open_files_limit", "File descriptors that the process may have open, 0 where that is not told.", limit),
+		metric.Gauge("connections", "", "Connections of clients.", clients.open),
+		metric.Gauge("sender_connections", "", "Connections of senders.", senders.open),
+		{Name: "connections", Help: "Connections that are open, by whose they count as.", Kind: metric.IsGauge, Labels: []string{"of"},
+			Samples: []metric.Sample{metric.Of(clients.open, "client"), metric.Of(senders.open, "sender")}},
+		{Name: "connections_limit", Help: "Connections that may be open, by whose they count as.", Kind: metric.IsGauge, Labels: []string{"of"},
+			Samples: []metric.Sample{metric.Of(s.limit.clients.max, "client"), metric.Of(s.limit.senders.max, "sender")}},
+		metric.Counter("connections_refused", "", "Connections that were turned away.", clients.refused+senders.refused),
+		metric.Counter("connections_evicted", "", "Connections that were closed for a newcomer.", clients.evicted+senders.evicted),
+		metric.Counters("", "connections_refused_total", "Connections that were turned away at the bounds on their number, by whose they were.", "of",
+			turned(func(st poolStats) uint64 { return st.refused })),
+		metric.Counters("", "connections_evicted_total", "Connections that were closed for a newcomer, by whose they were.", "of",
+			turned(func(st poolStats) uint64 { return st.evicted })),
+		metric.Gauge("", "draining", "1 once the server has begun to end, 0 before.", isTrue(s.draining.Load())),
+		{Name: "build_info", Help: "1, with the version of Poosh and the Go that built it.", Kind: metric.IsGauge, Labels: []string{"version", "goversion"},
+			Samples: []metric.Sample{metric.Of(1, version(), runtime.Version())}},
+	}
+}
+
+// loopReadings are about bytes: what waits, on its way in and out, and its bounds.
+func (s *Server) loopReadings() []metric.Reading {
+	conns, websockets := s.loop.Stats(), s.websockets.Open()
+	_, own := s.health.Own() // what the process sends itself is nobody's connection
+	conns.Conns -= own
+	// Of all dialects: what has a connection of its own, and who polls.
+	var polled int64
+	slow := conns.Closed[loop.ErrSlow] + conns.Closed[loop.ErrWriteTimeout]
+	for _, d := range s.dialects {
+		if d.Polling != nil {
+			st := d.Polling()
+			polled += st.Queued
+			slow += st.Slow
+		}
+	}
+	input := s.clientInput.Used() + s.senderInput.Used() + s.senderRest.Used()
+	refused := s.clientInput.Refused() + s.senderInput.Refused() + s.senderRest.Refused()
+	n := &s.cfg.Network
+	var sockets []metric.Sample
+	for r := range closed.Reasons {
+		sockets = append(sockets, metric.Of(conns.Closed[r], r.String()))
+	}
+	return []metric.Reading{
+		metric.Gauge("goroutine_connections", "goroutine_connections", "Connections that cost goroutines, since they are not on the event loop.", conns.Goroutines),
+		metric.Gauge("input_bytes", "input_bytes", "Bytes of requests and messages that have not arrived whole or are being served.", input),
+		metric.Gauge("", "input_limit_bytes", "Bound on those bytes, for clients and senders together.", 2*n.InputBytes),
+		metric.Counter("input_refused", "input_refused_total", "How often there was no room for what arrived.", refused),
+		metric.Gauge("websockets", "websockets", "WebSockets that are open.", websockets),
+		metric.Gauge("polling", "http_connections", "HTTP connections on the event loop, of polling clients and of senders.", max(0, conns.Conns-websockets)),
+		metric.Gauge("queued_bytes", "outbox_bytes", "Bytes that wait to be written to clients, or to be fetched by them.", conns.Queued+conns.Blocked+polled),
+		metric.Gauge("", "backlog_bytes", "Bytes that wait for the server itself to write them: their sockets take some.", conns.Queued),
+		metric.Gauge("", "backlog_limit_bytes", "BACKLOG_BYTES: the bound on each of backlog_bytes, stuck_bytes and unfetched_bytes.", n.BacklogBytes),
+		metric.Gauge("stuck_bytes", "stuck_bytes", "Bytes that wait for clients whose sockets take nothing.", conns.Blocked),
+		metric.Gauge("", "unfetched_bytes", "Bytes that polling clients have not fetched.", polled),
+		metric.Counters("", "sockets_closed_total", "TCP connections of clients and senders that were closed, by the reason that the event loop knows.", "reason", sockets),
+		metric.Counter("", "sent_bytes_total", "Bytes written to the sockets of clients and senders.", conns.Sent),
+		metric.Counter("", "received_bytes_total", "Bytes read from the sockets of clients and senders.", conns.Received),
+		metric.Counter("closed_slow", "slow_clients_closed_total", "Clients that were closed because they took too little.", slow),
+	}
+}
+
+// eventReadings are about events and rooms, whoever's they are.
+func (s *Server) eventReadings() []metric.Reading {
+	h := s.hub.Stats()
+	own, _ := s.health.Own() // or event
+	h.Delivered -= own
+	return []metric.Reading{
+		metric.Counter("published", "publications_total", "Events that were given to the hub, of senders, clients and the protocols themselves.", h.Published),
+		metric.Counter("delivered", "deliveries_total", "Copies of events that an outbox took.", h.Delivered),
+		metric.Counter("refused", "deliveries_refused_total", "Copies of events that no outbox took, since the client was too slow or on its way out.", h.Refused),
+		metric.Counter("held_back", "publications_held_back_total", "Publications that were answered 503 because clients were behind, or because the server ends.", s.gate.Refused()),
+		metric.Gauge("room_bytes", "room_bytes", "Bytes that the rooms and public channels of all clients count for.", s.rooms.Used()),
+		metric.Gauge("", "room_limit_bytes", "ROOM_BYTES: the bound on room_bytes.", s.cfg.Network.RoomBytes),
+		metric.Counter("rooms_refused", "rooms_refused_total", "How often there was no room for a room.", s.rooms.Refused()),
+	}
+}
+
+func isTrue(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// openFiles returns how many files the process has open, -1 where that is not told.
+func openFiles() int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return -1
+	}
+	return len(list) - 1 // without the one that reads the list
+}
+
+// MetricsHandler answers what Prometheus asks for. It may be asked as soon as the server
+// was made, and needs nothing that events wait for.
+func (s *Server) MetricsHandler() http.Handler { return prometheus.Handler(s.metrics, s.log) }

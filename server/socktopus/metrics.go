@@ -1,0 +1,33 @@
+package socktopus
+
+import (
+	"poosh/server/dialect"
+	"poosh/server/metric"
+)
+
+// portSetting names the one port.
+const portSetting = "SOCKTOPUS_PORT"
+
+// metrics are the numbers of this moment that this dialect alone has.
+func (d *Dialect) metrics() []metric.Reading {
+	return []metric.Reading{
+		metric.Gauge("socktopus_clients", "socktopus_clients", "Clients of Socktopus that can be sent to.", d.connected()),
+		metric.Counters("socktopus", "socktopus_messages_total", "Messages of /send, by whether they were handed to their recipient.", "outcome",
+			[]metric.Sample{metric.Of(d.sent.Load(), "sent"), metric.Of(d.failed.Load(), "failed")}),
+		metric.Counters("socktopus_refused", "socktopus_refused_total", "Requests to Socktopus that were not done, by reason.", "reason",
+			d.refused.Samples(notRefused+1, numRefusals-1, "")),
+	}
+}
+
+// numbers are those that all dialects have, for each application. Who was turned away
+// belongs to none, as far as is known.
+func (d *Dialect) numbers() []dialect.App {
+	refused := append(d.refused.Samples(badOrigin, shuttingDown, ""), metric.Of(d.lost.Load(), "handshake failed"))
+	list := []dialect.App{{Clients: portSetting, Senders: portSetting, Refused: refused}}
+	for _, name := range d.names {
+		a := d.apps[name]
+		list = append(list, dialect.App{ID: name, Clients: portSetting, Senders: portSetting,
+			Connected: d.hub.Len(a.room), Ends: a.ends, Traffic: a.traffic.Totals()})
+	}
+	return list
+}
