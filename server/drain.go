@@ -33,6 +33,7 @@ func (s *Server) drain() {
 	s.phase(time.Now(), min(max(whole-time.Since(began), whole/8), time.Second), func(ctx context.Context) {
 		s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
 	})
+	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })
 }
 

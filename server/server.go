@@ -18,6 +18,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/loop"
 	input "poosh/server/quota"
+	"poosh/server/sends"
 	"poosh/server/websocket"
 )
 
@@ -37,6 +38,7 @@ type Server struct {
 	rooms                                *input.Quota // of all clients
 
 	gate     *admission.Gate
+	sends    *sends.Feed
 	dialects []started // that are on, set once
 	ports    []*port   // set once
 
@@ -78,6 +80,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		Released:       s.limit.released,
 	})
 	s.gate = admission.New(s.loop, 0)
+	s.sends = sends.New()
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
 			s.drain() // those that are started may have files open
@@ -92,7 +95,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Network: s.cfg.Network, Log: s.log,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Sends: s.sends, Network: s.cfg.Network, Log: s.log,
 	})
 	if err != nil {
 		return err

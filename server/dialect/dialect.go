@@ -16,6 +16,7 @@ import (
 	"poosh/server/network"
 	"poosh/server/quota"
 	"poosh/server/route"
+	"poosh/server/sends"
 	"poosh/server/setting"
 	"poosh/server/websocket"
 )
@@ -100,6 +101,7 @@ type Host struct {
 	WebSockets *websocket.Server
 	Gate       *admission.Gate // asked before anything is published
 	Rooms      *quota.Quota    // what the rooms of all connections may take
+	Sends      *sends.Feed     // numbers what is sent, and is told of it
 	Network    network.Config
 	Log        *slog.Logger
 }

@@ -56,13 +56,15 @@ func (h *Hub) note(s *Subscriber, seats []*seat, app bool) {
 	if memory == nil {
 		return
 	}
-	d := Departure{ID: s.id, Why: left, At: time.Now()}
+	d := Departure{ID: s.id, At: time.Now()}
 	if len(d.ID) > maxDepartedID {
 		d.ID = strings.Clone(d.ID[:maxDepartedID])
 	}
+	if d.Why, _ = ending(s.receiver); d.Why == "" && !app {
+		d.Why = left
+	}
 	name := s.appName()
 	if app {
-		d.Why, _ = ending(s.receiver)
 		memory.add(h.number(name, ""), true, d)
 	}
 	for _, st := range seats {

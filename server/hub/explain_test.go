@@ -194,8 +194,15 @@ func TestExplainDepartures(t *testing.T) {
 		explain("r", "0 x() closed -gone:ping timeout -"+long+":left the room")
 		explain("s", "1 x(1/1) -gone:ping timeout")
 		explain("t", "0 x() no_such_room")
+		closing := h.Register("x", "closing", 1, k, &client{why: "closed"})
+		if err := h.Join(closing, "u"); err != nil {
+			t.Fatal(err)
+		}
+		h.Leave(closing, "u") // because its connection is ending
+		explain("u", "0 x() closed -closing:closed")
+		h.Unregister(closing)
 		h.Unregister(other)
-		if got := told(h.Explain(&Publication{App: "x", Everyone: true})); got != "0 x() closed -"+long+": -gone:ping timeout" {
+		if got := told(h.Explain(&Publication{App: "x", Everyone: true})); got != "0 x() closed -"+long+": -closing:closed -gone:ping timeout" {
 			t.Error(got)
 		}
 		time.Sleep(lately + time.Second)

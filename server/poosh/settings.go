@@ -35,7 +35,7 @@ type settings struct {
 func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 	s := &settings{network: n, sockets: sockets}
 	return &dialect.Dialect{
-		Name:     "socket.io",
+		Name:     dialectName,
 		Settings: s.group(),
 		On:       s.on,
 		Missing:  func(m *setting.Mistakes) { m.Add("SERVER_SECRET", "%s", missingSecret) },
@@ -115,7 +115,7 @@ func parseSecret(text string) (string, error) {
 // start wires both doors.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg, clients := s.API, s.Clients
-	cfg.Gate, clients.Rooms = h.Gate, h.Rooms
+	cfg.Gate, cfg.Sends, clients.Rooms = h.Gate, h.Sends, h.Rooms
 	sockets := s.sockets.Within(h.Network)
 	sockets.Origins = s.Origins
 	api := NewAPI(cfg, h.Hub, h.Log)
@@ -150,12 +150,12 @@ func happened(counts map[string]uint64) map[string]uint64 {
 const quickBody = 16 << 10
 
 // where serves what senders send. Bodies that take a while to read as JSON have a
-// goroutine.
+// goroutine, and so have explanations.
 func where(r *http.Request) http1.Where {
 	switch {
 	case r.Method != http.MethodPost:
 		return http1.Elsewhere
-	case r.ContentLength > quickBody:
+	case r.ContentLength > quickBody, r.URL.RawQuery != "":
 		return http1.Separately
 	}
 	return http1.Here

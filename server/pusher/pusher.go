@@ -56,6 +56,7 @@ import (
 	"poosh/server/pusher/client"
 	"poosh/server/quota"
 	"poosh/server/route"
+	"poosh/server/sends"
 	"poosh/server/setting"
 	"poosh/server/websocket"
 )
@@ -80,6 +81,9 @@ type Config struct {
 	// event is judged; nil admits everything. Whoever made it closes it, before
 	// [Dialect.Shutdown].
 	Gate *admission.Gate
+
+	// Sends gives events their ids and is told of them; nil for a feed of the dialect's own.
+	Sends *sends.Feed
 
 	Registry app.Registry // is asked who may be where; nil for this process alone
 
@@ -130,7 +134,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
-		Hub: h, Registry: cfg.Registry, Channels: cfg.Channels,
+		Hub: h, Registry: cfg.Registry, Sends: cfg.Sends, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
 		Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {

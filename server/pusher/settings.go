@@ -237,7 +237,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.MaxConnections = h.Network.MaxConnections
 	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
-	cfg.Gate, cfg.Channels = h.Gate, h.Rooms
+	cfg.Gate, cfg.Channels, cfg.Sends = h.Gate, h.Rooms, h.Sends
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err

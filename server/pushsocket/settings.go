@@ -123,7 +123,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg.SocketIO = s.sockets.Within(h.Network)
 	cfg.SocketIO.Origins = s.Config.SocketIO.Origins
 	cfg.MaxEvents = max(cfg.MaxEvents, 2*cfg.Limits.MessagesPerDevice)
-	cfg.Gate = h.Gate
+	cfg.Gate, cfg.Sends = h.Gate, h.Sends
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if errors.Is(err, store.ErrOpen) {
 		return nil, fmt.Errorf("PUSH_SOCKET_DB: %w", err)

@@ -163,7 +163,7 @@ func parseOrigins(text string) ([]string, error) {
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.Outbox = max(h.Network.OutboxBytes, cfg.MaxBody+dialect.FrameBytes) // the largest content fits
-	cfg.Gate = h.Gate
+	cfg.Gate, cfg.Sends = h.Gate, h.Sends
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@
 package socktopus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/route"
+	"poosh/server/sends"
 	"poosh/server/setting"
 	"poosh/server/websocket"
 )
@@ -48,6 +50,10 @@ type Config struct {
 
 	// Gate admits what /send publishes; nil admits everything.
 	Gate *admission.Gate
+
+	// Sends gives requests to /send their ids, and is told of their messages; nil for a
+	// feed of the dialect's own.
+	Sends *sends.Feed
 
 	Registry Registry // nil for this process alone
 }
@@ -95,6 +101,7 @@ type app struct {
 // New returns a dialect that serves the applications of cfg. It starts nothing.
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
+	cfg.Sends = cmp.Or(cfg.Sends, sends.New())
 	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
 		kicks: make(chan struct{}, cfg.MaxKicks),
 		wall:  time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}

@@ -18,6 +18,7 @@ import (
 	"poosh/server/quota"
 	"poosh/server/rate"
 	"poosh/server/route"
+	"poosh/server/sends"
 )
 
 // A Config is what an operator may choose.
@@ -56,6 +57,10 @@ type call struct {
 	query auth.PusherQuery
 	body  []byte // empty for a GET
 	of    string // the channel or user that it is about
+
+	id       string           // of the send, once it is accepted
+	batch    bool             // it has events with ids below that
+	accounts []*sends.Account // of its events, where the sender asked what becomes of them
 }
 
 // A reply is the body of a good answer in pieces, which are made as they are
@@ -105,7 +110,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 	if c.body, err = a.read(w, r, query); err != nil {
 		return nil, err
 	}
-	return handle(c)
+	body, err := handle(c)
+	if c.id != "" {
+		w.Header()[sends.Header] = []string{c.id}
+	}
+	return body, err
 }
 
 // appOf finds the app that a path is about, or the one of a key.
