@@ -43,35 +43,40 @@ func (s *Send) line() line {
 	return l
 }
 
-// Handler streams sends as they happen, as Server-Sent Events: GET, with the parameters
-// dialect, app and room to choose, and payload=1 for payloads. Each send is an event
+// Stream answers GET with sends as they happen, as Server-Sent Events. The parameters
+// dialect, app and room choose, and payload=1 asks for payloads. Each send is an event
 // "send", whose data is an object; "dropped", with {"count": n}, says that so many found
 // no room. It answers 503 to one watcher too many, and while the server goes away.
 //
-// It asks for no token: who mounts it does, and bounds nothing, as a stream has no end
-// of its own. It ends when its client goes, does not read, or the feed is closed.
-func (f *Feed) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		watcher, err := f.Watch(Filter{
-			Dialect: q.Get("dialect"), App: q.Get("app"),
-			Room: q.Get("room"), InRoom: q.Has("room"), Payload: q.Get("payload") == "1",
-		})
-		if err != nil {
-			w.Header().Set("Retry-After", "5")
-			respond.Go.Error(w, http.StatusServiceUnavailable, err.Error())
-			return
-		}
-		defer watcher.Stop()
-		h := w.Header()
-		h.Set("Content-Type", "text/event-stream")
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Accel-Buffering", "no") // nginx hands on what there is
-		out := stream{w: w, control: http.NewResponseController(w)}
-		if out.write([]byte(": watching\n\n")) {
-			out.follow(watcher, r.Context().Done())
-		}
+// It asks for no token: who mounts it does. It ends when its client goes or does not
+// read, with the context of its request, or with the feed.
+func (f *Feed) Stream(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	watcher, err := f.Watch(Filter{
+		Dialect: q.Get("dialect"), App: q.Get("app"),
+		Room: q.Get("room"), InRoom: q.Has("room"), Payload: q.Get("payload") == "1",
 	})
+	if err != nil {
+		w.Header().Set("Retry-After", "5")
+		respond.Go.Error(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	defer watcher.Stop()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Accel-Buffering", "no") // nginx hands on what there is
+	if r.Method == http.MethodHead {
+		return
+	}
+	out := stream{w: w, control: http.NewResponseController(w)}
+	// A server's time for a request is none for this one: net/http would take its end for
+	// that of the client.
+	_ = out.control.SetReadDeadline(time.Time{})
+	if out.write([]byte(": watching\n\n")) {
+		out.follow(watcher, r.Context().Done())
+	}
 }
 
 // A stream is an answer that goes on.
