@@ -54,7 +54,7 @@ var house = []struct {
 	{"poosh/server/dialect", "what a dialect is, and none of them",
 		[]string{"poosh/server/admission", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
-	{"poosh/server/network", "what all ports share, before there are any", []string{"poosh/server/setting"}, nil},
+	{"poosh/server/network", "what all ports share, before there are any; its defaults are those of the packages below", []string{"poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
 	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
 	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/hub", "poosh/server/respond"}, nil},
@@ -67,7 +67,7 @@ var house = []struct {
 	{"poosh/server/peers", "whose a connection is", nil, nil},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
 	{"poosh/server/leaktest", "for tests", nil, nil},
-	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/websocket"}, nil},
+	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/network", "poosh/server/websocket"}, nil},
 }
 
 func with(more ...string) []string { return append(more, shared...) }

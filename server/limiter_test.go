@@ -33,7 +33,7 @@ func limited(t *testing.T, l *limiter, bounds http1.Bounds) (addr string) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if websocket.IsUpgrade(r) {
 			r.RemoteAddr = r.Header.Get("X-From")
-			if c, err := sockets.Accept(w, r, websocket.Options{}, silentHandler{}); err == nil {
+			if c, err := sockets.Accept(w, r, websocket.Options{MaxMessage: 1000}, silentHandler{}); err == nil {
 				c.Start()
 				return
 			}

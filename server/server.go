@@ -74,7 +74,6 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.websockets = websocket.NewServer(s.loop, websocket.Config{
-		MaxMessage:     cfg.SocketIO.MaxPayload,
 		MessageTimeout: n.BodyTimeout,
 		Input:          s.clientInput,
 		Released:       s.limit.released,

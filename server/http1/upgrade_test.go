@@ -44,7 +44,7 @@ func TestUpgradeStaysOnTheLoop(t *testing.T) {
 		if r.URL.Path != "/ws" {
 			return
 		}
-		c, err := sockets.Accept(w, r, websocket.Options{}, h)
+		c, err := sockets.Accept(w, r, websocket.Options{MaxMessage: 100_000}, h)
 		if err != nil {
 			t.Errorf("accept: %v", err)
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -110,7 +110,7 @@ func TestUpgradeRefused(t *testing.T) {
 	bounds := &refusing{}
 	_, addr := start(t, Config{Loop: l, Bounds: bounds, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ws" {
-			if _, err := sockets.Accept(w, r, websocket.Options{}, &shout{}); err != nil {
+			if _, err := sockets.Accept(w, r, websocket.Options{MaxMessage: 100_000}, &shout{}); err != nil {
 				http.Error(w, err.Error(), http.StatusTooManyRequests)
 			}
 		}

@@ -128,21 +128,11 @@ func TestChurn(t *testing.T) {
 			h.Bridge("app0", "app1", yes)
 			h.Bridge("app1", "app0", yes)
 			kinds := []*kind{{prefix: "x"}, {prefix: "y"}, {prefix: "z"}}
-			stop, watched := make(chan struct{}), make(chan struct{})
-			go func() { // ends when all have gone
-				defer close(watched)
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					if err := h.Check(); err != nil {
-						t.Error(err)
-						return
-					}
+			stop := meanwhile(t, func(int) {
+				if err := h.Check(); err != nil {
+					t.Error(err)
 				}
-			}()
+			})
 			var wg sync.WaitGroup
 			var stay sync.Mutex // guards left
 			var left []func()
@@ -169,8 +159,7 @@ func TestChurn(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			close(stop)
-			<-watched
+			stop()
 			if err := h.check(); err != nil {
 				t.Error(err)
 			}
@@ -197,19 +186,9 @@ func TestReplaceIsOneStep(t *testing.T) {
 	if err := h.Join(s, "r"); err != nil {
 		t.Fatal(err)
 	}
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if took := h.Publish(&Publication{Room: "r", Event: "e"}); took != 1 {
-				t.Errorf("%d took it", took)
-				return
-			}
+	stop := meanwhile(t, func(int) {
+		if took := h.Publish(&Publication{Room: "r", Event: "e"}); took != 1 {
+			t.Errorf("%d took it", took)
 		}
 	})
 	for i := range 2000 {
@@ -220,8 +199,7 @@ func TestReplaceIsOneStep(t *testing.T) {
 		h.Unregister(s)
 		s = next
 	}
-	close(stop)
-	wg.Wait()
+	stop()
 	if err := h.check(); err != nil {
 		t.Error(err)
 	}
@@ -260,6 +238,29 @@ func TestReplace(t *testing.T) {
 	for _, s := range []*Subscriber{b, full} {
 		h.Unregister(s)
 	}
+	empty(t, h)
+}
+
+// A room of one app has no place for a subscriber of another, and nobody has moved.
+func TestReplaceAcrossApps(t *testing.T) {
+	h, k := New(), &kind{}
+	a, b := h.Register("one", "a", 1, k, &inbox{}), h.Register("two", "b", 1, k, &inbox{})
+	if err := h.Join(a, "r"); err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("a place went to another app")
+			}
+		}()
+		_ = h.Replace(a, b, "r")
+	}()
+	if !a.In("r") || b.In("r") {
+		t.Errorf("in %v and %v", a.Rooms(), b.Rooms())
+	}
+	h.Unregister(a)
+	h.Unregister(b)
 	empty(t, h)
 }
 

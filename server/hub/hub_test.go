@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 )
@@ -258,29 +259,37 @@ func TestRoomsAreBounded(t *testing.T) {
 	empty(t, h)
 }
 
+// meanwhile does something on another goroutine, again and again, until the test has
+// failed, is over, or calls what it returns, which waits for the last time.
+func meanwhile(t *testing.T, do func(n int)) (stop func()) {
+	t.Helper()
+	var over atomic.Bool
+	var running sync.WaitGroup
+	running.Go(func() {
+		for n := 0; !over.Load() && !t.Failed(); n++ {
+			do(n)
+		}
+	})
+	stop = func() {
+		over.Store(true)
+		running.Wait()
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
 // TestOrder publishes from one goroutine while others come and go: each
 // subscriber sees the events in the order they were accepted.
 func TestOrder(t *testing.T) {
 	h, k := New(), &kind{}
 	boxes := make([]inbox, 50)
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			s := h.Register("", "x"+strconv.Itoa(i), 1, &kind{}, &inbox{})
-			if err := h.Join(s, "r"); err != nil {
-				t.Error(err)
-			}
-			h.Unregister(s)
+	stop := meanwhile(t, func(i int) {
+		s := h.Register("", "x"+strconv.Itoa(i), 1, &kind{}, &inbox{})
+		if err := h.Join(s, "r"); err != nil {
+			t.Error(err)
 		}
-	}()
+		h.Unregister(s)
+	})
 	for i := range boxes {
 		if err := h.Join(h.Register("", strconv.Itoa(i), 1, k, &boxes[i]), "r"); err != nil {
 			t.Fatal(err)
@@ -292,8 +301,7 @@ func TestOrder(t *testing.T) {
 		want = append(want, e)
 		h.Publish(&Publication{Room: "r", Everyone: i%5 == 0, Event: e})
 	}
-	close(stop)
-	wg.Wait()
+	stop()
 	for i := range boxes {
 		if boxes[i].got() != strings.Join(want, " ") {
 			t.Fatalf("subscriber %d saw another order", i)
@@ -325,18 +333,7 @@ func (d *drain) Deliver([]byte) bool { d.n++; return true }
 
 func TestWelcomeComesFirst(t *testing.T) {
 	h, k := New(), &kind{}
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				h.Publish(&Publication{Room: "r", Event: "e"})
-			}
-		}
-	})
+	stop := meanwhile(t, func(int) { h.Publish(&Publication{Room: "r", Event: "e"}) })
 	for i := range 200 {
 		var b inbox
 		s := h.Register("", strconv.Itoa(i), 1, k, &b)
@@ -351,8 +348,7 @@ func TestWelcomeComesFirst(t *testing.T) {
 			t.Fatalf("received %.60q", got)
 		}
 	}
-	close(stop)
-	wg.Wait()
+	stop()
 }
 
 // There may be as many of these as there are clients.

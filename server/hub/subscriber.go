@@ -96,8 +96,12 @@ func (h *Hub) Join(s *Subscriber, name string, welcome ...[]byte) error {
 
 // Replace seats a subscriber in a room in the place of another, in one step: each
 // publication reaches one of the two. Where old is not in the room, it is [Hub.Join].
-// It returns the errors of Join; then nobody has the place.
+// It returns the errors of Join; then nobody has the place. It panics for two of different
+// apps, whose rooms are never the same.
 func (h *Hub) Replace(old, s *Subscriber, name string) error {
+	if old.appName() != s.appName() {
+		panic("hub: a place in a room of one app for a subscriber of another")
+	}
 	old.mu.Lock()
 	st := old.detach(name)
 	old.mu.Unlock()

@@ -20,6 +20,7 @@
 package loop
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"runtime"
@@ -28,12 +29,19 @@ import (
 	"time"
 )
 
+// What holds where a [Config] says nothing. Settings of the same meaning begin with it.
+const (
+	DefaultOutbox       = 1 << 20
+	DefaultMaxBlocked   = 512 << 20
+	DefaultWriteTimeout = time.Minute
+)
+
 // Config holds what all connections of a loop share. Zero fields mean the
-// defaults named here.
+// defaults above, or those named here.
 type Config struct {
-	Outbox       int           // what may wait on one connection, in bytes of Cost; 1 MiB
-	MaxBlocked   int64         // what may wait for all sockets that take nothing; 512 MiB
-	WriteTimeout time.Duration // a socket that takes nothing for so long is closed; 30 s
+	Outbox       int           // what may wait on one connection, in bytes of Cost
+	MaxBlocked   int64         // what may wait for all sockets that take nothing
+	WriteTimeout time.Duration // a socket that takes nothing for so long is closed
 	CloseTimeout time.Duration // how long a peer has for its part of the end; 2 s
 
 	Log *slog.Logger // panics of protocols; slog.Default()
@@ -44,18 +52,10 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Outbox == 0 {
-		c.Outbox = 1 << 20
-	}
-	if c.MaxBlocked == 0 {
-		c.MaxBlocked = 512 << 20
-	}
-	if c.WriteTimeout == 0 {
-		c.WriteTimeout = 30 * time.Second
-	}
-	if c.CloseTimeout == 0 {
-		c.CloseTimeout = 2 * time.Second
-	}
+	c.Outbox = cmp.Or(c.Outbox, DefaultOutbox)
+	c.MaxBlocked = cmp.Or(c.MaxBlocked, DefaultMaxBlocked)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
+	c.CloseTimeout = cmp.Or(c.CloseTimeout, 2*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -94,6 +94,9 @@ type Loop struct {
 	wheel  *wheel
 	reaper reaper
 	turn   atomic.Uint32 // of the shard that gets the next connection
+	// readers counts those on their round: what is pushed meanwhile is theirs to write
+	// before they wait again, whoever pushed it and to whichever shard.
+	readers atomic.Int32
 
 	catchUp    catchUp
 	conns      atomic.Int64
@@ -111,12 +114,15 @@ func New(cfg Config) (*Loop, error) {
 		s, err := newShard(l)
 		if err != nil {
 			for _, s := range l.shards {
-				s.stop()
+				s.discard()
 			}
 			l.reaper.stop()
 			return nil, err
 		}
 		l.shards = append(l.shards, s)
+	}
+	for _, s := range l.shards {
+		s.start()
 	}
 	l.wheel = newWheel()
 	return l, nil
@@ -163,6 +169,10 @@ type Stats struct {
 	Queued     int64             // what waits in outboxes whose sockets take bytes, in bytes of Cost
 	Blocked    int64             // what waits in outboxes whose sockets take none now
 	Closed     map[Reason]uint64 // connections closed since the start
+
+	// ByReaders and ByFlushers are how many outboxes were written since the start at the
+	// end of a reader's round, which woke nobody, and by a flusher, which was woken.
+	ByReaders, ByFlushers uint64
 }
 
 // Stats returns the counts of this moment.
@@ -171,6 +181,8 @@ func (l *Loop) Stats() Stats {
 	for _, s := range l.shards {
 		st.Queued += s.queuedBytes.Load()
 		st.Blocked += s.blockedBytes.Load()
+		st.ByReaders += s.byReaders.Load()
+		st.ByFlushers += s.byFlusher.Load()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

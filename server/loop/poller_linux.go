@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,43 +22,95 @@ const readSize = 64 << 10
 // readable is what a connection waits for that is being read.
 const readable = unix.EPOLLIN | unix.EPOLLRDHUP
 
-// A poller waits for many sockets at once. The epoll descriptor itself stands
-// in Go's own poller, so that waiting parks a goroutine and no thread.
+// A poller waits for many sockets at once.
+//
+// Where there are processors to spare it waits in a system call of its own: the thread
+// that wakes up is the one that reads, and no other is woken for it. With one processor
+// that would be in everybody's way, so there the epoll descriptor stands in Go's own
+// poller, and waiting parks a goroutine.
 type poller struct {
-	file *os.File // the epoll descriptor
-	raw  syscall.RawConn
 	fd   int
+	bell int             // a descriptor that stop makes readable; -1 in Go's poller
+	file *os.File        // the epoll descriptor in Go's poller; nil otherwise
+	raw  syscall.RawConn // of file
 	over atomic.Bool
 
-	scratch []byte // owned by run
+	// What follows is owned by run.
+	events  []unix.EpollEvent
+	buf     []byte
+	scratch []byte
+	writer  *writer
+	yielded time.Time // when others were last let run
 
 	mu    sync.RWMutex // guards what follows
 	table []*Conn      // by descriptor
 	gen   uint8        // of the newest connection
 }
 
-func newPoller() (*poller, error) {
+func newPoller() (*poller, error) { return newPollerFor(runtime.GOMAXPROCS(0)) }
+
+// newPollerFor is newPoller for so many processors.
+func newPollerFor(processors int) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
+	p := &poller{fd: fd, bell: -1}
+	if processors > 1 {
+		err = p.hang()
+	} else {
+		err = p.park()
+	}
+	if err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, scratch: make([]byte, 0, 4<<10)}
-	p.raw, err = p.file.SyscallConn()
-	if err != nil {
-		_ = p.file.Close()
-		return nil, fmt.Errorf("epoll: %w", err)
-	}
+	p.events, p.buf = make([]unix.EpollEvent, 64), make([]byte, readSize)
+	p.scratch, p.writer = make([]byte, 0, 4<<10), newWriter()
 	return p, nil
 }
 
-// stop ends run, which is parked or will be.
+// hang hangs up the bell that ends a wait.
+func (p *poller) hang() (err error) {
+	if p.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return err
+	}
+	err = unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, p.bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.bell)})
+	if err != nil {
+		_ = unix.Close(p.bell)
+	}
+	return err
+}
+
+// park puts the epoll descriptor into Go's poller.
+func (p *poller) park() error {
+	if err := unix.SetNonblock(p.fd, true); err != nil {
+		return err
+	}
+	p.file = os.NewFile(uintptr(p.fd), "epoll")
+	raw, err := p.file.SyscallConn()
+	p.raw = raw
+	return err
+}
+
+// close closes what newPoller opened.
+func (p *poller) close() {
+	if p.file != nil {
+		_ = p.file.Close()
+		return
+	}
+	_ = unix.Close(p.bell)
+	_ = unix.Close(p.fd)
+}
+
+// stop ends run, which waits or will. No connection is left.
 func (p *poller) stop() {
 	p.over.Store(true)
-	_ = p.file.Close()
+	if p.file != nil {
+		p.close()
+		return
+	}
+	_, _ = unix.Write(p.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // an eventfd takes eight bytes
 }
 
 func (p *poller) all() []*Conn {
@@ -143,8 +197,8 @@ func (p *poller) forget(fd int) {
 	p.mu.Unlock()
 }
 
-// close closes a descriptor, which also ends the waiting for it.
-func (p *poller) close(fd int) {
+// closeConn closes a connection's descriptor, which also ends the waiting for it.
+func (p *poller) closeConn(fd int) {
 	p.mu.Lock()
 	p.table[fd] = nil
 	p.mu.Unlock()
@@ -157,29 +211,79 @@ func shutdownWrite(fd int) { _ = unix.Shutdown(fd, unix.SHUT_WR) }
 
 // run is the shard's reader.
 func (p *poller) run(s *shard) {
-	events := make([]unix.EpollEvent, 256)
-	buf := make([]byte, readSize)
-	_ = p.raw.Read(func(fd uintptr) bool {
+	if p.file == nil {
 		for !p.over.Load() {
-			n, err := unix.EpollWait(int(fd), events, 0)
-			if err == unix.EINTR {
-				continue
-			}
-			if n <= 0 || err != nil {
+			p.round(s, p.wait(-1))
+		}
+		p.close()
+		return
+	}
+	_ = p.raw.Read(func(uintptr) bool {
+		for !p.over.Load() {
+			n := p.wait(0)
+			if n == 0 {
 				return false
 			}
-			for i := range events[:n] {
-				if c := p.of(&events[i]); c != nil {
-					p.ready(c, events[i].Events, buf)
-				}
-			}
+			p.round(s, n)
 		}
 		return true
 	})
 }
 
+// wait waits for sockets, for so many milliseconds or without an end for -1, and returns
+// how many there are in p.events.
+func (p *poller) wait(ms int) int {
+	for {
+		n, err := unix.EpollWait(p.fd, p.events, ms)
+		if err != unix.EINTR {
+			return max(n, 0)
+		}
+	}
+}
+
+const (
+	// ahead is how long a reader may read on while something waits to be written. What
+	// comes meanwhile for the same sockets leaves with it in one write.
+	ahead = time.Millisecond
+	// few connections are written to at once: little could come together for them.
+	few = 8
+	// turnTime is how long a reader stays the same in the eyes of Go's scheduler. After ten
+	// milliseconds that would take it for one who does not let others run, and look at it
+	// fifty times a millisecond.
+	turnTime = 8 * time.Millisecond
+)
+
+// round reads from the first n of p.events, and from what else is there then, and writes
+// what came of it.
+func (p *poller) round(s *shard, n int) {
+	l := s.loop
+	l.readers.Add(1)
+	began := time.Now()
+	if p.file == nil && began.Sub(p.yielded) > turnTime {
+		runtime.Gosched()
+		p.yielded = began
+	}
+	for n > 0 {
+		for i := range p.events[:n] {
+			if c := p.of(&p.events[i]); c != nil {
+				p.ready(c, p.events[i].Events)
+			}
+			if s.some.Load() && time.Since(began) > ahead {
+				p.writer.help(l)
+				began = time.Now()
+			}
+		}
+		if s.waiting() <= few {
+			break
+		}
+		n = p.wait(0)
+	}
+	l.readers.Add(-1)
+	p.writer.help(l)
+}
+
 // ready handles what the kernel says of one socket.
-func (p *poller) ready(c *Conn, events uint32, buf []byte) {
+func (p *poller) ready(c *Conn, events uint32) {
 	if events&unix.EPOLLOUT != 0 {
 		c.writable()
 	}
@@ -192,7 +296,7 @@ func (p *poller) ready(c *Conn, events uint32, buf []byte) {
 		return
 	}
 	defer c.endReading()
-	n, again, err := readOnce(int(c.fd), buf)
+	n, again, err := readOnce(int(c.fd), p.buf)
 	switch {
 	case again:
 		c.received(nil, p.scratch, corked, nil)
@@ -201,7 +305,7 @@ func (p *poller) ready(c *Conn, events uint32, buf []byte) {
 	case n == 0:
 		c.received(nil, p.scratch, corked, io.EOF)
 	default:
-		c.received(buf[:n], p.scratch, corked, nil)
+		c.received(p.buf[:n], p.scratch, corked, nil)
 	}
 }
 

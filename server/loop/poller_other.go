@@ -19,7 +19,8 @@ func (*poller) watch(*Conn) error              { return errors.ErrUnsupported }
 func (*poller) modify(*Conn) error             { return errors.ErrUnsupported }
 func (*poller) unwatch(int)                    {}
 func (*poller) forget(int)                     {}
-func (*poller) close(int)                      {}
+func (*poller) close()                         {}
+func (*poller) closeConn(int)                  {}
 func closeFD(int)                              {}
 func shutdownWrite(int)                        {}
 func unreadBytes(int) int                      { return 0 }

@@ -20,11 +20,16 @@ type shard struct {
 	// their sockets take bytes: the flusher does not keep up.
 	congested atomic.Int64
 
+	byReaders, byFlusher atomic.Uint64 // outboxes of the shard that these wrote
+
+	some atomic.Bool // whether anything is pending; changed under mu
+
 	inserting sync.Mutex // held while a connection is added; taken before a Conn's mu
 
 	mu           sync.Mutex // guards what follows; taken with a Conn's mu held
 	wake         *sync.Cond
-	pending      []*Conn            // have something for the flusher
+	pending      []*Conn            // have something to be written
+	called       bool               // the flusher, for what is pending
 	spare        [][][]byte         // empty outboxes
 	held         int                // buffers that spare has room for
 	onGoroutines map[*Conn]struct{} // of all connections, those that have goroutines
@@ -36,6 +41,9 @@ type shard struct {
 const (
 	// spareBuffers bounds the room kept in empty outboxes, in buffers: 16 MB.
 	spareBuffers = 16 << 20 / 24
+	// crowd is how many connections are too many for a reader to write to between two
+	// looks at what has arrived: about a millisecond's worth.
+	crowd = 512
 	// scratchSize is how many bytes of small buffers are put together for one
 	// write.
 	scratchSize = 64 << 10
@@ -51,11 +59,22 @@ func newShard(l *Loop) (*shard, error) {
 		}
 		s.poll = p
 	}
+	return s, nil
+}
+
+// start starts the shard's goroutines, when all shards of the loop are there.
+func (s *shard) start() {
 	if s.poll != nil {
 		s.ended.Go(func() { s.poll.run(s) }) // ends with stop
 		s.ended.Go(s.flush)                  // ends with stop
 	}
-	return s, nil
+}
+
+// discard is stop for a shard that was not started.
+func (s *shard) discard() {
+	if s.poll != nil {
+		s.poll.close()
+	}
 }
 
 // stop ends the shard's goroutines. No connection is left.
@@ -100,8 +119,9 @@ func (s *shard) insert(c *Conn) {
 	s.mu.Unlock()
 }
 
-// schedule puts a connection on the flusher's list and gives it an outbox to
-// fill. The connection's mu is held.
+// schedule sees to it that what a connection has is written: at the end of its round by
+// a reader, if one is on its way and there is little, and by the flusher otherwise. It
+// gives the connection an outbox to fill. The connection's mu is held.
 func (s *shard) schedule(c *Conn) {
 	if c.onGoroutines() {
 		go c.writeLoop(nil) // ends when the outbox is empty or the connection dead
@@ -115,53 +135,62 @@ func (s *shard) schedule(c *Conn) {
 		s.held -= cap(c.queue)
 	}
 	s.pending = append(s.pending, c)
-	first := len(s.pending) == 1
+	if len(s.pending) == 1 {
+		s.some.Store(true) // before readers is asked: a reader that is done looks here
+	}
+	call := !s.called && (len(s.pending) >= crowd || s.loop.readers.Load() == 0)
+	s.called = s.called || call
 	s.mu.Unlock()
-	if first {
+	if call {
 		s.wake.Signal()
 	}
 }
 
-// flush is the flusher: it goes round the connections that have buffers.
+// flush is the flusher: it goes round the connections that are too many for a reader, or
+// that somebody pushed to while no reader was on its way.
 func (s *shard) flush() {
-	var batch []*Conn
-	var empty [][][]byte
-	scratch := make([]byte, 0, scratchSize)
+	w := newWriter()
 	for {
 		s.mu.Lock()
-		for _, buffers := range empty {
-			if s.held+cap(buffers) > spareBuffers {
-				break
-			}
-			s.held += cap(buffers)
-			s.spare = append(s.spare, buffers)
-		}
-		for len(s.pending) == 0 && !s.over {
+		for !s.called && !s.over {
 			s.wake.Wait()
 		}
-		if len(s.pending) == 0 {
+		if !s.called {
 			s.mu.Unlock()
 			return
 		}
-		batch, s.pending = s.pending, batch[:0]
+		w.take(s)
 		s.mu.Unlock()
+		s.byFlusher.Add(w.write(s))
+	}
+}
 
-		clear(empty)
-		empty = empty[:0]
-		for i, c := range batch {
-			batch[i] = nil
-			buffers := c.take()
-			if buffers == nil {
-				continue
-			}
-			w := writeAll(int(c.fd), buffers, scratch)
-			c.wrote(w)
-			if w.rest == nil {
-				clear(buffers)
-				empty = append(empty, buffers[:0])
-			}
+// waiting is how many connections wait for the shard's reader to write to them.
+func (s *shard) waiting() int {
+	if !s.some.Load() {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.called {
+		return 0
+	}
+	return len(s.pending)
+}
+
+// keep takes outboxes that are empty.
+func (s *shard) keep(empty [][][]byte) {
+	if len(empty) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, buffers := range empty {
+		if s.held+cap(buffers) > spareBuffers {
+			return
 		}
-		s.loop.caughtUp()
+		s.held += cap(buffers)
+		s.spare = append(s.spare, buffers)
 	}
 }
 
@@ -190,7 +219,7 @@ func (s *shard) closeWrite(c *Conn) {
 // remove closes a connection's socket and forgets it.
 func (s *shard) remove(c *Conn) {
 	if !c.onGoroutines() {
-		s.poll.close(int(c.fd))
+		s.poll.closeConn(int(c.fd))
 		return
 	}
 	s.mu.Lock()

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -37,18 +38,19 @@ type site struct {
 	held     atomic.Pointer[chan struct{}] // connections start when it is closed; nil for at once
 }
 
-// both runs a test on both kinds of connection.
+// both runs a test on both kinds of connection, and on the loop in both ways of waiting.
 func both(t *testing.T, cfg Config, test func(t *testing.T, s *site)) {
-	for _, goroutines := range []bool{false, true} {
-		name := "epoll"
-		if goroutines {
-			name = "goroutines"
-		}
-		t.Run(name, func(t *testing.T) {
-			cfg.Goroutines = goroutines
-			test(t, newSite(t, cfg))
-		})
-	}
+	t.Run("epoll", func(t *testing.T) { test(t, newSite(t, cfg)) })
+	t.Run("epoll, one processor", func(t *testing.T) {
+		had := runtime.GOMAXPROCS(1)
+		s := newSite(t, cfg)
+		runtime.GOMAXPROCS(had)
+		test(t, s)
+	})
+	t.Run("goroutines", func(t *testing.T) {
+		cfg.Goroutines = true
+		test(t, newSite(t, cfg))
+	})
 }
 
 func newSite(t testing.TB, cfg Config) *site {

@@ -8,7 +8,9 @@ import (
 	"strconv"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/setting"
+	"poosh/server/websocket"
 )
 
 // A Config is what the ports of all dialects share.
@@ -64,21 +66,21 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Count(&c.MaxSenderConnections, 1, 1_000_000)},
 		{Name: "MAX_SENDER_CONNECTIONS_PER_ADDRESS", Default: "1000", Help: "Connections that senders of one address may have open at once",
 			Value: setting.Count(&c.MaxSenderConnectionsPerAddress, 1, 1_000_000)},
-		{Name: "INPUT_BYTES", Default: "64MiB", Help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth, and an eighth is for networks that have but little, and another one for those who hold up to 16 KiB",
+		{Name: "INPUT_BYTES", Default: "64MiB", Help: "Bytes of messages and requests of clients that have not arrived whole, all together, and as many of senders; one address may have a fourth. An eighth is for addresses that hold little, another one, of that fourth too, for those who hold up to 16 KiB",
 			Value: setting.Size(&c.InputBytes, "1MiB", "1024GiB")},
-		{Name: "ROOM_BYTES", Default: "256MiB", Help: "Bytes that the rooms and public channels of all connections may take, a name and 300 for each room, 2,500 for each channel; whoever wants one above that is refused, and those of one address may have a fourth",
+		{Name: "ROOM_BYTES", Default: "256MiB", Help: "Bytes that the rooms and public channels of all connections may take, a name and 300 for each room, 2,500 for each channel; whoever wants one above that is refused. One address may have a fourth, and eighths are kept as of INPUT_BYTES",
 			Value: setting.Size(&c.RoomBytes, "1MiB", "1024GiB")},
-		{Name: "OUTBOX_BYTES", Default: "1MiB", Help: "Bytes that may wait for one connection before it is closed as too slow; unset, at least 8 times MAX_BODY_BYTES",
+		{Name: "OUTBOX_BYTES", Default: setting.SizeText(loop.DefaultOutbox), Help: "Bytes that may wait for one connection before it is closed as too slow; unset, at least 8 times MAX_BODY_BYTES",
 			Value: setting.Size(&c.OutboxBytes, "1KiB", "1GiB")},
-		{Name: "BACKLOG_BYTES", Default: "512MiB", Help: "Bytes that may wait to be written before a send is answered 503; as many may wait for clients that take nothing before these are closed",
+		{Name: "BACKLOG_BYTES", Default: setting.SizeText(loop.DefaultMaxBlocked), Help: "Bytes that may wait to be written before a send is answered 503; as many may wait for clients that take nothing before these are closed",
 			Value: setting.Size(&c.BacklogBytes, "1MiB", "1024GiB")},
 		{Name: "HEADER_TIMEOUT", Default: "10s", Help: "Time for the head of a request to arrive",
 			Value: setting.Span(&c.HeaderTimeout, time.Second, time.Hour)},
-		{Name: "BODY_TIMEOUT", Default: "30s", Help: "Time for the body of a request to arrive",
+		{Name: "BODY_TIMEOUT", Default: setting.SpanText(websocket.DefaultMessageTimeout), Help: "Time for the body of a request to arrive",
 			Value: setting.Span(&c.BodyTimeout, time.Second, time.Hour)},
 		{Name: "IDLE_TIMEOUT", Default: "75s", Help: "Time a kept-alive connection may wait for its next request",
 			Value: setting.Span(&c.IdleTimeout, time.Second, time.Hour)},
-		{Name: "WRITE_TIMEOUT", Default: "60s", Help: "A connection that takes nothing of what waits for it for so long is closed",
+		{Name: "WRITE_TIMEOUT", Default: setting.SpanText(loop.DefaultWriteTimeout), Help: "A connection that takes nothing of what waits for it for so long is closed",
 			Value: setting.Span(&c.WriteTimeout, time.Second, time.Hour)},
 		{Name: "SHUTDOWN_TIMEOUT", Default: "10s", Help: "Time for everything accepted to leave after SIGTERM or SIGINT",
 			Value: setting.Span(&c.ShutdownTimeout, 100*time.Millisecond, time.Hour)},

@@ -3,7 +3,9 @@ package network
 import (
 	"testing"
 
+	"poosh/server/loop"
 	"poosh/server/setting"
+	"poosh/server/websocket"
 )
 
 func TestAddr(t *testing.T) {
@@ -20,5 +22,14 @@ func TestAddr(t *testing.T) {
 		if got := c.Addr(row.port); got != row.want {
 			t.Errorf("%s, %d: %s, want %s", row.host, row.port, got, row.want)
 		}
+	}
+}
+
+// A loop that nobody configured is bounded as a server that nobody configured.
+func TestDefaultsAreTheLoops(t *testing.T) {
+	n := Defaults()
+	if n.OutboxBytes != loop.DefaultOutbox || n.BacklogBytes != loop.DefaultMaxBlocked ||
+		n.WriteTimeout != loop.DefaultWriteTimeout || n.BodyTimeout != websocket.DefaultMessageTimeout {
+		t.Errorf("%+v", n)
 	}
 }

@@ -1,7 +1,8 @@
 // Package poosh speaks the language of the Node server Poosh: senders POST events
 // to SERVER_PORT (api.go), clients of Socket.IO join rooms on CLIENT_PORT
 // (client.go), and one frame serves them all (encode.go). It knows neither the
-// environment nor another dialect, and starts no goroutine.
+// environment nor another dialect. It has no goroutine of its own but, with a [Registry],
+// that of a client's [command.Line], which ends with what waits there.
 package poosh
 
 import (

@@ -8,7 +8,6 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
-	"poosh/server/peers"
 	"poosh/server/quota"
 	"poosh/server/socketio"
 )
@@ -67,7 +66,7 @@ func (c *Clients) Connected(s *socketio.Session) {
 	if s.Protocol() == 4 {
 		enc = Encoder4
 	}
-	l := &listener{sub: seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s), from: peers.Of(s.RemoteAddr())}
+	l := &listener{sub: seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s), from: s.Network()}
 	if c.cfg.Registry != nil {
 		l.asks = &asker{clients: c, listener: l, session: s}
 	}
@@ -130,6 +129,7 @@ type session interface {
 	ID() string
 	RemoteAddr() string
 	Close(reason string)
+	Guard(f func())
 }
 
 // decided counts a decision, and closes who is refused.

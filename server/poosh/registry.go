@@ -52,7 +52,7 @@ func (a *asker) Resume() {}
 // want asks for a room, or has it wait for the answer to one before it.
 func (a *asker) want(room string) {
 	if a.line.Busy() {
-		switch a.line.Wait(a, len(room), func() { a.ask(room) }) {
+		switch a.line.Wait(a, len(room), func() { a.session.Guard(func() { a.ask(room) }) }) {
 		case command.Waits:
 			return
 		case command.TooMuch:
@@ -70,7 +70,7 @@ func (a *asker) ask(room string) {
 	}
 	a.line.Begin()
 	a.clients.cfg.Registry.Enter(room, func(err error) {
-		a.clients.decided(a.session, a.enter(room, err))
+		a.session.Guard(func() { a.clients.decided(a.session, a.enter(room, err)) })
 		a.line.End(a)
 	})
 }

@@ -74,6 +74,16 @@ func (p *peer) Close(reason string) {
 	p.closed = reason
 }
 
+// Guard is as a session's: what panics closes it.
+func (p *peer) Guard(f func()) {
+	defer func() {
+		if why := recover(); why != nil {
+			p.Close(fmt.Sprint("panic: ", why))
+		}
+	}()
+	f()
+}
+
 func (p *peer) why() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,6 +127,49 @@ func TestRoomsAreAskedForInOrder(t *testing.T) {
 			t.Errorf("left behind: %v", r.inside)
 		}
 	})
+}
+
+// A registry that panics, or whose answer makes us panic, costs its client, and neither the
+// program nor what others say.
+func TestPanicsAroundTheRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &heldRegistry{inside: make(map[string]int)}
+		a, p := newAsker(hub.New(), r, nil, "own")
+		a.want("1")
+		a.want("2")
+		sub := a.listener.sub
+		a.listener.sub = nil // a bug of ours
+		r.take()(nil)
+		synctest.Wait()
+		if !strings.HasPrefix(p.why(), "panic: ") {
+			t.Errorf("closed for %q", p.why())
+		}
+		a.listener.sub = sub
+		a.close()
+
+		a, p = newAsker(hub.New(), panickingRegistry{r, "2"}, nil, "own")
+		a.want("1")
+		a.want("2") // is asked for on a goroutine of the line
+		r.take()(nil)
+		synctest.Wait()
+		if p.why() != "panic: asked to" {
+			t.Errorf("closed for %q", p.why())
+		}
+		a.close()
+	})
+}
+
+// A panickingRegistry panics when it is asked for a room.
+type panickingRegistry struct {
+	*heldRegistry
+	room string
+}
+
+func (r panickingRegistry) Enter(room string, answer func(error)) {
+	if room == r.room {
+		panic("asked to")
+	}
+	r.heldRegistry.Enter(room, answer)
 }
 
 func TestTooManyRoomsWait(t *testing.T) {

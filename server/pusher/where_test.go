@@ -25,7 +25,7 @@ func TestWhere(t *testing.T) {
 		method, path string
 		want         http1.Where
 	}{
-		{"POST", "/apps/3/events", http1.Separately}, {"POST", "/apps/3/batch_events", http1.Separately},
+		{"POST", "/apps/3/events", http1.Here}, {"POST", "/apps/3/batch_events", http1.Separately},
 		{"POST", "/apps/3/users/1/terminate_connections", http1.Elsewhere}, {"GET", "/apps/3/channels", http1.Elsewhere},
 		{"GET", "/app/" + pushertest.Key, http1.Elsewhere}, {"OPTIONS", "/apps/3/events", http1.Elsewhere},
 	} {

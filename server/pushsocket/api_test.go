@@ -318,7 +318,7 @@ func TestOperator(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 	for _, wrong := range []string{``, `[]`, `{"x":1}`, `{"messagesPerDevice":0}`, `{"messagesPerDevice":1000001}`,
-		`{"whenFull":"burn"}`, `{"maxAge":"1s"}`, `{"maxAge":5}`, `{"messagesPerDevice":7,"maxAge":"soon"}`} {
+		`{"whenFull":"burn"}`, `{"maxAge":"1s"}`, `{"maxAge":"99999h"}`, `{"maxAge":5}`, `{"messagesPerDevice":7,"maxAge":"soon"}`} {
 		if status, answer := do("PUT", "/operator/store", token, wrong); status != 400 {
 			t.Errorf("%s: %d %s", wrong, status, answer)
 		}

@@ -112,7 +112,7 @@ func (d *Dialect) Closed(s *socketio.Session, _ string) {
 }
 
 // put appends an event to the client's queue, or closes the connection: it may have
-// MaxEvents waiting, as many authentications as it has tries, and all connections
+// maxEvents waiting, as many authentications as it has tries, and all connections
 // together MaxEventBytes.
 func (c *client) put(e event) {
 	switch why := c.add(e); why {
@@ -130,7 +130,7 @@ func (c *client) add(e event) (refused string) {
 	switch {
 	case c.gone:
 		return ""
-	case len(c.events) >= d.cfg.MaxEvents:
+	case len(c.events) >= d.maxEvents():
 		return closedEvents
 	case !e.confirm && c.tries >= d.cfg.MaxTries:
 		return closedTries
@@ -144,6 +144,12 @@ func (c *client) add(e event) (refused string) {
 	}
 	c.events = append(c.events, e)
 	return ""
+}
+
+// maxEvents is how many events of one connection may wait: a device confirms a whole
+// mailbox at once, and as much again that comes meanwhile.
+func (d *Dialect) maxEvents() int {
+	return max(d.cfg.MaxEvents, 2*d.store.Limits().MessagesPerDevice)
 }
 
 // take removes some events from the client's queue.
@@ -170,11 +176,22 @@ func (c *client) worked(events []event) {
 	}
 }
 
-// run works on the client's events: authentications one by one, confirmations in a
-// row together.
+// run works on the client's events. It is the client's task.
 func (c *client) run() {
 	d := c.dialect
 	events, more, gone := c.take()
+	c.session.Guard(func() { c.handle(events) })
+	c.worked(events)
+	switch {
+	case more:
+		d.clients.wake(&c.work)
+	case gone && c.device != 0:
+		d.leave(c)
+	}
+}
+
+// handle works on events: authentications one by one, confirmations in a row together.
+func (c *client) handle(events []event) {
 	for i := 0; i < len(events); {
 		if !events[i].confirm {
 			c.authenticate(events[i].credential)
@@ -186,13 +203,6 @@ func (c *client) run() {
 			ids = append(ids, events[i].messageID)
 		}
 		c.confirm(ids)
-	}
-	c.worked(events)
-	switch {
-	case more:
-		d.clients.wake(&c.work)
-	case gone && c.device != 0:
-		d.leave(c)
 	}
 }
 

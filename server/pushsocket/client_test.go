@@ -1,6 +1,7 @@
 package pushsocket
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/server/loop"
 	"poosh/server/pushsocket/store"
 )
 
@@ -262,7 +264,7 @@ func TestBounds(t *testing.T) {
 		good.synced()
 	})
 	t.Run("events", func(t *testing.T) {
-		s := newSite(t, Config{MaxEvents: 10})
+		s := newSite(t, Config{MaxEvents: 10, Limits: store.Limits{MessagesPerDevice: 5}})
 		p := s.registered("1", 1)
 		c := p.authorized()
 		// One frame holds one packet, so it takes a while to overtake the workers.
@@ -275,6 +277,30 @@ func TestBounds(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// As many events may wait as a mailbox has confirmations twice, also when operators have
+// changed how many that are.
+func TestEventsFollowMailboxes(t *testing.T) {
+	d := newSite(t, Config{MaxEvents: 10, Limits: store.Limits{MessagesPerDevice: 8}}).dialect
+	fit := func() (n int) {
+		c := &client{dialect: d}
+		for c.add(event{confirm: true}) == "" {
+			n++
+		}
+		return n
+	}
+	if n := fit(); n != 16 {
+		t.Errorf("%d events may wait", n)
+	}
+	l := d.store.Limits()
+	for messages, want := range map[int]int{50: 100, 2: 10} {
+		l.MessagesPerDevice = messages
+		d.store.SetLimits(l)
+		if n := fit(); n != want {
+			t.Errorf("%d events may wait, want %d", n, want)
+		}
+	}
 }
 
 // A store that fails ends the connection of who wants to authorize, and a client's
@@ -297,6 +323,28 @@ func TestStoreFailsOnSocket(t *testing.T) {
 	again := p.authorized()
 	if ids := again.bodies("a"); ids[0] != id {
 		t.Error(ids)
+	}
+}
+
+// A panicking store has a bug in what confirms.
+type panicking struct{ store.Store }
+
+func (panicking) Confirm(context.Context, store.DeviceID, []string) (int, error) {
+	panic("asked to")
+}
+
+// A panic while a client's events are worked on ends its connection, and nobody else's.
+func TestPanicOnSocket(t *testing.T) {
+	s := newSite(t, Config{Store: panicking{newFailing(t)}})
+	p := s.registered("1", 1)
+	c, other := p.authorized(), p.authorized()
+	c.received(strings.Repeat("0", 24))
+	if _, err := c.closed(); !strings.Contains(err.Error(), string(loop.ErrPanic)) {
+		t.Error(err)
+	}
+	other.synced()
+	if held := s.dialect.held.Load(); held != 0 {
+		t.Errorf("%d bytes are still held", held)
 	}
 }
 

@@ -202,9 +202,7 @@ func (d *Dialect) giveKeys(w http.ResponseWriter, r *http.Request) {
 	}
 	body.WriteByte('}')
 	status := d.tellPrekeys(w, device)
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // the client may be gone
+	respond.Express.Bytes(w, status, body.Bytes())
 }
 
 // removeDevice is DELETE key/: the calling device goes, and its identity with its

@@ -9,30 +9,29 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"poosh/server/exactjson"
 	"poosh/server/pushsocket/store"
 	"poosh/server/respond"
+	"poosh/server/setting"
 )
 
 // operatorPath is where operators see and bound the store.
 const operatorPath = "/operator/store"
 
-// Bounds of what an operator may set.
-const (
-	maxMessagesPerDevice = 1_000_000
-	minMaxAge            = time.Minute
-	maxOperatorBody      = 4096
-)
+// maxOperatorBody bounds what an operator sends, in bytes.
+const maxOperatorBody = 4096
 
-// bounds are the limits that can be changed while the server runs. They hold until
-// it ends: the settings are what a start begins with. Missing members stay.
+// bounds are the limits that can be changed while the server runs, to what the settings
+// may be. They hold until it ends: the settings are what a start begins with. Missing
+// members stay.
 type bounds struct {
 	MessagesPerDevice *int    `json:"messagesPerDevice,omitempty"`
-	WhenFull          *string `json:"whenFull,omitempty"` // refuse or drop
-	MaxAge            *string `json:"maxAge,omitempty"`   // as time.ParseDuration takes it
+	WhenFull          *string `json:"whenFull,omitempty"`
+	MaxAge            *string `json:"maxAge,omitempty"`
 }
 
 // The words for Limits.DropOldest.
@@ -126,25 +125,27 @@ func (b *bounds) decode(text []byte) error {
 	return exactjson.Unmarshal(text, b)
 }
 
+// apply changes limits, or says what is wrong first.
 func (b bounds) apply(l *store.Limits) error {
-	if n := b.MessagesPerDevice; n != nil {
-		if *n < 1 || *n > maxMessagesPerDevice {
-			return errors.New("messagesPerDevice: want a number from 1 to 1000000")
-		}
-		l.MessagesPerDevice = *n
+	var messages *string
+	if b.MessagesPerDevice != nil {
+		messages = new(strconv.Itoa(*b.MessagesPerDevice))
 	}
-	if b.WhenFull != nil {
-		if *b.WhenFull != whenFullRefuse && *b.WhenFull != whenFullDrop {
-			return errors.New("whenFull: want refuse or drop")
+	for _, bound := range []struct {
+		name  string
+		text  *string
+		value setting.Value
+	}{
+		{"messagesPerDevice", messages, messagesPerDevice(l)},
+		{"whenFull", b.WhenFull, whenFull(l)},
+		{"maxAge", b.MaxAge, maxAge(l)},
+	} {
+		if bound.text == nil {
+			continue
 		}
-		l.DropOldest = *b.WhenFull == whenFullDrop
-	}
-	if b.MaxAge != nil {
-		age, err := time.ParseDuration(*b.MaxAge)
-		if err != nil || age < minMaxAge {
-			return errors.New("maxAge: want a time of at least 1m, such as 720h")
+		if err := bound.value.Set(*bound.text); err != nil {
+			return fmt.Errorf("%s: %w", bound.name, err)
 		}
-		l.MaxAge = age
 	}
 	return nil
 }

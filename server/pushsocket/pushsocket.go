@@ -84,20 +84,16 @@ type Config struct {
 	MaxRecipients int           // copies that one request may ask for, and messages
 	MaxTries      int           // refused authentications of one connection
 	AuthTimeout   time.Duration // a connection may be without authorization
-	MaxEvents     int           // of one connection that wait; unset, at least twice MessagesPerDevice
+	MaxEvents     int           // of one connection that wait; in any case twice MessagesPerDevice may
 	MaxEventBytes int64         // of all connections' events that wait; 64 MiB
 	StoreTimeout  time.Duration // a caller waits for the disk
 	ExpireEvery   time.Duration // between two looks for what is too old; 10 min
 }
 
 func (c Config) withDefaults() Config {
-	events := c.MaxEvents
 	s := settings{Config: c}
 	setting.Fill(s.group().Settings)
 	c = s.Config
-	if events == 0 {
-		c.MaxEvents = max(c.MaxEvents, 2*c.Limits.MessagesPerDevice)
-	}
 	c.MaxEventBytes = cmp.Or(c.MaxEventBytes, 64<<20)
 	c.ExpireEvery = cmp.Or(c.ExpireEvery, 10*time.Minute)
 	// Mailboxes fill half an outbox, and one message more must fit.

@@ -56,7 +56,7 @@ func (s *settings) group() *setting.Group {
 		{Name: "PUSH_SOCKET_STORE_TIMEOUT", Default: "10s", Help: "Time that a request waits for the disk before it is answered 503",
 			Value: setting.Span(&s.Config.StoreTimeout, 100*time.Millisecond, 10*time.Minute)},
 		{Name: "PUSH_SOCKET_MESSAGES_PER_DEVICE", Default: strconv.Itoa(kept.MessagesPerDevice), Help: "Messages that may wait for one device",
-			Value: setting.Count(&s.Config.Limits.MessagesPerDevice, 1, 1_000_000)},
+			Value: messagesPerDevice(&s.Config.Limits)},
 		{Name: "PUSH_SOCKET_BYTES_PER_DEVICE", Default: setting.SizeText(kept.BytesPerDevice), Help: "Bytes of messages that may wait for one device",
 			Value: setting.Size(&s.Config.Limits.BytesPerDevice, "1KiB", "1024GiB")},
 		{Name: "PUSH_SOCKET_SENDER_PERCENT", Default: strconv.Itoa(kept.SenderPercent), Help: "Percent of both that one sender may take; a device's mail to itself may take all",
@@ -66,9 +66,9 @@ func (s *settings) group() *setting.Group {
 		{Name: "PUSH_SOCKET_CONTACTS_PER_DEVICE", Default: strconv.Itoa(kept.ContactsPerDevice), Help: "Others that a device is remembered to have written to or heard from, so that they are not new to it",
 			Value: setting.Count(&s.Config.Limits.ContactsPerDevice, 1, 1_000_000)},
 		{Name: "PUSH_SOCKET_WHEN_FULL", Default: "refuse", Help: "What happens to one more: refuse it, or drop the oldest; its sender is told",
-			Value: setting.Choice(&s.Config.Limits.DropOldest, []string{"refuse", "drop"}, []bool{false, true})},
+			Value: whenFull(&s.Config.Limits)},
 		{Name: "PUSH_SOCKET_MAX_AGE", Default: setting.SpanText(kept.MaxAge), Help: "Time that a message is kept for its device",
-			Value: setting.Span(&s.Config.Limits.MaxAge, time.Minute, 10*365*24*time.Hour)},
+			Value: maxAge(&s.Config.Limits)},
 		{Name: "PUSH_SOCKET_MAX_PREKEYS", Default: strconv.Itoa(kept.PrekeysPerDevice), Help: "Prekeys that one device may have; more are answered 413",
 			Value: setting.Count(&s.Config.Limits.PrekeysPerDevice, 1, 1_000_000)},
 		{Name: "PUSH_SOCKET_MAX_KEY_BYTES", Default: "4KiB", Help: "Bytes of one key; more are answered 413",
@@ -106,6 +106,21 @@ func (s *settings) group() *setting.Group {
 	}}
 }
 
+// What operators may change while the server runs, see [bounds], is read as the settings
+// are.
+
+func messagesPerDevice(l *store.Limits) setting.Value {
+	return setting.Count(&l.MessagesPerDevice, 1, 1_000_000)
+}
+
+func whenFull(l *store.Limits) setting.Value {
+	return setting.Choice(&l.DropOldest, []string{whenFullRefuse, whenFullDrop}, []bool{false, true})
+}
+
+func maxAge(l *store.Limits) setting.Value {
+	return setting.Span(&l.MaxAge, time.Minute, 10*365*24*time.Hour)
+}
+
 // leastToken is the least length of the operators' token, in bytes.
 const leastToken = 16
 
@@ -122,7 +137,6 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.SocketIO = s.sockets.Within(h.Network)
 	cfg.SocketIO.Origins = s.Config.SocketIO.Origins
-	cfg.MaxEvents = max(cfg.MaxEvents, 2*cfg.Limits.MessagesPerDevice)
 	cfg.Gate, cfg.Sends = h.Gate, h.Sends
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if errors.Is(err, store.ErrOpen) {

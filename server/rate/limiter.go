@@ -89,6 +89,18 @@ func (l *Limiter) TakeOf(remote, what string) Allowance {
 	return a
 }
 
+// Return gives back what Take took for something that was not done after all.
+func (l *Limiter) Return(remote string) {
+	if l == nil {
+		return
+	}
+	bucket := l.whole
+	if bucket == nil {
+		bucket = l.of(asker{peers.Of(remote), ""})
+	}
+	bucket.AllowN(time.Now(), -1) // a bucket takes less than nothing, TestReturn
+}
+
 // of returns the bucket of an asker.
 func (l *Limiter) of(who asker) *tokens.Limiter {
 	bucket, known := l.byAddr.Get(who)

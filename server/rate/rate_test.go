@@ -141,3 +141,24 @@ func TestLimiterIsShared(t *testing.T) {
 		}
 	}
 }
+
+// TestReturn: what was taken for nothing can be taken again, and no more than that.
+func TestReturn(t *testing.T) {
+	for name, l := range map[string]*Limiter{"together": New(Rate{2, time.Hour}), "by address": PerAddress(Rate{2, time.Hour})} {
+		const from = "192.0.2.1:80"
+		l.Return(from) // a full bucket stays as it is
+		l.Take(from)
+		l.Take(from)
+		if l.Take(from).OK {
+			t.Fatalf("%s: three of two", name)
+		}
+		l.Return(from)
+		if a := l.Take(from); !a.OK {
+			t.Errorf("%s: what was given back is gone", name)
+		}
+		if l.Take(from).OK {
+			t.Errorf("%s: more came back than was taken", name)
+		}
+	}
+	(*Limiter)(nil).Return("192.0.2.1:80")
+}

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"poosh/server/loop"
-	"poosh/server/websocket"
+	"poosh/server/http1/http1test"
 )
 
 // TestSessionLayout holds a session to what it weighs: there may be a hundred thousand.
@@ -34,16 +33,11 @@ func (quietDialect) Event(*Session, string, [][]byte) {}
 func (quietDialect) Closed(_ *Session, _ string)      {}
 func (d quietDialect) server(b *testing.B) *Server {
 	log := slog.New(slog.DiscardHandler)
-	l, err := loop.New(loop.Config{Log: log})
-	if err != nil {
-		b.Fatal(err)
-	}
-	srv := New(websocket.NewServer(l, websocket.Config{}), Config{}, d, log)
+	srv := New(http1test.NewSockets(b), Config{}, d, log)
 	b.Cleanup(func() {
 		for _, s := range srv.all() {
 			s.end(reasonClosed)
 		}
-		l.Close()
 	})
 	return srv
 }

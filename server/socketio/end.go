@@ -1,6 +1,8 @@
 package socketio
 
 import (
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"poosh/server/loop"
@@ -18,6 +20,19 @@ const (
 // Close ends the session in order: what waits is written first. The client sees
 // a closed transport and connects anew. It returns at once.
 func (s *Session) Close(reason string) { s.shut(websocket.CloseNormal, reason) }
+
+// Guard calls f for the handler on a goroutine that is none of the session's: a panic in
+// it ends the session, and not the program.
+func (s *Session) Guard(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.server.log.Error("panic in a session's handler", "remote", s.remote, "session", s.engineID,
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			go s.end(loop.ErrPanic) // not here: the handler may have called, or hold a lock
+		}
+	}()
+	f()
+}
 
 func (s *Session) shut(code int, reason string) {
 	s.mu.Lock()
@@ -148,19 +163,19 @@ func (s *Session) linger() {
 	s.server.loop.Schedule(&s.timer, linger)
 }
 
-// lastWords is what the last GET of a session that has ended is answered with; the
-// session is forgotten then. ok is false when there is nothing to say.
-func (s *Session) lastWords() (frames [][]byte, ok bool) {
+// forget ends the wait for somebody who fetches the last words of a session that has
+// ended.
+func (s *Session) forget() {
 	s.mu.Lock()
-	frames, ok = s.fetch()
+	_, ok := s.fetch()
 	s.mu.Unlock()
 	if ok {
 		s.server.remove(s)
 	}
-	return frames, ok
 }
 
-// fetch is lastWords with s.mu held; the caller has to remove the session.
+// fetch returns the last words of a session that has ended, for its last GET; the caller
+// has to remove the session then. ok is false when they are kept for nobody. s.mu is held.
 func (s *Session) fetch() (frames [][]byte, ok bool) {
 	if s.live(lifeFetch)&lifeForget == 0 {
 		return nil, false

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/websocket"
 )
 
@@ -273,6 +274,30 @@ func TestEndBehindConnect(t *testing.T) {
 			t.Fatalf("the dialect heard %q", got)
 		}
 	}
+}
+
+// A panic behind a Guard ends the session, whatever carries it, also when the handler has
+// called, and nothing else.
+func TestGuard(t *testing.T) {
+	still(t, Config{}, func(s *site) {
+		t := s.T
+		boom := func(session *Session) { session.Guard(func() { panic("asked to") }) }
+		ws := s.dial("EIO=3")
+		ws.want("0{...", "40")
+		boom(take(t, s.connected, "the client"))
+		ws.ended()
+		if why := take(t, s.closed, "the end"); why != string(loop.ErrPanic) {
+			t.Errorf("ended for %q", why)
+		}
+		s.dialect.event = func(session *Session, _ string) { boom(session) }
+		p := s.poll("EIO=3")
+		p.want("40")
+		take(t, s.connected, "the client")
+		p.post(`42["x"]`)
+		if why := take(t, s.closed, "the end"); why != string(loop.ErrPanic) {
+			t.Errorf("ended for %q", why)
+		}
+	})
 }
 
 // Last words that nobody fetches are forgotten.

@@ -102,7 +102,7 @@ func (s *Session) check() {
 	case what == deedGuess:
 		go s.guess()
 	case what == deedForget:
-		go s.lastWords() // to nobody
+		go s.forget() // not here: a lock is held
 	default:
 		go s.end(reasons[what])
 	}

@@ -15,7 +15,6 @@ import (
 	"testing/synctest"
 
 	"poosh/server/http1"
-	"poosh/server/loop"
 )
 
 // An exchange is a request to a server in a bubble, and its answer. It is the
@@ -94,13 +93,12 @@ type caller struct {
 // newCaller opens a session. With loops, GETs wait as they do on the loop, else on
 // goroutines.
 func newCaller(t *testing.T, cfg Config, eio int, loops bool, before ...func(*Server)) *caller {
-	s := newSite(t, cfg, loop.Config{Goroutines: true}, append(before, func(srv *Server) {
+	s := newSite(t, cfg, stillSockets(t), append(before, func(srv *Server) {
 		if loops {
 			srv.later = later
 		}
 	})...)
-	var served sync.WaitGroup
-	t.Cleanup(func() { s.stop(func() error { return nil }, &served) })
+	t.Cleanup(s.end)
 	c := &caller{site: s, eio: eio, stopped: make(chan error, 1)}
 	e := c.start("GET", "", nil)
 	synctest.Wait()

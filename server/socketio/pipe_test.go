@@ -12,7 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"poosh/server/http1/http1test"
 	"poosh/server/loop"
+	"poosh/server/websocket"
 )
 
 // A lane is one direction of a connection in memory. It has room, as a kernel has:
@@ -161,17 +163,25 @@ func still(t *testing.T, cfg Config, test func(*site), before ...func(*Server)) 
 	synctest.Test(t, func(t *testing.T) { test(serveStill(t, cfg, before...)) })
 }
 
+// stillSockets are those of a site in a bubble, whose loop asks nothing of the system.
+func stillSockets(t *testing.T) *websocket.Server {
+	t.Helper()
+	return http1test.SocketsOn(t, loop.Config{CloseTimeout: closeTimeout, Goroutines: true})
+}
+
 // serveStill starts the site of still: on net/http, with polls that wait on goroutines.
 func serveStill(t *testing.T, cfg Config, before ...func(*Server)) *site {
 	t.Helper()
-	s := newSite(t, cfg, loop.Config{Goroutines: true}, before...)
+	s := newSite(t, cfg, stillSockets(t), before...)
 	ln := newPipeListener()
 	s.dialer = ln.dial
 	web := &http.Server{Handler: s.server, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 	var served sync.WaitGroup
 	served.Go(func() { _ = web.Serve(ln) }) // until Close
 	t.Cleanup(func() {
-		s.stop(web.Close, &served)
+		s.end()
+		_ = web.Close()
+		served.Wait()
 		time.Sleep(time.Second) // net/http is slow to close a connection whose request was not read
 	})
 	return s

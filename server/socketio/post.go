@@ -23,7 +23,7 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s 
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
-		s.fail(err)
+		s.stop(err)
 		srv.failStatus(w, r, http.StatusRequestEntityTooLarge, tooLarge)
 		return
 	case errors.Is(err, quota.ErrFull):

@@ -85,9 +85,6 @@ func (s *Session) stop(err error) loop.Reason {
 	return reason
 }
 
-// fail is stop for a client that sent what it may not.
-func (s *Session) fail(err error) { s.stop(err) }
-
 // ping answers a client of protocol 2 or 3. Those of 4 do not ping. in.mu is held.
 func (s *Session) ping(data []byte) error {
 	if s.settle(3) {

@@ -306,7 +306,7 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 		case <-ctx.Done():
 			for _, s := range srv.all() {
 				s.end(reasonShutdown)
-				s.lastWords() // to nobody
+				s.forget()
 			}
 			return ctx.Err()
 		}

@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,6 +82,10 @@ func (s *Session) ID() string {
 
 // RemoteAddr returns the address the session was opened from.
 func (s *Session) RemoteAddr() string { return s.remote }
+
+// Network returns whose the session is, as [poosh/server/peers.Of] tells it of that
+// address.
+func (s *Session) Network() netip.Addr { return s.address }
 
 // Protocol returns the Engine.IO protocol that the client speaks: 2 and 3 are
 // socket.io 1.x and 2.x, 4 is 3.x and 4.x. A client that said 4, but is not known to

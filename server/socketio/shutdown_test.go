@@ -124,7 +124,7 @@ func TestEndBeforeTheBeginning(t *testing.T) {
 			}
 			end(session)
 			session.begin()
-			session.lastWords()
+			session.forget()
 			eventually(t, "the session to go", func() bool { return s.sessions() == 0 })
 			s.server.mu.RLock()
 			defer s.server.mu.RUnlock()

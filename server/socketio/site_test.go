@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"poosh/server/http1"
+	"poosh/server/http1/http1test"
 	"poosh/server/loop"
 	"poosh/server/websocket"
 )
@@ -28,22 +29,17 @@ const quiet = 150 * time.Millisecond
 type site struct {
 	*testing.T
 	server *Server
-	loop   *loop.Loop
 	dialer func() (net.Conn, error) // to the site
 	polls  *polls
 	*dialect
 }
 
 // newSite makes a site that nobody can reach yet. The server is given to before first.
-func newSite(t *testing.T, cfg Config, loops loop.Config, before ...func(*Server)) *site {
+// Whoever serves it ends it with end, and before that what serves it.
+func newSite(t *testing.T, cfg Config, sockets *websocket.Server, before ...func(*Server)) *site {
 	t.Helper()
-	loops.CloseTimeout, loops.Log = closeTimeout, slog.New(slog.DiscardHandler)
-	l, err := loop.New(loops)
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := &dialect{connected: make(chan *Session, 1000), closed: make(chan string, 1000)}
-	s := &site{T: t, dialect: d, loop: l, server: New(websocket.NewServer(l, websocket.Config{}), cfg, d, loops.Log)}
+	s := &site{T: t, dialect: d, server: New(sockets, cfg, d, slog.New(slog.DiscardHandler))}
 	for _, prepare := range before {
 		prepare(s.server)
 	}
@@ -99,34 +95,22 @@ func (s *site) await(session *Session, n int, done <-chan struct{}) {
 	}
 }
 
-// stop ends a site.
-func (s *site) stop(closeWeb func() error, served *sync.WaitGroup) {
+// end ends the sessions of a site, at once.
+func (s *site) end() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = s.server.Shutdown(ctx)
-	_ = closeWeb()
-	served.Wait()
-	s.loop.Close()
 }
 
 // serve starts a site on a port of this machine, and on the HTTP stack that ships: polls
 // wait on the loop. The server is given to before first.
 func serve(t *testing.T, cfg Config, before ...func(*Server)) *site {
 	t.Helper()
-	s := newSite(t, cfg, loop.Config{}, before...)
-	log := slog.New(slog.DiscardHandler)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.dialer = func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }
-	rest := &http.Server{Handler: s.server, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
-	where := func(*http.Request) http1.Where { return http1.Here }
-	web := http1.New(http1.Config{Handler: s.server, Rest: rest, Loop: s.loop, Where: where, MaxAnswer: 8 << 20, MaxBody: 256 << 10,
-		FirstTimeout: patience, IdleTimeout: patience, Log: log})
-	var served sync.WaitGroup
-	served.Go(func() { _ = web.Serve(ln) }) // until Close
-	t.Cleanup(func() { s.stop(web.Close, &served) })
+	sockets := http1test.SocketsOn(t, loop.Config{CloseTimeout: closeTimeout})
+	s := newSite(t, cfg, sockets, before...)
+	web := http1test.Serve(t, sockets, s.server, Where)
+	s.dialer = func() (net.Conn, error) { return net.Dial("tcp", web.Addr) }
+	t.Cleanup(s.end)
 	return s
 }
 
@@ -205,3 +189,13 @@ func requestFrom(remote string) *http.Request {
 
 // neverJoins keeps the library from joining any client.
 func neverJoins(srv *Server) { srv.library.accept = func(...any) {} }
+
+// A session is its network's, whichever address of it a client has.
+func TestNetwork(t *testing.T) {
+	s := serve(t, Config{})
+	for remote, want := range map[string]string{"192.0.2.1:5": "192.0.2.1", "[2001:db8:1:2:3::4]:5": "2001:db8:1:2::"} {
+		if got := s.server.newSession(requestFrom(remote)).Network().String(); got != want {
+			t.Errorf("%s is of %s, want %s", remote, got, want)
+		}
+	}
+}

@@ -174,16 +174,25 @@ func TestCloseWhileGreeting(t *testing.T) {
 	})
 }
 
-// A library that connects a client twice is told to take the second back.
+// A library that connects a client twice is told to take the second back, and the handler
+// hears of the first alone.
 func TestJoinedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCaller(t, modelConfig, 3, false)
+		var sockets []*socket.Socket
+		c := newCaller(t, modelConfig, 3, false, func(srv *Server) {
+			srv.library = newLibrary(srv.cfg, func(s *Session, sock *socket.Socket) {
+				sockets = append(sockets, sock)
+				s.connected(sock)
+			})
+		})
 		c.look(nil, nil)
-		c.session.mu.Lock()
-		do := c.session.move(spaceJoined)
-		c.session.mu.Unlock()
-		if do != spaceDrop || c.session.ID() == "" {
-			t.Errorf("a second socket gave %d", do)
+		c.session.lib.connect(3)
+		o := c.look(nil, nil)
+		if len(sockets) != 2 || sockets[1].Connected() {
+			t.Fatalf("of %d sockets the second one stays", len(sockets))
+		}
+		if o.told != "" || !o.in || c.session.ID() != string(sockets[0].Id()) {
+			t.Errorf("the handler heard %q of a client that was there: %+v", o.told, o)
 		}
 	})
 }

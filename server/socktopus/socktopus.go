@@ -3,9 +3,11 @@
 // the application sends to that id over HTTP. Nothing is stored.
 //
 // api.go is the application's door, with what it posts in body.go, client.go the
-// clients', encode.go what goes over the wire. Protocol rules are those of the original (socktopus in Go, April
-// 2025) where a comment says "the original". The package starts no goroutine:
-// handlers run on the HTTP server's, messages and timers on the loop's.
+// clients', encode.go what goes over the wire. Protocol rules are those of the original
+// (socktopus in Go, April 2025) where a comment says "the original". Handlers run on the
+// HTTP server's goroutines, messages and timers on the loop's; the package has none of its
+// own but, with a [Registry], that of a client's [command.Line], which ends with what
+// waits there.
 //
 // Lock order: app.mu, then the hub's, then client.mu, then a connection's own.
 package socktopus

@@ -12,10 +12,10 @@ import (
 	"poosh/server/loop"
 )
 
-// Options are about one connection. Zero fields mean the server's.
+// Options are about one connection.
 type Options struct {
-	MaxMessage int         // bytes of one incoming message
-	Outbox     int         // what may wait to be written, in bytes of [loop.Cost]
+	MaxMessage int         // bytes of one incoming message; there is none without such a bound
+	Outbox     int         // what may wait to be written, in bytes of [loop.Cost]; unset, the loop's
 	Header     http.Header // more headers of the 101 answer
 
 	// AnyKey takes each Sec-WebSocket-Key of up to 128 bytes, as the ws library of
@@ -54,16 +54,18 @@ type Passed interface {
 //
 // Versions 13 and 8 are served, which differ in nothing that matters here; the header
 // that RFC 6455 section 4.4 asks for with a refusal of others is set already.
+//
+// It panics where nothing bounds the messages.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options, h Handler) (*Conn, error) {
+	if o.MaxMessage <= 0 {
+		panic("websocket: no bound on messages")
+	}
 	key, err := checkHandshake(r, o.AnyKey)
 	if err != nil {
 		if errors.Is(err, ErrVersion) {
 			w.Header().Set("Sec-WebSocket-Version", "13")
 		}
 		return nil, err
-	}
-	if o.MaxMessage == 0 {
-		o.MaxMessage = s.cfg.MaxMessage
 	}
 	p := &codec{server: s, handler: h, remote: r.RemoteAddr, maxMessage: int32(min(o.MaxMessage, math.MaxInt32))}
 	c, early, err := s.takeOver(w, p, loop.Options{Outbox: o.Outbox})

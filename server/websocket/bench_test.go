@@ -21,7 +21,7 @@ func BenchmarkRead(b *testing.B) {
 	h := &counter{want: b.N, done: make(chan struct{}), closed: make(chan struct{})}
 	sockets := NewServer(l, Config{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := sockets.Accept(w, r, Options{}, h); err == nil {
+		if c, err := sockets.Accept(w, r, Options{MaxMessage: 1000}, h); err == nil {
 			c.Start()
 		}
 	}))

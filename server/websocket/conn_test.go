@@ -86,7 +86,7 @@ func newSite(t testing.TB, cfg loop.Config) *site {
 
 // siteOn is a site on a loop that the test closes.
 func siteOn(t testing.TB, l *loop.Loop) *site {
-	s := &site{loop: l, sockets: NewServer(l, Config{MaxMessage: 1_000_000}), conns: make(chan *Conn, 10000),
+	s := &site{loop: l, sockets: NewServer(l, Config{}), options: Options{MaxMessage: 1_000_000}, conns: make(chan *Conn, 10000),
 		handler: &peerHandler{messages: make(chan string, 100), closed: make(chan error, 10000)}}
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := s.sockets.Accept(w, r, s.options, s.handler)

@@ -12,6 +12,7 @@
 package websocket
 
 import (
+	"cmp"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -20,11 +21,13 @@ import (
 	"poosh/server/quota"
 )
 
-// Config holds what all connections of a server share. Zero fields mean the defaults
-// named here.
+// DefaultMessageTimeout holds where a [Config] has none. The setting of the same meaning
+// begins with it.
+const DefaultMessageTimeout = 30 * time.Second
+
+// Config holds what all connections of a server share.
 type Config struct {
-	MaxMessage     int           // bytes of one incoming message; 1,000,000
-	MessageTimeout time.Duration // how long a message that has begun may take to arrive; 60 s
+	MessageTimeout time.Duration // how long a message that has begun may take to arrive; unset, the default
 	Input          *quota.Quota  // of unfinished messages, all together; nil for no bound
 
 	// Released, if set, is told of each connection's end the network that it counted
@@ -43,12 +46,7 @@ type Server struct {
 // NewServer returns a server whose connections live on l. It starts no goroutine, and
 // ends with l.
 func NewServer(l *loop.Loop, cfg Config) *Server {
-	if cfg.MaxMessage == 0 {
-		cfg.MaxMessage = 1_000_000
-	}
-	if cfg.MessageTimeout == 0 {
-		cfg.MessageTimeout = time.Minute
-	}
+	cfg.MessageTimeout = cmp.Or(cfg.MessageTimeout, DefaultMessageTimeout)
 	return &Server{Loop: l, cfg: cfg}
 }
 

@@ -127,7 +127,7 @@ func TestInput(t *testing.T) {
 func TestSubprotocol(t *testing.T) {
 	for _, first := range []bool{false, true} {
 		s, _ := bounded(t, Config{})
-		s.options = Options{FirstProtocol: first, Header: http.Header{"X-More": {"yes"}}}
+		s.options = Options{MaxMessage: 1000, FirstProtocol: first, Header: http.Header{"X-More": {"yes"}}}
 		nc, err := net.Dial("tcp", s.server.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -186,7 +186,7 @@ func TestUpgradeInPlace(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
 			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
-		c, err := NewServer(l, Config{}).Accept(w, r, Options{}, h)
+		c, err := NewServer(l, Config{}).Accept(w, r, Options{MaxMessage: 1000}, h)
 		if err != nil {
 			refused <- err
 			return
@@ -222,4 +222,14 @@ func TestUpgradeInPlace(t *testing.T) {
 	if _, err := io.ReadFull(r, got); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
+}
+
+// Nobody takes messages of any size by forgetting to say how large they may be.
+func TestMessagesHaveABound(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a connection without a bound on its messages")
+		}
+	}()
+	_, _ = new(Server).Accept(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), Options{}, nil)
 }

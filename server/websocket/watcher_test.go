@@ -29,7 +29,7 @@ func TestWatcherHearsPingsAndPongs(t *testing.T) {
 	sockets := NewServer(l, Config{})
 	h := &watchful{peerHandler{closed: make(chan error, 1)}, make(chan struct{}, 10)}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := sockets.Accept(w, r, Options{}, h); err == nil {
+		if c, err := sockets.Accept(w, r, Options{MaxMessage: 1000}, h); err == nil {
 			c.Push(PingFrame())
 			c.Start()
 		}

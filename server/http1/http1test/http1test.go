@@ -8,29 +8,32 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"poosh/server/http1"
 	"poosh/server/loop"
+	"poosh/server/network"
 	"poosh/server/websocket"
 )
 
-// Times and sizes of a port, as the product has them by default.
+// Sizes of a port, as the product has them. Its times are the defaults of the settings.
 const (
-	firstTimeout = 10 * time.Second
-	idleTimeout  = 75 * time.Second
-	headTimeout  = 10 * time.Second
-	bodyTimeout  = 30 * time.Second
-	maxHead      = 12 << 10
-	maxBody      = 256 << 10
-	maxAnswer    = 8 << 20
+	maxHead   = 12 << 10
+	maxBody   = 256 << 10
+	maxAnswer = 8 << 20
 )
 
 // NewSockets starts a loop with WebSockets on it. It ends with the test, after everything
 // that is registered later by t.Cleanup.
 func NewSockets(t testing.TB) *websocket.Server {
 	t.Helper()
-	l, err := loop.New(loop.Config{Log: slog.New(slog.DiscardHandler)})
+	return SocketsOn(t, loop.Config{})
+}
+
+// SocketsOn is NewSockets with a loop of such a configuration. It logs nothing.
+func SocketsOn(t testing.TB, cfg loop.Config) *websocket.Server {
+	t.Helper()
+	cfg.Log = slog.New(slog.DiscardHandler)
+	l, err := loop.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,22 +62,22 @@ func Serve(t testing.TB, sockets *websocket.Server, h http.Handler, where func(*
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	log, times := slog.New(slog.DiscardHandler), network.Defaults()
 	server := http1.New(http1.Config{
 		Handler: h,
 		Where:   where,
 		Loop:    sockets.Loop,
 		Rest: &http.Server{
 			Handler:           h,
-			ReadHeaderTimeout: headTimeout,
-			IdleTimeout:       idleTimeout,
+			ReadHeaderTimeout: times.HeaderTimeout,
+			IdleTimeout:       times.IdleTimeout,
 			MaxHeaderBytes:    maxHead,
 			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
-		FirstTimeout: firstTimeout,
-		IdleTimeout:  idleTimeout,
-		HeadTimeout:  headTimeout,
-		BodyTimeout:  bodyTimeout,
+		FirstTimeout: times.HeaderTimeout,
+		IdleTimeout:  times.IdleTimeout,
+		HeadTimeout:  times.HeaderTimeout,
+		BodyTimeout:  times.BodyTimeout,
 		MaxBody:      maxBody,
 		MaxAnswer:    maxAnswer,
 		Log:          log,

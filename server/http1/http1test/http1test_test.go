@@ -30,7 +30,7 @@ func TestServe(t *testing.T) {
 	where := make(chan http1.Where, 1)
 	s := http1test.Serve(t, sockets, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ws.IsUpgrade(r) {
-			conn, err := sockets.Accept(w, r, ws.Options{}, echo{})
+			conn, err := sockets.Accept(w, r, ws.Options{MaxMessage: 1000}, echo{})
 			if err != nil {
 				t.Error(err)
 				return

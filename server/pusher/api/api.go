@@ -13,6 +13,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
+	"poosh/server/http1"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
 	"poosh/server/quota"
@@ -46,7 +47,9 @@ func New(cfg Config, apps *app.List, w answer.Writer) *API {
 var (
 	errOtherKey = &answer.Error{Status: http.StatusUnauthorized, Code: "auth_failed", Text: "auth_key is not the key of this app"}
 	errDisabled = &answer.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "the app is disabled"}
-	errBodyTime = &answer.Error{Status: http.StatusRequestTimeout, Code: "timeout", Text: "the body did not arrive"}
+	// errElsewhere is no answer: the request is served again where it may wait.
+	errElsewhere = errors.New("the request is served elsewhere")
+	errBodyTime  = &answer.Error{Status: http.StatusRequestTimeout, Code: "timeout", Text: "the body did not arrive"}
 )
 
 // A call is one signed request.
@@ -57,11 +60,16 @@ type call struct {
 	query auth.PusherQuery
 	body  []byte // empty for a GET
 	of    string // the channel or user that it is about
+	w     http.ResponseWriter
 
 	id       string           // of the send, once it is accepted
 	batch    bool             // it has events with ids below that
 	accounts []*sends.Account // of its events, where the sender asked what becomes of them
 }
+
+// aside reports whether the call is on a goroutine that must not wait. Then the handler
+// returns errElsewhere, having done nothing, and is called again where it may.
+func (c *call) aside() bool { return http1.Aside(c.w) }
 
 // A reply is the body of a good answer in pieces, which are made as they are
 // written: what lists channels or users is never in memory as a whole. A piece is
@@ -106,11 +114,15 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 	if err := a.answer.Limit(w, of.APILimit, "api app", r.RemoteAddr); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: r.Context(), api: a, app: of, query: query, of: route.Param(r, "of")}
+	c := &call{ctx: r.Context(), api: a, app: of, query: query, of: route.Param(r, "of"), w: w}
 	if c.body, err = a.read(w, r, query); err != nil {
 		return nil, err
 	}
 	body, err := handle(c)
+	if err == errElsewhere { // it will ask again
+		a.limit.Return(r.RemoteAddr)
+		of.APILimit.Return(r.RemoteAddr)
+	}
 	if c.id != "" {
 		w.Header()[sends.Header] = []string{c.id}
 	}

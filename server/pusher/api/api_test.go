@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -253,5 +254,20 @@ func TestRateLimits(t *testing.T) {
 	_ = resp.Body.Close()
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "3600" || resp.Header.Get("X-RateLimit-Remaining") != "0" {
 		t.Errorf("a second connect: %s %v", resp.Status, resp.Header)
+	}
+}
+
+// TestAskedOnce: an event that is served again where it may wait counts once.
+func TestAskedOnce(t *testing.T) {
+	s := pushertest.New(t, pusher.Config{APIRate: rate.Rate{Limit: 100, Per: time.Hour}})
+	for i, body := range []string{
+		`{"name":"e","channel":"one","data":"x"}`,
+		`{"name":"e","channels":["one","two"],"data":"x"}`,
+		`{"name":"e","channel":"cache-one","data":"x"}`,
+	} {
+		status, text, h := s.Raw("POST", pushertest.Sign("POST", "/apps/3/events", nil, body), body)
+		if left := h.Get("X-RateLimit-Remaining"); status != 200 || left != strconv.Itoa(99-i) {
+			t.Errorf("%s: %d %s, %s are left of 100", body, status, text, left)
+		}
 	}
 }

@@ -19,7 +19,12 @@ func (c *call) send(events ...event) error {
 	if c.api.apps.Draining() {
 		return answer.ErrDraining
 	}
-	if err := c.api.cfg.Gate.Enter(c.ctx); err != nil {
+	if (mayWait(events) || c.asksWhy()) && c.aside() {
+		return errElsewhere
+	}
+	if elsewhere, err := c.api.cfg.Gate.EnterOr(c.ctx, c.aside); elsewhere {
+		return errElsewhere
+	} else if err != nil {
 		return err
 	}
 	defer c.api.cfg.Gate.Leave()
@@ -65,6 +70,12 @@ func (c *call) publish(channel string, e event, data []byte, account *sends.Acco
 	p, became := c.app.Explain(channel, e.name, data, e.socketID)
 	account.Add(p, became)
 	return became.Took
+}
+
+// mayWait reports whether the events are more than one publication, or one that waits
+// for its channel's turn.
+func mayWait(events []event) bool {
+	return len(events) != 1 || len(events[0].channels) != 1 || protocol.KindOf(events[0].channels[0]).Cache
 }
 
 // pause lets the server catch up between two publications of one request, which may

@@ -42,11 +42,12 @@ func (a *API) Mount(r *route.Router) {
 func (a *API) answers(handle handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := a.serve(w, r, handle, nil)
-		if err != nil {
+		switch {
+		case err == nil:
+			a.stream(w, body)
+		case err != errElsewhere:
 			a.answer.Fail(w, err)
-			return
 		}
-		a.stream(w, body)
 	}
 }
 

@@ -36,7 +36,7 @@ func TestEndedBeforeItBegan(t *testing.T) {
 			s.open.Enter()
 			a.Admit()
 		}
-		conn, err := on.Accept(w, r, sockets.Options{}, c)
+		conn, err := on.Accept(w, r, sockets.Options{MaxMessage: 10_000}, c)
 		if err != nil {
 			t.Error(err)
 			return
