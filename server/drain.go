@@ -42,6 +42,7 @@ func (s *Server) drain() {
 		s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
 		operators.Wait()
 	})
+	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })
 	s.phase(time.Now(), whole/8, func(ctx context.Context) { s.note("health", s.health.Close(ctx)) })
 }

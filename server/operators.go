@@ -23,6 +23,7 @@ func (s *Server) operators() *admin.Server {
 	if !s.cfg.Admin.On() {
 		return nil
 	}
+	s.hub.Remember() // who left: explanations of sends tell
 	s.incidents = incident.New(incident.Config{
 		Readings: s.numbers,
 		Sections: []incident.Section{
@@ -40,6 +41,7 @@ func (s *Server) operators() *admin.Server {
 		Live:     s.health.ServeLive,
 		Ready:    s.health.ServeReady,
 		Metrics:  s.MetricsHandler(),
+		Tail:     s.sends.Stream,
 		Bundle:   s.incidents.ServeBundle,
 		Profiles: s.incidents.ServeProfiles,
 	})

@@ -14,8 +14,8 @@ import (
 
 	"poosh/server/health"
 	"poosh/server/hub"
-	"poosh/server/metric"
 	"poosh/server/loop"
+	"poosh/server/metric"
 )
 
 // get asks a port and returns the status and what a report says.

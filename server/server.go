@@ -23,6 +23,7 @@ import (
 	"poosh/server/incident"
 	"poosh/server/loop"
 	input "poosh/server/quota"
+	"poosh/server/sends"
 	"poosh/server/websocket"
 )
 
@@ -43,6 +44,7 @@ type Server struct {
 
 	gate      *admission.Gate
 	health    *health.Health
+	sends     *sends.Feed
 	dialects  []started          // that are on, set once
 	ports     []*port            // set once
 	admin     *admin.Server      // the operators' port; nil when there is none
@@ -93,6 +95,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	})
 	s.gate = admission.New(s.loop, 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
+	s.sends = sends.New()
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
 			s.drain() // those that are started may have files open
@@ -108,7 +111,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed, Sends: s.sends,
 		Network: s.cfg.Network, Log: s.log,
 	})
 	if err != nil {

@@ -25,6 +25,7 @@ func (s *Server) routes() http.Handler {
 	if p.Metrics != nil {
 		get(r, "/metrics", p.Metrics.ServeHTTP)
 	}
+	get(r, "/api/tail", p.Tail)
 	if p.Bundle != nil {
 		r.On("/api/bundle", route.Methods{"GET": p.Bundle}) // HEAD would cost as much
 	}

@@ -19,6 +19,7 @@ import (
 	"poosh/server/quota"
 	"poosh/server/rate"
 	"poosh/server/route"
+	"poosh/server/sends"
 	"poosh/server/setting"
 	"poosh/server/websocket"
 )
@@ -106,6 +107,7 @@ type Host struct {
 	Rooms      *quota.Quota    // what the rooms of all connections may take
 	Health     *health.Health  // is told on ports that balancers ask
 	Closed     *closed.Book    // is told of connections that leave
+	Sends      *sends.Feed     // numbers what is sent, and is told of it
 	Network    network.Config
 	Log        *slog.Logger
 }

@@ -47,6 +47,8 @@ type Hub struct {
 
 	bridging sync.Mutex               // held to replace bridges
 	bridges  atomic.Pointer[[]bridge] // nil without one
+
+	departed atomic.Pointer[departures] // nil unless it is to remember them
 }
 
 // New returns an empty hub of one process that keeps nothing.

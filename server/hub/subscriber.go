@@ -76,6 +76,7 @@ func (h *Hub) Unregister(s *Subscriber) {
 	s.seats, s.byRoom = nil, nil
 	s.mu.Unlock()
 
+	h.note(s, seats, true)
 	for _, st := range seats {
 		h.remove(st)
 	}
@@ -184,6 +185,7 @@ func (h *Hub) Leave(s *Subscriber, name string) bool {
 	if st == nil {
 		return false
 	}
+	h.note(s, []*seat{st}, false)
 	h.remove(st)
 	return true
 }

@@ -57,6 +57,17 @@ func (c *Conn) Ending() bool {
 	return c.life != open
 }
 
+// Why says why nothing can be pushed any more; nil while something can, and where the
+// socket is somebody else's.
+func (c *Conn) Why() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life == open {
+		return nil
+	}
+	return c.reason
+}
+
 // Abort closes the socket as soon as nobody is at it; what waits is lost. The
 // protocol is told reason.
 func (c *Conn) Abort(reason error) {

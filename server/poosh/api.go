@@ -6,6 +6,7 @@
 package poosh
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -15,9 +16,9 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
-	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/metric"
+	"poosh/server/sends"
 	"poosh/server/setting"
 )
 
@@ -44,6 +45,8 @@ type Config struct {
 	Gate *admission.Gate
 
 	Traffic *metric.Traffic // counts requests and events; nil for nobody
+	// Sends gives each send its id and is told of it. nil for a feed of the API's own.
+	Sends *sends.Feed
 }
 
 func (c Config) withDefaults() Config {
@@ -75,7 +78,8 @@ func (c Config) withDefaults() Config {
 // # Answers
 //
 // 200 has no body; X-Poosh-Delivered says how many connections were handed the
-// event. Refusals have a short JSON object with one key, error, but for 401: that
+// event, and X-Poosh-Id is its id. With ?explain=1 the body is an account of what became
+// of the event, see [sends.Account]. Refusals have a short JSON object with one key, error, but for 401: that
 // has no body, as the Node server's had none, and no WWW-Authenticate. GET and HEAD
 // are 401 on every path, with a good token too.
 //
@@ -93,6 +97,7 @@ type API struct {
 	maxBody int64
 	maxWire int64
 	gate    *admission.Gate
+	sends   *sends.Feed
 
 	messages sync.Pool          // of *message
 	bodies   [numReasons][]byte // what refusals answer
@@ -107,7 +112,8 @@ func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
 		panic("poosh: no secret")
 	}
 	cfg = cfg.withDefaults()
-	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate, traffic: cfg.Traffic}
+	cfg.Sends = cmp.Or(cfg.Sends, sends.New())
+	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate, sends: cfg.Sends, traffic: cfg.Traffic}
 	a.messages.New = func() any { return new(message) }
 	for why := range a.bodies {
 		a.bodies[why] = errorBody(refusals[why].text)
@@ -201,37 +207,6 @@ const deliveredHeader = "X-Poosh-Delivered"
 
 // noLength is the Content-Length of answers without a body. It is shared.
 var noLength = []string{"0"}
-
-// send answers POST /send.
-func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
-	pub, why := publication(m)
-	if why != accepted {
-		a.refuse(w, r, m, why, nil)
-		return
-	}
-	elsewhere, err := a.gate.EnterOr(r.Context(), func() bool { return http1.Aside(w) })
-	if elsewhere {
-		return
-	}
-	if err != nil {
-		a.refuse(w, r, m, overloaded, err)
-		return
-	}
-	defer a.gate.Leave()
-	delivered := a.hub.Publish(pub)
-	a.traffic.Requested(int(r.ContentLength))
-	a.traffic.Published(len(pub.Data), delivered)
-	header := w.Header()
-	header[deliveredHeader] = []string{strconv.Itoa(delivered)}
-	header["Content-Length"] = noLength
-	w.WriteHeader(http.StatusOK)
-
-	if a.log.Enabled(r.Context(), slog.LevelDebug) {
-		a.log.LogAttrs(r.Context(), slog.LevelDebug, "sent",
-			slog.String("event", clip(pub.Event)), slog.Bool("everyone", pub.Everyone), slog.String("room", clip(pub.Room)),
-			slog.Int("bytes", len(pub.Data)), slog.Int("delivered", delivered), slog.String("remote", r.RemoteAddr))
-	}
-}
 
 // null is the payload of an event that was sent without one. It is shared.
 var null = []byte("null")

@@ -680,7 +680,7 @@ func TestLog(t *testing.T) {
 		}
 		return s.log.String()
 	}
-	for _, want := range []string{"level=DEBUG", "msg=sent", "event=e", "room=r", "everyone=false", "bytes=7", "delivered=2", "remote=192.0.2.1:1234"} {
+	for _, want := range []string{"level=DEBUG", "msg=sent", "id=", "event=e", "room=r", "everyone=false", "bytes=7", "delivered=2", "remote=192.0.2.1:1234"} {
 		if got := line(post("/send", `{"room":"r","event":"e","payload":{"a":1}}`, `{"a":1}`)); !strings.Contains(got, want) {
 			t.Errorf("%q lacks %s", got, want)
 		}

@@ -44,6 +44,8 @@ type listener struct {
 	asks  *asker     // nil without a registry
 }
 
+var _ hub.Describer = (*socketio.Session)(nil)
+
 // Clients are the listeners of Poosh: they implement [socketio.Handler].
 type Clients struct {
 	cfg ClientConfig

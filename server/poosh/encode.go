@@ -5,6 +5,9 @@ import (
 	"poosh/server/socketio"
 )
 
+// dialectName is what the dialect is called in the log, in metrics and to who watches.
+const dialectName = "socket.io"
+
 // App is the hub's partition for Poosh's clients. The Data of its publications is JSON
 // text.
 const App = ""

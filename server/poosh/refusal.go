@@ -7,8 +7,10 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
+	"poosh/server/hub"
 	"poosh/server/quota"
 	"poosh/server/respond"
+	"poosh/server/sends"
 )
 
 // A reason says why a request is not published.
@@ -113,6 +115,9 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why rea
 	body := a.bodies[why]
 	if syntax := (*auth.SyntaxError)(nil); errors.As(err, &syntax) {
 		body = errorBody(syntax.Error())
+	}
+	if why == reservedEvent && asksWhy(r) {
+		body = respond.Go.Body(sends.Refused{Error: respond.Error{Text: refusals[why].text}, Cause: hub.RefusedName})
 	}
 	if body == nil {
 		header["Content-Length"] = noLength

@@ -29,9 +29,6 @@ type settings struct {
 	sockets *socketio.Config // what all dialects over Socket.IO share
 }
 
-// name is what the dialect is called in the log and in metrics.
-const name = "socket.io"
-
 // appID is what metrics call the one application.
 const appID = "poosh"
 
@@ -41,7 +38,7 @@ const appID = "poosh"
 func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 	s := &settings{network: n, sockets: sockets}
 	return &dialect.Dialect{
-		Name:     name,
+		Name:     dialectName,
 		Settings: s.group(),
 		On:       s.on,
 		Missing:  func(m *setting.Mistakes) { m.Add("SERVER_SECRET", "%s", missingSecret) },
@@ -121,11 +118,11 @@ func parseSecret(text string) (string, error) {
 // start wires both doors.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg, clients := s.API, s.Clients
-	cfg.Gate, clients.Rooms = h.Gate, h.Rooms
+	cfg.Gate, cfg.Sends, clients.Rooms = h.Gate, h.Sends, h.Rooms
 	traffic := new(metric.Traffic)
 	sockets := s.sockets.Within(h.Network)
 	sockets.Origins = s.Origins
-	sockets.Closed, sockets.Traffic = h.Closed.Source(name, appID), traffic
+	sockets.Closed, sockets.Traffic = h.Closed.Source(dialectName, appID), traffic
 	cfg.Traffic = traffic
 	api := NewAPI(cfg, h.Hub, h.Log)
 	listeners := NewClients(clients, h.Hub, h.Log)
@@ -161,12 +158,12 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 const quickBody = 16 << 10
 
 // where serves what senders send. Bodies that take a while to read as JSON have a
-// goroutine.
+// goroutine, and so have explanations.
 func where(r *http.Request) http1.Where {
 	switch {
 	case r.Method != http.MethodPost:
 		return http1.Elsewhere
-	case r.ContentLength > quickBody:
+	case r.ContentLength > quickBody, r.URL.RawQuery != "":
 		return http1.Separately
 	}
 	return http1.Here

@@ -124,7 +124,7 @@ func TestWire(t *testing.T) {
 				t.Errorf("received %q", got)
 			case sent:
 				for name := range res.Header {
-					if name != "Date" && name != "Content-Length" && name != "X-Poosh-Delivered" && name != "Connection" {
+					if name != "Date" && name != "Content-Length" && name != "X-Poosh-Delivered" && name != "X-Poosh-Id" && name != "Connection" {
 						t.Errorf("header %s: %q", name, res.Header[name])
 					}
 				}

@@ -59,6 +59,7 @@ import (
 	"poosh/server/pusher/tally"
 	"poosh/server/quota"
 	"poosh/server/route"
+	"poosh/server/sends"
 	"poosh/server/setting"
 	"poosh/server/websocket"
 )
@@ -88,6 +89,8 @@ type Config struct {
 	Health *health.Health
 	// Closed keeps why connections left; nil for nobody.
 	Closed *closed.Book
+	// Sends gives events their ids and is told of them; nil for a feed of the dialect's own.
+	Sends *sends.Feed
 
 	Registry app.Registry // is asked who may be where; nil for this process alone
 
@@ -138,7 +141,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
-		Hub: h, Registry: cfg.Registry, Channels: cfg.Channels,
+		Hub: h, Registry: cfg.Registry, Sends: cfg.Sends, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
 		Closed: cfg.Closed, Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {

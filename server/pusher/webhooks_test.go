@@ -2,14 +2,17 @@ package pusher_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"poosh/server/pusher"
 	"poosh/server/pusher/pushertest"
+	"poosh/server/sends"
 )
 
 // TestWebhooksOfConnections runs real connections against the receiver.
@@ -78,4 +81,43 @@ func TestStrangerAtTheDoor(t *testing.T) {
 		c := s.Dialect.Stats().Counts
 		return c["webhook sent"]+c["webhook dropped share"] == 20+2*500
 	})
+}
+
+// TestWebhookNamesTheSend has the webhook of a client's event carry the event's id in a
+// header of its own, which what watches and the log say too; its body is Pusher's.
+func TestWebhookNamesTheSend(t *testing.T) {
+	var mu sync.Mutex // guards ids
+	var ids []string
+	hook := pushertest.NewHook(t, func(r *http.Request) int {
+		mu.Lock()
+		defer mu.Unlock()
+		ids = append(ids, strings.Join(r.Header["X-Poosh-Id"], "|"))
+		return 200
+	})
+	app := pushertest.App()
+	app.Webhooks = []pusher.Webhook{hook.Webhook()}
+	app.Webhooks[0].EventTypes = []string{"client_event", "channel_occupied"}
+	feed, log := sends.New(), new(pushertest.Log)
+	s := pushertest.NewLogged(t, pusher.Config{Apps: []pusher.App{app}, Sends: feed}, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	w, err := feed.Watch(sends.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	a := s.Dial()
+	a.Subscribe("private-c", "")
+	a.Read()
+	a.Send(`{"event":"client-e","channel":"private-c","data":"x"}`)
+	a.Quiet()
+	pushertest.Eventually(t, "two webhooks", func() bool { return len(hook.Events()) == 2 })
+	list, _ := w.Take()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(list) != 1 || len(ids) != 2 || ids[0] != "" || ids[1] != list[0].ID || list[0].Event != "client-e" || list[0].Handed != 0 {
+		t.Errorf("headers %q, watched %+v", ids, list)
+	}
+	pushertest.Eventually(t, "the log of both", func() bool { return strings.Count(log.String(), ids[1]) == 2 })
+	if text := log.String(); !strings.Contains(text, `msg="client event" dialect=pusher id=`+ids[1]) || !strings.Contains(text, "tries=1 ids="+ids[1]) {
+		t.Error(text)
+	}
 }

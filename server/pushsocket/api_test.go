@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"poosh/server/pushsocket/store"
+	"poosh/server/sends"
 )
 
 func TestPaths(t *testing.T) {
@@ -173,7 +174,13 @@ func TestKeysBodies(t *testing.T) {
 }
 
 func TestMessageReport(t *testing.T) {
-	s := newSite(t, Config{Limits: store.Limits{MessagesPerDevice: 3, SenderPercent: 100, StrangersPercent: 100}})
+	feed := sends.New()
+	s := newSite(t, Config{Sends: feed, Limits: store.Limits{MessagesPerDevice: 3, SenderPercent: 100, StrangersPercent: 100}})
+	w, err := feed.Watch(sends.Filter{Payload: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
 	p, q, gone, stranger := s.registered("1", 1), s.registered("2", 1), s.registered("1", 1), s.newPerson("1")
 	if status, _, _ := gone.request("DELETE", "/api/v1/key/", ""); status != 200 {
 		t.Fatal(status)
@@ -186,11 +193,24 @@ func TestMessageReport(t *testing.T) {
 		{"headers":[` + header("nonsense", "x") + `,` + header(gone.username, "x") + `,` + header(q.key+"|9", "x") + `,` + header(stranger.username, "x") + `],"body":"lost"},
 		{"headers":[],"body":"nobody"},
 		{"headers":[` + header(q.username, "h3") + `],"body":"b3"}]}`
-	status, answer, _ := p.request("POST", "/api/v1/message/", body)
+	status, answer, head := p.request("POST", "/api/v1/message/", body)
 	want := fmt.Sprintf(`{"messagesQueued":3,"keysNotFound":["nonsense",%q],"revokedKeys":[%q],"missingDevices":[%q],"fullDevices":[],"droppedFor":[],"messagesDropped":0}`,
 		stranger.username, gone.username, q.key+"|9")
 	if status != 200 || answer != want {
 		t.Errorf("%d %s\nwant %s", status, answer, want)
+	}
+	// Who watches is told of what was stored, by its place among the copies, and not of
+	// what is in it.
+	list, _ := w.Take()
+	var places []string
+	for _, c := range list {
+		places = append(places, strings.TrimPrefix(c.ID, head.Get("X-Poosh-Id")))
+		if c.Payload != nil || c.Room == "" || c.Size != len(`"b1""h1"`) {
+			t.Errorf("told of %+v", c)
+		}
+	}
+	if head.Get("X-Poosh-Id") == "" || !slices.Equal(places, []string{".1", ".2", ".7"}) || list[1].Room != list[2].Room || list[0].Room == list[1].Room {
+		t.Errorf("told of %q of %q: %+v", places, head.Get("X-Poosh-Id"), list)
 	}
 	// Several messages and recipients do not mix.
 	if got := q.authorized().messages(2); got[0].Header != "h2" || got[0].Body != "b1" || got[1].Header != "h3" || got[1].Body != "b3" || got[0].ID == got[1].ID {

@@ -9,6 +9,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/pushsocket/store"
 	"poosh/server/respond"
+	"poosh/server/sends"
 )
 
 // sendMessages is POST message/: a copy of each message is stored for each of its
@@ -34,9 +35,32 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 	}
 	told := p.report(outcomes)
 	d.countOutcomes(outcomes)
-	d.log.Debug("push socket: messages", "remote", r.RemoteAddr, "device", device.ID,
+	id := d.cfg.Sends.Next()
+	if d.cfg.Sends.Watched() {
+		d.tell(id, p.messages, outcomes)
+	}
+	d.log.Debug("push socket: messages", "id", id, "remote", r.RemoteAddr, "device", device.ID,
 		"queued", told.MessagesQueued, "asked", len(p.recipients)+len(p.nobody))
+	w.Header()[sends.Header] = []string{id}
 	respond.Express.JSON(w, d.tellPrekeys(w, device), told)
+}
+
+// tell tells those who watch of the copies that were stored, in their order. What is in
+// them is for their devices alone: nobody is told that.
+func (d *Dialect) tell(id string, messages []store.Outgoing, outcomes []store.Outcome) {
+	place := 0
+	for i := range messages {
+		for _, c := range messages[i].Copies {
+			if o := outcomes[place]; o.Kind == store.Queued {
+				connections, _ := d.hub.Count(hubApp, room(o.Device))
+				d.cfg.Sends.Report(sends.Send{
+					ID: sends.Item(id, place), Dialect: "push socket", Room: room(o.Device), Event: eventMessage,
+					Size: len(messages[i].Body) + len(c.Header), Handed: connections,
+				})
+			}
+			place++
+		}
+	}
 }
 
 // queue stores messages and rings for them, or answers by itself. It holds no place

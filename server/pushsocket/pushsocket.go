@@ -50,6 +50,7 @@ import (
 	"poosh/server/pushsocket/store"
 	"poosh/server/rate"
 	"poosh/server/route"
+	"poosh/server/sends"
 	"poosh/server/setting"
 	"poosh/server/socketio"
 	"poosh/server/websocket"
@@ -66,6 +67,7 @@ type Config struct {
 	Limits   store.Limits    // of what is kept
 	Store    store.Store     // used in place of DB when set; Shutdown closes it
 	Gate     *admission.Gate // asked before a message is stored; nil is always open
+	Sends    *sends.Feed     // numbers requests with messages, and is told of these; nil for its own
 
 	// NoPrekeysStatus tells a device that it has no prekeys left: 205, as the
 	// original, or 200 for clients whose HTTP library drops the body of a 205.
@@ -148,6 +150,7 @@ type Dialect struct {
 // case.
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
+	cfg.Sends = cmp.Or(cfg.Sends, sends.New())
 	if cfg.NoPrekeysStatus != http.StatusOK && cfg.NoPrekeysStatus != http.StatusResetContent {
 		return nil, fmt.Errorf("push socket: status %d for a device without prekeys", cfg.NoPrekeysStatus)
 	}

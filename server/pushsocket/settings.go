@@ -137,7 +137,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.SocketIO = s.sockets.Within(h.Network)
 	cfg.SocketIO.Origins = s.Config.SocketIO.Origins
-	cfg.Gate = h.Gate
+	cfg.Gate, cfg.Sends = h.Gate, h.Sends
 	cfg.SocketIO.Closed, cfg.SocketIO.Traffic = h.Closed.Source("push socket", hubApp), new(metric.Traffic)
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if errors.Is(err, store.ErrOpen) {

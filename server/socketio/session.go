@@ -68,7 +68,7 @@ type Session struct {
 	held     [][]byte        // what waits for the client to be in the namespace
 	size     int             // what held costs
 	cause    closed.Reason   // it was asked to close for
-	why      closed.Reason   // it ended for
+	why      closed.Reason   // it ended for, or is about to
 	until    time.Duration   // of lifeKept
 	since    time.Duration   // when joining began last
 	beat     time.Duration   // protocol 4: when the last ping or pong was
@@ -151,6 +151,7 @@ func (s *Session) push(frame []byte) bool {
 // slow ends a session that has too much waiting. s.mu is held.
 func (s *Session) slow() {
 	if s.live(lifeOverflow)&lifeAbort != 0 {
+		s.why = reasonSlow
 		s.server.slow.Add(1)
 		go s.end(reasonSlow) // not here: the caller may hold a room's lock
 	}

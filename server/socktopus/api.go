@@ -2,6 +2,7 @@ package socktopus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/loop"
 	"poosh/server/respond"
+	"poosh/server/sends"
 	"poosh/server/websocket"
 )
 
@@ -27,7 +29,8 @@ type sendAnswer struct {
 }
 
 // send hands each message to the connection of its recipient. A message failed
-// when there is none or its outbox is full. The answer is 200 even if all failed.
+// when there is none or its outbox is full. The answer is 200 even if all failed, and
+// names the request's id in a header; its messages have ids below that.
 func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	var b body
 	if !d.read(w, r, &b, sendShape) {
@@ -46,11 +49,13 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.cfg.Gate.Leave()
-	sent := d.publish(r.Context(), a, b.messages())
+	id := d.cfg.Sends.Next()
+	sent := d.publish(r.Context(), a, id, b.messages())
 	d.sent.Add(uint64(len(sent.Succeeded)))
 	d.failed.Add(uint64(len(sent.Failed)))
-	d.log.Debug("socktopus: send", "remote", r.RemoteAddr, "app", a.name,
+	d.log.Debug("socktopus: send", "id", id, "remote", r.RemoteAddr, "app", a.name,
 		"succeeded", len(sent.Succeeded), "failed", len(sent.Failed))
+	w.Header()[sends.Header] = []string{id}
 	respond.Go.JSON(w, http.StatusOK, sent)
 }
 
@@ -65,7 +70,7 @@ const (
 // publish hands messages to their recipients, in order. The caller is inside the gate.
 // What one request holds may be more than an outbox does, so it waits on its way like
 // a new one would; when the server does not catch up, the rest has failed.
-func (d *Dialect) publish(ctx context.Context, a *app, messages []message) sendAnswer {
+func (d *Dialect) publish(ctx context.Context, a *app, id string, messages []message) sendAnswer {
 	ctx, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
 	answer := sendAnswer{Succeeded: []message{}, Failed: []message{}}
@@ -79,7 +84,11 @@ func (d *Dialect) publish(ctx context.Context, a *app, messages []message) sendA
 			published = 0
 		}
 		published += len(m.Content) + loop.Cost(nil)
-		if d.hand(a, m) > 0 {
+		took := d.hand(a, m)
+		if d.cfg.Sends.Watched() {
+			d.report(a, sends.Item(id, i), m, took)
+		}
+		if took > 0 {
 			answer.Succeeded = append(answer.Succeeded, m)
 		} else {
 			answer.Failed = append(answer.Failed, m)
@@ -96,6 +105,14 @@ func (d *Dialect) hand(a *app, m message) int {
 	took := d.hub.Publish(&hub.Publication{App: a.room, Room: m.Recipient, Data: []byte(m.Content)})
 	a.traffic.Published(len(m.Content), took)
 	return took
+}
+
+// report tells those who watch of a message.
+func (d *Dialect) report(a *app, id string, m message, took int) {
+	content, _ := json.Marshal(m.Content) // a string always can be JSON
+	d.cfg.Sends.Report(sends.Send{
+		ID: id, Dialect: "socktopus", App: a.name, Room: m.Recipient, Size: len(m.Content), Handed: took, Payload: content,
+	})
 }
 
 // fits reports whether a message can be written at all. One that is larger than an

@@ -74,6 +74,9 @@ func TestRequests(t *testing.T) {
 		if status != test.status || answer != test.answer {
 			t.Errorf("%s: %s %s: %d %s, want %d %s", test.name, test.method, test.path, status, answer, test.status, test.answer)
 		}
+		if sent := status == 200 && strings.HasPrefix(test.path, "/send"); sent != (len(header.Get("X-Poosh-Id")) == 21) || !sent && header["X-Poosh-Id"] != nil {
+			t.Errorf("%s: id %q", test.name, header["X-Poosh-Id"])
+		}
 		if got := header.Get("Content-Type"); got != "application/json" {
 			t.Errorf("%s: Content-Type %q", test.name, got)
 		}

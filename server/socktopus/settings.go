@@ -162,7 +162,7 @@ func parseOrigins(text string) ([]string, error) {
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.Outbox = max(h.Network.OutboxBytes, cfg.MaxBody+dialect.FrameBytes) // the largest content fits
-	cfg.Gate, cfg.Closed = h.Gate, h.Closed
+	cfg.Gate, cfg.Closed, cfg.Sends = h.Gate, h.Closed, h.Sends
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err

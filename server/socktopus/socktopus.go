@@ -13,6 +13,7 @@
 package socktopus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/route"
+	"poosh/server/sends"
 	"poosh/server/setting"
 	"poosh/server/websocket"
 )
@@ -54,6 +56,9 @@ type Config struct {
 	Gate *admission.Gate
 
 	Closed *closed.Book // keeps why connections left; nil for nobody
+	// Sends gives requests to /send their ids, and is told of their messages; nil for a
+	// feed of the dialect's own.
+	Sends *sends.Feed
 
 	Registry Registry // nil for this process alone
 }
@@ -109,6 +114,7 @@ type app struct {
 // New returns a dialect that serves the applications of cfg. It starts nothing.
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
+	cfg.Sends = cmp.Or(cfg.Sends, sends.New())
 	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
 		kicks: make(chan struct{}, cfg.MaxKicks), refused: metric.Closed[refusal](refusalNames()),
 		wall: time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}

@@ -1,6 +1,10 @@
 package websocket
 
-import "poosh/server/loop"
+import (
+	"errors"
+
+	"poosh/server/loop"
+)
 
 // A Handler is told what happens on a connection.
 type Handler interface {
@@ -47,6 +51,16 @@ func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
 
 // Waiting returns what the connection has still to write; see [loop.Conn.Waiting].
 func (c *Conn) Waiting() int { return c.raw().Waiting() }
+
+// Ending says why the connection takes nothing any more, empty while it does, and
+// whether that is because too much waited for its peer.
+func (c *Conn) Ending() (why string, slow bool) {
+	err := c.raw().Why()
+	if err == nil {
+		return "", false
+	}
+	return err.Error(), errors.Is(err, loop.ErrSlow) || errors.Is(err, loop.ErrWriteTimeout)
+}
 
 // Close ends the connection in order: what waits is written, then a close frame
 // with code and reason (at most 123 bytes), then the socket is closed once the

@@ -10,6 +10,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
+	"poosh/server/hub"
 	"poosh/server/quota"
 )
 
@@ -20,6 +21,7 @@ type Error struct {
 	Code   string        // one word for programs
 	Text   string        // for people; never a secret
 	Retry  time.Duration // when to try again; 0 for no advice
+	Cause  hub.Cause     // why an event was not sent, where the sender asked for that
 }
 
 // Error is the text for people.

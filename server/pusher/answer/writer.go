@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"poosh/server/hub"
 	"poosh/server/pusher/tally"
 	"poosh/server/rate"
 	"poosh/server/respond"
@@ -43,9 +44,10 @@ func (a Writer) Fail(w http.ResponseWriter, err error) {
 	}
 	body := respond.Go.Body(struct {
 		respond.Error
-		Code   string `json:"code"`
-		Status int    `json:"status"`
-	}{respond.Error{Text: e.Text}, e.Code, e.Status})
+		Code   string    `json:"code"`
+		Status int       `json:"status"`
+		Cause  hub.Cause `json:"cause,omitempty"`
+	}{respond.Error{Text: e.Text}, e.Code, e.Status, e.Cause})
 	a.Begin(w, e.Status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }

@@ -19,6 +19,7 @@ import (
 	"poosh/server/quota"
 	"poosh/server/rate"
 	"poosh/server/route"
+	"poosh/server/sends"
 )
 
 // A Config is what an operator may choose.
@@ -63,6 +64,10 @@ type call struct {
 	body  []byte // empty for a GET
 	of    string // the channel or user that it is about
 	w     http.ResponseWriter
+
+	id       string           // of the send, once it is accepted
+	batch    bool             // it has events with ids below that
+	accounts []*sends.Account // of its events, where the sender asked what becomes of them
 }
 
 // aside reports whether the call is on a goroutine that must not wait. Then the handler
@@ -123,6 +128,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 		return nil, err
 	}
 	of.Requested(len(c.body))
+	if c.id != "" {
+		w.Header()[sends.Header] = []string{c.id}
+	}
 	return counted(of, body), err
 }
 

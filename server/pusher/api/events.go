@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 
 	"poosh/auth"
 	"poosh/server/admission"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/protocol"
+	"poosh/server/sends"
 )
 
 // send publishes events, each to all its channels, in their order, once the server
@@ -17,7 +19,7 @@ func (c *call) send(events ...event) error {
 	if c.api.apps.Draining() {
 		return answer.ErrDraining
 	}
-	if mayWait(events) && c.aside() {
+	if (mayWait(events) || c.asksWhy()) && c.aside() {
 		return errElsewhere
 	}
 	if elsewhere, err := c.api.cfg.Gate.EnterOr(c.ctx, c.aside); elsewhere {
@@ -27,7 +29,9 @@ func (c *call) send(events ...event) error {
 	}
 	defer c.api.cfg.Gate.Leave()
 	var rest context.Context // of the time for pauses; nil before the second publication
+	c.id = c.app.NextID()
 	for i, e := range events {
+		account := c.account(i, e.name)
 		data := protocol.JSONString(e.data)
 		for j, channel := range e.channels {
 			if i+j > 0 {
@@ -38,11 +42,34 @@ func (c *call) send(events ...event) error {
 				}
 				c.pause(rest)
 			}
-			c.app.Publish(channel, e.name, data, e.socketID)
+			took := c.publish(channel, e, data, account)
+			if c.app.Watched() {
+				c.app.Report(c.eventID(i), channel, e.name, data, len(e.data), took)
+			}
 		}
-		c.api.answer.Log.Debug("event", "app", c.app.Conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
+		if log := c.api.answer.Log; log.Enabled(c.ctx, slog.LevelDebug) {
+			log.Debug("event", "id", c.eventID(i), "app", c.app.Conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
+		}
 	}
 	return nil
+}
+
+// eventID is the id of an event: the request's, or in a batch one below that.
+func (c *call) eventID(place int) string {
+	if c.batch {
+		return sends.Item(c.id, place)
+	}
+	return c.id
+}
+
+// publish publishes an event to one of its channels, and returns how many took it.
+func (c *call) publish(channel string, e event, data []byte, account *sends.Account) int {
+	if account == nil {
+		return c.app.Publish(channel, e.name, data, e.socketID)
+	}
+	p, became := c.app.Explain(channel, e.name, data, e.socketID)
+	account.Add(p, became)
+	return became.Took
 }
 
 // mayWait reports whether the events are more than one publication, or one that waits
@@ -66,13 +93,13 @@ func (c *call) events() (reply, error) {
 	}
 	e, err := r.check(c.app)
 	if err != nil {
-		return nil, err
+		return nil, c.named(&r, err)
 	}
 	if err := c.send(e); err != nil {
 		return nil, err
 	}
 	if len(e.info) == 0 {
-		return empty, nil
+		return c.accounted(nil), nil
 	}
 	b := []byte(`{"channels":{`)
 	for i, channel := range e.channels {
@@ -82,7 +109,7 @@ func (c *call) events() (reply, error) {
 		b = append(protocol.AppendString(b, channel), ':')
 		b = appendCounts(b, c.app, channel, e.info)
 	}
-	return whole(append(b, "}}"...)), nil
+	return c.accounted(append(b, "}}"...)), nil
 }
 
 // userEvents publishes an event to a signed-in user. The official libraries name
@@ -95,13 +122,17 @@ func (c *call) userEvents() (reply, error) {
 	r.channels = []string{protocol.UserChannel + c.of}
 	e, err := r.check(c.app)
 	if err != nil {
+		return nil, c.named(&r, err)
+	}
+	if err := c.send(e); err != nil {
 		return nil, err
 	}
-	return empty, c.send(e)
+	return c.accounted(nil), nil
 }
 
 // batchEvents publishes several events, each to one channel, in their order.
 func (c *call) batchEvents() (reply, error) {
+	c.batch = true
 	var batch [1]auth.Value
 	if protocol.Pick(c.body, []string{"batch"}, batch[:]) != nil {
 		return nil, errBadBody
@@ -135,7 +166,7 @@ func (c *call) batchEvents() (reply, error) {
 		return nil, err
 	}
 	if !asked {
-		return empty, nil
+		return c.accounted(nil), nil
 	}
 	b := []byte(`{"batch":[`)
 	for i, e := range events {
@@ -144,7 +175,7 @@ func (c *call) batchEvents() (reply, error) {
 		}
 		b = appendCounts(b, c.app, e.channels[0], e.info)
 	}
-	return whole(append(b, "]}"...)), nil
+	return c.accounted(append(b, "]}"...)), nil
 }
 
 // batchEvent reads and judges one event of a batch.
@@ -156,5 +187,6 @@ func (c *call) batchEvent(raw auth.Value) (event, error) {
 	if len(r.channels) > 1 {
 		return event{}, answer.Invalid("more than one channel")
 	}
-	return r.check(c.app)
+	e, err := r.check(c.app)
+	return e, c.named(&r, err)
 }

@@ -18,6 +18,7 @@ import (
 	"poosh/server/pusher/webhook"
 	"poosh/server/quota"
 	"poosh/server/rate"
+	"poosh/server/sends"
 )
 
 // Shared is what all apps of a dialect have in common.
@@ -25,6 +26,8 @@ type Shared struct {
 	Hub *hub.Hub
 
 	Registry Registry // nil for this process alone
+
+	Sends *sends.Feed // gives sends their ids, and is told of them; nil for one of the list's own
 
 	// Channels, if set, counts what the public channels of all clients cost.
 	Channels *quota.Quota
@@ -143,24 +146,45 @@ func (a *App) Allows(origin string) bool {
 }
 
 // Publish hands an event to a channel's subscribers but for the connection except,
-// a socket id. Its data is what [protocol.JSONString] made. A cache channel keeps it, in
-// one step with the handing out: a newcomer sees it once. For that it waits until it is
-// the channel's turn, so it is for goroutines that may block.
-func (a *App) Publish(channel, event string, data []byte, except string) {
+// a socket id, and returns how many took it. Its data is what [protocol.JSONString] made.
+// A cache channel keeps it, in one step with the handing out: a newcomer sees it once.
+// For that it waits until it is the channel's turn, so it is for goroutines that may
+// block.
+func (a *App) Publish(channel, event string, data []byte, except string) int {
 	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
-	if !protocol.KindOf(channel).Cache {
-		a.publish(p)
-		return
+	if r := a.keep(p); r != nil {
+		defer r.Close()
 	}
-	r := a.shared.Hub.Open(a.hubName, channel)
-	defer r.Close()
-	a.cache.put(channel, p)
-	a.publish(p)
+	return a.publish(p)
 }
 
 // publish hands an event of an application or a client out, and counts it.
-func (a *App) publish(p *hub.Publication) {
-	a.traffic.Published(len(p.Data), a.shared.Hub.Publish(p))
+func (a *App) publish(p *hub.Publication) int {
+	took := a.shared.Hub.Publish(p)
+	a.traffic.Published(len(p.Data), took)
+	return took
+}
+
+// Explain is [App.Publish] for who wants to know what became of the event.
+func (a *App) Explain(channel, event string, data []byte, except string) (*hub.Publication, *hub.Explanation) {
+	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
+	if r := a.keep(p); r != nil {
+		defer r.Close()
+	}
+	became := a.shared.Hub.Explain(p)
+	a.traffic.Published(len(p.Data), became.Took)
+	return p, became
+}
+
+// keep keeps an event that is about to be published to a cache channel. It returns the
+// channel, which must be closed behind that, and nil for a channel of another kind.
+func (a *App) keep(p *hub.Publication) *hub.Roster {
+	if !protocol.KindOf(p.Room).Cache {
+		return nil
+	}
+	r := a.shared.Hub.Open(a.hubName, p.Room)
+	a.cache.put(p.Room, p)
+	return r
 }
 
 // announce publishes an event of the protocol to a channel.

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -320,14 +322,22 @@ func (c *Connection) isMember(id string) bool {
 }
 
 // ClientEvent hands a client's event to the other subscribers of a channel that it is
-// in (Pusher Channels, "Client events").
+// in (Pusher Channels, "Client events"). It is a send like others, though its client is
+// not told the id.
 func (c *Connection) ClientEvent(channel, event string, data []byte) {
-	a, userID := c.app, c.member(channel)
-	a.publish(&hub.Publication{
+	a, userID, id := c.app, c.member(channel), c.app.NextID()
+	p := &hub.Publication{
 		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data),
 		Meta: userID, Except: c.sub.ID(),
-	})
-	a.hooks.ClientEvent(channel, event, data, c.sub.ID(), userID, c.cause())
+	}
+	took := a.publish(p)
+	if a.Watched() {
+		a.Report(id, channel, event, p.Data, len(data), took)
+	}
+	a.hooks.ClientEvent(id, channel, event, data, c.sub.ID(), userID, c.cause())
+	if log := a.shared.Log; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("client event", "id", id, "app", a.Conf.ID, "channel", channel, "event", event, "bytes", len(data), "socket", c.sub.ID())
+	}
 }
 
 // network is whose the connection is.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"poosh/server/sends"
 )
 
 // A List is the apps of one dialect. Its methods may be called from any goroutine.
@@ -21,6 +24,7 @@ type List struct {
 // cannot work, naming every mistake.
 func NewList(configs []Config, s *Shared) (*List, error) {
 	l := &List{byID: make(map[string]*App), byKey: make(map[string]*App)}
+	s.Sends = cmp.Or(s.Sends, sends.New())
 	var wrong []error
 	if len(configs) == 0 {
 		wrong = append(wrong, errors.New("no app is named"))

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -131,6 +132,23 @@ func (ep *endpoint) run(l *lane) {
 	}
 }
 
+// idHeader names the sends that the events of a request tell of, with commas between.
+// It is a header of our own: a receiver that does not know it sees what Pusher sends, and
+// the body, which is signed and which libraries read as they please, is as it was.
+const idHeader = "X-Poosh-Id"
+
+// sendIDs lists the sends that events tell of; empty for none. A batch has no more than
+// [maxBatch], so the header stays below 4 KB.
+func sendIDs(events []event) string {
+	var ids []string
+	for _, e := range events {
+		if e.send != "" {
+			ids = append(ids, e.send)
+		}
+	}
+	return strings.Join(ids, ", ")
+}
+
 // send delivers events in one request, again and again if need be.
 func (ep *endpoint) send(events []event) {
 	if ep.ctx.Err() != nil {
@@ -139,12 +157,13 @@ func (ep *endpoint) send(events []event) {
 	}
 	body := requestBody(time.Now(), events)
 	signature := auth.PusherSign(ep.secret, string(body))
-	tries, err := ep.deliver(body, signature)
+	ids := sendIDs(events)
+	tries, err := ep.deliver(body, signature, ids)
 	var refused *refusedError
 	switch {
 	case err == nil:
 		ep.count(tally.WebhookSent, len(events))
-		ep.log.Debug("webhook sent", "events", len(events), "first", events[0].name, "tries", tries)
+		ep.log.Debug("webhook sent", "events", len(events), "first", events[0].name, "tries", tries, "ids", ids)
 	case errors.As(err, &refused):
 		ep.losses.add(lostRefused, len(events), refused)
 	case ep.waiting.Err() != nil:
@@ -157,7 +176,7 @@ func (ep *endpoint) send(events []event) {
 // deliver tries until it succeeds, or there is no point in another try. Once the
 // endpoint is closed it does not wait any more: what waited for its next try has it
 // then, and is given up if that fails.
-func (ep *endpoint) deliver(body []byte, signature string) (tries int, err error) {
+func (ep *endpoint) deliver(body []byte, signature, ids string) (tries int, err error) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = retryMin, retryMax, 2
 	last := false // the try was made after the close
@@ -166,7 +185,7 @@ func (ep *endpoint) deliver(body []byte, signature string) (tries int, err error
 			ep.count(tally.WebhookRetried, 1)
 		}
 		last = ep.waiting.Err() != nil
-		return struct{}{}, ep.post(body, signature)
+		return struct{}{}, ep.post(body, signature, ids)
 	}
 	_, err = backoff.Retry(ep.waiting, try, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(retryFor))
 	if errors.Is(err, context.Canceled) && !last && ep.ctx.Err() == nil {
@@ -189,7 +208,7 @@ type refusedError struct{ status int }
 func (e *refusedError) Error() string { return fmt.Sprintf("status %d", e.status) }
 
 // post makes one try. An error that is not permanent is worth another.
-func (ep *endpoint) post(body []byte, signature string) error {
+func (ep *endpoint) post(body []byte, signature, ids string) error {
 	req, err := http.NewRequestWithContext(ep.ctx, http.MethodPost, ep.conf.URL, bytes.NewReader(body))
 	if err != nil {
 		return backoff.Permanent(err)
@@ -201,6 +220,9 @@ func (ep *endpoint) post(body []byte, signature string) error {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Pusher-Key", ep.key)
 	req.Header.Set("X-Pusher-Signature", signature)
+	if ids != "" {
+		req.Header.Set(idHeader, ids)
+	}
 	resp, err := ep.client.Do(req)
 	if err != nil {
 		var withAddress *url.Error

@@ -13,6 +13,7 @@ import (
 type event struct {
 	name, channel string
 	from          netip.Addr // the network of the client that caused it; the zero Addr for none
+	send          string     // id of the send that it tells of; empty for what is none
 	body          []byte
 }
 
@@ -25,7 +26,7 @@ func newEvent(name, channel string, from netip.Addr, fields ...[2]string) event 
 		b = append(append(append(b, `,"`...), f[0]...), `":`...)
 		b = protocol.AppendString(b, f[1])
 	}
-	return event{name, channel, from, append(b, '}')}
+	return event{name: name, channel: channel, from: from, body: append(b, '}')}
 }
 
 // requestBody is one request's body. It is made when it is first sent and not again:

@@ -35,7 +35,7 @@ func TestStrangersPushNothingOut(t *testing.T) {
 		for i := range real {
 			w.Occupied(fmt.Sprint("presence-", i), other)
 			w.MemberAdded(fmt.Sprint("presence-", i), "1", other)
-			w.ClientEvent(fmt.Sprint("private-", i), "client-e", []byte("x"), "1.2", "", other)
+			w.ClientEvent("", fmt.Sprint("private-", i), "client-e", []byte("x"), "1.2", "", other)
 			w.Occupied(fmt.Sprint("news-", i), other)
 			w.CacheMiss(fmt.Sprint("cache-", i), other)
 		}

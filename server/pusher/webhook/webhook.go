@@ -104,8 +104,9 @@ func (w *Hooks) MemberRemoved(channel, userID string, from netip.Addr) {
 	w.depart(departure{channel, userID}, from)
 }
 
-// ClientEvent tells of an event that a client sent, as a user if userID is not empty.
-func (w *Hooks) ClientEvent(channel, event string, data []byte, socketID, userID string, from netip.Addr) {
+// ClientEvent tells of an event that a client sent, as a user if userID is not empty. id
+// is the send's.
+func (w *Hooks) ClientEvent(id, channel, event string, data []byte, socketID, userID string, from netip.Addr) {
 	if w == nil {
 		return
 	}
@@ -113,7 +114,9 @@ func (w *Hooks) ClientEvent(channel, event string, data []byte, socketID, userID
 	if userID != "" {
 		fields = append(fields, [2]string{"user_id", userID})
 	}
-	w.emit(newEvent(typeClientEvent, channel, from, fields...))
+	e := newEvent(typeClientEvent, channel, from, fields...)
+	e.send = id
+	w.emit(e)
 }
 
 // CacheMiss tells that somebody found a cache channel empty.

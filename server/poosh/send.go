@@ -1,0 +1,79 @@
+package poosh
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"poosh/server/http1"
+	"poosh/server/hub"
+	"poosh/server/respond"
+	"poosh/server/sends"
+)
+
+// send answers POST /send.
+func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
+	pub, why := publication(m)
+	if why != accepted {
+		a.refuse(w, r, m, why, nil)
+		return
+	}
+	elsewhere, err := a.gate.EnterOr(r.Context(), func() bool { return http1.Aside(w) })
+	if elsewhere {
+		return
+	}
+	if err != nil {
+		a.refuse(w, r, m, overloaded, err)
+		return
+	}
+	defer a.gate.Leave()
+	id := a.sends.Next()
+	if asksWhy(r) {
+		a.explain(w, r, id, pub)
+		return
+	}
+	delivered := a.hub.Publish(pub)
+	a.note(r, id, pub, delivered)
+	header := w.Header()
+	setSent(header, id, delivered)
+	header["Content-Length"] = noLength
+	w.WriteHeader(http.StatusOK)
+}
+
+// asksWhy reports whether a sender wants to know what becomes of its event.
+func asksWhy(r *http.Request) bool {
+	return r.URL.RawQuery != "" && sends.Asked(r.URL.Query().Get("explain"))
+}
+
+// setSent tells the sender the event's id, and how many connections were handed it. Both
+// headers are in one allocation.
+func setSent(header http.Header, id string, delivered int) {
+	values := []string{strconv.Itoa(delivered), id}
+	header[deliveredHeader] = values[:1:1]
+	header[sends.Header] = values[1:]
+}
+
+// explain publishes, and answers what became of the event.
+func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, pub *hub.Publication) {
+	e := a.hub.Explain(pub)
+	a.note(r, id, pub, e.Took)
+	account := sends.Explain(id, pub.Event)
+	account.Add(pub, e)
+	setSent(w.Header(), id, e.Took)
+	respond.Go.JSON(w, http.StatusOK, account)
+}
+
+// note counts an event that was sent, and tells the log and those who watch.
+func (a *API) note(r *http.Request, id string, pub *hub.Publication, delivered int) {
+	a.traffic.Requested(int(r.ContentLength))
+	a.traffic.Published(len(pub.Data), delivered)
+	if a.sends.Watched() {
+		a.sends.Report(sends.Send{ID: id, Dialect: dialectName, Room: pub.Room, Everyone: pub.Everyone, Event: pub.Event,
+			Size: len(pub.Data), Handed: delivered, Payload: pub.Data})
+	}
+	if a.log.Enabled(r.Context(), slog.LevelDebug) {
+		a.log.LogAttrs(r.Context(), slog.LevelDebug, "sent", slog.String("id", id),
+			slog.String("event", clip(pub.Event)), slog.Bool("everyone", pub.Everyone), slog.String("room", clip(pub.Room)),
+			slog.Int("bytes", len(pub.Data)), slog.Int("delivered", delivered), slog.String("remote", r.RemoteAddr))
+	}
+}

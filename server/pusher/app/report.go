@@ -1,0 +1,17 @@
+package app
+
+import "poosh/server/sends"
+
+// NextID returns the id of a send that is accepted.
+func (a *App) NextID() string { return a.shared.Sends.Next() }
+
+// Watched reports whether somebody wants to be told of sends.
+func (a *App) Watched() bool { return a.shared.Sends.Watched() }
+
+// Report tells those who watch of an event that was handed to so many connections. data
+// is what was published, and size that of what was sent.
+func (a *App) Report(id, channel, event string, data []byte, size, handed int) {
+	a.shared.Sends.Report(sends.Send{
+		ID: id, Dialect: "pusher", App: a.Conf.ID, Room: channel, Event: event, Size: size, Handed: handed, Payload: data,
+	})
+}

@@ -1,0 +1,132 @@
+package sends
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/respond"
+)
+
+// Asked reports whether the parameter explain of a request asks for an explanation.
+func Asked(value string) bool { return value == "1" || value == "true" }
+
+// An Account is what an event's sender is told of what became of it.
+type Account struct {
+	ID      string        `json:"id"`
+	Event   string        `json:"event"`
+	Matched int           `json:"matched"` // connections that were there, in all rooms
+	Handed  int           `json:"handed"`  // of those, connections that took it
+	Rooms   []RoomAccount `json:"rooms"`   // in the order of the request
+}
+
+// A RoomAccount is an Account of one room.
+type RoomAccount struct {
+	Room     *string   `json:"room,omitempty"` // there unless it is for everyone
+	Everyone bool      `json:"everyone,omitempty"`
+	Matched  int       `json:"matched"`
+	Handed   int       `json:"handed"`
+	By       []By      `json:"by"`       // each kind of connection that was there
+	LeftOut  []LeftOut `json:"left_out"` // why connections did not get it, or why there were none
+	Left     []Left    `json:"left,omitempty"`
+}
+
+// By counts one kind of connection.
+type By struct {
+	Dialect string `json:"dialect"`
+	App     string `json:"app,omitempty"`
+	Kind    string `json:"kind,omitempty"`
+	Matched int    `json:"matched"`
+	Handed  int    `json:"handed"`
+	Waiting int    `json:"waiting,omitempty"` // of those handed, whose client has yet to poll
+}
+
+// LeftOut says why.
+type LeftOut struct {
+	Cause hub.Cause `json:"cause"`
+	Count int       `json:"count,omitempty"` // of connections that were there
+	Text  string    `json:"text"`            // for people
+}
+
+// Left is a connection that was there until lately.
+type Left struct {
+	Client string `json:"client"` // its id
+	Why    string `json:"why,omitempty"`
+	Ago    string `json:"ago"`
+}
+
+// Refused is what a sender who asked for an explanation is told of an event that was not
+// sent for its name.
+type Refused struct {
+	respond.Error
+	Cause hub.Cause `json:"cause"`
+}
+
+// texts say what causes mean, of connections that were in the room.
+var texts = map[hub.Cause]string{
+	hub.Excluded:    "is the connection that the sender asked to leave out",
+	hub.TooSlow:     "did not read what was sent before: too much waits for it, and its connection is closed",
+	hub.Closed:      "its connection was ending",
+	hub.RefusedName: "its kind of connection cannot get an event of this name, or in a room of this name",
+}
+
+// empty say what causes mean of a room with nobody in it.
+var empty = map[hub.Cause]string{
+	hub.Closed:      "nobody is in the room any more: who was there until lately has left it or was closed",
+	hub.OtherApp:    "nobody is in the room, but somebody is in one of the same name in another app or dialect of this server",
+	hub.NobodyThere: "nobody is connected",
+	hub.NoSuchRoom:  "nobody is in a room of this name, though others are connected: names match to the letter, and joins end with the connection",
+}
+
+// Explain begins an account. Rooms are added with [Account.Add].
+func Explain(id, event string) *Account {
+	return &Account{ID: id, Event: event, Rooms: []RoomAccount{}}
+}
+
+// Add adds what became of one publication.
+func (a *Account) Add(p *hub.Publication, e *hub.Explanation) {
+	r := RoomAccount{Everyone: p.Everyone, Matched: e.Matched(), Handed: e.Took, By: []By{}, LeftOut: []LeftOut{}}
+	if !p.Everyone {
+		r.Room = &p.Room
+	}
+	counts := make(map[hub.Cause]int)
+	for _, part := range e.Parts {
+		dialect, app := Names(part.App)
+		if n := part.Elsewhere; n > 0 {
+			r.By = append(r.By, By{Dialect: dialect, App: app, Matched: n, Handed: n})
+		}
+		for _, t := range part.Tallies {
+			r.By = append(r.By, By{dialect, app, t.Kind, t.Matched, t.Handed, t.Waiting})
+			for why, n := range t.LeftOut {
+				counts[why] += n
+			}
+		}
+	}
+	slices.SortStableFunc(r.By, func(a, b By) int { return strings.Compare(a.Dialect+a.App+a.Kind, b.Dialect+b.App+b.Kind) })
+	for _, why := range []hub.Cause{hub.Excluded, hub.TooSlow, hub.Closed, hub.RefusedName} {
+		if n := counts[why]; n > 0 {
+			r.LeftOut = append(r.LeftOut, LeftOut{why, n, texts[why]})
+		}
+	}
+	for _, why := range e.Causes {
+		r.LeftOut = append(r.LeftOut, LeftOut{why, 0, empty[why]})
+	}
+	for _, d := range e.Left {
+		r.Left = append(r.Left, Left{d.ID, d.Why, time.Since(d.At).Round(time.Millisecond).String()})
+	}
+	a.Matched += r.Matched
+	a.Handed += r.Handed
+	a.Rooms = append(a.Rooms, r)
+}
+
+// Names says whose an app of the hub is: the dialect, and the app as the dialect calls
+// it. An app of the hub is named by its dialect, with a colon and the dialect's own
+// name for it behind where there are several; that of socket.io has no name.
+func Names(app string) (dialect, own string) {
+	dialect, own, _ = strings.Cut(app, ":")
+	if dialect == "" {
+		dialect = "socket.io"
+	}
+	return dialect, own
+}

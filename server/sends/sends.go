@@ -1,0 +1,152 @@
+// Package sends says what became of what is sent: it gives each send an id, tells those
+// who watch of each as it happens, and writes down explanations for who asked for one.
+// It knows no dialect's wire and keeps nothing: who did not watch has missed it.
+//
+// It starts no goroutine; a watcher is read by whoever made it.
+//
+// # Ids
+//
+// An id is a text that is random for each process, a dash, and a number that grows by
+// one with each send the process takes: two processes, or two starts of one, have no id
+// in common, and ids of one sort as texts in the order in which they were given. It
+// is for people and their logs, no secret, and nothing can be done with it.
+//
+// Where one request brings a list of events, its id is the request's, and the events of
+// the list are that with a dot and their place behind it, from 1 on.
+//
+// # Watching
+//
+// While nobody watches, a send costs one look at a pointer. A watcher has a queue that
+// is bounded in number and in bytes, and what finds no room in it is counted and left
+// out: nobody who sends waits for who watches.
+package sends
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Header is the header of an answer that names the send.
+const Header = "X-Poosh-Id"
+
+// MaxWatchers is how many may watch at once.
+const MaxWatchers = 16
+
+// ErrTooMany is said to one watcher too many, and ErrClosed to one who comes, or is
+// there, when the feed ends.
+var (
+	ErrTooMany = errors.New("as many as may watch at once do")
+	ErrClosed  = errors.New("the server is going away")
+)
+
+// A Send is one event to one room, as watchers are told of it.
+type Send struct {
+	ID       string
+	Dialect  string // a dialect's name, such as "pusher"
+	App      string // of the dialect's; empty where it has no apps
+	Room     string // unless it is for everyone
+	Everyone bool
+	Event    string
+	Size     int       // of the payload, in bytes
+	Handed   int       // connections that took it
+	At       time.Time // when it had been handed out; now, if zero
+
+	// Payload is JSON. It is told only to watchers who want payloads, and must not
+	// change.
+	Payload json.RawMessage
+}
+
+// A Feed numbers what one process takes, and tells who watches. Make one with [New]; its
+// methods may be called from any goroutine.
+type Feed struct {
+	ids      ids
+	watchers atomic.Pointer[[]*Watcher] // nil while nobody watches; never changed in place
+
+	mu     sync.Mutex // held to replace watchers; guards closed
+	closed bool
+}
+
+// New returns a feed with a name of its own for ids.
+func New() *Feed { return &Feed{ids: ids{prefix: newPrefix()}} }
+
+// Next returns the id of the next send.
+func (f *Feed) Next() string { return f.ids.next() }
+
+// Watched reports whether anybody watches: who sends need not say what to nobody.
+func (f *Feed) Watched() bool { return f.watchers.Load() != nil }
+
+// Report tells those who watch of a send. It never waits.
+func (f *Feed) Report(s Send) {
+	list := f.watchers.Load()
+	if list == nil {
+		return
+	}
+	if s.At.IsZero() {
+		s.At = time.Now()
+	}
+	for _, w := range *list {
+		w.offer(s)
+	}
+}
+
+// Watch begins to watch; [Watcher.Stop] ends it. It fails with [ErrTooMany] and
+// [ErrClosed].
+func (f *Feed) Watch(filter Filter) (*Watcher, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []*Watcher
+	if old := f.watchers.Load(); old != nil {
+		list = slices.Clone(*old)
+	}
+	switch {
+	case f.closed:
+		return nil, ErrClosed
+	case len(list) >= MaxWatchers:
+		return nil, ErrTooMany
+	}
+	w := &Watcher{feed: f, filter: filter, more: make(chan struct{}, 1), over: make(chan struct{})}
+	list = append(list, w)
+	f.watchers.Store(&list)
+	return w, nil
+}
+
+// Close ends the watching of all, and lets nobody watch any more. Sends have ids as
+// before.
+func (f *Feed) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	f.closed = true
+	if list := f.watchers.Swap(nil); list != nil {
+		for _, w := range *list {
+			close(w.over)
+		}
+	}
+}
+
+// forget takes a watcher off the list.
+func (f *Feed) forget(w *Watcher) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := f.watchers.Load()
+	if old == nil {
+		return
+	}
+	i := slices.Index(*old, w)
+	if i < 0 {
+		return
+	}
+	close(w.over)
+	list := slices.Delete(slices.Clone(*old), i, i+1)
+	if len(list) == 0 {
+		f.watchers.Store(nil)
+		return
+	}
+	f.watchers.Store(&list)
+}
