@@ -105,7 +105,7 @@ func TestBundle(t *testing.T) {
 	close(stop)
 	<-sending
 
-	want := []string{"cpu.pprof", "goroutines.pprof", "goroutines.txt", "heap.pprof", "ready.json", "series.csv", "settings.txt", "status.json", "trace.out", "version.txt"}
+	want := []string{"closed.json", "cpu.pprof", "goroutines.pprof", "goroutines.txt", "heap.pprof", "ready.json", "series.csv", "settings.txt", "status.json", "trace.out", "version.txt"}
 	if names := slices.Sorted(maps.Keys(files)); !slices.Equal(names, want) {
 		t.Errorf("the archive has %q, want %q\n%s", names, want, files["missing.txt"])
 	}

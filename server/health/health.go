@@ -53,9 +53,11 @@ type Config struct {
 // A Health is the health of one process. Make one with [New]; its methods may be called
 // from any goroutine.
 type Health struct {
-	cfg    Config
-	canary *canary
-	looks  sync.WaitGroup // under way
+	cfg     Config
+	canary  *canary
+	looks   sync.WaitGroup // under way
+	closing sync.Once
+	over    chan struct{} // closed when no look is under way any more, once closing
 
 	draining atomic.Bool
 
@@ -69,7 +71,7 @@ type Health struct {
 
 // New makes the health of a process. Nothing is opened or started before somebody asks.
 func New(cfg Config) *Health {
-	h := &Health{cfg: cfg, canary: newCanary(cfg.Hub, cfg.Loop)}
+	h := &Health{cfg: cfg, canary: newCanary(cfg.Hub, cfg.Loop), over: make(chan struct{})}
 	h.parts = []*part{
 		{name: "publications", ready: h.passes},
 		{name: "canary", ready: h.canary.fly, where: h.canary.where},
@@ -95,14 +97,15 @@ func (h *Health) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()
-	h.looks.Go(h.canary.close) // waits for the hub
-	over := make(chan struct{})
-	go func() { // ends with the looks, which may be stuck
-		h.looks.Wait()
-		close(over)
-	}()
+	h.closing.Do(func() {
+		h.looks.Go(h.canary.close) // waits for the hub
+		go func() {                // ends with the looks, which may be stuck
+			h.looks.Wait()
+			close(h.over)
+		}()
+	})
 	select {
-	case <-over:
+	case <-h.over:
 		return nil
 	case <-ctx.Done():
 		return errors.New("a look at the process's health is stuck")

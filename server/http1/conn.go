@@ -112,7 +112,7 @@ func (c *conn) serve(w work, onReader bool) {
 		return
 	}
 	w.data = bytes.Clone(w.data)
-	go c.serve(w, false)
+	c.raw.Spawn(func() { c.serve(w, false) })
 }
 
 // requests serves them one after the other, and reports whether the next one is for a

@@ -98,7 +98,7 @@ func (c *conn) answer(p *Pending, body []byte) {
 		w := work{data: c.in, begun: time.Now()}
 		w.held = c.adopt()
 		c.enter(serving)
-		go c.serve(w, false) // ends when nothing is left to serve
+		c.raw.Spawn(func() { c.serve(w, false) }) // ends when nothing is left to serve
 	}
 }
 

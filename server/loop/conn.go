@@ -25,7 +25,7 @@ type Protocol interface {
 type Options struct {
 	Outbox int // what may wait to be written, in bytes of [Cost]; 0 for the loop's
 	// Cork has what is pushed during Data leave in one write when that returns.
-	// Otherwise the flusher writes it, as whatever is pushed.
+	// Otherwise it is written as whatever is pushed, see [Loop].
 	Cork bool
 }
 
@@ -56,7 +56,7 @@ type Conn struct {
 type flags uint16
 
 const (
-	queued    flags = 1 << iota // the flusher has it on its list
+	queued    flags = 1 << iota // its shard has it on the list of those to be written to
 	writing                     // somebody is writing to its socket
 	reading                     // the reader is at its socket
 	blocked                     // the socket takes nothing until it is writable

@@ -3,10 +3,12 @@
 // no meaning: what those of a connection mean is its [Protocol].
 //
 // Each connection belongs to one shard of a [Loop]. A shard has a reader, which
-// waits for all its sockets at once, and a flusher, which writes all that waits on a
-// socket in one system call. Neither ever waits for one socket: what the kernel does
-// not take stays in the outbox until the socket is writable. Protocols run on a
-// shard's reader; [Protocol.Closed] runs on the loop's reaper.
+// waits for all its sockets at once, and a flusher. What waits on a socket is written in
+// one system call: by a reader, at the end of its round or after about a millisecond, on
+// whatever shard it is; by the flusher when it is for a crowd, and when no reader is on
+// its round. Neither ever waits for one socket: what the kernel does not take stays in
+// the outbox until the socket is writable. Protocols run on a shard's reader;
+// [Protocol.Closed] runs on the loop's reaper.
 //
 // # Why
 //
@@ -93,8 +95,9 @@ type Loop struct {
 	wheel  *wheel
 	reaper reaper
 	turn   atomic.Uint32 // of the shard that gets the next connection
-	// readers counts those on their round: what is pushed meanwhile is theirs to write
-	// before they wait again, whoever pushed it and to whichever shard.
+	// readers counts those on their round: what is pushed meanwhile, and no flusher was
+	// called for, is theirs to write before they wait again, whoever pushed it and to
+	// whichever shard.
 	readers atomic.Int32
 	events  atomic.Uint32 // that readers have taken up: tells a crowd of one from many small ones
 
@@ -172,8 +175,8 @@ type Stats struct {
 	Received   uint64            // bytes read since the start
 	Closed     map[Reason]uint64 // connections closed since the start
 
-	// ByReaders and ByFlushers are how many outboxes were written since the start at the
-	// end of a reader's round, which woke nobody, and by a flusher, which was woken.
+	// ByReaders and ByFlushers are how many outboxes were written since the start by
+	// readers beside their reading, and by flushers, who have to be woken for it.
 	ByReaders, ByFlushers uint64
 }
 

@@ -45,14 +45,14 @@ func (c *Conn) PushNow(buffer []byte) bool {
 
 // append queues a buffer and sees to it that somebody writes it. c.mu is held.
 func (c *Conn) append(buffer []byte) {
-	c.callFlusher()
+	c.callWriter()
 	c.queue = append(c.queue, buffer)
 	c.charge(Cost(buffer))
 }
 
-// callFlusher sees to it that the flusher comes by, unless somebody else will write.
+// callWriter sees to it that somebody comes by who writes, unless somebody does anyway.
 // c.mu is held.
-func (c *Conn) callFlusher() {
+func (c *Conn) callWriter() {
 	idle := queued | blocked | corked
 	if c.onGoroutines() {
 		idle |= writing // the goroutine that writes looks again

@@ -24,16 +24,20 @@ const readable = unix.EPOLLIN | unix.EPOLLRDHUP
 
 // A poller waits for many sockets at once.
 //
-// Where there are processors to spare it waits in a system call of its own: the thread
-// that wakes up is the one that reads, and no other is woken for it. With one processor
-// that would be in everybody's way, so there the epoll descriptor stands in Go's own
-// poller, and waiting parks a goroutine.
+// Where there are processors to spare when the loop is made it waits in a system call of
+// its own: the thread that wakes up is the one that reads, and no other is woken for it.
+// With one processor that would be in everybody's way, so there the epoll descriptor
+// stands in Go's own poller, and waiting parks a goroutine.
 type poller struct {
 	fd   int
 	bell int             // a descriptor that stop makes readable; -1 in Go's poller
 	file *os.File        // the epoll descriptor in Go's poller; nil otherwise
 	raw  syscall.RawConn // of file
 	over atomic.Bool
+	// spawned says that others became ready to run since the reader waited last: a reader
+	// that waits in a system call keeps them waiting for some time, unless it lets them run
+	// before.
+	spawned atomic.Bool
 
 	// What follows is owned by run.
 	events  []unix.EpollEvent
@@ -62,7 +66,11 @@ func newPollerFor(processors int) (*poller, error) {
 		err = p.park()
 	}
 	if err != nil {
-		_ = unix.Close(fd)
+		if p.file != nil {
+			_ = p.file.Close()
+		} else {
+			_ = unix.Close(fd)
+		}
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	p.events, p.buf = make([]unix.EpollEvent, 64), make([]byte, readSize)
@@ -93,7 +101,7 @@ func (p *poller) park() error {
 	return err
 }
 
-// close closes what newPoller opened.
+// close closes what newPoller opened, when run has ended.
 func (p *poller) close() {
 	if p.file != nil {
 		_ = p.file.Close()
@@ -107,7 +115,7 @@ func (p *poller) close() {
 func (p *poller) stop() {
 	p.over.Store(true)
 	if p.file != nil {
-		p.close()
+		_ = p.file.Close()
 		return
 	}
 	_, _ = unix.Write(p.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // an eventfd takes eight bytes
@@ -213,9 +221,11 @@ func shutdownWrite(fd int) { _ = unix.Shutdown(fd, unix.SHUT_WR) }
 func (p *poller) run(s *shard) {
 	if p.file == nil {
 		for !p.over.Load() {
+			if p.spawned.Swap(false) {
+				runtime.Gosched()
+			}
 			p.round(s, p.wait(-1))
 		}
-		p.close()
 		return
 	}
 	_ = p.raw.Read(func(uintptr) bool {
@@ -228,6 +238,13 @@ func (p *poller) run(s *shard) {
 		}
 		return true
 	})
+}
+
+// noteSpawned says that somebody became ready to run.
+func (p *poller) noteSpawned() {
+	if p.file == nil && !p.spawned.Load() {
+		p.spawned.Store(true)
+	}
 }
 
 // wait waits for sockets, for so many milliseconds or without an end for -1, and returns
@@ -257,21 +274,25 @@ const (
 // what came of it.
 func (p *poller) round(s *shard, n int) {
 	l := s.loop
-	l.readers.Add(1)
 	began := time.Now()
 	if p.file == nil && began.Sub(p.yielded) > turnTime {
 		runtime.Gosched()
+		began = time.Now()
 		p.yielded = began
 	}
+	l.readers.Add(1)
 	for n > 0 {
 		for i := range p.events[:n] {
 			if c := p.of(&p.events[i]); c != nil {
 				l.events.Add(1)
 				p.ready(c, p.events[i].Events)
 			}
-			if s.some.Load() && time.Since(began) > ahead {
+			if now := time.Now(); now.Sub(began) > ahead {
+				// Of any shard: while somebody is on a round, no flusher is called.
+				l.readers.Add(-1)
 				p.writer.help(l)
-				began = time.Now()
+				l.readers.Add(1)
+				began = now
 			}
 		}
 		if s.waiting() <= few {

@@ -19,6 +19,7 @@ func (*poller) watch(*Conn) error              { return errors.ErrUnsupported }
 func (*poller) modify(*Conn) error             { return errors.ErrUnsupported }
 func (*poller) unwatch(int)                    {}
 func (*poller) forget(int)                     {}
+func (*poller) noteSpawned()                   {}
 func (*poller) close()                         {}
 func (*poller) closeConn(int)                  {}
 func closeFD(int)                              {}

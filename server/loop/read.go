@@ -32,6 +32,14 @@ func (c *Conn) deliver(data []byte) {
 	c.protocol.Data(c, data)
 }
 
+// Spawn calls f for the protocol on a goroutine of its own. Who is called on the loop's
+// reader should not use a go statement for what a peer waits for: the reader has to know
+// that it must let somebody run before it waits.
+func (c *Conn) Spawn(f func()) {
+	go f() // ends with f
+	c.shard.spawned()
+}
+
 // Guard calls f for the protocol on another goroutine than the loop's: a panic in it ends
 // the connection, as one in Data does, and not the program.
 func (c *Conn) Guard(f func()) {

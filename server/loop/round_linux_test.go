@@ -1,8 +1,10 @@
 package loop
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -18,10 +20,22 @@ func (d *doer) Data(_ *Conn, data []byte) {
 func (d *doer) Closed(*Conn, error) {}
 func (d *doer) RemoteAddr() string  { return "a test" }
 
-// onReader returns a connection to write to, which has do called on the loop's reader.
+// dialOn is dial for a connection of one shard.
+func (s *site) dialOn(t *testing.T, shard int) (net.Conn, *Conn) {
+	t.Helper()
+	for {
+		nc, c := s.dial(t)
+		if c.shard == s.loop.shards[shard] {
+			return nc, c
+		}
+	}
+}
+
+// onReader returns a connection to write to, which has do called on the reader of the
+// first shard.
 func (s *site) onReader(t *testing.T, do func()) net.Conn {
 	t.Helper()
-	nc, c := s.dial(t)
+	nc, c := s.dialOn(t, 0)
 	c.mu.Lock()
 	c.protocol = &doer{do}
 	c.mu.Unlock()
@@ -80,7 +94,7 @@ func TestWhoWrites(t *testing.T) {
 			var peers []net.Conn
 			var conns []*Conn
 			for range tt.clients {
-				nc, c := s.dial(t)
+				nc, c := s.dialOn(t, 0)
 				peers, conns = append(peers, nc), append(conns, c)
 			}
 			tt.push(s, t, conns)
@@ -102,8 +116,16 @@ func TestWhoWrites(t *testing.T) {
 // TestReadersWriteInTime: a reader that has much to read does not keep what it was
 // given to write until it is through.
 func TestReadersWriteInTime(t *testing.T) {
+	had := runtime.GOMAXPROCS(4) // two shards, of which the second one sleeps
 	s := newSite(t, Config{})
-	peer, c := s.dial(t)
+	runtime.GOMAXPROCS(had)
+	for shard := range s.loop.shards {
+		t.Run(fmt.Sprint("shard ", shard), func(t *testing.T) { writesInTime(t, s, shard) })
+	}
+}
+
+func writesInTime(t *testing.T, s *site, shard int) {
+	peer, c := s.dialOn(t, shard)
 	in, out := make(chan struct{}), make(chan struct{})
 	stop := s.onReader(t, func() { close(in); <-out })
 	arrived := make(chan struct{})

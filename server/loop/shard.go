@@ -13,7 +13,7 @@ type shard struct {
 	poll       *poller // set once; nil where connections have goroutines
 	maxBlocked int64   // set once; of blockedBytes
 
-	queuedBytes  atomic.Int64 // that wait for the flusher
+	queuedBytes  atomic.Int64 // that wait to be written to sockets that take bytes
 	blockedBytes atomic.Int64 // that wait for a socket to be writable
 
 	// sentBytes and receivedBytes are what has left and come. The flusher adds once a round,
@@ -52,6 +52,9 @@ const (
 	// crowd is how many connections are too many for a reader to write to for one event
 	// that arrived: about a millisecond's worth.
 	crowd = 512
+	// manyEvents is how many connections are too many whatever they are for, such as a
+	// crowd that comes together while other readers take up events.
+	manyEvents = 16 * crowd
 	// late is how long something may wait for the flusher before a reader writes it, who
 	// then does not read on meanwhile: publishers are not ahead of the loop for longer.
 	late = 10 * time.Millisecond
@@ -81,7 +84,7 @@ func (s *shard) start() {
 	}
 }
 
-// discard is stop for a shard that was not started.
+// discard closes what a shard has open, when nothing of it runs.
 func (s *shard) discard() {
 	if s.poll != nil {
 		s.poll.close()
@@ -98,6 +101,7 @@ func (s *shard) stop() {
 		s.poll.stop()
 	}
 	s.ended.Wait()
+	s.discard()
 }
 
 // all returns the shard's connections.
@@ -155,11 +159,21 @@ func (s *shard) schedule(c *Conn) {
 	if now := s.loop.events.Load(); now != s.event {
 		s.event, s.before = now, len(s.pending)-1
 	}
-	call := !s.called && (len(s.pending)-s.before >= crowd || s.flushing || s.loop.readers.Load() == 0)
+	n := len(s.pending)
+	call := !s.called && (n-s.before >= crowd || n >= manyEvents || s.flushing || s.loop.readers.Load() == 0)
 	s.called = s.called || call
 	s.mu.Unlock()
 	if call {
 		s.wake.Signal()
+		s.spawned()
+	}
+}
+
+// spawned says that a goroutine became ready to run, for a reader that it may have become
+// so on.
+func (s *shard) spawned() {
+	if s.poll != nil {
+		s.poll.noteSpawned()
 	}
 }
 
