@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
@@ -57,6 +58,7 @@ func ParsePusherQuery(raw string) (PusherQuery, error) {
 	if len(raw) > maxPusherQuery || strings.Count(raw, "&") >= maxPusherParams {
 		return q, ErrQueryTooBig
 	}
+	q.params = make([]pusherParam, 0, strings.Count(raw, "&")+1)
 	for piece := range strings.SplitSeq(raw, "&") {
 		if piece == "" {
 			continue
@@ -133,48 +135,50 @@ func (r PusherRequest) Check(secret string, now time.Time) error {
 	if !ok {
 		return &PusherError{"auth_signature is missing"}
 	}
-	candidates := r.texts()
-	for _, text := range candidates {
+	first := ""
+	for text := range r.texts {
 		if equal([]byte(sent), []byte(PusherSign(secret, text))) {
 			return nil
 		}
+		first = cmp.Or(first, text)
 	}
-	return &PusherError{"Invalid signature: you should have sent HmacSHA256Hex(" + quoteShort(candidates[0]) +
+	return &PusherError{"Invalid signature: you should have sent HmacSHA256Hex(" + quoteShort(first) +
 		", your_secret_key)"}
 }
 
-// texts returns what the request may have been signed over, the documented form
-// first, each once.
-func (r PusherRequest) texts() []string {
-	paths := []string{r.Path}
-	add := func(list []string, s string) []string {
-		if slices.Contains(list, s) {
-			return list
+// texts yields what the request may have been signed over, the documented form first,
+// each once. What most libraries sign is the first, so the others are made when asked for.
+func (r PusherRequest) texts(yield func(string) bool) {
+	paths := r.paths()
+	var queries []string
+	for _, collapse := range []bool{false, true} {
+		for _, raw := range []bool{false, true} {
+			q := r.Query.canonical(raw, collapse)
+			if slices.Contains(queries, q) {
+				continue
+			}
+			queries = append(queries, q)
+			for _, p := range paths {
+				if !yield(strings.ToUpper(r.Method) + "\n" + p + "\n" + q) {
+					return
+				}
+			}
 		}
-		return append(list, s)
 	}
+}
+
+// paths are what the request's path may have been signed as, each once.
+func (r PusherRequest) paths() []string {
+	paths := []string{r.Path}
 	if rest, ok := strings.CutPrefix(r.Path, r.Prefix); ok && r.Prefix != "" {
 		paths = []string{rest, r.Path}
 	}
 	for _, p := range paths {
-		if plain, err := url.PathUnescape(p); err == nil {
-			paths = add(paths, plain)
+		if plain, err := url.PathUnescape(p); err == nil && !slices.Contains(paths, plain) {
+			paths = append(paths, plain)
 		}
 	}
-	var queries []string
-	for _, raw := range []bool{false, true} {
-		queries = add(queries, r.Query.canonical(raw, false))
-	}
-	for _, raw := range []bool{false, true} {
-		queries = add(queries, r.Query.canonical(raw, true))
-	}
-	var texts []string
-	for _, q := range queries {
-		for _, p := range paths {
-			texts = append(texts, strings.ToUpper(r.Method)+"\n"+p+"\n"+q)
-		}
-	}
-	return texts
+	return paths
 }
 
 // canonical returns the query as it is signed: without the signature, sorted by
@@ -182,7 +186,8 @@ func (r PusherRequest) texts() []string {
 func (q PusherQuery) canonical(raw, collapse bool) string {
 	type pair struct{ key, value string }
 	pairs := make([]pair, 0, len(q.params))
-	at := make(map[string]int) // of the arrays
+	var at map[string]int // of the arrays
+	size := 0
 	for _, p := range q.params {
 		if p.key == "auth_signature" {
 			continue
@@ -196,17 +201,24 @@ func (q PusherQuery) canonical(raw, collapse bool) string {
 				pairs[i].value += "," + v
 				continue
 			}
+			if at == nil {
+				at = make(map[string]int)
+			}
 			at[name], k = len(pairs), name
 		}
+		size += len(k) + len(v) + 2
 		pairs = append(pairs, pair{k, v})
 	}
 	slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
 	var b strings.Builder
+	b.Grow(size)
 	for i, p := range pairs {
 		if i > 0 {
 			b.WriteByte('&')
 		}
-		b.WriteString(p.key + "=" + p.value)
+		b.WriteString(p.key)
+		b.WriteByte('=')
+		b.WriteString(p.value)
 	}
 	return b.String()
 }

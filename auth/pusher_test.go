@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -262,7 +263,7 @@ func FuzzPusherQuery(f *testing.F) {
 		if err != nil {
 			return // now too long
 		}
-		texts := (PusherRequest{"GET", "/p", "", q}).texts()
+		texts := slices.Collect((PusherRequest{"GET", "/p", "", q}).texts)
 		for _, text := range []string{texts[0], texts[len(texts)-1]} {
 			err := checkRequest(t, "GET", "/p", "", raw+"&auth_signature="+PusherSign(vectorSecret, text), vectorTime)
 			if err != nil {

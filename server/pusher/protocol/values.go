@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"poosh/auth"
 )
@@ -28,11 +29,24 @@ func TextOf(v auth.Value) (string, bool) {
 	case auth.Absent, auth.Null:
 		return "", true
 	case auth.String:
+		if quoted := v.Bytes(); plain(quoted) {
+			return string(quoted[1 : len(quoted)-1]), true
+		}
 		var text string
 		err := json.Unmarshal(v.Bytes(), &text)
 		return text, err == nil
 	}
 	return "", false
+}
+
+// plain reports whether a JSON string stands for the bytes between its quotes.
+func plain(quoted []byte) bool {
+	for _, c := range quoted {
+		if c >= utf8.RuneSelf || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // idOf is a user's id: a text, or a number as PHP and Pusher's own documentation
