@@ -124,7 +124,9 @@ func sharedReadings(apps []app) []metric.Reading {
 		add(&connected, a.clients, uint64(max(0, a.Connected)))
 		add(&opened, a.clients, a.Ends.OpenedCount())
 		add(&ended, a.clients, a.Ends.ClosedAll())
-		all(&channels, a.Channels)
+		if a.Channels != nil {
+			all(&channels, a.Channels())
+		}
 		all(&made, a.Subscribed)
 		all(&left, a.Left)
 		add(&received, a.clients, a.Traffic.Received)
@@ -133,7 +135,9 @@ func sharedReadings(apps []app) []metric.Reading {
 		add(&sentBytes, a.clients, a.Traffic.DeliveredBytes)
 		add(&calls, a.senders, a.Traffic.Requests)
 		add(&callBytes, a.senders, a.Traffic.RequestBytes)
-		add(&answerBytes, a.senders, a.Traffic.AnswerBytes)
+		if a.Answers {
+			add(&answerBytes, a.senders, a.Traffic.AnswerBytes)
+		}
 	}
 	list := []metric.Reading{
 		common(connected, metric.IsGauge, "connected", "Clients that are connected."),
@@ -155,8 +159,8 @@ func sharedReadings(apps []app) []metric.Reading {
 	}{
 		{receivedBytes, "socket_received_bytes", "Bytes of the messages of clients, without frames."},
 		{sentBytes, "socket_transmitted_bytes", "Bytes of the data of the copies of the application's events that were handed to clients, without frames; sent_bytes_total has what was written."},
-		{callBytes, "http_received_bytes", "Bytes of the bodies of senders' requests."},
-		{answerBytes, "http_transmitted_bytes", "Bytes of the bodies that senders were answered."},
+		{callBytes, "http_received_bytes", "Bytes of the bodies of senders' requests, as far as they were read."},
+		{answerBytes, "http_transmitted_bytes", "Bytes of the bodies that senders were answered, of Poosh and Pusher."},
 	} {
 		list = append(list, common(bytes.Reading, metric.IsCounter, bytes.name, bytes.help),
 			common(bytes.Reading, metric.IsCounter, bytes.name+"_total", bytes.help))

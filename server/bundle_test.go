@@ -86,8 +86,12 @@ func TestBundle(t *testing.T) {
 			}
 		}
 	}()
-	time.Sleep(2500 * time.Millisecond) // two samples of the series
-	req, err := http.NewRequest("GET", "http://"+r.Addrs()["ADMIN_PORT"].String()+"/api/bundle?seconds=1", nil)
+	for end := time.Now().Add(patience); r.incidents.Samples() < 3; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("there are no samples of the series")
+		}
+	}
+	req, err := http.NewRequest("POST", "http://"+r.Addrs()["ADMIN_PORT"].String()+"/api/bundle?seconds=1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

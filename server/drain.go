@@ -39,12 +39,12 @@ func (s *Server) drain() {
 		if s.admin != nil {
 			operators.Go(func() { s.admin.Close(ctx) })
 		}
+		operators.Go(func() { s.note("health", s.health.Close(ctx)) })
 		s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
 		operators.Wait()
 	})
 	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })
-	s.phase(time.Now(), whole/8, func(ctx context.Context) { s.note("health", s.health.Close(ctx)) })
 }
 
 // phase runs a part of the end, which has time until so long after since.

@@ -76,9 +76,20 @@ func (s *Server) statusText() ([]byte, error) {
 	return json.MarshalIndent(status, "", "\t")
 }
 
-// closedText is why the last connections left, the newest first.
+// closedText is why the last connections left, the newest first, and not who they were:
+// ids and addresses are for who asks about one.
 func (s *Server) closedText() ([]byte, error) {
-	return json.MarshalIndent(s.closed.Latest(closed.Kept), "", "\t")
+	type end struct {
+		Dialect, App string
+		Reason       closed.Reason
+		Since, At    time.Time
+		Waiting      int
+	}
+	list := []end{}
+	for _, c := range s.closed.Latest(closed.Kept) {
+		list = append(list, end{c.Dialect, c.App, c.Reason, c.Since, c.At, c.Waiting})
+	}
+	return json.MarshalIndent(list, "", "\t")
 }
 
 func (s *Server) readyText() ([]byte, error) {

@@ -14,12 +14,14 @@ import (
 // metrics are the numbers of this moment, of the process and of all dialects: what is
 // ours alone, and then what other servers have under the same names.
 func (s *Server) metrics() []metric.Reading {
-	return append([]metric.Reading{
+	list := append([]metric.Reading{
 		metric.Gauge("fds", "open_files", "File descriptors that the process has open, -1 where that is not told.", openFiles()),
 	}, s.numbers()...)
+	return append(list, sharedReadings(s.apps())...)
 }
 
-// numbers are those of metrics that cost the same however many are connected.
+// numbers are those of metrics that cost the same however many are connected, without those
+// that are told once more under the names of others.
 func (s *Server) numbers() []metric.Reading {
 	list := s.processReadings()
 	list = append(list, s.loopReadings()...)
@@ -29,8 +31,7 @@ func (s *Server) numbers() []metric.Reading {
 			list = append(list, d.Metrics()...)
 		}
 	}
-	apps := s.apps()
-	return append(append(list, dialectReadings(apps)...), sharedReadings(apps)...)
+	return append(list, dialectReadings(s.apps())...)
 }
 
 // processReadings are about the process and its connections.
@@ -64,8 +65,7 @@ func (s *Server) processReadings() []metric.Reading {
 // loopReadings are about bytes: what waits, on its way in and out, and its bounds.
 func (s *Server) loopReadings() []metric.Reading {
 	conns, websockets := s.loop.Stats(), s.websockets.Open()
-	_, own := s.health.Own() // what the process sends itself is nobody's connection
-	conns.Conns -= own
+	conns.Conns = max(0, conns.Conns-s.health.Own()) // those to itself are nobody's
 	// Of all dialects: what has a connection of its own, and who polls.
 	var polled int64
 	slow := conns.Closed[loop.ErrSlow] + conns.Closed[loop.ErrWriteTimeout]
@@ -105,8 +105,6 @@ func (s *Server) loopReadings() []metric.Reading {
 // eventReadings are about events and rooms, whoever's they are.
 func (s *Server) eventReadings() []metric.Reading {
 	h := s.hub.Stats()
-	own, _ := s.health.Own() // or event
-	h.Delivered -= own
 	return []metric.Reading{
 		metric.Counter("published", "publications_total", "Events that were given to the hub, of senders, clients and the protocols themselves.", h.Published),
 		metric.Counter("delivered", "deliveries_total", "Copies of events that an outbox took.", h.Delivered),

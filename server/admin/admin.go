@@ -89,7 +89,7 @@ func New(cfg Config, parts Parts) *Server {
 		WriteTimeout:      Patience,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headerBytes,
-		ErrorLog:          slog.NewLogLogger(parts.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(parts.Log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnContext:       s.conns.context,
 		ConnState:         s.conns.changed,

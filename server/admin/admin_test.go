@@ -194,7 +194,7 @@ func TestCrossOrigin(t *testing.T) {
 			"a file":               {"POST", "/nothing", map[string]string{"Origin": "null"}, true},
 			"another port, old":    {"POST", "/nothing", map[string]string{"Origin": "http://127.0.0.1:1"}, true},
 			"a link":               {"GET", "/", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, false},
-			"a link elsewhere":     {"GET", "/api/bundle", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, true},
+			"a link elsewhere":     {"POST", "/api/bundle", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, true},
 			"a frame":              {"GET", "/", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, true},
 			"a form of another":    {"POST", "/", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, true},
 			"a probe from a page":  {"GET", "/ready", map[string]string{"Sec-Fetch-Site": "cross-site"}, true},

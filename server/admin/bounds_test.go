@@ -218,7 +218,7 @@ func TestProfilesAreOff(t *testing.T) {
 func TestPanic(t *testing.T) {
 	ok := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }
 	r := run(t, Config{}, Parts{Live: ok, Bundle: func(http.ResponseWriter, *http.Request) { panic("a bug") }})
-	if res, err := http.Get("http://" + r.addr + "/api/bundle"); err == nil {
+	if res, err := http.Post("http://"+r.addr+"/api/bundle", "", nil); err == nil {
 		t.Errorf("%s", res.Status)
 	}
 	if res, _ := r.ask(t, "GET", "/live", nil); res.StatusCode != 200 {

@@ -25,15 +25,29 @@ func (s *Server) routes() http.Handler {
 	if p.Metrics != nil {
 		get(r, "/metrics", p.Metrics.ServeHTTP)
 	}
-	get(r, "/api/tail", p.Tail)
+	get(r, "/api/tail", s.tail)
 	if p.Bundle != nil {
-		r.On("/api/bundle", route.Methods{"GET": p.Bundle}) // HEAD would cost as much
+		// It costs something, so a page of elsewhere must not be able to ask for it, not even
+		// without being shown the answer: browsers say of a POST where it is from.
+		r.On("/api/bundle", route.Methods{"POST": p.Bundle})
 	}
 	if p.Profiles != nil && s.cfg.Pprof {
 		r.On("/debug/pprof/*", route.Methods{"GET": p.Profiles})
 	}
 
 	return s.guarded(r)
+}
+
+// tail shows sends, and what is in them only to who has shown a token.
+func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case s.parts.Tail == nil:
+		respond.Go.Error(w, http.StatusNotFound, "not found")
+	case s.tokens == nil && r.URL.Query().Has("payload"):
+		respond.Go.Error(w, http.StatusForbidden, "payloads are shown with ADMIN_TOKEN alone")
+	default:
+		s.parts.Tail(w, r)
+	}
 }
 
 // get mounts what a path answers to GET and HEAD; nothing where there is none.

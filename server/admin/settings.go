@@ -22,7 +22,7 @@ func (c *Config) On() bool { return c.Port != 0 }
 // Settings describes the settings that fill c.
 func (c *Config) Settings() *setting.Group {
 	return &setting.Group{Title: "Operators", Check: c.check, Settings: []setting.Setting{
-		{Name: "ADMIN_PORT", Help: "Port for who operates the server: health and what an incident needs; unset, there is none",
+		{Name: "ADMIN_PORT", Help: "Port for who operates the server: health, metrics, sends as they happen and what an incident needs; unset, there is none",
 			Value: setting.Port(&c.Port)},
 		{Name: "ADMIN_HOST", Default: "127.0.0.1", Help: "Address or host name that ADMIN_PORT is listened on; one that other machines reach needs ADMIN_TOKEN",
 			Value: setting.Host(&c.Host)},

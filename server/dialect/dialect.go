@@ -131,8 +131,7 @@ type Running struct {
 	// Metrics are the numbers of this moment for who operates the server, beside those of
 	// Apps.
 	Metrics func() []metric.Reading
-	// Apps are the numbers that all dialects have, for each application. They are asked
-	// for as seldom as Metrics, and may take as long as it takes to count the channels.
+	// Apps are the numbers that all dialects have, for each application.
 	Apps func() []App
 }
 
@@ -146,9 +145,14 @@ type App struct {
 	Ends      *closed.Source // those that came, and those that left, by reason
 	Traffic   metric.Totals
 
-	// By the kind of channel, where there are kinds: channels with somebody in them now,
-	// subscriptions that were made, and those that ended.
-	Channels, Subscribed, Left []metric.Sample
+	// By the kind of channel, where there are kinds: subscriptions that were made, and those
+	// that ended.
+	Subscribed, Left []metric.Sample
+	// Channels are those with somebody in them now, by kind too; nil for a dialect without.
+	// It may go through all of them, so it is asked for a scrape alone.
+	Channels func() []metric.Sample
+	// Answers says that Traffic has the bytes of what senders are answered.
+	Answers bool
 	// Refused are connects that were turned away, by reason.
 	Refused []metric.Sample
 	Limits  []Limit

@@ -33,8 +33,7 @@ type canary struct {
 	stage  atomic.Int32 // of fly
 	shard  atomic.Int32 // that is waited for
 
-	delivered atomic.Uint64
-	open      atomic.Int64
+	open atomic.Int64
 
 	mu     sync.Mutex // guards what follows; nothing is waited for with it held
 	perch  []*perch   // one for each shard; nil without
@@ -63,8 +62,8 @@ type perch struct {
 
 func newCanary(h *hub.Hub, l *loop.Loop) *canary { return &canary{hub: h, loop: l} }
 
-// own is what others count and is the canary's.
-func (c *canary) own() (delivered uint64, conns int64) { return c.delivered.Load(), c.open.Load() }
+// own is what the loop counts and is the canary's.
+func (c *canary) own() (conns int64) { return c.open.Load() }
 
 // where says where a canary is that does not come back.
 func (c *canary) where() *Fault {
@@ -125,10 +124,8 @@ func (c *canary) try(ctx context.Context) error {
 		}
 	}
 	time.Sleep(roundTime)
-	// Not by Publish, which would have other processes hear of it.
 	c.stage.Store(publishing)
-	took := c.hub.Deliver(&hub.Publication{App: App, Everyone: true, Data: number})
-	c.delivered.Add(uint64(took))
+	c.hub.Probe(&hub.Publication{App: App, Everyone: true, Data: number})
 	c.stage.Store(writing)
 	for i, p := range perches {
 		c.shard.Store(int32(i))

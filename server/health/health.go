@@ -112,9 +112,9 @@ func (h *Health) Close(ctx context.Context) error {
 	}
 }
 
-// Own returns what the process's own canary makes the hub and the loop count, for who
-// tells of publications and of clients: frames delivered, and open connections.
-func (h *Health) Own() (delivered uint64, conns int64) { return h.canary.own() }
+// Own returns how many open connections the loop counts that are the process's own
+// canary's, for who tells of clients.
+func (h *Health) Own() (conns int64) { return h.canary.own() }
 
 // A Report says whether a process is ready.
 type Report struct {

@@ -80,7 +80,7 @@ func newProcess(t *testing.T, cfg loop.Config) *process {
 			t.Error(err)
 		}
 		l.Close()
-		if _, conns := p.Own(); conns != 0 {
+		if conns := p.Own(); conns != 0 {
 			t.Errorf("%d of its connections are left", conns)
 		}
 		if after := openFiles(t); after > before {
@@ -117,13 +117,19 @@ func (p *process) look() Report {
 // words of why.
 func (p *process) wants(status string, faults ...string) {
 	p.t.Helper()
-	r := p.look()
-	var got []string
-	for _, f := range r.Faults {
-		got = append(got, f.Part+": "+f.Why)
-	}
-	if r.Status != status || strings.Join(got, ", ") != strings.Join(faults, ", ") {
-		p.t.Fatalf("it is %s for %q, want %s for %q\n%s", r.Status, got, status, faults, p.log)
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		r := p.look()
+		var got []string
+		for _, f := range r.Faults {
+			got = append(got, f.Part+": "+f.Why)
+		}
+		if r.Status == status && strings.Join(got, ", ") == strings.Join(faults, ", ") {
+			return
+		}
+		// A look has a second, which a busy machine may take for something else.
+		if time.Now().After(end) {
+			p.t.Fatalf("it is %s for %q, want %s for %q\n%s", r.Status, got, status, faults, p.log)
+		}
 	}
 }
 
@@ -135,11 +141,11 @@ func TestReady(t *testing.T) {
 		for range 5 {
 			p.wants(OK)
 		}
-		delivered, conns := p.Own()
-		if want := int64(p.loop.Shards()); conns != want || delivered != 5*uint64(want) {
-			t.Errorf("%d delivered to %d connections of %d shards", delivered, conns, want)
+		conns := p.Own()
+		if want := int64(p.loop.Shards()); conns != want {
+			t.Errorf("%d connections of %d shards", conns, want)
 		}
-		if h, l := p.hub.Stats(), p.loop.Stats(); h.Published != 0 || h.Delivered != delivered || l.Conns != conns {
+		if h, l := p.hub.Stats(), p.loop.Stats(); h.Published != 0 || h.Delivered != 0 || l.Conns != conns {
 			t.Errorf("the hub counts %+v, the loop %d connections", h, l.Conns)
 		}
 		if p.log.String() != "" {
@@ -151,7 +157,7 @@ func TestReady(t *testing.T) {
 // Nobody who does not ask costs anything.
 func TestNothingIsOpenBeforeSomebodyAsks(t *testing.T) {
 	p := newProcess(t, loop.Config{})
-	if _, conns := p.Own(); conns != 0 || p.loop.Stats().Conns != 0 {
+	if conns := p.Own(); conns != 0 || p.loop.Stats().Conns != 0 {
 		t.Errorf("%d connections", p.loop.Stats().Conns)
 	}
 }
@@ -203,6 +209,8 @@ func TestStuckHub(t *testing.T) {
 	p := newProcess(t, loop.Config{})
 	p.wants(OK)
 	b := blocking{make(chan struct{})}
+	release := sync.OnceFunc(func() { close(b.release) })
+	t.Cleanup(release) // or what is stuck would keep the test from ending
 	sub := p.hub.Register(App, "stuck", 0, nil, b)
 	const why = "hub: what is published does not come through"
 	p.wants(NotReady, why)
@@ -214,7 +222,7 @@ func TestStuckHub(t *testing.T) {
 	if !strings.Contains(p.log.String(), "level=WARN msg=\"not ready\" part=hub") {
 		t.Errorf("the log says %q", p.log)
 	}
-	close(b.release)
+	release()
 	p.hub.Unregister(sub)
 	p.recovers()
 }
@@ -254,6 +262,8 @@ func TestStuckReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := deaf{make(chan struct{})}
+		release := sync.OnceFunc(func() { close(d.release) })
+		t.Cleanup(release)
 		c, err := p.loop.AttachTo(shard, near, loop.Options{}, d)
 		if err != nil {
 			t.Fatal(err)
@@ -263,7 +273,7 @@ func TestStuckReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.wants(NotReady, "loop: what clients send is not read")
-		close(d.release)
+		release()
 		p.recovers()
 		_ = far.Close()
 	}
@@ -319,10 +329,12 @@ func TestNeeds(t *testing.T) {
 func TestStuckNeedIsAskedOnce(t *testing.T) {
 	p := newProcess(t, loop.Config{})
 	var asked atomic.Int64
-	release := make(chan struct{})
+	released := make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
 	p.Need("a dialect", func(context.Context) error {
 		asked.Add(1)
-		<-release
+		<-released
 		return nil
 	})
 	for range 3 {
@@ -331,7 +343,7 @@ func TestStuckNeedIsAskedOnce(t *testing.T) {
 	if n := asked.Load(); n != 1 {
 		t.Errorf("it was asked %d times", n)
 	}
-	close(release)
+	release()
 	p.recovers()
 }
 
@@ -397,9 +409,11 @@ func TestAskerLeaves(t *testing.T) {
 // Close says that something is stuck, and does not wait for ever.
 func TestCloseDoesNotWaitForWhatIsStuck(t *testing.T) {
 	p := newProcess(t, loop.Config{})
-	release := make(chan struct{})
+	released := make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
 	p.Need("a dialect", func(context.Context) error {
-		<-release
+		<-released
 		return nil
 	})
 	p.wants(NotReady, "a dialect: does not answer")
@@ -408,5 +422,5 @@ func TestCloseDoesNotWaitForWhatIsStuck(t *testing.T) {
 	if err := p.Close(ctx); err == nil {
 		t.Error("it says that nothing is stuck")
 	}
-	close(release)
+	release()
 }

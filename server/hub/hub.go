@@ -92,6 +92,18 @@ func (h *Hub) send(s *shard, p *Publication) int {
 // many took it. It is for what a [Broker] brings: everybody else publishes.
 func (h *Hub) Deliver(p *Publication) int { return h.deliver(h.shardFor(p), p) }
 
+// Probe is [Hub.Deliver] for who looks whether the hub works: nothing is counted or kept.
+func (h *Hub) Probe(p *Publication) (took int) {
+	r := h.shardFor(p).find(p.App, p.Room, p.Everyone)
+	if r == nil {
+		return 0
+	}
+	var f frames
+	f.encode(r, p)
+	took, _ = r.push(&f, p)
+	return took
+}
+
 func (h *Hub) deliver(s *shard, p *Publication) int {
 	if h.log != nil {
 		return h.keep(s, p)

@@ -93,6 +93,13 @@ func (r *Recorder) sample() {
 	}
 }
 
+// Samples is how many seconds the series have, up to a quarter of an hour.
+func (r *Recorder) Samples() int {
+	r.series.mu.Lock()
+	defer r.series.mu.Unlock()
+	return len(r.series.samples)
+}
+
 // runtimeReadings are numbers of the Go runtime, each of which costs nothing to read.
 func runtimeReadings() []metric.Reading {
 	samples := []metrics.Sample{

@@ -167,10 +167,19 @@ func (m *message) parse() (reason, error) {
 // errTooLarge is what a meter says at its bound.
 var errTooLarge = errors.New("more than may be read")
 
+// size is how many bytes of the body were read; 0 for no message.
+func (m *message) size() int {
+	if m == nil {
+		return 0
+	}
+	return int(m.wire.read)
+}
+
 // A meter reads from a body up to a bound, and keeps the error that ended it.
 type meter struct {
 	body io.Reader
 	left int64
+	read int64
 	err  error // other than io.EOF
 }
 
@@ -181,6 +190,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	}
 	n, err := m.body.Read(p[:min(int64(len(p)), m.left)])
 	m.left -= int64(n)
+	m.read += int64(n)
 	if err != nil && err != io.EOF {
 		m.err = err
 	}

@@ -100,7 +100,7 @@ var retryAfter = []string{admission.RetryAfter}
 // that was looked at, and err may say more about the reason than its text.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why reason, err error) {
 	a.refused[why].Add(1)
-	a.traffic.Requested(int(r.ContentLength))
+	a.traffic.Requested(m.size())
 	a.logRefusal(r, why)
 	switch why {
 	case overloaded, brokenBody, slowBody, inputFull:

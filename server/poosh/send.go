@@ -29,11 +29,11 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
 	defer a.gate.Leave()
 	id := a.sends.Next()
 	if asksWhy(r) {
-		a.explain(w, r, id, pub)
+		a.explain(w, r, id, m, pub)
 		return
 	}
 	delivered := a.hub.Publish(pub)
-	a.note(r, id, pub, delivered)
+	a.note(r, id, m, pub, delivered)
 	header := w.Header()
 	setSent(header, id, delivered)
 	header["Content-Length"] = noLength
@@ -54,18 +54,20 @@ func setSent(header http.Header, id string, delivered int) {
 }
 
 // explain publishes, and answers what became of the event.
-func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, pub *hub.Publication) {
+func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *message, pub *hub.Publication) {
 	e := a.hub.Explain(pub)
-	a.note(r, id, pub, e.Took)
+	a.note(r, id, m, pub, e.Took)
 	account := sends.Explain(id, pub.Event)
 	account.Add(pub, e)
 	setSent(w.Header(), id, e.Took)
-	respond.Go.JSON(w, http.StatusOK, account)
+	body := respond.Go.Body(account)
+	a.traffic.Answered(len(body))
+	respond.Go.Bytes(w, http.StatusOK, body)
 }
 
 // note counts an event that was sent, and tells the log and those who watch.
-func (a *API) note(r *http.Request, id string, pub *hub.Publication, delivered int) {
-	a.traffic.Requested(int(r.ContentLength))
+func (a *API) note(r *http.Request, id string, m *message, pub *hub.Publication, delivered int) {
+	a.traffic.Requested(m.size())
 	a.traffic.Published(len(pub.Data), delivered)
 	if a.sends.Watched() {
 		a.sends.Report(sends.Send{ID: id, Dialect: dialectName, Room: pub.Room, Everyone: pub.Everyone, Event: pub.Event,

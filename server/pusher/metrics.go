@@ -39,9 +39,14 @@ func (d *Dialect) numbers() []dialect.App {
 	for a := range d.apps.All() {
 		n := a.Numbers()
 		of := dialect.App{ID: a.Conf.ID, Clients: portSetting, Senders: portSetting, Connected: n.Connections, Ends: a.Clients, Traffic: n.Traffic,
-			Limits: limitsOf(a)}
+			Limits: limitsOf(a), Answers: true}
+		of.Channels = func() (list []metric.Sample) {
+			for k, n := range a.ChannelsByKind() {
+				list = append(list, metric.Of(n, app.KindNames[k]))
+			}
+			return list
+		}
 		for k, name := range app.KindNames {
-			of.Channels = append(of.Channels, metric.Of(n.Channels[k], name))
 			of.Subscribed = append(of.Subscribed, metric.Of(n.Subscribed[k], name))
 			of.Left = append(of.Left, metric.Of(n.Left[k], name))
 		}

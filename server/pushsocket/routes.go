@@ -70,7 +70,7 @@ func (d *Dialect) api(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		defer d.answering.Leave()
-		d.cfg.SocketIO.Traffic.Requested(int(r.ContentLength))
+		d.cfg.SocketIO.Traffic.Requested(int(min(r.ContentLength, int64(d.cfg.MaxBody))))
 		if !d.allowsOrigin(r.Header.Get("Origin")) {
 			d.reject(w, http.StatusForbidden, refusedOrigin, "pages of this origin may not ask")
 			return

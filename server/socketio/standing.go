@@ -33,14 +33,14 @@ func (s *Session) Ending() (why string, slow bool) {
 	defer s.mu.Unlock()
 	switch {
 	case s.why != closed.None:
-		return s.why.String(), s.why == reasonSlow || s.why == loop.ErrWriteTimeout
+		return s.countedAs(s.why).String(), s.why == reasonSlow || s.why == loop.ErrWriteTimeout
 	case s.conn != nil:
 		if why, slow = s.conn.Ending(); why != "" {
 			return why, slow
 		}
 	}
 	if s.life != lifeOpen {
-		return reasonForced.String(), false
+		return s.countedAs(reasonForced).String(), false
 	}
 	return "", false
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"strconv"
 
+	"poosh/server/closed"
 	"poosh/server/hub"
 )
 
@@ -15,4 +16,9 @@ func (c *client) Describe() (kind string, waits bool) {
 }
 
 // Ending says why the connection takes nothing any more; see [hub.Describer].
-func (c *client) Ending() (why string, slow bool) { return c.conn.Ending() }
+func (c *client) Ending() (why string, slow bool) {
+	if why := closed.Reason(c.why.Load()); why != closed.None {
+		return why.String(), why == closed.Slow || why == closed.WriteTimeout
+	}
+	return c.conn.Ending()
+}

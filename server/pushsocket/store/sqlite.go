@@ -129,7 +129,7 @@ func (s *SQLite) Ready(ctx context.Context) error {
 	case !os.SameFile(now, s.file):
 		return unavailable(errGone)
 	}
-	return s.writer.do(ctx, 0, func(*batch) error { return nil }, nil)
+	return s.writer.ready(ctx)
 }
 
 // Close implements [Store].

@@ -21,6 +21,9 @@ type change struct {
 	run  func(*batch) error
 	size int        // bytes of input that it holds
 	done chan error // of capacity 1
+	// probe has it take a place beside those that are bounded: who looks whether anything
+	// is written comes alone.
+	probe bool
 
 	// late is told of the end when nobody waits for it any more; guarded by the
 	// writer's mu. It must not block.
@@ -80,7 +83,16 @@ func newWriter(db *sql.DB, path string, l Limits) (*writer, error) {
 // one that is being written nobody knows yet, and late, unless it is nil, is told
 // when that shows, on the writer's goroutine.
 func (w *writer) do(ctx context.Context, size int, run func(*batch) error, late func(error)) error {
-	c := &change{run: run, size: size, done: make(chan error, 1)}
+	return w.await(ctx, &change{run: run, size: size, done: make(chan error, 1)}, late)
+}
+
+// ready waits until a change that changes nothing was written.
+func (w *writer) ready(ctx context.Context) error {
+	return w.await(ctx, &change{run: func(*batch) error { return nil }, done: make(chan error, 1), probe: true}, nil)
+}
+
+// await is do for a change that is made.
+func (w *writer) await(ctx context.Context, c *change, late func(error)) error {
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
@@ -118,7 +130,7 @@ func (w *writer) put(c *change) error {
 	switch {
 	case w.closing:
 		return fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
-	case len(w.queue) >= w.limit || w.size+c.size > w.limitSize && w.size > 0:
+	case !c.probe && (len(w.queue) >= w.limit || w.size+c.size > w.limitSize && w.size > 0):
 		return fmt.Errorf("%w: %w", ErrUnavailable, ErrBusy)
 	}
 	w.queue = append(w.queue, c)
