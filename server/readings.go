@@ -96,6 +96,8 @@ func (s *Server) loopReadings() []metric.Reading {
 		metric.Gauge("stuck_bytes", "stuck_bytes", "Bytes that wait for clients whose sockets take nothing.", conns.Blocked),
 		metric.Gauge("", "unfetched_bytes", "Bytes that polling clients have not fetched.", polled),
 		metric.Counters("", "sockets_closed_total", "TCP connections of clients and senders that were closed, by the reason that the event loop knows.", "reason", sockets),
+		metric.Counters("", "outboxes_written_total", "Outboxes that were written, by who wrote them: readers of the event loop beside their reading, or flushers, who have to be woken for it.", "of",
+			[]metric.Sample{metric.Of(conns.ByReaders, "reader"), metric.Of(conns.ByFlushers, "flusher")}),
 		metric.Counter("", "sent_bytes_total", "Bytes written to the sockets of clients and senders.", conns.Sent),
 		metric.Counter("", "received_bytes_total", "Bytes read from the sockets of clients and senders.", conns.Received),
 		metric.Counter("closed_slow", "slow_clients_closed_total", "Clients that were closed because they took too little.", slow),

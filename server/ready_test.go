@@ -15,7 +15,6 @@ import (
 	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/loop"
-	"poosh/server/metric"
 )
 
 // get asks a port and returns the status and what a report says.
@@ -301,7 +300,7 @@ func TestCanariesAreNotCounted(t *testing.T) {
 func readings(r *running) map[string]int64 {
 	by := make(map[string]int64)
 	for _, m := range r.metrics() {
-		if m.Key != "" && len(m.Labels) == 0 && m.Kind != metric.IsHistogram {
+		if m.Key != "" && len(m.Labels) == 0 {
 			by[m.Key] = int64(m.Samples[0].Value)
 		}
 	}

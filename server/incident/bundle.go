@@ -126,12 +126,17 @@ func cpu(ctx context.Context, long time.Duration) ([]byte, error) {
 	if err := pprof.StartCPUProfile(&b); err != nil {
 		return nil, err
 	}
+	wait(ctx, long)
+	pprof.StopCPUProfile()
+	return b.Bytes(), ctx.Err()
+}
+
+// wait waits for so long, or until ctx ends.
+func wait(ctx context.Context, long time.Duration) {
 	select {
 	case <-time.After(long):
 	case <-ctx.Done():
 	}
-	pprof.StopCPUProfile()
-	return b.Bytes(), ctx.Err()
 }
 
 // profileTime reads how long to profile, or answers by itself.

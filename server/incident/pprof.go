@@ -78,10 +78,7 @@ func execution(ctx context.Context, long time.Duration) ([]byte, error) {
 	if err := trace.Start(&b); err != nil {
 		return nil, err
 	}
-	select {
-	case <-time.After(long):
-	case <-ctx.Done():
-	}
+	wait(ctx, long)
 	trace.Stop()
 	return b.Bytes(), ctx.Err()
 }

@@ -24,8 +24,6 @@ type Reading struct {
 	// Labels are the names of what Samples are told apart by; none for one number.
 	Labels  []string
 	Samples []Sample
-	// Spread is what Kind [IsHistogram] has in place of samples.
-	Spread *Spread
 }
 
 // A Sample is one number, with the values of its reading's labels in their order.
@@ -47,9 +45,8 @@ type Kind int
 
 // The kinds.
 const (
-	IsGauge     Kind = iota // goes up and down
-	IsCounter               // goes up, from 0 at the start
-	IsHistogram             // how many were of which size
+	IsGauge   Kind = iota // goes up and down
+	IsCounter             // goes up, from 0 at the start
 )
 
 // Gauge is a reading of something that goes up and down.
@@ -74,7 +71,7 @@ func Attrs(readings []Reading) []any {
 	groups := make(map[string]map[string]int64)
 	for _, r := range readings {
 		switch {
-		case r.Key == "" || r.Kind == IsHistogram:
+		case r.Key == "":
 		case len(r.Labels) == 0:
 			attrs = append(attrs, r.Key, int64(r.Samples[0].Value))
 		default:

@@ -72,7 +72,6 @@ func TestAttrs(t *testing.T) {
 		Counter("", "unsaid_total", "Not in the line.", 1),
 		Counters("refused", "refused_total", "Refused.", "reason", []Sample{Of(1, "x"), Of(0, "y")}),
 		Counters("refused", "late_total", "Too late.", "reason", []Sample{Of(2, "z")}),
-		{Name: "latency_seconds", Kind: IsHistogram, Spread: new(Spread)},
 	})
 	if want := []any{"open", int64(3), "sent", int64(7), "refused", map[string]int64{"x": 1, "z": 2}}; !reflect.DeepEqual(got, want) {
 		t.Error(got)

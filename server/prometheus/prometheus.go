@@ -79,14 +79,6 @@ func collect(r *metric.Reading, to chan<- prometheus.Metric) {
 		}
 		to <- m
 	}
-	if r.Kind == metric.IsHistogram {
-		buckets := make(map[float64]uint64, len(r.Spread.Bounds))
-		for i, bound := range r.Spread.Bounds {
-			buckets[bound] = r.Spread.Below[i]
-		}
-		send(prometheus.NewConstHistogram(desc, r.Spread.Count, r.Spread.Sum, buckets))
-		return
-	}
 	kind := prometheus.GaugeValue
 	if r.Kind == metric.IsCounter {
 		kind = prometheus.CounterValue

@@ -27,13 +27,10 @@ func TestHandler(t *testing.T) {
 		metric.Gauge("open", "open", "Open now.", 3),
 		metric.Gauge("unsaid", "", "For the status line.", 9),
 		metric.Counters("", "refused_total", "Refused.", "reason", []metric.Sample{metric.Of(2, "too big"), metric.Of(0, "other")}),
-		metric.Reading{Name: "delivery_seconds", Help: "Took.", Kind: metric.IsHistogram,
-			Spread: &metric.Spread{Count: 3, Sum: 0.5, Bounds: []float64{0.1, 1}, Below: []uint64{2, 3}}},
 	)
 	for _, want := range []string{
 		"# HELP poosh_open Open now.\n# TYPE poosh_open gauge\npoosh_open 3\n",
 		"# TYPE poosh_refused_total counter\npoosh_refused_total{reason=\"other\"} 0\npoosh_refused_total{reason=\"too big\"} 2\n",
-		"poosh_delivery_seconds_bucket{le=\"0.1\"} 2\n", "poosh_delivery_seconds_count 3\n",
 		"\ngo_goroutines ", "\nprocess_open_fds ",
 	} {
 		if !strings.Contains(text, want) {
