@@ -82,8 +82,9 @@ func (b portBounds) Open(peer netip.Addr) (http1.Room, bool) {
 	return 0, false
 }
 
-// makingRoom bounds how long a newcomer waits for those who are on their way out.
-const makingRoom = 10 * time.Millisecond
+// makingRoom bounds how long a newcomer waits for those who are on their way out, and for
+// those whose turn to say something it is.
+const makingRoom = 20 * time.Millisecond
 
 // make counts a new socket in a room, if need be in place of another one.
 func (l *limiter) make(room http1.Room, from netip.Addr, isProxy bool) (bound string) {

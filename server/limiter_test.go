@@ -19,6 +19,9 @@ import (
 	"poosh/server/websocket"
 )
 
+// stale is more than how long a connection is new to http1.
+const stale = 50 * time.Millisecond
+
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // limited starts a server with the bounds of a port.
@@ -198,6 +201,7 @@ func TestEvictAcrossPorts(t *testing.T) {
 		dial(both, "127.0.0.8")
 	}
 	settle(t, "not all of the strangers are in", func() bool { return l.clients.stats().open == 4 && l.senders.stats().open == 4 })
+	time.Sleep(stale) // the last one too: what is new goes last
 	if _, status := asking(t, clients, ""); status != 200 {
 		t.Errorf("a client is answered %d", status)
 	}

@@ -30,8 +30,16 @@ type Candidate struct {
 // say meanwhile, or something of its peer's that has arrived and was not looked at yet.
 func (c Candidate) Evict() bool { return c.end() }
 
-// justNow is how long a connection is new.
-const justNow = 20 * time.Millisecond
+const (
+	// justNow is how long a connection is new.
+	justNow = 20 * time.Millisecond
+	// itsTurn is how long everybody has to say something, whoever wants the place. A
+	// newcomer is asked to wait for longer than that before he is refused.
+	itsTurn = 5 * time.Millisecond
+	// longestTurn bounds for how long those who say a little again and again are
+	// listened to.
+	longestTurn = time.Second
+)
 
 // Candidates returns the connections that could be closed for others which count in
 // the same room. It may be called from any goroutine.
@@ -146,7 +154,7 @@ func (c *conn) idles() bool {
 func (c *conn) evict() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.idles() || c.state <= partial && c.raw.Unread() {
+	if !c.idles() || c.state == fresh && time.Since(c.since) < itsTurn || c.state <= partial && c.raw.Unread() {
 		return false
 	}
 	c.state = gone
@@ -160,13 +168,24 @@ func (p *passed) idles() bool { return !p.whole && p.proof.Load() < int32(Sender
 
 func (p *passed) evict() bool {
 	p.srv.mu.Lock()
-	ok := p.idles()
-	p.whole = true // not once more
+	ok := p.idles() && !p.arriving(time.Now())
+	if ok {
+		p.whole = true // not once more
+	}
 	p.srv.mu.Unlock()
 	if ok {
 		_ = p.Close()
 	}
 	return ok
+}
+
+// arriving reports whether there is something that net/http has not looked at yet: what
+// was read before it, what is in the socket, or what it has read a moment ago. The server's
+// mu is held.
+func (p *passed) arriving(now time.Time) bool {
+	waits := now.Sub(p.since)
+	return p.left.Load() || loop.Unread(p.Conn) || !p.asked && waits < itsTurn ||
+		waits < longestTurn && now.Sub(time.Unix(0, p.read.Load())) < itsTurn
 }
 
 // arrived notes that a request is there with its body.

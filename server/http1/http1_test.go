@@ -85,8 +85,18 @@ func (c *counts) Open(netip.Addr) (Room, bool) {
 	return 5, !c.refuse.Load() && (!c.full.Load() || c.evict())
 }
 
-// evict closes the candidate that has waited longest, a client last.
+// evict closes the candidate that has waited longest, a client last, once it has had its
+// turn.
 func (c *counts) evict() bool {
+	for end := time.Now().Add(10 * itsTurn); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if c.evictFirst() {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *counts) evictFirst() bool {
 	list := c.server.Candidates(5)
 	slices.SortFunc(list, func(a, b Candidate) int {
 		if a.Client != b.Client {
@@ -550,6 +560,60 @@ func TestEvictUnread(t *testing.T) {
 	if c.raw.Unread() {
 		t.Error("still something to read")
 	}
+}
+
+// TestEvictPassed: so it is with what net/http has not read yet, or has read a moment ago.
+func TestEvictPassed(t *testing.T) {
+	s, _ := start(t, Config{Handler: newLater()})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	client := dial(t, ln.Addr().String())
+	nc, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &passed{Conn: nc, srv: s, early: []byte("POST")}
+	p.left.Store(true)
+	waits := func(since time.Duration) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		p.since = time.Now().Add(-since)
+	}
+	read := func() {
+		if _, err := p.Read(make([]byte, 100)); err != nil {
+			t.Error(err)
+		}
+	}
+	waits(time.Hour)
+	if p.evict() {
+		t.Error("evicted with what was read before")
+	}
+	read()
+	client.say(" / HTTP/1.1")
+	eventually(t, "it arrives", func() bool { return loop.Unread(nc) })
+	if p.evict() {
+		t.Error("evicted with something in its socket")
+	}
+	read()
+	waits(longestTurn / 2)
+	p.read.Store(time.Now().Add(time.Hour).UnixNano())
+	if p.evict() {
+		t.Error("evicted with what was read a moment ago")
+	}
+	p.read.Store(0)
+	waits(0)
+	if p.evict() {
+		t.Error("evicted before its turn")
+	}
+	waits(time.Hour)
+	p.read.Store(time.Now().UnixNano())
+	if !p.evict() || p.evict() {
+		t.Error("one who says a little again and again was not evicted once")
+	}
+	client.ends()
 }
 
 // TestEvict: a port that is full makes room for a newcomer by closing who has never

@@ -40,6 +40,7 @@ func (h *handover) Addr() net.Addr { return h.addr }
 
 // pass gives a connection to net/http, or closes it when that has ended.
 func (s *Server) pass(p *passed) {
+	p.left.Store(len(p.early) > 0)
 	s.mu.Lock()
 	p.since = time.Now()
 	s.passed[p] = struct{}{}
@@ -82,6 +83,8 @@ type passed struct {
 	room    Room
 	early   []byte       // owned by whoever reads
 	proof   atomic.Int32 // a Proof
+	left    atomic.Bool  // of early is something that nobody has read yet
+	read    atomic.Int64 // Unix time in nanoseconds at which something was read last
 
 	// Guarded by the server's mu.
 	whole bool      // a request has arrived and is being answered
@@ -91,11 +94,15 @@ type passed struct {
 
 func (p *passed) Read(b []byte) (int, error) {
 	if len(p.early) == 0 {
-		return p.Conn.Read(b)
+		n, err := p.Conn.Read(b)
+		p.read.Store(time.Now().UnixNano())
+		return n, err
 	}
+	p.read.Store(time.Now().UnixNano())
 	n := copy(b, p.early)
 	if p.early = p.early[n:]; len(p.early) == 0 {
 		p.early = nil
+		p.left.Store(false)
 	}
 	return n, nil
 }

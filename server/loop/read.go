@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"runtime/debug"
+	"syscall"
 )
 
 // received takes what a read gave. The reader calls it with its claim; corked is what
@@ -92,6 +94,22 @@ func (c *Conn) Unread() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.onGoroutines() && c.life < detaching && unreadBytes(int(c.fd)) > 0
+}
+
+// Unread reports whether a socket that is not a [Conn]'s holds something that nobody has
+// read yet. Where the system is not asked, there is nothing. It may be called from any
+// goroutine, while another one reads.
+func Unread(nc net.Conn) (yes bool) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) { yes = unreadBytes(int(fd)) > 0 }) // fails for a closed one
+	return yes
 }
 
 // Pause stops reading until Resume: what the peer sends waits in the kernel, and
