@@ -64,7 +64,7 @@ func (s *settings) group() *setting.Group {
 	return &setting.Group{
 		Title: "Poosh",
 		Check: s.check,
-		Warn:  func() []string { return setting.ShortSecret("SERVER_SECRET", s.API.Secret) },
+		Warn:  func() []string { return setting.WeakSecret("SERVER_SECRET", s.API.Secret) },
 		Settings: []setting.Setting{
 			{Name: "CLIENT_PORT", Default: "8000", Help: "Port that socket.io clients connect to",
 				Value: setting.Port(&s.ClientPort), EmptyWrong: true},
