@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"poosh/server/admin"
@@ -45,7 +46,10 @@ func Check(path string, lookup func(string) (string, bool), environ []string, po
 	}
 	found.err(c.tryFiles(&m))
 	for _, line := range append(c.Warnings(), append(notices(path, environ), c.fewFiles(&m)...)...) {
-		found.Warnings = append(found.Warnings, finding(line))
+		f := finding(line)
+		if f.Setting == "" || !slices.ContainsFunc(found.Errors, func(e Finding) bool { return e.Setting == f.Setting }) {
+			found.Warnings = append(found.Warnings, f) // what it seems to be is not what the person wrote
+		}
 	}
 	return found
 }

@@ -130,7 +130,6 @@ func (l *line) root() *cli.Command {
 		ErrWriter:                     l.Stderr,
 		Reader:                        l.Stdin,
 		EnableShellCompletion:         true,
-		DisableSliceFlagSeparator:     true, // a comma may be part of a room's name
 		ConfigureShellCompletionCommand: func(c *cli.Command) {
 			c.Hidden = false
 			c.Usage = "print a script that completes commands in bash, zsh, fish or pwsh"
@@ -163,6 +162,7 @@ func (l *line) root() *cli.Command {
 // complete gives a command what all have.
 func (l *line) complete(c *cli.Command) {
 	c.HideHelpCommand = true
+	c.DisableSliceFlagSeparator = true // a comma may be part of a room's name
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		return l.misused(c, "%v", err)
 	}

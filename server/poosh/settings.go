@@ -130,6 +130,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
 		Shutdown: server.Shutdown,
+		Kick:     func(whom dialect.Whom) int { return kick(h.Hub, server, whom) },
 		Polling: func() dialect.Polling {
 			st := server.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}

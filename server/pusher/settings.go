@@ -259,6 +259,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
+		Kick:     d.kick,
 		Metrics:  d.metrics,
 		Apps:     d.numbers,
 	}, nil

@@ -151,6 +151,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
+		Kick:     d.kick,
 		Ready:    d.store.Ready,
 		Polling: func() dialect.Polling {
 			st := d.sockets.Stats()

@@ -170,6 +170,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
+		Kick:     d.kickAll,
 		Metrics:  d.metrics,
 		Apps:     d.numbers,
 	}, nil
