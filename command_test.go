@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -16,8 +17,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"poosh/test/documents"
 )
 
 // The secrets of the server that commands are tried with: none may be printed.
@@ -44,10 +43,27 @@ type station struct {
 func startStation(t *testing.T, more ...string) *station {
 	t.Helper()
 	s := &station{t: t, dir: t.TempDir(), ports: make(map[string]string)}
+	for try := 1; ; try++ {
+		s.settings(more)
+		err := s.launch()
+		if err == nil {
+			t.Cleanup(s.stop)
+			return s
+		}
+		if try == 5 || !strings.Contains(s.log.String(), "address already in use") { // somebody else was given the port
+			t.Fatalf("%v\n%s", err, s.log.String())
+		}
+	}
+}
+
+// settings writes .env, with ports that are free.
+func (s *station) settings(more []string) {
+	s.t.Helper()
 	var env strings.Builder
-	for _, name := range []string{"CLIENT_PORT", "SERVER_PORT", "ADMIN_PORT", "PUSHER_PORT", "SOCKTOPUS_PORT", "PUSH_SOCKET_PORT"} {
-		s.ports[name] = freePort(t)
-		fmt.Fprintf(&env, "%s=%s\n", name, s.ports[name])
+	names := []string{"CLIENT_PORT", "SERVER_PORT", "ADMIN_PORT", "PUSHER_PORT", "SOCKTOPUS_PORT", "PUSH_SOCKET_PORT"}
+	for i, port := range freePorts(s.t, len(names)) {
+		s.ports[names[i]] = port
+		fmt.Fprintf(&env, "%s=%s\n", names[i], port)
 	}
 	for name, value := range secrets {
 		fmt.Fprintf(&env, "%s=%s\n", name, value)
@@ -57,30 +73,31 @@ func startStation(t *testing.T, more ...string) *station {
 		env.WriteString(line + "\n")
 	}
 	if err := os.WriteFile(filepath.Join(s.dir, ".env"), []byte(env.String()), 0o600); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	s.start()
-	t.Cleanup(s.stop)
-	return s
 }
 
-func freePort(t *testing.T) string {
+// freePorts asks the system for ports that are free now, each another one.
+func freePorts(t *testing.T, n int) (ports []string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // when all are known
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return ports
 }
 
-// start starts the server, and returns when it is ready.
-func (s *station) start() {
+// launch starts the server, and returns when it is ready.
+func (s *station) launch() error {
 	s.t.Helper()
 	s.cmd, s.ended, s.log = exec.Command(program, "serve"), make(chan struct{}), new(syncBuffer)
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = s.dir, []string{}, s.log
 	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	cmd, ended := s.cmd, s.ended
 	go func() { // ends with the process
@@ -89,15 +106,28 @@ func (s *station) start() {
 	}()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if code, _, _ := s.run("health"); code == 0 {
-			return
+			return nil
 		}
 		select {
 		case <-ended:
-			s.t.Fatalf("the server ended\n%s", s.log.String())
+			return errors.New("the server ended")
 		default:
 		}
 		if time.Now().After(end) {
-			s.t.Fatal("the server is not ready")
+			s.stop()
+			return errors.New("the server is not ready")
+		}
+	}
+}
+
+// restart stops the server and starts it on the same ports, which somebody else may have
+// been given for a moment.
+func (s *station) restart() {
+	s.t.Helper()
+	s.stop()
+	for end := time.Now().Add(20 * time.Second); s.launch() != nil; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("it does not start again\n%s", s.log.String())
 		}
 	}
 }
@@ -265,8 +295,7 @@ func TestListenCommand(t *testing.T) {
 
 	again := s.follow("listen", "--room", "news", "--json")
 	s.untilTaken("--room", "news", "first", "[1,2]")
-	s.stop()
-	s.start()
+	s.restart()
 	s.untilTaken("--room", "news", "second")
 	eventually(t, "the second event", func() bool { return strings.Count(again.stdout.String(), "\n") == 2 })
 	if err := again.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -428,91 +457,6 @@ func commandNames(t *testing.T) (names []string) {
 	return names
 }
 
-// Colours are on a terminal alone, and not for who does not want them.
-func TestColours(t *testing.T) {
-	if _, err := exec.LookPath("script"); err != nil {
-		t.Fatal("script is not installed: apt-get install bsdutils")
-	}
-	for name, row := range map[string]struct {
-		env      []string
-		terminal bool
-		want     bool
-	}{
-		"a terminal": {[]string{"TERM=xterm"}, true, true}, "a pipe": {[]string{"TERM=xterm"}, false, false},
-		"NO_COLOR": {[]string{"TERM=xterm", "NO_COLOR=1"}, true, false}, "NO_COLOR, but empty": {[]string{"TERM=xterm", "NO_COLOR="}, true, true}, "dumb": {[]string{"TERM=dumb"}, true, false},
-	} {
-		cmd := exec.Command(program, "check", "--running")
-		if row.terminal {
-			cmd = exec.Command("script", "-qec", program+" check --running", "/dev/null")
-		}
-		cmd.Dir, cmd.Env = t.TempDir(), append(row.env, "PATH="+os.Getenv("PATH"))
-		out, _ := cmd.CombinedOutput() // it exits with 1
-		if coloured := bytes.Contains(out, []byte("\x1b[31merror")); coloured != row.want || !bytes.Contains(out, []byte("SERVER_SECRET is not set")) {
-			t.Errorf("%s: colours %v, want %v\n%q", name, coloured, row.want, out)
-		}
-	}
-}
-
-// A shell with the script completes commands, what is below them and flags, as keys are
-// pressed in a terminal.
-func TestCompletion(t *testing.T) {
-	for tool, install := range map[string]string{"script": "bsdutils", "bash": "bash", "zsh": "zsh"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%s is not installed: apt-get install %s", tool, install)
-		}
-	}
-	const library = "/usr/share/bash-completion/bash_completion"
-	if _, err := os.Stat(library); err != nil {
-		t.Fatal("bash-completion is not installed: apt-get install bash-completion")
-	}
-	home := t.TempDir()
-	for name, text := range map[string]string{
-		".bashrc": "PS1='> '\n. " + library + "\nsource <(poosh completion bash)\n",
-		".zshrc":  "PS1='> '\nautoload -U compinit\ncompinit -u\nsource <(poosh completion zsh)\n",
-	} {
-		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for shell, start := range map[string]string{"bash": "bash --noprofile --rcfile " + home + "/.bashrc -i", "zsh": "zsh -i"} {
-		t.Run(shell, func(t *testing.T) {
-			cmd := exec.Command("script", "-qec", start, "/dev/null")
-			cmd.Dir = home
-			cmd.Env = []string{"HOME=" + home, "ZDOTDIR=" + home, "TERM=dumb", "PATH=" + filepath.Dir(program) + ":" + os.Getenv("PATH")}
-			keys, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out := new(syncBuffer)
-			cmd.Stdout, cmd.Stderr = out, out
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			hung := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() })
-			defer hung.Stop()
-			eventually(t, "a prompt of "+shell, func() bool { return strings.Contains(out.String(), "> ") })
-			for typed, done := range map[string]string{
-				"poosh versi\t": "poosh v0.0.0-test", "poosh version --js\t": `{"version":"v0.0.0-test"`, "poosh sockto\ttok\t a b c": "Generated Token: ",
-				"poosh completion fi\t": "__poosh_perform_completion",
-			} {
-				before := len(out.String())
-				if _, err := keys.Write([]byte(typed)); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(500 * time.Millisecond) // a person waits until it stands there
-				if _, err := keys.Write([]byte("\r")); err != nil {
-					t.Fatal(err)
-				}
-				eventually(t, fmt.Sprintf("%q to do %q; there is %q", typed, done, out.String()), func() bool { return strings.Contains(out.String()[before:], done) })
-			}
-			if _, err := keys.Write([]byte("exit\r")); err != nil {
-				t.Fatal(err)
-			}
-			_ = cmd.Wait()
-		})
-	}
-}
-
 // A syncBuffer is written by a process and read by the test.
 type syncBuffer struct {
 	mu  sync.Mutex
@@ -531,103 +475,25 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// What docs/command.md shows is what commands print, but for times, ids and numbers of
-// the machine.
-func TestCommandPage(t *testing.T) {
-	blocks := page(t, "docs/command.md").Blocks
-	s := startStation(t)
-	if err := os.Symlink(program, filepath.Join(s.dir, "poosh")); err != nil {
-		t.Fatal(err)
+// What check warns of is in the log of a server that starts, each once, and it starts.
+func TestServeWarnsOfWhatCheckFinds(t *testing.T) {
+	s := startStation(t, "SERVER_SECERT=hush", "export X=1", "TRUSTED_PROXIES=0.0.0.0/0", "CLIENT_ORIGINS=https://*.example.com", "MAX_ROOMS=1000000")
+	var found struct{ Errors, Warnings []struct{ Text string } }
+	_, out, _ := s.run("check", "--running", "--json")
+	if err := json.Unmarshal([]byte(out), &found); err != nil || len(found.Errors) > 0 || len(found.Warnings) < 5 {
+		t.Fatalf("%v: %s", err, out)
 	}
-	for i, b := range blocks {
-		if b.Language != "sh" || !strings.HasPrefix(b.Code, "./poosh ") { // TestCompletion has the other one
-			continue
+	log := s.log.String()
+	for _, w := range found.Warnings {
+		line := fmt.Sprintf("level=WARN msg=settings warning=%q\n", w.Text)
+		if strings.HasPrefix(w.Text, "MAX_CONNECTIONS and") { // it says so in its own words, with what it has lowered
+			line = `msg="lowered to what the limit of open files allows" setting=MAX_CONNECTIONS `
 		}
-		var got string
-		switch name := strings.Fields(b.Code)[1]; {
-		case name == "check":
-			got = s.withMistakes(func() string { return sh(t, s.dir, b.Code) })
-		case strings.HasSuffix(b.Code, "--count 1\n"):
-			if name == "tail" {
-				s.follow("listen", "--room", "news")
-				s.untilTaken("--room", "news", "hello", `{"text":"hi"}`)
-			}
-			got = s.whileSending(func() string { return sh(t, s.dir, b.Code) })
-		case name == "kick":
-			s.follow("listen", "--room", "news")
-			eventually(t, "two who listen", func() bool {
-				_, out, _ := s.run("send", "--room", "news", "hello")
-				return strings.Contains(out, "2 connections")
-			})
-			got = sh(t, s.dir, b.Code)
-		default:
-			got = sh(t, s.dir, b.Code)
-		}
-		if i+1 < len(blocks) && blocks[i+1].Language == "text" {
-			same(t, b, got, blocks[i+1].Code)
+		if n := strings.Count(log, line); n != 1 {
+			t.Errorf("the log has %d times\n%s", n, line)
 		}
 	}
-}
-
-// withMistakes does something while the settings are those that the page tells of.
-func (s *station) withMistakes(do func() string) string {
-	s.t.Helper()
-	path := filepath.Join(s.dir, ".env")
-	good := readFile(s.t, path)
-	const mistaken = "SERVER_SECRET=thisisthesharedsecret\nCLIENT_PORT=80000\nTRUSTED_PROXIES=0.0.0.0/0\nexport LOG_LEVEL=debug\nADMIN_TOKNE=x\n"
-	if err := os.WriteFile(path, []byte(mistaken), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	got := do()
-	if err := os.WriteFile(path, []byte(good), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	return got
-}
-
-// whileSending does something that waits for an event, which is sent until that is done.
-func (s *station) whileSending(do func() string) string {
-	done := make(chan string, 1)
-	go func() { done <- do() }() // ends with do
-	for {
-		select {
-		case got := <-done:
-			return got
-		case <-time.After(100 * time.Millisecond):
-			s.run("send", "--room", "news", "hello", `{"text":"hi"}`)
-		}
-	}
-}
-
-// sh runs a command of a page and returns what it prints on standard output.
-func sh(t *testing.T, dir, code string) string {
-	t.Helper()
-	cmd := exec.Command("sh", "-c", code)
-	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH")}
-	out := new(bytes.Buffer)
-	cmd.Stdout = out
-	exitCode(t, cmd)
-	return out.String()
-}
-
-var (
-	shownID    = regexp.MustCompile(`\b[0-9a-z]{8}-[0-9]{12}\b`)
-	shownClock = regexp.MustCompile(`\b\d\d:\d\d:\d\d\.\d{3}\b`)
-	shownCount = regexp.MustCompile(`\b\d+\b`)
-	shownToken = regexp.MustCompile(`^[0-9a-f]{40}\n$`)
-)
-
-// same compares what is printed with what a page shows.
-func same(t *testing.T, b documents.Block, got, shown string) {
-	t.Helper()
-	even := func(text string) string {
-		text = shownToken.ReplaceAllString(text, "TOKEN\n")
-		text = shownClock.ReplaceAllString(shownID.ReplaceAllString(text, "ID"), "TIME")
-		text = shownCount.ReplaceAllString(strings.ReplaceAll(text, "(devel)", "v1.0.0"), "N")
-		// What else runs on the machine, and what the server of the test has beside.
-		return regexp.MustCompile(`(?m)^(warning  (MAX_CONNECTIONS|INPUT_BYTES).*| +(N|a|pushsocket) on port.*|left .*|  +N of .*|N error.*)\n`).ReplaceAllString(text, "")
-	}
-	if even(got) != even(shown) {
-		t.Errorf("%s prints\n%s\nand the page shows\n%s", b, got, shown)
+	if n := strings.Count(log, "msg=settings"); n > len(found.Warnings) {
+		t.Errorf("the log warns of %d, and check of %d\n%s", n, len(found.Warnings), log)
 	}
 }

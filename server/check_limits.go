@@ -12,11 +12,12 @@ import (
 func (c *Config) limits() (lines []string) {
 	n := &c.Network
 	share := func(bytes int64) int64 { return bytes / 4 / 8 * 7 } // of one address, who holds much; see package quota
-	input, rooms := share(n.InputBytes), share(n.RoomBytes)
-	large := share(n.InputBytes / 4) // of senders, what the loop does not read
-	plain := share(n.InputBytes / 4 * 3)
-	if body := c.number("MAX_BODY_BYTES"); body > plainBody {
-		plain = large
+	// A head counts too, and what is held is held in blocks.
+	input, rooms := share(n.InputBytes)-heads, share(n.RoomBytes)
+	// Of senders: what the loop reads, and what net/http does; see [Server.add].
+	sent := min(share(n.InputBytes/4*3)-heads, plainBody)
+	if large := share(n.InputBytes/4) - heads; large > plainBody {
+		sent = large
 	}
 	for _, row := range []struct {
 		name  string
@@ -24,7 +25,7 @@ func (c *Config) limits() (lines []string) {
 		most  int64
 		why   string
 	}{
-		{"MAX_BODY_BYTES", c.number("MAX_BODY_BYTES"), plain, "one sender may have so much of INPUT_BYTES at once, and a larger body is answered 503: raise INPUT_BYTES"},
+		{"MAX_BODY_BYTES", c.number("MAX_BODY_BYTES"), sent, "one sender may have so much of INPUT_BYTES at once, and a larger body is not taken: raise INPUT_BYTES"},
 		{"MAX_PACKET_BYTES", c.number("MAX_PACKET_BYTES"), input, ofInput},
 		{"PUSHER_MAX_BODY_BYTES", c.number("PUSHER_MAX_BODY_BYTES"), input, ofInput},
 		{"PUSHER_MAX_MESSAGE_BYTES", c.number("PUSHER_MAX_MESSAGE_BYTES"), input, ofInput},
@@ -42,7 +43,7 @@ func (c *Config) limits() (lines []string) {
 		{"PUSH_SOCKET_MAX_KEY_BYTES", c.number("PUSH_SOCKET_MAX_KEY_BYTES"), c.number("PUSH_SOCKET_MAX_BODY_BYTES"), "that is PUSH_SOCKET_MAX_BODY_BYTES, in which a key comes: raise that"},
 	} {
 		if row.value > row.most && row.most > 0 && c.isOn(row.name) {
-			lines = append(lines, fmt.Sprintf("%s is %d, and %d is the most that can be: %s", row.name, row.value, row.most, row.why))
+			lines = append(lines, fmt.Sprintf("%s is %d, and about %d is the most that can be: %s", row.name, row.value, row.most, row.why))
 		}
 	}
 	for _, pair := range [][2]string{
@@ -55,6 +56,9 @@ func (c *Config) limits() (lines []string) {
 	}
 	return append(lines, c.memory()...)
 }
+
+// heads is room for the head of a request.
+const heads = headerBytes + 4<<10
 
 const ofInput = "one address may have so much of INPUT_BYTES at once: raise INPUT_BYTES"
 

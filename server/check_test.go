@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorilla/websocket"
+
+	"poosh/auth"
 	"poosh/server/setting"
 )
 
@@ -104,15 +108,15 @@ func TestCheck(t *testing.T) {
 		"good hosts":             {pusher + "PUSHER_ALLOWED_ORIGINS=https://example.com,*.example.com,example.org\n", nil, "", ""},
 		"without the dialect":    {"PUSHER_ALLOWED_ORIGINS=example.com/\n", nil, "", ""},
 
-		"a body and all input":       {"MAX_BODY_BYTES=8MiB\n", nil, "", "MAX_BODY_BYTES is 8388608, and 3670016 is the most"},
-		"a small body":               {"INPUT_BYTES=1MiB\nMAX_BODY_BYTES=200KiB\nMAX_PACKET_BYTES=1KiB\n", nil, "", "MAX_BODY_BYTES is 204800, and"},
+		"a body and all input":       {"MAX_BODY_BYTES=8MiB\n", nil, "", "MAX_BODY_BYTES is 8388608, and about 3653632 is the most"},
+		"a small body":               {"INPUT_BYTES=1MiB\nMAX_BODY_BYTES=200KiB\nMAX_PACKET_BYTES=1KiB\n", nil, "", "MAX_BODY_BYTES is 204800, and about 155648 is the most"},
 		"one that fits":              {"MAX_BODY_BYTES=3MiB\n", nil, "", ""},
 		"a packet":                   {"MAX_PACKET_BYTES=20MiB\n", nil, "", "MAX_PACKET_BYTES is"},
 		"a body of Pusher's":         {pusher + "PUSHER_MAX_BODY_BYTES=32MiB\n", nil, "", "PUSHER_MAX_BODY_BYTES is"},
-		"rooms":                      {"MAX_ROOMS=1000000\n", nil, "", "MAX_ROOMS is 1000000, and"},
+		"rooms":                      {"MAX_ROOMS=1000000\n", nil, "", "MAX_ROOMS is 1000000, and about"},
 		"channels":                   {pusher + "PUSHER_MAX_CHANNELS=1000000\n", nil, "", "PUSHER_MAX_CHANNELS is"},
 		"an event and its body":      {pusher + "PUSHER_MAX_EVENT_BYTES=11MB\nOUTBOX_BYTES=100MiB\n", nil, "", "PUSHER_MAX_EVENT_BYTES is"},
-		"an app and all":             {pusher + "PUSHER_MAX_CONNECTIONS=200000\n", nil, "", "PUSHER_MAX_CONNECTIONS is 200000, and 100000"},
+		"an app and all":             {pusher + "PUSHER_MAX_CONNECTIONS=200000\n", nil, "", "PUSHER_MAX_CONNECTIONS is 200000, and about 100000"},
 		"an address and all":         {"MAX_CONNECTIONS=50\nMAX_CONNECTIONS_PER_ADDRESS=60\nMAX_UNFINISHED_PER_ADDRESS=5\n", nil, "", "MAX_CONNECTIONS_PER_ADDRESS is 60"},
 		"a device and all":           {"PUSH_SOCKET_PORT=0\nPUSH_SOCKET_DB_MAX_BYTES=1MiB\n", nil, "", "PUSH_SOCKET_BYTES_PER_DEVICE is"},
 		"a key and all keys":         {"PUSH_SOCKET_PORT=0\nPUSH_SOCKET_KEY_BYTES_PER_DEVICE=2KiB\n", nil, "", "PUSH_SOCKET_MAX_KEY_BYTES is"},
@@ -193,6 +197,61 @@ func TestCheckFindsAllAtOnce(t *testing.T) {
 		if strings.Contains(all, "hush") {
 			t.Errorf("a secret is shown:\n%s", all)
 		}
+	}
+}
+
+// What Check says is the most is the most, for a body and for rooms.
+func TestBoundsAreWhereCheckSays(t *testing.T) {
+	r := run(t, map[string]string{"INPUT_BYTES": "1MiB", "MAX_BODY_BYTES": "400KiB", "ROOM_BYTES": "1MiB", "MAX_ROOMS": "1000"}, nil)
+	most := make(map[string]int)
+	for _, line := range r.cfg.limits() {
+		var name string
+		var value, n int
+		if _, err := fmt.Sscanf(line, "%s is %d, and about %d is the most", &name, &value, &n); err == nil {
+			most[name] = n
+		}
+	}
+	if most["MAX_BODY_BYTES"] == 0 || most["MAX_ROOMS"] == 0 {
+		t.Fatal(most)
+	}
+	for more, want := range map[int]bool{0: true, 2 * heads: false} {
+		payload := `"` + strings.Repeat("x", most["MAX_BODY_BYTES"]+more) + `"`
+		req, err := http.NewRequest(http.MethodPost, "http://"+r.sender+"/send", strings.NewReader(`{"event":"e","payload":`+payload+"}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {auth.PooshSign(testSecret, []byte(payload))}}
+		req.Close = true
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err == nil {
+			res.Body.Close()
+		}
+		if taken := err == nil && res.StatusCode == http.StatusOK; taken != want {
+			t.Errorf("a body of %d bytes more than the most: taken %v, want %v: %v %v", more, taken, want, res, err)
+		}
+	}
+
+	ws := r.listen(t, "first")
+	say := func(text string) {
+		if err := ws.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	joins := func(from, to int) {
+		for i := from; i < to; i++ {
+			say(fmt.Sprintf(`42["room","%0512d"]`, i))
+		}
+		say("2")
+	}
+	joins(0, most["MAX_ROOMS"]-1)
+	r.hear(t, ws, "3")
+	joins(most["MAX_ROOMS"], most["MAX_ROOMS"]+3)
+	if _, text, err := ws.ReadMessage(); err == nil {
+		t.Errorf("with more rooms than the most a client is told %q, want it to be closed", text)
+	}
+	r.stop()
+	if err := r.wait(t); err != nil {
+		t.Error(err)
 	}
 }
 

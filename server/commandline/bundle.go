@@ -61,7 +61,6 @@ func (l *line) bundle(ctx context.Context, c *cli.Command) error {
 	}
 	o.client.Transport.(*http.Transport).ResponseHeaderTimeout = 0 // it takes its time; ctx bounds that
 	p := progressOn(l.Stderr)
-	defer p.done()
 	stop := p.tick(ctx, func(since time.Duration) string {
 		return fmt.Sprintf("the server looks at itself for %d s: %d s", seconds, int(since.Seconds()))
 	})

@@ -14,8 +14,8 @@ func (l *line) kickCommand() *cli.Command {
 	return &cli.Command{
 		Name: "kick", Usage: "close a connection, or all of a room or an address", ArgsUsage: "ID | --room ROOM | --address ADDRESS",
 		Description: `Asks the operators' port (ADMIN_PORT) to close connections, with what each dialect has for
-it: clients that connect anew by themselves do so, but Pusher's, which are told to stay away.
-They count as kicked.
+it: clients of socket.io, Push Socket and Pusher are told to stay away, and those of Socktopus
+may join again. They count as kicked.
 
 Exit codes: 0 closed, 1 failed, 2 misused, 3 refused, 4 no answer, 5 nobody was there.`,
 		Flags: []cli.Flag{
