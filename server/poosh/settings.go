@@ -140,11 +140,12 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 				metric.Gauge("sessions", "sessions", "Sessions of Socket.IO on CLIENT_PORT, with those that have ended and whose last words were not fetched yet.", server.Stats().Sessions),
 			}
 		},
+		Sign: fill,
 		Apps: func() []dialect.App {
 			rooms, joined, left := listeners.rooms()
 			return []dialect.App{{
-				ID: appID, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
-				Connected: server.Stats().Sessions, Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
+				ID: appID, Hub: App, Single: true, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
+				Connected: server.Stats().Sessions, Kinds: server.Kinds(), Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
 				Channels:   func() []metric.Sample { return []metric.Sample{metric.Of(rooms, "public")} },
 				Answers:    true,
 				Subscribed: []metric.Sample{metric.Of(joined, "public")},
