@@ -29,12 +29,13 @@ const operatorsToken = "admin-token-of-operators"
 // operated runs a server with all dialects and the operators' port.
 func operated(t *testing.T, more map[string]string) *operator {
 	t.Helper()
-	env := map[string]string{"ADMIN_PORT": "0", "ADMIN_TOKEN": operatorsToken,
+	env := map[string]string{"ADMIN_PORT": "0", "ADMIN_TOKEN": operatorsToken, "SHUTDOWN_TIMEOUT": "2s",
 		"PUSHER_PORT": "0", "PUSHER_APP_ID": "1", "PUSHER_APP_KEY": pusherKey, "PUSHER_APP_SECRET": pusherSecret,
 		"SOCKTOPUS_PORT": "0", "DEMO_SOCKTOPUS_SECRET": testSecret,
 		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(t.TempDir(), "x.db")}
 	maps.Copy(env, more)
 	o := &operator{running: run(t, env, nil), answers: make(map[string]bool), compiler: jsonschema.NewCompiler()}
+	t.Cleanup(func() { o.end(t) }) // the next one has the flight recorder of the process
 	o.compiler.AssertFormat()
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(admin.OpenAPI)))
 	if err != nil {
@@ -51,6 +52,20 @@ type operator struct {
 	*running
 	compiler *jsonschema.Compiler
 	answers  map[string]bool // that were held, such as "get /api/top 200"
+	over     bool
+}
+
+// end ends the server.
+func (o *operator) end(t *testing.T) {
+	t.Helper()
+	if o.over {
+		return
+	}
+	o.over = true
+	o.stop()
+	if err := o.wait(t); err != nil {
+		t.Error(err)
+	}
 }
 
 // pathOf is what openapi.json calls a path.
@@ -445,9 +460,7 @@ func TestStreamOfAServerThatEnds(t *testing.T) {
 	event(t, stream, "overview")
 	o.stop()
 	event(t, stream, "end")
-	if err := o.wait(t); err != nil {
-		t.Error(err)
-	}
+	o.end(t)
 }
 
 // The series stop with the server, and nobody is told of anything without the port.

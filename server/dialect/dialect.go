@@ -162,8 +162,8 @@ type App struct {
 	Channels func() []metric.Sample
 	// Answers says that Traffic has the bytes of what senders are answered.
 	Answers bool
-	// Client finds a client by its id; nil for a dialect whose clients each are in the room
-	// of their own id. who is nil if there is none, and seat is nil for one that is in no
+	// Client finds a client by an id that logs or other clients name it by; nil for a dialect
+	// whose clients have one id each and are in the room of that. who is nil if there is none, and seat is nil for one that is in no
 	// room.
 	Client func(id string) (who standing.Stander, seat *hub.Subscriber)
 	// Refused are connects that were turned away, by reason.

@@ -69,6 +69,7 @@ func (i *Inspector) open(a *App, id string) (one OpenClient, there bool) {
 	}
 	one = OpenClient{Client: a.client(id, who.Standing()), Rooms: []string{}}
 	if seat != nil {
+		one.ID = seat.ID()
 		one.Rooms, one.RoomCount = seat.SomeRooms(mostRoomsOfOne)
 		slices.Sort(one.Rooms)
 	}

@@ -33,7 +33,7 @@ type App struct {
 	Hub     string // what it is called in the hub
 	Single  bool   // of a dialect without apps: the stream of sends names none
 
-	// Client finds a client by its id; nil where each is in the room of its own id.
+	// Client finds a client by an id of its; nil where each is in the room of its own id.
 	Client func(id string) (standing.Stander, *hub.Subscriber)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,8 +33,28 @@ type Room struct {
 	Users       int    `json:"users"`
 }
 
-// key brings rooms into an order: by name, then by whose they are.
-func (r *Room) key() string { return r.Room + "\x00" + r.Dialect + "\x00" + r.App }
+// compare brings rooms into an order: by name, then by whose they are.
+func (r *Room) compare(s *Room) int {
+	return cmp.Or(strings.Compare(r.Room, s.Room), strings.Compare(r.Dialect, s.Dialect), strings.Compare(r.App, s.App))
+}
+
+// cursor is where a page ends, for the next one.
+func (r *Room) cursor() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(r.Dialect + "\n" + r.App + "\n" + r.Room))
+}
+
+// parseCursor reads what cursor made; nil for an empty text.
+func parseCursor(text string) (*Room, error) {
+	if text == "" {
+		return nil, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	parts := strings.SplitN(string(raw), "\n", 3)
+	if err != nil || len(parts) < 3 {
+		return nil, errors.New("after: want the next of the page before")
+	}
+	return &Room{Dialect: parts[0], App: parts[1], Room: parts[2]}, nil
+}
 
 // Rooms is a page of them.
 type Rooms struct {
@@ -47,8 +68,8 @@ type Rooms struct {
 type wish struct {
 	part    string // of the name
 	own     bool   // also those of clients' own ids
-	after   string // the key of the last of the page before
-	largest bool   // first; else by key
+	after   *Room  // the last of the page before; nil for the first page
+	largest bool   // first; else by name
 	limit   int
 }
 
@@ -61,14 +82,14 @@ func (i *Inspector) ServeRooms(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	after, err := base64.RawURLEncoding.DecodeString(q.Get("after"))
-	want := wish{part: q.Get("search"), own: q.Get("own") == "1", after: string(after), limit: limit, largest: q.Get("sort") == "connections"}
+	after, err := parseCursor(q.Get("after"))
+	want := wish{part: q.Get("search"), own: q.Get("own") == "1", after: after, limit: limit, largest: q.Get("sort") == "connections"}
 	switch by := q.Get("sort"); {
 	case err != nil:
-		respond.Go.Error(w, http.StatusBadRequest, "after: want the next of the page before")
+		respond.Go.Error(w, http.StatusBadRequest, err.Error())
 	case by != "" && by != "name" && by != "connections":
 		respond.Go.Error(w, http.StatusBadRequest, "sort: want name or connections")
-	case want.largest && want.after != "":
+	case want.largest && after != nil:
 		respond.Go.Error(w, http.StatusBadRequest, "after: there are no further pages of those with the most connections")
 	case len(want.part) > maxSearch:
 		respond.Go.Error(w, http.StatusBadRequest, "search: is too long")
@@ -90,7 +111,7 @@ func (i *Inspector) rooms(apps []App, want wish) *Rooms {
 		page.Whole = i.cfg.Hub.Look(a.Hub, func(seen hub.SeenRoom) bool {
 			page.Looked++
 			r := Room{Dialect: a.Dialect, App: a.ID, Room: seen.Name()}
-			if !strings.Contains(r.Room, want.part) || want.after != "" && r.key() <= want.after {
+			if !strings.Contains(r.Room, want.part) || want.after != nil && r.compare(want.after) <= 0 {
 				return true
 			}
 			count := seen.Count()
@@ -105,7 +126,7 @@ func (i *Inspector) rooms(apps []App, want wish) *Rooms {
 	if len(page.Rooms) > want.limit {
 		page.Rooms = page.Rooms[:want.limit]
 		if !want.largest {
-			next := base64.RawURLEncoding.EncodeToString([]byte(page.Rooms[want.limit-1].key()))
+			next := page.Rooms[want.limit-1].cursor()
 			page.Next = &next
 		}
 	}
@@ -117,7 +138,7 @@ func (want *wish) better(a, b Room) bool {
 	if want.largest && a.Connections != b.Connections {
 		return a.Connections > b.Connections
 	}
-	return a.key() < b.key()
+	return a.compare(&b) < 0
 }
 
 // bestOf keeps the best of many, however many there are.

@@ -72,6 +72,15 @@ func (d *Dialect) numbers() []dialect.App {
 	return list
 }
 
+// fill makes the request that a server of an app with a secret sends.
+func (d *Dialect) fill(f dialect.Form) (*dialect.Request, error) {
+	r, err := d.api.Fill(f)
+	if err == nil {
+		r.Port = portSetting
+	}
+	return r, err
+}
+
 // ofAddresses are the limits on what one address may ask for.
 func (d *Dialect) ofAddresses() []dialect.Limit {
 	return []dialect.Limit{dialect.LimitOf("api", "address", d.api.Limit()), dialect.LimitOf("connect", "address", d.clients.Limit())}

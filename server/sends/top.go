@@ -37,6 +37,7 @@ type memory struct {
 
 	mu     sync.Mutex // guards what follows
 	began  time.Time  // of the newer window
+	before time.Time  // when the one before it did
 	ranks  [2]ranks   // of the newer window, and of the one before it
 	recent []Send     // a ring that grows to remembered
 	next   int
@@ -64,7 +65,8 @@ type sums struct{ deliveries, bytes uint64 }
 // cost what they do. It is for once, before the feed is in use; [Feed.Second] is to be
 // called once a second then.
 func (f *Feed) Remember() {
-	m := &memory{began: time.Now()}
+	now := time.Now()
+	m := &memory{began: now, before: now}
 	m.every.Store(1)
 	for i := range m.ranks {
 		m.ranks[i] = ranks{sketch.New[room, sums](counters), sketch.New[sender, sums](counters)}
@@ -80,6 +82,7 @@ func (f *Feed) Second() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.turn(time.Now())
 	last := f.ids.last.Load()
 	m.look.Store(0)
 	m.every.Store(part(last - m.last))
@@ -140,10 +143,11 @@ func (m *memory) turn(now time.Time) {
 	}
 	m.ranks[0], m.ranks[1] = m.ranks[1], m.ranks[0]
 	m.ranks[0].reset()
+	m.before, m.began = m.began, now
 	if passed >= 2*window {
 		m.ranks[1].reset()
+		m.before = now
 	}
-	m.began = now
 }
 
 func (r *ranks) reset() {
@@ -215,11 +219,7 @@ func (f *Feed) Top(n int) (rooms, senders []Rank, since time.Duration) {
 			add(s, k, Rank{k.dialect, k.app, k.from, false, false, it.Count, it.Error, with.deliveries, with.bytes})
 		}
 	}
-	since = now.Sub(m.began)
-	if m.ranks[1].rooms.Len() > 0 {
-		since += window
-	}
-	return first(r, n), first(s, n), since
+	return first(r, n), first(s, n), now.Sub(m.before)
 }
 
 // add adds a rank to what there is of a key.

@@ -1,4 +1,4 @@
-package pusher
+package api
 
 import (
 	"crypto/md5"
@@ -15,12 +15,12 @@ import (
 	"poosh/server/respond"
 )
 
-// fill makes the request that a server of an app with a secret sends (Pusher Channels,
-// HTTP API reference, "Authentication").
-func (d *Dialect) fill(f dialect.Form) (*dialect.Request, error) {
-	a := d.apps.ID(f.App)
+// Fill makes the request that a server of an app with a secret sends (Pusher Channels,
+// HTTP API reference, "Authentication"), to whatever port the API is on.
+func (a *API) Fill(f dialect.Form) (*dialect.Request, error) {
+	of := a.apps.ID(f.App)
 	switch {
-	case a == nil:
+	case of == nil:
 		return nil, errors.New("app: there is none of this id")
 	case f.Room == nil:
 		return nil, errors.New("room: want the name of a channel")
@@ -33,12 +33,12 @@ func (d *Dialect) fill(f dialect.Form) (*dialect.Request, error) {
 	sum := md5.Sum(body)
 	path := "/apps/" + url.PathEscape(f.App) + "/events"
 	query := url.Values{ // in the order in which they are signed
-		"auth_key": {a.Conf.Key}, "auth_timestamp": {strconv.FormatInt(time.Now().Unix(), 10)}, "auth_version": {"1.0"},
+		"auth_key": {of.Conf.Key}, "auth_timestamp": {strconv.FormatInt(time.Now().Unix(), 10)}, "auth_version": {"1.0"},
 		"body_md5": {hex.EncodeToString(sum[:])}, "explain": {"1"},
 	}
 	text := "POST\n" + path + "\n" + plain(query)
 	query.Set("auth_signature", auth.PusherSign(f.Secret, text))
-	return &dialect.Request{Port: portSetting, Method: http.MethodPost, Target: path + "?" + query.Encode(), Body: body,
+	return &dialect.Request{Method: http.MethodPost, Target: path + "?" + query.Encode(), Body: body,
 		Header: http.Header{"Content-Type": {"application/json"}}}, nil
 }
 
