@@ -497,3 +497,36 @@ func TestServeWarnsOfWhatCheckFinds(t *testing.T) {
 		t.Errorf("the log warns of %d, and check of %d\n%s", n, len(found.Warnings), log)
 	}
 }
+
+// The exit code of check is for scripts.
+func TestCheckCommand(t *testing.T) {
+	good := []string{"HOST=127.0.0.1", "SERVER_SECRET=correct horse battery staple", "CLIENT_PORT=0", "SERVER_PORT=0", "MAX_CONNECTIONS=50", "MAX_SENDER_CONNECTIONS=50",
+		"INPUT_BYTES=16MiB", "ROOM_BYTES=16MiB", "BACKLOG_BYTES=32MiB"}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := "CLIENT_PORT=" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	for name, row := range map[string]struct {
+		more []string
+		args []string
+		code int
+		out  string
+	}{
+		"good":                {nil, nil, 0, "good: nothing is wrong with these settings\n"},
+		"good, strictly":      {nil, []string{"--strict"}, 0, "good: "},
+		"good, as JSON":       {nil, []string{"--json"}, 0, `{"errors":[],"warnings":[]}` + "\n"},
+		"an error":            {[]string{"PING_TIMEOUT=x"}, nil, 1, "error    PING_TIMEOUT is"},
+		"a warning":           {[]string{"ADMIN_PORT=0"}, nil, 0, "warning  ADMIN_TOKEN is not set"},
+		"a warning, strictly": {[]string{"ADMIN_PORT=0"}, []string{"--strict"}, 1, "warning  ADMIN_TOKEN is not set"},
+		"a port in use":       {[]string{taken}, nil, 1, "error    CLIENT_PORT is"},
+		"by the server":       {[]string{taken}, []string{"--running"}, 0, "good: "},
+		"an argument":         {nil, []string{"now"}, 2, ""},
+	} {
+		cmd, stdout, stderr := poosh(t, append(slices.Clone(good), row.more...), append([]string{"check"}, row.args...)...)
+		if code := exitCode(t, cmd); code != row.code || !begins(stdout, row.out) || (code == 2) != (stderr.Len() > 0) {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", name, code, row.code, stdout, stderr)
+		}
+	}
+}
