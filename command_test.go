@@ -313,8 +313,8 @@ func TestListenCommand(t *testing.T) {
 		t.Errorf("%v: %s", err, again.stdout.String())
 	}
 
-	s.wants(5, "", "poosh: 0 came in 300ms, and not 1", "listen", "--count", "1", "--for", "300ms")
-	s.wants(0, "", "", "listen", "--for", "300ms")
+	s.wants(5, "", "poosh: 0 came in 3s, and not 1", "listen", "--count", "1", "--for", "3s")
+	s.wants(0, "", "", "listen", "--for", "3s")
 	s.wants(2, "", "poosh: want a --count", "listen", "--count", "0")
 	s.wants(2, "", "poosh: want --room or --pusher", "listen", "--room", "x", "--pusher", "y")
 	s.wants(4, "", "poosh: 127.0.0.1:9: ", "listen", "--for", "300ms", "--url", "http://127.0.0.1:9")
@@ -324,12 +324,19 @@ func TestListenCommand(t *testing.T) {
 // Channels of Pusher are subscribed to, with signatures where they want some.
 func TestListenCommandOfPusher(t *testing.T) {
 	s := startStation(t, "BRIDGE=1")
-	f := s.follow("listen", "--pusher", "news", "--pusher", "private-x", "--pusher", "presence-y", "--json", "--count", "4")
+	f := s.follow("listen", "--pusher", "news", "--pusher", "private-x", "--pusher", "presence-y", "--json", "--count", "1")
+	eventually(t, "the subscriptions", func() bool {
+		return strings.Count(f.stdout.String(), "pusher_internal:subscription_succeeded") == 3
+	})
 	s.untilTaken("--room", "news", "hello", `{"n":1.50}`)
-	code := f.code(t)
-	if code != 0 || strings.Count(f.stdout.String(), "pusher_internal:subscription_succeeded") != 3 ||
+	if code := f.code(t); code != 0 || strings.Count(f.stdout.String(), "pusher_internal:subscription_succeeded") != 3 ||
 		!strings.Contains(f.stdout.String(), `"channel":"news","event":"hello","data":{"n":1.50}}`) || !strings.Contains(f.stdout.String(), "poosh-listen-") {
 		t.Errorf("exit code %d: %s%s", code, f.stdout.String(), f.stderr.String())
+	}
+	// A channel that is named twice is subscribed to once: the server's answer is one.
+	code, out, _ := s.run("listen", "--pusher", "news", "--pusher", "news", "--count", "1", "--for", "3s")
+	if code != 5 || strings.Count(out, "subscription_succeeded") != 1 {
+		t.Errorf("a channel named twice: exit code %d, want 5, since nothing is sent: %s", code, out)
 	}
 	cmd, _, stderr := s.command("listen", "--pusher", "x", "--app", "7")
 	if code := exitCode(t, cmd); code != 1 || !strings.Contains(stderr.String(), `no Pusher app "7"`) {
@@ -395,6 +402,41 @@ func TestOperatorsCommands(t *testing.T) {
 
 	without := startStation(t, "ADMIN_PORT=")
 	without.wants(1, "", "poosh: ADMIN_PORT is not set", "status")
+}
+
+// An output that nothing can be written to is complained of once, and ends what goes on.
+func TestFullOutput(t *testing.T) {
+	s := startStation(t)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for name, args := range map[string][]string{"tail": {"tail"}, "tail as JSON": {"tail", "--json"}, "listen": {"listen", "--room", "news"}} {
+		f := &following{stderr: new(syncBuffer), ended: make(chan struct{})}
+		f.cmd, _, _ = s.command(args...)
+		f.cmd.Stdout, f.cmd.Stderr = full, f.stderr
+		if err := f.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go func() { // ends with the process
+			_ = f.cmd.Wait()
+			close(f.ended)
+		}()
+		t.Cleanup(func() { _ = f.cmd.Process.Kill(); <-f.ended })
+		eventually(t, name+" to end", func() bool {
+			s.wants(0, "sent ", "", "send", "--room", "news", "hello")
+			select {
+			case <-f.ended:
+				return true
+			default:
+				return false
+			}
+		})
+		if code, said := f.code(t), f.stderr.String(); code != 1 || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "poosh: write ") {
+			t.Errorf("%s: exit code %d, %q", name, code, said)
+		}
+	}
 }
 
 func eventually(t *testing.T, what string, is func() bool) {

@@ -28,8 +28,6 @@ func (p *pusher) address(at url.URL) *url.URL {
 	return &at
 }
 
-func (p *pusher) begin(*wire) error { return nil }
-
 // A frame is a message of the protocol. Data is a text with JSON in it, or JSON itself.
 type frame struct {
 	Event   string          `json:"event"`
