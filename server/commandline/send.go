@@ -102,7 +102,7 @@ func (l *line) send(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return l.misused(c, "%v", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*patience) // a server that is behind has a sender wait
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
 	if err != nil {
