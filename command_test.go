@@ -1,13 +1,18 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -367,7 +372,7 @@ func TestOperatorsCommands(t *testing.T) {
 		t.Errorf("exit code %d: %s%s", code, all.stdout.String(), all.stderr.String())
 	}
 
-	out := s.wants(0, "ready         yes\nversion       (devel)\nclients       1 connections of ", "", "status")
+	out := s.wants(0, "ready         yes\nversion       v0.0.0-test\nclients       1 connections of ", "", "status")
 	if !strings.Contains(out, "poosh on port "+s.ports["CLIENT_PORT"]+": 1 connected\n") || strings.Contains(out, " 0 of ") && strings.Contains(out, "open files    0") {
 		t.Error(out)
 	}
@@ -437,6 +442,63 @@ func TestFullOutput(t *testing.T) {
 			t.Errorf("%s: exit code %d, %q", name, code, said)
 		}
 	}
+}
+
+// A server says everywhere which release it is, and not what it would be without one.
+func TestServerSaysItsRelease(t *testing.T) {
+	s := startStation(t)
+	for path, want := range map[string]string{"/metrics": `version="v0.0.0-test"`, "/api/overview": `"version":"v0.0.0-test"`} {
+		if text := s.operators(path); !strings.Contains(text, want) {
+			t.Errorf("%s does not have %s", path, want)
+		}
+	}
+	s.wants(0, "x.tar.gz, ", "", "bundle", "--seconds", "1", "-o", "x.tar.gz")
+	f, err := os.Open(filepath.Join(s.dir, "x.tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	unpacked, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for files := tar.NewReader(unpacked); ; {
+		head, err := files.Next()
+		if err != nil {
+			t.Fatalf("no version.txt: %v", err)
+		}
+		if path.Base(head.Name) != "version.txt" {
+			continue
+		}
+		if text, err := io.ReadAll(files); err != nil || !strings.Contains(string(text), "poosh v0.0.0-test\n") {
+			t.Errorf("%v: %s", err, text)
+		}
+		return
+	}
+}
+
+// operators asks the operators' port for a path until it answers.
+func (s *station) operators(path string) (text string) {
+	s.t.Helper()
+	eventually(s.t, path, func() bool {
+		req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+s.ports["ADMIN_PORT"]+path, nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+secrets["ADMIN_TOKEN"])
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer res.Body.Close()
+		all, err := io.ReadAll(res.Body)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		text = string(all)
+		return res.StatusCode == http.StatusOK
+	})
+	return text
 }
 
 func eventually(t *testing.T, what string, is func() bool) {

@@ -16,6 +16,10 @@ type Config struct {
 	LogLevel  slog.Level // records below it are not written
 	LogFormat string     // "text" or "json"
 
+	// Version is the release that the program is, for operators; no setting. Empty for what
+	// its build says.
+	Version string
+
 	Network  network.Config  // what the ports of all dialects share
 	SocketIO socketio.Config // what all dialects over Socket.IO share
 	Admin    admin.Config    // the operators' port
