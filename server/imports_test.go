@@ -80,7 +80,7 @@ var house = []struct {
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",
-		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/health", "poosh/server/sends"},
+		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/health", "poosh/server/overview", "poosh/server/sends"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3"}},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
