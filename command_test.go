@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -408,6 +409,24 @@ func TestOperatorsCommands(t *testing.T) {
 	}
 	s.wants(1, "", "poosh: open x.tar.gz: file exists", "bundle", "--seconds", "1", "-o", "x.tar.gz")
 	s.wants(2, "", "poosh: --seconds is 0", "bundle", "--seconds", "0")
+	// That it cannot be written is known before anybody is asked, and nothing is left of what does not come.
+	s.wants(1, "", "poosh: open x.tar.gz: file exists", "bundle", "-o", "x.tar.gz", "--url", "http://127.0.0.1:9")
+	s.wants(1, "", "poosh: open nowhere/x.tar.gz: no such", "bundle", "-o", "nowhere/x.tar.gz", "--url", "http://127.0.0.1:9")
+	s.wants(4, "", "poosh: no answer from", "bundle", "-o", "y.tar.gz", "--url", "http://127.0.0.1:9")
+	s.wants(1, "", "poosh: 127.0.0.1:"+s.ports["CLIENT_PORT"]+" says 404", "bundle", "-o", "y.tar.gz", "--url", "http://127.0.0.1:"+s.ports["CLIENT_PORT"])
+	if _, err := os.Stat(filepath.Join(s.dir, "y.tar.gz")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what did not come is there: %v", err)
+	}
+	nobody, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close()
+	toNobody, _, stderr := s.command("bundle", "--seconds", "1", "-o", "-")
+	toNobody.Stdout = nobody
+	if code := exitCode(t, toNobody); code != 0 {
+		t.Errorf("to nobody: exit code %d: %s", code, stderr)
+	}
 
 	without := startStation(t, "ADMIN_PORT=")
 	without.wants(1, "", "poosh: ADMIN_PORT is not set", "status")

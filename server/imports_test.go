@@ -81,7 +81,7 @@ var house = []struct {
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",
 		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/health", "poosh/server/overview", "poosh/server/sends"},
-		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3"}},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3", "golang.org/x/sys"}},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
 	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
