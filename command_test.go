@@ -346,6 +346,23 @@ func TestListenCommandOfPusher(t *testing.T) {
 	if code != 5 || strings.Count(out, "subscription_succeeded") != 1 {
 		t.Errorf("a channel named twice: exit code %d, want 5, since nothing is sent: %s", code, out)
 	}
+	// An app that is off is passed over, unless it is asked for.
+	apps := filepath.Join(t.TempDir(), "apps.json")
+	text := `{"apps":[{"id":"0","key":"off","secret":"hush-hush-of-none","enabled":false},{"id":"1","key":"key","secret":"` + secrets["PUSHER_APP_SECRET"] + `"}]}`
+	if err := os.WriteFile(apps, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := "http://127.0.0.1:" + s.ports["PUSHER_PORT"]
+	for more, want := range map[string]int{"": 0, "--app=1": 0, "--app=0": 3} {
+		args := []string{"listen", "--pusher", "private-x", "--for", "3s", "--url", at}
+		if more != "" {
+			args = append(args, more)
+		}
+		cmd, _, stderr := poosh(t, []string{"PUSHER_APPS=" + apps}, args...)
+		if code := exitCode(t, cmd); code != want {
+			t.Errorf("%q: exit code %d, want %d: %s", more, code, want, stderr)
+		}
+	}
 	cmd, _, stderr := s.command("listen", "--pusher", "x", "--app", "7")
 	if code := exitCode(t, cmd); code != 1 || !strings.Contains(stderr.String(), `no Pusher app "7"`) {
 		t.Errorf("exit code %d: %s", code, stderr)
