@@ -12,8 +12,10 @@ import (
 	"poosh/server/setting"
 )
 
-// withNames makes a Config of an environment and all its names.
+// withNames makes a Config of an environment and all its names, with bounds that a small
+// machine has the memory for.
 func withNames(env map[string]string) (*Config, error) {
+	env["BACKLOG_BYTES"], env["ROOM_BYTES"] = "64MiB", "16MiB"
 	return FromEnv(lookupIn(env), slices.Sorted(maps.Keys(env))...)
 }
 
