@@ -25,7 +25,7 @@ type Config struct {
 	Admin    admin.Config    // the operators' port
 
 	spoken  []*dialect.Dialect
-	noticed []string         // of how the settings are written down; see notices
+	noticed func() []string  // looks how the settings are written down; see notices. nil for nobody who does
 	groups  []*setting.Group // all settings, in the order in which a person wants to read them
 }
 
@@ -199,7 +199,10 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	lines = append(append(append(lines, c.doubts()...), c.limits()...), c.readByAll()...)
-	return append(lines, c.noticed...)
+	if c.noticed != nil {
+		lines = append(lines, c.noticed()...)
+	}
+	return lines
 }
 
 // Values returns what each setting is set to, by its name; of a secret only whether
