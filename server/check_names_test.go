@@ -2,8 +2,14 @@ package server
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -24,5 +30,48 @@ func TestNoticesAreCheap(t *testing.T) {
 	}
 	if more := allocs(300) - allocs(100); more > 200*10 {
 		t.Errorf("200 lines more cost %.0f allocations", more)
+	}
+}
+
+// A check that names a setting that is none looks at nothing, and says nothing.
+func TestChecksNameSettings(t *testing.T) {
+	files, err := filepath.Glob("check*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`)
+	found := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(tree, func(n ast.Node) bool {
+			text, ok := n.(*ast.BasicLit)
+			if !ok || text.Kind != token.STRING {
+				return true
+			}
+			name, err := strconv.Unquote(text.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			suffix := strings.HasPrefix(name, "_")
+			if !whole.MatchString(strings.TrimPrefix(name, "_")) {
+				return true
+			}
+			found++
+			if !slices.ContainsFunc(Settings(), func(s Setting) bool {
+				return s.Name == name || suffix && strings.HasSuffix(s.Name, name)
+			}) {
+				t.Errorf("%s names %s, which is no setting", file, name)
+			}
+			return true
+		})
+	}
+	if found < 40 {
+		t.Errorf("%d names are found, and there are more", found)
 	}
 }
