@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"poosh/server/health"
 	"poosh/server/incident"
 	"poosh/server/metric"
+	"poosh/server/respond"
 )
 
 // operators prepares the operators' port with what the parts of the server have for it;
@@ -43,8 +45,30 @@ func (s *Server) operators() *admin.Server {
 		Metrics:  s.MetricsHandler(),
 		Tail:     s.sends.Stream,
 		Bundle:   s.incidents.ServeBundle,
+		Drain:    s.serveDrain,
 		Profiles: s.incidents.ServeProfiles,
 	})
+}
+
+// serveDrain asks for the end, as SIGTERM does, and answers before it begins. Who asks
+// again is answered the same.
+func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawQuery != "" {
+		respond.Go.Error(w, http.StatusBadRequest, "this takes no query")
+		return
+	}
+	select {
+	case s.asked <- struct{}{}:
+		s.log.Info("an operator asks for the end", "remote", r.RemoteAddr)
+	default:
+	}
+	n := &s.cfg.Network
+	respond.Go.JSON(w, http.StatusAccepted, struct {
+		Status string  `json:"status"`
+		Delay  float64 `json:"delay_seconds"`
+		Over   float64 `json:"over_seconds"` // 0: as fast as is sensible
+		Within float64 `json:"within_seconds"`
+	}{"draining", n.DrainDelay.Seconds(), n.DrainTime.Seconds(), n.ShutdownTimeout.Seconds()})
 }
 
 // text says what each setting is set to, a line each; of a secret whether it is.

@@ -52,6 +52,7 @@ type Server struct {
 
 	closed   *closed.Book // connections that have left
 	draining atomic.Bool
+	asked    chan struct{} // to end, by an operator; capacity 1
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
@@ -74,7 +75,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		}
 		fitFiles(n, files, reserve, log)
 	}
-	s := &Server{cfg: cfg, log: log, hub: hub.New(), closed: closed.New(closed.Kept), addrs: make(map[string]net.Addr)}
+	s := &Server{cfg: cfg, log: log, hub: hub.New(), closed: closed.New(closed.Kept), asked: make(chan struct{}, 1), addrs: make(map[string]net.Addr)}
 	s.limit = newLimiter(*n, log)
 	s.clientInput, s.rooms = input.New(n.InputBytes), input.New(n.RoomBytes)
 	s.senderInput, s.senderRest = input.New(n.InputBytes/4*3), input.New(n.InputBytes/4)
@@ -98,7 +99,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s.sends = sends.New()
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
-			s.drain() // those that are started may have files open
+			s.drain(cfg.Network.ShutdownTimeout) // those that are started may have files open
 			s.loop.Close()
 			return nil, err
 		}
@@ -156,13 +157,13 @@ func (s *Server) Addrs() map[string]net.Addr {
 	return addrs
 }
 
-// Run opens the ports, serves until ctx ends, and then ends everything in order
-// within SHUTDOWN_TIMEOUT. It returns nil after that, and an error when a port
+// Run opens the ports, serves until ctx ends or an operator asks for the end, and then
+// ends everything in order within SHUTDOWN_TIMEOUT. It returns nil after that, and an error when a port
 // could not be opened or served. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
 	if err := s.listen(); err != nil {
-		s.drain() // dialects may have files open
+		s.drain(s.cfg.Network.ShutdownTimeout) // dialects may have files open
 		return err
 	}
 	stopStatus := s.reportOnSignal()
@@ -189,10 +190,15 @@ func (s *Server) Run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		s.log.Info("shutting down", "within", s.cfg.Network.ShutdownTimeout)
+	case <-s.asked:
 	case err = <-failed:
 	}
-	s.drain()
+	within := s.cfg.Network.ShutdownTimeout
+	if err == nil {
+		s.log.Info("shutting down", "within", within)
+		within -= s.announce(failed)
+	}
+	s.drain(within)
 	serving.Wait()
 	if err == nil {
 		s.log.Info("stopped")

@@ -45,6 +45,7 @@ type Parts struct {
 	Metrics     http.Handler     // what Prometheus asks for
 	Tail        http.HandlerFunc // sends as they happen
 	Bundle      http.HandlerFunc // the archive of an incident
+	Drain       http.HandlerFunc // ends the process, in order
 	Profiles    http.HandlerFunc // of the runtime, below /debug/pprof/; ADMIN_PPROF asks for them
 }
 

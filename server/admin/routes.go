@@ -31,6 +31,9 @@ func (s *Server) routes() http.Handler {
 		// without being shown the answer: browsers say of a POST where it is from.
 		r.On("/api/bundle", route.Methods{"POST": p.Bundle})
 	}
+	if p.Drain != nil {
+		r.On("/api/drain", route.Methods{"POST": p.Drain})
+	}
 	if p.Profiles != nil && s.cfg.Pprof {
 		r.On("/debug/pprof/*", route.Methods{"GET": p.Profiles})
 	}

@@ -90,6 +90,9 @@ func (h *Health) Need(name string, ready func(context.Context) error) {
 // Drain has the process not be ready any more: it is about to end.
 func (h *Health) Drain() { h.draining.Store(true) }
 
+// Draining reports whether the process is about to end.
+func (h *Health) Draining() bool { return h.draining.Load() }
+
 // Close ends what is open, and waits for what is under way until ctx ends. Nobody is
 // told that the process is ready any more.
 func (h *Health) Close(ctx context.Context) error {
