@@ -38,7 +38,7 @@ const (
 	// paceCatchUp is how much faster than even the stream may become to make good what
 	// was late: whoever takes these clients over is sized for the pace, and not for a
 	// process that stood still and then hurries.
-	paceCatchUp = 1.1
+	paceCatchUp = 1.05
 )
 
 // pace has clients leave evenly over so much time, an eighth more if it must be, and
