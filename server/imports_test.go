@@ -62,6 +62,8 @@ var house = []struct {
 	{"poosh/server/admin", "for operators: knows no dialect, what parts have to tell is handed to it",
 		[]string{"poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
 		[]string{"github.com/hashicorp/golang-lru/v2"}},
+	{"poosh/server/systemd", "a service manager, whatever is served", nil, []string{"github.com/coreos/go-systemd/v22"}},
+	{"poosh/server/systemd/systemdtest", "for tests", nil, nil},
 	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/network", "what all ports share, before there are any; its defaults are those of the packages below", []string{"poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},

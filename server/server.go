@@ -24,6 +24,7 @@ import (
 	"poosh/server/loop"
 	input "poosh/server/quota"
 	"poosh/server/sends"
+	"poosh/server/systemd"
 	"poosh/server/websocket"
 )
 
@@ -168,6 +169,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
+	manager := systemd.New(s.log)
 
 	failed := make(chan error, len(s.ports)+1)
 	var serving sync.WaitGroup
@@ -187,13 +189,17 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	manager.Ready()
+	stopWatching := manager.Watch(s.health.Stuck)
 	var err error
 	select {
 	case <-ctx.Done():
 	case <-s.asked:
 	case err = <-failed:
 	}
+	stopWatching()
 	within := s.cfg.Network.ShutdownTimeout
+	manager.Stopping(within)
 	if err == nil {
 		s.log.Info("shutting down", "within", within)
 		within -= s.announce(failed)
@@ -204,34 +210,4 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Info("stopped")
 	}
 	return err
-}
-
-// listen opens all ports or none.
-func (s *Server) listen() error {
-	if s.admin != nil {
-		if err := s.admin.Listen(); err != nil {
-			return err // drain closes it
-		}
-	}
-	for i, p := range s.ports {
-		ln, err := net.Listen("tcp", s.cfg.Network.Addr(*p.Number))
-		if err != nil {
-			for _, opened := range s.ports[:i] {
-				_ = opened.ln.Close()
-			}
-			return fmt.Errorf("%s: %w", p.Setting, err)
-		}
-		p.ln = ln
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.ports {
-		s.addrs[p.Setting] = p.ln.Addr()
-		s.log.Info("listening", "setting", p.Setting, "addr", p.ln.Addr().String())
-	}
-	if s.admin != nil {
-		s.addrs["ADMIN_PORT"] = s.admin.Addr()
-		s.log.Info("listening", "setting", "ADMIN_PORT", "addr", s.admin.Addr().String())
-	}
-	return nil
 }
