@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
+
+	"poosh/server/respond"
 )
 
 // announce has balancers find out that the process goes away, before anything else
@@ -77,11 +80,31 @@ func (s *Server) endSenders(left time.Duration) {
 func (s *Server) endPorts(ctx context.Context) {
 	var operators sync.WaitGroup
 	if s.admin != nil {
-		operators.Go(func() { s.admin.Close(ctx) })
+		operators.Go(func() {
+			s.live.Close()
+			s.admin.Close(ctx)
+		})
 	}
 	operators.Go(func() { s.note("health", s.health.Close(ctx)) })
 	s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
 	operators.Wait()
+}
+
+// serveDrain asks for the end, as SIGTERM does, and answers before it begins. Who asks
+// again is answered the same.
+func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.asked <- struct{}{}:
+		s.log.Info("an operator asks for the end", "remote", r.RemoteAddr)
+	default:
+	}
+	n := &s.cfg.Network
+	respond.Go.JSON(w, http.StatusAccepted, struct {
+		Status string  `json:"status"`
+		Delay  float64 `json:"delay_seconds"`
+		Over   float64 `json:"over_seconds"` // 0: as fast as is sensible
+		Within float64 `json:"within_seconds"`
+	}{"draining", n.DrainDelay.Seconds(), n.DrainTime.Seconds(), n.ShutdownTimeout.Seconds()})
 }
 
 // phase runs a part of the end, which has time until so long after since.

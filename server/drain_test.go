@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,16 +29,6 @@ func (r *running) open(t *testing.T) *websocket.Conn {
 	r.hear(t, ws, "0{")
 	r.hear(t, ws, "40")
 	return ws
-}
-
-// until waits for something to be so.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 // heard reads a client's events until it is sent away, and says when that was.
@@ -141,32 +130,29 @@ func TestDrainTime(t *testing.T) {
 
 // An operator may ask for the end, and is told what it will be; once more changes nothing.
 func TestDrainByOperator(t *testing.T) {
-	r := run(t, map[string]string{"ADMIN_PORT": "0", "DRAIN_DELAY": "500ms"}, nil)
-	url := "http://" + r.Addrs()["ADMIN_PORT"].String() + "/api/drain"
+	o := operated(t, map[string]string{"DRAIN_DELAY": "500ms"})
+	type answer struct {
+		Status string
+		Delay  float64 `json:"delay_seconds"`
+		Over   float64 `json:"over_seconds"`
+		Within float64 `json:"within_seconds"`
+	}
 	for range 2 {
-		status, body := postNothing(t, url)
-		if want := `{"status":"draining","delay_seconds":0.5,"over_seconds":0,"within_seconds":10}`; status != http.StatusAccepted || strings.TrimSpace(body) != want {
-			t.Errorf("%d %s", status, body)
+		var told answer
+		if status := o.ask(t, "POST", "/api/drain", "", &told); status != http.StatusAccepted || told != (answer{"draining", 0.5, 0, 2}) {
+			t.Errorf("%d %+v", status, told)
 		}
 	}
-	if status, body := postNothing(t, url+"?now=1"); status != http.StatusBadRequest {
-		t.Errorf("with a query: %d %s", status, body)
+	if status := o.ask(t, "POST", "/api/drain?now=1", "", nil); status != http.StatusBadRequest {
+		t.Errorf("with a query: %d", status)
 	}
-	if err := r.wait(t); err != nil {
-		t.Error(err)
-	}
-}
-
-func postNothing(t *testing.T, url string) (status int, body string) {
-	t.Helper()
-	resp, err := http.Post(url, "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var b bytes.Buffer
-	_, _ = b.ReadFrom(resp.Body)
-	return resp.StatusCode, b.String()
+	until(t, "the server ends", func() bool {
+		c, err := net.Dial("tcp", o.client)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	})
 }
 
 // A stranger who does not finish, and a poller who does not come back, keep no client from
