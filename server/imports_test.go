@@ -76,6 +76,9 @@ var house = []struct {
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/peers", "whose a connection is", nil, nil},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
+	{"poosh/server/migration", "a reader of files: what it makes is read by the server's own readers, to see that it starts",
+		[]string{"poosh/auth", "poosh/server", "poosh/server/pusher", "poosh/server/rate", "poosh/server/setting"},
+		[]string{"github.com/joho/godotenv", "github.com/pelletier/go-toml/v2"}},
 	{"poosh/server/leaktest", "for tests", nil, nil},
 	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/network", "poosh/server/websocket"}, nil},
 }

@@ -1,0 +1,167 @@
+package migration
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// What a PHP file says is read as data; what would have to be run is not.
+func TestPHPValues(t *testing.T) {
+	env := map[string]string{"ON": "true", "OFF": "(false)", "NUMBER": "12", "TEXT": "a,b", "NONE": "null", "EMPTY": "empty"}
+	for text, want := range map[string]any{
+		`'it\'s'`:                     "it's",
+		`'a\nb\\'`:                    `a\nb\`,
+		`"a\nb\"\$c"`:                 "a\nb\"$c",
+		`"a $b"`:                      expression{},
+		`"]"`:                         "]",
+		`"$a]"`:                       expression{},
+		`12`:                          int64(12),
+		`10_000`:                      int64(10000),
+		`0x1F`:                        int64(31),
+		`1.5`:                         1.5,
+		`-3`:                          -3.0,
+		`60 * 60`:                     3600.0,
+		`60 * $x`:                     expression{},
+		`true`:                        true,
+		`FALSE`:                       false,
+		`\null`:                       nil,
+		`\App\Handler::class`:         `App\Handler`,
+		`Authorize::class`:            "Authorize",
+		`PHP_INT_MAX`:                 expression{},
+		`App::VERSION`:                expression{},
+		`env('ON')`:                   true,
+		`env('OFF', true)`:            false,
+		`env("NUMBER", 3)`:            "12",
+		`env('MISSING', 3)`:           int64(3),
+		`env('MISSING')`:              unset{"MISSING"},
+		`env('MISSING', null)`:        unset{"MISSING"},
+		`env('NONE', 'x')`:            nil,
+		`env('EMPTY', 'x')`:           "",
+		`env('MISSING', env('ON'))`:   true,
+		`Env::get('NUMBER')`:          "12",
+		`env($name)`:                  expression{},
+		`env('ON') === 'x'`:           expression{},
+		`(int) env('NUMBER')`:         "12",
+		`(bool) 1`:                    int64(1),
+		`env('ON') ? 'a' : 'b'`:       expression{},
+		`'a' . 'b'`:                   expression{},
+		`explode(',', env('TEXT'))`:   []any{"a", "b"},
+		`explode(',', 'x,y', -1)`:     expression{},
+		`explode($a, 'x,y')`:          expression{},
+		`storage_path('x')`:           expression{},
+		`new Thing(['a' => 1])`:       expression{},
+		`fn ($x) => [1, 2, $x]`:       expression{},
+		`function () { return [1]; }`: expression{},
+		`[...$more]`:                  []any{expression{}},
+		`[]`:                          []any{},
+		`array(1, 'a',)`:              []any{int64(1), "a"},
+		`['a' => 1, 2]`:               map[string]any{"a": int64(1), "0": int64(2)},
+		`[3 => 'x']`:                  map[string]any{"3": "x"},
+		`[[['deep' => [true]]]]`:      []any{[]any{map[string]any{"deep": []any{true}}}},
+		"'a' // ],\n":                 "a",
+		"'a' /* ], */":                "a",
+		"# ],\n'a'":                   "a",
+	} {
+		tree, _, err := readPHP("<?php\nreturn ['before' => 1, 'v' => "+text+", 'after' => 2];\n", env)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := tree.(map[string]any)
+		if !reflect.DeepEqual(got["v"], want) || got["after"] != int64(2) {
+			t.Errorf("%s is read as %#v, want %#v, in %v", text, got["v"], want, got)
+		}
+	}
+}
+
+// What stands before the array, and around it, is nobody's.
+func TestPHPFiles(t *testing.T) {
+	for _, text := range []string{
+		"<?php\nnamespace App;\nuse X\\Y;\nuse Z\\{A, B};\ndeclare(strict_types=1);\n$x = [1];\nfunction f() { return ['a' => 2]; }\nreturn ['a' => 1];",
+		"\n\n<?php return array('a' => 1)",
+		"<?PHP return ['a' => 1]; ?> text ] {",
+		"<? return [ // ?>",
+		"<?php if (true) { return ['a' => 2]; } return ['a' => 1];",
+	} {
+		tree, _, err := readPHP(text, nil)
+		if strings.Contains(text, "// ?>") {
+			if err == nil {
+				t.Errorf("%q: PHP ends in the comment, and the array does not", text)
+			}
+			continue
+		}
+		if err != nil || !reflect.DeepEqual(tree, map[string]any{"a": int64(1)}) {
+			t.Errorf("%q: %v, %v", text, tree, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"<?php return [" + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "];": "more than 32 arrays",
+		"<?php return ['a' => '" + "x":                                              "line 1: a text has no end",
+		"<?php return ['a' => /* x":                                                 "line 1: a comment has no end",
+		"<?php return ['a' =>":                                                      "ends in the middle",
+		"<?php\nreturn ['a' => <<<X\ny\nX];":                                        "line 2: has a text of several lines",
+		"<?php return [" + strings.Repeat("1,", maxTokens) + "];":                   fmt.Sprintf("more than %d words", maxTokens),
+		"echo 1;": "want <?php",
+	} {
+		if _, _, err := readPHP(text, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// FuzzPHP has the reader end, whatever it reads, with a tree that can be flattened or an
+// error that shows nothing of it.
+func FuzzPHP(f *testing.F) {
+	for _, name := range []string{"laravel/config/reverb.php", "laravel/config/websockets.php", "laravel/config/websockets2.php"} {
+		text, err := readAll("testdata/"+name, strings.NewReader(""))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	for _, text := range []string{"<?php return ['a' => env('B', [1,2])];", "<?php return [", "<?", "<?php return array(array(", "<?php return ['a'=>explode(',',env('A'))];"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tree, asked, err := readPHP(text, map[string]string{"A": "1", "B": "x,y"})
+		if err != nil {
+			if n := len(err.Error()); n > 100 {
+				t.Errorf("an error of %d bytes: %v", n, err)
+			}
+			return
+		}
+		if asked == nil || tree == nil {
+			t.Errorf("%v, %v", tree, asked)
+		}
+		flatten(nil, tree)
+	})
+}
+
+// FuzzRun has every reader and every source take what it is given.
+func FuzzRun(f *testing.F) {
+	for _, fixture := range fixtures {
+		text, err := readAll("testdata/"+fixture.file, strings.NewReader(""))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text, uint8(0))
+	}
+	f.Add(`{"appManager.array.apps":[{"webhooks":"[{}]","allowed_origins":{}}],"a.b":[[]]}`, uint8(1))
+	f.Add("[[app_manager.array.apps]]\nid = 1\n[app_manager.array.apps.policy]\nwebhooks = [{}]\n", uint8(2))
+	f.Fuzz(func(t *testing.T, text string, which uint8) {
+		var out, errs strings.Builder
+		o := Options{JSON: which%2 == 0}
+		if names := Sources(); int(which) < len(names) {
+			o.From = names[which]
+		}
+		code := Run("-", o, strings.NewReader(text), &out, &errs)
+		if code != Mapped && code != Failed && code != NeedLook {
+			t.Errorf("exit code %d", code)
+		}
+		if code == Failed && errs.Len() == 0 {
+			t.Error("nothing is said")
+		}
+	})
+}
