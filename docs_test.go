@@ -232,6 +232,7 @@ var noSetting = map[string]string{
 	"PUSH_SOCKET_":         "how settings begin",
 	"SOKETI_":              "how variables of soketi begin",
 	"BROADCAST_CONNECTION": "a variable of Laravel",
+	"NO_COLOR":             "a variable of many programs, no-color.org",
 }
 
 var settingName = regexp.MustCompile(`^[A-Z][A-Z0-9]*(?:_[A-Z0-9]*)+`)

@@ -26,6 +26,9 @@ func (s *Server) routes() http.Handler {
 		get(r, "/metrics", p.Metrics.ServeHTTP)
 	}
 	get(r, "/api/tail", s.tail)
+	if p.Kick != nil {
+		r.On("/api/kick", route.Methods{"POST": p.Kick})
+	}
 	if p.Bundle != nil {
 		// It costs something, so a page of elsewhere must not be able to ask for it, not even
 		// without being shown the answer: browsers say of a POST where it is from.

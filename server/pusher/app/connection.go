@@ -187,6 +187,9 @@ func (c *Connection) ID() string {
 	return c.sub.ID()
 }
 
+// RemoteAddr is the client's address with its port.
+func (c *Connection) RemoteAddr() string { return c.socket.RemoteAddr() }
+
 // Push queues a frame for the client. It reports whether it was taken.
 func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
 
