@@ -30,7 +30,7 @@ func wrong(v any, want string) converted {
 	case expression:
 		return converted{says: "is PHP that would have to be run: set it by hand", look: true}
 	case unset:
-		return converted{says: "is the variable " + v.name + " of the environment, which is not known: name its file with --env", look: true}
+		return converted{says: "is the variable " + v.Name + " of the environment, which is not known: name its file with --env", look: true}
 	}
 	return converted{says: "has a value that cannot be read: want " + want, look: true}
 }

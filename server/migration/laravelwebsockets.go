@@ -1,6 +1,10 @@
 package migration
 
-import "strings"
+import (
+	"strings"
+
+	"poosh/server/migration/php"
+)
 
 // laravelWebsockets reads config/websockets.php of laravel-websockets, or the variables
 // of its stock file. Facts: beyondcode/laravel-websockets 1.14.1 and 2.0.0-beta.37
@@ -14,7 +18,7 @@ func laravelWebsockets() *source {
 		ours: func(name string) bool {
 			return strings.HasPrefix(name, "LARAVEL_WEBSOCKETS_") || strings.HasPrefix(name, "WEBSOCKETS_")
 		},
-		value:  laravelValue,
+		value:  php.EnvValue,
 		finish: websocketsFinish,
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"poosh/auth"
+	"poosh/server/migration/php"
 )
 
 // A format is how a file is written.
@@ -172,6 +173,12 @@ func readTOML(text string) (any, error) {
 		return nil, errors.New("is no TOML")
 	}
 	return tree, nil
+}
+
+// readPHP reads the array that a PHP file returns.
+func readPHP(text string, env map[string]string) (any, map[string]bool, error) {
+	tree, asked, err := php.Parse(text, env)
+	return tree, asked, err
 }
 
 // maxBrackets bounds what the reader of TOML, which calls itself for each, is given.

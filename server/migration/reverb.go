@@ -3,6 +3,8 @@ package migration
 import (
 	"strings"
 	"time"
+
+	"poosh/server/migration/php"
 )
 
 // reverb reads the .env of a Laravel application with Reverb, or its config/reverb.php.
@@ -18,7 +20,7 @@ func reverb() *source {
 		ours: func(name string) bool {
 			return strings.HasPrefix(name, "REVERB_") || strings.HasPrefix(name, "VITE_REVERB_")
 		},
-		value:  laravelValue,
+		value:  php.EnvValue,
 		finish: reverbFinish,
 	}
 }

@@ -73,7 +73,7 @@ func TestEveryKeyHasARule(t *testing.T) {
 // values are what a key may be set to, sensible or not.
 var values = []any{nil, true, false, "", "text", "1", json.Number("0"), json.Number("-1"), json.Number("0.0001"), json.Number("7"),
 	json.Number("1e3"), json.Number("1e15"), int64(5), 2.5, "999999999", "-5", []any{}, []any{"a", "*", "https://*.example.com"},
-	map[string]any{}, expression{}, unset{"X"}}
+	map[string]any{}, expression{}, unset{Name: "X"}}
 
 // Whatever a known key is set to, something is said of it, and what is made starts: a
 // number that Poosh does not take becomes the nearest, and a person is told.

@@ -5,15 +5,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"poosh/server/migration/php"
 )
 
 // A tree is what a reader makes of a file: nil, bool, string, json.Number, int64,
-// float64, []any, map[string]any, and these two.
+// float64, []any, map[string]any, and these two, which only PHP has.
 type (
-	// expression stands for a value that only running the file would tell.
-	expression struct{}
-	// unset stands for a value that the environment would give and does not.
-	unset struct{ name string }
+	expression = php.Expression
+	unset      = php.Unset
 )
 
 // An entry is one value of a configuration.

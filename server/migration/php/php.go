@@ -1,4 +1,12 @@
-package migration
+// Package php reads what a PHP file of settings returns, as data: strings, numbers,
+// constants that everybody knows, names of classes, lists, products of whole numbers, and
+// calls of explode and of env, with variables as Laravel reads them
+// (Illuminate\Support\Env). Nothing is run: what would have to be is an [Expression]. It
+// knows nobody's settings. Texts, arrays within each other and words have bounds.
+//
+// Why our own: no reader of PHP in Go is to be had from the module proxy, and of the
+// language this needs literals alone.
+package php
 
 import (
 	"errors"
@@ -7,22 +15,28 @@ import (
 	"strings"
 )
 
-// readPHP reads the array that a PHP file returns, as data: strings, numbers, constants
-// that everybody knows, names of classes, lists, and calls of env, whose variables are
-// those given, as Laravel reads them (Illuminate\Support\Env). Nothing is run: what
-// would have to be is an [expression]. Its bounds are [maxFile], maxDepth and
-// maxTokens.
-//
-// Why our own: no reader of PHP in Go is to be had from the module proxy, and of the
-// language this needs literals alone.
-//
-// asked has the variables that the file asks for.
-func readPHP(text string, env map[string]string) (tree any, asked map[string]bool, err error) {
-	tokens, err := lexPHP(text)
+// An Expression stands for a value that only running the file would tell.
+type Expression struct{}
+
+// An Unset stands for a value that the environment would give and does not.
+type Unset struct{ Name string }
+
+// maxText bounds a file, in bytes.
+const maxText = 1 << 20
+
+// Parse reads the array that the file returns: its values are nil, bool, string, int64,
+// float64, []any, map[string]any, [Expression] and [Unset]. env are the variables of the
+// environment, asked those that the file asks for. An error names the line, and shows
+// nothing of the text.
+func Parse(text string, env map[string]string) (tree map[string]any, asked map[string]bool, err error) {
+	if len(text) > maxText {
+		return nil, nil, fmt.Errorf("is larger than %d bytes", maxText)
+	}
+	tokens, err := lex(text)
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &phpParser{tokens: tokens, env: env, asked: make(map[string]bool)}
+	p := &parser{tokens: tokens, env: env, asked: make(map[string]bool)}
 	if !p.skipToReturn() {
 		return nil, nil, errors.New("returns nothing: want a PHP file with return [...]")
 	}
@@ -30,39 +44,40 @@ func readPHP(text string, env map[string]string) (tree any, asked map[string]boo
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, ok := v.(map[string]any); !ok {
+	tree, ok := v.(map[string]any)
+	if !ok {
 		return nil, nil, fmt.Errorf("line %d: returns no array with names", p.line())
 	}
-	return v, p.asked, nil
+	return tree, p.asked, nil
 }
 
 // maxDepth bounds arrays within arrays.
 const maxDepth = 32
 
-type phpParser struct {
-	tokens []phpToken
+type parser struct {
+	tokens []token
 	at     int
 	env    map[string]string
 	asked  map[string]bool
 }
 
-// peek returns the next token, one of kind phpEnd behind the last.
-func (p *phpParser) peek() phpToken { return p.tokens[min(p.at, len(p.tokens)-1)] }
+// peek returns the next token, one of kind kindEnd behind the last.
+func (p *parser) peek() token { return p.tokens[min(p.at, len(p.tokens)-1)] }
 
-func (p *phpParser) next() phpToken {
+func (p *parser) next() token {
 	t := p.peek()
 	p.at++
 	return t
 }
 
-func (p *phpParser) line() int { return p.peek().line }
+func (p *parser) line() int { return p.peek().line }
 
-func (p *phpParser) is(text string) bool {
+func (p *parser) is(text string) bool {
 	t := p.peek()
-	return t.kind == phpSign && t.text == text
+	return t.kind == kindSign && t.text == text
 }
 
-func (p *phpParser) accept(text string) bool {
+func (p *parser) accept(text string) bool {
 	if p.is(text) {
 		p.at++
 		return true
@@ -71,16 +86,16 @@ func (p *phpParser) accept(text string) bool {
 }
 
 // skipToReturn goes behind the first return that is in no function.
-func (p *phpParser) skipToReturn() bool {
+func (p *parser) skipToReturn() bool {
 	depth := 0
-	for ; p.peek().kind != phpEnd; p.at++ {
+	for ; p.peek().kind != kindEnd; p.at++ {
 		t := p.peek()
 		switch {
-		case t.kind == phpSign && strings.Contains("([{", t.text):
+		case t.kind == kindSign && strings.Contains("([{", t.text):
 			depth++
-		case t.kind == phpSign && strings.Contains(")]}", t.text):
+		case t.kind == kindSign && strings.Contains(")]}", t.text):
 			depth--
-		case depth == 0 && t.kind == phpName && strings.EqualFold(t.text, "return"):
+		case depth == 0 && t.kind == kindName && strings.EqualFold(t.text, "return"):
 			p.at++
 			return true
 		}
@@ -89,7 +104,7 @@ func (p *phpParser) skipToReturn() bool {
 }
 
 // value reads a value up to what ends it: a comma, a bracket, => or the statement's end.
-func (p *phpParser) value(depth int) (any, error) {
+func (p *parser) value(depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("line %d: more than %d arrays within each other", p.line(), maxDepth)
 	}
@@ -103,31 +118,27 @@ func (p *phpParser) value(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		a, ok1 := numberOf(v)
-		b, ok2 := numberOf(w)
-		if v = any(expression{}); ok1 && ok2 {
-			v = a * b
-		}
+		v = product(v, w)
 	}
 	if !p.ends() {
-		v = expression{}
+		v = Expression{}
 		p.skip()
 	}
 	return v, nil
 }
 
-func (p *phpParser) ends() bool {
+func (p *parser) ends() bool {
 	t := p.peek()
-	return t.kind == phpEnd || t.kind == phpSign && (t.text == "," || t.text == ";" || t.text == "=>" || t.text == "]" || t.text == ")" || t.text == "}")
+	return t.kind == kindEnd || t.kind == kindSign && (t.text == "," || t.text == ";" || t.text == "=>" || t.text == "]" || t.text == ")" || t.text == "}")
 }
 
 // skip goes to what ends the value that is being read.
-func (p *phpParser) skip() {
-	for depth := 0; p.peek().kind != phpEnd; p.at++ {
+func (p *parser) skip() {
+	for depth := 0; p.peek().kind != kindEnd; p.at++ {
 		if depth == 0 && p.ends() {
 			return
 		}
-		if t := p.peek(); t.kind == phpSign {
+		if t := p.peek(); t.kind == kindSign {
 			switch t.text {
 			case "(", "[", "{":
 				depth++
@@ -139,35 +150,33 @@ func (p *phpParser) skip() {
 }
 
 // term reads a value that has no operator but a sign or a cast in front.
-func (p *phpParser) term(depth int) (any, error) {
+func (p *parser) term(depth int) (any, error) {
 	t := p.next()
 	switch {
-	case t.kind == phpString:
+	case t.kind == kindString:
 		return t.text, nil
-	case t.kind == phpNumber:
-		return phpNumberOf(t.text), nil
-	case t.kind == phpName:
+	case t.kind == kindNumber:
+		return number(t.text), nil
+	case t.kind == kindName:
 		return p.named(t.text, depth)
-	case t.kind == phpSign && t.text == "[":
+	case t.kind == kindSign && t.text == "[":
 		return p.array("]", depth)
-	case t.kind == phpSign && t.text == "-" && p.peek().kind == phpNumber:
-		if n, ok := numberOf(phpNumberOf(p.next().text)); ok {
-			return -n, nil
-		}
-	case t.kind == phpSign && t.text == "(" && p.cast():
+	case t.kind == kindSign && t.text == "-" && p.peek().kind == kindNumber:
+		return product(int64(-1), number(p.next().text)), nil
+	case t.kind == kindSign && t.text == "(" && p.cast():
 		return p.term(depth)
-	case t.kind == phpEnd:
+	case t.kind == kindEnd:
 		return nil, fmt.Errorf("line %d: ends in the middle of an array", t.line)
 	}
 	p.at-- // whatever it is, skip meets it with its brackets
 	p.skip()
-	return expression{}, nil
+	return Expression{}, nil
 }
 
 // cast goes behind the name of a type in parentheses, of which the first is read.
-func (p *phpParser) cast() bool {
+func (p *parser) cast() bool {
 	t := p.peek()
-	if t.kind != phpName || p.at+1 >= len(p.tokens) || p.tokens[p.at+1].text != ")" {
+	if t.kind != kindName || p.at+1 >= len(p.tokens) || p.tokens[p.at+1].text != ")" {
 		return false
 	}
 	switch strings.ToLower(t.text) {
@@ -178,8 +187,8 @@ func (p *phpParser) cast() bool {
 	return false
 }
 
-// phpNumberOf is a number as PHP writes it.
-func phpNumberOf(text string) any {
+// number is a number as PHP writes it.
+func number(text string) any {
 	text = strings.ReplaceAll(text, "_", "")
 	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
 		return n
@@ -187,11 +196,11 @@ func phpNumberOf(text string) any {
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
 		return n
 	}
-	return expression{}
+	return Expression{}
 }
 
 // named reads what begins with a name: a constant, a class, an array or a call.
-func (p *phpParser) named(name string, depth int) (any, error) {
+func (p *parser) named(name string, depth int) (any, error) {
 	switch lower := strings.ToLower(strings.TrimPrefix(name, `\`)); {
 	case lower == "true" || lower == "false":
 		return lower == "true", nil
@@ -216,11 +225,11 @@ func (p *phpParser) named(name string, depth int) (any, error) {
 			return nil, err
 		}
 	}
-	return expression{}, nil
+	return Expression{}, nil
 }
 
 // array reads the rest of an array up to a closing bracket.
-func (p *phpParser) array(closing string, depth int) (any, error) {
+func (p *parser) array(closing string, depth int) (any, error) {
 	list, names := []any{}, map[string]any{}
 	for !p.accept(closing) {
 		v, err := p.value(depth + 1)
@@ -255,7 +264,7 @@ func (p *phpParser) array(closing string, depth int) (any, error) {
 }
 
 // variable reads the rest of env('NAME', default).
-func (p *phpParser) variable(depth int) (any, error) {
+func (p *parser) variable(depth int) (any, error) {
 	args, err := p.arguments(depth)
 	if err != nil {
 		return nil, err
@@ -268,17 +277,17 @@ func (p *phpParser) variable(depth int) (any, error) {
 	p.asked[name] = true
 	switch {
 	case !ok:
-		return expression{}, nil
+		return Expression{}, nil
 	case found:
-		return laravelValue(text), nil
+		return EnvValue(text), nil
 	case len(args) > 1 && args[1] != nil:
 		return args[1], nil
 	}
-	return unset{name}, nil
+	return Unset{name}, nil
 }
 
-// laravelValue is what Laravel makes of a variable.
-func laravelValue(text string) any {
+// EnvValue is what Laravel makes of a variable.
+func EnvValue(text string) any {
 	switch strings.ToLower(text) {
 	case "true", "(true)":
 		return true
@@ -293,7 +302,7 @@ func laravelValue(text string) any {
 }
 
 // explode reads the rest of explode(',', text).
-func (p *phpParser) explode(depth int) (any, error) {
+func (p *parser) explode(depth int) (any, error) {
 	args, err := p.arguments(depth)
 	if err != nil {
 		return nil, err
@@ -301,7 +310,7 @@ func (p *phpParser) explode(depth int) (any, error) {
 	if len(args) == 2 {
 		separator, ok1 := args[0].(string)
 		text, ok2 := textOf(args[1])
-		if u, missing := args[1].(unset); missing {
+		if u, missing := args[1].(Unset); missing {
 			return u, nil
 		}
 		if ok1 && ok2 && separator != "" {
@@ -312,15 +321,43 @@ func (p *phpParser) explode(depth int) (any, error) {
 			return list, nil
 		}
 	}
-	return expression{}, nil
+	return Expression{}, nil
 }
 
 // arguments reads the rest of a call.
-func (p *phpParser) arguments(depth int) ([]any, error) {
+func (p *parser) arguments(depth int) ([]any, error) {
 	v, err := p.array(")", depth)
 	args, ok := v.([]any)
 	if err == nil && !ok { // arguments with names
-		args = []any{expression{}}
+		args = []any{Expression{}}
 	}
 	return args, err
+}
+
+// product is a times b, or an [Expression] where one is no number.
+func product(a, b any) any {
+	x, y, ok := int64(0), int64(0), true
+	for at, v := range map[*int64]any{&x: a, &y: b} {
+		n, isInt := v.(int64)
+		*at, ok = n, ok && isInt && n < 1<<31 && n > -1<<31
+	}
+	if !ok {
+		return Expression{}
+	}
+	return x * y
+}
+
+// textOf is the text of a key, or of what is taken apart.
+func textOf(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
 }

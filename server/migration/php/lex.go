@@ -1,4 +1,4 @@
-package migration
+package php
 
 import (
 	"fmt"
@@ -7,20 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// phpKind is a kind of token.
-type phpKind int
+// kind is a kind of token.
+type kind int
 
 const (
-	phpEnd    phpKind = iota
-	phpString         // text without its quotes
-	phpNumber
-	phpName  // of a constant, function or class, with \ and :: in it; or a variable with $
-	phpSign  // =>, or any one other character
-	phpOther // what would have to be run, such as a text with variables in it
+	kindEnd    kind = iota
+	kindString      // text without its quotes
+	kindNumber
+	kindName  // of a constant, function or class, with \ and :: in it; or a variable with $
+	kindSign  // =>, or any one other character
+	kindOther // what would have to be run, such as a text with variables in it
 )
 
-type phpToken struct {
-	kind phpKind
+type token struct {
+	kind kind
 	text string
 	line int
 }
@@ -29,12 +29,12 @@ type phpToken struct {
 const maxTokens = 100_000
 
 var (
-	phpNumberForm = regexp.MustCompile(`^(?:0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|\.[0-9][0-9_]*)`)
-	phpNameForm   = regexp.MustCompile(`^(?:\$|\\)?[A-Za-z_\x{80}-\x{10ffff}][\w\x{80}-\x{10ffff}]*(?:(?:\\|::\$?)[A-Za-z_\x{80}-\x{10ffff}][\w\x{80}-\x{10ffff}]*)*`)
+	numberForm = regexp.MustCompile(`^(?:0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|\.[0-9][0-9_]*)`)
+	nameForm   = regexp.MustCompile(`^(?:\$|\\)?[A-Za-z_\x{80}-\x{10ffff}][\w\x{80}-\x{10ffff}]*(?:(?:\\|::\$?)[A-Za-z_\x{80}-\x{10ffff}][\w\x{80}-\x{10ffff}]*)*`)
 )
 
-// lexPHP takes a file apart. Its first token is behind <?php; the last is phpEnd.
-func lexPHP(text string) ([]phpToken, error) {
+// lex takes a file apart. Its first token is behind <?php; the last is kindEnd.
+func lex(text string) ([]token, error) {
 	at := strings.Index(text, "<?")
 	if at < 0 {
 		return nil, fmt.Errorf("line 1: want <?php")
@@ -43,40 +43,40 @@ func lexPHP(text string) ([]phpToken, error) {
 	if strings.HasPrefix(strings.ToLower(text[at:]), "php") {
 		at += len("php")
 	}
-	x := &phpLexer{text: text, at: at, line: 1 + strings.Count(text[:at], "\n")}
+	x := &lexer{text: text, at: at, line: 1 + strings.Count(text[:at], "\n")}
 	for {
 		if err := x.blanks(); err != nil {
 			return nil, err
 		}
 		if x.at >= len(text) || strings.HasPrefix(text[x.at:], "?>") {
-			x.add(phpEnd, 0, "")
+			x.add(kindEnd, 0, "")
 			return x.tokens, nil
 		}
 		if len(x.tokens) == maxTokens {
 			return nil, fmt.Errorf("line %d: more than %d words", x.line, maxTokens)
 		}
-		if err := x.token(); err != nil {
+		if err := x.next(); err != nil {
 			return nil, err
 		}
 	}
 }
 
-type phpLexer struct {
+type lexer struct {
 	text   string
 	at     int
 	line   int
-	tokens []phpToken
+	tokens []token
 }
 
 // add adds a token that is size bytes long in the file.
-func (x *phpLexer) add(kind phpKind, size int, text string) {
-	x.tokens = append(x.tokens, phpToken{kind, text, x.line})
+func (x *lexer) add(what kind, size int, text string) {
+	x.tokens = append(x.tokens, token{what, text, x.line})
 	x.line += strings.Count(x.text[x.at:x.at+size], "\n")
 	x.at += size
 }
 
 // blanks skips blanks and comments.
-func (x *phpLexer) blanks() error {
+func (x *lexer) blanks() error {
 	for x.at < len(x.text) {
 		rest := x.text[x.at:]
 		size := 0
@@ -107,7 +107,7 @@ func (x *phpLexer) blanks() error {
 	return nil
 }
 
-func (x *phpLexer) token() error {
+func (x *lexer) next() error {
 	rest := x.text[x.at:]
 	switch {
 	case rest[0] == '\'' || rest[0] == '"':
@@ -115,35 +115,35 @@ func (x *phpLexer) token() error {
 	case strings.HasPrefix(rest, "<<<"):
 		return fmt.Errorf("line %d: has a text of several lines (<<<), which is not read", x.line)
 	case strings.HasPrefix(rest, "=>"):
-		x.add(phpSign, 2, "=>")
+		x.add(kindSign, 2, "=>")
 	default:
-		if number := phpNumberForm.FindString(rest); number != "" {
-			x.add(phpNumber, len(number), number)
-		} else if name := phpNameForm.FindString(rest); name != "" {
-			x.add(phpName, len(name), name)
+		if digits := numberForm.FindString(rest); digits != "" {
+			x.add(kindNumber, len(digits), digits)
+		} else if name := nameForm.FindString(rest); name != "" {
+			x.add(kindName, len(name), name)
 		} else {
 			_, size := utf8.DecodeRuneInString(rest)
-			x.add(phpSign, size, rest[:size])
+			x.add(kindSign, size, rest[:size])
 		}
 	}
 	return nil
 }
 
 // quoted reads a text in quotes. One with a variable in it is none.
-func (x *phpLexer) quoted(rest string) error {
+func (x *lexer) quoted(rest string) error {
 	quote := rest[0]
 	var b strings.Builder
-	kind := phpString
+	what := kindString
 	for i := 1; i < len(rest); i++ {
 		switch c := rest[i]; {
 		case c == quote:
-			x.add(kind, i+1, b.String())
+			x.add(what, i+1, b.String())
 			return nil
 		case c == '\\' && i+1 < len(rest):
 			i++
-			b.WriteString(phpEscape(quote, rest[i]))
+			b.WriteString(escaped(quote, rest[i]))
 		case c == '$' && quote == '"':
-			kind = phpOther
+			what = kindOther
 		default:
 			b.WriteByte(c)
 		}
@@ -151,8 +151,8 @@ func (x *phpLexer) quoted(rest string) error {
 	return fmt.Errorf("line %d: a text has no end", x.line)
 }
 
-// phpEscape is what a backslash and a character stand for.
-func phpEscape(quote, c byte) string {
+// escaped is what a backslash and a character stand for.
+func escaped(quote, c byte) string {
 	if c == '\\' || c == quote {
 		return string(c)
 	}
