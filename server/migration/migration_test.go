@@ -276,3 +276,56 @@ func TestLaravelVariables(t *testing.T) {
 		t.Errorf("%d\n%s\n%s", code, out, errs)
 	}
 }
+
+// fromText imports a text as a file of some name.
+func fromText(t *testing.T, name, text string, o Options) (code int, out, errs string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return imported(t, path, o)
+}
+
+// Of the apps of Sockudo's file none is left beside the one of the environment.
+func TestSockudoDefaultAppAlone(t *testing.T) {
+	env := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(env, []byte("SOCKUDO_DEFAULT_APP_ID=9\nSOCKUDO_DEFAULT_APP_KEY=nine\nSOCKUDO_DEFAULT_APP_SECRET=secret-of-number-nine\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, out, errs := imported(t, "testdata/sockudo.toml", Options{Env: env})
+	if strings.Count(out, `"secret":`) != 1 || strings.Contains(out, "webhooks") || !strings.Contains(out, `"id": "9"`) || !strings.Contains(errs, "does not count") {
+		t.Errorf("%s\n%s", out, errs)
+	}
+}
+
+// A variable that bears a server's name tells more than those that others have too, and
+// is this server's though it is not known.
+func TestOwnVariables(t *testing.T) {
+	text := "SOKETI_DEFAULT_APP_ID=1\nSOKETI_DEFAULT_APP_KEY=k\nSOKETI_DEFAULT_APP_SECRET=secret-of-soketi\nSOKETI_ENTIRELY_ANOTHER_THING=1\n" +
+		"PUSHER_APP_ID=1\nPUSHER_APP_KEY=k\nPUSHER_APP_SECRET=secret-of-soketi\nPUSHER_HOST=h\nPUSHER_PORT=1\nPUSHER_SCHEME=http\nBROADCAST_CONNECTION=pusher\nREDIS_HOST=r\nREDIS_PASSWORD=p\n"
+	code, _, errs := fromText(t, "x.env", text, Options{})
+	if code != NeedLook || !strings.Contains(errs, "is read as soketi") || !strings.Contains(errs, "SOKETI_ENTIRELY_ANOTHER_THING: is no key of soketi") {
+		t.Errorf("%d\n%s", code, errs)
+	}
+}
+
+// A webhook that would be told of more, or of nothing, is left out, and that is said.
+func TestWebhooksLeftOut(t *testing.T) {
+	const app = `{"appManager.array.apps": [{"id": "1", "key": "k", "secret": "secret-of-hooks", "webhooks": %s}]}`
+	for hooks, want := range map[string]string{
+		`[{"url": "https://a.example.com"}]`:                                                 "no event types",
+		`[{"url": "https://a.example.com", "event_types": []}]`:                              "no event types",
+		`[{"url": "https://a.example.com", "event_types": ["other"]}]`:                       "Poosh has no webhooks for other",
+		`[{"url": "ftp://a.example.com", "event_types": ["member_added"]}]`:                  "want an http or https address",
+		`[{"lambda_function": "f", "event_types": ["member_added"]}]`:                        "Poosh tells addresses alone",
+		`"[{\"url\": \"https://a.example.com\", \"event_types\": [\"member_added\"]}]"`:      "",
+		`[{"url": "https://a.example.com", "event_types": ["member_added"], "headers": {}}]`: "",
+		`"{"`: "cannot be read: want a list",
+	} {
+		code, out, errs := fromText(t, "x.json", strings.Replace(app, "%s", hooks, 1), Options{})
+		if told := strings.Contains(out, "a.example.com"); told != (want == "") || !strings.Contains(errs, want) || (code == NeedLook) != (want != "") {
+			t.Errorf("%s: %d\n%s\n%s", hooks, code, out, errs)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,28 +17,37 @@ import (
 )
 
 // migrated are the examples of other servers' configurations, which are the unit
-// tests' too.
-var migrated = []struct{ file, env string }{
-	{"soketi.json", ""}, {"soketi.env", ""}, {"soketi-plain.env", ""},
-	{"sockudo.toml", ""}, {"sockudo.json", ""}, {"sockudo.env", ""},
-	{"reverb.env", ""}, {"laravel/config/reverb.php", "laravel/application.env"},
-	{"laravel/config/websockets.php", "laravel/application.env"},
+// tests' too, and the apps that their clients and senders know.
+var migrated = []struct {
+	file, env string
+	apps      []app
+}{
+	{"soketi.json", "", []app{{"1001", "shop-key", "secret-of-the-shop-soketi"}, {"1002", "blog-key", "secret-of-the-blog-soketi"}}},
+	{"soketi.env", "", []app{{"2001", "env-key", "secret-of-the-env-soketi"}}},
+	{"soketi-plain.env", "", []app{{"2002", "plain-key", "secret-of-the-plain-soketi"}}},
+	{"sockudo.toml", "", []app{{"3001", "toml-key", "secret-of-the-toml-sockudo"}, {"3002", "flat-key", "secret-of-the-flat-sockudo"}}},
+	{"sockudo.json", "", []app{{"3003", "json-key", "secret-of-the-json-sockudo"}}},
+	{"sockudo.env", "", []app{{"3004", "variable-key", "secret-of-the-variable-sockudo"}}},
+	{"reverb.env", "", []app{{"4001", "reverb-key", "secret-of-the-reverb-app"}}},
+	{"laravel/config/reverb.php", "laravel/application.env", []app{{"4003", "config-key", "secret-of-the-config-app"}, {"4002", "second-key", "secret-of-the-second-reverb-app"}}},
+	{"laravel/config/websockets.php", "laravel/application.env", []app{{"5001", "websockets-key", "secret-of-the-websockets-app"}}},
 }
+
+type app struct{ id, key, secret string }
 
 // What is made of another server's configuration starts as it was written, and a client
 // with the key of each app gets what is sent with its secret.
 func TestMigration(t *testing.T) {
 	for _, m := range migrated {
 		t.Run(strings.ReplaceAll(m.file, "/", "-"), func(t *testing.T) {
-			dir := migrate(t, m.file, m.env)
-			s := startIn(t, dir)
-			for _, a := range appsOf(t, dir) {
+			s := startIn(t, migrate(t, m.file, m.env))
+			for _, a := range m.apps {
 				ctx, stop := context.WithTimeout(t.Context(), patience)
 				defer stop()
-				settings := marshal(map[string]any{"app": a.ID, "key": a.Key, "secret": a.Secret, "port": s.port})
+				settings := marshal(map[string]any{"app": a.id, "key": a.key, "secret": a.secret, "port": s.port})
 				out, err := exec.CommandContext(ctx, "node", "drive/subscribe.js", settings).CombinedOutput()
 				if err != nil || strings.TrimSpace(string(out)) != `{"order":7}` {
-					t.Errorf("app %s: %v, %s\n%s", a.ID, err, out, s.log)
+					t.Errorf("app %s: %v, %s\n%s", a.id, err, out, s.log)
 				}
 			}
 		})
@@ -83,21 +91,6 @@ func migrate(t *testing.T, file, env string) string {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	return o.Out
-}
-
-type app struct{ ID, Key, Secret string }
-
-func appsOf(t *testing.T, dir string) []app {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, "apps.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct{ Apps []app }
-	if err := json.Unmarshal(b, &file); err != nil || len(file.Apps) == 0 {
-		t.Fatalf("%v in %s", err, b)
-	}
-	return file.Apps
 }
 
 // startIn runs the binary with the .env of a directory. Only its ports are others, and

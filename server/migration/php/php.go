@@ -336,12 +336,10 @@ func (p *parser) arguments(depth int) ([]any, error) {
 
 // product is a times b, or an [Expression] where one is no number.
 func product(a, b any) any {
-	x, y, ok := int64(0), int64(0), true
-	for at, v := range map[*int64]any{&x: a, &y: b} {
-		n, isInt := v.(int64)
-		*at, ok = n, ok && isInt && n < 1<<31 && n > -1<<31
-	}
-	if !ok {
+	const most = 1 << 31
+	x, ok1 := a.(int64)
+	y, ok2 := b.(int64)
+	if !ok1 || !ok2 || max(x, y) > most || min(x, y) < -most {
 		return Expression{}
 	}
 	return x * y
