@@ -187,9 +187,9 @@ func TestKickMistakes(t *testing.T) {
 	r.four(t, "news")
 	for query, want := range map[string]string{
 		"": "want one of id, room and address", "id=1&room=news": "want one of", "dialect=pusher": "want one of", "app=1": "want one of",
-		"id=": "id is empty", "address=": "address is empty", "id=1&dialect=": "dialect is empty", "id=1&id=2": "id: want one",
-		"rooms=news": "no parameter", "room=news&dialects=pusher": "no parameter", "room=news&dialect=sockets": "is none that is on",
-		"address=1.2.3": "want an address", "address=example.com": "want an address", "address=fe80::1%25eth0": "want an address", "room=%zz": "not understood",
+		"id=": "id is empty", "address=": "address is empty", "id=1&dialect=": "dialect is empty", "id=1&id=2": "id is there twice",
+		"rooms=news": "is no parameter", "room=news&dialects=pusher": "is no parameter", "room=news&dialect=sockets": "is none that is on",
+		"address=1.2.3": "want an address", "address=example.com": "want an address", "address=fe80::1%25eth0": "want an address", "room=%zz": "broken escape",
 	} {
 		if status, body := r.kick(t, query); status != 400 || !strings.Contains(body, want) {
 			t.Errorf("%q: %d %s, want 400 and %q", query, status, body, want)

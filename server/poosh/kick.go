@@ -1,6 +1,8 @@
 package poosh
 
 import (
+	"math"
+
 	"poosh/server/dialect"
 	"poosh/server/hub"
 	"poosh/server/socketio"
@@ -13,8 +15,9 @@ func kick(h *hub.Hub, server *socketio.Server, whom dialect.Whom) int {
 	}
 	there := make(map[hub.Receiver]bool)
 	if whom.Room != nil {
-		for _, r := range h.Receivers(App, *whom.Room) {
-			there[r] = true
+		seated, _ := h.Seated(App, *whom.Room, math.MaxInt)
+		for _, s := range seated {
+			there[s.Receiver()] = true
 		}
 		if len(there) == 0 {
 			return 0

@@ -262,5 +262,6 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		Kick:     d.kick,
 		Metrics:  d.metrics,
 		Apps:     d.numbers,
+		Sign:     d.fill,
 	}, nil
 }

@@ -173,5 +173,6 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		Kick:     d.kickAll,
 		Metrics:  d.metrics,
 		Apps:     d.numbers,
+		Sign:     d.fill,
 	}, nil
 }

@@ -23,6 +23,7 @@ var notRun = []struct{ page, begins, why string }{
 	{"docs/developing.md", "go test -run '^$' -fuzz", "test/run does it for every target: server/poosh FuzzSend"},
 	{"docs/developing.md", "go test -run '^$' -bench", "it measures: server/hub BenchmarkPublish"},
 	{"docs/operating.md", "docker build", "it needs Docker: . TestImage"},
+	{"docs/operating.md", "curl -u operator", "it needs an operators' port at a number of one's own: server TestAPI"},
 	{"docs/operating.md", "curl -X POST -u operator", "it needs an operators' port at a number of one's own: server TestBundle"},
 	{"docs/command.md", "./poosh check", "it needs a file with mistakes: . TestCommandPage"},
 	{"docs/command.md", "./poosh send", "it needs a server of the same settings: . TestCommandPage"},
