@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 
+	"poosh/server/dashboard"
 	"poosh/server/respond"
 	"poosh/server/route"
 )
@@ -24,6 +25,9 @@ func (s *Server) routes() http.Handler {
 
 	if p.Metrics != nil {
 		get(r, "/metrics", p.Metrics.ServeHTTP)
+	}
+	for path, file := range dashboard.Handlers() {
+		get(r, path, file)
 	}
 	get(r, "/api/tail", s.tail)
 	if p.Bundle != nil {

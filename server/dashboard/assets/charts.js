@@ -1,0 +1,93 @@
+// The plots of the first view, all of one window of time.
+
+import { el } from './dom.js';
+import { Plot } from './plot.js';
+import { Window, windows } from './series.js';
+import { amount, bytes, byteRate, count, rate, seconds } from './format.js';
+
+// Each plot: its title, its series by the names that the server has for them, how a value
+// is written, and where its bound is told, if it has one.
+const plots = [
+  { title: 'Connections', format: amount, series: [['connections', 'clients', 1], ['sender_connections', 'senders', 2]] },
+  { title: 'Sends', format: rate, series: [['published', 'accepted', 1], ['held_back', 'held back', 2]] },
+  { title: 'Deliveries', format: rate, series: [['delivered', 'handed to clients', 3], ['refused', 'refused', 5]] },
+  { title: 'Bytes', format: byteRate, binary: true, series: [['sent_bytes_total', 'written', 3], ['received_bytes_total', 'read', 4]] },
+  { title: 'Backlog', format: bytes, binary: true, limit: (o) => o.waiting.limit_bytes,
+    series: [['backlog_bytes', 'for the server to write', 1], ['stuck_bytes', 'for clients that take nothing', 2], ['unfetched_bytes', 'to be polled', 4]] },
+  { title: 'Latency', format: seconds, needs: (o) => o.latency !== null, series: [['latency_p99', '99 of 100', 2], ['latency_p50', 'half', 1]] },
+  { title: 'CPU', format: (n) => amount(n), limit: (o) => o.process.processors, series: [['cpu_seconds', 'processors in use', 1]] },
+  { title: 'Memory', format: bytes, binary: true, limit: (o) => o.process.memory_limit_bytes,
+    series: [['resident_bytes', 'resident', 1], ['memory_bytes', 'of Go', 3], ['heap_bytes', 'heap', 4]] },
+  { title: 'Open files', format: count, limit: (o) => o.process.open_files_limit, series: [['fds', 'open', 1]] },
+  { title: 'Closed as too slow', format: rate, series: [['closed_slow', 'clients', 5]] },
+];
+
+export class Charts {
+  #context;
+  #window = null;
+  #chosen = windows[0];
+  #busy = false;
+  #asked = 0; // when series were asked for last, in the server's seconds
+  #plots = [];
+
+  constructor(context) {
+    this.#context = context;
+    this.choice = this.#buildChoice();
+    this.element = el('div', { class: 'plots' });
+    for (const what of plots.filter((p) => !p.needs)) this.#add(what);
+  }
+
+  #add(what) {
+    const plot = new Plot({
+      title: what.title, format: what.format, binary: what.binary, limit: what.limit ? 'limit' : null,
+      series: what.series.map(([, label, colour]) => ({ label, colour })),
+    });
+    this.#plots.push({ what, plot });
+    this.element.append(plot.figure);
+  }
+
+  #buildChoice() {
+    const choices = windows.map((w) => el('label', {},
+      el('input', { type: 'radio', name: 'window', value: w.seconds, checked: w === this.#chosen, change: () => this.#choose(w) }), el('span', {}, w.label)));
+    return el('fieldset', {}, el('legend', { class: 'hidden' }, 'Time shown'), el('div', { class: 'choice' }, choices));
+  }
+
+  #choose(w) {
+    this.#chosen = w;
+    this.#window = null;
+    this.#asked = 0;
+    if (this.#context.latest) this.show(this.#context.latest);
+  }
+
+  // show asks for what series have become since, as often as there is something new.
+  async show(overview) {
+    const now = Date.parse(overview.at) / 1000;
+    for (const what of plots) if (what.needs?.(overview) && !this.#plots.some((p) => p.what === what)) this.#added(what);
+    if (this.#busy || now - this.#asked < this.#chosen.step) return;
+    this.#busy = true;
+    const window = this.#window ?? new Window(this.#chosen, this.#plots.flatMap(({ what }) => what.series.map(([name]) => name)));
+    await this.#context.telling('series', async (signal) => {
+      await window.update(now, signal);
+      this.#asked = now;
+      if (window.seconds !== this.#chosen.seconds) return; // another one was chosen meanwhile
+      this.#window = window;
+      this.#draw(overview, now);
+    });
+    this.#busy = false;
+  }
+
+  #added(what) {
+    this.#add(what);
+    this.#window = null;
+    this.#asked = 0;
+  }
+
+  #draw(overview, now) {
+    for (const { what, plot } of this.#plots) {
+      plot.show({
+        from: now - this.#chosen.seconds, to: now, times: this.#window.times,
+        series: what.series.map(([name]) => this.#window.of(name)), limit: what.limit?.(overview) ?? null,
+      });
+    }
+  }
+}
