@@ -3,23 +3,23 @@
 import { el } from './dom.js';
 import { Plot } from './plot.js';
 import { Window, windows } from './series.js';
-import { amount, bytes, byteRate, count, rate, seconds } from './format.js';
+import { amount, bytes, byteRate, rate, seconds } from './format.js';
 
 // Each plot: its title, its series by the names that the server has for them, how a value
 // is written, and where its bound is told, if it has one.
 const plots = [
-  { title: 'Connections', format: amount, series: [['connections', 'clients', 1], ['sender_connections', 'senders', 2]] },
-  { title: 'Sends', format: rate, series: [['published', 'accepted', 1], ['held_back', 'held back', 2]] },
-  { title: 'Deliveries', format: rate, series: [['delivered', 'handed to clients', 3], ['refused', 'refused', 5]] },
-  { title: 'Bytes', format: byteRate, binary: true, series: [['sent_bytes_total', 'written', 3], ['received_bytes_total', 'read', 4]] },
-  { title: 'Backlog', format: bytes, binary: true, limit: (o) => o.waiting.limit_bytes,
-    series: [['backlog_bytes', 'for the server to write', 1], ['stuck_bytes', 'for clients that take nothing', 2], ['unfetched_bytes', 'to be polled', 4]] },
+  { title: 'Connections and open files', format: amount, limit: (o) => o.process.open_files_limit,
+    series: [['connections', 'clients', 1], ['sender_connections', 'senders', 2], ['fds', 'open files', 6]] },
+  { title: 'Sends', format: rate, series: [['published', 'accepted', 1]] },
+  { title: 'Deliveries', format: rate, series: [['delivered', 'handed to clients', 3]] },
   { title: 'Latency', format: seconds, needs: (o) => o.latency !== null, series: [['latency_p99', '99 of 100', 2], ['latency_p50', 'half', 1]] },
-  { title: 'CPU', format: (n) => amount(n), limit: (o) => o.process.processors, series: [['cpu_seconds', 'processors in use', 1]] },
+  { title: 'Backlog', format: bytes, binary: true, limit: (o) => o.waiting.limit_bytes,
+    series: [['backlog_bytes', 'to be written', 1], ['stuck_bytes', 'stuck', 2], ['unfetched_bytes', 'to be polled', 4]] },
+  { title: 'Events that did not arrive', format: rate, series: [['held_back', 'held back', 4], ['refused', 'refused copies', 5], ['closed_slow', 'clients closed as too slow', 2]] },
+  { title: 'Bytes on sockets', format: byteRate, binary: true, series: [['sent_bytes_total', 'written', 3], ['received_bytes_total', 'read', 4]] },
+  { title: 'CPU', format: amount, limit: (o) => o.process.processors, series: [['cpu_seconds', 'processors in use', 1]] },
   { title: 'Memory', format: bytes, binary: true, limit: (o) => o.process.memory_limit_bytes,
     series: [['resident_bytes', 'resident', 1], ['memory_bytes', 'of Go', 3], ['heap_bytes', 'heap', 4]] },
-  { title: 'Open files', format: count, limit: (o) => o.process.open_files_limit, series: [['fds', 'open', 1]] },
-  { title: 'Closed as too slow', format: rate, series: [['closed_slow', 'clients', 5]] },
 ];
 
 export class Charts {
@@ -42,8 +42,10 @@ export class Charts {
       title: what.title, format: what.format, binary: what.binary, limit: what.limit ? 'limit' : null,
       series: what.series.map(([, label, colour]) => ({ label, colour })),
     });
+    // In the order of the list, also those that are needed later.
+    const behind = this.#plots.find((p) => plots.indexOf(p.what) > plots.indexOf(what));
     this.#plots.push({ what, plot });
-    this.element.append(plot.figure);
+    this.element.insertBefore(plot.figure, behind ? behind.plot.figure : null);
   }
 
   #buildChoice() {

@@ -3,16 +3,16 @@
 import { el } from './dom.js';
 import { Table } from './table.js';
 import { ask, poll } from './ask.js';
-import { age, bytes, clock } from './format.js';
+import { age, bytes } from './format.js';
 import { connection, stranger, whose } from './links.js';
 import { address } from './router.js';
 
-// slowClients is the table of those for whom most waits.
-export const slowClients = () => new Table({
+// slowClients is the table of those for whom most waits. now tells the server's time.
+export const slowClients = (now) => new Table({
   caption: 'Slow clients, for whom most waits', none: 'Nothing waits for any client.', key: (c) => JSON.stringify([c.dialect, c.app, c.id]),
   columns: [
     { head: 'Connection', of: (c) => connection(c.id) }, { head: 'Of', of: whose }, { head: 'Kind', of: kind },
-    { head: 'From', of: (c) => stranger(c.remote) }, { head: 'Since', of: (c) => clock(Date.parse(c.since)) },
+    { head: 'From', of: (c) => stranger(c.remote) }, { head: 'For', of: (c) => since(c.since, now), number: true },
     { head: 'Waiting', of: (c) => bytes(c.waiting_bytes), number: true },
   ],
 });
@@ -20,19 +20,22 @@ export const slowClients = () => new Table({
 // kind says how a client is connected.
 export const kind = (c) => [c.transport, c.version].filter(Boolean).join(', ');
 
+// since says how long ago a time was, and when on the pointer.
+const since = (time, now) => ({ text: age((now() - Date.parse(time)) / 1000), note: time });
+
 // left is a table of connections that have left.
-export const left = (caption) => new Table({
+export const left = (caption, now) => new Table({
   caption, none: 'Nobody has left.', key: (c) => JSON.stringify([c.dialect, c.app, c.id, c.at]),
   columns: [
     { head: 'Connection', of: (c) => connection(c.id) }, { head: 'Of', of: whose }, { head: 'Reason', of: (c) => c.reason },
-    { head: 'Left at', of: (c) => clock(Date.parse(c.at)) }, { head: 'After', of: (c) => age((Date.parse(c.at) - Date.parse(c.since)) / 1000), number: true },
+    { head: 'Left ago', of: (c) => since(c.at, now), number: true }, { head: 'After', of: (c) => age((Date.parse(c.at) - Date.parse(c.since)) / 1000), number: true },
     { head: 'From', of: (c) => stranger(c.network) }, { head: 'Waited for it', of: (c) => bytes(c.waiting_bytes), number: true },
   ],
 });
 
 export function clients(context) {
-  const slow = slowClients();
-  const gone = left('The last that left');
+  const slow = slowClients(context.now);
+  const gone = left('The last that left', context.now);
   const reason = el('select', { id: 'reason', change: () => refresh() }, el('option', { value: '' }, 'any reason'));
   const known = new Set();
 

@@ -3,7 +3,7 @@
 import { el, name, write } from './dom.js';
 import { Table } from './table.js';
 import { ask, poll, Refusal } from './ask.js';
-import { age, bytes, clock, count, unknown } from './format.js';
+import { age, bytes, count, unknown } from './format.js';
 import { kind, left } from './clients.js';
 import { room, whose } from './links.js';
 
@@ -11,7 +11,7 @@ export function connection(context) {
   const { id = '' } = context.values;
   const summary = el('p', { class: 'hint', role: 'status', id: 'summary' });
   const open = el('div', { class: 'result' });
-  const gone = left('Why it left');
+  const gone = left('Why it left', context.now);
   const goneCard = el('section', { class: 'card', hidden: true }, gone.element);
   const cards = new Map();
 
@@ -50,7 +50,7 @@ const facts = [
   ['Kind', kind],
   ['User', (c) => c.user || unknown],
   ['From', (c) => c.remote],
-  ['Open since', (c, now) => clock(Date.parse(c.since)) + ', ' + age((now - Date.parse(c.since)) / 1000)],
+  ['Open for', (c, now) => age((now - Date.parse(c.since)) / 1000)],
   ['Waits for it', (c) => bytes(c.waiting_bytes)],
   ['Takes events', (c) => (c.ending ? 'no: ' + c.ending : 'yes')],
 ];
@@ -68,7 +68,8 @@ function openCard() {
     show(c, now) {
       facts.forEach(([, of], i) => write(values[i].firstChild, of(c, now)));
       rooms.show(c.rooms.map((r) => ({ dialect: c.dialect, app: c.app, room: r })));
-      write(more, c.room_count > c.rooms.length ? count(c.room_count - c.rooms.length) + ' more' : '');
+      more.hidden = c.room_count <= c.rooms.length;
+      write(more, count(c.room_count - c.rooms.length) + ' more');
     },
   };
 }

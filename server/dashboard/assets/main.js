@@ -15,7 +15,9 @@ import { tail } from './tail.js';
 import { send } from './send.js';
 import { webhooks } from './webhooks.js';
 
+// Views, and for those that the head has no link to, the one that they belong to.
 const views = { '': overview, rooms, room, clients, connection, tail, send, webhooks };
+const above = { room: 'rooms', connection: 'clients' };
 const silence = 5000; // milliseconds: the server says something every second
 
 const main = document.getElementById('main');
@@ -44,7 +46,7 @@ function show(first) {
   open = { ...(views[view] ?? nowhere)(context), stop };
   main.replaceChildren(faults.element, ...open.nodes);
   document.title = open.title + ' · poosh';
-  for (const link of document.querySelectorAll('nav a')) set(link, 'aria-current', link.dataset.view === view ? 'page' : null);
+  for (const link of document.querySelectorAll('nav a')) set(link, 'aria-current', link.dataset.view === view ? 'page' : link.dataset.view === above[view] ? 'true' : null);
   if (latest) open.update?.(latest);
   if (first) return;
   window.scrollTo(0, 0);

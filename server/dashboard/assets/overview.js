@@ -12,7 +12,7 @@ export function overview(context) {
   const charts = new Charts(context);
   const lists = { byKind: byKind(), traffic: traffic(), closes: closes(), refusals: refusals() };
   const top = { rooms: topRooms(), senders: topSenders() };
-  const slow = slowClients();
+  const slow = slowClients(context.now);
 
   poll(2000, context.signal, () => context.telling('what is at the top', async (signal) => {
     const list = await ask('api/top', { signal, query: { limit: 10 } });

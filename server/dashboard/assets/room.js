@@ -16,7 +16,7 @@ export function room(context) {
   const members = new Table({
     caption: 'Who is in it', none: 'Nobody.', key: (m) => m.id,
     columns: [
-      { head: 'Connection', of: (m) => connection(m.id) }, { head: 'User', of: (m) => stranger(m.user) }, { head: 'Kind', of: kind }, { head: 'From', of: (m) => stranger(m.remote) },
+      { head: 'Connection', of: (m) => connection(m.id) }, { head: 'User', of: (m) => (m.user ? stranger(m.user) : '') }, { head: 'Kind', of: kind }, { head: 'From', of: (m) => stranger(m.remote) },
       { head: 'For', of: (m) => age((context.now() - Date.parse(m.since)) / 1000), number: true }, { head: 'Waiting', of: (m) => bytes(m.waiting_bytes), number: true },
     ],
   });
@@ -33,7 +33,7 @@ export function room(context) {
     members.show(one.members);
     sends.add(one.sends);
     write(summary, whose(of) + ', ' + count(one.connections) + (one.connections === 1 ? ' connection' : ' connections') +
-      (one.users ? ' of ' + count(one.users) + (one.users === 1 ? ' user' : ' users') : '') + (one.more ? ', of which ' + count(one.members.length) + ' are listed' : ''));
+      (one.users ? ' of ' + count(one.users) + (one.users === 1 ? ' user' : ' users') : '') + (one.more ? '; the first ' + count(one.members.length) + ' are listed' : ''));
   }));
 
   return {

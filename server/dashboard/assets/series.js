@@ -37,7 +37,7 @@ export class Window {
     times.forEach((t, i) => {
       const before = this.#times.at(-1);
       if (before !== undefined && t <= before) return;
-      if (before !== undefined && t - before > 1.5 * this.step) this.#append(before + this.step, () => null);
+      if (before !== undefined) for (let gap = Math.max(before + this.step, t - this.seconds); gap < t - this.step / 2; gap += this.step) this.#append(gap, () => null);
       this.#append(t, (name) => values.get(name)?.[i] ?? null);
     });
     const old = this.#times.findIndex((t) => t >= now - this.seconds);

@@ -18,12 +18,14 @@ test('a window of time', () => {
   const w = new Window({ seconds: 10, step: 1 }, ['a', 'b']);
   w.add([100, 101], new Map([['a', [1, null]]]), 101);
   w.add([101, 102, 105], new Map([['a', [9, 3, 4]], ['b', [0, 5, 6]]]), 105);
-  assert.deepEqual(w.times, [100, 101, 102, 103, 105]);
-  assert.deepEqual(w.of('a'), [1, null, 3, null, 4]);
-  assert.deepEqual(w.of('b'), [null, null, 5, null, 6]);
-  w.add([], new Map(), 113);
-  assert.deepEqual([w.times, w.of('a'), w.of('c')], [[103, 105], [null, 4], []]);
-  w.add([], new Map(), 200);
+  assert.deepEqual(w.times, [100, 101, 102, 103, 104, 105]);
+  assert.deepEqual(w.of('a'), [1, null, 3, null, null, 4]);
+  assert.deepEqual(w.of('b'), [null, null, 5, null, null, 6]);
+  w.add([], new Map(), 114);
+  assert.deepEqual([w.times, w.of('a'), w.of('c')], [[104, 105], [null, 4], []]);
+  w.add([1e9], new Map([['a', [7]]]), 1e9);
+  assert.deepEqual([w.times.length, w.times.at(-1), w.of('a').at(-1)], [11, 1e9, 7]);
+  w.add([], new Map(), 2e9);
   assert.deepEqual([w.times, w.of('a')], [[], []]);
 });
 
