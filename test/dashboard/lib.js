@@ -87,7 +87,7 @@ const number = (text) => Number(text.replace(/[^\d.]/g, ''));
 function once(emitter, event) {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error('waited in vain for ' + event)), patience);
-    emitter.on(event, (data) => { clearTimeout(late); resolve(data); });
+    (emitter.on ?? emitter.bind).call(emitter, event, (data) => { clearTimeout(late); resolve(data); });
   });
 }
 

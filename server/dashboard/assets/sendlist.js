@@ -15,7 +15,7 @@ const redraw = 250;        // milliseconds between two changes of the table
 export class SendList {
   #of;
   #rows = [];
-  #ids = new Set();
+  #known = new Map(); // rows by their key
   #missed = 0;
   #timer = 0;
   #stop = () => {};
@@ -74,10 +74,15 @@ export class SendList {
   #take(send) {
     // One send may be for several rooms, and one that is known comes by both ways.
     const row = JSON.stringify([send.id, send.everyone ? null : send.room ?? this.#of?.room ?? null]);
-    if (this.#ids.has(row)) return;
-    this.#ids.add(row);
-    this.#rows.unshift({ ...send, row });
-    if (this.#rows.length > most) this.#ids.delete(this.#rows.pop().row);
+    const known = this.#known.get(row);
+    if (known) {
+      if (send.payload === undefined || known.payload !== undefined) return;
+      known.payload = send.payload;
+    } else {
+      this.#rows.unshift({ ...send, row });
+      this.#known.set(row, this.#rows[0]);
+      if (this.#rows.length > most) this.#known.delete(this.#rows.pop().row);
+    }
     if (this.#timer === 0) this.#timer = setTimeout(() => this.#show(), redraw);
   }
 

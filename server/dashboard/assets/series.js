@@ -26,7 +26,7 @@ export class Window {
   // update asks for what is not there yet. now is the server's time in seconds.
   async update(now, signal) {
     const newest = this.#times.at(-1);
-    const from = newest === undefined ? Math.floor(now - this.seconds) : newest + 1;
+    const from = newest === undefined ? Math.floor(now - this.seconds) : newest + 0.001;
     const { times, series } = await ask('api/series', { signal, query: { step: this.step, from, names: this.#names.join() } });
     this.add(times, new Map(series.map((s) => [s.name, s.values])), now);
   }
