@@ -33,6 +33,7 @@ func TestLost(t *testing.T) {
 	defer limit.Stop()
 
 	var did []string
+	ended := make(chan struct{})
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		word := lines.Text()
 		did = append(did, word)
@@ -46,7 +47,10 @@ func TestLost(t *testing.T) {
 		case "go on":
 			p.Signal(syscall.SIGCONT)
 		case "terminate":
-			p.Signal(syscall.SIGTERM)
+			go func() { // ends with the server
+				defer close(ended)
+				p.Terminate()
+			}()
 		default:
 			t.Fatalf("the script says %q", word)
 		}
@@ -58,6 +62,7 @@ func TestLost(t *testing.T) {
 		t.Fatalf("after %q: %v\n%s", did, err, &complaints)
 	}
 	if got, want := strings.Join(did, ", "), "kill, restart, stop, go on, terminate"; got != want {
-		t.Errorf("it asked for %s, want %s", got, want)
+		t.Fatalf("it asked for %s, want %s", got, want)
 	}
+	<-ended
 }
