@@ -32,6 +32,7 @@ main(async () => {
   await sent(page, c);
   await theRoom(page, c);
   await pictures(browser, c);
+  await forms(page, c);
   await stalled(page);
   await left(page, c);
   await webhooks(page);
@@ -93,6 +94,25 @@ async function theRoom(page, c) {
   await becomes('what it is in', async () => (await table(page, 'What it is in')).map((r) => r[0]).filter((r) => r !== c.sio[0].id), [evil]);
   await page.goBack();
   await page.getByRole('heading', { name: 'Room ' + evil }).waitFor();
+}
+
+// forms sends from the page with the secret of each dialect.
+async function forms(page, c) {
+  await page.getByRole('link', { name: 'Send', exact: true }).click();
+  const fill = async (app, fields, said) => {
+    await page.getByLabel('App').selectOption({ label: app });
+    for (const [label, text] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(text);
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByLabel('Result').getByText(said).waitFor();
+  };
+  const before = [c.sio[0].got, c.pusher[0].got, c.socktopus[1].got];
+  await fill('socket.io', { SERVER_SECRET: site.secret, Room: evil, Event: 'news', 'Payload, JSON': '{"n": 12345678901234567890}' }, 'Handed to 5 connections.');
+  assert.deepEqual((await table(page, 'By kind of connection')).map((r) => [r[1], r[2], r[3]]).sort(), [['EIO3 websocket', '1', '1'], ['EIO4 polling', '2', '2'], ['EIO4 websocket', '2', '2']]);
+  await fill('pusher 3', { 'Secret of the app': site.appSecret, Channel: 'another', Event: 'news', 'Payload, JSON': '"x"' }, 'Handed to 2 connections.');
+  await fill('socktopus myapp', { 'Secret of the application': site.socktopusSecret, 'Id of the connection': 'bob', 'Message, any text': 'no "JSON"' }, 'Handed to 1 connection.');
+  await fill('socktopus myapp', { 'Id of the connection': 'nobody' }, 'Handed to 0 connections.');
+  await fill('socket.io', { SERVER_SECRET: site.secret, Room: 'no such room', 'Payload, JSON': '1' }, 'no_such_room');
+  await becomes('what was sent', () => [c.sio[0].got, c.pusher[0].got, c.socktopus[1].got], before.map((n) => n + 1));
 }
 
 // waits reports whether something waits for a client.

@@ -6,13 +6,14 @@ import { Window, windows } from './series.js';
 import { amount, bytes, byteRate, rate, seconds } from './format.js';
 
 // Each plot: its title, its series by the names that the server has for them, how a value
-// is written, and where its bound is told, if it has one.
+// is written, and where its bound is told, if it has one. One that is optional is there once
+// something is known of it.
 const plots = [
   { title: 'Connections and open files', format: amount, limit: (o) => o.process.open_files_limit,
     series: [['connections', 'clients', 1], ['sender_connections', 'senders', 2], ['fds', 'open files', 6]] },
   { title: 'Sends', format: rate, series: [['published', 'accepted', 1]] },
   { title: 'Deliveries', format: rate, series: [['delivered', 'handed to clients', 3]] },
-  { title: 'Latency', format: seconds, needs: (o) => o.latency !== null, series: [['latency_p99', '99 of 100', 2], ['latency_p50', 'half', 1]] },
+  { title: 'Latency', format: seconds, optional: true, series: [['latency_p99', '99 of 100', 2], ['latency_p50', 'half', 1]] },
   { title: 'Backlog', format: bytes, binary: true, limit: (o) => o.waiting.limit_bytes,
     series: [['backlog_bytes', 'to be written', 1], ['stuck_bytes', 'stuck', 2], ['unfetched_bytes', 'to be polled', 4]] },
   { title: 'Events that did not arrive', format: rate, series: [['held_back', 'held back', 4], ['refused', 'refused copies', 5], ['closed_slow', 'clients closed as too slow', 2]] },
@@ -34,7 +35,7 @@ export class Charts {
     this.#context = context;
     this.choice = this.#buildChoice();
     this.element = el('div', { class: 'plots' });
-    for (const what of plots.filter((p) => !p.needs)) this.#add(what);
+    for (const what of plots) if (!what.optional) this.#add(what);
   }
 
   #add(what) {
@@ -64,27 +65,22 @@ export class Charts {
   // show asks for what series have become since, as often as there is something new.
   async show(overview) {
     const now = Date.parse(overview.at) / 1000;
-    for (const what of plots) if (what.needs?.(overview) && !this.#plots.some((p) => p.what === what)) this.#added(what);
     if (this.#busy || now - this.#asked < this.#chosen.step) return;
     this.#busy = true;
-    const window = this.#window ?? new Window(this.#chosen, this.#plots.flatMap(({ what }) => what.series.map(([name]) => name)));
+    const window = this.#window ?? new Window(this.#chosen, plots.flatMap((what) => what.series.map(([name]) => name)));
     await this.#context.telling('series', async (signal) => {
       await window.update(now, signal);
-      this.#asked = now;
       if (window.seconds !== this.#chosen.seconds) return; // another one was chosen meanwhile
+      this.#asked = now;
       this.#window = window;
       this.#draw(overview, now);
     });
     this.#busy = false;
   }
 
-  #added(what) {
-    this.#add(what);
-    this.#window = null;
-    this.#asked = 0;
-  }
-
   #draw(overview, now) {
+    const isKnown = ([name]) => this.#window.of(name).some((v) => v !== null);
+    for (const what of plots) if (!this.#plots.some((p) => p.what === what) && what.series.some(isKnown)) this.#add(what);
     for (const { what, plot } of this.#plots) {
       plot.show({
         from: now - this.#chosen.seconds, to: now, times: this.#window.times,

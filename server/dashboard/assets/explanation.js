@@ -10,12 +10,19 @@ export function explanation({ status, id, delivered, answer }) {
   const good = status >= 200 && status < 300;
   const nodes = [
     el('h2', {}, good ? 'Sent' : 'Refused by the dialect'),
-    el('p', { class: good ? null : 'error' }, good ? 'Handed to ' + count(delivered) + (delivered === 1 ? ' connection.' : ' connections.') : 'It answered ' + status + '.'),
+    el('p', { class: good ? null : 'error' }, good ? handed(delivered, answer) : 'It answered ' + status + '.'),
   ];
   if (id) nodes.push(el('p', { class: 'hint' }, 'Its id is ', el('span', { class: 'mono' }, id), '.'));
   if (Array.isArray(answer?.rooms)) nodes.push(...answer.rooms.flatMap(ofRoom));
   else if (answer !== null && answer !== undefined) nodes.push(el('p', {}, 'The answer: ', el('span', { class: 'mono' }, JSON.stringify(answer))));
   return nodes;
+}
+
+// handed says how many took it, as far as the dialect says so.
+function handed(delivered, answer) {
+  if (Array.isArray(answer?.failed)) delivered = answer.succeeded.length; // Socktopus names recipients
+  if (delivered === null) return 'To how many connections it was handed the dialect does not say.';
+  return 'Handed to ' + count(delivered) + (delivered === 1 ? ' connection.' : ' connections.');
 }
 
 function ofRoom(r) {
