@@ -87,3 +87,43 @@ func BenchmarkSecond(b *testing.B) {
 		})
 	}
 }
+
+// The sums by kind follow those who go, however they do, and those who change to a
+// WebSocket.
+func TestKindsAreThoseOfWhoIsThere(t *testing.T) {
+	o := operated(t, nil)
+	by := func() (all int) {
+		for _, k := range overview.Of(overview.Moment{At: time.Now(), Readings: o.seconds()}, overview.Moment{}).Connections.By {
+			all += k.Count
+		}
+		return all
+	}
+	connected := func() (all int) {
+		for _, a := range o.inspectedConnected() {
+			all += a
+		}
+		return all
+	}
+	var list []*websocket.Conn
+	for range 5 {
+		ws, _ := o.subscribe(t, "c")
+		list = append(list, ws, o.listen(t, "r"), o.four(t, "r"))
+	}
+	for i := range 5 {
+		list = append(list, o.joinSocktopus(t, fmt.Sprint(i)))
+	}
+	o.joinSocktopus(t, "0") // takes the place of one that is there
+	until(t, "all are counted", func() bool { return by() == 20 && connected() == 20 })
+	for i, ws := range list {
+		(&visitor{ws: ws}).end(i)
+	}
+	until(t, "those who have gone are not", func() bool { return by() == 1 && connected() == 1 })
+}
+
+// inspectedConnected are the clients of each application.
+func (o *operator) inspectedConnected() (list []int) {
+	for _, a := range o.apps() {
+		list = append(list, a.Connected)
+	}
+	return list
+}

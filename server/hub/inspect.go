@@ -121,19 +121,16 @@ func (s SeenRoom) IsOwn() bool {
 	return false
 }
 
-// LookPerShard is how many rooms [Hub.Look] looks at in each of the 64 parts of a hub: a
-// part's lock is held for about a millisecond for all of them.
-const LookPerShard = 8192
-
 // Look calls yield for the rooms of an app that somebody is in, in no order, until that
-// returns false. No lock is held meanwhile. It reports whether these were all there are:
-// not where there are more than [LookPerShard] in a part of the hub.
-func (h *Hub) Look(app string, yield func(SeenRoom) bool) (whole bool) {
+// returns false. No lock is held meanwhile. Of each of the 64 parts of the hub it looks at
+// most rooms: a part's lock is held for about a millisecond for ten thousand. It reports
+// whether these were all there are.
+func (h *Hub) Look(app string, most int, yield func(SeenRoom) bool) (whole bool) {
 	whole = true
 	var some []*room
 	for i := range h.shards {
 		var all bool
-		some, all = h.shards[i].listUpTo(app, LookPerShard, some[:0])
+		some, all = h.shards[i].listUpTo(app, most, some[:0])
 		whole = whole && all
 		for _, r := range some {
 			if r.count.Load() > 0 && !yield(SeenRoom{r}) {

@@ -64,7 +64,7 @@ func TestLookingWhileOthersComeAndGo(t *testing.T) {
 			s.SomeRooms(5)
 		}
 		h.Seated("app", "all", 100)
-		h.Look("app", func(r SeenRoom) bool { r.IsOwn(); return true })
+		h.Look("app", 100, func(r SeenRoom) bool { r.IsOwn(); return true })
 	}
 	n := 0
 	for range h.Subscribers("app") {
@@ -110,7 +110,7 @@ func TestLook(t *testing.T) {
 		_ = h.Join(s, room)
 	}
 	var names []string
-	whole := h.Look("app", func(r SeenRoom) bool {
+	whole := h.Look("app", 100, func(r SeenRoom) bool {
 		if r.IsOwn() != (r.Name() == "me") || r.Count().Connections != 1 {
 			t.Errorf("%s is somebody's own: %v", r.Name(), r.IsOwn())
 		}
@@ -122,7 +122,7 @@ func TestLook(t *testing.T) {
 		t.Errorf("%v, all of them: %v", names, whole)
 	}
 	_ = h.Join(h.Register("app", "you", 10, &fixed{}, &drain{}), "me")
-	h.Look("app", func(r SeenRoom) bool {
+	h.Look("app", 100, func(r SeenRoom) bool {
 		if r.IsOwn() {
 			t.Errorf("%s has a guest", r.Name())
 		}
@@ -135,15 +135,19 @@ func TestLookIsBounded(t *testing.T) {
 	h := New()
 	s := h.Register("app", "me", 1<<20, &fixed{}, &drain{})
 	shard := h.shard("app", "0")
+	const most = 50
 	n := 0
-	for i := 0; n <= LookPerShard; i++ {
+	for i := 0; n <= most; i++ {
 		if name := strconv.Itoa(i); h.shard("app", name) == shard {
 			_ = h.Join(s, name)
 			n++
 		}
 	}
 	seen := 0
-	if h.Look("app", func(SeenRoom) bool { seen++; return true }) || seen != LookPerShard {
+	if h.Look("app", most, func(SeenRoom) bool { seen++; return true }) || seen != most {
 		t.Errorf("%d of %d rooms looked at, as if they were all", seen, n)
+	}
+	if !h.Look("app", most+1, func(SeenRoom) bool { return true }) {
+		t.Error("all were looked at, as if they were not")
 	}
 }

@@ -52,6 +52,7 @@ type Config struct {
 type Inspector struct {
 	cfg    Config
 	search chan struct{} // has a value while somebody goes through many
+	most   int           // rooms of each part of an app that are looked at
 
 	mu      sync.Mutex // guards what follows
 	slowest []Client   // of the last look
@@ -59,7 +60,13 @@ type Inspector struct {
 }
 
 // New makes an inspector. It starts nothing.
-func New(cfg Config) *Inspector { return &Inspector{cfg: cfg, search: make(chan struct{}, 1)} }
+func New(cfg Config) *Inspector {
+	return &Inspector{cfg: cfg, search: make(chan struct{}, 1), most: roomsPerPart}
+}
+
+// roomsPerPart is how many rooms of each of the 64 parts of an app a search looks at: half a
+// million in all, and a part's lock is held for less than a millisecond.
+const roomsPerPart = 8192
 
 // searchPatience is how long a search waits for another one.
 const searchPatience = 2 * time.Second

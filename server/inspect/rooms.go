@@ -108,7 +108,7 @@ func (i *Inspector) rooms(apps []App, want wish) *Rooms {
 	page := &Rooms{Whole: true}
 	best := bestOf[Room]{most: want.limit + 1, better: want.better}
 	for _, a := range apps {
-		page.Whole = i.cfg.Hub.Look(a.Hub, func(seen hub.SeenRoom) bool {
+		page.Whole = i.cfg.Hub.Look(a.Hub, i.most, func(seen hub.SeenRoom) bool {
 			page.Looked++
 			r := Room{Dialect: a.Dialect, App: a.ID, Room: seen.Name()}
 			if !strings.Contains(r.Room, want.part) || want.after != nil && r.compare(want.after) <= 0 {

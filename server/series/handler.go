@@ -84,7 +84,7 @@ func (r *Recorder) query(values url.Values) (query, error) {
 		if err != nil || math.IsNaN(n) || math.Abs(n) > 1e11 {
 			return q, errors.New("from: want Unix seconds")
 		}
-		q.from = time.UnixMilli(int64(n * 1000))
+		q.from = time.UnixMilli(int64(math.Round(n * 1000)))
 	}
 	if text := values.Get("names"); text != "" {
 		q.names = strings.Split(text, ",")

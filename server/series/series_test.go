@@ -125,6 +125,27 @@ func TestDay(t *testing.T) {
 	})
 }
 
+// A number that cannot be read keeps nobody from ending.
+func TestCloseWhileStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck, first := make(chan struct{}), true
+		r := New(Config{Readings: func() []metric.Reading {
+			if !first {
+				<-stuck
+			}
+			first = false
+			return nil
+		}})
+		r.Start()
+		time.Sleep(2 * time.Second)
+		began := time.Now()
+		if r.Close(); time.Since(began) != closePatience {
+			t.Errorf("it took %v", time.Since(began))
+		}
+		close(stuck) // and its goroutine ends
+	})
+}
+
 // A counter that seems to go back, and a gauge below nothing, are told as they are.
 func TestOddNumbers(t *testing.T) {
 	s := newStore()
@@ -182,6 +203,7 @@ func TestHandler(t *testing.T) {
 		"":                                `{"step":1,"times":[1764154800,1764154801,1764154802,1764154803,1764154804],"series":[{"name":"n","kind":"gauge","values":[0,1,2,3,4]},{"name":"sent","kind":"counter","values":[null,2,2,2,2]}]}`,
 		"?step=1&from=1764154803&names=n": `{"step":1,"times":[1764154803,1764154804],"series":[{"name":"n","kind":"gauge","values":[3,4]}]}`,
 		"?step=10":                        `{"step":10,"times":[],"series":[{"name":"n","kind":"gauge","values":[]},{"name":"sent","kind":"counter","values":[]}]}`,
+		"?names=n&from=1764154803.001":    `{"step":1,"times":[1764154804],"series":[{"name":"n","kind":"gauge","values":[4]}]}`,
 		"?names=none&from=1764154804":     `{"step":1,"times":[1764154804],"series":[{"name":"none","kind":"gauge","values":[null]}]}`,
 		"?names=sent&from=1764154803.5":   `{"step":1,"times":[1764154804],"series":[{"name":"sent","kind":"counter","values":[2]}]}`,
 	} {
