@@ -100,7 +100,7 @@ async function theRoom(page, c) {
 async function forms(page, c) {
   await page.getByRole('link', { name: 'Send', exact: true }).click();
   const fill = async (app, fields, said) => {
-    await page.getByLabel('App').selectOption({ label: app });
+    await page.locator('#app').selectOption({ label: app });
     for (const [label, text] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(text);
     await page.getByRole('button', { name: 'Send' }).click();
     await page.getByLabel('Result').getByText(said).waitFor();
