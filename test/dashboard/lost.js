@@ -1,7 +1,8 @@
 'use strict';
 // The server goes away and comes back; the page says so each time and needs nobody. What
 // it is to do is told to who runs this, a word a line, and an answer says that it is done.
-const { assert, launch, open, tile, becomes, socketio, socktopus, message, sleep, main } = require('./lib');
+const path = require('node:path');
+const { assert, site, launch, open, tile, becomes, socketio, socktopus, message, sleep, main } = require('./lib');
 const readline = require('node:readline');
 
 const answers = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -18,9 +19,11 @@ main(async () => {
   await socketio('4.8.1', 'websocket');
   await becomes('clients', async () => (await tile(page, 'clients'))[0], '1');
 
+  const picture = (name) => page.screenshot({ path: path.join(site.pictures, name + '.png') });
   await tell('kill');
   await page.getByText('connection lost', { exact: true }).waitFor();
   assert.match(await notice.textContent(), /^No connection to the server: .*tries again by itself/);
+  await picture('lost');
   await sleep(2000);
   await tell('restart');
   await page.getByText('live', { exact: true }).waitFor();
@@ -43,6 +46,7 @@ main(async () => {
   await tell('terminate');
   await page.getByText('draining', { exact: true }).waitFor();
   assert.match(await notice.textContent(), /^The server ends/);
+  await picture('draining');
   await page.getByText('connection lost', { exact: true }).waitFor();
   watch.check();
   await browser.close();

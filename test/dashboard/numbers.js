@@ -31,9 +31,9 @@ main(async () => {
   const c = await come(page);
   await sent(page, c);
   await theRoom(page, c);
-  await pictures(browser, c);
   await forms(page, c);
   await stalled(page);
+  await pictures(browser, c);
   await left(page, c);
   await webhooks(page);
   watch.check();
