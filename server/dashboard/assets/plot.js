@@ -1,7 +1,7 @@
 // Plots of series over time, drawn as SVG.
 
 import { el, set, svg, write } from './dom.js';
-import { area, gathered, largest, line, stacked, ticks, timeTicks } from './scale.js';
+import { area, gathered, largest, line, ticks, timeTicks } from './scale.js';
 import { clock, unknown } from './format.js';
 
 const height = 150, left = 58, right = 8, above = 8, below = 20;
@@ -11,7 +11,6 @@ const height = 150, left = 58, right = 8, above = 8, below = 20;
 //   series   a list of { label, colour }: colour is a number of the style sheet's
 //   format   makes a text of a value
 //   binary   round steps are powers of two
-//   stack    series are parts of a whole, on top of each other
 //   limit    the label of a bound, if there is one
 //
 // By keyboard it is a slider over its times, whose text says what was at each.
@@ -89,8 +88,7 @@ export class Plot {
     if (this.#width < 120) return; // it is not shown
     set(this.#drawing, 'width', this.#width);
     set(this.#drawing, 'height', height);
-    const edges = this.#what.stack ? stacked(series) : series;
-    const most = largest(edges);
+    const most = largest(series);
     // A bound that is far away would leave a flat line of what there is.
     const near = limit !== null && limit <= 5 * most;
     const { top, list } = ticks(near ? Math.max(most, limit) : most, 4, this.#what.binary);
@@ -99,12 +97,9 @@ export class Plot {
     this.#drawGrid(list, y);
     this.#parts.areas.replaceChildren();
     this.#parts.lines.replaceChildren();
-    edges.forEach((values, i) => {
+    series.forEach((values, i) => {
       const colour = this.#what.series[i].colour;
-      if (this.#what.stack || edges.length === 1) {
-        const lower = this.#what.stack && i > 0 ? edges[i - 1] : values.map(() => 0);
-        this.#parts.areas.append(svg('path', { class: 'area fill' + colour, d: area(values, lower, x, y) }));
-      }
+      if (series.length === 1) this.#parts.areas.append(svg('path', { class: 'area fill' + colour, d: area(values, x, y) }));
       this.#parts.lines.append(svg('path', { class: 'line stroke' + colour, d: line(values, x, y) }));
     });
     if (near) this.#parts.lines.append(svg('path', { class: 'limit', d: `M${left} ${y(limit).toFixed(1)}H${this.#width - right}` }));

@@ -48,35 +48,16 @@ export function line(values, x, y) {
   return path;
 }
 
-// area is what lies between two series, as one path for each stretch that is known.
-export function area(upper, lower, x, y) {
+// area is what lies below a series, as one path for each stretch that is known.
+export function area(values, x, y) {
   let path = '';
-  for (let i = 0; i < upper.length; i++) {
-    if (upper[i] === null || upper[i] === undefined) continue;
-    const from = i;
-    while (i + 1 < upper.length && upper[i + 1] !== null && upper[i + 1] !== undefined) i++;
-    path += 'M' + x(from).toFixed(1) + ' ' + y(upper[from]).toFixed(1);
-    for (let j = from + 1; j <= i; j++) path += 'L' + x(j).toFixed(1) + ' ' + y(upper[j]).toFixed(1);
-    for (let j = i; j >= from; j--) path += 'L' + x(j).toFixed(1) + ' ' + y(lower[j] ?? 0).toFixed(1);
-    path += 'Z';
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] === null || values[i] === undefined) continue;
+    path += 'M' + x(i).toFixed(1) + ' ' + y(0).toFixed(1);
+    for (; i < values.length && values[i] !== null && values[i] !== undefined; i++) path += 'L' + x(i).toFixed(1) + ' ' + y(values[i]).toFixed(1);
+    path += 'L' + x(i - 1).toFixed(1) + ' ' + y(0).toFixed(1) + 'Z';
   }
   return path;
-}
-
-// stacked puts series on top of each other: the upper edge of each. A time at which none
-// is known stays unknown.
-export function stacked(series) {
-  const edges = [];
-  let below = null;
-  for (const values of series) {
-    const edge = values.map((v, i) => {
-      const under = below ? below[i] : null;
-      return v === null || v === undefined ? under : v + (under ?? 0);
-    });
-    edges.push(edge);
-    below = edge;
-  }
-  return edges;
 }
 
 // largest is the largest value that is known, 0 where none is.

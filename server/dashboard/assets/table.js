@@ -51,9 +51,6 @@ export class Table {
     // A row that is moved loses the focus.
     if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   }
-
-  // say has it show other words where there are no rows.
-  say(text) { write(this.#none, text); }
 }
 
 // cell makes one of a row, the first of which is its head.
