@@ -158,7 +158,7 @@ func TestSocketActivationMistakes(t *testing.T) {
 		cmd.Args = []string{"sh", "-c", "LISTEN_PID=$$ exec " + cmd.Path}
 		cmd.Path = "/bin/sh"
 		cmd.ExtraFiles = row.files
-		if code := exitCode(t, cmd); code != exitFailed || !strings.Contains(stderr.String(), row.says) {
+		if code := exitCode(t, cmd); code != 1 || !strings.Contains(stderr.String(), row.says) {
 			t.Errorf("%q: exit code %d, it says\n%s", row.names, code, stderr)
 		}
 	}

@@ -68,10 +68,11 @@ var house = []struct {
 		[]string{"poosh/server/dialect", "poosh/server/respond", "poosh/server/sends"}, nil},
 	{"poosh/server/sketch", "how often, whatever it is", nil, nil},
 	{"poosh/server/admin", "for operators: knows no dialect, what parts have to tell is handed to it",
-		[]string{"poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
+		[]string{"poosh/server/dashboard", "poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
 		[]string{"github.com/hashicorp/golang-lru/v2"}},
 	{"poosh/server/systemd", "a service manager, whatever is served", nil, []string{"github.com/coreos/go-systemd/v22"}},
 	{"poosh/server/systemd/systemdtest", "for tests", nil, nil},
+	{"poosh/server/dashboard", "files for a browser, whatever they show", nil, nil},
 	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/network", "what all ports share, before there are any; its defaults are those of the packages below", []string{"poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
@@ -81,12 +82,19 @@ var house = []struct {
 	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
+	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",
+		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/health", "poosh/server/migration", "poosh/server/sends"},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3"}},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
 	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/peers", "whose a connection is", nil, nil},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
+	{"poosh/server/migration/php", "values in a text, whatever they are of", nil, nil},
+	{"poosh/server/migration", "a reader of files: what it makes is read by the server's own readers, to see that it starts",
+		[]string{"poosh/auth", "poosh/server", "poosh/server/migration/php", "poosh/server/pusher", "poosh/server/rate", "poosh/server/setting"},
+		[]string{"github.com/joho/godotenv", "github.com/pelletier/go-toml/v2"}},
 	{"poosh/server/leaktest", "for tests", nil, nil},
 	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/network", "poosh/server/websocket"}, nil},
 }
@@ -119,7 +127,7 @@ func TestImports(t *testing.T) {
 	}
 	known := map[string]bool{"poosh/server": true} // which wires, and sees everything
 	for _, path := range imports["poosh"] {
-		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" {
+		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" && path != "poosh/server/commandline" {
 			t.Errorf("main imports %s, but: a dialect is named in its folder and in server's list alone", path)
 		}
 	}

@@ -109,7 +109,7 @@ func (s *settings) check(m *setting.Mistakes) {
 
 func (s *settings) warn() (lines []string) {
 	for _, app := range slices.Sorted(maps.Keys(s.Config.Secrets)) {
-		lines = append(lines, setting.ShortSecret(strings.ToUpper(app)+secretSuffix, s.Config.Secrets[app])...)
+		lines = append(lines, setting.WeakSecret(strings.ToUpper(app)+secretSuffix, s.Config.Secrets[app])...)
 	}
 	return lines
 }
@@ -171,6 +171,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Leave:    func() []dialect.Leaver { return dialect.Leavers(d.leave()) },
 		Shutdown: d.Shutdown,
+		Kick:     d.kickAll,
 		Metrics:  d.metrics,
 		Apps:     d.numbers,
 		Sign:     d.fill,
