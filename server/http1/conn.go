@@ -308,6 +308,8 @@ func (c *conn) Closed(wc *loop.Conn, _ error) {
 	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Truncated()), p != nil && p.given
 	if p != nil {
 		p.given = true
+		p.marks.Pass()
+		p.marks = nil
 	}
 	c.mu.Unlock()
 	if told {

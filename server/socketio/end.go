@@ -182,7 +182,7 @@ func (s *Session) farewell(reason closed.Reason) (kept bool) {
 	case last(reason) && !(s.goesAway && len(p.frames) == 0):
 		return true
 	}
-	p.take()
+	p.forget()
 	p.read()
 	return false
 }
@@ -216,6 +216,7 @@ func (s *Session) fetch() (frames [][]byte, ok bool) {
 	}
 	s.poll.read()
 	frames = s.poll.take()
+	s.poll.forget() // marks: who writes these last words does not tell
 	if !s.goesAway {
 		frames = append(frames, frameClose)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/websocket"
 )
@@ -24,6 +25,7 @@ type polling struct {
 	size   int       // what frames cost
 	given  int       // what the last answer cost, until a further GET shows that it was read
 	total  *atomic.Int64
+	marks  latency.Marks // that frames carry
 
 	overlap  time.Duration // the server's uptime when a GET last met one that waits
 	overlaps int           // how often in a row that was soon after the time before
@@ -45,7 +47,9 @@ func (p *polling) overlapped(now time.Duration) bool {
 }
 
 // A laterAnswer is what [http1.Later] returns.
-type laterAnswer interface{ Answer(body []byte) }
+type laterAnswer interface {
+	Answer(body []byte, marks ...*latency.Mark)
+}
 
 // pollWait is a GET that waits for something to answer with. It implements
 // [http1.Waiter].
@@ -65,10 +69,13 @@ func (p *polling) answer(frames [][]byte) {
 		p.given += loop.Cost(frame)
 	}
 	p.total.Add(int64(p.given))
+	marks := p.marks
+	p.marks = nil
 	if g.later != nil {
-		g.later.Answer(g.form.payload(frames))
+		g.later.Answer(g.form.payload(frames), marks...)
 		return
 	}
+	marks.Pass() // net/http does not tell when it has written
 	g.frames <- frames
 }
 
@@ -113,6 +120,19 @@ func (p *polling) take() [][]byte {
 	return frames
 }
 
+// takeMarked is take for who carries on with the marks.
+func (p *polling) takeMarked() ([][]byte, latency.Marks) {
+	marks := p.marks
+	p.marks = nil
+	return p.take(), marks
+}
+
+// forget drops what is queued.
+func (p *polling) forget() {
+	_, marks := p.takeMarked()
+	marks.Pass()
+}
+
 // read notes that the last answer has been read, or does not count any more.
 func (p *polling) read() {
 	p.total.Add(-int64(p.given))
@@ -120,10 +140,10 @@ func (p *polling) read() {
 }
 
 // upgrade ends polling: the waiting GET gets nothing, the WebSocket the rest.
-func (p *polling) upgrade() [][]byte {
+func (p *polling) upgrade() ([][]byte, latency.Marks) {
 	p.yield()
 	p.read()
-	return p.take()
+	return p.takeMarked()
 }
 
 // openPolling answers the handshake of a polling client: with the open packet alone,

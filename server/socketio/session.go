@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"poosh/server/closed"
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/websocket"
 )
@@ -118,6 +119,25 @@ func (s *Session) Deliver(frame []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.deliver(frame)
+}
+
+// DeliverMarked is Deliver of a frame that carries a mark, which is passed when the frame
+// has been written to the client, or never will be. A client that is still joining is not
+// waited for.
+func (s *Session) DeliverMarked(frame []byte, k *latency.Mark) bool {
+	if c := s.direct.Load(); c != nil {
+		return c.PushMarked(frame, k)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.life != lifeOpen || s.space.holds():
+		return s.deliver(frame)
+	case s.conn != nil:
+		return s.conn.PushMarked(frame, k)
+	}
+	s.poll.marks.Add(k) // before it is answered with
+	return s.push(frame)
 }
 
 // deliver is Deliver with s.mu held.

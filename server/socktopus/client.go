@@ -11,6 +11,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/command"
 	"poosh/server/hub"
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/peers"
 	"poosh/server/websocket"
@@ -224,6 +225,13 @@ func (c *client) Deliver(frame []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.ended && c.conn.Push(frame)
+}
+
+// DeliverMarked queues a frame that carries a mark; it implements [hub.Marker].
+func (c *client) DeliverMarked(frame []byte, k *latency.Mark) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.ended && c.conn.PushMarked(frame, k)
 }
 
 // Message takes a client's message. What comes before the client is seated waits.

@@ -9,6 +9,7 @@ import (
 
 	"poosh/server/closed"
 	"poosh/server/command"
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/peers"
 	"poosh/server/pusher/app"
@@ -68,6 +69,11 @@ func (c *client) attach(conn *websocket.Conn, id string) {
 
 // Deliver queues a frame; see [app.Socket].
 func (c *client) Deliver(frame []byte) bool { return c.conn.Push(frame) }
+
+// DeliverMarked queues a frame that carries a mark; see [hub.Marker].
+func (c *client) DeliverMarked(frame []byte, k *latency.Mark) bool {
+	return c.conn.PushMarked(frame, k)
+}
 
 // Alive notes a ping or pong of WebSocket itself, which is life as any frame is.
 func (c *client) Alive(*websocket.Conn) { c.seen.Store(int64(c.now())) }
