@@ -17,7 +17,8 @@ func (s *Server) metrics() []metric.Reading {
 	list := append([]metric.Reading{
 		metric.Gauge("fds", "open_files", "File descriptors that the process has open, -1 where that is not told.", openFiles()),
 	}, s.numbers()...)
-	return append(list, sharedReadings(s.apps())...)
+	apps := s.apps()
+	return append(list, sharedReadings(apps, s.answers(apps))...)
 }
 
 // numbers are those of metrics that cost the same however many are connected, without those

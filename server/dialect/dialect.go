@@ -151,8 +151,6 @@ type App struct {
 	// Channels are those with somebody in them now, by kind too; nil for a dialect without.
 	// It may go through all of them, so it is asked for a scrape alone.
 	Channels func() []metric.Sample
-	// Answers says that Traffic has the bytes of what senders are answered.
-	Answers bool
 	// Refused are connects that were turned away, by reason.
 	Refused []metric.Sample
 	Limits  []Limit

@@ -234,6 +234,7 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 	}
 	last := x.last()
 	answer := x.res.answer(last)
+	c.srv.count(x.res.account, len(x.res.body))
 	push := c.raw.Push // on the reader, who writes it
 	if !x.res.onReader {
 		push = c.raw.PushNow

@@ -14,6 +14,8 @@ type Pending struct {
 	to   Waiter
 	last bool // its request wanted the connection closed
 
+	account Account // whose the answer is; set before its handler returns
+
 	// Guarded by the connection's mu.
 	text   []byte // the answer's head, then all of it, until it is pushed
 	marks  latency.Marks
@@ -88,6 +90,9 @@ func (c *conn) answer(p *Pending, body []byte, marks latency.Marks) {
 	}
 	p.given, p.last, p.marks = true, p.last || c.srv.draining.Load(), marks
 	p.text = finish(p.text, body, p.status, p.typed, p.last)
+	if hasBody(p.status) {
+		c.srv.count(p.account, len(body))
+	}
 	if p.inside {
 		return // postponed pushes it
 	}

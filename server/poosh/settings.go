@@ -146,7 +146,6 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 				ID: appID, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
 				Connected: server.Stats().Sessions, Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
 				Channels:   func() []metric.Sample { return []metric.Sample{metric.Of(rooms, "public")} },
-				Answers:    true,
 				Subscribed: []metric.Sample{metric.Of(joined, "public")},
 				Left:       []metric.Sample{metric.Of(left, "public")},
 			}}
