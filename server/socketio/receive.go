@@ -147,28 +147,34 @@ func (s *Session) message(text []byte) error {
 
 // resume handles what came while the client was joining, its end included.
 func (s *Session) resume() {
+	over, err := s.catchUp()
+	switch {
+	case err != nil:
+		s.stop(err)
+	case over != closed.None:
+		s.end(over)
+	}
+}
+
+// catchUp handles what waited, and says what ends the session then, if anything does.
+func (s *Session) catchUp() (over closed.Reason, err error) {
 	s.in.mu.Lock()
+	defer s.in.mu.Unlock()
 	for ; s.in.pings > 0; s.in.pings-- {
 		s.Deliver(framePong)
 	}
 	waiting := s.in.waiting
 	s.in.waiting, s.in.size = nil, 0
-	var err error
 	for i, text := range waiting {
-		if err = s.message(text); err != nil {
-			break
+		if err := s.message(text); err != nil {
+			return closed.None, err
 		}
 		waiting[i] = nil
 	}
-	over := s.in.over
-	wait := s.waits() // it left, and is joining again
-	s.in.mu.Unlock()
-	switch {
-	case err != nil:
-		s.stop(err)
-	case over != closed.None && !wait:
-		s.end(over)
+	if s.waits() { // it left, and is joining again
+		return closed.None, nil
 	}
+	return s.in.over, nil
 }
 
 // handle handles one Socket.IO packet. in.mu is held.
