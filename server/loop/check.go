@@ -78,6 +78,8 @@ func (c *Conn) check() error {
 		return errors.New("a connection that has ended carries marks, or one is wrong about carrying some")
 	case c.flags&writing == 0 && c.marks != nil && int32(c.marks.at-c.moved) > c.size:
 		return fmt.Errorf("a mark waits for %d bytes, of which a connection has %d", c.marks.at-c.moved, c.size)
+	case c.flags&deaf != 0 && c.flags&owes == 0, c.life < ended && c.flags&writing == 0 && c.flags&owes != 0 && int32(c.owedTo-c.moved) > c.size:
+		return fmt.Errorf("a connection with %d bytes is wrong about what it owes", c.size)
 	case int(c.latest) > len(c.queue):
 		return fmt.Errorf("a connection of %d buffers says that one waits as number %d", len(c.queue), c.latest)
 	}

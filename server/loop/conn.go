@@ -50,6 +50,8 @@ type Conn struct {
 	stalled  *Timer   // guarded by mu; set while the socket takes nothing
 	nc       *netConn // set once, or by Detach with mu held; nil for a connection on the loop
 	marks    *carried // guarded by mu; oldest first
+	owed     int32    // guarded by mu; see Owe
+	owedTo   uint32   // guarded by mu; of moved, once the last of what is owed has been written
 }
 
 // flags say what a connection is at, each independent of the others and of its life.
@@ -68,6 +70,8 @@ const (
 	congested                   // counts in its shard's congested
 	truncated                   // ended with something in its outbox
 	marked                      // marks is not nil
+	owes                        // something of owed waits
+	deaf                        // nothing is read until what is owed has been written
 )
 
 // A life is how far a connection has come. It only ever grows.

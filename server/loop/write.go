@@ -30,8 +30,9 @@ func (c *Conn) wrote(w written) {
 		c.setBlocked(false)
 	}
 	c.charge(-w.cost)
-	if c.flags&marked != 0 {
+	if c.flags&(marked|owes) != 0 {
 		c.pass()
+		c.settle()
 	}
 	if len(w.rest) > 0 {
 		c.queue = append(w.rest, c.queue...)

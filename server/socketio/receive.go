@@ -98,11 +98,11 @@ func (s *Session) ping(data []byte) error {
 	}
 	switch {
 	case bytes.Equal(data, probePing):
-		s.Deliver(frameProbe)
+		s.answer(frameProbe)
 	case s.waits():
 		s.in.pings = min(s.in.pings+1, heldPings) // 40 comes first, as it did from the Node server
 	default:
-		s.Deliver(framePong)
+		s.answer(framePong)
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (s *Session) catchUp() (over closed.Reason, err error) {
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
 	for ; s.in.pings > 0; s.in.pings-- {
-		s.Deliver(framePong)
+		s.answer(framePong)
 	}
 	waiting := s.in.waiting
 	s.in.waiting, s.in.size = nil, 0
@@ -230,7 +230,7 @@ func (s *Session) connect(where namespaceState) error {
 		s.promote() // it has been given what it asks for
 	case s.speaks() != 4:
 		// A client of 1.x may ask for what it was given unasked.
-		s.Deliver(frameHello)
+		s.answer(frameHello)
 	default:
 		return fmt.Errorf("%w: connected already", errPacket)
 	}
@@ -251,7 +251,7 @@ func (s *Session) elsewhere(m message) error {
 	} else {
 		b = append(b, `,"Invalid namespace"`...)
 	}
-	s.Deliver(websocket.FrameInPlace(b))
+	s.answer(websocket.FrameInPlace(b))
 	return nil
 }
 

@@ -47,6 +47,12 @@ func (c *Conn) Start() { c.raw().Start() }
 // Push queues a frame; see [loop.Conn.Push].
 func (c *Conn) Push(frame []byte) bool { return c.raw().Push(frame) }
 
+// Answer is Push of a frame that the peer has asked for; see [loop.Conn.Owe].
+func (c *Conn) Answer(frame []byte) bool { return c.raw().Answer(frame) }
+
+// Owe says that an answer is among what was pushed; see [loop.Conn.Owe].
+func (c *Conn) Owe(cost int) { c.raw().Owe(cost) }
+
 // PushMarked is Push of a frame that carries a mark; see [loop.Conn.PushMarked].
 func (c *Conn) PushMarked(frame []byte, k *latency.Mark) bool { return c.raw().PushMarked(frame, k) }
 

@@ -127,7 +127,7 @@ func (c *client) handle(binary bool, data []byte) {
 	}
 	switch m.Event {
 	case "pusher:ping":
-		c.conn.Push(protocol.PongFrame)
+		c.conn.Answer(protocol.PongFrame)
 	case "pusher:pong":
 	case "pusher:subscribe":
 		c.subscribe(m)
@@ -154,7 +154,7 @@ func (c *client) now() time.Duration { return c.server.now() }
 func (c *client) count(what tally.Thing) { c.server.answer.Count(what, 1) }
 
 // err tells the client of an error and keeps the connection open.
-func (c *client) err(code int, text string) { c.conn.Push(protocol.ErrorFrame(code, "", text)) }
+func (c *client) err(code int, text string) { c.conn.Answer(protocol.ErrorFrame(code, "", text)) }
 
 // reject is err, counted.
 func (c *client) reject(what tally.Thing, code int, text string) {
