@@ -7,6 +7,9 @@ import (
 	"poosh/server/websocket"
 )
 
+// reasonConnected is why the library is told that a connection is over.
+const reasonConnected = "connected"
+
 // begin starts a session that has its transport: clients of protocols 2 and 3 are
 // connected to the default namespace unasked, and told so once that is done. It
 // waits for nothing; nothing is read from the client before it returns.
@@ -48,6 +51,10 @@ func (s *Session) join() {
 // connected is the library's word that a socket is in the default namespace. The
 // client has not been told: what the library wrote is held. It runs on a goroutine
 // that the library ends at once.
+//
+// The library has done its part with that, and keeps two thirds of what a connection weighs
+// as long as it knows it: so it is told that the connection is over. It must be before anything
+// is released, since a client that leaves and comes back meets the library anew.
 func (s *Session) connected(sock *socket.Socket) {
 	s.mu.Lock()
 	event := spaceJoined
@@ -66,6 +73,7 @@ func (s *Session) connected(sock *socket.Socket) {
 		if !s.survives(func() { s.server.handler.Connected(s) }) {
 			s.end(closed.Panic) // before it is told that it is there
 		}
+		s.lib.disconnect(reasonConnected, false)
 		s.greeted()
 	}
 }
@@ -97,9 +105,6 @@ func (s *Session) leave(reason string) {
 	s.mu.Lock()
 	do := s.move(spaceLeave)
 	s.mu.Unlock()
-	if do&spaceDepart != 0 {
-		s.lib.disconnect(reason, false)
-	}
 	if do&spaceTell != 0 {
 		s.left(reason)
 	}

@@ -301,7 +301,11 @@ func (c *caller) look(request, before *exchange) (o outcome) {
 	o.told = c.told()
 	c.session.mu.Lock()
 	o.life, o.via, o.in = c.session.life, c.session.via, c.session.space == spaceInside
+	asked := c.session.space.holds()
 	c.session.mu.Unlock()
+	if n := c.server.library.io.Sockets().Sockets().Len(); n > 0 && !asked {
+		c.Errorf("the library keeps %d sockets, of clients that are in or gone", n)
+	}
 	return o
 }
 

@@ -33,7 +33,6 @@ const (
 	spaceWelcome                             // tell the handler that it is there, then [spaceGreet]
 	spaceRelease                             // let go what was held back meanwhile, both ways
 	spaceDrop                                // take back what the library has done
-	spaceDepart                              // tell the library that it left
 	spaceTell                                // tell the handler that it left
 )
 
@@ -67,7 +66,7 @@ var namespaceSteps = [...][spaceEnd + 1]namespaceStep{
 	spaceInside: {
 		spaceJoined:   {spaceInside, spaceDrop},
 		spaceJoinLate: {spaceInside, spaceDrop},
-		spaceLeave:    {spaceLeft, spaceDepart | spaceTell},
+		spaceLeave:    {spaceLeft, spaceTell},
 		spaceEnd:      {spaceLeft, spaceTell},
 	},
 	spaceLeft: {
