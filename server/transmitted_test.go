@@ -57,7 +57,8 @@ func TestTransmittedBytes(t *testing.T) {
 	r := run(t, map[string]string{"PUSHER_APP_ID": pushertest.ID, "PUSHER_APP_KEY": pushertest.Key, "PUSHER_APP_SECRET": pushertest.Secret, "PUSHER_PORT": "0",
 		"DEMO_SOCKTOPUS_SECRET": socktopusSecret, "OTHER_SOCKTOPUS_SECRET": "another-secret-of-theirs", "SOCKTOPUS_PORT": "0",
 		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(t.TempDir(), "x.db")}, nil)
-	client := &reader{t: t, read: make(map[string]int), http: http.Client{Transport: &http.Transport{DisableCompression: true},
+	// Each by a connection of its own: one that net/http has once stays there.
+	client := &reader{t: t, read: make(map[string]int), http: http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	addrs := r.Addrs()
 	pusher, socktopus, push := addrs["PUSHER_PORT"].String(), addrs["SOCKTOPUS_PORT"].String(), addrs["PUSH_SOCKET_PORT"].String()

@@ -22,13 +22,31 @@ type polling struct {
 	get    *pollWait // the GET that waits; nil for none
 	frames [][]byte  // for the next GET, oldest first
 	pong   bool      // one of frames is a pong
-	size   int       // what frames cost
-	given  int       // what the last answer cost, until a further GET shows that it was read
-	total  *atomic.Int64
-	marks  latency.Marks // that frames carry
+	// overlaps is how often in a row it was soon after the time before that a GET met one
+	// that waits.
+	overlaps uint8
+	size     int // what frames cost
+	given    int // what the last answer cost, until a further GET shows that it was read
+	total    *atomic.Int64
+	marks    *latency.Marks // that frames carry; nil for none
 
-	overlap  time.Duration // the server's uptime when a GET last met one that waits
-	overlaps int           // how often in a row that was soon after the time before
+	overlap time.Duration // the server's uptime when a GET last met one that waits
+}
+
+// mark has what waits carry a mark.
+func (p *polling) mark(k *latency.Mark) {
+	if p.marks == nil {
+		p.marks = new(latency.Marks)
+	}
+	p.marks.Add(k)
+}
+
+// takeMarks leaves the marks to who takes what carries them.
+func (p *polling) takeMarks() (marks latency.Marks) {
+	if p.marks != nil {
+		marks, p.marks = *p.marks, nil
+	}
+	return marks
 }
 
 // maxOverlaps is how many GETs in a row may each meet one that waits, with less than
@@ -69,8 +87,7 @@ func (p *polling) answer(frames [][]byte) {
 		p.given += loop.Cost(frame)
 	}
 	p.total.Add(int64(p.given))
-	marks := p.marks
-	p.marks = nil
+	marks := p.takeMarks()
 	if g.later != nil {
 		g.later.Answer(g.form.payload(frames), marks...)
 		return
@@ -122,8 +139,7 @@ func (p *polling) take() [][]byte {
 
 // takeMarked is take for who carries on with the marks.
 func (p *polling) takeMarked() ([][]byte, latency.Marks) {
-	marks := p.marks
-	p.marks = nil
+	marks := p.takeMarks()
 	return p.take(), marks
 }
 

@@ -144,7 +144,7 @@ func (s *Session) DeliverMarked(frame []byte, k *latency.Mark) bool {
 	case s.conn != nil:
 		return s.conn.PushMarked(frame, k)
 	}
-	s.poll.marks.Add(k) // before it is answered with
+	s.poll.mark(k) // before it is answered with
 	return s.push(frame)
 }
 

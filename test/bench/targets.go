@@ -127,7 +127,7 @@ func (r *results) printTargets(w io.Writer) {
 		}
 		rows = append(rows, []string{
 			t.work, t.metric, t.poosh.protocol.String(), titles[t.to.server], number(ours), number(theirs),
-			ratio(ours / theirs), fmt.Sprintf("%s %.3g", bound, t.limit), yes(met),
+			number(ours / theirs), fmt.Sprintf("%s %.3g", bound, t.limit), yes(met),
 		})
 	}
 	for _, b := range bounds {
@@ -142,14 +142,6 @@ func (r *results) printTargets(w io.Writer) {
 		fmt.Fprint(w, "\n### What poosh is to reach\n\n")
 		printTable(w, []string{"work", "what", "clients", "beside", "poosh", "other", "ratio", "to reach", "reached"}, rows)
 	}
-}
-
-// ratio prints one to the hundredth at least.
-func ratio(v float64) string {
-	if v > 0.5 && v < 10 {
-		return fmt.Sprintf("%.3f", v)
-	}
-	return number(v)
 }
 
 func yes(b bool) string {
