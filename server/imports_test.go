@@ -11,7 +11,7 @@ import (
 
 // shared is what every dialect may use: one of each for all of them.
 var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
-	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/websocket"}
+	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -29,7 +29,7 @@ var house = []struct {
 	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/closed", "poosh/server/latency", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},
+		[]string{"poosh/server/closed", "poosh/server/latency", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
@@ -55,11 +55,19 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/health", "the hub, the loop and the gate as a sender and a client would find them, and no dialect",
 		[]string{"poosh/server/admission", "poosh/server/hub", "poosh/server/loop", "poosh/server/respond"}, nil},
-	{"poosh/server/incident", "for operators: numbers and profiles, whatever they are of",
-		[]string{"poosh/server/admin", "poosh/server/metric", "poosh/server/respond"}, nil},
+	{"poosh/server/incident", "for operators: profiles and files, whatever they are of",
+		[]string{"poosh/server/admin", "poosh/server/respond"}, nil},
+	{"poosh/server/series", "numbers over time, whatever they count", []string{"poosh/server/metric", "poosh/server/respond"}, nil},
+	{"poosh/server/overview", "for operators: numbers of this moment, by the names that they have for all",
+		[]string{"poosh/server/metric", "poosh/server/respond", "poosh/server/series"}, nil},
+	{"poosh/server/inspect", "for operators: rooms and clients, whatever they speak",
+		[]string{"poosh/server/closed", "poosh/server/hub", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/standing"}, nil},
+	{"poosh/server/form", "for operators: hands a form to whatever dialect it is for",
+		[]string{"poosh/server/dialect", "poosh/server/respond", "poosh/server/sends"}, nil},
+	{"poosh/server/sketch", "how often, whatever it is", nil, nil},
 	{"poosh/server/admin", "for operators: knows no dialect, what parts have to tell is handed to it",
 		[]string{"poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
 		[]string{"github.com/hashicorp/golang-lru/v2"}},
@@ -68,7 +76,8 @@ var house = []struct {
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
 	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
 	{"poosh/server/prometheus", "one fence around the collector's library", []string{"poosh/server/metric"}, []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
-	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/hub", "poosh/server/respond"}, nil},
+	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/hub", "poosh/server/peers", "poosh/server/respond", "poosh/server/sketch"}, nil},
+	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},

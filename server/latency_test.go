@@ -50,6 +50,9 @@ func TestLatencyOfAClientThatStalls(t *testing.T) {
 			if slow(after)-slow(before) < 1 {
 				t.Errorf("%v took long before, %v after", slow(before), slow(after))
 			}
+			if l := r.lately(); l == nil || l.Max < 0.3 {
+				t.Errorf("operators are told %+v", l)
+			}
 			if lately := r.latency.Lately(); lately.Max < 300*time.Millisecond {
 				t.Errorf("lately it took %+v", lately)
 			}

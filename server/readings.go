@@ -2,23 +2,50 @@ package server
 
 import (
 	"net/http"
-	"os"
 	"runtime"
 
 	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/metric"
+	"poosh/server/overview"
 	"poosh/server/prometheus"
 )
 
 // metrics are the numbers of this moment, of the process and of all dialects: what is
 // ours alone, and then what other servers have under the same names.
 func (s *Server) metrics() []metric.Reading {
-	list := append([]metric.Reading{
-		metric.Gauge("fds", "open_files", "File descriptors that the process has open, -1 where that is not told.", openFiles()),
-	}, s.numbers()...)
+	list := []metric.Reading{filesReading(openFiles())}
+	list = append(list, s.numbers()...)
 	apps := s.apps()
 	return append(list, sharedReadings(apps, s.answers(apps))...)
+}
+
+func filesReading(open int) metric.Reading {
+	return metric.Gauge("fds", "open_files", "File descriptors that the process has open, -1 where that is not told.", open)
+}
+
+// seconds are the numbers that are read once a second: what costs the same however many
+// are connected.
+func (s *Server) seconds() []metric.Reading {
+	list := append(s.numbers(), hostReadings()...)
+	if n, ok := openFilesQuick(); ok {
+		list = append(list, filesReading(n))
+	}
+	if lately := s.latency.Lately(); lately.Count > 0 { // else there is none
+		list = append(list,
+			metric.Gauge("latency_p50", "", "Seconds that half of the events measured lately took at most.", lately.P50.Seconds()),
+			metric.Gauge("latency_p99", "", "Seconds that 99 of 100 events measured lately took at most.", lately.P99.Seconds()))
+	}
+	return list
+}
+
+// lately is how long events took in the last seconds; nil while none was measured.
+func (s *Server) lately() *overview.Latency {
+	l := s.latency.Lately()
+	if l.Count == 0 {
+		return nil
+	}
+	return &overview.Latency{Count: l.Count, P50: l.P50.Seconds(), P90: l.P90.Seconds(), P99: l.P99.Seconds(), Max: l.Max.Seconds()}
 }
 
 // numbers are those of metrics that cost the same however many are connected, without those
@@ -129,15 +156,6 @@ func isTrue(yes bool) int {
 		return 1
 	}
 	return 0
-}
-
-// openFiles returns how many files the process has open, -1 where that is not told.
-func openFiles() int {
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return -1
-	}
-	return len(list) - 1 // without the one that reads the list
 }
 
 // MetricsHandler answers what Prometheus asks for. It may be asked as soon as the server

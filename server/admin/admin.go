@@ -46,6 +46,17 @@ type Parts struct {
 	Tail        http.HandlerFunc // sends as they happen
 	Bundle      http.HandlerFunc // the archive of an incident
 	Profiles    http.HandlerFunc // of the runtime, below /debug/pprof/; ADMIN_PPROF asks for them
+
+	Overview, Stream http.HandlerFunc // the process as it is now, once and once a second
+	Series           http.HandlerFunc // the last day in numbers
+	Top              http.HandlerFunc // the busiest rooms and senders
+	Rooms, Room      http.HandlerFunc // the rooms there are, and one of them
+	Connection       http.HandlerFunc // one client, connected or gone
+	Left             http.HandlerFunc // who left last, and why
+	Slow             http.HandlerFunc // for whom most waits
+	// Send sends an event as a sender of its dialect would, with the secret that the
+	// request brings, and reports whether that was wrong.
+	Send func(http.ResponseWriter, *http.Request) (wrong bool)
 }
 
 // Bounds of the port.

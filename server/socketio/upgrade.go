@@ -144,6 +144,7 @@ func (s *Session) takeOver(p *probe) {
 		}
 		marks.Move(p.conn)
 		s.conn = p.conn
+		s.recount()
 		s.route()
 	}
 	s.unpair(do)

@@ -172,5 +172,6 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		Shutdown: d.Shutdown,
 		Metrics:  d.metrics,
 		Apps:     d.numbers,
+		Sign:     d.fill,
 	}, nil
 }

@@ -23,6 +23,7 @@ var notRun = []struct{ page, begins, why string }{
 	{"docs/developing.md", "go test -run '^$' -fuzz", "test/run does it for every target: server/poosh FuzzSend"},
 	{"docs/developing.md", "go test -run '^$' -bench", "it measures: server/hub BenchmarkPublish"},
 	{"docs/operating.md", "docker build", "it needs Docker: . TestImage"},
+	{"docs/operating.md", "curl -u operator", "it needs an operators' port at a number of one's own: server TestAPI"},
 	{"docs/operating.md", "curl -X POST -u operator", "it needs an operators' port at a number of one's own: server TestBundle"},
 	{"docs/metrics.md", "scrape_configs", "it is a part of a configuration of Prometheus: . TestPrometheusScrapes"},
 	{"docs/push-socket.md", "sqlite3", "it needs SQLite's own program, which nothing else here does"},
