@@ -13,7 +13,6 @@ import (
 	"poosh/server/http1/http1test"
 	"poosh/server/hub"
 	"poosh/server/loop"
-	"poosh/server/metric"
 )
 
 // BenchmarkRecorded is a send over one of a few kept connections, which is written to ten
@@ -22,7 +21,7 @@ func BenchmarkRecorded(b *testing.B) {
 	for _, recorded := range []bool{false, true} {
 		b.Run(fmt.Sprint("recorder=", recorded), func(b *testing.B) {
 			if recorded {
-				r := New(Config{Readings: func() []metric.Reading { return nil }, Log: slog.New(slog.DiscardHandler)})
+				r := New(Config{Log: slog.New(slog.DiscardHandler)})
 				r.Start()
 				defer r.Close()
 			}
