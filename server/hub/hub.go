@@ -80,12 +80,18 @@ func (h *Hub) Publish(p *Publication) int {
 	s := h.shardFor(p)
 	n := s.published.Add(1)
 	if h.meter != nil && h.meter.Picks(n) {
-		if mark := h.meter.Begin(); mark != nil {
-			defer mark.End()
-			return h.publish(s, p, mark)
-		}
+		return h.measure(s, p)
 	}
 	return h.publish(s, p, nil)
+}
+
+// measure is publish with a mark, if there is one.
+func (h *Hub) measure(s *shard, p *Publication) int {
+	mark := h.meter.Begin()
+	if mark != nil {
+		defer mark.End()
+	}
+	return h.publish(s, p, mark)
 }
 
 // publish hands p out, with a mark unless that is nil. s is the shard of p's room.
