@@ -80,6 +80,9 @@ var house = []struct {
 	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
+	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",
+		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/health", "poosh/server/sends"},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3"}},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
 	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
@@ -118,7 +121,7 @@ func TestImports(t *testing.T) {
 	}
 	known := map[string]bool{"poosh/server": true} // which wires, and sees everything
 	for _, path := range imports["poosh"] {
-		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" {
+		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" && path != "poosh/server/commandline" {
 			t.Errorf("main imports %s, but: a dialect is named in its folder and in server's list alone", path)
 		}
 	}

@@ -9,9 +9,9 @@
 //
 // routes.go is the map of all there is. A part of the program that has something for
 // operators offers an [http.HandlerFunc], which is one field more in [Parts] and one line
-// more in [Server.routes]; package server fills the field. The port has done its checks
-// when a handler is called: the token, where the request comes from, the size of its
-// body. A handler that takes longer than [Patience] calls [Extend] first, and one that
+// more in [Server.endpoints]; package server fills the field, and openapi.json describes
+// it. The port has done its checks when a handler is called: the token, where the request
+// comes from, the size of its body, and that its query has known parameters alone. A handler that takes longer than [Patience] calls [Extend] first, and one that
 // does not end by itself ends with the context of its request, which ends with the port.
 //
 // # Why
@@ -44,6 +44,7 @@ type Parts struct {
 	Live, Ready http.HandlerFunc // probes, which want no token
 	Metrics     http.Handler     // what Prometheus asks for
 	Tail        http.HandlerFunc // sends as they happen
+	Kick        http.HandlerFunc // closes clients
 	Bundle      http.HandlerFunc // the archive of an incident
 	Profiles    http.HandlerFunc // of the runtime, below /debug/pprof/; ADMIN_PPROF asks for them
 

@@ -38,6 +38,7 @@ func (s *Server) endpoints() []endpoint {
 		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, only(p.Tail, s.tail)},
 		{"/api/openapi.json", http.MethodGet, nil, serveOpenAPI},
 		{"/api/send", http.MethodPost, nil, s.sender()},
+		{"/api/kick", http.MethodPost, []string{"id", "room", "address", "dialect", "app"}, p.Kick},
 		// It costs something, so a page of elsewhere must not be able to ask for it, not even
 		// without being shown the answer: browsers say of a POST where it is from.
 		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},

@@ -127,6 +127,11 @@ type Running struct {
 	// what it says goes to the log.
 	Ready func(ctx context.Context) error
 
+	// Kick closes clients for an operator, in the way in which the dialect tells a client
+	// that the server does not want it, and returns how many there were. They count as
+	// [closed.Kicked]. It waits for none of them.
+	Kick func(Whom) int
+
 	// Polling tells of clients that have no connection of their own; nil without any.
 	Polling func() Polling
 	// Metrics are the numbers of this moment for who operates the server, beside those of

@@ -33,10 +33,12 @@ type Config struct {
 	Started     time.Time
 	Processors  int
 	MemoryLimit int64 // bytes; 0 for none
-	// Apps are the applications of all dialects. It is called when an overview is made.
+	// Apps are the applications of all dialects. It is called by [Live.Told] alone, on the
+	// goroutine that reads the numbers: if something that it asks is stuck, who watches is
+	// told no more, and who asks is told what was last known.
 	Apps func() []App
 	// Latency is that of the last minute or so; nil, or a result of nil, where it is not
-	// measured. It is called when an overview is made.
+	// measured. It is called as Apps is.
 	Latency func() *Latency
 }
 
@@ -47,6 +49,8 @@ type Live struct {
 
 	mu          sync.Mutex // guards what follows
 	now, before Moment
+	apps        []App // of now, as latency
+	latency     *Latency
 	text        []byte // of now; nil as long as nobody asked
 	made        int    // how many were written down, for tests
 	watchers    map[*watcher]struct{}
@@ -66,9 +70,18 @@ type watcher struct {
 // Told tells of the readings of a moment, about one second after those before. They must
 // not change afterwards.
 func (l *Live) Told(now time.Time, readings []metric.Reading) {
+	apps := []App{}
+	if l.cfg.Apps != nil {
+		apps = append(apps, l.cfg.Apps()...)
+	}
+	var latency *Latency
+	if l.cfg.Latency != nil {
+		latency = l.cfg.Latency()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.before, l.now, l.text = l.now, Moment{now, readings}, nil
+	l.apps, l.latency = apps, latency
 	if len(l.watchers) == 0 {
 		return
 	}
@@ -94,12 +107,7 @@ func (l *Live) latest() []byte {
 	if l.cfg.MemoryLimit > 0 {
 		o.Process.MemoryLimit = &l.cfg.MemoryLimit
 	}
-	if l.cfg.Apps != nil {
-		o.Connections.Apps = append(o.Connections.Apps, l.cfg.Apps()...)
-	}
-	if l.cfg.Latency != nil {
-		o.Latency = l.cfg.Latency()
-	}
+	o.Connections.Apps, o.Latency = l.apps, l.latency
 	text, err := json.Marshal(o)
 	if err != nil {
 		panic("overview: " + err.Error()) // of our own types

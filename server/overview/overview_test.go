@@ -103,6 +103,31 @@ func TestServeOverview(t *testing.T) {
 	}
 }
 
+// While what is asked for numbers is stuck, who asks is told what was last known.
+func TestStuck(t *testing.T) {
+	stuck, over := make(chan struct{}), make(chan struct{})
+	l := live(2)
+	l.cfg.Apps = func() []App { <-stuck; return nil }
+	l.cfg.Latency = func() *Latency { return &Latency{Count: 7} }
+	go func() {
+		l.Told(began.Add(2*time.Second), readings(2))
+		close(over)
+	}()
+	for range 2 {
+		w := httptest.NewRecorder()
+		l.ServeOverview(w, nil)
+		if w.Code != 200 || !strings.Contains(w.Body.String(), `"at":"2026-01-01T00:00:01Z"`) || !strings.Contains(w.Body.String(), `"latency":null`) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+	close(stuck)
+	<-over
+	w := httptest.NewRecorder()
+	if l.ServeOverview(w, nil); !strings.Contains(w.Body.String(), `"latency":{"count":7,`) || !strings.Contains(w.Body.String(), `"apps":[]`) {
+		t.Errorf("%s", w.Body)
+	}
+}
+
 // streaming serves streams on a real server.
 func streaming(t *testing.T, l *Live) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(l.ServeStream))

@@ -1,13 +1,13 @@
 // Package series reads the numbers of the process once a second and keeps them for a day,
 // in three resolutions and a few megabytes: see [Levels]. It knows no number by itself.
 //
-// There is one goroutine, which [Recorder.Start] starts and [Recorder.Close] ends. What
+// There is one goroutine, which [Recorder.Start] starts and [Recorder.Close] ends, unless it
+// is stuck in something that it asks for a number. What
 // else wants the numbers of each second, such as the operators' live view, is told by it,
 // so that they are read once for all.
 package series
 
 import (
-	"sync"
 	"time"
 
 	"poosh/server/metric"
@@ -31,29 +31,37 @@ type Recorder struct {
 	cfg   Config
 	store *store
 	stop  chan struct{}
-	ended sync.WaitGroup
+	ended chan struct{}
 }
 
 // New makes a recorder that records nothing yet.
 func New(cfg Config) *Recorder {
-	return &Recorder{cfg: cfg, store: newStore(), stop: make(chan struct{})}
+	return &Recorder{cfg: cfg, store: newStore(), stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // Start takes the first sample and begins to record. Call it once, and [Recorder.Close]
 // later.
 func (r *Recorder) Start() {
 	r.sample(time.Now())
-	r.ended.Go(r.run) // ends with Close
+	go r.run() // ends with Close
 }
 
-// Close ends what Start began.
+// closePatience is how long Close waits.
+const closePatience = time.Second
+
+// Close ends what Start began. It waits for a sample that is being taken, but not for ever:
+// a server with a part that is stuck must be able to end.
 func (r *Recorder) Close() {
 	close(r.stop)
-	r.ended.Wait()
+	select {
+	case <-r.ended:
+	case <-time.After(closePatience):
+	}
 }
 
 // run samples once a second.
 func (r *Recorder) run() {
+	defer close(r.ended)
 	every := time.NewTicker(time.Second)
 	defer every.Stop()
 	for {

@@ -125,6 +125,27 @@ func TestDay(t *testing.T) {
 	})
 }
 
+// A number that cannot be read keeps nobody from ending.
+func TestCloseWhileStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck, first := make(chan struct{}), true
+		r := New(Config{Readings: func() []metric.Reading {
+			if !first {
+				<-stuck
+			}
+			first = false
+			return nil
+		}})
+		r.Start()
+		time.Sleep(2 * time.Second)
+		began := time.Now()
+		if r.Close(); time.Since(began) != closePatience {
+			t.Errorf("it took %v", time.Since(began))
+		}
+		close(stuck) // and its goroutine ends
+	})
+}
+
 // A counter that seems to go back, and a gauge below nothing, are told as they are.
 func TestOddNumbers(t *testing.T) {
 	s := newStore()
