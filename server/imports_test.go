@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -22,13 +22,14 @@ var house = []struct {
 }{
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
-	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command"}, nil},
+	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency"}, nil},
+	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
 	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},
-	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed"}, []string{"golang.org/x/sys"}},
-	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
-	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed", "poosh/server/latency"}, []string{"golang.org/x/sys"}},
+	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/closed", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
+		[]string{"poosh/server/closed", "poosh/server/latency", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
@@ -77,7 +78,7 @@ var house = []struct {
 	{"poosh/server/network", "what all ports share, before there are any; its defaults are those of the packages below", []string{"poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
 	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
-	{"poosh/server/prometheus", "one fence around the collector's library", []string{"poosh/server/metric"}, []string{"github.com/prometheus/client_golang"}},
+	{"poosh/server/prometheus", "one fence around the collector's library", []string{"poosh/server/metric"}, []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/hub", "poosh/server/peers", "poosh/server/respond", "poosh/server/sketch"}, nil},
 	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},

@@ -95,6 +95,7 @@ func (s *Server) newLive() *overview.Live {
 			}
 			return list
 		},
+		Latency: s.lately,
 	})
 }
 
