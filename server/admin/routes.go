@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"poosh/server/dashboard"
 	"poosh/server/respond"
 	"poosh/server/route"
 )
@@ -42,7 +43,18 @@ func (s *Server) endpoints() []endpoint {
 		// It costs something, so a page of elsewhere must not be able to ask for it, not even
 		// without being shown the answer: browsers say of a POST where it is from.
 		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},
+		{"/api/drain", http.MethodPost, nil, only(p.Drain, s.drain)},
 	}
+}
+
+// drain ends the process for who has shown a token: everybody on this machine may look, and
+// not everybody may send signals.
+func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
+	if s.tokens == nil {
+		respond.Go.Error(w, http.StatusForbidden, "the process is ended from here with ADMIN_TOKEN alone")
+		return
+	}
+	s.parts.Drain(w, r)
 }
 
 // only returns a handler where there is a part that it needs.
@@ -67,6 +79,9 @@ func (s *Server) router() *route.Router {
 	get(r, "/ready", p.Ready)
 	if p.Metrics != nil {
 		get(r, "/metrics", p.Metrics.ServeHTTP)
+	}
+	for path, file := range dashboard.Handlers() {
+		get(r, path, file)
 	}
 	for _, e := range s.endpoints() {
 		switch {

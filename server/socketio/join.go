@@ -3,7 +3,7 @@ package socketio
 import (
 	"github.com/zishang520/socket.io/servers/socket/v3"
 
-	"poosh/server/websocket"
+	"poosh/server/closed"
 )
 
 // reasonConnected is why the library is told that a connection is over.
@@ -29,7 +29,7 @@ func (s *Session) begin() {
 		s.join()
 	}
 	if s.server.draining.Load() { // it may have begun before that, and been entered behind
-		s.shut(websocket.CloseGoingAway, reasonShutdown, reasonShutdown.String())
+		s.Leave()
 	}
 }
 
@@ -69,7 +69,9 @@ func (s *Session) connected(sock *socket.Socket) {
 		sock.Disconnect(false)
 	}
 	if do&spaceWelcome != 0 {
-		s.server.handler.Connected(s)
+		if !s.survives(func() { s.server.handler.Connected(s) }) {
+			s.end(closed.Panic) // before it is told that it is there
+		}
 		s.lib.disconnect(reasonConnected, false)
 		s.greeted()
 	}
@@ -90,10 +92,10 @@ func (s *Session) greeted() {
 	}
 	s.mu.Unlock()
 	if do&spaceTell != 0 {
-		s.server.handler.Closed(s, why.String())
+		s.left(why.String())
 	}
 	if do&spaceRelease != 0 {
-		s.resume()
+		s.Guard(s.resume)
 	}
 }
 
@@ -103,6 +105,6 @@ func (s *Session) leave(reason string) {
 	do := s.move(spaceLeave)
 	s.mu.Unlock()
 	if do&spaceTell != 0 {
-		s.server.handler.Closed(s, reason)
+		s.left(reason)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/command"
 	"poosh/server/hub"
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/peers"
 	"poosh/server/websocket"
@@ -172,7 +173,7 @@ func (c *client) seatIn(made int64) {
 	}
 	// A Shutdown that began in between may not have seen it.
 	if d.open.Closed() {
-		c.end(endShutdown)
+		c.Leave()
 	}
 }
 
@@ -219,11 +220,29 @@ func (c *client) end(how end) {
 	c.leave()
 }
 
+// Leave closes the connection since the server goes away: a close frame without CLOSE,
+// after which clients join again as after any end. It implements [dialect.Leaver].
+func (c *client) Leave() { c.end(endShutdown) }
+
 // Deliver queues a frame; it implements [hub.Receiver].
 func (c *client) Deliver(frame []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.ended && c.conn.Push(frame)
+}
+
+// answer queues a frame that the client has asked for.
+func (c *client) answer(frame []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.ended && c.conn.Answer(frame)
+}
+
+// DeliverMarked queues a frame that carries a mark; it implements [hub.Marker].
+func (c *client) DeliverMarked(frame []byte, k *latency.Mark) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.ended && c.conn.PushMarked(frame, k)
 }
 
 // Message takes a client's message. What comes before the client is seated waits.
@@ -248,7 +267,7 @@ func (c *client) handle(binary bool, data []byte) {
 	case binary || string(data) == closeText:
 		c.end(endAsked)
 	case string(data) == pingText:
-		if c.Deliver(pongFrame) {
+		if c.answer(pongFrame) {
 			c.heard()
 		}
 	}
