@@ -2,8 +2,8 @@ package inspect
 
 import (
 	"cmp"
-	"context"
 	"container/heap"
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
