@@ -107,16 +107,7 @@ func (s *Server) inspected() (list []inspect.App) {
 }
 
 // waiting is about how many bytes wait for all clients.
-func (s *Server) waiting() int64 {
-	conns := s.loop.Stats()
-	waits := conns.Queued + conns.Blocked
-	for _, d := range s.dialects {
-		if d.Polling != nil {
-			waits += d.Polling().Queued
-		}
-	}
-	return waits
-}
+func (s *Server) waiting() int64 { return outboxBytes(s.loop.Stats(), s.polling()) }
 
 // sender sends what operators write down, as senders of the dialects would.
 func (s *Server) sender() form.Sender {
