@@ -32,7 +32,7 @@ func (s *Server) operators() *admin.Server {
 	s.hub.Remember()   // who left: explanations of sends tell
 	s.sends.Remember() // the last sends: which rooms and senders have the most
 	s.live = s.newLive()
-	s.series = series.New(series.Config{Readings: s.seconds, Usual: usualSeries, Told: func(now time.Time, readings []metric.Reading) {
+	s.series = series.New(series.Config{Readings: s.seconds, Usual: usual(s.seconds()), Told: func(now time.Time, readings []metric.Reading) {
 		s.live.Told(now, readings)
 		s.sends.Second()
 	}})
@@ -70,7 +70,15 @@ func (s *Server) operators() *admin.Server {
 	})
 }
 
-// usualSeries are those that are shown where nobody names others.
+// usual are those of usualSeries that there are: not every system tells all.
+func usual(readings []metric.Reading) []string {
+	return slices.DeleteFunc(slices.Clone(usualSeries), func(name string) bool {
+		return !slices.ContainsFunc(readings, func(r metric.Reading) bool { return r.Key == name || r.Key == "" && r.Name == name })
+	})
+}
+
+// usualSeries are those that are shown where nobody names others, each as the series call
+// it.
 var usualSeries = []string{
 	"connections", "sender_connections", "websockets", "published", "delivered", "refused", "held_back", "sent_bytes_total", "received_bytes_total",
 	"queued_bytes", "backlog_bytes", "stuck_bytes", "unfetched_bytes", "input_bytes", "room_bytes",
