@@ -47,7 +47,7 @@ func (s *Server) operators() *admin.Server {
 		},
 		Log: s.log,
 	})
-	look := inspect.New(inspect.Config{Hub: s.hub, Book: s.closed, Feed: s.sends, Apps: s.inspected, Waiting: s.waiting})
+	look := inspect.New(inspect.Config{Hub: s.hub, Book: s.closed, Feed: s.sends, Apps: s.inspected, Ids: s.cfg.Admin.Token != "", Waiting: s.waiting})
 	return admin.New(s.cfg.Admin, admin.Parts{
 		Proxies:    s.limit.proxies,
 		Log:        s.log,

@@ -204,6 +204,13 @@ type Top struct {
 	Senders []SenderRank `json:"senders"`
 }
 
+// hides reports whether the name of a room is not to be told, since it is a client's id.
+func (i *Inspector) hides(apps []App, r *Rank, room string) bool {
+	return !i.cfg.Ids && slices.ContainsFunc(apps, func(a App) bool {
+		return a.Dialect == r.Dialect && a.ID == r.App && i.cfg.Hub.Find(a.Hub, room) != nil
+	})
+}
+
 // ServeTop answers GET with the rooms and senders with the most sends lately. The query
 // may have limit.
 func (i *Inspector) ServeTop(w http.ResponseWriter, r *http.Request) {
@@ -218,7 +225,9 @@ func (i *Inspector) ServeTop(w http.ResponseWriter, r *http.Request) {
 		return Rank{r.Dialect, i.called(apps, r.Dialect, r.App), r.Sends, r.Error, r.Deliveries, r.Bytes}
 	}
 	for _, r := range rooms {
-		top.Rooms = append(top.Rooms, RoomRank{rank(r), r.Name, r.Everyone, r.Cut})
+		if of := rank(r); !i.hides(apps, &of, r.Name) {
+			top.Rooms = append(top.Rooms, RoomRank{of, r.Name, r.Everyone, r.Cut})
+		}
 	}
 	for _, s := range senders {
 		top.Senders = append(top.Senders, SenderRank{rank(s), s.Name})

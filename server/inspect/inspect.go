@@ -42,6 +42,9 @@ type Config struct {
 	Book *closed.Book
 	Feed *sends.Feed
 	Apps func() []App
+	// Ids says that the busiest rooms may be such as are named by a client's id: else those
+	// of clients who are there are left out.
+	Ids bool
 	// Waiting is about how many bytes wait for all clients together: while it is 0 nobody
 	// is slow.
 	Waiting func() int64

@@ -126,6 +126,29 @@ func TestTooManyRooms(t *testing.T) {
 	}
 }
 
+// Who has no token is told of no room that is named by the id of a client who is there.
+func TestTopWithoutIds(t *testing.T) {
+	for _, ids := range []bool{true, false} {
+		h := newHouse()
+		h.cfg.Feed.Remember()
+		h.cfg.Ids = ids
+		h.join("", "sid", 0, "sid", "news")
+		for _, room := range []string{"sid", "news"} {
+			h.cfg.Feed.Report(sends.Send{Dialect: "socket.io", Room: room})
+		}
+		h.cfg.Feed.Report(sends.Send{Dialect: "pusher", App: "1", Room: "sid"}) // of that name, but nobody's id
+		var top Top
+		ask(t, h.ServeTop, "/api/top", &top)
+		var got []string
+		for _, r := range top.Rooms {
+			got = append(got, r.App+" "+r.Room)
+		}
+		if want := map[bool]string{true: "[1 sid poosh news poosh sid]", false: "[1 sid poosh news]"}[ids]; fmt.Sprint(got) != want {
+			t.Errorf("ids %v: %v, want %v", ids, got, want)
+		}
+	}
+}
+
 // One search is under way at a time, and who waits too long is told so.
 func TestOneSearchAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
