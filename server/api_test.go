@@ -365,6 +365,34 @@ func TestUsualSeries(t *testing.T) {
 	}
 }
 
+// A session of the Push Socket Protocol is among the slowest too, though the hub knows
+// mailboxes alone: here the packet that says it is connected waits for it.
+func TestSlowestOfPushSocket(t *testing.T) {
+	o := operated(t, nil)
+	res, err := http.Get("http://" + o.Addrs()["PUSH_SOCKET_PORT"].String() + "/socket.io/?EIO=3&transport=polling&b64=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var slow inspect.Slow
+	until(t, "the slow one is found", func() bool {
+		o.ask(t, "GET", "/api/slow", "", &slow)
+		return len(slow.Clients) > 0
+	})
+	c := slow.Clients[0]
+	if c.Dialect != "push socket" || c.App != "pushsocket" || c.Transport != "polling" || c.Version != "EIO3" || c.Waiting == 0 || c.ID == "" || !strings.Contains(string(body), c.ID) {
+		t.Errorf("%+v, of %s", c, body)
+	}
+	var one inspect.Connection
+	if status := o.ask(t, "GET", "/api/connections/"+c.ID, "", &one); status != 200 || len(one.Open) != 1 || one.Open[0].ID != c.ID {
+		t.Errorf("%d %+v", status, one)
+	}
+}
+
 // Who does not read is found among the slowest, with what waits, and who has left with the
 // reason for it.
 func TestAPITellsOfTheSlowAndTheGone(t *testing.T) {

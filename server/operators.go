@@ -108,7 +108,7 @@ func (s *Server) newLive() *overview.Live {
 func (s *Server) inspected() (list []inspect.App) {
 	for _, a := range s.apps() {
 		if a.Ends != nil {
-			list = append(list, inspect.App{Dialect: a.dialect, ID: a.ID, Hub: a.Hub, Single: a.Single, Client: a.Client})
+			list = append(list, inspect.App{Dialect: a.dialect, ID: a.ID, Hub: a.Hub, Single: a.Single, Client: a.Client, Standing: a.Standing})
 		}
 	}
 	return list
