@@ -325,6 +325,13 @@ func TestAPI(t *testing.T) {
 		}
 	}
 	o.sendsFromTheForm(t)
+	var kicked struct{ Kicked int }
+	if status := o.ask(t, "POST", "/api/kick?room=news&dialect=pusher", "", &kicked); status != 200 || kicked.Kicked != 1 {
+		t.Errorf("a kick: %d %+v", status, kicked)
+	}
+	if status := o.ask(t, "POST", "/api/kick", "", nil); status != 400 {
+		t.Errorf("a kick of nobody: %d", status)
+	}
 
 	var paths struct{ Paths map[string]map[string]any }
 	if err := json.Unmarshal(admin.OpenAPI, &paths); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -22,13 +22,14 @@ var house = []struct {
 }{
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
-	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command"}, nil},
+	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency"}, nil},
+	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
 	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},
-	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed"}, []string{"golang.org/x/sys"}},
-	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
-	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed", "poosh/server/latency"}, []string{"golang.org/x/sys"}},
+	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
+	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/closed", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
+		[]string{"poosh/server/closed", "poosh/server/latency", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
@@ -68,24 +69,32 @@ var house = []struct {
 		[]string{"poosh/server/dialect", "poosh/server/respond", "poosh/server/sends"}, nil},
 	{"poosh/server/sketch", "how often, whatever it is", nil, nil},
 	{"poosh/server/admin", "for operators: knows no dialect, what parts have to tell is handed to it",
-		[]string{"poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
+		[]string{"poosh/server/dashboard", "poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
 		[]string{"github.com/hashicorp/golang-lru/v2"}},
+	{"poosh/server/dashboard", "files for a browser, whatever they show", nil, nil},
 	{"poosh/server/route", "paths, whoever's they are", nil, []string{"github.com/go-chi/chi/v5"}},
 	{"poosh/server/network", "what all ports share, before there are any; its defaults are those of the packages below", []string{"poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
 	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
-	{"poosh/server/prometheus", "one fence around the collector's library", []string{"poosh/server/metric"}, []string{"github.com/prometheus/client_golang"}},
+	{"poosh/server/prometheus", "one fence around the collector's library", []string{"poosh/server/metric"}, []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
 	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/eventstream", "poosh/server/hub", "poosh/server/peers", "poosh/server/respond", "poosh/server/sketch"}, nil},
 	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/eventstream", "answers that go on, whatever they tell of", []string{"poosh/server/respond"}, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
+	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",
+		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/health", "poosh/server/migration", "poosh/server/sends"},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3"}},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
 	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/peers", "whose a connection is", nil, nil},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
+	{"poosh/server/migration/php", "values in a text, whatever they are of", nil, nil},
+	{"poosh/server/migration", "a reader of files: what it makes is read by the server's own readers, to see that it starts",
+		[]string{"poosh/auth", "poosh/server", "poosh/server/migration/php", "poosh/server/pusher", "poosh/server/rate", "poosh/server/setting"},
+		[]string{"github.com/joho/godotenv", "github.com/pelletier/go-toml/v2"}},
 	{"poosh/server/leaktest", "for tests", nil, nil},
 	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/network", "poosh/server/websocket"}, nil},
 }
@@ -118,7 +127,7 @@ func TestImports(t *testing.T) {
 	}
 	known := map[string]bool{"poosh/server": true} // which wires, and sees everything
 	for _, path := range imports["poosh"] {
-		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" {
+		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" && path != "poosh/server/commandline" {
 			t.Errorf("main imports %s, but: a dialect is named in its folder and in server's list alone", path)
 		}
 	}

@@ -55,6 +55,7 @@ func (s *Server) operators() *admin.Server {
 		Ready:      s.health.ServeReady,
 		Metrics:    s.MetricsHandler(),
 		Tail:       s.sends.Stream,
+		Kick:       s.serveKick,
 		Bundle:     s.incidents.ServeBundle,
 		Profiles:   s.incidents.ServeProfiles,
 		Overview:   s.live.ServeOverview,
@@ -101,6 +102,7 @@ func (s *Server) newLive() *overview.Live {
 			}
 			return list
 		},
+		Latency: s.lately,
 	})
 }
 

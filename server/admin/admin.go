@@ -44,6 +44,7 @@ type Parts struct {
 	Live, Ready http.HandlerFunc // probes, which want no token
 	Metrics     http.Handler     // what Prometheus asks for
 	Tail        http.HandlerFunc // sends as they happen
+	Kick        http.HandlerFunc // closes clients
 	Bundle      http.HandlerFunc // the archive of an incident
 	Profiles    http.HandlerFunc // of the runtime, below /debug/pprof/; ADMIN_PPROF asks for them
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"poosh/server/dashboard"
 	"poosh/server/respond"
 	"poosh/server/route"
 )
@@ -35,9 +36,10 @@ func (s *Server) endpoints() []endpoint {
 		{"/api/connections/{id}", http.MethodGet, nil, s.withToken(p.Connection, "connections are shown", always)},
 		{"/api/left", http.MethodGet, []string{"reason", "dialect", "limit"}, s.withToken(p.Left, "clients that left are shown", always)},
 		{"/api/slow", http.MethodGet, []string{"limit"}, s.withToken(p.Slow, "slow clients are shown", always)},
-		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, s.withToken(p.Tail, "sends are shown", always)},
+		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, s.withToken(p.Tail, "payloads are shown", asksPayload)},
 		{"/api/openapi.json", http.MethodGet, nil, serveOpenAPI},
 		{"/api/send", http.MethodPost, nil, s.sender()},
+		{"/api/kick", http.MethodPost, []string{"id", "room", "address", "dialect", "app"}, p.Kick},
 		// It costs something, so a page of elsewhere must not be able to ask for it, not even
 		// without being shown the answer: browsers say of a POST where it is from.
 		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},
@@ -45,8 +47,8 @@ func (s *Server) endpoints() []endpoint {
 }
 
 // withToken answers 403 to a request that asks for something while there is no token: the
-// id of a client, who may have that alone to show for its session, and what is sent; what
-// says which of it that is. Rooms are named by ids too: a send to one client is.
+// id of a client, who may have that alone to show for its session, or what is in a send;
+// what says which of it that is.
 func (s *Server) withToken(h http.HandlerFunc, what string, asks func(*http.Request) bool) http.HandlerFunc {
 	if h == nil || s.tokens != nil {
 		return h // the guard has seen the token
@@ -61,6 +63,9 @@ func (s *Server) withToken(h http.HandlerFunc, what string, asks func(*http.Requ
 }
 
 func always(*http.Request) bool { return true }
+
+// asksPayload reports whether a request for sends wants what is in them.
+func asksPayload(r *http.Request) bool { return r.URL.Query().Has("payload") }
 
 // asksOwn reports whether a request for rooms wants those of clients' own ids.
 func asksOwn(r *http.Request) bool { return r.URL.Query().Get("own") == "1" }
@@ -79,6 +84,9 @@ func (s *Server) router() *route.Router {
 	get(r, "/ready", p.Ready)
 	if p.Metrics != nil {
 		get(r, "/metrics", p.Metrics.ServeHTTP)
+	}
+	for path, file := range dashboard.Handlers() {
+		get(r, path, file)
 	}
 	for _, e := range s.endpoints() {
 		switch {

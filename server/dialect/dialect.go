@@ -128,6 +128,11 @@ type Running struct {
 	// what it says goes to the log.
 	Ready func(ctx context.Context) error
 
+	// Kick closes clients for an operator, in the way in which the dialect tells a client
+	// that the server does not want it, and returns how many there were. They count as
+	// [closed.Kicked]. It waits for none of them.
+	Kick func(Whom) int
+
 	// Polling tells of clients that have no connection of their own; nil without any.
 	Polling func() Polling
 	// Metrics are the numbers of this moment for who operates the server, beside those of
@@ -161,8 +166,6 @@ type App struct {
 	// Channels are those with somebody in them now, by kind too; nil for a dialect without.
 	// It may go through all of them, so it is asked for a scrape alone.
 	Channels func() []metric.Sample
-	// Answers says that Traffic has the bytes of what senders are answered.
-	Answers bool
 	// Client finds a client by an id that logs or other clients name it by; nil for a dialect
 	// whose clients have one id each and are in the room of that. who is nil if there is none, and seat is nil for one that is in no
 	// room.

@@ -244,7 +244,7 @@ func (s *shard) interrupt(c *Conn) { _ = c.nc.SetDeadline(time.Unix(1, 0)) }
 func (s *shard) closeWrite(c *Conn) {
 	if !c.onGoroutines() {
 		shutdownWrite(int(c.fd))
-	} else if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+	} else if half, ok := c.nc.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 }

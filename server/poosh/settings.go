@@ -66,7 +66,7 @@ func (s *settings) group() *setting.Group {
 	return &setting.Group{
 		Title: "Poosh",
 		Check: s.check,
-		Warn:  func() []string { return setting.ShortSecret("SERVER_SECRET", s.API.Secret) },
+		Warn:  func() []string { return setting.WeakSecret("SERVER_SECRET", s.API.Secret) },
 		Settings: []setting.Setting{
 			{Name: "CLIENT_PORT", Default: "8000", Help: "Port that socket.io clients connect to",
 				Value: setting.Port(&s.ClientPort), EmptyWrong: true},
@@ -132,6 +132,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
 		Shutdown: server.Shutdown,
+		Kick:     func(whom dialect.Whom) int { return kick(h.Hub, server, whom) },
 		Polling: func() dialect.Polling {
 			st := server.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
@@ -149,7 +150,6 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 				ID: appID, Hub: App, Single: true, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
 				Connected: server.Stats().Sessions, Kinds: server.Kinds(), Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
 				Channels:   func() []metric.Sample { return []metric.Sample{metric.Of(rooms, "public")} },
-				Answers:    true,
 				Client:     func(id string) (standing.Stander, *hub.Subscriber) { return find(h.Hub, server, id) },
 				Subscribed: []metric.Sample{metric.Of(joined, "public")},
 				Left:       []metric.Sample{metric.Of(left, "public")},

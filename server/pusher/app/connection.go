@@ -193,6 +193,9 @@ func (c *Connection) ID() string {
 // Seat is the connection's place in the hub; nil for one that is not open.
 func (c *Connection) Seat() *hub.Subscriber { return c.sub }
 
+// RemoteAddr is the client's address with its port.
+func (c *Connection) RemoteAddr() string { return c.socket.RemoteAddr() }
+
 // Push queues a frame for the client. It reports whether it was taken.
 func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
 
