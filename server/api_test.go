@@ -372,6 +372,19 @@ func TestUsualSeries(t *testing.T) {
 	}
 }
 
+// Without a token nobody is told of a send to one client: its room is the client's id.
+func TestTailWithoutToken(t *testing.T) {
+	o := operated(t, map[string]string{"ADMIN_TOKEN": ""})
+	sid := o.poller(t, "news")
+	_, sid, _ = strings.Cut(sid, "&sid=")
+	tail := bufio.NewScanner(o.open(t, "GET", "/api/tail", "").Body)
+	o.pooshSend(t, "", sid, "hidden", `1`)
+	o.pooshSend(t, "", "news", "shown", `1`)
+	if got := event(t, tail, "send"); !strings.Contains(got, `"shown"`) || strings.Contains(got, sid) {
+		t.Errorf("%s", got)
+	}
+}
+
 // A session of the Push Socket Protocol is among the slowest too, though the hub knows
 // mailboxes alone: here the packet that says it is connected waits for it.
 func TestSlowestOfPushSocket(t *testing.T) {
