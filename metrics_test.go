@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"poosh/server"
+	"poosh/server/certificate/certificatetest"
 )
 
 // everything is a scrape of a server with all dialects and all limits on, that nobody has
@@ -37,7 +38,9 @@ func everything(t *testing.T) string {
 // withEverything runs such a server until the test ends, and returns what answers scrapes.
 func withEverything(t *testing.T) http.Handler {
 	t.Helper()
+	cert, key, _ := certificatetest.New(t).Write(t.TempDir(), "push.example.com")
 	set := map[string]string{
+		"TLS_CERT": cert, "TLS_KEY": key,
 		"HOST": "127.0.0.1", "SERVER_SECRET": "thisisthesharedsecret", "CLIENT_PORT": "0", "SERVER_PORT": "0",
 		"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of the app", "PUSHER_PORT": "0",
 		"PUSHER_API_RATE": "100/60s", "PUSHER_CONNECT_RATE": "100/60s",

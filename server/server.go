@@ -36,6 +36,7 @@ type Server struct {
 	// websockets are the WebSockets on the loop, of all dialects.
 	websockets *websocket.Server
 	limit      *limiter
+	security   // what ports that speak TLS share
 
 	// What has not arrived whole: of clients, and of senders, whose requests the loop
 	// reads, and rarely net/http.
@@ -96,6 +97,10 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s.gate = admission.New(s.loop, 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	s.sends = sends.New()
+	if err := s.secure(); err != nil {
+		s.loop.Close()
+		return nil, err
+	}
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
 			s.drain() // those that are started may have files open
@@ -168,6 +173,8 @@ func (s *Server) Run(ctx context.Context) error {
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
 
+	defer s.keepCertificates()()
+
 	failed := make(chan error, len(s.ports)+1)
 	var serving sync.WaitGroup
 	for _, p := range s.ports {
@@ -221,7 +228,7 @@ func (s *Server) listen() error {
 	defer s.mu.Unlock()
 	for _, p := range s.ports {
 		s.addrs[p.Setting] = p.ln.Addr()
-		s.log.Info("listening", "setting", p.Setting, "addr", p.ln.Addr().String())
+		s.log.Info("listening", "setting", p.Setting, "addr", p.ln.Addr().String(), "tls", s.handshakesOf(p) != nil)
 	}
 	if s.admin != nil {
 		s.addrs["ADMIN_PORT"] = s.admin.Addr()

@@ -48,7 +48,7 @@ type Conn struct {
 	protocol Protocol       // changed by the reader, with mu held; read by it, or with mu held
 	reason   error          // guarded by mu; why the connection ended
 	stalled  *Timer         // guarded by mu; set while the socket takes nothing
-	nc       net.Conn       // set once; nil for a connection of the reader and flusher
+	nc       *standing      // set once; nil for a connection of the reader and flusher
 	then     func(net.Conn) // guarded by mu; of Detach
 }
 

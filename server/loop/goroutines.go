@@ -1,6 +1,9 @@
 package loop
 
-import "time"
+import (
+	"net"
+	"time"
+)
 
 const (
 	// pieceSize is how much is written at a time to a connection with goroutines:
@@ -10,6 +13,22 @@ const (
 	// slowAfter is when a socket counts as one that takes nothing for now.
 	slowAfter = 20 * time.Millisecond
 )
+
+// A standing is the socket of a connection that has goroutines.
+type standing struct {
+	net.Conn
+	wake chan struct{} // has room for one: says to a reader in a pause that it is to look again
+}
+
+func stand(nc net.Conn) *standing { return &standing{nc, make(chan struct{}, 1)} }
+
+// look wakes the reader.
+func (s *standing) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
 
 // writeLoop writes the outbox of a connection that has goroutines, buffers first.
 func (c *Conn) writeLoop(buffers [][]byte) {
@@ -71,6 +90,9 @@ func (c *Conn) readLoop() {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := c.nc.Read(buf)
+		if !c.outlastPause() {
+			return
+		}
 		c.mu.Lock()
 		corked := c.cork()
 		c.mu.Unlock()
@@ -78,5 +100,22 @@ func (c *Conn) readLoop() {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// outlastPause waits until the connection is not paused, and reports false when it ended
+// meanwhile. Its reader calls it, with what was read already in hand.
+func (c *Conn) outlastPause() bool {
+	for {
+		c.mu.Lock()
+		isPaused, over := c.flags&paused != 0, c.life >= ended
+		c.mu.Unlock()
+		switch {
+		case !isPaused:
+			return true
+		case over:
+			return false
+		}
+		<-c.nc.wake
 	}
 }

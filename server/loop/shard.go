@@ -238,13 +238,16 @@ func (s *shard) updateInterest(c *Conn) {
 }
 
 // interrupt gets a connection's goroutines out of their system calls.
-func (s *shard) interrupt(c *Conn) { _ = c.nc.SetDeadline(time.Unix(1, 0)) }
+func (s *shard) interrupt(c *Conn) {
+	_ = c.nc.SetDeadline(time.Unix(1, 0))
+	c.nc.look()
+}
 
 // closeWrite tells the peer that nothing more comes.
 func (s *shard) closeWrite(c *Conn) {
 	if !c.onGoroutines() {
 		shutdownWrite(int(c.fd))
-	} else if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+	} else if half, ok := c.nc.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 }
