@@ -28,7 +28,7 @@ var house = []struct {
 	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota", "poosh/server/secure"}, nil},
 	{"poosh/server/secure", "knows bytes and handshakes, and no certificate", []string{"poosh/server/loop"}, nil},
-	{"poosh/server/certificate", "knows certificates, and no connection", []string{"poosh/server/setting"}, nil},
+	{"poosh/server/certificate", "knows certificates, and no connection; one fence around ACME's library", []string{"poosh/server/setting"}, []string{"github.com/caddyserver/certmagic", "go.uber.org/zap"}},
 	{"poosh/server/certificate/certificatetest", "for tests", nil, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
 		[]string{"poosh/server/closed", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"poosh/server/setting"
 )
@@ -27,6 +28,10 @@ type Config struct {
 	Email    string   // where it writes to
 	Dir      string   // where accounts and certificates are kept
 	HTTPPort int      // where HTTP-01 is answered; setting.AnyPort for nowhere
+
+	// Every is how often is looked whether a certificate is to be renewed; 0 for every ten
+	// minutes.
+	Every time.Duration
 
 	Senders  bool   // the port of senders alone speaks TLS too
 	ClientCA string // file with the authorities of which every peer has to show a certificate

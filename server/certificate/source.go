@@ -23,6 +23,9 @@ type Source interface {
 
 // New returns the source that the settings ask for.
 func New(cfg *Config, log *slog.Logger) (Source, error) {
+	if len(cfg.Domains) > 0 {
+		return newAuthority(cfg, log)
+	}
 	return Open(cfg.Cert, cfg.Key, log)
 }
 
@@ -34,12 +37,15 @@ func TLS(cfg *Config, source Source) (*tls.Config, error) {
 		NextProtos:     []string{"http/1.1"},
 		GetCertificate: source.Certificate,
 	}
+	if len(cfg.Domains) > 0 {
+		t.NextProtos = append(t.NextProtos, alpnChallenge)
+	}
 	if cfg.ClientCA != "" {
 		roots, err := pool(cfg.ClientCA)
 		if err != nil {
 			return nil, err
 		}
-		t.ClientCAs, t.ClientAuth = roots, tls.RequireAndVerifyClientCert
+		t.ClientCAs, t.ClientAuth = roots, tls.RequireAndVerifyClientCert // an authority that asks with TLS-ALPN-01 has none: HTTP-01 is for these
 	}
 	return t, nil
 }

@@ -62,6 +62,10 @@ func (s *Server) shake(p *passed, end *secure.Conn) {
 		return heard <= maxHandshake && p.keep(n)
 	})
 	p.release()
+	if proto := end.ConnectionState().NegotiatedProtocol; err == nil && proto != "" && proto != "http/1.1" {
+		err = fmt.Errorf("it speaks %s", proto) // an authority has seen what it wanted to
+		_ = end.Close()
+	}
 	if err == nil {
 		s.mu.Lock()
 		p.shakes = false
