@@ -2,6 +2,7 @@ package loop
 
 import (
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -57,9 +58,9 @@ func (c *Conn) writePiece(buffers [][]byte, scratch []byte) (w written) {
 		chunk, count = chunk[:pieceSize], 0
 	}
 	_ = c.nc.SetWriteDeadline(time.Now().Add(c.shard.loop.cfg.WriteTimeout))
-	slow := time.AfterFunc(slowAfter, c.slow)
+	stop := c.watchWrite()
 	n, err := c.nc.Write(chunk)
-	slow.Stop()
+	stop()
 	w = written{bytes: n, cost: n, err: err}
 	switch {
 	case err != nil:
@@ -72,16 +73,50 @@ func (c *Conn) writePiece(buffers [][]byte, scratch []byte) (w written) {
 	return w
 }
 
-// slow says that the write under way does not end: the socket takes nothing.
-func (c *Conn) slow() {
+// watchWrite looks every slowAfter, until stop is called, whether the write under way waits
+// for the socket. It may be that who writes waits for a processor, as when there is much to
+// encrypt: then whoever publishes has to wait for him, and the peer has done nothing wrong.
+func (c *Conn) watchWrite() (stop func()) {
+	var t *time.Timer
+	over := false // guarded by c.mu
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.life < ended && c.flags&writing != 0 {
-		c.setBlocked(true)
-		if c.shard.tooMuchBlocked() {
-			c.kill(ErrSlow)
+	t = time.AfterFunc(slowAfter, func() {
+		isFull := full(c.nc.Conn)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if over || c.life >= ended {
+			return
 		}
+		c.setBlocked(isFull)
+		if isFull && c.shard.tooMuchBlocked() {
+			c.kill(ErrSlow)
+			return
+		}
+		t.Reset(slowAfter)
+	})
+	return func() {
+		t.Stop()
+		c.mu.Lock()
+		over = true
+		c.mu.Unlock()
 	}
+}
+
+// full reports whether a socket takes nothing more; where the system is not asked, that is
+// so.
+func full(nc net.Conn) bool {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	yes := true
+	_ = raw.Control(func(fd uintptr) { yes = !writable(int(fd)) }) // fails for a closed one
+	return yes
 }
 
 // readLoop reads for a connection that has goroutines.

@@ -66,6 +66,7 @@ type socket struct {
 	slot  bool             // of the gate: the handshake is being computed
 	until time.Time        // the handshake's time
 
+	cut     atomic.Bool  // a record did not leave whole: nothing that follows makes sense
 	atOnce  atomic.Bool  // nothing may wait any more
 	writers atomic.Int32 // who is writing
 }
@@ -86,7 +87,11 @@ func (s *socket) Write(b []byte) (int, error) {
 	s.writers.Add(1)
 	defer s.writers.Add(-1)
 	if !s.atOnce.Load() {
-		return s.TCPConn.Write(b)
+		n, err := s.TCPConn.Write(b)
+		if err != nil {
+			s.cut.Store(true)
+		}
+		return n, err
 	}
 	n, err := loop.WriteNow(s.TCPConn, b)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -97,9 +102,9 @@ func (s *socket) Write(b []byte) (int, error) {
 }
 
 // stopWaiting has everything that is written from now on leave at once or not at all, and
-// reports whether nobody is writing, and so may have to wait: TLS has a lock that he
-// holds.
+// reports whether there is something to say: nobody is writing, who would have a lock of
+// TLS and may have to wait, and the last record left whole.
 func (s *socket) stopWaiting() bool {
 	s.atOnce.Store(true)
-	return s.writers.Load() == 0
+	return s.writers.Load() == 0 && !s.cut.Load()
 }

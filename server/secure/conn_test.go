@@ -100,9 +100,13 @@ func TestEnds(t *testing.T) {
 				t.Errorf("%q, %v", text, err) // an end that nobody announced is an error
 			}
 
-			_, server = s.connect()
+			client, server = s.connect()
 			fill(t, server)
 			soon(t, "the end of one that reads nothing", func() { end(server) })
+			// What it reads at last is cut off, and not wrong.
+			if _, err := io.Copy(io.Discard, client); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%v", err)
+			}
 
 			// And one in the middle of a write, as when the peer wants other keys and
 			// does not read the answer.
