@@ -225,6 +225,7 @@ var noSetting = map[string]string{
 	"POOSH_SECRET":    "a variable of the examples of senders",
 	"PUSH_SOCKET_URL": "a variable of examples/pushsocket",
 	"SOCKTOPUS_URL":   "a variable of examples/socktopus",
+	"NO_COLOR":        "a variable of many programs, no-color.org",
 	"FUZZ_TIME":       "a variable of test/run",
 	"PUSH_SOCKET_":    "how settings begin",
 }

@@ -133,7 +133,7 @@ func TestTableOfMetrics(t *testing.T) {
 // closedLabels are the labels that there may be. None of them is a room, a user, a socket
 // or an address.
 var closedLabels = []string{"app_id", "port", "error_type", "limiter_type", "request_context", "channel_type",
-	"dialect", "reason", "of", "event", "status", "code", "outcome", "version", "goversion"}
+	"dialect", "reason", "of", "event", "status", "code", "outcome", "transport", "version", "goversion"}
 
 func TestLabelsAreClosedSets(t *testing.T) {
 	for _, f := range names(t, everything(t)) {

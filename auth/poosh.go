@@ -23,6 +23,19 @@ func NewPoosh(secret string) *Poosh {
 	return p
 }
 
+// PooshSign returns the token of a payload's JSON text as it stands in the body, without
+// blanks around it; of a request without one if there is none.
+func PooshSign(secret string, payload []byte) string {
+	if len(payload) == 0 {
+		payload = undefined
+	}
+	sum := sha1.Sum(append([]byte(secret), payload...))
+	return hex.EncodeToString(sum[:])
+}
+
+// undefined is what JavaScript prints for a payload that is not there.
+var undefined = []byte("undefined")
+
 // Verify returns nil when the token signs the payload and [ErrBadToken] otherwise.
 // Blanks around the token do not count. The token is good when it is
 //

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"slices"
 	"strconv"
 
 	"poosh/server/closed"
@@ -48,6 +49,7 @@ func dialectReadings(apps []app) []metric.Reading {
 	type sums struct {
 		published, delivered, bytes, received uint64
 		ended                                 map[closed.Reason]uint64
+		kinds                                 []metric.Sample
 	}
 	by := make(map[string]*sums)
 	var order []string
@@ -63,19 +65,23 @@ func dialectReadings(apps []app) []metric.Reading {
 		of.delivered += a.Traffic.Delivered
 		of.bytes += a.Traffic.DeliveredBytes
 		of.received += a.Traffic.Received
+		of.kinds = addKinds(of.kinds, a.Kinds)
 		if a.Ends != nil {
 			for r := range closed.Reasons {
 				of.ended[r] += a.Ends.ClosedCount(r)
 			}
 		}
 	}
-	var published, delivered, bytes, received, ended []metric.Sample
+	var published, delivered, bytes, received, ended, kinds []metric.Sample
 	for _, name := range order {
 		of := by[name]
 		published = append(published, metric.Of(of.published, name))
 		delivered = append(delivered, metric.Of(of.delivered, name))
 		bytes = append(bytes, metric.Of(of.bytes, name))
 		received = append(received, metric.Of(of.received, name))
+		for _, k := range of.kinds {
+			kinds = append(kinds, metric.Sample{Labels: append([]string{name}, k.Labels...), Value: k.Value})
+		}
 		for r := range closed.Reasons {
 			ended = append(ended, metric.Of(of.ended[r], name, r.String()))
 		}
@@ -87,7 +93,22 @@ func dialectReadings(apps []app) []metric.Reading {
 		metric.Counters("", "client_messages_total", "Messages of clients, by dialect.", "dialect", received),
 		{Key: "ended", Name: "closed_total", Help: "Clients whose connection or session ended, by dialect and reason.", Kind: metric.IsCounter,
 			Labels: []string{"dialect", "reason"}, Samples: ended},
+		{Name: "clients", Help: "Clients that are connected, by dialect, by what carries them and by the version of their protocol, where there are several.",
+			Kind: metric.IsGauge, Labels: []string{"dialect", "transport", "version"}, Samples: kinds},
 	}
+}
+
+// addKinds adds to the counts of kinds those of one application more.
+func addKinds(sum, more []metric.Sample) []metric.Sample {
+	for _, m := range more {
+		i := slices.IndexFunc(sum, func(s metric.Sample) bool { return slices.Equal(s.Labels, m.Labels) })
+		if i < 0 {
+			sum = append(sum, m)
+		} else {
+			sum[i].Value += m.Value
+		}
+	}
+	return sum
 }
 
 // sharedReadings are what other servers of this kind have under the same names, so that

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -50,11 +49,7 @@ func askHealth(ctx context.Context, args []string) (string, error) {
 	if len(args) == 1 {
 		return askReady(ctx, args[0], new(http.Transport))
 	}
-	lookup, err := WithDotEnv(".env", os.LookupEnv)
-	if err != nil {
-		return "", err
-	}
-	cfg, err := FromEnv(lookup, Names(".env", os.Environ())...)
+	cfg, err := Load()
 	if err != nil {
 		return "", err
 	}

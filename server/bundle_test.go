@@ -86,7 +86,7 @@ func TestBundle(t *testing.T) {
 			}
 		}
 	}()
-	for end := time.Now().Add(patience); r.incidents.Samples() < 3; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); r.series.Samples() < 3; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("there are no samples of the series")
 		}

@@ -22,8 +22,9 @@ type Config struct {
 	Admin    admin.Config    // the operators' port
 	TLS      certificate.Config
 
-	spoken []*dialect.Dialect
-	groups []*setting.Group // all settings, in the order in which a person wants to read them
+	spoken  []*dialect.Dialect
+	noticed []string         // of how the settings are written down; see notices
+	groups  []*setting.Group // all settings, in the order in which a person wants to read them
 }
 
 // newConfig returns a Config in which nothing is set, not even a default.
@@ -91,22 +92,27 @@ func FromEnv(lookup func(name string) (string, bool), names ...string) (*Config,
 
 func (c *Config) read(env setting.Environment) (*Config, error) {
 	var m setting.Mistakes
-	setting.Read(c.groups, env, &m)
-	if len(c.on()) == 0 {
-		for _, d := range c.spoken {
-			if d.Missing != nil {
-				d.Missing(&m)
-			}
-		}
-	}
-	c.fill()
-	c.checkPorts(&m)
-	setting.Check(c.groups, &m)
-	c.checkBridges(&m)
+	c.readAll(env, &m)
 	if err := m.Err(); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// readAll reads what it can, and gathers the mistakes.
+func (c *Config) readAll(env setting.Environment, m *setting.Mistakes) {
+	setting.Read(c.groups, env, m)
+	if len(c.on()) == 0 {
+		for _, d := range c.spoken {
+			if d.Missing != nil {
+				d.Missing(m)
+			}
+		}
+	}
+	c.fill()
+	c.checkPorts(m)
+	setting.Check(c.groups, m)
+	c.checkBridges(m)
 }
 
 // on returns the dialects that the settings ask for.
@@ -190,7 +196,8 @@ func (c *Config) Warnings() []string {
 			lines = append(lines, g.Warn()...)
 		}
 	}
-	return lines
+	lines = append(append(append(lines, c.doubts()...), c.limits()...), c.readByAll()...)
+	return append(lines, c.noticed...)
 }
 
 // Values returns what each setting is set to, by its name; of a secret only whether

@@ -38,8 +38,10 @@ func TestSocktopusSecretLength(t *testing.T) {
 		{"äääääää", "A_SOCKTOPUS_SECRET is too short", ""},
 		{"eight888", "", "A_SOCKTOPUS_SECRET is short enough to be guessed: want at least 16"},
 		{"fifteen-fifteen", "", "A_SOCKTOPUS_SECRET is short enough"},
-		{"sixteen-sixteen-", "", ""},
-		{strings.Repeat("x", 4096), "", ""},
+		{"sixteen-sixteen-", "", "A_SOCKTOPUS_SECRET is made of few different characters, 7"},
+		{"sixteen-and-more", "", ""},
+		{strings.Repeat("x", 4096), "", "A_SOCKTOPUS_SECRET is made of few different characters, 1"},
+		{strings.Repeat("abcdefgh", 512), "", ""},
 		{strings.Repeat("x", 4097), "A_SOCKTOPUS_SECRET is too long", ""},
 	} {
 		c, err := withNames(map[string]string{"A_SOCKTOPUS_SECRET": test.secret})
@@ -65,7 +67,7 @@ func TestServerSecretWarning(t *testing.T) {
 	if got := c.Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], "SERVER_SECRET is short") || strings.Contains(got[0], "0123456789") {
 		t.Errorf("%q", got)
 	}
-	if c, err := withNames(map[string]string{"SERVER_SECRET": testSecret}); err != nil || len(testSecret) < 16 || c.Warnings() != nil {
+	if c, err := withNames(map[string]string{"SERVER_SECRET": "correct horse battery staple"}); err != nil || c.Warnings() != nil {
 		t.Errorf("%v, %q", err, c.Warnings())
 	}
 }

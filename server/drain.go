@@ -37,7 +37,10 @@ func (s *Server) drain() {
 	s.phase(time.Now(), min(max(whole-time.Since(began), whole/8), time.Second), func(ctx context.Context) {
 		var operators sync.WaitGroup
 		if s.admin != nil {
-			operators.Go(func() { s.admin.Close(ctx) })
+			operators.Go(func() {
+				s.live.Close()
+				s.admin.Close(ctx)
+			})
 		}
 		operators.Go(func() { s.note("health", s.health.Close(ctx)) })
 		s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })

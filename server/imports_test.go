@@ -11,7 +11,7 @@ import (
 
 // shared is what every dialect may use: one of each for all of them.
 var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
-	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/websocket"}
+	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -31,7 +31,7 @@ var house = []struct {
 	{"poosh/server/certificate", "knows certificates, and no connection; one fence around ACME's library", []string{"poosh/server/setting"}, []string{"github.com/caddyserver/certmagic", "go.uber.org/zap"}},
 	{"poosh/server/certificate/certificatetest", "for tests", nil, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/closed", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"},
+		[]string{"poosh/server/closed", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
@@ -57,11 +57,19 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/loop", "poosh/server/websocket"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/health", "the hub, the loop and the gate as a sender and a client would find them, and no dialect",
 		[]string{"poosh/server/admission", "poosh/server/hub", "poosh/server/loop", "poosh/server/respond"}, nil},
-	{"poosh/server/incident", "for operators: numbers and profiles, whatever they are of",
-		[]string{"poosh/server/admin", "poosh/server/metric", "poosh/server/respond"}, nil},
+	{"poosh/server/incident", "for operators: profiles and files, whatever they are of",
+		[]string{"poosh/server/admin", "poosh/server/respond"}, nil},
+	{"poosh/server/series", "numbers over time, whatever they count", []string{"poosh/server/metric", "poosh/server/respond"}, nil},
+	{"poosh/server/overview", "for operators: numbers of this moment, by the names that they have for all",
+		[]string{"poosh/server/metric", "poosh/server/respond", "poosh/server/series"}, nil},
+	{"poosh/server/inspect", "for operators: rooms and clients, whatever they speak",
+		[]string{"poosh/server/closed", "poosh/server/hub", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/standing"}, nil},
+	{"poosh/server/form", "for operators: hands a form to whatever dialect it is for",
+		[]string{"poosh/server/dialect", "poosh/server/respond", "poosh/server/sends"}, nil},
+	{"poosh/server/sketch", "how often, whatever it is", nil, nil},
 	{"poosh/server/admin", "for operators: knows no dialect, what parts have to tell is handed to it",
 		[]string{"poosh/server/metric", "poosh/server/peers", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/setting"},
 		[]string{"github.com/hashicorp/golang-lru/v2"}},
@@ -70,9 +78,13 @@ var house = []struct {
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
 	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
 	{"poosh/server/prometheus", "one fence around the collector's library", []string{"poosh/server/metric"}, []string{"github.com/prometheus/client_golang"}},
-	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/hub", "poosh/server/respond"}, nil},
+	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/hub", "poosh/server/peers", "poosh/server/respond", "poosh/server/sketch"}, nil},
+	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
+	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",
+		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/health", "poosh/server/sends"},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3"}},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},
 	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
@@ -111,7 +123,7 @@ func TestImports(t *testing.T) {
 	}
 	known := map[string]bool{"poosh/server": true} // which wires, and sees everything
 	for _, path := range imports["poosh"] {
-		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" {
+		if strings.HasPrefix(path, "poosh/") && path != "poosh/server" && path != "poosh/server/commandline" {
 			t.Errorf("main imports %s, but: a dialect is named in its folder and in server's list alone", path)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"net/http"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -12,9 +14,13 @@ import (
 
 	"poosh/server/admin"
 	"poosh/server/closed"
+	"poosh/server/form"
 	"poosh/server/health"
 	"poosh/server/incident"
+	"poosh/server/inspect"
 	"poosh/server/metric"
+	"poosh/server/overview"
+	"poosh/server/series"
 )
 
 // operators prepares the operators' port with what the parts of the server have for it;
@@ -23,10 +29,16 @@ func (s *Server) operators() *admin.Server {
 	if !s.cfg.Admin.On() {
 		return nil
 	}
-	s.hub.Remember() // who left: explanations of sends tell
+	s.hub.Remember()   // who left: explanations of sends tell
+	s.sends.Remember() // the last sends: which rooms and senders have the most
+	s.live = s.newLive()
+	s.series = series.New(series.Config{Readings: s.seconds, Usual: usualSeries, Told: func(now time.Time, readings []metric.Reading) {
+		s.live.Told(now, readings)
+		s.sends.Second()
+	}})
 	s.incidents = incident.New(incident.Config{
-		Readings: s.numbers,
 		Sections: []incident.Section{
+			{Name: "series.csv", Text: s.series.CSV},
 			{Name: "settings.txt", Text: s.cfg.text},
 			{Name: "status.json", Text: s.statusText},
 			{Name: "ready.json", Text: s.readyText},
@@ -35,16 +47,89 @@ func (s *Server) operators() *admin.Server {
 		},
 		Log: s.log,
 	})
+	look := inspect.New(inspect.Config{Hub: s.hub, Book: s.closed, Feed: s.sends, Apps: s.inspected, Waiting: s.waiting})
 	return admin.New(s.cfg.Admin, admin.Parts{
-		Proxies:  s.limit.proxies,
-		Log:      s.log,
-		Live:     s.health.ServeLive,
-		Ready:    s.health.ServeReady,
-		Metrics:  s.MetricsHandler(),
-		Tail:     s.sends.Stream,
-		Bundle:   s.incidents.ServeBundle,
-		Profiles: s.incidents.ServeProfiles,
+		Proxies:    s.limit.proxies,
+		Log:        s.log,
+		Live:       s.health.ServeLive,
+		Ready:      s.health.ServeReady,
+		Metrics:    s.MetricsHandler(),
+		Tail:       s.sends.Stream,
+		Kick:       s.serveKick,
+		Bundle:     s.incidents.ServeBundle,
+		Profiles:   s.incidents.ServeProfiles,
+		Overview:   s.live.ServeOverview,
+		Stream:     s.live.ServeStream,
+		Series:     s.series.ServeHTTP,
+		Top:        look.ServeTop,
+		Rooms:      look.ServeRooms,
+		Room:       look.ServeRoom,
+		Connection: look.ServeConnection,
+		Left:       look.ServeLeft,
+		Slow:       look.ServeSlow,
+		Send:       s.sender().Serve,
 	})
+}
+
+// usualSeries are those that are shown where nobody names others.
+var usualSeries = []string{
+	"connections", "sender_connections", "websockets", "published", "delivered", "refused", "held_back", "sent_bytes_total", "received_bytes_total",
+	"queued_bytes", "backlog_bytes", "stuck_bytes", "unfetched_bytes", "input_bytes", "room_bytes",
+	"goroutines", "fds", "heap_bytes", "memory_bytes", "resident_bytes", "cpu_seconds", "gc_cycles", "closed_slow",
+}
+
+// newLive prepares the overview of the process.
+func (s *Server) newLive() *overview.Live {
+	limit := debug.SetMemoryLimit(-1) // which asks
+	if limit == math.MaxInt64 {
+		limit = 0
+	}
+	return overview.New(overview.Config{
+		Version: version(), Go: runtime.Version(), Started: processStarted, Processors: runtime.GOMAXPROCS(0), MemoryLimit: limit,
+		Apps: func() (list []overview.App) {
+			for _, a := range s.apps() {
+				if a.Ends != nil { // others stand for those who belong to no application
+					list = append(list, overview.App{Dialect: a.dialect, App: a.ID, Connected: a.Connected})
+				}
+			}
+			return list
+		},
+	})
+}
+
+// inspected are the applications as those who look into them call them.
+func (s *Server) inspected() (list []inspect.App) {
+	for _, a := range s.apps() {
+		if a.Ends != nil {
+			list = append(list, inspect.App{Dialect: a.dialect, ID: a.ID, Hub: a.Hub, Single: a.Single, Client: a.Client})
+		}
+	}
+	return list
+}
+
+// waiting is about how many bytes wait for all clients.
+func (s *Server) waiting() int64 {
+	conns := s.loop.Stats()
+	waits := conns.Queued + conns.Blocked
+	for _, d := range s.dialects {
+		if d.Polling != nil {
+			waits += d.Polling().Queued
+		}
+	}
+	return waits
+}
+
+// sender sends what operators write down, as senders of the dialects would.
+func (s *Server) sender() form.Sender {
+	to := make(form.Sender)
+	for _, d := range s.dialects {
+		of := form.Dialect{Sign: d.Sign, Serve: make(map[string]http.Handler)}
+		for port, routes := range d.Routes {
+			of.Serve[port] = routes
+		}
+		to[d.name] = of
+	}
+	return to
 }
 
 // text says what each setting is set to, a line each; of a secret whether it is.

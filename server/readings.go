@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"os"
 	"runtime"
 
 	"poosh/server/closed"
@@ -14,10 +13,23 @@ import (
 // metrics are the numbers of this moment, of the process and of all dialects: what is
 // ours alone, and then what other servers have under the same names.
 func (s *Server) metrics() []metric.Reading {
-	list := append([]metric.Reading{
-		metric.Gauge("fds", "open_files", "File descriptors that the process has open, -1 where that is not told.", openFiles()),
-	}, s.numbers()...)
+	list := []metric.Reading{filesReading(openFiles())}
+	list = append(list, s.numbers()...)
 	return append(list, sharedReadings(s.apps())...)
+}
+
+func filesReading(open int) metric.Reading {
+	return metric.Gauge("fds", "open_files", "File descriptors that the process has open, -1 where that is not told.", open)
+}
+
+// seconds are the numbers that are read once a second: what costs the same however many
+// are connected.
+func (s *Server) seconds() []metric.Reading {
+	list := append(s.numbers(), hostReadings()...)
+	if n, ok := openFilesQuick(); ok {
+		list = append(list, filesReading(n))
+	}
+	return list
 }
 
 // numbers are those of metrics that cost the same however many are connected, without those
@@ -124,15 +136,6 @@ func isTrue(yes bool) int {
 		return 1
 	}
 	return 0
-}
-
-// openFiles returns how many files the process has open, -1 where that is not told.
-func openFiles() int {
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return -1
-	}
-	return len(list) - 1 // without the one that reads the list
 }
 
 // MetricsHandler answers what Prometheus asks for. It may be asked as soon as the server

@@ -22,8 +22,10 @@ import (
 	"poosh/server/hub"
 	"poosh/server/incident"
 	"poosh/server/loop"
+	"poosh/server/overview"
 	input "poosh/server/quota"
 	"poosh/server/sends"
+	"poosh/server/series"
 	"poosh/server/websocket"
 )
 
@@ -49,7 +51,9 @@ type Server struct {
 	dialects  []started          // that are on, set once
 	ports     []*port            // set once
 	admin     *admin.Server      // the operators' port; nil when there is none
-	incidents *incident.Recorder // of that port; nil without it
+	incidents *incident.Recorder // of that port; nil without it, as what follows
+	series    *series.Recorder
+	live      *overview.Live
 
 	closed   *closed.Book // connections that have left
 	draining atomic.Bool
@@ -187,6 +191,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.admin != nil {
 		s.incidents.Start()
 		defer s.incidents.Close()
+		s.series.Start()
+		defer s.series.Close()
 		serving.Go(func() { // ends with drain
 			if err := s.admin.Serve(); err != nil {
 				failed <- err

@@ -32,7 +32,7 @@ type running struct {
 
 // configured is what these settings mean, beside those of Poosh on ports of the
 // system's choice.
-func configured(t *testing.T, more map[string]string) *Config {
+func configured(t testing.TB, more map[string]string) *Config {
 	t.Helper()
 	env := map[string]string{"HOST": "127.0.0.1", "SERVER_SECRET": testSecret, "CLIENT_PORT": "0", "SERVER_PORT": "0"}
 	maps.Copy(env, more)
@@ -45,7 +45,7 @@ func configured(t *testing.T, more map[string]string) *Config {
 
 // run starts a server with settings beside those of Poosh, on ports of the system's
 // choice, changed.
-func run(t *testing.T, env map[string]string, change func(*Config)) *running {
+func run(t testing.TB, env map[string]string, change func(*Config)) *running {
 	t.Helper()
 	cfg := configured(t, env)
 	if change != nil {

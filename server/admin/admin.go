@@ -9,9 +9,9 @@
 //
 // routes.go is the map of all there is. A part of the program that has something for
 // operators offers an [http.HandlerFunc], which is one field more in [Parts] and one line
-// more in [Server.routes]; package server fills the field. The port has done its checks
-// when a handler is called: the token, where the request comes from, the size of its
-// body. A handler that takes longer than [Patience] calls [Extend] first, and one that
+// more in [Server.endpoints]; package server fills the field, and openapi.json describes
+// it. The port has done its checks when a handler is called: the token, where the request
+// comes from, the size of its body, and that its query has known parameters alone. A handler that takes longer than [Patience] calls [Extend] first, and one that
 // does not end by itself ends with the context of its request, which ends with the port.
 //
 // # Why
@@ -44,8 +44,20 @@ type Parts struct {
 	Live, Ready http.HandlerFunc // probes, which want no token
 	Metrics     http.Handler     // what Prometheus asks for
 	Tail        http.HandlerFunc // sends as they happen
+	Kick        http.HandlerFunc // closes clients
 	Bundle      http.HandlerFunc // the archive of an incident
 	Profiles    http.HandlerFunc // of the runtime, below /debug/pprof/; ADMIN_PPROF asks for them
+
+	Overview, Stream http.HandlerFunc // the process as it is now, once and once a second
+	Series           http.HandlerFunc // the last day in numbers
+	Top              http.HandlerFunc // the busiest rooms and senders
+	Rooms, Room      http.HandlerFunc // the rooms there are, and one of them
+	Connection       http.HandlerFunc // one client, connected or gone
+	Left             http.HandlerFunc // who left last, and why
+	Slow             http.HandlerFunc // for whom most waits
+	// Send sends an event as a sender of its dialect would, with the secret that the
+	// request brings, and reports whether that was wrong.
+	Send func(http.ResponseWriter, *http.Request) (wrong bool)
 }
 
 // Bounds of the port.

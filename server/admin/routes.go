@@ -1,7 +1,10 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 
 	"poosh/server/respond"
 	"poosh/server/route"
@@ -10,43 +13,127 @@ import (
 // probes are the paths that want no token: what they say is said on the client ports too.
 var probes = map[string]bool{"/live": true, "/ready": true}
 
+// An endpoint is one path of the API: what it answers, and the parameters that its query
+// may have. One that is not there is a mistake that its caller is told of.
+type endpoint struct {
+	path   string
+	method string
+	params []string
+	handle http.HandlerFunc // nil for none
+}
+
+// endpoints are all there are. openapi.json describes each, which a test sees to.
+func (s *Server) endpoints() []endpoint {
+	p := s.parts
+	return []endpoint{
+		{"/api/overview", http.MethodGet, nil, p.Overview},
+		{"/api/stream", http.MethodGet, nil, p.Stream},
+		{"/api/series", http.MethodGet, []string{"step", "from", "names"}, p.Series},
+		{"/api/top", http.MethodGet, []string{"limit"}, p.Top},
+		{"/api/rooms", http.MethodGet, []string{"dialect", "app", "search", "own", "limit", "after", "sort"}, p.Rooms},
+		{"/api/rooms/one", http.MethodGet, []string{"dialect", "app", "room", "limit"}, p.Room},
+		{"/api/connections/{id}", http.MethodGet, nil, p.Connection},
+		{"/api/left", http.MethodGet, []string{"reason", "dialect", "limit"}, p.Left},
+		{"/api/slow", http.MethodGet, []string{"limit"}, p.Slow},
+		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, only(p.Tail, s.tail)},
+		{"/api/openapi.json", http.MethodGet, nil, serveOpenAPI},
+		{"/api/send", http.MethodPost, nil, s.sender()},
+		{"/api/kick", http.MethodPost, []string{"id", "room", "address", "dialect", "app"}, p.Kick},
+		// It costs something, so a page of elsewhere must not be able to ask for it, not even
+		// without being shown the answer: browsers say of a POST where it is from.
+		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},
+	}
+}
+
+// only returns a handler where there is a part that it needs.
+func only(part, h http.HandlerFunc) http.HandlerFunc {
+	if part == nil {
+		return nil
+	}
+	return h
+}
+
 // routes is the map of the port: all there is for operators, and who has it to tell.
-func (s *Server) routes() http.Handler {
-	r := route.New(route.Decoded)
+func (s *Server) routes() http.Handler { return s.guarded(s.router()) }
+
+func (s *Server) router() *route.Router {
+	r := route.New(name)
 	r.Wrong(func(w http.ResponseWriter, _ *http.Request) {
 		respond.Go.Error(w, http.StatusMethodNotAllowed, "method not allowed")
 	})
 	r.NotFound(func(w http.ResponseWriter, _ *http.Request) { respond.Go.Error(w, http.StatusNotFound, "not found") })
 	p := s.parts
-
 	get(r, "/live", p.Live)
 	get(r, "/ready", p.Ready)
-
 	if p.Metrics != nil {
 		get(r, "/metrics", p.Metrics.ServeHTTP)
 	}
-	get(r, "/api/tail", s.tail)
-	if p.Bundle != nil {
-		// It costs something, so a page of elsewhere must not be able to ask for it, not even
-		// without being shown the answer: browsers say of a POST where it is from.
-		r.On("/api/bundle", route.Methods{"POST": p.Bundle})
+	for _, e := range s.endpoints() {
+		switch {
+		case e.handle == nil:
+		case e.method == http.MethodGet:
+			get(r, e.path, e.asked)
+		default:
+			r.On(e.path, route.Methods{e.method: e.asked})
+		}
 	}
 	if p.Profiles != nil && s.cfg.Pprof {
 		r.On("/debug/pprof/*", route.Methods{"GET": p.Profiles})
 	}
+	return r
+}
 
-	return s.guarded(r)
+// name names a request by its path as it was sent: an id in it may have a slash.
+func name(r *http.Request) string { return r.URL.EscapedPath() }
+
+// asked answers a request whose query has nothing but what is known, each once.
+func (e endpoint) asked(w http.ResponseWriter, r *http.Request) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		respond.Go.Error(w, http.StatusBadRequest, "the query has a broken escape")
+		return
+	}
+	for name, values := range q {
+		if !slices.Contains(e.params, name) {
+			respond.Go.Error(w, http.StatusBadRequest, fmt.Sprintf("%.40q is no parameter of this path", name))
+			return
+		}
+		if len(values) > 1 {
+			respond.Go.Error(w, http.StatusBadRequest, name+" is there twice")
+			return
+		}
+	}
+	e.handle(w, r)
 }
 
 // tail shows sends, and what is in them only to who has shown a token.
 func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case s.parts.Tail == nil:
-		respond.Go.Error(w, http.StatusNotFound, "not found")
-	case s.tokens == nil && r.URL.Query().Has("payload"):
+	if s.tokens == nil && r.URL.Query().Has("payload") {
 		respond.Go.Error(w, http.StatusForbidden, "payloads are shown with ADMIN_TOKEN alone")
-	default:
-		s.parts.Tail(w, r)
+		return
+	}
+	s.parts.Tail(w, r)
+}
+
+// sender answers what sends an event: for who has shown a token alone, and has not guessed
+// too many secrets.
+func (s *Server) sender() http.HandlerFunc {
+	if s.parts.Send == nil {
+		return nil
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.tokens == nil {
+			respond.Go.Error(w, http.StatusForbidden, "events are sent from here with ADMIN_TOKEN alone")
+			return
+		}
+		if !s.tokens.guess(w, r) {
+			return
+		}
+		if !s.parts.Send(w, r) {
+			s.tokens.right(r)
+			return
+		}
+		s.parts.Log.Warn("operators' port: wrong secret", "remote", r.RemoteAddr)
 	}
 }
 

@@ -62,8 +62,7 @@ func (t *tokens) admit(w http.ResponseWriter, r *http.Request) bool {
 	good, wait := t.look(got, r.RemoteAddr)
 	switch {
 	case wait > 0:
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-		respond.Go.Error(w, http.StatusTooManyRequests, "too many wrong tokens, try later")
+		tooMany(w, wait)
 	case !good:
 		t.log.Warn("operators' port: wrong token", "remote", r.RemoteAddr)
 		t.ask(w, "wrong token")
@@ -71,6 +70,35 @@ func (t *tokens) admit(w http.ResponseWriter, r *http.Request) bool {
 		showedToken(r)
 	}
 	return good
+}
+
+// guess counts that a request brings a secret that may be wrong, and reports whether to
+// look at it: it shares the bounds of wrong tokens. Otherwise it has answered. That the
+// secret was right, [tokens.right] says.
+func (t *tokens) guess(w http.ResponseWriter, r *http.Request) bool {
+	t.mu.Lock()
+	wait := t.address.Wait(r.RemoteAddr)
+	if wait == 0 {
+		t.address.Take(r.RemoteAddr)
+	}
+	t.mu.Unlock()
+	if wait > 0 {
+		tooMany(w, wait)
+		return false
+	}
+	return true
+}
+
+// right takes back a guess that was none.
+func (t *tokens) right(r *http.Request) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.address.Return(r.RemoteAddr)
+}
+
+func tooMany(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	respond.Go.Error(w, http.StatusTooManyRequests, "too many wrong tokens or secrets, try later")
 }
 
 // ask has a browser ask its user.

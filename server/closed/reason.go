@@ -48,7 +48,7 @@ const (
 	NotInTime   // no authorization within the time for it
 	ByApp       // its application ended it
 	Reconnect   // its application asked it to connect anew
-	Kicked      // its application keeps its id out
+	Kicked      // an operator closed it, or its application keeps its id out
 	Replaced    // another connection has its id
 	Asked       // it asked to be closed
 	Inactive    // nothing was heard for a day, of who cannot be asked

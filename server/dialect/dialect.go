@@ -21,6 +21,7 @@ import (
 	"poosh/server/route"
 	"poosh/server/sends"
 	"poosh/server/setting"
+	"poosh/server/standing"
 	"poosh/server/websocket"
 )
 
@@ -126,6 +127,11 @@ type Running struct {
 	// what it says goes to the log.
 	Ready func(ctx context.Context) error
 
+	// Kick closes clients for an operator, in the way in which the dialect tells a client
+	// that the server does not want it, and returns how many there were. They count as
+	// [closed.Kicked]. It waits for none of them.
+	Kick func(Whom) int
+
 	// Polling tells of clients that have no connection of their own; nil without any.
 	Polling func() Polling
 	// Metrics are the numbers of this moment for who operates the server, beside those of
@@ -133,17 +139,25 @@ type Running struct {
 	Metrics func() []metric.Reading
 	// Apps are the numbers that all dialects have, for each application.
 	Apps func() []App
+	// Sign makes the request that a sender would send for a form; nil for a dialect whose
+	// senders sign with keys of their own. The error is for the operator.
+	Sign func(Form) (*Request, error)
 }
 
 // An App is the numbers of one application of a dialect.
 type App struct {
 	ID      string // names it, to operators; never a stranger's word
+	Hub     string // what it is called in the hub
+	Single  bool   // the dialect has no apps: this is all of it, and sends name none
 	Clients string // the setting of the port that its clients come to
 	Senders string // the setting of the port that its senders come to
 
-	Connected int            // clients of this moment
-	Ends      *closed.Source // those that came, and those that left, by reason
-	Traffic   metric.Totals
+	Connected int // clients of this moment
+	// Kinds are these by transport and by the version of the protocol, as package standing
+	// has them: sums, which cost the same however many there are.
+	Kinds   []metric.Sample
+	Ends    *closed.Source // those that came, and those that left, by reason
+	Traffic metric.Totals
 
 	// By the kind of channel, where there are kinds: subscriptions that were made, and those
 	// that ended.
@@ -153,6 +167,10 @@ type App struct {
 	Channels func() []metric.Sample
 	// Answers says that Traffic has the bytes of what senders are answered.
 	Answers bool
+	// Client finds a client by an id that logs or other clients name it by; nil for a dialect
+	// whose clients have one id each and are in the room of that. who is nil if there is none, and seat is nil for one that is in no
+	// room.
+	Client func(id string) (who standing.Stander, seat *hub.Subscriber)
 	// Refused are connects that were turned away, by reason.
 	Refused []metric.Sample
 	Limits  []Limit

@@ -60,7 +60,6 @@ func (r *Recorder) fill(ctx context.Context, a *archive, long time.Duration) err
 		{"goroutines.txt", profile("goroutine", 1)},
 		{"goroutines.pprof", profile("goroutine", 0)},
 		{"heap.pprof", profile("heap", 0)},
-		{"series.csv", r.series.csv},
 	}
 	files = append(files, r.cfg.Sections...)
 	files = append(files, Section{"cpu.pprof", func() ([]byte, error) { return cpu(ctx, long) }})

@@ -2,21 +2,17 @@ package incident
 
 import (
 	"context"
-	"encoding/csv"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-
-	"poosh/server/metric"
 )
 
 func newRecorder(t *testing.T, sections ...Section) *Recorder {
 	t.Helper()
-	r := New(Config{Readings: func() []metric.Reading { return []metric.Reading{metric.Gauge("n", "", "", 1)} }, Sections: sections, Log: slog.New(slog.DiscardHandler)})
+	r := New(Config{Sections: sections, Log: slog.New(slog.DiscardHandler)})
 	r.Start()
 	t.Cleanup(r.Close)
 	return r
@@ -26,50 +22,6 @@ func ask(h http.HandlerFunc, path string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h(w, httptest.NewRequest("GET", path, nil))
 	return w
-}
-
-// The series keep a quarter of an hour and so many names, and no more.
-func TestSeriesAreBounded(t *testing.T) {
-	var s series
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for i := range seconds + 100 {
-		readings := []metric.Reading{metric.Gauge("first", "", "", i)}
-		if i == seconds+50 {
-			readings = append(readings, metric.Counters("by", "", "", "of", []metric.Sample{metric.Of(7, "late")}))
-		}
-		s.add(start.Add(time.Duration(i)*time.Second), readings)
-	}
-	rows := read(t, &s)
-	if len(rows) != 1+seconds || rows[1][0] != "2026-01-01T00:01:40.000Z" {
-		t.Fatalf("%d rows, the first %q", len(rows), rows[1])
-	}
-	if strings.Join(rows[0], " ") != "time by/late first" || rows[1][2] != "100" || rows[1][1] != "" && rows[1][1] != "0" {
-		t.Errorf("%q %q", rows[0], rows[1])
-	}
-	for i, row := range rows[1:] {
-		if row[2] != fmt.Sprint(100+i) || (row[1] == "7") != (100+i == seconds+50) {
-			t.Fatalf("row %d is %q", i, row)
-		}
-	}
-	for i := range 2 * maxColumns {
-		s.add(start, []metric.Reading{metric.Gauge(fmt.Sprint("name", i), "", "", i)})
-	}
-	if n := len(read(t, &s)[0]); n != 1+maxColumns {
-		t.Errorf("%d columns", n)
-	}
-}
-
-func read(t *testing.T, s *series) [][]string {
-	t.Helper()
-	text, err := s.csv()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows, err := csv.NewReader(strings.NewReader(string(text))).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rows
 }
 
 // One thing is profiled at a time, and for so long at the most.

@@ -71,7 +71,7 @@ func (a *API) note(r *http.Request, id string, m *message, pub *hub.Publication,
 	a.traffic.Published(len(pub.Data), delivered)
 	if a.sends.Watched() {
 		a.sends.Report(sends.Send{ID: id, Dialect: dialectName, Room: pub.Room, Everyone: pub.Everyone, Event: pub.Event,
-			Size: len(pub.Data), Handed: delivered, Payload: pub.Data})
+			Size: len(pub.Data), Handed: delivered, From: r.RemoteAddr, Payload: pub.Data})
 	}
 	if a.log.Enabled(r.Context(), slog.LevelDebug) {
 		a.log.LogAttrs(r.Context(), slog.LevelDebug, "sent", slog.String("id", id),

@@ -10,11 +10,13 @@ import (
 	"poosh/auth"
 	"poosh/server/dialect"
 	"poosh/server/http1"
+	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/route"
 	"poosh/server/setting"
 	"poosh/server/socketio"
+	"poosh/server/standing"
 )
 
 // settings are what an operator may choose of Poosh alone.
@@ -64,7 +66,7 @@ func (s *settings) group() *setting.Group {
 	return &setting.Group{
 		Title: "Poosh",
 		Check: s.check,
-		Warn:  func() []string { return setting.ShortSecret("SERVER_SECRET", s.API.Secret) },
+		Warn:  func() []string { return setting.WeakSecret("SERVER_SECRET", s.API.Secret) },
 		Settings: []setting.Setting{
 			{Name: "CLIENT_PORT", Default: "8000", Help: "Port that socket.io clients connect to",
 				Value: setting.Port(&s.ClientPort), EmptyWrong: true},
@@ -130,6 +132,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
 		Shutdown: server.Shutdown,
+		Kick:     func(whom dialect.Whom) int { return kick(h.Hub, server, whom) },
 		Polling: func() dialect.Polling {
 			st := server.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
@@ -140,18 +143,33 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 				metric.Gauge("sessions", "sessions", "Sessions of Socket.IO on CLIENT_PORT, with those that have ended and whose last words were not fetched yet.", server.Stats().Sessions),
 			}
 		},
+		Sign: fill,
 		Apps: func() []dialect.App {
 			rooms, joined, left := listeners.rooms()
 			return []dialect.App{{
-				ID: appID, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
-				Connected: server.Stats().Sessions, Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
+				ID: appID, Hub: App, Single: true, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
+				Connected: server.Stats().Sessions, Kinds: server.Kinds(), Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
 				Channels:   func() []metric.Sample { return []metric.Sample{metric.Of(rooms, "public")} },
 				Answers:    true,
+				Client:     func(id string) (standing.Stander, *hub.Subscriber) { return find(h.Hub, server, id) },
 				Subscribed: []metric.Sample{metric.Of(joined, "public")},
 				Left:       []metric.Sample{metric.Of(left, "public")},
 			}}
 		},
 	}, nil
+}
+
+// find finds a client by the id of its socket, or by that of its session, which the log
+// names.
+func find(h *hub.Hub, server *socketio.Server, id string) (who standing.Stander, seat *hub.Subscriber) {
+	if seat = h.Find(App, id); seat != nil {
+		who, _ = seat.Receiver().(standing.Stander)
+		return who, seat
+	}
+	if s := server.Find(id); s != nil {
+		return s, h.Find(App, s.ID())
+	}
+	return nil, nil
 }
 
 // quickBody is the largest body that is served by the goroutine that reads for many

@@ -2,9 +2,13 @@ package pusher
 
 import (
 	"poosh/server/dialect"
+	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/pusher/app"
+	"poosh/server/pusher/client"
+	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
+	"poosh/server/standing"
 )
 
 // metrics are the numbers of this moment that this dialect alone has.
@@ -38,13 +42,26 @@ func (d *Dialect) numbers() []dialect.App {
 	}}
 	for a := range d.apps.All() {
 		n := a.Numbers()
-		of := dialect.App{ID: a.Conf.ID, Clients: portSetting, Senders: portSetting, Connected: n.Connections, Ends: a.Clients, Traffic: n.Traffic,
+		of := dialect.App{ID: a.Conf.ID, Hub: app.HubName(a.Conf.ID), Clients: portSetting, Senders: portSetting, Connected: n.Connections, Ends: a.Clients, Traffic: n.Traffic,
 			Limits: limitsOf(a), Answers: true}
 		of.Channels = func() (list []metric.Sample) {
 			for k, n := range a.ChannelsByKind() {
 				list = append(list, metric.Of(n, app.KindNames[k]))
 			}
 			return list
+		}
+		for version, count := range n.Versions {
+			if version >= protocol.OldestVersion {
+				of.Kinds = append(of.Kinds, metric.Of(count, "websocket", client.Version(version)))
+			}
+		}
+		of.Client = func(id string) (standing.Stander, *hub.Subscriber) {
+			c := a.Find(id)
+			if c == nil {
+				return nil, nil
+			}
+			who, _ := c.Seat().Receiver().(standing.Stander)
+			return who, c.Seat()
 		}
 		for k, name := range app.KindNames {
 			of.Subscribed = append(of.Subscribed, metric.Of(n.Subscribed[k], name))
@@ -53,6 +70,15 @@ func (d *Dialect) numbers() []dialect.App {
 		list = append(list, of)
 	}
 	return list
+}
+
+// fill makes the request that a server of an app with a secret sends.
+func (d *Dialect) fill(f dialect.Form) (*dialect.Request, error) {
+	r, err := d.api.Fill(f)
+	if err == nil {
+		r.Port = portSetting
+	}
+	return r, err
 }
 
 // ofAddresses are the limits on what one address may ask for.

@@ -1,7 +1,6 @@
 package pusher_test
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -23,17 +22,6 @@ func TestNewNamesEveryMistake(t *testing.T) {
 	}
 	if _, err := pusher.New(pusher.Config{}, hub.New(), nil, nil); err == nil {
 		t.Error("no app is no mistake")
-	}
-}
-
-// TestShortSecret warns of a secret that is taken and should not be.
-func TestShortSecret(t *testing.T) {
-	for secret, warns := range map[string]bool{"hush-hus": true, "hush-hush-hush-": true, "hush-hush-hush-h": false} {
-		var log pushertest.Log
-		_, err := pusher.New(pusher.Config{Apps: []pusher.App{{ID: "1", Key: "k", Secret: secret}}}, hub.New(), nil, slog.New(slog.NewTextHandler(&log, nil)))
-		if text := log.String(); err != nil || strings.Contains(text, "level=WARN") != warns || strings.Contains(text, "hush") {
-			t.Errorf("%s: %v, logged %s", secret, err, text)
-		}
 	}
 }
 

@@ -66,7 +66,7 @@ func (s *settings) bridge() *dialect.Bridge {
 // group describes the settings. The defaults of an app are the app's.
 func (s *settings) group() *setting.Group {
 	usual := App{}.WithDefaults()
-	return &setting.Group{Title: "Pusher", Check: s.check, Settings: []setting.Setting{
+	return &setting.Group{Title: "Pusher", Check: s.check, Warn: s.warn, Settings: []setting.Setting{
 		{Name: "PUSHER_APP_ID", Help: "Id of the app; setting it turns the Pusher dialect on",
 			Value: setting.Text(&s.App.ID)},
 		{Name: "PUSHER_APP_KEY", Help: "Key of the app, which its pages know",
@@ -197,6 +197,18 @@ func (s *settings) addApp(m *setting.Mistakes) {
 	s.Config.Apps = append(s.Config.Apps, a)
 }
 
+// warn tells of secrets that may be guessed.
+func (s *settings) warn() (lines []string) {
+	for _, a := range s.Config.Apps {
+		name := "PUSHER_APP_SECRET"
+		if a.ID != s.App.ID {
+			name = fmt.Sprintf("PUSHER_APPS: the secret of app %q", a.ID)
+		}
+		lines = append(lines, setting.WeakSecret(name, a.Secret)...)
+	}
+	return lines
+}
+
 // leastOutbox is what must fit into an outbox: an event, of which each byte may
 // become six on the wire, or the list that a newcomer to a full presence channel
 // is given, whose quotes are escaped and in which an id stands twice.
@@ -247,7 +259,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
+		Kick:     d.kick,
 		Metrics:  d.metrics,
 		Apps:     d.numbers,
+		Sign:     d.fill,
 	}, nil
 }

@@ -37,7 +37,7 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 	d.countOutcomes(outcomes)
 	id := d.cfg.Sends.Next()
 	if d.cfg.Sends.Watched() {
-		d.tell(id, p.messages, outcomes)
+		d.tell(id, r.RemoteAddr, p.messages, outcomes)
 	}
 	d.log.Debug("push socket: messages", "id", id, "remote", r.RemoteAddr, "device", device.ID,
 		"queued", told.MessagesQueued, "asked", len(p.recipients)+len(p.nobody))
@@ -47,7 +47,7 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 
 // tell tells those who watch of the copies that were stored, in their order. What is in
 // them is for their devices alone: nobody is told that.
-func (d *Dialect) tell(id string, messages []store.Outgoing, outcomes []store.Outcome) {
+func (d *Dialect) tell(id, from string, messages []store.Outgoing, outcomes []store.Outcome) {
 	place := 0
 	for i := range messages {
 		for _, c := range messages[i].Copies {
@@ -55,7 +55,7 @@ func (d *Dialect) tell(id string, messages []store.Outgoing, outcomes []store.Ou
 				connections, _ := d.hub.Count(hubApp, room(o.Device))
 				d.cfg.Sends.Report(sends.Send{
 					ID: sends.Item(id, place), Dialect: "push socket", Room: room(o.Device), Event: eventMessage,
-					Size: len(messages[i].Body) + len(c.Header), Handed: connections,
+					Size: len(messages[i].Body) + len(c.Header), Handed: connections, From: from,
 				})
 			}
 			place++

@@ -3,7 +3,9 @@ package pushsocket
 import (
 	"poosh/server/closed"
 	"poosh/server/dialect"
+	"poosh/server/hub"
 	"poosh/server/metric"
+	"poosh/server/standing"
 )
 
 // portSetting names the one port.
@@ -28,9 +30,17 @@ func (d *Dialect) metrics() []metric.Reading {
 
 // numbers are those that all dialects have.
 func (d *Dialect) numbers() []dialect.App {
-	return []dialect.App{{ID: hubApp, Clients: portSetting, Senders: portSetting,
-		Connected: d.sockets.Stats().Sessions, Ends: d.cfg.SocketIO.Closed, Traffic: d.cfg.SocketIO.Traffic.Totals(), Refused: d.sockets.Refused(),
+	return []dialect.App{{ID: hubApp, Hub: hubApp, Single: true, Clients: portSetting, Senders: portSetting,
+		Connected: d.sockets.Stats().Sessions, Kinds: d.sockets.Kinds(), Client: d.find, Ends: d.cfg.SocketIO.Closed, Traffic: d.cfg.SocketIO.Traffic.Totals(), Refused: d.sockets.Refused(),
 		Limits: []dialect.Limit{dialect.LimitOf("requests", "address", d.requests), dialect.LimitOf("registrations", "address", d.registrations), dialect.LimitOf("keys", "address", d.fetches)}}}
+}
+
+// find finds a session by the id that its requests have.
+func (d *Dialect) find(id string) (standing.Stander, *hub.Subscriber) {
+	if s := d.sockets.Find(id); s != nil {
+		return s, nil
+	}
+	return nil, nil
 }
 
 // ownReasons are why the dialect itself closes sessions.

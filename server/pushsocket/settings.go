@@ -44,7 +44,9 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 // group describes the settings. The defaults of what is kept are the store's.
 func (s *settings) group() *setting.Group {
 	kept := store.Limits{}.WithDefaults()
-	return &setting.Group{Title: "Push Socket", Settings: []setting.Setting{
+	return &setting.Group{Title: "Push Socket", Warn: func() []string {
+		return setting.WeakSecret("PUSH_SOCKET_OPERATOR_TOKEN", s.Config.OperatorToken)
+	}, Settings: []setting.Setting{
 		{Name: portSetting, Help: "Port of the Push Socket Protocol and its key server; setting it turns them on",
 			Value: setting.Port(&s.Port)},
 		{Name: "PUSH_SOCKET_DB", Default: "push-socket.db", Help: "Path of the database file; two more stand beside it while the server runs",
@@ -149,6 +151,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
+		Kick:     d.kick,
 		Ready:    d.store.Ready,
 		Polling: func() dialect.Polling {
 			st := d.sockets.Stats()

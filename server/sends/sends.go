@@ -1,6 +1,7 @@
 // Package sends says what became of what is sent: it gives each send an id, tells those
 // who watch of each as it happens, and writes down explanations for who asked for one.
-// It knows no dialect's wire and keeps nothing: who did not watch has missed it.
+// It knows no dialect's wire and keeps nothing, but for a part of the last sends where an
+// operator is to see which rooms and senders have the most: see [Feed.Remember].
 //
 // It starts no goroutine; a watcher is read by whoever made it.
 //
@@ -53,6 +54,7 @@ type Send struct {
 	Event    string
 	Size     int       // of the payload, in bytes
 	Handed   int       // connections that took it
+	From     string    // the sender's address with its port; empty for a client of the dialect
 	At       time.Time // when it had been handed out; now, if zero
 
 	// Payload is JSON. It is told only to watchers who want payloads, and must not
@@ -64,6 +66,7 @@ type Send struct {
 // methods may be called from any goroutine.
 type Feed struct {
 	ids      ids
+	memory   *memory                    // set once, by Remember; nil when nothing is remembered
 	watchers atomic.Pointer[[]*Watcher] // nil while nobody watches; never changed in place
 
 	mu     sync.Mutex // held to replace watchers; guards closed
@@ -76,17 +79,24 @@ func New() *Feed { return &Feed{ids: ids{prefix: newPrefix()}} }
 // Next returns the id of the next send.
 func (f *Feed) Next() string { return f.ids.next() }
 
-// Watched reports whether anybody watches: who sends need not say what to nobody.
-func (f *Feed) Watched() bool { return f.watchers.Load() != nil }
+// Watched reports whether anybody wants to know of the send that was just made, who is to
+// be told with [Feed.Report] then. It is to be asked once for each.
+func (f *Feed) Watched() bool {
+	return f.watchers.Load() != nil || f.memory != nil && f.memory.wants()
+}
 
-// Report tells those who watch of a send. It never waits.
+// Report tells those who watch of a send, after Watched said that somebody does. It never
+// waits for any of them.
 func (f *Feed) Report(s Send) {
-	list := f.watchers.Load()
-	if list == nil {
-		return
-	}
 	if s.At.IsZero() {
 		s.At = time.Now()
+	}
+	list := f.watchers.Load()
+	if m := f.memory; m != nil && (list == nil || m.wants()) {
+		m.add(s)
+	}
+	if list == nil {
+		return
 	}
 	for _, w := range *list {
 		w.offer(s)

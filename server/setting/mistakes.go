@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"unicode/utf8"
 )
 
 // Mistakes gather what is wrong with the settings, one line each and no more than
@@ -40,15 +39,4 @@ func Shown(text string) string {
 		text = string(runes[:60]) + "..."
 	}
 	return strconv.Quote(text)
-}
-
-// wiseSecret is the length in characters below which a secret is warned of.
-const wiseSecret = 16
-
-// ShortSecret warns of a secret that may be guessed.
-func ShortSecret(name, value string) []string {
-	if value == "" || utf8.RuneCountInString(value) >= wiseSecret {
-		return nil
-	}
-	return []string{fmt.Sprintf("%s is short enough to be guessed: want at least %d characters, such as `openssl rand -hex 32` prints", name, wiseSecret)}
 }

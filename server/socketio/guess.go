@@ -17,7 +17,7 @@ func (s *Session) guess() {
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
 	if s.settle(3) {
-		s.guessed.Store(true)
+		s.setGuessed(true)
 		s.join()
 	}
 }
@@ -32,16 +32,26 @@ func (s *Session) settle(protocol int32) bool {
 	}
 	s.settled = true
 	s.protocol.Store(protocol)
+	s.recount()
 	return true
+}
+
+// setGuessed notes whether protocol 3 was chosen for a client that said 4.
+func (s *Session) setGuessed(yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guessed.Store(yes)
+	s.recount()
 }
 
 // promote makes a silent client that was taken for one of protocol 3 what it says it
 // is. in.mu is held.
 func (s *Session) promote() {
-	s.guessed.Store(false)
-	s.protocol.Store(4)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.guessed.Store(false)
+	s.protocol.Store(4)
+	s.recount()
 	s.beat = s.opened // it is due a ping
 	s.plan()
 }

@@ -60,6 +60,7 @@ func walk(t *testing.T, eio int, loops bool, path []action) {
 			if got := c.do(m, a, m.now-then); got != want {
 				t.Fatalf("protocol %d, on the loop %v, %q: the last gave\n%+v, want\n%+v", eio, loops, path[:i+1], got, want)
 			}
+			c.sums(path[:i+1])
 		}
 		c.leaves(m)
 	})
@@ -86,6 +87,21 @@ func (c *caller) leaves(m *model) {
 	defer c.server.mu.Unlock()
 	if n := len(c.server.sessions) + c.server.reserved; n != 0 || len(c.server.addresses.counts) != 0 || c.server.polled.Load() != 0 {
 		c.Errorf("%d sessions, %v and %d bytes are left", n, c.server.addresses.counts, c.server.polled.Load())
+	}
+}
+
+// sums wants the sums by transport and version to be those of the sessions there are.
+func (c *caller) sums(path []action) {
+	var want [kinds]int64
+	for _, s := range c.server.all() {
+		s.mu.Lock()
+		want[s.kind()]++
+		s.mu.Unlock()
+	}
+	for k := range want {
+		if got := c.server.kinds[k].Load(); got != want[k] {
+			c.Fatalf("%q: %d sessions of %s %s are counted, there are %d", path, got, kind(k).version(), kind(k).transport(), want[k])
+		}
 	}
 }
 

@@ -92,7 +92,9 @@ func (s *Session) ping(data []byte) error {
 	if s.settle(3) {
 		s.join()
 	}
-	s.guessed.Store(false)
+	if s.guessed.Load() {
+		s.setGuessed(false)
+	}
 	if s.speaks() == 4 {
 		return fmt.Errorf("%w: ping from a client of protocol 4", errPacket)
 	}

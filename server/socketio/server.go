@@ -68,9 +68,10 @@ type Server struct {
 	later func(http.ResponseWriter, http1.Waiter) (laterAnswer, bool)
 
 	draining atomic.Bool
-	polled   atomic.Int64  // bytes that wait for polling clients
-	slow     atomic.Uint64 // polling sessions that were closed for those
-	empty    chan struct{} // told when the last session goes; capacity 1
+	polled   atomic.Int64        // bytes that wait for polling clients
+	slow     atomic.Uint64       // polling sessions that were closed for those
+	kinds    [kinds]atomic.Int64 // sessions, by transport and version; see Session.recount
+	empty    chan struct{}       // told when the last session goes; capacity 1
 
 	mu       sync.RWMutex // guards what follows and each session's entry; taken after Session.mu
 	sessions map[string]*Session
@@ -211,12 +212,15 @@ func (srv *Server) reserve(s *Session, w http.ResponseWriter, r *http.Request) b
 // enter lets requests, and a shutdown, find a session. It does nothing for one that
 // has ended already.
 func (srv *Server) enter(s *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	if s.entry == entryReserved {
 		srv.reserved--
 		s.entry = entryListed
 		srv.sessions[s.engineID] = s
+		s.count(true)
 	}
 }
 
@@ -243,6 +247,7 @@ func (srv *Server) ended(s *Session, left departure) {
 func (srv *Server) remove(s *Session) {
 	s.mu.Lock()
 	unfinished := s.via == viaHandshake
+	s.count(false)
 	s.mu.Unlock()
 	srv.mu.Lock()
 	switch s.entry {

@@ -40,6 +40,8 @@ type Session struct {
 	address  address
 	form     form          // of polling answers
 	jsonp    bool          // it began with a script
+	counts   bool          // it is one of server.kinds; guarded by mu
+	counted  kind          // as that; guarded by mu
 	layer    utf8Layer     // owned by the POST that is under way
 	opened   time.Duration // the server's uptime then
 	lib      engineSocket

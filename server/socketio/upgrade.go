@@ -143,6 +143,7 @@ func (s *Session) takeOver(p *probe) {
 			p.conn.Push(frame)
 		}
 		s.conn = p.conn
+		s.recount()
 		s.route()
 	}
 	s.unpair(do)

@@ -50,7 +50,7 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	}
 	defer d.cfg.Gate.Leave()
 	id := d.cfg.Sends.Next()
-	sent := d.publish(r.Context(), a, id, b.messages())
+	sent := d.publish(r, a, id, b.messages())
 	d.sent.Add(uint64(len(sent.Succeeded)))
 	d.failed.Add(uint64(len(sent.Failed)))
 	d.log.Debug("socktopus: send", "id", id, "remote", r.RemoteAddr, "app", a.name,
@@ -70,8 +70,8 @@ const (
 // publish hands messages to their recipients, in order. The caller is inside the gate.
 // What one request holds may be more than an outbox does, so it waits on its way like
 // a new one would; when the server does not catch up, the rest has failed.
-func (d *Dialect) publish(ctx context.Context, a *app, id string, messages []message) sendAnswer {
-	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message) sendAnswer {
+	ctx, cancel := context.WithTimeout(r.Context(), sendPatience)
 	defer cancel()
 	answer := sendAnswer{Succeeded: []message{}, Failed: []message{}}
 	published := 0
@@ -86,7 +86,7 @@ func (d *Dialect) publish(ctx context.Context, a *app, id string, messages []mes
 		published += len(m.Content) + loop.Cost(nil)
 		took := d.hand(a, m)
 		if d.cfg.Sends.Watched() {
-			d.report(a, sends.Item(id, i), m, took)
+			d.report(a, sends.Item(id, i), m, took, r.RemoteAddr)
 		}
 		if took > 0 {
 			answer.Succeeded = append(answer.Succeeded, m)
@@ -108,10 +108,10 @@ func (d *Dialect) hand(a *app, m message) int {
 }
 
 // report tells those who watch of a message.
-func (d *Dialect) report(a *app, id string, m message, took int) {
+func (d *Dialect) report(a *app, id string, m message, took int, from string) {
 	content, _ := json.Marshal(m.Content) // a string always can be JSON
 	d.cfg.Sends.Report(sends.Send{
-		ID: id, Dialect: "socktopus", App: a.name, Room: m.Recipient, Size: len(m.Content), Handed: took, Payload: content,
+		ID: id, Dialect: "socktopus", App: a.name, Room: m.Recipient, Size: len(m.Content), Handed: took, From: from, Payload: content,
 	})
 }
 

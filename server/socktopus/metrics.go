@@ -26,8 +26,9 @@ func (d *Dialect) numbers() []dialect.App {
 	list := []dialect.App{{Clients: portSetting, Senders: portSetting, Refused: refused}}
 	for _, name := range d.names {
 		a := d.apps[name]
-		list = append(list, dialect.App{ID: name, Clients: portSetting, Senders: portSetting,
-			Connected: d.hub.Len(a.room), Ends: a.ends, Traffic: a.traffic.Totals()})
+		connected := d.hub.Len(a.room)
+		list = append(list, dialect.App{ID: name, Hub: a.room, Clients: portSetting, Senders: portSetting,
+			Connected: connected, Kinds: []metric.Sample{metric.Of(connected, "websocket", "")}, Ends: a.ends, Traffic: a.traffic.Totals()})
 	}
 	return list
 }

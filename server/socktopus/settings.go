@@ -109,7 +109,7 @@ func (s *settings) check(m *setting.Mistakes) {
 
 func (s *settings) warn() (lines []string) {
 	for _, app := range slices.Sorted(maps.Keys(s.Config.Secrets)) {
-		lines = append(lines, setting.ShortSecret(strings.ToUpper(app)+secretSuffix, s.Config.Secrets[app])...)
+		lines = append(lines, setting.WeakSecret(strings.ToUpper(app)+secretSuffix, s.Config.Secrets[app])...)
 	}
 	return lines
 }
@@ -170,7 +170,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Shutdown: d.Shutdown,
+		Kick:     d.kickAll,
 		Metrics:  d.metrics,
 		Apps:     d.numbers,
+		Sign:     d.fill,
 	}, nil
 }

@@ -63,6 +63,7 @@ type call struct {
 	query auth.PusherQuery
 	body  []byte // empty for a GET
 	of    string // the channel or user that it is about
+	from  string // the sender's address
 	w     http.ResponseWriter
 
 	id       string           // of the send, once it is accepted
@@ -117,7 +118,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 	if err := a.answer.Limit(w, of.APILimit, r.RemoteAddr); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: r.Context(), api: a, app: of, query: query, of: route.Param(r, "of"), w: w}
+	c := &call{ctx: r.Context(), api: a, app: of, query: query, of: route.Param(r, "of"), from: r.RemoteAddr, w: w}
 	if c.body, err = a.read(w, r, query); err != nil {
 		return nil, err
 	}

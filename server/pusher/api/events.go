@@ -44,7 +44,7 @@ func (c *call) send(events ...event) error {
 			}
 			took := c.publish(channel, e, data, account)
 			if c.app.Watched() {
-				c.app.Report(c.eventID(i), channel, e.name, data, len(e.data), took)
+				c.app.Report(c.eventID(i), channel, e.name, data, len(e.data), took, c.from)
 			}
 		}
 		if log := c.api.answer.Log; log.Enabled(c.ctx, slog.LevelDebug) {

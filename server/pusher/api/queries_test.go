@@ -87,7 +87,7 @@ func TestLongAnswers(t *testing.T) {
 	var c app.Connection
 	answers := make(chan error, 1)
 	c.Choose(apps.ID("3"))
-	c.Open(socket{answers}, app.NewSocketID())
+	c.Open(socket{answers}, app.NewSocketID(), 7)
 	defer c.Close()
 	// one subscribes to every channel of a few while the answer is read.
 	comeAndGo := func() {

@@ -62,9 +62,10 @@ type App struct {
 	hooks   *webhook.Hooks // nil without any
 	counter counter
 
-	mu    sync.Mutex // guards what follows
-	open  int        // connections admitted, also those still in their handshake
-	conns map[*Connection]struct{}
+	mu    sync.Mutex             // guards what follows
+	open  int                    // connections admitted, also those still in their handshake
+	conns map[string]*Connection // by socket id
+	by    [versions]int          // of conns, by the version of the protocol
 }
 
 // newApp makes an app of a valid configuration.
@@ -77,7 +78,7 @@ func newApp(conf Config, s *Shared) *App {
 			Key: conf.Key, Secret: conf.Secret, Queue: s.WebhookQueue, Hold: s.WebhookHold,
 			Count: s.Count, Log: s.Log.With("app", conf.ID),
 		}),
-		conns: make(map[*Connection]struct{}),
+		conns: make(map[string]*Connection),
 	}
 	book := s.Closed
 	if book == nil {
@@ -116,10 +117,17 @@ func (a *App) Connections() []*Connection {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	list := make([]*Connection, 0, len(a.conns))
-	for c := range a.conns {
+	for _, c := range a.conns {
 		list = append(list, c)
 	}
 	return list
+}
+
+// Find returns the connection of a socket id, or nil.
+func (a *App) Find(id string) *Connection {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.conns[id]
 }
 
 // Allows reports whether a page of this origin may connect.

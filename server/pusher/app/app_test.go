@@ -81,7 +81,7 @@ func (s *socket) Guard(f func())              { f() }
 func open(t testing.TB, a *App) *socket {
 	s := &socket{t: t, answers: make(chan error, 1), ended: make(chan struct{})}
 	s.Choose(a)
-	s.Open(s, NewSocketID())
+	s.Open(s, NewSocketID(), 7)
 	return s
 }
 
@@ -400,7 +400,7 @@ func BenchmarkSubscribe(b *testing.B) {
 	a := newTestApp(b, Config{}, nil)
 	var c Connection
 	c.Choose(a)
-	c.Open(everything{}, NewSocketID())
+	c.Open(everything{}, NewSocketID(), 7)
 	defer c.Close()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -84,12 +84,9 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// How long a secret must be, and how long it should be, in bytes. Pusher's own have
-// 20 hexadecimal digits.
-const (
-	leastSecret = 8
-	shortSecret = 16
-)
+// leastSecret is how long a secret must be, in bytes. Pusher's own have 20 hexadecimal
+// digits.
+const leastSecret = 8
 
 // idChars are the characters of ids and keys that need no escape in a path.
 var idChars = regexp.MustCompile(`^[-A-Za-z0-9_.]{1,100}$`)

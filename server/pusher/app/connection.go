@@ -67,6 +67,7 @@ type Connection struct {
 	underway   int32             // entries, leaves and sign-ins that have no answer yet
 	gone       bool              // Close was called
 	trusted    bool              // has signed in, or has been let into a channel
+	speaks     uint8             // set once, by Open: the version of the protocol; it fits here
 	user       *protocol.User    // who signed in; nil for nobody
 	membership map[string]string // presence channels: the user's id in each
 }
@@ -77,15 +78,16 @@ func (c *Connection) Choose(a *App) { c.app = a }
 // App is whose the connection is.
 func (c *Connection) App() *App { return c.app }
 
-// Open makes the connection one of its app's. id is of [NewSocketID]. Call it once, and
-// Close when the client is gone.
-func (c *Connection) Open(socket Socket, id string) {
+// Open makes the connection one of its app's. id is of [NewSocketID], and version that of
+// the protocol that its client speaks. Call it once, and Close when the client is gone.
+func (c *Connection) Open(socket Socket, id string, version int) {
 	a := c.app
-	c.socket = socket
+	c.socket, c.speaks = socket, uint8(min(max(version, 0), versions-1))
 	c.sub = a.shared.Hub.Register(a.hubName, id, a.Conf.MaxChannels, protocol.Encoder, socket)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.conns[c] = struct{}{}
+	a.conns[id] = c
+	a.by[c.speaks]++
 }
 
 // Close takes the connection out of everything it is in; [Socket.Ended] follows when that
@@ -167,7 +169,8 @@ func (c *Connection) unregister() {
 	a := c.app
 	a.shared.Hub.Unregister(c.sub)
 	a.mu.Lock()
-	delete(a.conns, c)
+	delete(a.conns, c.sub.ID())
+	a.by[c.speaks]--
 	a.mu.Unlock()
 	c.socket.Ended()
 }
@@ -186,6 +189,12 @@ func (c *Connection) ID() string {
 	}
 	return c.sub.ID()
 }
+
+// Seat is the connection's place in the hub; nil for one that is not open.
+func (c *Connection) Seat() *hub.Subscriber { return c.sub }
+
+// RemoteAddr is the client's address with its port.
+func (c *Connection) RemoteAddr() string { return c.socket.RemoteAddr() }
 
 // Push queues a frame for the client. It reports whether it was taken.
 func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
@@ -332,7 +341,7 @@ func (c *Connection) ClientEvent(channel, event string, data []byte) {
 	}
 	took := a.publish(p)
 	if a.Watched() {
-		a.Report(id, channel, event, p.Data, len(data), took)
+		a.Report(id, channel, event, p.Data, len(data), took, "")
 	}
 	a.hooks.ClientEvent(id, channel, event, data, c.sub.ID(), userID, c.cause())
 	if log := a.shared.Log; log.Enabled(context.Background(), slog.LevelDebug) {

@@ -45,9 +45,6 @@ func NewList(configs []Config, s *Shared) (*List, error) {
 			l.byID[conf.ID], l.byKey[conf.Key] = a, a
 			s.Log.Info("app", "id", conf.ID, "key", conf.Key, "disabled", a.Disabled(), "client_events", conf.ClientEvents,
 				"max_event_bytes", conf.MaxEventBytes, "max_connections", conf.MaxConnections, "webhooks", len(conf.Webhooks))
-			if len(conf.Secret) < shortSecret {
-				s.Log.Warn("the app's secret is short and may be guessed: want 20 random characters or more", "id", conf.ID)
-			}
 		}
 	}
 	return l, errors.Join(wrong...)

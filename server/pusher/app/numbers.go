@@ -39,12 +39,16 @@ func kindOf(k protocol.Kind) kind {
 	return public
 }
 
+// versions bounds those of the protocol, which are 4 to 7.
+const versions = protocol.NewestVersion + 1
+
 // changes counts subscriptions to channels of one kind that were made and that ended.
 type changes struct{ made, ended atomic.Uint64 }
 
 // Numbers are those of one app.
 type Numbers struct {
-	Connections int // open now
+	Connections int           // open now
+	Versions    [versions]int // of those, by the version of the protocol
 	Traffic     metric.Totals
 	Subscribed  [kinds]uint64 // subscriptions since the start, by the kind of the channel
 	Left        [kinds]uint64 // of those, the ones that have ended
@@ -53,6 +57,9 @@ type Numbers struct {
 // Numbers returns the numbers of this moment.
 func (a *App) Numbers() Numbers {
 	n := Numbers{Connections: a.Len(), Traffic: a.traffic.Totals()}
+	a.mu.Lock()
+	n.Versions = a.by
+	a.mu.Unlock()
 	for k := range kinds {
 		n.Left[k] = a.kinds[k].ended.Load() // before those that were made: it is never more
 		n.Subscribed[k] = a.kinds[k].made.Load()

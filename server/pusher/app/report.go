@@ -9,9 +9,10 @@ func (a *App) NextID() string { return a.shared.Sends.Next() }
 func (a *App) Watched() bool { return a.shared.Sends.Watched() }
 
 // Report tells those who watch of an event that was handed to so many connections. data
-// is what was published, and size that of what was sent.
-func (a *App) Report(id, channel, event string, data []byte, size, handed int) {
+// is what was published, size that of what was sent, and from the sender's address, empty
+// for a client.
+func (a *App) Report(id, channel, event string, data []byte, size, handed int, from string) {
 	a.shared.Sends.Report(sends.Send{
-		ID: id, Dialect: "pusher", App: a.Conf.ID, Room: channel, Event: event, Size: size, Handed: handed, Payload: data,
+		ID: id, Dialect: "pusher", App: a.Conf.ID, Room: channel, Event: event, Size: size, Handed: handed, From: from, Payload: data,
 	})
 }

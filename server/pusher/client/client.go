@@ -62,7 +62,7 @@ func (c *client) attach(conn *websocket.Conn, id string) {
 	if c.gone {
 		return // closed before it began
 	}
-	c.place.Open(c, id)
+	c.place.Open(c, id, int(c.version))
 	c.server.loop.Schedule(&c.timer, c.firstTick())
 }
 

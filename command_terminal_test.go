@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Colours are on a terminal alone, and not for who does not want them.
+func TestColours(t *testing.T) {
+	if _, err := exec.LookPath("script"); err != nil {
+		t.Fatal("script is not installed: apt-get install bsdutils")
+	}
+	for name, row := range map[string]struct {
+		env      []string
+		terminal bool
+		want     bool
+	}{
+		"a terminal": {[]string{"TERM=xterm"}, true, true}, "a pipe": {[]string{"TERM=xterm"}, false, false},
+		"NO_COLOR": {[]string{"TERM=xterm", "NO_COLOR=1"}, true, false}, "NO_COLOR, but empty": {[]string{"TERM=xterm", "NO_COLOR="}, true, true}, "dumb": {[]string{"TERM=dumb"}, true, false},
+	} {
+		cmd := exec.Command(program, "check", "--running")
+		if row.terminal {
+			cmd = exec.Command("script", "-qec", program+" check --running", "/dev/null")
+		}
+		cmd.Dir, cmd.Env = t.TempDir(), append(row.env, "PATH="+os.Getenv("PATH"))
+		out, _ := cmd.CombinedOutput() // it exits with 1
+		if coloured := bytes.Contains(out, []byte("\x1b[31merror")); coloured != row.want || !bytes.Contains(out, []byte("SERVER_SECRET is not set")) {
+			t.Errorf("%s: colours %v, want %v\n%q", name, coloured, row.want, out)
+		}
+	}
+}
+
+// What takes a while says so on a terminal, and leaves nothing of it there.
+func TestProgress(t *testing.T) {
+	s := startStation(t)
+	for env, want := range map[string]bool{"NO_COLOR=": true, "NO_COLOR=1": false} {
+		cmd := exec.Command("script", "-qec", program+" bundle --seconds 2 -o "+t.TempDir()+"/x.tar.gz", "/dev/null")
+		cmd.Dir, cmd.Env = s.dir, []string{"TERM=xterm", env, "PATH=" + os.Getenv("PATH")}
+		out, err := cmd.CombinedOutput()
+		if err != nil || bytes.Contains(out, []byte("looks at itself for 2 s: 1 s")) != want || !bytes.HasSuffix(out, []byte(" bytes\r\n")) {
+			t.Errorf("%s: %v, %q", env, err, out)
+		}
+	}
+	code, out, err := s.run("bundle", "--seconds", "1", "-o", "y.tar.gz")
+	if code != 0 || err != "" || strings.Contains(out, "itself") {
+		t.Errorf("without a terminal: exit code %d, %q, %q", code, out, err)
+	}
+}
+
+// A shell with the script completes commands, what is below them and flags, as keys are
+// pressed in a terminal.
+func TestCompletion(t *testing.T) {
+	for tool, install := range map[string]string{"script": "bsdutils", "bash": "bash", "zsh": "zsh"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatalf("%s is not installed: apt-get install %s", tool, install)
+		}
+	}
+	const library = "/usr/share/bash-completion/bash_completion"
+	if _, err := os.Stat(library); err != nil {
+		t.Fatal("bash-completion is not installed: apt-get install bash-completion")
+	}
+	home := t.TempDir()
+	for name, text := range map[string]string{
+		".bashrc": "PS1='> '\n. " + library + "\nsource <(poosh completion bash)\n",
+		".zshrc":  "PS1='> '\nautoload -U compinit\ncompinit -u\nsource <(poosh completion zsh)\n",
+	} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for shell, start := range map[string]string{"bash": "bash --noprofile --rcfile " + home + "/.bashrc -i", "zsh": "zsh -i"} {
+		t.Run(shell, func(t *testing.T) {
+			cmd := exec.Command("script", "-qec", start, "/dev/null")
+			cmd.Dir = home
+			cmd.Env = []string{"HOME=" + home, "ZDOTDIR=" + home, "TERM=dumb", "PATH=" + filepath.Dir(program) + ":" + os.Getenv("PATH")}
+			keys, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := new(syncBuffer)
+			cmd.Stdout, cmd.Stderr = out, out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			hung := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() })
+			defer hung.Stop()
+			eventually(t, "a prompt of "+shell, func() bool { return strings.Contains(out.String(), "> ") })
+			for typed, done := range map[string]string{
+				"poosh versi\t": "poosh v0.0.0-test", "poosh version --js\t": `{"version":"v0.0.0-test"`, "poosh sockto\ttok\t a b c": "Generated Token: ",
+				"poosh completion fi\t": "__poosh_perform_completion",
+			} {
+				before := len(out.String())
+				if _, err := keys.Write([]byte(typed)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(500 * time.Millisecond) // a person waits until it stands there
+				if _, err := keys.Write([]byte("\r")); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, fmt.Sprintf("%q to do %q; there is %q", typed, done, out.String()), func() bool { return strings.Contains(out.String()[before:], done) })
+			}
+			if _, err := keys.Write([]byte("exit\r")); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+		})
+	}
+}

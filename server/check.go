@@ -1,0 +1,142 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	"poosh/server/admin"
+	"poosh/server/dialect"
+	"poosh/server/setting"
+)
+
+// A Finding is one thing about the settings that a person should know, and what to do.
+type Finding struct {
+	Setting string `json:"setting,omitempty"` // that it is about, if it is about one
+	Text    string `json:"text"`              // one line, with the setting's name, and never a secret
+}
+
+// Findings are what [Check] has found.
+type Findings struct {
+	Errors   []Finding `json:"errors"`   // a server would not start
+	Warnings []Finding `json:"warnings"` // it would, and should not run like this
+}
+
+// Check looks for everything that is wrong with settings, as a server that is started with
+// them would read them: from lookup and names of the environment, and from the file at
+// path. With ports it also looks whether they can be listened on, which they cannot while
+// the server runs. It opens nothing else and changes nothing.
+func Check(path string, lookup func(string) (string, bool), environ []string, ports bool) Findings {
+	found := Findings{Errors: []Finding{}, Warnings: []Finding{}}
+	both, err := WithDotEnv(path, lookup)
+	if err != nil {
+		found.err(err)
+		return found
+	}
+	c := newConfig()
+	var m setting.Mistakes
+	c.readAll(setting.Environment{Lookup: both, Names: Names(path, environ)}, &m)
+	found.err(m.Err())
+	if ports {
+		found.err(c.tryPorts(&m))
+	}
+	found.err(c.tryFiles(&m))
+	for _, line := range append(c.Warnings(), append(notices(path, environ), c.fewFiles(&m)...)...) {
+		f := finding(line)
+		if f.Setting == "" || !slices.ContainsFunc(found.Errors, func(e Finding) bool { return e.Setting == f.Setting }) {
+			found.Warnings = append(found.Warnings, f) // what it seems to be is not what the person wrote
+		}
+	}
+	return found
+}
+
+func (f *Findings) err(err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		f.Errors = append(f.Errors, finding(strings.TrimSuffix(line, "\n")))
+	}
+}
+
+func finding(line string) Finding {
+	name, _, _ := strings.Cut(line, " ")
+	name = strings.TrimSuffix(name, ":")
+	if name != strings.ToUpper(name) || strings.Trim(name, settingChars) != "" {
+		name = ""
+	}
+	return Finding{name, line}
+}
+
+const settingChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+
+// allPorts yields the ports that a server of these settings opens, with where they are
+// listened on.
+func (c *Config) allPorts(yield func(p dialect.Port, host string) bool) {
+	for _, d := range c.on() {
+		for _, p := range d.Ports {
+			if !yield(p, c.Network.Host) {
+				return
+			}
+		}
+	}
+	if c.Admin.On() {
+		yield(dialect.Port{Setting: "ADMIN_PORT", Number: &c.Admin.Port}, c.Admin.Host)
+	}
+}
+
+// tryPorts listens on each port for a moment.
+func (c *Config) tryPorts(m *setting.Mistakes) error {
+	var wrong []error
+	for p, host := range c.allPorts {
+		if *p.Number == setting.AnyPort || m.Has(p.Setting, "HOST", "ADMIN_HOST") {
+			continue
+		}
+		ln, err := net.Listen("tcp", net.JoinHostPort(host, fmt.Sprint(*p.Number)))
+		if err == nil {
+			err = ln.Close()
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("%s is %d, which cannot be listened on: %w; end what uses it, or choose another port", p.Setting, *p.Number, lastWord(err)))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// lastWord is what the system says, without what was tried.
+func lastWord(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err
+}
+
+// fewFiles says that there are fewer open files than connections may be; a server that
+// starts says so itself, see [fitFiles].
+func (c *Config) fewFiles(m *setting.Mistakes) []string {
+	limit, ok := fileLimit()
+	if !ok || m.Has("MAX_CONNECTIONS", "MAX_SENDER_CONNECTIONS") {
+		return nil
+	}
+	need := uint64(c.Network.MaxConnections + c.Network.MaxSenderConnections + reservedFiles)
+	if c.Admin.On() {
+		need += admin.MaxConnections
+	}
+	if limit >= need {
+		return nil
+	}
+	return []string{fmt.Sprintf("MAX_CONNECTIONS and MAX_SENDER_CONNECTIONS need %d open files, and %d are allowed here: both will be lowered; raise the limit (ulimit -n, LimitNOFILE, --ulimit nofile), or set them to less", need, limit)}
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// notices are what is likely to be a slip in the file of settings at path and in the
+// names of the environment: what is read as nothing, or otherwise than it looks.
+func notices(path string, environ []string) []string {
+	lines := fileNotices(path)
+	known := make([]string, 0, 128)
+	for _, s := range Settings() {
+		known = append(known, s.Name)
+	}
+	inFile := Names(path, nil)
+	for _, name := range Names(path, environ) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		if meant := meant(name, known, slices.Contains(inFile, name)); meant != "" {
+			lines = append(lines, fmt.Sprintf("%s is no setting and is not looked at: %s is one; was that meant?", name, meant))
+		}
+	}
+	return lines
+}
+
+// meant is the setting that a name is one slip away from; empty for none. In the
+// environment, which is everybody's, names of one word are not ours.
+func meant(name string, known []string, inFile bool) string {
+	const suffix = "_SOCKTOPUS_SECRET"
+	if strings.HasSuffix(name, suffix) && len(name) > len(suffix) {
+		return ""
+	}
+	for _, k := range known {
+		if strings.HasSuffix(k, suffix) || !inFile && !strings.Contains(k, "_") {
+			continue
+		}
+		if oneSlip(strings.ToUpper(name), k) {
+			return k
+		}
+	}
+	for n := len(suffix) - 1; n <= len(suffix)+1; n++ {
+		if at := len(name) - n; at > 0 && oneSlip(strings.ToUpper(name[at:]), suffix) {
+			return strings.TrimSuffix(name[:at], "_") + suffix
+		}
+	}
+	return ""
+}
+
+// oneSlip reports whether two words are the same but for one letter that is wrong, missing
+// or too much, or two neighbours that have changed places (Damerau and Levenshtein).
+func oneSlip(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(b)-len(a) > 1 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	if len(a) < len(b) {
+		return a[i:] == b[i+1:]
+	}
+	switch rest := len(a) - i; {
+	case rest <= 1:
+		return true
+	case a[i+1:] == b[i+1:]:
+		return true
+	default:
+		return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+	}
+}
+
+// fileNotices are about the lines of the file of settings.
+func fileNotices(path string) (lines []string) {
+	text, err := readDotEnv(path)
+	if err != nil {
+		return nil // who reads the settings says so
+	}
+	at := make(map[string]int)
+	hasSecret := false
+	number := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		number++
+		bare := strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
+		if bare == "" || strings.HasPrefix(bare, "#") {
+			continue
+		}
+		key, value, ok := splitDotEnvLine(line)
+		if !ok {
+			lines = append(lines, fmt.Sprintf("%s: line %d is no setting and is skipped: want NAME=value, without export and with nothing else before the =", path, number))
+			continue
+		}
+		if before := at[key]; before > 0 {
+			lines = append(lines, fmt.Sprintf("%s: %s stands in line %d and in line %d: the last one counts, remove the other", path, key, before, number))
+		}
+		at[key] = number
+		if strings.Contains(value, " #") {
+			lines = append(lines, fmt.Sprintf("%s: line %d: what stands behind the # is part of %s: comments need a line of their own", path, number, key))
+		}
+		hasSecret = hasSecret || value != "" && isSecret(key)
+	}
+	if hasSecret && isReadByAll(path) {
+		lines = append(lines, fmt.Sprintf("%s holds secrets, and everybody on this machine may read it: want chmod 600 %s", path, path))
+	}
+	return lines
+}
+
+// isSecret reports whether what a name is set to is shown nowhere.
+func isSecret(name string) bool {
+	for _, g := range newConfig().groups {
+		for _, s := range g.Settings {
+			if s.Secret && s.Name == name {
+				return true
+			}
+		}
+	}
+	return strings.HasSuffix(strings.ToUpper(name), "_SOCKTOPUS_SECRET")
+}

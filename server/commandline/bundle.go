@@ -1,0 +1,104 @@
+package commandline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v3"
+)
+
+// mostProfiled is what a server profiles itself for at the most.
+const mostProfiled = 30
+
+func (l *line) bundleCommand() *cli.Command {
+	return &cli.Command{
+		Name: "bundle", Usage: "fetch an archive for an incident",
+		Description: `Asks the operators' port for an archive of what there is to know when something goes
+wrong: profiles, numbers of the last quarter of an hour, settings, reasons. No secret and
+no payload is in it. It is written with nobody else to read it.
+
+Exit codes: 0 written, 1 failed, 2 misused, 3 refused, 4 no answer.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the `FILE` to write, which must not be there; - is standard output"},
+			&cli.IntFlag{Name: "seconds", Usage: "how long the processor is profiled", Value: 5},
+			urlFlag("ADMIN_PORT", "http://127.0.0.1:9000"),
+		},
+		Action: untilSignal(l.bundle),
+	}
+}
+
+func (l *line) bundle(ctx context.Context, c *cli.Command) error {
+	if err := l.arguments(c, 0, 0); err != nil {
+		return err
+	}
+	seconds := c.Int("seconds")
+	if seconds < 1 || seconds > mostProfiled {
+		return l.misused(c, "--seconds is %d: want 1 to %d", seconds, mostProfiled)
+	}
+	file := c.String("output")
+	if file == "" {
+		file = "poosh-bundle-" + time.Now().UTC().Format("20060102T150405Z") + ".tar.gz"
+	}
+	if file == "-" && isTerminal(l.Stdout) {
+		return l.misused(c, "an archive is nothing for a terminal: want a file")
+	}
+	o, err := l.operator(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+time.Minute)
+	defer cancel()
+	req, err := o.request(ctx, http.MethodPost, "/api/bundle", url.Values{"seconds": {strconv.Itoa(seconds)}})
+	if err != nil {
+		return err
+	}
+	o.client.Transport.(*http.Transport).ResponseHeaderTimeout = 0 // it takes its time; ctx bounds that
+	p := progressOn(l.Stderr)
+	stop := p.tick(ctx, func(since time.Duration) string {
+		return fmt.Sprintf("the server looks at itself for %d s: %d s", seconds, int(since.Seconds()))
+	})
+	defer stop()
+	res, err := o.client.Do(req)
+	if err != nil {
+		return l.fail(unreachable, "%v", noAnswer(req.URL, err))
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		answer, _ := io.ReadAll(io.LimitReader(res.Body, 1<<16)) // what there is of it
+		stop()
+		return o.refused(res.StatusCode, answer)
+	}
+	if file == "-" {
+		if _, err := io.Copy(l.Stdout, res.Body); err != nil {
+			return l.fail(Failed, "%v", err)
+		}
+		return nil
+	}
+	n, err := writeNew(file, res.Body)
+	stop()
+	if err != nil {
+		return l.fail(Failed, "%v", err)
+	}
+	return l.print(fmt.Sprintf("%s, %d bytes", printable(file), n))
+}
+
+// writeNew writes a file that was not there and that only its owner reads; of one that
+// did not come whole nothing is left.
+func writeNew(path string, r io.Reader) (int64, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(f, r)
+	if err = errors.Join(err, f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return n, err
+}

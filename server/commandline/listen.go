@@ -1,0 +1,214 @@
+package commandline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/urfave/cli/v3"
+)
+
+func (l *line) listenCommand() *cli.Command {
+	return &cli.Command{
+		Name: "listen", Usage: "join as a client does, and print events",
+		Description: `Connects to CLIENT_PORT of this machine as a client of socket.io 4 does, over WebSocket,
+joins the rooms, and prints each event: those for everybody come without a room. With
+--pusher it connects to PUSHER_PORT instead and subscribes to channels; private and
+presence channels are signed for with the app's secret, if that is in the settings.
+
+It connects again when the connection breaks, and says so on standard error.
+
+Exit codes: 0 ended by Ctrl-C, --count or --for, 1 failed, 2 misused, 3 refused, 4 there
+was no connection in the time of --for, 5 that time was over before --count had come.`,
+		Flags: append([]cli.Flag{
+			&cli.StringSliceFlag{Name: "room", Usage: "a room to join, any number of them"},
+			&cli.StringSliceFlag{Name: "pusher", Usage: "a Pusher `CHANNEL` to subscribe to, any number of them"},
+			&cli.StringFlag{Name: "app", Usage: "with --pusher, the id of the app, where there are several"},
+			urlFlag("CLIENT_PORT or PUSHER_PORT", "https://push.example.com"), jsonFlag(),
+		}, boundFlags("events")...),
+		Action: untilSignal(l.listen),
+	}
+}
+
+// An event is one as it is printed with --json.
+type event struct {
+	At      time.Time       `json:"at"`
+	Channel string          `json:"channel,omitempty"` // of Pusher
+	Event   string          `json:"event"`
+	User    string          `json:"user_id,omitempty"` // of Pusher, who sent a client event
+	Data    json.RawMessage `json:"data,omitempty"`    // the payload; of socket.io the list of arguments where they are not one
+}
+
+// A protocol is how a client gets events over a WebSocket.
+type protocol interface {
+	// address is where the WebSocket is, on a server at.
+	address(at url.URL) *url.URL
+	// begin is told of a new connection.
+	begin(w *wire) error
+	// message is told of each message, and returns the event in it, if there is one.
+	message(w *wire, text []byte) (*event, error)
+}
+
+// A wire is a connection of a client. Its methods are for one goroutine.
+type wire struct {
+	conn    *websocket.Conn
+	silence time.Duration // how long nothing may come
+	up      func()        // says that the client is where it wants to be
+	note    func(format string, args ...any)
+}
+
+func (w *wire) send(text string) error {
+	_ = w.conn.SetWriteDeadline(time.Now().Add(patience)) // it never fails
+	return w.conn.WriteMessage(websocket.TextMessage, []byte(text))
+}
+
+func (l *line) listen(ctx context.Context, c *cli.Command) error {
+	if err := l.arguments(c, 0, 0); err != nil {
+		return err
+	}
+	b, err := l.bounds(c)
+	if err != nil {
+		return err
+	}
+	cfg, err := l.settings()
+	if err != nil {
+		return err
+	}
+	port, channels, rooms := "CLIENT_PORT", c.StringSlice("pusher"), c.StringSlice("room")
+	switch {
+	case len(channels) > 0 && len(rooms) > 0:
+		return l.misused(c, "want --room or --pusher, not both")
+	case len(channels) > 0:
+		port = "PUSHER_PORT"
+	case c.IsSet("app"):
+		return l.misused(c, "--app goes with --pusher")
+	}
+	at, err := l.where(c, cfg, port)
+	if err != nil {
+		return err
+	}
+	var speak protocol = &socketIO{rooms: rooms}
+	if len(channels) > 0 {
+		a, err := l.pusherApp(c, cfg)
+		if err != nil {
+			return err
+		}
+		speak = &pusher{key: a.key, secret: a.secret, channels: channels}
+	}
+	show := l.eventLine(styleOf(l.Stdout))
+	if c.Bool("json") {
+		show = func(e *event) error { return l.json(e) }
+	}
+	return l.follow(ctx, b, at.Host, func(ctx context.Context, up func(), printed func() error) error {
+		return l.hear(ctx, c, *at, speak, up, func(e *event) error {
+			if err := show(e); err != nil {
+				return err // it has said why
+			}
+			return printed()
+		})
+	})
+}
+
+// eventLine prints an event for a person.
+func (l *line) eventLine(s style) func(e *event) error {
+	return func(e *event) error {
+		text := s.dim(e.At.Local().Format("15:04:05.000")) + " "
+		if e.Channel != "" {
+			text += printable(e.Channel) + " "
+		}
+		text += s.bold(printable(e.Event))
+		if e.User != "" {
+			text += " of " + printable(e.User)
+		}
+		if len(e.Data) > 0 {
+			text += " " + printableJSON(e.Data)
+		}
+		return l.print(text)
+	}
+}
+
+// maxMessage bounds a message from a server, in bytes.
+const maxMessage = 128 << 20
+
+// hear connects and hands on events until the connection breaks or ctx ends.
+func (l *line) hear(ctx context.Context, c *cli.Command, at url.URL, speak protocol, up func(), got func(*event) error) error {
+	dialer := &websocket.Dialer{HandshakeTimeout: patience}
+	if c.String("url") != "" {
+		dialer.Proxy = http.ProxyFromEnvironment
+	}
+	target := speak.address(at)
+	target.Scheme = strings.Replace(target.Scheme, "http", "ws", 1)
+	conn, res, err := dialer.DialContext(ctx, target.String(), http.Header{"User-Agent": {agent}})
+	if err != nil {
+		if res != nil {
+			return notWebSocket(at.Host, res)
+		}
+		return noAnswer(target, err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
+	conn.SetReadLimit(maxMessage)
+	w := &wire{conn: conn, silence: 2 * patience, up: up, note: l.complain}
+	if err := speak.begin(w); err != nil {
+		return err
+	}
+	for {
+		_ = conn.SetReadDeadline(time.Now().Add(w.silence))
+		if ctx.Err() != nil { // it may have ended before that
+			w.goodbye()
+			return ctx.Err()
+		}
+		_, text, err := conn.ReadMessage()
+		if err != nil {
+			if ctx.Err() != nil {
+				w.goodbye()
+			}
+			return brokenWhy(err)
+		}
+		e, err := speak.message(w, text)
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			continue
+		}
+		if err := got(e); err != nil {
+			w.goodbye()
+			return err
+		}
+	}
+}
+
+// goodbye closes the connection in order, as far as the server is there.
+func (w *wire) goodbye() {
+	_ = w.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
+}
+
+// notWebSocket says what a server answered in place of a WebSocket.
+func notWebSocket(host string, res *http.Response) error {
+	defer res.Body.Close()
+	text := make([]byte, 4096)
+	n, _ := res.Body.Read(text) // there may be nothing
+	said := saidBy(res.StatusCode, text[:n])
+	switch res.StatusCode {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return fmt.Errorf("it answers %s", said)
+	}
+	return &errFinal{refused, fmt.Sprintf("%s opens no WebSocket: it answers %s", host, said)}
+}
+
+// brokenWhy says why a connection is over.
+func brokenWhy(err error) error {
+	if end, ok := err.(*websocket.CloseError); ok {
+		if end.Text == "" {
+			return fmt.Errorf("closed by the server with code %d", end.Code)
+		}
+		return fmt.Errorf("closed by the server with code %d, %s", end.Code, end.Text)
+	}
+	return fmt.Errorf("the connection broke: %w", err)
+}

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+
+	"poosh/server/dialect"
+	"poosh/server/respond"
+)
+
+// serveKick closes clients for an operator, and answers how many there were. The query
+// names one of id, room and address, and maybe a dialect and an app.
+func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) {
+	whom, speaks, err := s.parseWhom(r.URL.Query())
+	if err != nil {
+		respond.Go.Error(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	n := 0
+	for _, d := range s.dialects {
+		if d.Kick != nil && (speaks == "" || speaks == d.name) {
+			n += d.Kick(whom)
+		}
+	}
+	s.log.Info("clients were kicked by an operator", "remote", r.RemoteAddr, "id", whom.ID, "in_room", whom.Room != nil,
+		"address", r.URL.Query().Get("address"), "clients", n)
+	respond.Go.JSON(w, http.StatusOK, struct {
+		Kicked int `json:"kicked"`
+	}{n})
+}
+
+// parseWhom reads a query, of which the port has seen that it has no other parameter and
+// none twice. What is not clear is a mistake: too many would be kicked otherwise.
+func (s *Server) parseWhom(q url.Values) (whom dialect.Whom, speaks string, err error) {
+	for name, values := range q {
+		if values[0] == "" && name != "room" {
+			return whom, "", fmt.Errorf("%s is empty", name)
+		}
+	}
+	chosen := 0
+	for _, name := range []string{"id", "room", "address"} {
+		if q.Has(name) {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return whom, "", errors.New("want one of id, room and address")
+	}
+	whom.ID, whom.App, speaks = q.Get("id"), q.Get("app"), q.Get("dialect")
+	if q.Has("room") {
+		room := q.Get("room")
+		whom.Room = &room
+	}
+	if q.Has("address") {
+		if whom.Address, err = parseAddress(q.Get("address")); err != nil {
+			return whom, "", err
+		}
+	}
+	if speaks != "" && !slices.ContainsFunc(s.dialects, func(d started) bool { return d.name == speaks }) {
+		return whom, "", fmt.Errorf("dialect %q is none that is on", speaks)
+	}
+	return whom, speaks, nil
+}
+
+// parseAddress reads an address, or a network in CIDR form.
+func parseAddress(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		a, err := netip.ParseAddr(text)
+		if err != nil || a.Zone() != "" {
+			return p, fmt.Errorf("address %q: want an address, or a network such as 192.0.2.0/24", text)
+		}
+		a = a.Unmap()
+		p = netip.PrefixFrom(a, a.BitLen())
+	}
+	return p.Masked(), nil
+}

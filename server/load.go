@@ -1,0 +1,56 @@
+package server
+
+import (
+	"fmt"
+	"os"
+)
+
+// DotEnv is where settings are looked for that the environment does not have.
+const DotEnv = ".env"
+
+// Load reads the settings of this process: from the environment, and from [DotEnv] in
+// the working directory. The error has one line for each mistake.
+func Load() (*Config, error) {
+	lookup, err := WithDotEnv(DotEnv, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	c, err := FromEnv(lookup, Names(DotEnv, os.Environ())...)
+	if err == nil {
+		c.noticed = notices(DotEnv, os.Environ())
+	}
+	return c, err
+}
+
+// Value returns what a setting is set to, a secret too: it is for who acts with that, and
+// not for who shows it, who has [Config.Values]. It is nil for a name that is no setting.
+func (c *Config) Value(name string) any {
+	for _, g := range c.groups {
+		for _, s := range g.Settings {
+			if s.Name == name && s.Value != nil {
+				return s.Value.Get()
+			}
+		}
+	}
+	return nil
+}
+
+// Near is where a port is reached from this machine, as host and number; an error if no
+// server of these settings opens it. port is the setting that names it, such as
+// SERVER_PORT.
+func (c *Config) Near(port string) (string, error) {
+	if port == "ADMIN_PORT" {
+		if !c.Admin.On() {
+			return "", fmt.Errorf("ADMIN_PORT is not set: a server of these settings has no port for operators")
+		}
+		return near(c.Admin.Host, port, c.Admin.Port)
+	}
+	for _, d := range c.on() {
+		for _, p := range d.Ports {
+			if p.Setting == port {
+				return near(c.Network.Host, port, *p.Number)
+			}
+		}
+	}
+	return "", fmt.Errorf("%s is not open with these settings: what it is for is off", port)
+}

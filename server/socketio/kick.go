@@ -1,0 +1,30 @@
+package socketio
+
+import (
+	"poosh/server/closed"
+	"poosh/server/websocket"
+)
+
+// frameDisconnect is the packet with which a server of Socket.IO leaves a namespace
+// (socket.io-protocol, DISCONNECT): the same in all versions. Clients that get it do not
+// connect anew by themselves.
+var frameDisconnect = websocket.TextFrame([]byte("41"))
+
+// Kick ends the session as [Session.Close] does, behind a word that has its client stay
+// away.
+func (s *Session) Kick() {
+	s.Deliver(frameDisconnect)
+	s.Close(closed.Kicked, closed.Kicked.String())
+}
+
+// KickAll kicks the sessions that is says yes to, and returns how many there were. The id
+// of a session that has not joined the namespace yet is empty.
+func (srv *Server) KickAll(is func(s *Session) bool) (n int) {
+	for _, s := range srv.all() {
+		if s.isOpen() && is(s) {
+			s.Kick()
+			n++
+		}
+	}
+	return n
+}
