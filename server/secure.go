@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"poosh/server/certificate"
+	"poosh/server/dialect"
 	"poosh/server/metric"
 	"poosh/server/secure"
 )
@@ -34,13 +35,31 @@ func (s *Server) secure() error {
 	return nil
 }
 
-// handshakesOf returns the handshakes of a port; nil for one without TLS. Who listens has
-// it with the settings, who publishes alone when they say so.
+// handshakesOf returns the handshakes of a port; nil for one without TLS.
 func (s *Server) handshakesOf(p *port) *secure.Gate {
-	if p.senders() && !s.cfg.TLS.Senders {
+	if !s.cfg.secures(p.Visitors) {
 		return nil
 	}
 	return s.handshakes
+}
+
+// Scheme is how a server of these settings is asked at the port that a setting names: https
+// where that speaks TLS, and else http.
+func (c *Config) Scheme(port string) string {
+	for _, d := range c.on() {
+		for _, p := range d.Ports {
+			if p.Setting == port && c.secures(p.Visitors) {
+				return "https"
+			}
+		}
+	}
+	return "http"
+}
+
+// secures reports whether ports with such visitors speak TLS: who listens has it with the
+// certificates, who publishes alone when the settings say so.
+func (c *Config) secures(v dialect.Visitors) bool {
+	return c.TLS.On() && (v != dialect.Senders || c.TLS.Senders)
 }
 
 // keepCertificates keeps certificates new and warns of their end, until stop is called.
