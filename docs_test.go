@@ -130,12 +130,15 @@ func TestBrokenLinks(t *testing.T) {
 
 // notOurs are files that pages name and that belong to others, with whom.
 var notOurs = map[string]string{
-	"socket.io.js":            "a file of the npm package socket.io-client",
-	"axolotl-crypto":          "an npm package",
-	"config/broadcasting.php": "a file of a Laravel application",
-	"config/poosh.php":        "a file of a Laravel application",
-	"app/Services/Poosh.php":  "a file of a Laravel application",
-	"test/.cache/bench":       "made by test/bench/run",
+	"socket.io.js":             "a file of the npm package socket.io-client",
+	"axolotl-crypto":           "an npm package",
+	"config/broadcasting.php":  "a file of a Laravel application",
+	"config/poosh.php":         "a file of a Laravel application",
+	"app/Services/Poosh.php":   "a file of a Laravel application",
+	"test/.cache/bench":        "made by test/bench/run",
+	"apps.json":                "made by poosh import",
+	"soketi.json":              "a file of soketi",
+	"laravel-echo-server.json": "a file of laravel-echo-server",
 }
 
 var fileName = regexp.MustCompile(`^[A-Za-z0-9_][\w.-]*\.(go|js|php|sh|py|lua|json|html|conf|service|md|mod)$`)
@@ -220,14 +223,16 @@ func TestMissingFiles(t *testing.T) {
 
 // noSetting are names in the form of one that are none, with what they are.
 var noSetting = map[string]string{
-	"POOSH_URL":       "a variable of the examples of senders",
-	"POOSH_PORT":      "a variable of joearcher/pooshlaravel",
-	"POOSH_SECRET":    "a variable of the examples of senders",
-	"PUSH_SOCKET_URL": "a variable of examples/pushsocket",
-	"SOCKTOPUS_URL":   "a variable of examples/socktopus",
-	"NO_COLOR":        "a variable of many programs, no-color.org",
-	"FUZZ_TIME":       "a variable of test/run",
-	"PUSH_SOCKET_":    "how settings begin",
+	"POOSH_URL":            "a variable of the examples of senders",
+	"POOSH_PORT":           "a variable of joearcher/pooshlaravel",
+	"POOSH_SECRET":         "a variable of the examples of senders",
+	"PUSH_SOCKET_URL":      "a variable of examples/pushsocket",
+	"SOCKTOPUS_URL":        "a variable of examples/socktopus",
+	"FUZZ_TIME":            "a variable of test/run",
+	"PUSH_SOCKET_":         "how settings begin",
+	"SOKETI_":              "how variables of soketi begin",
+	"BROADCAST_CONNECTION": "a variable of Laravel",
+	"NO_COLOR":             "a variable of many programs, no-color.org",
 }
 
 var settingName = regexp.MustCompile(`^[A-Z][A-Z0-9]*(?:_[A-Z0-9]*)+`)

@@ -98,6 +98,37 @@ func dialectReadings(apps []app) []metric.Reading {
 	}
 }
 
+// answers are the bytes of the bodies of answers, by application and port. What is counted
+// for no application is that of the port, if it has one alone, and else nobody's.
+func (s *Server) answers(apps []app) (list []metric.Sample) {
+	type place struct{ app, port string }
+	bytes := make(map[place]uint64)
+	owners := make(map[string]string)
+	for i := range apps {
+		a := &apps[i]
+		if a.Ends == nil { // it stands for those who belong to no application
+			continue
+		}
+		bytes[place{a.ID, a.senders}] += a.Traffic.AnswerBytes
+		for _, port := range []string{a.clients, a.senders} {
+			if owner, known := owners[port]; known && owner != a.ID {
+				owners[port] = ""
+			} else {
+				owners[port] = a.ID
+			}
+		}
+	}
+	ports := s.portNumbers()
+	for _, p := range s.ports {
+		number := ports[p.Setting]
+		bytes[place{owners[number], number}] += p.server.Answered()
+	}
+	for at, n := range bytes {
+		list = append(list, metric.Of(n, at.app, at.port))
+	}
+	return list
+}
+
 // addKinds adds to the counts of kinds those of one application more.
 func addKinds(sum, more []metric.Sample) []metric.Sample {
 	for _, m := range more {
@@ -114,14 +145,14 @@ func addKinds(sum, more []metric.Sample) []metric.Sample {
 // sharedReadings are what other servers of this kind have under the same names, so that
 // dashboards and alert rules that were made for them work (soketi and Sockudo). Four of
 // the counters have no _total there; each is here under both names.
-func sharedReadings(apps []app) []metric.Reading {
+func sharedReadings(apps []app, answers []metric.Sample) []metric.Reading {
 	var connected, opened, ended, errors, checks, limited metric.Reading
 	errors.Labels = []string{"error_type"}
 	checks.Labels, limited.Labels = []string{"limiter_type", "request_context"}, []string{"limiter_type", "request_context"}
 	var channels, made, left metric.Reading
 	kind := []string{"channel_type"}
 	channels.Labels, made.Labels, left.Labels = kind, kind, kind
-	var received, receivedBytes, sent, sentBytes, calls, callBytes, answerBytes metric.Reading
+	var received, receivedBytes, sent, sentBytes, calls, callBytes metric.Reading
 	for i := range apps {
 		a := &apps[i]
 		add := func(r *metric.Reading, port string, n uint64, labels ...string) {
@@ -156,9 +187,6 @@ func sharedReadings(apps []app) []metric.Reading {
 		add(&sentBytes, a.clients, a.Traffic.DeliveredBytes)
 		add(&calls, a.senders, a.Traffic.Requests)
 		add(&callBytes, a.senders, a.Traffic.RequestBytes)
-		if a.Answers {
-			add(&answerBytes, a.senders, a.Traffic.AnswerBytes)
-		}
 	}
 	list := []metric.Reading{
 		common(connected, metric.IsGauge, "connected", "Clients that are connected."),
@@ -181,7 +209,7 @@ func sharedReadings(apps []app) []metric.Reading {
 		{receivedBytes, "socket_received_bytes", "Bytes of the messages of clients, without frames."},
 		{sentBytes, "socket_transmitted_bytes", "Bytes of the data of the copies of the application's events that were handed to clients, without frames; sent_bytes_total has what was written."},
 		{callBytes, "http_received_bytes", "Bytes of the bodies of senders' requests, as far as they were read."},
-		{answerBytes, "http_transmitted_bytes", "Bytes of the bodies that senders were answered, of Poosh and Pusher."},
+		{metric.Reading{Samples: answers}, "http_transmitted_bytes", "Bytes of the bodies of answers, to senders and to clients who poll; without an app_id where it is not known whose they were."},
 	} {
 		list = append(list, common(bytes.Reading, metric.IsCounter, bytes.name, bytes.help),
 			common(bytes.Reading, metric.IsCounter, bytes.name+"_total", bytes.help))

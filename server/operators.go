@@ -94,6 +94,7 @@ func (s *Server) newLive() *overview.Live {
 			}
 			return list
 		},
+		Latency: s.lately,
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/loop"
 	"poosh/server/metric"
+	"poosh/server/overview"
 	"poosh/server/prometheus"
 )
 
@@ -15,7 +16,8 @@ import (
 func (s *Server) metrics() []metric.Reading {
 	list := []metric.Reading{filesReading(openFiles())}
 	list = append(list, s.numbers()...)
-	return append(list, sharedReadings(s.apps())...)
+	apps := s.apps()
+	return append(list, sharedReadings(apps, s.answers(apps))...)
 }
 
 func filesReading(open int) metric.Reading {
@@ -29,7 +31,21 @@ func (s *Server) seconds() []metric.Reading {
 	if n, ok := openFilesQuick(); ok {
 		list = append(list, filesReading(n))
 	}
+	if lately := s.latency.Lately(); lately.Count > 0 { // else there is none
+		list = append(list,
+			metric.Gauge("latency_p50", "", "Seconds that half of the events measured lately took at most.", lately.P50.Seconds()),
+			metric.Gauge("latency_p99", "", "Seconds that 99 of 100 events measured lately took at most.", lately.P99.Seconds()))
+	}
 	return list
+}
+
+// lately is how long events took in the last seconds; nil while none was measured.
+func (s *Server) lately() *overview.Latency {
+	l := s.latency.Lately()
+	if l.Count == 0 {
+		return nil
+	}
+	return &overview.Latency{Count: l.Count, P50: l.P50.Seconds(), P90: l.P90.Seconds(), P99: l.P99.Seconds(), Max: l.Max.Seconds()}
 }
 
 // numbers are those of metrics that cost the same however many are connected, without those
@@ -120,11 +136,16 @@ func (s *Server) loopReadings() []metric.Reading {
 // eventReadings are about events and rooms, whoever's they are.
 func (s *Server) eventReadings() []metric.Reading {
 	h := s.hub.Stats()
+	lately := s.latency.Lately()
 	return []metric.Reading{
 		metric.Counter("published", "publications_total", "Events that were given to the hub, of senders, clients and the protocols themselves.", h.Published),
 		metric.Counter("delivered", "deliveries_total", "Copies of events that an outbox took.", h.Delivered),
 		metric.Counter("refused", "deliveries_refused_total", "Copies of events that no outbox took, since the client was too slow or on its way out.", h.Refused),
 		metric.Counter("held_back", "publications_held_back_total", "Publications that were answered 503 because clients were behind, or because the server ends.", s.gate.Refused()),
+		{Name: "delivery_latency_seconds", Help: "Time from when an event was accepted until its last copy was written to a socket, of a sample of the events of Poosh, Pusher and Socktopus. Who polls has it written with the answer to a poll; who is cut off is not waited for.",
+			Kind: metric.IsHistogram, Histogram: s.latency.Histogram()},
+		metric.Gauge("latency_p50_us", "", "Microseconds that half of the events measured lately took at most.", lately.P50.Microseconds()),
+		metric.Gauge("latency_p99_us", "", "Microseconds that 99 of 100 events measured lately took at most.", lately.P99.Microseconds()),
 		metric.Gauge("room_bytes", "room_bytes", "Bytes that the rooms and public channels of all clients count for.", s.rooms.Used()),
 		metric.Gauge("", "room_limit_bytes", "ROOM_BYTES: the bound on room_bytes.", s.cfg.Network.RoomBytes),
 		metric.Counter("rooms_refused", "rooms_refused_total", "How often there was no room for a room.", s.rooms.Refused()),

@@ -21,6 +21,7 @@ import (
 	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/incident"
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/overview"
 	input "poosh/server/quota"
@@ -48,6 +49,7 @@ type Server struct {
 	gate      *admission.Gate
 	health    *health.Health
 	sends     *sends.Feed
+	latency   *latency.Meter     // nil without the operators' port
 	dialects  []started          // that are on, set once
 	ports     []*port            // set once
 	admin     *admin.Server      // the operators' port; nil when there is none
@@ -80,6 +82,10 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		fitFiles(n, files, reserve, log)
 	}
 	s := &Server{cfg: cfg, log: log, hub: hub.New(), closed: closed.New(closed.Kept), addrs: make(map[string]net.Addr)}
+	if cfg.Admin.On() {
+		s.latency = latency.New()
+		s.hub.Measure(s.latency)
+	}
 	s.limit = newLimiter(*n, log)
 	s.clientInput, s.rooms = input.New(n.InputBytes), input.New(n.RoomBytes)
 	s.senderInput, s.senderRest = input.New(n.InputBytes/4*3), input.New(n.InputBytes/4)

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,18 +62,24 @@ func (s scraped) sum(name string, with ...string) (total float64) {
 
 // A visitor is a client of the churn, with what it is in.
 type visitor struct {
-	ws    *websocket.Conn
-	in    map[string]bool // of Pusher
-	rooms map[string]bool // of Poosh
+	ws     *websocket.Conn
+	in     map[string]bool // of Pusher
+	rooms  map[string]bool // of Poosh
+	device int             // of the Push Socket Protocol, that it authorized as; -1 for none
 }
 
 // A crowd churns: it keeps what must be true.
 type crowd struct {
 	*running
-	t       *testing.T
-	pusher  string
-	socket  []*visitor
-	pushers []*visitor
+	t                       *testing.T
+	pusher, socktopus, push string // ports of dialects
+
+	socket  []*visitor // of Poosh
+	pushers []*visitor // of Pusher
+	pollers []*poller  // of Poosh and of the Push Socket Protocol
+	members []*visitor // of Socktopus
+	mail    []*visitor // of the Push Socket Protocol
+	devices []device
 	silent  []net.Conn // half-open: connected, and nothing was said
 	came    int
 }
@@ -90,7 +98,7 @@ func (c *crowd) dial(url string) *visitor {
 		}
 	}()
 	c.came++
-	return &visitor{ws: ws, in: make(map[string]bool), rooms: make(map[string]bool)}
+	return &visitor{ws: ws, in: make(map[string]bool), rooms: make(map[string]bool), device: -1}
 }
 
 func (v *visitor) say(text string) { _ = v.ws.WriteMessage(websocket.TextMessage, []byte(text)) }
@@ -115,23 +123,20 @@ var channels = []string{"a", "b", "c", "cache-a", "cache-b"}
 // step does one random thing.
 func (c *crowd) step(random *rand.Rand) {
 	pick := func(list []*visitor) *visitor { return list[random.IntN(len(list))] }
-	drop := func(list []*visitor) []*visitor {
-		i := random.IntN(len(list))
-		list[i].end(random.IntN(3))
-		return append(list[:i:i], list[i+1:]...)
-	}
-	switch n := random.IntN(12); {
+	switch n := random.IntN(16); {
+	case n >= 12:
+		c.stepElsewhere(random)
 	case n == 0 && len(c.socket) < 40:
 		v := c.dial("ws://" + c.client + "/socket.io/?EIO=3&transport=websocket")
 		c.socket = append(c.socket, v)
 	case n == 1 && len(c.pushers) < 40:
 		c.pushers = append(c.pushers, c.dial("ws://"+c.pusher+"/app/"+pushertest.Key+"?protocol=7"))
 	case n == 2 && len(c.socket) > 0:
-		c.socket = drop(c.socket)
+		c.socket = drop(random, c.socket)
 	case n == 3 && len(c.pushers) > 0:
-		c.pushers = drop(c.pushers)
+		c.pushers = drop(random, c.pushers)
 	case n == 4 && len(c.silent) < 10:
-		nc, err := net.Dial("tcp", []string{c.client, c.pusher}[random.IntN(2)])
+		nc, err := net.Dial("tcp", []string{c.client, c.pusher, c.socktopus, c.push}[random.IntN(4)])
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -208,8 +213,16 @@ func (c *crowd) wrong() (list []string) {
 		Connections int
 		Channels    map[string]any
 	}
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	s := c.scrape(c.t)
+	websockets := len(c.socket) + len(c.pushers) + len(c.members) + len(c.mail)
+	differs("open files", s.sum("poosh_open_files"), float64(len(files)-1))
 	differs("connections", s.sum("poosh_connections"), float64(c.sockets()))
+	differs("HTTP connections", s.sum("poosh_http_connections"), float64(len(c.silent)+len(c.pollers)))
+	differs("connections on goroutines", s.sum("poosh_goroutine_connections"), 0)
 	c.ask("/connections", &api)
 	c.ask("/channels", &api)
 	differs("connected, of Pusher's API", s.sum("poosh_connected", `app_id="`+pushertest.ID+`"`), float64(api.Connections))
@@ -225,15 +238,28 @@ func (c *crowd) wrong() (list []string) {
 		}
 	}
 	entered := 0
-	for _, v := range c.socket {
-		for room := range v.rooms {
+	enter := func(in map[string]bool) {
+		for room := range in {
 			rooms[room] = true
 			entered++
 		}
 	}
+	for _, v := range c.socket {
+		enter(v.rooms)
+	}
+	for _, p := range c.pollers {
+		enter(p.rooms)
+	}
 	differs("Pusher's clients", s.sum("poosh_connected", `app_id="`+pushertest.ID+`"`), float64(len(c.pushers)))
-	differs("clients of Socket.IO", s.sum("poosh_connected", `app_id="poosh"`), float64(len(c.socket)))
-	differs("WebSockets", s.sum("poosh_websockets"), float64(len(c.socket)+len(c.pushers)))
+	differs("clients of Socket.IO", s.sum("poosh_connected", `app_id="poosh"`), float64(len(c.socket)+c.on(c.client)))
+	differs("sessions", s.sum("poosh_sessions"), float64(len(c.socket)+c.on(c.client)))
+	differs("clients of Socktopus", s.sum("poosh_socktopus_clients"), float64(len(c.members)))
+	differs("clients of Socktopus by app", s.sum("poosh_connected", `app_id="demo"`), float64(len(c.members)))
+	differs("sessions of the Push Socket Protocol", s.sum("poosh_push_socket_sessions"), float64(len(c.mail)+c.on(c.push)))
+	differs("clients of the Push Socket Protocol", s.sum("poosh_connected", `app_id="pushsocket"`), float64(len(c.mail)+c.on(c.push)))
+	differs("devices of the Push Socket Protocol", s.sum("poosh_push_socket_devices"), float64(c.authorized()))
+	differs("WebSockets", s.sum("poosh_websockets"), float64(websockets))
+	differs("bytes that wait", s.sum("poosh_outbox_bytes"), s.sum("poosh_unfetched_bytes"))
 	for kind, prefix := range map[string]string{"cache": "cache-", "public": ""} {
 		n := 0
 		for channel := range in {
@@ -244,13 +270,17 @@ func (c *crowd) wrong() (list []string) {
 		differs(kind+" channels", s.sum("poosh_active_channels", `app_id="`+pushertest.ID+`"`, `channel_type="`+kind+`"`), float64(n))
 	}
 	differs("rooms", s.sum("poosh_active_channels", `app_id="poosh"`), float64(len(rooms)))
+	for _, app := range []string{"demo", "pushsocket"} {
+		of := `app_id="` + app + `"`
+		differs("those who came and did not go, of "+app, s.sum("poosh_new_connections_total", of)-s.sum("poosh_new_disconnections_total", of), s.sum("poosh_connected", of))
+	}
 	for app, n := range map[string]int{pushertest.ID: subscribed, "poosh": entered} {
 		of := `app_id="` + app + `"`
 		differs("subscriptions of "+app, s.sum("poosh_channel_subscriptions_total", of)-s.sum("poosh_channel_unsubscriptions_total", of), float64(n))
 		differs("those who came and did not go, of "+app, s.sum("poosh_new_connections_total", of)-s.sum("poosh_new_disconnections_total", of), s.sum("poosh_connected", of))
 	}
 	differs("who came", s.sum("poosh_new_connections_total"), float64(c.came))
-	differs("who left, by reason", s.sum("poosh_closed_total"), float64(c.came-len(c.socket)-len(c.pushers)))
+	differs("who left, by reason", s.sum("poosh_closed_total"), float64(c.came-websockets-len(c.pollers)))
 	return list
 }
 
@@ -260,9 +290,13 @@ func (c *crowd) wrong() (list []string) {
 func TestMetricsAreTrueAfterChurn(t *testing.T) {
 	r := run(t, map[string]string{"PUSHER_APP_ID": pushertest.ID, "PUSHER_APP_KEY": pushertest.Key, "PUSHER_APP_SECRET": pushertest.Secret,
 		"PUSHER_PORT": "0", "PUSHER_SUBSCRIBE_RATE": "off",
-		// Nobody answers pings there.
-		"PING_TIMEOUT": "1h", "PUSHER_ACTIVITY_TIMEOUT": "1h"}, nil)
-	c := &crowd{running: r, t: t, pusher: r.Addrs()["PUSHER_PORT"].String()}
+		"DEMO_SOCKTOPUS_SECRET": socktopusSecret, "SOCKTOPUS_PORT": "0",
+		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(t.TempDir(), "x.db"), "PUSH_SOCKET_AUTH_TIMEOUT": "1h", "PUSH_SOCKET_REQUESTS": "off",
+		// Nobody answers pings, or sends any, and who says nothing stays.
+		"PING_TIMEOUT": "1h", "PING_INTERVAL": "1h", "PUSHER_ACTIVITY_TIMEOUT": "1h", "SOCKTOPUS_READ_TIMEOUT": "1h", "HEADER_TIMEOUT": "1h", "IDLE_TIMEOUT": "1h"}, nil)
+	addrs := r.Addrs()
+	c := &crowd{running: r, t: t, pusher: addrs["PUSHER_PORT"].String(), socktopus: addrs["SOCKTOPUS_PORT"].String(), push: addrs["PUSH_SOCKET_PORT"].String()}
+	c.register(5)
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	for round := range 5 {
@@ -282,8 +316,11 @@ func TestMetricsAreTrueAfterChurn(t *testing.T) {
 	if latest := r.closed.Latest(10); len(latest) != 10 || latest[0].Dialect == "" || !latest[0].Network.IsValid() || latest[0].ID == "" {
 		t.Errorf("of those who left %+v is known", latest)
 	}
-	for _, v := range append(c.socket, c.pushers...) {
+	for _, v := range slices.Concat(c.socket, c.pushers, c.members, c.mail) {
 		v.end(1)
+	}
+	for _, p := range c.pollers {
+		p.end(1)
 	}
 	for _, nc := range c.silent {
 		_ = nc.Close()

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"poosh/server/dashboard"
 	"poosh/server/respond"
 	"poosh/server/route"
 )
@@ -67,6 +68,9 @@ func (s *Server) router() *route.Router {
 	get(r, "/ready", p.Ready)
 	if p.Metrics != nil {
 		get(r, "/metrics", p.Metrics.ServeHTTP)
+	}
+	for path, file := range dashboard.Handlers() {
+		get(r, path, file)
 	}
 	for _, e := range s.endpoints() {
 		switch {

@@ -165,8 +165,6 @@ type App struct {
 	// Channels are those with somebody in them now, by kind too; nil for a dialect without.
 	// It may go through all of them, so it is asked for a scrape alone.
 	Channels func() []metric.Sample
-	// Answers says that Traffic has the bytes of what senders are answered.
-	Answers bool
 	// Client finds a client by an id that logs or other clients name it by; nil for a dialect
 	// whose clients have one id each and are in the room of that. who is nil if there is none, and seat is nil for one that is in no
 	// room.

@@ -234,6 +234,7 @@ func (c *conn) exchange(x *exchange, behind []byte) (goesOn, aside bool) {
 	}
 	last := x.last()
 	answer := x.res.answer(last)
+	c.srv.count(x.res.account, len(x.res.body))
 	push := c.raw.Push // on the reader, who writes it
 	if !x.res.onReader {
 		push = c.raw.PushNow
@@ -308,6 +309,8 @@ func (c *conn) Closed(wc *loop.Conn, _ error) {
 	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Truncated()), p != nil && p.given
 	if p != nil {
 		p.given = true
+		p.marks.Pass()
+		p.marks = nil
 	}
 	c.mu.Unlock()
 	if told {

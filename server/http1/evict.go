@@ -232,38 +232,43 @@ func withPassed(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, passedKey{}, nc)
 }
 
-// proving notes of connections that net/http serves what came of their requests.
+// proving notes of connections that net/http serves what came of their requests, and
+// counts what these were answered.
 func (s *Server) proving(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen := &watched{ResponseWriter: w, srv: s, r: r}
 		p, ok := r.Context().Value(passedKey{}).(*passed)
 		if ok {
 			p.arrives()
 		}
 		if ok && p.proof.Load() < int32(Sender) {
-			w = &watched{ResponseWriter: w, p: p, r: r}
+			seen.p = p
 			if r.ContentLength == 0 {
 				p.arrived()
 			} else {
 				r.Body = &arriving{r.Body, p}
 			}
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(seen, r)
 	})
 }
 
-// watched is the ResponseWriter of a request that may prove something.
+// watched is the ResponseWriter of a request that net/http serves.
 type watched struct {
 	http.ResponseWriter
-	p    *passed
-	r    *http.Request
-	said bool // the status is known
+	srv     *Server
+	p       *passed // nil where the request proves nothing more
+	r       *http.Request
+	said    bool    // the status is known
+	account Account // set by CountFor
 }
 
 func (w *watched) WriteHeader(status int) {
 	if !w.said && status >= http.StatusOK {
 		w.said = true
-		p := w.p // whose requests follow each other
-		p.proof.Store(int32(p.srv.prove(Proof(p.proof.Load()), p.peer, w.r, status)))
+		if p := w.p; p != nil { // whose requests follow each other
+			p.proof.Store(int32(p.srv.prove(Proof(p.proof.Load()), p.peer, w.r, status)))
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -272,7 +277,11 @@ func (w *watched) Write(b []byte) (int, error) {
 	if !w.said {
 		w.WriteHeader(http.StatusOK)
 	}
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	if w.r.Method != http.MethodHead {
+		w.srv.count(w.account, n)
+	}
+	return n, err
 }
 
 // Unwrap serves [http.ResponseController].

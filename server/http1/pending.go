@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"poosh/server/latency"
 	"poosh/server/loop"
 )
 
@@ -13,9 +14,12 @@ type Pending struct {
 	to   Waiter
 	last bool // its request wanted the connection closed
 
+	account Account // whose the answer is; set before its handler returns
+
 	// Guarded by the connection's mu.
 	text   []byte // the answer's head, then all of it, until it is pushed
-	inside bool   // the handler has not returned
+	marks  latency.Marks
+	inside bool // the handler has not returned
 	given  bool
 	unsent bool // the loop did not take it
 	status int
@@ -72,18 +76,23 @@ func onLoop(w http.ResponseWriter) *response {
 
 // Answer gives the body of the answer, which it copies. It never blocks and calls
 // nobody, so locks may be held. It does nothing when the peer is gone, or the
-// answer was given.
-func (p *Pending) Answer(body []byte) { p.c.answer(p, body) }
+// answer was given. Marks that the body's parts carry are passed when it has been written,
+// or never will be.
+func (p *Pending) Answer(body []byte, marks ...*latency.Mark) { p.c.answer(p, body, marks) }
 
 // answer is [Pending.Answer].
-func (c *conn) answer(p *Pending, body []byte) {
+func (c *conn) answer(p *Pending, body []byte, marks latency.Marks) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.given || c.pending != p {
+		marks.Pass()
 		return
 	}
-	p.given, p.last = true, p.last || c.srv.draining.Load()
+	p.given, p.last, p.marks = true, p.last || c.srv.draining.Load(), marks
 	p.text = finish(p.text, body, p.status, p.typed, p.last)
+	if hasBody(p.status) {
+		c.srv.count(p.account, len(body))
+	}
 	if p.inside {
 		return // postponed pushes it
 	}
@@ -105,7 +114,8 @@ func (c *conn) answer(p *Pending, body []byte) {
 // push hands a pending answer that was given to the loop. c.mu is held.
 func (c *conn) push(p *Pending) {
 	p.unsent = !c.raw.Push(p.text)
-	p.text = nil
+	p.marks.Move(c.raw)
+	p.text, p.marks = nil, nil
 	c.sent(!p.unsent, p.last)
 }
 

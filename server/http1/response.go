@@ -33,7 +33,7 @@ func (s *Server) newExchange() any {
 // recycle forgets what an exchange was about.
 func (s *Server) recycle(x *exchange) {
 	x.req.body.left = nil
-	x.res.c, x.res.pending, x.res.behind = nil, nil, nil
+	x.res.c, x.res.pending, x.res.behind, x.res.account = nil, nil, nil, nil
 	if cap(x.res.body) > keepBody {
 		x.res.body = nil
 	}
@@ -61,6 +61,7 @@ type response struct {
 	upgraded bool
 	aside    bool     // set by Aside
 	pending  *Pending // set by Later
+	account  Account  // set by CountFor
 }
 
 func (w *response) reset(behind []byte) {
@@ -69,7 +70,7 @@ func (w *response) reset(behind []byte) {
 	}
 	clear(w.header)
 	w.status, w.body, w.pending = 0, w.body[:0], nil
-	w.upgraded, w.aside, w.behind = false, false, behind
+	w.upgraded, w.aside, w.behind, w.account = false, false, behind, nil
 }
 
 func (w *response) Header() http.Header { return w.header }
@@ -124,7 +125,7 @@ func (w *response) postpone(to Waiter) *Pending {
 	c := w.c
 	last := w.wantsClose || w.closes()
 	p := &Pending{c: c, to: to, inside: true, text: w.head(make([]byte, 0, answerSize)), last: last}
-	p.status, p.typed = w.status, w.typed
+	p.status, p.typed, p.account = w.status, w.typed, w.account
 	w.pending = p
 	c.mu.Lock()
 	defer c.mu.Unlock()

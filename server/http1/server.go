@@ -135,6 +135,7 @@ type Server struct {
 	cfg      Config
 	rest     handover
 	draining atomic.Bool
+	answered atomic.Uint64 // see Answered
 
 	mu      sync.Mutex // guards what follows
 	ln      net.Listener

@@ -1,6 +1,10 @@
 package hub
 
-import "slices"
+import (
+	"slices"
+
+	"poosh/server/latency"
+)
 
 // A bridge leads from one app to another. It is never changed.
 type bridge struct {
@@ -30,7 +34,7 @@ func (h *Hub) Bridge(from, to string, carry func(*Publication) bool) {
 }
 
 // cross hands p to the rooms at the other ends of the bridges from its app.
-func (h *Hub) cross(bridges []bridge, p *Publication) (took int) {
+func (h *Hub) cross(bridges []bridge, p *Publication, mark *latency.Mark) (took int) {
 	for i := range bridges {
 		b := &bridges[i]
 		if b.from != p.App {
@@ -43,7 +47,7 @@ func (h *Hub) cross(bridges []bridge, p *Publication) (took int) {
 		there := *p
 		there.App = b.to
 		if b.carry(&there) {
-			took += h.send(s, &there)
+			took += h.send(s, &there, mark)
 		}
 	}
 	return took

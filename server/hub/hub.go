@@ -36,6 +36,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+
+	"poosh/server/latency"
 )
 
 // A Hub joins publishers to subscribers. Make one with [New].
@@ -49,6 +51,7 @@ type Hub struct {
 	bridges  atomic.Pointer[[]bridge] // nil without one
 
 	departed atomic.Pointer[departures] // nil unless it is to remember them
+	meter    *latency.Meter             // set once; nil unless publications are measured
 }
 
 // New returns an empty hub of one process that keeps nothing.
@@ -64,6 +67,10 @@ func NewWith(b Broker, l Log) *Hub {
 	return h
 }
 
+// Measure has the hub measure how long publications take until they are written; see
+// [Marker]. Call it once, before the hub is in use.
+func (h *Hub) Measure(m *latency.Meter) { h.meter = m }
+
 // Publish hands a publication to every subscriber of its room and reports how
 // many took it. It never waits for a socket: a subscriber that cannot take the
 // frame is not counted, and its connection closes itself. Of two publications
@@ -71,26 +78,43 @@ func NewWith(b Broker, l Log) *Hub {
 // them in that order.
 func (h *Hub) Publish(p *Publication) int {
 	s := h.shardFor(p)
-	s.published.Add(1)
-	took := h.send(s, p)
+	n := s.published.Add(1)
+	if h.meter != nil && h.meter.Picks(n) {
+		return h.measure(s, p)
+	}
+	return h.publish(s, p, nil)
+}
+
+// measure is publish with a mark, if there is one.
+func (h *Hub) measure(s *shard, p *Publication) int {
+	mark := h.meter.Begin()
+	if mark != nil {
+		defer mark.End()
+	}
+	return h.publish(s, p, mark)
+}
+
+// publish hands p out, with a mark unless that is nil. s is the shard of p's room.
+func (h *Hub) publish(s *shard, p *Publication, mark *latency.Mark) int {
+	took := h.send(s, p, mark)
 	if bridges := h.bridges.Load(); bridges != nil && !p.Everyone {
-		took += h.cross(*bridges, p)
+		took += h.cross(*bridges, p, mark)
 	}
 	return took
 }
 
-// send hands p over to the broker, or delivers it when there is none. s is the
-// shard of p's room.
-func (h *Hub) send(s *shard, p *Publication) int {
+// send hands p over to the broker, or delivers it when there is none. What a broker
+// takes is not measured: it may be delivered later.
+func (h *Hub) send(s *shard, p *Publication, mark *latency.Mark) int {
 	if h.broker != nil {
 		return h.broker.Publish(p)
 	}
-	return h.deliver(s, p)
+	return h.deliver(s, p, mark)
 }
 
 // Deliver hands a publication to the subscribers of this process, and reports how
 // many took it. It is for what a [Broker] brings: everybody else publishes.
-func (h *Hub) Deliver(p *Publication) int { return h.deliver(h.shardFor(p), p) }
+func (h *Hub) Deliver(p *Publication) int { return h.deliver(h.shardFor(p), p, nil) }
 
 // Probe is [Hub.Deliver] for who looks whether the hub works: nothing is counted or kept.
 func (h *Hub) Probe(p *Publication) (took int) {
@@ -104,9 +128,9 @@ func (h *Hub) Probe(p *Publication) (took int) {
 	return took
 }
 
-func (h *Hub) deliver(s *shard, p *Publication) int {
+func (h *Hub) deliver(s *shard, p *Publication, mark *latency.Mark) int {
 	if h.log != nil {
-		return h.keep(s, p)
+		return h.keep(s, p, mark)
 	}
 	r := s.find(p.App, p.Room, p.Everyone)
 	if r == nil {
@@ -114,14 +138,14 @@ func (h *Hub) deliver(s *shard, p *Publication) int {
 	}
 	var f frames
 	f.encode(r, p)
-	took, refused := r.push(&f, p)
+	took, refused := r.hand(&f, p, mark)
 	s.count(took, refused)
 	return took
 }
 
 // keep has the log enter p, and delivers it in the same step. What takes time is
 // done before.
-func (h *Hub) keep(s *shard, p *Publication) (took int) {
+func (h *Hub) keep(s *shard, p *Publication, mark *latency.Mark) (took int) {
 	var f frames
 	if r := s.find(p.App, p.Room, p.Everyone); r != nil {
 		f.encode(r, p)
@@ -133,7 +157,7 @@ func (h *Hub) keep(s *shard, p *Publication) (took int) {
 			return
 		}
 		var refused int
-		took, refused = r.push(&f, p)
+		took, refused = r.hand(&f, p, mark)
 		s.count(took, refused)
 	})
 	return took

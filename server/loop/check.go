@@ -74,6 +74,12 @@ func (c *Conn) check() error {
 		return fmt.Errorf("a connection counts %d bytes and has %d", c.size, cost)
 	case c.isCongested() != (c.flags&congested != 0):
 		return fmt.Errorf("a connection with %d of %d bytes is wrong about being congested", c.size, c.limit)
+	case (c.marks != nil) != (c.flags&marked != 0), c.marks != nil && c.life >= ended:
+		return errors.New("a connection that has ended carries marks, or one is wrong about carrying some")
+	case c.flags&writing == 0 && c.marks != nil && int32(c.marks.at-c.moved) > c.size:
+		return fmt.Errorf("a mark waits for %d bytes, of which a connection has %d", c.marks.at-c.moved, c.size)
+	case c.flags&deaf != 0 && c.flags&owes == 0, c.life < ended && c.flags&writing == 0 && c.flags&owes != 0 && int32(c.owedTo-c.moved) > c.size:
+		return fmt.Errorf("a connection with %d bytes is wrong about what it owes", c.size)
 	case int(c.latest) > len(c.queue):
 		return fmt.Errorf("a connection of %d buffers says that one waits as number %d", len(c.queue), c.latest)
 	}

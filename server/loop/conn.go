@@ -42,14 +42,16 @@ type Conn struct {
 	size   int32      // guarded by mu; what the outbox costs, with what is being written
 	limit  int32      // guarded by mu; of size
 	shard  *shard     // set once
-	moved  uint32     // guarded by mu; bytes written, modulo 2^32: tells a stall from slowness
+	moved  uint32     // guarded by mu; cost of what was written, modulo 2^32: tells a stall from slowness, and how far marks are
 	latest int32      // guarded by mu; one more than where in queue PushLatest's waits; 0 for none
 
-	protocol Protocol       // changed by the reader, with mu held; read by it, or with mu held
-	reason   error          // guarded by mu; why the connection ended
-	stalled  *Timer         // guarded by mu; set while the socket takes nothing
-	nc       *standing      // set once; nil for a connection of the reader and flusher
-	then     func(net.Conn) // guarded by mu; of Detach
+	protocol Protocol // changed by the reader, with mu held; read by it, or with mu held
+	reason   error    // guarded by mu; why the connection ended
+	stalled  *Timer   // guarded by mu; set while the socket takes nothing
+	nc       *netConn // set once, or by Detach with mu held; nil for a connection on the loop
+	marks    *carried // guarded by mu; oldest first
+	owed     int32    // guarded by mu; see Owe
+	owedTo   uint32   // guarded by mu; of moved, once the last of what is owed has been written
 }
 
 // flags say what a connection is at, each independent of the others and of its life.
@@ -67,6 +69,9 @@ const (
 	paused                      // nothing is read for now
 	congested                   // counts in its shard's congested
 	truncated                   // ended with something in its outbox
+	marked                      // marks is not nil
+	owes                        // something of owed waits
+	deaf                        // nothing is read until what is owed has been written
 )
 
 // A life is how far a connection has come. It only ever grows.
@@ -83,6 +88,14 @@ const (
 	ended    // waits until nobody is at the socket
 	released // handed to the reaper, or to whom it was detached for
 )
+
+// A netConn is what few connections have: the socket of one that has goroutines, or who gets
+// that of one which is detached.
+type netConn struct {
+	net.Conn
+	wake chan struct{} // has room for one: says to a reader in a pause that it is to look again
+	then func(net.Conn)
+}
 
 // newConn returns a connection on one of the loop's shards, with its bounds.
 func (l *Loop) newConn(o Options, p Protocol) *Conn {

@@ -16,7 +16,7 @@ func (c *Conn) Detach(then func(net.Conn)) {
 		return
 	}
 	c.life = detaching
-	c.then = then
+	c.nc = &netConn{then: then}
 	c.shard.updateInterest(c)
 	c.handOver()
 }
@@ -46,7 +46,7 @@ func (c *Conn) detached() {
 	_ = file.Close()
 	l.leave(c)
 	if err == nil {
-		c.then(nc)
+		c.nc.then(nc)
 		return
 	}
 	l.count(ErrReset)

@@ -98,6 +98,7 @@ func (c *Conn) kill(reason error) {
 	}
 	c.life = ended
 	c.queue, c.latest = nil, 0
+	c.passAll()
 	c.gaugeCongestion()
 	c.shard.loop.caughtUp()
 	if c.onGoroutines() {

@@ -15,16 +15,11 @@ const (
 	slowAfter = 20 * time.Millisecond
 )
 
-// A standing is the socket of a connection that has goroutines.
-type standing struct {
-	net.Conn
-	wake chan struct{} // has room for one: says to a reader in a pause that it is to look again
-}
+// stand returns the socket of a connection that has goroutines.
+func stand(nc net.Conn) *netConn { return &netConn{Conn: nc, wake: make(chan struct{}, 1)} }
 
-func stand(nc net.Conn) *standing { return &standing{nc, make(chan struct{}, 1)} }
-
-// look wakes the reader.
-func (s *standing) look() {
+// look wakes a reader in a pause.
+func (s *netConn) look() {
 	select {
 	case s.wake <- struct{}{}:
 	default: // it will look anyway

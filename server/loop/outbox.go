@@ -31,6 +31,54 @@ func (c *Conn) Push(buffer []byte) bool {
 	return true
 }
 
+// Answer is [Conn.Push] of something that the peer has asked for; see [Conn.Owe].
+func (c *Conn) Answer(buffer []byte) bool {
+	if !c.Push(buffer) {
+		return false
+	}
+	c.Owe(Cost(buffer))
+	return true
+}
+
+// maxOwed is how much may wait of what a peer has asked for before nothing more is read
+// from it, if that is not more than a quarter of its outbox.
+const maxOwed = 64 << 10
+
+// Owe says that of what was pushed last so many bytes of [Cost] are an answer to the peer.
+// Where more than 64 KiB of such wait, what the peer says is not heard until they have been
+// written: who asks on and on and does not read waits for itself, and is not closed before its
+// socket has taken nothing for WriteTimeout. What nobody asked for does not count: who is
+// too slow for that is closed. It does nothing for a connection that has goroutines.
+func (c *Conn) Owe(cost int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.onGoroutines() || c.life != open || c.size == 0 {
+		return
+	}
+	c.flags |= owes
+	c.owed += int32(cost)
+	c.owedTo = c.moved + uint32(c.size)
+	c.latest = 0 // what stands before is replaced by nothing of another size
+	if c.owed > min(maxOwed, c.limit/4) && c.flags&deaf == 0 {
+		c.flags |= deaf
+		c.shard.updateInterest(c)
+	}
+}
+
+// settle forgets what was owed once it has been written, and listens to the peer again. c.mu
+// is held.
+func (c *Conn) settle() {
+	if c.flags&owes == 0 || int32(c.moved-c.owedTo) < 0 {
+		return
+	}
+	c.owed = 0
+	c.flags &^= owes
+	if c.flags&deaf != 0 {
+		c.flags &^= deaf
+		c.shard.updateInterest(c)
+	}
+}
+
 // PushNow is [Conn.Push] for an answer that somebody waits for: the caller's goroutine
 // writes it, if the socket takes it and nobody else is writing, and does not wait for
 // the flusher, who may be on its way round thousands. No lock may be held.

@@ -173,7 +173,7 @@ func interest(c *Conn) *unix.EpollEvent {
 	ev := &unix.EpollEvent{Fd: c.fd, Pad: int32(c.gen)}
 	switch {
 	case c.life == detaching:
-	case c.flags&paused != 0:
+	case c.flags&(paused|deaf) != 0:
 		ev.Events = unix.EPOLLRDHUP
 	default:
 		ev.Events = readable
@@ -335,7 +335,7 @@ func (p *poller) ready(c *Conn, events uint32) {
 func (c *Conn) peerEnded(events uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flags&watched == 0 || c.flags&paused == 0 && c.life != detaching {
+	if c.flags&watched == 0 || c.flags&(paused|deaf) == 0 && c.life != detaching {
 		return
 	}
 	if ended := uint32(unix.EPOLLHUP | unix.EPOLLERR); events&ended != 0 || c.life != detaching && events&unix.EPOLLRDHUP != 0 {

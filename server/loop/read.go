@@ -63,7 +63,7 @@ func (c *Conn) recoverProtocol() {
 func (c *Conn) beginReading() (corked, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.life >= detaching || c.flags&(watched|paused) != watched {
+	if c.life >= detaching || c.flags&(watched|paused|deaf) != watched {
 		return false, false
 	}
 	c.flags |= reading

@@ -19,7 +19,7 @@ func (c *Conn) wrote(w written) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flags &^= writing
-	c.moved += uint32(w.bytes)
+	c.moved += uint32(w.cost)
 	if c.life >= ended {
 		c.size -= int32(w.cost)
 		c.lose()
@@ -30,6 +30,10 @@ func (c *Conn) wrote(w written) {
 		c.setBlocked(false)
 	}
 	c.charge(-w.cost)
+	if c.flags&(marked|owes) != 0 {
+		c.pass()
+		c.settle()
+	}
 	if len(w.rest) > 0 {
 		c.queue = append(w.rest, c.queue...)
 		if c.latest > 0 {

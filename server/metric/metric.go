@@ -24,6 +24,8 @@ type Reading struct {
 	// Labels are the names of what Samples are told apart by; none for one number.
 	Labels  []string
 	Samples []Sample
+	// Histogram is what Kind [IsHistogram] has in place of labels and samples.
+	Histogram *Histogram
 }
 
 // A Sample is one number, with the values of its reading's labels in their order.
@@ -45,9 +47,26 @@ type Kind int
 
 // The kinds.
 const (
-	IsGauge   Kind = iota // goes up and down
-	IsCounter             // goes up, from 0 at the start
+	IsGauge     Kind = iota // goes up and down
+	IsCounter               // goes up, from 0 at the start
+	IsHistogram             // how many were of which size, from none at the start
 )
+
+// A Histogram is how many of some things were of which size, twice: by a few bounds, as all
+// collectors read it, and by exponential buckets, which Prometheus calls a native
+// histogram.
+type Histogram struct {
+	Count uint64
+	Sum   float64 // of the sizes
+
+	Bounds []float64 // upper bounds, ascending, without infinity
+	Below  []uint64  // how many were not above each of them
+
+	// Fine is how many are in each exponential bucket that is not empty: bucket i has what
+	// is up to 2^(i/2^Schema) and above what bucket i-1 has.
+	Schema int
+	Fine   map[int]int64
+}
 
 // Gauge is a reading of something that goes up and down.
 func Gauge[T Number](key, name, help string, n T) Reading {
@@ -71,7 +90,7 @@ func Attrs(readings []Reading) []any {
 	groups := make(map[string]map[string]int64)
 	for _, r := range readings {
 		switch {
-		case r.Key == "":
+		case r.Key == "" || r.Kind == IsHistogram:
 		case len(r.Labels) == 0:
 			attrs = append(attrs, r.Key, int64(r.Samples[0].Value))
 		default:

@@ -34,7 +34,8 @@ func (t *Traffic) Requested(bytes int) {
 	t.requestBytes.Add(uint64(max(0, bytes)))
 }
 
-// Answered counts what a sender was answered, by the bytes of the body.
+// Answered counts what a sender was answered, by the bytes of the body, where somebody else
+// cannot know whose answers are.
 func (t *Traffic) Answered(bytes int) { t.answerBytes.Add(uint64(bytes)) }
 
 // Totals are what has been counted so far.

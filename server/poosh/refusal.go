@@ -124,7 +124,6 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why rea
 		w.WriteHeader(refusals[why].status)
 		return
 	}
-	a.traffic.Answered(len(body))
 	respond.Go.Bytes(w, refusals[why].status, body)
 }
 

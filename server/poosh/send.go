@@ -60,9 +60,7 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	account := sends.Explain(id, pub.Event)
 	account.Add(pub, e)
 	setSent(w.Header(), id, e.Took)
-	body := respond.Go.Body(account)
-	a.traffic.Answered(len(body))
-	respond.Go.Bytes(w, http.StatusOK, body)
+	respond.Go.Bytes(w, http.StatusOK, respond.Go.Body(account))
 }
 
 // note counts an event that was sent, and tells the log and those who watch.

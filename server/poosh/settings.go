@@ -150,7 +150,6 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 				ID: appID, Hub: App, Single: true, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
 				Connected: server.Stats().Sessions, Kinds: server.Kinds(), Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
 				Channels:   func() []metric.Sample { return []metric.Sample{metric.Of(rooms, "public")} },
-				Answers:    true,
 				Client:     func(id string) (standing.Stander, *hub.Subscriber) { return find(h.Hub, server, id) },
 				Subscribed: []metric.Sample{metric.Of(joined, "public")},
 				Left:       []metric.Sample{metric.Of(left, "public")},

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"poosh/server/metric"
 )
@@ -79,6 +80,10 @@ func collect(r *metric.Reading, to chan<- prometheus.Metric) {
 		}
 		to <- m
 	}
+	if r.Kind == metric.IsHistogram {
+		send(newHistogram(desc, r.Histogram))
+		return
+	}
 	kind := prometheus.GaugeValue
 	if r.Kind == metric.IsCounter {
 		kind = prometheus.CounterValue
@@ -86,4 +91,41 @@ func collect(r *metric.Reading, to chan<- prometheus.Metric) {
 	for _, s := range r.Samples {
 		send(prometheus.NewConstMetric(desc, kind, s.Value, s.Labels...))
 	}
+}
+
+// A histogram is one with both kinds of buckets: client_golang makes constant ones of
+// either kind alone.
+type histogram struct {
+	prometheus.Metric                   // with the exponential buckets
+	classic           prometheus.Metric // with the others
+}
+
+// started is when the histograms began: the process did then, nearly.
+var started = time.Now()
+
+func newHistogram(desc *prometheus.Desc, h *metric.Histogram) (prometheus.Metric, error) {
+	below := make(map[float64]uint64, len(h.Bounds))
+	for i, bound := range h.Bounds {
+		below[bound] = h.Below[i]
+	}
+	classic, err := prometheus.NewConstHistogram(desc, h.Count, h.Sum, below)
+	if err != nil {
+		return nil, err
+	}
+	native, err := prometheus.NewConstNativeHistogram(desc, h.Count, h.Sum, h.Fine, nil, 0, int32(h.Schema),
+		prometheus.DefNativeHistogramZeroThreshold, started)
+	return histogram{native, classic}, err
+}
+
+// Write implements [prometheus.Metric].
+func (h histogram) Write(to *dto.Metric) error {
+	var classic dto.Metric
+	if err := h.classic.Write(&classic); err != nil {
+		return err
+	}
+	if err := h.Metric.Write(to); err != nil {
+		return err
+	}
+	to.Histogram.Bucket = classic.Histogram.Bucket
+	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"poosh/server/metric"
 )
 
@@ -50,5 +52,31 @@ func TestWrongReading(t *testing.T) {
 	)
 	if !strings.Contains(text, "poosh_good 1\n") || strings.Contains(text, "poosh_bad") || !strings.Contains(log, "level=ERROR") {
 		t.Errorf("%s\nlogged %s", text[:200], log)
+	}
+}
+
+// A histogram has both kinds of buckets: in text those that every collector reads, in the
+// binary format, which Prometheus asks for, the exponential ones too.
+func TestHistogram(t *testing.T) {
+	h := &metric.Histogram{Count: 5, Sum: 3.5, Bounds: []float64{0.1, 1}, Below: []uint64{2, 4}, Schema: 3, Fine: map[int]int64{-30: 2, -1: 2, 5: 1}}
+	r := metric.Reading{Name: "delivery_seconds", Help: "Took.", Kind: metric.IsHistogram, Histogram: h}
+	text, log := scrape(t, r)
+	for _, want := range []string{
+		"# TYPE poosh_delivery_seconds histogram\n", "poosh_delivery_seconds_bucket{le=\"0.1\"} 2\n", "poosh_delivery_seconds_bucket{le=\"1\"} 4\n",
+		"poosh_delivery_seconds_bucket{le=\"+Inf\"} 5\n", "poosh_delivery_seconds_sum 3.5\n", "poosh_delivery_seconds_count 5\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("lacks %q in\n%s", want, text)
+		}
+	}
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(collector(func() []metric.Reading { return []metric.Reading{r} }))
+	all, err := reg.Gather()
+	if err != nil || len(all) != 1 || log != "" {
+		t.Fatal(err, all, log)
+	}
+	got := all[0].Metric[0].Histogram
+	if got.GetSchema() != 3 || len(got.PositiveSpan) != 3 || got.PositiveSpan[0].GetOffset() != -30 || len(got.Bucket) != 2 || got.GetSampleCount() != 5 {
+		t.Errorf("%v", got)
 	}
 }

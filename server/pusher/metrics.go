@@ -43,7 +43,7 @@ func (d *Dialect) numbers() []dialect.App {
 	for a := range d.apps.All() {
 		n := a.Numbers()
 		of := dialect.App{ID: a.Conf.ID, Hub: app.HubName(a.Conf.ID), Clients: portSetting, Senders: portSetting, Connected: n.Connections, Ends: a.Clients, Traffic: n.Traffic,
-			Limits: limitsOf(a), Answers: true}
+			Limits: limitsOf(a)}
 		of.Channels = func() (list []metric.Sample) {
 			for k, n := range a.ChannelsByKind() {
 				list = append(list, metric.Of(n, app.KindNames[k]))

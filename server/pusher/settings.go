@@ -169,7 +169,7 @@ func (s *settings) check(m *setting.Mistakes) {
 				m.Add("PUSHER_APPS", "is %s: two apps have the id %q or the same key", setting.Shown(s.AppsFile), a.ID)
 			}
 		}
-		if out, least := s.network.OutboxBytes, leastOutbox(a); out < least && !m.Has("OUTBOX_BYTES") {
+		if out, least := s.network.OutboxBytes, LeastOutbox(a); out < least && !m.Has("OUTBOX_BYTES") {
 			m.Add("OUTBOX_BYTES", "is %d: want at least %d, so that the largest event and presence list of Pusher app %q fit", out, least, a.ID)
 		}
 	}
@@ -209,10 +209,10 @@ func (s *settings) warn() (lines []string) {
 	return lines
 }
 
-// leastOutbox is what must fit into an outbox: an event, of which each byte may
+// LeastOutbox is what must fit into an outbox: an event, of which each byte may
 // become six on the wire, or the list that a newcomer to a full presence channel
-// is given, whose quotes are escaped and in which an id stands twice.
-func leastOutbox(a App) int {
+// is given, whose quotes are escaped and in which an id stands twice. a has its defaults.
+func LeastOutbox(a App) int {
 	return dialect.FrameBytes + max(dialect.Growth*a.MaxEventBytes, a.MaxMembers*(2*a.MaxUserInfoBytes+100))
 }
 

@@ -3,6 +3,8 @@ package pushsocket
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -65,6 +67,7 @@ const eventsAtOnce = 256
 func (d *Dialect) Connected(s *socketio.Session) {
 	c := &client{dialect: d, session: s}
 	c.work.do = c.run
+	c.work.lost = func(p any) { d.panicked(p, c) }
 	c.waiting.Fire = func() { c.refuse(closedWaiting) }
 	s.Data = c
 	d.loop.Schedule(&c.waiting, d.cfg.AuthTimeout)
@@ -101,7 +104,10 @@ func (c *client) refuse(why closed.Reason) { c.session.Close(why, why.String()) 
 
 // Closed implements [socketio.Handler].
 func (d *Dialect) Closed(s *socketio.Session, _ string) {
-	c := s.Data.(*client)
+	c, ok := s.Data.(*client)
+	if !ok {
+		return // it was lost on its way in
+	}
 	d.loop.Cancel(&c.waiting)
 	c.mu.Lock()
 	c.gone = true
@@ -186,6 +192,17 @@ func (c *client) run() {
 	case gone && c.device != 0:
 		d.leave(c)
 	}
+}
+
+// panicked says that something for clients was lost in a panic of ours, and ends them.
+func (d *Dialect) panicked(p any, clients ...*client) {
+	remotes := make([]string, len(clients))
+	for i, c := range clients {
+		remotes[i] = c.session.RemoteAddr()
+		c.refuse(closed.Panic)
+	}
+	d.log.Error("push socket: panic in a worker, its clients are closed", "remotes", remotes,
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 // handle works on events: authentications one by one, confirmations in a row together.

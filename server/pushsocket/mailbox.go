@@ -69,6 +69,7 @@ func (d *Dialect) join(c *client, device store.DeviceID) {
 	if m == nil {
 		m = &mailbox{dialect: d, device: device, used: time.Now()}
 		m.push.do = m.run
+		m.push.lost = m.lose
 		m.retry.Fire = func() { d.deliverer.wake(&m.push) }
 		m.seat = d.hub.Register(hubApp, "", 1, nil, m)
 		if err := d.hub.Join(m.seat, room(device)); err != nil {
@@ -209,6 +210,16 @@ func (m *mailbox) run() {
 	if len(list) > 0 {
 		d.deliverer.wake(&m.push)
 	}
+}
+
+// lose ends all connections of a mailbox that cannot be pushed to for a bug of ours: what
+// is stored stays, and the device comes back for it.
+func (m *mailbox) lose(p any) {
+	m.mu.Lock()
+	clients := m.clients
+	m.clients = nil // so nobody is pushed to until they have left
+	m.mu.Unlock()
+	m.dialect.panicked(p, clients...)
 }
 
 // give hands one message to a client, unless another took its place or it

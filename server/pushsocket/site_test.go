@@ -35,11 +35,17 @@ type site struct {
 
 func newSite(t testing.TB, cfg Config) *site {
 	t.Helper()
+	return newSiteWith(t, cfg, slog.New(slog.DiscardHandler))
+}
+
+// newSiteWith is newSite for who reads the log.
+func newSiteWith(t testing.TB, cfg Config, log *slog.Logger) *site {
+	t.Helper()
 	sockets := http1test.NewSockets(t)
 	if cfg.DB == "" {
 		cfg.DB = filepath.Join(t.TempDir(), "x.db")
 	}
-	d, err := New(cfg, hub.New(), sockets, slog.New(slog.DiscardHandler))
+	d, err := New(cfg, hub.New(), sockets, log)
 	if err != nil {
 		t.Fatal(err)
 	}

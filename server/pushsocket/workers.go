@@ -7,9 +7,12 @@ import (
 )
 
 // A task is something that workers run, never twice at once. It is a field of what
-// it works for; do is set before the first wake.
+// it works for; do and lost are set before the first wake.
 type task struct {
 	do func()
+	// lost is told what do panicked with, while the stack is that of the panic: what the
+	// task works for is lost then, and nothing else.
+	lost func(panicked any)
 
 	// Guarded by workers.mu.
 	queued, running, again bool
@@ -71,7 +74,7 @@ func (w *workers) work() {
 		}
 		t.queued, t.running = false, true
 		w.mu.Unlock()
-		t.do()
+		t.guard()
 		w.mu.Lock()
 		t.running = false
 		if t.again {
@@ -81,6 +84,16 @@ func (w *workers) work() {
 			}
 		}
 	}
+}
+
+// guard runs a task, and keeps a panic in it from the worker.
+func (t *task) guard() {
+	defer func() {
+		if p := recover(); p != nil {
+			t.lost(p)
+		}
+	}()
+	t.do()
 }
 
 // close has the tasks that wait run and takes no more. It returns ctx's error when

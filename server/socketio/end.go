@@ -25,14 +25,26 @@ func (s *Session) Close(why closed.Reason, text string) { s.shut(websocket.Close
 // Guard calls f for the handler on a goroutine that is none of the session's: a panic in
 // it ends the session, and not the program.
 func (s *Session) Guard(f func()) {
+	if !s.survives(f) {
+		go s.end(closed.Panic) // not here: the handler may have called, or hold a lock
+	}
+}
+
+// survives calls f, and reports whether it returned; the log says what else it did.
+func (s *Session) survives(f func()) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.server.log.Error("panic in a session's handler", "remote", s.remote, "session", s.engineID,
 				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			go s.end(closed.Panic) // not here: the handler may have called, or hold a lock
 		}
 	}()
 	f()
+	return true
+}
+
+// left tells the handler that the client is gone.
+func (s *Session) left(reason string) {
+	s.Guard(func() { s.server.handler.Closed(s, reason) })
 }
 
 func (s *Session) shut(code int, why closed.Reason, text string) {
@@ -143,7 +155,7 @@ func (s *Session) ended(reason closed.Reason, left departure, tell bool) {
 	s.lib.disconnect(reason.String(), true)
 	if tell {
 		s.in.mu.Lock() // an event may be with the handler
-		s.server.handler.Closed(s, reason.String())
+		s.left(reason.String())
 		s.in.mu.Unlock()
 	}
 	s.server.ended(s, left)
@@ -182,7 +194,7 @@ func (s *Session) farewell(reason closed.Reason) (kept bool) {
 	case last(reason) && !(s.goesAway && len(p.frames) == 0):
 		return true
 	}
-	p.take()
+	p.forget()
 	p.read()
 	return false
 }
@@ -216,6 +228,7 @@ func (s *Session) fetch() (frames [][]byte, ok bool) {
 	}
 	s.poll.read()
 	frames = s.poll.take()
+	s.poll.forget() // marks: who writes these last words does not tell
 	if !s.goesAway {
 		frames = append(frames, frameClose)
 	}

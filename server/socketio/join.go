@@ -3,6 +3,7 @@ package socketio
 import (
 	"github.com/zishang520/socket.io/servers/socket/v3"
 
+	"poosh/server/closed"
 	"poosh/server/websocket"
 )
 
@@ -69,7 +70,9 @@ func (s *Session) connected(sock *socket.Socket) {
 		sock.Disconnect(false)
 	}
 	if do&spaceWelcome != 0 {
-		s.server.handler.Connected(s)
+		if !s.survives(func() { s.server.handler.Connected(s) }) {
+			s.end(closed.Panic) // before it is told that it is there
+		}
 		s.lib.disconnect(reasonConnected, false)
 		s.greeted()
 	}
@@ -90,10 +93,10 @@ func (s *Session) greeted() {
 	}
 	s.mu.Unlock()
 	if do&spaceTell != 0 {
-		s.server.handler.Closed(s, why.String())
+		s.left(why.String())
 	}
 	if do&spaceRelease != 0 {
-		s.resume()
+		s.Guard(s.resume)
 	}
 }
 
@@ -103,6 +106,6 @@ func (s *Session) leave(reason string) {
 	do := s.move(spaceLeave)
 	s.mu.Unlock()
 	if do&spaceTell != 0 {
-		s.server.handler.Closed(s, reason)
+		s.left(reason)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 
 	"poosh/server/http1"
+	"poosh/server/latency"
 )
 
 // An exchange is a request to a server in a bubble, and its answer. It is the
@@ -57,13 +58,14 @@ func (e *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // Answer is what [http1.Pending.Answer] is.
-func (e *exchange) Answer(body []byte) {
+func (e *exchange) Answer(body []byte, marks ...*latency.Mark) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.done {
 		e.body.Write(body)
 		e.done = true
 	}
+	latency.Marks(marks).Pass()
 }
 
 // later is [http1.Later] for exchanges.
@@ -84,6 +86,7 @@ type caller struct {
 	session *Session
 	stopped chan error   // of a shutdown
 	events  atomic.Int64 // that were delivered
+	meter   *latency.Meter
 
 	get    *exchange // the GET that waits
 	taken  string    // whether an event was
@@ -99,7 +102,7 @@ func newCaller(t *testing.T, cfg Config, eio int, loops bool, before ...func(*Se
 		}
 	})...)
 	t.Cleanup(s.end)
-	c := &caller{site: s, eio: eio, stopped: make(chan error, 1)}
+	c := &caller{site: s, eio: eio, stopped: make(chan error, 1), meter: latency.New()}
 	e := c.start("GET", "", nil)
 	synctest.Wait()
 	p := &poller{site: s, eio: eio}

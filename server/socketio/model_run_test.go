@@ -37,7 +37,7 @@ func (c *caller) do(m *model, a action, passes time.Duration) outcome {
 		<-c.socket.over
 		c.socket = nil
 	case a == doDeliver:
-		c.taken = fmt.Sprint(c.session.Deliver(EventFrame("e", fmt.Append(nil, c.events.Add(1)))))
+		c.taken = fmt.Sprint(c.deliver(EventFrame("e", fmt.Append(nil, c.events.Add(1)))))
 	case a == doKick:
 		c.session.Close(closed.Kicked, "kicked")
 	case a == doShutdown:
@@ -46,6 +46,17 @@ func (c *caller) do(m *model, a action, passes time.Duration) outcome {
 		time.Sleep(passes)
 	}
 	return c.look(request, before)
+}
+
+// deliver delivers with a mark, as long as there are any, which must end whatever becomes
+// of the session.
+func (c *caller) deliver(frame []byte) bool {
+	k := c.meter.Begin()
+	if k == nil {
+		return c.session.Deliver(frame)
+	}
+	defer k.End()
+	return c.session.DeliverMarked(frame, k)
 }
 
 // walk does things one after the other and compares with the model each time.
@@ -80,6 +91,9 @@ func (c *caller) leaves(m *model) {
 	synctest.Wait()
 	if c.get != nil && c.got(c.get) == "waits" {
 		c.Error("a GET waits for ever")
+	}
+	if marks, outboxes := c.meter.UnderWay(); marks != 0 || outboxes != 0 {
+		c.Errorf("%d marks wait for %d outboxes", marks, outboxes)
 	}
 	c.session.in.mu.Lock()
 	defer c.session.in.mu.Unlock()

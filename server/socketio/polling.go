@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/websocket"
 )
@@ -21,12 +22,31 @@ type polling struct {
 	get    *pollWait // the GET that waits; nil for none
 	frames [][]byte  // for the next GET, oldest first
 	pong   bool      // one of frames is a pong
-	size   int       // what frames cost
-	given  int       // what the last answer cost, until a further GET shows that it was read
-	total  *atomic.Int64
+	// overlaps is how often in a row it was soon after the time before that a GET met one
+	// that waits.
+	overlaps uint8
+	size     int // what frames cost
+	given    int // what the last answer cost, until a further GET shows that it was read
+	total    *atomic.Int64
+	marks    *latency.Marks // that frames carry; nil for none
 
-	overlap  time.Duration // the server's uptime when a GET last met one that waits
-	overlaps int           // how often in a row that was soon after the time before
+	overlap time.Duration // the server's uptime when a GET last met one that waits
+}
+
+// mark has what waits carry a mark.
+func (p *polling) mark(k *latency.Mark) {
+	if p.marks == nil {
+		p.marks = new(latency.Marks)
+	}
+	p.marks.Add(k)
+}
+
+// takeMarks leaves the marks to who takes what carries them.
+func (p *polling) takeMarks() (marks latency.Marks) {
+	if p.marks != nil {
+		marks, p.marks = *p.marks, nil
+	}
+	return marks
 }
 
 // maxOverlaps is how many GETs in a row may each meet one that waits, with less than
@@ -45,7 +65,9 @@ func (p *polling) overlapped(now time.Duration) bool {
 }
 
 // A laterAnswer is what [http1.Later] returns.
-type laterAnswer interface{ Answer(body []byte) }
+type laterAnswer interface {
+	Answer(body []byte, marks ...*latency.Mark)
+}
 
 // pollWait is a GET that waits for something to answer with. It implements
 // [http1.Waiter].
@@ -65,10 +87,12 @@ func (p *polling) answer(frames [][]byte) {
 		p.given += loop.Cost(frame)
 	}
 	p.total.Add(int64(p.given))
+	marks := p.takeMarks()
 	if g.later != nil {
-		g.later.Answer(g.form.payload(frames))
+		g.later.Answer(g.form.payload(frames), marks...)
 		return
 	}
+	marks.Pass() // net/http does not tell when it has written
 	g.frames <- frames
 }
 
@@ -113,6 +137,18 @@ func (p *polling) take() [][]byte {
 	return frames
 }
 
+// takeMarked is take for who carries on with the marks.
+func (p *polling) takeMarked() ([][]byte, latency.Marks) {
+	marks := p.takeMarks()
+	return p.take(), marks
+}
+
+// forget drops what is queued.
+func (p *polling) forget() {
+	_, marks := p.takeMarked()
+	marks.Pass()
+}
+
 // read notes that the last answer has been read, or does not count any more.
 func (p *polling) read() {
 	p.total.Add(-int64(p.given))
@@ -120,10 +156,10 @@ func (p *polling) read() {
 }
 
 // upgrade ends polling: the waiting GET gets nothing, the WebSocket the rest.
-func (p *polling) upgrade() [][]byte {
+func (p *polling) upgrade() ([][]byte, latency.Marks) {
 	p.yield()
 	p.read()
-	return p.take()
+	return p.takeMarked()
 }
 
 // openPolling answers the handshake of a polling client: with the open packet alone,

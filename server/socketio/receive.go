@@ -100,11 +100,11 @@ func (s *Session) ping(data []byte) error {
 	}
 	switch {
 	case bytes.Equal(data, probePing):
-		s.Deliver(frameProbe)
+		s.answer(frameProbe)
 	case s.waits():
 		s.in.pings = min(s.in.pings+1, heldPings) // 40 comes first, as it did from the Node server
 	default:
-		s.Deliver(framePong)
+		s.answer(framePong)
 	}
 	return nil
 }
@@ -149,28 +149,34 @@ func (s *Session) message(text []byte) error {
 
 // resume handles what came while the client was joining, its end included.
 func (s *Session) resume() {
-	s.in.mu.Lock()
-	for ; s.in.pings > 0; s.in.pings-- {
-		s.Deliver(framePong)
-	}
-	waiting := s.in.waiting
-	s.in.waiting, s.in.size = nil, 0
-	var err error
-	for i, text := range waiting {
-		if err = s.message(text); err != nil {
-			break
-		}
-		waiting[i] = nil
-	}
-	over := s.in.over
-	wait := s.waits() // it left, and is joining again
-	s.in.mu.Unlock()
+	over, err := s.catchUp()
 	switch {
 	case err != nil:
 		s.stop(err)
-	case over != closed.None && !wait:
+	case over != closed.None:
 		s.end(over)
 	}
+}
+
+// catchUp handles what waited, and says what ends the session then, if anything does.
+func (s *Session) catchUp() (over closed.Reason, err error) {
+	s.in.mu.Lock()
+	defer s.in.mu.Unlock()
+	for ; s.in.pings > 0; s.in.pings-- {
+		s.answer(framePong)
+	}
+	waiting := s.in.waiting
+	s.in.waiting, s.in.size = nil, 0
+	for i, text := range waiting {
+		if err := s.message(text); err != nil {
+			return closed.None, err
+		}
+		waiting[i] = nil
+	}
+	if s.waits() { // it left, and is joining again
+		return closed.None, nil
+	}
+	return s.in.over, nil
 }
 
 // handle handles one Socket.IO packet. in.mu is held.
@@ -226,7 +232,7 @@ func (s *Session) connect(where namespaceState) error {
 		s.promote() // it has been given what it asks for
 	case s.speaks() != 4:
 		// A client of 1.x may ask for what it was given unasked.
-		s.Deliver(frameHello)
+		s.answer(frameHello)
 	default:
 		return fmt.Errorf("%w: connected already", errPacket)
 	}
@@ -247,7 +253,7 @@ func (s *Session) elsewhere(m message) error {
 	} else {
 		b = append(b, `,"Invalid namespace"`...)
 	}
-	s.Deliver(websocket.FrameInPlace(b))
+	s.answer(websocket.FrameInPlace(b))
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"poosh/server/closed"
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/websocket"
 )
@@ -120,6 +121,33 @@ func (s *Session) Deliver(frame []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.deliver(frame)
+}
+
+// answer is Deliver of something that the client has asked for.
+func (s *Session) answer(frame []byte) bool {
+	if c := s.direct.Load(); c != nil {
+		return c.Answer(frame)
+	}
+	return s.Deliver(frame)
+}
+
+// DeliverMarked is Deliver of a frame that carries a mark, which is passed when the frame
+// has been written to the client, or never will be. A client that is still joining is not
+// waited for.
+func (s *Session) DeliverMarked(frame []byte, k *latency.Mark) bool {
+	if c := s.direct.Load(); c != nil {
+		return c.PushMarked(frame, k)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.life != lifeOpen || s.space.holds():
+		return s.deliver(frame)
+	case s.conn != nil:
+		return s.conn.PushMarked(frame, k)
+	}
+	s.poll.mark(k) // before it is answered with
+	return s.push(frame)
 }
 
 // deliver is Deliver with s.mu held.

@@ -137,11 +137,12 @@ func (s *Session) takeOver(p *probe) {
 		s.lastOnProbe()
 	}
 	if do&wayTakeOver != 0 {
-		waiting := s.poll.upgrade()
+		waiting, marks := s.poll.upgrade()
 		s.poll = nil
 		for _, frame := range waiting {
 			p.conn.Push(frame)
 		}
+		marks.Move(p.conn)
 		s.conn = p.conn
 		s.recount()
 		s.route()
@@ -155,9 +156,11 @@ func (s *Session) lastOnProbe() {
 	if s.life != lifeKept {
 		return
 	}
-	for _, frame := range s.poll.take() {
+	waiting, marks := s.poll.takeMarked()
+	for _, frame := range waiting {
 		s.probe.conn.Push(frame)
 	}
+	marks.Move(s.probe.conn)
 	s.fetch()             // what is left of them nobody gets, and the WebSocket closes
 	go s.server.remove(s) // not here: a lock is held
 }

@@ -9,6 +9,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
+	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/loop"
 	"poosh/server/respond"
@@ -163,6 +164,7 @@ func (d *Dialect) sender(w http.ResponseWriter, r *http.Request, b *body) *app {
 		return nil
 	}
 	a.traffic.Requested(int(r.ContentLength))
+	http1.CountFor(w, &a.traffic)
 	if b.count > d.cfg.MaxMessages {
 		d.refuseSender(w, r, tooManyElements)
 		return nil

@@ -11,6 +11,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/command"
 	"poosh/server/hub"
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/peers"
 	"poosh/server/websocket"
@@ -226,6 +227,20 @@ func (c *client) Deliver(frame []byte) bool {
 	return !c.ended && c.conn.Push(frame)
 }
 
+// answer queues a frame that the client has asked for.
+func (c *client) answer(frame []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.ended && c.conn.Answer(frame)
+}
+
+// DeliverMarked queues a frame that carries a mark; it implements [hub.Marker].
+func (c *client) DeliverMarked(frame []byte, k *latency.Mark) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.ended && c.conn.PushMarked(frame, k)
+}
+
 // Message takes a client's message. What comes before the client is seated waits.
 func (c *client) Message(_ *websocket.Conn, binary bool, data []byte) {
 	c.app.traffic.Received(len(data))
@@ -248,7 +263,7 @@ func (c *client) handle(binary bool, data []byte) {
 	case binary || string(data) == closeText:
 		c.end(endAsked)
 	case string(data) == pingText:
-		if c.Deliver(pongFrame) {
+		if c.answer(pongFrame) {
 			c.heard()
 		}
 	}

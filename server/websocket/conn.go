@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 
+	"poosh/server/latency"
 	"poosh/server/loop"
 )
 
@@ -45,6 +46,18 @@ func (c *Conn) Start() { c.raw().Start() }
 
 // Push queues a frame; see [loop.Conn.Push].
 func (c *Conn) Push(frame []byte) bool { return c.raw().Push(frame) }
+
+// Answer is Push of a frame that the peer has asked for; see [loop.Conn.Owe].
+func (c *Conn) Answer(frame []byte) bool { return c.raw().Answer(frame) }
+
+// Owe says that an answer is among what was pushed; see [loop.Conn.Owe].
+func (c *Conn) Owe(cost int) { c.raw().Owe(cost) }
+
+// PushMarked is Push of a frame that carries a mark; see [loop.Conn.PushMarked].
+func (c *Conn) PushMarked(frame []byte, k *latency.Mark) bool { return c.raw().PushMarked(frame, k) }
+
+// Mark has the connection carry a mark behind what was pushed; see [loop.Conn.Mark].
+func (c *Conn) Mark(k *latency.Mark) { c.raw().Mark(k) }
 
 // Text queues payload as a text frame; see [loop.Conn.Push].
 func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }

@@ -31,11 +31,16 @@ type peerHandler struct {
 	echo     bool
 	messages chan string
 	closed   chan error
+	answers  bool // as echo does
 }
 
 func (h *peerHandler) Message(c *Conn, binary bool, data []byte) {
 	if string(data) == "panic" {
 		panic("asked to")
+	}
+	if h.answers {
+		c.Answer(TextFrame(data))
+		return
 	}
 	if h.echo {
 		c.Text(data)

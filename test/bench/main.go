@@ -242,5 +242,5 @@ func measure(o options, w work, e entrant, r *results) error {
 	}
 	defer s.close()
 	s.record = func(values metrics) { r.add(w.name, e, values) }
-	return w.run(s, w)
+	return errors.Join(w.run(s, w), s.unwatch())
 }

@@ -30,6 +30,8 @@ type process struct {
 	senders netip.AddrPort
 	pusher  netip.AddrPort // of clients and senders, when an app is named
 	control netip.AddrPort // of the profiled build
+
+	operators netip.AddrPort // of poosh, when it has such a port
 	// lastSignal is what it gets when the benchmark dies first.
 	lastSignal syscall.Signal
 	only       []netip.AddrPort // that it listens on, if not on those of clients and senders
@@ -39,7 +41,7 @@ type process struct {
 // the environment that prepare returns for them, beside the settings that all servers
 // get, and waits until it accepts connections.
 func startProcess(prepare func(*process) (command, env []string, err error)) (*process, error) {
-	ports, err := freePorts(4)
+	ports, err := freePorts(5)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +51,7 @@ func startProcess(prepare func(*process) (command, env []string, err error)) (*p
 	}
 	_ = os.Remove(output.Name()) // it goes with the descriptor
 	p := &process{output: output, ended: make(chan error, 1), lastSignal: syscall.SIGKILL}
-	p.clients, p.senders, p.control, p.pusher = ports[0], ports[1], ports[2], ports[3]
+	p.clients, p.senders, p.control, p.pusher, p.operators = ports[0], ports[1], ports[2], ports[3], ports[4]
 	command, env, err := prepare(p)
 	if err != nil {
 		output.Close()

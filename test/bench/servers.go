@@ -15,7 +15,7 @@ import (
 
 // serverNames are the servers in the order of the tables.
 func serverNames() []string {
-	return []string{"poosh", "before", "gws", "nbio", "centrifugo", "centrifuge", "sockudo", "zishang520", "socketio4", "socketio1", "floor"}
+	return []string{"poosh", "operated", "before", "gws", "nbio", "centrifugo", "centrifuge", "sockudo", "zishang520", "socketio4", "socketio1", "floor"}
 }
 
 // An entrant is a server with the protocol that its clients speak.
@@ -41,6 +41,10 @@ var (
 	sio1Poll    = entrant{"socketio1", load.Poll3}
 	floor       = entrant{"floor", load.EIO3}
 
+	// Poosh with its operators' port open, and operators who look; see operators.go.
+	operated       = entrant{"operated", load.EIO3}
+	operatedPusher = entrant{"operated", load.Pusher}
+
 	// Poosh as it was at another commit, see run.
 	before       = entrant{"before", load.EIO3}
 	before4      = entrant{"before", load.EIO4}
@@ -55,6 +59,7 @@ var (
 // titles are how tables name the servers.
 var titles = map[string]string{
 	"poosh":      "poosh",
+	"operated":   "poosh, operated",
 	"before":     "poosh before",
 	"gws":        "gws 1.8.9",
 	"nbio":       "nbio 1.6.8",
@@ -74,7 +79,10 @@ var patience = map[string]time.Duration{"zishang520": 5 * time.Second}
 func (e entrant) String() string { return titles[e.server] + ", " + e.protocol.String() }
 
 // isPoosh reports whether the server is poosh, of this or of another commit.
-func (e entrant) isPoosh() bool { return e.server == "poosh" || e.server == "before" }
+func (e entrant) isPoosh() bool { return e.isThis() || e.server == "before" }
+
+// isThis reports whether the server is poosh of this commit.
+func (e entrant) isThis() bool { return e.server == "poosh" || e.server == "operated" }
 
 // api is how events are sent to the server.
 func (e entrant) api() load.API {
@@ -92,8 +100,11 @@ func (e entrant) start(o options, w work) (*process, error) {
 	profiled := e.server == "poosh" && (o.profile != "" || w.profiled)
 	p, err := startProcess(func(p *process) ([]string, []string, error) {
 		env := e.settings(p, w)
-		if e.server == "poosh" {
+		if e.isThis() {
 			env = append(env, strings.Fields(o.env)...)
+		}
+		if e.server == "operated" {
+			env = append(env, fmt.Sprint("ADMIN_PORT=", p.operators.Port()))
 		}
 		if o.processors > 0 {
 			env = append(env, fmt.Sprint("GOMAXPROCS=", o.processors))
@@ -136,6 +147,8 @@ func (e entrant) command(o options, profiled bool) []string {
 		if profiled {
 			return []string{filepath.Join(o.bin, "profiled")}
 		}
+	case "operated":
+		return []string{filepath.Join(o.bin, "poosh")}
 	case "socketio1", "socketio4":
 		return []string{"node", filepath.Join(o.node, e.server+".js")}
 	}

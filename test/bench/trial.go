@@ -23,8 +23,9 @@ type trial struct {
 	entrant entrant
 	server  *process
 	crowd   *load.Crowd
-	empty   memory // of the server before the first client
-	next    int    // number of the next event
+	empty   memory     // of the server before the first client
+	next    int        // number of the next event
+	watched *operators // nil where nobody looks
 	record  func(metrics)
 }
 
@@ -46,6 +47,12 @@ func startTrial(o options, w work, e entrant) (*trial, error) {
 		return nil, err
 	}
 	s := &trial{opts: o, work: w, entrant: e, server: server}
+	if e.server == "operated" {
+		if s.watched, err = operate(server.operators.String()); err != nil {
+			server.stop()
+			return nil, err
+		}
+	}
 	if s.empty, err = server.memory(); err == nil {
 		s.crowd, err = load.NewCrowd(s.crowdConfig())
 	}
@@ -65,8 +72,19 @@ func (s *trial) crowdConfig() load.Config {
 }
 
 func (s *trial) close() {
+	_ = s.unwatch()
 	s.server.stop()
 	s.crowd.Close()
+}
+
+// unwatch ends the looking of operators, and returns what went wrong with it.
+func (s *trial) unwatch() error {
+	if s.watched == nil {
+		return nil
+	}
+	err := s.watched.stop()
+	s.watched = nil
+	return err
 }
 
 // another begins a trial at the same work in a process of its own, with other

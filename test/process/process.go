@@ -137,7 +137,7 @@ func (p *Process) Log() string { return p.log.String() }
 // Kill ends it by SIGKILL.
 func (p *Process) Kill() {
 	p.T.Helper()
-	p.signal(syscall.SIGKILL)
+	p.Signal(syscall.SIGKILL)
 	<-p.exited
 	p.checkLog()
 }
@@ -153,11 +153,11 @@ func (p *Process) Restart() {
 // Terminate asks it to end and waits until it has; the exit code must be 0.
 func (p *Process) Terminate() {
 	p.T.Helper()
-	p.signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:
 	case <-time.After(Patience):
-		p.signal(syscall.SIGQUIT) // prints the goroutines
+		p.Signal(syscall.SIGQUIT) // prints the goroutines
 		<-p.exited
 		p.T.Errorf("the server was still there %v after SIGTERM\n%s", Patience, p.Log())
 	}
@@ -175,7 +175,8 @@ func (p *Process) end() {
 	}
 }
 
-func (p *Process) signal(s os.Signal) {
+// Signal sends the process a signal; one that has ended is no failure.
+func (p *Process) Signal(s os.Signal) {
 	p.T.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.T.Fatal(err)

@@ -17,7 +17,7 @@ var statusField = regexp.MustCompile(`(\w+)=(\d+)`)
 func (p *Process) Status() map[string]int {
 	p.T.Helper()
 	before := len(p.statusLines())
-	p.signal(syscall.SIGUSR1)
+	p.Signal(syscall.SIGUSR1)
 	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		lines := p.statusLines()
 		if len(lines) == before {

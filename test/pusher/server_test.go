@@ -29,9 +29,11 @@ const (
 type server struct {
 	t      *testing.T
 	env    []string
-	port   int // PUSHER_PORT
-	client int // CLIENT_PORT, if Poosh is on
-	sender int // SERVER_PORT
+	port   int      // PUSHER_PORT
+	client int      // CLIENT_PORT, if Poosh is on
+	sender int      // SERVER_PORT
+	dir    string   // its working directory; empty for a new one
+	plain  []string // all settings of its environment, in place of the usual app's; nil for that
 	cmd    *exec.Cmd
 	exited chan struct{}
 	log    *logBuffer
@@ -51,10 +53,15 @@ func (s *server) launch() {
 	s.t.Helper()
 	s.log, s.exited = &logBuffer{}, make(chan struct{})
 	s.cmd = exec.Command(program)
-	s.cmd.Dir = s.t.TempDir()
-	s.cmd.Env = append(os.Environ(), "HOST=127.0.0.1", "LOG_LEVEL=debug",
-		"PUSHER_APP_ID="+appID, "PUSHER_APP_KEY="+appKey, "PUSHER_APP_SECRET="+appSecret,
-		fmt.Sprint("PUSHER_PORT=", s.port), fmt.Sprint("CLIENT_PORT=", s.client), fmt.Sprint("SERVER_PORT=", s.sender))
+	if s.cmd.Dir = s.dir; s.dir == "" {
+		s.cmd.Dir = s.t.TempDir()
+	}
+	s.cmd.Env = append(os.Environ(), s.plain...)
+	if s.plain == nil {
+		s.cmd.Env = append(s.cmd.Env, "HOST=127.0.0.1", "LOG_LEVEL=debug",
+			"PUSHER_APP_ID="+appID, "PUSHER_APP_KEY="+appKey, "PUSHER_APP_SECRET="+appSecret,
+			fmt.Sprint("PUSHER_PORT=", s.port), fmt.Sprint("CLIENT_PORT=", s.client), fmt.Sprint("SERVER_PORT=", s.sender))
+	}
 	s.cmd.Env = append(s.cmd.Env, s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {

@@ -112,6 +112,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 	if err := signed.Check(of.Conf.Secret, time.Now()); err != nil {
 		return nil, err
 	}
+	http1.CountFor(w, of)
 	if of.Disabled() {
 		return nil, errDisabled
 	}
@@ -132,24 +133,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 	if c.id != "" {
 		w.Header()[sends.Header] = []string{c.id}
 	}
-	return counted(of, body), err
-}
-
-// counted is a reply that is counted as it is written.
-func counted(of *app.App, body reply) reply {
-	if body == nil {
-		return nil
-	}
-	return func(yield func([]byte) bool) {
-		n := 0
-		defer func() { of.Answered(n) }()
-		for piece := range body {
-			n += len(piece)
-			if !yield(piece) {
-				return
-			}
-		}
-	}
+	return body, err
 }
 
 // appOf finds the app that a path is about, or the one of a key.

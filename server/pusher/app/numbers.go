@@ -89,5 +89,6 @@ func (a *App) Received(bytes int) { a.traffic.Received(bytes) }
 // Requested counts a signed request, by the bytes of its body.
 func (a *App) Requested(bytes int) { a.traffic.Requested(bytes) }
 
-// Answered counts what such a request was answered, by the bytes of the body.
+// Answered counts what such a request was answered, by the bytes of the body; it implements
+// [poosh/server/http1.Account].
 func (a *App) Answered(bytes int) { a.traffic.Answered(bytes) }

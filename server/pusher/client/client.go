@@ -9,6 +9,7 @@ import (
 
 	"poosh/server/closed"
 	"poosh/server/command"
+	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/peers"
 	"poosh/server/pusher/app"
@@ -69,6 +70,11 @@ func (c *client) attach(conn *websocket.Conn, id string) {
 // Deliver queues a frame; see [app.Socket].
 func (c *client) Deliver(frame []byte) bool { return c.conn.Push(frame) }
 
+// DeliverMarked queues a frame that carries a mark; see [hub.Marker].
+func (c *client) DeliverMarked(frame []byte, k *latency.Mark) bool {
+	return c.conn.PushMarked(frame, k)
+}
+
 // Alive notes a ping or pong of WebSocket itself, which is life as any frame is.
 func (c *client) Alive(*websocket.Conn) { c.seen.Store(int64(c.now())) }
 
@@ -124,7 +130,7 @@ func (c *client) handle(binary bool, data []byte) {
 	}
 	switch m.Event {
 	case "pusher:ping":
-		c.conn.Push(protocol.PongFrame)
+		c.conn.Answer(protocol.PongFrame)
 	case "pusher:pong":
 	case "pusher:subscribe":
 		c.subscribe(m)
@@ -151,7 +157,7 @@ func (c *client) now() time.Duration { return c.server.now() }
 func (c *client) count(what tally.Thing) { c.server.answer.Count(what, 1) }
 
 // err tells the client of an error and keeps the connection open.
-func (c *client) err(code int, text string) { c.conn.Push(protocol.ErrorFrame(code, "", text)) }
+func (c *client) err(code int, text string) { c.conn.Answer(protocol.ErrorFrame(code, "", text)) }
 
 // reject is err, counted.
 func (c *client) reject(what tally.Thing, code int, text string) {

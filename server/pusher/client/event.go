@@ -12,7 +12,7 @@ import (
 func (c *client) clientEvent(m message) {
 	refuse := func(code int, text string) {
 		c.count(tally.ClientEventRefused)
-		c.conn.Push(protocol.ErrorFrame(code, m.Channel, text))
+		c.conn.Answer(protocol.ErrorFrame(code, m.Channel, text))
 	}
 	conf := &c.app().Conf
 	if !conf.ClientEvents {

@@ -56,7 +56,7 @@ func (c *client) signIn(m message) {
 // signedIn answers a sign-in that was allowed, and has who watches the user told.
 func (c *client) signedIn(userData string, tooMany, first bool, err error) {
 	if err == nil {
-		c.conn.Push(protocol.SignedInFrame(userData))
+		c.conn.Answer(protocol.SignedInFrame(userData))
 	} else if !errors.Is(err, app.ErrGone) {
 		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, err.Error())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"poosh/auth"
+	"poosh/server/loop"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
@@ -25,7 +26,7 @@ func (c *client) refuse(channel string, code int, kind, text string) {
 	c.count(tally.SubscribeRefused)
 	c.err(code, text)
 	if kind != "" {
-		c.conn.Push(protocol.RefusalFrame(channel, kind, text))
+		c.conn.Answer(protocol.RefusalFrame(channel, kind, text))
 	}
 }
 
@@ -113,11 +114,15 @@ func (c *client) subscribe(m message) {
 	c.place.Enter(channel, who)
 }
 
+// welcomeBytes is about what a client is told of its subscription beside the channel's name.
+const welcomeBytes = 100
+
 // Entered answers a subscription that was allowed; see [app.Socket].
 func (c *client) Entered(channel string, err error) {
 	switch {
 	case err == nil:
 		c.count(tally.Subscribe)
+		c.conn.Owe(loop.Cost(nil) + welcomeBytes + len(channel))
 	case !errors.Is(err, app.ErrGone):
 		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
 	}

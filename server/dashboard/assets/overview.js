@@ -1,0 +1,42 @@
+// The first view: what the server does now, and has done in the last 24 hours.
+
+import { el } from './dom.js';
+import { Charts } from './charts.js';
+import { Tiles } from './tiles.js';
+import { byKind, closes, refusals, topRooms, topSenders, traffic } from './lists.js';
+import { ask, poll } from './ask.js';
+import { slowClients } from './clients.js';
+
+export function overview(context) {
+  const tiles = new Tiles();
+  const charts = new Charts(context);
+  const lists = { byKind: byKind(), traffic: traffic(), closes: closes(), refusals: refusals() };
+  const top = { rooms: topRooms(), senders: topSenders() };
+  const slow = slowClients(context.now);
+
+  poll(2000, context.signal, () => context.telling('what is at the top', async (signal) => {
+    const list = await ask('api/top', { signal, query: { limit: 10 } });
+    top.rooms.show(list.rooms);
+    top.senders.show(list.senders);
+    slow.show((await ask('api/slow', { signal, query: { limit: 10 } })).clients);
+  }));
+
+  const card = (list, wide = false) => el('section', { class: wide ? 'card wide' : 'card' }, list.element);
+  return {
+    title: 'Overview',
+    nodes: [
+      el('div', { class: 'top' }, el('h1', { tabindex: '-1' }, 'Overview'), charts.choice),
+      tiles.element, charts.element,
+      el('div', { class: 'columns' },
+        card(slow, true), card(top.rooms), card(top.senders), card(lists.byKind), card(lists.traffic), card(lists.closes), card(lists.refusals)),
+    ],
+    update(now) {
+      tiles.show(now);
+      charts.show(now);
+      lists.byKind.show(now.connections.by);
+      lists.traffic.show(now.traffic.dialects);
+      lists.closes.show(now.closes);
+      lists.refusals.show(now.refusals);
+    },
+  };
+}

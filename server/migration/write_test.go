@@ -1,0 +1,127 @@
+package migration
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"poosh/server"
+)
+
+// Files are for their owner alone, and never take another's place unasked.
+func TestWrittenFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	o := Options{Out: dir}
+	if code, out, errs := imported(t, "testdata/soketi-plain.env", o); code != Mapped || out != "" || !strings.Contains(errs, filepath.Join(dir, "apps.json")) {
+		t.Fatalf("%d, %q, %q", code, out, errs)
+	}
+	for _, name := range []string{".env", "apps.json"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm() != 0o600 || info.Size() == 0 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "apps.json")); err != nil {
+		t.Fatal(err)
+	}
+	before := read(t, dir, ".env")
+	if code, _, errs := imported(t, "testdata/soketi.env", o); code != Failed || !strings.Contains(errs, ".env is there: --force") {
+		t.Errorf("%d, %q", code, errs)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "apps.json")); err == nil || read(t, dir, ".env") != before {
+		t.Error("something was written though .env was there")
+	}
+
+	o.Force = true
+	target := filepath.Join(t.TempDir(), "target")
+	if err := os.WriteFile(target, []byte("kept"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, filepath.Join(dir, "apps.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, ".env"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := imported(t, "testdata/soketi.env", o); code != NeedLook {
+		t.Errorf("%d, %q", code, errs)
+	}
+	for _, name := range []string{".env", "apps.json"} {
+		if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if read(t, dir, ".env") == before || read(t, filepath.Dir(target), "target") != "kept" {
+		t.Error("the old file is there, or what a link named was written to")
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 2 {
+		t.Errorf("%v, %v", list, err)
+	}
+
+	// Where there is nothing to make, nothing is.
+	none := filepath.Join(t.TempDir(), "none")
+	if code, _, _ := imported(t, "testdata/laravel-echo-server.json", Options{Out: none}); code != NeedLook {
+		t.Error(code)
+	}
+	if _, err := os.Stat(none); err == nil {
+		t.Error("a directory was made for nothing")
+	}
+}
+
+func read(t *testing.T, dir, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Whatever a value is, the line that is written of it is read as the same.
+func TestEnvLines(t *testing.T) {
+	const letters = `ab"'$\ #=` + "\t{}né"
+	values := []string{"plain", `$HOME`, `${HOME}`, `"quoted"`, `'`, `"`, `a"b'c`, `$"x"`, `\`, `a\nb`, `"a\nb"`, `a # b`, `x\`}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 3000 {
+		var b strings.Builder
+		for range 1 + random.IntN(8) {
+			runes := []rune(letters)
+			b.WriteRune(runes[random.IntN(len(runes))])
+		}
+		values = append(values, b.String())
+	}
+	var text strings.Builder
+	written := make(map[string]string)
+	refused := 0
+	for i, value := range values {
+		name := "N" + strings.Repeat("A", i/1000) + "_" + string(rune('A'+i%26)) + "_" + strings.Repeat("B", i%1000/26)
+		line, ok := envLine(name, value)
+		if !ok {
+			refused++
+			if strings.TrimSpace(value) == value && !strings.HasPrefix(value, `\$`) {
+				t.Errorf("%q is refused", value)
+			}
+			continue
+		}
+		written[name] = value
+		text.WriteString(line + "\n")
+	}
+	path := filepath.Join(t.TempDir(), ".env")
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lookup, err := server.WithDotEnv(path, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range written {
+		if got, _ := lookup(name); got != want {
+			t.Errorf("%q is read as %q", want, got)
+		}
+	}
+	if len(written) < 1000 || refused == 0 {
+		t.Errorf("%d written, %d refused", len(written), refused)
+	}
+}
