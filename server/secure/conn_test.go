@@ -108,6 +108,16 @@ func TestEnds(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 
+			// One whose socket is full to the brim, although no write failed.
+			_, server = s.connect()
+			_ = server.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+			for b := make([]byte, 1<<20); ; {
+				if _, err := server.socket.TCPConn.Write(b); err != nil {
+					break
+				}
+			}
+			soon(t, "the end of a full one", func() { end(server) })
+
 			// And one in the middle of a write, as when the peer wants other keys and
 			// does not read the answer.
 			_, server = s.connect()
