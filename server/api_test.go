@@ -337,7 +337,7 @@ func TestAPI(t *testing.T) {
 	if err := json.Unmarshal(admin.OpenAPI, &paths); err != nil {
 		t.Fatal(err)
 	}
-	streams := []string{"/api/stream", "/api/tail", "/api/bundle", "/api/left"} // held above, or in other tests
+	streams := []string{"/api/stream", "/api/tail", "/api/bundle", "/api/left", "/api/drain"} // held above, or in other tests
 	for path, methods := range paths.Paths {
 		for method := range methods {
 			if strings.HasPrefix(path, "/api/") && !slices.Contains(streams, path) && !o.answers[method+" "+path+" 200"] {

@@ -62,6 +62,7 @@ func (s *Server) operators() *admin.Server {
 		Tail:       s.sends.Stream,
 		Kick:       s.serveKick,
 		Bundle:     s.incidents.ServeBundle,
+		Drain:      s.serveDrain,
 		Profiles:   s.incidents.ServeProfiles,
 		Overview:   s.live.ServeOverview,
 		Stream:     s.live.ServeStream,

@@ -111,6 +111,16 @@ func TestIdsWantToken(t *testing.T) {
 	}
 }
 
+// Without ADMIN_TOKEN nobody ends the process from here.
+func TestDrainWantsToken(t *testing.T) {
+	parts := allParts()
+	parts.Drain = func(http.ResponseWriter, *http.Request) { t.Error("it is asked") }
+	r := run(t, Config{}, parts)
+	if res, body := r.ask(t, "POST", "/api/drain", nil); res.StatusCode != 403 || !strings.Contains(body, "ADMIN_TOKEN") {
+		t.Errorf("%s %s", res.Status, body)
+	}
+}
+
 // Guessing secrets is slowed down with guessing tokens, and not the sending of events.
 func TestWrongSecretsAreSlowedDown(t *testing.T) {
 	parts := allParts()

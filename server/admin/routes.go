@@ -43,6 +43,8 @@ func (s *Server) endpoints() []endpoint {
 		// It costs something, so a page of elsewhere must not be able to ask for it, not even
 		// without being shown the answer: browsers say of a POST where it is from.
 		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},
+		// Everybody on this machine may look, and not everybody may send signals.
+		{"/api/drain", http.MethodPost, nil, s.withToken(p.Drain, "the process is ended from here", always)},
 	}
 }
 

@@ -118,6 +118,10 @@ type Host struct {
 type Running struct {
 	Routes map[string]*route.Router // of each of the ports, by its setting
 
+	// Leave takes no client any more, and returns those who are there, to be sent away one
+	// by one. Senders are served on. It is called once, before Shutdown.
+	Leave func() []Leaver
+
 	// Shutdown takes nobody any more, writes what waits for clients, and closes them so
 	// that they connect anew elsewhere. Publications have ended before, and ports serve
 	// on meanwhile. It returns when all are gone, or soon after ctx ended.
@@ -143,6 +147,23 @@ type Running struct {
 	// Sign makes the request that a sender would send for a form; nil for a dialect whose
 	// senders sign with keys of their own. The error is for the operator.
 	Sign func(Form) (*Request, error)
+}
+
+// A Leaver is a client of a server that goes away.
+type Leaver interface {
+	// Leave writes what waits for the client, and then closes it so that it connects anew
+	// elsewhere, in the dialect's own words for that. It returns at once, and does nothing
+	// for a client that has left already.
+	Leave()
+}
+
+// Leavers is a list of clients as [Running].Leave returns it.
+func Leavers[T Leaver](clients []T) []Leaver {
+	list := make([]Leaver, len(clients))
+	for i, c := range clients {
+		list[i] = c
+	}
+	return list
 }
 
 // An App is the numbers of one application of a dialect.
