@@ -42,10 +42,10 @@ func (s *Server) listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.ports {
-		s.listens(p.Setting, p.ln.Addr(), from[p.Setting])
+		s.listens(p.Setting, p.ln.Addr(), from[p.Setting], s.handshakesOf(p) != nil)
 	}
 	if s.admin != nil {
-		s.listens("ADMIN_PORT", s.admin.Addr(), from["ADMIN_PORT"])
+		s.listens("ADMIN_PORT", s.admin.Addr(), from["ADMIN_PORT"], false)
 	}
 	return nil
 }
@@ -59,11 +59,14 @@ func (s *Server) open(p *port, inherited systemd.Sockets) (net.Listener, error) 
 }
 
 // listens notes where a port is. s.mu is held.
-func (s *Server) listens(setting string, at net.Addr, inherited bool) {
+func (s *Server) listens(setting string, at net.Addr, inherited, secure bool) {
 	s.addrs[setting] = at
 	args := []any{"setting", setting, "addr", at.String()}
 	if inherited {
 		args = append(args, "from", "systemd")
+	}
+	if secure {
+		args = append(args, "tls", true)
 	}
 	s.log.Info("listening", args...)
 }

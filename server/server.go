@@ -40,6 +40,7 @@ type Server struct {
 	// websockets are the WebSockets on the loop, of all dialects.
 	websockets *websocket.Server
 	limit      *limiter
+	security   // what ports that speak TLS share
 
 	// What has not arrived whole: of clients, and of senders, whose requests the loop
 	// reads, and rarely net/http.
@@ -108,6 +109,10 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s.gate = admission.New(s.loop, 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	s.sends = sends.New()
+	if err := s.secure(); err != nil {
+		s.loop.Close()
+		return nil, err
+	}
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
 			s.drain(cfg.Network.ShutdownTimeout) // those that are started may have files open
@@ -180,6 +185,8 @@ func (s *Server) Run(ctx context.Context) error {
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
 	manager := systemd.New(s.log)
+
+	defer s.keepCertificates()()
 
 	failed := make(chan error, len(s.ports)+1)
 	var serving sync.WaitGroup

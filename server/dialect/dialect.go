@@ -5,6 +5,7 @@ package dialect
 import (
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -190,6 +191,10 @@ type App struct {
 	// whose clients have one id each and are in the room of that. who is nil if there is none, and seat is nil for one that is in no
 	// room.
 	Client func(id string) (who standing.Stander, seat *hub.Subscriber)
+	// Standing yields the clients there are, with the ids that Client finds them by, for a
+	// dialect whose subscribers in the hub are none; nil for others. Who comes or goes
+	// meanwhile may be yielded or not.
+	Standing iter.Seq2[string, standing.Stander]
 	// Refused are connects that were turned away, by reason.
 	Refused []metric.Sample
 	Limits  []Limit
