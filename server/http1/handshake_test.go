@@ -213,7 +213,7 @@ func TestShutdownOfHandshakes(t *testing.T) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := s.Shutdown(ctx); err != nil || time.Since(began) > newcomers+2*time.Second {
+	if err := s.Shutdown(ctx); err != nil || time.Since(began) > newcomers+4*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 	eventually(t, "their places", func() bool { return bounds.closed.Load() == 4 })

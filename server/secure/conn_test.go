@@ -67,7 +67,7 @@ func soon(t *testing.T, what string, f func()) {
 	t.Helper()
 	began := time.Now()
 	f()
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 4*time.Second {
 		t.Errorf("%s took %v", what, took)
 	}
 }
@@ -95,16 +95,20 @@ func TestEnds(t *testing.T) {
 			if _, err := server.Write([]byte("last")); err != nil {
 				t.Fatal(err)
 			}
+			text := make([]byte, 4)
+			if _, err := io.ReadFull(client, text); string(text) != "last" || err != nil {
+				t.Fatalf("%q, %v", text, err)
+			}
 			soon(t, "the end", func() { end(server) })
-			if text, err := io.ReadAll(client); string(text) != "last" || err != nil {
-				t.Errorf("%q, %v", text, err) // an end that nobody announced is an error
+			if said, err := io.ReadAll(client.NetConn()); len(said) == 0 || err != nil {
+				t.Errorf("%d bytes say that it ends, %v", len(said), err)
 			}
 
 			client, server = s.connect()
 			fill(t, server)
 			soon(t, "the end of one that reads nothing", func() { end(server) })
-			// What it reads at last is cut off, and not wrong.
-			if _, err := io.Copy(io.Discard, client); !errors.Is(err, io.ErrUnexpectedEOF) {
+			// What it reads at last is cut off, perhaps between two records, and not wrong.
+			if _, err := io.Copy(io.Discard, client); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%v", err)
 			}
 
