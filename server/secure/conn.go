@@ -23,15 +23,6 @@ type Conn struct {
 	socket *socket
 }
 
-// Write encrypts and writes b.
-func (c *Conn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	// Who reads may have to answer a change of keys later, and the time for this has
-	// nothing to do with it.
-	_ = c.socket.SetWriteDeadline(time.Time{})
-	return n, err
-}
-
 // Close ends the connection, and says so to the peer if its socket takes that at once. It
 // never waits, whoever is reading or writing.
 func (c *Conn) Close() error {

@@ -141,20 +141,6 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// TestOldDeadline: the time that one write had is not that of an answer later on, when the
-// peer wants other keys.
-func TestOldDeadline(t *testing.T) {
-	_, server := newSite(t).connect()
-	_ = server.SetWriteDeadline(time.Now().Add(30 * time.Millisecond))
-	if _, err := server.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(60 * time.Millisecond)
-	if _, err := server.socket.Write([]byte("x")); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestAFewAtATime: a handshake that is computed keeps others waiting, one that waits for
 // its peer does not, and waiting has an end.
 func TestAFewAtATime(t *testing.T) {
