@@ -176,6 +176,70 @@ func TestAFewAtATime(t *testing.T) {
 	}
 }
 
+// take has all places of the gate taken, until the test ends.
+func (s *site) take() {
+	for range cap(s.gate.slots) {
+		s.gate.slots <- struct{}{}
+	}
+	s.t.Cleanup(func() {
+		for range cap(s.gate.slots) {
+			<-s.gate.slots
+		}
+	})
+}
+
+// A second is a client's socket that calls between before it writes for the second time.
+type second struct {
+	net.Conn
+	writes  int
+	between func()
+}
+
+func (c *second) Write(b []byte) (int, error) {
+	if c.writes++; c.writes == 2 {
+		c.between()
+	}
+	return c.Conn.Write(b)
+}
+
+// TestOneMoreHello: who is asked for another hello (RFC 8446, section 4.1.4) stands in line
+// again with it.
+func TestOneMoreHello(t *testing.T) {
+	s := newSite(t)
+	s.gate.cfg.CurvePreferences = []tls.CurveID{tls.CurveP384} // of which a client sends no share at first
+	nc, server := s.sockets()
+	var shaking sync.WaitGroup
+	shaking.Go(func() { _ = tls.Client(&second{Conn: nc, between: s.take}, s.client).Handshake() })
+	if err := server.Shake(time.Second, nil); !errors.Is(err, ErrLate) {
+		t.Errorf("%v", err)
+	}
+	server.Abort()
+	shaking.Wait()
+}
+
+// TestAbortInLine: who is closed while it waits for its turn is gone at once.
+func TestAbortInLine(t *testing.T) {
+	for name, end := range map[string]func(*Conn){"Abort": (*Conn).Abort, "Close": func(c *Conn) { _ = c.Close() }} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.take()
+			nc, server := s.sockets()
+			var shaking sync.WaitGroup
+			shaking.Go(func() { _ = tls.Client(nc, s.client).Handshake() })
+			shaken := make(chan error, 1)
+			go func() { shaken <- server.Shake(patience, nil) }()
+			time.Sleep(100 * time.Millisecond)
+			soon(t, "the end of its handshake", func() {
+				end(server)
+				if err := <-shaken; err == nil || errors.Is(err, ErrLate) {
+					t.Errorf("%v", err)
+				}
+			})
+			shaking.Wait()
+		})
+	}
+}
+
 func BenchmarkHandshake(b *testing.B) {
 	s := newSite(b)
 	b.ReportAllocs()
