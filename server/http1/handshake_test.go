@@ -171,7 +171,7 @@ func TestHandshakeCounts(t *testing.T) {
 	}
 	head.say(getNow[20:])
 	head.hear()
-	eventually(t, "the head to be there", func() bool { return input.Used() == int64(len(hello)) })
+	eventually(t, "the head to be there", func() bool { return input.Used() == int64(len(hello)) && s.waits() })
 	head.say(getNow[:25]) // of the next one
 	eventually(t, "half a head", func() bool { return input.Used() == int64(len(hello))+25 })
 	for _, h := range s.Holders() {
@@ -276,4 +276,50 @@ func TestWriteDeadline(t *testing.T) {
 		_, addr, trusts := secured(t, Config{Handler: h})
 		shows(t, dialTLS(t, addr, trusts))
 	})
+}
+
+// waits reports whether net/http has answered somebody and waits for the next request.
+func (s *Server) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.passed {
+		if p.asked {
+			return true
+		}
+	}
+	return false
+}
+
+// TestFullHead: a head for which there is no room costs its connection, and is not answered
+// as if something were wrong with it.
+func TestFullHead(t *testing.T) {
+	shows := func(t *testing.T, s *Server, p *peer, input *quota.Quota) {
+		p.say(getNow)
+		p.hear()
+		eventually(t, "net/http to wait for the next", s.waits)
+		p.say(getNow[:20])
+		eventually(t, "half a head", func() bool { return input.Used() == 20 })
+		for i, n := 0, 1<<10; n > 0; i++ {
+			if !input.Take(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 0, n) {
+				n /= 2
+			}
+		}
+		p.say(getNow[20:25])
+		_ = p.SetReadDeadline(time.Now().Add(patience))
+		if answer, _ := io.ReadAll(p.r); len(answer) > 0 {
+			t.Errorf("%q", answer)
+		}
+	}
+	for name, cfg := range map[string]Config{"plain": {Where: everything(Elsewhere)}, "TLS": {}} {
+		t.Run(name, func(t *testing.T) {
+			cfg.Handler, cfg.Input = newLater(), quota.New(1<<20)
+			if name == "plain" {
+				s, addr := start(t, cfg)
+				shows(t, s, dial(t, addr), cfg.Input)
+				return
+			}
+			s, addr, trusts := secured(t, cfg)
+			shows(t, s, dialTLS(t, addr, trusts), cfg.Input)
+		})
+	}
 }

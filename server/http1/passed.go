@@ -1,14 +1,13 @@
 package http1
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"poosh/server/quota"
 )
 
 // A handover is the listener by which Rest gets connections.
@@ -118,7 +117,9 @@ func (p *passed) Read(b []byte) (n int, err error) {
 	}
 	p.read.Store(time.Now().UnixNano())
 	if n > 0 && !p.keep(n) {
-		return 0, quota.ErrFull
+		// To net/http another error is a request that is wrong.
+		p.abort()
+		return 0, io.EOF
 	}
 	return n, err
 }
