@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 
@@ -24,11 +27,18 @@ const alpnChallenge = "acme-tls/1"
 // one refuses, and staples.
 type authority struct {
 	domains []string
-	magic   *certmagic.Config
+	dir     string
+	every   time.Duration        // between looks at when certificates end; zero for the library's
 	issuer  certmagic.ACMEIssuer // what Watch makes one of
-	options certmagic.CacheOptions
-	cache   *certmagic.Cache
 	log     *slog.Logger
+
+	now atomic.Pointer[managed] // nil before Watch
+}
+
+// managed is what the library keeps while Watch runs.
+type managed struct {
+	cache *certmagic.Cache
+	magic *certmagic.Config
 }
 
 // newAuthority prepares what Watch begins with. Nothing is asked for before.
@@ -36,15 +46,9 @@ func newAuthority(cfg *Config, log *slog.Logger) (*authority, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ACME_DIR: %w", err)
 	}
-	logger := zapLogger(log)
-	a := &authority{domains: cfg.Domains, log: log}
-	a.options = certmagic.CacheOptions{
-		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return a.magic, nil },
-		RenewCheckInterval: cfg.Every,
-		Logger:             logger,
-	}
+	a := &authority{domains: cfg.Domains, dir: cfg.Dir, every: cfg.Every, log: log}
 	a.issuer = certmagic.ACMEIssuer{
-		CA: cfg.CA, Email: cfg.Email, Agreed: true, Logger: logger,
+		CA: cfg.CA, Email: cfg.Email, Agreed: true, Logger: zapLogger(log),
 		AltHTTPPort: cfg.HTTPPort, DisableHTTPChallenge: cfg.HTTPPort == setting.AnyPort,
 	}
 	if cfg.CA == "" {
@@ -57,14 +61,26 @@ func newAuthority(cfg *Config, log *slog.Logger) (*authority, error) {
 		}
 		a.issuer.TrustedRoots = roots
 	}
-	a.cache = certmagic.NewCache(a.options)
-	a.magic = certmagic.New(a.cache, certmagic.Config{
-		Storage:           &certmagic.FileStorage{Path: cfg.Dir},
-		DefaultServerName: cfg.Domains[0], // for who names none
-		Logger:            logger,
-		OnEvent:           a.happened,
-	})
 	return a, nil
+}
+
+// manage has the library begin. Its cache has a goroutine, which ends with Stop.
+func (a *authority) manage() *managed {
+	m := new(managed)
+	m.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return a.now.Load().magic, nil },
+		RenewCheckInterval: a.every,
+		Logger:             a.issuer.Logger,
+	})
+	own := certmagic.Config{
+		Storage:           &certmagic.FileStorage{Path: a.dir},
+		DefaultServerName: a.domains[0], // for who names none
+		Logger:            a.issuer.Logger,
+		OnEvent:           a.happened,
+	}
+	m.magic = certmagic.New(m.cache, own)
+	m.magic.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(m.magic, a.issuer)}
+	return m
 }
 
 // happened is told by the library of what it does.
@@ -75,16 +91,27 @@ func (a *authority) happened(_ context.Context, event string, data map[string]an
 	return nil
 }
 
+// errNotYet is for handshakes before Watch.
+var errNotYet = errors.New("there are no certificates yet")
+
 // Certificate implements [Source].
 func (a *authority) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return a.magic.GetCertificate(hello)
+	m := a.now.Load()
+	if m == nil {
+		return nil, errNotYet
+	}
+	return m.magic.GetCertificate(hello)
 }
 
 // Leaves implements [Source].
 func (a *authority) Leaves() []*x509.Certificate {
+	m := a.now.Load()
+	if m == nil {
+		return nil
+	}
 	var list []*x509.Certificate
 	for _, name := range a.domains {
-		for _, c := range a.cache.AllMatchingCertificates(name) {
+		for _, c := range m.cache.AllMatchingCertificates(name) {
 			if c.Leaf != nil && !slices.ContainsFunc(list, c.Leaf.Equal) {
 				list = append(list, c.Leaf)
 			}
@@ -96,7 +123,6 @@ func (a *authority) Leaves() []*x509.Certificate {
 // Watch gets certificates that are not there yet, and new ones in time. It tries again for
 // weeks when the authority does not give any, and says why in the log.
 func (a *authority) Watch(ctx context.Context, at net.Addr) {
-	defer a.cache.Stop()
 	if tcp, ok := at.(*net.TCPAddr); ok {
 		// The library asks whether somebody is there already before it listens itself.
 		a.issuer.AltTLSALPNPort = tcp.Port
@@ -104,8 +130,10 @@ func (a *authority) Watch(ctx context.Context, at net.Addr) {
 			a.issuer.ListenHost = tcp.IP.String()
 		}
 	}
-	a.magic.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(a.magic, a.issuer)}
-	if err := a.magic.ManageAsync(ctx, a.domains); err != nil {
+	m := a.manage()
+	defer m.cache.Stop()
+	a.now.Store(m)
+	if err := m.magic.ManageAsync(ctx, a.domains); err != nil {
 		a.log.Error("no certificates by ACME", "err", err)
 	}
 	<-ctx.Done()
