@@ -62,3 +62,26 @@ func TestHelloAtStart(t *testing.T) {
 	stop()
 	busy.Wait()
 }
+
+// TestStrangersAsk: everybody can say hello as an authority does, which is no fault of ours
+// and nothing for the log.
+func TestStrangersAsk(t *testing.T) {
+	var log record
+	a, err := newAuthority(unreachable(t), log.log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { a.Watch(ctx, nil) })
+	eventually(t, "it to watch", func() bool { return a.now.Load() != nil })
+	if c, err := a.Certificate(asks(t, "stranger.example")); c != nil || err == nil {
+		t.Errorf("%v, %v", c, err)
+	}
+	eventually(t, "a word about the authority", func() bool { return log.count("level=ERROR") > 0 })
+	stop()
+	watching.Wait()
+	if log.count("stranger.example") > 0 {
+		t.Error(log.String())
+	}
+}

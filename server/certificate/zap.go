@@ -26,6 +26,18 @@ func level(l zapcore.Level) slog.Level {
 	return slog.LevelDebug
 }
 
+// stranger is certmagic's message about a hello that asks, as an authority does, for what
+// nobody was told to show: everybody can say one.
+const stranger = "tls-alpn challenge"
+
+// levelOf is level for an entry.
+func levelOf(e zapcore.Entry) slog.Level {
+	if e.Message == stranger {
+		return slog.LevelDebug
+	}
+	return level(e.Level)
+}
+
 // Enabled implements [zapcore.Core].
 func (c core) Enabled(l zapcore.Level) bool {
 	return c.handler.Enabled(context.Background(), level(l))
@@ -38,7 +50,7 @@ func (c core) With(fields []zapcore.Field) zapcore.Core {
 
 // Check implements [zapcore.Core].
 func (c core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
+	if c.handler.Enabled(context.Background(), levelOf(e)) {
 		return checked.AddCore(e, c)
 	}
 	return checked
@@ -46,7 +58,7 @@ func (c core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.Che
 
 // Write implements [zapcore.Core].
 func (c core) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	r := slog.NewRecord(e.Time, level(e.Level), "ACME: "+e.Message, 0)
+	r := slog.NewRecord(e.Time, levelOf(e), "ACME: "+e.Message, 0)
 	r.AddAttrs(attrs(fields)...)
 	return c.handler.Handle(context.Background(), r)
 }
