@@ -112,6 +112,7 @@ func (f *Files) look() {
 		f.log.Error("the new certificate cannot be used, the one before stays", "err", err, "until", leaf.NotAfter)
 	case changed:
 		f.log.Info("certificate replaced", "file", f.cert, "names", leaf.DNSNames, "until", leaf.NotAfter)
+		warn(leaf, time.Now(), f.log)
 	}
 }
 

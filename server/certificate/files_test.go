@@ -3,6 +3,7 @@ package certificate
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"os"
@@ -103,6 +104,35 @@ func TestWatch(t *testing.T) {
 	eventually(t, "the third", func() bool { return shown(f) == "third.example" })
 }
 
+// TestUseless: a new certificate that clients refuse is spoken of at once.
+func TestUseless(t *testing.T) {
+	dir, a := t.TempDir(), certificatetest.New(t)
+	cert, key, _ := a.Write(dir, "first.example")
+	var log record
+	f, err := Open(cert, key, log.log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, hour := time.Now(), time.Hour
+	for _, tt := range []struct {
+		from, until time.Time
+		want        string
+	}{
+		{now.Add(-2 * hour), now.Add(-hour), "has expired"},
+		{now.Add(hour), now.Add(2 * hour), "is not valid yet"},
+		{now.Add(-hour), now.Add(time.Minute), "expires soon"},
+	} {
+		c, k := a.Issue("next.example", tt.from, tt.until)
+		certificatetest.Put(t, cert, c)
+		certificatetest.Put(t, key, k)
+		f.look()
+		f.look()
+		if log.count(tt.want) != 1 {
+			t.Errorf("want %q once\n%s", tt.want, log.String())
+		}
+	}
+}
+
 // TestReload says at once what it finds.
 func TestReload(t *testing.T) {
 	dir, a := t.TempDir(), certificatetest.New(t)
@@ -135,11 +165,37 @@ func TestNear(t *testing.T) {
 	}{
 		{90 * day, 30 * day, ""}, {90 * day, 15 * day, ""}, {90 * day, 13 * day, "WARN"}, {90 * day, -day, "ERROR"},
 		{6 * day, 2 * day, ""}, {6 * day, 12 * time.Hour, "WARN"},
+		{90 * day, 91 * day, "ERROR"}, // from tomorrow on
 	} {
 		var log record
 		warn(&x509.Certificate{NotBefore: now.Add(tt.left - tt.lasts), NotAfter: now.Add(tt.left)}, now, log.log())
 		if got := log.String(); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("%v left of %v: %q, want %q", tt.left, tt.lasts, got, tt.want)
+		}
+	}
+}
+
+// TestWarner speaks of each once a day, and of one that comes within the hour.
+func TestWarner(t *testing.T) {
+	a, now := certificatetest.New(t), time.Now()
+	leaf := func(name string) *x509.Certificate {
+		c, k := a.Issue(name, now.Add(-time.Hour), now)
+		pair, err := tls.X509KeyPair(c, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair.Leaf
+	}
+	var log record
+	w := warner{log: log.log()}
+	list := []*x509.Certificate{leaf("first.example")}
+	for hour := range 48 {
+		if hour == 5 {
+			list = append(list, leaf("second.example"))
+		}
+		w.look(list, now.Add(time.Duration(hour)*time.Hour))
+		if first, second := log.count("first.example"), log.count("second.example"); first != 1+hour/24 || second != (hour+19)/24 {
+			t.Fatalf("after %d hours: spoken of %d and %d times", hour, first, second)
 		}
 	}
 }
