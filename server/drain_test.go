@@ -51,8 +51,9 @@ func heard(t *testing.T, ws *websocket.Conn) (events string, at time.Time) {
 // Before anybody is turned away, balancers have DRAIN_DELAY to find that out: the process
 // is not ready, and takes whoever comes.
 func TestDrainDelay(t *testing.T) {
+	const delay = 3 * time.Second
 	r := run(t, map[string]string{"ADMIN_PORT": "0", "PUSHER_PORT": "0", "PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of some length",
-		"DRAIN_DELAY": "1s"}, nil)
+		"DRAIN_DELAY": delay.String(), "SHUTDOWN_TIMEOUT": "6s"}, nil)
 	r.isReady(t)
 	began := time.Now()
 	r.stop()
@@ -64,11 +65,11 @@ func TestDrainDelay(t *testing.T) {
 	}
 	ws := r.open(t)
 	until(t, "a send to reach the client", func() bool { return r.send(t, "r", "during the delay", "1").Header.Get("X-Poosh-Delivered") == "1" })
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > delay {
 		t.Fatalf("took %v: the test shows nothing", took)
 	}
 	events, at := heard(t, ws)
-	if after := at.Sub(began); !strings.Contains(events, "during the delay") || after < time.Second {
+	if after := at.Sub(began); !strings.Contains(events, "during the delay") || after < delay {
 		t.Errorf("after %v: %q", after, events)
 	}
 	if err := r.wait(t); err != nil {
@@ -130,7 +131,7 @@ func TestDrainTime(t *testing.T) {
 
 // An operator may ask for the end, and is told what it will be; once more changes nothing.
 func TestDrainByOperator(t *testing.T) {
-	o := operated(t, map[string]string{"DRAIN_DELAY": "500ms"})
+	o := operated(t, map[string]string{"DRAIN_DELAY": "1500ms"})
 	type answer struct {
 		Status string
 		Delay  float64 `json:"delay_seconds"`
@@ -139,7 +140,7 @@ func TestDrainByOperator(t *testing.T) {
 	}
 	for range 2 {
 		var told answer
-		if status := o.ask(t, "POST", "/api/drain", "", &told); status != http.StatusAccepted || told != (answer{"draining", 0.5, 0, 2}) {
+		if status := o.ask(t, "POST", "/api/drain", "", &told); status != http.StatusAccepted || told != (answer{"draining", 1.5, 0, 2}) {
 			t.Errorf("%d %+v", status, told)
 		}
 	}
