@@ -61,6 +61,26 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
+// One look that fails, as a slow one does, is soon followed by another: the manager would
+// otherwise hear nothing for all of its time.
+func TestWatchdogAfterAMiss(t *testing.T) {
+	told := systemdtest.Listen(t, 2*time.Second)
+	var looks atomic.Int32
+	stop := systemd.New(slog.New(slog.DiscardHandler)).Watch(func(context.Context) error {
+		if looks.Add(1) == 2 {
+			return errors.New("slow")
+		}
+		return nil
+	})
+	defer stop()
+	told.Want("WATCHDOG=1")
+	began := time.Now()
+	told.Want("WATCHDOG=1")
+	if took := time.Since(began); took > 1700*time.Millisecond || took < 900*time.Millisecond {
+		t.Errorf("the second one comes after %v", took)
+	}
+}
+
 // Without a manager nothing is told, and without a watchdog nobody is asked.
 func TestNoManager(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
