@@ -1,15 +1,20 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/dialect"
 )
 
 // open opens a session of socket.io, of protocol 4, and enters the room "r".
@@ -74,6 +79,37 @@ func TestDrainDelay(t *testing.T) {
 	}
 	if err := r.wait(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// A port that fails meanwhile does not end that, and is told of when all has ended.
+func TestDrainDelayKeepsWhatFailed(t *testing.T) {
+	s, err := New(configured(t, map[string]string{"ADMIN_PORT": "0", "DRAIN_DELAY": "1500ms"}), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.admin.Inherit(ln)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	r := &running{Server: s, stop: stop, ended: make(chan error, 1)}
+	go func() { r.ended <- s.Run(ctx) }() // ends with stop
+	until(t, "the operators' port to answer", func() bool {
+		resp, err := http.Get("http://" + ln.Addr().String() + "/live")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil
+	})
+	http.DefaultClient.CloseIdleConnections()
+	r.stop()
+	until(t, "the process to tell that it ends", s.health.Draining)
+	_ = ln.Close()
+	if err := r.wait(t); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("it ends with %v", err)
 	}
 }
 
@@ -154,6 +190,36 @@ func TestDrainByOperator(t *testing.T) {
 		}
 		return err != nil
 	})
+}
+
+// A process that is too busy for its pace leaves time for what comes behind it, with as
+// little of it as the settings allow.
+func TestDrainAfterALatePace(t *testing.T) {
+	s, err := New(configured(t, map[string]string{"DRAIN_TIME": "3s", "SHUTDOWN_TIMEOUT": "4s"}), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.loop.Close()
+	began := time.Now()
+	var times []time.Duration
+	var rest time.Duration // for those who are still there
+	s.dialects = append(s.dialects, started{"busy", &dialect.Running{
+		Leave: func() []dialect.Leaver {
+			return slices.Repeat([]dialect.Leaver{leaving{began, &times, 100 * time.Millisecond}}, 100)
+		},
+		Shutdown: func(ctx context.Context) error {
+			until, _ := ctx.Deadline()
+			rest = time.Until(until)
+			return nil
+		},
+	}})
+	s.drain(s.cfg.Network.ShutdownTimeout)
+	if len(times) == 100 || time.Since(began) < 3*time.Second {
+		t.Fatalf("%d left: the test shows nothing", len(times))
+	}
+	if rest < 100*time.Millisecond {
+		t.Errorf("%v for what comes behind the pace", rest)
+	}
 }
 
 // A stranger who does not finish, and a poller who does not come back, keep no client from

@@ -12,7 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"poosh/server/admin"
 	"poosh/server/admission"
@@ -58,9 +58,8 @@ type Server struct {
 	series    *series.Recorder
 	live      *overview.Live
 
-	closed   *closed.Book // connections that have left
-	draining atomic.Bool
-	asked    chan struct{} // to end, by an operator; capacity 1
+	closed *closed.Book  // connections that have left
+	asked  chan struct{} // to end, by an operator; capacity 1
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
@@ -221,7 +220,9 @@ func (s *Server) Run(ctx context.Context) error {
 	manager.Stopping(within)
 	if err == nil {
 		s.log.Info("shutting down", "within", within)
-		within -= s.announce(failed)
+		began := time.Now()
+		err = s.announce(failed)
+		within -= time.Since(began)
 	}
 	s.drain(within)
 	serving.Wait()
