@@ -172,6 +172,10 @@ func (s *Server) Addrs() map[string]net.Addr {
 	return addrs
 }
 
+// afterEnd is more than enough for what comes after everything has ended: files are closed,
+// and the last lines of the log leave.
+const afterEnd = 5 * time.Second
+
 // Run opens the ports, serves until ctx ends or an operator asks for the end, and then
 // ends everything in order within SHUTDOWN_TIMEOUT. It returns nil after that, and an error when a port
 // could not be opened or served. Call it once.
@@ -217,7 +221,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stopWatching()
 	within := s.cfg.Network.ShutdownTimeout
-	manager.Stopping(within)
+	manager.Stopping(within + afterEnd)
 	if err == nil {
 		s.log.Info("shutting down", "within", within)
 		began := time.Now()

@@ -47,7 +47,7 @@ func TestSystemdIsTold(t *testing.T) {
 	close(stuck)
 	told.Want("WATCHDOG=1")
 	r.stop()
-	told.WantAfter("WATCHDOG=1", "STOPPING=1\nEXTEND_TIMEOUT_USEC=9000000")
+	told.WantAfter("WATCHDOG=1", "STOPPING=1\nEXTEND_TIMEOUT_USEC=14000000")
 	if err := r.wait(t); err != nil {
 		t.Error(err)
 	}
