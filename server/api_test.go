@@ -21,6 +21,7 @@ import (
 	"poosh/auth"
 	"poosh/server/admin"
 	"poosh/server/inspect"
+	"poosh/server/metric"
 	"poosh/server/overview"
 )
 
@@ -264,6 +265,7 @@ func TestAPI(t *testing.T) {
 		}
 	}
 	o.ask(t, "GET", "/api/series?step=60&names=published", "", nil)
+	o.readsWhatThereIs(t)
 
 	var top inspect.Top
 	o.ask(t, "GET", "/api/top?limit=3", "", &top)
@@ -342,6 +344,31 @@ func TestAPI(t *testing.T) {
 				t.Errorf("no good answer of %s %s was held against its description", method, path)
 			}
 		}
+	}
+}
+
+// readsWhatThereIs holds the names that the overview is made of against the readings that
+// it is told of.
+func (o *operator) readsWhatThereIs(t *testing.T) {
+	t.Helper()
+	readings := o.seconds()
+	// What a system does not tell is told in /metrics to be unknown, or nowhere.
+	readings = append(readings, filesReading(openFiles()), metric.Reading{Key: "resident_bytes"}, metric.Reading{Key: "cpu_seconds"})
+	for _, name := range overview.Names() {
+		if !slices.ContainsFunc(readings, func(r metric.Reading) bool { return r.Name == name || r.Name == "" && r.Key == name }) {
+			t.Errorf("the overview reads %s, which there is not", name)
+		}
+	}
+}
+
+// Where nobody names series, those are shown that this system can tell of.
+func TestUsualSeries(t *testing.T) {
+	if got := usual([]metric.Reading{metric.Gauge("goroutines", "", "", 1), metric.Gauge("", "open_files_limit", "", 1), metric.Counter("", "sent_bytes_total", "", 1)}); !slices.Equal(got, []string{"sent_bytes_total", "goroutines"}) {
+		t.Errorf("of a system that tells little %v are shown", got)
+	}
+	got := usual([]metric.Reading{metric.Gauge("fds", "open_files", "", 1)})
+	if !slices.Equal(got, []string{"fds"}) {
+		t.Errorf("of one that tells of files %v are", got)
 	}
 }
 

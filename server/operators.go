@@ -32,7 +32,7 @@ func (s *Server) operators() *admin.Server {
 	s.hub.Remember()   // who left: explanations of sends tell
 	s.sends.Remember() // the last sends: which rooms and senders have the most
 	s.live = s.newLive()
-	s.series = series.New(series.Config{Readings: s.seconds, Usual: usualSeries, Told: func(now time.Time, readings []metric.Reading) {
+	s.series = series.New(series.Config{Readings: s.seconds, Usual: usual(s.seconds()), Told: func(now time.Time, readings []metric.Reading) {
 		s.live.Told(now, readings)
 		s.sends.Second()
 	}})
@@ -47,7 +47,7 @@ func (s *Server) operators() *admin.Server {
 		},
 		Log: s.log,
 	})
-	look := inspect.New(inspect.Config{Hub: s.hub, Book: s.closed, Feed: s.sends, Apps: s.inspected, Waiting: s.waiting})
+	look := inspect.New(inspect.Config{Hub: s.hub, Book: s.closed, Feed: s.sends, Apps: s.inspected, Ids: s.cfg.Admin.Token != "", Waiting: s.waiting})
 	return admin.New(s.cfg.Admin, admin.Parts{
 		Proxies:    s.limit.proxies,
 		Log:        s.log,
@@ -71,7 +71,15 @@ func (s *Server) operators() *admin.Server {
 	})
 }
 
-// usualSeries are those that are shown where nobody names others.
+// usual are those of usualSeries that there are: not every system tells all.
+func usual(readings []metric.Reading) []string {
+	return slices.DeleteFunc(slices.Clone(usualSeries), func(name string) bool {
+		return !slices.ContainsFunc(readings, func(r metric.Reading) bool { return r.Key == name || r.Key == "" && r.Name == name })
+	})
+}
+
+// usualSeries are those that are shown where nobody names others, each as the series call
+// it.
 var usualSeries = []string{
 	"connections", "sender_connections", "websockets", "published", "delivered", "refused", "held_back", "sent_bytes_total", "received_bytes_total",
 	"queued_bytes", "backlog_bytes", "stuck_bytes", "unfetched_bytes", "input_bytes", "room_bytes",
@@ -109,16 +117,7 @@ func (s *Server) inspected() (list []inspect.App) {
 }
 
 // waiting is about how many bytes wait for all clients.
-func (s *Server) waiting() int64 {
-	conns := s.loop.Stats()
-	waits := conns.Queued + conns.Blocked
-	for _, d := range s.dialects {
-		if d.Polling != nil {
-			waits += d.Polling().Queued
-		}
-	}
-	return waits
-}
+func (s *Server) waiting() int64 { return outboxBytes(s.loop.Stats(), s.polling()) }
 
 // sender sends what operators write down, as senders of the dialects would.
 func (s *Server) sender() form.Sender {

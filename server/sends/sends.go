@@ -85,6 +85,10 @@ func (f *Feed) Watched() bool {
 	return f.watchers.Load() != nil || f.memory != nil && f.memory.wants()
 }
 
+// Followed reports whether somebody watches. Where it does not, after Watched, what the
+// send's Payload would be is of no use to anybody.
+func (f *Feed) Followed() bool { return f.watchers.Load() != nil }
+
 // Report tells those who watch of a send, after Watched said that somebody does. It never
 // waits for any of them.
 func (f *Feed) Report(s Send) {

@@ -245,11 +245,23 @@ func (srv *Server) ended(s *Session, left departure) {
 
 // remove forgets a session that has ended.
 func (srv *Server) remove(s *Session) {
+	if srv.strike(s) > 0 {
+		return
+	}
+	select {
+	case srv.empty <- struct{}{}:
+	default:
+	}
+}
+
+// strike takes a session off the books, in one step for who enters it meanwhile, and
+// returns how many are left.
+func (srv *Server) strike(s *Session) (left int) {
 	s.mu.Lock()
-	unfinished := s.via == viaHandshake
-	s.count(false)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	s.count(false)
 	switch s.entry {
 	case entryReserved:
 		srv.reserved--
@@ -257,17 +269,10 @@ func (srv *Server) remove(s *Session) {
 		delete(srv.sessions, s.engineID)
 	}
 	if s.entry != entryNone {
-		srv.addresses.leave(s.address, unfinished)
+		srv.addresses.leave(s.address, s.via == viaHandshake)
 	}
 	s.entry = entryNone
-	left := len(srv.sessions) + srv.reserved
-	srv.mu.Unlock()
-	if left == 0 {
-		select {
-		case srv.empty <- struct{}{}:
-		default:
-		}
-	}
+	return len(srv.sessions) + srv.reserved
 }
 
 func (srv *Server) find(id string) *Session {
