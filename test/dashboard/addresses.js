@@ -1,7 +1,7 @@
 'use strict';
-// The address may ask for what is no view, or have the password in it; and answers that are
-// overtaken say nothing.
-const { assert, site, home, launch, open, Watch, table, becomes, socketio, sleep, main, step } = require('./lib');
+// The address may ask for what is no view, or have the password in it; answers that are
+// overtaken say nothing, and a stream that is not open is not said to be.
+const { assert, site, home, launch, open, Watch, table, becomes, eventually, socketio, sleep, main, step } = require('./lib');
 
 main(async () => {
   const browser = await launch();
@@ -15,6 +15,7 @@ main(async () => {
     await page.getByRole('heading', { name: 'Rooms' }).waitFor();
   }
   await overtaken(page);
+  await connecting(page);
   watch.check();
 
   step('password in the address');
@@ -44,4 +45,21 @@ async function overtaken(page) {
   await becomes('the late answer', () => late, 1);
   await sleep(300);
   assert.equal(await page.locator('#main > .error').isVisible(), false);
+}
+
+// connecting asks for another stream of sends, which is late.
+async function connecting(page) {
+  step('connecting');
+  await page.evaluate(() => { location.hash = '#/tail'; });
+  const follows = page.getByText('Sends as they happen.');
+  await follows.waitFor();
+  let answer;
+  await page.route(/api\/tail\?payload=1/, (route) => { answer = () => route.continue(); });
+  await page.getByLabel('show payloads').check();
+  await page.getByText('connecting', { exact: true }).waitFor();
+  for (const name of ['Pause', 'Go on']) await page.getByRole('button', { name }).click();
+  assert.equal(await follows.count(), 0);
+  await eventually('the request', () => answer);
+  answer();
+  await follows.waitFor();
 }
