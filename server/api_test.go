@@ -337,7 +337,7 @@ func TestAPI(t *testing.T) {
 	if err := json.Unmarshal(admin.OpenAPI, &paths); err != nil {
 		t.Fatal(err)
 	}
-	streams := []string{"/api/stream", "/api/tail", "/api/bundle", "/api/left"} // held above, or in other tests
+	streams := []string{"/api/stream", "/api/tail", "/api/bundle", "/api/left", "/api/drain"} // held above, or in other tests
 	for path, methods := range paths.Paths {
 		for method := range methods {
 			if strings.HasPrefix(path, "/api/") && !slices.Contains(streams, path) && !o.answers[method+" "+path+" 200"] {
@@ -369,6 +369,47 @@ func TestUsualSeries(t *testing.T) {
 	got := usual([]metric.Reading{metric.Gauge("fds", "open_files", "", 1)})
 	if !slices.Equal(got, []string{"fds"}) {
 		t.Errorf("of one that tells of files %v are", got)
+	}
+}
+
+// Without a token nobody is told of a send to one client: its room is the client's id.
+func TestTailWithoutToken(t *testing.T) {
+	o := operated(t, map[string]string{"ADMIN_TOKEN": ""})
+	sid := o.poller(t, "news")
+	_, sid, _ = strings.Cut(sid, "&sid=")
+	tail := bufio.NewScanner(o.open(t, "GET", "/api/tail", "").Body)
+	o.pooshSend(t, "", sid, "hidden", `1`)
+	o.pooshSend(t, "", "news", "shown", `1`)
+	if got := event(t, tail, "send"); !strings.Contains(got, `"shown"`) || strings.Contains(got, sid) {
+		t.Errorf("%s", got)
+	}
+}
+
+// A session of the Push Socket Protocol is among the slowest too, though the hub knows
+// mailboxes alone: here the packet that says it is connected waits for it.
+func TestSlowestOfPushSocket(t *testing.T) {
+	o := operated(t, nil)
+	res, err := http.Get("http://" + o.Addrs()["PUSH_SOCKET_PORT"].String() + "/socket.io/?EIO=3&transport=polling&b64=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var slow inspect.Slow
+	until(t, "the slow one is found", func() bool {
+		o.ask(t, "GET", "/api/slow", "", &slow)
+		return len(slow.Clients) > 0
+	})
+	c := slow.Clients[0]
+	if c.Dialect != "push socket" || c.App != "pushsocket" || c.Transport != "polling" || c.Version != "EIO3" || c.Waiting == 0 || c.ID == "" || !strings.Contains(string(body), c.ID) {
+		t.Errorf("%+v, of %s", c, body)
+	}
+	var one inspect.Connection
+	if status := o.ask(t, "GET", "/api/connections/"+c.ID, "", &one); status != 200 || len(one.Open) != 1 || one.Open[0].ID != c.ID {
+		t.Errorf("%d %+v", status, one)
 	}
 }
 

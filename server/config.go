@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"poosh/server/admin"
+	"poosh/server/certificate"
 	"poosh/server/dialect"
 	"poosh/server/network"
 	"poosh/server/setting"
@@ -19,6 +20,7 @@ type Config struct {
 	Network  network.Config  // what the ports of all dialects share
 	SocketIO socketio.Config // what all dialects over Socket.IO share
 	Admin    admin.Config    // the operators' port
+	TLS      certificate.Config
 
 	spoken  []*dialect.Dialect
 	noticed []string         // of how the settings are written down; see notices
@@ -32,7 +34,7 @@ func newConfig() *Config {
 	for _, d := range c.spoken {
 		c.groups = append(c.groups, d.Settings)
 	}
-	c.groups = append(c.groups, c.SocketIO.Settings(), c.Network.Settings(), c.Admin.Settings(), c.logSettings())
+	c.groups = append(c.groups, c.SocketIO.Settings(), c.Network.Settings(), c.TLS.Settings(), c.Admin.Settings(), c.logSettings())
 	return c
 }
 

@@ -16,10 +16,12 @@ import (
 	"poosh/server/closed"
 	"poosh/server/form"
 	"poosh/server/health"
+	"poosh/server/hub"
 	"poosh/server/incident"
 	"poosh/server/inspect"
 	"poosh/server/metric"
 	"poosh/server/overview"
+	"poosh/server/sends"
 	"poosh/server/series"
 )
 
@@ -31,6 +33,9 @@ func (s *Server) operators() *admin.Server {
 	}
 	s.hub.Remember()   // who left: explanations of sends tell
 	s.sends.Remember() // the last sends: which rooms and senders have the most
+	if s.cfg.Admin.Token == "" {
+		s.sends.Hide(toOne(s.hub, s.inspected()))
+	}
 	s.live = s.newLive()
 	s.series = series.New(series.Config{Readings: s.seconds, Usual: usual(s.seconds()), Told: func(now time.Time, readings []metric.Reading) {
 		s.live.Told(now, readings)
@@ -57,6 +62,7 @@ func (s *Server) operators() *admin.Server {
 		Tail:       s.sends.Stream,
 		Kick:       s.serveKick,
 		Bundle:     s.incidents.ServeBundle,
+		Drain:      s.serveDrain,
 		Profiles:   s.incidents.ServeProfiles,
 		Overview:   s.live.ServeOverview,
 		Stream:     s.live.ServeStream,
@@ -110,10 +116,20 @@ func (s *Server) newLive() *overview.Live {
 func (s *Server) inspected() (list []inspect.App) {
 	for _, a := range s.apps() {
 		if a.Ends != nil {
-			list = append(list, inspect.App{Dialect: a.dialect, ID: a.ID, Hub: a.Hub, Single: a.Single, Client: a.Client})
+			list = append(list, inspect.App{Dialect: a.dialect, ID: a.ID, Hub: a.Hub, Single: a.Single, Client: a.Client, Standing: a.Standing})
 		}
 	}
 	return list
+}
+
+// toOne returns what reports whether a send is to a room that is named by the id of a client
+// who is there, which is told with ADMIN_TOKEN alone. apps are all there ever are.
+func toOne(h *hub.Hub, apps []inspect.App) func(*sends.Send) bool {
+	return func(to *sends.Send) bool {
+		return !to.Everyone && slices.ContainsFunc(apps, func(a inspect.App) bool {
+			return a.Dialect == to.Dialect && (a.Single || a.ID == to.App) && h.Find(a.Hub, to.Room) != nil
+		})
+	}
 }
 
 // waiting is about how many bytes wait for all clients.

@@ -36,19 +36,21 @@ func (s *Server) endpoints() []endpoint {
 		{"/api/connections/{id}", http.MethodGet, nil, s.withToken(p.Connection, "connections are shown", always)},
 		{"/api/left", http.MethodGet, []string{"reason", "dialect", "limit"}, s.withToken(p.Left, "clients that left are shown", always)},
 		{"/api/slow", http.MethodGet, []string{"limit"}, s.withToken(p.Slow, "slow clients are shown", always)},
-		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, s.withToken(p.Tail, "sends are shown", always)},
+		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, s.withToken(p.Tail, "payloads are shown", asksPayload)},
 		{"/api/openapi.json", http.MethodGet, nil, serveOpenAPI},
 		{"/api/send", http.MethodPost, nil, s.sender()},
 		{"/api/kick", http.MethodPost, []string{"id", "room", "address", "dialect", "app"}, p.Kick},
 		// It costs something, so a page of elsewhere must not be able to ask for it, not even
 		// without being shown the answer: browsers say of a POST where it is from.
 		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},
+		// Everybody on this machine may look, and not everybody may send signals.
+		{"/api/drain", http.MethodPost, nil, s.withToken(p.Drain, "the process is ended from here", always)},
 	}
 }
 
 // withToken answers 403 to a request that asks for something while there is no token: the
-// id of a client, who may have that alone to show for its session, and what is sent; what
-// says which of it that is. Rooms are named by ids too: a send to one client is.
+// id of a client, who may have that alone to show for its session, or what is in a send;
+// what says which of it that is.
 func (s *Server) withToken(h http.HandlerFunc, what string, asks func(*http.Request) bool) http.HandlerFunc {
 	if h == nil || s.tokens != nil {
 		return h // the guard has seen the token
@@ -63,6 +65,9 @@ func (s *Server) withToken(h http.HandlerFunc, what string, asks func(*http.Requ
 }
 
 func always(*http.Request) bool { return true }
+
+// asksPayload reports whether a request for sends wants what is in them.
+func asksPayload(r *http.Request) bool { return r.URL.Query().Has("payload") }
 
 // asksOwn reports whether a request for rooms wants those of clients' own ids.
 func asksOwn(r *http.Request) bool { return r.URL.Query().Get("own") == "1" }

@@ -140,6 +140,8 @@ func (l *line) hear(ctx context.Context, c *cli.Command, at url.URL, speak proto
 	dialer := &websocket.Dialer{HandshakeTimeout: patience}
 	if c.String("url") != "" {
 		dialer.Proxy = http.ProxyFromEnvironment
+	} else {
+		dialer.TLSClientConfig = thisMachine()
 	}
 	target := speak.address(at)
 	target.Scheme = strings.Replace(target.Scheme, "http", "ws", 1)

@@ -141,7 +141,8 @@ type waiter interface{ Waiting() int }
 // late is a client with what waits for it.
 type late struct {
 	app     *App
-	seat    *hub.Subscriber
+	id      string
+	who     standing.Stander
 	waiting int
 }
 
@@ -155,19 +156,19 @@ func (i *Inspector) look(ctx context.Context) []Client {
 	best := bestOf[late]{most: mostSlow, better: func(a, b late) bool { return a.waiting > b.waiting }}
 	apps, seen := i.cfg.Apps(), 0
 	for n := range apps {
-		for s := range i.cfg.Hub.Subscribers(apps[n].Hub) {
+		for id, who := range i.all(&apps[n]) {
 			if seen++; seen%lookAgain == 0 && ctx.Err() != nil {
 				return list
 			}
-			if w, ok := s.Receiver().(waiter); ok {
-				if one := (late{&apps[n], s, w.Waiting()}); one.waiting > 0 && best.wants(one) {
+			if w, ok := who.(waiter); ok {
+				if one := (late{&apps[n], id, who, w.Waiting()}); one.waiting > 0 && best.wants(one) {
 					best.add(one)
 				}
 			}
 		}
 	}
 	for _, one := range best.list {
-		list = append(list, one.app.client(one.seat.ID(), told(one.seat.Receiver())))
+		list = append(list, one.app.client(one.id, one.who.Standing()))
 	}
 	slices.SortFunc(list, func(a, b Client) int { return cmp.Or(b.Waiting-a.Waiting, cmp.Compare(a.ID, b.ID)) })
 	return list

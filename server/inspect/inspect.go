@@ -13,6 +13,7 @@ package inspect
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -34,6 +35,22 @@ type App struct {
 
 	// Client finds a client by an id of its; nil where each is in the room of its own id.
 	Client func(id string) (standing.Stander, *hub.Subscriber)
+	// Standing yields its clients with their ids; nil where they are subscribers of the hub.
+	Standing iter.Seq2[string, standing.Stander]
+}
+
+// all yields the clients of an app, with their ids.
+func (i *Inspector) all(a *App) iter.Seq2[string, standing.Stander] {
+	if a.Standing != nil {
+		return a.Standing
+	}
+	return func(yield func(string, standing.Stander) bool) {
+		for s := range i.cfg.Hub.Subscribers(a.Hub) {
+			if who, ok := s.Receiver().(standing.Stander); ok && !yield(s.ID(), who) {
+				return
+			}
+		}
+	}
 }
 
 // Config is what is looked into.

@@ -100,6 +100,9 @@ func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
 func tell(s *eventstream.Stream, w *Watcher) {
 	list, dropped := w.Take()
 	for i := range list {
+		if hides := w.feed.hides; hides != nil && hides(&list[i]) {
+			continue
+		}
 		data, err := json.Marshal(list[i].line())
 		if err != nil { // a payload that is no JSON
 			l := list[i].line()

@@ -67,6 +67,7 @@ type Send struct {
 type Feed struct {
 	ids      ids
 	memory   *memory                    // set once, by Remember; nil when nothing is remembered
+	hides    func(*Send) bool           // set once, by Hide; nil for none
 	watchers atomic.Pointer[[]*Watcher] // nil while nobody watches; never changed in place
 
 	mu     sync.Mutex // held to replace watchers; guards closed
@@ -75,6 +76,10 @@ type Feed struct {
 
 // New returns a feed with a name of its own for ids.
 func New() *Feed { return &Feed{ids: ids{prefix: newPrefix()}} }
+
+// Hide has [Feed.Stream] leave out what hides picks, which is called on the goroutine of who
+// watches. It is for once, before the feed is in use.
+func (f *Feed) Hide(hides func(*Send) bool) { f.hides = hides }
 
 // Next returns the id of the next send.
 func (f *Feed) Next() string { return f.ids.next() }

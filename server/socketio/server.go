@@ -314,14 +314,20 @@ func (srv *Server) Refused() []metric.Sample {
 	return srv.refused.Samples(refusedSessions, refusedBody, "")
 }
 
+// Leave refuses new sessions, and returns those who are there: for who sends them away
+// one by one, with [Session.Leave].
+func (srv *Server) Leave() []*Session {
+	srv.draining.Store(true) // a session that begins from here on ends itself
+	return srv.all()
+}
+
 // Shutdown refuses new sessions, writes what waits for each client and closes
 // its transport, so that it connects anew elsewhere. Requests must still be
 // served meanwhile: polling clients fetch their last packets. When ctx ends
 // before all are gone, the rest is cut off and ctx's error returned.
 func (srv *Server) Shutdown(ctx context.Context) error {
-	srv.draining.Store(true) // a session that begins from here on ends itself
-	for _, s := range srv.all() {
-		s.shut(websocket.CloseGoingAway, reasonShutdown, reasonShutdown.String())
+	for _, s := range srv.Leave() {
+		s.Leave()
 	}
 	for {
 		srv.mu.RLock()

@@ -1,6 +1,6 @@
 'use strict';
-// Without a token ids of clients are not told, and what is sent is not: each view says so
-// where it would stand, and shows the rest.
+// Without a token ids of clients are not told, and payloads are not: each view says so where
+// they would stand, and shows the rest.
 const { assert, site, home, launch, Watch, table, becomes, socketio, main, step } = require('./lib');
 
 main(async () => {
@@ -25,8 +25,10 @@ main(async () => {
   };
   await view('clients', 'clients', 'slow clients are shown with ADMIN_TOKEN alone', 'clients that left are shown with ADMIN_TOKEN alone');
   await view('connection', 'connection?id=' + client.id, 'connections are shown with ADMIN_TOKEN alone');
-  await view('room', 'room?dialect=socket.io&app=poosh&room=a+room', 'who is in a room is shown with ADMIN_TOKEN alone', 'sends are shown with ADMIN_TOKEN alone');
-  await view('tail', 'tail', 'sends are shown with ADMIN_TOKEN alone');
+  await view('room', 'room?dialect=socket.io&app=poosh&room=a+room', 'who is in a room is shown with ADMIN_TOKEN alone', 'Sends as they happen.');
+  await view('tail', 'tail', 'Sends as they happen.');
+  await page.getByLabel('show payloads').check();
+  await page.getByText('payloads are shown with ADMIN_TOKEN alone', { exact: true }).waitFor();
   await view('rooms', 'rooms');
   await becomes('rooms', async () => (await table(page, 'Rooms')).map((r) => r[0]), ['a room']);
   await page.getByLabel('also clients’ own rooms').check();
