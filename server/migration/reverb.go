@@ -20,8 +20,9 @@ func reverb() *source {
 		ours: func(name string) bool {
 			return strings.HasPrefix(name, "REVERB_") || strings.HasPrefix(name, "VITE_REVERB_")
 		},
-		value:  php.EnvValue,
-		finish: reverbFinish,
+		laravel: true,
+		value:   php.EnvValue,
+		finish:  reverbFinish,
 	}
 }
 

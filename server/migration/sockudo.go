@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -76,6 +77,9 @@ func sockudoExpand(text string, env map[string]string) (string, error) {
 	}
 	return text, nil
 }
+
+// errExpand is said of a file with variables that are not known.
+var errExpand = errors.New("names variables of the environment that are not known: name the file that has them with --env")
 
 // sockudoMerge has the app of the environment take the place of those in the file, and
 // count only when it is whole, as crates/sockudo-core/src/options/env/apps.rs does.

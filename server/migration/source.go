@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"poosh/server/migration/php"
 )
 
 // A source is a server whose configuration can be read.
@@ -35,8 +37,10 @@ type source struct {
 	merge func(file, env []entry)
 	// expand puts variables into a text before it is read; nil for none.
 	expand func(text string, env map[string]string) (string, error)
+	// laravel says that a .env is Laravel's, see readEnv.
+	laravel bool
 	// read reads variables where their form is not the usual one.
-	read func(path, text string) (map[string]string, error)
+	read func(text string) (map[string]string, error)
 	// finish makes what follows from several keys.
 	finish func(*draft)
 	// nothing says that there is nothing to make, but what is to be said of the keys.
@@ -106,7 +110,9 @@ func (s *source) variableNames() []string {
 type reading struct {
 	path, text string
 	format     format
-	env        map[string]string
+	beside     string            // the text of the variables beside it, and its path
+	besidePath string            // empty for none
+	env        map[string]string // of beside, as the source that it is read as has it
 }
 
 // tell returns the source that knows the most of what a text holds. One that a person
@@ -176,12 +182,19 @@ func (in *input) known() int {
 // as reads the text as the configuration of a source.
 func (r *reading) as(s *source) (*input, error) {
 	in := &input{source: s}
+	r.env = nil
+	if r.besidePath != "" {
+		var err error
+		if r.env, err = s.readVariables(r.beside); err != nil {
+			return nil, fmt.Errorf("%s: %w", shown(r.besidePath), err)
+		}
+	}
 	var env []entry
 	if r.format == formatEnv || r.format != formatPHP && r.env != nil {
 		read := r.env
 		if r.format == formatEnv {
 			var err error
-			if read, err = s.readVariables(r.path, r.text); err != nil {
+			if read, err = s.readVariables(r.text); err != nil {
 				return nil, err
 			}
 			maps.Copy(read, r.env)
@@ -208,11 +221,11 @@ func (r *reading) as(s *source) (*input, error) {
 	return in, nil
 }
 
-func (s *source) readVariables(path, text string) (map[string]string, error) {
+func (s *source) readVariables(text string) (map[string]string, error) {
 	if s.read != nil {
-		return s.read(path, text)
+		return s.read(text)
 	}
-	return readEnv(text)
+	return readEnv(text, s.laravel)
 }
 
 // tree reads a text that is no list of variables. asked are those that it asks for, nil
@@ -230,7 +243,7 @@ func (r *reading) tree(s *source) (tree any, asked map[string]bool, err error) {
 	case formatTOML:
 		tree, err = readTOML(text)
 	default:
-		return readPHP(text, r.env)
+		return php.Parse(text, r.env)
 	}
 	return tree, nil, err
 }
