@@ -17,9 +17,10 @@ type draft struct {
 	source *source
 	set    map[string]string // settings, by name
 	apps   []*appDraft       // in the order in which they were found
-	values map[string]any    // all that was found, by path
-	names  map[string]bool   // of what was found and counts
-	last   []func()          // what is done when all entries are taken
+	at     map[string]*appDraft
+	values map[string]any  // all that was found, by path
+	names  map[string]bool // of what was found and counts
+	last   []func()        // what is done when all entries are taken
 
 	unknowns int // keys that their server has not
 	report   *Report
@@ -30,6 +31,7 @@ type appDraft struct {
 	at     string // its place in their list
 	fields map[string]any
 	hooks  []*hookDraft
+	hookAt map[string]*hookDraft
 }
 
 // A hookDraft is one webhook.
@@ -39,7 +41,7 @@ type hookDraft struct {
 }
 
 func newDraft(s *source) *draft {
-	return &draft{source: s, set: make(map[string]string), values: make(map[string]any), names: make(map[string]bool),
+	return &draft{source: s, set: make(map[string]string), values: make(map[string]any), names: make(map[string]bool), at: make(map[string]*appDraft),
 		report: &Report{Source: s.name, Product: s.product, Known: s.version}}
 }
 
@@ -167,24 +169,20 @@ func (a *appDraft) usual(d *draft, field string, value any, why string) {
 
 // app returns the app at a place of their list, a new one if there is none.
 func (d *draft) app(at string) *appDraft {
-	for _, a := range d.apps {
-		if a.at == at {
-			return a
-		}
+	a := d.at[at]
+	if a == nil {
+		a = &appDraft{at: at, fields: make(map[string]any), hookAt: make(map[string]*hookDraft)}
+		d.apps, d.at[at] = append(d.apps, a), a
 	}
-	a := &appDraft{at: at, fields: make(map[string]any)}
-	d.apps = append(d.apps, a)
 	return a
 }
 
 func (a *appDraft) hook(at string) *hookDraft {
-	for _, h := range a.hooks {
-		if h.at == at {
-			return h
-		}
+	h := a.hookAt[at]
+	if h == nil {
+		h = &hookDraft{at, make(map[string]any)}
+		a.hooks, a.hookAt[at] = append(a.hooks, h), h
 	}
-	h := &hookDraft{at, make(map[string]any)}
-	a.hooks = append(a.hooks, h)
 	return h
 }
 

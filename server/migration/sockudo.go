@@ -60,10 +60,14 @@ var sockudoReference = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}
 // sockudoExpand puts variables into a text as Sockudo does before it reads it.
 func sockudoExpand(text string, env map[string]string) (string, error) {
 	var missing []string
+	added := 0
 	text = sockudoReference.ReplaceAllStringFunc(text, func(reference string) string {
 		m := sockudoReference.FindStringSubmatch(reference)
 		switch {
+		case added > maxReferred:
+			return ""
 		case env[m[1]] != "":
+			added += len(env[m[1]])
 			return env[m[1]]
 		case strings.Contains(reference, ":-"):
 			return m[2]
@@ -72,6 +76,9 @@ func sockudoExpand(text string, env map[string]string) (string, error) {
 		}
 		return reference
 	})
+	if added > maxReferred {
+		return "", errReferences
+	}
 	if missing != nil {
 		return "", fmt.Errorf("%w: %s", errExpand, strings.Join(missing, ", "))
 	}

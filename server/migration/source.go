@@ -217,7 +217,9 @@ func (r *reading) as(s *source) (*input, error) {
 	if s.merge != nil {
 		s.merge(file, env)
 	}
-	in.entries = overridden(file, env)
+	if in.entries = overridden(file, env); len(in.entries) > maxKeys {
+		return nil, errKeys
+	}
 	return in, nil
 }
 
@@ -267,14 +269,23 @@ func (s *source) variableEntries(env map[string]string) (list []entry, others []
 	if s.choose != nil {
 		known = slices.DeleteFunc(known, func(name string) bool { return !s.choose(name, env) })
 	}
+	foreign := 0
 	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if len(list) > maxKeys {
+			break // which is an error, and one is enough
+		}
 		if slices.Contains(known, name) {
 			path, _ := s.variable(name)
 			list = append(list, s.variableValue(name, path, env[name])...)
 			continue
 		}
-		_, slip := nearest(name, known, likely)
-		if s.ours(name) || slip && len(name) > 3*likely {
+		ours := s.ours(name)
+		if !ours && len(name) > 3*likely {
+			if foreign++; foreign <= manyUnknown {
+				_, ours = nearest(name, known, likely)
+			}
+		}
+		if ours {
 			list = append(list, entry{name: name, path: []string{name}, value: env[name]})
 		} else {
 			others = append(others, shown(name))

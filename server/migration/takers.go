@@ -189,6 +189,9 @@ func nested(d *draft, e *entry) taken {
 		got := wrong(nil, "a list of objects")
 		return taken{says: got.says, look: got.look}
 	}
+	if len(d.values)+len(list) > maxKeys {
+		return taken{says: "has too many keys", look: true}
+	}
 	d.take(list)
 	return taken{as: "what follows"}
 }
