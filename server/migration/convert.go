@@ -109,14 +109,15 @@ func each(least float64) converter {
 		case n < 1:
 			return converted{"1/1s", "allows none there, and one in a second is the least here: client_events false allows none", true}
 		}
-		return converted{value: rateText(n, time.Second)}
+		return bounded(n, 1, mostLimit, func(n float64) any { return rate.Rate{Limit: int(n), Per: time.Second}.String() })
 	}
 }
 
-// rateText is a rate as Poosh reads it.
-func rateText(n float64, per time.Duration) string {
-	return rate.Rate{Limit: int(min(max(n, 1), math.MaxInt32)), Per: min(max(per, time.Second), 24*time.Hour)}.String()
-}
+// The most of something that a rate may allow, in how many seconds.
+const (
+	mostLimit   = math.MaxInt32
+	mostSeconds = 24 * 60 * 60
+)
 
 // toggle is a switch.
 func toggle(v any) converted {

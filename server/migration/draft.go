@@ -3,12 +3,14 @@ package migration
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"sort"
 	"strings"
 	"time"
 
 	"poosh/server/pusher"
+	"poosh/server/rate"
 	"poosh/server/setting"
 )
 
@@ -134,21 +136,37 @@ func (d *draft) unknown(e *entry) {
 const manyUnknown = 100
 
 // number returns what was found at a path, or a default.
-func (d *draft) number(path string, usual float64) float64 {
-	if n, ok := numberOf(d.values[joined(dotted(path))]); ok {
+func (d *draft) number(path []string, usual float64) float64 {
+	if n, ok := numberOf(d.values[joined(path)]); ok {
 		return n
 	}
 	return usual
 }
 
 // switched is number for a switch.
-func (d *draft) switched(path string, usual bool) bool {
-	if v := d.values[joined(dotted(path))]; !isEmpty(v) {
+func (d *draft) switched(path []string, usual bool) bool {
+	if v := d.values[joined(path)]; !isEmpty(v) {
 		if b, ok := boolOf(v); ok {
 			return b
 		}
 	}
 	return usual
+}
+
+// nearest is a number, or the nearest that Poosh takes for a name, which is noted.
+func (d *draft) nearest(name string, n, least, most float64) int {
+	taken := math.Floor(min(max(n, least), most))
+	if taken != n {
+		d.note("%s: the number %v is not one that Poosh takes, the nearest is %.0f.", name, n, taken)
+		d.report.Look = true
+	}
+	return int(taken)
+}
+
+// rate is so many in so many seconds as Poosh reads it, the nearest that it takes.
+func (d *draft) rate(name string, n, seconds float64) string {
+	r := rate.Rate{Limit: d.nearest(name, n, 1, mostLimit), Per: time.Duration(d.nearest(name+", in seconds", seconds, 1, mostSeconds)) * time.Second}
+	return r.String()
 }
 
 // usual sets what their server has where nothing is said, and Poosh has something else.
@@ -264,7 +282,7 @@ func (d *draft) fewer(a *appDraft) {
 		return pusher.LeastOutbox(c) > mostOutbox
 	})
 	a.fields["max_presence_members"] = max(fit, 1)
-	d.note("App %s may have %d members in a presence channel: the list of more, of the size that is allowed, does not fit into what may wait for a connection.", a.at, max(fit, 1))
+	d.note("App %s may have %d members in a presence channel: the list of more, of the size that is allowed, does not fit into what may wait for a connection.", shown(a.at), max(fit, 1))
 	d.report.Look = true
 }
 
@@ -290,7 +308,7 @@ func (d *draft) tidy() {
 				why = "it has no event types that Poosh knows, and without any it would be told of all"
 			}
 			if why != "" {
-				d.note("Webhook %s of app %s is left out: %s.", h.at, a.at, why)
+				d.note("Webhook %s of app %s is left out: %s.", shown(h.at), shown(a.at), why)
 				d.report.Look = true
 			}
 			return why != ""

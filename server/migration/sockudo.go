@@ -276,32 +276,34 @@ func sockudoFinish(d *draft) {
 	d.usual("PUSHER_MAX_USER_INFO_BYTES", "2048", why)
 	d.usual("PUSHER_CACHE_TTL", "1h", why)
 	d.usual("PUSHER_AUTHORIZE_TIMEOUT", "1h", why)
-	message := d.number("websocket.max_bytes", d.number("websocket_max_payload_kb", 64)*1024)
+	message := d.number(dotted("websocket.max_bytes"), d.number(dotted("websocket_max_payload_kb"), 64)*1024)
 	if message != 64*1024 {
-		d.set["PUSHER_MAX_MESSAGE_BYTES"] = settingText(count(1<<10, 64<<20)(message).value)
+		d.set["PUSHER_MAX_MESSAGE_BYTES"] = settingText(d.nearest("PUSHER_MAX_MESSAGE_BYTES", message, 1<<10, 64<<20))
 	}
-	if d.switched("rate_limiter.enabled", true) {
+	if d.switched(dotted("rate_limiter.enabled"), true) {
 		d.perAddress("PUSHER_API_RATE_PER_ADDRESS", "rate_limiter.api_rate_limit", 100)
 		d.perAddress("PUSHER_CONNECT_RATE_PER_ADDRESS", "rate_limiter.websocket_rate_limit", 20)
 	}
 	for _, a := range d.apps {
 		sockudoDefaults(d, a)
 	}
-	d.batch(d.switched("webhooks.batching.enabled", true))
-	d.metrics(d.switched("metrics.enabled", true), int(d.number("metrics.port", 9601)))
+	d.batch(d.switched(dotted("webhooks.batching.enabled"), true))
+	d.metrics(d.switched(dotted("metrics.enabled"), true), d.number(dotted("metrics.port"), 9601))
 	d.tidy()
 	d.fit()
 }
 
 // perAddress sets a rate of each address.
 func (d *draft) perAddress(name, path string, usual float64) {
-	n, seconds := d.number(path+".max_requests", usual), d.number(path+".window_seconds", 60)
-	d.usual(name, rateText(n, time.Duration(seconds)*time.Second), "rate_limiter is on, with Sockudo's own default where it says nothing")
+	n, seconds := d.number(dotted(path+".max_requests"), usual), d.number(dotted(path+".window_seconds"), 60)
+	d.usual(name, d.rate(name, n, seconds), "rate_limiter is on, with Sockudo's own default where it says nothing")
 }
 
 // sockudoDefaults adds what an app has without being told.
 func sockudoDefaults(d *draft, a *appDraft) {
-	path := "app_manager.array.apps." + a.at + ".policy.limits."
+	limit := func(name string) []string {
+		return []string{"app_manager", "array", "apps", a.at, "policy", "limits", name}
+	}
 	usual := 0.0
 	if d.names["SOCKUDO_DEFAULT_APP_ID"] {
 		usual = 100
@@ -309,7 +311,7 @@ func sockudoDefaults(d *draft, a *appDraft) {
 			name  string
 			value any
 		}{
-			{"client_events", d.switched("SOCKUDO_ENABLE_CLIENT_MESSAGES", false)}, {"max_connections", 100},
+			{"client_events", d.switched(dotted("SOCKUDO_ENABLE_CLIENT_MESSAGES"), false)}, {"max_connections", 100},
 			{"max_channels_per_event", 100}, {"max_event_bytes", 100 << 10}, {"max_batch_events", 100},
 			{"max_presence_members", 100}, {"max_presence_user_info_bytes", 64 << 10},
 		} {
@@ -317,12 +319,12 @@ func sockudoDefaults(d *draft, a *appDraft) {
 		}
 	} else if _, found := a.fields["enabled"]; !found {
 		a.fields["enabled"] = false
-		d.note("App %s has no key enabled: Sockudo takes that for false, so it is off here too.", a.at)
+		d.note("App %s has no key enabled: Sockudo takes that for false, so it is off here too.", shown(a.at))
 		d.report.Look = true
 	}
 	text := "off"
-	if n := d.number(path+"max_client_events_per_second", usual); n > 0 {
-		text = rateText(n, time.Duration(d.number(path+"decay_seconds", 1))*time.Second)
+	if n := d.number(limit("max_client_events_per_second"), usual); n > 0 {
+		text = d.rate("client_event_rate of app "+shown(a.at), n, d.number(limit("decay_seconds"), 1))
 	}
 	a.fields["client_event_rate"] = text
 }

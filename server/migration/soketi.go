@@ -182,16 +182,16 @@ func soketiFinish(d *draft) {
 	d.usual("PUSHER_MAX_USER_INFO_BYTES", "2048", why)
 	d.usual("PUSHER_CACHE_TTL", "1h", why)
 	d.clientRate("off")
-	d.batch(d.switched("webhooks.batching.enabled", false))
-	d.metrics(d.switched("metrics.enabled", false), int(d.number("metrics.port", 9601)))
+	d.batch(d.switched(dotted("webhooks.batching.enabled"), false))
+	d.metrics(d.switched(dotted("metrics.enabled"), false), d.number(dotted("metrics.port"), 9601))
 	d.tidy()
 	d.fit()
 }
 
 // metrics opens the operators' port where metrics were served.
-func (d *draft) metrics(on bool, port int) {
+func (d *draft) metrics(on bool, port float64) {
 	if on {
-		got := count(1, 65535)(float64(port)).value.(int)
+		got := d.nearest("ADMIN_PORT", port, 1, 65535)
 		d.set["ADMIN_PORT"] = settingText(got)
 		d.note("%s.", adminHostNote(got))
 	}
