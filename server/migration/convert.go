@@ -288,6 +288,14 @@ func origins(v any) converted {
 
 // originOf returns what Poosh has for a pattern of origins, and what is different.
 func originOf(pattern string) (origin, says string) {
+	if i := strings.LastIndex(pattern, "@"); i >= 0 { // what is before may be a password
+		scheme := ""
+		if before, _, found := strings.Cut(pattern[:i], "://"); found {
+			scheme = before + "://"
+		}
+		origin, says = originOf(scheme + pattern[i+1:])
+		return origin, join("the name before the @ of an origin is left out", says, ", and ")
+	}
 	switch {
 	case pattern == "":
 		return "", ""

@@ -7,8 +7,8 @@
 // server; rules know paths in that tree, and no format. PHP is read as data: nothing
 // of it is run.
 //
-// What a file says as a secret goes into the files that are made and nowhere else: a
-// report has names, and values of numbers and switches alone.
+// What a file says as a secret goes into the files that are made and nowhere else: see
+// [Report] for what is shown.
 package migration
 
 import (
