@@ -71,6 +71,15 @@ func (d *draft) take(entries []entry) {
 	}
 }
 
+// finish makes what follows from several keys, when all entries are taken.
+func (d *draft) finish() {
+	for _, do := range d.last {
+		do()
+	}
+	d.source.finish(d)
+	d.settle()
+}
+
 func (d *draft) apply(r *rule, e *entry) {
 	var t taken
 	if r.take != nil {

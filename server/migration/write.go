@@ -40,9 +40,8 @@ func (f file) in(dir string) string {
 	return filepath.Join(dir, f.name)
 }
 
-// result makes the files, and has the settings read as a start would, so that what does
-// not start is told here.
-func (d *draft) result() ([]file, error) {
+// files makes the files that Poosh needs; none of a source that makes nothing.
+func (d *draft) files() ([]file, error) {
 	if d.source.nothing {
 		return nil, nil
 	}
@@ -59,11 +58,7 @@ func (d *draft) result() ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	files = append([]file{{envFile, env}}, files...)
-	if err := d.try(files); err != nil {
-		return nil, err
-	}
-	return files, nil
+	return append([]file{{envFile, env}}, files...), nil
 }
 
 // firstFields are what a person looks for first in an app; the others have the order of
@@ -164,8 +159,12 @@ func envLine(name, value string) (line string, ok bool) {
 	return name + "=" + quote + value + quote, true
 }
 
-// try reads files as a start would, and notes what is wrong.
+// try reads files as a start would, and notes what is wrong, so that what does not start
+// is told here.
 func (d *draft) try(files []file) error {
+	if len(files) == 0 {
+		return nil
+	}
 	none := func(string) (string, bool) { return "", false }
 	env, err := server.ParseDotEnv(string(files[0].text), none)
 	if err != nil {
