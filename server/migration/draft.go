@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"poosh/server"
 	"poosh/server/pusher"
 	"poosh/server/rate"
 	"poosh/server/setting"
@@ -246,15 +247,24 @@ func (d *draft) config(a *appDraft) pusher.App {
 	}.WithDefaults()
 }
 
-// What Poosh has where nothing is said, and takes at the most.
+// What Poosh takes at the most.
 const (
-	usualOutbox  = 1 << 20
-	wideOutbox   = 16 << 20 // from there on a person should know of it
-	mostOutbox   = 1 << 30
-	usualBacklog = 512 << 20
-	usualBody    = 10_000_000
-	mostBody     = 64 << 20
+	wideOutbox = 16 << 20 // from there on a person should know of it
+	mostOutbox = 1 << 30
+	mostBody   = 64 << 20
 )
+
+// bytesOf is what a setting of a size is where nothing is said.
+func bytesOf(name string) int {
+	for _, s := range server.Settings() {
+		if s.Name == name {
+			if n, err := setting.ParseSize(s.Default); err == nil {
+				return int(n)
+			}
+		}
+	}
+	panic(name + " is no setting of a size that has a default")
+}
 
 // fit makes room for the largest events, batches and lists that apps may have.
 func (d *draft) fit() {
@@ -265,17 +275,17 @@ func (d *draft) fit() {
 		outbox = max(outbox, pusher.LeastOutbox(c))
 		body = max(body, c.MaxBatch*c.MaxEventBytes)
 	}
-	if outbox > usualOutbox {
+	if outbox > bytesOf("OUTBOX_BYTES") {
 		size := (min(outbox, mostOutbox) + 1<<20 - 1) >> 20 << 20
 		d.usual("OUTBOX_BYTES", setting.SizeText(int64(size)), "the largest event or list of members must fit into what waits for one connection")
 		if size > wideOutbox {
 			d.note("Each connection may have %s waiting for it, for events and lists of members of the size that is allowed: smaller ones need less memory.", setting.SizeText(int64(size)))
 		}
-		if size > usualBacklog {
+		if size > bytesOf("BACKLOG_BYTES") {
 			d.usual("BACKLOG_BYTES", setting.SizeText(int64(size)), "it may not be less than OUTBOX_BYTES")
 		}
 	}
-	if body > usualBody {
+	if body > bytesOf("PUSHER_MAX_BODY_BYTES") {
 		d.usual("PUSHER_MAX_BODY_BYTES", setting.SizeText(int64(min(body, mostBody))), "the largest batch must fit")
 	}
 }

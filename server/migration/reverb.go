@@ -127,8 +127,8 @@ func reverbFinish(d *draft) {
 			message = max(message, n)
 		}
 	}
-	d.atLeast("PUSHER_MAX_EVENT_BYTES", request, 10_240, 64<<20)
-	d.atLeast("PUSHER_MAX_MESSAGE_BYTES", message, 64<<10, 64<<20)
+	d.atLeast("PUSHER_MAX_EVENT_BYTES", request, 64<<20)
+	d.atLeast("PUSHER_MAX_MESSAGE_BYTES", message, 64<<20)
 	for _, a := range d.apps {
 		limit := func(name string) []string { return []string{"apps", "apps", a.at, "rate_limiting", name} }
 		a.usual(d, "client_events", true, why)
@@ -142,8 +142,8 @@ func reverbFinish(d *draft) {
 }
 
 // atLeast sets a bound that is more than the usual one.
-func (d *draft) atLeast(name string, n, usual, most float64) {
-	if n > usual {
+func (d *draft) atLeast(name string, n, most float64) {
+	if usual := float64(bytesOf(name)); n > usual {
 		d.set[name] = settingText(d.nearest(name, n, usual, most))
 	}
 }

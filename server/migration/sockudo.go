@@ -205,7 +205,7 @@ func sockudoAppRules() []rule {
 		{keys: sockudoApp + ".enabled", take: toField("enabled", toggle)},
 		{keys: limit("max_connections"), take: toField("max_connections", unless(1, count(0, 10_000_000)))},
 		{keys: limit("max_client_events_per_second") + " " + limit("decay_seconds"), take: inApp("client_event_rate")},
-		{keys: limit("max_backend_events_per_second") + " " + limit("max_read_requests_per_second"), look: limitedAboveNone, says: allRates},
+		{keys: limit("max_backend_events_per_second") + " " + limit("max_read_requests_per_second"), look: limited(1), says: allRates},
 		{keys: limit("max_presence_members_per_channel"), take: toField("max_presence_members", count(1, 1_000_000))},
 		{keys: limit("max_presence_member_size_in_kb"), take: toField("max_presence_user_info_bytes", kib(2, 64<<10))},
 		{keys: limit("max_event_channels_at_once"), take: toField("max_channels_per_event", count(1, 100_000))},
@@ -234,11 +234,6 @@ func sockudoAppRules() []rule {
 		{keys: sockudoApp + ".policy.webhooks.*.retry: enabled max_attempts max_elapsed_time_ms initial_backoff_ms max_backoff_ms", says: noRetry},
 		{keys: hook("request_timeout_ms"), says: "a request of a webhook has a time that no setting changes"},
 	}
-}
-
-func limitedAboveNone(v any) bool {
-	n, ok := numberOf(v)
-	return !isEmpty(v) && (!ok || n > 0)
 }
 
 // protocol2 is said of what pusher-js and Echo do not know.
@@ -277,7 +272,7 @@ func sockudoFinish(d *draft) {
 	d.usual("PUSHER_CACHE_TTL", "1h", why)
 	d.usual("PUSHER_AUTHORIZE_TIMEOUT", "1h", why)
 	message := d.number(dotted("websocket.max_bytes"), d.number(dotted("websocket_max_payload_kb"), 64)*1024)
-	if message != 64*1024 {
+	if message != float64(bytesOf("PUSHER_MAX_MESSAGE_BYTES")) {
 		d.set["PUSHER_MAX_MESSAGE_BYTES"] = settingText(d.nearest("PUSHER_MAX_MESSAGE_BYTES", message, 1<<10, 64<<20))
 	}
 	if d.switched(dotted("rate_limiter.enabled"), true) {

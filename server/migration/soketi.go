@@ -134,8 +134,8 @@ func soketiAppRules() []rule {
 		{keys: app("maxConnections"), take: toField("max_connections", unless(1, count(0, 10_000_000)))},
 		{keys: app("enableClientMessages"), take: toField("client_events", toggle)},
 		{keys: app("maxClientEventsPerSecond"), take: toField("client_event_rate", each(0))},
-		{keys: app("maxBackendEventsPerSecond"), take: later(), says: allRates, look: limited},
-		{keys: app("maxReadRequestsPerSecond"), take: later(), says: allRates, look: limited},
+		{keys: app("maxBackendEventsPerSecond"), take: later(), says: allRates, look: limited(0)},
+		{keys: app("maxReadRequestsPerSecond"), take: later(), says: allRates, look: limited(0)},
 		{keys: app("maxPresenceMembersPerChannel"), take: toField("max_presence_members", count(1, 1_000_000))},
 		{keys: app("maxPresenceMemberSizeInKb"), take: toField("max_presence_user_info_bytes", kib(2, 64<<10))},
 		{keys: app("maxEventChannelsAtOnce"), take: toField("max_channels_per_event", count(1, 100_000))},
@@ -154,10 +154,12 @@ func soketiAppRules() []rule {
 	}
 }
 
-// limited has a person look at a limit that is one.
-func limited(v any) bool {
-	n, ok := numberOf(v)
-	return !isEmpty(v) && (!ok || n >= 0)
+// limited has a person look at a limit that is one, as those from least on are.
+func limited(least float64) func(any) bool {
+	return func(v any) bool {
+		n, ok := numberOf(v)
+		return !isEmpty(v) && (!ok || n >= least)
+	}
 }
 
 // logLevel is the level of a log that is or is not to tell everything.

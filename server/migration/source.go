@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"poosh/server/migration/php"
+	"poosh/server/setting"
 )
 
 // A source is a server whose configuration can be read.
@@ -92,7 +93,7 @@ func (s *source) nearest(name, path string) string {
 	if name == strings.ToUpper(name) {
 		names, path = s.variableNames(), name
 	}
-	best, _ := nearest(path, names, longestName)
+	best, _ := setting.Nearest(path, names, setting.LongestName)
 	return best
 }
 
@@ -282,7 +283,7 @@ func (s *source) variableEntries(env map[string]string) (list []entry, others []
 		ours := s.ours(name)
 		if !ours && len(name) > 3*likely {
 			if foreign++; foreign <= manyUnknown {
-				_, ours = nearest(name, known, likely)
+				_, ours = setting.Nearest(name, known, likely)
 			}
 		}
 		if ours {
