@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"poosh/server"
@@ -254,9 +255,12 @@ const (
 	mostBody   = 64 << 20
 )
 
+// settings are all that Poosh has, which do not change.
+var settings = sync.OnceValue(server.Settings)
+
 // bytesOf is what a setting of a size is where nothing is said.
 func bytesOf(name string) int {
-	for _, s := range server.Settings() {
+	for _, s := range settings() {
 		if s.Name == name {
 			if n, err := setting.ParseSize(s.Default); err == nil {
 				return int(n)

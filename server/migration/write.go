@@ -125,7 +125,7 @@ func (d *draft) envText() ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by poosh import of a configuration of %s.\n", d.source.product)
 	left := maps.Clone(d.set)
-	for _, s := range server.Settings() {
+	for _, s := range settings() {
 		value, found := left[s.Name]
 		if !found {
 			continue
