@@ -18,12 +18,12 @@ import (
 	sockets "poosh/server/websocket"
 )
 
-// TestWhoIsNotHeardIsNotSilent: the time in which nothing is read from a client is not one in
-// which it gave no sign of life.
-func TestWhoIsNotHeardIsNotSilent(t *testing.T) {
+// A reluctant is a client that reads nothing for now, with much waiting for it.
+func reluctant(t *testing.T, conf app.Config) (*client, *websocket.Conn) {
+	t.Helper()
 	w := answer.Writer{Count: func(tally.Thing, int) {}, Log: slog.New(slog.DiscardHandler)}
-	apps, err := app.NewList([]app.Config{{ID: "3", Key: "key", Secret: "not-so-secret", ActivityTimeout: app.Duration(time.Second)}},
-		&app.Shared{Hub: hub.New(), Count: w.Count, Log: w.Log})
+	conf.ID, conf.Key, conf.Secret = "3", "key", "not-so-secret"
+	apps, err := app.NewList([]app.Config{conf}, &app.Shared{Hub: hub.New(), CacheBytes: 1 << 20, Count: w.Count, Log: w.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestWhoIsNotHeardIsNotSilent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ws.Close()
+	t.Cleanup(func() { _ = ws.Close() })
 	_ = ws.SetReadDeadline(time.Now().Add(20 * time.Second))
 	c := <-seated
 	if !c.conn.OnLoop() {
@@ -59,10 +59,44 @@ func TestWhoIsNotHeardIsNotSilent(t *testing.T) {
 			t.Fatal("refused")
 		}
 	}
-	c.conn.Owe(1 << 20)
-	if err := ws.WriteMessage(websocket.TextMessage, []byte(`{"event":"pusher:ping","data":{}}`)); err != nil {
-		t.Fatal(err)
+	return c, ws
+}
+
+func say(t *testing.T, ws *websocket.Conn, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if err := ws.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
 	}
+}
+
+// TestSubscriptionsOweWhatIsToldOfThem: a client that asks for a channel with a large event,
+// and does not read it, waits for itself as with any answer.
+func TestSubscriptionsOweWhatIsToldOfThem(t *testing.T) {
+	c, ws := reluctant(t, app.Config{MaxEventBytes: 100 << 10})
+	c.app().Publish("cache-a", "large", []byte(`"`+strings.Repeat("x", 60<<10)+`"`), "")
+	c.app().Publish("cache-b", "large", []byte(`"`+strings.Repeat("x", 60<<10)+`"`), "")
+	before := c.conn.Waiting()
+	say(t, ws, `{"event":"pusher:subscribe","data":{"channel":"cache-a"}}`, `{"event":"pusher:subscribe","data":{"channel":"cache-b"}}`)
+	for end := time.Now().Add(10 * time.Second); c.conn.Waiting() < before+120<<10; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d bytes wait, %d before", c.conn.Waiting(), before)
+		}
+	}
+	say(t, ws, `{"event":"pusher:ping","data":{}}`)
+	time.Sleep(200 * time.Millisecond)
+	if !c.conn.Unheard() {
+		t.Error("heard though 120 KB are owed")
+	}
+}
+
+// TestWhoIsNotHeardIsNotSilent: the time in which nothing is read from a client is not one in
+// which it gave no sign of life.
+func TestWhoIsNotHeardIsNotSilent(t *testing.T) {
+	c, ws := reluctant(t, app.Config{ActivityTimeout: app.Duration(time.Second)})
+	c.conn.Owe(1 << 20)
+	say(t, ws, `{"event":"pusher:ping","data":{}}`)
 	time.Sleep(2500 * time.Millisecond)
 	for heard := ""; !strings.Contains(heard, "pusher:pong"); {
 		_, data, err := ws.ReadMessage()
