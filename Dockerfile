@@ -27,7 +27,7 @@ WORKDIR /data
 VOLUME /data
 # CLIENT_PORT, SERVER_PORT, PUSHER_PORT, SOCKTOPUS_PORT, and what the documentation
 # says for PUSH_SOCKET_PORT.
-EXPOSE 8000 1337 6001 8080 3100
+EXPOSE 80 8000 1337 6001 8080 3100
 STOPSIGNAL SIGTERM
 # The image has no other program in it: the server asks itself, by the same settings.
 HEALTHCHECK --interval=10s --timeout=4s --start-period=10s --retries=3 CMD ["/poosh", "health"]

@@ -211,6 +211,31 @@ func TestSitesForwardTheAddress(t *testing.T) {
 	}
 }
 
+// The service can reach systemd, which would wait for it else, and every socket unit is for a
+// port that there is, of the same number.
+func TestServiceTellsSystemd(t *testing.T) {
+	unit := readFile(t, "examples/systemd/poosh.service")
+	for _, want := range []string{`(?m)^Type=notify$`, `(?m)^WatchdogSec=\d+$`, `(?m)^RestrictAddressFamilies=.*\bAF_UNIX\b`} {
+		if !regexp.MustCompile(want).MatchString(unit) {
+			t.Errorf("the unit has nothing like %s", want)
+		}
+	}
+	defaults := make(map[string]string)
+	for _, s := range server.Settings() {
+		defaults[s.Name] = s.Default
+	}
+	sockets, err := filepath.Glob("examples/systemd/*.socket")
+	if err != nil || len(sockets) == 0 {
+		t.Fatalf("%d socket units, %v", len(sockets), err)
+	}
+	for _, path := range sockets {
+		m := regexp.MustCompile(`(?s)\nListenStream=(\d+)\n.*\nFileDescriptorName=(\w+)\n`).FindStringSubmatch(readFile(t, path))
+		if m == nil || defaults[m[2]] != m[1] {
+			t.Errorf("%s: %q", path, m)
+		}
+	}
+}
+
 // The service may write where its README puts the database.
 func TestServiceHasAStateDirectory(t *testing.T) {
 	unit := readFile(t, "examples/systemd/poosh.service")

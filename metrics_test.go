@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"poosh/server"
+	"poosh/server/certificate/certificatetest"
 )
 
 // everything is a scrape of a server with all dialects and all limits on, that nobody has
@@ -37,7 +38,9 @@ func everything(t *testing.T) string {
 // withEverything runs such a server until the test ends, and returns what answers scrapes.
 func withEverything(t *testing.T) http.Handler {
 	t.Helper()
+	cert, key, _ := certificatetest.New(t).Write(t.TempDir(), "push.example.com")
 	set := map[string]string{
+		"TLS_CERT": cert, "TLS_KEY": key,
 		"HOST": "127.0.0.1", "SERVER_SECRET": "thisisthesharedsecret", "CLIENT_PORT": "0", "SERVER_PORT": "0",
 		"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of the app", "PUSHER_PORT": "0",
 		"PUSHER_API_RATE": "100/60s", "PUSHER_CONNECT_RATE": "100/60s",
@@ -128,9 +131,9 @@ func TestTableOfMetrics(t *testing.T) {
 }
 
 // closedLabels are the labels that there may be. None of them is a room, a user, a socket
-// or an address.
+// or an address; a name is that of a certificate, which the settings have.
 var closedLabels = []string{"app_id", "port", "error_type", "limiter_type", "request_context", "channel_type",
-	"dialect", "reason", "of", "event", "status", "code", "outcome", "transport", "version", "goversion"}
+	"dialect", "reason", "of", "event", "status", "code", "outcome", "transport", "version", "goversion", "name"}
 
 func TestLabelsAreClosedSets(t *testing.T) {
 	for _, f := range names(t, everything(t)) {

@@ -21,6 +21,7 @@ import (
 	"poosh/auth"
 	"poosh/server/admin"
 	"poosh/server/inspect"
+	"poosh/server/metric"
 	"poosh/server/overview"
 )
 
@@ -264,6 +265,7 @@ func TestAPI(t *testing.T) {
 		}
 	}
 	o.ask(t, "GET", "/api/series?step=60&names=published", "", nil)
+	o.readsWhatThereIs(t)
 
 	var top inspect.Top
 	o.ask(t, "GET", "/api/top?limit=3", "", &top)
@@ -335,13 +337,79 @@ func TestAPI(t *testing.T) {
 	if err := json.Unmarshal(admin.OpenAPI, &paths); err != nil {
 		t.Fatal(err)
 	}
-	streams := []string{"/api/stream", "/api/tail", "/api/bundle", "/api/left"} // held above, or in other tests
+	streams := []string{"/api/stream", "/api/tail", "/api/bundle", "/api/left", "/api/drain"} // held above, or in other tests
 	for path, methods := range paths.Paths {
 		for method := range methods {
 			if strings.HasPrefix(path, "/api/") && !slices.Contains(streams, path) && !o.answers[method+" "+path+" 200"] {
 				t.Errorf("no good answer of %s %s was held against its description", method, path)
 			}
 		}
+	}
+}
+
+// readsWhatThereIs holds the names that the overview is made of against the readings that
+// it is told of.
+func (o *operator) readsWhatThereIs(t *testing.T) {
+	t.Helper()
+	readings := o.seconds()
+	// What a system does not tell is told in /metrics to be unknown, or nowhere.
+	readings = append(readings, filesReading(openFiles()), metric.Reading{Key: "resident_bytes"}, metric.Reading{Key: "cpu_seconds"})
+	for _, name := range overview.Names() {
+		if !slices.ContainsFunc(readings, func(r metric.Reading) bool { return r.Name == name || r.Name == "" && r.Key == name }) {
+			t.Errorf("the overview reads %s, which there is not", name)
+		}
+	}
+}
+
+// Where nobody names series, those are shown that this system can tell of.
+func TestUsualSeries(t *testing.T) {
+	if got := usual([]metric.Reading{metric.Gauge("goroutines", "", "", 1), metric.Gauge("", "open_files_limit", "", 1), metric.Counter("", "sent_bytes_total", "", 1)}); !slices.Equal(got, []string{"sent_bytes_total", "goroutines"}) {
+		t.Errorf("of a system that tells little %v are shown", got)
+	}
+	got := usual([]metric.Reading{metric.Gauge("fds", "open_files", "", 1)})
+	if !slices.Equal(got, []string{"fds"}) {
+		t.Errorf("of one that tells of files %v are", got)
+	}
+}
+
+// Without a token nobody is told of a send to one client: its room is the client's id.
+func TestTailWithoutToken(t *testing.T) {
+	o := operated(t, map[string]string{"ADMIN_TOKEN": ""})
+	sid := o.poller(t, "news")
+	_, sid, _ = strings.Cut(sid, "&sid=")
+	tail := bufio.NewScanner(o.open(t, "GET", "/api/tail", "").Body)
+	o.pooshSend(t, "", sid, "hidden", `1`)
+	o.pooshSend(t, "", "news", "shown", `1`)
+	if got := event(t, tail, "send"); !strings.Contains(got, `"shown"`) || strings.Contains(got, sid) {
+		t.Errorf("%s", got)
+	}
+}
+
+// A session of the Push Socket Protocol is among the slowest too, though the hub knows
+// mailboxes alone: here the packet that says it is connected waits for it.
+func TestSlowestOfPushSocket(t *testing.T) {
+	o := operated(t, nil)
+	res, err := http.Get("http://" + o.Addrs()["PUSH_SOCKET_PORT"].String() + "/socket.io/?EIO=3&transport=polling&b64=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var slow inspect.Slow
+	until(t, "the slow one is found", func() bool {
+		o.ask(t, "GET", "/api/slow", "", &slow)
+		return len(slow.Clients) > 0
+	})
+	c := slow.Clients[0]
+	if c.Dialect != "push socket" || c.App != "pushsocket" || c.Transport != "polling" || c.Version != "EIO3" || c.Waiting == 0 || c.ID == "" || !strings.Contains(string(body), c.ID) {
+		t.Errorf("%+v, of %s", c, body)
+	}
+	var one inspect.Connection
+	if status := o.ask(t, "GET", "/api/connections/"+c.ID, "", &one); status != 200 || len(one.Open) != 1 || one.Open[0].ID != c.ID {
+		t.Errorf("%d %+v", status, one)
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -46,7 +47,7 @@ func healthCommand() dialect.Command {
 
 func askHealth(ctx context.Context, args []string) (string, error) {
 	if len(args) == 1 {
-		return askReady(ctx, args[0])
+		return askReady(ctx, args[0], new(http.Transport))
 	}
 	cfg, err := Load()
 	if err != nil {
@@ -56,10 +57,13 @@ func askHealth(ctx context.Context, args []string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case probed:
-		return askReady(ctx, "http://"+where+"/ready")
+	case probed && cfg.Admin.On() || probed && !cfg.TLS.On():
+		return askReady(ctx, "http://"+where+"/ready", new(http.Transport))
+	case probed && cfg.TLS.ClientCA == "":
+		// Its certificate is for the names that clients know; this is about the address.
+		return askReady(ctx, "https://"+where+"/ready", &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}})
 	}
-	// Dialects whose originals have no such path: that the port is open is all one can see.
+	// Dialects whose originals have no such path, and ports that want a certificate shown: that the port is open is all one can see.
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", where)
 	if err != nil {
 		return "", err
@@ -108,14 +112,14 @@ func near(host, name string, port int) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
-// askReady returns what a /ready says, or why the server is not.
-func askReady(ctx context.Context, url string) (string, error) {
+// askReady returns what a /ready says, or why the server is not. The transport, which is
+// used for nothing else, goes through no proxy: it is this machine.
+func askReady(ctx context.Context, url string, transport *http.Transport) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
 	req.Header.Set("User-Agent", "poosh-health")
-	transport := new(http.Transport) // without a proxy: it is this machine
 	defer transport.CloseIdleConnections()
 	res, err := transport.RoundTrip(req)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"poosh/server/certificate/certificatetest"
 )
 
 // "poosh health" asks whoever runs with the same settings, and its exit code is the answer.
@@ -56,6 +58,24 @@ func TestHealthCommand(t *testing.T) {
 			}
 		})
 	}
+	t.Run("over TLS", func(t *testing.T) {
+		cert, key, _ := certificatetest.New(t).Write(t.TempDir(), "push.example.com")
+		secured := map[string]string{"TLS_CERT": cert, "TLS_KEY": key}
+		r := run(t, secured, nil)
+		_, client, _ := net.SplitHostPort(r.client)
+		for _, env := range []map[string]string{poosh, secured, {"CLIENT_PORT": client}} {
+			for k, v := range env {
+				t.Setenv(k, v)
+			}
+		}
+		if code, stdout, stderr := ask(); code != 0 {
+			t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+		}
+		r.stop()
+		if err := r.wait(t); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := r.gate.Enter(t.Context()); err != nil {
 		t.Fatal(err)
 	}

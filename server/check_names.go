@@ -15,7 +15,9 @@ func notices(path string, environ []string) []string {
 		known = append(known, s.Name)
 	}
 	inFile := Names(path, nil)
-	for _, name := range Names(path, environ) {
+	all := append(Names("", environ), inFile...)
+	slices.Sort(all)
+	for _, name := range slices.Compact(all) {
 		if slices.Contains(known, name) {
 			continue
 		}
@@ -82,7 +84,7 @@ func fileNotices(path string) (lines []string) {
 		return nil // who reads the settings says so
 	}
 	at := make(map[string]int)
-	hasSecret := false
+	var set []string
 	number := 0
 	for line := range strings.SplitSeq(text, "\n") {
 		number++
@@ -102,22 +104,25 @@ func fileNotices(path string) (lines []string) {
 		if strings.Contains(value, " #") {
 			lines = append(lines, fmt.Sprintf("%s: line %d: what stands behind the # is part of %s: comments need a line of their own", path, number, key))
 		}
-		hasSecret = hasSecret || value != "" && isSecret(key)
+		if value != "" {
+			set = append(set, key)
+		}
 	}
-	if hasSecret && isReadByAll(path) {
+	if isReadByAll(path) && holdSecrets(set) {
 		lines = append(lines, fmt.Sprintf("%s holds secrets, and everybody on this machine may read it: want chmod 600 %s", path, path))
 	}
 	return lines
 }
 
-// isSecret reports whether what a name is set to is shown nowhere.
-func isSecret(name string) bool {
+// holdSecrets reports whether what one of the names is set to is shown nowhere.
+func holdSecrets(names []string) bool {
+	secret := make(map[string]bool)
 	for _, g := range newConfig().groups {
 		for _, s := range g.Settings {
-			if s.Secret && s.Name == name {
-				return true
-			}
+			secret[s.Name] = s.Secret && s.Value != nil
 		}
 	}
-	return strings.HasSuffix(strings.ToUpper(name), "_SOCKTOPUS_SECRET")
+	return slices.ContainsFunc(names, func(name string) bool {
+		return secret[name] || strings.HasSuffix(strings.ToUpper(name), "_SOCKTOPUS_SECRET")
+	})
 }

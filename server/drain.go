@@ -2,31 +2,59 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
+
+	"poosh/server/respond"
 )
 
-// drain ends everything. The process is not ready from then on, which balancers are told
-// while it lasts. There are phases that each have a share of SHUTDOWN_TIMEOUT, so
-// that what hangs in one costs the next nothing:
+// announce has balancers find out that the process goes away, before anything else
+// happens: for DRAIN_DELAY it is not ready, and serves everybody as before. It returns how
+// long that took, which is less when something has failed meanwhile.
+func (s *Server) announce(failed <-chan error) time.Duration {
+	began := time.Now()
+	s.health.Drain()
+	s.draining.Store(true)
+	select {
+	case <-time.After(s.cfg.Network.DrainDelay):
+	case err := <-failed:
+		s.log.Warn("not everything waits for DRAIN_DELAY", "err", err)
+	}
+	return time.Since(began)
+}
+
+// drain ends everything within so much time. The process is not ready from then on, which
+// balancers are told while it lasts. There are phases that each have a share of the time,
+// so that what hangs in one costs the next nothing:
 //
 //  1. Senders: what has begun to arrive is published and answered, then the gate is
 //     closed and what is inside is waited for. A fourth, and two seconds at the most.
-//  2. Dialects, all at the same time: what waits for clients is written, and they are
-//     closed so that they connect anew. All but an eighth.
-//  3. Ports: the last answers leave. The rest, and a second at the most. The operators'
+//  2. Clients are sent away at a pace, those of all dialects in one stream; see [leave].
+//     Half of what is left, and less for few.
+//  3. Dialects, all at the same time: who is still there is sent away, and what waits for
+//     them is written and fetched. All but an eighth.
+//  4. Ports: the last answers leave. The rest, and a second at the most. The operators'
 //     port is one of them, so that it tells of the end while that lasts.
 //
+// With DRAIN_TIME clients come first, and have that: another process takes over
+// meanwhile, so senders are let in until the last client has left, and those who stay for
+// minutes hear what is sent. Without it whoever sends is better told at once that nobody
+// takes it, since clients who have left are nowhere.
+//
 // What does not end in time is cut off, and a line in the log says so.
-func (s *Server) drain() {
+func (s *Server) drain(whole time.Duration) {
 	s.health.Drain()
-	whole := s.cfg.Network.ShutdownTimeout
 	began := time.Now()
 	s.draining.Store(true)
-	s.phase(began, min(whole/4, 2*time.Second), func(ctx context.Context) {
-		s.each((*port).senders, func(p *port) { s.note(p.Setting, p.server.Shutdown(ctx)) })
-	})
-	s.phase(time.Now(), whole/8, func(ctx context.Context) { s.note("publications", s.gate.Close(ctx)) })
+	left := func() time.Duration { return whole - time.Since(began) }
+	if over := s.cfg.Network.DrainTime; over > 0 {
+		s.leave(over, pacedSpacing)
+		s.endSenders(left())
+	} else {
+		s.endSenders(whole)
+		s.leave((left()-whole/8)/2, quickSpacing)
+	}
 	s.phase(began, whole-whole/8, func(ctx context.Context) {
 		var ending sync.WaitGroup
 		for _, d := range s.dialects {
@@ -34,20 +62,49 @@ func (s *Server) drain() {
 		}
 		ending.Wait()
 	})
-	s.phase(time.Now(), min(max(whole-time.Since(began), whole/8), time.Second), func(ctx context.Context) {
-		var operators sync.WaitGroup
-		if s.admin != nil {
-			operators.Go(func() {
-				s.live.Close()
-				s.admin.Close(ctx)
-			})
-		}
-		operators.Go(func() { s.note("health", s.health.Close(ctx)) })
-		s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
-		operators.Wait()
-	})
+	s.phase(time.Now(), min(max(left(), whole/8), time.Second), s.endPorts)
 	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })
+}
+
+// endSenders takes nothing more to publish, in three eighths of the time that is left, or
+// less.
+func (s *Server) endSenders(left time.Duration) {
+	s.phase(time.Now(), min(left/4, 2*time.Second), func(ctx context.Context) {
+		s.each((*port).senders, func(p *port) { s.note(p.Setting, p.server.Shutdown(ctx)) })
+	})
+	s.phase(time.Now(), left/8, func(ctx context.Context) { s.note("publications", s.gate.Close(ctx)) })
+}
+
+// endPorts lets the last answers leave.
+func (s *Server) endPorts(ctx context.Context) {
+	var operators sync.WaitGroup
+	if s.admin != nil {
+		operators.Go(func() {
+			s.live.Close()
+			s.admin.Close(ctx)
+		})
+	}
+	operators.Go(func() { s.note("health", s.health.Close(ctx)) })
+	s.each(func(p *port) bool { return !p.senders() }, func(p *port) { _ = p.server.Shutdown(ctx) })
+	operators.Wait()
+}
+
+// serveDrain asks for the end, as SIGTERM does, and answers before it begins. Who asks
+// again is answered the same.
+func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.asked <- struct{}{}:
+		s.log.Info("an operator asks for the end", "remote", r.RemoteAddr)
+	default:
+	}
+	n := &s.cfg.Network
+	respond.Go.JSON(w, http.StatusAccepted, struct {
+		Status string  `json:"status"`
+		Delay  float64 `json:"delay_seconds"`
+		Over   float64 `json:"over_seconds"` // 0: as fast as is sensible
+		Within float64 `json:"within_seconds"`
+	}{"draining", n.DrainDelay.Seconds(), n.DrainTime.Seconds(), n.ShutdownTimeout.Seconds()})
 }
 
 // phase runs a part of the end, which has time until so long after since.

@@ -16,10 +16,12 @@ import (
 	"poosh/server/closed"
 	"poosh/server/form"
 	"poosh/server/health"
+	"poosh/server/hub"
 	"poosh/server/incident"
 	"poosh/server/inspect"
 	"poosh/server/metric"
 	"poosh/server/overview"
+	"poosh/server/sends"
 	"poosh/server/series"
 )
 
@@ -31,8 +33,11 @@ func (s *Server) operators() *admin.Server {
 	}
 	s.hub.Remember()   // who left: explanations of sends tell
 	s.sends.Remember() // the last sends: which rooms and senders have the most
+	if s.cfg.Admin.Token == "" {
+		s.sends.Hide(toOne(s.hub, s.inspected()))
+	}
 	s.live = s.newLive()
-	s.series = series.New(series.Config{Readings: s.seconds, Usual: usualSeries, Told: func(now time.Time, readings []metric.Reading) {
+	s.series = series.New(series.Config{Readings: s.seconds, Usual: usual(s.seconds()), Told: func(now time.Time, readings []metric.Reading) {
 		s.live.Told(now, readings)
 		s.sends.Second()
 	}})
@@ -43,11 +48,11 @@ func (s *Server) operators() *admin.Server {
 			{Name: "status.json", Text: s.statusText},
 			{Name: "ready.json", Text: s.readyText},
 			{Name: "closed.json", Text: s.closedText},
-			{Name: "version.txt", Text: versionText},
+			{Name: "version.txt", Text: s.versionText},
 		},
 		Log: s.log,
 	})
-	look := inspect.New(inspect.Config{Hub: s.hub, Book: s.closed, Feed: s.sends, Apps: s.inspected, Waiting: s.waiting})
+	look := inspect.New(inspect.Config{Hub: s.hub, Book: s.closed, Feed: s.sends, Apps: s.inspected, Ids: s.cfg.Admin.Token != "", Waiting: s.waiting})
 	return admin.New(s.cfg.Admin, admin.Parts{
 		Proxies:    s.limit.proxies,
 		Log:        s.log,
@@ -57,6 +62,7 @@ func (s *Server) operators() *admin.Server {
 		Tail:       s.sends.Stream,
 		Kick:       s.serveKick,
 		Bundle:     s.incidents.ServeBundle,
+		Drain:      s.serveDrain,
 		Profiles:   s.incidents.ServeProfiles,
 		Overview:   s.live.ServeOverview,
 		Stream:     s.live.ServeStream,
@@ -71,7 +77,15 @@ func (s *Server) operators() *admin.Server {
 	})
 }
 
-// usualSeries are those that are shown where nobody names others.
+// usual are those of usualSeries that there are: not every system tells all.
+func usual(readings []metric.Reading) []string {
+	return slices.DeleteFunc(slices.Clone(usualSeries), func(name string) bool {
+		return !slices.ContainsFunc(readings, func(r metric.Reading) bool { return r.Key == name || r.Key == "" && r.Name == name })
+	})
+}
+
+// usualSeries are those that are shown where nobody names others, each as the series call
+// it.
 var usualSeries = []string{
 	"connections", "sender_connections", "websockets", "published", "delivered", "refused", "held_back", "sent_bytes_total", "received_bytes_total",
 	"queued_bytes", "backlog_bytes", "stuck_bytes", "unfetched_bytes", "input_bytes", "room_bytes",
@@ -85,7 +99,7 @@ func (s *Server) newLive() *overview.Live {
 		limit = 0
 	}
 	return overview.New(overview.Config{
-		Version: version(), Go: runtime.Version(), Started: processStarted, Processors: runtime.GOMAXPROCS(0), MemoryLimit: limit,
+		Version: s.cfg.version(), Go: runtime.Version(), Started: processStarted, Processors: runtime.GOMAXPROCS(0), MemoryLimit: limit,
 		Apps: func() (list []overview.App) {
 			for _, a := range s.apps() {
 				if a.Ends != nil { // others stand for those who belong to no application
@@ -102,23 +116,24 @@ func (s *Server) newLive() *overview.Live {
 func (s *Server) inspected() (list []inspect.App) {
 	for _, a := range s.apps() {
 		if a.Ends != nil {
-			list = append(list, inspect.App{Dialect: a.dialect, ID: a.ID, Hub: a.Hub, Single: a.Single, Client: a.Client})
+			list = append(list, inspect.App{Dialect: a.dialect, ID: a.ID, Hub: a.Hub, Single: a.Single, Client: a.Client, Standing: a.Standing})
 		}
 	}
 	return list
 }
 
-// waiting is about how many bytes wait for all clients.
-func (s *Server) waiting() int64 {
-	conns := s.loop.Stats()
-	waits := conns.Queued + conns.Blocked
-	for _, d := range s.dialects {
-		if d.Polling != nil {
-			waits += d.Polling().Queued
-		}
+// toOne returns what reports whether a send is to a room that is named by the id of a client
+// who is there, which is told with ADMIN_TOKEN alone. apps are all there ever are.
+func toOne(h *hub.Hub, apps []inspect.App) func(*sends.Send) bool {
+	return func(to *sends.Send) bool {
+		return !to.Everyone && slices.ContainsFunc(apps, func(a inspect.App) bool {
+			return a.Dialect == to.Dialect && (a.Single || a.ID == to.App) && h.Find(a.Hub, to.Room) != nil
+		})
 	}
-	return waits
 }
+
+// waiting is about how many bytes wait for all clients.
+func (s *Server) waiting() int64 { return outboxBytes(s.loop.Stats(), s.polling()) }
 
 // sender sends what operators write down, as senders of the dialects would.
 func (s *Server) sender() form.Sender {
@@ -188,7 +203,7 @@ func (s *Server) readyText() ([]byte, error) {
 var processStarted = time.Now()
 
 // versionText says what the program is and runs on.
-func versionText() ([]byte, error) {
+func (s *Server) versionText() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "started %s\n%s %s/%s, %d processors, %d in use\n", processStarted.UTC().Format(time.RFC3339),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.GOMAXPROCS(0))
@@ -196,10 +211,10 @@ func versionText() ([]byte, error) {
 	if !ok {
 		return b.Bytes(), nil
 	}
-	fmt.Fprintf(&b, "%s %s\n", info.Main.Path, info.Main.Version)
-	for _, s := range info.Settings {
-		if slices.Contains([]string{"vcs.revision", "vcs.time", "vcs.modified"}, s.Key) {
-			fmt.Fprintf(&b, "%s %s\n", s.Key, s.Value)
+	fmt.Fprintf(&b, "%s %s\n", info.Main.Path, s.cfg.version())
+	for _, built := range info.Settings {
+		if slices.Contains([]string{"vcs.revision", "vcs.time", "vcs.modified"}, built.Key) {
+			fmt.Fprintf(&b, "%s %s\n", built.Key, built.Value)
 		}
 	}
 	for _, m := range info.Deps {

@@ -67,6 +67,7 @@ func (s *Server) add(described *dialect.Port, handler http.Handler) {
 		Where:        p.Where,
 		Proves:       p.Proves,
 		Loop:         s.loop,
+		Secure:       s.handshakesOf(p),
 		Rest:         rest,
 		FirstTimeout: n.HeaderTimeout,
 		IdleTimeout:  n.IdleTimeout,

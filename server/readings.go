@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"poosh/server/closed"
+	"poosh/server/dialect"
 	"poosh/server/loop"
 	"poosh/server/metric"
 	"poosh/server/overview"
@@ -54,6 +55,7 @@ func (s *Server) numbers() []metric.Reading {
 	list := s.processReadings()
 	list = append(list, s.loopReadings()...)
 	list = append(list, s.eventReadings()...)
+	list = append(list, s.tlsReadings()...)
 	for _, d := range s.dialects {
 		if d.Metrics != nil {
 			list = append(list, d.Metrics()...)
@@ -86,7 +88,7 @@ func (s *Server) processReadings() []metric.Reading {
 			turned(func(st poolStats) uint64 { return st.evicted })),
 		metric.Gauge("", "draining", "1 once the server has begun to end, 0 before.", isTrue(s.draining.Load())),
 		{Name: "build_info", Help: "1, with the version of Poosh and the Go that built it.", Kind: metric.IsGauge, Labels: []string{"version", "goversion"},
-			Samples: []metric.Sample{metric.Of(1, version(), runtime.Version())}},
+			Samples: []metric.Sample{metric.Of(1, s.cfg.version(), runtime.Version())}},
 	}
 }
 
@@ -94,16 +96,8 @@ func (s *Server) processReadings() []metric.Reading {
 func (s *Server) loopReadings() []metric.Reading {
 	conns, websockets := s.loop.Stats(), s.websockets.Open()
 	conns.Conns = max(0, conns.Conns-s.health.Own()) // those to itself are nobody's
-	// Of all dialects: what has a connection of its own, and who polls.
-	var polled int64
-	slow := conns.Closed[loop.ErrSlow] + conns.Closed[loop.ErrWriteTimeout]
-	for _, d := range s.dialects {
-		if d.Polling != nil {
-			st := d.Polling()
-			polled += st.Queued
-			slow += st.Slow
-		}
-	}
+	polling := s.polling()
+	slow := conns.Closed[loop.ErrSlow] + conns.Closed[loop.ErrWriteTimeout] + polling.Slow
 	input := s.clientInput.Used() + s.senderInput.Used() + s.senderRest.Used()
 	refused := s.clientInput.Refused() + s.senderInput.Refused() + s.senderRest.Refused()
 	n := &s.cfg.Network
@@ -118,11 +112,11 @@ func (s *Server) loopReadings() []metric.Reading {
 		metric.Counter("input_refused", "input_refused_total", "How often there was no room for what arrived.", refused),
 		metric.Gauge("websockets", "websockets", "WebSockets that are open.", websockets),
 		metric.Gauge("polling", "http_connections", "HTTP connections on the event loop, of polling clients and of senders.", max(0, conns.Conns-websockets)),
-		metric.Gauge("queued_bytes", "outbox_bytes", "Bytes that wait to be written to clients, or to be fetched by them.", conns.Queued+conns.Blocked+polled),
+		metric.Gauge("queued_bytes", "outbox_bytes", "Bytes that wait to be written to clients, or to be fetched by them.", outboxBytes(conns, polling)),
 		metric.Gauge("", "backlog_bytes", "Bytes that wait for the server itself to write them: their sockets take some.", conns.Queued),
 		metric.Gauge("", "backlog_limit_bytes", "BACKLOG_BYTES: the bound on each of backlog_bytes, stuck_bytes and unfetched_bytes.", n.BacklogBytes),
 		metric.Gauge("stuck_bytes", "stuck_bytes", "Bytes that wait for clients whose sockets take nothing.", conns.Blocked),
-		metric.Gauge("", "unfetched_bytes", "Bytes that polling clients have not fetched.", polled),
+		metric.Gauge("", "unfetched_bytes", "Bytes that polling clients have not fetched.", polling.Queued),
 		metric.Counters("", "sockets_closed_total", "TCP connections of clients and senders that were closed, by the reason that the event loop knows.", "reason", sockets),
 		metric.Counters("", "outboxes_written_total", "Outboxes that were written, by who wrote them: readers of the event loop beside their reading, or flushers, who have to be woken for it.", "of",
 			[]metric.Sample{metric.Of(conns.ByReaders, "reader"), metric.Of(conns.ByFlushers, "flusher")}),
@@ -130,6 +124,24 @@ func (s *Server) loopReadings() []metric.Reading {
 		metric.Counter("", "received_bytes_total", "Bytes read from the sockets of clients and senders.", conns.Received),
 		metric.Counter("closed_slow", "slow_clients_closed_total", "Clients that were closed because they took too little.", slow),
 	}
+}
+
+// polling is what is known of clients that poll, of all dialects.
+func (s *Server) polling() (all dialect.Polling) {
+	for _, d := range s.dialects {
+		if d.Polling != nil {
+			of := d.Polling()
+			all.Queued += of.Queued
+			all.Slow += of.Slow
+		}
+	}
+	return all
+}
+
+// outboxBytes is what waits for all clients: those that have a connection of their own,
+// and those that poll.
+func outboxBytes(conns loop.Stats, polling dialect.Polling) int64 {
+	return conns.Queued + conns.Blocked + polling.Queued
 }
 
 // eventReadings are about events and rooms, whoever's they are.

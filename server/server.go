@@ -27,6 +27,7 @@ import (
 	input "poosh/server/quota"
 	"poosh/server/sends"
 	"poosh/server/series"
+	"poosh/server/systemd"
 	"poosh/server/websocket"
 )
 
@@ -39,6 +40,7 @@ type Server struct {
 	// websockets are the WebSockets on the loop, of all dialects.
 	websockets *websocket.Server
 	limit      *limiter
+	security   // what ports that speak TLS share
 
 	// What has not arrived whole: of clients, and of senders, whose requests the loop
 	// reads, and rarely net/http.
@@ -58,6 +60,7 @@ type Server struct {
 
 	closed   *closed.Book // connections that have left
 	draining atomic.Bool
+	asked    chan struct{} // to end, by an operator; capacity 1
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
@@ -80,7 +83,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		}
 		fitFiles(n, files, reserve, log)
 	}
-	s := &Server{cfg: cfg, log: log, hub: hub.New(), closed: closed.New(closed.Kept), addrs: make(map[string]net.Addr)}
+	s := &Server{cfg: cfg, log: log, hub: hub.New(), closed: closed.New(closed.Kept), asked: make(chan struct{}, 1), addrs: make(map[string]net.Addr)}
 	if cfg.Admin.On() {
 		s.latency = latency.New()
 		s.hub.Measure(s.latency)
@@ -106,9 +109,13 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s.gate = admission.New(s.loop, 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	s.sends = sends.New()
+	if err := s.secure(); err != nil {
+		s.loop.Close()
+		return nil, err
+	}
 	for _, d := range cfg.on() {
 		if err := s.start(d); err != nil {
-			s.drain() // those that are started may have files open
+			s.drain(cfg.Network.ShutdownTimeout) // those that are started may have files open
 			s.loop.Close()
 			return nil, err
 		}
@@ -166,17 +173,20 @@ func (s *Server) Addrs() map[string]net.Addr {
 	return addrs
 }
 
-// Run opens the ports, serves until ctx ends, and then ends everything in order
-// within SHUTDOWN_TIMEOUT. It returns nil after that, and an error when a port
+// Run opens the ports, serves until ctx ends or an operator asks for the end, and then
+// ends everything in order within SHUTDOWN_TIMEOUT. It returns nil after that, and an error when a port
 // could not be opened or served. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
 	if err := s.listen(); err != nil {
-		s.drain() // dialects may have files open
+		s.drain(s.cfg.Network.ShutdownTimeout) // dialects may have files open
 		return err
 	}
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
+	manager := systemd.New(s.log)
+
+	defer s.keepCertificates()()
 
 	failed := make(chan error, len(s.ports)+1)
 	var serving sync.WaitGroup
@@ -198,46 +208,25 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	manager.Ready()
+	stopWatching := manager.Watch(s.health.Stuck)
 	var err error
 	select {
 	case <-ctx.Done():
-		s.log.Info("shutting down", "within", s.cfg.Network.ShutdownTimeout)
+	case <-s.asked:
 	case err = <-failed:
 	}
-	s.drain()
+	stopWatching()
+	within := s.cfg.Network.ShutdownTimeout
+	manager.Stopping(within)
+	if err == nil {
+		s.log.Info("shutting down", "within", within)
+		within -= s.announce(failed)
+	}
+	s.drain(within)
 	serving.Wait()
 	if err == nil {
 		s.log.Info("stopped")
 	}
 	return err
-}
-
-// listen opens all ports or none.
-func (s *Server) listen() error {
-	if s.admin != nil {
-		if err := s.admin.Listen(); err != nil {
-			return err // drain closes it
-		}
-	}
-	for i, p := range s.ports {
-		ln, err := net.Listen("tcp", s.cfg.Network.Addr(*p.Number))
-		if err != nil {
-			for _, opened := range s.ports[:i] {
-				_ = opened.ln.Close()
-			}
-			return fmt.Errorf("%s: %w", p.Setting, err)
-		}
-		p.ln = ln
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.ports {
-		s.addrs[p.Setting] = p.ln.Addr()
-		s.log.Info("listening", "setting", p.Setting, "addr", p.ln.Addr().String())
-	}
-	if s.admin != nil {
-		s.addrs["ADMIN_PORT"] = s.admin.Addr()
-		s.log.Info("listening", "setting", "ADMIN_PORT", "addr", s.admin.Addr().String())
-	}
-	return nil
 }

@@ -46,6 +46,7 @@ type Parts struct {
 	Tail        http.HandlerFunc // sends as they happen
 	Kick        http.HandlerFunc // closes clients
 	Bundle      http.HandlerFunc // the archive of an incident
+	Drain       http.HandlerFunc // ends the process, in order
 	Profiles    http.HandlerFunc // of the runtime, below /debug/pprof/; ADMIN_PPROF asks for them
 
 	Overview, Stream http.HandlerFunc // the process as it is now, once and once a second
@@ -81,7 +82,7 @@ type Server struct {
 	tokens *tokens // nil when there is none
 	conns  connections
 	http   *http.Server
-	ln     net.Listener // set by Listen
+	ln     net.Listener // set by Inherit or Listen
 	stop   context.CancelFunc
 }
 
@@ -117,16 +118,26 @@ func Extend(w http.ResponseWriter, more time.Duration) error {
 	return errors.Join(rc.SetReadDeadline(until), rc.SetWriteDeadline(until))
 }
 
-// Listen opens the port. Without a token it is an error when others than this machine
+// Inherit has Listen take a listener that is open already; nil changes nothing.
+func (s *Server) Inherit(ln net.Listener) {
+	if ln != nil {
+		s.ln = ln
+	}
+}
+
+// Listen opens the port, unless it has inherited one. Without a token it is an error when others than this machine
 // would reach it.
 func (s *Server) Listen() error {
 	port := s.cfg.Port
 	if port == setting.AnyPort {
 		port = 0
 	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(s.cfg.Host, strconv.Itoa(port)))
-	if err != nil {
-		return fmt.Errorf("ADMIN_PORT: %w", err)
+	ln := s.ln
+	if ln == nil {
+		var err error
+		if ln, err = net.Listen("tcp", net.JoinHostPort(s.cfg.Host, strconv.Itoa(port))); err != nil {
+			return fmt.Errorf("ADMIN_PORT: %w", err)
+		}
 	}
 	// What a name stands for is known only now.
 	if tcp, ok := ln.Addr().(*net.TCPAddr); s.tokens == nil && (!ok || !tcp.IP.IsLoopback()) {

@@ -93,6 +93,34 @@ func TestSendWantsToken(t *testing.T) {
 	}
 }
 
+// An id of a client may be all that its session asks for, so without ADMIN_TOKEN nobody is
+// told of one.
+func TestIdsWantToken(t *testing.T) {
+	open, guarded := run(t, Config{}, allParts()), run(t, Config{Token: testToken}, allParts())
+	for path, status := range map[string]int{
+		"/api/rooms?own=1": 403, "/api/rooms/one?dialect=pusher&app=1&room=a": 403,
+		"/api/connections/1.1": 403, "/api/left": 403, "/api/slow": 403, "/api/slow?limit=5": 403, "/api/tail": 200, "/api/tail?payload=1": 403,
+		"/api/rooms": 200, "/api/rooms?search=a&own=0": 200, "/api/top": 200, "/api/overview": 200, "/api/stream": 200, "/api/series": 200, "/api/openapi.json": 200,
+	} {
+		if res, body := open.ask(t, "GET", path, nil); res.StatusCode != status || status == 403 && !strings.Contains(body, "with ADMIN_TOKEN alone") {
+			t.Errorf("%s: %s %s", path, res.Status, body)
+		}
+		if res, body := guarded.ask(t, "GET", path, bearer(testToken)); res.StatusCode != 200 {
+			t.Errorf("%s with the token: %s %s", path, res.Status, body)
+		}
+	}
+}
+
+// Without ADMIN_TOKEN nobody ends the process from here.
+func TestDrainWantsToken(t *testing.T) {
+	parts := allParts()
+	parts.Drain = func(http.ResponseWriter, *http.Request) { t.Error("it is asked") }
+	r := run(t, Config{}, parts)
+	if res, body := r.ask(t, "POST", "/api/drain", nil); res.StatusCode != 403 || !strings.Contains(body, "ADMIN_TOKEN") {
+		t.Errorf("%s %s", res.Status, body)
+	}
+}
+
 // Guessing secrets is slowed down with guessing tokens, and not the sending of events.
 func TestWrongSecretsAreSlowedDown(t *testing.T) {
 	parts := allParts()

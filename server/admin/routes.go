@@ -31,28 +31,46 @@ func (s *Server) endpoints() []endpoint {
 		{"/api/stream", http.MethodGet, nil, p.Stream},
 		{"/api/series", http.MethodGet, []string{"step", "from", "names"}, p.Series},
 		{"/api/top", http.MethodGet, []string{"limit"}, p.Top},
-		{"/api/rooms", http.MethodGet, []string{"dialect", "app", "search", "own", "limit", "after", "sort"}, p.Rooms},
-		{"/api/rooms/one", http.MethodGet, []string{"dialect", "app", "room", "limit"}, p.Room},
-		{"/api/connections/{id}", http.MethodGet, nil, p.Connection},
-		{"/api/left", http.MethodGet, []string{"reason", "dialect", "limit"}, p.Left},
-		{"/api/slow", http.MethodGet, []string{"limit"}, p.Slow},
-		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, only(p.Tail, s.tail)},
+		{"/api/rooms", http.MethodGet, []string{"dialect", "app", "search", "own", "limit", "after", "sort"}, s.withToken(p.Rooms, "clients' own rooms are shown", asksOwn)},
+		{"/api/rooms/one", http.MethodGet, []string{"dialect", "app", "room", "limit"}, s.withToken(p.Room, "who is in a room is shown", always)},
+		{"/api/connections/{id}", http.MethodGet, nil, s.withToken(p.Connection, "connections are shown", always)},
+		{"/api/left", http.MethodGet, []string{"reason", "dialect", "limit"}, s.withToken(p.Left, "clients that left are shown", always)},
+		{"/api/slow", http.MethodGet, []string{"limit"}, s.withToken(p.Slow, "slow clients are shown", always)},
+		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, s.withToken(p.Tail, "payloads are shown", asksPayload)},
 		{"/api/openapi.json", http.MethodGet, nil, serveOpenAPI},
 		{"/api/send", http.MethodPost, nil, s.sender()},
 		{"/api/kick", http.MethodPost, []string{"id", "room", "address", "dialect", "app"}, p.Kick},
 		// It costs something, so a page of elsewhere must not be able to ask for it, not even
 		// without being shown the answer: browsers say of a POST where it is from.
 		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},
+		// Everybody on this machine may look, and not everybody may send signals.
+		{"/api/drain", http.MethodPost, nil, s.withToken(p.Drain, "the process is ended from here", always)},
 	}
 }
 
-// only returns a handler where there is a part that it needs.
-func only(part, h http.HandlerFunc) http.HandlerFunc {
-	if part == nil {
-		return nil
+// withToken answers 403 to a request that asks for something while there is no token: the
+// id of a client, who may have that alone to show for its session, or what is in a send;
+// what says which of it that is.
+func (s *Server) withToken(h http.HandlerFunc, what string, asks func(*http.Request) bool) http.HandlerFunc {
+	if h == nil || s.tokens != nil {
+		return h // the guard has seen the token
 	}
-	return h
+	return func(w http.ResponseWriter, r *http.Request) {
+		if asks(r) {
+			respond.Go.Error(w, http.StatusForbidden, what+" with ADMIN_TOKEN alone")
+			return
+		}
+		h(w, r)
+	}
 }
+
+func always(*http.Request) bool { return true }
+
+// asksPayload reports whether a request for sends wants what is in them.
+func asksPayload(r *http.Request) bool { return r.URL.Query().Has("payload") }
+
+// asksOwn reports whether a request for rooms wants those of clients' own ids.
+func asksOwn(r *http.Request) bool { return r.URL.Query().Get("own") == "1" }
 
 // routes is the map of the port: all there is for operators, and who has it to tell.
 func (s *Server) routes() http.Handler { return s.guarded(s.router()) }
@@ -110,26 +128,13 @@ func (e endpoint) asked(w http.ResponseWriter, r *http.Request) {
 	e.handle(w, r)
 }
 
-// tail shows sends, and what is in them only to who has shown a token.
-func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
-	if s.tokens == nil && r.URL.Query().Has("payload") {
-		respond.Go.Error(w, http.StatusForbidden, "payloads are shown with ADMIN_TOKEN alone")
-		return
-	}
-	s.parts.Tail(w, r)
-}
-
 // sender answers what sends an event: for who has shown a token alone, and has not guessed
 // too many secrets.
 func (s *Server) sender() http.HandlerFunc {
 	if s.parts.Send == nil {
 		return nil
 	}
-	return func(w http.ResponseWriter, r *http.Request) {
-		if s.tokens == nil {
-			respond.Go.Error(w, http.StatusForbidden, "events are sent from here with ADMIN_TOKEN alone")
-			return
-		}
+	return s.withToken(func(w http.ResponseWriter, r *http.Request) {
 		if !s.tokens.guess(w, r) {
 			return
 		}
@@ -138,7 +143,7 @@ func (s *Server) sender() http.HandlerFunc {
 			return
 		}
 		s.parts.Log.Warn("operators' port: wrong secret", "remote", r.RemoteAddr)
-	}
+	}, "events are sent from here", always)
 }
 
 // get mounts what a path answers to GET and HEAD; nothing where there is none.

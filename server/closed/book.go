@@ -63,19 +63,20 @@ func clip(id string) string {
 
 // Latest returns up to n of the connections that ended last, the last one first.
 func (b *Book) Latest(n int) []Connection {
-	return b.find(n, func(*Connection) bool { return true })
+	return b.Select(n, func(*Connection) bool { return true })
 }
 
 // Find returns up to n of those that ended last and had an id, the last one first. An id
 // may have been had by several, one after the other.
 func (b *Book) Find(id string, n int) []Connection {
 	id = clip(id)
-	return b.find(n, func(c *Connection) bool { return c.ID == id })
+	return b.Select(n, func(c *Connection) bool { return c.ID == id })
 }
 
-// find looks at all that are kept, which takes some ten microseconds; who ends meanwhile
-// waits for that.
-func (b *Book) find(n int, wanted func(*Connection) bool) (found []Connection) {
+// Select returns up to n of those that ended last and that wanted picks, the last one
+// first. It looks at all that are kept, which takes some ten microseconds, and who ends
+// meanwhile waits for that: wanted must neither wait nor call the book.
+func (b *Book) Select(n int, wanted func(*Connection) bool) (found []Connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range b.kept {

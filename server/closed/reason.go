@@ -133,3 +133,13 @@ func Reasons(yield func(Reason) bool) {
 		}
 	}
 }
+
+// Named returns the reason that has a name.
+func Named(name string) (Reason, bool) {
+	for r := range Reasons {
+		if names[r] == name {
+			return r, true
+		}
+	}
+	return None, false
+}

@@ -5,6 +5,7 @@ package dialect
 import (
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -117,6 +118,10 @@ type Host struct {
 type Running struct {
 	Routes map[string]*route.Router // of each of the ports, by its setting
 
+	// Leave takes no client any more, and returns those who are there, to be sent away one
+	// by one. Senders are served on. It is called once, before Shutdown.
+	Leave func() []Leaver
+
 	// Shutdown takes nobody any more, writes what waits for clients, and closes them so
 	// that they connect anew elsewhere. Publications have ended before, and ports serve
 	// on meanwhile. It returns when all are gone, or soon after ctx ended.
@@ -144,6 +149,23 @@ type Running struct {
 	Sign func(Form) (*Request, error)
 }
 
+// A Leaver is a client of a server that goes away.
+type Leaver interface {
+	// Leave writes what waits for the client, and then closes it so that it connects anew
+	// elsewhere, in the dialect's own words for that. It returns at once, and does nothing
+	// for a client that has left already.
+	Leave()
+}
+
+// Leavers is a list of clients as [Running].Leave returns it.
+func Leavers[T Leaver](clients []T) []Leaver {
+	list := make([]Leaver, len(clients))
+	for i, c := range clients {
+		list[i] = c
+	}
+	return list
+}
+
 // An App is the numbers of one application of a dialect.
 type App struct {
 	ID      string // names it, to operators; never a stranger's word
@@ -169,6 +191,10 @@ type App struct {
 	// whose clients have one id each and are in the room of that. who is nil if there is none, and seat is nil for one that is in no
 	// room.
 	Client func(id string) (who standing.Stander, seat *hub.Subscriber)
+	// Standing yields the clients there are, with the ids that Client finds them by, for a
+	// dialect whose subscribers in the hub are none; nil for others. Who comes or goes
+	// meanwhile may be yielded or not.
+	Standing iter.Seq2[string, standing.Stander]
 	// Refused are connects that were turned away, by reason.
 	Refused []metric.Sample
 	Limits  []Limit

@@ -21,8 +21,10 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -73,8 +75,8 @@ type Health struct {
 func New(cfg Config) *Health {
 	h := &Health{cfg: cfg, canary: newCanary(cfg.Hub, cfg.Loop), over: make(chan struct{})}
 	h.parts = []*part{
-		{name: "publications", ready: h.passes},
-		{name: "canary", ready: h.canary.fly, where: h.canary.where},
+		{name: "publications", ready: h.passes, own: true},
+		{name: "canary", ready: h.canary.fly, where: h.canary.where, own: true},
 	}
 	return h
 }
@@ -89,6 +91,9 @@ func (h *Health) Need(name string, ready func(context.Context) error) {
 
 // Drain has the process not be ready any more: it is about to end.
 func (h *Health) Drain() { h.draining.Store(true) }
+
+// Draining reports whether the process is about to end.
+func (h *Health) Draining() bool { return h.draining.Load() }
 
 // Close ends what is open, and waits for what is under way until ctx ends. Nobody is
 // told that the process is ready any more.
@@ -135,6 +140,7 @@ type Fault struct {
 	Why  string `json:"why"`
 
 	soft bool  // the process is ready all the same
+	own  bool  // it is the process itself that does not work, and nothing beside it
 	err  error // for the log
 }
 
@@ -173,18 +179,35 @@ func (h *Health) Ready(ctx context.Context) Report {
 	return h.report
 }
 
+// Stuck says what is wrong with the process itself, which a restart would mend; nil while
+// nothing is. That something beside it is away, such as a database, is not that, and neither
+// is that the process ends. It takes as long as [Health.Ready].
+func (h *Health) Stuck(ctx context.Context) error {
+	report := h.Ready(ctx)
+	if h.draining.Load() {
+		return nil
+	}
+	for _, f := range report.Faults {
+		if f.own && !f.soft {
+			return fmt.Errorf("%s %s: %w", f.Part, f.Why, cmp.Or(f.err, errors.New("no more is known")))
+		}
+	}
+	return ctx.Err()
+}
+
 // look looks at everything at once.
 func (h *Health) look(under chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	faults := make([]*Fault, len(h.parts)) // which is set before anybody asks
+	faults, own := make([]*Fault, len(h.parts)), make([]bool, len(h.parts)) // which is set before anybody asks
 	var looking sync.WaitGroup
 	for i, p := range h.parts {
+		own[i] = p.own
 		looking.Go(func() { faults[i] = p.look(ctx, &h.looks) })
 	}
 	looking.Wait()
 	r := Report{Status: OK}
-	for _, f := range faults {
+	for i, f := range faults {
 		switch {
 		case f == nil:
 			continue
@@ -193,6 +216,7 @@ func (h *Health) look(under chan struct{}) {
 		case r.Status == OK:
 			r.Status = Degraded
 		}
+		f.own = own[i]
 		r.Faults = append(r.Faults, *f)
 	}
 	h.mu.Lock()

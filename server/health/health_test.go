@@ -325,6 +325,35 @@ func TestNeeds(t *testing.T) {
 	p.recovers()
 }
 
+// A process is stuck when it is itself what does not work, and not when something beside
+// it is away, when clients are slow, or when it ends.
+func TestStuck(t *testing.T) {
+	p := newProcess(t, loop.Config{})
+	away := errors.New("away")
+	p.Need("a dialect", func(context.Context) error { return away })
+	p.wants(NotReady, "a dialect: is not available")
+	if err := p.Stuck(t.Context()); err != nil {
+		t.Errorf("without its database: %v", err)
+	}
+	late := newProcess(t, loop.Config{MaxBlocked: -1})
+	late.wants(Degraded, "publications: senders wait until what is published has been written")
+	if err := late.Stuck(t.Context()); err != nil {
+		t.Errorf("with slow clients: %v", err)
+	}
+	closed := newProcess(t, loop.Config{})
+	if err := closed.gate.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	closed.wants(NotReady, "publications: senders are not let in")
+	if err := closed.Stuck(t.Context()); err == nil || !strings.Contains(err.Error(), "senders are not let in") {
+		t.Errorf("with nobody let in: %v", err)
+	}
+	closed.Drain()
+	if err := closed.Stuck(t.Context()); err != nil {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
 // What does not answer is asked once, however often somebody looks.
 func TestStuckNeedIsAskedOnce(t *testing.T) {
 	p := newProcess(t, loop.Config{})

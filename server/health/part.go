@@ -14,6 +14,7 @@ type part struct {
 	name  string                      // set once, with what follows
 	ready func(context.Context) error // a *Fault, or an error for the log alone
 	where func() *Fault               // says more of a call that does not return; nil for nothing
+	own   bool                        // of the process, which a restart would mend
 
 	mu    sync.Mutex // guards since
 	since time.Time  // of the call that has not returned; zero without one

@@ -292,7 +292,7 @@ func (c *conn) leave(data []byte) {
 	c.mu.Unlock()
 	c.raw.Detach(func(nc net.Conn) {
 		c.srv.forget(c)
-		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, network: c.network, room: c.room, early: early})
+		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, network: c.network, room: c.room, early: early, heading: true})
 	})
 }
 

@@ -90,7 +90,7 @@ type Holder struct {
 // End closes the connection, gives back what it holds, and reports whether it did.
 func (h Holder) End() bool { return h.end() }
 
-// Holders returns the connections that hold something. It never blocks: one that is
+// Holders returns the connections that hold something. It waits for none: one that is
 // busy is not among them. It may be called from any goroutine.
 func (s *Server) Holders() []Holder {
 	var list []Holder
@@ -102,6 +102,13 @@ func (s *Server) Holders() []Holder {
 			list = append(list, Holder{c.network, c.since, c.counted, c.shed})
 		}
 		c.mu.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.passed {
+		if h, ok := p.holder(); ok {
+			list = append(list, h)
+		}
 	}
 	return list
 }
@@ -174,7 +181,7 @@ func (p *passed) evict() bool {
 	}
 	p.srv.mu.Unlock()
 	if ok {
-		_ = p.Close()
+		p.abort()
 	}
 	return ok
 }
@@ -186,6 +193,14 @@ func (p *passed) arriving(now time.Time) bool {
 	waits := now.Sub(p.since)
 	return p.left.Load() || loop.Unread(p.Conn) || !p.asked && waits < itsTurn ||
 		waits < longestTurn && now.Sub(time.Unix(0, p.read.Load())) < itsTurn
+}
+
+// arrives notes that the head of a request is there.
+func (p *passed) arrives() {
+	p.release()
+	p.srv.mu.Lock()
+	p.begun = true
+	p.srv.mu.Unlock()
 }
 
 // arrived notes that a request is there with its body.
@@ -222,7 +237,11 @@ func withPassed(ctx context.Context, nc net.Conn) context.Context {
 func (s *Server) proving(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen := &watched{ResponseWriter: w, srv: s, r: r}
-		if p, ok := r.Context().Value(passedKey{}).(*passed); ok && p.proof.Load() < int32(Sender) {
+		p, ok := r.Context().Value(passedKey{}).(*passed)
+		if ok {
+			p.arrives()
+		}
+		if ok && p.proof.Load() < int32(Sender) {
 			seen.p = p
 			if r.ContentLength == 0 {
 				p.arrived()

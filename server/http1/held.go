@@ -1,5 +1,7 @@
 package http1
 
+import "net/netip"
+
 // What is held of requests counts as input: while it arrives with its connection, while
 // it is served with who serves it.
 
@@ -17,11 +19,14 @@ func (c *conn) keep(data []byte) bool {
 	return true
 }
 
-// take has more bytes counted for one that holds some, if need be in place of others'.
-func (c *conn) take(holds, more int) bool {
-	cfg := &c.srv.cfg
-	for !cfg.Input.Take(c.network, holds, more) {
-		if cfg.Shed == nil || cfg.Input.Exceeds(c.network, holds, more) || !cfg.Shed(c.network, holds+more) {
+func (c *conn) take(holds, more int) bool { return c.srv.take(c.network, holds, more) }
+
+// take has more bytes counted for one of a network that holds some, if need be in place of
+// others'.
+func (s *Server) take(network netip.Addr, holds, more int) bool {
+	cfg := &s.cfg
+	for !cfg.Input.Take(network, holds, more) {
+		if cfg.Shed == nil || cfg.Input.Exceeds(network, holds, more) || !cfg.Shed(network, holds+more) {
 			return false
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"poosh/server/quota"
 )
 
 // A handover is the listener by which Rest gets connections.
@@ -59,11 +61,17 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
+	switch state {
+	case http.StateIdle:
+		p.expectHead()
+	case http.StateClosed, http.StateHijacked:
+		p.release()
+	}
 	s.mu.Lock()
 	if state != http.StateActive { // or it has waited since before
 		p.since = time.Now()
 	}
-	p.whole, p.asked = false, p.asked || state == http.StateIdle
+	p.whole, p.begun, p.asked = false, false, p.asked || state == http.StateIdle
 	if state == http.StateClosed || state == http.StateHijacked {
 		delete(s.passed, p)
 	}
@@ -86,25 +94,33 @@ type passed struct {
 	left    atomic.Bool  // of early is something that nobody has read yet
 	read    atomic.Int64 // Unix time in nanoseconds at which something was read last
 
+	input   sync.Mutex // guards what follows; others than who reads try it alone
+	held    int        // of a handshake or a head, counted by Config.Input
+	heading bool       // what is read is one of these
+
 	// Guarded by the server's mu.
-	whole bool      // a request has arrived and is being answered
-	asked bool      // one has been answered
-	since time.Time // when net/http began to wait for a request
+	shakes bool      // the handshake of TLS is not over
+	begun  bool      // the head of a request is there
+	whole  bool      // a request has arrived and is being answered
+	asked  bool      // one has been answered
+	since  time.Time // when net/http began to wait for a request
 }
 
-func (p *passed) Read(b []byte) (int, error) {
+func (p *passed) Read(b []byte) (n int, err error) {
 	if len(p.early) == 0 {
-		n, err := p.Conn.Read(b)
-		p.read.Store(time.Now().UnixNano())
-		return n, err
+		n, err = p.Conn.Read(b)
+	} else {
+		n = copy(b, p.early)
+		if p.early = p.early[n:]; len(p.early) == 0 {
+			p.early = nil
+			p.left.Store(false)
+		}
 	}
 	p.read.Store(time.Now().UnixNano())
-	n := copy(b, p.early)
-	if p.early = p.early[n:]; len(p.early) == 0 {
-		p.early = nil
-		p.left.Store(false)
+	if n > 0 && !p.keep(n) {
+		return 0, quota.ErrFull
 	}
-	return n, nil
+	return n, err
 }
 
 // CloseWrite lets net/http end a connection without cutting off its last answer.

@@ -28,6 +28,7 @@ package http1
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -39,6 +40,7 @@ import (
 	"poosh/server/loop"
 	"poosh/server/peers"
 	"poosh/server/quota"
+	"poosh/server/secure"
 )
 
 // Where says where a request is served.
@@ -98,6 +100,11 @@ type Config struct {
 	// Loop holds the connections.
 	Loop *loop.Loop
 
+	// Secure, if set, has every connection begin with TLS. Then they are all net/http's, and
+	// its WebSockets cost goroutines on the loop. A handshake has FirstTimeout, and counts
+	// as a request of which the head has begun to arrive.
+	Secure *secure.Gate
+
 	// Rest serves what is passed on, on connections that it gets by a listener. It
 	// is started and shut down together with the [Server]; its ConnState and
 	// ConnContext must not be set.
@@ -130,15 +137,18 @@ type Server struct {
 	draining atomic.Bool
 	answered atomic.Uint64 // see Answered
 
-	mu     sync.Mutex // guards what follows
-	ln     net.Listener
-	acc    *loop.Acceptor
-	conns  map[*conn]struct{}
-	passed map[*passed]struct{}
-	over   bool
-	empty  *sync.Cond // no connection is left
+	mu      sync.Mutex // guards what follows
+	ln      net.Listener
+	acc     *loop.Acceptor
+	conns   map[*conn]struct{}
+	passed  map[*passed]struct{}
+	shaking int // of passed, those at their handshake
+	over    bool
+	empty   *sync.Cond // no connection is left
 
 	exchanges sync.Pool // of *exchange
+
+	helpers sync.WaitGroup // goroutines that Serve and its accepting started
 
 	stop chan struct{} // closed by the first of Shutdown and Close
 	once sync.Once
@@ -164,7 +174,14 @@ func New(cfg Config) *Server {
 // [http.ErrServerClosed] then. Call it once.
 func (s *Server) Serve(ln net.Listener) error {
 	defer ln.Close()
+	if _, tcp := ln.(*net.TCPListener); s.cfg.Secure != nil && !tcp {
+		return fmt.Errorf("TLS on %T: want a TCP listener", ln)
+	}
 	acc, onLoop := s.cfg.Loop.Acceptor(ln)
+	if onLoop && s.cfg.Secure != nil {
+		acc.Close()
+		acc, onLoop = nil, false
+	}
 	if onLoop {
 		defer acc.Close()
 	}
@@ -175,13 +192,15 @@ func (s *Server) Serve(ln net.Listener) error {
 	if over {
 		return http.ErrServerClosed
 	}
-	var helpers sync.WaitGroup
-	defer helpers.Wait()
+	defer s.helpers.Wait()
 	s.rest.addr = ln.Addr()
-	helpers.Go(func() { _ = s.cfg.Rest.Serve(&s.rest) }) // ends with Rest
-	helpers.Go(s.sweep)                                  // ends with stop
+	s.helpers.Go(func() { _ = s.cfg.Rest.Serve(&s.rest) }) // ends with Rest
+	s.helpers.Go(s.sweep)                                  // ends with stop
 	next := s.acceptPassed
-	if onLoop {
+	switch {
+	case s.cfg.Secure != nil:
+		next = s.acceptSecure
+	case onLoop:
 		next = s.acceptOnLoop
 	}
 	err := s.accept(next)
@@ -263,7 +282,7 @@ func (s *Server) acceptPassed() error {
 		_ = nc.Close()
 		return nil
 	}
-	s.pass(&passed{Conn: nc, srv: s, peer: peer, network: peers.Network(peer), room: room})
+	s.pass(&passed{Conn: nc, srv: s, peer: peer, network: peers.Network(peer), room: room, heading: true})
 	return nil
 }
 
@@ -361,6 +380,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		for _, c := range s.all() {
 			c.closeIdle(true)
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for p := range s.passed {
+			p.closeIdle(time.Now())
+		}
 	})
 	defer late.Stop()
 	wake := context.AfterFunc(ctx, func() {
@@ -370,7 +394,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	})
 	defer wake()
 	s.mu.Lock()
-	for len(s.conns) > 0 && ctx.Err() == nil {
+	for len(s.conns)+s.shaking > 0 && ctx.Err() == nil {
 		s.empty.Wait()
 	}
 	s.mu.Unlock()
@@ -389,6 +413,13 @@ func (s *Server) Close() error {
 	for _, c := range s.all() {
 		c.end(loop.ErrClosed)
 	}
+	s.mu.Lock()
+	for p := range s.passed {
+		if p.shakes {
+			p.abort()
+		}
+	}
+	s.mu.Unlock()
 	err := s.cfg.Rest.Close()
 	s.rest.Close()
 	return err

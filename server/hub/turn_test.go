@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -28,14 +29,20 @@ func TestTurnIsNotWaitedFor(t *testing.T) {
 	}
 	const steps = 10
 	did := make(chan int, steps)
+	var closing sync.WaitGroup // Close passes the turn on before it lets go of the room
+	closing.Add(steps)
 	for i := range steps {
 		h.Queue("", "r", func(r *Roster) {
 			did <- i
-			if i%2 == 0 {
+			end := func() {
+				defer closing.Done()
 				r.Close()
+			}
+			if i%2 == 0 {
+				end()
 				return
 			}
-			time.AfterFunc(time.Millisecond, r.Close) // its goroutine goes, the turn stays
+			time.AfterFunc(time.Millisecond, end) // its goroutine goes, the turn stays
 		})
 	}
 	if members := h.Members("", "r"); len(did) > 0 || len(members) != 1 || members[0].ID != "a" {
@@ -52,6 +59,7 @@ func TestTurnIsNotWaitedFor(t *testing.T) {
 		t.Errorf("steps came in the order %v", got)
 	}
 	h.Open("", "r").Close()
+	closing.Wait()
 	empty(t, h)
 }
 

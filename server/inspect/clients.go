@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -116,19 +117,22 @@ func (i *Inspector) ServeSlow(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	defer done()
-	at, list := i.slow()
+	at, list := i.slow(r.Context())
+	done() // who takes the answer slowly keeps nobody from searching
 	respond.Go.JSON(w, http.StatusOK, Slow{at.UTC(), list[:min(limit, len(list))]})
 }
 
-// slow returns the slowest, of a second ago at the most.
-func (i *Inspector) slow() (time.Time, []Client) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if time.Since(i.looked) >= time.Second {
-		i.slowest, i.looked = i.look(), time.Now()
+// slow returns the slowest, of a second ago at the most; some of them when ctx ends
+// meanwhile. The caller is alone.
+func (i *Inspector) slow(ctx context.Context) (time.Time, []Client) {
+	if time.Since(i.looked) < time.Second {
+		return i.looked, i.slowest
 	}
-	return i.looked, i.slowest
+	list, now := i.look(ctx), time.Now()
+	if ctx.Err() == nil {
+		i.slowest, i.looked = list, now
+	}
+	return now, list
 }
 
 // A waiter tells how much waits for it, in bytes.
@@ -137,29 +141,34 @@ type waiter interface{ Waiting() int }
 // late is a client with what waits for it.
 type late struct {
 	app     *App
-	seat    *hub.Subscriber
+	id      string
+	who     standing.Stander
 	waiting int
 }
 
-// look goes through all clients, keeping the slowest: no list is made of the others.
-func (i *Inspector) look() []Client {
+// look goes through all clients, keeping the slowest: no list is made of the others. It
+// gives up when ctx ends.
+func (i *Inspector) look(ctx context.Context) []Client {
 	list := []Client{}
 	if i.cfg.Waiting() <= 0 {
 		return list
 	}
 	best := bestOf[late]{most: mostSlow, better: func(a, b late) bool { return a.waiting > b.waiting }}
-	apps := i.cfg.Apps()
+	apps, seen := i.cfg.Apps(), 0
 	for n := range apps {
-		for s := range i.cfg.Hub.Subscribers(apps[n].Hub) {
-			if w, ok := s.Receiver().(waiter); ok {
-				if one := (late{&apps[n], s, w.Waiting()}); one.waiting > 0 && best.wants(one) {
+		for id, who := range i.all(&apps[n]) {
+			if seen++; seen%lookAgain == 0 && ctx.Err() != nil {
+				return list
+			}
+			if w, ok := who.(waiter); ok {
+				if one := (late{&apps[n], id, who, w.Waiting()}); one.waiting > 0 && best.wants(one) {
 					best.add(one)
 				}
 			}
 		}
 	}
 	for _, one := range best.list {
-		list = append(list, one.app.client(one.seat.ID(), told(one.seat.Receiver())))
+		list = append(list, one.app.client(one.id, one.who.Standing()))
 	}
 	slices.SortFunc(list, func(a, b Client) int { return cmp.Or(b.Waiting-a.Waiting, cmp.Compare(a.ID, b.ID)) })
 	return list
@@ -196,6 +205,13 @@ type Top struct {
 	Senders []SenderRank `json:"senders"`
 }
 
+// hides reports whether the name of a room is not to be told, since it is a client's id.
+func (i *Inspector) hides(apps []App, r *Rank, room string) bool {
+	return !i.cfg.Ids && slices.ContainsFunc(apps, func(a App) bool {
+		return a.Dialect == r.Dialect && a.ID == r.App && i.cfg.Hub.Find(a.Hub, room) != nil
+	})
+}
+
 // ServeTop answers GET with the rooms and senders with the most sends lately. The query
 // may have limit.
 func (i *Inspector) ServeTop(w http.ResponseWriter, r *http.Request) {
@@ -210,7 +226,9 @@ func (i *Inspector) ServeTop(w http.ResponseWriter, r *http.Request) {
 		return Rank{r.Dialect, i.called(apps, r.Dialect, r.App), r.Sends, r.Error, r.Deliveries, r.Bytes}
 	}
 	for _, r := range rooms {
-		top.Rooms = append(top.Rooms, RoomRank{rank(r), r.Name, r.Everyone, r.Cut})
+		if of := rank(r); !i.hides(apps, &of, r.Name) {
+			top.Rooms = append(top.Rooms, RoomRank{of, r.Name, r.Everyone, r.Cut})
+		}
 	}
 	for _, s := range senders {
 		top.Senders = append(top.Senders, SenderRank{rank(s), s.Name})

@@ -13,10 +13,10 @@ package inspect
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"poosh/server/closed"
@@ -35,6 +35,22 @@ type App struct {
 
 	// Client finds a client by an id of its; nil where each is in the room of its own id.
 	Client func(id string) (standing.Stander, *hub.Subscriber)
+	// Standing yields its clients with their ids; nil where they are subscribers of the hub.
+	Standing iter.Seq2[string, standing.Stander]
+}
+
+// all yields the clients of an app, with their ids.
+func (i *Inspector) all(a *App) iter.Seq2[string, standing.Stander] {
+	if a.Standing != nil {
+		return a.Standing
+	}
+	return func(yield func(string, standing.Stander) bool) {
+		for s := range i.cfg.Hub.Subscribers(a.Hub) {
+			if who, ok := s.Receiver().(standing.Stander); ok && !yield(s.ID(), who) {
+				return
+			}
+		}
+	}
 }
 
 // Config is what is looked into.
@@ -43,6 +59,9 @@ type Config struct {
 	Book *closed.Book
 	Feed *sends.Feed
 	Apps func() []App
+	// Ids says that the busiest rooms may be such as are named by a client's id: else those
+	// of clients who are there are left out.
+	Ids bool
 	// Waiting is about how many bytes wait for all clients together: while it is 0 nobody
 	// is slow.
 	Waiting func() int64
@@ -54,8 +73,8 @@ type Inspector struct {
 	search chan struct{} // has a value while somebody goes through many
 	most   int           // rooms of each part of an app that are looked at
 
-	mu      sync.Mutex // guards what follows
-	slowest []Client   // of the last look
+	// What follows is for whoever holds search.
+	slowest []Client // of the last look; never changed in place
 	looked  time.Time
 }
 
@@ -71,8 +90,12 @@ const roomsPerPart = 8192
 // searchPatience is how long a search waits for another one.
 const searchPatience = 2 * time.Second
 
-// alone has a request go through many, when no other does. It reports false, and has
-// answered, when that does not come to be.
+// lookAgain is after how many a search looks whether anybody waits for it.
+const lookAgain = 4096
+
+// alone has a request go through many, when no other does: done is to be called once it
+// has, before it is answered. It reports false, and has answered, when that does not come
+// to be.
 func (i *Inspector) alone(w http.ResponseWriter, r *http.Request) (done func(), ok bool) {
 	wait := time.NewTimer(searchPatience)
 	defer wait.Stop()

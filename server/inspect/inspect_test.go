@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -125,6 +126,29 @@ func TestTooManyRooms(t *testing.T) {
 	}
 }
 
+// Who has no token is told of no room that is named by the id of a client who is there.
+func TestTopWithoutIds(t *testing.T) {
+	for _, ids := range []bool{true, false} {
+		h := newHouse()
+		h.cfg.Feed.Remember()
+		h.cfg.Ids = ids
+		h.join("", "sid", 0, "sid", "news")
+		for _, room := range []string{"sid", "news"} {
+			h.cfg.Feed.Report(sends.Send{Dialect: "socket.io", Room: room})
+		}
+		h.cfg.Feed.Report(sends.Send{Dialect: "pusher", App: "1", Room: "sid"}) // of that name, but nobody's id
+		var top Top
+		ask(t, h.ServeTop, "/api/top", &top)
+		var got []string
+		for _, r := range top.Rooms {
+			got = append(got, r.App+" "+r.Room)
+		}
+		if want := map[bool]string{true: "[1 sid poosh news poosh sid]", false: "[1 sid poosh news]"}[ids]; fmt.Sprint(got) != want {
+			t.Errorf("ids %v: %v, want %v", ids, got, want)
+		}
+	}
+}
+
 // One search is under way at a time, and who waits too long is told so.
 func TestOneSearchAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -140,6 +164,58 @@ func TestOneSearchAtATime(t *testing.T) {
 			t.Errorf("when that is over it is answered %d", status)
 		}
 	})
+}
+
+// A probe does something when an answer is written.
+type probe struct {
+	*httptest.ResponseRecorder
+	act func()
+}
+
+func (p probe) Write(b []byte) (int, error) {
+	p.act()
+	return p.ResponseRecorder.Write(b)
+}
+
+// Who takes an answer slowly keeps nobody from searching.
+func TestSearchIsOverBeforeItsAnswer(t *testing.T) {
+	h := newHouse()
+	for _, handle := range []http.HandlerFunc{h.ServeRooms, h.ServeSlow} {
+		wrote := false
+		handle(probe{httptest.NewRecorder(), func() {
+			wrote = true
+			if len(h.search) != 0 {
+				t.Error("it is answered while others are kept out")
+			}
+		}}, httptest.NewRequest("GET", "/api/x", nil))
+		if !wrote {
+			t.Error("there is no answer")
+		}
+	}
+}
+
+// A search ends when nobody waits for it any more, and what it found is not kept.
+func TestSearchEndsWithItsRequest(t *testing.T) {
+	h := newHouse()
+	for i := range 5 * lookAgain {
+		h.join("pusher:1", strconv.Itoa(i), 1)
+	}
+	s := h.hub.Register("pusher:1", "x", 5*lookAgain, nil, &seat{})
+	for i := range 5 * lookAgain {
+		_ = h.hub.Join(s, strconv.Itoa(i))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if page := h.rooms(ctx, h.find("", ""), wish{limit: 50}); page.Looked > lookAgain || page.Whole {
+		t.Errorf("%d rooms were looked at for nobody, whole: %v", page.Looked, page.Whole)
+	}
+	h.slow(ctx)
+	if !h.looked.IsZero() {
+		t.Error("what was found of some is kept")
+	}
+	if _, list := h.slow(t.Context()); len(list) != mostSlow {
+		t.Errorf("then there are %d", len(list))
+	}
 }
 
 // The slowest are those for whom most waits, and are looked for once a second.
@@ -233,7 +309,7 @@ func BenchmarkRooms(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				h.rooms(h.find("", ""), wish{part: "99", limit: 50})
+				h.rooms(b.Context(), h.find("", ""), wish{part: "99", limit: 50})
 			}
 		})
 	}
@@ -249,7 +325,7 @@ func BenchmarkSlow(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				h.look()
+				h.look(b.Context())
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"container/heap"
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -98,18 +99,23 @@ func (i *Inspector) ServeRooms(w http.ResponseWriter, r *http.Request) {
 		if !ok {
 			return
 		}
-		defer done()
-		respond.Go.JSON(w, http.StatusOK, i.rooms(i.find(q.Get("dialect"), q.Get("app")), want))
+		page := i.rooms(r.Context(), i.find(q.Get("dialect"), q.Get("app")), want)
+		done() // who takes the answer slowly keeps nobody from searching
+		respond.Go.JSON(w, http.StatusOK, page)
 	}
 }
 
-// rooms looks at the rooms of some apps.
-func (i *Inspector) rooms(apps []App, want wish) *Rooms {
+// rooms looks at the rooms of some apps, until ctx ends. The caller is alone.
+func (i *Inspector) rooms(ctx context.Context, apps []App, want wish) *Rooms {
 	page := &Rooms{Whole: true}
 	best := bestOf[Room]{most: want.limit + 1, better: want.better}
+	over := false
 	for _, a := range apps {
 		page.Whole = i.cfg.Hub.Look(a.Hub, i.most, func(seen hub.SeenRoom) bool {
 			page.Looked++
+			if over = over || page.Looked%lookAgain == 0 && ctx.Err() != nil; over {
+				return false
+			}
 			r := Room{Dialect: a.Dialect, App: a.ID, Room: seen.Name()}
 			if !strings.Contains(r.Room, want.part) || want.after != nil && r.compare(want.after) <= 0 {
 				return true
@@ -120,7 +126,10 @@ func (i *Inspector) rooms(apps []App, want wish) *Rooms {
 				best.add(r)
 			}
 			return true
-		}) && page.Whole
+		}) && page.Whole && !over
+		if over {
+			break
+		}
 	}
 	page.Rooms = best.sorted()
 	if len(page.Rooms) > want.limit {

@@ -52,7 +52,7 @@ func (l *Loop) attachConn(c *Conn, nc net.Conn) (*Conn, error) {
 		}
 		c.fd = int32(fd)
 	} else {
-		c.nc = &netConn{Conn: nc}
+		c.nc = stand(nc)
 	}
 	l.insert(c)
 	return c, nil

@@ -93,6 +93,7 @@ const (
 // that of one which is detached.
 type netConn struct {
 	net.Conn
+	wake chan struct{} // has room for one: says to a reader in a pause that it is to look again
 	then func(net.Conn)
 }
 

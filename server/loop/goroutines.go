@@ -1,6 +1,10 @@
 package loop
 
-import "time"
+import (
+	"net"
+	"syscall"
+	"time"
+)
 
 const (
 	// pieceSize is how much is written at a time to a connection with goroutines:
@@ -10,6 +14,17 @@ const (
 	// slowAfter is when a socket counts as one that takes nothing for now.
 	slowAfter = 20 * time.Millisecond
 )
+
+// stand returns the socket of a connection that has goroutines.
+func stand(nc net.Conn) *netConn { return &netConn{Conn: nc, wake: make(chan struct{}, 1)} }
+
+// look wakes a reader in a pause.
+func (s *netConn) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
 
 // writeLoop writes the outbox of a connection that has goroutines, buffers first.
 func (c *Conn) writeLoop(buffers [][]byte) {
@@ -38,9 +53,9 @@ func (c *Conn) writePiece(buffers [][]byte, scratch []byte) (w written) {
 		chunk, count = chunk[:pieceSize], 0
 	}
 	_ = c.nc.SetWriteDeadline(time.Now().Add(c.shard.loop.cfg.WriteTimeout))
-	slow := time.AfterFunc(slowAfter, c.slow)
+	stop := c.watchWrite()
 	n, err := c.nc.Write(chunk)
-	slow.Stop()
+	stop()
 	w = written{bytes: n, cost: n, err: err}
 	switch {
 	case err != nil:
@@ -53,16 +68,50 @@ func (c *Conn) writePiece(buffers [][]byte, scratch []byte) (w written) {
 	return w
 }
 
-// slow says that the write under way does not end: the socket takes nothing.
-func (c *Conn) slow() {
+// watchWrite looks every slowAfter, until stop is called, whether the write under way waits
+// for the socket. It may be that who writes waits for a processor, as when there is much to
+// encrypt: then whoever publishes has to wait for him, and the peer has done nothing wrong.
+func (c *Conn) watchWrite() (stop func()) {
+	var t *time.Timer
+	over := false // guarded by c.mu
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.life < ended && c.flags&writing != 0 {
-		c.setBlocked(true)
-		if c.shard.tooMuchBlocked() {
-			c.kill(ErrSlow)
+	t = time.AfterFunc(slowAfter, func() {
+		isFull := full(c.nc.Conn)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if over || c.life >= ended {
+			return
 		}
+		c.setBlocked(isFull)
+		if isFull && c.shard.tooMuchBlocked() {
+			c.kill(ErrSlow)
+			return
+		}
+		t.Reset(slowAfter)
+	})
+	return func() {
+		t.Stop()
+		c.mu.Lock()
+		over = true
+		c.mu.Unlock()
 	}
+}
+
+// full reports whether a socket takes nothing more; where the system is not asked, that is
+// so.
+func full(nc net.Conn) bool {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	yes := true
+	_ = raw.Control(func(fd uintptr) { yes = !writable(int(fd)) }) // fails for a closed one
+	return yes
 }
 
 // readLoop reads for a connection that has goroutines.
@@ -71,6 +120,9 @@ func (c *Conn) readLoop() {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := c.nc.Read(buf)
+		if !c.outlastPause() {
+			return
+		}
 		c.mu.Lock()
 		corked := c.cork()
 		c.mu.Unlock()
@@ -78,5 +130,22 @@ func (c *Conn) readLoop() {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// outlastPause waits until the connection is not paused, and reports false when it ended
+// meanwhile. Its reader calls it, with what was read already in hand.
+func (c *Conn) outlastPause() bool {
+	for {
+		c.mu.Lock()
+		isPaused, over := c.flags&paused != 0, c.life >= ended
+		c.mu.Unlock()
+		switch {
+		case !isPaused:
+			return true
+		case over:
+			return false
+		}
+		<-c.nc.wake
 	}
 }

@@ -159,7 +159,7 @@ func TestMarksOverChurn(t *testing.T) {
 					}
 					switch random.IntN(6) {
 					case 0:
-						_ = nc.(*net.TCPConn).SetLinger(0)
+						_ = socketOf(nc).SetLinger(0)
 					case 1:
 						c.Abort(ErrShutdown)
 					case 2:

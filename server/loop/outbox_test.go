@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"io"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -225,7 +224,7 @@ func TestChurn(t *testing.T) {
 					}
 					switch (i + w) % 6 {
 					case 0:
-						_ = nc.(*net.TCPConn).SetLinger(0)
+						_ = socketOf(nc).SetLinger(0)
 					case 1:
 						c.Abort(ErrShutdown)
 					case 2:

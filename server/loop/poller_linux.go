@@ -361,6 +361,13 @@ func readOnce(fd int, buf []byte) (n int, again bool, err error) {
 	}
 }
 
+// writable reports whether a socket takes something now.
+func writable(fd int) bool {
+	ask := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(ask, 0)
+	return err == nil && n > 0
+}
+
 func writeOnce(fd int, b []byte) (n int, again bool, err error) {
 	for n < len(b) {
 		r, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[n])), uintptr(len(b)-n))

@@ -25,6 +25,7 @@ func (*poller) closeConn(int)                  {}
 func closeFD(int)                              {}
 func shutdownWrite(int)                        {}
 func unreadBytes(int) int                      { return 0 }
+func writable(int) bool                        { return false }
 func writeOnce(int, []byte) (int, bool, error) { return 0, false, errors.ErrUnsupported }
 func claimFD(*net.TCPConn) (int, error)        { return -1, errors.ErrUnsupported }
 

@@ -122,9 +122,28 @@ func Unread(nc net.Conn) (yes bool) {
 	return yes
 }
 
+// WriteNow writes what a socket that is not a [Conn]'s takes at this moment, and does not
+// wait for it to take more: then it fails with [io.ErrShortWrite]. It may be called from
+// any goroutine while nobody writes.
+func WriteNow(nc syscall.Conn, b []byte) (n int, err error) {
+	raw, err := nc.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	failed := raw.Write(func(fd uintptr) bool {
+		var full bool
+		if n, full, err = writeOnce(int(fd), b); full {
+			err = io.ErrShortWrite
+		}
+		return true
+	})
+	return n, errors.Join(failed, err)
+}
+
 // Pause stops reading until Resume: what the peer sends waits in the kernel, and
 // then at the peer. Of a peer that closes its side meanwhile the protocol is told
-// [ErrPeerClosed] without hearing the rest. Of use on the loop alone.
+// [ErrPeerClosed] without hearing the rest; a connection with goroutines is told of it
+// when it resumes.
 func (c *Conn) Pause() { c.setPaused(true) }
 
 // Resume ends what Pause began.
@@ -133,9 +152,13 @@ func (c *Conn) Resume() { c.setPaused(false) }
 func (c *Conn) setPaused(yes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.onGoroutines() || c.life >= ended || yes == (c.flags&paused != 0) {
+	if c.life >= ended || yes == (c.flags&paused != 0) {
 		return
 	}
 	c.flags ^= paused
+	if c.onGoroutines() {
+		c.nc.look()
+		return
+	}
 	c.shard.updateInterest(c)
 }

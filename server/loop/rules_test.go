@@ -38,7 +38,7 @@ func TestCounts(t *testing.T) {
 			conns = append(conns, c)
 		}
 		want := Stats{Conns: n}
-		if s.loop.cfg.Goroutines {
+		if s.costs() {
 			want.Goroutines = n
 		}
 		st := s.loop.Stats()
@@ -46,7 +46,7 @@ func TestCounts(t *testing.T) {
 			t.Errorf("%+v, want %+v", st, want)
 		}
 		for _, c := range conns {
-			if c.OnLoop() == s.loop.cfg.Goroutines {
+			if c.OnLoop() == s.costs() {
 				t.Error("a connection does not know what it is")
 			}
 			c.Abort(ErrTooMuch)
@@ -98,7 +98,7 @@ func TestBlocked(t *testing.T) {
 		var conns []*Conn
 		for range stalled {
 			nc, c := s.dial(t)
-			_ = nc.(*net.TCPConn).SetReadBuffer(4096)
+			_ = socketOf(nc).SetReadBuffer(4096)
 			conns = append(conns, c)
 		}
 		reader, well := s.dial(t)

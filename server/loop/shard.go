@@ -238,7 +238,10 @@ func (s *shard) updateInterest(c *Conn) {
 }
 
 // interrupt gets a connection's goroutines out of their system calls.
-func (s *shard) interrupt(c *Conn) { _ = c.nc.SetDeadline(time.Unix(1, 0)) }
+func (s *shard) interrupt(c *Conn) {
+	_ = c.nc.SetDeadline(time.Unix(1, 0))
+	c.nc.look()
+}
 
 // closeWrite tells the peer that nothing more comes.
 func (s *shard) closeWrite(c *Conn) {

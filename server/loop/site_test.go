@@ -35,6 +35,7 @@ type site struct {
 	recorder *recorder
 	protocol atomic.Value // a *greeter, in place of recorder
 	conns    chan *Conn
+	tls      atomic.Pointer[tlsEnds]       // nil for connections without TLS; set before the first
 	held     atomic.Pointer[chan struct{}] // connections start when it is closed; nil for at once
 }
 
@@ -51,7 +52,16 @@ func both(t *testing.T, cfg Config, test func(t *testing.T, s *site)) {
 		cfg.Goroutines = true
 		test(t, newSite(t, cfg))
 	})
+	t.Run("TLS", func(t *testing.T) {
+		cfg.Goroutines = false
+		s := newSite(t, cfg)
+		s.tls.Store(newTLSEnds(t))
+		test(t, s)
+	})
 }
+
+// costs reports whether the site's connections have goroutines.
+func (s *site) costs() bool { return s.loop.cfg.Goroutines || s.tls.Load().on() }
 
 func newSite(t testing.TB, cfg Config) *site {
 	t.Helper()
@@ -88,6 +98,12 @@ func siteOn(t testing.TB, l *Loop) *site {
 			nc, err := ln.Accept()
 			if err != nil {
 				return
+			}
+			if s.tls.Load().on() {
+				if nc, err = s.tls.Load().shake(nc); err != nil {
+					t.Error(err)
+					continue
+				}
 			}
 			p := Protocol(s.recorder)
 			if g, ok := s.protocol.Load().(*greeter); ok {
@@ -131,6 +147,9 @@ func (s *site) dial(t testing.TB) (net.Conn, *Conn) {
 	}
 	t.Cleanup(func() { _ = nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(patience))
+	if s.tls.Load().on() {
+		nc = s.tls.Load().dialled(nc)
+	}
 	return nc, receive(t, s.conns, "a connection")
 }
 

@@ -34,6 +34,8 @@ type Config struct {
 	IdleTimeout     time.Duration // between two requests
 	WriteTimeout    time.Duration // for a socket to take something
 	ShutdownTimeout time.Duration // for everything accepted to leave
+	DrainDelay      time.Duration // of it: nothing but /ready says so
+	DrainTime       time.Duration // of it: clients leave, and senders stay; 0 for clients last, and soon
 }
 
 // Defaults returns what holds where nothing is set.
@@ -82,13 +84,22 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Span(&c.IdleTimeout, time.Second, time.Hour)},
 		{Name: "WRITE_TIMEOUT", Default: setting.SpanText(loop.DefaultWriteTimeout), Help: "A connection that takes nothing of what waits for it for so long is closed",
 			Value: setting.Span(&c.WriteTimeout, time.Second, time.Hour)},
-		{Name: "SHUTDOWN_TIMEOUT", Default: "10s", Help: "Time for everything accepted to leave after SIGTERM or SIGINT",
+		{Name: "SHUTDOWN_TIMEOUT", Default: "10s", Help: "Time for everything accepted to leave after SIGTERM or SIGINT, DRAIN_DELAY and DRAIN_TIME included",
 			Value: setting.Span(&c.ShutdownTimeout, 100*time.Millisecond, time.Hour)},
+		{Name: "DRAIN_DELAY", Help: "Time between /ready answering 503 and anybody being turned away: as long as a balancer takes to notice; unset, none",
+			Value: setting.Span(&c.DrainDelay, 0, time.Hour)},
+		{Name: "DRAIN_TIME", Help: "Time over which clients leave in an even stream, with senders served until the last has left: for when another process takes over meanwhile; unset, senders end first and clients leave at 200 a second or faster",
+			Value: setting.Span(&c.DrainTime, 0, time.Hour)},
 	}}
 }
 
 func (c *Config) check(m *setting.Mistakes) {
 	if int64(c.OutboxBytes) > c.BacklogBytes && !m.Has("OUTBOX_BYTES", "BACKLOG_BYTES") {
 		m.Add("BACKLOG_BYTES", "is %d: want at least OUTBOX_BYTES, which is %d", c.BacklogBytes, c.OutboxBytes)
+	}
+	// A fourth of the time is left for what waits to be written, and for the last answers.
+	if least := (c.DrainDelay + c.DrainTime) * 4 / 3; least > c.ShutdownTimeout && !m.Has("DRAIN_DELAY", "DRAIN_TIME", "SHUTDOWN_TIMEOUT") {
+		m.Add("SHUTDOWN_TIMEOUT", "is %s: want at least %s, which is DRAIN_DELAY and DRAIN_TIME and a third more",
+			setting.SpanText(c.ShutdownTimeout), setting.SpanText((least + time.Second - 1).Truncate(time.Second)))
 	}
 }

@@ -1,13 +1,13 @@
 package overview
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
 
+	"poosh/server/eventstream"
 	"poosh/server/metric"
 	"poosh/server/respond"
 )
@@ -17,8 +17,6 @@ const (
 	MaxWatchers = 24
 	// behind is how many overviews may wait for a watcher; with one more it is cut off.
 	behind = 3
-	// patience is how long one write may take.
-	patience = 5 * time.Second
 )
 
 // What a watcher is told who may not watch, or not any more.
@@ -118,9 +116,10 @@ func (l *Live) latest() []byte {
 }
 
 // last says why the watching is over.
-func (w *watcher) last(say func(event string, data []byte) bool) {
+func (w *watcher) last(s *eventstream.Stream) {
 	if w.end {
-		say("end", []byte("{}"))
+		s.Event("end", []byte("{}"))
+		s.Flush()
 	}
 }
 
@@ -185,43 +184,28 @@ func (l *Live) ServeOverview(w http.ResponseWriter, _ *http.Request) {
 // and "end" when the server goes away. It ends when its client goes or does not read, and
 // with [Live.Close]. To one watcher too many it answers 503.
 func (l *Live) ServeStream(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	if r.Method == http.MethodHead {
-		h.Set("Content-Type", "text/event-stream")
-		return
-	}
 	who, err := l.watch()
-	if err != nil {
-		h.Set("Retry-After", "5")
-		respond.Go.Error(w, http.StatusServiceUnavailable, err.Error())
-		return
+	if err == nil {
+		defer l.leave(who)
 	}
-	defer l.leave(who)
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // nginx hands on what there is
-	control := http.NewResponseController(w)
-	// A server's time for a request is none for this one: net/http would take its end for
-	// that of the client.
-	_ = control.SetReadDeadline(time.Time{})
-	say := func(event string, data []byte) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(patience)) // not of every writer
-		_, err := w.Write(bytes.Join([][]byte{[]byte("event: " + event + "\ndata: "), data, []byte("\n\n")}, nil))
-		return err == nil && control.Flush() == nil
+	s := eventstream.Begin(w, r, err)
+	if s == nil {
+		return
 	}
 	for {
 		select {
 		case <-r.Context().Done():
 			select {
 			case <-who.over: // the server ends, and so does the request
-				who.last(say)
+				who.last(s)
 			default:
 			}
 			return
 		case <-who.over:
-			who.last(say)
+			who.last(s)
 			return
 		case text := <-who.texts:
-			if !say("overview", text) {
+			if s.Event("overview", text); !s.Flush() {
 				return
 			}
 		}

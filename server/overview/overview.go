@@ -169,16 +169,19 @@ type Moment struct {
 
 // refused are the readings that count refusals, with what they are of and what the reason
 // is where they have no label for it.
-var refused = []struct{ name, of, reason string }{
-	{"connections_refused_total", "connections", ""},
-	{"input_refused_total", "input", "no room"},
-	{"pusher_answers_total", "pusher api", ""},
-	{"pusher_connections_refused_total", "pusher connects", ""},
-	{"push_socket_refused_total", "push socket", ""},
-	{"rooms_refused_total", "rooms", "no room"},
-	{"publications_held_back_total", "sends", "held back"},
-	{"sends_refused_total", "sends", ""},
-	{"socktopus_refused_total", "socktopus", ""},
+var refused = []struct {
+	name       reading
+	of, reason string
+}{
+	{readConnectionsRefused, "connections", ""},
+	{readInputRefused, "input", "no room"},
+	{readPusherAnswers, "pusher api", ""},
+	{readPusherConnectionsRefused, "pusher connects", ""},
+	{readPushSocketRefused, "push socket", ""},
+	{readRoomsRefused, "rooms", "no room"},
+	{readPublicationsHeldBack, "sends", "held back"},
+	{readSendsRefused, "sends", ""},
+	{readSocktopusRefused, "socktopus", ""},
 }
 
 // goodAnswer is the one reason among them that is none.
@@ -192,31 +195,31 @@ func Of(now, before Moment) *Overview {
 	}
 	o := &Overview{
 		At:       now.At.UTC(),
-		Draining: n.value("draining") > 0,
+		Draining: n.value(readDraining) > 0,
 		Connections: Connections{
 			Clients: n.sockets("client"), Senders: n.sockets("sender"),
-			WebSockets: int(n.value("websockets")), HTTP: int(n.value("http_connections")), OnGoroutines: int(n.value("goroutine_connections")),
+			WebSockets: int(n.value(readWebSockets)), HTTP: int(n.value(readHTTPConnections)), OnGoroutines: int(n.value(readGoroutineConnections)),
 			Apps: []App{}, By: []Kind{},
 		},
 		Traffic: Traffic{
-			Sends: n.sum("published_total"), Deliveries: n.sum("delivered_total"), RefusedDeliveries: n.sum("deliveries_refused_total"),
-			SentBytes: n.sum("sent_bytes_total"), ReceivedBytes: n.sum("received_bytes_total"), Dialects: []Dialect{},
+			Sends: n.sum(readPublished), Deliveries: n.sum(readDelivered), RefusedDeliveries: n.sum(readDeliveriesRefused),
+			SentBytes: n.sum(readSentBytes), ReceivedBytes: n.sum(readReceivedBytes), Dialects: []Dialect{},
 		},
 		Process: Process{
-			CPU:        n.rate("cpu_seconds"),
-			Goroutines: int(n.value("goroutines")),
-			Memory:     int64(n.value("memory_bytes")), Heap: int64(n.value("heap_bytes")), Resident: n.told("resident_bytes"),
-			GC: n.sum("gc_cycles"), FilesLimit: n.told("open_files_limit"),
+			CPU:        n.rate(readCPUSeconds),
+			Goroutines: int(n.value(readGoroutines)),
+			Memory:     int64(n.value(readMemoryBytes)), Heap: int64(n.value(readHeapBytes)), Resident: n.told(readResidentBytes),
+			GC: n.sum(readGCCycles), FilesLimit: n.told(readOpenFilesLimit),
 		},
 		Waiting: Waiting{
-			Outbox: int64(n.value("outbox_bytes")), Backlog: int64(n.value("backlog_bytes")), Stuck: int64(n.value("stuck_bytes")),
-			Unfetched: int64(n.value("unfetched_bytes")), Limit: int64(n.value("backlog_limit_bytes")),
-			Input: int64(n.value("input_bytes")), InputLimit: int64(n.value("input_limit_bytes")),
-			Rooms: int64(n.value("room_bytes")), RoomLimit: int64(n.value("room_limit_bytes")),
+			Outbox: int64(n.value(readOutboxBytes)), Backlog: int64(n.value(readBacklogBytes)), Stuck: int64(n.value(readStuckBytes)),
+			Unfetched: int64(n.value(readUnfetchedBytes)), Limit: int64(n.value(readBacklogLimitBytes)),
+			Input: int64(n.value(readInputBytes)), InputLimit: int64(n.value(readInputLimitBytes)),
+			Rooms: int64(n.value(readRoomBytes)), RoomLimit: int64(n.value(readRoomLimitBytes)),
 		},
 		Closes: []Close{}, Refusals: []Refusal{},
 	}
-	if files := n.told("open_files"); files != nil {
+	if files := n.told(readOpenFiles); files != nil {
 		open := int(*files)
 		o.Process.OpenFiles = &open
 	}
@@ -226,18 +229,18 @@ func Of(now, before Moment) *Overview {
 
 // lists fills what is told for each dialect, reason or kind.
 func (o *Overview) lists(n numbers) {
-	for _, s := range n.samples("clients") {
+	for _, s := range n.samples(readClients) {
 		if s.Value > 0 {
 			o.Connections.By = append(o.Connections.By, Kind{s.Labels[0], s.Labels[1], s.Labels[2], int(s.Value)})
 		}
 	}
-	for _, s := range n.samples("published_total") {
+	for _, s := range n.samples(readPublished) {
 		of := s.Labels[0]
-		o.Traffic.Dialects = append(o.Traffic.Dialects, Dialect{of, n.count("published_total", of), n.count("delivered_total", of), n.count("client_messages_total", of)})
+		o.Traffic.Dialects = append(o.Traffic.Dialects, Dialect{of, n.count(readPublished, of), n.count(readDelivered, of), n.count(readClientMessages, of)})
 	}
-	for _, s := range n.samples("closed_total") {
+	for _, s := range n.samples(readClosed) {
 		if s.Value > 0 {
-			o.Closes = append(o.Closes, Close{s.Labels[0], s.Labels[1], n.count("closed_total", s.Labels...)})
+			o.Closes = append(o.Closes, Close{s.Labels[0], s.Labels[1], n.count(readClosed, s.Labels...)})
 		}
 	}
 	slices.SortFunc(o.Closes, func(a, b Close) int { return strings.Compare(a.Dialect+"\x00"+a.Reason, b.Dialect+"\x00"+b.Reason) })
@@ -250,11 +253,11 @@ func (o *Overview) lists(n numbers) {
 		}
 	}
 	slices.SortStableFunc(o.Refusals, func(a, b Refusal) int { return strings.Compare(a.Of+"\x00"+a.Reason, b.Of+"\x00"+b.Reason) })
-	if outcomes := n.samples("webhook_events_total"); outcomes != nil {
-		o.Webhooks = &Webhooks{Queued: int64(n.value("webhook_queue_events")), QueuedBytes: int64(n.value("webhook_queue_bytes")), Outcomes: []Outcome{}}
+	if outcomes := n.samples(readWebhookEvents); outcomes != nil {
+		o.Webhooks = &Webhooks{Queued: int64(n.value(readWebhookQueueEvents)), QueuedBytes: int64(n.value(readWebhookQueueBytes)), Outcomes: []Outcome{}}
 		for _, s := range outcomes {
 			if s.Value > 0 {
-				o.Webhooks.Outcomes = append(o.Webhooks.Outcomes, Outcome{s.Labels[0], n.count("webhook_events_total", s.Labels...)})
+				o.Webhooks.Outcomes = append(o.Webhooks.Outcomes, Outcome{s.Labels[0], n.count(readWebhookEvents, s.Labels...)})
 			}
 		}
 	}
@@ -282,14 +285,14 @@ func index(list []metric.Reading) map[string][]metric.Sample {
 	return by
 }
 
-func (n numbers) samples(name string) []metric.Sample { return n.now[name] }
+func (n numbers) samples(name reading) []metric.Sample { return n.now[name.name] }
 
 // value is a number without labels, 0 where there is none.
-func (n numbers) value(name string) float64 { return find(n.now[name], nil) }
+func (n numbers) value(name reading) float64 { return find(n.now[name.name], nil) }
 
 // told is a number that may not be told, or be told as less than nothing.
-func (n numbers) told(name string) *int64 {
-	list := n.now[name]
+func (n numbers) told(name reading) *int64 {
+	list := n.now[name.name]
 	if len(list) == 0 || list[0].Value <= 0 {
 		return nil
 	}
@@ -298,31 +301,31 @@ func (n numbers) told(name string) *int64 {
 }
 
 // rate is by how much a counter grows a second.
-func (n numbers) rate(name string) float64 {
-	return series.Rate(find(n.now[name], nil)-find(n.before[name], nil), n.passed)
+func (n numbers) rate(name reading) float64 {
+	return series.Rate(find(n.now[name.name], nil)-find(n.before[name.name], nil), n.passed)
 }
 
 // count is a counter with some labels.
-func (n numbers) count(name string, labels ...string) Count {
-	value := find(n.now[name], labels)
-	return Count{uint64(value), series.Rate(value-find(n.before[name], labels), n.passed)}
+func (n numbers) count(name reading, labels ...string) Count {
+	value := find(n.now[name.name], labels)
+	return Count{uint64(value), series.Rate(value-find(n.before[name.name], labels), n.passed)}
 }
 
 // sum is a counter, whatever its labels.
-func (n numbers) sum(name string) (c Count) {
+func (n numbers) sum(name reading) (c Count) {
 	now, before := 0.0, 0.0
-	for _, s := range n.now[name] {
+	for _, s := range n.now[name.name] {
 		now += s.Value
 	}
-	for _, s := range n.before[name] {
+	for _, s := range n.before[name.name] {
 		before += s.Value
 	}
 	return Count{uint64(now), series.Rate(now-before, n.passed)}
 }
 
 func (n numbers) sockets(of string) Sockets {
-	at := func(name string) float64 { return find(n.now[name], []string{of}) }
-	return Sockets{int(at("connections")), int(at("connections_limit")), uint64(at("connections_refused_total")), uint64(at("connections_evicted_total"))}
+	at := func(name reading) float64 { return find(n.now[name.name], []string{of}) }
+	return Sockets{int(at(readConnections)), int(at(readConnectionsLimit)), uint64(at(readConnectionsRefused)), uint64(at(readConnectionsEvicted))}
 }
 
 // find is the value of the sample with these labels.

@@ -131,6 +131,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
+		Leave:    func() []dialect.Leaver { return dialect.Leavers(server.Leave()) },
 		Shutdown: server.Shutdown,
 		Kick:     func(whom dialect.Whom) int { return kick(h.Hub, server, whom) },
 		Polling: func() dialect.Polling {

@@ -136,7 +136,7 @@ func TestCrowd(t *testing.T) {
 	pushertest.Eventually(t, "all to be gone", func() bool { return s.Dialect.Stats().Connections == 0 })
 }
 
-// TestDrain closes clients a few at a time, all with 4200, and takes no new ones.
+// TestDrain closes all clients with 4200, behind what waits for them.
 func TestDrain(t *testing.T) {
 	s := pushertest.New(t, pusher.Config{})
 	peers := make([]*pushertest.Peer, 40)
@@ -146,14 +146,11 @@ func TestDrain(t *testing.T) {
 	}
 	s.Trigger("c", "last", "1")
 	done := make(chan error, 1)
-	start := time.Now()
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		done <- s.Dialect.Shutdown(ctx)
 	}()
-	var first, last time.Duration
-	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, p := range peers {
 		wg.Go(func() {
@@ -165,21 +162,11 @@ func TestDrain(t *testing.T) {
 			if err := farewell(p.WS); err != nil {
 				t.Error(err)
 			}
-			at := time.Since(start)
-			mu.Lock()
-			defer mu.Unlock()
-			if first == 0 {
-				first = at
-			}
-			first, last = min(first, at), max(last, at)
 		})
 	}
 	wg.Wait()
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-	if spread := last - first; spread < 50*time.Millisecond || spread > 3*time.Second {
-		t.Errorf("closed between %s and %s", first, last)
 	}
 }
 

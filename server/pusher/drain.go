@@ -8,8 +8,9 @@ import (
 )
 
 // Shutdown refuses new connections and publications, closes the connections that
-// are open with 4200, spread over a part of the time that ctx gives (two seconds
-// without a deadline), waits until they are gone, and sends the webhooks that wait.
+// are open with 4200, waits until they are gone, and sends the webhooks that wait.
+// Clients of 4200 reconnect at once: whoever has many of them sends them away one by one
+// before.
 //
 // It returns before ctx ends: connections have six tenths of the time, and webhooks
 // most of what is left, all at once. A connection that takes nothing and a webhook

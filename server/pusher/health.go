@@ -33,7 +33,7 @@ func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
 		} else if report.Status == health.Degraded {
 			text = "DEGRADED"
 		}
-	case d.apps.Draining(), len(parts) == 2 && d.apps.ID(parts[1]).Disabled():
+	case d.apps.Draining(), d.cfg.Health != nil && d.cfg.Health.Draining(), len(parts) == 2 && d.apps.ID(parts[1]).Disabled():
 		status, text = http.StatusServiceUnavailable, "ERROR"
 	case parts[0] == "accept-traffic":
 		if d.clients.Full() {

@@ -231,6 +231,31 @@ func TestMessageReport(t *testing.T) {
 	q.authorized().bodies("3", "6", "7")
 }
 
+// Each copy is looked at, or not, for itself: of a flood that comes in few requests a part
+// is, not all of a request or nothing.
+func TestCopiesAreLookedAtOneByOne(t *testing.T) {
+	feed := sends.New()
+	feed.Remember()
+	s := newSite(t, Config{Sends: feed})
+	p, q := s.registered("1", 1), s.registered("2", 1)
+	for range 1500 { // a second with so many has every other one looked at
+		feed.Report(sends.Send{Dialect: "nobody's"})
+	}
+	feed.Second()
+	const copies = 60
+	p.mail(q.username, slices.Repeat([]string{"b"}, copies)...)
+	rooms, _, _ := feed.Top(10)
+	told := 0
+	for _, r := range rooms {
+		if r.Dialect == "push socket" {
+			told += int(r.Sends) / 2
+		}
+	}
+	if told == 0 || told == copies { // by chance once in 2^59 times
+		t.Errorf("%d of %d copies were looked at", told, copies)
+	}
+}
+
 func TestMessageBodies(t *testing.T) {
 	s := newSite(t, Config{MaxRecipients: 3, MaxBody: 1000})
 	p := s.registered("1", 1)

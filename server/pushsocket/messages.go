@@ -36,9 +36,7 @@ func (d *Dialect) sendMessages(w http.ResponseWriter, r *http.Request) {
 	told := p.report(outcomes)
 	d.countOutcomes(outcomes)
 	id := d.cfg.Sends.Next()
-	if d.cfg.Sends.Watched() {
-		d.tell(id, r.RemoteAddr, p.messages, outcomes)
-	}
+	d.tell(id, r.RemoteAddr, p.messages, outcomes)
 	d.log.Debug("push socket: messages", "id", id, "remote", r.RemoteAddr, "device", device.ID,
 		"queued", told.MessagesQueued, "asked", len(p.recipients)+len(p.nobody))
 	w.Header()[sends.Header] = []string{id}
@@ -51,7 +49,7 @@ func (d *Dialect) tell(id, from string, messages []store.Outgoing, outcomes []st
 	place := 0
 	for i := range messages {
 		for _, c := range messages[i].Copies {
-			if o := outcomes[place]; o.Kind == store.Queued {
+			if o := outcomes[place]; o.Kind == store.Queued && d.cfg.Sends.Watched() {
 				connections, _ := d.hub.Count(hubApp, room(o.Device))
 				d.cfg.Sends.Report(sends.Send{
 					ID: sends.Item(id, place), Dialect: "push socket", Room: room(o.Device), Event: eventMessage,

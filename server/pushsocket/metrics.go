@@ -31,7 +31,7 @@ func (d *Dialect) metrics() []metric.Reading {
 // numbers are those that all dialects have.
 func (d *Dialect) numbers() []dialect.App {
 	return []dialect.App{{ID: hubApp, Hub: hubApp, Single: true, Clients: portSetting, Senders: portSetting,
-		Connected: d.sockets.Stats().Sessions, Kinds: d.sockets.Kinds(), Client: d.find, Ends: d.cfg.SocketIO.Closed, Traffic: d.cfg.SocketIO.Traffic.Totals(), Refused: d.sockets.Refused(),
+		Connected: d.sockets.Stats().Sessions, Kinds: d.sockets.Kinds(), Client: d.find, Standing: d.sockets.Standing, Ends: d.cfg.SocketIO.Closed, Traffic: d.cfg.SocketIO.Traffic.Totals(), Refused: d.sockets.Refused(),
 		Limits: []dialect.Limit{dialect.LimitOf("requests", "address", d.requests), dialect.LimitOf("registrations", "address", d.registrations), dialect.LimitOf("keys", "address", d.fetches)}}}
 }
 

@@ -150,6 +150,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	}
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{portSetting: d.routes},
+		Leave:    func() []dialect.Leaver { return dialect.Leavers(d.sockets.Leave()) },
 		Shutdown: d.Shutdown,
 		Kick:     d.kick,
 		Ready:    d.store.Ready,

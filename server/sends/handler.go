@@ -2,11 +2,11 @@ package sends
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
-	"poosh/server/respond"
+	"poosh/server/eventstream"
 )
 
 const (
@@ -16,8 +16,6 @@ const (
 	// keepAlive is how often a watcher is written to, sends or none: proxies cut what is
 	// silent.
 	keepAlive = 15 * time.Second
-	// patience is how long one write may take.
-	patience = 10 * time.Second
 )
 
 // line is a [Send] as watchers over HTTP read it.
@@ -56,52 +54,36 @@ func (f *Feed) Stream(w http.ResponseWriter, r *http.Request) {
 		Dialect: q.Get("dialect"), App: q.Get("app"),
 		Room: q.Get("room"), InRoom: q.Has("room"), Payload: q.Get("payload") == "1",
 	})
-	if err != nil {
-		w.Header().Set("Retry-After", "5")
-		respond.Go.Error(w, http.StatusServiceUnavailable, err.Error())
+	if err == nil {
+		defer watcher.Stop()
+	}
+	s := eventstream.Begin(w, r, err)
+	if s == nil {
 		return
 	}
-	defer watcher.Stop()
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Accel-Buffering", "no") // nginx hands on what there is
-	if r.Method == http.MethodHead {
-		return
+	s.Comment("watching")
+	if s.Flush() {
+		follow(s, watcher, r.Context().Done())
 	}
-	out := stream{w: w, control: http.NewResponseController(w)}
-	// A server's time for a request is none for this one: net/http would take its end for
-	// that of the client.
-	_ = out.control.SetReadDeadline(time.Time{})
-	if out.write([]byte(": watching\n\n")) {
-		out.follow(watcher, r.Context().Done())
-	}
-}
-
-// A stream is an answer that goes on.
-type stream struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
 }
 
 // follow writes what a watcher is told until one of both ends.
-func (s *stream) follow(w *Watcher, gone <-chan struct{}) {
+func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
 	idle, gather := time.NewTicker(keepAlive), time.NewTicker(pace)
 	defer idle.Stop()
 	defer gather.Stop()
 	for {
-		text := []byte(":\n\n")
 		select {
 		case <-gone:
 			return
 		case <-w.Over():
 			return
 		case <-idle.C:
+			s.Comment("")
 		case <-w.More():
-			text = told(w.Take())
+			tell(s, w)
 		}
-		if !s.write(text) {
+		if !s.Flush() {
 			return
 		}
 		select {
@@ -114,27 +96,22 @@ func (s *stream) follow(w *Watcher, gone <-chan struct{}) {
 	}
 }
 
-// write writes at once, and reports whether the client is there.
-func (s *stream) write(text []byte) bool {
-	_ = s.control.SetWriteDeadline(time.Now().Add(patience)) // not of every writer
-	_, err := s.w.Write(text)
-	return err == nil && s.control.Flush() == nil
-}
-
-// told is what a watcher took, as events.
-func told(list []Send, dropped uint64) (text []byte) {
+// tell adds what a watcher takes, as events.
+func tell(s *eventstream.Stream, w *Watcher) {
+	list, dropped := w.Take()
 	for i := range list {
+		if hides := w.feed.hides; hides != nil && hides(&list[i]) {
+			continue
+		}
 		data, err := json.Marshal(list[i].line())
 		if err != nil { // a payload that is no JSON
 			l := list[i].line()
 			l.Payload = nil
 			data, _ = json.Marshal(l)
 		}
-		text = append(append(append(text, "event: send\ndata: "...), data...), "\n\n"...)
+		s.Event("send", data)
 	}
 	if dropped > 0 {
-		text = append(text, "event: dropped\ndata: {\"count\":"...)
-		text = append(strconv.AppendUint(text, dropped, 10), "}\n\n"...)
+		s.Event("dropped", fmt.Appendf(nil, `{"count":%d}`, dropped))
 	}
-	return text
 }

@@ -34,6 +34,10 @@ import (
 // Header is the header of an answer that names the send.
 const Header = "X-Poosh-Id"
 
+// DeliveredHeader is the header of an answer that says how many connections were handed the
+// send, where a dialect tells that.
+const DeliveredHeader = "X-Poosh-Delivered"
+
 // MaxWatchers is how many may watch at once.
 const MaxWatchers = 16
 
@@ -67,6 +71,7 @@ type Send struct {
 type Feed struct {
 	ids      ids
 	memory   *memory                    // set once, by Remember; nil when nothing is remembered
+	hides    func(*Send) bool           // set once, by Hide; nil for none
 	watchers atomic.Pointer[[]*Watcher] // nil while nobody watches; never changed in place
 
 	mu     sync.Mutex // held to replace watchers; guards closed
@@ -76,6 +81,10 @@ type Feed struct {
 // New returns a feed with a name of its own for ids.
 func New() *Feed { return &Feed{ids: ids{prefix: newPrefix()}} }
 
+// Hide has [Feed.Stream] leave out what hides picks, which is called on the goroutine of who
+// watches. It is for once, before the feed is in use.
+func (f *Feed) Hide(hides func(*Send) bool) { f.hides = hides }
+
 // Next returns the id of the next send.
 func (f *Feed) Next() string { return f.ids.next() }
 
@@ -84,6 +93,10 @@ func (f *Feed) Next() string { return f.ids.next() }
 func (f *Feed) Watched() bool {
 	return f.watchers.Load() != nil || f.memory != nil && f.memory.wants()
 }
+
+// Followed reports whether somebody watches. Where it does not, after Watched, what the
+// send's Payload would be is of no use to anybody.
+func (f *Feed) Followed() bool { return f.watchers.Load() != nil }
 
 // Report tells those who watch of a send, after Watched said that somebody does. It never
 // waits for any of them.

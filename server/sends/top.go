@@ -34,6 +34,7 @@ const (
 type memory struct {
 	every atomic.Uint32 // one of so many sends is looked at
 	look  atomic.Int32  // how many were since the last second
+	seen  atomic.Uint64 // about how many sends there were since the last second
 
 	mu     sync.Mutex // guards what follows
 	began  time.Time  // of the newer window
@@ -41,7 +42,6 @@ type memory struct {
 	ranks  [2]ranks   // of the newer window, and of the one before it
 	recent []Send     // a ring that grows to remembered
 	next   int
-	last   uint64 // the last id, at the last second
 }
 
 type ranks struct {
@@ -74,7 +74,9 @@ func (f *Feed) Remember() {
 	f.memory = m
 }
 
-// Second has the feed look at fewer sends while there are many.
+// Second has the feed look at fewer sends while there are many. How many there were is
+// estimated from those that were looked at: ids do not tell, since a request has one for
+// all that it brings.
 func (f *Feed) Second() {
 	m := f.memory
 	if m == nil {
@@ -83,10 +85,8 @@ func (f *Feed) Second() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.turn(time.Now())
-	last := f.ids.last.Load()
 	m.look.Store(0)
-	m.every.Store(part(last - m.last))
-	m.last = last
+	m.every.Store(part(m.seen.Swap(0)))
 }
 
 // part is one of how many of so many are looked at: a power of two.
@@ -107,6 +107,7 @@ func (m *memory) add(s Send) {
 		m.every.CompareAndSwap(every, min(2*every, 1<<20))
 	}
 	weight := uint64(every)
+	m.seen.Add(weight)
 	name, cut := clip(s.Room)
 	app, _ := clip(s.App)
 	who := sender{s.Dialect, app, s.sender()}

@@ -87,6 +87,24 @@ func TestTopOfAFlood(t *testing.T) {
 	}
 }
 
+// A list that comes with one request has one id, however much is in it.
+func TestTopOfAList(t *testing.T) {
+	f := New()
+	f.Remember()
+	f.Next()
+	for range 2 {
+		for range 50_000 {
+			if f.Watched() {
+				f.Report(Send{Dialect: "pusher", Room: "r"})
+			}
+		}
+		f.Second()
+		if every := f.memory.every.Load(); every < 32 || every > 128 {
+			t.Errorf("of 50000 sends a second with one id one of %d is looked at", every)
+		}
+	}
+}
+
 // Before the first second of a flood is over, not all of it is looked at either.
 func TestSuddenFlood(t *testing.T) {
 	f := New()

@@ -93,9 +93,6 @@ func (s *Sketch[K, V]) swap(i, j int) {
 	s.by[s.heap[i].Key], s.by[s.heap[j].Key] = i, j
 }
 
-// Len is how many keys are counted.
-func (s *Sketch[K, V]) Len() int { return len(s.heap) }
-
 // All yields the keys with what belongs to them, in no order.
 func (s *Sketch[K, V]) All(yield func(Item[K], V) bool) {
 	for i := range s.heap {

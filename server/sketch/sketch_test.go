@@ -23,14 +23,14 @@ func TestExact(t *testing.T) {
 		}
 		n++
 	}
-	if n != 4 || s.Len() != 4 {
+	if n != 4 || len(s.heap) != 4 {
 		t.Errorf("%d keys", n)
 	}
 	for range s.All {
 		break
 	}
 	s.Reset()
-	if s.Len() != 0 || *s.Add("e", 1, same) != 0 || s.Len() != 1 {
+	if len(s.heap) != 0 || *s.Add("e", 1, same) != 0 || len(s.heap) != 1 {
 		t.Error("something is left")
 	}
 }

@@ -22,6 +22,12 @@ const (
 // close frame says, at most 123 bytes. It returns at once.
 func (s *Session) Close(why closed.Reason, text string) { s.shut(websocket.CloseNormal, why, text) }
 
+// Leave ends the session as [Session.Close] does, since the server goes away: in the way
+// after which each client connects anew. It is never packet 41, after which none does.
+func (s *Session) Leave() {
+	s.shut(websocket.CloseGoingAway, reasonShutdown, reasonShutdown.String())
+}
+
 // Guard calls f for the handler on a goroutine that is none of the session's: a panic in
 // it ends the session, and not the program.
 func (s *Session) Guard(f func()) {

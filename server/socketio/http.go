@@ -77,6 +77,9 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := srv.find(q.session)
 	switch {
 	case s == nil:
+		if srv.draining.Load() { // its next handshake is for another process: not on this connection
+			w.Header().Set("Connection", "close")
+		}
 		srv.fail(w, r, unknownSession)
 	case transport == "websocket" && websocket.IsUpgrade(r):
 		srv.openProbe(w, r, s)

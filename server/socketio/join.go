@@ -4,7 +4,6 @@ import (
 	"github.com/zishang520/socket.io/servers/socket/v3"
 
 	"poosh/server/closed"
-	"poosh/server/websocket"
 )
 
 // reasonConnected is why the library is told that a connection is over.
@@ -30,7 +29,7 @@ func (s *Session) begin() {
 		s.join()
 	}
 	if s.server.draining.Load() { // it may have begun before that, and been entered behind
-		s.shut(websocket.CloseGoingAway, reasonShutdown, reasonShutdown.String())
+		s.Leave()
 	}
 }
 

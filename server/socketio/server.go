@@ -245,11 +245,23 @@ func (srv *Server) ended(s *Session, left departure) {
 
 // remove forgets a session that has ended.
 func (srv *Server) remove(s *Session) {
+	if srv.strike(s) > 0 {
+		return
+	}
+	select {
+	case srv.empty <- struct{}{}:
+	default:
+	}
+}
+
+// strike takes a session off the books, in one step for who enters it meanwhile, and
+// returns how many are left.
+func (srv *Server) strike(s *Session) (left int) {
 	s.mu.Lock()
-	unfinished := s.via == viaHandshake
-	s.count(false)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	s.count(false)
 	switch s.entry {
 	case entryReserved:
 		srv.reserved--
@@ -257,17 +269,10 @@ func (srv *Server) remove(s *Session) {
 		delete(srv.sessions, s.engineID)
 	}
 	if s.entry != entryNone {
-		srv.addresses.leave(s.address, unfinished)
+		srv.addresses.leave(s.address, s.via == viaHandshake)
 	}
 	s.entry = entryNone
-	left := len(srv.sessions) + srv.reserved
-	srv.mu.Unlock()
-	if left == 0 {
-		select {
-		case srv.empty <- struct{}{}:
-		default:
-		}
-	}
+	return len(srv.sessions) + srv.reserved
 }
 
 func (srv *Server) find(id string) *Session {
@@ -309,14 +314,20 @@ func (srv *Server) Refused() []metric.Sample {
 	return srv.refused.Samples(refusedSessions, refusedBody, "")
 }
 
+// Leave refuses new sessions, and returns those who are there: for who sends them away
+// one by one, with [Session.Leave].
+func (srv *Server) Leave() []*Session {
+	srv.draining.Store(true) // a session that begins from here on ends itself
+	return srv.all()
+}
+
 // Shutdown refuses new sessions, writes what waits for each client and closes
 // its transport, so that it connects anew elsewhere. Requests must still be
 // served meanwhile: polling clients fetch their last packets. When ctx ends
 // before all are gone, the rest is cut off and ctx's error returned.
 func (srv *Server) Shutdown(ctx context.Context) error {
-	srv.draining.Store(true) // a session that begins from here on ends itself
-	for _, s := range srv.all() {
-		s.shut(websocket.CloseGoingAway, reasonShutdown, reasonShutdown.String())
+	for _, s := range srv.Leave() {
+		s.Leave()
 	}
 	for {
 		srv.mu.RLock()

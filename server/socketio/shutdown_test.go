@@ -148,6 +148,12 @@ func TestShutdownRefusesHandshakes(t *testing.T) {
 	if a := s.ask("GET", "transport=polling&EIO=3", ""); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
+	// A poller whose session has ended is told on a connection that it does not come back on.
+	w := httptest.NewRecorder()
+	s.server.ServeHTTP(w, httptest.NewRequest("GET", Path+"?transport=polling&EIO=3&sid=gone", nil))
+	if w.Code != http.StatusBadRequest || w.Header().Get("Connection") != "close" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
 	if _, err := s.tryDial("EIO=3"); err == nil || err.Error() != "status 503" {
 		t.Errorf("WebSocket: %v", err)
 	}

@@ -36,6 +36,16 @@ func (s *Session) Standing() standing.Client {
 // Find returns the session that requests name by an id, or nil.
 func (srv *Server) Find(id string) *Session { return srv.find(id) }
 
+// Standing yields the sessions there are, with the ids that [Server.Find] finds them by. No
+// lock is held meanwhile.
+func (srv *Server) Standing(yield func(id string, who standing.Stander) bool) {
+	for _, s := range srv.all() {
+		if !yield(s.engineID, s) {
+			return
+		}
+	}
+}
+
 // A kind is what a session is carried by and how it is spoken to.
 type kind uint8
 

@@ -110,7 +110,10 @@ func (d *Dialect) hand(a *app, m message) int {
 
 // report tells those who watch of a message.
 func (d *Dialect) report(a *app, id string, m message, took int, from string) {
-	content, _ := json.Marshal(m.Content) // a string always can be JSON
+	var content []byte
+	if d.cfg.Sends.Followed() {
+		content, _ = json.Marshal(m.Content) // a string always can be JSON
+	}
 	d.cfg.Sends.Report(sends.Send{
 		ID: id, Dialect: "socktopus", App: a.name, Room: m.Recipient, Size: len(m.Content), Handed: took, From: from, Payload: content,
 	})

@@ -173,7 +173,7 @@ func (c *client) seatIn(made int64) {
 	}
 	// A Shutdown that began in between may not have seen it.
 	if d.open.Closed() {
-		c.end(endShutdown)
+		c.Leave()
 	}
 }
 
@@ -233,6 +233,10 @@ func (c *client) end(how end) {
 	c.mu.Unlock()
 	c.leave()
 }
+
+// Leave closes the connection since the server goes away: a close frame without CLOSE,
+// after which clients join again as after any end. It implements [dialect.Leaver].
+func (c *client) Leave() { c.end(endShutdown) }
 
 // Deliver queues a frame; it implements [hub.Receiver].
 func (c *client) Deliver(frame []byte) bool {

@@ -16,8 +16,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	sockets "poosh/server/websocket"
-
 	"poosh/auth"
 	ws "poosh/server/websocket"
 )
@@ -182,13 +180,13 @@ func TestDeadline(t *testing.T) {
 // The time in which nothing is read from a client is not one in which it was silent.
 func TestDeadlineOfWhoIsNotHeard(t *testing.T) {
 	s := newSite(t, Config{ReadTimeout: 500 * time.Millisecond, Outbox: 64 << 20})
+	text := strings.Repeat("x", 100<<10)
+	frame, events := ws.TextFrame([]byte(text)), 0
 	ws := s.join("1")
 	c := s.dialect.apps["myapp"].all()[0]
 	if !c.conn.OnLoop() {
 		t.Skip("connections with goroutines are always heard")
 	}
-	text := strings.Repeat("x", 100<<10)
-	frame, events := sockets.TextFrame([]byte(text)), 0
 	for ; c.conn.Waiting() < 4<<20; events++ { // beyond what sockets hold
 		if !c.Deliver(frame) {
 			t.Fatal("refused")

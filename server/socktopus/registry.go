@@ -64,7 +64,10 @@ func (c *client) wait(binary bool, data []byte) command.Verdict {
 func (c *client) Full(messages, bytes int) bool { return command.Full(messages, bytes) }
 
 // Pause implements [command.Owner].
-func (c *client) Pause() bool { return c.conn.Pause() }
+func (c *client) Pause() bool {
+	c.conn.Pause()
+	return true
+}
 
 // Resume implements [command.Owner].
 func (c *client) Resume() { c.conn.Resume() }

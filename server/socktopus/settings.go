@@ -169,6 +169,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	}
 	return &dialect.Running{
 		Routes:   map[string]*route.Router{portSetting: d.routes},
+		Leave:    func() []dialect.Leaver { return dialect.Leavers(d.leave()) },
 		Shutdown: d.Shutdown,
 		Kick:     d.kickAll,
 		Metrics:  d.metrics,

@@ -144,18 +144,28 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 // any case but kept the clients of MyApp and myapp apart.
 func fold(name string) string { return strings.ToLower(name) }
 
-// Shutdown takes no client any more, ends the waits of /kick, and closes every
-// connection once what waits for it is written, so that its client joins again
-// elsewhere. It returns when all are closed, or with ctx's error.
-func (d *Dialect) Shutdown(ctx context.Context) error {
+// leave takes no client any more, ends the waits of /kick, so that who is kicked is told
+// that and not to come back, and returns the clients who are there.
+func (d *Dialect) leave() []*client {
 	d.open.Close()
 	for _, a := range d.apps {
 		for _, b := range a.allBars() {
 			b.fire(true)
 		}
-		for _, c := range a.all() {
-			c.end(endShutdown)
-		}
+	}
+	var all []*client
+	for _, a := range d.apps {
+		all = append(all, a.all()...)
+	}
+	return all
+}
+
+// Shutdown takes no client any more, ends the waits of /kick, and closes every
+// connection once what waits for it is written, so that its client joins again
+// elsewhere. It returns when all are closed, or with ctx's error.
+func (d *Dialect) Shutdown(ctx context.Context) error {
+	for _, c := range d.leave() {
+		c.Leave()
 	}
 	return d.open.Wait(ctx)
 }

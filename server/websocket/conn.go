@@ -89,11 +89,8 @@ func (c *Conn) Close(code int, reason string) {
 func (c *Conn) HangUp() { c.raw().End(loop.HalfClose, nil, loop.ErrClosed) }
 
 // Pause stops the peer's messages from coming until Resume, but for those that have been
-// read already, and reports false if that cannot be done: see [loop.Conn.Pause].
-func (c *Conn) Pause() bool {
-	c.raw().Pause()
-	return c.OnLoop()
-}
+// read already; see [loop.Conn.Pause].
+func (c *Conn) Pause() { c.raw().Pause() }
 
 // Resume ends what Pause began.
 func (c *Conn) Resume() { c.raw().Resume() }

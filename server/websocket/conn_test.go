@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/server/certificate/certificatetest"
 	"poosh/server/loop"
+	"poosh/server/secure"
 )
 
 const patience = 60 * time.Second
@@ -55,21 +58,65 @@ type site struct {
 	server  *httptest.Server
 	handler *peerHandler
 	conns   chan *Conn
-	options Options // of each connection; set before the first
+	options Options     // of each connection; set before the first
+	costs   bool        // its connections have goroutines
+	tls     *tls.Config // of who dials; nil for a site without
 }
 
-// both runs a test on both kinds of connection.
+// both runs a test on every kind of connection.
 func both(t *testing.T, cfg loop.Config, test func(t *testing.T, s *site)) {
-	for _, goroutines := range []bool{false, true} {
-		name := "epoll"
-		if goroutines {
-			name = "goroutines"
-		}
-		t.Run(name, func(t *testing.T) {
-			cfg.Goroutines = goroutines
-			test(t, newSite(t, cfg))
+	for _, kind := range []struct {
+		name            string
+		goroutines, tls bool
+	}{{"epoll", false, false}, {"goroutines", true, false}, {"TLS", false, true}} {
+		t.Run(kind.name, func(t *testing.T) {
+			cfg.Goroutines = kind.goroutines
+			s := newSite(t, cfg)
+			s.costs = kind.goroutines || kind.tls
+			if kind.tls {
+				s.secure(t)
+			}
+			test(t, s)
 		})
 	}
+}
+
+// socketOf is the socket of a connection.
+func socketOf(nc net.Conn) *net.TCPConn {
+	if c, ok := nc.(*tls.Conn); ok {
+		nc = c.NetConn()
+	}
+	return nc.(*net.TCPConn)
+}
+
+// secure has the site speak TLS from now on, as ports do.
+func (s *site) secure(t testing.TB) {
+	a := certificatetest.New(t)
+	s.server.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := s.server.Config.Handler
+	s.server = &httptest.Server{Listener: shaking{ln, secure.NewGate(a.Server("websocket.example"))}, Config: &http.Server{Handler: handler}}
+	s.server.Start()
+	t.Cleanup(s.server.Close)
+	s.tls = a.Client()
+}
+
+// shaking is a listener that shakes hands at once.
+type shaking struct {
+	net.Listener
+	gate *secure.Gate
+}
+
+func (l shaking) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := l.gate.Server(nc.(*net.TCPConn))
+	return c, c.Shake(patience, nil)
 }
 
 func newSite(t testing.TB, cfg loop.Config) *site {
@@ -111,13 +158,21 @@ func siteOn(t testing.TB, l *loop.Loop) *site {
 // dial connects a real client.
 func (s *site) dial(t testing.TB) (*websocket.Conn, *Conn) {
 	t.Helper()
-	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.server.URL, "http"), nil)
+	dialer, url := *websocket.DefaultDialer, "ws"+strings.TrimPrefix(s.server.URL, "http")
+	if s.tls != nil {
+		dialer.TLSClientConfig, url = s.tls, "wss://"+s.server.Listener.Addr().String()
+	}
+	ws, _, err := dialer.Dial(url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ws.Close() })
 	_ = ws.SetReadDeadline(time.Now().Add(patience))
-	return ws, receive(t, s.conns, "a connection")
+	c := receive(t, s.conns, "a connection")
+	if c.OnLoop() == s.costs {
+		t.Errorf("the connection lives elsewhere: on the loop %v", c.OnLoop())
+	}
+	return ws, c
 }
 
 // handshake asks for a WebSocket with the key of RFC 6455 section 1.3.
@@ -133,6 +188,9 @@ func (s *site) raw(t testing.TB, early []byte) net.Conn {
 	}
 	t.Cleanup(func() { _ = nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(patience))
+	if s.tls != nil {
+		nc = tls.Client(nc, s.tls)
+	}
 	if _, err := nc.Write(append([]byte(handshake), early...)); err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +390,7 @@ func TestClose(t *testing.T) {
 	t.Run("a cut line", func(t *testing.T) {
 		both(t, loop.Config{}, func(t *testing.T, s *site) {
 			nc := s.raw(t, nil)
-			_ = nc.(*net.TCPConn).SetLinger(0)
+			_ = socketOf(nc).SetLinger(0)
 			_ = nc.Close()
 			if got := receive(t, s.handler.closed, "the end"); got != loop.ErrReset && got != loop.ErrPeerClosed {
 				t.Errorf("reason %v", got)
@@ -371,14 +429,14 @@ func TestChurn(t *testing.T) {
 					}
 					switch (i + w) % 5 {
 					case 0:
-						_ = nc.(*net.TCPConn).SetLinger(0)
+						_ = socketOf(nc).SetLinger(0)
 					case 1:
 						c.Abort(loop.ErrShutdown)
 					case 2:
 						c.Close(CloseNormal, "")
 					case 3:
 						_, _ = nc.Write(clientFrame(0x88, ""))
-						_ = nc.(*net.TCPConn).CloseWrite()
+						_ = socketOf(nc).CloseWrite()
 					}
 					c.Push(frame)
 					_ = nc.Close()

@@ -96,7 +96,7 @@ func (f *fourfold) pusherPost(path, body string) (answer, error) {
 		"auth_version": {"1.0"}, "body_md5": {hex.EncodeToString(sum[:])}}.Encode()
 	mac := hmac.New(sha256.New, []byte(pusherSecret))
 	io.WriteString(mac, "POST\n"+path+"\n"+query)
-	return postJSON("http://"+addr(f.pusherPort)+path+"?"+query+"&auth_signature="+hex.EncodeToString(mac.Sum(nil)), body)
+	return postJSON(f.url(f.pusherPort)+path+"?"+query+"&auth_signature="+hex.EncodeToString(mac.Sum(nil)), body)
 }
 
 func postJSON(url, body string) (answer, error) {
@@ -148,7 +148,7 @@ func socktopusSend(f *fourfold, _ string, ids []string, text string) (answer, er
 		body.WriteString(`{"recipient":"` + id + `","content":"` + text + `"}`)
 	}
 	body.WriteString("]}")
-	a, err := postJSON("http://"+addr(f.socktopusPort)+"/send", body.String())
+	a, err := postJSON(f.url(f.socktopusPort)+"/send", body.String())
 	if err != nil || a.status != http.StatusOK {
 		return a, err
 	}

@@ -15,9 +15,10 @@ import (
 // kind of connection.
 func TestKindsDrain(t *testing.T) {
 	const size, events = 10_000, 800
-	for _, d := range dialects() {
-		t.Run(d.name, func(t *testing.T) {
-			f := startFourfold(t, "OUTBOX_BYTES=16MiB", "SHUTDOWN_TIMEOUT=20s")
+	for _, w := range ways() {
+		t.Run(w.name, func(t *testing.T) {
+			d := w.dialect
+			f := w.start(t, "OUTBOX_BYTES=16MiB", "SHUTDOWN_TIMEOUT=20s")
 			f.proxied(t)
 			c := gather(t, f, d, "r", 1)
 			for n := 1; n <= events; n++ {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -76,6 +77,9 @@ func (k kind) open(f *fourfold, port int, target, first string) (*rawSocket, err
 	nc, err := net.DialTimeout("tcp", addr(port), patience)
 	if err != nil {
 		return nil, err
+	}
+	if f.trusts != nil && k.proxy == "" { // proxies have it behind them
+		nc = tls.Client(nc, f.trusts)
 	}
 	ws := &rawSocket{nc, bufio.NewReaderSize(nc, 4<<10)}
 	ws.SetDeadline(time.Now().Add(patience))

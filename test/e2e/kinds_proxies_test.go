@@ -19,8 +19,8 @@ type proxy struct {
 func (f *fourfold) proxied(t *testing.T) {
 	t.Helper()
 	f.proxies = map[string]*proxy{
-		"nginx":   f.putInFront(t, "nginx", nginxConfig, "nginx", "-p", "$dir", "-c", "$conf", "-e", "stderr"),
-		"haproxy": f.putInFront(t, "haproxy", haproxyConfig, "haproxy", "-db", "-f", "$conf"),
+		"nginx":   f.putInFront(t, "nginx", f.nginxConfig, "nginx", "-p", "$dir", "-c", "$conf", "-e", "stderr"),
+		"haproxy": f.putInFront(t, "haproxy", f.haproxyConfig, "haproxy", "-db", "-f", "$conf"),
 	}
 }
 
@@ -55,7 +55,7 @@ func (f *fourfold) putInFront(t *testing.T, name string, config func(dir string,
 }
 
 // nginxConfig passes WebSockets and polls on as the site of the examples does.
-func nginxConfig(dir string, ports map[int]int) string {
+func (f *fourfold) nginxConfig(dir string, ports map[int]int) string {
 	var b strings.Builder
 	b.WriteString("daemon off; master_process off; pid nginx.pid; error_log stderr warn;\nevents { worker_connections 4096; }\nhttp {\naccess_log off;\n" +
 		"map $http_upgrade $connection_of { default upgrade; '' ''; }\n")
@@ -63,20 +63,24 @@ func nginxConfig(dir string, ports map[int]int) string {
 		fmt.Fprintf(&b, "%s_temp_path %s/%s;\n", kind, dir, kind)
 	}
 	for port, listen := range ports {
-		fmt.Fprintf(&b, `server { listen %s; location / { proxy_pass http://%s; proxy_http_version 1.1; proxy_set_header Host $host;
+		fmt.Fprintf(&b, `server { listen %s; location / { proxy_pass %s; proxy_http_version 1.1; proxy_set_header Host $host;
 proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_of; proxy_set_header X-Forwarded-For $remote_addr;
 proxy_read_timeout 300s; proxy_send_timeout 300s; proxy_buffering off; } }
-`, addr(listen), addr(port))
+`, addr(listen), f.url(port))
 	}
 	return b.String() + "}\n"
 }
 
 // haproxyConfig is the shortest that passes WebSockets on.
-func haproxyConfig(_ string, ports map[int]int) string {
+func (f *fourfold) haproxyConfig(_ string, ports map[int]int) string {
 	var b strings.Builder
 	b.WriteString("global\n maxconn 4096\ndefaults\n mode http\n timeout connect 5s\n timeout client 300s\n timeout server 300s\n timeout tunnel 300s\n option forwardfor\n")
+	backend := ""
+	if f.trusts != nil {
+		backend = " ssl verify none"
+	}
 	for port, listen := range ports {
-		fmt.Fprintf(&b, "listen to_%d\n bind %s\n server poosh %s\n", port, addr(listen), addr(port))
+		fmt.Fprintf(&b, "listen to_%d\n bind %s\n server poosh %s%s\n", port, addr(listen), addr(port), backend)
 	}
 	return b.String()
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,13 +10,15 @@ import (
 	"poosh/test/heads"
 )
 
-// Every kind of connection lives on the loop, counts as what it is, and is forgotten
+// Every kind of connection lives on the loop, but over TLS, where it costs goroutines;
+// counts as what it is, and is forgotten
 // when it ends.
 func TestKindsLiveOnTheLoop(t *testing.T) {
-	for _, d := range dialects() {
-		t.Run(d.name, func(t *testing.T) {
+	for _, w := range ways() {
+		t.Run(w.name, func(t *testing.T) {
+			d := w.dialect
 			t.Parallel()
-			f := startFourfold(t)
+			f := w.start(t)
 			f.proxied(t)
 			c := gather(t, f, d, "r", 2)
 			if err := c.publish(eventText(0, 1, 20)); err != nil {
@@ -29,8 +30,12 @@ func TestKindsLiveOnTheLoop(t *testing.T) {
 				}
 			}
 			sender.CloseIdleConnections()
+			goroutines := 0
+			if w.tls {
+				goroutines = len(c.members)
+			}
 			f.waitNumbers(t, "all connections to be counted", map[string]int{
-				"websockets": len(c.members), "connections": len(c.members), "goroutine_connections": 0, "polling": 0,
+				"websockets": len(c.members), "connections": len(c.members), "goroutine_connections": goroutines, "polling": 0,
 			})
 			c.leave()
 			f.waitNumbers(t, "all connections to be forgotten", map[string]int{
@@ -62,20 +67,21 @@ func TestKindsLongestHead(t *testing.T) {
 // who read have every event.
 func TestKindsBound(t *testing.T) {
 	const outbox, size = 1 << 20, 10_000
-	for _, d := range dialects() {
-		t.Run(d.name, func(t *testing.T) {
+	for _, w := range ways() {
+		t.Run(w.name, func(t *testing.T) {
+			d := w.dialect
 			events := 1500
 			if d.name == "Socktopus" {
 				events = 900 // one request has a copy for everybody
 			}
-			f := startFourfold(t, fmt.Sprintf("OUTBOX_BYTES=%d", outbox))
+			f := w.start(t, fmt.Sprintf("OUTBOX_BYTES=%d", outbox))
 			f.proxied(t)
 			before := f.numbers(t)["closed_slow"]
 			c := gather(t, f, d, "r", 2)
 			stalled, readers := c.split(1)
 			for _, m := range stalled {
 				if m.kind.proxy == "" { // what a proxy holds for its client is its own affair
-					m.Conn.(*net.TCPConn).SetReadBuffer(4096)
+					socketOf(m.Conn).SetReadBuffer(4096)
 				}
 			}
 			var reading sync.WaitGroup
@@ -111,13 +117,14 @@ func TestKindsBound(t *testing.T) {
 // order.
 func TestKindsBackPressure(t *testing.T) {
 	const senders, size = 16, 10_000
-	for _, d := range dialects() {
-		t.Run(d.name, func(t *testing.T) {
+	for _, w := range ways() {
+		t.Run(w.name, func(t *testing.T) {
+			d := w.dialect
 			each := 100 // events of a sender
 			if d.name == "Socktopus" {
 				each = 12 // one request has a copy for everybody
 			}
-			f := startFourfold(t, "MAX_BODY_BYTES=16KiB", "OUTBOX_BYTES=256KiB")
+			f := w.start(t, "MAX_BODY_BYTES=16KiB", "OUTBOX_BYTES=256KiB")
 			f.proxied(t)
 			c := gather(t, f, d, "r", 6)
 			var reading, sending sync.WaitGroup
@@ -149,9 +156,10 @@ func TestKindsBackPressure(t *testing.T) {
 // and arrive all the while.
 func TestKindsStall(t *testing.T) {
 	const size, events = 10_000, 800
-	for _, d := range dialects() {
-		t.Run(d.name, func(t *testing.T) {
-			f := startFourfold(t, "BACKLOG_BYTES=8MiB", "OUTBOX_BYTES=1MiB")
+	for _, w := range ways() {
+		t.Run(w.name, func(t *testing.T) {
+			d := w.dialect
+			f := w.start(t, "BACKLOG_BYTES=8MiB", "OUTBOX_BYTES=1MiB")
 			f.proxied(t)
 			each := 4
 			if d.name == "Socktopus" {
@@ -160,7 +168,7 @@ func TestKindsStall(t *testing.T) {
 			stalled, others := gather(t, f, d, "stalled", each), gather(t, f, d, "others", 1)
 			for _, m := range stalled.members {
 				if m.kind.proxy == "" {
-					m.Conn.(*net.TCPConn).SetReadBuffer(4096)
+					socketOf(m.Conn).SetReadBuffer(4096)
 				}
 			}
 			var reading sync.WaitGroup

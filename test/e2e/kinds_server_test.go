@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/server/certificate/certificatetest"
 )
 
 // What the dialects beside Poosh are told to use.
@@ -20,6 +24,7 @@ type fourfold struct {
 	*server
 	pusherPort, socktopusPort, pushSocketPort int
 	proxies                                   map[string]*proxy // by kind.proxy
+	trusts                                    *tls.Config       // of its clients; nil for a server without TLS
 }
 
 // startFourfold is start for a server with all dialects.
@@ -36,6 +41,51 @@ func startFourfold(t *testing.T, env ...string) *fourfold {
 			t.Fatalf("the server did not start: %v\n%s", err, f.log)
 		}
 	}
+}
+
+// A way is a dialect that a server speaks with or without TLS of its own.
+type way struct {
+	name    string
+	dialect *dialect
+	tls     bool
+}
+
+// ways are all of them.
+func ways() []way {
+	var list []way
+	for _, d := range dialects() {
+		list = append(list, way{d.name, d, false}, way{d.name + " over TLS", d, true})
+	}
+	return list
+}
+
+// start is startFourfold.
+func (w way) start(t *testing.T, env ...string) *fourfold {
+	t.Helper()
+	if !w.tls {
+		return startFourfold(t, env...)
+	}
+	a := certificatetest.New(t)
+	cert, key, _ := a.Write(t.TempDir(), "e2e.example")
+	f := startFourfold(t, append(env, "TLS_CERT="+cert, "TLS_KEY="+key)...)
+	f.trusts = a.Client()
+	return f
+}
+
+// url is where a port is.
+func (f *fourfold) url(port int) string {
+	if f.trusts != nil {
+		return "https://" + addr(port)
+	}
+	return "http://" + addr(port)
+}
+
+// socketOf is the socket of a connection.
+func socketOf(nc net.Conn) *net.TCPConn {
+	if c, ok := nc.(*tls.Conn); ok {
+		nc = c.NetConn()
+	}
+	return nc.(*net.TCPConn)
 }
 
 // prepareFourfold chooses ports and settings.

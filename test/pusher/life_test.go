@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/test/process"
 )
 
 // TestRestart kills the server and starts it again: every version comes back, and
@@ -62,6 +64,42 @@ func TestDrain(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, s.log)
 	}
 	c.events("news", "last", 1)
+}
+
+// TestNextServer has a server end over DRAIN_TIME: clients of every version come back
+// through their balancer to the next one, and into their channels. They have heard all that
+// was accepted before, and hear what is sent at the next.
+func TestNextServer(t *testing.T) {
+	old, next := start(t, "DRAIN_DELAY=1s", "DRAIN_TIME=2s"), start(t)
+	balancer := process.Balance(t, old.port)
+	first, second := drive(t, old), drive(t, next)
+	var clients []*client
+	for _, w := range ways {
+		c := first.open(old, w, w.name, "1", map[string]any{"wsPort": balancer.Port, "httpPort": balancer.Port})
+		c.connections(1)
+		c.join("news")
+		clients = append(clients, c)
+	}
+	for i := range 5 {
+		first.call("trigger", "news", "before", fmt.Sprint(i))
+	}
+	_ = old.cmd.Process.Signal(syscall.SIGTERM)
+	balancer.Choose(next.port)
+	first.call("trigger", "news", "during", "x") // in DRAIN_DELAY
+	for _, c := range clients {
+		c.connections(2)
+		first.wait(c.id, "channel", "pusher:subscription_succeeded", "news", 2)
+	}
+	<-old.exited
+	if code := old.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, old.log)
+	}
+	second.call("trigger", "news", "after", "x")
+	for _, c := range clients {
+		c.events("news", "before", 5)
+		c.events("news", "during", 1)
+		c.events("news", "after", 1)
+	}
 }
 
 // TestReconnectAtOnce has a client told to come back, with the code of a drain.

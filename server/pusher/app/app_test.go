@@ -64,10 +64,12 @@ func (s *socket) Deliver(frame []byte) bool {
 	return true
 }
 
-func (s *socket) Expel(_ closed.Reason, code int, _ string) {
+func (s *socket) Expel(_ closed.Reason, code int, _ string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	first := s.expelled == 0
 	s.expelled = code
+	return first
 }
 
 func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
@@ -412,12 +414,12 @@ func BenchmarkSubscribe(b *testing.B) {
 // everything is a socket that takes it.
 type everything struct{}
 
-func (everything) Deliver([]byte) bool              { return true }
-func (everything) Expel(closed.Reason, int, string) {}
-func (everything) RemoteAddr() string               { return "192.0.2.1:1" }
-func (everything) Left(string)                      {}
-func (everything) Ended()                           {}
-func (everything) Guard(f func())                   { f() }
+func (everything) Deliver([]byte) bool                   { return true }
+func (everything) Expel(closed.Reason, int, string) bool { return true }
+func (everything) RemoteAddr() string                    { return "192.0.2.1:1" }
+func (everything) Left(string)                           {}
+func (everything) Ended()                                {}
+func (everything) Guard(f func())                        { f() }
 func (everything) Entered(_ string, _ int, err error) {
 	if err != nil {
 		panic(err)

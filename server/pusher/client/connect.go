@@ -156,7 +156,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	s.answer.Log.Debug("connection", "app", a.Conf.ID, "remote", r.RemoteAddr, "socket", id)
 	conn.Push(protocol.EstablishedFrame(id, activitySeconds(a.Conf)))
 	c.attach(conn, id)
-	if s.apps.Draining() { // since it was admitted
+	if s.open.Closed() { // since it was admitted
 		c.Expel(closed.Shutdown, protocol.CodeReconnect, goingAway)
 	}
 	conn.Start()

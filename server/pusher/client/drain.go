@@ -3,54 +3,39 @@ package client
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"poosh/server/closed"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 )
 
-// Close closes the connections that are open with 4200, spread over a part of the time
-// that ctx gives (two seconds without a deadline), and waits until they are gone.
-// Clients of 4200 reconnect at once, so all of them in one moment would be a herd. The
-// apps must be draining: a connection that comes meanwhile closes itself.
-func (s *Server) Close(ctx context.Context) error {
-	grace := 2 * time.Second
-	if deadline, ok := ctx.Deadline(); ok {
-		grace = time.Until(deadline) * 7 / 10
-	}
+// A Leaver is a connection of a server that goes away.
+type Leaver struct{ conn *app.Connection }
+
+// Leave closes the connection with 4200, after which its client connects anew at once:
+// Pysher only when pusher:error comes before.
+func (l Leaver) Leave() { l.conn.Expel(closed.Shutdown, protocol.CodeReconnect, goingAway) }
+
+// Leave takes no connection any more, and returns those that are open. One that comes
+// meanwhile closes itself.
+func (s *Server) Leave() []Leaver {
 	s.open.Close()
-	s.spread(ctx, s.apps.Connections(), grace)
+	open := s.apps.Connections()
+	list := make([]Leaver, len(open))
+	for i, c := range open {
+		list[i] = Leaver{c}
+	}
+	return list
+}
+
+// Close closes the connections that are left, all of them at once, and waits until they
+// are gone.
+func (s *Server) Close(ctx context.Context) error {
+	for _, c := range s.Leave() {
+		c.Leave()
+	}
 	if err := s.open.Wait(ctx); err != nil {
 		return fmt.Errorf("%d connections are left: %w", s.Len(), err)
 	}
 	return nil
-}
-
-// drainStep is the finest spacing of closes, and drainSpacing the widest: a few
-// clients are no herd and need not wait.
-const (
-	drainStep    = 20 * time.Millisecond
-	drainSpacing = 5 * time.Millisecond
-)
-
-// spread closes connections over no more than grace; when ctx ends before, the rest
-// at once.
-func (s *Server) spread(ctx context.Context, open []*app.Connection, grace time.Duration) {
-	grace = min(grace, time.Duration(len(open))*drainSpacing)
-	steps := max(1, int(grace/drainStep))
-	tick := time.NewTicker(drainStep)
-	defer tick.Stop()
-	for i := range steps {
-		for _, c := range open[i*len(open)/steps : (i+1)*len(open)/steps] {
-			c.Expel(closed.Shutdown, protocol.CodeReconnect, goingAway) // Pysher comes back only after pusher:error
-		}
-		if i == steps-1 || ctx.Err() != nil {
-			continue
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
-	}
 }
