@@ -1,13 +1,19 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/server/overview"
 )
 
 // The secrets of the server that commands are tried with: none may be printed.
@@ -313,8 +321,8 @@ func TestListenCommand(t *testing.T) {
 		t.Errorf("%v: %s", err, again.stdout.String())
 	}
 
-	s.wants(5, "", "poosh: 0 came in 300ms, and not 1", "listen", "--count", "1", "--for", "300ms")
-	s.wants(0, "", "", "listen", "--for", "300ms")
+	s.wants(5, "", "poosh: 0 came in 3s, and not 1", "listen", "--count", "1", "--for", "3s")
+	s.wants(0, "", "", "listen", "--for", "3s")
 	s.wants(2, "", "poosh: want a --count", "listen", "--count", "0")
 	s.wants(2, "", "poosh: want --room or --pusher", "listen", "--room", "x", "--pusher", "y")
 	s.wants(4, "", "poosh: 127.0.0.1:9: ", "listen", "--for", "300ms", "--url", "http://127.0.0.1:9")
@@ -324,12 +332,36 @@ func TestListenCommand(t *testing.T) {
 // Channels of Pusher are subscribed to, with signatures where they want some.
 func TestListenCommandOfPusher(t *testing.T) {
 	s := startStation(t, "BRIDGE=1")
-	f := s.follow("listen", "--pusher", "news", "--pusher", "private-x", "--pusher", "presence-y", "--json", "--count", "4")
+	f := s.follow("listen", "--pusher", "news", "--pusher", "private-x", "--pusher", "presence-y", "--json", "--count", "1")
+	eventually(t, "the subscriptions", func() bool {
+		return strings.Count(f.stdout.String(), "pusher_internal:subscription_succeeded") == 3
+	})
 	s.untilTaken("--room", "news", "hello", `{"n":1.50}`)
-	code := f.code(t)
-	if code != 0 || strings.Count(f.stdout.String(), "pusher_internal:subscription_succeeded") != 3 ||
+	if code := f.code(t); code != 0 || strings.Count(f.stdout.String(), "pusher_internal:subscription_succeeded") != 3 ||
 		!strings.Contains(f.stdout.String(), `"channel":"news","event":"hello","data":{"n":1.50}}`) || !strings.Contains(f.stdout.String(), "poosh-listen-") {
 		t.Errorf("exit code %d: %s%s", code, f.stdout.String(), f.stderr.String())
+	}
+	// A channel that is named twice is subscribed to once: the server's answer is one.
+	code, out, _ := s.run("listen", "--pusher", "news", "--pusher", "news", "--count", "1", "--for", "3s")
+	if code != 5 || strings.Count(out, "subscription_succeeded") != 1 {
+		t.Errorf("a channel named twice: exit code %d, want 5, since nothing is sent: %s", code, out)
+	}
+	// An app that is off is passed over, unless it is asked for.
+	apps := filepath.Join(t.TempDir(), "apps.json")
+	text := `{"apps":[{"id":"0","key":"off","secret":"hush-hush-of-none","enabled":false},{"id":"1","key":"key","secret":"` + secrets["PUSHER_APP_SECRET"] + `"}]}`
+	if err := os.WriteFile(apps, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := "http://127.0.0.1:" + s.ports["PUSHER_PORT"]
+	for more, want := range map[string]int{"": 0, "--app=1": 0, "--app=0": 3} {
+		args := []string{"listen", "--pusher", "private-x", "--for", "3s", "--url", at}
+		if more != "" {
+			args = append(args, more)
+		}
+		cmd, _, stderr := poosh(t, []string{"PUSHER_APPS=" + apps}, args...)
+		if code := exitCode(t, cmd); code != want {
+			t.Errorf("%q: exit code %d, want %d: %s", more, code, want, stderr)
+		}
 	}
 	cmd, _, stderr := s.command("listen", "--pusher", "x", "--app", "7")
 	if code := exitCode(t, cmd); code != 1 || !strings.Contains(stderr.String(), `no Pusher app "7"`) {
@@ -360,19 +392,21 @@ func TestOperatorsCommands(t *testing.T) {
 		t.Errorf("exit code %d: %s%s", code, all.stdout.String(), all.stderr.String())
 	}
 
-	out := s.wants(0, "ready         yes\nversion       (devel)\nclients       1 connections of ", "", "status")
-	if !strings.Contains(out, "poosh on port "+s.ports["CLIENT_PORT"]+": 1 connected\n") || strings.Contains(out, " 0 of ") && strings.Contains(out, "open files    0") {
+	eventually(t, "a second to pass", func() bool { // whose numbers have the listener in them
+		_, out, _ := s.run("status")
+		return strings.Contains(out, "socket.io poosh: 1 connected\n")
+	})
+	out := s.wants(0, "ready         yes\nversion       v0.0.0-test\nclients       1 connections of ", "", "status")
+	if strings.Contains(out, " 0 of ") && strings.Contains(out, "open files    0") {
 		t.Error(out)
 	}
 	var st struct {
-		Status      string
-		Connections struct{ Now, Limit float64 }
-		OpenFiles   struct{ Now, Limit float64 } `json:"open_files"`
-		Published   float64
-		Backlog     float64 `json:"backlog_limit_bytes"`
+		Status string
+		overview.Overview
 	}
 	out = s.wants(0, "{", "", "status", "--json")
-	if err := json.Unmarshal([]byte(out), &st); err != nil || st.Status != "ok" || st.Connections.Now != 1 || st.Connections.Limit < 1 || st.Published < 1 || st.Backlog < 1 || st.OpenFiles.Now < 5 {
+	if err := json.Unmarshal([]byte(out), &st); err != nil || st.Status != "ok" || st.Connections.Clients.Open != 1 || st.Connections.Clients.Limit < 1 ||
+		st.Traffic.Sends.Total < 1 || st.Waiting.Limit < 1 || st.Process.OpenFiles == nil || *st.Process.OpenFiles < 5 {
 		t.Errorf("%v: %s", err, out)
 	}
 
@@ -392,9 +426,119 @@ func TestOperatorsCommands(t *testing.T) {
 	}
 	s.wants(1, "", "poosh: open x.tar.gz: file exists", "bundle", "--seconds", "1", "-o", "x.tar.gz")
 	s.wants(2, "", "poosh: --seconds is 0", "bundle", "--seconds", "0")
+	// That it cannot be written is known before anybody is asked, and nothing is left of what does not come.
+	s.wants(1, "", "poosh: open x.tar.gz: file exists", "bundle", "-o", "x.tar.gz", "--url", "http://127.0.0.1:9")
+	s.wants(1, "", "poosh: open nowhere/x.tar.gz: no such", "bundle", "-o", "nowhere/x.tar.gz", "--url", "http://127.0.0.1:9")
+	s.wants(4, "", "poosh: no answer from", "bundle", "-o", "y.tar.gz", "--url", "http://127.0.0.1:9")
+	s.wants(1, "", "poosh: 127.0.0.1:"+s.ports["CLIENT_PORT"]+" says 404", "bundle", "-o", "y.tar.gz", "--url", "http://127.0.0.1:"+s.ports["CLIENT_PORT"])
+	if _, err := os.Stat(filepath.Join(s.dir, "y.tar.gz")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what did not come is there: %v", err)
+	}
+	nobody, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close()
+	toNobody, _, stderr := s.command("bundle", "--seconds", "1", "-o", "-")
+	toNobody.Stdout = nobody
+	if code := exitCode(t, toNobody); code != 0 {
+		t.Errorf("to nobody: exit code %d: %s", code, stderr)
+	}
 
 	without := startStation(t, "ADMIN_PORT=")
 	without.wants(1, "", "poosh: ADMIN_PORT is not set", "status")
+}
+
+// An output that nothing can be written to is complained of once, and ends what goes on.
+func TestFullOutput(t *testing.T) {
+	s := startStation(t)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for name, args := range map[string][]string{"tail": {"tail"}, "tail as JSON": {"tail", "--json"}, "listen": {"listen", "--room", "news"}} {
+		f := &following{stderr: new(syncBuffer), ended: make(chan struct{})}
+		f.cmd, _, _ = s.command(args...)
+		f.cmd.Stdout, f.cmd.Stderr = full, f.stderr
+		if err := f.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go func() { // ends with the process
+			_ = f.cmd.Wait()
+			close(f.ended)
+		}()
+		t.Cleanup(func() { _ = f.cmd.Process.Kill(); <-f.ended })
+		eventually(t, name+" to end", func() bool {
+			s.wants(0, "sent ", "", "send", "--room", "news", "hello")
+			select {
+			case <-f.ended:
+				return true
+			default:
+				return false
+			}
+		})
+		if code, said := f.code(t), f.stderr.String(); code != 1 || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "poosh: write ") {
+			t.Errorf("%s: exit code %d, %q", name, code, said)
+		}
+	}
+}
+
+// A server says everywhere which release it is, and not what it would be without one.
+func TestServerSaysItsRelease(t *testing.T) {
+	s := startStation(t)
+	for path, want := range map[string]string{"/metrics": `version="v0.0.0-test"`, "/api/overview": `"version":"v0.0.0-test"`} {
+		if text := s.operators(path); !strings.Contains(text, want) {
+			t.Errorf("%s does not have %s", path, want)
+		}
+	}
+	s.wants(0, "x.tar.gz, ", "", "bundle", "--seconds", "1", "-o", "x.tar.gz")
+	f, err := os.Open(filepath.Join(s.dir, "x.tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	unpacked, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for files := tar.NewReader(unpacked); ; {
+		head, err := files.Next()
+		if err != nil {
+			t.Fatalf("no version.txt: %v", err)
+		}
+		if path.Base(head.Name) != "version.txt" {
+			continue
+		}
+		if text, err := io.ReadAll(files); err != nil || !strings.Contains(string(text), "poosh v0.0.0-test\n") {
+			t.Errorf("%v: %s", err, text)
+		}
+		return
+	}
+}
+
+// operators asks the operators' port for a path until it answers.
+func (s *station) operators(path string) (text string) {
+	s.t.Helper()
+	eventually(s.t, path, func() bool {
+		req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+s.ports["ADMIN_PORT"]+path, nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+secrets["ADMIN_TOKEN"])
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer res.Body.Close()
+		all, err := io.ReadAll(res.Body)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		text = string(all)
+		return res.StatusCode == http.StatusOK
+	})
+	return text
 }
 
 func eventually(t *testing.T, what string, is func() bool) {

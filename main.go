@@ -42,6 +42,7 @@ func serve(stderr io.Writer) int {
 	if err != nil {
 		return commandline.Complain(stderr, err)
 	}
+	cfg.Version = Version
 	lines := server.NewLogWriter(stderr, cfg.LogFormat, 0)
 	code := commandline.OK
 	if err := listen(cfg, server.NewLogger(lines, cfg.LogLevel, cfg.LogFormat), limit, hangups); err != nil {

@@ -43,7 +43,7 @@ func (c *Config) tryFiles(m *setting.Mistakes) error {
 	return nil
 }
 
-// openFiles warns of files with secrets in them that everybody on the machine may read.
+// readByAll warns of files with secrets in them that everybody on the machine may read.
 func (c *Config) readByAll() (lines []string) {
 	for _, name := range []string{"PUSHER_APPS", "PUSH_SOCKET_DB"} {
 		if path, _ := c.Value(name).(string); c.isOn(name) && isReadByAll(path) {

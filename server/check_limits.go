@@ -119,7 +119,7 @@ func (c *Config) doubts() (lines []string) {
 	return append(lines, c.origins()...)
 }
 
-// shared is RFC 6598's, which providers use inside.
+// sharedAddresses is RFC 6598's, which providers use inside.
 var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
 
 // isPublic reports whether an address may be anybody's.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"poosh/server/setting"
 )
 
 // notices are what is likely to be a slip in the file of settings at path and in the
@@ -15,7 +17,9 @@ func notices(path string, environ []string) []string {
 		known = append(known, s.Name)
 	}
 	inFile := Names(path, nil)
-	for _, name := range Names(path, environ) {
+	all := append(Names("", environ), inFile...)
+	slices.Sort(all)
+	for _, name := range slices.Compact(all) {
 		if slices.Contains(known, name) {
 			continue
 		}
@@ -52,27 +56,7 @@ func meant(name string, known []string, inFile bool) string {
 // oneSlip reports whether two words are the same but for one letter that is wrong, missing
 // or too much, or two neighbours that have changed places (Damerau and Levenshtein).
 func oneSlip(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(b)-len(a) > 1 {
-		return false
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	if len(a) < len(b) {
-		return a[i:] == b[i+1:]
-	}
-	switch rest := len(a) - i; {
-	case rest <= 1:
-		return true
-	case a[i+1:] == b[i+1:]:
-		return true
-	default:
-		return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
-	}
+	return len(a)-len(b) <= 1 && len(b)-len(a) <= 1 && setting.Distance(a, b) <= 1
 }
 
 // fileNotices are about the lines of the file of settings.
@@ -82,7 +66,7 @@ func fileNotices(path string) (lines []string) {
 		return nil // who reads the settings says so
 	}
 	at := make(map[string]int)
-	hasSecret := false
+	var set []string
 	number := 0
 	for line := range strings.SplitSeq(text, "\n") {
 		number++
@@ -102,22 +86,25 @@ func fileNotices(path string) (lines []string) {
 		if strings.Contains(value, " #") {
 			lines = append(lines, fmt.Sprintf("%s: line %d: what stands behind the # is part of %s: comments need a line of their own", path, number, key))
 		}
-		hasSecret = hasSecret || value != "" && isSecret(key)
+		if value != "" {
+			set = append(set, key)
+		}
 	}
-	if hasSecret && isReadByAll(path) {
+	if isReadByAll(path) && holdSecrets(set) {
 		lines = append(lines, fmt.Sprintf("%s holds secrets, and everybody on this machine may read it: want chmod 600 %s", path, path))
 	}
 	return lines
 }
 
-// isSecret reports whether what a name is set to is shown nowhere.
-func isSecret(name string) bool {
+// holdSecrets reports whether what one of the names is set to is shown nowhere.
+func holdSecrets(names []string) bool {
+	secret := make(map[string]bool)
 	for _, g := range newConfig().groups {
 		for _, s := range g.Settings {
-			if s.Secret && s.Name == name {
-				return true
-			}
+			secret[s.Name] = s.Secret && s.Value != nil
 		}
 	}
-	return strings.HasSuffix(strings.ToUpper(name), "_SOCKTOPUS_SECRET")
+	return slices.ContainsFunc(names, func(name string) bool {
+		return secret[name] || strings.HasSuffix(strings.ToUpper(name), "_SOCKTOPUS_SECRET")
+	})
 }

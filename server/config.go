@@ -17,13 +17,17 @@ type Config struct {
 	LogLevel  slog.Level // records below it are not written
 	LogFormat string     // "text" or "json"
 
+	// Version is the release that the program is, for operators; no setting. Empty for what
+	// its build says.
+	Version string
+
 	Network  network.Config  // what the ports of all dialects share
 	SocketIO socketio.Config // what all dialects over Socket.IO share
 	Admin    admin.Config    // the operators' port
 	TLS      certificate.Config
 
 	spoken  []*dialect.Dialect
-	noticed []string         // of how the settings are written down; see notices
+	noticed func() []string  // looks how the settings are written down; see notices. nil for nobody who does
 	groups  []*setting.Group // all settings, in the order in which a person wants to read them
 }
 
@@ -197,7 +201,10 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	lines = append(append(append(lines, c.doubts()...), c.limits()...), c.readByAll()...)
-	return append(lines, c.noticed...)
+	if c.noticed != nil {
+		lines = append(lines, c.noticed()...)
+	}
+	return lines
 }
 
 // Values returns what each setting is set to, by its name; of a secret only whether

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 
 	"poosh/server/dialect"
 	"poosh/server/respond"
+	"poosh/server/setting"
 )
 
 // serveKick closes clients for an operator, and answers how many there were. The query
@@ -56,26 +56,14 @@ func (s *Server) parseWhom(q url.Values) (whom dialect.Whom, speaks string, err 
 		whom.Room = &room
 	}
 	if q.Has("address") {
-		if whom.Address, err = parseAddress(q.Get("address")); err != nil {
-			return whom, "", err
+		network, ok := setting.ParseNetwork(q.Get("address"))
+		if !ok {
+			return whom, "", fmt.Errorf("address %q: want an address, or a network such as 192.0.2.0/24", q.Get("address"))
 		}
+		whom.Address = network
 	}
 	if speaks != "" && !slices.ContainsFunc(s.dialects, func(d started) bool { return d.name == speaks }) {
 		return whom, "", fmt.Errorf("dialect %q is none that is on", speaks)
 	}
 	return whom, speaks, nil
-}
-
-// parseAddress reads an address, or a network in CIDR form.
-func parseAddress(text string) (netip.Prefix, error) {
-	p, err := netip.ParsePrefix(text)
-	if err != nil {
-		a, err := netip.ParseAddr(text)
-		if err != nil || a.Zone() != "" {
-			return p, fmt.Errorf("address %q: want an address, or a network such as 192.0.2.0/24", text)
-		}
-		a = a.Unmap()
-		p = netip.PrefixFrom(a, a.BitLen())
-	}
-	return p.Masked(), nil
 }

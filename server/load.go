@@ -17,7 +17,7 @@ func Load() (*Config, error) {
 	}
 	c, err := FromEnv(lookup, Names(DotEnv, os.Environ())...)
 	if err == nil {
-		c.noticed = notices(DotEnv, os.Environ())
+		c.noticed = func() []string { return notices(DotEnv, os.Environ()) }
 	}
 	return c, err
 }

@@ -48,7 +48,7 @@ func (s *Server) operators() *admin.Server {
 			{Name: "status.json", Text: s.statusText},
 			{Name: "ready.json", Text: s.readyText},
 			{Name: "closed.json", Text: s.closedText},
-			{Name: "version.txt", Text: versionText},
+			{Name: "version.txt", Text: s.versionText},
 		},
 		Log: s.log,
 	})
@@ -99,7 +99,7 @@ func (s *Server) newLive() *overview.Live {
 		limit = 0
 	}
 	return overview.New(overview.Config{
-		Version: version(), Go: runtime.Version(), Started: processStarted, Processors: runtime.GOMAXPROCS(0), MemoryLimit: limit,
+		Version: s.cfg.version(), Go: runtime.Version(), Started: processStarted, Processors: runtime.GOMAXPROCS(0), MemoryLimit: limit,
 		Apps: func() (list []overview.App) {
 			for _, a := range s.apps() {
 				if a.Ends != nil { // others stand for those who belong to no application
@@ -203,7 +203,7 @@ func (s *Server) readyText() ([]byte, error) {
 var processStarted = time.Now()
 
 // versionText says what the program is and runs on.
-func versionText() ([]byte, error) {
+func (s *Server) versionText() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "started %s\n%s %s/%s, %d processors, %d in use\n", processStarted.UTC().Format(time.RFC3339),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.GOMAXPROCS(0))
@@ -211,10 +211,10 @@ func versionText() ([]byte, error) {
 	if !ok {
 		return b.Bytes(), nil
 	}
-	fmt.Fprintf(&b, "%s %s\n", info.Main.Path, info.Main.Version)
-	for _, s := range info.Settings {
-		if slices.Contains([]string{"vcs.revision", "vcs.time", "vcs.modified"}, s.Key) {
-			fmt.Fprintf(&b, "%s %s\n", s.Key, s.Value)
+	fmt.Fprintf(&b, "%s %s\n", info.Main.Path, s.cfg.version())
+	for _, built := range info.Settings {
+		if slices.Contains([]string{"vcs.revision", "vcs.time", "vcs.modified"}, built.Key) {
+			fmt.Fprintf(&b, "%s %s\n", built.Key, built.Value)
 		}
 	}
 	for _, m := range info.Deps {

@@ -1,11 +1,15 @@
 package server
 
-import "runtime/debug"
+import (
+	"cmp"
+	"runtime/debug"
+)
 
-// version names the release that the program was built from, as its build says.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
+// version names the release that the program is.
+func (c *Config) version() string {
+	built := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		built = info.Main.Version
 	}
-	return "unknown"
+	return cmp.Or(c.Version, built, "unknown")
 }

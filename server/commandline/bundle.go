@@ -2,7 +2,6 @@ package commandline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,52 +52,58 @@ func (l *line) bundle(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if file == "-" {
+		_, err := o.bundle(ctx, seconds, l.Stdout)
+		return err
+	}
+	// Nobody else may read it. That it cannot be written is known before anybody is asked,
+	// and of an archive that does not come whole nothing is left.
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return l.fail(Failed, "%v", err)
+	}
+	n, err := o.bundle(ctx, seconds, f)
+	if closing := f.Close(); err == nil && closing != nil {
+		err = l.fail(Failed, "%v", closing)
+	}
+	if err != nil {
+		if left := os.Remove(file); left != nil {
+			l.complain("%v", left)
+		}
+		return err
+	}
+	return l.print(fmt.Sprintf("%s, %d bytes", printable(file), n))
+}
+
+// bundle asks for an archive and writes it to w. What is wrong it says itself.
+func (o *operator) bundle(ctx context.Context, seconds int, w io.Writer) (int64, error) {
+	l := o.line
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+time.Minute)
 	defer cancel()
 	req, err := o.request(ctx, http.MethodPost, "/api/bundle", url.Values{"seconds": {strconv.Itoa(seconds)}})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	o.client.Transport.(*http.Transport).ResponseHeaderTimeout = 0 // it takes its time; ctx bounds that
-	p := progressOn(l.Stderr)
-	stop := p.tick(ctx, func(since time.Duration) string {
+	stop := progressOn(l.Stderr).tick(ctx, func(since time.Duration) string {
 		return fmt.Sprintf("the server looks at itself for %d s: %d s", seconds, int(since.Seconds()))
 	})
 	defer stop()
 	res, err := o.client.Do(req)
 	if err != nil {
-		return l.fail(unreachable, "%v", noAnswer(req.URL, err))
+		stop()
+		return 0, l.fail(unreachable, "%v", noAnswer(req.URL, err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		answer, _ := io.ReadAll(io.LimitReader(res.Body, 1<<16)) // what there is of it
 		stop()
-		return o.refused(res.StatusCode, answer)
+		return 0, o.refused(res.StatusCode, answer)
 	}
-	if file == "-" {
-		if _, err := io.Copy(l.Stdout, res.Body); err != nil {
-			return l.fail(Failed, "%v", err)
-		}
-		return nil
-	}
-	n, err := writeNew(file, res.Body)
-	stop()
+	n, err := io.Copy(w, res.Body)
 	if err != nil {
-		return l.fail(Failed, "%v", err)
+		stop()
+		return 0, l.fail(Failed, "%v", err)
 	}
-	return l.print(fmt.Sprintf("%s, %d bytes", printable(file), n))
-}
-
-// writeNew writes a file that was not there and that only its owner reads; of one that
-// did not come whole nothing is left.
-func writeNew(path string, r io.Reader) (int64, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	n, err := io.Copy(f, r)
-	if err = errors.Join(err, f.Close()); err != nil {
-		err = errors.Join(err, os.Remove(path))
-	}
-	return n, err
+	return n, nil
 }

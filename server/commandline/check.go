@@ -25,7 +25,7 @@ Exit codes: 0 no errors, 1 errors, or warnings with --strict, 2 misused.`,
 			&cli.BoolFlag{Name: "strict", Usage: "exit with 1 for warnings too"},
 			jsonFlag(),
 		},
-		Action: untilSignal(l.check),
+		Action: l.check,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ func (l *line) listenCommand() *cli.Command {
 		Description: `Connects to CLIENT_PORT of this machine as a client of socket.io 4 does, over WebSocket,
 joins the rooms, and prints each event: those for everybody come without a room. With
 --pusher it connects to PUSHER_PORT instead and subscribes to channels; private and
-presence channels are signed for with the app's secret, if that is in the settings.
+presence channels are signed for with the app's secret, if that is in the settings. What
+the server itself tells of subscriptions is printed and does not count.
 
 It connects again when the connection breaks, and says so on standard error.
 
@@ -44,12 +46,14 @@ type event struct {
 	Data    json.RawMessage `json:"data,omitempty"`    // the payload; of socket.io the list of arguments where they are not one
 }
 
+// internal begins the names of Pusher's own events: who subscribes is told of that, and
+// nobody has sent it.
+const internal = "pusher_internal:"
+
 // A protocol is how a client gets events over a WebSocket.
 type protocol interface {
 	// address is where the WebSocket is, on a server at.
 	address(at url.URL) *url.URL
-	// begin is told of a new connection.
-	begin(w *wire) error
 	// message is told of each message, and returns the event in it, if there is one.
 	message(w *wire, text []byte) (*event, error)
 }
@@ -85,6 +89,8 @@ func (l *line) listen(ctx context.Context, c *cli.Command) error {
 		return l.misused(c, "want --room or --pusher, not both")
 	case len(channels) > 0:
 		port = "PUSHER_PORT"
+		slices.Sort(channels)
+		channels = slices.Compact(channels) // who subscribes twice is answered once
 	case c.IsSet("app"):
 		return l.misused(c, "--app goes with --pusher")
 	}
@@ -106,7 +112,7 @@ func (l *line) listen(ctx context.Context, c *cli.Command) error {
 	}
 	return l.follow(ctx, b, at.Host, func(ctx context.Context, up func(), printed func() error) error {
 		return l.hear(ctx, c, *at, speak, up, func(e *event) error {
-			if err := show(e); err != nil {
+			if err := show(e); err != nil || len(channels) > 0 && strings.HasPrefix(e.Event, internal) {
 				return err // it has said why
 			}
 			return printed()
@@ -156,9 +162,6 @@ func (l *line) hear(ctx context.Context, c *cli.Command, at url.URL, speak proto
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
 	conn.SetReadLimit(maxMessage)
 	w := &wire{conn: conn, silence: 2 * patience, up: up, note: l.complain}
-	if err := speak.begin(w); err != nil {
-		return err
-	}
 	for {
 		_ = conn.SetReadDeadline(time.Now().Add(w.silence))
 		if ctx.Err() != nil { // it may have ended before that

@@ -28,8 +28,6 @@ func (p *pusher) address(at url.URL) *url.URL {
 	return &at
 }
 
-func (p *pusher) begin(*wire) error { return nil }
-
 // A frame is a message of the protocol. Data is a text with JSON in it, or JSON itself.
 type frame struct {
 	Event   string          `json:"event"`
@@ -131,9 +129,12 @@ func (p *pusher) subscription(channel, socket string) ([]byte, error) {
 }
 
 // An app is whose channels are listened to.
-type app struct{ id, key, secret string }
+type app struct {
+	id, key, secret string
+	off             bool
+}
 
-// pusherApp finds the app in the settings: the one of --app, or the first.
+// pusherApp finds the app in the settings: the one of --app, or the first that is on.
 func (l *line) pusherApp(c *cli.Command, cfg *server.Config) (app, error) {
 	var list []app
 	text := func(name string) string {
@@ -141,11 +142,14 @@ func (l *line) pusherApp(c *cli.Command, cfg *server.Config) (app, error) {
 		return value
 	}
 	if id := text("PUSHER_APP_ID"); id != "" {
-		list = append(list, app{id, text("PUSHER_APP_KEY"), text("PUSHER_APP_SECRET")})
+		list = append(list, app{id: id, key: text("PUSHER_APP_KEY"), secret: text("PUSHER_APP_SECRET")})
 	}
 	if path := text("PUSHER_APPS"); path != "" { // which was good when the settings were read
 		var file struct {
-			Apps []struct{ ID, Key, Secret string }
+			Apps []struct {
+				ID, Key, Secret string
+				Enabled         *bool
+			}
 		}
 		raw, err := os.ReadFile(path)
 		if err == nil {
@@ -155,17 +159,17 @@ func (l *line) pusherApp(c *cli.Command, cfg *server.Config) (app, error) {
 			return app{}, l.fail(Failed, "PUSHER_APPS: %v", err)
 		}
 		for _, a := range file.Apps {
-			list = append(list, app{a.ID, a.Key, a.Secret})
+			list = append(list, app{a.ID, a.Key, a.Secret, a.Enabled != nil && !*a.Enabled})
 		}
 	}
 	want := c.String("app")
 	for _, a := range list {
-		if want == "" || a.id == want {
+		if want == "" && !a.off || a.id == want {
 			return a, nil
 		}
 	}
 	if want != "" {
 		return app{}, l.fail(Failed, "the settings have no Pusher app %q", want)
 	}
-	return app{}, l.fail(Failed, "the settings have no Pusher app: want PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET, or PUSHER_APPS")
+	return app{}, l.fail(Failed, "the settings have no Pusher app that is on: want PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET, or PUSHER_APPS")
 }

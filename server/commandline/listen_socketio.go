@@ -20,8 +20,6 @@ func (*socketIO) address(at url.URL) *url.URL {
 	return &at
 }
 
-func (*socketIO) begin(*wire) error { return nil }
-
 func (s *socketIO) message(w *wire, text []byte) (*event, error) {
 	if len(text) == 0 {
 		return nil, errors.New("the server sends an empty packet")

@@ -20,7 +20,7 @@ const (
 // errEnough ends a command that has seen what it was to wait for.
 var errEnough = errors.New("enough")
 
-// errFinal marks why it is of no use to connect anew. It is an [ending] with that.
+// errFinal says why it is of no use to connect anew, and carries the exit code.
 type errFinal struct {
 	code int
 	why  string

@@ -102,7 +102,7 @@ func (l *line) send(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return l.misused(c, "%v", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*patience) // a server that is behind has a sender wait
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
 	if err != nil {
@@ -118,7 +118,7 @@ func (l *line) send(ctx context.Context, c *cli.Command) error {
 		return l.notSent(at.Host, status, answer)
 	}
 	o := outcome{ID: header.Get(sends.Header), Account: answer}
-	if o.Delivered, err = strconv.Atoi(header.Get("X-Poosh-Delivered")); err != nil || o.ID == "" {
+	if o.Delivered, err = strconv.Atoi(header.Get(sends.DeliveredHeader)); err != nil || o.ID == "" {
 		return l.fail(Failed, "%s answers as no server of Poosh does: look whether --url or SERVER_PORT is right", at.Host)
 	}
 	return l.sent(c, o)

@@ -83,7 +83,7 @@ func (l *line) tail(ctx context.Context, c *cli.Command) error {
 			switch event {
 			case "send":
 				if err := show(data); err != nil {
-					return &errFinal{Failed, "standard output: " + err.Error()}
+					return err // it has said why
 				}
 				return printed()
 			case "dropped":

@@ -11,17 +11,6 @@ import (
 	"unicode/utf8"
 )
 
-// isTerminal reports whether a person reads what is written there. What it takes for a
-// terminal and is none, such as /dev/null, nobody reads.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // A style is how texts look on a terminal that shows colours. Elsewhere it does nothing.
 type style struct{ on bool }
 

@@ -45,30 +45,6 @@ func FuzzPrintableJSON(f *testing.F) {
 	})
 }
 
-func TestSample(t *testing.T) {
-	for row, want := range map[string]struct {
-		name   string
-		labels map[string]string
-		value  float64
-	}{
-		`poosh_connections{of="client"} 3`:                    {"connections", map[string]string{"of": "client"}, 3},
-		`poosh_sent_bytes_total 1.5e+09`:                      {"sent_bytes_total", map[string]string{}, 1.5e9},
-		`poosh_x{a="b",c="d"} 0`:                              {"x", map[string]string{"a": "b", "c": "d"}, 0},
-		`poosh_x{a="q\"} 7",c="back\\slash\nline"} 1`:         {"x", map[string]string{"a": `q"} 7`, "c": "back\\slash\nline"}, 1},
-		`poosh_closed_total{dialect="pusher",reason="x y"} 2`: {"closed_total", map[string]string{"dialect": "pusher", "reason": "x y"}, 2},
-	} {
-		name, labels, value, ok := sample(row)
-		if !ok || name != want.name || value != want.value || !reflect.DeepEqual(labels, want.labels) {
-			t.Errorf("%s: %q %v %v %v", row, name, labels, value, ok)
-		}
-	}
-	for _, row := range []string{"", "# HELP poosh_x y", "go_goroutines 7", `poosh_x{a="b`, `poosh_x{a} 1`, "poosh_x many", `poosh_x{a="b"}`, "poosh_x{"} {
-		if name, labels, value, ok := sample(row); ok {
-			t.Errorf("%q is %q %v %v", row, name, labels, value)
-		}
-	}
-}
-
 func TestSocketEvent(t *testing.T) {
 	for text, want := range map[string]event{
 		`["hello",{"a":1.50}]`: {Event: "hello", Data: json.RawMessage(`{"a":1.50}`)},

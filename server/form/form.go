@@ -183,7 +183,7 @@ func (s *said) sent() *Sent {
 	default:
 		out.Answer, _ = json.Marshal(string(text)) // a string always can be JSON
 	}
-	if n, err := strconv.Atoi(s.header.Get("X-Poosh-Delivered")); err == nil {
+	if n, err := strconv.Atoi(s.header.Get(sends.DeliveredHeader)); err == nil {
 		out.Delivered = &n
 		return out
 	}

@@ -202,9 +202,6 @@ func (a *API) release(m *message) {
 	a.messages.Put(m)
 }
 
-// deliveredHeader tells the sender how many connections were handed the event.
-const deliveredHeader = "X-Poosh-Delivered"
-
 // noLength is the Content-Length of answers without a body. It is shared.
 var noLength = []string{"0"}
 

@@ -49,7 +49,7 @@ func asksWhy(r *http.Request) bool {
 // headers are in one allocation.
 func setSent(header http.Header, id string, delivered int) {
 	values := []string{strconv.Itoa(delivered), id}
-	header[deliveredHeader] = values[:1:1]
+	header[sends.DeliveredHeader] = values[:1:1]
 	header[sends.Header] = values[1:]
 }
 

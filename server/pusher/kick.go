@@ -14,8 +14,8 @@ func (d *Dialect) kick(whom dialect.Whom) (n int) {
 			continue
 		}
 		for _, c := range a.Connections() {
-			if whom.Is(c.ID(), c.RemoteAddr(), c.In) {
-				c.Expel(closed.Kicked, protocol.CodeUnauthorized, "the operator has ended this connection")
+			if whom.Is(c.ID(), c.RemoteAddr(), c.In) &&
+				c.Expel(closed.Kicked, protocol.CodeUnauthorized, "the operator has ended this connection") {
 				n++
 			}
 		}

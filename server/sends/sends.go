@@ -34,6 +34,10 @@ import (
 // Header is the header of an answer that names the send.
 const Header = "X-Poosh-Id"
 
+// DeliveredHeader is the header of an answer that says how many connections were handed the
+// send, where a dialect tells that.
+const DeliveredHeader = "X-Poosh-Delivered"
+
 // MaxWatchers is how many may watch at once.
 const MaxWatchers = 16
 

@@ -39,7 +39,7 @@ func Networks(at *[]netip.Prefix) Value {
 			return list, nil
 		}
 		for _, word := range Words(text) {
-			prefix, ok := parseNetwork(word)
+			prefix, ok := ParseNetwork(word)
 			if !ok {
 				return nil, wanted
 			}
@@ -52,7 +52,9 @@ func Networks(at *[]netip.Prefix) Value {
 	})
 }
 
-func parseNetwork(word string) (netip.Prefix, bool) {
+// ParseNetwork reads an address, which is a network of one, or a network in CIDR form. What
+// is IPv4 written as IPv6 is IPv4. ok is false for anything else.
+func ParseNetwork(word string) (prefix netip.Prefix, ok bool) {
 	prefix, err := netip.ParsePrefix(word)
 	if err != nil {
 		addr, err := netip.ParseAddr(word)

@@ -64,18 +64,20 @@ func (s *socket) Deliver(frame []byte) bool {
 	return true
 }
 
-func (s *socket) Expel(_ closed.Reason, code int, _ string) {
+func (s *socket) Expel(_ closed.Reason, code int, _ string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	first := s.expelled == 0
 	s.expelled = code
+	return first
 }
 
 func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 
-func (s *socket) Entered(_ string, err error) { s.answers <- err }
-func (s *socket) Left(string)                 { s.answers <- nil }
-func (s *socket) Ended()                      { close(s.ended) }
-func (s *socket) Guard(f func())              { f() }
+func (s *socket) Entered(_ string, _ int, err error) { s.answers <- err }
+func (s *socket) Left(string)                        { s.answers <- nil }
+func (s *socket) Ended()                             { close(s.ended) }
+func (s *socket) Guard(f func())                     { f() }
 
 // open opens a connection.
 func open(t testing.TB, a *App) *socket {
@@ -412,13 +414,13 @@ func BenchmarkSubscribe(b *testing.B) {
 // everything is a socket that takes it.
 type everything struct{}
 
-func (everything) Deliver([]byte) bool              { return true }
-func (everything) Expel(closed.Reason, int, string) {}
-func (everything) RemoteAddr() string               { return "192.0.2.1:1" }
-func (everything) Left(string)                      {}
-func (everything) Ended()                           {}
-func (everything) Guard(f func())                   { f() }
-func (everything) Entered(_ string, err error) {
+func (everything) Deliver([]byte) bool                   { return true }
+func (everything) Expel(closed.Reason, int, string) bool { return true }
+func (everything) RemoteAddr() string                    { return "192.0.2.1:1" }
+func (everything) Left(string)                           {}
+func (everything) Ended()                                {}
+func (everything) Guard(f func())                        { f() }
+func (everything) Entered(_ string, _ int, err error) {
 	if err != nil {
 		panic(err)
 	}

@@ -35,13 +35,15 @@ func NewSocketID() string {
 // called from any goroutine and must not block.
 type Socket interface {
 	Deliver(frame []byte) bool // as [hub.Receiver] has it
-	// Expel tells the client the code and the text, and ends the connection, once.
-	Expel(why closed.Reason, code int, text string)
+	// Expel tells the client the code and the text, and ends the connection, once. It
+	// reports whether it was this that ended it.
+	Expel(why closed.Reason, code int, text string) bool
 	RemoteAddr() string // the client's address with its port
 
 	// Entered answers [Connection.Enter], with an error for the client or, when that
-	// is gone, [ErrGone]. Left answers [Connection.Leave].
-	Entered(channel string, err error)
+	// is gone, [ErrGone]. told is what was delivered to it as the answer, in bytes of
+	// [loop.Cost]. Left answers [Connection.Leave].
+	Entered(channel string, told int, err error)
 	Left(channel string)
 
 	// Ended follows [Connection.Close], once nothing of the connection is left.
@@ -199,8 +201,11 @@ func (c *Connection) RemoteAddr() string { return c.socket.RemoteAddr() }
 // Push queues a frame for the client. It reports whether it was taken.
 func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
 
-// Expel tells the client why, and ends the connection, once.
-func (c *Connection) Expel(why closed.Reason, code int, text string) { c.socket.Expel(why, code, text) }
+// Expel tells the client why, and ends the connection, once. It reports whether it was
+// this that ended it, and not what came before.
+func (c *Connection) Expel(why closed.Reason, code int, text string) bool {
+	return c.socket.Expel(why, code, text)
+}
 
 // In reports whether the connection is subscribed to a channel.
 func (c *Connection) In(channel string) bool { return c.sub.In(channel) }

@@ -48,7 +48,9 @@ func TestEndedBeforeItBegan(t *testing.T) {
 		if n := a.Len(); n != 0 {
 			t.Errorf("%d connections are in the app", n)
 		}
-		c.Expel(closed.Shutdown, 4200, goingAway)
+		if c.Expel(closed.Shutdown, 4200, goingAway) {
+			t.Error("who has ended is said to be ended again")
+		}
 		conn.Start()
 	}), func(*http.Request) http1.Where { return http1.Here })
 	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(site.URL, "http"), nil)

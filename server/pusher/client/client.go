@@ -168,17 +168,20 @@ func (c *client) reject(what tally.Thing, code int, text string) {
 // RemoteAddr is the client's address; see [app.Socket].
 func (c *client) RemoteAddr() string { return c.conn.RemoteAddr() }
 
-// close ends the connection with a code of the protocol, once.
-func (c *client) close(why closed.Reason, code int, text string) {
-	if c.why.CompareAndSwap(uint32(closed.None), uint32(why)) {
-		c.conn.Close(code, text)
+// close ends the connection with a code of the protocol, once, and reports whether it was
+// the first to.
+func (c *client) close(why closed.Reason, code int, text string) bool {
+	if !c.why.CompareAndSwap(uint32(closed.None), uint32(why)) {
+		return false
 	}
+	c.conn.Close(code, text)
+	return true
 }
 
 // Expel tells the client why, and ends the connection, once; see [app.Socket].
-func (c *client) Expel(why closed.Reason, code int, text string) {
+func (c *client) Expel(why closed.Reason, code int, text string) bool {
 	c.err(code, text)
-	c.close(why, code, text)
+	return c.close(why, code, text)
 }
 
 // Closed takes the connection out of everything it is in. Why it ended is counted once:
