@@ -89,7 +89,10 @@ func TestPace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &emigrants{from: startPaced(t, binary), to: startPaced(t, binary)}
+	c := &emigrants{
+		from: startProgram(t, binary, "DRAIN_TIME="+paceOver.String(), "SHUTDOWN_TIMEOUT=20s"),
+		to:   startProgram(t, binary, "SHUTDOWN_TIMEOUT=1s"), // pollers that it has do not come back
+	}
 	var entering, moving sync.WaitGroup
 	for worker := range 8 {
 		entering.Go(func() {
@@ -146,10 +149,10 @@ func (c *emigrants) fault(i int, err error) {
 	}
 }
 
-// startPaced is startFourfold for another binary.
-func startPaced(t *testing.T, binary string) *fourfold {
+// startProgram is startFourfold for another binary.
+func startProgram(t *testing.T, binary string, settings ...string) *fourfold {
 	t.Helper()
-	f := prepareFourfold(t, "DRAIN_TIME="+paceOver.String(), "SHUTDOWN_TIMEOUT=20s")
+	f := prepareFourfold(t, settings...)
 	f.program = binary
 	if err := f.launchAll(); err != nil {
 		t.Fatalf("the server did not start: %v\n%s", err, f.log)
