@@ -78,9 +78,7 @@ func TestWatch(t *testing.T) {
 	good, _ := os.ReadFile(cert)
 	secret, _ := os.ReadFile(key)
 	for i, text := range []string{"", "rubbish", string(good[:len(good)/2])} {
-		if err := os.WriteFile(cert, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		certificatetest.Put(t, cert, []byte(text))
 		eventually(t, "a word about it", func() bool { return log.count("cannot be used") == i+1 })
 	}
 	if err := os.Remove(cert); err != nil {
@@ -99,13 +97,9 @@ func TestWatch(t *testing.T) {
 
 	// Another one's key beside it, and then its own.
 	newCert, newKey := a.Issue("third.example", time.Time{}, time.Now().Add(time.Hour))
-	if err := os.WriteFile(cert, newCert, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	certificatetest.Put(t, cert, newCert)
 	eventually(t, "a word about it", func() bool { return log.count("cannot be used") == 5 })
-	if err := os.WriteFile(key, newKey, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	certificatetest.Put(t, key, newKey)
 	eventually(t, "the third", func() bool { return shown(f) == "third.example" })
 }
 

@@ -213,7 +213,7 @@ func TestShutdownOfHandshakes(t *testing.T) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := s.Shutdown(ctx); err != nil || time.Since(began) > newcomers+2*time.Second {
+	if err := s.Shutdown(ctx); err != nil || time.Since(began) > newcomers+4*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 	eventually(t, "their places", func() bool { return bounds.closed.Load() == 4 })
@@ -244,4 +244,36 @@ func TestVersions(t *testing.T) {
 		}
 		c.Close()
 	}
+}
+
+// TestWriteDeadline: the time that a handler gives a long answer is over for all of it, on
+// connections that net/http serves too.
+func TestWriteDeadline(t *testing.T) {
+	answered := make(chan error, 1)
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		_, err := w.Write(make([]byte, 8<<20))
+		answered <- err
+	})
+	shows := func(t *testing.T, p *peer) {
+		p.say(getNow) // and reads nothing
+		select {
+		case err := <-answered:
+			if err == nil {
+				t.Error("all of it left")
+			}
+		case <-time.After(patience):
+			t.Error("it is written still")
+			p.Close()
+			<-answered
+		}
+	}
+	t.Run("plain", func(t *testing.T) {
+		_, addr := start(t, Config{Handler: h, Where: everything(Elsewhere)})
+		shows(t, dial(t, addr))
+	})
+	t.Run("TLS", func(t *testing.T) {
+		_, addr, trusts := secured(t, Config{Handler: h})
+		shows(t, dialTLS(t, addr, trusts))
+	})
 }

@@ -71,6 +71,7 @@ func (c *Conn) writePiece(buffers [][]byte, scratch []byte) (w written) {
 // watchWrite looks every slowAfter, until stop is called, whether the write under way waits
 // for the socket. It may be that who writes waits for a processor, as when there is much to
 // encrypt: then whoever publishes has to wait for him, and the peer has done nothing wrong.
+// stop also ends the time that the write had.
 func (c *Conn) watchWrite() (stop func()) {
 	var t *time.Timer
 	over := false // guarded by c.mu
@@ -93,8 +94,13 @@ func (c *Conn) watchWrite() (stop func()) {
 	return func() {
 		t.Stop()
 		c.mu.Lock()
+		defer c.mu.Unlock()
 		over = true
-		c.mu.Unlock()
+		if c.life < ended {
+			// Who reads TLS may have to answer a change of keys later, and the time
+			// for this has nothing to do with it.
+			_ = c.nc.SetWriteDeadline(time.Time{})
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,15 +22,6 @@ import (
 type Conn struct {
 	*tls.Conn
 	socket *socket
-}
-
-// Write encrypts and writes b.
-func (c *Conn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	// Who reads may have to answer a change of keys later, and the time for this has
-	// nothing to do with it.
-	_ = c.socket.SetWriteDeadline(time.Time{})
-	return n, err
 }
 
 // Close ends the connection, and says so to the peer if its socket takes that at once. It
@@ -62,9 +54,13 @@ type socket struct {
 	gate *Gate
 
 	// Of the handshake, and then of whoever reads.
-	heard func(n int) bool // is told of what was read; nil once the handshake is over
-	slot  bool             // of the gate: the handshake is being computed
-	until time.Time        // the handshake's time
+	shaking bool             // the handshake is not over
+	heard   func(n int) bool // is told of what is read of it; nil for nobody
+	slot    bool             // of the gate: it is being computed
+	until   time.Time        // its time
+
+	once sync.Once
+	gone chan struct{} // closed with the socket, by once
 
 	cut     atomic.Bool  // a record did not leave whole: nothing that follows makes sense
 	atOnce  atomic.Bool  // nothing may wait any more
@@ -75,11 +71,18 @@ type socket struct {
 var errRefused = errors.New("no room for more of a handshake")
 
 func (s *socket) Read(b []byte) (int, error) {
+	if !s.shaking {
+		return s.TCPConn.Read(b)
+	}
+	s.leave() // the peer is waited for
 	n, err := s.TCPConn.Read(b)
-	if s.heard != nil && n > 0 && !s.heard(n) {
+	if n == 0 {
+		return 0, err
+	}
+	if s.heard != nil && !s.heard(n) {
 		return 0, errRefused
 	}
-	return n, err
+	return n, s.enter() // what was read is to be computed; an error of the socket comes again
 }
 
 func (s *socket) Write(b []byte) (int, error) {
@@ -99,6 +102,12 @@ func (s *socket) Write(b []byte) (int, error) {
 		return s.TCPConn.Write(b)
 	}
 	return n, err
+}
+
+// Close also ends the waiting for a place in the gate.
+func (s *socket) Close() error {
+	s.once.Do(func() { close(s.gone) })
+	return s.TCPConn.Close()
 }
 
 // stopWaiting has everything that is written from now on leave at once or not at all, and

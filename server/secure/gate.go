@@ -23,11 +23,9 @@ type Gate struct {
 	done, failed, late, plain atomic.Uint64
 }
 
-// NewGate returns a gate for handshakes by cfg, which must not change afterwards, nor have
-// a GetConfigForClient.
+// NewGate returns a gate for handshakes by cfg, which must not change afterwards.
 func NewGate(cfg *tls.Config) *Gate {
 	g := &Gate{cfg: cfg.Clone(), slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
-	g.cfg.GetConfigForClient = enter
 	// Small records at first show a page sooner that is read as it comes. An event is
 	// read when it is whole, and what waits together should leave in one.
 	g.cfg.DynamicRecordSizingDisabled = true
@@ -36,7 +34,7 @@ func NewGate(cfg *tls.Config) *Gate {
 
 // Server returns the server's end on a socket, whose handshake is not made yet.
 func (g *Gate) Server(nc *net.TCPConn) *Conn {
-	s := &socket{TCPConn: nc, gate: g}
+	s := &socket{TCPConn: nc, gate: g, gone: make(chan struct{})}
 	return &Conn{tls.Server(s, g.cfg), s}
 }
 
@@ -52,14 +50,14 @@ var (
 // closed.
 func (c *Conn) Shake(within time.Duration, heard func(n int) bool) error {
 	s := c.socket
-	s.heard = heard
+	s.shaking, s.heard = true, heard
 	if within > 0 {
 		s.until = time.Now().Add(within)
 		_ = s.SetDeadline(s.until)
 	}
 	err := c.Conn.HandshakeContext(context.Background()) // a context that ends would cost a goroutine
 	s.leave()
-	s.heard = nil
+	s.shaking, s.heard = false, nil
 	if err == nil {
 		err = s.SetDeadline(time.Time{})
 	}
@@ -111,12 +109,9 @@ func (c *Conn) Refuse(answer []byte) {
 	_ = s.Close()
 }
 
-// enter is asked when the peer's hello has been read: what follows is to be computed.
-func enter(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	s, ok := hello.Conn.(*socket)
-	if !ok || s.slot {
-		return nil, nil
-	}
+// enter waits for a place in the gate: something has been read of the handshake, and what
+// follows is to be computed, be it a first hello, another one or a client's certificate.
+func (s *socket) enter() error {
 	var late <-chan time.Time
 	if !s.until.IsZero() {
 		t := time.NewTimer(time.Until(s.until))
@@ -126,9 +121,11 @@ func enter(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	select {
 	case s.gate.slots <- struct{}{}:
 		s.slot = true
-		return nil, nil
+		return nil
+	case <-s.gone:
+		return net.ErrClosed
 	case <-late:
-		return nil, ErrLate
+		return ErrLate
 	}
 }
 

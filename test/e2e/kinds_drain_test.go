@@ -15,7 +15,7 @@ import (
 // kind of connection.
 func TestKindsDrain(t *testing.T) {
 	const size, events = 10_000, 800
-	for _, w := range ways() {
+	for _, w := range ways(everyDialect()...) {
 		t.Run(w.name, func(t *testing.T) {
 			d := w.dialect
 			f := w.start(t, "OUTBOX_BYTES=16MiB", "SHUTDOWN_TIMEOUT=20s")

@@ -11,10 +11,9 @@ import (
 )
 
 // Every kind of connection lives on the loop, but over TLS, where it costs goroutines;
-// counts as what it is, and is forgotten
-// when it ends.
+// counts as what it is, and is forgotten when it ends.
 func TestKindsLiveOnTheLoop(t *testing.T) {
-	for _, w := range ways() {
+	for _, w := range ways(everyDialect()...) {
 		t.Run(w.name, func(t *testing.T) {
 			d := w.dialect
 			t.Parallel()
@@ -67,7 +66,7 @@ func TestKindsLongestHead(t *testing.T) {
 // who read have every event.
 func TestKindsBound(t *testing.T) {
 	const outbox, size = 1 << 20, 10_000
-	for _, w := range ways() {
+	for _, w := range ways("Poosh, EIO 4") {
 		t.Run(w.name, func(t *testing.T) {
 			d := w.dialect
 			events := 1500
@@ -117,7 +116,7 @@ func TestKindsBound(t *testing.T) {
 // order.
 func TestKindsBackPressure(t *testing.T) {
 	const senders, size = 16, 10_000
-	for _, w := range ways() {
+	for _, w := range ways("Poosh, EIO 4", "Pusher") {
 		t.Run(w.name, func(t *testing.T) {
 			d := w.dialect
 			each := 100 // events of a sender
@@ -156,7 +155,7 @@ func TestKindsBackPressure(t *testing.T) {
 // and arrive all the while.
 func TestKindsStall(t *testing.T) {
 	const size, events = 10_000, 800
-	for _, w := range ways() {
+	for _, w := range ways("Poosh, EIO 4") {
 		t.Run(w.name, func(t *testing.T) {
 			d := w.dialect
 			f := w.start(t, "BACKLOG_BYTES=8MiB", "OUTBOX_BYTES=1MiB")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,13 +51,31 @@ type way struct {
 	tls     bool
 }
 
-// ways are all of them.
-func ways() []way {
+// ways are all dialects without TLS, and those with such names over TLS too. What TLS
+// changes is below the dialects: what takes long is shown with one that is quick.
+func ways(overTLS ...string) []way {
 	var list []way
+	left := len(overTLS)
 	for _, d := range dialects() {
-		list = append(list, way{d.name, d, false}, way{d.name + " over TLS", d, true})
+		list = append(list, way{d.name, d, false})
+		if slices.Contains(overTLS, d.name) {
+			list = append(list, way{d.name + " over TLS", d, true})
+			left--
+		}
+	}
+	if left > 0 {
+		panic(fmt.Sprintf("not all of them are dialects: %q", overTLS))
 	}
 	return list
+}
+
+// everyDialect has the names of all.
+func everyDialect() []string {
+	var names []string
+	for _, d := range dialects() {
+		names = append(names, d.name)
+	}
+	return names
 }
 
 // start is startFourfold.

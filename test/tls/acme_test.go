@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,7 +72,8 @@ func (p *pebble) trusts(t *testing.T, name string) *tls.Config {
 func TestACME(t *testing.T) {
 	for _, way := range []string{"HTTP-01", "TLS-ALPN-01"} {
 		t.Run(way, func(t *testing.T) {
-			const name = "push.example.com"
+			t.Parallel()
+			name := strings.ToLower(way) + ".example.com"
 			s := &site{}
 			httpPort, tlsPort := freePort(t), freePort(t)
 			clientPort := tlsPort
@@ -82,7 +84,7 @@ func TestACME(t *testing.T) {
 			} else {
 				set["ACME_HTTP_PORT"] = "0"
 			}
-			p := startPebble(t, httpPort, tlsPort, 30*time.Second)
+			p := startPebble(t, httpPort, tlsPort, time.Minute) // a try that fails leaves time for more
 			set["ACME_CA"], set["ACME_CA_ROOT"] = p.directory, p.root
 			set["CLIENT_PORT"] = strconv.Itoa(clientPort)
 			s = serve(t, set, func(c *server.Config) { c.TLS.Every = time.Second })

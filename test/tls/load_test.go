@@ -125,7 +125,12 @@ func TestFlood(t *testing.T) {
 	}
 	time.Sleep(500 * time.Millisecond) // the flood is there
 	for range 10 {
-		l := s.listen(t, trusts)
+		var l *listener
+		eventually(t, "who comes to be in", func() bool {
+			var err error
+			l, err = s.enter(t, trusts)
+			return err == nil
+		})
 		if err := s.send("http", nil, "x"); err != nil {
 			t.Fatal(err)
 		}

@@ -5,11 +5,12 @@ package tls
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os/exec"
 	"sync"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 const patience = 60 * time.Second
@@ -24,16 +25,7 @@ func tool(t testing.TB, program, pack string) string {
 	return path
 }
 
-// freePort is one that nobody listens on.
-func freePort(t testing.TB) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
+func freePort(t testing.TB) int { return process.FreePort(t) }
 
 func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -98,41 +99,54 @@ type listener struct {
 // listen connects a client over a WebSocket.
 func (s *site) listen(t testing.TB, trusts *tls.Config) *listener {
 	t.Helper()
+	l, err := s.enter(t, trusts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// enter is listen for who may be refused.
+func (s *site) enter(t testing.TB, trusts *tls.Config) (*listener, error) {
+	t.Helper()
 	dialer := websocket.Dialer{TLSClientConfig: trusts, HandshakeTimeout: patience}
 	ws, _, err := dialer.Dial("wss://"+addr(s.client)+"/socket.io/?EIO=4&transport=websocket", nil)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	l := &listener{ws, make(chan string, 10000), make(chan error, 1)}
 	t.Cleanup(func() { ws.Close() })
 	if err := ws.WriteMessage(websocket.TextMessage, []byte("40")); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	joined := make(chan struct{})
-	go func() { // ends with the connection
-		for {
-			_, text, err := ws.ReadMessage()
-			switch {
-			case err != nil:
-				l.ended <- err
-				return
-			case bytes.Equal(text, []byte("2")):
-				_ = ws.WriteMessage(websocket.TextMessage, []byte("3"))
-			case bytes.HasPrefix(text, []byte("40")):
-				close(joined)
-			case bytes.HasPrefix(text, []byte("42")):
-				l.got <- string(text)
-			}
-		}
-	}()
+	go l.read(joined) // ends with the connection
 	select {
 	case <-joined:
+		return l, nil
 	case err := <-l.ended:
-		t.Fatal(err)
+		return nil, err
 	case <-time.After(patience):
-		t.Fatal("the client is not in")
+		return nil, errors.New("the client is not in")
 	}
-	return l
+}
+
+// read answers pings and counts events until the connection ends.
+func (l *listener) read(joined chan<- struct{}) {
+	for {
+		_, text, err := l.ReadMessage()
+		switch {
+		case err != nil:
+			l.ended <- err
+			return
+		case bytes.Equal(text, []byte("2")):
+			_ = l.WriteMessage(websocket.TextMessage, []byte("3"))
+		case bytes.HasPrefix(text, []byte("40")):
+			close(joined)
+		case bytes.HasPrefix(text, []byte("42")):
+			l.got <- string(text)
+		}
+	}
 }
 
 // shows returns what a new handshake is shown.

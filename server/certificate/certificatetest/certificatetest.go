@@ -91,16 +91,18 @@ func (a *Authority) Client() *tls.Config {
 func (a *Authority) Write(dir, name string) (cert, key, authority string) {
 	a.t.Helper()
 	c, k := a.Issue(name, time.Time{}, time.Now().Add(24*time.Hour))
-	return a.put(dir, "cert.pem", c), a.put(dir, "key.pem", k), a.put(dir, "authority.pem", a.PEM())
+	return Put(a.t, filepath.Join(dir, "cert.pem"), c), Put(a.t, filepath.Join(dir, "key.pem"), k), Put(a.t, filepath.Join(dir, "authority.pem"), a.PEM())
 }
 
-func (a *Authority) put(dir, name string, text []byte) string {
-	path := filepath.Join(dir, name)
+// Put writes a file beside the one of that name and puts it in its place, as who renews
+// certificates does: nobody reads half of it. It returns the path.
+func Put(t testing.TB, path string, text []byte) string {
+	t.Helper()
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return path
 }
