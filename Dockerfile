@@ -1,4 +1,4 @@
-# One static binary, the certificates it trusts, and a directory for what it keeps.
+# One static binary, the certificates it trusts, and directories for what it keeps.
 #
 #   docker build -t poosh .
 #   docker run -p 8000:8000 -p 127.0.0.1:1337:1337 -e SERVER_SECRET=... poosh
@@ -12,7 +12,7 @@ COPY server ./server
 ARG VERSION=
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
     -ldflags "-s -w ${VERSION:+-X main.Version=$VERSION}" -o /poosh . \
-    && mkdir -p /volume/data
+    && mkdir -p /volume/data /volume/tmp
 
 FROM scratch
 # Whom webhooks over https trust: the roots of the build's distribution. A copy in the
@@ -20,7 +20,8 @@ FROM scratch
 # here an operator can mount a file of their own.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /poosh /poosh
-# Where .env is looked for and PUSH_SOCKET_DB stands.
+# Where .env is looked for and PUSH_SOCKET_DB stands, and where poosh import tries a file
+# of apps.
 COPY --from=build --chown=65534:65534 /volume/ /
 USER 65534:65534
 WORKDIR /data

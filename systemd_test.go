@@ -30,7 +30,7 @@ func TestProgramTellsSystemd(t *testing.T) {
 	told.Want("WATCHDOG=1")
 	told.Want("WATCHDOG=1")
 	c.terminate()
-	told.WantAfter("WATCHDOG=1", "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000")
+	told.WantAfter("WATCHDOG=1", "STOPPING=1\nEXTEND_TIMEOUT_USEC=25000000")
 	told.Silence(0, 1100*time.Millisecond)
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"poosh/server/setting"
 )
 
 // notices are what is likely to be a slip in the file of settings at path and in the
@@ -54,27 +56,7 @@ func meant(name string, known []string, inFile bool) string {
 // oneSlip reports whether two words are the same but for one letter that is wrong, missing
 // or too much, or two neighbours that have changed places (Damerau and Levenshtein).
 func oneSlip(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(b)-len(a) > 1 {
-		return false
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	if len(a) < len(b) {
-		return a[i:] == b[i+1:]
-	}
-	switch rest := len(a) - i; {
-	case rest <= 1:
-		return true
-	case a[i+1:] == b[i+1:]:
-		return true
-	default:
-		return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
-	}
+	return len(a)-len(b) <= 1 && len(b)-len(a) <= 1 && setting.Distance(a, b) <= 1
 }
 
 // fileNotices are about the lines of the file of settings.

@@ -50,7 +50,7 @@ func WithDotEnv(path string, lookup func(string) (string, bool)) (func(string) (
 	if err != nil {
 		return nil, err
 	}
-	file, err := parseDotEnv(text, lookup)
+	file, err := ParseDotEnv(text, lookup)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -83,9 +83,13 @@ func readDotEnv(path string) (string, error) {
 	return string(auth.ValidUTF8(b)), nil
 }
 
-// parseDotEnv writes each line that dotenv 1.2.0 would take in the one form that
-// godotenv reads without a second meaning, and lets godotenv read that.
-func parseDotEnv(text string, lookup func(string) (string, bool)) (map[string]string, error) {
+// ParseDotEnv returns what a text says in the form of the file that [WithDotEnv] reads;
+// lookup is asked for what a value of nothing but $NAME stands for, where the text has no
+// such name. Any goroutine may call it.
+//
+// It writes each line that dotenv 1.2.0 would take in the one form that godotenv reads
+// without a second meaning, and lets godotenv read that.
+func ParseDotEnv(text string, lookup func(string) (string, bool)) (map[string]string, error) {
 	var plain strings.Builder
 	seen := make(map[string]string) // what a later $KEY stands for
 	for line := range strings.SplitSeq(text, "\n") {
@@ -173,7 +177,7 @@ func Names(path string, environ []string) []string {
 		names = append(names, name)
 	}
 	if text, err := readDotEnv(path); err == nil {
-		if file, err := parseDotEnv(text, os.LookupEnv); err == nil {
+		if file, err := ParseDotEnv(text, os.LookupEnv); err == nil {
 			for name := range file {
 				names = append(names, name)
 			}

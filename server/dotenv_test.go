@@ -81,7 +81,7 @@ func TestDotEnvMeansWhatItMeantToNode(t *testing.T) {
 				}
 			}
 			// Nothing else may have become a key.
-			file, err := parseDotEnv(string(auth.ValidUTF8([]byte(text))), lookupIn(v.Env))
+			file, err := ParseDotEnv(string(auth.ValidUTF8([]byte(text))), lookupIn(v.Env))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +205,7 @@ func FuzzDotEnv(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		text = string(auth.ValidUTF8([]byte(text)))
 		none := lookupIn(nil)
-		got, err := parseDotEnv(text, none)
+		got, err := ParseDotEnv(text, none)
 		if err != nil {
 			t.Fatal(err)
 		}

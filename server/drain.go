@@ -10,18 +10,17 @@ import (
 )
 
 // announce has balancers find out that the process goes away, before anything else
-// happens: for DRAIN_DELAY it is not ready, and serves everybody as before. It returns how
-// long that took, which is less when something has failed meanwhile.
-func (s *Server) announce(failed <-chan error) time.Duration {
-	began := time.Now()
+// happens: for DRAIN_DELAY it is not ready, and serves everybody as before. It returns
+// sooner when something fails meanwhile, and what that is.
+func (s *Server) announce(failed <-chan error) error {
 	s.health.Drain()
-	s.draining.Store(true)
 	select {
 	case <-time.After(s.cfg.Network.DrainDelay):
+		return nil
 	case err := <-failed:
 		s.log.Warn("not everything waits for DRAIN_DELAY", "err", err)
+		return err
 	}
-	return time.Since(began)
 }
 
 // drain ends everything within so much time. The process is not ready from then on, which
@@ -33,7 +32,7 @@ func (s *Server) announce(failed <-chan error) time.Duration {
 //  2. Clients are sent away at a pace, those of all dialects in one stream; see [leave].
 //     Half of what is left, and less for few.
 //  3. Dialects, all at the same time: who is still there is sent away, and what waits for
-//     them is written and fetched. All but an eighth.
+//     them is written and fetched. What is left but an eighth of all, or three fourths of it.
 //  4. Ports: the last answers leave. The rest, and a second at the most. The operators'
 //     port is one of them, so that it tells of the end while that lasts.
 //
@@ -46,7 +45,6 @@ func (s *Server) announce(failed <-chan error) time.Duration {
 func (s *Server) drain(whole time.Duration) {
 	s.health.Drain()
 	began := time.Now()
-	s.draining.Store(true)
 	left := func() time.Duration { return whole - time.Since(began) }
 	if over := s.cfg.Network.DrainTime; over > 0 {
 		s.leave(over, pacedSpacing)
@@ -55,14 +53,16 @@ func (s *Server) drain(whole time.Duration) {
 		s.endSenders(whole)
 		s.leave((left()-whole/8)/2, quickSpacing)
 	}
-	s.phase(began, whole-whole/8, func(ctx context.Context) {
+	// A pace that was late has taken of what comes behind it: each has its share of the rest.
+	rest := left()
+	s.phase(time.Now(), rest-min(whole/8, rest/4), func(ctx context.Context) {
 		var ending sync.WaitGroup
 		for _, d := range s.dialects {
 			ending.Go(func() { s.note(d.name, d.Shutdown(ctx)) })
 		}
 		ending.Wait()
 	})
-	s.phase(time.Now(), min(max(left(), whole/8), time.Second), s.endPorts)
+	s.phase(time.Now(), min(max(left(), 0), time.Second), s.endPorts)
 	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })
 }

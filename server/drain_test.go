@@ -1,15 +1,20 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/dialect"
 )
 
 // open opens a session of socket.io, of protocol 4, and enters the room "r".
@@ -51,8 +56,9 @@ func heard(t *testing.T, ws *websocket.Conn) (events string, at time.Time) {
 // Before anybody is turned away, balancers have DRAIN_DELAY to find that out: the process
 // is not ready, and takes whoever comes.
 func TestDrainDelay(t *testing.T) {
+	const delay = 3 * time.Second
 	r := run(t, map[string]string{"ADMIN_PORT": "0", "PUSHER_PORT": "0", "PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of some length",
-		"DRAIN_DELAY": "1s"}, nil)
+		"DRAIN_DELAY": delay.String(), "SHUTDOWN_TIMEOUT": "6s"}, nil)
 	r.isReady(t)
 	began := time.Now()
 	r.stop()
@@ -64,15 +70,46 @@ func TestDrainDelay(t *testing.T) {
 	}
 	ws := r.open(t)
 	until(t, "a send to reach the client", func() bool { return r.send(t, "r", "during the delay", "1").Header.Get("X-Poosh-Delivered") == "1" })
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > delay {
 		t.Fatalf("took %v: the test shows nothing", took)
 	}
 	events, at := heard(t, ws)
-	if after := at.Sub(began); !strings.Contains(events, "during the delay") || after < time.Second {
+	if after := at.Sub(began); !strings.Contains(events, "during the delay") || after < delay {
 		t.Errorf("after %v: %q", after, events)
 	}
 	if err := r.wait(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// A port that fails meanwhile does not end that, and is told of when all has ended.
+func TestDrainDelayKeepsWhatFailed(t *testing.T) {
+	s, err := New(configured(t, map[string]string{"ADMIN_PORT": "0", "DRAIN_DELAY": "1500ms"}), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.admin.Inherit(ln)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	r := &running{Server: s, stop: stop, ended: make(chan error, 1)}
+	go func() { r.ended <- s.Run(ctx) }() // ends with stop
+	until(t, "the operators' port to answer", func() bool {
+		resp, err := http.Get("http://" + ln.Addr().String() + "/live")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil
+	})
+	http.DefaultClient.CloseIdleConnections()
+	r.stop()
+	until(t, "the process to tell that it ends", s.health.Draining)
+	_ = ln.Close()
+	if err := r.wait(t); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("it ends with %v", err)
 	}
 }
 
@@ -130,7 +167,7 @@ func TestDrainTime(t *testing.T) {
 
 // An operator may ask for the end, and is told what it will be; once more changes nothing.
 func TestDrainByOperator(t *testing.T) {
-	o := operated(t, map[string]string{"DRAIN_DELAY": "500ms"})
+	o := operated(t, map[string]string{"DRAIN_DELAY": "1500ms"})
 	type answer struct {
 		Status string
 		Delay  float64 `json:"delay_seconds"`
@@ -139,7 +176,7 @@ func TestDrainByOperator(t *testing.T) {
 	}
 	for range 2 {
 		var told answer
-		if status := o.ask(t, "POST", "/api/drain", "", &told); status != http.StatusAccepted || told != (answer{"draining", 0.5, 0, 2}) {
+		if status := o.ask(t, "POST", "/api/drain", "", &told); status != http.StatusAccepted || told != (answer{"draining", 1.5, 0, 2}) {
 			t.Errorf("%d %+v", status, told)
 		}
 	}
@@ -153,6 +190,36 @@ func TestDrainByOperator(t *testing.T) {
 		}
 		return err != nil
 	})
+}
+
+// A process that is too busy for its pace leaves time for what comes behind it, with as
+// little of it as the settings allow.
+func TestDrainAfterALatePace(t *testing.T) {
+	s, err := New(configured(t, map[string]string{"DRAIN_TIME": "3s", "SHUTDOWN_TIMEOUT": "4s"}), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.loop.Close()
+	began := time.Now()
+	var times []time.Duration
+	var rest time.Duration // for those who are still there
+	s.dialects = append(s.dialects, started{"busy", &dialect.Running{
+		Leave: func() []dialect.Leaver {
+			return slices.Repeat([]dialect.Leaver{leaving{began, &times, 100 * time.Millisecond}}, 100)
+		},
+		Shutdown: func(ctx context.Context) error {
+			until, _ := ctx.Deadline()
+			rest = time.Until(until)
+			return nil
+		},
+	}})
+	s.drain(s.cfg.Network.ShutdownTimeout)
+	if len(times) == 100 || time.Since(began) < 3*time.Second {
+		t.Fatalf("%d left: the test shows nothing", len(times))
+	}
+	if rest < 100*time.Millisecond {
+		t.Errorf("%v for what comes behind the pace", rest)
+	}
 }
 
 // A stranger who does not finish, and a poller who does not come back, keep no client from

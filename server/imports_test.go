@@ -99,7 +99,7 @@ var house = []struct {
 	{"poosh/server/migration/php", "values in a text, whatever they are of", nil, nil},
 	{"poosh/server/migration", "a reader of files: what it makes is read by the server's own readers, to see that it starts",
 		[]string{"poosh/auth", "poosh/server", "poosh/server/migration/php", "poosh/server/pusher", "poosh/server/rate", "poosh/server/setting"},
-		[]string{"github.com/joho/godotenv", "github.com/pelletier/go-toml/v2"}},
+		[]string{"github.com/pelletier/go-toml/v2"}},
 	{"poosh/server/leaktest", "for tests", nil, nil},
 	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/network", "poosh/server/websocket"}, nil},
 }

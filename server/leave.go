@@ -14,8 +14,8 @@ const (
 	pacedSpacing = 50 * time.Millisecond
 )
 
-// leave sends all clients away over so much time, or less where they would be further
-// apart than spacing. Dialects take nobody any more from its beginning. What it does not
+// leave sends all clients away over so much time, an eighth more if it must be, or less
+// where they would be further apart than spacing. Dialects take nobody any more from its beginning. What it does not
 // get done is left to their Shutdown.
 func (s *Server) leave(over, spacing time.Duration) {
 	var all []dialect.Leaver
@@ -24,11 +24,12 @@ func (s *Server) leave(over, spacing time.Duration) {
 	}
 	// In any order, so that each moment has its part of each dialect and app.
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	limit := over + over/8 // of what was given, so that few have more room for what is late
 	over = min(over, time.Duration(len(all))*spacing)
 	if len(all) > 0 {
 		s.log.Info("clients leave", "clients", len(all), "over", over.Round(time.Millisecond))
 	}
-	if left := pace(all, over); left > 0 {
+	if left := pace(all, over, limit); left > 0 {
 		s.log.Warn("clients did not leave at the pace, and those that are left do at once: the processor is too busy", "clients", left)
 	}
 }
@@ -41,9 +42,9 @@ const (
 	paceCatchUp = 1.05
 )
 
-// pace has clients leave evenly over so much time, an eighth more if it must be, and
-// returns how many did not come to it.
-func pace(all []dialect.Leaver, over time.Duration) (left int) {
+// pace has clients leave evenly over so much time, up to limit if it must be, and returns
+// how many did not come to it.
+func pace(all []dialect.Leaver, over, limit time.Duration) (left int) {
 	began := time.Now()
 	even := float64(len(all)) / max(over, paceStep).Seconds()
 	tick := time.NewTicker(paceStep)
@@ -59,7 +60,7 @@ func pace(all []dialect.Leaver, over time.Duration) (left int) {
 		}
 		due -= float64(n)
 		now := <-tick.C
-		if now.Sub(began) > over+over/8 {
+		if now.Sub(began) > limit {
 			break
 		}
 		remaining := max(over-now.Sub(began), paceStep).Seconds()

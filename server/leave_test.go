@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,7 @@ func TestPace(t *testing.T) {
 		name          string
 		clients       int
 		over          time.Duration
+		limit         time.Duration         // an eighth more than over, if it is 0
 		stalls        map[int]time.Duration // what some of them take
 		least, within time.Duration         // that it took
 	}{
@@ -50,6 +52,8 @@ func TestPace(t *testing.T) {
 		{name: "nobody", within: 0},
 		{name: "a process that stands still", clients: 5000, over: 20 * time.Second, least: 19 * time.Second, within: 21 * time.Second,
 			stalls: map[int]time.Duration{1000: 700 * time.Millisecond, 2000: 300 * time.Millisecond}},
+		{name: "few in a process that stands still", clients: 100, over: 500 * time.Millisecond, limit: 4 * time.Second, within: time.Second,
+			stalls: map[int]time.Duration{30: 200 * time.Millisecond}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -59,7 +63,7 @@ func TestPace(t *testing.T) {
 				for i := range all {
 					all[i] = leaving{began, &times, c.stalls[i]}
 				}
-				if left := pace(all, c.over); left > 0 || len(times) != c.clients {
+				if left := pace(all, c.over, cmp.Or(c.limit, c.over+c.over/8)); left > 0 || len(times) != c.clients {
 					t.Errorf("%d left, and %d remain", len(times), left)
 				}
 				if took := time.Since(began); took < c.least || took > c.within {
@@ -86,7 +90,7 @@ func TestPaceThatCannotBeKept(t *testing.T) {
 		for i := range all {
 			all[i] = leaving{began, &times, 50 * time.Millisecond}
 		}
-		left := pace(all, 10*time.Second)
+		left := pace(all, 10*time.Second, 11*time.Second)
 		if took := time.Since(began); left != len(all)-len(times) || left < 700 || took > 12*time.Second {
 			t.Errorf("%d left in %v, and %d remain", len(times), took, left)
 		}

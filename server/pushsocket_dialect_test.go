@@ -33,7 +33,7 @@ func (d *pushDevice) ask(t *testing.T, method, path, body, origin string) (int, 
 	if origin != "" {
 		req.Header.Set("Origin", origin)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := impatient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func (s *Server) processReadings() []metric.Reading {
 			turned(func(st poolStats) uint64 { return st.refused })),
 		metric.Counters("", "connections_evicted_total", "Connections that were closed for a newcomer, by whose they were.", "of",
 			turned(func(st poolStats) uint64 { return st.evicted })),
-		metric.Gauge("", "draining", "1 once the server has begun to end, 0 before.", isTrue(s.draining.Load())),
+		metric.Gauge("", "draining", "1 once the server has begun to end, 0 before.", isTrue(s.health.Draining())),
 		{Name: "build_info", Help: "1, with the version of Poosh and the Go that built it.", Kind: metric.IsGauge, Labels: []string{"version", "goversion"},
 			Samples: []metric.Sample{metric.Of(1, s.cfg.version(), runtime.Version())}},
 	}

@@ -12,7 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"poosh/server/admin"
 	"poosh/server/admission"
@@ -58,9 +58,8 @@ type Server struct {
 	series    *series.Recorder
 	live      *overview.Live
 
-	closed   *closed.Book // connections that have left
-	draining atomic.Bool
-	asked    chan struct{} // to end, by an operator; capacity 1
+	closed *closed.Book  // connections that have left
+	asked  chan struct{} // to end, by an operator; capacity 1
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
@@ -173,6 +172,10 @@ func (s *Server) Addrs() map[string]net.Addr {
 	return addrs
 }
 
+// afterEnd is more than enough for what comes after everything has ended: files are closed,
+// and the last lines of the log leave.
+const afterEnd = 5 * time.Second
+
 // Run opens the ports, serves until ctx ends or an operator asks for the end, and then
 // ends everything in order within SHUTDOWN_TIMEOUT. It returns nil after that, and an error when a port
 // could not be opened or served. Call it once.
@@ -218,10 +221,12 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stopWatching()
 	within := s.cfg.Network.ShutdownTimeout
-	manager.Stopping(within)
+	manager.Stopping(within + afterEnd)
 	if err == nil {
 		s.log.Info("shutting down", "within", within)
-		within -= s.announce(failed)
+		began := time.Now()
+		err = s.announce(failed)
+		within -= time.Since(began)
 	}
 	s.drain(within)
 	serving.Wait()

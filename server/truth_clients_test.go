@@ -31,6 +31,9 @@ type poller struct {
 	device int             // of the Push Socket Protocol, that it authorized as; -1 for none
 }
 
+// impatient gives up on a request that is not answered: it would hang the package.
+var impatient = &http.Client{Timeout: patience}
+
 var sidIn = regexp.MustCompile(`"sid":"([^"]+)"`)
 
 // newPoller connects a client, which waits for its first event when it returns.
@@ -69,6 +72,7 @@ func (p *poller) ask() {
 
 // answer reads the answer of one.
 func (p *poller) answer() string {
+	_ = p.get.SetReadDeadline(time.Now().Add(patience))
 	resp, err := http.ReadResponse(p.in, nil)
 	if err != nil {
 		p.c.t.Fatal(err)
@@ -91,7 +95,7 @@ func (p *poller) say(packet string) {
 		p.c.t.Fatal(err)
 	}
 	req.Close = true // or the connection would count
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := impatient.Do(req)
 	if err != nil {
 		p.c.t.Fatal(err)
 	}

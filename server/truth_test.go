@@ -168,7 +168,7 @@ func (c *crowd) ask(path string, into any) {
 		c.t.Fatal(err)
 	}
 	req.Close = true // or the connection would count
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := impatient.Do(req)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -298,6 +298,7 @@ func TestMetricsAreTrueAfterChurn(t *testing.T) {
 	c := &crowd{running: r, t: t, pusher: addrs["PUSHER_PORT"].String(), socktopus: addrs["SOCKTOPUS_PORT"].String(), push: addrs["PUSH_SOCKET_PORT"].String()}
 	c.register(5)
 	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for round := range 5 {
 		for range 2000 {
@@ -309,7 +310,7 @@ func TestMetricsAreTrueAfterChurn(t *testing.T) {
 				break
 			}
 			if time.Now().After(end) {
-				t.Fatalf("seed %d, round %d, after %v:\n%s", seed, round, patience, strings.Join(wrong, "\n"))
+				t.Fatalf("round %d, after %v:\n%s", round, patience, strings.Join(wrong, "\n"))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // get asks a handler for what is at its path.
@@ -138,7 +140,11 @@ func TestModules(t *testing.T) {
 	}
 	for _, file := range tests {
 		t.Run(path.Base(file), func(t *testing.T) {
-			if out, err := exec.CommandContext(t.Context(), "node", "--test", file).CombinedOutput(); err != nil {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, "node", "--test", file)
+			cmd.WaitDelay = 5 * time.Second // for what it has started
+			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})

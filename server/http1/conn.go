@@ -309,8 +309,10 @@ func (c *conn) Closed(wc *loop.Conn, _ error) {
 	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Truncated()), p != nil && p.given
 	if p != nil {
 		p.given = true
-		p.marks.Pass()
-		p.marks = nil
+		if p.marks != nil {
+			p.marks.Pass()
+			p.marks = nil
+		}
 	}
 	c.mu.Unlock()
 	if told {

@@ -10,20 +10,19 @@ import (
 
 // A Pending answer is given after its handler has returned; see [Later].
 type Pending struct {
-	c    *conn
-	to   Waiter
-	last bool // its request wanted the connection closed
-
+	c       *conn
+	to      Waiter
 	account Account // whose the answer is; set before its handler returns
 
 	// Guarded by the connection's mu.
-	text   []byte // the answer's head, then all of it, until it is pushed
-	marks  latency.Marks
+	text   []byte         // the answer's head, then all of it, until it is pushed
+	marks  *latency.Marks // nil for none
+	status int16
+	typed  bool
+	last   bool // its request wanted the connection closed
 	inside bool // the handler has not returned
 	given  bool
 	unsent bool // the loop did not take it
-	status int
-	typed  bool
 }
 
 // A Waiter is told when the peer of a pending answer is gone: before the answer was
@@ -88,9 +87,13 @@ func (c *conn) answer(p *Pending, body []byte, marks latency.Marks) {
 		marks.Pass()
 		return
 	}
-	p.given, p.last, p.marks = true, p.last || c.srv.draining.Load(), marks
-	p.text = finish(p.text, body, p.status, p.typed, p.last)
-	if hasBody(p.status) {
+	p.given, p.last = true, p.last || c.srv.draining.Load()
+	if len(marks) > 0 {
+		carried := marks // on the heap where there are some
+		p.marks = &carried
+	}
+	p.text = finish(p.text, body, int(p.status), p.typed, p.last)
+	if hasBody(int(p.status)) {
 		c.srv.count(p.account, len(body))
 	}
 	if p.inside {
@@ -114,7 +117,9 @@ func (c *conn) answer(p *Pending, body []byte, marks latency.Marks) {
 // push hands a pending answer that was given to the loop. c.mu is held.
 func (c *conn) push(p *Pending) {
 	p.unsent = !c.raw.Push(p.text)
-	p.marks.Move(c.raw)
+	if p.marks != nil {
+		p.marks.Move(c.raw)
+	}
 	p.text, p.marks = nil, nil
 	c.sent(!p.unsent, p.last)
 }

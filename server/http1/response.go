@@ -125,7 +125,7 @@ func (w *response) postpone(to Waiter) *Pending {
 	c := w.c
 	last := w.wantsClose || w.closes()
 	p := &Pending{c: c, to: to, inside: true, text: w.head(make([]byte, 0, answerSize)), last: last}
-	p.status, p.typed, p.account = w.status, w.typed, w.account
+	p.status, p.typed, p.account = int16(w.status), w.typed, w.account
 	w.pending = p
 	c.mu.Lock()
 	defer c.mu.Unlock()

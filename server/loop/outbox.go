@@ -45,10 +45,11 @@ func (c *Conn) Answer(buffer []byte) bool {
 const maxOwed = 64 << 10
 
 // Owe says that of what was pushed last so many bytes of [Cost] are an answer to the peer.
-// Where more than 64 KiB of such wait, what the peer says is not heard until they have been
-// written: who asks on and on and does not read waits for itself, and is not closed before its
-// socket has taken nothing for WriteTimeout. What nobody asked for does not count: who is
-// too slow for that is closed. It does nothing for a connection that has goroutines.
+// Where more than 64 KiB of that, or a quarter of the outbox, was asked for since all answers
+// had been written, what the peer says is not heard until they all have: who asks on and on
+// and does not read waits for itself, and is not closed before its socket has taken nothing
+// for WriteTimeout. What nobody asked for does not count: who is too slow for that is closed.
+// It does nothing for a connection that has goroutines.
 func (c *Conn) Owe(cost int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -96,6 +96,16 @@ func (c *Conn) Unread() bool {
 	return !c.onGoroutines() && c.life < detaching && unreadBytes(int(c.fd)) > 0
 }
 
+// Unheard reports whether the peer may have said what nobody has heard: nothing is read from
+// it for now, because of [Conn.Pause] or of what is owed to it, or something was not looked
+// at yet. Who measures how long a peer has been silent must not count such a time.
+func (c *Conn) Unheard() bool {
+	c.mu.Lock()
+	unread := c.life < detaching && c.flags&(paused|deaf) != 0
+	c.mu.Unlock()
+	return unread || c.Unread()
+}
+
 // Unread reports whether a socket that is not a [Conn]'s holds something that nobody has
 // read yet. Where the system is not asked, there is nothing. It may be called from any
 // goroutine, while another one reads.

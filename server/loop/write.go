@@ -33,6 +33,9 @@ func (c *Conn) wrote(w written) {
 	if c.flags&(marked|owes) != 0 {
 		c.pass()
 		c.settle()
+		if c.life >= ended { // the poller failed
+			return
+		}
 	}
 	if len(w.rest) > 0 {
 		c.queue = append(w.rest, c.queue...)

@@ -109,14 +109,15 @@ func each(least float64) converter {
 		case n < 1:
 			return converted{"1/1s", "allows none there, and one in a second is the least here: client_events false allows none", true}
 		}
-		return converted{value: rateText(n, time.Second)}
+		return bounded(n, 1, mostLimit, func(n float64) any { return rate.Rate{Limit: int(n), Per: time.Second}.String() })
 	}
 }
 
-// rateText is a rate as Poosh reads it.
-func rateText(n float64, per time.Duration) string {
-	return rate.Rate{Limit: int(min(max(n, 1), math.MaxInt32)), Per: min(max(per, time.Second), 24*time.Hour)}.String()
-}
+// The most of something that a rate may allow, in how many seconds.
+const (
+	mostLimit   = math.MaxInt32
+	mostSeconds = 24 * 60 * 60
+)
 
 // toggle is a switch.
 func toggle(v any) converted {
@@ -287,6 +288,14 @@ func origins(v any) converted {
 
 // originOf returns what Poosh has for a pattern of origins, and what is different.
 func originOf(pattern string) (origin, says string) {
+	if i := strings.LastIndex(pattern, "@"); i >= 0 { // what is before may be a password
+		scheme := ""
+		if before, _, found := strings.Cut(pattern[:i], "://"); found {
+			scheme = before + "://"
+		}
+		origin, says = originOf(scheme + pattern[i+1:])
+		return origin, join("the name before the @ of an origin is left out", says, ", and ")
+	}
 	switch {
 	case pattern == "":
 		return "", ""

@@ -3,12 +3,16 @@ package migration
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
+	"poosh/server"
 	"poosh/server/pusher"
+	"poosh/server/rate"
 	"poosh/server/setting"
 )
 
@@ -17,9 +21,10 @@ type draft struct {
 	source *source
 	set    map[string]string // settings, by name
 	apps   []*appDraft       // in the order in which they were found
-	values map[string]any    // all that was found, by path
-	names  map[string]bool   // of what was found and counts
-	last   []func()          // what is done when all entries are taken
+	at     map[string]*appDraft
+	values map[string]any  // all that was found, by path
+	names  map[string]bool // of what was found and counts
+	last   []func()        // what is done when all entries are taken
 
 	unknowns int // keys that their server has not
 	report   *Report
@@ -30,6 +35,7 @@ type appDraft struct {
 	at     string // its place in their list
 	fields map[string]any
 	hooks  []*hookDraft
+	hookAt map[string]*hookDraft
 }
 
 // A hookDraft is one webhook.
@@ -39,7 +45,7 @@ type hookDraft struct {
 }
 
 func newDraft(s *source) *draft {
-	return &draft{source: s, set: make(map[string]string), values: make(map[string]any), names: make(map[string]bool),
+	return &draft{source: s, set: make(map[string]string), values: make(map[string]any), names: make(map[string]bool), at: make(map[string]*appDraft),
 		report: &Report{Source: s.name, Product: s.product, Known: s.version}}
 }
 
@@ -65,6 +71,15 @@ func (d *draft) take(entries []entry) {
 			d.unknown(e)
 		}
 	}
+}
+
+// finish makes what follows from several keys, when all entries are taken.
+func (d *draft) finish() {
+	for _, do := range d.last {
+		do()
+	}
+	d.source.finish(d)
+	d.settle()
 }
 
 func (d *draft) apply(r *rule, e *entry) {
@@ -132,21 +147,37 @@ func (d *draft) unknown(e *entry) {
 const manyUnknown = 100
 
 // number returns what was found at a path, or a default.
-func (d *draft) number(path string, usual float64) float64 {
-	if n, ok := numberOf(d.values[joined(dotted(path))]); ok {
+func (d *draft) number(path []string, usual float64) float64 {
+	if n, ok := numberOf(d.values[joined(path)]); ok {
 		return n
 	}
 	return usual
 }
 
 // switched is number for a switch.
-func (d *draft) switched(path string, usual bool) bool {
-	if v := d.values[joined(dotted(path))]; !isEmpty(v) {
+func (d *draft) switched(path []string, usual bool) bool {
+	if v := d.values[joined(path)]; !isEmpty(v) {
 		if b, ok := boolOf(v); ok {
 			return b
 		}
 	}
 	return usual
+}
+
+// nearest is a number, or the nearest that Poosh takes for a name, which is noted.
+func (d *draft) nearest(name string, n, least, most float64) int {
+	taken := math.Floor(min(max(n, least), most))
+	if taken != n {
+		d.note("%s: the number %v is not one that Poosh takes, the nearest is %.0f.", name, n, taken)
+		d.report.Look = true
+	}
+	return int(taken)
+}
+
+// rate is so many in so many seconds as Poosh reads it, the nearest that it takes.
+func (d *draft) rate(name string, n, seconds float64) string {
+	r := rate.Rate{Limit: d.nearest(name, n, 1, mostLimit), Per: time.Duration(d.nearest(name+", in seconds", seconds, 1, mostSeconds)) * time.Second}
+	return r.String()
 }
 
 // usual sets what their server has where nothing is said, and Poosh has something else.
@@ -167,24 +198,20 @@ func (a *appDraft) usual(d *draft, field string, value any, why string) {
 
 // app returns the app at a place of their list, a new one if there is none.
 func (d *draft) app(at string) *appDraft {
-	for _, a := range d.apps {
-		if a.at == at {
-			return a
-		}
+	a := d.at[at]
+	if a == nil {
+		a = &appDraft{at: at, fields: make(map[string]any), hookAt: make(map[string]*hookDraft)}
+		d.apps, d.at[at] = append(d.apps, a), a
 	}
-	a := &appDraft{at: at, fields: make(map[string]any)}
-	d.apps = append(d.apps, a)
 	return a
 }
 
 func (a *appDraft) hook(at string) *hookDraft {
-	for _, h := range a.hooks {
-		if h.at == at {
-			return h
-		}
+	h := a.hookAt[at]
+	if h == nil {
+		h = &hookDraft{at, make(map[string]any)}
+		a.hooks, a.hookAt[at] = append(a.hooks, h), h
 	}
-	h := &hookDraft{at, make(map[string]any)}
-	a.hooks = append(a.hooks, h)
 	return h
 }
 
@@ -221,15 +248,27 @@ func (d *draft) config(a *appDraft) pusher.App {
 	}.WithDefaults()
 }
 
-// What Poosh has where nothing is said, and takes at the most.
+// What Poosh takes at the most.
 const (
-	usualOutbox  = 1 << 20
-	wideOutbox   = 16 << 20 // from there on a person should know of it
-	mostOutbox   = 1 << 30
-	usualBacklog = 512 << 20
-	usualBody    = 10_000_000
-	mostBody     = 64 << 20
+	wideOutbox = 16 << 20 // from there on a person should know of it
+	mostOutbox = 1 << 30
+	mostBody   = 64 << 20
 )
+
+// settings are all that Poosh has, which do not change.
+var settings = sync.OnceValue(server.Settings)
+
+// bytesOf is what a setting of a size is where nothing is said.
+func bytesOf(name string) int {
+	for _, s := range settings() {
+		if s.Name == name {
+			if n, err := setting.ParseSize(s.Default); err == nil {
+				return int(n)
+			}
+		}
+	}
+	panic(name + " is no setting of a size that has a default")
+}
 
 // fit makes room for the largest events, batches and lists that apps may have.
 func (d *draft) fit() {
@@ -240,17 +279,17 @@ func (d *draft) fit() {
 		outbox = max(outbox, pusher.LeastOutbox(c))
 		body = max(body, c.MaxBatch*c.MaxEventBytes)
 	}
-	if outbox > usualOutbox {
+	if outbox > bytesOf("OUTBOX_BYTES") {
 		size := (min(outbox, mostOutbox) + 1<<20 - 1) >> 20 << 20
 		d.usual("OUTBOX_BYTES", setting.SizeText(int64(size)), "the largest event or list of members must fit into what waits for one connection")
 		if size > wideOutbox {
 			d.note("Each connection may have %s waiting for it, for events and lists of members of the size that is allowed: smaller ones need less memory.", setting.SizeText(int64(size)))
 		}
-		if size > usualBacklog {
+		if size > bytesOf("BACKLOG_BYTES") {
 			d.usual("BACKLOG_BYTES", setting.SizeText(int64(size)), "it may not be less than OUTBOX_BYTES")
 		}
 	}
-	if body > usualBody {
+	if body > bytesOf("PUSHER_MAX_BODY_BYTES") {
 		d.usual("PUSHER_MAX_BODY_BYTES", setting.SizeText(int64(min(body, mostBody))), "the largest batch must fit")
 	}
 }
@@ -266,7 +305,7 @@ func (d *draft) fewer(a *appDraft) {
 		return pusher.LeastOutbox(c) > mostOutbox
 	})
 	a.fields["max_presence_members"] = max(fit, 1)
-	d.note("App %s may have %d members in a presence channel: the list of more, of the size that is allowed, does not fit into what may wait for a connection.", a.at, max(fit, 1))
+	d.note("App %s may have %d members in a presence channel: the list of more, of the size that is allowed, does not fit into what may wait for a connection.", shown(a.at), max(fit, 1))
 	d.report.Look = true
 }
 
@@ -292,7 +331,7 @@ func (d *draft) tidy() {
 				why = "it has no event types that Poosh knows, and without any it would be told of all"
 			}
 			if why != "" {
-				d.note("Webhook %s of app %s is left out: %s.", h.at, a.at, why)
+				d.note("Webhook %s of app %s is left out: %s.", shown(h.at), shown(a.at), why)
 				d.report.Look = true
 			}
 			return why != ""

@@ -18,8 +18,9 @@ func laravelWebsockets() *source {
 		ours: func(name string) bool {
 			return strings.HasPrefix(name, "LARAVEL_WEBSOCKETS_") || strings.HasPrefix(name, "WEBSOCKETS_")
 		},
-		value:  php.EnvValue,
-		finish: websocketsFinish,
+		laravel: true,
+		value:   php.EnvValue,
+		finish:  websocketsFinish,
 	}
 }
 

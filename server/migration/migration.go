@@ -7,8 +7,8 @@
 // server; rules know paths in that tree, and no format. PHP is read as data: nothing
 // of it is run.
 //
-// What a file says as a secret goes into the files that are made and nowhere else: a
-// report has names, and values of numbers and switches alone.
+// What a file says as a secret goes into the files that are made and nowhere else: see
+// [Report] for what is shown.
 package migration
 
 import (
@@ -56,19 +56,11 @@ func Run(path string, o Options, stdin io.Reader, stdout, stderr io.Writer) int 
 }
 
 func run(path string, o Options, stdin io.Reader, stdout io.Writer) (*Report, error) {
-	in, err := open(path, o, stdin)
+	d, result, err := convert(path, o, stdin)
 	if err != nil {
 		return nil, err
 	}
-	d := newDraft(in.source)
-	d.take(in.entries)
-	for _, do := range d.last {
-		do()
-	}
-	in.source.finish(d)
-	d.settle()
-	result, err := d.result()
-	if err != nil {
+	if err := d.try(result); err != nil {
 		return nil, err
 	}
 	if o.Out != "" && len(result) > 0 {
@@ -77,7 +69,6 @@ func run(path string, o Options, stdin io.Reader, stdout io.Writer) (*Report, er
 		}
 	}
 	r := d.report
-	r.File, r.Others, r.Notes = path, in.others, append(in.notes, r.Notes...)
 	r.complete(result, o.Out)
 	switch {
 	case o.JSON:
@@ -86,6 +77,20 @@ func run(path string, o Options, stdin io.Reader, stdout io.Writer) (*Report, er
 		err = printFiles(stdout, result)
 	}
 	return r, err
+}
+
+// convert reads a configuration and makes what Poosh needs of it, in memory.
+func convert(path string, o Options, stdin io.Reader) (*draft, []file, error) {
+	in, err := open(path, o, stdin)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := newDraft(in.source)
+	d.report.File, d.report.Others, d.report.Notes = path, in.others, in.notes
+	d.take(in.entries)
+	d.finish()
+	files, err := d.files()
+	return d, files, err
 }
 
 // Sources names the servers that can be read, for help and completion.

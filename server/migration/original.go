@@ -1,10 +1,6 @@
 package migration
 
-import (
-	"path/filepath"
-
-	"poosh/server"
-)
+import "poosh/server"
 
 // original reads the .env of the Node server named Poosh as that read it, which is how
 // this one reads its own. Facts: joearcher/poosh, commit 6ab2d6de, poosh.js and .env.
@@ -26,15 +22,7 @@ func original() *source {
 	}
 }
 
-// readOriginal reads a file as [server.WithDotEnv] does.
-func readOriginal(_, text string) (map[string]string, error) {
-	env := make(map[string]string)
-	err := within([]file{{envFile, []byte(text)}}, func(dir string, lookup func(string) (string, bool)) {
-		for _, name := range server.Names(filepath.Join(dir, envFile), nil) {
-			if value, ok := lookup(name); ok {
-				env[name] = value
-			}
-		}
-	})
-	return env, err
+// readOriginal reads a file as [server.WithDotEnv] does, without an environment.
+func readOriginal(text string) (map[string]string, error) {
+	return server.ParseDotEnv(text, func(string) (string, bool) { return "", false })
 }

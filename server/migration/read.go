@@ -15,7 +15,6 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"poosh/auth"
-	"poosh/server/migration/php"
 )
 
 // A format is how a file is written.
@@ -46,7 +45,8 @@ func open(path string, o Options, stdin io.Reader) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, note, err := environment(path, o, text)
+	r := &reading{path: path, text: text, format: formatOf(path, text)}
+	note, err := r.readBeside(o)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,6 @@ func open(path string, o Options, stdin io.Reader) (*input, error) {
 	if candidates == nil {
 		return nil, fmt.Errorf("--from is %s: want one of %s", shown(o.From), strings.Join(Sources(), ", "))
 	}
-	r := &reading{path: path, text: text, format: formatOf(path, text), env: env}
 	in, err := r.tell(candidates, o.From != "")
 	if err == nil && note != "" {
 		in.notes = append(in.notes, note)
@@ -90,25 +89,21 @@ func readAll(path string, stdin io.Reader) (string, error) {
 	return string(auth.ValidUTF8(bytes.TrimPrefix(b, []byte("\ufeff")))), nil
 }
 
-// environment reads the variables that the server had beside its file. A PHP file is one
+// readBeside finds the variables that the server had beside its file. A PHP file is one
 // of a Laravel application, whose .env is in the directory above.
-func environment(path string, o Options, text string) (env map[string]string, note string, err error) {
+func (r *reading) readBeside(o Options) (note string, err error) {
 	name := o.Env
-	if name == "" && path != "-" && formatOf(path, text) == formatPHP {
-		beside := filepath.Join(filepath.Dir(path), "..", ".env")
-		if _, err := os.Stat(beside); !errors.Is(err, fs.ErrNotExist) {
-			name, note = beside, "The variables of the application are those of "+shown(beside)+"."
+	if name == "" && r.path != "-" && r.format == formatPHP {
+		above := filepath.Join(filepath.Dir(r.path), "..", ".env")
+		if _, err := os.Stat(above); !errors.Is(err, fs.ErrNotExist) {
+			name, note = above, "The variables of the application are those of "+shown(above)+"."
 		}
 	}
-	if name == "" {
-		return nil, "", nil
+	if name != "" {
+		r.besidePath = name
+		r.beside, err = readAll(name, strings.NewReader(""))
 	}
-	if text, err = readAll(name, strings.NewReader("")); err == nil {
-		if env, err = readEnv(text); err != nil {
-			err = fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return env, note, err
+	return note, err
 }
 
 // What a format looks like.
@@ -173,12 +168,6 @@ func readTOML(text string) (any, error) {
 		return nil, errors.New("is no TOML")
 	}
 	return tree, nil
-}
-
-// readPHP reads the array that a PHP file returns.
-func readPHP(text string, env map[string]string) (any, map[string]bool, error) {
-	tree, asked, err := php.Parse(text, env)
-	return tree, asked, err
 }
 
 // maxBrackets bounds what the reader of TOML, which calls itself for each, is given.

@@ -10,8 +10,11 @@ import (
 	"unicode"
 )
 
-// A Report says what became of a configuration. It holds no secret, no address of a
-// webhook and no other text that was read, but for names of keys and origins.
+// A Report says what became of a configuration. Of what was read it shows names of keys,
+// of apps and of variables, numbers, switches, the address to listen on, the prefix of
+// paths, types of events, origins that became others, and of a result that does not start
+// the values that a start would show. It holds no secret, and no address or header of a
+// webhook.
 type Report struct {
 	Source  string   `json:"source"`          // as --from has it
 	Product string   `json:"product"`         // as people say it

@@ -20,8 +20,9 @@ func reverb() *source {
 		ours: func(name string) bool {
 			return strings.HasPrefix(name, "REVERB_") || strings.HasPrefix(name, "VITE_REVERB_")
 		},
-		value:  php.EnvValue,
-		finish: reverbFinish,
+		laravel: true,
+		value:   php.EnvValue,
+		finish:  reverbFinish,
 	}
 }
 
@@ -126,14 +127,14 @@ func reverbFinish(d *draft) {
 			message = max(message, n)
 		}
 	}
-	d.atLeast("PUSHER_MAX_EVENT_BYTES", request, 10_240, 64<<20)
-	d.atLeast("PUSHER_MAX_MESSAGE_BYTES", message, 64<<10, 64<<20)
+	d.atLeast("PUSHER_MAX_EVENT_BYTES", request, 64<<20)
+	d.atLeast("PUSHER_MAX_MESSAGE_BYTES", message, 64<<20)
 	for _, a := range d.apps {
-		path := "apps.apps." + a.at + "."
+		limit := func(name string) []string { return []string{"apps", "apps", a.at, "rate_limiting", name} }
 		a.usual(d, "client_events", true, why)
 		text := "off"
-		if d.switched(path+"rate_limiting.enabled", false) {
-			text = rateText(d.number(path+"rate_limiting.max_attempts", 60), time.Duration(d.number(path+"rate_limiting.decay_seconds", 60))*time.Second)
+		if d.switched(limit("enabled"), false) {
+			text = d.rate("client_event_rate of app "+shown(a.at), d.number(limit("max_attempts"), 60), d.number(limit("decay_seconds"), 60))
 		}
 		a.fields["client_event_rate"] = text
 	}
@@ -141,9 +142,9 @@ func reverbFinish(d *draft) {
 }
 
 // atLeast sets a bound that is more than the usual one.
-func (d *draft) atLeast(name string, n, usual, most float64) {
-	if n > usual {
-		d.set[name] = settingText(int(min(n, most)))
+func (d *draft) atLeast(name string, n, most float64) {
+	if usual := float64(bytesOf(name)); n > usual {
+		d.set[name] = settingText(d.nearest(name, n, usual, most))
 	}
 }
 

@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -59,10 +60,14 @@ var sockudoReference = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}
 // sockudoExpand puts variables into a text as Sockudo does before it reads it.
 func sockudoExpand(text string, env map[string]string) (string, error) {
 	var missing []string
+	added := 0
 	text = sockudoReference.ReplaceAllStringFunc(text, func(reference string) string {
 		m := sockudoReference.FindStringSubmatch(reference)
 		switch {
+		case added > maxReferred:
+			return ""
 		case env[m[1]] != "":
+			added += len(env[m[1]])
 			return env[m[1]]
 		case strings.Contains(reference, ":-"):
 			return m[2]
@@ -71,11 +76,17 @@ func sockudoExpand(text string, env map[string]string) (string, error) {
 		}
 		return reference
 	})
+	if added > maxReferred {
+		return "", errReferences
+	}
 	if missing != nil {
 		return "", fmt.Errorf("%w: %s", errExpand, strings.Join(missing, ", "))
 	}
 	return text, nil
 }
+
+// errExpand is said of a file with variables that are not known.
+var errExpand = errors.New("names variables of the environment that are not known: name the file that has them with --env")
 
 // sockudoMerge has the app of the environment take the place of those in the file, and
 // count only when it is whole, as crates/sockudo-core/src/options/env/apps.rs does.
@@ -194,7 +205,7 @@ func sockudoAppRules() []rule {
 		{keys: sockudoApp + ".enabled", take: toField("enabled", toggle)},
 		{keys: limit("max_connections"), take: toField("max_connections", unless(1, count(0, 10_000_000)))},
 		{keys: limit("max_client_events_per_second") + " " + limit("decay_seconds"), take: inApp("client_event_rate")},
-		{keys: limit("max_backend_events_per_second") + " " + limit("max_read_requests_per_second"), look: limitedAboveNone, says: allRates},
+		{keys: limit("max_backend_events_per_second") + " " + limit("max_read_requests_per_second"), look: limited(1), says: allRates},
 		{keys: limit("max_presence_members_per_channel"), take: toField("max_presence_members", count(1, 1_000_000))},
 		{keys: limit("max_presence_member_size_in_kb"), take: toField("max_presence_user_info_bytes", kib(2, 64<<10))},
 		{keys: limit("max_event_channels_at_once"), take: toField("max_channels_per_event", count(1, 100_000))},
@@ -223,11 +234,6 @@ func sockudoAppRules() []rule {
 		{keys: sockudoApp + ".policy.webhooks.*.retry: enabled max_attempts max_elapsed_time_ms initial_backoff_ms max_backoff_ms", says: noRetry},
 		{keys: hook("request_timeout_ms"), says: "a request of a webhook has a time that no setting changes"},
 	}
-}
-
-func limitedAboveNone(v any) bool {
-	n, ok := numberOf(v)
-	return !isEmpty(v) && (!ok || n > 0)
 }
 
 // protocol2 is said of what pusher-js and Echo do not know.
@@ -265,32 +271,34 @@ func sockudoFinish(d *draft) {
 	d.usual("PUSHER_MAX_USER_INFO_BYTES", "2048", why)
 	d.usual("PUSHER_CACHE_TTL", "1h", why)
 	d.usual("PUSHER_AUTHORIZE_TIMEOUT", "1h", why)
-	message := d.number("websocket.max_bytes", d.number("websocket_max_payload_kb", 64)*1024)
-	if message != 64*1024 {
-		d.set["PUSHER_MAX_MESSAGE_BYTES"] = settingText(count(1<<10, 64<<20)(message).value)
+	message := d.number(dotted("websocket.max_bytes"), d.number(dotted("websocket_max_payload_kb"), 64)*1024)
+	if message != float64(bytesOf("PUSHER_MAX_MESSAGE_BYTES")) {
+		d.set["PUSHER_MAX_MESSAGE_BYTES"] = settingText(d.nearest("PUSHER_MAX_MESSAGE_BYTES", message, 1<<10, 64<<20))
 	}
-	if d.switched("rate_limiter.enabled", true) {
+	if d.switched(dotted("rate_limiter.enabled"), true) {
 		d.perAddress("PUSHER_API_RATE_PER_ADDRESS", "rate_limiter.api_rate_limit", 100)
 		d.perAddress("PUSHER_CONNECT_RATE_PER_ADDRESS", "rate_limiter.websocket_rate_limit", 20)
 	}
 	for _, a := range d.apps {
 		sockudoDefaults(d, a)
 	}
-	d.batch(d.switched("webhooks.batching.enabled", true))
-	d.metrics(d.switched("metrics.enabled", true), int(d.number("metrics.port", 9601)))
+	d.batch(d.switched(dotted("webhooks.batching.enabled"), true))
+	d.metrics(d.switched(dotted("metrics.enabled"), true), d.number(dotted("metrics.port"), 9601))
 	d.tidy()
 	d.fit()
 }
 
 // perAddress sets a rate of each address.
 func (d *draft) perAddress(name, path string, usual float64) {
-	n, seconds := d.number(path+".max_requests", usual), d.number(path+".window_seconds", 60)
-	d.usual(name, rateText(n, time.Duration(seconds)*time.Second), "rate_limiter is on, with Sockudo's own default where it says nothing")
+	n, seconds := d.number(dotted(path+".max_requests"), usual), d.number(dotted(path+".window_seconds"), 60)
+	d.usual(name, d.rate(name, n, seconds), "rate_limiter is on, with Sockudo's own default where it says nothing")
 }
 
 // sockudoDefaults adds what an app has without being told.
 func sockudoDefaults(d *draft, a *appDraft) {
-	path := "app_manager.array.apps." + a.at + ".policy.limits."
+	limit := func(name string) []string {
+		return []string{"app_manager", "array", "apps", a.at, "policy", "limits", name}
+	}
 	usual := 0.0
 	if d.names["SOCKUDO_DEFAULT_APP_ID"] {
 		usual = 100
@@ -298,7 +306,7 @@ func sockudoDefaults(d *draft, a *appDraft) {
 			name  string
 			value any
 		}{
-			{"client_events", d.switched("SOCKUDO_ENABLE_CLIENT_MESSAGES", false)}, {"max_connections", 100},
+			{"client_events", d.switched(dotted("SOCKUDO_ENABLE_CLIENT_MESSAGES"), false)}, {"max_connections", 100},
 			{"max_channels_per_event", 100}, {"max_event_bytes", 100 << 10}, {"max_batch_events", 100},
 			{"max_presence_members", 100}, {"max_presence_user_info_bytes", 64 << 10},
 		} {
@@ -306,12 +314,12 @@ func sockudoDefaults(d *draft, a *appDraft) {
 		}
 	} else if _, found := a.fields["enabled"]; !found {
 		a.fields["enabled"] = false
-		d.note("App %s has no key enabled: Sockudo takes that for false, so it is off here too.", a.at)
+		d.note("App %s has no key enabled: Sockudo takes that for false, so it is off here too.", shown(a.at))
 		d.report.Look = true
 	}
 	text := "off"
-	if n := d.number(path+"max_client_events_per_second", usual); n > 0 {
-		text = rateText(n, time.Duration(d.number(path+"decay_seconds", 1))*time.Second)
+	if n := d.number(limit("max_client_events_per_second"), usual); n > 0 {
+		text = d.rate("client_event_rate of app "+shown(a.at), n, d.number(limit("decay_seconds"), 1))
 	}
 	a.fields["client_event_rate"] = text
 }

@@ -134,8 +134,8 @@ func soketiAppRules() []rule {
 		{keys: app("maxConnections"), take: toField("max_connections", unless(1, count(0, 10_000_000)))},
 		{keys: app("enableClientMessages"), take: toField("client_events", toggle)},
 		{keys: app("maxClientEventsPerSecond"), take: toField("client_event_rate", each(0))},
-		{keys: app("maxBackendEventsPerSecond"), take: later(), says: allRates, look: limited},
-		{keys: app("maxReadRequestsPerSecond"), take: later(), says: allRates, look: limited},
+		{keys: app("maxBackendEventsPerSecond"), take: later(), says: allRates, look: limited(0)},
+		{keys: app("maxReadRequestsPerSecond"), take: later(), says: allRates, look: limited(0)},
 		{keys: app("maxPresenceMembersPerChannel"), take: toField("max_presence_members", count(1, 1_000_000))},
 		{keys: app("maxPresenceMemberSizeInKb"), take: toField("max_presence_user_info_bytes", kib(2, 64<<10))},
 		{keys: app("maxEventChannelsAtOnce"), take: toField("max_channels_per_event", count(1, 100_000))},
@@ -154,10 +154,12 @@ func soketiAppRules() []rule {
 	}
 }
 
-// limited has a person look at a limit that is one.
-func limited(v any) bool {
-	n, ok := numberOf(v)
-	return !isEmpty(v) && (!ok || n >= 0)
+// limited has a person look at a limit that is one, as those from least on are.
+func limited(least float64) func(any) bool {
+	return func(v any) bool {
+		n, ok := numberOf(v)
+		return !isEmpty(v) && (!ok || n >= least)
+	}
 }
 
 // logLevel is the level of a log that is or is not to tell everything.
@@ -182,16 +184,16 @@ func soketiFinish(d *draft) {
 	d.usual("PUSHER_MAX_USER_INFO_BYTES", "2048", why)
 	d.usual("PUSHER_CACHE_TTL", "1h", why)
 	d.clientRate("off")
-	d.batch(d.switched("webhooks.batching.enabled", false))
-	d.metrics(d.switched("metrics.enabled", false), int(d.number("metrics.port", 9601)))
+	d.batch(d.switched(dotted("webhooks.batching.enabled"), false))
+	d.metrics(d.switched(dotted("metrics.enabled"), false), d.number(dotted("metrics.port"), 9601))
 	d.tidy()
 	d.fit()
 }
 
 // metrics opens the operators' port where metrics were served.
-func (d *draft) metrics(on bool, port int) {
+func (d *draft) metrics(on bool, port float64) {
 	if on {
-		got := count(1, 65535)(float64(port)).value.(int)
+		got := d.nearest("ADMIN_PORT", port, 1, 65535)
 		d.set["ADMIN_PORT"] = settingText(got)
 		d.note("%s.", adminHostNote(got))
 	}

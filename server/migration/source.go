@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"poosh/server/migration/php"
+	"poosh/server/setting"
 )
 
 // A source is a server whose configuration can be read.
@@ -35,8 +38,10 @@ type source struct {
 	merge func(file, env []entry)
 	// expand puts variables into a text before it is read; nil for none.
 	expand func(text string, env map[string]string) (string, error)
+	// laravel says that a .env is Laravel's, see readEnv.
+	laravel bool
 	// read reads variables where their form is not the usual one.
-	read func(path, text string) (map[string]string, error)
+	read func(text string) (map[string]string, error)
 	// finish makes what follows from several keys.
 	finish func(*draft)
 	// nothing says that there is nothing to make, but what is to be said of the keys.
@@ -88,7 +93,7 @@ func (s *source) nearest(name, path string) string {
 	if name == strings.ToUpper(name) {
 		names, path = s.variableNames(), name
 	}
-	best, _ := nearest(path, names, longestName)
+	best, _ := setting.Nearest(path, names, setting.LongestName)
 	return best
 }
 
@@ -106,7 +111,9 @@ func (s *source) variableNames() []string {
 type reading struct {
 	path, text string
 	format     format
-	env        map[string]string
+	beside     string            // the text of the variables beside it, and its path
+	besidePath string            // empty for none
+	env        map[string]string // of beside, as the source that it is read as has it
 }
 
 // tell returns the source that knows the most of what a text holds. One that a person
@@ -176,12 +183,19 @@ func (in *input) known() int {
 // as reads the text as the configuration of a source.
 func (r *reading) as(s *source) (*input, error) {
 	in := &input{source: s}
+	r.env = nil
+	if r.besidePath != "" {
+		var err error
+		if r.env, err = s.readVariables(r.beside); err != nil {
+			return nil, fmt.Errorf("%s: %w", shown(r.besidePath), err)
+		}
+	}
 	var env []entry
 	if r.format == formatEnv || r.format != formatPHP && r.env != nil {
 		read := r.env
 		if r.format == formatEnv {
 			var err error
-			if read, err = s.readVariables(r.path, r.text); err != nil {
+			if read, err = s.readVariables(r.text); err != nil {
 				return nil, err
 			}
 			maps.Copy(read, r.env)
@@ -204,15 +218,17 @@ func (r *reading) as(s *source) (*input, error) {
 	if s.merge != nil {
 		s.merge(file, env)
 	}
-	in.entries = overridden(file, env)
+	if in.entries = overridden(file, env); len(in.entries) > maxKeys {
+		return nil, errKeys
+	}
 	return in, nil
 }
 
-func (s *source) readVariables(path, text string) (map[string]string, error) {
+func (s *source) readVariables(text string) (map[string]string, error) {
 	if s.read != nil {
-		return s.read(path, text)
+		return s.read(text)
 	}
-	return readEnv(text)
+	return readEnv(text, s.laravel)
 }
 
 // tree reads a text that is no list of variables. asked are those that it asks for, nil
@@ -230,7 +246,7 @@ func (r *reading) tree(s *source) (tree any, asked map[string]bool, err error) {
 	case formatTOML:
 		tree, err = readTOML(text)
 	default:
-		return readPHP(text, r.env)
+		return php.Parse(text, r.env)
 	}
 	return tree, nil, err
 }
@@ -254,14 +270,23 @@ func (s *source) variableEntries(env map[string]string) (list []entry, others []
 	if s.choose != nil {
 		known = slices.DeleteFunc(known, func(name string) bool { return !s.choose(name, env) })
 	}
+	foreign := 0
 	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if len(list) > maxKeys {
+			break // which is an error, and one is enough
+		}
 		if slices.Contains(known, name) {
 			path, _ := s.variable(name)
 			list = append(list, s.variableValue(name, path, env[name])...)
 			continue
 		}
-		_, slip := nearest(name, known, likely)
-		if s.ours(name) || slip && len(name) > 3*likely {
+		ours := s.ours(name)
+		if !ours && len(name) > 3*likely {
+			if foreign++; foreign <= manyUnknown {
+				_, ours = setting.Nearest(name, known, likely)
+			}
+		}
+		if ours {
 			list = append(list, entry{name: name, path: []string{name}, value: env[name]})
 		} else {
 			others = append(others, shown(name))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,9 @@ func address(v any) converted {
 	return got
 }
 
+// eventName is what a report shows of a type that Poosh has not.
+var eventName = regexp.MustCompile(`^[a-z_]{1,40}$`)
+
 // eventTypes are what a webhook is told of.
 func eventTypes(v any) converted {
 	list, ok := textsOf(v)
@@ -121,7 +125,10 @@ func eventTypes(v any) converted {
 		if slices.Contains(webhook.EventTypes, name) {
 			kept = append(kept, name)
 		} else {
-			left = append(left, shown(name))
+			if !eventName.MatchString(name) {
+				name = "what is no name of a type"
+			}
+			left = append(left, name)
 		}
 	}
 	got := converted{value: kept}
@@ -188,6 +195,9 @@ func nested(d *draft, e *entry) taken {
 	if len(list) == 1 && len(list[0].path) == len(e.path) {
 		got := wrong(nil, "a list of objects")
 		return taken{says: got.says, look: got.look}
+	}
+	if len(d.values)+len(list) > maxKeys {
+		return taken{says: "has too many keys", look: true}
 	}
 	d.take(list)
 	return taken{as: "what follows"}

@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -32,32 +33,54 @@ func joined(path []string) string { return strings.Join(path, "\x00") }
 // dotted splits a path that has no dots in its names.
 func dotted(path string) []string { return strings.Split(path, ".") }
 
-// maxNested bounds paths: what is below is one value, which no rule takes.
-const maxNested = 64
+// What is below a path that is longer than these, in names and in bytes, is one value,
+// which no rule takes: each entry holds its whole path.
+const (
+	maxNested   = 32
+	longestPath = 1000
+)
 
-// flatten lists the values of a tree with their paths, in order. A list without maps and
-// lists in it is one value, and so is what is empty.
+// maxKeys bounds the entries of a configuration.
+const maxKeys = 50_000
+
+// errKeys is said of a file with more.
+var errKeys = fmt.Errorf("more than %d keys: want a file of settings", maxKeys)
+
+// flatten lists the values of a tree with their paths, in order, and one too many where
+// there are more than maxKeys. A list without maps and lists in it is one value, and so
+// is what is empty.
 func flatten(path []string, value any) []entry {
-	var list []entry
-	if len(path) >= maxNested {
-		return []entry{{name: strings.Join(path, "."), path: path, value: expression{}}}
+	var f flattened
+	f.add(path, len(strings.Join(path, ".")), value)
+	return f.list
+}
+
+type flattened struct{ list []entry }
+
+// add lists what is at a path whose name has a length in bytes.
+func (f *flattened) add(path []string, length int, value any) {
+	if len(f.list) > maxKeys {
+		return
 	}
-	switch v := value.(type) {
-	case map[string]any:
+	before := len(f.list)
+	v, isMap := value.(map[string]any)
+	list, _ := value.([]any)
+	switch {
+	case len(path) >= maxNested || length > longestPath:
+		value = expression{}
+	case isMap:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			list = append(list, flatten(child(path, name), v[name])...)
+			f.add(child(path, name), length+1+len(name), v[name])
 		}
-	case []any:
-		if slices.ContainsFunc(v, isInner) {
-			for i, item := range v {
-				list = append(list, flatten(child(path, strconv.Itoa(i)), item)...)
-			}
+	case slices.ContainsFunc(list, isInner):
+		for i, item := range list {
+			name := strconv.Itoa(i)
+			f.add(child(path, name), length+1+len(name), item)
 		}
 	}
-	if list == nil && len(path) > 0 {
-		list = []entry{{name: strings.Join(path, "."), path: path, value: value}}
+	if len(f.list) == before && len(path) > 0 {
+		f.list = append(f.list, entry{name: strings.Join(path, "."), path: path, value: value})
 	}
-	return list
 }
 
 func isInner(v any) bool {

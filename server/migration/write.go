@@ -3,16 +3,19 @@ package migration
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"poosh/server"
 )
@@ -37,9 +40,8 @@ func (f file) in(dir string) string {
 	return filepath.Join(dir, f.name)
 }
 
-// result makes the files, and has the settings read as a start would, so that what does
-// not start is told here.
-func (d *draft) result() ([]file, error) {
+// files makes the files that Poosh needs; none of a source that makes nothing.
+func (d *draft) files() ([]file, error) {
 	if d.source.nothing {
 		return nil, nil
 	}
@@ -56,11 +58,7 @@ func (d *draft) result() ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	files = append([]file{{envFile, env}}, files...)
-	if err := d.try(files); err != nil {
-		return nil, err
-	}
-	return files, nil
+	return append([]file{{envFile, env}}, files...), nil
 }
 
 // firstFields are what a person looks for first in an app; the others have the order of
@@ -127,7 +125,7 @@ func (d *draft) envText() ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by poosh import of a configuration of %s.\n", d.source.product)
 	left := maps.Clone(d.set)
-	for _, s := range server.Settings() {
+	for _, s := range settings() {
 		value, found := left[s.Name]
 		if !found {
 			continue
@@ -161,41 +159,68 @@ func envLine(name, value string) (line string, ok bool) {
 	return name + "=" + quote + value + quote, true
 }
 
-// try reads files as a start would, and notes what is wrong.
+// try reads files as a start would, and notes what is wrong, so that what does not start
+// is told here.
 func (d *draft) try(files []file) error {
-	return within(files, func(dir string, lookup func(string) (string, bool)) {
-		apps := filepath.Join(dir, appsFile)
-		_, err := server.FromEnv(func(name string) (string, bool) {
-			value, ok := lookup(name)
-			if name == "PUSHER_APPS" && ok {
-				value = apps
-			}
-			return value, ok
-		}, d.settingNames()...)
-		if err != nil {
-			d.report.Look = true
-			for line := range strings.Lines(strings.ReplaceAll(err.Error(), apps, appsFile)) {
-				d.note("Poosh will not start with it: %s", strings.TrimSuffix(line, "\n"))
-			}
-		}
-	})
-}
-
-// within has files in a directory while do looks at them, with the variables of .env.
-func within(files []file, do func(dir string, lookup func(string) (string, bool))) error {
-	dir, err := os.MkdirTemp("", "poosh-import-")
+	if len(files) == 0 {
+		return nil
+	}
+	none := func(string) (string, bool) { return "", false }
+	env, err := server.ParseDotEnv(string(files[0].text), none)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := writeFiles(dir, files, false); err != nil {
+	try := func(path string) {
+		apps := env["PUSHER_APPS"]
+		if path != "" {
+			env["PUSHER_APPS"] = path
+		}
+		_, err := server.FromEnv(func(name string) (string, bool) {
+			value, found := env[name]
+			return value, found
+		}, d.settingNames()...)
+		if err != nil {
+			d.report.Look = true
+			for line := range strings.Lines(strings.ReplaceAll(err.Error(), path, apps)) {
+				d.note("Poosh will not start with it: %s", strings.TrimSuffix(line, "\n"))
+			}
+		}
+	}
+	if len(files) > 1 {
+		return within(files[1], try)
+	}
+	try("")
+	return nil
+}
+
+// within has a file in the system's directory for such, for its owner alone, while do
+// looks at it. It is gone afterwards, after a signal that ends the process too.
+func within(f file, do func(path string)) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	path, err := temporary("", f)
+	if err != nil {
+		return fmt.Errorf("%w: set TMPDIR to a directory in which the result can be tried", err)
+	}
+	do(path)
+	if err := os.Remove(path); err != nil {
 		return err
 	}
-	lookup, err := server.WithDotEnv(filepath.Join(dir, envFile), func(string) (string, bool) { return "", false })
-	if err == nil {
-		do(dir, lookup)
+	return context.Cause(ctx)
+}
+
+// temporary writes a file for its owner alone into a directory, under a name of its own,
+// and returns its path.
+func temporary(dir string, f file) (path string, err error) {
+	t, err := os.CreateTemp(dir, f.name+".*") // mode 0600
+	if err != nil {
+		return "", err
 	}
-	return err
+	_, err = t.Write(f.text)
+	if err = errors.Join(err, t.Close()); err != nil {
+		_ = os.Remove(t.Name()) // nobody needs half of it
+	}
+	return t.Name(), err
 }
 
 // printFiles shows files, each under its name.
@@ -211,44 +236,81 @@ func printFiles(w io.Writer, files []file) error {
 	return err
 }
 
-// writeFiles puts files into a directory, which is made, for their owner alone. Without
-// force nothing is written where one of them is there.
-func writeFiles(dir string, files []file, force bool) error {
+// writeFiles puts files into a directory, which is made, for their owner alone: all of
+// them or none. Without force nothing is written where one of them is there.
+func writeFiles(dir string, files []file, force bool) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if !force {
-		for _, f := range files {
-			if _, err := os.Lstat(f.in(dir)); !errors.Is(err, os.ErrNotExist) {
-				return fmt.Errorf("%s is there: --force replaces it, and nothing is written without", f.in(dir))
-			}
+	w := &writing{force: force}
+	defer func() { w.end(err == nil) }()
+	for _, f := range files {
+		if err := w.claim(f.in(dir)); err != nil {
+			return err
 		}
 	}
+	var whole []string
 	for _, f := range files {
-		if err := writeFile(dir, f, force); err != nil {
+		path, err := temporary(dir, f)
+		if err != nil {
+			return err
+		}
+		w.rest = append(w.rest, path)
+		whole = append(whole, path)
+	}
+	for i, f := range files {
+		if err := os.Rename(whole[i], f.in(dir)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeFile writes one file, whole or not at all where there is one already.
-func writeFile(dir string, f file, force bool) (err error) {
-	var t *os.File
-	if force {
-		t, err = os.CreateTemp(dir, f.name+".*") // mode 0600
-	} else {
-		t, err = os.OpenFile(f.in(dir), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	}
-	if err != nil {
+// A writing is several files that are put into their places together.
+type writing struct {
+	force bool
+	rest  []string // what is removed in any case
+	undo  []func() // what is done if one of them cannot be put there
+}
+
+// claim sees that a place may be taken, and how it becomes again what it was.
+func (w *writing) claim(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		// The name is taken at once, so that nobody else's file is replaced.
+		t, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		w.undo = append(w.undo, func() { _ = os.Remove(path) })
+		return t.Close()
+	case err != nil:
 		return err
+	case !w.force:
+		return fmt.Errorf("%s is there: --force replaces it, and nothing is written without", path)
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory: want a place for a file", path)
 	}
-	_, err = t.Write(f.text)
-	if err = errors.Join(err, t.Close()); err == nil && force {
-		err = os.Rename(t.Name(), f.in(dir))
+	old := path + ".before-import"
+	switch err := os.Link(path, old); {
+	case errors.Is(err, os.ErrExist):
+		return fmt.Errorf("%w: it is of an import that was stopped: look at both, and remove it", err)
+	case err != nil:
+		return nil // a file system without links: each file is still replaced whole
 	}
-	if err != nil {
-		_ = os.Remove(t.Name()) // nobody needs half of it
+	w.rest = append(w.rest, old)
+	w.undo = append(w.undo, func() { _ = os.Rename(old, path) })
+	return nil
+}
+
+func (w *writing) end(good bool) {
+	if !good {
+		for _, undo := range w.undo {
+			undo()
+		}
 	}
-	return err
+	for _, path := range w.rest {
+		_ = os.Remove(path) // of most there is nothing left
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"poosh/server"
 )
@@ -67,6 +68,97 @@ func TestWrittenFiles(t *testing.T) {
 	}
 	if _, err := os.Stat(none); err == nil {
 		t.Error("a directory was made for nothing")
+	}
+}
+
+// Of two files none is written if one cannot be.
+func TestAllFilesOrNone(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("OLD=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "apps.json", "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, force := range []bool{true, false} {
+		if code, _, errs := imported(t, "testdata/soketi.env", Options{Out: dir, Force: force}); code != Failed || errs == "" {
+			t.Errorf("%d, %q", code, errs)
+		}
+		if list, err := os.ReadDir(dir); read(t, dir, ".env") != "OLD=1\n" || err != nil || len(list) != 2 {
+			t.Errorf("force %v: %v, %v, .env is %q", force, list, err, read(t, dir, ".env"))
+		}
+	}
+	// Where the first one is new, nothing is left of it.
+	if err := os.Remove(filepath.Join(dir, ".env")); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, _ := imported(t, "testdata/soketi.env", Options{Out: dir, Force: true}); code != Failed {
+		t.Error(code)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// What was there comes back when a later file cannot be put into its place.
+func TestUndoneFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, ".env")
+	if err := os.WriteFile(path, []byte("OLD=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := &writing{force: true}
+	for _, name := range []string{".env", "apps.json"} {
+		if err := w.claim(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made, err := temporary(dir, file{envFile, []byte("NEW=1\n")})
+	if err == nil {
+		err = os.Rename(made, path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.end(false)
+	if list, err := os.ReadDir(dir); read(t, dir, ".env") != "OLD=1\n" || err != nil || len(list) != 1 {
+		t.Errorf("%v, %v, %q", list, err, read(t, dir, ".env"))
+	}
+}
+
+// Where nothing can be tried a person learns why. A .env without apps needs no file, nor
+// does finding out whose one is.
+func TestNoTemporaryDirectory(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
+	if code, _, errs := imported(t, "testdata/soketi.env", Options{}); code != Failed || !strings.Contains(errs, "TMPDIR") {
+		t.Errorf("%d, %q", code, errs)
+	}
+	if code, _, errs := imported(t, "testdata/poosh.env", Options{}); code != Mapped {
+		t.Errorf("%d, %q", code, errs)
+	}
+}
+
+// The file that holds secrets while the result is tried is gone after Ctrl-C too.
+func TestInterrupted(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	err := within(file{appsFile, []byte("secret")}, func(path string) {
+		if b, err := os.ReadFile(path); err != nil || string(b) != "secret" {
+			t.Errorf("%q, %v", b, err)
+		}
+		self, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			err = self.Signal(os.Interrupt)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond) // in which the signal would end the process
+	})
+	if err == nil {
+		t.Error("nothing is said of the signal")
+	}
+	if list, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
 	}
 }
 

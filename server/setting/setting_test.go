@@ -82,7 +82,7 @@ func TestDefaultThatIsNone(t *testing.T) {
 func TestTexts(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 1: "1", 1000: "1000", 1024: "1KiB", 102_400: "100KiB", 32 << 20: "32MiB", 10 << 30: "10GiB", 1<<20 + 1: "1048577"} {
 		got := SizeText(n)
-		if back, err := parseSize(got); got != want || err != nil || back != n {
+		if back, err := ParseSize(got); got != want || err != nil || back != n {
 			t.Errorf("%d is written %s and read %d, %v", n, got, back, err)
 		}
 	}

@@ -21,9 +21,9 @@ var sizeUnits = []struct {
 // and must fit T on every platform.
 func Size[T int | int64](at *T, least, most string) Value {
 	return Of(at, func(text string) (T, error) {
-		low, _ := parseSize(least)
-		high, _ := parseSize(most)
-		n, err := parseSize(text)
+		low, _ := ParseSize(least)
+		high, _ := ParseSize(most)
+		n, err := ParseSize(text)
 		if err != nil || n < low || n > high {
 			return 0, fmt.Errorf("want a size from %s to %s, in bytes or with KB, MB, GB, KiB, MiB or GiB", least, most)
 		}
@@ -33,9 +33,9 @@ func Size[T int | int64](at *T, least, most string) Value {
 
 var errSize = errors.New("not a size")
 
-// parseSize reads a whole number of bytes with or without a unit, in upper or
+// ParseSize reads a whole number of bytes with or without a unit, in upper or
 // lower case: KB is 1,000 and KiB is 1,024.
-func parseSize(text string) (int64, error) {
+func ParseSize(text string) (int64, error) {
 	number, unit := strings.ToLower(text), uint64(1)
 	for _, u := range sizeUnits {
 		if rest, ok := strings.CutSuffix(number, strings.ToLower(u.name)); ok {

@@ -88,6 +88,9 @@ func (s *Session) plan() {
 func (s *Session) check() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.conn != nil && s.conn.Unheard() {
+		s.alive() // a sign of life may wait unread
+	}
 	what, at := s.next()
 	now := s.server.uptime()
 	switch {

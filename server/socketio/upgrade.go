@@ -111,7 +111,7 @@ func (s *Session) probed(p *probe, isBinary bool, data []byte) {
 		if s.probe == p && s.carry(wayAsk)&wayPace != 0 {
 			s.server.loop.Schedule(&p.timer, pace)
 		}
-		p.conn.Push(frameProbe)
+		p.conn.Answer(frameProbe)
 	case !isBinary && len(data) > 0 && data[0] == engineUpgrade:
 		s.alive()
 		s.takeOver(p)

@@ -119,3 +119,36 @@ func TestSecondProbe(t *testing.T) {
 		t.Error("a stranger's event was taken")
 	}
 }
+
+// Who asks on and on on a WebSocket that may take over, and does not read, waits for itself as
+// one does that has taken over.
+func TestProbesOweTheirAnswers(t *testing.T) {
+	s := serve(t, Config{Outbox: 32 << 20})
+	p := s.poll("EIO=3")
+	p.want("40")
+	session := take(t, s.connected, "the client")
+	ws := s.dial("EIO=3&sid=" + p.sid)
+	eventually(t, "the probe", func() bool {
+		session.mu.Lock()
+		defer session.mu.Unlock()
+		return session.probe != nil
+	})
+	conn := session.probe.conn
+	if !conn.OnLoop() {
+		t.Skip("connections with goroutines are always heard")
+	}
+	for event := EventFrame("e", make([]byte, 60_000)); conn.Waiting() < 4<<20; { // beyond what sockets hold
+		if !conn.Push(event) {
+			t.Fatal("refused")
+		}
+	}
+	for range 1500 { // of 71 bytes each
+		ws.say("2probe")
+	}
+	time.Sleep(2 * quiet)
+	ws.say("2probe")
+	time.Sleep(quiet)
+	if !conn.Unheard() {
+		t.Error("heard though 100 KB are owed")
+	}
+}

@@ -78,7 +78,7 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 	c := &client{dialect: d, app: a, id: token.ID, opened: d.loop.Now()}
 	// Its token is in time, so this is within two lives of it.
 	c.until = time.Now().Add(time.UnixMilli(token.Time).Sub(now) + auth.SocktopusLife)
-	c.quiet.Fire = func() { c.end(endQuiet) }
+	c.quiet.Fire = c.expire
 	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessage, Outbox: d.cfg.Outbox}, c)
 	if err != nil {
 		d.open.Leave()
@@ -181,6 +181,20 @@ func (c *client) seatIn(made int64) {
 // early, and clients leave themselves no more than one second.
 func (c *client) heard() {
 	c.dialect.loop.Schedule(&c.quiet, c.dialect.cfg.ReadTimeout+100*time.Millisecond)
+}
+
+// expire ends the connection for want of a PING, unless one may wait unread. It runs on the
+// goroutine of timers.
+func (c *client) expire() {
+	c.mu.Lock()
+	ended, unheard := c.ended, c.conn.Unheard()
+	if !ended && unheard {
+		c.heard() // with mu held: who ends it cancels behind this
+	}
+	c.mu.Unlock()
+	if !ended && !unheard {
+		c.end(endQuiet)
+	}
 }
 
 // leave gives up the id, unless another connection has it already. It may be called more

@@ -177,6 +177,32 @@ func TestDeadline(t *testing.T) {
 	writers.Wait()
 }
 
+// The time in which nothing is read from a client is not one in which it was silent.
+func TestDeadlineOfWhoIsNotHeard(t *testing.T) {
+	s := newSite(t, Config{ReadTimeout: 500 * time.Millisecond, Outbox: 64 << 20})
+	text := strings.Repeat("x", 100<<10)
+	frame, events := ws.TextFrame([]byte(text)), 0
+	ws := s.join("1")
+	c := s.dialect.apps["myapp"].all()[0]
+	if !c.conn.OnLoop() {
+		t.Skip("connections with goroutines are always heard")
+	}
+	for ; c.conn.Waiting() < 4<<20; events++ { // beyond what sockets hold
+		if !c.Deliver(frame) {
+			t.Fatal("refused")
+		}
+	}
+	c.conn.Owe(1 << 20)
+	write(t, ws, "PING")
+	time.Sleep(1500 * time.Millisecond)
+	for range events {
+		want(t, ws, text)
+	}
+	want(t, ws, "PONG")
+	// It is silent from then on.
+	wantClosed(t, ws, true, websocket.CloseNormalClosure)
+}
+
 func TestReplacement(t *testing.T) {
 	s := newSite(t, Config{})
 	old := s.join("1")

@@ -39,8 +39,8 @@ func (m *Manager) Stopping(within time.Duration) {
 }
 
 // Watch tells the manager, twice in each WatchdogSec, that the process works, as long as
-// works returns nil. The manager kills and restarts one that it does not hear of for that
-// long. works gets a fourth of the time. stop ends it, and waits for that.
+// works returns nil, and looks again soon when it does not. The manager kills and restarts
+// one that it does not hear of for that long. works gets a fourth of the time. stop ends it, and waits for that.
 func (m *Manager) Watch(works func(context.Context) error) (stop func()) {
 	within, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -53,12 +53,13 @@ func (m *Manager) Watch(works func(context.Context) error) (stop func()) {
 	ended := make(chan struct{})
 	go func() { // ends with stop
 		defer close(ended)
-		tick := time.NewTicker(within / 2)
-		defer tick.Stop()
 		for {
-			m.look(ctx, works, within/4)
+			next := within / 2
+			if !m.look(ctx, works, within/4) {
+				next = within / 16 // it may have been slow just once
+			}
 			select {
-			case <-tick.C:
+			case <-time.After(next):
 			case <-ctx.Done():
 				return
 			}
@@ -70,8 +71,8 @@ func (m *Manager) Watch(works func(context.Context) error) (stop func()) {
 	}
 }
 
-// look tells the watchdog once, if the process works.
-func (m *Manager) look(ctx context.Context, works func(context.Context) error, patience time.Duration) {
+// look tells the watchdog once, if the process works, and reports whether it did.
+func (m *Manager) look(ctx context.Context, works func(context.Context) error, patience time.Duration) (told bool) {
 	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := works(short)
@@ -81,5 +82,7 @@ func (m *Manager) look(ctx context.Context, works func(context.Context) error, p
 		m.log.Error("systemd is not told that this works: it restarts what it does not hear of", "err", err)
 	default:
 		m.tell(daemon.SdNotifyWatchdog)
+		return true
 	}
+	return false
 }

@@ -75,6 +75,15 @@ func TestWhoIsSlowForEventsIsHeardAndClosed(t *testing.T) {
 		if err := ws.WriteMessage(websocket.TextMessage, []byte("not heard")); err != nil {
 			t.Fatal(err)
 		}
+		for end := time.Now().Add(patience); !c.raw().Unread(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("what it said has not come, or was read")
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+		if len(s.handler.messages) != 0 {
+			t.Error("heard though much is owed")
+		}
 	}
 	for c.Push(event) {
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"poosh/server/loop"
@@ -20,6 +21,7 @@ type inbound struct {
 
 	counted int         // what Config.Input has been asked for
 	late    *loop.Timer // ends a message that does not end
+	done    atomic.Bool // late must not be scheduled any more
 }
 
 // A codec is what a connection says and hears of RFC 6455, and who is told. Its fields
@@ -120,15 +122,29 @@ func (p *codec) hold(c *loop.Conn, fresh bool) error {
 	}
 	in.counted = now
 	if in.late == nil {
-		in.late = &loop.Timer{Fire: func() {
-			c.End(loop.HalfClose, closeFrame(ClosePolicy, "message takes too long"), ErrUnfinished)
-		}}
+		in.late = new(loop.Timer)
+		in.late.Fire = func() { p.expire(c, in) }
 		fresh = true
 	}
 	if fresh {
 		l.Schedule(in.late, l.cfg.MessageTimeout)
 	}
 	return nil
+}
+
+// expire ends a connection whose message has not ended in time; that in which its end may
+// wait unread does not count. It runs on the goroutine of timers.
+func (p *codec) expire(c *loop.Conn, in *inbound) {
+	switch {
+	case in.done.Load():
+	case c.Unheard():
+		p.server.Schedule(in.late, p.server.cfg.MessageTimeout)
+		if in.done.Load() { // forgetInput may have canceled before
+			p.server.Cancel(in.late)
+		}
+	default:
+		c.End(loop.HalfClose, closeFrame(ClosePolicy, "message takes too long"), ErrUnfinished)
+	}
 }
 
 // forgetInput gives back what unfinished messages hold. The reader calls it, or the
@@ -141,6 +157,7 @@ func (p *codec) forgetInput() {
 	if l.cfg.Input != nil {
 		l.cfg.Input.Give(p.network(), p.in.counted)
 	}
+	p.in.done.Store(true)
 	if p.in.late != nil {
 		l.Cancel(p.in.late)
 	}

@@ -95,6 +95,10 @@ func (c *Conn) Pause() { c.raw().Pause() }
 // Resume ends what Pause began.
 func (c *Conn) Resume() { c.raw().Resume() }
 
+// Unheard reports whether the peer may have said what nobody has heard yet; see
+// [loop.Conn.Unheard].
+func (c *Conn) Unheard() bool { return c.raw().Unheard() }
+
 // Guard calls f for the handler on a goroutine of its own; see [loop.Conn.Guard].
 func (c *Conn) Guard(f func()) { c.raw().Guard(f) }
 

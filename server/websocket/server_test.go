@@ -87,6 +87,44 @@ func TestMessageTimeout(t *testing.T) {
 	}
 }
 
+// TestMessageTimeoutWhileNothingIsRead: the time of a message does not run while its end may
+// wait unread.
+func TestMessageTimeoutWhileNothingIsRead(t *testing.T) {
+	s, _ := bounded(t, Config{MessageTimeout: 200 * time.Millisecond})
+	s.options.Outbox = 32 << 20
+	first, second := clientFrame(finBit|opText, "first"), clientFrame(finBit|opText, "second")
+	nc := s.raw(t, append(first, second[:7]...))
+	c := receive(t, s.conns, "a connection")
+	if !c.OnLoop() {
+		t.Skip("connections with goroutines are always read")
+	}
+	receive(t, s.handler.messages, "the first")
+	event, pushed := TextFrame(make([]byte, 100<<10)), 0
+	for ; c.Waiting() < 4<<20; pushed += len(event) { // beyond what sockets hold
+		if !c.Push(event) {
+			t.Fatal("refused")
+		}
+	}
+	c.Owe(1 << 20)
+	if _, err := nc.Write(second[7:]); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	if _, err := io.CopyN(io.Discard, nc, int64(pushed)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-s.handler.messages:
+		if got != "false second" {
+			t.Errorf("heard %q", got)
+		}
+	case reason := <-s.handler.closed:
+		t.Errorf("closed for %v", reason)
+	case <-time.After(patience):
+		t.Error("not heard")
+	}
+}
+
 // TestInput: what unfinished messages hold is counted, and given back when they are
 // finished, or their connection ends.
 func TestInput(t *testing.T) {

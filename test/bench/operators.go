@@ -43,11 +43,8 @@ func operate(addr string) (*operators, error) {
 			resp, err := o.get(ctx, path)
 			if err != nil {
 				cancel()
+				o.looking.Wait()
 				return nil, err
-			}
-			if resp.StatusCode == http.StatusNotFound {
-				_ = resp.Body.Close() // this commit has no such stream
-				continue
 			}
 			o.looking.Go(func() { o.listen(ctx, path, resp) }) // ends with ctx
 		}
@@ -62,7 +59,7 @@ func (o *operators) get(ctx context.Context, path string) (*http.Response, error
 		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
-	if err == nil && resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNotFound {
+	if err == nil && resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
 		err = fmt.Errorf("%s: %s", path, resp.Status)
 	}
@@ -86,19 +83,20 @@ func (o *operators) scrape(ctx context.Context) {
 	every := time.NewTicker(scrapeEvery)
 	defer every.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-every.C:
-		}
 		resp, err := o.get(ctx, "/metrics")
 		if err == nil {
 			_, err = io.Copy(io.Discard, resp.Body)
 			_ = resp.Body.Close()
-			o.scrapes.Add(1)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err == nil {
+			o.scrapes.Add(1)
+		} else if ctx.Err() == nil {
 			o.failed(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
 		}
 	}
 }
@@ -109,11 +107,17 @@ func (o *operators) failed(err error) {
 	o.errs = append(o.errs, err)
 }
 
-// stop ends the looking, and returns what went wrong with it.
+// stop ends the looking, and returns what went wrong with it: that nobody saw anything, too.
 func (o *operators) stop() error {
 	o.cancel()
 	o.looking.Wait()
 	http.DefaultClient.CloseIdleConnections()
+	if o.scrapes.Load() == 0 {
+		o.failed(errors.New("operators: nothing was scraped"))
+	}
+	if o.heard.Load() == 0 {
+		o.failed(errors.New("operators: nothing was heard"))
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return errors.Join(o.errs...)

@@ -57,6 +57,7 @@ func startTrial(o options, w work, e entrant) (*trial, error) {
 		s.crowd, err = load.NewCrowd(s.crowdConfig())
 	}
 	if err != nil {
+		_ = s.unwatch()
 		server.stop()
 		return nil, err
 	}

@@ -15,7 +15,7 @@ const WebSocket = require('ws');
 const site = JSON.parse(process.argv[2]);
 const at = (port, path = '') => `http://127.0.0.1:${port}${path}`;
 const home = at(site.admin);
-const patience = 20000;
+const patience = 30000;
 
 // --- The browser ---
 
@@ -30,7 +30,7 @@ async function launch(...args) {
 class Watch {
   faults = [];
   requests = [];
-  expected = []; // of faults: what a test does on purpose
+  expected = [/status of 503.*\/ready$/]; // of faults: a slow machine may be degraded, and what a test does on purpose
   page(page) {
     page.setDefaultTimeout(patience);
     page.on('request', (r) => this.requests.push(r.url()));
@@ -79,6 +79,9 @@ async function eventually(what, is) {
   for (const end = Date.now() + patience; Date.now() < end; await sleep(50)) if (await is()) return;
   assert.fail('waited in vain for ' + what);
 }
+
+// step says where a script is, for who reads why it failed.
+const step = (word) => process.stderr.write(word + '\n');
 
 const number = (text) => Number(text.replace(/[^\d.]/g, ''));
 
@@ -178,4 +181,4 @@ function main(run) {
   run().then(() => process.exit(0), (err) => { console.error(err); process.exit(1); });
 }
 
-module.exports = { assert, site, at, home, launch, open, Watch, table, tile, number, becomes, eventually, socketio, pusher, socktopus, device, send, pusherServer, message, sleep, main };
+module.exports = { assert, site, at, home, launch, open, Watch, table, tile, number, becomes, eventually, step, socketio, pusher, socktopus, device, send, pusherServer, message, sleep, main };

@@ -2,11 +2,12 @@
 // The server goes away and comes back; the page says so each time and needs nobody. What
 // it is to do is told to who runs this, a word a line, and an answer says that it is done.
 const path = require('node:path');
-const { assert, site, launch, open, tile, becomes, socketio, socktopus, message, sleep, main } = require('./lib');
+const { assert, site, launch, open, tile, becomes, step, socketio, socktopus, message, main } = require('./lib');
 const readline = require('node:readline');
 
 const answers = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 async function tell(word) {
+  step(word);
   process.stdout.write(word + '\n');
   assert.equal((await answers.next()).value, 'done');
 }
@@ -24,7 +25,6 @@ main(async () => {
   await page.getByText('connection lost', { exact: true }).waitFor();
   assert.match(await notice.textContent(), /^No connection to the server: .*tries again by itself/);
   await picture('lost');
-  await sleep(2000);
   await tell('restart');
   await page.getByText('live', { exact: true }).waitFor();
   assert.equal(await notice.isVisible(), false);
@@ -47,6 +47,7 @@ main(async () => {
   await page.getByText('draining', { exact: true }).waitFor();
   assert.match(await notice.textContent(), /^The server ends/);
   await picture('draining');
+  for (const client of [slow, slower]) client.socket.terminate(); // nobody has to be waited for any more
   await page.getByText('connection lost', { exact: true }).waitFor();
   watch.check();
   await browser.close();

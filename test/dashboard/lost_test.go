@@ -14,10 +14,11 @@ import (
 // The server is killed, started again, stopped for a while, and asked to end; the page
 // says so, and comes back by itself.
 func TestLost(t *testing.T) {
-	p, at := start(t, "SHUTDOWN_TIMEOUT=6s")
+	p, at := start(t, "SHUTDOWN_TIMEOUT=12s")
 	cmd := exec.CommandContext(t.Context(), "node", "lost.js", at)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
+	cmd.WaitDelay = 5 * time.Second // for what it has started
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +30,7 @@ func TestLost(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	limit := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	limit := time.AfterFunc(4*time.Minute, func() { _ = cmd.Process.Kill() })
 	defer limit.Stop()
 
 	var did []string
@@ -43,6 +44,7 @@ func TestLost(t *testing.T) {
 		case "restart":
 			p.Restart()
 		case "stop":
+			t.Cleanup(func() { p.Signal(syscall.SIGCONT) }) // a stopped server would not end
 			p.Signal(syscall.SIGSTOP)
 		case "go on":
 			p.Signal(syscall.SIGCONT)

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(process.Main(m, "dashboard", true, &program, "playwright-core", "pusher-js", "sio-4.8.1", "axolotl-crypto"))
+	os.Exit(process.Main(m, "dashboard", true, &program,
+		"axolotl-crypto", "playwright-core", "pusher", "pusher-js", "sio-2.5.0", "sio-4.8.1", "ws"))
 }
 
 // pictures is where pictures of the page are written.
@@ -84,24 +85,32 @@ func start(t *testing.T, env ...string) (*process.Process, string) {
 // Numbers on the page equal what clients counted that came, were sent to, stalled and left.
 func TestNumbers(t *testing.T) {
 	_, at := start(t)
-	process.Node(t, 3*time.Minute, "numbers.js", at)
+	process.Node(t, 6*time.Minute, "numbers.js", at)
 }
 
 // Everything is done by keyboard alone.
 func TestKeyboard(t *testing.T) {
 	_, at := start(t)
-	process.Node(t, 2*time.Minute, "keyboard.js", at)
+	process.Node(t, 4*time.Minute, "keyboard.js", at)
 }
 
 // Who has no token, or comes with a page of elsewhere or under another name, sees nothing
 // and does nothing.
 func TestStrangers(t *testing.T) {
 	_, at := start(t)
-	process.Node(t, 2*time.Minute, "strangers.js", at)
+	process.Node(t, 4*time.Minute, "strangers.js", at)
 }
 
-// A page under another name that has come to stand for this machine.
-func TestRebinding(t *testing.T) {
+// Names that others have chosen, the password in the address, and answers that are late.
+func TestAddresses(t *testing.T) {
+	_, at := start(t)
+	process.Node(t, 4*time.Minute, "addresses.js", at)
+}
+
+// Without a token there is nothing for a page under another name that has come to stand for
+// this machine, and ids of clients for nobody.
+func TestTokenless(t *testing.T) {
 	_, at := start(t, "ADMIN_TOKEN=")
-	process.Node(t, 2*time.Minute, "rebinding.js", at)
+	process.Node(t, 4*time.Minute, "rebinding.js", at)
+	process.Node(t, 4*time.Minute, "tokenless.js", at)
 }

@@ -1,8 +1,7 @@
 'use strict';
 // Clients of every dialect come, are sent to, stall and leave; the page shows what they
 // counted. Pictures of all views are taken meanwhile.
-const { assert, site, home, launch, open, table, tile, number, becomes, eventually, socketio, pusher, socktopus, device, send, pusherServer, message, sleep, main } = require('./lib');
-const fs = require('node:fs');
+const { assert, site, home, launch, open, table, tile, number, becomes, eventually, step, socketio, pusher, socktopus, device, send, pusherServer, message, sleep, main } = require('./lib');
 const http = require('node:http');
 const path = require('node:path');
 
@@ -29,13 +28,10 @@ main(async () => {
   assert.equal(await page.title(), 'Overview · poosh');
 
   const c = await come(page);
-  await sent(page, c);
-  await theRoom(page, c);
-  await forms(page, c);
-  await stalled(page);
-  await pictures(browser, c);
-  await left(page, c);
-  await webhooks(page);
+  for (const act of [sent, theRoom, forms, stalled, views, left, webhooks]) {
+    step(act.name);
+    await act(page, c, browser);
+  }
   watch.check();
   await browser.close();
 });
@@ -149,7 +145,7 @@ async function stalled(page) {
 async function left(page, c) {
   await page.getByRole('link', { name: 'Overview' }).click();
   const closed = async () => Object.fromEntries(['socket.io', 'pusher', 'socktopus', 'push socket'].map((d) => [d, 0]).concat(
-    Object.entries(Object.groupBy?.(await table(page, 'Closes by reason'), (r) => r[1]) ?? grouped(await table(page, 'Closes by reason'))).map(([d, rows]) => [d, rows.reduce((sum, r) => sum + number(r[2]), 0)])));
+    Object.entries(grouped(await table(page, 'Closes by reason'))).map(([d, rows]) => [d, rows.reduce((sum, r) => sum + number(r[2]), 0)])));
   const before = await closed();
   for (const one of [...c.sio, ...c.pusher, ...c.socktopus, ...c.device]) one.close();
   await becomes('connections by kind', () => table(page, 'Connections by kind'), []);
@@ -157,7 +153,7 @@ async function left(page, c) {
   await becomes('clients', async () => (await tile(page, 'clients'))[0], '0');
 }
 
-// grouped is Object.groupBy by the dialect, which Node.js 20 does not have.
+// grouped are rows by the dialect in their second column.
 function grouped(rows) {
   const by = {};
   for (const r of rows) (by[r[1]] ??= []).push(r);
@@ -173,32 +169,42 @@ async function webhooks(page) {
   await page.getByText('0 events wait, 0 B.').waitFor();
 }
 
-// pictures writes what each view looks like, and sees that nothing is wider than the
-// screen and no text runs into another one.
-async function pictures(browser, c) {
-  const views = {
+// views looks at each view: that nothing of it is wider than the screen, and that it is bright
+// or dark as it is to be. Pictures of each are written, in light on a desk and in dark on a
+// phone, and of the first in both.
+async function views(_, c, browser) {
+  const all = {
     overview: '', rooms: 'rooms', room: 'room?' + new URLSearchParams({ dialect: 'socket.io', app: 'poosh', room: evil }), clients: 'clients',
     connection: 'connection?' + new URLSearchParams({ id: c.sio[0].id }), tail: 'tail', send: 'send', webhooks: 'webhooks',
   };
-  fs.mkdirSync(site.pictures, { recursive: true });
-  for (const [name, viewport] of Object.entries({ desk: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } })) {
-    for (const colorScheme of ['light', 'dark']) {
-      const { page, watch, context } = await open(browser, { colorScheme, viewport });
-      for (const [view, hash] of Object.entries(views)) {
-        await page.evaluate((to) => { location.hash = to; }, '#/' + hash);
-        await page.locator('h1').waitFor();
-        if (view === 'tail') await send(evil, { i: 1 });
-        await sleep(view === 'overview' ? 3000 : 700);
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-        assert(wide <= 0, `${view} on a ${name} is ${wide} px too wide`);
-        await page.evaluate(() => window.scrollTo(0, 0));
-        await page.screenshot({ path: path.join(site.pictures, `${view}-${name}-${colorScheme}.png`), fullPage: true });
+  // What stands in a view once it was told it.
+  const filled = { overview: 'figure path.line', rooms: 'tbody tr', room: 'tbody tr', connection: 'tbody tr', tail: 'tbody tr', webhooks: '#waiting:not(:empty)' };
+  for (const [name, viewport, schemes] of [['desk', { width: 1280, height: 900 }, ['light', 'dark']], ['phone', { width: 360, height: 740 }, ['dark', 'light']]]) {
+    const { page, watch, context } = await open(browser, { viewport, colorScheme: schemes[0] });
+    for (const [view, hash] of Object.entries(all)) {
+      await page.evaluate((to) => { location.hash = to; }, '#/' + hash);
+      await page.locator('h1').waitFor();
+      if (view === 'tail') {
+        await page.getByText('Sends as they happen.').waitFor();
+        await send(evil, { i: 1 });
       }
-      const background = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
-      const bright = background.match(/\d+/g).slice(0, 3).reduce((sum, n) => sum + Number(n), 0) / 3;
-      assert(colorScheme === 'light' ? bright > 200 : bright < 60, `${colorScheme}: ${background}`);
-      watch.check();
-      await context.close();
+      if (filled[view]) await page.locator(filled[view]).first().waitFor({ state: 'attached' });
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      assert(wide <= 0, `${view} on a ${name} is ${wide} px too wide`);
+      for (const colorScheme of view === 'overview' ? schemes.toReversed() : [schemes[0]]) {
+        await page.emulateMedia({ colorScheme });
+        await picture(page, `${view}-${name}-${colorScheme}`, colorScheme);
+      }
     }
+    watch.check();
+    await context.close();
   }
+}
+
+// picture writes one, and sees that the page is as bright as it is to be.
+async function picture(page, name, colorScheme) {
+  await page.screenshot({ path: path.join(site.pictures, name + '.png'), fullPage: true });
+  const background = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const bright = background.match(/\d+/g).slice(0, 3).reduce((sum, n) => sum + Number(n), 0) / 3;
+  assert(colorScheme === 'light' ? bright > 200 : bright < 60, `${name}: ${background}`);
 }

@@ -106,8 +106,8 @@ func TestClientsMoveToTheNextProcess(t *testing.T) {
 		}
 	}
 	t.Logf("%d events accepted, %d of them while clients left", len(accepted), len(accepted)-before)
-	if len(accepted) < before+50 {
-		t.Errorf("%d events were accepted while clients left", len(accepted)-before)
+	if !slices.ContainsFunc(handed, func(n int) bool { return n > 0 && n < len(all) }) {
+		t.Errorf("no event was accepted when some had left: they were handed to %v", handed)
 	}
 	if !slices.Equal(heard, handed) {
 		t.Errorf("events were heard by %v, and handed to %v", heard, handed)

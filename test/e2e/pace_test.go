@@ -4,19 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 // The clients that TestPace moves from one process to the next, and the time for that.
 const (
-	paceClients = 2000
+	paceClients = 1000
 	paceOver    = 8 * time.Second
 	paceEvents  = 3 // that are sent before, to all
 )
@@ -38,13 +38,17 @@ type emigrants struct {
 // they seem to come when it ends.
 type stall struct{ from, to time.Time }
 
+const (
+	clockTick  = 5 * time.Millisecond
+	leastStall = 4 * clockTick
+)
+
 // watchClock notes stalls until it is stopped.
 func (c *emigrants) watchClock() (stop func()) {
-	const every = 5 * time.Millisecond
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() { // ends with stop
 		defer close(ended)
-		tick := time.NewTicker(every)
+		tick := time.NewTicker(clockTick)
 		defer tick.Stop()
 		for last := time.Now(); ; {
 			select {
@@ -53,7 +57,7 @@ func (c *emigrants) watchClock() (stop func()) {
 				return
 			}
 			now := time.Now()
-			if now.Sub(last) > 4*every {
+			if now.Sub(last) > leastStall {
 				c.stalls = append(c.stalls, stall{last, now})
 			}
 			last = now
@@ -65,11 +69,12 @@ func (c *emigrants) watchClock() (stop func()) {
 	}
 }
 
-// stalled is for how long this process did not run in the second before a time and in the
-// one behind it: of what came in that time it does not know when.
+// stalled is for how long this process did not run before moments of the second that begins
+// then: what came meanwhile is seen in that second. Whoever is seen first may be before or
+// behind the clock, by as little as is no stall.
 func (c *emigrants) stalled(at time.Time) (sum time.Duration) {
 	for _, s := range c.stalls {
-		if s.to.After(at.Add(-time.Second)) && s.from.Before(at.Add(time.Second)) {
+		if s.to.After(at.Add(-leastStall)) && s.to.Before(at.Add(time.Second+leastStall)) {
 			sum += s.to.Sub(s.from)
 		}
 	}
@@ -80,13 +85,14 @@ func (c *emigrants) stalled(at time.Time) (sum time.Duration) {
 // one as evenly: in no second more than a fifth above the pace. Each has heard all that was
 // accepted before the end began, and what was sent while it was there still.
 func TestPace(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "poosh") // without the race detector, which has no time for crowds
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the server: %v\n%s", err, out)
+	binary, err := process.Build(t.TempDir(), false) // without the race detector, which has no time for crowds
+	if err != nil {
+		t.Fatal(err)
 	}
-	c := &emigrants{from: startPaced(t, binary), to: startPaced(t, binary)}
+	c := &emigrants{
+		from: startProgram(t, binary, "DRAIN_TIME="+paceOver.String(), "SHUTDOWN_TIMEOUT=20s"),
+		to:   startProgram(t, binary, "SHUTDOWN_TIMEOUT=1s"), // pollers that it has do not come back
+	}
 	var entering, moving sync.WaitGroup
 	for worker := range 8 {
 		entering.Go(func() {
@@ -143,10 +149,10 @@ func (c *emigrants) fault(i int, err error) {
 	}
 }
 
-// startPaced is startFourfold for another binary.
-func startPaced(t *testing.T, binary string) *fourfold {
+// startProgram is startFourfold for another binary.
+func startProgram(t *testing.T, binary string, settings ...string) *fourfold {
 	t.Helper()
-	f := prepareFourfold(t, "DRAIN_TIME="+paceOver.String(), "SHUTDOWN_TIMEOUT=20s")
+	f := prepareFourfold(t, settings...)
 	f.program = binary
 	if err := f.launchAll(); err != nil {
 		t.Fatalf("the server did not start: %v\n%s", err, f.log)
@@ -174,7 +180,7 @@ func (c *emigrants) enter(i int) (move func() error, err error) {
 	return func() error {
 		defer m.Close()
 		y := newTally(d)
-		if err := m.readToEnd(y, patience, d.closes); err != nil {
+		if err := m.readToEnd(y, paceOver+2*patience, d.closes); err != nil {
 			return fmt.Errorf("%s: after %d events: %w", d.name, y.count, err)
 		}
 		c.comes(y)

@@ -70,7 +70,7 @@ func TestDrain(t *testing.T) {
 // through their balancer to the next one, and into their channels. They have heard all that
 // was accepted before, and hear what is sent at the next.
 func TestNextServer(t *testing.T) {
-	old, next := start(t, "DRAIN_DELAY=1s", "DRAIN_TIME=2s"), start(t)
+	old, next := start(t, "DRAIN_DELAY=3s", "DRAIN_TIME=2s"), start(t)
 	balancer := process.Balance(t, old.port)
 	first, second := drive(t, old), drive(t, next)
 	var clients []*client

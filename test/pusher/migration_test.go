@@ -42,6 +42,9 @@ func TestMigration(t *testing.T) {
 		t.Run(strings.ReplaceAll(m.file, "/", "-"), func(t *testing.T) {
 			s := startIn(t, migrate(t, m.file, m.env))
 			for _, a := range m.apps {
+				s.secrets = append(s.secrets, a.secret)
+			}
+			for _, a := range m.apps {
 				ctx, stop := context.WithTimeout(t.Context(), patience)
 				defer stop()
 				settings := marshal(map[string]any{"app": a.id, "key": a.key, "secret": a.secret, "port": s.port})
@@ -56,9 +59,11 @@ func TestMigration(t *testing.T) {
 
 // The Node server's .env is taken as it is: its senders' tokens are good.
 func TestMigrationOfPoosh(t *testing.T) {
-	s := startIn(t, migrate(t, "poosh.env", ""))
 	const payload = `{"a":1}`
-	sum := sha1.Sum([]byte(`secret-of-the-"node" server # this too` + payload))
+	const secret = `secret-of-the-"node" server # this too`
+	s := startIn(t, migrate(t, "poosh.env", ""))
+	s.secrets = []string{secret, strings.ReplaceAll(secret, `"`, `\"`)}
+	sum := sha1.Sum([]byte(secret + payload))
 	for token, want := range map[string]int{hex.EncodeToString(sum[:]): http.StatusOK, strings.Repeat("0", 40): http.StatusUnauthorized} {
 		req, err := http.NewRequestWithContext(t.Context(), "POST", fmt.Sprintf("http://127.0.0.1:%d/send", s.sender),
 			strings.NewReader(`{"event":"e","payload":`+payload+`}`))

@@ -27,16 +27,17 @@ const (
 
 // A server is one running binary.
 type server struct {
-	t      *testing.T
-	env    []string
-	port   int      // PUSHER_PORT
-	client int      // CLIENT_PORT, if Poosh is on
-	sender int      // SERVER_PORT
-	dir    string   // its working directory; empty for a new one
-	plain  []string // all settings of its environment, in place of the usual app's; nil for that
-	cmd    *exec.Cmd
-	exited chan struct{}
-	log    *logBuffer
+	t       *testing.T
+	env     []string
+	port    int      // PUSHER_PORT
+	client  int      // CLIENT_PORT, if Poosh is on
+	sender  int      // SERVER_PORT
+	dir     string   // its working directory; empty for a new one
+	plain   []string // all settings of its environment, in place of the usual app's; nil for that
+	secrets []string // what its log must not hold, beside the usual app's
+	cmd     *exec.Cmd
+	exited  chan struct{}
+	log     *logBuffer
 }
 
 // start runs the binary with settings given as KEY=value and waits until its
@@ -94,7 +95,7 @@ func (s *server) stop() {
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		s.t.Errorf("exit code %d:\n%s", code, s.log)
 	}
-	for _, bad := range []string{"DATA RACE", "panic", appSecret, pooshKey} {
+	for _, bad := range append([]string{"DATA RACE", "panic", appSecret, pooshKey}, s.secrets...) {
 		if strings.Contains(s.log.String(), bad) {
 			s.t.Errorf("the log holds %q:\n%s", bad, s.log)
 		}

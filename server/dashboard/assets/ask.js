@@ -1,8 +1,9 @@
 // Asks the operators' port.
 
-import { complaint, reason } from './sse.js';
+import { here } from './here.js';
+import { complaint, headPatience, reason } from './sse.js';
 
-const patience = 10000; // milliseconds
+const patience = 10000; // milliseconds, for what changes something
 
 // A Refusal is an answer that says no; status is its HTTP status, 0 if there was none.
 export class Refusal extends Error {
@@ -15,17 +16,18 @@ export class Refusal extends Error {
 // ask returns what is at a path, with the values of query behind it; those that are
 // undefined or null are left out. With a body, a text of JSON, it is a POST.
 export async function ask(path, { query = {}, body, signal } = {}) {
-  const late = AbortSignal.timeout(patience);
+  const most = body === undefined ? headPatience : patience;
+  const late = AbortSignal.timeout(most);
   let res;
   try {
-    res = await fetch(withQuery(path, query), {
+    res = await fetch(here(withQuery(path, query)), {
       signal: signal ? AbortSignal.any([signal, late]) : late,
       ...(body === undefined ? {} : { method: 'POST', body, headers: { 'Content-Type': 'application/json' } }),
     });
     if (res.ok) return await res.json();
   } catch (err) {
     if (signal?.aborted) throw err;
-    throw new Refusal(0, late.aborted ? 'there was no answer within ' + patience / 1000 + ' s' : reason(err));
+    throw new Refusal(0, late.aborted ? 'there was no answer within ' + most / 1000 + ' s' : reason(err));
   }
   throw new Refusal(res.status, await complaint(res));
 }
@@ -48,7 +50,7 @@ export function poll(ms, signal, act) {
   async function run() {
     clearTimeout(timer);
     again = running;
-    if (running || signal.aborted) return;
+    if (running || signal.aborted || document.hidden) return;
     running = true;
     try {
       await act();

@@ -6,6 +6,7 @@ import { ask, poll } from './ask.js';
 import { age, bytes } from './format.js';
 import { connection, stranger, whose } from './links.js';
 import { address } from './router.js';
+import { told } from './told.js';
 
 // slowClients is the table of those for whom most waits. now tells the server's time.
 export const slowClients = (now) => new Table({
@@ -40,10 +41,11 @@ export function clients(context) {
   const known = new Set();
 
   const refresh = poll(2000, context.signal, () => context.telling('clients', async (signal) => {
-    slow.show((await ask('api/slow', { signal, query: { limit: 50 } })).clients);
+    const slowest = await told(ask('api/slow', { signal, query: { limit: 50 } }), (why) => slow.refuse(why));
+    if (slowest) slow.show(slowest.clients);
     const chosen = reason.value;
-    const list = (await ask('api/left', { signal, query: { reason: chosen || null, limit: 100 } })).left;
-    if (chosen === reason.value) gone.show(list);
+    const list = await told(ask('api/left', { signal, query: { reason: chosen || null, limit: 100 } }), (why) => gone.refuse(why));
+    if (list && chosen === reason.value) gone.show(list.left);
   }));
 
   const id = el('input', { id: 'id', name: 'id', required: true, autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none' });

@@ -6,6 +6,7 @@ import { ask, poll, Refusal } from './ask.js';
 import { age, bytes, count, unknown } from './format.js';
 import { kind, left } from './clients.js';
 import { room, whose } from './links.js';
+import { told } from './told.js';
 
 export function connection(context) {
   const { id = '' } = context.values;
@@ -18,11 +19,11 @@ export function connection(context) {
   poll(2000, context.signal, () => context.telling('the connection', async (signal) => {
     let one = { open: [], left: [] };
     try {
-      one = await ask('api/connections/' + encodeURIComponent(id), { signal });
+      one = await told(ask('api/connections/' + encodeURIComponent(id), { signal }), (why) => write(summary, why));
     } catch (err) {
       if (!(err instanceof Refusal) || err.status !== 404) throw err;
     }
-    show(one);
+    if (one) show(one);
   }));
 
   function show(one) {

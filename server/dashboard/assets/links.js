@@ -13,8 +13,12 @@ export const connection = (id) => ({ text: id, stranger: true, href: address('co
 // stranger is a cell for any other name.
 export const stranger = (text) => ({ text, stranger: true });
 
-// whose says whose something is, for people: the dialect, and its app where it has several.
-export const whose = (x) => (['poosh', 'pushsocket', '', undefined].includes(x.app) ? x.dialect : x.dialect + ' ' + x.app);
+// ownApp is the app of a dialect that has one alone, which nobody needs to be told.
+export const ownApp = (dialect) => ownApps.get(dialect) ?? '';
+const ownApps = new Map([['socket.io', 'poosh'], ['push socket', 'pushsocket']]);
 
-// key tells rooms apart.
+// whose says whose something is, for people: the dialect, and its app where it has several.
+export const whose = (x) => (['', undefined, ownApp(x.dialect)].includes(x.app) ? x.dialect : x.dialect + ' ' + x.app);
+
+// roomKey tells rooms apart.
 export const roomKey = (r) => JSON.stringify([r.dialect, r.app, r.room, r.everyone === true]);

@@ -3,8 +3,9 @@
 
 import { el, set, write } from './dom.js';
 import { age } from './format.js';
-import { poll } from './ask.js';
-import { follow } from './sse.js';
+import { poll, Refusal } from './ask.js';
+import { here } from './here.js';
+import { follow, headPatience } from './sse.js';
 import { parse } from './router.js';
 import { overview } from './overview.js';
 import { rooms } from './rooms.js';
@@ -41,9 +42,9 @@ function show(first) {
     values, signal: stop.signal,
     get latest() { return latest; },
     now: () => (latest ? Date.parse(latest.at) : Date.now()),
-    telling: (what, act) => faults.telling(what, stop.signal, act),
+    telling: (what, act, signal = stop.signal) => faults.telling(what, signal, act),
   };
-  open = { ...(views[view] ?? nowhere)(context), stop };
+  open = { ...(Object.hasOwn(views, view) ? views[view] : nowhere)(context), stop };
   main.replaceChildren(faults.element, ...open.nodes);
   document.title = open.title + ' · poosh';
   for (const link of document.querySelectorAll('nav a')) set(link, 'aria-current', link.dataset.view === view ? 'page' : link.dataset.view === above[view] ? 'true' : null);
@@ -64,11 +65,13 @@ class Faults {
   async telling(what, signal, act) {
     try {
       await act(signal);
+      if (signal.aborted) return;
       this.#by.delete(what);
     } catch (err) {
       if (signal.aborted) return;
+      if (!(err instanceof Refusal)) reportError(err); // a fault of this page
       // That the server is away is said once, in the head.
-      if (err.status === 0 || err instanceof DOMException) this.#by.delete(what);
+      if (err.status === 0) this.#by.delete(what);
       else this.#by.set(what, what + ': ' + err.message);
     }
     write(this.element, [...this.#by.values()].join('; '));
@@ -133,7 +136,7 @@ function start() {
   // What is not ready is answered 503, with the same JSON.
   poll(5000, new AbortController().signal, async () => {
     try {
-      const res = await fetch('ready', { signal: AbortSignal.timeout(silence) });
+      const res = await fetch(here('ready'), { signal: AbortSignal.timeout(headPatience) });
       health = await res.json();
     } catch {
       health = null; // the stream tells

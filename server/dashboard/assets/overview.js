@@ -6,6 +6,7 @@ import { Tiles } from './tiles.js';
 import { byKind, closes, refusals, topRooms, topSenders, traffic } from './lists.js';
 import { ask, poll } from './ask.js';
 import { slowClients } from './clients.js';
+import { told } from './told.js';
 
 export function overview(context) {
   const tiles = new Tiles();
@@ -18,7 +19,8 @@ export function overview(context) {
     const list = await ask('api/top', { signal, query: { limit: 10 } });
     top.rooms.show(list.rooms);
     top.senders.show(list.senders);
-    slow.show((await ask('api/slow', { signal, query: { limit: 10 } })).clients);
+    const slowest = await told(ask('api/slow', { signal, query: { limit: 10 } }), (why) => slow.refuse(why));
+    if (slowest) slow.show(slowest.clients);
   }));
 
   const card = (list, wide = false) => el('section', { class: wide ? 'card wide' : 'card' }, list.element);

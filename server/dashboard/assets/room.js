@@ -8,6 +8,7 @@ import { age, bytes, count } from './format.js';
 import { kind } from './clients.js';
 import { connection, stranger, whose } from './links.js';
 import { address } from './router.js';
+import { told } from './told.js';
 
 export function room(context) {
   const { dialect = '', app = '', room: called = '' } = context.values;
@@ -25,10 +26,14 @@ export function room(context) {
   poll(2000, context.signal, () => context.telling('the room', async (signal) => {
     let one;
     try {
-      one = await ask('api/rooms/one', { signal, query: { ...of, limit: 200 } });
+      one = await told(ask('api/rooms/one', { signal, query: { ...of, limit: 200 } }), (why) => members.refuse(why));
     } catch (err) {
       if (!(err instanceof Refusal) || err.status !== 404) throw err;
       one = { connections: 0, users: 0, members: [], sends: [], more: false };
+    }
+    if (!one) {
+      write(summary, whose(of));
+      return;
     }
     members.show(one.members);
     sends.add(one.sends);

@@ -7,6 +7,7 @@ import { ask } from './ask.js';
 import { count } from './format.js';
 import { room, roomKey, whose } from './links.js';
 import { address } from './router.js';
+import { told } from './told.js';
 
 const pause = 250; // milliseconds after a key before it is searched
 
@@ -18,7 +19,7 @@ export function rooms(context) {
   const form = build(context.values, () => later(0), () => later(pause));
   const said = el('p', { class: 'hint', role: 'status' });
   const more = el('button', { type: 'button', hidden: true, click: () => search(true) }, 'More');
-  let shown = [], next = null, timer = 0, newest = 0;
+  let shown = [], next = null, timer = 0, newest = new AbortController();
 
   function later(ms) {
     clearTimeout(timer);
@@ -26,19 +27,24 @@ export function rooms(context) {
   }
 
   async function search(further) {
-    const mine = ++newest;
+    newest.abort(); // it is overtaken, and has nothing more to say
+    newest = new AbortController();
     const wanted = form.wanted();
     history.replaceState(null, '', address('rooms', wanted));
     await context.telling('rooms', async (signal) => {
-      const found = await ask('api/rooms', { signal, query: { ...wanted, limit: 50, after: further ? next : null } });
-      if (mine !== newest) return; // another search has begun
+      const found = await told(ask('api/rooms', { signal, query: { ...wanted, limit: 50, after: further ? next : null } }), (why) => {
+        table.refuse(why);
+        more.hidden = true;
+        write(said, '');
+      });
+      if (!found) return;
       shown = further ? [...shown, ...found.rooms] : found.rooms;
       next = found.next;
       table.show(shown);
       more.hidden = next === null;
       write(said, count(shown.length) + (next === null ? ' found' : ' shown, there are more') + ', ' + count(found.looked_at) + ' looked at' +
         (found.whole ? '' : '; the server has more rooms than are looked at, so some may be missing'));
-    });
+    }, AbortSignal.any([context.signal, newest.signal]));
   }
 
   later(0);

@@ -83,7 +83,7 @@ function build(values) {
     offer(all) {
       if (offered) return;
       offered = true;
-      apps = all.filter((a) => a.dialect in dialects);
+      apps = all.filter((a) => Object.hasOwn(dialects, a.dialect));
       app.append(...apps.map((a, i) => el('option', { value: i, selected: a.dialect === values.dialect && a.app === values.app }, whose(a))));
       adapt();
     },

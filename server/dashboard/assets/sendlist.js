@@ -5,18 +5,19 @@ import { Table } from './table.js';
 import { withQuery } from './ask.js';
 import { follow } from './sse.js';
 import { bytes, clock, count } from './format.js';
-import { room, stranger, whose } from './links.js';
+import { ownApp, room, stranger, whose } from './links.js';
+import { payloadOf, Recent } from './recent.js';
 
-const most = 200;          // rows
+const nothing = 'Nothing has been sent since you look.';
 const silence = 40000;     // milliseconds: the server says something every 15 s
 const redraw = 250;        // milliseconds between two changes of the table
 
 // A SendList follows sends: of one room, { dialect, app, room }, or of all.
 export class SendList {
   #of;
-  #rows = [];
-  #known = new Map(); // rows by their key
+  #recent = new Recent();
   #missed = 0;
+  #closed = '';              // why the stream is not open, empty while it is
   #timer = 0;
   #stop = () => {};
   #paused = false;
@@ -28,11 +29,11 @@ export class SendList {
   constructor({ caption, of = null, signal }) {
     this.#of = of;
     const time = { head: 'Time', of: (s) => ({ text: clock(Date.parse(s.at)), note: s.at }) };
-    const where = [{ head: 'Room', of: (s) => room({ ...s, app: s.app ?? defaultApps[s.dialect] ?? '' }) }, { head: 'Of', of: whose }];
+    const where = [{ head: 'Room', of: (s) => room({ ...s, app: s.app ?? ownApp(s.dialect) }) }, { head: 'Of', of: whose }];
     this.#table = new Table({
-      caption, none: 'Nothing has been sent since you look.', key: (s) => s.row,
+      caption, none: nothing, key: (s) => s.row,
       columns: [time, ...(of ? [] : where), { head: 'Event', of: (s) => stranger(s.event) }, { head: 'Handed to', of: (s) => count(s.handed), number: true },
-        { head: 'Size', of: (s) => bytes(s.size), number: true }, { head: 'Payload', of: (s) => ({ text: s.payload === undefined ? '' : JSON.stringify(s.payload), stranger: s.payload !== undefined }) },
+        { head: 'Size', of: (s) => bytes(s.size), number: true }, { head: 'Payload', of: (s) => ({ text: s.payload ?? '', stranger: s.payload !== undefined }) },
         { head: 'Id', of: (s) => ({ text: s.id, stranger: true }) }],
     });
     this.element = el('section', { class: 'card result' },
@@ -51,48 +52,44 @@ export class SendList {
 
   #open() {
     this.#stop();
-    const query = this.#of ? { dialect: this.#of.dialect, app: this.#of.app in own ? null : this.#of.app, room: this.#of.room } : {};
-    this.#stop = follow(withQuery('api/tail', { ...query, payload: this.#payload.checked ? 1 : null }), {
-      state: (open, why) => write(this.#said, open ? this.#telling() : why),
-      event: (name, data) => {
-        if (name === 'send') this.#take(data);
+    this.#tell('connecting');
+    this.#stop = follow(withQuery('api/tail', { ...tailOf(this.#of), payload: this.#payload.checked ? 1 : null }), {
+      state: (open, why) => this.#tell(open ? '' : why),
+      event: (name, data, json) => {
+        if (name === 'send') this.#take({ ...data, payload: payloadOf(json) });
         else if (name === 'dropped') this.#missed += data.count;
-        write(this.#said, this.#telling());
+        this.#tell(this.#closed);
       },
     }, silence);
   }
 
-  #telling() { return (this.#paused ? 'Paused.' : 'Sends as they happen.') + (this.#missed ? ' ' + count(this.#missed) + ' more were too many to show.' : ''); }
+  #tell(closed) {
+    this.#closed = closed;
+    const open = (this.#paused ? 'Paused.' : 'Sends as they happen.') + (this.#missed ? ' ' + count(this.#missed) + ' more were too many to show.' : '');
+    write(this.#said, closed || open);
+    if (this.#recent.list.length === 0) this.#table.refuse(closed ? '' : nothing);
+  }
 
   #turn() {
     this.#paused = !this.#paused;
     write(this.#pause, this.#paused ? 'Go on' : 'Pause');
-    write(this.#said, this.#telling());
+    this.#tell(this.#closed);
     this.#show();
   }
 
   #take(send) {
     // One send may be for several rooms, and one that is known comes by both ways.
-    const row = JSON.stringify([send.id, send.everyone ? null : send.room ?? this.#of?.room ?? null]);
-    const known = this.#known.get(row);
-    if (known) {
-      if (send.payload === undefined || known.payload !== undefined) return;
-      known.payload = send.payload;
-    } else {
-      this.#rows.unshift({ ...send, row });
-      this.#known.set(row, this.#rows[0]);
-      if (this.#rows.length > most) this.#known.delete(this.#rows.pop().row);
-    }
+    this.#recent.take(JSON.stringify([send.id, send.everyone ? null : send.room ?? this.#of?.room ?? null]), send);
     if (this.#timer === 0) this.#timer = setTimeout(() => this.#show(), redraw);
   }
 
   #show() {
     clearTimeout(this.#timer);
     this.#timer = 0;
-    if (!this.#paused) this.#table.show(this.#rows);
+    if (!this.#paused) this.#table.show(this.#recent.list);
   }
 }
 
-// defaultApps are the apps of dialects that have one, which the tail does not name.
-const defaultApps = { 'socket.io': 'poosh', 'push socket': 'pushsocket' };
-const own = { poosh: true, pushsocket: true };
+// tailOf is what the tail is asked for to follow a room, { dialect, app, room }, or all. It
+// does not name the app of a dialect that has one alone.
+export const tailOf = (of) => (of ? { dialect: of.dialect, app: of.app === ownApp(of.dialect) ? null : of.app, room: of.room } : {});

@@ -1,6 +1,8 @@
 // Server-Sent Events over fetch. Unlike EventSource it tells what an answer said when it
 // was no stream, and it notices a connection that has died without a word.
 
+import { here } from './here.js';
+
 // A Parser takes text as it arrives and calls on(event, data) for each event that is
 // whole: https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6.
 export class Parser {
@@ -34,12 +36,16 @@ export class Parser {
 
 const firstPause = 500, longestPause = 5000; // milliseconds, between tries
 
+// headPatience is how many milliseconds an answer may take to begin: a browser may ask
+// somebody for the password meanwhile, and takes the question away with the request.
+export const headPatience = 60000;
+
 // follow keeps a stream open until the function that it returns is called, and opens it
-// again when it ends. on.event(name, object) is told events; on.state(open, why) whether
-// it is open, and in words why not. Nothing is asked for while nobody looks at the page:
+// again when it ends. on.event(name, object, json) is told events; on.state(open, why)
+// whether it is open, and in words why not. Nothing is asked for while nobody looks at the page:
 // a browser has six connections to a server, for all its pages. silence is after how
-// many milliseconds without a byte the connection counts as dead.
-export function follow(path, on, silence) {
+// many milliseconds without a byte an answer that has begun counts as dead.
+export function follow(path, on, silence, head = headPatience) {
   let stop = new AbortController();
   let pause = firstPause;
   let timer = 0;
@@ -49,9 +55,13 @@ export function follow(path, on, silence) {
     const mine = stop;
     let why;
     try {
-      why = await read(path, mine, silence, (name, data) => { if (!mine.signal.aborted) on.event(name, JSON.parse(data)); }, () => {
+      why = await read(path, mine, { head, silence }, (name, data) => {
+        if (mine.signal.aborted) return;
+        const object = JSON.parse(data);
+        apart(() => on.event(name, object, data));
+      }, () => {
         pause = firstPause;
-        on.state(true, '');
+        apart(() => on.state(true, ''));
       });
     } catch (err) {
       why = mine.signal.reason instanceof Error ? mine.signal.reason.message : reason(err);
@@ -85,16 +95,25 @@ export function follow(path, on, silence) {
   };
 }
 
+// apart keeps a fault of who is told apart from those of the stream.
+function apart(act) {
+  try {
+    act();
+  } catch (err) {
+    reportError(err);
+  }
+}
+
 // read follows one answer to its end and returns why it ended.
-async function read(path, stop, silence, onEvent, onOpen) {
-  let dead;
+async function read(path, stop, { head, silence }, onEvent, onOpen) {
+  let dead = setTimeout(() => stop.abort(new Error('there was no answer within ' + head / 1000 + ' s')), head);
   const alive = () => {
     clearTimeout(dead);
     dead = setTimeout(() => stop.abort(new Error('nothing has come for ' + silence / 1000 + ' s')), silence);
   };
-  alive();
   try {
-    const res = await fetch(path, { signal: stop.signal, headers: { Accept: 'text/event-stream' } });
+    const res = await fetch(here(path), { signal: stop.signal, headers: { Accept: 'text/event-stream' } });
+    alive();
     if (!res.ok) return await complaint(res);
     onOpen();
     const parser = new Parser(onEvent);

@@ -14,6 +14,7 @@ export class Table {
   #body = el('tbody', { role: 'rowgroup' });
   #rows = new Map(); // of elements, by key
   #none;
+  #noneText;
   #wrap;
 
   constructor({ caption, columns, key, none = 'Nothing.' }) {
@@ -23,15 +24,23 @@ export class Table {
     // browsers would forget them.
     const heads = columns.map((c) => el('th', { scope: 'col', role: 'columnheader', class: c.number ? 'number' : null }, c.head));
     const table = el('table', { role: 'table' }, el('caption', {}, caption), el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, heads)), this.#body);
-    this.#none = el('p', { class: 'none' }, none);
+    this.#none = el('p', { class: 'none' });
+    this.#noneText = none;
     // What is wider than the screen is scrolled by keyboard too.
     this.#wrap = el('div', { class: 'scroll', role: 'group', 'aria-label': caption, tabindex: '0' }, table);
     this.element = el('div', { class: 'table' }, this.#wrap, this.#none);
     this.show([]);
   }
 
+  // refuse has the table say why there is nothing to be shown.
+  refuse(why) {
+    this.show([]);
+    write(this.#none, why);
+  }
+
   // show has the table show these rows, in this order.
   show(list) {
+    write(this.#none, this.#noneText);
     const focused = this.#body.contains(document.activeElement) ? document.activeElement : null;
     const wanted = new Map(list.map((row) => [this.#key(row), row]));
     for (const [key, tr] of this.#rows) {

@@ -4,6 +4,8 @@ import { address, parse } from '../assets/router.js';
 import { withQuery } from '../assets/ask.js';
 import { Window } from '../assets/series.js';
 import { written } from '../assets/send.js';
+import { tailOf } from '../assets/sendlist.js';
+import { whose } from '../assets/links.js';
 
 test('an address says which view, whatever the names in it', () => {
   for (const room of ['', 'news', '<img src=x onerror=alert(1)>', '#/?&=%00+ \u202e', '\u{1F600}', '../x']) {
@@ -38,4 +40,16 @@ test('a send is what was typed', () => {
   assert.equal(written({ app, wants: { isText: true }, secret: 's', room: 'r', event: '', payload: 'a "b"' }), '{"dialect":"pusher","app":"1","secret":"s","room":"r","payload":"a \\"b\\""}');
   for (const payload of ['', '{', '1,"secret":"x"', '1}{']) assert.throws(() => written({ app, wants, secret: '', room: '', event: '', payload }), /no JSON/);
   assert.throws(() => written({ app: null, wants }), /no app/);
+});
+
+test('an app is left out where its dialect has no other, whatever others are called', () => {
+  for (const [dialect, app, said, asked] of [
+    ['socket.io', 'poosh', 'socket.io', null], ['push socket', 'pushsocket', 'push socket', null], ['pusher', '3', 'pusher 3', '3'],
+    ['pusher', 'poosh', 'pusher poosh', 'poosh'], ['socktopus', 'pushsocket', 'socktopus pushsocket', 'pushsocket'],
+    ['socktopus', 'constructor', 'socktopus constructor', 'constructor'], ['constructor', 'a', 'constructor a', 'a'],
+  ]) {
+    assert.equal(whose({ dialect, app }), said);
+    assert.deepEqual(tailOf({ dialect, app, room: 'r' }), { dialect, app: asked, room: 'r' });
+  }
+  assert.deepEqual([whose({ dialect: 'socket.io' }), whose({ dialect: 'socket.io', app: '' }), tailOf(null)], ['socket.io', 'socket.io', {}]);
 });

@@ -59,6 +59,7 @@ type parser struct {
 	at     int
 	env    map[string]string
 	asked  map[string]bool
+	parts  int // that explode made so far
 }
 
 // peek returns the next token, one of kind kindEnd behind the last.
@@ -314,6 +315,9 @@ func (p *parser) explode(depth int) (any, error) {
 			return u, nil
 		}
 		if ok1 && ok2 && separator != "" {
+			if p.parts += 1 + strings.Count(text, separator); p.parts > maxTokens {
+				return nil, fmt.Errorf("line %d: explode makes more than %d parts", p.line(), maxTokens)
+			}
 			list := []any{}
 			for _, part := range strings.Split(text, separator) {
 				list = append(list, part)

@@ -132,3 +132,14 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What explode makes of one variable again and again is bounded.
+func TestExplodeIsBounded(t *testing.T) {
+	env := map[string]string{"A": strings.Repeat(",", 1000)}
+	for n, bad := range map[int]bool{10: false, 101: true} {
+		text := "<?php return ['a' => [" + strings.Repeat("explode(',', env('A')),", n) + "]];"
+		if _, _, err := Parse(text, env); bad != (err != nil) {
+			t.Errorf("%d times: %v", n, err)
+		}
+	}
+}

@@ -27,10 +27,10 @@ func (socket) Deliver([]byte) bool                   { return true }
 func (socket) Expel(closed.Reason, int, string) bool { return true }
 func (socket) RemoteAddr() string                    { return "192.0.2.1:1" }
 
-func (s socket) Entered(_ string, err error) { s.answers <- err }
-func (s socket) Left(string)                 { s.answers <- nil }
-func (socket) Ended()                        {}
-func (socket) Guard(f func())                { f() }
+func (s socket) Entered(_ string, _ int, err error) { s.answers <- err }
+func (s socket) Left(string)                        { s.answers <- nil }
+func (socket) Ended()                               {}
+func (socket) Guard(f func())                       { f() }
 
 // signed is the target of a request without a body.
 func signed(method, path string, query url.Values) string {

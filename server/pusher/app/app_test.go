@@ -74,10 +74,10 @@ func (s *socket) Expel(_ closed.Reason, code int, _ string) bool {
 
 func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 
-func (s *socket) Entered(_ string, err error) { s.answers <- err }
-func (s *socket) Left(string)                 { s.answers <- nil }
-func (s *socket) Ended()                      { close(s.ended) }
-func (s *socket) Guard(f func())              { f() }
+func (s *socket) Entered(_ string, _ int, err error) { s.answers <- err }
+func (s *socket) Left(string)                        { s.answers <- nil }
+func (s *socket) Ended()                             { close(s.ended) }
+func (s *socket) Guard(f func())                     { f() }
 
 // open opens a connection.
 func open(t testing.TB, a *App) *socket {
@@ -420,7 +420,7 @@ func (everything) RemoteAddr() string                    { return "192.0.2.1:1" 
 func (everything) Left(string)                           {}
 func (everything) Ended()                                {}
 func (everything) Guard(f func())                        { f() }
-func (everything) Entered(_ string, err error) {
+func (everything) Entered(_ string, _ int, err error) {
 	if err != nil {
 		panic(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/pusher/protocol"
 )
 
@@ -50,12 +51,12 @@ type entry struct {
 func (c *Connection) Enter(channel string, who protocol.Member) {
 	e := entry{c, channel, protocol.KindOf(channel), who}
 	if !c.begin() {
-		c.socket.Entered(channel, ErrGone)
+		c.socket.Entered(channel, 0, ErrGone)
 		return
 	}
 	if !c.charge(channel, e.kind) {
 		defer c.done()
-		c.socket.Entered(channel, errFull)
+		c.socket.Entered(channel, 0, errFull)
 		return
 	}
 	shared := c.app.shared
@@ -96,7 +97,8 @@ func (e *entry) decide(r *hub.Roster, err error) {
 	c := e.c
 	defer c.done()
 	refused := err != nil
-	if err = e.seat(r, err); err != nil {
+	told, err := e.seat(r, err)
+	if err != nil {
 		c.discharge(e.channel, e.kind)
 		if registry := c.app.shared.Registry; registry != nil && !refused {
 			registry.Leave(c.app.Conf.ID, e.channel, e.who.ID)
@@ -104,21 +106,22 @@ func (e *entry) decide(r *hub.Roster, err error) {
 	} else if e.kind.Private {
 		c.trust()
 	}
-	c.socket.Entered(e.channel, err)
+	c.socket.Entered(e.channel, told, err)
 }
 
-// seat does what an entry is, and closes the channel.
-func (e *entry) seat(r *hub.Roster, err error) error {
+// seat does what an entry is, and closes the channel. told is what the client is told of its
+// subscription, in bytes of [loop.Cost].
+func (e *entry) seat(r *hub.Roster, err error) (told int, _ error) {
 	defer r.Close()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	c, a, channel, k, who := e.c, e.c.app, e.channel, e.kind, e.who
 	if c.isGone() {
-		return ErrGone
+		return 0, ErrGone
 	}
 	if k.Presence && !r.Has(who.ID) && r.Len() >= a.Conf.MaxMembers {
-		return fmt.Errorf("channel %s has %d members, as many as it may have", channel, r.Len())
+		return 0, fmt.Errorf("channel %s has %d members, as many as it may have", channel, r.Len())
 	}
 	member := hub.Member{ID: who.ID, Info: who.Info}
 	var welcome [2][]byte
@@ -142,14 +145,17 @@ func (e *entry) seat(r *hub.Roster, err error) error {
 		if errors.Is(err, hub.ErrTooManyRooms) {
 			err = fmt.Errorf("this connection subscribes to %d channels, as many as it may", a.Conf.MaxChannels)
 		}
-		return err
+		return 0, err
+	}
+	for _, frame := range greet {
+		told += loop.Cost(frame)
 	}
 	a.kinds[kindOf(k)].made.Add(1)
 	if k.Presence {
 		c.setMember(channel, who.ID)
 	}
 	if k.User {
-		return nil // nobody else's business
+		return told, nil // nobody else's business
 	}
 	if r.Connections() == 1 {
 		a.hooks.Occupied(channel, c.cause())
@@ -164,7 +170,7 @@ func (e *entry) seat(r *hub.Roster, err error) error {
 	if !k.Presence {
 		a.counter.changed(channel, r.Connections(), c.cause())
 	}
-	return nil
+	return told, nil
 }
 
 // Leave ends a subscription, if there is one, in one step for the channel.

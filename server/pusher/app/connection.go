@@ -41,8 +41,9 @@ type Socket interface {
 	RemoteAddr() string // the client's address with its port
 
 	// Entered answers [Connection.Enter], with an error for the client or, when that
-	// is gone, [ErrGone]. Left answers [Connection.Leave].
-	Entered(channel string, err error)
+	// is gone, [ErrGone]. told is what was delivered to it as the answer, in bytes of
+	// [loop.Cost]. Left answers [Connection.Leave].
+	Entered(channel string, told int, err error)
 	Left(channel string)
 
 	// Ended follows [Connection.Close], once nothing of the connection is left.

@@ -28,8 +28,8 @@ func (c *client) tick() {
 	if c.gone {
 		return
 	}
-	if c.line.Busy() {
-		c.seen.Store(int64(c.now())) // nothing may be read of it meanwhile
+	if c.line.Busy() || c.conn.Unheard() {
+		c.seen.Store(int64(c.now())) // a sign of life may wait unread
 	}
 	now, seen := c.now(), time.Duration(c.seen.Load())
 	silent, activity := now-seen, time.Duration(c.app().Conf.ActivityTimeout)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"poosh/auth"
-	"poosh/server/loop"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
@@ -114,15 +113,12 @@ func (c *client) subscribe(m message) {
 	c.place.Enter(channel, who)
 }
 
-// welcomeBytes is about what a client is told of its subscription beside the channel's name.
-const welcomeBytes = 100
-
 // Entered answers a subscription that was allowed; see [app.Socket].
-func (c *client) Entered(channel string, err error) {
+func (c *client) Entered(channel string, told int, err error) {
 	switch {
 	case err == nil:
 		c.count(tally.Subscribe)
-		c.conn.Owe(loop.Cost(nil) + welcomeBytes + len(channel))
+		c.conn.Owe(told)
 	case !errors.Is(err, app.ErrGone):
 		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
 	}

@@ -85,7 +85,8 @@ func (l *Listener) WantAfter(others, state string) {
 	}
 }
 
-// Silence fails the test for whatever is told from after a while until some time later.
+// Silence fails the test for whatever is told from after a while until some time later. What
+// was told before and not yet read counts too where that while is 0.
 func (l *Listener) Silence(after, until time.Duration) {
 	l.t.Helper()
 	began := time.Now()

@@ -15,6 +15,12 @@ const (
 	Event = "bench"
 )
 
+// The app that Pusher clients connect to. Its secret is the one of all events.
+const (
+	PusherApp = "1"
+	PusherKey = "bench-key"
+)
+
 // started is the zero of the timestamps in payloads. They are monotonic, and
 // only of use in the process that made them.
 var started = time.Now()

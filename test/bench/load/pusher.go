@@ -15,12 +15,6 @@ import (
 	"poosh/test/heads"
 )
 
-// The app that Pusher clients connect to. Its secret is the one of all events.
-const (
-	PusherApp = "1"
-	PusherKey = "bench-key"
-)
-
 var pusherPong = maskedText(`{"event":"pusher:pong","data":{}}`)
 
 // pusher handles a message of the protocol itself, whose strings are unescaped.
