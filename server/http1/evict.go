@@ -198,6 +198,9 @@ func (p *passed) arriving(now time.Time) bool {
 // arrives notes that the head of a request is there.
 func (p *passed) arrives() {
 	p.release()
+	if p.proof.Load() >= int32(Sender) {
+		return // nobody asks any more
+	}
 	p.srv.mu.Lock()
 	p.begun = true
 	p.srv.mu.Unlock()
