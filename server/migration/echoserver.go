@@ -47,7 +47,7 @@ func echoServerRules() []rule {
 		{keys: "devMode", says: "LOG_LEVEL=debug"},
 		{keys: "host", says: "HOST"},
 		{keys: "port", says: "PUSHER_PORT"},
-		{keys: "protocol secureOptions sslCertPath sslKeyPath sslCertChainPath sslPassphrase", says: noTLS},
+		{keys: "protocol secureOptions sslCertPath sslKeyPath sslCertChainPath sslPassphrase", says: ownTLS},
 		{keys: "socketio socketio.**", says: "Pusher clients use WebSocket, and no options of socket.io"},
 		{keys: "subscribers.http", says: "the Pusher API takes events, signed with the app's secret"},
 		{keys: "subscribers.redis", look: on, says: "events come over HTTP alone: BROADCAST_CONNECTION=pusher in place of redis"},

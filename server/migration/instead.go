@@ -2,7 +2,7 @@ package migration
 
 // What happens instead, where it is the same for several servers.
 const (
-	noTLS      = "Poosh speaks no TLS itself: a proxy in front does, such as nginx with examples/pusher/nginx.conf"
+	ownTLS     = "TLS_CERT and TLS_KEY name the files of a certificate, without a passphrase; or a proxy in front has it, such as nginx with examples/pusher/nginx.conf"
 	noNodes    = "Poosh is one process: there are no other nodes to reach"
 	noDatabase = "Poosh has its apps in a file and needs no database"
 	noQueue    = "webhooks wait in the process, up to PUSHER_WEBHOOK_QUEUE, and are tried again for five minutes"

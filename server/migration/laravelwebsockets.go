@@ -66,8 +66,8 @@ func websocketsRules() []rule {
 		{keys: "channel_manager promise_resolver", says: parts},
 		{keys: "handlers: websocket health trigger_event fetch_channels fetch_channel fetch_users", look: otherThanStock, says: parts},
 		{keys: "statistics: store model logger interval_in_seconds delete_statistics_older_than_days perform_dns_lookup", says: "numbers are on ADMIN_PORT, as /metrics, and Prometheus keeps them"},
-		{keys: "ssl: local_cert local_pk capath passphrase", look: set, says: noTLS},
-		{keys: "ssl: verify_peer allow_self_signed", says: noTLS},
+		{keys: "ssl: local_cert local_pk capath passphrase", look: set, says: ownTLS},
+		{keys: "ssl: verify_peer allow_self_signed", says: ownTLS},
 		{keys: "PUSHER_APP_CLUSTER PUSHER_HOST PUSHER_PORT PUSHER_SCHEME VITE_PUSHER_APP_KEY VITE_PUSHER_HOST VITE_PUSHER_PORT VITE_PUSHER_SCHEME VITE_PUSHER_APP_CLUSTER MIX_PUSHER_APP_KEY MIX_PUSHER_APP_CLUSTER BROADCAST_CONNECTION BROADCAST_DRIVER", says: stays},
 	}
 }

@@ -71,8 +71,8 @@ func reverbRules() []rule {
 		{keys: "servers.*.host", take: toSetting("HOST", words)},
 		{keys: "servers.*.port", take: toSetting("PUSHER_PORT", count(1, 65535))},
 		{keys: "servers.*.path", take: toSetting("PUSHER_PATH_PREFIX", prefix)},
-		{keys: "servers.*.hostname", says: "was for finding a certificate of Herd or Valet; " + noTLS},
-		{keys: "servers.*.options.tls servers.*.options.tls.**", look: set, says: noTLS},
+		{keys: "servers.*.hostname", says: "was for finding a certificate of Herd or Valet; " + ownTLS},
+		{keys: "servers.*.options.tls servers.*.options.tls.**", look: set, says: ownTLS},
 		{keys: "servers.*.max_request_size", take: later("PUSHER_MAX_EVENT_BYTES")},
 		{keys: "servers.*.scaling.enabled", look: on, says: noNodes},
 		{keys: `servers.*.scaling: channel

@@ -102,7 +102,7 @@ func soketiRules() []rule {
 		rule{keys: "mode", says: "Poosh serves and sends webhooks in one process", look: other("full")},
 		rule{keys: "instance.process_id", says: "the log has no number of the process"},
 		rule{keys: "cors: credentials origin methods allowedHeaders", says: noCORS},
-		rule{keys: "ssl: certPath keyPath passphrase caPath", says: noTLS, look: set},
+		rule{keys: "ssl: certPath keyPath passphrase caPath", says: ownTLS, look: set},
 		rule{keys: "appManager.driver", look: other("array"), says: noDatabase + ": put those of the database into the file", same: "Poosh has its apps in a file too"},
 		rule{keys: "appManager: cache.enabled cache.ttl dynamodb.table dynamodb.region dynamodb.endpoint mysql.table mysql.version mysql.useMysql2 postgres.table postgres.version", says: noDatabase},
 		rule{keys: `database.mysql: host port user password database
