@@ -266,7 +266,7 @@ func runStatusLine(t *testing.T, b *book, f *fourfold) {
 	eventually(t, patience, "a line of counts", func() bool { return statusLine() != "" })
 
 	var logged []string
-	for _, m := range regexp.MustCompile(` ([a-z_]+)=`).FindAllStringSubmatch(statusLine(), -1) {
+	for _, m := range regexp.MustCompile(` ([a-z0-9_]+)=`).FindAllStringSubmatch(statusLine(), -1) {
 		if m[1] != "level" && m[1] != "msg" {
 			logged = append(logged, m[1])
 		}

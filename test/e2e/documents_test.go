@@ -51,7 +51,7 @@ var notRun = []struct{ page, begins, why string }{
 	{"examples/pushsocket/README.md", "npm install", "it installs into the repository: test/pushsocket TestExample"},
 	{"examples/pushsocket/README.md", "node device.js bob", "it needs what the block before installs: test/pushsocket TestExample"},
 	{"examples/systemd/README.md", "useradd", "it needs root and systemd: . TestServiceHasAStateDirectory"},
-	{"examples/systemd/README.md", "poosh-client.socket", "it needs root and systemd: . TestServiceTellsSystemd, TestSocketActivation"},
+	{"examples/systemd/README.md", "install -m 0644 poosh-client.socket", "it needs root and systemd: . TestSocketActivation"},
 	{"test/bench/README.md", "test/bench/run", "it takes 40 minutes"},
 	{"server/testdata/dotenv/README.md", "npm install", "it makes what is checked in, and installs a package of 2015: server TestDotEnvMeansWhatItMeantToNode"},
 }
