@@ -11,13 +11,30 @@ import (
 	"poosh/server/setting"
 )
 
-// tryFiles looks whether the database can be where it is to be: other files are read with
-// the settings.
-func (c *Config) tryFiles(m *setting.Mistakes) error {
-	path, _ := c.Value("PUSH_SOCKET_DB").(string)
-	if path == "" || !c.isOn("PUSH_SOCKET_DB") || m.Has("PUSH_SOCKET_DB") {
-		return nil
+// files are the settings that are paths of files with secrets, of dialects that are on.
+func (c *Config) files() (list []setting.File) {
+	for _, g := range c.groups {
+		for _, f := range g.Files {
+			if c.isOn(f.Name) {
+				list = append(list, f)
+			}
+		}
 	}
+	return list
+}
+
+// tryFiles looks whether files that the server writes can be where they are to be: others
+// are read with the settings.
+func (c *Config) tryFiles(m *setting.Mistakes) (err error) {
+	for _, f := range c.files() {
+		if path, _ := c.Value(f.Name).(string); f.Kept && path != "" && !m.Has(f.Name) {
+			err = errors.Join(err, tryFile(f.Name, path))
+		}
+	}
+	return err
+}
+
+func tryFile(name, path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -28,16 +45,16 @@ func (c *Config) tryFiles(m *setting.Mistakes) error {
 			err = mayWrite(dir)
 		}
 		if err != nil {
-			return fmt.Errorf("PUSH_SOCKET_DB cannot be made in %s: %w; make the directory, and let the user of the server write there", setting.Shown(dir), lastWord(err))
+			return fmt.Errorf("%s cannot be made in %s: %w; make the directory, and let the user of the server write there", name, setting.Shown(dir), lastWord(err))
 		}
 	case err == nil && !info.Mode().IsRegular():
-		return fmt.Errorf("PUSH_SOCKET_DB is %s, which is no file: want the path of a file", setting.Shown(path))
+		return fmt.Errorf("%s is %s, which is no file: want the path of a file", name, setting.Shown(path))
 	case err == nil:
 		err = mayWrite(path)
 		fallthrough
 	default:
 		if err != nil {
-			return fmt.Errorf("PUSH_SOCKET_DB is %s, which cannot be written: %w; let the user of the server write it", setting.Shown(path), lastWord(err))
+			return fmt.Errorf("%s is %s, which cannot be written: %w; let the user of the server write it", name, setting.Shown(path), lastWord(err))
 		}
 	}
 	return nil
@@ -45,9 +62,9 @@ func (c *Config) tryFiles(m *setting.Mistakes) error {
 
 // readByAll warns of files with secrets in them that everybody on the machine may read.
 func (c *Config) readByAll() (lines []string) {
-	for _, name := range []string{"PUSHER_APPS", "PUSH_SOCKET_DB"} {
-		if path, _ := c.Value(name).(string); c.isOn(name) && isReadByAll(path) {
-			lines = append(lines, fmt.Sprintf("%s is %s, which everybody on this machine may read: want chmod o-rwx", name, setting.Shown(path)))
+	for _, f := range c.files() {
+		if path, _ := c.Value(f.Name).(string); isReadByAll(path) {
+			lines = append(lines, fmt.Sprintf("%s is %s, which everybody on this machine may read: want chmod o-rwx", f.Name, setting.Shown(path)))
 		}
 	}
 	return lines

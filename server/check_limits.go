@@ -19,31 +19,20 @@ func (c *Config) limits() (lines []string) {
 	if large := share(n.InputBytes/4) - heads; large > plainBody {
 		sent = large
 	}
-	for _, row := range []struct {
-		name  string
-		value int64
-		most  int64
-		why   string
-	}{
-		{"MAX_BODY_BYTES", c.number("MAX_BODY_BYTES"), sent, "one sender may have so much of INPUT_BYTES at once, and a larger body is not taken: raise INPUT_BYTES"},
-		{"MAX_PACKET_BYTES", c.number("MAX_PACKET_BYTES"), input, ofInput},
-		{"PUSHER_MAX_BODY_BYTES", c.number("PUSHER_MAX_BODY_BYTES"), input, ofInput},
-		{"PUSHER_MAX_MESSAGE_BYTES", c.number("PUSHER_MAX_MESSAGE_BYTES"), input, ofInput},
-		{"SOCKTOPUS_MAX_BODY_BYTES", c.number("SOCKTOPUS_MAX_BODY_BYTES"), input, ofInput},
-		{"SOCKTOPUS_MAX_MESSAGE_BYTES", c.number("SOCKTOPUS_MAX_MESSAGE_BYTES"), input, ofInput},
-		{"PUSH_SOCKET_MAX_BODY_BYTES", c.number("PUSH_SOCKET_MAX_BODY_BYTES"), input, ofInput},
-
-		{"MAX_ROOMS", c.number("MAX_ROOMS"), rooms / (c.number("MAX_ROOM_NAME_BYTES") + 300), "one address may have so many with names of MAX_ROOM_NAME_BYTES in its share of ROOM_BYTES: raise ROOM_BYTES"},
-		{"PUSHER_MAX_CHANNELS", c.number("PUSHER_MAX_CHANNELS"), rooms / 2500, "one address may have so many in its share of ROOM_BYTES: raise ROOM_BYTES"},
-
-		{"PUSHER_MAX_EVENT_BYTES", c.number("PUSHER_MAX_EVENT_BYTES"), c.number("PUSHER_MAX_BODY_BYTES"), "that is PUSHER_MAX_BODY_BYTES, in which an event comes: raise that"},
-		{"PUSHER_MAX_CONNECTIONS", c.number("PUSHER_MAX_CONNECTIONS"), int64(n.MaxConnections), "that is MAX_CONNECTIONS: raise that"},
-		{"PUSH_SOCKET_BYTES_PER_DEVICE", c.number("PUSH_SOCKET_BYTES_PER_DEVICE"), c.number("PUSH_SOCKET_DB_MAX_BYTES"), "that is PUSH_SOCKET_DB_MAX_BYTES, for all devices: raise that"},
-		{"PUSH_SOCKET_MAX_KEY_BYTES", c.number("PUSH_SOCKET_MAX_KEY_BYTES"), c.number("PUSH_SOCKET_KEY_BYTES_PER_DEVICE"), "that is PUSH_SOCKET_KEY_BYTES_PER_DEVICE: raise that"},
-		{"PUSH_SOCKET_MAX_KEY_BYTES", c.number("PUSH_SOCKET_MAX_KEY_BYTES"), c.number("PUSH_SOCKET_MAX_BODY_BYTES"), "that is PUSH_SOCKET_MAX_BODY_BYTES, in which a key comes: raise that"},
-	} {
-		if row.value > row.most && row.most > 0 && c.isOn(row.name) {
-			lines = append(lines, fmt.Sprintf("%s is %d, and about %d is the most that can be: %s", row.name, row.value, row.most, row.why))
+	for _, g := range c.groups {
+		for _, b := range g.Within {
+			most := c.number(b.Of)
+			switch {
+			case b.Of == "INPUT_BYTES" && b.Sent:
+				most = sent
+			case b.Of == "INPUT_BYTES":
+				most = input
+			case b.Of == "ROOM_BYTES":
+				most = rooms / b.Each()
+			}
+			if value := c.number(b.Name); value > most && most > 0 && c.isOn(b.Name) {
+				lines = append(lines, fmt.Sprintf("%s is %d, and about %d is the most that can be: %s", b.Name, value, most, b.Why))
+			}
 		}
 	}
 	for _, pair := range [][2]string{
@@ -59,8 +48,6 @@ func (c *Config) limits() (lines []string) {
 
 // heads is room for the head of a request.
 const heads = headerBytes + 4<<10
-
-const ofInput = "one address may have so much of INPUT_BYTES at once: raise INPUT_BYTES"
 
 // memory warns of bounds that are together more than there is.
 func (c *Config) memory() []string {
@@ -130,7 +117,11 @@ func isPublic(a netip.Addr) bool {
 // origins warns of pages that no browser is on: what stands there is compared to the
 // letter with what a browser says.
 func (c *Config) origins() (lines []string) {
-	for _, name := range []string{"CLIENT_ORIGINS", "PUSH_SOCKET_ORIGINS", "PUSHER_ALLOWED_ORIGINS"} {
+	var names []string
+	for _, g := range c.groups {
+		names = append(names, g.Origins...)
+	}
+	for _, name := range names {
 		list, _ := c.Value(name).([]string)
 		for _, origin := range list {
 			_, host, whole := strings.Cut(origin, "://")

@@ -16,6 +16,7 @@ func notices(path string, environ []string) []string {
 	for _, s := range Settings() {
 		known = append(known, s.Name)
 	}
+	suffixes := suffixes(newConfig().groups)
 	inFile := Names(path, nil)
 	all := append(Names("", environ), inFile...)
 	slices.Sort(all)
@@ -23,31 +24,47 @@ func notices(path string, environ []string) []string {
 		if slices.Contains(known, name) {
 			continue
 		}
-		if meant := meant(name, known, slices.Contains(inFile, name)); meant != "" {
+		if meant := meant(name, known, suffixes, slices.Contains(inFile, name)); meant != "" {
 			lines = append(lines, fmt.Sprintf("%s is no setting and is not looked at: %s is one; was that meant?", name, meant))
 		}
 	}
 	return lines
 }
 
+// suffixes are what names of settings end with that are patterns, NAME and an ending.
+func suffixes(groups []*setting.Group) (list []string) {
+	for _, g := range groups {
+		for _, s := range g.Settings {
+			if s.Value == nil {
+				list = append(list, strings.TrimPrefix(s.Name, "NAME"))
+			}
+		}
+	}
+	return list
+}
+
 // meant is the setting that a name is one slip away from; empty for none. In the
 // environment, which is everybody's, names of one word are not ours.
-func meant(name string, known []string, inFile bool) string {
-	const suffix = "_SOCKTOPUS_SECRET"
-	if strings.HasSuffix(name, suffix) && len(name) > len(suffix) {
+func meant(name string, known, suffixes []string, inFile bool) string {
+	ends := func(name string) bool {
+		return slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) && len(name) > len(suffix) })
+	}
+	if ends(name) {
 		return ""
 	}
 	for _, k := range known {
-		if strings.HasSuffix(k, suffix) || !inFile && !strings.Contains(k, "_") {
+		if ends(k) || !inFile && !strings.Contains(k, "_") {
 			continue
 		}
 		if oneSlip(strings.ToUpper(name), k) {
 			return k
 		}
 	}
-	for n := len(suffix) - 1; n <= len(suffix)+1; n++ {
-		if at := len(name) - n; at > 0 && oneSlip(strings.ToUpper(name[at:]), suffix) {
-			return strings.TrimSuffix(name[:at], "_") + suffix
+	for _, suffix := range suffixes {
+		for n := len(suffix) - 1; n <= len(suffix)+1; n++ {
+			if at := len(name) - n; at > 0 && oneSlip(strings.ToUpper(name[at:]), suffix) {
+				return strings.TrimSuffix(name[:at], "_") + suffix
+			}
 		}
 	}
 	return ""
@@ -99,12 +116,18 @@ func fileNotices(path string) (lines []string) {
 // holdSecrets reports whether what one of the names is set to is shown nowhere.
 func holdSecrets(names []string) bool {
 	secret := make(map[string]bool)
+	var endings []string // of secrets' names that are patterns
 	for _, g := range newConfig().groups {
 		for _, s := range g.Settings {
-			secret[s.Name] = s.Secret && s.Value != nil
+			switch {
+			case s.Secret && s.Value != nil:
+				secret[s.Name] = true
+			case s.Secret:
+				endings = append(endings, strings.TrimPrefix(s.Name, "NAME"))
+			}
 		}
 	}
 	return slices.ContainsFunc(names, func(name string) bool {
-		return secret[name] || strings.HasSuffix(strings.ToUpper(name), "_SOCKTOPUS_SECRET")
+		return secret[name] || slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(strings.ToUpper(name), ending) })
 	})
 }

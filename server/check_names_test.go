@@ -71,6 +71,21 @@ func TestChecksNameSettings(t *testing.T) {
 			return true
 		})
 	}
+	for _, g := range newConfig().groups {
+		names := slices.Clone(g.Origins)
+		for _, b := range g.Within {
+			names = append(names, b.Name, b.Of)
+		}
+		for _, f := range g.Files {
+			names = append(names, f.Name)
+		}
+		for _, name := range names {
+			found++
+			if !slices.ContainsFunc(Settings(), func(s Setting) bool { return s.Name == name }) {
+				t.Errorf("%s: %s is no setting", g.Title, name)
+			}
+		}
+	}
 	if found < 40 {
 		t.Errorf("%d names are found, and there are more", found)
 	}

@@ -67,6 +67,12 @@ func (s *settings) group() *setting.Group {
 		Title: "Poosh",
 		Check: s.check,
 		Warn:  func() []string { return setting.WeakSecret("SERVER_SECRET", s.API.Secret) },
+		Within: []setting.Bound{
+			{Name: "MAX_BODY_BYTES", Of: "INPUT_BYTES", Sent: true, Why: "one sender may have so much of INPUT_BYTES at once, and a larger body is not taken: raise INPUT_BYTES"},
+			{Name: "MAX_ROOMS", Of: "ROOM_BYTES", Each: func() int64 { return int64(s.Clients.MaxRoomNameBytes) + 300 },
+				Why: "one address may have so many with names of MAX_ROOM_NAME_BYTES in its share of ROOM_BYTES: raise ROOM_BYTES"},
+		},
+		Origins: []string{"CLIENT_ORIGINS"},
 		Settings: []setting.Setting{
 			{Name: "CLIENT_PORT", Default: "8000", Help: "Port that socket.io clients connect to",
 				Value: setting.Port(&s.ClientPort), EmptyWrong: true},

@@ -63,10 +63,19 @@ func (s *settings) bridge() *dialect.Bridge {
 		Alone: fmt.Sprintf("is %s: Poosh is off, there is nothing to bridge; want SERVER_SECRET too", setting.Shown(s.Bridge))}
 }
 
+// within is what cannot be had in full.
+var within = []setting.Bound{
+	{Name: "PUSHER_MAX_BODY_BYTES", Of: "INPUT_BYTES", Why: setting.OfInput},
+	{Name: "PUSHER_MAX_MESSAGE_BYTES", Of: "INPUT_BYTES", Why: setting.OfInput},
+	{Name: "PUSHER_MAX_CHANNELS", Of: "ROOM_BYTES", Each: func() int64 { return 2500 }, Why: "one address may have so many in its share of ROOM_BYTES: raise ROOM_BYTES"},
+	{Name: "PUSHER_MAX_EVENT_BYTES", Of: "PUSHER_MAX_BODY_BYTES", Why: "that is PUSHER_MAX_BODY_BYTES, in which an event comes: raise that"},
+	{Name: "PUSHER_MAX_CONNECTIONS", Of: "MAX_CONNECTIONS", Why: "that is MAX_CONNECTIONS: raise that"},
+}
+
 // group describes the settings. The defaults of an app are the app's.
 func (s *settings) group() *setting.Group {
 	usual := App{}.WithDefaults()
-	return &setting.Group{Title: "Pusher", Check: s.check, Warn: s.warn, Settings: []setting.Setting{
+	return &setting.Group{Title: "Pusher", Check: s.check, Warn: s.warn, Within: within, Origins: []string{"PUSHER_ALLOWED_ORIGINS"}, Files: []setting.File{{Name: "PUSHER_APPS"}}, Settings: []setting.Setting{
 		{Name: "PUSHER_APP_ID", Help: "Id of the app; setting it turns the Pusher dialect on",
 			Value: setting.Text(&s.App.ID)},
 		{Name: "PUSHER_APP_KEY", Help: "Key of the app, which its pages know",

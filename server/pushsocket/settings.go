@@ -41,12 +41,20 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 	}
 }
 
+// within is what cannot be had in full.
+var within = []setting.Bound{
+	{Name: "PUSH_SOCKET_MAX_BODY_BYTES", Of: "INPUT_BYTES", Why: setting.OfInput},
+	{Name: "PUSH_SOCKET_BYTES_PER_DEVICE", Of: "PUSH_SOCKET_DB_MAX_BYTES", Why: "that is PUSH_SOCKET_DB_MAX_BYTES, for all devices: raise that"},
+	{Name: "PUSH_SOCKET_MAX_KEY_BYTES", Of: "PUSH_SOCKET_KEY_BYTES_PER_DEVICE", Why: "that is PUSH_SOCKET_KEY_BYTES_PER_DEVICE: raise that"},
+	{Name: "PUSH_SOCKET_MAX_KEY_BYTES", Of: "PUSH_SOCKET_MAX_BODY_BYTES", Why: "that is PUSH_SOCKET_MAX_BODY_BYTES, in which a key comes: raise that"},
+}
+
 // group describes the settings. The defaults of what is kept are the store's.
 func (s *settings) group() *setting.Group {
 	kept := store.Limits{}.WithDefaults()
 	return &setting.Group{Title: "Push Socket", Warn: func() []string {
 		return setting.WeakSecret("PUSH_SOCKET_OPERATOR_TOKEN", s.Config.OperatorToken)
-	}, Settings: []setting.Setting{
+	}, Within: within, Origins: []string{"PUSH_SOCKET_ORIGINS"}, Files: []setting.File{{Name: "PUSH_SOCKET_DB", Kept: true}}, Settings: []setting.Setting{
 		{Name: portSetting, Help: "Port of the Push Socket Protocol and its key server; setting it turns them on",
 			Value: setting.Port(&s.Port)},
 		{Name: "PUSH_SOCKET_DB", Default: "push-socket.db", Help: "Path of the database file; two more stand beside it while the server runs",

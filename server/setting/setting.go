@@ -43,6 +43,29 @@ type Group struct {
 	// Warn returns what is taken but not wise, one line each and no secret in it;
 	// nil when nothing can be.
 	Warn func() []string
+
+	Within  []Bound  // what cannot be had in full
+	Origins []string // names of settings that are lists of pages
+	Files   []File
+}
+
+// A Bound says that what a setting allows cannot be had, since another one is met
+// before. Whoever knows all settings warns of it.
+type Bound struct {
+	Name string       // of the setting
+	Of   string       // of the one that is met before: INPUT_BYTES and ROOM_BYTES by the share of one address
+	Each func() int64 // bytes of ROOM_BYTES that one costs; nil for others
+	Sent bool         // of INPUT_BYTES, as it is on a port that has senders alone
+	Why  string       // and what to do
+}
+
+// OfInput is why what comes whole has no more room than an address has of INPUT_BYTES.
+const OfInput = "one address may have so much of INPUT_BYTES at once: raise INPUT_BYTES"
+
+// A File is a setting that is the path of a file with secrets in it.
+type File struct {
+	Name string // of the setting
+	Kept bool   // the server makes it and writes it
 }
 
 // An Environment is where settings come from.

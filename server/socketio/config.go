@@ -66,7 +66,7 @@ const defaultScript = "https://cdn.jsdelivr.net/npm/socket.io-client@1.3.5/socke
 // Settings describes the settings that fill c, which all dialects over Socket.IO
 // share.
 func (c *Config) Settings() *setting.Group {
-	return &setting.Group{Title: "Socket.IO", Settings: []setting.Setting{
+	return &setting.Group{Title: "Socket.IO", Within: []setting.Bound{{Name: "MAX_PACKET_BYTES", Of: "INPUT_BYTES", Why: setting.OfInput}}, Settings: []setting.Setting{
 		{Name: "PING_INTERVAL", Default: "25s", Help: "Time between two heartbeats",
 			Value: setting.Span(&c.PingInterval, time.Second, time.Hour)},
 		{Name: "PING_TIMEOUT", Default: "60s", Help: "Time a heartbeat may be late before its connection counts as gone",

@@ -47,8 +47,14 @@ const leastSecret = 8
 // secretSuffix is how the names of secrets end.
 const secretSuffix = "_SOCKTOPUS_SECRET"
 
+// within is what cannot be had in full.
+var within = []setting.Bound{
+	{Name: "SOCKTOPUS_MAX_BODY_BYTES", Of: "INPUT_BYTES", Why: setting.OfInput},
+	{Name: "SOCKTOPUS_MAX_MESSAGE_BYTES", Of: "INPUT_BYTES", Why: setting.OfInput},
+}
+
 func (s *settings) group() *setting.Group {
-	return &setting.Group{Title: "Socktopus", Gather: s.gather, Check: s.check, Warn: s.warn, Settings: []setting.Setting{
+	return &setting.Group{Title: "Socktopus", Gather: s.gather, Check: s.check, Warn: s.warn, Within: within, Settings: []setting.Setting{
 		{Name: "NAME" + secretSuffix, Help: "Secret of the application NAME, at least 8 characters, any number of them; one turns Socktopus on",
 			Secret: true},
 		{Name: "PORT", Help: "Port of Socktopus where SOCKTOPUS_PORT is not set, as on platforms that set it",
