@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // once runs the program to its end in a directory of its own with nothing but
@@ -74,9 +75,13 @@ func TestDotenvInTheWorkingDirectory(t *testing.T) {
 		t.Fatalf("%v\n%s", err, s.log)
 	}
 	t.Cleanup(s.stop)
+	// A port answers a moment before the log has its line.
 	for _, p := range []int{s.clientPort, s.serverPort} {
-		if !strings.Contains(s.log.String(), addr(p)) {
-			t.Errorf("the log does not say that %s is listened on:\n%s", addr(p), s.log)
+		for deadline := time.Now().Add(patience); !strings.Contains(s.log.String(), addr(p)); {
+			if time.Now().After(deadline) {
+				t.Fatalf("the log does not say that %s is listened on:\n%s", addr(p), s.log)
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	next := listens(t, s, "r")
