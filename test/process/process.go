@@ -210,27 +210,6 @@ func Node(t *testing.T, limit time.Duration, script string, args ...string) {
 	}
 }
 
-// given are the ports that FreePort has returned: the system may name one twice, when
-// nobody listens there yet.
-var given sync.Map
-
-// FreePort asks the system for a port that is free now, and that this process was not
-// given before. It may be called from any goroutine.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if _, again := given.LoadOrStore(port, true); !again {
-			return port
-		}
-	}
-}
-
 // A logBuffer collects what a process prints.
 type logBuffer struct {
 	mu  sync.Mutex
