@@ -21,7 +21,7 @@ import (
 
 // Patience is how long tests wait for what should happen at once, on a busy machine
 // with the race detector.
-const Patience = 30 * time.Second
+const Patience = 60 * time.Second
 
 // Listing reports whether the tests are only to be named, for which nothing is needed. A
 // TestMain asks it first.
