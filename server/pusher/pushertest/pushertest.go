@@ -19,7 +19,7 @@ import (
 )
 
 // Patience is how long what must happen is waited for.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 // The app of most tests.
 const (
