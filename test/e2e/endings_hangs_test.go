@@ -11,7 +11,7 @@ import (
 
 // soon is how long an end may take that only strangers stand in the way of, or
 // clients that do not answer: well before SHUTDOWN_TIMEOUT.
-const soon = endingTime / 2
+const soon = 10 * time.Second
 
 // hangs are all of them.
 func hangs() []hang {
