@@ -89,7 +89,7 @@ func (c *counts) Open(netip.Addr) (Room, bool) {
 // evict closes the candidate that has waited longest, a client last, once it has had its
 // turn.
 func (c *counts) evict() bool {
-	for end := time.Now().Add(10 * itsTurn); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(400 * itsTurn); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if c.evictFirst() {
 			return true
 		}

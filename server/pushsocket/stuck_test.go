@@ -74,7 +74,7 @@ func TestStuckStoreDoesNotHoldTheGate(t *testing.T) {
 // A write that is stuck costs its sender StoreTimeout; those who only read go on. If
 // it is stored in the end, its device is told there and then.
 func TestStuckStore(t *testing.T) {
-	s := newSite(t, Config{StoreTimeout: 200 * time.Millisecond})
+	s := newSite(t, Config{StoreTimeout: 1500 * time.Millisecond})
 	p := s.registered("1", 1)
 	c := p.authorized()
 	body := `{"messages":[{"headers":[{"recipient":` + quote(p.username) + `,"messageHeader":"h"}],"body":"late"}]}`
