@@ -135,16 +135,20 @@ func TestRoomOfOneConnection(t *testing.T) {
 	}
 }
 
-// silentOneIsGone connects a client that says nothing more, and returns when the server has
-// given it up: whoever was there before and is there still has done something for that.
-func (s *server) silentOneIsGone(t *testing.T) {
+// silentOnesAreGone connects clients that say nothing more, and returns when the server has
+// given them up: whoever was there before and is there still has done something for that.
+func (s *server) silentOnesAreGone(t *testing.T) {
 	t.Helper()
+	var silent []*rawSocket
 	for eio := 3; eio <= 4; eio++ {
 		ws, err := joinSocket(s.clientPort, eio, "silent", "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer ws.Close()
+		silent = append(silent, ws)
+	}
+	for _, ws := range silent {
 		if _, _, err := ws.hearEnd(patience); err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +160,7 @@ func TestClientsOutliveHeartbeats(t *testing.T) {
 	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=4s")
 	d := drive(t, "node.js")
 	all := openNodes(t, s, d, versions, []string{"polling", "websocket"}, "still")
-	s.silentOneIsGone(t)
+	s.silentOnesAreGone(t)
 	if n := s.send(t, "joined", "still", "1"); n != len(all) {
 		t.Errorf("%d of %d clients are left", n, len(all))
 	}

@@ -60,7 +60,7 @@ func TestSlowClientsOfProtocol4(t *testing.T) {
 		c.wait(t, "connect", 1)
 	}
 	s.waitRoom(t, "slow", len(all))
-	s.silentOneIsGone(t)
+	s.silentOnesAreGone(t)
 	s.waitRoom(t, "slow", len(all))
 	s.send(t, "slow", "e", "1")
 	for _, c := range all {
