@@ -1,11 +1,10 @@
 package socketio
 
 import (
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"poosh/server/closed"
+	"poosh/server/guard"
 	"poosh/server/websocket"
 )
 
@@ -38,14 +37,7 @@ func (s *Session) Guard(f func()) {
 
 // survives calls f, and reports whether it returned; the log says what else it did.
 func (s *Session) survives(f func()) (ok bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.server.log.Error("panic in a session's handler", "remote", s.remote, "session", s.engineID,
-				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
-	return true
+	return guard.Call(s.server.log, "a session is handled", f, "remote", s.remote, "session", s.engineID)
 }
 
 // left tells the handler that the client is gone.

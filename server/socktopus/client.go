@@ -78,7 +78,7 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 	c := &client{dialect: d, app: a, id: token.ID, opened: d.loop.Now()}
 	// Its token is in time, so this is within two lives of it.
 	c.until = time.Now().Add(time.UnixMilli(token.Time).Sub(now) + auth.SocktopusLife)
-	c.quiet.Fire = c.expire
+	c.quiet.Fire = func() { c.conn.Guard(c.expire) }
 	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessage, Outbox: d.cfg.Outbox}, c)
 	if err != nil {
 		d.open.Leave()

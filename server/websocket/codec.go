@@ -130,7 +130,7 @@ func (p *codec) hold(c *loop.Conn, fresh bool) error {
 	in.counted = now
 	if in.late == nil {
 		in.late = new(loop.Timer)
-		in.late.Fire = func() { p.expire(c, in) }
+		in.late.Fire = func() { c.Guard(func() { p.expire(c, in) }) }
 		fresh = true
 	}
 	if fresh {

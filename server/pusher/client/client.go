@@ -52,7 +52,7 @@ func (s *Server) newClient(a *app.App) *client {
 	c := &client{server: s, version: protocol.NewestVersion, opened: s.now()}
 	c.place.Choose(a)
 	c.seen.Store(int64(c.opened))
-	c.timer.Fire = c.tick
+	c.timer.Fire = func() { c.conn.Guard(c.tick) }
 	return c
 }
 
