@@ -45,17 +45,18 @@ func (s *Session) left(reason string) {
 	s.Guard(func() { s.server.handler.Closed(s, reason) })
 }
 
-func (s *Session) shut(code int, why closed.Reason, text string) {
+// shut ends the session in order, and reports whether nothing had before.
+func (s *Session) shut(code int, why closed.Reason, text string) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause == closed.None {
 		s.cause = why
 	}
-	if s.life == lifeOpen {
+	if first = s.life == lifeOpen; first {
 		s.release() // which may be too much for it
 	}
 	if s.live(lifeShut)&lifeHang == 0 {
-		return
+		return first
 	}
 	s.goesAway = code == websocket.CloseGoingAway && !s.jsonp
 	switch {
@@ -68,6 +69,7 @@ func (s *Session) shut(code int, why closed.Reason, text string) {
 	default:
 		s.conn.Close(code, text) // its end is the session's
 	}
+	return first
 }
 
 // last says whether what waits for a polling client, and then a close packet, is

@@ -218,12 +218,12 @@ func (c *client) leave() {
 }
 
 // end closes the connection behind what waits for it. Only the first call does
-// anything.
-func (c *client) end(how end) {
+// anything, and reports so.
+func (c *client) end(how end) bool {
 	c.mu.Lock()
 	if c.ended {
 		c.mu.Unlock()
-		return
+		return false
 	}
 	c.ended, c.why = true, how.why
 	if how.told {
@@ -232,6 +232,7 @@ func (c *client) end(how end) {
 	c.conn.Close(how.code, how.name)
 	c.mu.Unlock()
 	c.leave()
+	return true
 }
 
 // Leave closes the connection since the server goes away: a close frame without CLOSE,
