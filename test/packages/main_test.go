@@ -54,8 +54,18 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	var err error
+	if scratch, err = os.MkdirTemp("", "poosh-packages-"); err != nil {
+		fmt.Fprintln(os.Stderr, "test/packages:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(scratch)
+	os.Exit(code)
 }
+
+// scratch is a directory for what all tests share.
+var scratch string
 
 // python is a program of the environment with what reads YAML.
 func python(name string) string { return filepath.Join(cache, "python", "bin", name) }

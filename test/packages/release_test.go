@@ -7,7 +7,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"poosh/test/process"
 )
 
 // A release is what .goreleaser.yaml says, as far as the tests do it themselves.
@@ -66,6 +69,14 @@ func (r *release) pack(t *testing.T, dir, version, format string) string {
 		case "id", "ids", "formats", "file_name_template", "bindir": // goreleaser's own
 		case "package_name":
 			config["name"] = value
+		case "overrides": // another word for the same
+			for _, of := range value.(map[string]any) {
+				if of := of.(map[string]any); of["dependencies"] != nil {
+					of["depends"] = of["dependencies"]
+					delete(of, "dependencies")
+				}
+			}
+			config[key] = value
 		case "mtime":
 			config[key] = "2026-01-02T03:04:05Z"
 		case "contents":
@@ -118,4 +129,20 @@ func packages(t *testing.T, format string, versions ...string) (paths []string) 
 		paths = append(paths, r.pack(t, dir, version, format))
 	}
 	return paths
+}
+
+var (
+	once     sync.Once
+	built    string
+	buildErr error
+)
+
+// poosh is the program, built once.
+func poosh(t *testing.T) string {
+	t.Helper()
+	once.Do(func() { built, buildErr = process.Build(scratch, false) })
+	if buildErr != nil {
+		t.Fatal(buildErr)
+	}
+	return built
 }
