@@ -318,7 +318,7 @@ func TestPrivateChannel(t *testing.T) {
 // What Poosh does not take is an exception that Laravel knows, and says why, and not what
 // the secret is.
 func TestExceptions(t *testing.T) {
-	s, a := start(t, "MAX_BODY_BYTES=1000"), install(t)
+	s, a := start(t, "MAX_BODY_BYTES=1KiB"), install(t)
 	gone := "http://127.0.0.1:" + strconv.Itoa(process.FreePort(t)) + "/send"
 	for _, row := range []struct {
 		name, url, secret string
@@ -329,7 +329,7 @@ func TestExceptions(t *testing.T) {
 		{"a wrong secret", s.senderURL, "anothersecretofsome", map[string]any{"channels": []string{"news"}}, "Poosh answers 401, channel news: is POOSH_SECRET its SERVER_SECRET?"},
 		{"a wrong path", s.senderURL + "er", secret, map[string]any{"channels": []string{"news"}}, "Poosh answers 404, channel news: only POST /send is here"},
 		{"a name that clients cannot get", s.senderURL, secret, map[string]any{"channels": []string{"news"}, "as": "connect"}, "Poosh answers 400, channel news: event has a name that"},
-		{"too much", s.senderURL, secret, map[string]any{"channels": []string{"news"}, "order": map[string]any{"text": strings.Repeat("x", 1000)}}, "Poosh answers 413, channel news: body is larger than 1000 bytes"},
+		{"too much", s.senderURL, secret, map[string]any{"channels": []string{"news"}, "order": map[string]any{"text": strings.Repeat("x", 1024)}}, "Poosh answers 413, channel news: body is larger than 1024 bytes"},
 		{"an encrypted channel", s.senderURL, secret, map[string]any{"channels": []string{"private-encrypted-news"}}, "nothing is encrypted on the way"},
 		{"no secret", s.senderURL, "", map[string]any{"channels": []string{"news"}}, "broadcasting.connections.poosh: secret is not set"},
 	} {

@@ -98,8 +98,8 @@ func TestDebian(t *testing.T) {
 // fakeSystemctl has systemd seem to run, and returns what looks for the calls since the last
 // time.
 func fakeSystemctl(m *machine) func(want ...string) {
-	m.write("/usr/local/sbin/systemctl", "#!/bin/sh\necho \"$*\" >>/run/systemctl.calls\n")
-	m.run("chmod +x /usr/local/sbin/systemctl; mkdir -p /run/systemd/system")
+	m.write("/usr/bin/systemctl", "#!/bin/sh\necho \"$*\" >>/run/systemctl.calls\n")
+	m.run("chmod +x /usr/bin/systemctl; mkdir -p /run/systemd/system")
 	return func(want ...string) {
 		m.t.Helper()
 		got := strings.Split(strings.TrimSpace(m.run("cat /run/systemctl.calls; : >/run/systemctl.calls")), "\n")
@@ -166,7 +166,8 @@ func confined(s *service, m *machine) {
 		}
 	}
 	limits := output(m.t, asRoot("cat", "/proc/"+strconv.Itoa(s.cmd.Process.Pid)+"/limits"))
-	if !regexp.MustCompile(`Max open files +1048576 +1048576`).MatchString(limits) {
+	want := openFiles(m.t, "1048576")
+	if !regexp.MustCompile(`Max open files +` + want + ` +` + want + ` `).MatchString(limits) {
 		m.t.Errorf("its limits are\n%s", limits)
 	}
 }
@@ -207,6 +208,6 @@ func arrives(m *machine) {
 // write down of what they have done.
 func leftBehind(m *machine) []string {
 	m.t.Helper()
-	notes := regexp.MustCompile(`^/(var/lib/dpkg|var/log|var/cache)/|^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|^/etc/\.pwd\.lock$|^/usr/local/sbin/systemctl$`)
+	notes := regexp.MustCompile(`^/(var/lib/dpkg|var/log|var/cache)/|^/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|^/etc/\.pwd\.lock$|^/usr/bin/systemctl$`)
 	return slices.DeleteFunc(m.differs(), notes.MatchString)
 }

@@ -76,7 +76,7 @@ func newMachine(t *testing.T) *machine {
 // command is one that runs in the machine, as root, with nothing of the environment of the
 // test but a path.
 func (m *machine) command(args ...string) *exec.Cmd {
-	return asRoot(slices.Concat([]string{"nsenter", "--target", m.pid, "--mount", "--root", "--wd=/", "env", "-i",
+	return asRoot(slices.Concat([]string{"nsenter", "--target", m.pid, "--mount", "--root", "--wd", "env", "-i",
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}, args)...)
 }
 

@@ -33,7 +33,6 @@ var tools = []struct{ name, install string }{
 	{"unshare", "apt-get install util-linux"},
 	{"setpriv", "apt-get install util-linux"},
 	{"java", "apt-get install default-jdk-headless"},
-	{"nginx", "apt-get install nginx-light"},
 	{"man", "apt-get install man-db"},
 	{filepath.Join(cache, "python", "installed"), "test/packages/install"},
 	{filepath.Join(cache, "helm", "installed"), "test/packages/install"},
