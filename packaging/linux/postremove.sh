@@ -2,9 +2,13 @@
 # dpkg calls it with "remove", "purge" or "upgrade", among others; rpm with how many
 # versions stay, and rpm has no purge: what the service wrote, and its user, stay then.
 set -e
-if [ -d /run/systemd/system ]; then
-	systemctl daemon-reload || true
-fi
+case $1 in
+remove | purge | 0)
+	if [ -d /run/systemd/system ]; then
+		systemctl daemon-reload || true
+	fi
+	;;
+esac
 if [ "$1" = purge ]; then
 	rm -rf /var/lib/poosh
 	# Both are of the service alone.

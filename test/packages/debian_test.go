@@ -2,7 +2,6 @@ package packages_test
 
 import (
 	"fmt"
-	"net"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -74,8 +73,8 @@ func TestDebian(t *testing.T) {
 	s.stop()
 	s = startUnit(m)
 	s.ready(m)
-	if !strings.Contains(s.log.String(), "v0.0.2") {
-		t.Errorf("after the upgrade the log is\n%s", s.log)
+	if got := m.run("curl -fsS http://127.0.0.1:$(sed -n s/^ADMIN_PORT=//p /etc/poosh/.env)/metrics"); !strings.Contains(got, `version="v0.0.2"`) {
+		t.Errorf("after the upgrade it says\n%s", got)
 	}
 	if got := m.run("cat /etc/poosh/.env"); got != settings {
 		t.Error("the upgrade has changed the settings")
@@ -133,8 +132,8 @@ func configure(m *machine) string {
 	m.t.Helper()
 	edit := "sed -i"
 	for name, value := range map[string]string{
-		"SERVER_SECRET": "thisisthesharedsecret", "HOST": "127.0.0.1", "ADMIN_PORT": port(m.t), "CLIENT_PORT": port(m.t),
-		"SERVER_PORT": port(m.t), "PUSH_SOCKET_PORT": port(m.t),
+		"SERVER_SECRET": "thisisthesharedsecret", "HOST": "127.0.0.1", "ADMIN_PORT": strconv.Itoa(process.FreePort(m.t)), "CLIENT_PORT": strconv.Itoa(process.FreePort(m.t)),
+		"SERVER_PORT": strconv.Itoa(process.FreePort(m.t)), "PUSH_SOCKET_PORT": strconv.Itoa(process.FreePort(m.t)),
 	} {
 		edit += fmt.Sprintf(" -e 's/^#*%s=.*/%s=%s/'", name, name, value)
 	}
@@ -143,17 +142,6 @@ func configure(m *machine) string {
 		m.t.Errorf("poosh check says\n%s", out)
 	}
 	return m.run("cat /etc/poosh/.env")
-}
-
-// port is one that is free, for a moment.
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // confined looks whether the service is who and where its unit says.
@@ -165,7 +153,7 @@ func confined(s *service, m *machine) {
 			m.t.Errorf("the service has %s %q, want %q", name, got, want)
 		}
 	}
-	limits := output(m.t, asRoot("cat", "/proc/"+strconv.Itoa(s.cmd.Process.Pid)+"/limits"))
+	limits := output(m.t, m.command("sh", "-c", "cat /proc/$(cat /run/poosh.pid)/limits"))
 	want := openFiles(m.t, "1048576")
 	if !regexp.MustCompile(`Max open files +` + want + ` +` + want + ` `).MatchString(limits) {
 		m.t.Errorf("its limits are\n%s", limits)

@@ -18,6 +18,7 @@ import (
 // Filters of system calls and namespaces are not made.
 type service struct {
 	t      *testing.T
+	m      *machine
 	cmd    *exec.Cmd
 	exited chan struct{}
 	log    *syncBuffer
@@ -44,6 +45,7 @@ func units(t *testing.T, text string) map[string]string {
 
 // asUnit is what systemd does before it starts a program, as far as a shell can.
 const asUnit = `
+echo $$ >/run/poosh.pid # which becomes that of the program
 mount --bind "$1" "$1"
 [ "$2" != strict ] || mount -o remount,bind,ro /
 cd "$3"
@@ -68,10 +70,9 @@ func startUnit(m *machine) *service {
 		"/var/lib/" + said["StateDirectory"], said["ProtectSystem"], said["WorkingDirectory"], said["UMask"],
 		"prlimit", "--nofile=" + openFiles(m.t, said["LimitNOFILE"]),
 		"setpriv", "--reuid", said["User"], "--regid", said["Group"], "--init-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"}
-	s := &service{t: m.t, exited: make(chan struct{}), log: new(syncBuffer)}
+	s := &service{t: m.t, m: m, exited: make(chan struct{}), log: new(syncBuffer)}
 	s.cmd = m.command(append(args, strings.Fields(said["ExecStart"])...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -80,8 +81,12 @@ func startUnit(m *machine) *service {
 		close(s.exited)
 	}()
 	m.t.Cleanup(func() {
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
-		<-s.exited
+		select {
+		case <-s.exited:
+		default:
+			_ = s.signal("KILL").Run()
+			<-s.exited
+		}
 	})
 	return s
 }
@@ -122,8 +127,7 @@ func (s *service) ready(m *machine) {
 // status is a line of what the kernel says of the process, without its name.
 func (s *service) status(name string) string {
 	s.t.Helper()
-	// nsenter, env, sh and the others have become the program, one after the other.
-	out := output(s.t, asRoot("cat", "/proc/"+strconv.Itoa(s.cmd.Process.Pid)+"/status"))
+	out := output(s.t, s.m.command("sh", "-c", "cat /proc/$(cat /run/poosh.pid)/status"))
 	for line := range strings.Lines(out) {
 		if value, found := strings.CutPrefix(line, name+":"); found {
 			return strings.Join(strings.Fields(value), " ")
@@ -136,10 +140,15 @@ func (s *service) status(name string) string {
 // stop asks it to end as systemd does, and wants it to end well.
 func (s *service) stop() {
 	s.t.Helper()
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM)
+	output(s.t, s.signal("TERM"))
 	if code := s.wait(); code != 0 {
 		s.t.Fatalf("it ended with %d\n%s", code, s.log)
 	}
+}
+
+// signal is a command that sends it one.
+func (s *service) signal(name string) *exec.Cmd {
+	return s.m.command("sh", "-c", "kill -"+name+" $(cat /run/poosh.pid)")
 }
 
 // wait waits for its end and returns the exit code.
