@@ -319,34 +319,42 @@ func TestChartRefuses(t *testing.T) {
 
 // Helm finds nothing wrong with the chart, whatever of it is turned on.
 func TestChartLint(t *testing.T) {
-	copied := filepath.Join(t.TempDir(), "poosh")
-	if err := os.CopyFS(copied, os.DirFS(chart)); err != nil {
+	var values, own map[string]any // linted are the values of the chart itself
+	decode(t, readFile(t, "packaging", "helm", "poosh", "values.yaml"), &values)
+	decode(t, secrets+"serviceMonitor: {enabled: true}\npersistence: {enabled: true}\n", &own)
+	for name, value := range own {
+		for key, v := range value.(map[string]any) {
+			values[name].(map[string]any)[key] = v
+		}
+	}
+	full, err := json.Marshal(values)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, change := range []string{"", secrets + "serviceMonitor: {enabled: true}\npersistence: {enabled: true}\n"} {
-		if change != "" { // linted are the values of the chart itself
-			var values, own map[string]any
-			decode(t, readFile(t, "packaging", "helm", "poosh", "values.yaml"), &values)
-			decode(t, change, &own)
-			for name, value := range own {
-				for key, v := range value.(map[string]any) {
-					values[name].(map[string]any)[key] = v
-				}
-			}
-			raw, err := json.Marshal(values)
-			if err != nil {
-				t.Fatal(err)
-			}
-			writeFile(t, filepath.Join(copied, "values.yaml"), string(raw))
+	changed := func(name, file, text string) string {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), name)
+		if err := os.CopyFS(dir, os.DirFS(chart)); err != nil {
+			t.Fatal(err)
 		}
-		out, err := helm("lint", copied)
-		if err != nil || strings.Contains(out, "[ERROR]") || strings.Contains(out, "[WARNING]") {
-			t.Errorf("%v\n%s", err, out)
+		writeFile(t, filepath.Join(dir, filepath.FromSlash(file)), text)
+		return dir
+	}
+	out, err := helm("lint", chart, changed("poosh", "values.yaml", string(full)), changed("poosh", "templates/broken.yaml", "a: {{ .Values.nothing.there }}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := strings.Split(out, "\x00\n")
+	if len(found) != 4 {
+		t.Fatalf("%d answers: %s", len(found)-1, out)
+	}
+	for _, text := range found[:2] {
+		if !strings.HasPrefix(text, "good\n") || strings.Contains(text, "[ERROR]") || strings.Contains(text, "[WARNING]") {
+			t.Error(text)
 		}
 	}
 	// And it would find something.
-	writeFile(t, filepath.Join(copied, "templates", "broken.yaml"), "a: {{ .Values.nothing.there }}\n")
-	if out, err := helm("lint", copied); err == nil {
-		t.Errorf("a broken template is nothing to lint:\n%s", out)
+	if !strings.HasPrefix(found[2], "bad\n") || !strings.Contains(found[2], "[ERROR]") {
+		t.Errorf("a broken template is nothing to lint:\n%s", found[2])
 	}
 }

@@ -20,6 +20,7 @@ func TestDebian(t *testing.T) {
 	if n := "dpkg-query"; exec.Command(n, "-W", "poosh").Run() == nil {
 		t.Fatal("poosh is installed as a package here: the test needs a machine without it")
 	}
+	debianHolds(t, debs[0])
 	m := newMachine(t)
 	m.put(debs[0], "/tmp/1.deb")
 	m.put(debs[1], "/tmp/2.deb")
