@@ -58,6 +58,7 @@ type Setting struct {
 	Name    string
 	Default string // as one would write it; empty means none
 	Help    string // one line
+	Secret  bool   // what it is set to is shown nowhere
 }
 
 // Settings lists every setting in the order in which a person wants to read them.
@@ -65,7 +66,7 @@ func Settings() []Setting {
 	var list []Setting
 	for _, g := range newConfig().groups {
 		for _, s := range g.Settings {
-			list = append(list, Setting{g.Title, s.Name, s.Default, s.Help})
+			list = append(list, Setting{g.Title, s.Name, s.Default, s.Help, s.Secret})
 		}
 	}
 	return list
