@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"poosh/server/loadtest"
 	"poosh/test/bench/load"
 	"poosh/test/heads"
 )
@@ -118,7 +119,7 @@ func parseOptions(args []string) (options, error) {
 	if o.cookies != 0 && (o.cookies < 64 || o.cookies > 7000) {
 		errs = append(errs, errors.New("cookies have 64 to 7000 bytes"))
 	}
-	if f.NArg() > 0 || o.rounds < 1 || o.payload < load.MinPayload || o.senders < 1 || o.senders > load.MaxPublishers {
+	if f.NArg() > 0 || o.rounds < 1 || o.payload < loadtest.MinPayload || o.senders < 1 || o.senders > loadtest.MaxPublishers {
 		errs = append(errs, errors.New("a flag is out of bounds"))
 	}
 	return o, errors.Join(errs...)
