@@ -36,7 +36,8 @@ type options struct {
 	payload    int
 	cookies    int // bytes of each client's cookies; 0 for a session cookie alone
 	senders    int
-	processors int // that a Go server is told to use; 0 for what it does by itself
+	tls        bool // clients speak TLS with the server
+	processors int  // that a Go server is told to use; 0 for what it does by itself
 	quick      bool
 	size       size
 	profile    string
@@ -157,9 +158,9 @@ func run(o options) (err error) {
 	if err := o.findServers(); err != nil {
 		return err
 	}
-	if slices.Contains(o.works, "proxy") {
+	if slices.Contains(o.works, "proxy") || slices.Contains(o.works, "tls") {
 		if _, err := exec.LookPath("nginx"); err != nil {
-			return errors.New("nginx is not installed: apt-get install nginx-light, or leave out the work proxy")
+			return errors.New("nginx is not installed: apt-get install nginx-light, or leave out the works proxy and tls")
 		}
 	}
 	if slices.Contains(o.works, "publish") {
