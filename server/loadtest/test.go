@@ -171,7 +171,7 @@ func (t *Test) connectAll(ctx, life context.Context) {
 				break
 			}
 		}
-		if !take() || t.failing.Load() >= giveUp {
+		if t.failing.Load() >= giveUp || !take() {
 			break
 		}
 		if t.cfg.ConnectRate == 0 {
