@@ -101,7 +101,7 @@ func TestBenchFails(t *testing.T) {
 		"too many":               {2, "want 1 to 200000 clients", []string{"--clients", "200001"}},
 		"nobody there":           {4, "no client could connect: connection refused", []string{"http://127.0.0.1:9", "--echo", "x"}},
 		"no publisher there":     {4, "what is published has no answer: connection refused", []string{"--sender", "http://127.0.0.1:9"}},
-		"no server of socket.io": {3, "no client could connect: answered 404", []string{"http://127.0.0.1:" + s.ports["ADMIN_PORT"], "--echo", "x"}},
+		"no server of socket.io": {3, "no client could connect: answered 4", []string{"http://127.0.0.1:" + s.ports["SERVER_PORT"], "--echo", "x"}},
 		"nothing comes":          {5, "nothing came", []string{at, "--listen-only", "--duration", "200ms"}},
 		"no such join":           {5, "nothing that is published reaches any client", []string{at, "--join", "unknown", "--timeout", "1s"}},
 	} {

@@ -30,8 +30,10 @@ type client struct {
 	idle   bool // is in no room: it publishes
 
 	link  link
-	ready chan struct{} // closed once it is where it wants to be; by its own goroutine
-	beats *time.Timer
+	ready chan struct{} // closed once it is where it wants to be, by receive's goroutine
+	beats *time.Timer   // of that goroutine
+
+	whenReady func() // is called by it then; may be nil
 
 	// Guarded by shard.mu.
 	tracks []track
@@ -53,15 +55,11 @@ func (c *client) run(life context.Context, due int64, arrived func()) {
 	err := c.connect(life)
 	if err == nil {
 		closing := context.AfterFunc(life, c.link.close)
-		go func() { // ends when the client is ready, or its life is over
-			select {
-			case <-c.ready:
-				patience.Stop()
-				c.joined(due)
-				arrive()
-			case <-life.Done():
-			}
-		}()
+		c.whenReady = func() {
+			patience.Stop()
+			c.joined(due)
+			arrive()
+		}
 		err = c.link.receive(c.message)
 		closing()
 		c.link.close()
@@ -129,11 +127,17 @@ func (c *client) beat(every time.Duration, text string) {
 	if c.beats != nil {
 		c.beats.Stop()
 	}
+	var mu sync.Mutex // guards timer, which may fire before it is known here
 	var timer *time.Timer
+	mu.Lock()
+	defer mu.Unlock()
 	timer = time.AfterFunc(every, func() {
-		if c.link.send(text) == nil { // what is broken, receive tells
-			timer.Reset(every)
+		if c.link.send(text) != nil { // what is broken, receive tells
+			return
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		timer.Reset(every)
 	})
 	c.beats = timer
 }
@@ -165,6 +169,9 @@ func (c *client) isReady() {
 	case <-c.ready:
 	default:
 		close(c.ready)
+		if c.whenReady != nil {
+			c.whenReady()
+		}
 	}
 }
 

@@ -297,6 +297,9 @@ func (t *Test) probeAll(ctx context.Context, list []*publisher) error {
 		}
 		pauses = min(2*pauses, time.Second/2)
 	}
+	if ctx.Err() != nil { // it is not known who would have been reached
+		return nil
+	}
 	return t.outsiders()
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -291,6 +292,43 @@ func TestServersThatAreOfNoUse(t *testing.T) {
 				t.Errorf("%q", text)
 			}
 		})
+	}
+}
+
+// Over TLS a certificate is checked, unless it is said that it is not to be.
+func TestCertificates(t *testing.T) {
+	f := &fake{}
+	f.Server = httptest.NewTLSServer(f)
+	f.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer f.Close()
+	defer f.drop()
+	cfg := configOf(t, f.URL)
+	r, err := New(*cfg).Run(t.Context())
+	if !errors.Is(err, ErrNobody) || Refused(err) || len(r.Errors) != 1 || r.Errors[0] != (Fault{"connect: TLS: the certificate is of an unknown authority", 5}) {
+		t.Errorf("%v: %+v", err, r.Errors)
+	}
+	u, err := url.Parse(f.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Server, err = Resolve(t.Context(), u, true); err != nil {
+		t.Fatal(err)
+	}
+	cfg.API = cfg.Server
+	if r := run(t, t.Context(), cfg); !r.Good() || r.Deliveries.Delivered != 500 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Who interrupts a test while clients connect is not told that the server is of no use.
+func TestInterruptWhileConnecting(t *testing.T) {
+	cfg := start(t, &fake{})
+	cfg.Clients, cfg.ConnectRate = 1000, 20
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	r := run(t, ctx, cfg)
+	if !r.Interrupted || !r.Good() || r.Connections.Connected == 0 || r.Connections.Connected > 100 {
+		t.Errorf("%+v", r)
 	}
 }
 
