@@ -9,13 +9,18 @@ import (
 )
 
 // barWidth is how many signs of a terminal's line the bar has.
-const barWidth = 30
+const barWidth = 20
 
-// bar shows how far a test is, in less than the 80 signs of a narrow terminal.
+// narrow is how many signs a terminal's line has at the least: of a longer one the rest
+// would stay there.
+const narrow = 80
+
+// bar shows how far a test is, on one line.
 func bar(p loadtest.Progress) string {
 	full := int(p.Share * barWidth)
-	return fmt.Sprintf("[%s%s] %3.0f %% %s, %d/%d clients, %d deliveries",
+	text := fmt.Sprintf("[%s%s] %3.0f %% %s, %d/%d clients, %d deliveries",
 		strings.Repeat("#", full), strings.Repeat("-", barWidth-full), 100*p.Share, p.Stage, p.Connected, p.Wanted, p.Delivered)
+	return text[:min(len(text), narrow-1)]
 }
 
 // spoken is what clients speak, as people call it.

@@ -234,7 +234,7 @@ func (t *Test) measure(ctx, life context.Context) error {
 	}
 	publishing.Wait()
 	t.published.Store(now())
-	t.say("waiting for the last")
+	t.say("waiting")
 	t.settle(ctx)
 	return nil
 }
