@@ -69,7 +69,7 @@ func (e *examination) pusher() (*spoken, error) {
 	}
 	channel, event := doctor.NewName(), doctor.NewName()
 	speak := &pusher{key: a.key, secret: a.secret, channels: []string{channel}}
-	silence, _ := e.cfg.Value("PUSHER_ACTIVITY_TIMEOUT").(time.Duration)
+	silence := time.Duration(number(e.cfg.Value("PUSHER_ACTIVITY_TIMEOUT")))
 	client := e.client("pusher-api")
 	return &spoken{at: at, upstream: e.near("PUSHER_PORT"), address: speak.address, canary: doctor.Canary{
 		Name: "Pusher, app " + a.id, Event: event, Interval: silence, Hint: "say --pusher",

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,13 +69,10 @@ func (e *examination) socketIO(site *doctor.Config) error {
 	return nil
 }
 
-// number is a size or count of the settings.
+// number is a size, a count or a time of the settings.
 func number(value any) int {
-	switch n := value.(type) {
-	case int:
-		return n
-	case int64:
-		return int(n)
+	if v := reflect.ValueOf(value); v.CanInt() {
+		return int(v.Int())
 	}
 	return 0
 }

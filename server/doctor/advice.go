@@ -35,6 +35,7 @@ const (
 	inProxy    = "reverse_proxy"
 	inSite     = "site"
 	inHost     = "VirtualHost"
+	inApache   = "Location"
 )
 
 // silent is for how long a connection may be silent, as proxies write it.
@@ -60,7 +61,7 @@ func (a *advice) listen() []Mend {
 func (a *advice) certificate() []Mend {
 	return []Mend{
 		{"nginx", inServer, lines("ssl_certificate /etc/letsencrypt/live/"+a.host+"/fullchain.pem;", "ssl_certificate_key /etc/letsencrypt/live/"+a.host+"/privkey.pem;"), lines("ssl_certificate")},
-		{"haproxy", inFrontend, lines("bind :443 ssl crt /etc/haproxy/" + a.host + ".pem # fullchain.pem and privkey.pem in one file"), nil},
+		{"haproxy", inFrontend, lines("bind :443 ssl crt /etc/haproxy/" + a.host + ".pem # fullchain.pem and privkey.pem in one file"), lines("bind")},
 		{"caddy", inSite, nil, lines("tls")}, // it gets one by itself
 		{"apache", inHost, lines("SSLCertificateFile /etc/letsencrypt/live/"+a.host+"/fullchain.pem", "SSLCertificateKeyFile /etc/letsencrypt/live/"+a.host+"/privkey.pem"), lines("SSLCertificateFile", "SSLCertificateKeyFile", "SSLCertificateChainFile")},
 	}
@@ -107,7 +108,7 @@ func (a *advice) post() []Mend {
 		{"nginx", inLocation, nil, lines("limit_except", "deny", "auth_basic", "limit_req", "if ($request_method")},
 		{"haproxy", inFrontend, nil, lines("http-request deny", "http-request auth", "http-request tarpit")},
 		{"caddy", inSite, nil, lines("respond", "basicauth", "method", "forward_auth")},
-		{"apache", inHost, nil, lines("Require", "AllowMethods", "<Limit", "<LimitExcept", "Auth")},
+		{"apache", inApache, nil, lines("Require", "AllowMethods", "<Limit", "Auth")},
 	}
 }
 
@@ -116,7 +117,7 @@ func (a *advice) body() []Mend {
 		{"nginx", inLocation, lines(fmt.Sprintf("client_max_body_size %dk;", (a.bytes+1023)/1024)), lines("client_max_body_size")},
 		{"haproxy", inFrontend, nil, lines("http-request deny if { req.body_size", "http-request deny if { req.hdr(content-length)", "http-request deny deny_status 413")},
 		{"caddy", inSite, lines(fmt.Sprintf("request_body {\n\tmax_size %d\n}", a.bytes)), lines("request_body")},
-		{"apache", inHost, lines(fmt.Sprintf("LimitRequestBody %d", a.bytes)), lines("LimitRequestBody")},
+		{"apache", inHost, nil, lines("SecRequestBodyLimit", "RewriteCond %{HTTP:Content-Length}")},
 	}
 }
 
@@ -125,7 +126,7 @@ func (a *advice) upgrade() []Mend {
 		{"nginx", inLocation, lines("proxy_http_version 1.1;", "proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection $http_connection;"), lines("proxy_http_version", "proxy_set_header Upgrade", "proxy_set_header Connection")},
 		{"haproxy", inBackend, lines("timeout tunnel " + a.silent()), lines("http-request del-header Upgrade", "http-request del-header Connection", "http-request set-header Connection", "http-request set-header Upgrade", "option httpclose")},
 		{"caddy", inProxy, nil, lines("header_up -Upgrade", "header_up -Connection", "header_up Connection", "header_up Upgrade")},
-		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RequestHeader unset Upgrade", "RequestHeader unset Connection")},
+		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RequestHeader unset Upgrade", "RequestHeader unset Connection", "SetEnv force-proxy-request-1.0")},
 	}
 }
 
@@ -151,7 +152,7 @@ func (a *advice) idle() []Mend {
 func (a *advice) buffering() []Mend {
 	return []Mend{
 		{"nginx", inLocation, lines("proxy_buffering off;"), lines("proxy_buffering", "limit_rate", "limit_req")},
-		{"haproxy", inBackend, nil, lines("tcp-response inspect-delay", "tcp-response content", "tcp-request inspect-delay", "http-response wait-for-body", "filter bwlim-out")},
+		{"haproxy", inBackend, nil, lines("http-response lua.", "tcp-response inspect-delay", "tcp-response content", "tcp-request inspect-delay", "http-response wait-for-body", "filter bwlim-out")},
 		{"caddy", inProxy, lines("flush_interval -1"), lines("buffer_responses", "flush_interval")},
 		{"apache", inHost, lines(a.apachePass() + " flushpackets=on"), lines("ProxyPass", "SetOutputFilter", "SetEnv rate-limit")},
 	}

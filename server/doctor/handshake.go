@@ -19,6 +19,7 @@ type session struct {
 	x       *exam
 	id      string
 	cookies map[string]string
+	due     bool // a heartbeat came that has no answer yet
 }
 
 // separator stands between the packets of an answer (engine.io-protocol 4).

@@ -73,6 +73,7 @@ func (x *exam) join(ctx context.Context, s *session) (id, seen string) {
 		}
 		return "poll-lost", "the first poll of a session: " + a.what()
 	}
+	s.due = strings.Contains(a.body, separator+"2")
 	return "", ""
 }
 
