@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"poosh/server/admin"
 	"poosh/server/dialect"
@@ -45,13 +46,26 @@ func Check(path string, lookup func(string) (string, bool), environ []string, po
 		found.err(c.tryPorts(&m))
 	}
 	found.err(c.tryFiles(&m))
-	for _, line := range append(c.Warnings(), append(notices(path, environ), c.fewFiles(&m)...)...) {
+	lines := append(append(c.Warnings(), notices(path, environ)...), c.fewFiles(&m)...)
+	for _, line := range append(lines, c.TLS.Doubts(time.Now(), c.securePorts())...) {
 		f := finding(line)
 		if f.Setting == "" || !slices.ContainsFunc(found.Errors, func(e Finding) bool { return e.Setting == f.Setting }) {
 			found.Warnings = append(found.Warnings, f) // what it seems to be is not what the person wrote
 		}
 	}
 	return found
+}
+
+// securePorts are the numbers of the ports that speak TLS.
+func (c *Config) securePorts() (list []int) {
+	for _, d := range c.on() {
+		for _, p := range d.Ports {
+			if c.secures(p.Visitors) {
+				list = append(list, *p.Number)
+			}
+		}
+	}
+	return list
 }
 
 func (f *Findings) err(err error) {

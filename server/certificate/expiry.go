@@ -3,7 +3,9 @@ package certificate
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -69,4 +71,31 @@ func warn(leaf *x509.Certificate, now time.Time, log *slog.Logger) bool {
 		return false
 	}
 	return true
+}
+
+// Doubts says what about these settings is not wise at a time, one line each: it reads the
+// certificate, and is for who looks before the server starts. ports are those that speak
+// TLS. A server that runs says of its certificates itself, see [Warn].
+func (c *Config) Doubts(now time.Time, ports []int) (lines []string) {
+	if c.Cert != "" && c.Key != "" {
+		if pair, err := load(c.Cert, c.Key); err == nil { // otherwise it is a mistake, and said as one
+			lines = append(lines, doubtful(pair.Leaf, now)...)
+		}
+	}
+	if len(c.Domains) > 0 && c.HTTPPort != 80 && !slices.Contains(ports, 443) {
+		lines = append(lines, "TLS_DOMAINS: the authority asks on port 443 or 80, and none of them is a port of these settings: right only if something in front leads one of them to a port that speaks TLS, or to ACME_HTTP_PORT")
+	}
+	return lines
+}
+
+func doubtful(leaf *x509.Certificate, now time.Time) []string {
+	switch left := leaf.NotAfter.Sub(now); {
+	case now.Before(leaf.NotBefore):
+		return []string{fmt.Sprintf("TLS_CERT is not valid before %s: clients refuse it until then", leaf.NotBefore.UTC().Format(time.RFC3339))}
+	case left <= 0:
+		return []string{fmt.Sprintf("TLS_CERT expired at %s: clients refuse it", leaf.NotAfter.UTC().Format(time.RFC3339))}
+	case left < near(leaf):
+		return []string{fmt.Sprintf("TLS_CERT expires at %s: renew it", leaf.NotAfter.UTC().Format(time.RFC3339))}
+	}
+	return nil
 }

@@ -210,7 +210,6 @@ func (x *exam) socketIO(ctx context.Context, all *sync.WaitGroup) {
 		if !cached {
 			x.answers(ctx)
 		}
-		x.late()
 	})
 }
 

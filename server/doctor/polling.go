@@ -45,7 +45,10 @@ const sessionsTried = 4
 // own, as they come through a balancer.
 func (x *exam) polls(ctx context.Context) bool {
 	x.progress("polling")
-	for range sessionsTried {
+	for n := range sessionsTried {
+		if n > 0 && x.late() { // more of the same would take long, and say nothing new
+			break
+		}
 		s, _, a := x.handshake(ctx, request{})
 		if s == nil {
 			x.fault("unsteady", "the handshake works and then does not: "+a.what())
@@ -141,13 +144,15 @@ func (x *exam) joined(ctx context.Context) (*session, error) {
 // slack is how late something may be that has to come at a time.
 const slack = time.Second
 
-// late looks whether every single answer came late: one that is quick shows that nobody
-// holds them.
-func (x *exam) late() {
+// late looks whether every single answer came late, one of which that is quick shows that
+// nobody holds them.
+func (x *exam) late() bool {
 	x.mu.Lock()
 	quickest, connect := x.quickest, x.connect
 	x.mu.Unlock()
-	if over := quickest - 4*connect; over > slack*7/10 {
-		x.fault("buffering", fmt.Sprintf("the quickest of all answers took %s, and a connection %s", quickest.Round(time.Millisecond), connect.Round(time.Millisecond)))
+	if over := quickest - 4*connect; over <= slack*7/10 {
+		return false
 	}
+	x.fault("buffering", fmt.Sprintf("the quickest of all answers took %s, and a connection %s", quickest.Round(time.Millisecond), connect.Round(time.Millisecond)))
+	return true
 }

@@ -24,6 +24,12 @@ type trial struct {
 const wrongXFF = "proxy_set_header X-Forwarded-For"
 
 var trials = []trial{
+	// It takes longest, so it begins first.
+	{proxy: "haproxy", name: "answers held back", want: "buffering", mended: true, wrong: func(l *layout, s *station) {
+		l.add("global", "lua-load "+s.pki.file("hold.lua"))
+		l.add("backend", "http-response lua.hold")
+	}},
+
 	{proxy: "nginx", name: "no upgrade", want: "no-upgrade", mended: true, wrong: func(l *layout, _ *station) {
 		l.drop("location", "proxy_http_version", "proxy_set_header Upgrade", "proxy_set_header Connection")
 	}},
@@ -57,10 +63,6 @@ var trials = []trial{
 	{proxy: "haproxy", name: "expired", certificate: "expired", want: "certificate-expired", mended: true},
 	{proxy: "haproxy", name: "two processes", want: "not-sticky", mended: true, wrong: func(l *layout, s *station) {
 		l.add("backend", "balance roundrobin", "server other "+s.second.Addr())
-	}},
-	{proxy: "haproxy", name: "answers held back", want: "buffering", mended: true, wrong: func(l *layout, s *station) {
-		l.add("global", "lua-load "+s.pki.file("hold.lua"))
-		l.add("backend", "http-response lua.hold")
 	}},
 	{proxy: "haproxy", name: "headers doubled", want: "cross-origin-doubled", mended: true, wrong: func(l *layout, _ *station) {
 		l.add("backend", `http-response add-header Access-Control-Allow-Origin "*"`)
