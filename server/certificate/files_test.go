@@ -238,3 +238,36 @@ func TestSettings(t *testing.T) {
 		})
 	}
 }
+
+// Who looks before the start is told of a certificate that clients refuse, and of domains
+// that nobody can look for.
+func TestDoubts(t *testing.T) {
+	a, dir := certificatetest.New(t), t.TempDir()
+	now := time.Now()
+	for _, row := range []struct {
+		from, to time.Duration
+		want     string
+	}{
+		{-time.Hour, 60 * 24 * time.Hour, ""},
+		{-time.Hour, time.Minute, "expires at"},
+		{-time.Hour, -time.Minute, "expired at"},
+		{time.Hour, 2 * time.Hour, "is not valid before"},
+	} {
+		cert, key := a.Issue("push.example.com", now.Add(row.from), now.Add(row.to))
+		c := Config{Cert: certificatetest.Put(t, filepath.Join(dir, "cert.pem"), cert), Key: certificatetest.Put(t, filepath.Join(dir, "key.pem"), key)}
+		got := strings.Join(c.Doubts(now, nil), "\n")
+		if (row.want == "") != (got == "") || !strings.Contains(got, row.want) {
+			t.Errorf("from %v to %v: %q, want %q", row.from, row.to, got, row.want)
+		}
+	}
+	for _, row := range []struct {
+		http  int
+		ports []int
+		doubt bool
+	}{{80, []int{8443}, false}, {8080, []int{443}, false}, {8080, []int{8443}, true}, {0, nil, true}} {
+		c := Config{Domains: []string{"push.example.com"}, HTTPPort: row.http}
+		if got := c.Doubts(now, row.ports); (len(got) > 0) != row.doubt {
+			t.Errorf("HTTP-01 on %d, TLS on %v: %q", row.http, row.ports, got)
+		}
+	}
+}
