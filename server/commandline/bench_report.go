@@ -23,8 +23,8 @@ func bar(p loadtest.Progress) string {
 	return text[:min(len(text), narrow-1)]
 }
 
-// spoken is what clients speak, as people call it.
-var spoken = map[string]string{
+// protocolNames is what clients speak, as people call it.
+var protocolNames = map[string]string{
 	string(loadtest.EIO4): "socket.io (Engine.IO 4)", string(loadtest.EIO3): "socket.io (Engine.IO 3)", string(loadtest.Pusher): "Pusher",
 }
 
@@ -35,7 +35,7 @@ func (l *line) benchReport(r *loadtest.Report) error {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%s %s\n", s.bold(fmt.Sprintf("%-13s", name)), fmt.Sprintf(format, args...))
 	}
-	row("server", "%s, %s over %s", printable(r.Server), spoken[r.Protocol], r.Transport)
+	row("server", "%s, %s over %s", printable(r.Server), protocolNames[r.Protocol], r.Transport)
 	c, e, d := r.Connections, r.Events, r.Deliveries
 	row("clients", "%d connected of %d, in %.1f s: %.0f a second", c.Connected, c.Wanted, c.Seconds, c.PerSecond)
 	if c.Time != nil {
