@@ -53,7 +53,6 @@ type Test struct {
 	accepted, refused, unanswered, unsent, late, probes   atomic.Int64
 	begin, connecting, connected, published, lastAccepted atomic.Int64 // times
 	interrupted                                           atomic.Bool
-	cpu                                                   time.Duration
 }
 
 // timings are durations that several goroutines count.
