@@ -46,12 +46,17 @@ func (l *line) where(c *cli.Command, cfg *server.Config, setting string) (*url.U
 		}
 		return &url.URL{Scheme: cfg.Scheme(setting), Host: host}, nil
 	}
+	return l.address(c, "--url", text)
+}
+
+// address reads the address of a server; what names where it stands.
+func (l *line) address(c *cli.Command, what, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https", u.RawQuery != "", u.Fragment != "":
-		return nil, l.misused(c, "--url is no address: want one such as https://push.example.com")
+		return nil, l.misused(c, "%s is no address: want one such as https://push.example.com", what)
 	case u.User != nil:
-		return nil, l.misused(c, "--url has a user in it, which nobody is asked for: want an address such as https://push.example.com")
+		return nil, l.misused(c, "%s has a user in it, which nobody is asked for: want an address such as https://push.example.com", what)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil
