@@ -234,6 +234,7 @@ var noSetting = map[string]string{
 	"PUSH_SOCKET_":         "how settings begin",
 	"SOKETI_":              "how variables of soketi begin",
 	"BROADCAST_CONNECTION": "a variable of Laravel",
+	"BROADCAST_DRIVER":     "a variable of Laravel",
 	"NO_COLOR":             "a variable of many programs, no-color.org",
 }
 
