@@ -1,0 +1,247 @@
+package hub
+
+import "runtime"
+
+// A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It belongs to the hub between the calls that are given
+// it, which must not overlap for one subscriber.
+type Trail struct {
+	// All of a room's publications with greater numbers were handed to the subscriber, or
+	// will be; so were those of everyone.
+	rooms    map[string]uint64
+	everyone uint64
+}
+
+// An Ask is what a subscriber wants of the rooms of an app that is kept.
+type Ask struct {
+	Rooms []string // to be in, whether it is or not; each once
+
+	// After is the last position that the subscriber knows: it is to get what came later,
+	// of these rooms and to everyone. The zero position stands for now: nothing is missed.
+	After Position
+	// Last, if not 0, asks in place of that for so many of the newest publications of each
+	// room; negative for all there are.
+	Last int
+
+	// Encoder is the subscriber's from here on, for all its rooms; nil for the one it has.
+	Encoder Encoder
+
+	// Fits reports whether the subscriber can take so many bytes in so many frames; nil
+	// for one that always can. It is called while nothing of the app is published, so it
+	// must neither wait nor call the hub; Answer too.
+	Fits func(frames, bytes int) bool
+	// Answer, if set, is told what has become of it, behind what was missed and before
+	// anything newer.
+	Answer func(Recovery)
+}
+
+// A Recovery is what has become of an [Ask].
+type Recovery struct {
+	// Head is the position that the subscriber has everything from.
+	Head Position
+	// Whole says that it misses nothing. If it does, nothing of what it missed was handed
+	// over: too old, of another log, or more than it could take.
+	Whole  bool
+	Missed int // publications that were handed over
+}
+
+// Recover seats a subscriber in rooms, hands it what it has missed, in order, and then
+// what is published: nothing twice, and nothing is left out in between. It returns the
+// errors of [Hub.Join], and joins nothing then. Its app must be one that is kept, see [Hub.Keeps], and all its joins must come by here or
+// by [Hub.JoinKept].
+//
+// What is handed over is encoded before publications are held up, but for what is
+// published just then.
+func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err error) {
+	enc := ask.Encoder
+	if enc == nil {
+		s.mu.Lock()
+		enc = s.encoder
+		s.mu.Unlock()
+	}
+	made := h.prepare(s.appName(), enc, ask)
+	h.log.Hold(s.appName(), func(head Position, read func([]Span) Excerpt) {
+		if ask.Encoder != nil {
+			h.recode(s, ask.Encoder)
+		}
+		got, err = h.recover(s, t, ask, enc, head, read)
+		if err == nil && ask.Answer != nil {
+			ask.Answer(got)
+		}
+	})
+	runtime.KeepAlive(made)
+	return got, err
+}
+
+// JoinKept is [Hub.Join] for a room of an app that is kept.
+func (h *Hub) JoinKept(s *Subscriber, t *Trail, name string) (err error) {
+	h.log.Hold(s.appName(), func(head Position, _ func([]Span) Excerpt) {
+		err = h.enter(s, t, name, head.Number)
+	})
+	return err
+}
+
+// RegisterKept is [Hub.Register] in an app that is kept, with a trail that begins there.
+func (h *Hub) RegisterKept(app, id string, maxRooms int, enc Encoder, recv Receiver, t *Trail) (s *Subscriber, at Position) {
+	h.log.Hold(app, func(head Position, _ func([]Span) Excerpt) {
+		s = h.Register(app, id, maxRooms, enc, recv)
+		*t, at = Trail{everyone: head.Number}, head
+	})
+	return s, at
+}
+
+// prepare makes the frames that are likely to be handed over. Whoever keeps them has them
+// found again.
+func (h *Hub) prepare(app string, e Encoder, ask *Ask) [][]byte {
+	if ask.After.IsZero() && ask.Last == 0 || e == nil {
+		return nil
+	}
+	spans := make([]Span, 0, len(ask.Rooms)+1)
+	for _, room := range ask.Rooms {
+		spans = append(spans, Span{Room: room, After: ask.After.Number, UpTo: ^uint64(0), Last: ask.Last})
+	}
+	if ask.Last == 0 {
+		spans = append(spans, Span{Everyone: true, After: ask.After.Number, UpTo: ^uint64(0)})
+	}
+	list := h.log.Read(app, spans).List
+	frames := make([][]byte, len(list))
+	for i, k := range list {
+		frames[i] = k.frame(e)
+	}
+	return frames
+}
+
+// enter joins a room, from which on a newcomer has had what comes behind head.
+func (h *Hub) enter(s *Subscriber, t *Trail, name string, head uint64) error {
+	joined, err := h.join(s, name, nil, nil, nil)
+	if joined {
+		if t.rooms == nil {
+			t.rooms = make(map[string]uint64)
+		}
+		t.rooms[name] = head
+	}
+	return err
+}
+
+// recover is [Hub.Recover] while nothing is published.
+func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Position, read func([]Span) Excerpt) (Recovery, error) {
+	got := Recovery{Head: head, Whole: true}
+	if !s.hasRoomFor(ask.Rooms) {
+		return got, ErrTooManyRooms
+	}
+	for _, room := range ask.Rooms {
+		if err := h.enter(s, t, room, head.Number); err != nil {
+			return got, err
+		}
+	}
+	if ask.After.IsZero() && ask.Last == 0 {
+		return got, nil
+	}
+	if ask.Last == 0 && (ask.After.Epoch != head.Epoch || ask.After.Number > head.Number) {
+		got.Whole = false
+		return got, nil
+	}
+	spans := t.missing(ask)
+	e := read(spans)
+	frames, fits := fitting(s, e.List, enc, ask.Fits)
+	// Who asks for the last of a room gets what there is of them.
+	if got.Whole = e.Whole && fits; !fits || !e.Whole && ask.Last == 0 {
+		return got, nil
+	}
+	for _, frame := range frames {
+		if !s.receiver.Deliver(frame) {
+			break // its connection is ending
+		}
+		got.Missed++
+	}
+	t.had(spans, e.List, ask.Last != 0)
+	return got, nil
+}
+
+// hasRoomFor reports whether the subscriber may be in some more rooms.
+func (s *Subscriber) hasRoomFor(rooms []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more := 0
+	for _, room := range rooms {
+		if s.seatIn(room) == nil {
+			more++
+		}
+	}
+	return len(s.seats)+more <= int(s.maxRooms)
+}
+
+// missing is what the subscriber has not had of what it asks for.
+func (t *Trail) missing(ask *Ask) []Span {
+	var spans []Span
+	for _, room := range ask.Rooms {
+		if had := t.rooms[room]; ask.Last != 0 || ask.After.Number < had {
+			spans = append(spans, Span{Room: room, After: ask.After.Number, UpTo: had, Last: ask.Last})
+		}
+	}
+	if ask.Last == 0 && ask.After.Number < t.everyone {
+		spans = append(spans, Span{Everyone: true, After: ask.After.Number, UpTo: t.everyone})
+	}
+	return spans
+}
+
+// had notes that the subscriber was handed what there is of these spans.
+func (t *Trail) had(spans []Span, list []*Kept, last bool) {
+	if last { // from where on is known by the oldest
+		for i := len(list) - 1; i >= 0; i-- {
+			t.rooms[list[i].Room] = list[i].At.Number - 1
+		}
+		return
+	}
+	for i := range spans {
+		if spans[i].Everyone {
+			t.everyone = spans[i].After
+		} else {
+			t.rooms[spans[i].Room] = spans[i].After
+		}
+	}
+}
+
+// fitting makes the frames of what a subscriber may have, and reports whether it can take
+// them.
+func fitting(s *Subscriber, list []*Kept, e Encoder, fits func(frames, bytes int) bool) ([][]byte, bool) {
+	frames, bytes := make([][]byte, 0, len(list)), 0
+	for _, k := range list {
+		if k.Except != "" && k.Except == s.id {
+			continue
+		}
+		var frame []byte
+		if e != nil {
+			if frame = k.frame(e); frame == nil {
+				continue
+			}
+		}
+		frames = append(frames, frame)
+		bytes += len(frame)
+	}
+	return frames, len(frames) == 0 || fits == nil || fits(len(frames), bytes)
+}
+
+// recode gives a subscriber another encoder, in all its rooms: no publication of its app
+// comes meanwhile.
+func (h *Hub) recode(s *Subscriber, e Encoder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone || s.encoder == e {
+		return
+	}
+	s.encoder = e
+	s.all.recode(e)
+	for _, st := range s.seats {
+		st.recode(e)
+	}
+}
+
+// recode moves a seat to the group of an encoder.
+func (st *seat) recode(e Encoder) {
+	r := st.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.Add(1) // which empty takes back
+	r.empty(st)
+	r.groupFor(e).take(st)
+}
