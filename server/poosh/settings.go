@@ -145,10 +145,14 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
 		},
 		Metrics: func() []metric.Reading {
-			return []metric.Reading{
+			list := []metric.Reading{
 				metric.Counters("sends_refused", "sends_refused_total", "Requests to POST /send that were not published, by reason.", "reason", api.refusedBy()),
 				metric.Gauge("sessions", "sessions", "Sessions of Socket.IO on CLIENT_PORT, with those that have ended and whose last words were not fetched yet.", server.Stats().Sessions),
 			}
+			if h.Hub.Keeps(App) {
+				list = append(list, listeners.recovered.readings()...)
+			}
+			return list
 		},
 		Sign: fill,
 		Apps: func() []dialect.App {

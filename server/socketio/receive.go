@@ -218,7 +218,7 @@ func (s *Session) handle(text []byte) error {
 	}
 	s.in.attachments = m.attachments
 	if m.kind == typeEvent {
-		s.server.handler.Event(s, name, args)
+		s.server.handler.Event(s, name, args, m.ack)
 	}
 	return nil
 }

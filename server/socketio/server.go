@@ -45,10 +45,10 @@ type Handler interface {
 	// Connected tells of a client that joined. The client itself is told
 	// afterwards, so that whatever is attached here misses nothing.
 	Connected(s *Session)
-	// Event hands over an event: its name, and the JSON text of each argument,
-	// valid only during the call. It must not block: it runs on a goroutine
-	// that reads for many clients.
-	Event(s *Session, name string, args [][]byte)
+	// Event hands over an event: its name, the JSON text of each argument, valid
+	// only during the call, and how to answer it. It must not block: it runs on a
+	// goroutine that reads for many clients.
+	Event(s *Session, name string, args [][]byte, ack Ack)
 	// Closed tells that the client left, once for each Connected.
 	Closed(s *Session, reason string)
 }

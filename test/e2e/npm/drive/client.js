@@ -24,8 +24,9 @@
   }
 
   // open connects with io, a socket.io-client of some version. command has: way,
-  // url, listen (event names to report), rooms (joined at every connect), options
-  // (given to the client as they are), authDelay (milliseconds). report gets one object for each thing seen.
+  // url, listen (event names to report), rooms (joined at every connect), since (rooms
+  // joined at every connect with the last position seen), options (given to the client as
+  // they are), authDelay (milliseconds). report gets one object for each thing seen.
   return function open(io, command, report) {
     var options = {
       forceNew: true, multiplex: false, reconnectionDelay: 200, reconnectionDelayMax: 1000, timeout: 20000
@@ -38,6 +39,7 @@
     }
     var socket = io(command.url, options);
     var manager = socket.io;
+    var last = null; // position, of who asks for what it missed
 
     manager.on('open', function () {
       var engine = manager.engine;
@@ -48,6 +50,12 @@
     });
     socket.on('connect', function () {
       (command.rooms || []).forEach(function (room) { socket.emit('room', room); });
+      if (command.since) {
+        socket.emit('room', command.since[0], { since: last, rooms: command.since.slice(1) }, function (answer) {
+          last = answer.id;
+          report({ saw: 'recovered', text: ascii(answer) });
+        });
+      }
       report({ saw: 'connect', sid: String(socket.id || manager.engine.id), transport: manager.engine.transport.name });
     });
     socket.on('disconnect', function (reason) { report({ saw: 'disconnect', text: String(reason) }); });
@@ -56,6 +64,7 @@
     });
     (command.listen || []).forEach(function (name) {
       socket.on(name, function () {
+        if (command.since) last = arguments[arguments.length - 1];
         report({ saw: 'event', name: name, text: ascii(Array.prototype.slice.call(arguments)) });
       });
     });
