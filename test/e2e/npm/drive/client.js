@@ -64,7 +64,7 @@
     });
     (command.listen || []).forEach(function (name) {
       socket.on(name, function () {
-        if (command.since) last = arguments[arguments.length - 1];
+        if (command.since && arguments.length > 1) last = arguments[1];
         report({ saw: 'event', name: name, text: ascii(Array.prototype.slice.call(arguments)) });
       });
     });
