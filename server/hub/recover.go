@@ -1,6 +1,9 @@
 package hub
 
-import "runtime"
+import (
+	"math"
+	"runtime"
+)
 
 // A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It belongs to the hub between the calls that are given
 // it, which must not overlap for one subscriber.
@@ -38,16 +41,17 @@ type Ask struct {
 type Recovery struct {
 	// Head is the position that the subscriber has everything from.
 	Head Position
-	// Whole says that it misses nothing. If it does, nothing of what it missed was handed
-	// over: too old, of another log, or more than it could take.
+	// Whole says that it misses nothing. Otherwise it may: what it asks for is too old, of
+	// another log, or more than it can take. Then nothing was handed over, but to one who
+	// asked for the last of a room.
 	Whole  bool
 	Missed int // publications that were handed over
 }
 
 // Recover seats a subscriber in rooms, hands it what it has missed, in order, and then
 // what is published: nothing twice, and nothing is left out in between. It returns the
-// errors of [Hub.Join], and joins nothing then. Its app must be one that is kept, see [Hub.Keeps], and all its joins must come by here or
-// by [Hub.JoinKept].
+// errors of [Hub.Join], and joins nothing then. Its app must be one that is kept, see
+// [Hub.Keeps], and all its joins must come by here or by [Hub.JoinKept].
 //
 // What is handed over is encoded before publications are held up, but for what is
 // published just then.
@@ -58,7 +62,7 @@ func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err erro
 		enc = s.encoder
 		s.mu.Unlock()
 	}
-	made := h.prepare(s.appName(), enc, ask)
+	made := h.prepare(s.appName(), enc, t, ask)
 	h.log.Hold(s.appName(), func(head Position, read func([]Span) Excerpt) {
 		if ask.Encoder != nil {
 			h.recode(s, ask.Encoder)
@@ -70,6 +74,29 @@ func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err erro
 	})
 	runtime.KeepAlive(made)
 	return got, err
+}
+
+// Return is [Hub.RegisterKept] and [Hub.Recover] in one step, for one who was there before:
+// it gets nothing before what it missed. Where it cannot be given that, or may not be in the
+// rooms, it is not registered, and the subscriber is nil. Ask.Encoder is the subscriber's, and
+// Ask.Answer is called if it is registered.
+func (h *Hub) Return(app, id string, maxRooms int, recv Receiver, t *Trail, ask *Ask) (s *Subscriber) {
+	*t = Trail{everyone: math.MaxUint64} // it has had nothing
+	made := h.prepare(app, ask.Encoder, t, ask)
+	h.log.Hold(app, func(head Position, read func([]Span) Excerpt) {
+		s = h.Register(app, id, maxRooms, ask.Encoder, recv)
+		*t = Trail{everyone: head.Number}
+		got, err := h.recover(s, t, ask, ask.Encoder, head, read)
+		switch {
+		case err != nil || !got.Whole:
+			h.Unregister(s)
+			s = nil
+		case ask.Answer != nil:
+			ask.Answer(got)
+		}
+	})
+	runtime.KeepAlive(made)
+	return s
 }
 
 // JoinKept is [Hub.Join] for a room of an app that is kept.
@@ -90,24 +117,55 @@ func (h *Hub) RegisterKept(app, id string, maxRooms int, enc Encoder, recv Recei
 }
 
 // prepare makes the frames that are likely to be handed over. Whoever keeps them has them
-// found again.
-func (h *Hub) prepare(app string, e Encoder, ask *Ask) [][]byte {
-	if ask.After.IsZero() && ask.Last == 0 || e == nil {
+// found again. Nothing is made of what will not be handed over.
+func (h *Hub) prepare(app string, e Encoder, t *Trail, ask *Ask) [][]byte {
+	if !ask.asks() || e == nil {
 		return nil
 	}
-	spans := make([]Span, 0, len(ask.Rooms)+1)
-	for _, room := range ask.Rooms {
-		spans = append(spans, Span{Room: room, After: ask.After.Number, UpTo: ^uint64(0), Last: ask.Last})
+	var spans []Span
+	h.log.Hold(app, func(head Position, _ func([]Span) Excerpt) {
+		if ask.within(head) {
+			spans = t.missing(ask, head.Number)
+		}
+	})
+	if len(spans) == 0 {
+		return nil
 	}
-	if ask.Last == 0 {
-		spans = append(spans, Span{Everyone: true, After: ask.After.Number, UpTo: ^uint64(0)})
+	x := h.log.Read(app, spans)
+	if !ask.gets(x) {
+		return nil
 	}
-	list := h.log.Read(app, spans).List
-	frames := make([][]byte, len(list))
-	for i, k := range list {
+	frames := make([][]byte, len(x.List))
+	for i, k := range x.List {
 		frames[i] = k.frame(e)
 	}
 	return frames
+}
+
+// asks reports whether anything is asked for that was before.
+func (a *Ask) asks() bool { return !a.After.IsZero() || a.Last != 0 }
+
+// within reports whether the position asked for is one of the log.
+func (a *Ask) within(head Position) bool {
+	return a.Last != 0 || a.After.Epoch == head.Epoch && a.After.Number <= head.Number
+}
+
+// gets reports whether an excerpt is handed over, as far as can be said before anything is
+// encoded: a frame is not shorter than its payload. Who asks for the last of a room gets
+// what there is of them.
+func (a *Ask) gets(x Excerpt) bool {
+	if !x.Whole && a.Last == 0 {
+		return false
+	}
+	bytes := 0
+	for _, k := range x.List {
+		bytes += len(k.Data)
+	}
+	return a.fits(len(x.List), bytes)
+}
+
+func (a *Ask) fits(frames, bytes int) bool {
+	return frames == 0 || a.Fits == nil || a.Fits(frames, bytes)
 }
 
 // enter joins a room, from which on a newcomer has had what comes behind head.
@@ -133,18 +191,22 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 			return got, err
 		}
 	}
-	if ask.After.IsZero() && ask.Last == 0 {
+	if !ask.asks() {
 		return got, nil
 	}
-	if ask.Last == 0 && (ask.After.Epoch != head.Epoch || ask.After.Number > head.Number) {
+	if got.Whole = ask.within(head); !got.Whole {
+		return got, nil
+	}
+	spans := t.missing(ask, head.Number)
+	x := read(spans)
+	got.Whole = x.Whole
+	if !ask.gets(x) {
 		got.Whole = false
 		return got, nil
 	}
-	spans := t.missing(ask)
-	e := read(spans)
-	frames, fits := fitting(s, e.List, enc, ask.Fits)
-	// Who asks for the last of a room gets what there is of them.
-	if got.Whole = e.Whole && fits; !fits || !e.Whole && ask.Last == 0 {
+	frames, fits := fitting(s, x.List, enc, ask)
+	if !fits {
+		got.Whole = false
 		return got, nil
 	}
 	for _, frame := range frames {
@@ -153,7 +215,7 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 		}
 		got.Missed++
 	}
-	t.had(spans, e.List, ask.Last != 0)
+	t.had(spans, x.List, ask.Last != 0)
 	return got, nil
 }
 
@@ -170,11 +232,16 @@ func (s *Subscriber) hasRoomFor(rooms []string) bool {
 	return len(s.seats)+more <= int(s.maxRooms)
 }
 
-// missing is what the subscriber has not had of what it asks for.
-func (t *Trail) missing(ask *Ask) []Span {
+// missing is what the subscriber has not had of what it asks for; of a room that it is not
+// in, all up to head.
+func (t *Trail) missing(ask *Ask, head uint64) []Span {
 	var spans []Span
 	for _, room := range ask.Rooms {
-		if had := t.rooms[room]; ask.Last != 0 || ask.After.Number < had {
+		had, in := t.rooms[room]
+		if !in {
+			had = head
+		}
+		if ask.Last != 0 || ask.After.Number < had {
 			spans = append(spans, Span{Room: room, After: ask.After.Number, UpTo: had, Last: ask.Last})
 		}
 	}
@@ -203,7 +270,7 @@ func (t *Trail) had(spans []Span, list []*Kept, last bool) {
 
 // fitting makes the frames of what a subscriber may have, and reports whether it can take
 // them.
-func fitting(s *Subscriber, list []*Kept, e Encoder, fits func(frames, bytes int) bool) ([][]byte, bool) {
+func fitting(s *Subscriber, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) {
 	frames, bytes := make([][]byte, 0, len(list)), 0
 	for _, k := range list {
 		if k.Except != "" && k.Except == s.id {
@@ -218,7 +285,7 @@ func fitting(s *Subscriber, list []*Kept, e Encoder, fits func(frames, bytes int
 		frames = append(frames, frame)
 		bytes += len(frame)
 	}
-	return frames, len(frames) == 0 || fits == nil || fits(len(frames), bytes)
+	return frames, ask.fits(len(frames), bytes)
 }
 
 // recode gives a subscriber another encoder, in all its rooms: no publication of its app

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"poosh/auth"
 	"poosh/server/closed"
@@ -27,6 +28,9 @@ type ClientConfig struct {
 	Rooms *quota.Quota
 
 	Registry Registry // nil for this process alone
+
+	Away      time.Duration // for how long a client may be away and come back as who it was
+	AwayBytes int64         // of what is known of all that are away
 }
 
 // roomCost is about what being in a room takes beside its name, in bytes: a seat, and
@@ -40,6 +44,7 @@ var errRoomsFull = errors.New("the rooms of all clients take as much as they may
 type listener struct {
 	sub     *hub.Subscriber
 	trail   *hub.Trail  // what it has had; nil where nothing is kept
+	state   *state      // what it may come back to; nil for nothing. Guarded by states.mu
 	encoder hub.Encoder // of a client that has not asked for positions
 	from    netip.Addr  // the network that its rooms count for
 	taken   int         // of ClientConfig.Rooms; owned by the session's events, or by asks
@@ -57,11 +62,14 @@ type Clients struct {
 	joined, refused atomic.Uint64
 	entered, left   atomic.Uint64 // rooms, but for those of their own ids
 	recovered       recoveries
+	states          states
 }
 
 // NewClients returns the handler for the clients' socket.io server.
 func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
-	return &Clients{cfg: cfg, hub: h, log: log}
+	c := &Clients{cfg: cfg, hub: h, log: log}
+	c.states.init(cfg.Away, cfg.AwayBytes)
+	return c
 }
 
 // Connected seats a client in the hub. It is in the room named by its id, and
@@ -71,8 +79,10 @@ func (c *Clients) Connected(s *socketio.Session) {
 	if s.Protocol() == 4 {
 		enc = Encoder4
 	}
-	l := seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s)
-	l.from = s.Network()
+	l := c.comeBack(s)
+	if l == nil {
+		l = c.begin(s, enc)
+	}
 	if c.cfg.Registry != nil {
 		l.asks = &asker{clients: c, listener: l, session: s}
 	}
@@ -105,9 +115,10 @@ func (l *listener) enter(h *hub.Hub, room string) error {
 }
 
 // Closed takes a client out of all its rooms.
-func (c *Clients) Closed(s *socketio.Session, _ string) {
+func (c *Clients) Closed(s *socketio.Session, reason string) {
 	if l, ok := s.Data.(*listener); ok {
 		s.Data = nil
+		c.states.left(l, mayComeBack(s, reason))
 		if l.asks != nil {
 			l.asks.close()
 			return

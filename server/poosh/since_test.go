@@ -25,6 +25,8 @@ type place struct {
 	t    *testing.T
 	hub  *hub.Hub
 	addr string
+
+	clients *Clients
 }
 
 // newPlace serves clients; what is kept is as cfg says, if anything.
@@ -35,7 +37,8 @@ func newPlace(t *testing.T, cfg history.Config, sockets socketio.Config) *place 
 		p.hub = hub.NewWith(nil, history.New(cfg, App))
 	}
 	log := slog.New(slog.DiscardHandler)
-	clients := NewClients(ClientConfig{MaxRooms: 10, MaxRoomNameBytes: 100, Rooms: quota.New(1 << 20)}, p.hub, log)
+	clients := NewClients(ClientConfig{MaxRooms: 10, MaxRoomNameBytes: 100, Rooms: quota.New(1 << 20), Away: cfg.Age, AwayBytes: 1 << 20}, p.hub, log)
+	p.clients = clients
 	on := http1test.SocketsOn(t, loop.Config{Outbox: sockets.Outbox})
 	server := socketio.New(on, sockets, clients, log)
 	p.addr = http1test.Serve(t, on, server, socketio.Where).Addr
@@ -55,7 +58,20 @@ type tongue struct {
 
 func (p *place) dial(eio int) *tongue {
 	p.t.Helper()
-	c, _, err := websocket.DefaultDialer.Dial(fmt.Sprintf("ws://%s/socket.io/?EIO=%d&transport=websocket", p.addr, eio), http.Header{})
+	w := p.open(eio, "")
+	if eio == 4 {
+		w.say("40")
+	}
+	if got := w.read(); !strings.HasPrefix(got, "40") {
+		p.t.Fatalf("connected with %q", got)
+	}
+	return w
+}
+
+// open is dial without the namespace.
+func (p *place) open(eio int, query string) *tongue {
+	p.t.Helper()
+	c, _, err := websocket.DefaultDialer.Dial(fmt.Sprintf("ws://%s/socket.io/?EIO=%d&transport=websocket%s", p.addr, eio, query), http.Header{})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -66,12 +82,7 @@ func (p *place) dial(eio int) *tongue {
 	if err := json.Unmarshal([]byte(open[1:]), &hello); err != nil {
 		p.t.Fatalf("%q: %v", open, err)
 	}
-	if w.sid = hello.SID; eio == 4 {
-		w.say("40")
-	}
-	if got := w.read(); !strings.HasPrefix(got, "40") {
-		p.t.Fatalf("connected with %q", got)
-	}
+	w.sid = hello.SID
 	return w
 }
 

@@ -77,6 +77,8 @@ type Server struct {
 	sessions map[string]*Session
 	reserved int // sessions that count and are not in the map yet
 
+	returner bool // clients may come back to what they were
+
 	refused *metric.Set[turnedAway]
 	clients *closed.Source
 	traffic *metric.Traffic
@@ -93,6 +95,9 @@ func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Serve
 	}
 	if srv.traffic = cfg.Traffic; srv.traffic == nil {
 		srv.traffic = new(metric.Traffic)
+	}
+	if r, ok := h.(Returner); ok {
+		srv.returner = r.Returns() && srv.cfg.Recovery != RecoveryOff
 	}
 	srv.addresses.init(srv.cfg)
 	srv.origins = newOrigins(cfg.Origins)
@@ -120,6 +125,7 @@ func (srv *Server) newSession(r *http.Request) *Session {
 	}
 	s.protocol.Store(protocol)
 	s.jsonp = q.has("j")
+	s.recovery = isYes(q.get("recovery"))
 	switch {
 	case protocol == 4:
 		s.form = formSeparated

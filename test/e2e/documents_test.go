@@ -44,6 +44,7 @@ var notRun = []struct{ page, begins, why string }{
 	{"docs/migrating.md", "poosh import laravel-echo-server.json", "it needs files of other servers: server/migration TestExamples"},
 	{"docs/migrating.md", "poosh import --from poosh", "it needs files of other servers: server/migration TestExamples"},
 	{"docs/history.md", "var last", "it is a part of a page, with a gap: test/e2e TestMissedEvents"},
+	{"docs/history.md", "const socket", "it is a part of a page: test/e2e TestConnectionStateRecovery"},
 	{"docs/history.md", "socket.emit('room'", "it is a part of a page: test/e2e TestMissedEvents"},
 	{"docs/push-socket.md", "sqlite3", "it needs SQLite's own program, which nothing else here does"},
 	{"examples/laravel/README.md", "php artisan", "it needs a Laravel application: test/e2e TestExampleSenders"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -93,27 +94,12 @@ func (s *scissors) cut() {
 	}
 }
 
-// Clients of every version are cut off again and again while events flow to two rooms, and
-// ask for what they missed with one line in the page: each sees all of them once, in order,
-// and misses nothing that is for everyone. Those that have not asked see one argument.
-func TestMissedEvents(t *testing.T) {
-	s := start(t, "HISTORY=2m", "HISTORY_EVENTS=10000", "MAX_CONNECTIONS_PER_ADDRESS=10000")
-	cutter := newScissors(t, addr(s.clientPort))
-	d := drive(t, "node.js")
-	var all []*client
-	for _, version := range versions {
-		for _, way := range []string{"polling", "websocket", "upgrade"} {
-			all = append(all, d.open(opening{Version: version, Way: way, URL: cutter.url(), Listen: []string{"n", "all"}, Since: []string{"a", "b"}}))
-		}
-	}
-	plain := d.open(opening{Version: "1.3.4", Way: "websocket", URL: s.clientURL(), Listen: []string{"n"}, Rooms: []string{"a", "b"}})
-	plain.wait(t, "connect", 1)
-	s.waitRoom(t, "a", len(all)+1)
-	for _, c := range all {
-		c.wait(t, "recovered", 1)
-	}
+// How many events flow, and how often connections are cut meanwhile.
+const events, cuts = 400, 8
 
-	const events, cuts = 400, 8
+// flow sends events to two rooms and to everyone, and cuts connections meanwhile.
+func flow(t *testing.T, s *server, cutter *scissors) {
+	t.Helper()
 	for n := range events {
 		if n%(events/cuts) == events/cuts/2 {
 			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
@@ -125,6 +111,29 @@ func TestMissedEvents(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// Clients of every version are cut off again and again while events flow to two rooms, and
+// ask for what they missed with one line in the page: each sees all of them once, in order,
+// and misses nothing that is for everyone. Those that have not asked see one argument.
+func TestMissedEvents(t *testing.T) {
+	s := start(t, "HISTORY=2m", "HISTORY_EVENTS=10000", "MAX_CONNECTIONS_PER_ADDRESS=10000")
+	cutter := newScissors(t, addr(s.clientPort))
+	d := drive(t, "node.js")
+	var all []*client
+	for _, version := range append(slices.Clone(versions), "4.5.4", "4.6.2") {
+		for _, way := range []string{"polling", "websocket", "upgrade"} {
+			all = append(all, d.open(opening{Version: version, Way: way, URL: cutter.url(), Listen: []string{"n", "all"}, Since: []string{"a", "b"}}))
+		}
+	}
+	plain := d.open(opening{Version: "1.3.4", Way: "websocket", URL: s.clientURL(), Listen: []string{"n"}, Rooms: []string{"a", "b"}})
+	plain.wait(t, "connect", 1)
+	s.waitRoom(t, "a", len(all)+1)
+	for _, c := range all {
+		c.wait(t, "recovered", 1)
+	}
+
+	flow(t, s, cutter)
 	for _, c := range all {
 		for i, text := range c.events(t, "n", events) {
 			var args []any
@@ -159,6 +168,50 @@ func TestMissedEvents(t *testing.T) {
 	for i, text := range plain.events(t, "n", events) {
 		if text != fmt.Sprintf("[%d]", i) {
 			t.Errorf("a client that has not asked saw %s", text)
+		}
+	}
+}
+
+// Clients of socket.io 4.6 and newer as they are: their page asks for connection state
+// recovery when it connects, and does nothing else. It is cut off again and again, and each
+// client sees everything once and in order, in the rooms that it joined once.
+func TestConnectionStateRecovery(t *testing.T) {
+	s := start(t, "HISTORY=2m", "HISTORY_EVENTS=10000", "MAX_CONNECTIONS_PER_ADDRESS=10000")
+	cutter := newScissors(t, addr(s.clientPort))
+	d := drive(t, "node.js")
+	var all []*client
+	for _, version := range []string{"4.6.2", "4.8.1"} {
+		for _, way := range []string{"polling", "websocket", "upgrade"} {
+			for _, options := range []map[string]any{{"auth": map[string]any{"recovery": true}}, {"query": map[string]any{"recovery": "1"}}} {
+				all = append(all, d.open(opening{Version: version, Way: way, URL: cutter.url(), Listen: []string{"n", "all"}, Rooms: []string{"a", "b"}, Options: options}))
+			}
+		}
+	}
+	s.waitRoom(t, "b", len(all))
+	flow(t, s, cutter)
+	for _, c := range all {
+		for i, text := range c.events(t, "n", events) {
+			if !strings.HasPrefix(text, fmt.Sprintf(`[%d,"`, i)) {
+				t.Errorf("%s: event %d is %s", c.id, i, text)
+				break
+			}
+		}
+		for i, text := range c.events(t, "all", events/4) {
+			if !strings.HasPrefix(text, fmt.Sprintf(`[%d,"`, 4*i)) {
+				t.Errorf("%s: event %d for everyone is %s", c.id, i, text)
+				break
+			}
+		}
+		states, sid := c.wait(t, "state", 2), c.seen("connect")[0].SID
+		for i, r := range states {
+			if want := fmt.Sprint(i > 0); r.Text != want {
+				t.Errorf("%s: the connection %d is recovered: %s, want %s", c.id, i, r.Text, want)
+			}
+		}
+		for _, r := range c.wait(t, "connect", 2) {
+			if r.SID != sid {
+				t.Errorf("%s: was %s, is %s", c.id, sid, r.SID)
+			}
 		}
 	}
 }

@@ -33,6 +33,8 @@ type Config struct {
 	Age    time.Duration // for how long; 0 for nothing at all
 	Bytes  int64         // of all publications, with about what each takes beside
 	Events int           // of one room
+
+	Sessions int64 // bytes of what is known of clients that are away; not the log's own
 }
 
 // On reports whether anything is to be kept.
@@ -47,6 +49,8 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Size(&c.Bytes, "64KiB", "1024GiB")},
 		{Name: "HISTORY_EVENTS", Default: "1000", Help: "Events that are kept of one room, and of those to everyone; more and its oldest go",
 			Value: setting.Count(&c.Events, 1, 1_000_000)},
+		{Name: "HISTORY_SESSION_BYTES", Default: "16MiB", Help: "Bytes that rooms and ids of socket.io clients that are away, and may come back by connection state recovery, may take; more and those who left first are forgotten",
+			Value: setting.Size(&c.Sessions, "64KiB", "1024GiB")},
 	}}
 }
 

@@ -49,7 +49,9 @@
       });
     });
     socket.on('connect', function () {
-      (command.rooms || []).forEach(function (room) { socket.emit('room', room); });
+      // undefined but for clients of 4.6 and newer that may come back to what they were.
+      report({ saw: 'state', text: String(socket.recovered) });
+      if (!socket.recovered) (command.rooms || []).forEach(function (room) { socket.emit('room', room); });
       if (command.since) {
         socket.emit('room', command.since[0], { since: last, rooms: command.since.slice(1) }, function (answer) {
           last = answer.id;
