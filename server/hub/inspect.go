@@ -48,11 +48,20 @@ const lookedThrough = 1024
 // Find returns the subscriber of an id who is in the room of that name; nil if there is
 // none. Of a room with a thousand others it looks at the first thousand.
 func (h *Hub) Find(app, id string) *Subscriber {
-	some, _ := h.Seated(app, id, lookedThrough)
-	for _, s := range some {
-		if s.id == id {
-			return s
+	r := h.shard(app, id).find(app, id, false)
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	left := lookedThrough
+	for g := r.first.Load(); g != nil && left > 0; g = g.next.Load() {
+		for _, t := range g.seats[:min(left, len(g.seats))] {
+			if t.seat.sub.id == id {
+				return t.seat.sub
+			}
 		}
+		left -= len(g.seats)
 	}
 	return nil
 }

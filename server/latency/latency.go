@@ -29,7 +29,10 @@ const (
 	perSecond = 100
 	// copies is how many copies of a publication that is measured cost as much as another
 	// such publication.
-	copies = 200
+	copies = 20
+	// atOnce is how many may be measured before the next second's: of a burst to a crowd
+	// that is one.
+	atOnce = perSecond / 2
 	// crowded is how many marks that are under way make another one cost twice as much. A
 	// client that takes nothing keeps all of its room's for as long as it may; they would
 	// leave none for others.
@@ -65,7 +68,7 @@ type Meter struct {
 // New returns a meter that measures from now on.
 func New() *Meter {
 	now := time.Now()
-	m := &Meter{funds: perSecond, at: now, adapted: now}
+	m := &Meter{funds: atOnce, at: now, adapted: now}
 	m.recent.turned = now
 	m.odds.Store(math.MaxUint32)
 	return m
@@ -83,7 +86,7 @@ func (m *Meter) Begin() *Mark {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.funds = min(perSecond, m.funds+now.Sub(m.at).Seconds()*perSecond)
+	m.funds = min(atOnce, m.funds+now.Sub(m.at).Seconds()*perSecond)
 	m.at = now
 	if m.funds < 1 || m.underWay >= maxUnderWay || m.carried.Load() > maxCarried {
 		if m.denied++; m.denied%strikes == 0 {

@@ -44,6 +44,8 @@ func Handler(read func() []metric.Reading, log *slog.Logger) http.Handler {
 		MaxRequestsInFlight: atOnce,
 		Timeout:             patience,
 		EnableOpenMetrics:   true,
+		// To compress a scrape takes half its time and a megabyte, and saves a local network 60 KB.
+		DisableCompression: true,
 	})
 }
 

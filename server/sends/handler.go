@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	// pace is the least time between two writes to a watcher: so much is gathered, and
-	// what a flood has beyond a queue in that time is dropped.
-	pace = 100 * time.Millisecond
+	// pace is the least time between two writes to a watcher: so much is gathered.
+	pace = 250 * time.Millisecond
+	// each is the least time for each of the sends that were written: a thousand a second
+	// are more than anybody reads. What a flood has beyond a queue in that time is dropped.
+	each = time.Millisecond
 	// keepAlive is how often a watcher is written to, sends or none: proxies cut what is
 	// silent.
 	keepAlive = 15 * time.Second
@@ -69,10 +71,11 @@ func (f *Feed) Stream(w http.ResponseWriter, r *http.Request) {
 
 // follow writes what a watcher is told until one of both ends.
 func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
-	idle, gather := time.NewTicker(keepAlive), time.NewTicker(pace)
+	idle, gather := time.NewTicker(keepAlive), time.NewTimer(0)
 	defer idle.Stop()
 	defer gather.Stop()
 	for {
+		told := 0
 		select {
 		case <-gone:
 			return
@@ -81,11 +84,12 @@ func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
 		case <-idle.C:
 			s.Comment("")
 		case <-w.More():
-			tell(s, w)
+			told = tell(s, w)
 		}
 		if !s.Flush() {
 			return
 		}
+		gather.Reset(max(pace, time.Duration(told)*each))
 		select {
 		case <-gone:
 			return
@@ -96,22 +100,16 @@ func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
 	}
 }
 
-// tell adds what a watcher takes, as events.
-func tell(s *eventstream.Stream, w *Watcher) {
-	list, dropped := w.Take()
-	for i := range list {
-		if hides := w.feed.hides; hides != nil && hides(&list[i]) {
-			continue
+// tell adds what a watcher takes, as events, and returns how many.
+func tell(s *eventstream.Stream, w *Watcher) int {
+	list, dropped := w.take()
+	for _, t := range list {
+		if !t.hides(w.feed.hides) {
+			s.Event("send", t.json(w.filter.Payload))
 		}
-		data, err := json.Marshal(list[i].line())
-		if err != nil { // a payload that is no JSON
-			l := list[i].line()
-			l.Payload = nil
-			data, _ = json.Marshal(l)
-		}
-		s.Event("send", data)
 	}
 	if dropped > 0 {
 		s.Event("dropped", fmt.Appendf(nil, `{"count":%d}`, dropped))
 	}
+	return len(list)
 }

@@ -19,7 +19,9 @@
 //
 // While nobody watches, a send costs one look at a pointer. A watcher has a queue that
 // is bounded in number and in bytes, and what finds no room in it is counted and left
-// out: nobody who sends waits for who watches.
+// out: nobody who sends waits for who watches. Watchers share what is queued, and what is
+// written of it; in a flood, when the queues of all are full, a send costs the same
+// however many watch.
 package sends
 
 import (
@@ -73,6 +75,7 @@ type Feed struct {
 	memory   *memory                    // set once, by Remember; nil when nothing is remembered
 	hides    func(*Send) bool           // set once, by Hide; nil for none
 	watchers atomic.Pointer[[]*Watcher] // nil while nobody watches; never changed in place
+	reported atomic.Uint64              // sends that watchers were offered
 
 	mu     sync.Mutex // held to replace watchers; guards closed
 	closed bool
@@ -81,8 +84,8 @@ type Feed struct {
 // New returns a feed with a name of its own for ids.
 func New() *Feed { return &Feed{ids: ids{prefix: newPrefix()}} }
 
-// Hide has [Feed.Stream] leave out what hides picks, which is called on the goroutine of who
-// watches. It is for once, before the feed is in use.
+// Hide has [Feed.Stream] leave out what hides picks, which is called on the goroutine of one
+// who watches, once for each send. It is for once, before the feed is in use.
 func (f *Feed) Hide(hides func(*Send) bool) { f.hides = hides }
 
 // Next returns the id of the next send.
@@ -101,19 +104,28 @@ func (f *Feed) Followed() bool { return f.watchers.Load() != nil }
 // Report tells those who watch of a send, after Watched said that somebody does. It never
 // waits for any of them.
 func (f *Feed) Report(s Send) {
-	if s.At.IsZero() {
-		s.At = time.Now()
-	}
 	list := f.watchers.Load()
-	if m := f.memory; m != nil && (list == nil || m.wants()) {
-		m.add(s)
+	remembers := f.memory != nil && (list == nil || f.memory.wants())
+	takes := list != nil && slices.ContainsFunc(*list, (*Watcher).takes)
+	if remembers || takes {
+		if s.At.IsZero() {
+			s.At = time.Now()
+		}
+		if remembers {
+			f.memory.add(s)
+		}
 	}
 	if list == nil {
 		return
 	}
-	for _, w := range *list {
-		w.offer(s)
+	if takes { // of a flood most end before
+		offer(*list, s)
+	} else {
+		for _, w := range *list {
+			w.missed(&s)
+		}
 	}
+	f.reported.Add(1) // not before: see Watcher.take
 }
 
 // Watch begins to watch; [Watcher.Stop] ends it. It fails with [ErrTooMany] and
@@ -131,7 +143,7 @@ func (f *Feed) Watch(filter Filter) (*Watcher, error) {
 	case len(list) >= MaxWatchers:
 		return nil, ErrTooMany
 	}
-	w := &Watcher{feed: f, filter: filter, more: make(chan struct{}, 1), over: make(chan struct{})}
+	w := &Watcher{feed: f, filter: filter, picks: filter.picks(), more: make(chan struct{}, 1), over: make(chan struct{}), known: f.reported.Load()}
 	list = append(list, w)
 	f.watchers.Store(&list)
 	return w, nil

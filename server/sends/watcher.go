@@ -7,7 +7,7 @@ import (
 
 // Bounds of what waits for one watcher: sends, and their bytes.
 const (
-	maxQueue      = 256
+	maxQueue      = 512
 	maxQueueBytes = 1 << 20
 	sendCost      = 200 // of a send beside its texts
 )
@@ -26,53 +26,88 @@ func (f *Filter) wants(s *Send) bool {
 		(!f.InRoom || !s.Everyone && f.Room == s.Room)
 }
 
+// picks reports whether there is anything that is not wanted.
+func (f *Filter) picks() bool { return f.Dialect != "" || f.App != "" || f.InRoom }
+
 // A Watcher is told of sends. Take is for one goroutine at a time, the other methods for
 // any.
 type Watcher struct {
 	feed   *Feed         // set once
 	filter Filter        // set once
+	picks  bool          // set once, what filter says
 	more   chan struct{} // has a value when there is something to take
 	over   chan struct{} // closed by feed, with feed.mu held
 
 	full    atomic.Bool   // as many wait as may
-	dropped atomic.Uint64 // since the last Take
+	dropped atomic.Uint64 // of one who picks, since the last Take
+
+	// Who wants all has dropped what it was not told of: one number of the feed says so for
+	// all of them. These are for Take.
+	known uint64 // of feed.reported, that it was told of or told that it dropped
 
 	mu    sync.Mutex // guards what follows
-	queue []Send
+	queue []*told
 	bytes int
 }
 
-// offer queues a send if it is wanted and there is room.
-func (w *Watcher) offer(s Send) {
-	if !w.filter.wants(&s) {
-		return
+// offer queues a send for who wants it and has room.
+func offer(list []*Watcher, s Send) {
+	t := &told{Send: s}
+	payload := false
+	for _, w := range list {
+		payload = payload || w.filter.Payload
 	}
-	if w.full.Load() { // most of a flood ends here
-		w.drop()
-		return
+	if !payload {
+		t.Payload = nil // it need not be kept
 	}
-	if !w.filter.Payload {
-		s.Payload = nil
+	for _, w := range list {
+		if w.filter.wants(&t.Send) && !w.add(t) {
+			w.drop()
+		}
 	}
-	cost := sendCost + len(s.Room) + len(s.Event) + len(s.App) + len(s.Payload)
+}
+
+// takes reports whether there is room for anything.
+func (w *Watcher) takes() bool { return !w.full.Load() }
+
+// add queues a send if there is room.
+func (w *Watcher) add(t *told) bool {
+	if w.full.Load() {
+		return false
+	}
+	cost := sendCost + len(t.Room) + len(t.Event) + len(t.App)
+	if w.filter.Payload {
+		cost += len(t.Payload)
+	}
 	w.mu.Lock()
 	room := len(w.queue) < maxQueue && w.bytes+cost <= maxQueueBytes
 	if room {
-		w.queue = append(w.queue, s)
+		w.queue = append(w.queue, t)
 		w.bytes += cost
 	}
 	w.full.Store(len(w.queue) >= maxQueue)
 	w.mu.Unlock()
-	if !room {
-		w.drop()
-		return
+	if room {
+		w.wake()
 	}
-	w.wake()
+	return room
 }
 
+// missed notes that there was no room for a send, if it was wanted.
+func (w *Watcher) missed(s *Send) {
+	if w.picks && w.filter.wants(s) {
+		w.drop()
+	}
+}
+
+// drop notes that there was no room for a send that was wanted.
 func (w *Watcher) drop() {
-	w.dropped.Add(1)
-	w.wake()
+	if w.picks {
+		w.dropped.Add(1)
+	}
+	if !w.full.Load() { // else it has been woken
+		w.wake()
+	}
 }
 
 func (w *Watcher) wake() {
@@ -91,12 +126,36 @@ func (w *Watcher) Over() <-chan struct{} { return w.over }
 // Take returns what has been queued, oldest first, and how many sends found no room
 // since it was last called. These came in between and after those.
 func (w *Watcher) Take() (list []Send, dropped uint64) {
+	queue, dropped := w.take()
+	for _, t := range queue {
+		s := t.Send
+		if !w.filter.Payload {
+			s.Payload = nil
+		}
+		list = append(list, s)
+	}
+	return list, dropped
+}
+
+// take is Take of what is shared with others.
+func (w *Watcher) take() (list []*told, dropped uint64) {
+	// What is in this number was offered before, so it is in the queue or found no room;
+	// of what is in the queue some may not be in it yet.
+	reported := w.feed.reported.Load()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	list = w.queue
 	w.queue, w.bytes = nil, 0
 	w.full.Store(false)
-	return list, w.dropped.Swap(0)
+	if w.picks {
+		return list, w.dropped.Swap(0)
+	}
+	w.known += uint64(len(list))
+	if more := int64(reported - w.known); more > 0 {
+		w.known += uint64(more)
+		return list, uint64(more)
+	}
+	return list, 0
 }
 
 // Stop ends the watching. It may be called again.

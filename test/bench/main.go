@@ -96,7 +96,7 @@ func parseOptions(args []string) (options, error) {
 		o.rounds = 1
 	}
 	if o.profile != "" {
-		o.peers = []string{"poosh"}
+		o.peers = slices.DeleteFunc(o.peers, func(name string) bool { return name != "poosh" && name != "operated" })
 	}
 	var errs []error
 	for _, w := range o.works {

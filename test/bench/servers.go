@@ -97,7 +97,7 @@ func (e entrant) api() load.API {
 
 // start starts the server for a work.
 func (e entrant) start(o options, w work) (*process, error) {
-	profiled := e.server == "poosh" && (o.profile != "" || w.profiled)
+	profiled := e.isThis() && (o.profile != "" || w.profiled)
 	p, err := startProcess(func(p *process) ([]string, []string, error) {
 		env := e.settings(p, w)
 		if e.isThis() {
@@ -143,11 +143,10 @@ func (e entrant) settings(p *process, w work) []string {
 // the environment, as poosh is.
 func (e entrant) command(o options, profiled bool) []string {
 	switch e.server {
-	case "poosh":
+	case "poosh", "operated":
 		if profiled {
 			return []string{filepath.Join(o.bin, "profiled")}
 		}
-	case "operated":
 		return []string{filepath.Join(o.bin, "poosh")}
 	case "socketio1", "socketio4":
 		return []string{"node", filepath.Join(o.node, e.server+".js")}
