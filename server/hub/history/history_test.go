@@ -184,3 +184,24 @@ func (l *Log) check(t *testing.T) {
 		}
 	}
 }
+
+// While one publication is handed out, no other of its app is: their frames leave in the
+// order of their numbers.
+func TestOneAfterTheOther(t *testing.T) {
+	l := New(Config{Age: time.Minute}, "", "other")
+	var order []uint64
+	done := make(chan struct{})
+	l.Append(&hub.Publication{Room: "a"}, func(at hub.Position) {
+		go func() {
+			defer close(done)
+			l.Append(&hub.Publication{Room: "b"}, func(at hub.Position) { order = append(order, at.Number) })
+		}()
+		l.Append(&hub.Publication{App: "other"}, func(hub.Position) {}) // which waits for nobody
+		time.Sleep(20 * time.Millisecond)
+		order = append(order, at.Number)
+	})
+	<-done
+	if len(order) != 2 || order[0] != 1 || order[1] != 2 {
+		t.Errorf("handed out in the order %v", order)
+	}
+}
