@@ -13,10 +13,13 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"strconv"
 	"sync"
 	"time"
+
+	"poosh/server/guard"
 )
 
 // maxHeld bounds the departures of one app that wait for a return, by class; more
@@ -31,6 +34,7 @@ var maxHeld = [classes]int{signed: 5000, public: 2500, cached: 2500}
 type Hooks struct {
 	endpoints []*endpoint
 	hold      time.Duration
+	log       *slog.Logger
 
 	mu    sync.Mutex // guards what follows
 	held  map[departure]*list.Element
@@ -56,7 +60,7 @@ func New(configs []Config, o Options) *Hooks {
 	if len(configs) == 0 {
 		return nil
 	}
-	w := &Hooks{hold: o.Hold, held: make(map[departure]*list.Element), queue: list.New()}
+	w := &Hooks{hold: o.Hold, log: o.Log, held: make(map[departure]*list.Element), queue: list.New()}
 	for _, conf := range configs {
 		w.endpoints = append(w.endpoints, newEndpoint(conf, o))
 	}
@@ -174,9 +178,12 @@ func (w *Hooks) depart(who departure, from netip.Addr) {
 	w.held[who] = w.queue.PushBack(&heldBack{who, from, time.Now().Add(w.hold)})
 	w.count[c]++
 	if w.timer == nil {
-		w.timer = time.AfterFunc(w.hold, w.tellDue)
+		w.timer = time.AfterFunc(w.hold, w.wake)
 	}
 }
+
+// wake is tellDue for its timer.
+func (w *Hooks) wake() { guard.Call(w.log, "telling webhooks of who left", w.tellDue) }
 
 // tellDue tells of the departures whose time has come, in their order.
 func (w *Hooks) tellDue() {
@@ -185,7 +192,7 @@ func (w *Hooks) tellDue() {
 	w.timer = nil
 	w.tellUntil(time.Now())
 	if front := w.queue.Front(); front != nil && !w.over {
-		w.timer = time.AfterFunc(time.Until(front.Value.(*heldBack).due), w.tellDue)
+		w.timer = time.AfterFunc(time.Until(front.Value.(*heldBack).due), w.wake)
 	}
 }
 
