@@ -18,7 +18,7 @@ type plain struct{}
 
 func (plain) Encode(p *hub.Publication) []byte { return []byte(p.Event) }
 
-type numbered struct{ kind int }
+type numbered struct{}
 
 func (numbered) Encode(p *hub.Publication) []byte {
 	return append(append([]byte(p.Event), ' '), hub.NoPosition...)
