@@ -41,7 +41,7 @@ func withEverything(t *testing.T) http.Handler {
 	cert, key, _ := certificatetest.New(t).Write(t.TempDir(), "push.example.com")
 	set := map[string]string{
 		"TLS_CERT": cert, "TLS_KEY": key,
-		"HOST": "127.0.0.1", "SERVER_SECRET": "thisisthesharedsecret", "CLIENT_PORT": "0", "SERVER_PORT": "0",
+		"HISTORY": "1m", "HOST": "127.0.0.1", "SERVER_SECRET": "thisisthesharedsecret", "CLIENT_PORT": "0", "SERVER_PORT": "0",
 		"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of the app", "PUSHER_PORT": "0",
 		"PUSHER_API_RATE": "100/60s", "PUSHER_CONNECT_RATE": "100/60s",
 		"DEMO_SOCKTOPUS_SECRET": "replace-this-secret", "SOCKTOPUS_PORT": "0",

@@ -6,6 +6,7 @@ import (
 	"poosh/server/admin"
 	"poosh/server/certificate"
 	"poosh/server/dialect"
+	"poosh/server/hub/history"
 	"poosh/server/network"
 	"poosh/server/setting"
 	"poosh/server/socketio"
@@ -25,6 +26,7 @@ type Config struct {
 	SocketIO socketio.Config // what all dialects over Socket.IO share
 	Admin    admin.Config    // the operators' port
 	TLS      certificate.Config
+	History  history.Config // what is kept for clients that come back
 
 	spoken  []*dialect.Dialect
 	noticed func() []string  // looks how the settings are written down; see notices. nil for nobody who does
@@ -38,7 +40,7 @@ func newConfig() *Config {
 	for _, d := range c.spoken {
 		c.groups = append(c.groups, d.Settings)
 	}
-	c.groups = append(c.groups, c.SocketIO.Settings(), c.Network.Settings(), c.TLS.Settings(), c.Admin.Settings(), c.logSettings())
+	c.groups = append(c.groups, c.SocketIO.Settings(), c.History.Settings(), c.Network.Settings(), c.TLS.Settings(), c.Admin.Settings(), c.logSettings())
 	return c
 }
 

@@ -12,7 +12,7 @@ import (
 // settings. A dialect is its folder and its line here.
 func (c *Config) dialects() []*dialect.Dialect {
 	return []*dialect.Dialect{
-		poosh.Declare(&c.Network, &c.SocketIO),
+		poosh.Declare(&c.Network, &c.SocketIO, &c.History),
 		pusher.Declare(&c.Network),
 		socktopus.Declare(),
 		pushsocket.Declare(&c.Network, &c.SocketIO),

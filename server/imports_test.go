@@ -23,6 +23,7 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency"}, nil},
+	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/hub", "poosh/server/setting"}, nil},
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
 	{"poosh/server/guard", "panics, whatever was being done", nil, nil},
 	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},

@@ -55,6 +55,7 @@ func (s *Server) numbers() []metric.Reading {
 	list := s.processReadings()
 	list = append(list, s.loopReadings()...)
 	list = append(list, s.eventReadings()...)
+	list = append(list, s.historyReadings()...)
 	list = append(list, s.tlsReadings()...)
 	for _, d := range s.dialects {
 		if d.Metrics != nil {

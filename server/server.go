@@ -20,10 +20,12 @@ import (
 	"poosh/server/dialect"
 	"poosh/server/health"
 	"poosh/server/hub"
+	"poosh/server/hub/history"
 	"poosh/server/incident"
 	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/overview"
+	"poosh/server/poosh"
 	input "poosh/server/quota"
 	"poosh/server/sends"
 	"poosh/server/series"
@@ -36,6 +38,7 @@ type Server struct {
 	cfg  *Config
 	log  *slog.Logger
 	hub  *hub.Hub
+	kept *history.Log // nil without HISTORY
 	loop *loop.Loop
 	// websockets are the WebSockets on the loop, of all dialects.
 	websockets *websocket.Server
@@ -82,7 +85,8 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		}
 		fitFiles(n, files, reserve, log)
 	}
-	s := &Server{cfg: cfg, log: log, hub: hub.New(), closed: closed.New(closed.Kept), asked: make(chan struct{}, 1), addrs: make(map[string]net.Addr)}
+	s := &Server{cfg: cfg, log: log, closed: closed.New(closed.Kept), asked: make(chan struct{}, 1), addrs: make(map[string]net.Addr)}
+	s.keep()
 	if cfg.Admin.On() {
 		s.latency = latency.New()
 		s.hub.Measure(s.latency)
@@ -122,6 +126,16 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s.bridge(cfg.bridges())
 	s.admin = s.operators()
 	return s, nil
+}
+
+// keep makes the hub, with a log behind it if there is to be one.
+func (s *Server) keep() {
+	if !s.cfg.History.On() {
+		s.hub = hub.New()
+		return
+	}
+	s.kept = history.New(s.cfg.History, poosh.App)
+	s.hub = hub.NewWith(nil, s.kept)
 }
 
 // start starts a dialect and prepares its ports.

@@ -41,7 +41,7 @@ func (h *Hub) cross(bridges []bridge, p *Publication, mark *latency.Mark) (took 
 			continue
 		}
 		s := h.shard(b.to, p.Room)
-		if h.broker == nil && h.log == nil && s.find(b.to, p.Room, false) == nil {
+		if h.broker == nil && !h.Keeps(b.to) && s.find(b.to, p.Room, false) == nil {
 			continue
 		}
 		there := *p

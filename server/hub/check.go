@@ -57,7 +57,7 @@ func (r *room) check() error {
 		}
 		for i, t := range g.seats {
 			st := t.seat
-			if st.room != r || st.group != g || st.index != i || st.sub.encoder != g.encoder || st.sub.receiver != t.receiver {
+			if st.room != r || st.group != g || st.index != i || st.sub.receiver != t.receiver {
 				return fmt.Errorf("room %q: a seat of %q is out of place", r.name, st.sub.id)
 			}
 		}
@@ -111,6 +111,9 @@ func (h *Hub) checkPlace(s *shard, in placed) error {
 	}
 	for g := r.first.Load(); g != nil; g = g.next.Load() {
 		for _, t := range g.seats {
+			if t.seat.sub.encoder != g.encoder {
+				return fmt.Errorf("subscriber %q: is among those of another encoder", t.seat.sub.id)
+			}
 			if err := t.seat.check(in); err != nil {
 				return fmt.Errorf("subscriber %q: %w", t.seat.sub.id, err)
 			}

@@ -112,17 +112,18 @@ func (h *Hub) explain(s *shard, p *Publication) (part Part, took int) {
 	if r := s.find(p.App, p.Room, p.Everyone); r != nil {
 		f.encode(r, p)
 	}
-	deliver := func() {
+	deliver := func(at Position) {
+		f.place(at)
 		if r := s.find(p.App, p.Room, p.Everyone); r != nil {
 			var refused int
 			part.Tallies, took, refused = r.explain(&f, p)
 			s.count(took, refused)
 		}
 	}
-	if h.log != nil {
+	if h.log != nil && h.log.Keeps(p.App) {
 		h.log.Append(p, deliver)
 	} else {
-		deliver()
+		deliver(Position{})
 	}
 	return part, took
 }
@@ -132,7 +133,7 @@ func (h *Hub) explain(s *shard, p *Publication) (part Part, took int) {
 func (h *Hub) explainBridge(b *bridge, p *Publication, e *Explanation) {
 	s := h.shard(b.to, p.Room)
 	r := s.find(b.to, p.Room, false)
-	if h.broker == nil && h.log == nil && r == nil {
+	if r == nil && h.broker == nil && !h.Keeps(b.to) {
 		return
 	}
 	there := *p

@@ -21,11 +21,12 @@
 // # Where nodes would meet
 //
 // [Broker] is the seam for publications that cross nodes, [Log] the one for those
-// that are kept. One process alone has neither and pays for neither. That a user's
+// that are kept, see [Hub.Recover]. One process alone has neither and pays for neither. That a user's
 // connection is the first or last of this process, a [Roster] says: in a cluster
 // only then the others have to be asked.
 //
-// Lock order, outermost first: a room's turn, Subscriber.mu, then shard.mu or
+// Lock order, outermost first: a room's turn, what a [Log] holds while it delivers,
+// Subscriber.mu, then shard.mu or
 // room.mu but never both (a long publication must not hold up other rooms), and
 // below them whatever a [Receiver] locks inside Deliver (a connection's outbox), or
 // a [Broker] inside Occupied and Vacated. These are the only foreign calls made
@@ -129,7 +130,7 @@ func (h *Hub) Probe(p *Publication) (took int) {
 }
 
 func (h *Hub) deliver(s *shard, p *Publication, mark *latency.Mark) int {
-	if h.log != nil {
+	if h.log != nil && h.log.Keeps(p.App) {
 		return h.keep(s, p, mark)
 	}
 	r := s.find(p.App, p.Room, p.Everyone)
@@ -140,26 +141,6 @@ func (h *Hub) deliver(s *shard, p *Publication, mark *latency.Mark) int {
 	f.encode(r, p)
 	took, refused := r.hand(&f, p, mark)
 	s.count(took, refused)
-	return took
-}
-
-// keep has the log enter p, and delivers it in the same step. What takes time is
-// done before.
-func (h *Hub) keep(s *shard, p *Publication, mark *latency.Mark) (took int) {
-	var f frames
-	if r := s.find(p.App, p.Room, p.Everyone); r != nil {
-		f.encode(r, p)
-	}
-	h.log.Append(p, func() {
-		// Who has entered meanwhile was not told of p by the log.
-		r := s.find(p.App, p.Room, p.Everyone)
-		if r == nil {
-			return
-		}
-		var refused int
-		took, refused = r.hand(&f, p, mark)
-		s.count(took, refused)
-	})
 	return took
 }
 

@@ -172,6 +172,7 @@ type frames struct {
 	of    [maxKinds]*group
 	frame [maxKinds][]byte
 	n     int
+	at    Position // of the publication, once it has one; see [Numbered]
 }
 
 // encode makes the frames, before the room is locked.
@@ -196,7 +197,7 @@ func (f *frames) get(g *group, p *Publication) []byte {
 	if g.encoder == nil {
 		return nil
 	}
-	return g.encoder.Encode(p)
+	return f.numbered(g.encoder, g.encoder.Encode(p))
 }
 
 // push hands p to all subscribers as the frames that were made of it.

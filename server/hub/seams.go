@@ -22,12 +22,52 @@ type Broker interface {
 
 // A Log keeps publications for those who come back. A hub has none unless it is
 // given one to [NewWith].
+//
+// The hub calls it from any goroutine, and never with a room or subscriber locked.
 type Log interface {
-	// Append enters a publication that reaches this process and calls deliver, once,
-	// which hands it to the subscribers. No other publication of its app is entered or
-	// delivered meanwhile, so that a subscriber of several rooms gets them in the order
-	// of the log; and none while the log is read for a newcomer who is then seated
-	// with what it missed as the welcome of [Hub.Join]. deliver encodes nothing and
+	// Keeps reports whether publications of an app are kept. What it says of an app never
+	// changes. Nothing below is called for one whose are not.
+	Keeps(app string) bool
+
+	// Append enters a publication that reaches this process, gives it the next position of
+	// its app, and calls deliver with that, once, which hands it to the subscribers. No
+	// other publication of its app is entered or delivered meanwhile, so that a subscriber
+	// of several rooms gets them in the order of the log. deliver encodes nothing and
 	// waits for no socket.
-	Append(p *Publication, deliver func())
+	Append(p *Publication, deliver func(at Position))
+
+	// Read returns what is kept of some rooms. A log that is elsewhere may take its time.
+	Read(app string, ask []Span) Excerpt
+
+	// Hold calls f while no publication of the app is entered or delivered: with it
+	// somebody is seated who then gets what comes, and has had what was there. read is
+	// Read of that moment, and head the position of the last publication; read has to
+	// bring without waiting what was entered since the caller called Read.
+	Hold(app string, f func(head Position, read func(ask []Span) Excerpt))
+}
+
+// A Span is what is asked for of one room: the publications behind a number, up to and
+// with another one.
+type Span struct {
+	Room        string
+	Everyone    bool // what reached all subscribers of the app, in place of a room
+	After, UpTo uint64
+
+	// Last, if not 0, asks for no more than so many publications, the newest; negative for
+	// all that are kept. After does not count then.
+	Last int
+}
+
+// An Excerpt is what a log has of what was asked for.
+type Excerpt struct {
+	List  []*Kept // in the order of their numbers
+	Whole bool    // nothing is missing that was asked for
+}
+
+// A Kept is a publication in a log. It never changes once it is there.
+type Kept struct {
+	Publication
+	At Position
+
+	frames frameCache
 }

@@ -49,12 +49,18 @@ type log struct {
 	events []string
 }
 
-func (l *log) Append(p *Publication, deliver func()) {
+func (*log) Keeps(string) bool { return true }
+
+func (l *log) Append(p *Publication, deliver func(Position)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, p.App+"/"+p.Room+":"+p.Event)
-	deliver()
+	deliver(Position{1, uint64(len(l.events))})
 }
+
+func (*log) Read(string, []Span) Excerpt { return Excerpt{} }
+
+func (*log) Hold(string, func(Position, func([]Span) Excerpt)) {}
 
 // Two nodes: both deliver what either publishes, and each says what it is there for.
 func TestBroker(t *testing.T) {

@@ -15,8 +15,8 @@ var (
 
 // A Subscriber is one connection's seat in an app and in the rooms it joined.
 type Subscriber struct {
-	id       string // set once, with what follows
-	encoder  Encoder
+	id       string  // set once, with what follows
+	encoder  Encoder // but this one, which is guarded by mu; see [Hub.Recover]
 	receiver Receiver
 	all      seat // among all subscribers of the app
 	maxRooms int32

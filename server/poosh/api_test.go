@@ -80,7 +80,7 @@ func newStage(t testing.TB, cfg Config) *stage {
 		box   *inbox
 		rooms []string
 	}{"r1-id": {&s.r1, []string{"r", "5"}}, "r2-id": {&s.r2, []string{"r", "true"}}, "lone-id": {&s.lone, nil}} {
-		sub := seat(s.hub, id, 10, plainEncoder{}, at.box)
+		sub := seat(s.hub, id, 10, plainEncoder{}, at.box).sub
 		for _, room := range at.rooms {
 			if err := s.hub.Join(sub, room); err != nil {
 				t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"poosh/auth"
 	"poosh/server/closed"
@@ -27,6 +28,9 @@ type ClientConfig struct {
 	Rooms *quota.Quota
 
 	Registry Registry // nil for this process alone
+
+	Away      time.Duration // for how long a client may be away and come back as who it was
+	AwayBytes int64         // of what is known of all that are away
 }
 
 // roomCost is about what being in a room takes beside its name, in bytes: a seat, and
@@ -38,10 +42,13 @@ var errRoomsFull = errors.New("the rooms of all clients take as much as they may
 
 // A listener is what is known of a client.
 type listener struct {
-	sub   *hub.Subscriber
-	from  netip.Addr // the network that its rooms count for
-	taken int        // of ClientConfig.Rooms; owned by the session's events, or by asks
-	asks  *asker     // nil without a registry
+	sub     *hub.Subscriber
+	trail   *hub.Trail  // what it has had; nil where nothing is kept
+	state   *state      // what it may come back to; nil for nothing. Guarded by states.mu
+	encoder hub.Encoder // of a client that has not asked for positions
+	from    netip.Addr  // the network that its rooms count for
+	taken   int         // of ClientConfig.Rooms; owned by the session's events, or by asks
+	asks    *asker      // nil without a registry
 }
 
 var _ hub.Describer = (*socketio.Session)(nil)
@@ -54,11 +61,15 @@ type Clients struct {
 
 	joined, refused atomic.Uint64
 	entered, left   atomic.Uint64 // rooms, but for those of their own ids
+	recovered       recoveries
+	states          states
 }
 
 // NewClients returns the handler for the clients' socket.io server.
 func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
-	return &Clients{cfg: cfg, hub: h, log: log}
+	c := &Clients{cfg: cfg, hub: h, log: log}
+	c.states.init(cfg.Away, cfg.AwayBytes)
+	return c
 }
 
 // Connected seats a client in the hub. It is in the room named by its id, and
@@ -68,7 +79,10 @@ func (c *Clients) Connected(s *socketio.Session) {
 	if s.Protocol() == 4 {
 		enc = Encoder4
 	}
-	l := &listener{sub: seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s), from: s.Network()}
+	l := c.comeBack(s)
+	if l == nil {
+		l = c.begin(s, enc)
+	}
 	if c.cfg.Registry != nil {
 		l.asks = &asker{clients: c, listener: l, session: s}
 	}
@@ -78,18 +92,33 @@ func (c *Clients) Connected(s *socketio.Session) {
 // seat registers a client and has it in the room of its own id, as every socket of
 // Socket.IO is (socket.io 1.3.5, lib/socket.js, onconnect). That room counts for
 // nothing.
-func seat(h *hub.Hub, id string, maxRooms int, enc hub.Encoder, recv hub.Receiver) *hub.Subscriber {
-	sub := h.Register(App, id, maxRooms+1, enc, recv)
-	if err := h.Join(sub, id); err != nil {
+func seat(h *hub.Hub, id string, maxRooms int, enc hub.Encoder, recv hub.Receiver) *listener {
+	l := &listener{encoder: enc}
+	if h.Keeps(App) {
+		l.trail = new(hub.Trail)
+		l.sub, _ = h.RegisterKept(App, id, maxRooms+1, enc, recv, l.trail)
+	} else {
+		l.sub = h.Register(App, id, maxRooms+1, enc, recv)
+	}
+	if err := l.enter(h, id); err != nil {
 		panic(err) // a new subscriber may be in one room
 	}
-	return sub
+	return l
+}
+
+// enter seats the client in a room.
+func (l *listener) enter(h *hub.Hub, room string) error {
+	if l.trail != nil {
+		return h.JoinKept(l.sub, l.trail, room)
+	}
+	return h.Join(l.sub, room)
 }
 
 // Closed takes a client out of all its rooms.
-func (c *Clients) Closed(s *socketio.Session, _ string) {
+func (c *Clients) Closed(s *socketio.Session, reason string) {
 	if l, ok := s.Data.(*listener); ok {
 		s.Data = nil
+		c.states.left(l, mayComeBack(s, reason))
 		if l.asks != nil {
 			l.asks.close()
 			return
@@ -111,19 +140,26 @@ func (c *Clients) leave(l *listener) {
 // name of a property, as it was in the Node server: number 5 is "5", and a
 // missing argument is "undefined". A client that wants too much is closed: it
 // would wait for events that cannot come.
-func (c *Clients) Event(s *socketio.Session, name string, args [][]byte) {
+//
+// What may follow the name is [wish]'s.
+func (c *Clients) Event(s *socketio.Session, name string, args [][]byte, ack socketio.Ack) {
 	if name != JoinEvent {
 		return
 	}
 	l := s.Data.(*listener)
 	room, err := c.roomName(args)
-	switch {
-	case err != nil:
+	w := wish{room: room, ack: ack}
+	if err == nil && l.trail != nil && len(args) > 1 {
+		err = w.read(args[1], c.nameOf)
+	}
+	if err != nil {
 		c.decided(s, err)
-	case l.asks != nil:
-		l.asks.want(room)
-	default:
-		c.decided(s, c.join(l, room))
+		return
+	}
+	if l.asks != nil {
+		l.asks.want(w)
+	} else {
+		c.decided(s, c.join(l, s, &w))
 	}
 }
 
@@ -133,6 +169,8 @@ type session interface {
 	RemoteAddr() string
 	Close(why closed.Reason, text string)
 	Guard(f func())
+	Fits(frames, bytes int) bool
+	Answer(frame []byte) bool
 }
 
 // decided counts a decision, and closes who is refused.
@@ -159,33 +197,38 @@ func reasonOf(err error) closed.Reason {
 	return closed.RoomName
 }
 
-// join takes a seat in a room, and of what there is for rooms.
-func (c *Clients) join(l *listener, room string) error {
-	if l.sub.In(room) {
-		return c.hub.Join(l.sub, room) // says whether it has left
+// join takes a seat in the rooms of a wish, and of what there is for rooms.
+func (c *Clients) join(l *listener, s session, w *wish) error {
+	rooms, cost := 0, 0
+	count := func(room string) {
+		if !l.sub.In(room) {
+			rooms, cost = rooms+1, cost+len(room)+roomCost
+		}
 	}
-	err := c.enter(l, room)
-	if err == nil {
-		c.entered.Add(1)
+	count(w.room)
+	for _, room := range w.also {
+		count(room)
 	}
-	return err
-}
-
-// enter is join for a room that the client is not in.
-func (c *Clients) enter(l *listener, room string) error {
-	cost := len(room) + roomCost
-	if c.cfg.Rooms == nil {
-		return c.hub.Join(l.sub, room)
-	}
-	if !c.cfg.Rooms.Take(l.from, l.taken, cost) {
+	if c.cfg.Rooms != nil && cost > 0 && !c.cfg.Rooms.Take(l.from, l.taken, cost) {
 		return errRoomsFull
 	}
-	if err := c.hub.Join(l.sub, room); err != nil {
-		c.cfg.Rooms.Give(l.from, cost)
+	if err := c.grant(l, s, w); err != nil { // which says too whether it has left
+		if c.cfg.Rooms != nil && cost > 0 {
+			c.cfg.Rooms.Give(l.from, cost)
+		}
 		return err
 	}
 	l.taken += cost
+	c.entered.Add(uint64(rooms))
 	return nil
+}
+
+// grant seats the client in the room that it wishes to be in, with what it missed there.
+func (c *Clients) grant(l *listener, s session, w *wish) error {
+	if w.since {
+		return c.recover(l, s, w)
+	}
+	return l.enter(c.hub, w.room)
 }
 
 var errLongName = errors.New("room name is too long")
@@ -194,11 +237,15 @@ func (c *Clients) roomName(args [][]byte) (string, error) {
 	if len(args) == 0 {
 		return "undefined", nil
 	}
+	return c.nameOf(args[0])
+}
+
+func (c *Clients) nameOf(arg []byte) (string, error) {
 	// An escape is up to six times as long as its character.
-	if len(args[0]) > 6*c.cfg.MaxRoomNameBytes+2 {
+	if len(arg) > 6*c.cfg.MaxRoomNameBytes+2 {
 		return "", errLongName
 	}
-	room, err := auth.JSString(args[0])
+	room, err := auth.JSString(arg)
 	if err == nil && len(room) > c.cfg.MaxRoomNameBytes {
 		err = errLongName
 	}

@@ -11,8 +11,8 @@ import (
 func TestOwnRoom(t *testing.T) {
 	h := hub.New()
 	var own, other inbox
-	s := seat(h, "own", 2, plainEncoder{}, &own)
-	if err := h.Join(seat(h, "other", 2, plainEncoder{}, &other), "own"); err != nil {
+	s := seat(h, "own", 2, plainEncoder{}, &own).sub
+	if err := h.Join(seat(h, "other", 2, plainEncoder{}, &other).sub, "own"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 2 {

@@ -18,6 +18,10 @@ const App = ""
 var (
 	Encoder  hub.Encoder = encoder{}
 	Encoder4 hub.Encoder = encoder{protocol4: true}
+	// The same for clients that have asked for positions: they stand behind the payload, as
+	// one more argument, ["event",payload,"position"].
+	EncoderIDs  hub.Encoder = positioned{encoder{}}
+	EncoderIDs4 hub.Encoder = positioned{encoder{protocol4: true}}
 )
 
 type encoder struct{ protocol4 bool }
@@ -28,8 +32,28 @@ type encoder struct{ protocol4 bool }
 // newer ones take it for a broken packet and drop the connection, socket.io-parser
 // 4.2.4, isDataValid.
 func (e encoder) Encode(p *hub.Publication) []byte {
-	if e.protocol4 && p.Event == "disconnect" {
+	if !e.may(p) {
 		return nil
 	}
 	return socketio.EventFrame(p.Event, p.Data)
+}
+
+func (e encoder) may(p *hub.Publication) bool { return !e.protocol4 || p.Event != "disconnect" }
+
+// positioned is an encoder with the position behind the payload.
+type positioned struct{ encoder }
+
+var _ hub.Numbered = positioned{}
+
+// Encode returns the frame of a publication, with room for its position.
+func (e positioned) Encode(p *hub.Publication) []byte {
+	if !e.may(p) {
+		return nil
+	}
+	return socketio.MarkedFrame(p.Event, p.Data, hub.NoPosition)
+}
+
+// Place implements [hub.Numbered].
+func (positioned) Place(frame []byte, at hub.Position) {
+	at.Put(socketio.Mark(frame, hub.PositionSize))
 }

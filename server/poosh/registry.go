@@ -2,6 +2,7 @@ package poosh
 
 import (
 	"errors"
+	"strings"
 	"sync"
 
 	"poosh/server/command"
@@ -50,9 +51,9 @@ func (a *asker) Pause() bool { return false }
 func (a *asker) Resume() {}
 
 // want asks for a room, or has it wait for the answer to one before it.
-func (a *asker) want(room string) {
+func (a *asker) want(w wish) {
 	if a.line.Busy() {
-		switch a.line.Wait(a, len(room), func() { a.session.Guard(func() { a.ask(room) }) }) {
+		switch a.line.Wait(a, len(w.room)+len(strings.Join(w.also, "")), func() { a.session.Guard(func() { a.ask(w) }) }) {
 		case command.Waits:
 			return
 		case command.TooMuch:
@@ -60,33 +61,54 @@ func (a *asker) want(room string) {
 			return
 		}
 	}
-	a.ask(room)
+	a.ask(w)
 }
 
-func (a *asker) ask(room string) {
-	if a.listener.sub.In(room) {
-		a.clients.decided(a.session, nil)
+func (a *asker) ask(w wish) {
+	var rooms []string
+	for _, room := range w.rooms() {
+		if !a.listener.sub.In(room) {
+			rooms = append(rooms, room)
+		}
+	}
+	if len(rooms) == 0 {
+		a.clients.decided(a.session, a.enter(w, nil, nil))
 		return
 	}
 	a.line.Begin()
-	a.clients.cfg.Registry.Enter(room, func(err error) {
-		a.session.Guard(func() { a.clients.decided(a.session, a.enter(room, err)) })
+	a.askFor(w, rooms, 0)
+}
+
+// askFor asks for the next of some rooms. The client is in none of them before it may be
+// in all.
+func (a *asker) askFor(w wish, rooms []string, next int) {
+	a.clients.cfg.Registry.Enter(rooms[next], func(err error) {
+		granted := next + 1
+		switch {
+		case err != nil:
+			granted = next
+		case granted < len(rooms):
+			a.askFor(w, rooms, granted)
+			return
+		}
+		a.session.Guard(func() { a.clients.decided(a.session, a.enter(w, rooms[:granted], err)) })
 		a.line.End(a)
 	})
 }
 
-// enter puts the client in a room that the registry lets it into.
-func (a *asker) enter(room string, err error) error {
-	if err != nil {
-		return err
-	}
+// enter puts the client in rooms that the registry lets it into, unless there is an error.
+func (a *asker) enter(w wish, granted []string, err error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err = hub.ErrClosed; !a.gone {
-		err = a.clients.join(a.listener, room)
+	if err == nil {
+		if err = hub.ErrClosed; !a.gone {
+			err = a.clients.join(a.listener, a.session, &w)
+		}
 	}
 	if err != nil {
-		a.clients.cfg.Registry.Leave(room)
+		for _, room := range granted {
+			a.clients.cfg.Registry.Leave(room)
+		}
 	}
 	return err
 }

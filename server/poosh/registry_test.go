@@ -69,6 +69,9 @@ type peer struct {
 func (p *peer) ID() string         { return "session" }
 func (p *peer) RemoteAddr() string { return "192.0.2.1:1" }
 
+func (p *peer) Fits(int, int) bool       { return true }
+func (p *peer) Answer(frame []byte) bool { return p.Deliver(frame) }
+
 func (p *peer) Close(_ closed.Reason, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +98,7 @@ func (p *peer) why() string {
 func newAsker(h *hub.Hub, r Registry, rooms *quota.Quota, id string) (*asker, *peer) {
 	c := NewClients(ClientConfig{MaxRooms: 10, MaxRoomNameBytes: 100, Rooms: rooms, Registry: r}, h, slog.New(slog.DiscardHandler))
 	p := &peer{}
-	a := &asker{clients: c, session: p, listener: &listener{sub: seat(h, id, 10, plainEncoder{}, p)}}
+	a := &asker{clients: c, session: p, listener: seat(h, id, 10, plainEncoder{}, p)}
 	a.listener.asks = a
 	return a, p
 }
@@ -105,7 +108,7 @@ func TestRoomsAreAskedForInOrder(t *testing.T) {
 		r := &heldRegistry{inside: make(map[string]int)}
 		a, p := newAsker(hub.New(), r, nil, "own")
 		for _, room := range []string{"own", "1", "1", "2", "3"} {
-			a.want(room)
+			a.want(wish{room: room})
 		}
 		for _, want := range []string{"1", "1 2", "1 2 3"} {
 			synctest.Wait()
@@ -118,7 +121,7 @@ func TestRoomsAreAskedForInOrder(t *testing.T) {
 		if n := a.clients.Stats().Joined; n != 5 || p.why() != "" || a.line.Busy() {
 			t.Errorf("%d joined, closed for %q", n, p.why())
 		}
-		a.want("4")
+		a.want(wish{room: "4"})
 		r.take()(errors.New("not here"))
 		if p.why() != "not here" || a.clients.Stats().Refused != 1 {
 			t.Errorf("closed for %q", p.why())
@@ -136,8 +139,8 @@ func TestPanicsAroundTheRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &heldRegistry{inside: make(map[string]int)}
 		a, p := newAsker(hub.New(), r, nil, "own")
-		a.want("1")
-		a.want("2")
+		a.want(wish{room: "1"})
+		a.want(wish{room: "2"})
 		sub := a.listener.sub
 		a.listener.sub = nil // a bug of ours
 		r.take()(nil)
@@ -149,8 +152,8 @@ func TestPanicsAroundTheRegistry(t *testing.T) {
 		a.close()
 
 		a, p = newAsker(hub.New(), panickingRegistry{r, "2"}, nil, "own")
-		a.want("1")
-		a.want("2") // is asked for on a goroutine of the line
+		a.want(wish{room: "1"})
+		a.want(wish{room: "2"}) // is asked for on a goroutine of the line
 		r.take()(nil)
 		synctest.Wait()
 		if p.why() != "panic: asked to" {
@@ -177,12 +180,12 @@ func TestTooManyRoomsWait(t *testing.T) {
 	r := &heldRegistry{inside: make(map[string]int)}
 	a, p := newAsker(hub.New(), r, nil, "own")
 	for i := range 11 { // one is asked for, and as many as it may be in wait
-		a.want(fmt.Sprint(i))
+		a.want(wish{room: fmt.Sprint(i)})
 	}
 	if p.why() != "" {
 		t.Errorf("closed for %q", p.why())
 	}
-	a.want("one more")
+	a.want(wish{room: "one more"})
 	if p.why() != errTooMuch.Error() {
 		t.Errorf("closed for %q", p.why())
 	}
@@ -205,7 +208,7 @@ func TestAskersInEveryOrder(t *testing.T) {
 					rnd := rand.New(rand.NewPCG(seed, n))
 					a, _ := newAsker(h, r, rooms, fmt.Sprint("own", n))
 					for range rnd.IntN(12) {
-						a.want(fmt.Sprint(rnd.IntN(5)))
+						a.want(wish{room: fmt.Sprint(rnd.IntN(5))})
 						time.Sleep(time.Duration(rnd.IntN(5)) * time.Millisecond)
 					}
 					a.close()

@@ -11,6 +11,7 @@ import (
 	"poosh/server/dialect"
 	"poosh/server/http1"
 	"poosh/server/hub"
+	"poosh/server/hub/history"
 	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/route"
@@ -29,6 +30,7 @@ type settings struct {
 
 	network *network.Config  // what all ports share
 	sockets *socketio.Config // what all dialects over Socket.IO share
+	history *history.Config  // what is kept, if anything
 }
 
 // appID is what metrics call the one application.
@@ -37,8 +39,8 @@ const appID = "poosh"
 // Declare returns the Node server's dialect: POST /send on one port, Socket.IO on the
 // other. What the two configurations hold when it is checked and started is what
 // counts.
-func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
-	s := &settings{network: n, sockets: sockets}
+func Declare(n *network.Config, sockets *socketio.Config, kept *history.Config) *dialect.Dialect {
+	s := &settings{network: n, sockets: sockets, history: kept}
 	return &dialect.Dialect{
 		Name:     dialectName,
 		Settings: s.group(),
@@ -127,6 +129,7 @@ func parseSecret(text string) (string, error) {
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg, clients := s.API, s.Clients
 	cfg.Gate, cfg.Sends, clients.Rooms = h.Gate, h.Sends, h.Rooms
+	clients.Away, clients.AwayBytes = s.history.Age, s.history.Sessions
 	traffic := new(metric.Traffic)
 	sockets := s.sockets.Within(h.Network)
 	sockets.Origins = s.Origins
@@ -145,10 +148,14 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
 		},
 		Metrics: func() []metric.Reading {
-			return []metric.Reading{
+			list := []metric.Reading{
 				metric.Counters("sends_refused", "sends_refused_total", "Requests to POST /send that were not published, by reason.", "reason", api.refusedBy()),
 				metric.Gauge("sessions", "sessions", "Sessions of Socket.IO on CLIENT_PORT, with those that have ended and whose last words were not fetched yet.", server.Stats().Sessions),
 			}
+			if h.Hub.Keeps(App) {
+				list = append(list, listeners.recovered.readings()...)
+			}
+			return list
 		},
 		Sign: fill,
 		Apps: func() []dialect.App {

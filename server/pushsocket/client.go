@@ -75,7 +75,7 @@ func (d *Dialect) Connected(s *socketio.Session) {
 
 // Event implements [socketio.Handler]. Events that the protocol does not know are
 // ignored.
-func (d *Dialect) Event(s *socketio.Session, name string, args [][]byte) {
+func (d *Dialect) Event(s *socketio.Session, name string, args [][]byte, _ socketio.Ack) {
 	c := s.Data.(*client)
 	switch name {
 	case eventAuthentication:

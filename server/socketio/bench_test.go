@@ -28,9 +28,9 @@ func TestSessionLayout(t *testing.T) {
 // quietDialect is a dialect that does nothing, and says who came.
 type quietDialect struct{ connected chan *Session }
 
-func (d quietDialect) Connected(s *Session)           { d.connected <- s }
-func (quietDialect) Event(*Session, string, [][]byte) {}
-func (quietDialect) Closed(_ *Session, _ string)      {}
+func (d quietDialect) Connected(s *Session)                { d.connected <- s }
+func (quietDialect) Event(*Session, string, [][]byte, Ack) {}
+func (quietDialect) Closed(_ *Session, _ string)           {}
 func (d quietDialect) server(b *testing.B) *Server {
 	log := slog.New(slog.DiscardHandler)
 	srv := New(http1test.NewSockets(b), Config{}, d, log)

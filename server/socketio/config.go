@@ -48,6 +48,10 @@ type Config struct {
 	// JSONP transport, which has none, counts by its Referer.
 	Origins []string
 
+	// Recovery says which clients of protocol 4 get back what they were, where the handler
+	// can give it; see [Returner].
+	Recovery Recovery
+
 	// Closed is told of sessions that begin and end, and Traffic of what clients say; nil
 	// for nobody.
 	Closed  *closed.Source
@@ -79,6 +83,8 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Size(&c.MaxPayload, "1KiB", "100MB")},
 		{Name: "MAX_UNFINISHED_PER_ADDRESS", Default: "1000", Help: "Polling sessions that one address may open and not use",
 			Value: setting.Count(&c.MaxUnfinishedPerAddress, 1, 1_000_000)},
+		{Name: "SOCKETIO_RECOVERY", Default: "asked", Help: "With HISTORY, which clients of socket.io 4.6 and newer get connection state recovery: asked (those that say auth: {recovery: true} or query: {recovery: 1}), on (all of 3.x and 4.x; their handlers see one more argument) or off",
+			Value: setting.Choice(&c.Recovery, []string{"asked", "on", "off"}, []Recovery{RecoveryAsked, RecoveryOn, RecoveryOff})},
 		{Name: "CLIENT_SCRIPT", Default: defaultScript, Help: "What /socket.io/socket.io.js gives: an http(s) URL to redirect to, or a file to serve",
 			Value: setting.Of(&c.ClientScript, parseScript)},
 	}}

@@ -148,7 +148,7 @@ func (e *engineSocket) Close(bool) { e.session.Close(reasonForced, reasonForced.
 // Write takes a packet of the library's.
 func (e *engineSocket) Write(data io.Reader, _ *engineparser.Options, _ engine.SendCallback) engine.Socket {
 	if text, err := io.ReadAll(data); err == nil { // from memory
-		e.session.Deliver(messageFrame(e.session.greeting(text)))
+		e.session.written(text)
 	}
 	return e
 }

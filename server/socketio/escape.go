@@ -19,11 +19,30 @@ func EventFrame(event string, data []byte) []byte {
 		data = []byte("null")
 	}
 	b := make([]byte, websocket.HeaderSpace, websocket.HeaderSpace+len(event)+len(data)+16)
+	b = appendEvent(b, event, data)
+	return websocket.FrameInPlace(append(b, ']'))
+}
+
+// MarkedFrame is [EventFrame] with one more argument behind the payload, a string, which
+// must be ASCII that needs no escape. [Mark] is where it stands.
+func MarkedFrame(event string, data []byte, mark string) []byte {
+	b := make([]byte, websocket.HeaderSpace, websocket.HeaderSpace+len(event)+len(data)+len(mark)+20)
+	b = append(appendEvent(b, event, data), `,"`...)
+	b = append(b, mark...)
+	return websocket.FrameInPlace(append(b, `"]`...))
+}
+
+// Mark is the text of so many bytes in a [MarkedFrame].
+func Mark(frame []byte, size int) []byte {
+	end := len(frame) - len(`"]`)
+	return frame[end-size : end]
+}
+
+func appendEvent(b []byte, event string, data []byte) []byte {
 	b = append(b, `42[`...)
 	b = appendString(b, event)
 	b = append(b, ',')
-	b = appendASCII(b, data)
-	return websocket.FrameInPlace(append(b, ']'))
+	return appendASCII(b, data)
 }
 
 // messageFrame returns an engine.io message with a packet of the library's.

@@ -72,6 +72,7 @@ func (s *Session) connected(sock *socket.Socket) {
 		if !s.survives(func() { s.server.handler.Connected(s) }) {
 			s.end(closed.Panic) // before it is told that it is there
 		}
+		s.greetFirst()
 		s.lib.disconnect(reasonConnected, false)
 		s.greeted()
 	}

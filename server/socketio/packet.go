@@ -44,6 +44,7 @@ type message struct {
 	kind        byte
 	namespace   string // without its query
 	attachments int
+	ack         Ack
 	data        []byte // JSON text; may be empty
 }
 
@@ -78,6 +79,9 @@ func parseMessage(text []byte) (m message, err error) {
 	}
 	if id > 20 {
 		return m, errPacket
+	}
+	if id > 0 {
+		m.ack = Ack(text[:id])
 	}
 	m.data = text[id:]
 	if len(m.data) > 0 && !json.Valid(m.data) {

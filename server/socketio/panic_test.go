@@ -41,8 +41,8 @@ func (d *ill) Closed(s *Session, reason string) {
 	d.act(d.closed)
 }
 
-func (d *ill) Event(s *Session, name string, args [][]byte) {
-	d.dialect.Event(s, name, args)
+func (d *ill) Event(s *Session, name string, args [][]byte, ack Ack) {
+	d.dialect.Event(s, name, args, ack)
 	d.act(d.event)
 }
 

@@ -196,9 +196,10 @@ func (s *Session) handle(text []byte) error {
 	s.mu.Unlock()
 	switch m.kind {
 	case typeConnect:
+		s.returns(m.data)
 		return s.connect(where)
 	case typeDisconnect:
-		s.leave("client namespace disconnect")
+		s.leave(LeftByClient)
 		return nil
 	case typeAck, typeBinaryAck:
 		return fmt.Errorf("%w: answer to nothing", errPacket)
@@ -218,7 +219,7 @@ func (s *Session) handle(text []byte) error {
 	}
 	s.in.attachments = m.attachments
 	if m.kind == typeEvent {
-		s.server.handler.Event(s, name, args)
+		s.server.handler.Event(s, name, args, m.ack)
 	}
 	return nil
 }

@@ -45,10 +45,10 @@ type Handler interface {
 	// Connected tells of a client that joined. The client itself is told
 	// afterwards, so that whatever is attached here misses nothing.
 	Connected(s *Session)
-	// Event hands over an event: its name, and the JSON text of each argument,
-	// valid only during the call. It must not block: it runs on a goroutine
-	// that reads for many clients.
-	Event(s *Session, name string, args [][]byte)
+	// Event hands over an event: its name, the JSON text of each argument, valid
+	// only during the call, and how to answer it. It must not block: it runs on a
+	// goroutine that reads for many clients.
+	Event(s *Session, name string, args [][]byte, ack Ack)
 	// Closed tells that the client left, once for each Connected.
 	Closed(s *Session, reason string)
 }
@@ -77,6 +77,8 @@ type Server struct {
 	sessions map[string]*Session
 	reserved int // sessions that count and are not in the map yet
 
+	returner bool // clients may come back to what they were
+
 	refused *metric.Set[turnedAway]
 	clients *closed.Source
 	traffic *metric.Traffic
@@ -93,6 +95,9 @@ func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Serve
 	}
 	if srv.traffic = cfg.Traffic; srv.traffic == nil {
 		srv.traffic = new(metric.Traffic)
+	}
+	if r, ok := h.(Returner); ok {
+		srv.returner = r.Returns() && srv.cfg.Recovery != RecoveryOff
 	}
 	srv.addresses.init(srv.cfg)
 	srv.origins = newOrigins(cfg.Origins)
@@ -120,6 +125,7 @@ func (srv *Server) newSession(r *http.Request) *Session {
 	}
 	s.protocol.Store(protocol)
 	s.jsonp = q.has("j")
+	s.recovery = isYes(q.get("recovery"))
 	switch {
 	case protocol == 4:
 		s.form = formSeparated

@@ -41,11 +41,13 @@ type Session struct {
 	address  address
 	form     form          // of polling answers
 	jsonp    bool          // it began with a script
+	recovery bool          // its query asks for recovery
 	counts   bool          // it is one of server.kinds; guarded by mu
 	counted  kind          // as that; guarded by mu
 	layer    utf8Layer     // owned by the POST that is under way
 	opened   time.Duration // the server's uptime then
 	lib      engineSocket
+	back     *returning // of a client that may come back; owned by who connects it
 	timer    loop.Timer
 
 	protocol atomic.Int32 // 2, 3 or 4: how it is spoken to
@@ -218,3 +220,6 @@ var (
 	frameProbe = websocket.TextFrame([]byte("3probe"))
 	frameHello = websocket.TextFrame([]byte("40"))
 )
+
+// LeftByClient is the reason of a client that left the namespace by its packet 41.
+const LeftByClient = "client namespace disconnect"

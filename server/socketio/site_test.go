@@ -135,7 +135,7 @@ func (d *dialect) Connected(s *Session) {
 	d.connected <- s
 }
 
-func (d *dialect) Event(s *Session, name string, args [][]byte) {
+func (d *dialect) Event(s *Session, name string, args [][]byte, ack Ack) {
 	d.mu.Lock()
 	d.events = append(d.events, name+string(slices.Concat(args...)))
 	event := d.event

@@ -58,6 +58,7 @@ type opening struct {
 	URL     string         `json:"url"`
 	Listen  []string       `json:"listen"`
 	Rooms   []string       `json:"rooms"`
+	Since   []string       `json:"since,omitempty"` // rooms that it joins with the last position it has seen
 	Options map[string]any `json:"options,omitempty"`
 	// AuthDelay is how many milliseconds a client of 3.x or 4.x waits before it asks
 	// for the namespace.

@@ -24,8 +24,9 @@
   }
 
   // open connects with io, a socket.io-client of some version. command has: way,
-  // url, listen (event names to report), rooms (joined at every connect), options
-  // (given to the client as they are), authDelay (milliseconds). report gets one object for each thing seen.
+  // url, listen (event names to report), rooms (joined at every connect), since (rooms
+  // joined at every connect with the last position seen), options (given to the client as
+  // they are), authDelay (milliseconds). report gets one object for each thing seen.
   return function open(io, command, report) {
     var options = {
       forceNew: true, multiplex: false, reconnectionDelay: 200, reconnectionDelayMax: 1000, timeout: 20000
@@ -38,6 +39,7 @@
     }
     var socket = io(command.url, options);
     var manager = socket.io;
+    var last = null; // position, of who asks for what it missed
 
     manager.on('open', function () {
       var engine = manager.engine;
@@ -47,7 +49,15 @@
       });
     });
     socket.on('connect', function () {
-      (command.rooms || []).forEach(function (room) { socket.emit('room', room); });
+      // undefined but for clients of 4.6 and newer that may come back to what they were.
+      report({ saw: 'state', text: String(socket.recovered) });
+      if (!socket.recovered) (command.rooms || []).forEach(function (room) { socket.emit('room', room); });
+      if (command.since) {
+        socket.emit('room', command.since[0], { since: last, rooms: command.since.slice(1) }, function (answer) {
+          last = answer.id;
+          report({ saw: 'recovered', text: ascii(answer) });
+        });
+      }
       report({ saw: 'connect', sid: String(socket.id || manager.engine.id), transport: manager.engine.transport.name });
     });
     socket.on('disconnect', function (reason) { report({ saw: 'disconnect', text: String(reason) }); });
@@ -56,6 +66,7 @@
     });
     (command.listen || []).forEach(function (name) {
       socket.on(name, function () {
+        if (command.since && arguments.length > 1) last = arguments[1];
         report({ saw: 'event', name: name, text: ascii(Array.prototype.slice.call(arguments)) });
       });
     });

@@ -1,0 +1,262 @@
+// Package history keeps the recent publications of apps in the memory of this process, for
+// those who were away for a while: it is the [hub.Log] of one process alone.
+//
+// It knows no protocol and no subscriber, opens nothing and starts no goroutine. What is
+// too old goes as the next publication comes, or somebody asks.
+//
+// # Why
+//
+// The log of an app is one list in one order, beside the rooms of the hub and not in them:
+// a room of the hub ends with its last member, and what it missed is asked for by one who
+// comes later. Each room has an index into that list, for as long as something of it is in
+// there.
+//
+// One lock is that of an app: it is held while a publication is numbered, entered and
+// handed to the outboxes, so that numbers and frames have the same order for a subscriber
+// of several rooms.
+package history
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/setting"
+)
+
+// A Config says what is kept of each app. Zero fields mean the defaults of
+// [Config.Settings].
+type Config struct {
+	Age    time.Duration // for how long; 0 for nothing at all
+	Bytes  int64         // of all publications, with about what each takes beside
+	Events int           // of one room
+
+	Sessions int64 // bytes of what is known of clients that are away; not the log's own
+}
+
+// On reports whether anything is to be kept.
+func (c *Config) On() bool { return c.Age > 0 }
+
+// Settings describes the settings that fill c.
+func (c *Config) Settings() *setting.Group {
+	return &setting.Group{Title: "History", Settings: []setting.Setting{
+		{Name: "HISTORY", Help: "Time for which events on SERVER_PORT are kept for clients that come back and ask for what they missed; unset, nothing is kept",
+			Value: setting.Span(&c.Age, time.Second, 7*24*time.Hour)},
+		{Name: "HISTORY_BYTES", Default: "64MiB", Help: "Bytes that the events kept may take, with 300 for each beside its payload; more and the oldest go",
+			Value: setting.Size(&c.Bytes, "64KiB", "1024GiB")},
+		{Name: "HISTORY_EVENTS", Default: "1000", Help: "Events that are kept of one room, and of those to everyone; more and its oldest go",
+			Value: setting.Count(&c.Events, 1, 1_000_000)},
+		{Name: "HISTORY_SESSION_BYTES", Default: "16MiB", Help: "Bytes that rooms and ids of socket.io clients that are away, and may come back by connection state recovery, may take; more and those who left first are forgotten",
+			Value: setting.Size(&c.Sessions, "64KiB", "1024GiB")},
+	}}
+}
+
+// What is counted beside the texts and payload of a publication, and of a room with one in
+// the log.
+const (
+	entryCost = 300
+	roomCost  = 300
+)
+
+// A Log keeps the publications of some apps. Make one with [New].
+type Log struct {
+	apps map[string]*app // set once
+}
+
+var _ hub.Log = (*Log)(nil)
+
+// New returns an empty log for some apps, each with bounds of its own.
+func New(cfg Config, apps ...string) *Log {
+	setting.Fill(cfg.Settings().Settings)
+	l := &Log{apps: make(map[string]*app)}
+	for _, name := range apps {
+		l.apps[name] = &app{cfg: cfg, name: name, epoch: newEpoch(), rooms: make(map[string]*room)}
+	}
+	return l
+}
+
+// newEpoch names a log like no other.
+func newEpoch() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return cmp.Or(binary.LittleEndian.Uint64(b[:])&(1<<50-1), 1)
+}
+
+// Keeps implements [hub.Log].
+func (l *Log) Keeps(app string) bool { return l.apps[app] != nil }
+
+// Append implements [hub.Log].
+func (l *Log) Append(p *hub.Publication, deliver func(hub.Position)) {
+	a, e := l.apps[p.App], newEntry(p)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.enter(e)
+	deliver(e.At)
+}
+
+// Read implements [hub.Log].
+func (l *Log) Read(app string, ask []hub.Span) hub.Excerpt {
+	a := l.apps[app]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cut()
+	return a.read(ask)
+}
+
+// Hold implements [hub.Log].
+func (l *Log) Hold(app string, f func(hub.Position, func([]hub.Span) hub.Excerpt)) {
+	a := l.apps[app]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cut()
+	f(hub.Position{Epoch: a.epoch, Number: a.head}, a.read)
+}
+
+// Stats are what is kept of all apps.
+type Stats struct {
+	Events, Rooms int
+	Bytes         int64
+	Cut           uint64 // events that went before their time, for HISTORY_BYTES or HISTORY_EVENTS
+}
+
+// Stats returns the counts of this moment.
+func (l *Log) Stats() (st Stats) {
+	for _, a := range l.apps {
+		a.mu.Lock()
+		a.cut()
+		st.Events += a.events
+		st.Rooms += len(a.rooms)
+		st.Bytes += a.bytes
+		st.Cut += a.early
+		a.mu.Unlock()
+	}
+	return st
+}
+
+// An app is the log of one app.
+type app struct {
+	cfg  Config // set once, as name and epoch
+	name string
+
+	mu       sync.Mutex // guards what follows; held while a publication is entered and delivered
+	epoch    uint64
+	head     uint64 // the number of the last publication
+	floor    uint64 // those up to it may be gone
+	first    *entry // the oldest
+	last     *entry
+	rooms    map[string]*room // those with something in the log
+	everyone room             // what reached all subscribers of the app
+	events   int
+	bytes    int64
+	early    uint64
+}
+
+// An entry is a publication in the list of its app.
+type entry struct {
+	hub.Kept
+	entered      time.Time
+	cost         int64
+	before, next *entry
+}
+
+// newEntry is what is kept of a publication, before it has its place. A payload in a much
+// larger piece of memory, which would be kept whole, is copied.
+func newEntry(p *hub.Publication) *entry {
+	e := &entry{entered: time.Now()}
+	e.Publication = *p
+	if cap(p.Data) > 2*len(p.Data)+64 {
+		e.Data = append(make([]byte, 0, len(p.Data)), p.Data...)
+	}
+	e.cost = int64(entryCost + cap(e.Data) + len(p.Event) + len(p.Room) + len(p.Meta) + len(p.Except))
+	return e
+}
+
+// enter gives an entry the next number and its place, and cuts what is too much then. mu
+// is held.
+func (a *app) enter(e *entry) {
+	a.head++
+	e.At = hub.Position{Epoch: a.epoch, Number: a.head}
+	if a.last != nil && e.entered.Before(a.last.entered) {
+		e.entered = a.last.entered // it was made earlier, and waited longer
+	}
+	a.add(e)
+	a.cut()
+}
+
+// add puts an entry at the end of the list, and of its room. mu is held.
+func (a *app) add(e *entry) {
+	if e.before = a.last; a.last != nil {
+		a.last.next = e
+	} else {
+		a.first = e
+	}
+	a.last = e
+	r := a.roomOf(&e.Publication)
+	e.Room = r.name // one text for all of a room
+	r.events = append(r.events, e)
+	a.events++
+	a.bytes += e.cost
+	if r.len() > a.cfg.Events {
+		a.drop(r.events[r.gone])
+		a.early++
+	}
+}
+
+// roomOf finds the room of a publication, or makes it. mu is held.
+func (a *app) roomOf(p *hub.Publication) *room {
+	if p.Everyone {
+		return &a.everyone
+	}
+	r := a.rooms[p.Room]
+	if r == nil {
+		r = &room{name: p.Room, cut: a.floor}
+		a.rooms[p.Room] = r
+		a.bytes += r.cost()
+	}
+	return r
+}
+
+// cut drops what is too old or too much, from the old end. mu is held.
+func (a *app) cut() {
+	if a.first == nil {
+		return
+	}
+	oldest := time.Now().Add(-a.cfg.Age)
+	for e := a.first; e != nil; e = a.first {
+		tooOld := e.entered.Before(oldest)
+		if !tooOld && a.bytes <= a.cfg.Bytes {
+			return
+		}
+		if !tooOld {
+			a.early++
+		}
+		a.floor = e.At.Number
+		a.drop(e)
+	}
+}
+
+// drop takes the oldest entry of a room out of the list and its room. mu is held.
+func (a *app) drop(e *entry) {
+	if e.before != nil {
+		e.before.next = e.next
+	} else {
+		a.first = e.next
+	}
+	if e.next != nil {
+		e.next.before = e.before
+	} else {
+		a.last = e.before
+	}
+	e.before, e.next = nil, nil
+	a.events--
+	a.bytes -= e.cost
+	r := a.roomOf(&e.Publication)
+	r.shift()
+	if r.len() == 0 && !e.Everyone {
+		delete(a.rooms, r.name)
+		a.bytes -= r.cost()
+	}
+}

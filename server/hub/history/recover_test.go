@@ -1,0 +1,379 @@
+package history
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"poosh/server/hub"
+)
+
+// plain writes an event's name, and numbered its position behind that.
+type plain struct{}
+
+func (plain) Encode(p *hub.Publication) []byte { return []byte(p.Event) }
+
+type numbered struct{}
+
+func (numbered) Encode(p *hub.Publication) []byte {
+	return append(append([]byte(p.Event), ' '), hub.NoPosition...)
+}
+
+func (numbered) Place(frame []byte, at hub.Position) { at.Put(frame[len(frame)-hub.PositionSize:]) }
+
+// A page is a receiver, and what its client has seen.
+type page struct {
+	mu   sync.Mutex // guards what follows
+	seen []string
+	full bool
+}
+
+func (p *page) Deliver(frame []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.full {
+		return false
+	}
+	p.seen = append(p.seen, string(frame))
+	return true
+}
+
+func (p *page) take() (list []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list, p.seen = p.seen, nil
+	return list
+}
+
+// site is a hub with a log, and one subscriber of it.
+func site(t *testing.T, cfg Config) (*hub.Hub, *Log) {
+	t.Helper()
+	if cfg.Age == 0 {
+		cfg.Age = time.Minute
+	}
+	l := New(cfg, "")
+	return hub.NewWith(nil, l), l
+}
+
+// A client is a subscriber with its trail.
+type client struct {
+	page
+	sub   *hub.Subscriber
+	trail hub.Trail
+}
+
+func connect(h *hub.Hub, id string) *client {
+	c := new(client)
+	c.sub, _ = h.RegisterKept("", id, 100, plain{}, &c.page, &c.trail)
+	return c
+}
+
+// ask recovers rooms and returns what that gave, as the number of events and whether it
+// was whole.
+func (c *client) ask(t *testing.T, h *hub.Hub, a *hub.Ask) hub.Recovery {
+	t.Helper()
+	a.Encoder = numbered{}
+	got, err := h.Recover(c.sub, &c.trail, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func publish(h *hub.Hub, room string, events ...string) {
+	for _, e := range events {
+		h.Publish(&hub.Publication{Room: room, Event: e})
+	}
+}
+
+// at is an event as a client that has asked for positions sees it.
+func at(head hub.Position, event string, n uint64) string {
+	return event + " " + hub.Position{Epoch: head.Epoch, Number: n}.String()
+}
+
+func TestRecover(t *testing.T) {
+	h, l := site(t, Config{})
+	c := connect(h, "c")
+	start := c.ask(t, h, &hub.Ask{Rooms: []string{"r"}})
+	if start.Missed != 0 || !start.Whole || start.Head.Number != 0 {
+		t.Errorf("who starts now is told %+v", start)
+	}
+	publish(h, "r", "1", "2")
+	publish(h, "other", "3")
+	head := start.Head
+	if got := c.take(); !slices.Equal(got, []string{at(head, "1", 1), at(head, "2", 2)}) {
+		t.Errorf("saw %q", got)
+	}
+	h.Unregister(c.sub)
+	publish(h, "r", "4")
+	h.Publish(&hub.Publication{Everyone: true, Event: "5"})
+	publish(h, "other", "6")
+	publish(h, "r", "7")
+
+	head.Number = 2
+	c = connect(h, "d")
+	got := c.ask(t, h, &hub.Ask{Rooms: []string{"r"}, After: head})
+	publish(h, "r", "8")
+	want := []string{at(head, "4", 4), at(head, "5", 5), at(head, "7", 7), at(head, "8", 8)}
+	if seen := c.take(); !slices.Equal(seen, want) || !got.Whole || got.Missed != 3 || got.Head.Number != 7 {
+		t.Errorf("saw %q and was told %+v", seen, got)
+	}
+	// The same again, and an older one, give only what this connection has not had.
+	if got = c.ask(t, h, &hub.Ask{Rooms: []string{"r"}, After: head}); got.Missed != 0 || !got.Whole {
+		t.Errorf("twice the same gives %+v", got)
+	}
+	head.Number = 1
+	if got = c.ask(t, h, &hub.Ask{Rooms: []string{"r"}, After: head}); got.Missed != 1 || !got.Whole {
+		t.Errorf("an older position gives %+v", got)
+	}
+	// The other room at the same position: its own alone, for everyone had been told.
+	c.take()
+	if got = c.ask(t, h, &hub.Ask{Rooms: []string{"other"}, After: head}); got.Missed != 2 {
+		t.Errorf("another room gives %+v, %q", got, c.take())
+	}
+	l.check(t)
+}
+
+// A join without a position, before the one with it, takes nothing away: neither resets
+// the other.
+func TestPlainJoinComesFirst(t *testing.T) {
+	h, _ := site(t, Config{})
+	publish(h, "r", "1", "2")
+	c := connect(h, "c")
+	if err := h.JoinKept(c.sub, &c.trail, "r"); err != nil {
+		t.Fatal(err)
+	}
+	publish(h, "r", "3")
+	head := c.ask(t, h, &hub.Ask{Rooms: []string{"r"}}).Head
+	head.Number = 1
+	got := c.ask(t, h, &hub.Ask{Rooms: []string{"r"}, After: head})
+	if seen := c.take(); !slices.Equal(seen, []string{"3", at(head, "2", 2)}) || !got.Whole || got.Missed != 1 {
+		t.Errorf("saw %q, %+v", seen, got)
+	}
+	// And a plain one after it: nothing again, nothing lost.
+	if err := h.JoinKept(c.sub, &c.trail, "r"); err != nil {
+		t.Fatal(err)
+	}
+	head.Number = 2
+	got = c.ask(t, h, &hub.Ask{Rooms: []string{"r"}, After: head})
+	publish(h, "r", "4")
+	if seen := c.take(); got.Missed != 0 || !slices.Equal(seen, []string{at(head, "4", 4)}) {
+		t.Errorf("saw %q, %+v", seen, got)
+	}
+}
+
+func TestNotRecoverable(t *testing.T) {
+	h, _ := site(t, Config{Events: 2})
+	publish(h, "r", "1", "2", "3", "4")
+	other := New(Config{Age: time.Minute}, "").apps[""].epoch
+	mine := connect(h, "m").ask(t, h, &hub.Ask{}).Head
+	tests := []struct {
+		name  string
+		ask   hub.Ask
+		whole bool
+		n     int
+	}{
+		{"covered", hub.Ask{After: hub.Position{Epoch: mine.Epoch, Number: 2}}, true, 2},
+		{"too old", hub.Ask{After: hub.Position{Epoch: mine.Epoch, Number: 1}}, false, 0},
+		{"of another log", hub.Ask{After: hub.Position{Epoch: other, Number: 3}}, false, 0},
+		{"of the future", hub.Ask{After: hub.Position{Epoch: mine.Epoch, Number: 5}}, false, 0},
+		{"the greatest there is", hub.Ask{After: hub.Position{Epoch: ^uint64(0), Number: ^uint64(0)}}, false, 0},
+		{"more than fits", hub.Ask{After: hub.Position{Epoch: mine.Epoch, Number: 2}, Fits: func(int, int) bool { return false }}, false, 0},
+		{"all", hub.Ask{Last: -1}, false, 2},
+		{"one", hub.Ask{Last: 1}, true, 1},
+		{"three", hub.Ask{Last: 3}, false, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := connect(h, "c")
+			tt.ask.Rooms = []string{"r"}
+			got := c.ask(t, h, &tt.ask)
+			if seen := c.take(); got.Whole != tt.whole || got.Missed != tt.n || len(seen) != tt.n || got.Head.Number != 4 {
+				t.Errorf("told %+v, saw %q", got, seen)
+			}
+			h.Unregister(c.sub)
+		})
+	}
+}
+
+// What a client was left out of it is left out of when it comes back under its id.
+func TestExceptInRecovery(t *testing.T) {
+	h, _ := site(t, Config{})
+	zero := connect(h, "x").ask(t, h, &hub.Ask{}).Head
+	h.Publish(&hub.Publication{Room: "r", Event: "1", Except: "c"})
+	publish(h, "r", "2")
+	for id, want := range map[string]int{"c": 1, "d": 2} {
+		// Position 0 is before all there are, but not none: its epoch says so.
+		if got := connect(h, id).ask(t, h, &hub.Ask{Rooms: []string{"r"}, After: zero}); got.Missed != want || !got.Whole {
+			t.Errorf("%s is told %+v", id, got)
+		}
+	}
+}
+
+// A thousand who come back share the frames.
+func TestFramesAreShared(t *testing.T) {
+	h, _ := site(t, Config{})
+	k := &counting{}
+	zero := connect(h, "x").ask(t, h, &hub.Ask{}).Head
+	publish(h, "r", "1", "2", "3")
+	boxes := make([]*page, 50)
+	for i := range boxes {
+		c := new(client)
+		c.sub, _ = h.RegisterKept("", strconv.Itoa(i), 1, k, keeper{&c.page}, &c.trail)
+		if _, err := h.Recover(c.sub, &c.trail, &hub.Ask{Rooms: []string{"r"}, After: zero}); err != nil {
+			t.Fatal(err)
+		}
+		boxes[i] = &c.page
+	}
+	for _, b := range boxes {
+		if got := b.take(); len(got) != 3 {
+			t.Errorf("got %q", got)
+		}
+	}
+	if n := k.calls.Load(); n != 3 {
+		t.Errorf("three events were encoded %d times", n)
+	}
+	kept.Lock()
+	defer kept.Unlock()
+	kept.frames = nil
+}
+
+// keeper keeps the frames as an outbox does until they are written.
+type keeper struct{ *page }
+
+var kept struct {
+	sync.Mutex
+	frames [][]byte
+}
+
+func (k keeper) Deliver(frame []byte) bool {
+	kept.Lock()
+	kept.frames = append(kept.frames, frame)
+	kept.Unlock()
+	return k.page.Deliver(frame)
+}
+
+type counting struct{ calls atomic.Int64 }
+
+func (c *counting) Encode(p *hub.Publication) []byte {
+	c.calls.Add(1)
+	return numbered{}.Encode(p)
+}
+
+// Publishers to several rooms and to everyone go on while clients come, are cut off at any
+// point, and come back with the last position they saw: each sees everything of its rooms
+// once and in order. What reaches everyone before a connection has asked for positions has
+// none: it is seen out of order, and once more by who is cut off before it sees another.
+func TestModel(t *testing.T) {
+	h, l := site(t, Config{Events: 100_000, Bytes: 1 << 30})
+	const rooms, perRoom, readers = 4, 300, 6
+	start := connect(h, "start").ask(t, h, &hub.Ask{}).Head
+	var publishers, listeners sync.WaitGroup
+	var done atomic.Bool
+	for r := range rooms + 1 {
+		publishers.Go(func() {
+			for n := range perRoom {
+				h.Publish(&hub.Publication{Room: strconv.Itoa(r), Everyone: r == rooms, Event: fmt.Sprint(r, ".", n)})
+			}
+		})
+	}
+	for i := range readers {
+		listeners.Go(func() {
+			mine := []string{strconv.Itoa(i % rooms), strconv.Itoa((i + 1) % rooms)}
+			want := map[string]int{mine[0]: 0, mine[1]: 0}
+			toAll := make(map[int]bool) // whether each was seen with its position
+			last := start
+			for round := 0; ; round++ {
+				final := done.Load()
+				c := connect(h, strconv.Itoa(i))
+				if round%3 == 1 {
+					if err := h.JoinKept(c.sub, &c.trail, "elsewhere"); err != nil {
+						t.Error(err)
+					}
+				}
+				got := c.ask(t, h, &hub.Ask{Rooms: mine, After: last})
+				if !got.Whole {
+					t.Errorf("not recovered after %v: %+v", last, got)
+					return
+				}
+				time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
+				h.Unregister(c.sub)
+				seen := c.take()
+				if len(seen) > 1 && !final {
+					seen = seen[:1+rand.IntN(len(seen)-1)] // the rest was lost on its way
+				}
+				for _, line := range seen {
+					var room string
+					var n int
+					event, where := cutSpace(line)
+					if _, err := fmt.Sscanf(event, "%1s.%d", &room, &n); err != nil {
+						t.Error(err)
+						return
+					}
+					every := room == strconv.Itoa(rooms)
+					if every {
+						if toAll[n] {
+							t.Errorf("reader %d saw %q twice", i, line)
+						}
+						if toAll[n] = where != ""; where == "" {
+							continue
+						}
+					}
+					pos, ok := hub.ParsePosition(where)
+					if !ok || pos.Number <= last.Number || pos.Epoch != last.Epoch {
+						t.Errorf("position %q after %v", where, last)
+						return
+					}
+					last = pos
+					if every {
+						continue
+					}
+					if want[room] != n {
+						t.Errorf("reader %d saw %q, want number %d of room %s", i, line, want[room], room)
+						return
+					}
+					want[room]++
+				}
+				if final {
+					if len(toAll) != perRoom {
+						t.Errorf("reader %d saw %d to everyone", i, len(toAll))
+					}
+					for room, n := range want {
+						if n != perRoom {
+							t.Errorf("reader %d saw %d of room %s", i, n, room)
+						}
+					}
+					return
+				}
+			}
+		})
+	}
+	publishers.Wait()
+	done.Store(true)
+	listeners.Wait()
+	l.check(t)
+}
+
+func cutSpace(line string) (a, b string) {
+	i := slices.Index([]byte(line), ' ')
+	if i < 0 {
+		return line, ""
+	}
+	return line[:i], line[i+1:]
+}
+
+func FuzzPosition(f *testing.F) {
+	f.Add("0000000001-0000000002")
+	f.Add("vvvvvvvvvv-vvvvvvvvvv")
+	f.Add("0000000000-0000000000")
+	f.Fuzz(func(t *testing.T, text string) {
+		if p, ok := hub.ParsePosition(text); ok && p.String() != text {
+			t.Errorf("%q is read as %v, which is written %q", text, p, p.String())
+		}
+	})
+}

@@ -1,0 +1,314 @@
+package hub
+
+import (
+	"math"
+	"runtime"
+)
+
+// A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It belongs to the hub between the calls that are given
+// it, which must not overlap for one subscriber.
+type Trail struct {
+	// All of a room's publications with greater numbers were handed to the subscriber, or
+	// will be; so were those of everyone.
+	rooms    map[string]uint64
+	everyone uint64
+}
+
+// An Ask is what a subscriber wants of the rooms of an app that is kept.
+type Ask struct {
+	Rooms []string // to be in, whether it is or not; each once
+
+	// After is the last position that the subscriber knows: it is to get what came later,
+	// of these rooms and to everyone. The zero position stands for now: nothing is missed.
+	After Position
+	// Last, if not 0, asks in place of that for so many of the newest publications of each
+	// room; negative for all there are.
+	Last int
+
+	// Encoder is the subscriber's from here on, for all its rooms; nil for the one it has.
+	Encoder Encoder
+
+	// Fits reports whether the subscriber can take so many bytes in so many frames; nil
+	// for one that always can. It is called while nothing of the app is published, so it
+	// must neither wait nor call the hub; Answer too.
+	Fits func(frames, bytes int) bool
+	// Answer, if set, is told what has become of it, behind what was missed and before
+	// anything newer.
+	Answer func(Recovery)
+}
+
+// A Recovery is what has become of an [Ask].
+type Recovery struct {
+	// Head is the position that the subscriber has everything from.
+	Head Position
+	// Whole says that it misses nothing. Otherwise it may: what it asks for is too old, of
+	// another log, or more than it can take. Then nothing was handed over, but to one who
+	// asked for the last of a room.
+	Whole  bool
+	Missed int // publications that were handed over
+}
+
+// Recover seats a subscriber in rooms, hands it what it has missed, in order, and then
+// what is published: nothing twice, and nothing is left out in between. It returns the
+// errors of [Hub.Join], and joins nothing then. Its app must be one that is kept, see
+// [Hub.Keeps], and all its joins must come by here or by [Hub.JoinKept].
+//
+// What is handed over is encoded before publications are held up, but for what is
+// published just then.
+func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err error) {
+	enc := ask.Encoder
+	if enc == nil {
+		s.mu.Lock()
+		enc = s.encoder
+		s.mu.Unlock()
+	}
+	made := h.prepare(s.appName(), enc, t, ask)
+	h.log.Hold(s.appName(), func(head Position, read func([]Span) Excerpt) {
+		if ask.Encoder != nil {
+			h.recode(s, ask.Encoder)
+		}
+		got, err = h.recover(s, t, ask, enc, head, read)
+		if err == nil && ask.Answer != nil {
+			ask.Answer(got)
+		}
+	})
+	runtime.KeepAlive(made)
+	return got, err
+}
+
+// Return is [Hub.RegisterKept] and [Hub.Recover] in one step, for one who was there before:
+// it gets nothing before what it missed. Where it cannot be given that, or may not be in the
+// rooms, it is not registered, and the subscriber is nil. Ask.Encoder is the subscriber's, and
+// Ask.Answer is called if it is registered.
+func (h *Hub) Return(app, id string, maxRooms int, recv Receiver, t *Trail, ask *Ask) (s *Subscriber) {
+	*t = Trail{everyone: math.MaxUint64} // it has had nothing
+	made := h.prepare(app, ask.Encoder, t, ask)
+	h.log.Hold(app, func(head Position, read func([]Span) Excerpt) {
+		s = h.Register(app, id, maxRooms, ask.Encoder, recv)
+		*t = Trail{everyone: head.Number}
+		got, err := h.recover(s, t, ask, ask.Encoder, head, read)
+		switch {
+		case err != nil || !got.Whole:
+			h.Unregister(s)
+			s = nil
+		case ask.Answer != nil:
+			ask.Answer(got)
+		}
+	})
+	runtime.KeepAlive(made)
+	return s
+}
+
+// JoinKept is [Hub.Join] for a room of an app that is kept.
+func (h *Hub) JoinKept(s *Subscriber, t *Trail, name string) (err error) {
+	h.log.Hold(s.appName(), func(head Position, _ func([]Span) Excerpt) {
+		err = h.enter(s, t, name, head.Number)
+	})
+	return err
+}
+
+// RegisterKept is [Hub.Register] in an app that is kept, with a trail that begins there.
+func (h *Hub) RegisterKept(app, id string, maxRooms int, enc Encoder, recv Receiver, t *Trail) (s *Subscriber, at Position) {
+	h.log.Hold(app, func(head Position, _ func([]Span) Excerpt) {
+		s = h.Register(app, id, maxRooms, enc, recv)
+		*t, at = Trail{everyone: head.Number}, head
+	})
+	return s, at
+}
+
+// prepare makes the frames that are likely to be handed over. Whoever keeps them has them
+// found again. Nothing is made of what will not be handed over.
+func (h *Hub) prepare(app string, e Encoder, t *Trail, ask *Ask) [][]byte {
+	if !ask.asks() || e == nil {
+		return nil
+	}
+	var spans []Span
+	h.log.Hold(app, func(head Position, _ func([]Span) Excerpt) {
+		if ask.within(head) {
+			spans = t.missing(ask, head.Number)
+		}
+	})
+	if len(spans) == 0 {
+		return nil
+	}
+	x := h.log.Read(app, spans)
+	if !ask.gets(x) {
+		return nil
+	}
+	frames := make([][]byte, len(x.List))
+	for i, k := range x.List {
+		frames[i] = k.frame(e)
+	}
+	return frames
+}
+
+// asks reports whether anything is asked for that was before.
+func (a *Ask) asks() bool { return !a.After.IsZero() || a.Last != 0 }
+
+// within reports whether the position asked for is one of the log.
+func (a *Ask) within(head Position) bool {
+	return a.Last != 0 || a.After.Epoch == head.Epoch && a.After.Number <= head.Number
+}
+
+// gets reports whether an excerpt is handed over, as far as can be said before anything is
+// encoded: a frame is not shorter than its payload. Who asks for the last of a room gets
+// what there is of them.
+func (a *Ask) gets(x Excerpt) bool {
+	if !x.Whole && a.Last == 0 {
+		return false
+	}
+	bytes := 0
+	for _, k := range x.List {
+		bytes += len(k.Data)
+	}
+	return a.fits(len(x.List), bytes)
+}
+
+func (a *Ask) fits(frames, bytes int) bool {
+	return frames == 0 || a.Fits == nil || a.Fits(frames, bytes)
+}
+
+// enter joins a room, from which on a newcomer has had what comes behind head.
+func (h *Hub) enter(s *Subscriber, t *Trail, name string, head uint64) error {
+	joined, err := h.join(s, name, nil, nil, nil)
+	if joined {
+		if t.rooms == nil {
+			t.rooms = make(map[string]uint64)
+		}
+		t.rooms[name] = head
+	}
+	return err
+}
+
+// recover is [Hub.Recover] while nothing is published.
+func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Position, read func([]Span) Excerpt) (Recovery, error) {
+	got := Recovery{Head: head, Whole: true}
+	if !s.hasRoomFor(ask.Rooms) {
+		return got, ErrTooManyRooms
+	}
+	for _, room := range ask.Rooms {
+		if err := h.enter(s, t, room, head.Number); err != nil {
+			return got, err
+		}
+	}
+	if !ask.asks() {
+		return got, nil
+	}
+	if got.Whole = ask.within(head); !got.Whole {
+		return got, nil
+	}
+	spans := t.missing(ask, head.Number)
+	x := read(spans)
+	got.Whole = x.Whole
+	if !ask.gets(x) {
+		got.Whole = false
+		return got, nil
+	}
+	frames, fits := fitting(s, x.List, enc, ask)
+	if !fits {
+		got.Whole = false
+		return got, nil
+	}
+	for _, frame := range frames {
+		if !s.receiver.Deliver(frame) {
+			break // its connection is ending
+		}
+		got.Missed++
+	}
+	t.had(spans, x.List, ask.Last != 0)
+	return got, nil
+}
+
+// hasRoomFor reports whether the subscriber may be in some more rooms.
+func (s *Subscriber) hasRoomFor(rooms []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more := 0
+	for _, room := range rooms {
+		if s.seatIn(room) == nil {
+			more++
+		}
+	}
+	return len(s.seats)+more <= int(s.maxRooms)
+}
+
+// missing is what the subscriber has not had of what it asks for; of a room that it is not
+// in, all up to head.
+func (t *Trail) missing(ask *Ask, head uint64) []Span {
+	var spans []Span
+	for _, room := range ask.Rooms {
+		had, in := t.rooms[room]
+		if !in {
+			had = head
+		}
+		if ask.Last != 0 || ask.After.Number < had {
+			spans = append(spans, Span{Room: room, After: ask.After.Number, UpTo: had, Last: ask.Last})
+		}
+	}
+	if ask.Last == 0 && ask.After.Number < t.everyone {
+		spans = append(spans, Span{Everyone: true, After: ask.After.Number, UpTo: t.everyone})
+	}
+	return spans
+}
+
+// had notes that the subscriber was handed what there is of these spans.
+func (t *Trail) had(spans []Span, list []*Kept, last bool) {
+	if last { // from where on is known by the oldest
+		for i := len(list) - 1; i >= 0; i-- {
+			t.rooms[list[i].Room] = list[i].At.Number - 1
+		}
+		return
+	}
+	for i := range spans {
+		if spans[i].Everyone {
+			t.everyone = spans[i].After
+		} else {
+			t.rooms[spans[i].Room] = spans[i].After
+		}
+	}
+}
+
+// fitting makes the frames of what a subscriber may have, and reports whether it can take
+// them.
+func fitting(s *Subscriber, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) {
+	frames, bytes := make([][]byte, 0, len(list)), 0
+	for _, k := range list {
+		if k.Except != "" && k.Except == s.id {
+			continue
+		}
+		var frame []byte
+		if e != nil {
+			if frame = k.frame(e); frame == nil {
+				continue
+			}
+		}
+		frames = append(frames, frame)
+		bytes += len(frame)
+	}
+	return frames, ask.fits(len(frames), bytes)
+}
+
+// recode gives a subscriber another encoder, in all its rooms: no publication of its app
+// comes meanwhile.
+func (h *Hub) recode(s *Subscriber, e Encoder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone || s.encoder == e {
+		return
+	}
+	s.encoder = e
+	s.all.recode(e)
+	for _, st := range s.seats {
+		st.recode(e)
+	}
+}
+
+// recode moves a seat to the group of an encoder.
+func (st *seat) recode(e Encoder) {
+	r := st.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.Add(1) // which empty takes back
+	r.empty(st)
+	r.groupFor(e).take(st)
+}

@@ -1,0 +1,88 @@
+package poosh
+
+import (
+	"poosh/server/closed"
+	"poosh/server/hub"
+	"poosh/server/socketio"
+)
+
+var _ socketio.Returner = (*Clients)(nil)
+
+// Returns implements [socketio.Returner]. Of a client whose rooms another process may
+// refuse nothing is given back.
+func (c *Clients) Returns() bool { return c.hub.Keeps(App) && c.cfg.Registry == nil }
+
+// begin seats a client that is new.
+func (c *Clients) begin(s *socketio.Session, enc hub.Encoder) *listener {
+	if !s.Return().Wanted {
+		l := seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s)
+		l.from = s.Network()
+		return l
+	}
+	l := &listener{encoder: Encoder4, trail: new(hub.Trail), from: s.Network()}
+	var start hub.Position
+	l.sub, start = c.hub.RegisterKept(App, s.ID(), c.cfg.MaxRooms+1, EncoderIDs4, s, l.trail)
+	if err := l.enter(c.hub, s.ID()); err != nil {
+		panic(err) // a new subscriber may be in one room
+	}
+	st := c.states.begin(l, s, start)
+	s.GiveID(st.pid)
+	return l
+}
+
+// comeBack makes a client who it was, or returns nil for one that is new. It is given what
+// it missed before it is told.
+func (c *Clients) comeBack(s *socketio.Session) *listener {
+	said := s.Return()
+	if said.PID == "" || said.Wrong {
+		return nil
+	}
+	st, old := c.states.take(said.PID)
+	if st == nil {
+		return nil
+	}
+	if old != nil {
+		old.Close(closed.Replaced, closed.Replaced.String())
+	}
+	after := st.start
+	if said.Offset != "" {
+		var ok bool
+		if after, ok = hub.ParsePosition(said.Offset); !ok {
+			return nil
+		}
+	}
+	l := &listener{encoder: Encoder4, trail: new(hub.Trail), from: s.Network()}
+	for _, room := range st.rooms {
+		if room != st.sid {
+			l.taken += len(room) + roomCost
+		}
+	}
+	if c.cfg.Rooms != nil && l.taken > 0 && !c.cfg.Rooms.Take(l.from, 0, l.taken) {
+		return nil
+	}
+	asked := wish{missed: true}
+	l.sub = c.hub.Return(App, st.sid, c.cfg.MaxRooms+1, s, l.trail, &hub.Ask{
+		Rooms: st.rooms, After: after, Encoder: EncoderIDs4, Fits: s.Fits,
+		Answer: func(r hub.Recovery) {
+			c.recovered.count(&asked, r)
+			s.Resume(st.sid, st.pid)
+		},
+	})
+	if l.sub == nil {
+		c.recovered.count(&asked, hub.Recovery{})
+		if c.cfg.Rooms != nil {
+			c.cfg.Rooms.Give(l.from, l.taken)
+		}
+		return nil
+	}
+	c.entered.Add(uint64(len(st.rooms) - 1))
+	c.states.resume(l, s, st)
+	return l
+}
+
+// mayComeBack reports whether a client that has left may come back to what it was: not one
+// that said good-bye, or was sent away.
+func mayComeBack(s *socketio.Session, reason string) bool {
+	why, _ := s.Ending()
+	return reason != socketio.LeftByClient && why != closed.Kicked.String()
+}

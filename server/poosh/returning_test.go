@@ -1,0 +1,313 @@
+package poosh
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/hub/history"
+	"poosh/server/socketio"
+)
+
+// greeting reads the answer to CONNECT.
+func (w *tongue) greeting() (sid, pid string) {
+	w.t.Helper()
+	text := w.read()
+	var hello struct{ SID, PID string }
+	if !strings.HasPrefix(text, "40{") || json.Unmarshal([]byte(text[2:]), &hello) != nil || hello.SID == "" {
+		w.t.Fatalf("CONNECT was answered %s", text)
+	}
+	return hello.SID, hello.PID
+}
+
+// start connects a client that asks for recovery, in the room news.
+func (p *place) start(connect string) (w *tongue, sid, pid string) {
+	p.t.Helper()
+	w = p.open(4, "")
+	w.say(connect)
+	if sid, pid = w.greeting(); pid == "" || pid == sid {
+		p.t.Fatalf("sid %q, pid %q", sid, pid)
+	}
+	w.say(`420["room","news"]`)
+	p.in("news", 1)
+	return w, sid, pid
+}
+
+// in waits until so many are in a room.
+func (p *place) in(room string, want int) {
+	p.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		n, _ := p.hub.Count(App, room)
+		if n == want {
+			return
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("%d are in %q, want %d", n, room, want)
+		}
+	}
+}
+
+const asks = `40{"recovery":true}`
+
+// offset is the last argument of an event.
+func offset(t *testing.T, packet, event string) string {
+	t.Helper()
+	var args []any
+	if err := json.Unmarshal([]byte(packet[2:]), &args); err != nil || len(args) != 3 || args[0] != event {
+		t.Fatalf("%s, want %s with an offset", packet, event)
+	}
+	return args[2].(string)
+}
+
+// comesBack connects with a pid and offset, empty for none.
+func (p *place) comesBack(pid, offset string) *tongue {
+	w := p.open(4, "")
+	if offset == "" {
+		w.say(fmt.Sprintf(`40{"pid":%q,"token":"t"}`, pid))
+	} else {
+		w.say(fmt.Sprintf(`40{"pid":%q,"offset":%q,"token":"t"}`, pid, offset))
+	}
+	return w
+}
+
+// resumes wants what was missed, then the word that the client is who it was.
+func (w *tongue) resumes(sid, pid string, events ...string) (last string) {
+	w.t.Helper()
+	for _, event := range events {
+		last = offset(w.t, w.read(), event)
+	}
+	if s, p := w.greeting(); s != sid || p != pid {
+		w.t.Fatalf("is %s with %s, was %s with %s", s, p, sid, pid)
+	}
+	return last
+}
+
+// The client's connection is cut, events come that are and are not for it, and it comes
+// back, twice, with nothing in between the second time.
+func TestConnectionStateRecovery(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{})
+	w, sid, pid := p.start(asks)
+	p.send("news", "e", `"text"`)
+	last := offset(t, w.read(), "e")
+	w.Close()
+	p.in("news", 0)
+	p.send("news", "m1", "1")
+	p.send("other", "m2", "2")
+	p.send(sid, "m3", "3")
+	p.hub.Publish(&hub.Publication{App: App, Everyone: true, Event: "m4", Data: []byte("4")})
+	p.hub.Publish(&hub.Publication{App: App, Room: "news", Event: "m5", Data: []byte("5"), Except: sid})
+	w = p.comesBack(pid, last)
+	last = w.resumes(sid, pid, "m1", "m3", "m4")
+	p.send("news", "live", "6") // its rooms are those that it was in
+	if got := offset(t, w.read(), "live"); got <= last {
+		t.Errorf("%s after %s", got, last)
+	}
+	w.Close()
+	p.in("news", 0)
+	w = p.comesBack(pid, last)
+	last = w.resumes(sid, pid, "live")
+	w.Close()
+	p.in("news", 0)
+	w = p.comesBack(pid, last)
+	w.resumes(sid, pid)
+	if err := p.hub.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that had received nothing comes back to where it was connected.
+func TestRecoveryBeforeTheFirstEvent(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{})
+	w, sid, pid := p.start(asks)
+	w.Close()
+	p.in("news", 0)
+	p.send("news", "m", "1")
+	p.comesBack(pid, "").resumes(sid, pid, "m")
+}
+
+// The old connection seems open: it is closed, and the new one has what was its.
+func TestTakeOver(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{})
+	old, sid, pid := p.start(asks)
+	p.send("news", "e", "1")
+	last := offset(t, old.read(), "e")
+	p.send("news", "lost", "2")
+	w := p.comesBack(pid, last)
+	w.resumes(sid, pid, "lost")
+	old.read() // the copy of it that was on its way
+	_ = old.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, text, err := old.ReadMessage(); err == nil {
+		t.Errorf("the old connection read %s", text)
+	}
+	p.in("news", 1)
+	p.send("news", "live", "3")
+	offset(t, w.read(), "live")
+	// The end of the old one is not that of the new one's state.
+	w.Close()
+	p.in("news", 0)
+	p.comesBack(pid, last).resumes(sid, pid, "lost", "live")
+}
+
+// What cannot be is a new session: no event, another sid and another pid.
+func TestRecoveryThatCannotBe(t *testing.T) {
+	tests := []struct {
+		name, connect string // %[1]s is the pid, %[2]s the offset
+		before        func(p *place, w *tongue, sid string)
+	}{
+		{"an unknown offset", `40{"pid":%[1]q,"offset":"zzz"}`, nil},
+		{"an offset of another log", `40{"pid":%[1]q,"offset":"0000000001-0000000001"}`, nil},
+		{"an offset of the future", `40{"pid":%[1]q,"offset":"%.10[2]s-vvvvvvvvvv"}`, nil},
+		{"an offset that is a number", `40{"pid":%[1]q,"offset":5}`, nil},
+		{"an empty offset", `40{"pid":%[1]q,"offset":""}`, nil},
+		{"an unknown pid", `40{"pid":"A%.35[1]s","offset":%[2]q,"recovery":true}`, nil},
+		{"a pid with another secret", `40{"pid":"%.20[1]sAAAAAAAAAAAAAAAA","offset":%[2]q,"recovery":true}`, nil},
+		{"a pid that is a number", `40{"pid":5,"offset":%[2]q,"recovery":true}`, nil},
+		{"good-bye was said", `40{"pid":%[1]q,"offset":%[2]q}`, func(_ *place, w *tongue, _ string) { w.say("41") }},
+		{"it was kicked", `40{"pid":%[1]q,"offset":%[2]q}`, func(p *place, _ *tongue, sid string) {
+			p.hub.Find(App, sid).Receiver().(*socketio.Session).Kick()
+		}},
+		{"it was away for too long", `40{"pid":%[1]q,"offset":%[2]q}`, func(p *place, w *tongue, _ string) {
+			p.clients.states.mu.Lock()
+			p.clients.states.most = 0
+			p.clients.states.mu.Unlock()
+		}},
+		{"too many are away", `40{"pid":%[1]q,"offset":%[2]q}`, func(p *place, w *tongue, _ string) {
+			p.clients.states.mu.Lock()
+			p.clients.states.bytes = stateCost
+			p.clients.states.mu.Unlock()
+		}},
+		{"too much was missed", `40{"pid":%[1]q,"offset":%[2]q}`, func(p *place, w *tongue, _ string) {
+			p.send("news", "first", "1")
+			p.send("news", "second", "2")
+			p.send("news", "third", "3")
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPlace(t, history.Config{Age: time.Minute, Events: 3}, socketio.Config{})
+			w, sid, pid := p.start(asks)
+			p.send("news", "e", "1")
+			last := offset(t, w.read(), "e")
+			if tt.before != nil {
+				tt.before(p, w, sid)
+			}
+			w.Close()
+			p.in("news", 0)
+			p.send("news", "m", "1")
+			w = p.open(4, "")
+			w.say(fmt.Sprintf(tt.connect+"%.0[1]s%.0[2]s", pid, last))
+			if s, again := w.greeting(); s == sid || again == pid || again == "" {
+				t.Errorf("is %s with %q, was %s with %s", s, again, sid, pid)
+			}
+			p.send("news", "not for it", "1")
+			p.hub.Publish(&hub.Publication{App: App, Everyone: true, Event: "live", Data: []byte("4")})
+			offset(t, w.read(), "live")
+		})
+	}
+}
+
+// Who has not asked has no pid, and no argument more; who may is a setting.
+func TestWhoMayComeBack(t *testing.T) {
+	tests := []struct {
+		name           string
+		mode           socketio.Recovery
+		eio            int
+		query, connect string
+		want           bool
+	}{
+		{"not asked", socketio.RecoveryAsked, 4, "", "40", false},
+		{"not asked, with words of the page's", socketio.RecoveryAsked, 4, "", `40{"token":"t"}`, false},
+		{"asked no", socketio.RecoveryAsked, 4, "", `40{"recovery":false}`, false},
+		{"asked", socketio.RecoveryAsked, 4, "", `40{"recovery":true}`, true},
+		{"asked, as a text", socketio.RecoveryAsked, 4, "", `40{"recovery":"1"}`, true},
+		{"asked by the query", socketio.RecoveryAsked, 4, "&recovery=1", "40", true},
+		{"on", socketio.RecoveryOn, 4, "", "40", true},
+		{"off", socketio.RecoveryOff, 4, "&recovery=1", `40{"recovery":true}`, false},
+		{"protocol 3", socketio.RecoveryOn, 3, "&recovery=1", "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPlace(t, kept, socketio.Config{Recovery: tt.mode})
+			w := p.open(tt.eio, tt.query)
+			if tt.connect != "" {
+				w.say(tt.connect)
+			}
+			if got := w.read(); strings.Contains(got, `"pid":`) != tt.want {
+				t.Errorf("answered %s", got)
+			}
+			p.hub.Publish(&hub.Publication{App: App, Everyone: true, Event: "e", Data: []byte("1")})
+			if got := w.read(); (got != `42["e",1]`) != tt.want {
+				t.Errorf("read %s", got)
+			}
+		})
+	}
+}
+
+// Ten thousand who are away take no more than they may, and the newest of them come back.
+func TestManyAway(t *testing.T) {
+	var a states
+	a.init(time.Minute, 100*stateCost)
+	h := hub.NewWith(nil, history.New(kept, App))
+	var pids []string
+	for i := range 10_000 {
+		l := &listener{sub: h.Register(App, fmt.Sprint(i), 1, Encoder4, &inbox{})}
+		st := &state{pid: fmt.Sprintf("%012d%024d", i, i), sid: fmt.Sprint(i)}
+		a.resume(l, nil, st)
+		a.left(l, true)
+		h.Unregister(l.sub)
+		pids = append(pids, st.pid)
+	}
+	if a.size > a.bytes || len(a.byName) != a.away.Len() || a.away.Len() != 100 {
+		t.Errorf("%d of %d bytes for %d, %d of them found by name", a.size, a.bytes, a.away.Len(), len(a.byName))
+	}
+	slices.Reverse(pids)
+	for i, pid := range pids {
+		st, _ := a.take(pid)
+		if again, _ := a.take(pid); (st != nil) != (i < 100) || again != nil {
+			t.Fatalf("number %d from the end: %v, and once more %v", i, st, again)
+		}
+	}
+	if a.size != 0 || len(a.byName) != 0 {
+		t.Errorf("%d bytes of nobody", a.size)
+	}
+}
+
+// The connection is cut at each of many points while events flow.
+func TestRecoveryAtEachPoint(t *testing.T) {
+	const points = 300
+	p := newPlace(t, kept, socketio.Config{})
+	w, sid, pid := p.start(asks)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range points {
+			if n%3 == 0 {
+				p.hub.Publish(&hub.Publication{App: App, Everyone: true, Event: "e", Data: fmt.Append(nil, n)})
+			} else {
+				p.send("news", "e", fmt.Sprint(n))
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	defer func() { <-done }()
+	last := ""
+	for n := 0; n < points; n++ {
+		packet := w.read()
+		for strings.HasPrefix(packet, "40") {
+			if !strings.Contains(packet, sid) {
+				t.Fatalf("event %d: %s", n, packet)
+			}
+			packet = w.read()
+		}
+		last = offset(t, packet, "e")
+		if !strings.HasPrefix(packet, fmt.Sprintf(`42["e",%d,`, n)) {
+			t.Fatalf("%s in place of number %d", packet, n)
+		}
+		w.Close() // whether the server has noticed yet or not
+		w = p.comesBack(pid, last)
+	}
+}

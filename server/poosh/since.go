@@ -1,0 +1,140 @@
+package poosh
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+
+	"poosh/auth"
+	"poosh/server/hub"
+	"poosh/server/socketio"
+)
+
+// RecoveredEvent tells a client that asked for what it missed, and for no answer, what
+// became of that.
+const RecoveredEvent = "poosh:recovered"
+
+// A wish is what a client's join asks for.
+type wish struct {
+	room string
+	also []string // rooms that it wishes to be in by the same step; only with since
+	// since, in an app that is kept, says that the client wants to know positions from now
+	// on; and what it wants to be given.
+	since  bool
+	missed bool         // it asks for what came before
+	after  hub.Position // behind that, or
+	last   int          // so many of the newest; see [hub.Ask]
+	ack    socketio.Ack
+}
+
+// rooms are all that the client wishes to be in.
+func (w *wish) rooms() []string { return append([]string{w.room}, w.also...) }
+
+// noLog is a position in a log that there is not: that of who asks for one that cannot be read.
+var noLog = hub.Position{Epoch: math.MaxUint64}
+
+// read reads the argument behind a room's name: {since: ...} with a position, a number of
+// events or "all". A page that has seen nothing yet may say {since: null}, or undefined,
+// which arrives as {}. Any other argument is none, as all were to the Node server.
+//
+// Beside it may stand {rooms: [...]}, further rooms: who is in several and knows one
+// position has to ask for all in one step. What it is given of one room would be behind
+// what it missed of the next, and if it is cut off in between, lost.
+func (w *wish) read(arg []byte, name func([]byte) (string, error)) error {
+	var fields map[string]json.RawMessage
+	if len(arg) == 0 || arg[0] != '{' || json.Unmarshal(arg, &fields) != nil {
+		return nil
+	}
+	since, ok := fields["since"]
+	rooms, several := fields["rooms"]
+	if w.since = ok || len(fields) == 0 || several && len(fields) == 1; !w.since {
+		return nil
+	}
+	var names []json.RawMessage
+	if several && json.Unmarshal(rooms, &names) == nil {
+		for _, text := range names {
+			room, err := name(text)
+			if err != nil {
+				return err
+			}
+			if room != w.room {
+				w.also = append(w.also, room)
+			}
+		}
+		slices.Sort(w.also)
+		w.also = slices.Compact(w.also)
+	}
+	if ok {
+		w.readSince(since)
+	}
+	return nil
+}
+
+func (w *wish) readSince(since []byte) {
+	switch since[0] {
+	case 'n', 'f': // null, false
+	case '"':
+		w.readText(since)
+	default:
+		w.missed = true
+		var n float64
+		if json.Unmarshal(since, &n) != nil || n < 1 || n != math.Trunc(n) {
+			w.after = noLog
+			return
+		}
+		w.last = int(min(n, math.MaxInt32))
+	}
+}
+
+func (w *wish) readText(since []byte) {
+	text, err := auth.JSString(since)
+	if err == nil && text == "" {
+		return
+	}
+	w.missed = true
+	if err == nil && text == "all" {
+		w.last = -1
+		return
+	}
+	var ok bool
+	if w.after, ok = hub.ParsePosition(text); err != nil || !ok {
+		w.after = noLog
+	}
+}
+
+// recover has a client in a room from a position on, and tells it what became of that.
+func (c *Clients) recover(l *listener, s session, w *wish) error {
+	enc := EncoderIDs
+	if l.encoder == Encoder4 {
+		enc = EncoderIDs4
+	}
+	_, err := c.hub.Recover(l.sub, l.trail, &hub.Ask{
+		Rooms: w.rooms(), After: w.after, Last: w.last, Encoder: enc, Fits: s.Fits,
+		Answer: func(r hub.Recovery) {
+			c.recovered.count(w, r)
+			s.Answer(answer(w, r))
+		},
+	})
+	return err
+}
+
+// answer is what a client is told, as the one argument of its ack or of an event.
+func answer(w *wish, r hub.Recovery) []byte {
+	told := struct {
+		Room      string `json:"room"`
+		ID        string `json:"id"`
+		Recovered *bool  `json:"recovered"` // null for who asked for nothing that was before
+		Missed    int    `json:"missed"`
+	}{Room: w.room, ID: r.Head.String(), Missed: r.Missed}
+	if w.missed {
+		told.Recovered = &r.Whole
+	}
+	text, err := json.Marshal(told)
+	if err != nil {
+		panic(err) // it has texts and numbers
+	}
+	if w.ack == "" {
+		return socketio.EventFrame(RecoveredEvent, text)
+	}
+	return socketio.AckFrame(w.ack, text)
+}

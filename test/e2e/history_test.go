@@ -1,0 +1,217 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A scissors is a port in front of another, whose connections can be cut.
+type scissors struct {
+	ln net.Listener
+	to string
+
+	mu     sync.Mutex // guards what follows
+	conns  map[net.Conn]bool
+	closed bool
+}
+
+func newScissors(t *testing.T, to string) *scissors {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scissors{ln: ln, to: to, conns: make(map[net.Conn]bool)}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { s.carry(c) })
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		s.cut()
+		serving.Wait()
+	})
+	return s
+}
+
+func (s *scissors) url() string { return "http://" + s.ln.Addr().String() }
+
+// carry joins a connection to the port behind, until either end closes it.
+func (s *scissors) carry(c net.Conn) {
+	defer c.Close()
+	there, err := net.Dial("tcp", s.to)
+	if err != nil {
+		return
+	}
+	defer there.Close()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.conns[c], s.conns[there] = true, true
+	s.mu.Unlock()
+	var back sync.WaitGroup
+	back.Go(func() {
+		_, _ = io.Copy(c, there)
+		c.Close()
+	})
+	_, _ = io.Copy(there, c)
+	there.Close()
+	back.Wait()
+	s.mu.Lock()
+	delete(s.conns, c)
+	delete(s.conns, there)
+	s.mu.Unlock()
+}
+
+// cut closes all connections at once: what is on its way in them is lost.
+func (s *scissors) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		c.Close()
+	}
+}
+
+// How many events flow, and how often connections are cut meanwhile.
+const events, cuts = 400, 8
+
+// flow sends events to two rooms and to everyone, and cuts connections meanwhile.
+func flow(t *testing.T, s *server, cutter *scissors) {
+	t.Helper()
+	for n := range events {
+		if n%(events/cuts) == events/cuts/2 {
+			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+			cutter.cut()
+		}
+		s.send(t, []string{"a", "b"}[n%2], "n", fmt.Sprint(n))
+		if n%4 == 0 {
+			s.broadcast(t, "all", fmt.Sprint(n))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Clients of every version are cut off again and again while events flow to two rooms, and
+// ask for what they missed with one line in the page: each sees all of them once, in order,
+// and misses nothing that is for everyone. Those that have not asked see one argument.
+func TestMissedEvents(t *testing.T) {
+	s := start(t, "HISTORY=2m", "HISTORY_EVENTS=10000", "MAX_CONNECTIONS_PER_ADDRESS=10000")
+	cutter := newScissors(t, addr(s.clientPort))
+	d := drive(t, "node.js")
+	var all []*client
+	for _, version := range append(slices.Clone(versions), "4.5.4", "4.6.2") {
+		for _, way := range []string{"polling", "websocket", "upgrade"} {
+			all = append(all, d.open(opening{Version: version, Way: way, URL: cutter.url(), Listen: []string{"n", "all"}, Since: []string{"a", "b"}}))
+		}
+	}
+	plain := d.open(opening{Version: "1.3.4", Way: "websocket", URL: s.clientURL(), Listen: []string{"n"}, Rooms: []string{"a", "b"}})
+	plain.wait(t, "connect", 1)
+	s.waitRoom(t, "a", len(all)+1)
+	for _, c := range all {
+		c.wait(t, "recovered", 1)
+	}
+
+	flow(t, s, cutter)
+	for _, c := range all {
+		for i, text := range c.events(t, "n", events) {
+			var args []any
+			if err := json.Unmarshal([]byte(text), &args); err != nil || len(args) != 2 || args[0] != float64(i) {
+				t.Errorf("%s: event %d is %s", c.id, i, text)
+				break
+			}
+		}
+		// One that comes before the client has asked has no id: only such a one may come twice.
+		ids := make(map[string]bool)
+		for _, text := range c.events(t, "all", events/4) {
+			payload, id, _ := strings.Cut(strings.Trim(text, "[]"), ",")
+			if ids[payload] {
+				t.Errorf("%s: %s came twice", c.id, text)
+			}
+			ids[payload] = id != ""
+		}
+		if len(ids) != events/4 {
+			t.Errorf("%s: %d of %d for everyone", c.id, len(ids), events/4)
+		}
+		lost := 0
+		for i, r := range c.wait(t, "recovered", 1) {
+			if i > 0 && !strings.Contains(r.Text, `"recovered":true`) {
+				t.Errorf("%s: was told %s", c.id, r.Text)
+			}
+			lost = i
+		}
+		if lost == 0 {
+			t.Errorf("%s never came back", c.id)
+		}
+	}
+	for i, text := range plain.events(t, "n", events) {
+		if text != fmt.Sprintf("[%d]", i) {
+			t.Errorf("a client that has not asked saw %s", text)
+		}
+	}
+}
+
+// Clients of socket.io 4.6 and newer as they are: their page asks for connection state
+// recovery when it connects, and does nothing else. It is cut off again and again, and each
+// client sees everything once and in order, in the rooms that it joined once.
+func TestConnectionStateRecovery(t *testing.T) {
+	s := start(t, "HISTORY=2m", "HISTORY_EVENTS=10000", "MAX_CONNECTIONS_PER_ADDRESS=10000")
+	cutter := newScissors(t, addr(s.clientPort))
+	d := drive(t, "node.js")
+	var all []*client
+	for _, version := range []string{"4.6.2", "4.8.1"} {
+		for _, way := range []string{"polling", "websocket", "upgrade"} {
+			for _, options := range []map[string]any{{"auth": map[string]any{"recovery": true}}, {"query": map[string]any{"recovery": "1"}}} {
+				all = append(all, d.open(opening{Version: version, Way: way, URL: cutter.url(), Listen: []string{"n", "all"}, Rooms: []string{"a", "b"}, Options: options}))
+			}
+		}
+	}
+	s.waitRoom(t, "b", len(all))
+	flow(t, s, cutter)
+	for _, c := range all {
+		for i, text := range c.events(t, "n", events) {
+			if !strings.HasPrefix(text, fmt.Sprintf(`[%d,"`, i)) {
+				t.Errorf("%s: event %d is %s", c.id, i, text)
+				break
+			}
+		}
+		for i, text := range c.events(t, "all", events/4) {
+			if !strings.HasPrefix(text, fmt.Sprintf(`[%d,"`, 4*i)) {
+				t.Errorf("%s: event %d for everyone is %s", c.id, i, text)
+				break
+			}
+		}
+		states, sid := c.wait(t, "state", 2), c.seen("connect")[0].SID
+		for i, r := range states {
+			if want := fmt.Sprint(i > 0); r.Text != want {
+				t.Errorf("%s: the connection %d is recovered: %s, want %s", c.id, i, r.Text, want)
+			}
+		}
+		for _, r := range c.wait(t, "connect", 2) {
+			if r.SID != sid {
+				t.Errorf("%s: was %s, is %s", c.id, sid, r.SID)
+			}
+		}
+	}
+}
