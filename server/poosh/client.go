@@ -48,7 +48,7 @@ var _ hub.Describer = (*socketio.Session)(nil)
 
 // Clients are the listeners of Poosh: they implement [socketio.Handler].
 type Clients struct {
-	cfg ClientConfig
+	cfg atomic.Pointer[ClientConfig] // never nil
 	hub *hub.Hub
 	log *slog.Logger
 
@@ -58,7 +58,17 @@ type Clients struct {
 
 // NewClients returns the handler for the clients' socket.io server.
 func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
-	return &Clients{cfg: cfg, hub: h, log: log}
+	c := &Clients{hub: h, log: log}
+	c.cfg.Store(&cfg)
+	return c
+}
+
+// Change has other bounds count: of names at once, of rooms for clients that connect from
+// now on. It may be called from any goroutine; the rest of cfg is not looked at.
+func (c *Clients) Change(cfg ClientConfig) {
+	now := *c.cfg.Load()
+	now.MaxRooms, now.MaxRoomNameBytes = cfg.MaxRooms, cfg.MaxRoomNameBytes
+	c.cfg.Store(&now)
 }
 
 // Connected seats a client in the hub. It is in the room named by its id, and
@@ -68,8 +78,8 @@ func (c *Clients) Connected(s *socketio.Session) {
 	if s.Protocol() == 4 {
 		enc = Encoder4
 	}
-	l := &listener{sub: seat(c.hub, s.ID(), c.cfg.MaxRooms, enc, s), from: s.Network()}
-	if c.cfg.Registry != nil {
+	l := &listener{sub: seat(c.hub, s.ID(), c.cfg.Load().MaxRooms, enc, s), from: s.Network()}
+	if c.cfg.Load().Registry != nil {
 		l.asks = &asker{clients: c, listener: l, session: s}
 	}
 	s.Data = l
@@ -102,8 +112,8 @@ func (c *Clients) Closed(s *socketio.Session, _ string) {
 func (c *Clients) leave(l *listener) {
 	c.left.Add(uint64(max(0, len(l.sub.Rooms())-1))) // its own room was not joined
 	c.hub.Unregister(l.sub)
-	if c.cfg.Rooms != nil {
-		c.cfg.Rooms.Give(l.from, l.taken)
+	if c.cfg.Load().Rooms != nil {
+		c.cfg.Load().Rooms.Give(l.from, l.taken)
 	}
 }
 
@@ -174,14 +184,14 @@ func (c *Clients) join(l *listener, room string) error {
 // enter is join for a room that the client is not in.
 func (c *Clients) enter(l *listener, room string) error {
 	cost := len(room) + roomCost
-	if c.cfg.Rooms == nil {
+	if c.cfg.Load().Rooms == nil {
 		return c.hub.Join(l.sub, room)
 	}
-	if !c.cfg.Rooms.Take(l.from, l.taken, cost) {
+	if !c.cfg.Load().Rooms.Take(l.from, l.taken, cost) {
 		return errRoomsFull
 	}
 	if err := c.hub.Join(l.sub, room); err != nil {
-		c.cfg.Rooms.Give(l.from, cost)
+		c.cfg.Load().Rooms.Give(l.from, cost)
 		return err
 	}
 	l.taken += cost
@@ -194,12 +204,13 @@ func (c *Clients) roomName(args [][]byte) (string, error) {
 	if len(args) == 0 {
 		return "undefined", nil
 	}
+	most := c.cfg.Load().MaxRoomNameBytes
 	// An escape is up to six times as long as its character.
-	if len(args[0]) > 6*c.cfg.MaxRoomNameBytes+2 {
+	if len(args[0]) > 6*most+2 {
 		return "", errLongName
 	}
 	room, err := auth.JSString(args[0])
-	if err == nil && len(room) > c.cfg.MaxRoomNameBytes {
+	if err == nil && len(room) > most {
 		err = errLongName
 	}
 	return room, err

@@ -40,7 +40,7 @@ const maxWaiting = 256 << 10
 
 // Full implements [command.Owner]: a client may ask for all its rooms at once.
 func (a *asker) Full(messages, bytes int) bool {
-	return messages > a.clients.cfg.MaxRooms || bytes > maxWaiting
+	return messages > a.clients.cfg.Load().MaxRooms || bytes > maxWaiting
 }
 
 // Pause implements [command.Owner].
@@ -69,7 +69,7 @@ func (a *asker) ask(room string) {
 		return
 	}
 	a.line.Begin()
-	a.clients.cfg.Registry.Enter(room, func(err error) {
+	a.clients.cfg.Load().Registry.Enter(room, func(err error) {
 		a.session.Guard(func() { a.clients.decided(a.session, a.enter(room, err)) })
 		a.line.End(a)
 	})
@@ -86,7 +86,7 @@ func (a *asker) enter(room string, err error) error {
 		err = a.clients.join(a.listener, room)
 	}
 	if err != nil {
-		a.clients.cfg.Registry.Leave(room)
+		a.clients.cfg.Load().Registry.Leave(room)
 	}
 	return err
 }
@@ -103,7 +103,7 @@ func (a *asker) close() {
 	a.clients.leave(a.listener)
 	for _, room := range rooms {
 		if room != sub.ID() {
-			a.clients.cfg.Registry.Leave(room)
+			a.clients.cfg.Load().Registry.Leave(room)
 		}
 	}
 }

@@ -17,7 +17,6 @@ const (
 // A counter tells an app's channels and webhooks how many connections subscribe.
 type counter struct {
 	app *App
-	on  bool // somebody is told
 
 	mu      sync.Mutex             // guards what follows
 	waiting map[string]*time.Timer // channels with a crowd that changed
@@ -27,7 +26,7 @@ type counter struct {
 // changed says that a channel now has n connections, since one from a network came
 // or went. The channel's roster is open.
 func (c *counter) changed(channel string, n int, from netip.Addr) {
-	if !c.on {
+	if !c.app.Conf().SubscriptionCount {
 		return
 	}
 	if n <= countCrowd {
