@@ -18,6 +18,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
+	"poosh/server/stalltest"
+	"poosh/test/process"
 )
 
 // A child is the program, running with Socktopus alone and a log of every request.
@@ -33,18 +35,13 @@ type child struct {
 // it takes connections. The caller still has to close its own end of a pipe.
 func startChild(t *testing.T, stderr *os.File, env ...string) *child {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
+	port := strconv.Itoa(process.FreePort(t))
 	cmd, _, _ := poosh(t, append(env, "HOST=127.0.0.1", "A_SOCKTOPUS_SECRET=thisisthesharedsecret", "SOCKTOPUS_PORT="+port, "LOG_LEVEL=debug"))
 	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := &child{t: t, cmd: cmd, url: "http://127.0.0.1:" + port, ended: make(chan struct{}), client: http.Client{Timeout: 10 * time.Second}}
+	c := &child{t: t, cmd: cmd, url: "http://127.0.0.1:" + port, ended: make(chan struct{}), client: http.Client{Timeout: process.Patience}}
 	go func() { // ends with the process
 		_ = cmd.Wait()
 		close(c.ended)
@@ -53,7 +50,7 @@ func startChild(t *testing.T, stderr *os.File, env ...string) *child {
 		_ = cmd.Process.Kill()
 		<-c.ended
 	})
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(process.Patience); ; time.Sleep(5 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			conn.Close()
 			return c
@@ -89,8 +86,8 @@ func (c *child) terminate() {
 	}
 	select {
 	case <-c.ended:
-	case <-time.After(15 * time.Second):
-		c.t.Fatal("still there 15 s after SIGTERM")
+	case <-time.After(process.Patience):
+		c.t.Fatalf("still there %v after SIGTERM", process.Patience)
 	}
 	if code := c.cmd.ProcessState.ExitCode(); code != 0 {
 		c.t.Errorf("ended with %v, want exit code 0", c.cmd.ProcessState)
@@ -233,9 +230,9 @@ func TestKickAtTheEnd(t *testing.T) {
 	for lines.Scan() && !strings.Contains(lines.Text(), "socktopus: kick") {
 	}
 	go func() { _, _ = io.Copy(io.Discard, r) }() // ends with the process
-	began := time.Now()
+	began, stalled := time.Now(), stalltest.Watch(t)
 	c.terminate()
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began) - stalled(); took > 3*time.Second {
 		t.Errorf("the end took %v", took)
 	}
 	if got := <-answer; got != "200 OK 200" {

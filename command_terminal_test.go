@@ -88,7 +88,7 @@ func TestCompletion(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			hung := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() })
+			hung := time.AfterFunc(3*time.Minute, func() { _ = cmd.Process.Kill() })
 			defer hung.Stop()
 			eventually(t, "a prompt of "+shell, func() bool { return strings.Contains(out.String(), "> ") })
 			for _, row := range []struct{ typed, completed, done string }{

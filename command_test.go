@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"poosh/server/overview"
+	"poosh/test/process"
 )
 
 // The secrets of the server that commands are tried with: none may be printed.
@@ -85,16 +86,11 @@ func (s *station) settings(more []string) {
 	}
 }
 
-// freePorts asks the system for ports that are free now, each another one.
+// freePorts are ports that are free, each another one.
 func freePorts(t *testing.T, n int) (ports []string) {
 	t.Helper()
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // when all are known
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		ports = append(ports, strconv.Itoa(process.FreePort(t)))
 	}
 	return ports
 }
@@ -112,7 +108,7 @@ func (s *station) launch() error {
 		_ = cmd.Wait()
 		close(ended)
 	}()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(process.Patience); ; time.Sleep(20 * time.Millisecond) {
 		if code, _, _ := s.run("health"); code == 0 {
 			return nil
 		}
@@ -133,7 +129,7 @@ func (s *station) launch() error {
 func (s *station) restart() {
 	s.t.Helper()
 	s.stop()
-	for end := time.Now().Add(20 * time.Second); s.launch() != nil; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(process.Patience); s.launch() != nil; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("it does not start again\n%s", s.log.String())
 		}
@@ -144,7 +140,7 @@ func (s *station) stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(process.Patience):
 		_ = s.cmd.Process.Kill()
 		<-s.ended
 		s.t.Error("the server did not end")
@@ -202,7 +198,7 @@ func (f *following) code(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-f.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(process.Patience):
 		t.Fatal("it does not end")
 	}
 	return f.cmd.ProcessState.ExitCode()
@@ -211,7 +207,7 @@ func (f *following) code(t *testing.T) int {
 // untilTaken sends until somebody takes it.
 func (s *station) untilTaken(args ...string) string {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(process.Patience); ; time.Sleep(20 * time.Millisecond) {
 		code, out, err := s.run(append([]string{"send", "--require-subscriber"}, args...)...)
 		if code == 0 {
 			return out
@@ -374,9 +370,9 @@ func TestOperatorsCommands(t *testing.T) {
 	s := startStation(t)
 	listener := s.follow("listen", "--room", "news")
 	s.untilTaken("--room", "news", "hello")
-	tail, all := s.follow("tail", "--room", "news", "--payload", "--count", "1"), s.follow("tail", "--json", "--for", "20s", "--count", "2")
+	tail, all := s.follow("tail", "--room", "news", "--payload", "--count", "1"), s.follow("tail", "--json", "--for", "2m", "--count", "2")
 	// Until both watch: who does not yet has missed what was sent.
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(process.Patience); ; time.Sleep(50 * time.Millisecond) {
 		s.untilTaken("--room", "news", "hello", `{"text":"hi"}`)
 		if strings.Contains(tail.stdout.String(), "\n") && strings.Count(all.stdout.String(), "\n") == 2 {
 			break
@@ -543,7 +539,7 @@ func (s *station) operators(path string) (text string) {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(process.Patience); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited for %s", what)
 		}

@@ -65,7 +65,7 @@ func exitCode(t *testing.T, cmd *exec.Cmd) int {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	hung := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	hung := time.AfterFunc(60*time.Second, func() { cmd.Process.Kill() })
 	defer hung.Stop()
 	if err := cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestRunsUntilSignal(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			hung := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+			hung := time.AfterFunc(60*time.Second, func() { cmd.Process.Kill() })
 			defer hung.Stop()
 			// Two addresses in the log say that both ports are listened on.
 			var log []byte

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,6 +20,7 @@ import (
 
 	"poosh/server"
 	"poosh/server/certificate/certificatetest"
+	"poosh/test/process"
 )
 
 // everything is a scrape of a server with all dialects and all limits on, that nobody has
@@ -230,12 +230,7 @@ func TestPrometheusScrapes(t *testing.T) {
 	}
 	target := httptest.NewServer(withEverything(t))
 	defer target.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := ln.Addr().String()
-	_ = ln.Close()
+	at := fmt.Sprint("127.0.0.1:", process.FreePort(t))
 	dir := t.TempDir()
 	rules, err := filepath.Abs("examples/grafana/alerts.yml")
 	if err != nil {
@@ -279,7 +274,7 @@ func TestPrometheusScrapes(t *testing.T) {
 		"/api/v1/rules": `"name":"PooshBacklog"`,
 	} {
 		answer := ""
-		for end := time.Now().Add(20 * time.Second); !strings.Contains(answer, want) && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(process.Patience); !strings.Contains(answer, want) && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			answer = ask(query)
 		}
 		if !strings.Contains(answer, want) {

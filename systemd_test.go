@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"poosh/server/systemd/systemdtest"
+	"poosh/test/process"
 )
 
 // The program tells systemd that it is ready once its ports are open, and that it ends.
@@ -43,12 +44,7 @@ func TestSocketActivation(t *testing.T) {
 	}
 	addrs := make([]string, 2)
 	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addrs[i] = l.Addr().String()
-		l.Close()
+		addrs[i] = fmt.Sprint("127.0.0.1:", process.FreePort(t))
 	}
 	cmd := exec.Command(activate, "-l", addrs[0], "-l", addrs[1], "--fdname=SERVER_PORT:ADMIN_PORT",
 		"-E", "SERVER_SECRET=thisisthesharedsecret", "-E", "HOST=127.0.0.1", "-E", "CLIENT_PORT=0", "-E", "SERVER_PORT=0", "-E", "ADMIN_PORT=0", program)
@@ -67,11 +63,11 @@ func TestSocketActivation(t *testing.T) {
 		_ = cmd.Process.Kill()
 		<-ended
 	})
-	client := http.Client{Timeout: 20 * time.Second}
+	client := http.Client{Timeout: process.Patience}
 	defer client.CloseIdleConnections()
 	ask := func(addr, path string) int { // the first one who connects has the program start
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(process.Patience); ; time.Sleep(20 * time.Millisecond) {
 			resp, err := client.Get("http://" + addr + path)
 			if err == nil {
 				_, _ = io.Copy(io.Discard, resp.Body)
@@ -92,7 +88,7 @@ func TestSocketActivation(t *testing.T) {
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(process.Patience):
 		t.Fatal("it does not end")
 	}
 	for i, setting := range []string{"SERVER_PORT", "ADMIN_PORT"} {

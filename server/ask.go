@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,9 +24,14 @@ const askPatience = 3 * time.Second
 // supervisors of containers that have no other program in them.
 func healthCommand() dialect.Command {
 	return dialect.Command{
-		Words: []string{"health"}, Arguments: "[URL]",
-		Help: "exit with 0 if the server of these settings is ready, or the one whose /ready is at URL; with 1 if not",
+		Words: []string{"health"}, Arguments: "[--json] [URL]",
+		Help:  "exit with 0 if the server of these settings is ready, or the one whose /ready is at URL; with 1 if not",
+		Codes: "0 it is ready, 1 it is not, or does not answer, 2 misused",
 		Run: func(args []string, stdout, stderr io.Writer) int {
+			asJSON := len(args) > 0 && args[0] == "--json"
+			if asJSON {
+				args = args[1:]
+			}
 			if len(args) > 1 || len(args) == 1 && !strings.HasPrefix(args[0], "http://") && !strings.HasPrefix(args[0], "https://") {
 				fmt.Fprintln(stderr, "poosh health: want no argument, or the URL of a /ready")
 				return 2
@@ -33,6 +39,9 @@ func healthCommand() dialect.Command {
 			ctx, cancel := context.WithTimeout(context.Background(), askPatience)
 			defer cancel()
 			answer, err := askHealth(ctx, args)
+			if asJSON {
+				return sayHealth(stdout, answer, err)
+			}
 			if err != nil {
 				for line := range strings.Lines(err.Error()) {
 					fmt.Fprintln(stderr, "poosh health:", strings.TrimSuffix(line, "\n"))
@@ -43,6 +52,22 @@ func healthCommand() dialect.Command {
 			return 0
 		},
 	}
+}
+
+// sayHealth prints an answer for programs, and returns the exit code.
+func sayHealth(w io.Writer, answer string, err error) int {
+	said := struct {
+		Ready  bool   `json:"ready"`
+		Answer string `json:"answer,omitempty"`
+		Error  string `json:"error,omitempty"`
+	}{Ready: err == nil, Answer: answer}
+	if err != nil {
+		said.Error = err.Error()
+	}
+	if json.NewEncoder(w).Encode(said) != nil || err != nil {
+		return 1
+	}
+	return 0
 }
 
 func askHealth(ctx context.Context, args []string) (string, error) {

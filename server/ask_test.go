@@ -42,6 +42,7 @@ func TestHealthCommand(t *testing.T) {
 		"a mistake":                       {map[string]string{"CLIENT_PORT": "x"}, nil, 1},
 		"a URL":                           {map[string]string{"CLIENT_PORT": none}, []string{"http://" + r.client + "/ready"}, 0},
 		"a wrong URL":                     {nil, []string{"http://" + r.sender + "/ready"}, 1},
+		"for programs":                    {map[string]string{"CLIENT_PORT": client}, []string{"--json"}, 0},
 		"no URL":                          {nil, []string{"now"}, 2},
 		"two":                             {nil, []string{"http://x", "http://x"}, 2},
 		"another dialect, without /ready": {map[string]string{"SERVER_SECRET": "", "SHOP_SOCKTOPUS_SECRET": "secret-of-socktopus", "SOCKTOPUS_PORT": client}, nil, 0},

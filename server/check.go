@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"poosh/server/admin"
 	"poosh/server/dialect"
@@ -45,7 +46,7 @@ func Check(path string, lookup func(string) (string, bool), environ []string, po
 		found.err(c.tryPorts(&m))
 	}
 	found.err(c.tryFiles(&m))
-	for _, line := range append(c.Warnings(), append(notices(path, environ), c.fewFiles(&m)...)...) {
+	for _, line := range append(c.Warnings(), append(append(notices(path, environ), c.fewFiles(&m)...), c.TLS.Expiring(time.Now())...)...) {
 		f := finding(line)
 		if f.Setting == "" || !slices.ContainsFunc(found.Errors, func(e Finding) bool { return e.Setting == f.Setting }) {
 			found.Warnings = append(found.Warnings, f) // what it seems to be is not what the person wrote
@@ -74,8 +75,8 @@ func finding(line string) Finding {
 
 const settingChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
-// allPorts yields the ports that a server of these settings opens, with where they are
-// listened on.
+// allPorts yields the ports that a server of these settings opens, at once or for a while,
+// with where they are listened on.
 func (c *Config) allPorts(yield func(p dialect.Port, host string) bool) {
 	for _, d := range c.on() {
 		for _, p := range d.Ports {
@@ -84,8 +85,11 @@ func (c *Config) allPorts(yield func(p dialect.Port, host string) bool) {
 			}
 		}
 	}
-	if c.Admin.On() {
-		yield(dialect.Port{Setting: "ADMIN_PORT", Number: &c.Admin.Port}, c.Admin.Host)
+	if c.Admin.On() && !yield(dialect.Port{Setting: "ADMIN_PORT", Number: &c.Admin.Port}, c.Admin.Host) {
+		return
+	}
+	if len(c.TLS.Domains) > 0 {
+		yield(c.challengePort(), c.Network.Host)
 	}
 }
 
@@ -101,7 +105,11 @@ func (c *Config) tryPorts(m *setting.Mistakes) error {
 			err = ln.Close()
 		}
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s is %d, which cannot be listened on: %w; end what uses it, or choose another port", p.Setting, *p.Number, lastWord(err)))
+			do := "end what uses it"
+			if errors.Is(err, fs.ErrPermission) {
+				do = "let the user of the server have it (CAP_NET_BIND_SERVICE)"
+			}
+			wrong = append(wrong, fmt.Errorf("%s is %d, which cannot be listened on: %w; %s, or choose another port", p.Setting, *p.Number, lastWord(err), do))
 		}
 	}
 	return errors.Join(wrong...)

@@ -31,7 +31,30 @@ func (c *Config) tryFiles(m *setting.Mistakes) (err error) {
 			err = errors.Join(err, tryFile(f.Name, path))
 		}
 	}
+	if len(c.TLS.Domains) > 0 && !m.Has("ACME_DIR") {
+		err = errors.Join(err, tryDir("ACME_DIR", c.TLS.Dir))
+	}
 	return err
+}
+
+// tryDir looks whether there is a directory that the server may write in, or may make.
+func tryDir(name, path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if above := filepath.Dir(path); above != path {
+			return tryDir(name, above) // which would be made too
+		}
+	}
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a directory")
+	}
+	if err == nil {
+		err = mayWrite(path)
+	}
+	if err != nil {
+		return fmt.Errorf("%s cannot be made or written in %s: %w; let the user of the server write there", name, setting.Shown(path), lastWord(err))
+	}
+	return nil
 }
 
 func tryFile(name, path string) error {

@@ -8,12 +8,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
+	"poosh/server/certificate/certificatetest"
 	"poosh/server/setting"
 )
 
@@ -59,6 +62,31 @@ func TestCheck(t *testing.T) {
 	if err := os.Chmod(worldly, 0o644); err != nil { // whatever the umask is
 		t.Fatal(err)
 	}
+	dir, authority := t.TempDir(), certificatetest.New(t)
+	pair := func(name string, from, until time.Duration) string {
+		cert, key := authority.Issue("push.example.com", time.Now().Add(from), time.Now().Add(until))
+		sub := filepath.Join(dir, name)
+		if err := os.Mkdir(sub, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		_, another := authority.Issue("push.example.com", time.Now(), time.Now().Add(until))
+		certificatetest.Put(t, filepath.Join(sub, "other.pem"), another)
+		return "TLS_CERT=" + certificatetest.Put(t, filepath.Join(sub, "cert.pem"), cert) + "\nTLS_KEY=" + certificatetest.Put(t, filepath.Join(sub, "key.pem"), key) + "\n"
+	}
+	shown := func(set string) string {
+		return strings.TrimPrefix(strings.Split(set, "\n")[0], "TLS_CERT=")
+	}
+	const day = 24 * time.Hour
+	good, old, soon, later, open := pair("a", -day, 90*day), pair("b", -9*day, -day), pair("c", -89*day, 2*day), pair("d", day, 90*day), pair("e", -day, 90*day)
+	if err := os.Chmod(filepath.Join(dir, "e", "key.pem"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	taken := strconv.Itoa(busy.Addr().(*net.TCPAddr).Port)
 	const pusher = "PUSHER_APP_ID=1\nPUSHER_APP_KEY=k\nPUSHER_APP_SECRET=correct horse battery staple\n"
 	for name, row := range map[string]struct {
 		dotenv         string
@@ -126,6 +154,21 @@ func TestCheck(t *testing.T) {
 		"a directory that is not":    {"PUSH_SOCKET_PORT=0\nPUSH_SOCKET_DB=/nowhere/x.db\n", nil, "PUSH_SOCKET_DB cannot be made in \"/nowhere\": no such file", ""},
 		"a directory for a file":     {"PUSH_SOCKET_PORT=0\nPUSH_SOCKET_DB=/\n", nil, "PUSH_SOCKET_DB is \"/\", which is no file", ""},
 		"a database without dialect": {"PUSH_SOCKET_DB=/nowhere/x.db\n", nil, "", ""},
+
+		"a certificate":             {good, nil, "", ""},
+		"one that is not there":     {"TLS_CERT=/nowhere/cert.pem\nTLS_KEY=/nowhere/key.pem\n", nil, "TLS_CERT is of no use: ", ""},
+		"another's key":             {strings.Replace(good, "/key.pem", "/other.pem", 1), nil, "TLS_CERT is of no use: ", ""},
+		"a certificate without key": {strings.Split(good, "\n")[0] + "\n", nil, "TLS_KEY is not set", ""},
+		"an old one":                {old, nil, "", "TLS_CERT is " + setting.Shown(shown(old)) + ", whose certificate for push.example.com ended at "},
+		"one that ends soon":        {soon, nil, "", "TLS_CERT is " + setting.Shown(shown(soon)) + ", whose certificate for push.example.com ends at "},
+		"one for later":             {later, nil, "", "TLS_CERT is " + setting.Shown(shown(later)) + ", whose certificate for push.example.com is valid from "},
+		"a key that all may read":   {open, nil, "", "TLS_KEY is " + setting.Shown(strings.Replace(shown(open), "/cert.pem", "/key.pem", 1)) + ", which everybody"},
+		"files and names":           {good + "TLS_DOMAINS=push.example.com\nACME_HTTP_PORT=0\nACME_DIR=" + dir + "\n", nil, "TLS_DOMAINS is set beside TLS_CERT", ""},
+		"names":                     {"TLS_DOMAINS=push.example.com\nACME_HTTP_PORT=0\nACME_DIR=" + dir + "/new/deep\n", nil, "", ""},
+		"names, and a file for it":  {"TLS_DOMAINS=push.example.com\nACME_HTTP_PORT=0\nACME_DIR=" + shown(good) + "/acme\n", nil, "ACME_DIR cannot be made or written in", ""},
+		"names, and nobody to ask":  {"TLS_DOMAINS=push.example.com\nACME_HTTP_PORT=0\nTLS_CLIENT_CA=" + shown(good) + "\nACME_DIR=" + dir + "\n", nil, "", "TLS_CLIENT_CA is set, and ACME_HTTP_PORT is 0"},
+		"names, and a taken port":   {"TLS_DOMAINS=push.example.com\nACME_HTTP_PORT=" + taken + "\nHOST=127.0.0.1\nACME_DIR=" + dir + "\n", nil, "ACME_HTTP_PORT is " + taken + ", which cannot be listened on", ""},
+		"names, and a port twice":   {"TLS_DOMAINS=push.example.com\nACME_HTTP_PORT=7001\nADMIN_PORT=7001\nADMIN_TOKEN=" + goodSecret + "\nACME_DIR=" + dir + "\n", nil, "ACME_HTTP_PORT is 7001: want another port than ADMIN_PORT", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{"CLIENT_PORT": "0", "SERVER_PORT": "0", "PUSHER_PORT": "0"}

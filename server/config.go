@@ -222,6 +222,14 @@ func (c *Config) checkPorts(m *setting.Mistakes) {
 	if c.Admin.On() {
 		check(dialect.Port{Setting: "ADMIN_PORT", Number: &c.Admin.Port})
 	}
+	if len(c.TLS.Domains) > 0 {
+		check(c.challengePort())
+	}
+}
+
+// challengePort is where an authority asks with HTTP-01, which is listened on while it does.
+func (c *Config) challengePort() dialect.Port {
+	return dialect.Port{Setting: "ACME_HTTP_PORT", Number: &c.TLS.HTTPPort}
 }
 
 // bridges returns the sides of what joins dialects.

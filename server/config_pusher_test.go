@@ -20,6 +20,10 @@ func TestPusherMistakes(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"apps":[{"id":"1","key":"z","secret":"hush-hush"}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	shared := filepath.Join(dir, "shared.json")
+	if err := os.WriteFile(shared, []byte(`{"apps":[{"id":"2","key":"y","secret":"hush-hush"},{"id":"3","key":"k","secret":"hush-hush"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name string
 		env  map[string]string
@@ -34,6 +38,7 @@ func TestPusherMistakes(t *testing.T) {
 		{"no such file", map[string]string{"PUSHER_APPS": filepath.Join(dir, "none")}, "no such file or directory: want the path of a JSON file with apps"},
 		{"a directory", map[string]string{"PUSHER_APPS": dir}, "not a file of at most 10 MiB"},
 		{"an id twice", app("PUSHER_APPS", file), `two apps have the id "1"`},
+		{"a key twice", app("PUSHER_APPS", shared), `shared.json": apps "1" and "3" have the same key`},
 		{"a bridge to nothing", map[string]string{"BRIDGE": "1"}, `BRIDGE is "1": no Pusher app is named`},
 		{"a bridge to another", app("BRIDGE", "2"), `BRIDGE is "2": want the id of a Pusher app`},
 		{"a bridge from nothing", app("BRIDGE", "1", "SERVER_SECRET", ""), `BRIDGE is "1": Poosh is off`},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/server/dialect"
+	"poosh/server/stalltest"
 )
 
 // open opens a session of socket.io, of protocol 4, and enters the room "r".
@@ -56,9 +58,9 @@ func heard(t *testing.T, ws *websocket.Conn) (events string, at time.Time) {
 // Before anybody is turned away, balancers have DRAIN_DELAY to find that out: the process
 // is not ready, and takes whoever comes.
 func TestDrainDelay(t *testing.T) {
-	const delay = 3 * time.Second
+	const delay = 5 * time.Second
 	r := run(t, map[string]string{"ADMIN_PORT": "0", "PUSHER_PORT": "0", "PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of some length",
-		"DRAIN_DELAY": delay.String(), "SHUTDOWN_TIMEOUT": "6s"}, nil)
+		"DRAIN_DELAY": delay.String(), "SHUTDOWN_TIMEOUT": "10s"}, nil)
 	r.isReady(t)
 	began := time.Now()
 	r.stop()
@@ -116,7 +118,7 @@ func TestDrainDelayKeepsWhatFailed(t *testing.T) {
 // With DRAIN_TIME clients leave one after the other, and those who are still there hear
 // what is sent until the last has left; nobody new is taken meanwhile.
 func TestDrainTime(t *testing.T) {
-	const clients, over = 40, 2 * time.Second
+	const clients, over = 80, 4 * time.Second
 	r := run(t, map[string]string{"DRAIN_TIME": over.String()}, nil)
 	var reading sync.WaitGroup
 	var mu sync.Mutex // guards what follows
@@ -134,15 +136,17 @@ func TestDrainTime(t *testing.T) {
 	until(t, "all to be in their room", func() bool {
 		return r.send(t, "r", "first", "1").Header.Get("X-Poosh-Delivered") == fmt.Sprint(clients)
 	})
-	began := time.Now()
+	began, stalled := time.Now(), stalltest.Watch(t)
 	r.stop()
 	until(t, "some to have left", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(times) > clients/4
 	})
-	if res := r.send(t, "r", "for who stays", "1"); res.StatusCode != http.StatusOK {
-		t.Errorf("a send is answered %d", res.StatusCode)
+	res := r.send(t, "r", "for who stays", "1")
+	handed, err := strconv.Atoi(res.Header.Get("X-Poosh-Delivered"))
+	if res.StatusCode != http.StatusOK || err != nil || handed == 0 || handed > clients*3/4 {
+		t.Errorf("when a fourth had left a send is answered %d, handed to %d of %d: %v", res.StatusCode, handed, clients, err)
 	}
 	if _, resp, err := websocket.DefaultDialer.Dial("ws://"+r.client+"/socket.io/?EIO=4&transport=websocket", nil); err == nil || resp == nil || resp.StatusCode != 503 {
 		t.Errorf("somebody new: %v", err)
@@ -157,10 +161,10 @@ func TestDrainTime(t *testing.T) {
 			had++
 		}
 	}
-	if had < clients/4 || had > clients*3/4+1 {
-		t.Errorf("%d of %d heard what was sent when a fourth had left", had, clients)
+	if had != handed {
+		t.Errorf("%d of %d heard what was sent when a fourth had left, and it was handed to %d", had, clients, handed)
 	}
-	if took := times[len(times)-1].Sub(began); took < over*3/4 || took > over*3/2 {
+	if took := times[len(times)-1].Sub(began); took < over*3/4 || took-stalled() > over*3/2 {
 		t.Errorf("the last left after %v", took)
 	}
 }
@@ -200,7 +204,7 @@ func TestDrainAfterALatePace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.loop.Close()
-	began := time.Now()
+	began, stalled := time.Now(), stalltest.Watch(t)
 	var times []time.Duration
 	var rest time.Duration // for those who are still there
 	s.dialects = append(s.dialects, started{"busy", &dialect.Running{
@@ -209,7 +213,7 @@ func TestDrainAfterALatePace(t *testing.T) {
 		},
 		Shutdown: func(ctx context.Context) error {
 			until, _ := ctx.Deadline()
-			rest = time.Until(until)
+			rest = time.Until(until) + stalled()
 			return nil
 		},
 	}})
@@ -244,16 +248,16 @@ func TestDrainSharesWithTheAbsent(t *testing.T) {
 					t.Fatal(res.Status, res.Header)
 				}
 			}
-			began := time.Now()
+			began, stalled := time.Now(), stalltest.Watch(t)
 			r.stop()
 			events, at := heard(t, ws)
-			if n, after := strings.Count(events, "accepted"), at.Sub(began); n != 20 || after > 3*time.Second {
+			if n, after := strings.Count(events, "accepted"), at.Sub(began)-stalled(); n != 20 || after > 3*time.Second {
 				t.Errorf("%d events of 20, sent away after %v", n, after)
 			}
 			if err := r.wait(t); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began) - stalled(); took > 5*time.Second {
 				t.Errorf("the end took %v, SHUTDOWN_TIMEOUT is 4s", took)
 			}
 		})

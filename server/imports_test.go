@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -24,15 +24,16 @@ var house = []struct {
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency"}, nil},
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
+	{"poosh/server/guard", "panics, whatever was being done", nil, nil},
 	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},
-	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed", "poosh/server/latency"}, []string{"golang.org/x/sys"}},
+	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed", "poosh/server/guard", "poosh/server/latency"}, []string{"golang.org/x/sys"}},
 	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota", "poosh/server/secure"}, nil},
 	{"poosh/server/secure", "knows bytes and handshakes, and no certificate", []string{"poosh/server/loop"}, nil},
 	{"poosh/server/certificate", "knows certificates, and no connection; one fence around ACME's library", []string{"poosh/server/setting"}, []string{"github.com/caddyserver/certmagic", "go.uber.org/zap"}},
 	{"poosh/server/certificate/certificatetest", "for tests", nil, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
-		[]string{"poosh/server/closed", "poosh/server/latency", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
+		[]string{"poosh/server/closed", "poosh/server/guard", "poosh/server/latency", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
@@ -46,7 +47,7 @@ var house = []struct {
 	{"poosh/server/pusher/app", "knows channels and users, and nobody's socket or request",
 		with("poosh/server/pusher/protocol", "poosh/server/pusher/tally", "poosh/server/pusher/webhook"), []string{"github.com/hashicorp/golang-lru/v2"}},
 	{"poosh/server/pusher/webhook", "knows addresses, and no connection",
-		[]string{"poosh/auth", "poosh/server/pusher/protocol", "poosh/server/pusher/tally"}, []string{"github.com/cenkalti/backoff/v5"}},
+		[]string{"poosh/auth", "poosh/server/guard", "poosh/server/pusher/protocol", "poosh/server/pusher/tally"}, []string{"github.com/cenkalti/backoff/v5"}},
 	{"poosh/server/pusher/answer", "how requests are refused, whatever they ask for", with("poosh/auth", "poosh/server/pusher/tally"), nil},
 	{"poosh/server/pusher/tally", "what is counted, a list", nil, nil},
 	{"poosh/server/pusher/protocol", "pure functions over bytes", []string{"poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"}, nil},

@@ -120,6 +120,7 @@ func (s *Server) loopReadings() []metric.Reading {
 		metric.Counters("", "sockets_closed_total", "TCP connections of clients and senders that were closed, by the reason that the event loop knows.", "reason", sockets),
 		metric.Counters("", "outboxes_written_total", "Outboxes that were written, by who wrote them: readers of the event loop beside their reading, or flushers, who have to be woken for it.", "of",
 			[]metric.Sample{metric.Of(conns.ByReaders, "reader"), metric.Of(conns.ByFlushers, "flusher")}),
+		metric.Counter("", "timer_panics_total", "Timers that came to a panic, a bug of ours: the log has each.", conns.Panics),
 		metric.Counter("", "sent_bytes_total", "Bytes written to the sockets of clients and senders.", conns.Sent),
 		metric.Counter("", "received_bytes_total", "Bytes read from the sockets of clients and senders.", conns.Received),
 		metric.Counter("closed_slow", "slow_clients_closed_total", "Clients that were closed because they took too little.", slow),

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const (
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 )
 
 // running is a server under test, its ports and how it ended.

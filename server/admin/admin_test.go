@@ -18,7 +18,7 @@ import (
 
 const (
 	testToken = "a-token-of-operators"
-	patience  = 10 * time.Second
+	patience  = 30 * time.Second
 )
 
 // loopback is believed about whom a request is from.

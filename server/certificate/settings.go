@@ -70,7 +70,7 @@ func (c *Config) On() bool { return c.Cert != "" || len(c.Domains) > 0 }
 
 // Settings describes the settings that fill c.
 func (c *Config) Settings() *setting.Group {
-	return &setting.Group{Title: "TLS", Check: c.check, Parts: c.parts, Settings: []setting.Setting{
+	return &setting.Group{Title: "TLS", Check: c.check, Warn: c.warn, Parts: c.parts, Files: []setting.File{{Name: "TLS_KEY"}}, Settings: []setting.Setting{
 		{Name: "TLS_CERT", Changes: setting.OnReloadSet, Help: "File with the certificate for clients' ports, in PEM, the leaf first and then those between it and the root; looked at again every few seconds. Needs TLS_KEY",
 			Value: setting.Text(&c.Cert)},
 		{Name: "TLS_KEY", Changes: setting.OnReloadSet, Help: "File with the key of TLS_CERT, in PEM, without a password",

@@ -27,7 +27,7 @@ Exit codes: 0 written, 1 failed, 2 misused, 3 refused, 4 no answer.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the `FILE` to write, which must not be there; - is standard output"},
 			&cli.IntFlag{Name: "seconds", Usage: "how long the processor is profiled", Value: 5},
-			urlFlag("ADMIN_PORT", "http://127.0.0.1:9000"),
+			urlFlag("ADMIN_PORT", "http://127.0.0.1:9000"), jsonFlag(),
 		},
 		Action: untilSignal(l.bundle),
 	}
@@ -47,6 +47,9 @@ func (l *line) bundle(ctx context.Context, c *cli.Command) error {
 	}
 	if file == "-" && isTerminal(l.Stdout) {
 		return l.misused(c, "an archive is nothing for a terminal: want a file")
+	}
+	if file == "-" && c.Bool("json") {
+		return l.misused(c, "--json is for the name of a file: standard output has the archive")
 	}
 	o, err := l.operator(c)
 	if err != nil {
@@ -71,6 +74,12 @@ func (l *line) bundle(ctx context.Context, c *cli.Command) error {
 			l.complain("%v", left)
 		}
 		return err
+	}
+	if c.Bool("json") {
+		return l.json(struct {
+			File  string `json:"file"`
+			Bytes int64  `json:"bytes"`
+		}{file, n})
 	}
 	return l.print(fmt.Sprintf("%s, %d bytes", printable(file), n))
 }

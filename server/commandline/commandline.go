@@ -117,7 +117,7 @@ func (l *line) fail(code int, format string, args ...any) error {
 
 // misused says that arguments are not understood, and where it stands how they would be.
 func (l *line) misused(c *cli.Command, format string, args ...any) error {
-	return l.fail(Misused, "%s\nsee %s --help", fmt.Sprintf(format, args...), c.FullName())
+	return l.fail(Misused, "%s; see %s --help", fmt.Sprintf(format, args...), c.FullName())
 }
 
 // root is the tree of commands.
@@ -135,6 +135,7 @@ func (l *line) root() *cli.Command {
 			c.Hidden = false
 			c.Usage = "print a script that completes commands in bash, zsh, fish or pwsh"
 			c.ArgsUsage = "SHELL"
+			c.Description = "Exit codes: 0 printed, 2 misused."
 			c.Action = l.misusedGroup("want one of bash, zsh, fish, pwsh")
 		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // Run does
@@ -235,7 +236,7 @@ func find(list []*cli.Command, word string) *cli.Command {
 func (l *line) given(c dialect.Command) *cli.Command {
 	return &cli.Command{
 		Name: c.Words[len(c.Words)-1], Usage: c.Help, ArgsUsage: c.Arguments,
-		SkipFlagParsing: true,
+		Description: "Exit codes: " + c.Codes + ".", SkipFlagParsing: true,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			args := cmd.Args().Slice()
 			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {

@@ -50,6 +50,7 @@ the body as it is written here; without one, for a body without a payload. It is
 SERVER_SECRET.
 
 Exit codes: 0 printed, 1 failed, 2 misused.`,
+		Flags:  []cli.Flag{jsonFlag()},
 		Action: untilSignal(l.token),
 	}
 }
@@ -66,7 +67,13 @@ func (l *line) token(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	return l.print(auth.PooshSign(secret, trimJSON(payload)))
+	token := auth.PooshSign(secret, trimJSON(payload))
+	if c.Bool("json") {
+		return l.json(struct {
+			Token string `json:"token"`
+		}{token})
+	}
+	return l.print(token)
 }
 
 // An outcome is what a sender learns of an event that was taken.

@@ -33,7 +33,8 @@ func (v Version) String() string {
 func (l *line) versionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version",
-		Flags: []cli.Flag{jsonFlag()},
+		Description: "Exit codes: 0 printed, 2 misused.",
+		Flags:       []cli.Flag{jsonFlag()},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if err := l.arguments(c, 0, 0); err != nil {
 				return err

@@ -239,6 +239,7 @@ type Command struct {
 	Words     []string
 	Arguments string // names of those that follow, for people
 	Help      string // one line
+	Codes     string // what its exit codes mean, for people, as "0 done, 2 misused"
 	// Run returns the exit code. args are what follows the words.
 	Run func(args []string, stdout, stderr io.Writer) int
 }

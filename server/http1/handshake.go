@@ -6,7 +6,6 @@ import (
 	"net"
 	"time"
 
-	"poosh/server/peers"
 	"poosh/server/secure"
 )
 
@@ -23,18 +22,12 @@ const maxHandshake = 32 << 10
 // acceptSecure takes one connection that begins with a handshake of TLS. From then on it
 // counts, and can be closed for others, as one that has sent a part of a head.
 func (s *Server) acceptSecure() error {
-	nc, err := s.ln.Accept()
-	if err != nil {
+	p, err := s.acceptOne()
+	if p == nil {
 		return err
 	}
-	peer := peers.Addr(nc)
-	room, ok := s.opened(peer)
-	if !ok {
-		_ = nc.Close()
-		return nil
-	}
-	end := s.cfg.Secure.Server(nc.(*net.TCPConn)) // see Serve
-	p := &passed{Conn: end, srv: s, peer: peer, network: peers.Network(peer), room: room, since: time.Now(), heading: true}
+	end := s.cfg.Secure.Server(p.Conn.(*net.TCPConn)) // see Serve
+	p.Conn = end
 	s.mu.Lock()
 	over := s.over
 	if !over {
@@ -45,7 +38,7 @@ func (s *Server) acceptSecure() error {
 	s.mu.Unlock()
 	if over {
 		end.Abort()
-		s.closed(peer, room)
+		s.closed(p.peer, p.room)
 		return nil
 	}
 	s.helpers.Go(func() { s.shake(p, end) }) // ends with the handshake, which has FirstTimeout

@@ -120,7 +120,7 @@ func TestSlowHandshake(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if took := time.Since(began); took < 150*time.Millisecond || took > patience/2 {
+	if took := time.Since(began); took < 150*time.Millisecond || took > 5*time.Second {
 		t.Errorf("it ended after %v", took)
 	}
 	eventually(t, "its place", func() bool { return bounds.closed.Load() == 1 })

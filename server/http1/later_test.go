@@ -335,14 +335,14 @@ func TestLaterPanics(t *testing.T) {
 // TestLaterTimes: an answer may take its time, and a connection that waits for a
 // request may not.
 func TestLaterTimes(t *testing.T) {
-	const bound = 200 * time.Millisecond
+	const bound = 600 * time.Millisecond
 	eachWay(t, func(t *testing.T, cfg Config) {
 		l := newLater()
 		cfg.Handler, cfg.FirstTimeout, cfg.IdleTimeout = l, bound, bound
 		_, addr := start(t, cfg)
 		p := dial(t, addr)
 		p.say(plainGet)
-		time.Sleep(3 * bound)
+		time.Sleep(2 * bound)
 		began := time.Now()
 		(<-l.pending).Answer([]byte("late"))
 		if _, body := p.hear(); body != "late" {

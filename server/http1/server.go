@@ -278,18 +278,26 @@ func (s *Server) acceptOnLoop() error {
 
 // acceptPassed takes one connection for net/http.
 func (s *Server) acceptPassed() error {
+	p, err := s.acceptOne()
+	if p != nil {
+		s.pass(p)
+	}
+	return err
+}
+
+// acceptOne takes one connection that is not for the loop, if there is room for it.
+func (s *Server) acceptOne() (*passed, error) {
 	nc, err := s.ln.Accept()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	peer := peers.Addr(nc)
 	room, ok := s.opened(peer)
 	if !ok {
 		_ = nc.Close()
-		return nil
+		return nil, nil
 	}
-	s.pass(&passed{Conn: nc, srv: s, peer: peer, network: peers.Network(peer), room: room, heading: true})
-	return nil
+	return &passed{Conn: nc, srv: s, peer: peer, network: peers.Network(peer), room: room, since: time.Now(), heading: true}, nil
 }
 
 func (s *Server) opened(peer netip.Addr) (Room, bool) {

@@ -12,7 +12,7 @@ import (
 )
 
 // grace is how long goroutines that are on their way out are waited for.
-const grace = 5 * time.Second
+const grace = 30 * time.Second
 
 // Main runs the tests of a package and then waits briefly for the number of
 // goroutines to be what it was. Call it from TestMain; it does not return.

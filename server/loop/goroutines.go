@@ -139,12 +139,12 @@ func (c *Conn) readLoop() {
 	}
 }
 
-// outlastPause waits until the connection is not paused, and reports false when it ended
-// meanwhile. Its reader calls it, with what was read already in hand.
+// outlastPause waits until the connection is neither paused nor deaf, and reports false when
+// it ended meanwhile. Its reader calls it, with what was read already in hand.
 func (c *Conn) outlastPause() bool {
 	for {
 		c.mu.Lock()
-		isPaused, over := c.flags&paused != 0, c.life >= ended
+		isPaused, over := c.flags&(paused|deaf) != 0, c.life >= ended
 		c.mu.Unlock()
 		switch {
 		case !isPaused:

@@ -48,7 +48,7 @@ type Config struct {
 	WriteTimeout time.Duration // a socket that takes nothing for so long is closed
 	CloseTimeout time.Duration // how long a peer has for its part of the end; 2 s
 
-	Log *slog.Logger // panics of protocols; slog.Default()
+	Log *slog.Logger // panics of protocols and timers; slog.Default()
 
 	// Goroutines makes every connection use goroutines, also where epoll is to
 	// be had.
@@ -132,7 +132,7 @@ func New(cfg Config) (*Loop, error) {
 	for _, s := range l.shards {
 		s.start()
 	}
-	l.wheel = newWheel()
+	l.wheel = newWheel(l.cfg.Log)
 	return l, nil
 }
 
@@ -183,11 +183,14 @@ type Stats struct {
 	// ByReaders and ByFlushers are how many outboxes were written since the start by
 	// readers beside their reading, and by flushers, who have to be woken for it.
 	ByReaders, ByFlushers uint64
+
+	// Panics are those of timers since the start.
+	Panics uint64
 }
 
 // Stats returns the counts of this moment.
 func (l *Loop) Stats() Stats {
-	st := Stats{Conns: l.conns.Load(), Goroutines: l.goroutines.Load(), Closed: make(map[Reason]uint64)}
+	st := Stats{Conns: l.conns.Load(), Goroutines: l.goroutines.Load(), Panics: l.wheel.panics.Load(), Closed: make(map[Reason]uint64)}
 	for _, s := range l.shards {
 		st.Queued += s.queuedBytes.Load()
 		st.Blocked += s.blockedBytes.Load()

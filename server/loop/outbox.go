@@ -49,11 +49,11 @@ const maxOwed = 64 << 10
 // had been written, what the peer says is not heard until they all have: who asks on and on
 // and does not read waits for itself, and is not closed before its socket has taken nothing
 // for WriteTimeout. What nobody asked for does not count: who is too slow for that is closed.
-// It does nothing for a connection that has goroutines.
+// What the protocol has been given already is for it to hold back; see [Conn.Deaf].
 func (c *Conn) Owe(cost int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.onGoroutines() || c.life != open || c.size == 0 {
+	if c.life != open || c.size == 0 {
 		return
 	}
 	c.flags |= owes
@@ -66,6 +66,18 @@ func (c *Conn) Owe(cost int) {
 	}
 }
 
+// Deaf reports whether so much is owed to the peer that it is not heard for now. A protocol
+// that has more of it in hand, and is a [Settler], may wait with that.
+func (c *Conn) Deaf() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flags&deaf != 0
+}
+
+// A Settler is a [Protocol] that waits while its connection is deaf: Settled is called each
+// time that this is over, on a goroutine of its own, and not when the connection ends.
+type Settler interface{ Settled(c *Conn) }
+
 // settle forgets what was owed once it has been written, and listens to the peer again. c.mu
 // is held.
 func (c *Conn) settle() {
@@ -74,9 +86,13 @@ func (c *Conn) settle() {
 	}
 	c.owed = 0
 	c.flags &^= owes
-	if c.flags&deaf != 0 {
-		c.flags &^= deaf
-		c.shard.updateInterest(c)
+	if c.flags&deaf == 0 {
+		return
+	}
+	c.flags &^= deaf
+	c.attend()
+	if p, ok := c.protocol.(Settler); ok && c.life < ended {
+		c.Spawn(func() { c.Guard(func() { p.Settled(c) }) })
 	}
 }
 

@@ -156,6 +156,11 @@ func (c *Conn) setPaused(yes bool) {
 		return
 	}
 	c.flags ^= paused
+	c.attend()
+}
+
+// attend has the reader see whether it is to read. c.mu is held.
+func (c *Conn) attend() {
 	if c.onGoroutines() {
 		c.nc.look()
 		return

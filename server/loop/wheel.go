@@ -1,9 +1,12 @@
 package loop
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"poosh/server/guard"
 )
 
 // The wheel turns once in slots*tick; longer waits count rounds.
@@ -15,7 +18,9 @@ const (
 // A Timer calls Fire once, some time after [Loop.Schedule]. It is meant to be
 // a field of what it belongs to: a connection costs no timer of its own. Set
 // Fire before the first Schedule and never again. Fire runs on the loop's wheel
-// goroutine, one at a time with all others, and must not block.
+// goroutine, one at a time with all others, and must not block. A panic in it is logged and
+// counted, and costs this call alone: where more hangs on it, as the life of a connection,
+// Fire has to see to that, as with [Conn.Guard].
 type Timer struct {
 	Fire func()
 
@@ -27,7 +32,9 @@ type Timer struct {
 
 // wheel is a hashed timing wheel: one goroutine and one lock for all timers.
 type wheel struct {
-	ticks atomic.Int64 // since the start
+	ticks  atomic.Int64  // since the start
+	panics atomic.Uint64 // of timers
+	log    *slog.Logger  // set once
 
 	mu    sync.Mutex // guards what follows, and the timers' links
 	heads [slots]*Timer
@@ -37,8 +44,8 @@ type wheel struct {
 	ended sync.WaitGroup
 }
 
-func newWheel() *wheel {
-	w := &wheel{done: make(chan struct{})}
+func newWheel(log *slog.Logger) *wheel {
+	w := &wheel{log: log, done: make(chan struct{})}
 	w.ended.Go(w.turn) // ends with stop
 	return w
 }
@@ -93,7 +100,9 @@ func (w *wheel) advance() {
 	w.mu.Unlock()
 	for i, t := range due {
 		due[i] = nil
-		t.Fire()
+		if !guard.Call(w.log, "a timer fired", t.Fire) {
+			w.panics.Add(1)
+		}
 	}
 	w.due = due
 }

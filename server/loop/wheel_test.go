@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,7 +10,7 @@ import (
 
 func TestWheel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWheel()
+		w := newWheel(slog.New(slog.DiscardHandler))
 		defer w.stop()
 		begin := time.Now()
 		fired := make(map[string]time.Duration)
@@ -43,6 +45,28 @@ func TestWheel(t *testing.T) {
 		}
 		if n != 5 {
 			t.Errorf("a timer that sets itself again fired %d times", n)
+		}
+	})
+}
+
+// TestPanicOfATimer costs that call alone: it is told of and counted, and the others fire.
+func TestPanicOfATimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text strings.Builder
+		w := newWheel(slog.New(slog.NewTextHandler(&text, nil)))
+		fired := 0
+		one := func() { fired++ }
+		for _, fire := range []func(){one, func() { panic("asked to") }, one} {
+			w.schedule(&Timer{Fire: fire}, time.Second)
+		}
+		w.schedule(&Timer{Fire: one}, 2*time.Second)
+		time.Sleep(3 * time.Second)
+		w.stop()
+		if n := w.panics.Load(); fired != 3 || n != 1 {
+			t.Errorf("%d fired, %d panics are counted", fired, n)
+		}
+		if got := text.String(); !strings.Contains(got, "asked to") || !strings.Contains(got, "wheel_test.go") {
+			t.Errorf("the log has %q", got)
 		}
 	})
 }

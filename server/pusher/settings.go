@@ -176,12 +176,14 @@ func (s *settings) check(m *setting.Mistakes) {
 		}
 		s.listed, s.Config.Apps = apps, append(s.Config.Apps, apps...)
 	}
-	for i, a := range s.Config.Apps {
-		for _, b := range s.Config.Apps[:i] {
-			if a.ID == b.ID || a.Key == b.Key {
-				m.Add("PUSHER_APPS", "is %s: two apps have the id %q or the same key", setting.Shown(s.AppsFile), a.ID)
-			}
+	ids, keys := make(map[string]bool), make(map[string]string) // ids of apps, by key
+	for _, a := range s.Config.Apps {
+		if ids[a.ID] {
+			m.Add("PUSHER_APPS", "is %s: two apps have the id %q", setting.Shown(s.AppsFile), a.ID)
+		} else if other, taken := keys[a.Key]; taken {
+			m.Add("PUSHER_APPS", "is %s: apps %q and %q have the same key", setting.Shown(s.AppsFile), other, a.ID)
 		}
+		ids[a.ID], keys[a.Key] = true, a.ID
 		if out, least := s.network.OutboxBytes, LeastOutbox(a); out < least && !m.Has("OUTBOX_BYTES") {
 			m.Add("OUTBOX_BYTES", "is %d: want at least %d, so that the largest event and presence list of Pusher app %q fit", out, least, a.ID)
 		}

@@ -68,7 +68,7 @@ func (d *Dialect) Connected(s *socketio.Session) {
 	c := &client{dialect: d, session: s}
 	c.work.do = c.run
 	c.work.lost = func(p any) { d.panicked(p, c) }
-	c.waiting.Fire = func() { c.refuse(closedWaiting) }
+	c.waiting.Fire = func() { s.Guard(func() { c.refuse(closedWaiting) }) }
 	s.Data = c
 	d.loop.Schedule(&c.waiting, d.cfg.AuthTimeout)
 }

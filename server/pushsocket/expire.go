@@ -1,10 +1,9 @@
 package pushsocket
 
 import (
-	"fmt"
-	"runtime/debug"
 	"time"
 
+	"poosh/server/guard"
 	"poosh/server/pushsocket/store"
 )
 
@@ -19,23 +18,13 @@ func (d *Dialect) expire() {
 			d.count(clockJumps, 1)
 			d.log.Warn("push socket: the clock went ahead at once: for a day nothing expires earlier than it would have", "clock", time.Now())
 		}
-		d.guard("removing what is too old", func() { d.expireAt(now) })
+		guard.Call(d.log, "removing what is too old of the push socket", func() { d.expireAt(now) })
 		select {
 		case <-d.ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
-}
-
-// guard keeps a panic of ours from ending the program: what was under way comes to nothing.
-func (d *Dialect) guard(what string, f func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			d.log.Error("push socket: panic while "+what, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
 }
 
 func (d *Dialect) expireAt(now time.Time) {

@@ -12,7 +12,7 @@ import (
 	"poosh/server/certificate/certificatetest"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // A site is a gate with a listener behind it.
 type site struct {

@@ -17,7 +17,7 @@ import (
 	"poosh/server/sends"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // A tail is a client of the stream.
 type tail struct {
@@ -175,7 +175,7 @@ func TestFlood(t *testing.T) {
 	for range n {
 		f.Report(sends.Send{ID: f.Next(), Room: "r", Event: "e", Payload: payload})
 	}
-	if took := time.Since(began); took > patience/2 {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("%d sends took %v", n, took)
 	}
 	last := f.Next()

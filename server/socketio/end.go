@@ -1,11 +1,10 @@
 package socketio
 
 import (
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"poosh/server/closed"
+	"poosh/server/guard"
 	"poosh/server/websocket"
 )
 
@@ -38,14 +37,7 @@ func (s *Session) Guard(f func()) {
 
 // survives calls f, and reports whether it returned; the log says what else it did.
 func (s *Session) survives(f func()) (ok bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.server.log.Error("panic in a session's handler", "remote", s.remote, "session", s.engineID,
-				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
-	return true
+	return guard.Call(s.server.log, "a session is handled", f, "remote", s.remote, "session", s.engineID)
 }
 
 // left tells the handler that the client is gone.
@@ -53,17 +45,18 @@ func (s *Session) left(reason string) {
 	s.Guard(func() { s.server.handler.Closed(s, reason) })
 }
 
-func (s *Session) shut(code int, why closed.Reason, text string) {
+// shut ends the session in order, and reports whether nothing had before.
+func (s *Session) shut(code int, why closed.Reason, text string) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause == closed.None {
 		s.cause = why
 	}
-	if s.life == lifeOpen {
+	if first = s.life == lifeOpen; first {
 		s.release() // which may be too much for it
 	}
 	if s.live(lifeShut)&lifeHang == 0 {
-		return
+		return first
 	}
 	s.goesAway = code == websocket.CloseGoingAway && !s.jsonp
 	switch {
@@ -76,6 +69,7 @@ func (s *Session) shut(code int, why closed.Reason, text string) {
 	default:
 		s.conn.Close(code, text) // its end is the session's
 	}
+	return first
 }
 
 // last says whether what waits for a polling client, and then a close packet, is

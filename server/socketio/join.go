@@ -16,7 +16,7 @@ func (s *Session) begin() {
 	s.alive()
 	s.opened = s.server.uptime()
 	s.lib.session = s
-	s.timer.Fire = s.check
+	s.timer.Fire = func() { s.Guard(s.check) }
 	s.mu.Lock()
 	s.beat = s.opened
 	s.settled = s.speaks() != 4 || s.via != viaSocketOnly

@@ -11,18 +11,17 @@ import (
 var frameDisconnect = websocket.TextFrame([]byte("41"))
 
 // Kick ends the session as [Session.Close] does, behind a word that has its client stay
-// away.
-func (s *Session) Kick() {
+// away. It reports whether it was this that ended it.
+func (s *Session) Kick() bool {
 	s.Deliver(frameDisconnect)
-	s.Close(closed.Kicked, closed.Kicked.String())
+	return s.shut(websocket.CloseNormal, closed.Kicked, closed.Kicked.String())
 }
 
-// KickAll kicks the sessions that is says yes to, and returns how many there were. The id
+// KickAll kicks the sessions that is says yes to, and returns how many it has ended. The id
 // of a session that has not joined the namespace yet is empty.
 func (srv *Server) KickAll(is func(s *Session) bool) (n int) {
 	for _, s := range srv.all() {
-		if s.isOpen() && is(s) {
-			s.Kick()
+		if s.isOpen() && is(s) && s.Kick() {
 			n++
 		}
 	}

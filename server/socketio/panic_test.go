@@ -61,7 +61,7 @@ func (l *log) Write(text []byte) (int, error) {
 func (l *log) panics() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), "panic in a session's handler")
+	return strings.Count(l.text.String(), "panic while a session is handled")
 }
 
 // A panic of a handler, on whatever goroutine, ends the session that it was for, with a

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // closeTimeout is how long a peer has to answer a close frame.
 const closeTimeout = 200 * time.Millisecond

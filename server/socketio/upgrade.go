@@ -38,7 +38,7 @@ func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session)
 		return
 	}
 	p := &probe{conn: conn, until: srv.uptime() + srv.cfg().UpgradeTimeout}
-	p.timer.Fire = func() { s.free(p) }
+	p.timer.Fire = func() { conn.Guard(func() { s.free(p) }) }
 	if !s.pair(p) {
 		conn.Close(websocket.ClosePolicy, "the session has a WebSocket already")
 	}

@@ -79,7 +79,7 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 	c := &client{dialect: d, app: a, id: token.ID, opened: d.loop.Now()}
 	// Its token is in time, so this is within two lives of it.
 	c.until = time.Now().Add(time.UnixMilli(token.Time).Sub(now) + auth.SocktopusLife)
-	c.quiet.Fire = c.expire
+	c.quiet.Fire = func() { c.conn.Guard(c.expire) }
 	by := d.cfg()
 	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: by.MaxMessage, Outbox: by.Outbox}, c)
 	if err != nil {
@@ -226,12 +226,12 @@ func (c *client) leave() {
 }
 
 // end closes the connection behind what waits for it. Only the first call does
-// anything.
-func (c *client) end(how end) {
+// anything, and reports so.
+func (c *client) end(how end) bool {
 	c.mu.Lock()
 	if c.ended {
 		c.mu.Unlock()
-		return
+		return false
 	}
 	c.ended, c.why = true, how.why
 	if how.told {
@@ -240,6 +240,7 @@ func (c *client) end(how end) {
 	c.conn.Close(how.code, how.name)
 	c.mu.Unlock()
 	c.leave()
+	return true
 }
 
 // Leave closes the connection since the server goes away: a close frame without CLOSE,

@@ -11,8 +11,7 @@ func (d *Dialect) kickAll(whom dialect.Whom) (n int) {
 			continue
 		}
 		for _, c := range a.all() {
-			if whom.Is(c.id, c.conn.RemoteAddr(), func(room string) bool { return room == c.id }) {
-				c.end(endKicked)
+			if whom.Is(c.id, c.conn.RemoteAddr(), func(room string) bool { return room == c.id }) && c.end(endKicked) {
 				n++
 			}
 		}

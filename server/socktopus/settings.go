@@ -33,8 +33,8 @@ func Declare() *dialect.Dialect {
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
 		Commands: []dialect.Command{{
-			Words: []string{"socktopus", "token"}, Arguments: "NAME SECRET CONNECTION",
-			Help: "print a token that a Socktopus client may join with", Run: TokenCommand,
+			Words: []string{"socktopus", "token"}, Arguments: "[--json] NAME SECRET CONNECTION",
+			Help: "print a token that a Socktopus client may join with", Codes: "0 printed, 1 failed, 2 misused", Run: TokenCommand,
 		}},
 	}
 }

@@ -14,43 +14,41 @@ import (
 // Who asks on and on and does not read its answers is not heard for so long, and is
 // answered everything, in order, once it reads.
 func TestWhoDoesNotReadItsAnswersWaits(t *testing.T) {
-	s := newSite(t, loop.Config{})
-	s.handler.answers = true
-	ws, c := s.dial(t)
-	if !c.OnLoop() {
-		t.Skip("connections with goroutines are not paused")
-	}
-	const total = 30_000
-	padding := strings.Repeat("x", 1000)
-	said := make(chan error, 1)
-	go func() { // ends with the last message, or with the connection
+	both(t, loop.Config{}, func(t *testing.T, s *site) {
+		s.handler.answers = true
+		ws, c := s.dial(t)
+		const total = 30_000
+		padding := strings.Repeat("x", 1000)
+		said := make(chan error, 1)
+		go func() { // ends with the last message, or with the connection
+			for i := range total {
+				if err := ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, "%d %s", i, padding)); err != nil {
+					said <- err
+					return
+				}
+			}
+			said <- nil
+		}()
+		select {
+		case err := <-said:
+			t.Fatalf("30 MB were heard of a client that reads nothing: %v", err)
+		case reason := <-s.handler.closed:
+			t.Fatalf("closed: %v", reason)
+		case <-time.After(time.Second):
+		}
+		if n := c.Waiting(); n > 512<<10 {
+			t.Errorf("%d bytes wait for it", n)
+		}
 		for i := range total {
-			if err := ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, "%d %s", i, padding)); err != nil {
-				said <- err
-				return
+			_, got, err := ws.ReadMessage()
+			if n, _, _ := strings.Cut(string(got), " "); err != nil || n != fmt.Sprint(i) {
+				t.Fatalf("answer %d is %.20q, %v", i, got, err)
 			}
 		}
-		said <- nil
-	}()
-	select {
-	case err := <-said:
-		t.Fatalf("30 MB were heard of a client that reads nothing: %v", err)
-	case reason := <-s.handler.closed:
-		t.Fatalf("closed: %v", reason)
-	case <-time.After(time.Second):
-	}
-	if n := c.Waiting(); n > 512<<10 {
-		t.Errorf("%d bytes wait for it", n)
-	}
-	for i := range total {
-		_, got, err := ws.ReadMessage()
-		if n, _, _ := strings.Cut(string(got), " "); err != nil || n != fmt.Sprint(i) {
-			t.Fatalf("answer %d is %.20q, %v", i, got, err)
+		if err := <-said; err != nil {
+			t.Error(err)
 		}
-	}
-	if err := <-said; err != nil {
-		t.Error(err)
-	}
+	})
 }
 
 // Events that nobody asked for keep nobody from being heard, and who is too slow for them

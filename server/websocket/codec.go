@@ -49,6 +49,13 @@ func (p *codec) Closed(c *loop.Conn, reason error) {
 	p.handler.Closed((*Conn)(c), reason)
 }
 
+// Settled implements [loop.Settler].
+func (p *codec) Settled(c *loop.Conn) {
+	if s, ok := p.handler.(Settler); ok {
+		s.Settled((*Conn)(c))
+	}
+}
+
 // Data implements [loop.Protocol]: it takes bytes off the socket and hands over the
 // messages in them. It may change data, and keeps no reference to it.
 func (p *codec) Data(c *loop.Conn, data []byte) {
@@ -123,7 +130,7 @@ func (p *codec) hold(c *loop.Conn, fresh bool) error {
 	in.counted = now
 	if in.late == nil {
 		in.late = new(loop.Timer)
-		in.late.Fire = func() { p.expire(c, in) }
+		in.late.Fire = func() { c.Guard(func() { p.expire(c, in) }) }
 		fresh = true
 	}
 	if fresh {

@@ -24,6 +24,12 @@ type Watcher interface {
 	Alive(c *Conn)
 }
 
+// A Settler is a [Handler] that waits with messages in hand while its connection is deaf;
+// see [loop.Settler].
+type Settler interface {
+	Settled(c *Conn)
+}
+
 // A Conn is a connection of the loop that speaks WebSocket: the very same object, so
 // that a push costs no step more. Its methods may be called from any goroutine.
 type Conn loop.Conn
@@ -52,6 +58,9 @@ func (c *Conn) Answer(frame []byte) bool { return c.raw().Answer(frame) }
 
 // Owe says that an answer is among what was pushed; see [loop.Conn.Owe].
 func (c *Conn) Owe(cost int) { c.raw().Owe(cost) }
+
+// Deaf reports whether so much is owed to the peer that it is not heard; see [loop.Conn.Deaf].
+func (c *Conn) Deaf() bool { return c.raw().Deaf() }
 
 // PushMarked is Push of a frame that carries a mark; see [loop.Conn.PushMarked].
 func (c *Conn) PushMarked(frame []byte, k *latency.Mark) bool { return c.raw().PushMarked(frame, k) }

@@ -100,7 +100,7 @@ func (keptEvent) check(a *assault) {
 		if n != 5 {
 			a.t.Errorf("the cache channel had %d, want 5", n)
 		}
-	case <-time.After(2 * time.Second):
+	case <-time.After(patience):
 		a.t.Error("the event of a cache channel was pushed out by misses of a stranger")
 	}
 }

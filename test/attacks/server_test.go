@@ -29,7 +29,7 @@ const (
 )
 
 // patience is how long a test waits for what should happen at once.
-const patience = 15 * time.Second
+const patience = process.Patience
 
 // A server is one running program with all dialects on.
 type server struct {

@@ -34,7 +34,24 @@ type assault struct {
 	written atomic.Int64 // bytes that the server's side has taken
 	done    atomic.Int64 // of whatever the attack is made of
 	refused atomic.Int64 // of the same
+	begun   atomic.Int64 // of the same, neither done nor refused yet
 }
+
+// begin has the assault go on until ctx ends.
+func (a *assault) begin(ctx context.Context) {
+	a.ctx = ctx
+	context.AfterFunc(ctx, func() { // who writes or reads then stops; the connections stay
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for _, c := range a.conns {
+			_ = c.SetDeadline(time.Now())
+		}
+	})
+}
+
+// tried is how many there are of whatever the attack is made of: what is under way is done
+// or refused in the end.
+func (a *assault) tried() int64 { return a.done.Load() + a.refused.Load() + a.begun.Load() }
 
 // from returns the i-th address of strangers.
 func from(i int) string { return fmt.Sprintf("127.1.%d.%d", i/250%250, 1+i%250) }
@@ -51,11 +68,13 @@ func (a *assault) together(n, atOnce int, do func(i int) error) {
 				if i >= n {
 					return
 				}
+				a.begun.Add(1)
 				if err := do(i); err != nil {
 					a.refused.Add(1)
 				} else {
 					a.done.Add(1)
 				}
+				a.begun.Add(-1)
 			}
 		})
 	}
@@ -84,11 +103,11 @@ func (a *assault) dial(port int, from string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if end, ok := a.ctx.Deadline(); ok {
-		_ = nc.SetDeadline(end)
-	}
 	a.mu.Lock()
 	a.conns = append(a.conns, nc)
+	if a.ctx.Err() != nil {
+		_ = nc.SetDeadline(time.Now())
+	}
 	a.mu.Unlock()
 	return &conn{nc, bufio.NewReaderSize(nc, 512), a}, nil
 }

@@ -50,7 +50,7 @@ func TestTextPayloads(t *testing.T) {
 			}
 		}
 	}
-	for range 6 { // longer than the silence that ends a session
+	for range 7 { // longer than the silence that ends a session
 		time.Sleep(pingInterval)
 		c.post(t, "2")
 		if got := c.hear(t, "3"); got != "3" {

@@ -25,7 +25,7 @@ import (
 
 // patience is how long a test waits for what should happen at once, on a busy machine
 // with the race detector.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // program is the server under test, built once with the race detector. Setting
 // POOSH_E2E_BINARY names another program with the same settings instead, such as

@@ -57,7 +57,7 @@ func TestPusherLife(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			p := process.Start(t, program, "PUSHER_PORT", "PUSHER_APP_ID="+appID, "PUSHER_APP_KEY="+appKey, "PUSHER_APP_SECRET="+appSecret,
-				"PUSHER_CLIENT_EVENTS=on", "PUSHER_ACTIVITY_TIMEOUT=1s", "PUSHER_PONG_TIMEOUT=3s", "PUSHER_MAX_EVENT_BYTES=100KiB",
+				"PUSHER_CLIENT_EVENTS=on", "PUSHER_ACTIVITY_TIMEOUT=1s", "PUSHER_PONG_TIMEOUT=5s", "PUSHER_MAX_EVENT_BYTES=100KiB",
 				"LOG_LEVEL=debug", "SHUTDOWN_TIMEOUT=2s", "GORACE=halt_on_error=0 atexit_sleep_ms=0")
 			d := drive(t, k, map[string]any{
 				"host": "127.0.0.1", "port": p.Port, "key": appKey, "secret": appSecret, "rooms": channels,
@@ -67,7 +67,7 @@ func TestPusherLife(t *testing.T) {
 			clientEvents(t, p, k, d)
 
 			connects := len(d.seen("connect"))
-			time.Sleep(5500 * time.Millisecond) // more than both timeouts together
+			time.Sleep(7500 * time.Millisecond) // more than both timeouts together
 			if n := len(d.seen("connect")); n != connects {
 				t.Errorf("in silence, the client connected %d times more", n-connects)
 			}

@@ -158,7 +158,7 @@ func (s *socket) takes(server *server, room string) {
 // longer than the silence that ends one.
 func (s *socket) pings() {
 	s.t.Helper()
-	for range 6 {
+	for range 7 {
 		time.Sleep(pingInterval)
 		s.say("2")
 		s.hear("3")

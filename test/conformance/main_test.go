@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 // TestConformance runs one server for all cases, which are independent of one another.
 func TestConformance(t *testing.T) {
 	all := start(t)
+	watch(t, all)
 	for name, test := range map[string]func(*testing.T, []*dialect){
 		"frames": testFrames, "close": testClose, "close without an answer": testCloseWithoutAnAnswer,
 		"close answered in pieces": testCloseAnsweredInPieces, "split frames": testSplitFrames,
@@ -67,6 +68,8 @@ type dialect struct {
 	// ask returns a message and what a part of its answer is, which is empty if there
 	// is none. The message holds pad, which has no quotes, and an answer tells i.
 	ask func(i int, pad string) (message, answer string)
+	// gauge tells how busy the server is.
+	gauge *gauge
 	// protocols is whether an offered subprotocol is chosen.
 	protocols bool
 	// anyKey is whether a Sec-WebSocket-Key may be of another length than 16 bytes.

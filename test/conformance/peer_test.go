@@ -31,7 +31,8 @@ const (
 	mask = 0x80
 )
 
-// ended is how long TCP may stay open once both sides have sent a close frame.
+// ended is how long TCP may stay open once both sides have sent a close frame, beside what
+// the server takes at that time to answer a ping: more than a hundred cases are at it.
 const ended = 500 * time.Millisecond
 
 // frame makes a client's frame with a random mask. first is its first byte.
@@ -249,6 +250,8 @@ func (p *peer) hearEnd(d time.Duration) {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		p.t.Errorf("TCP was still open after %v", took)
 	case took > d:
-		p.t.Errorf("TCP ended after %v, want at most %v", took.Round(time.Millisecond), d)
+		if busy := p.d.gauge.longest(begin, begin.Add(took)); took > d+busy {
+			p.t.Errorf("TCP ended after %v, want at most %v, and %v more for a server that is busy", took.Round(time.Millisecond), d, busy)
+		}
 	}
 }

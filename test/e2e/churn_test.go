@@ -191,8 +191,8 @@ func reset(c net.Conn) error {
 // holds what it held before, and nobody is in any room.
 func TestChurnLeavesNothing(t *testing.T) {
 	const rounds, workers = 150, 32 // of all ways: 2,400 connections and more
-	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=2s", "UPGRADE_TIMEOUT=2s", "CONNECT_TIMEOUT=2s",
-		"HEADER_TIMEOUT=2s", "BODY_TIMEOUT=2s", "IDLE_TIMEOUT=2s")
+	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=4s", "UPGRADE_TIMEOUT=5s", "CONNECT_TIMEOUT=5s",
+		"HEADER_TIMEOUT=5s", "BODY_TIMEOUT=5s", "IDLE_TIMEOUT=5s")
 	// Whatever a first connection leaves for good is there before the count.
 	for _, way := range leavings {
 		if err := way.do(s, ""); err != nil {

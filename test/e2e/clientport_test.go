@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What the port for clients says to everyone who is no client, and to clients
@@ -136,12 +135,32 @@ func TestRoomOfOneConnection(t *testing.T) {
 	}
 }
 
+// silentOnesAreGone connects clients that say nothing more, and returns when the server has
+// given them up: whoever was there before and is there still has done something for that.
+func (s *server) silentOnesAreGone(t *testing.T) {
+	t.Helper()
+	var silent []*rawSocket
+	for eio := 3; eio <= 4; eio++ {
+		ws, err := joinSocket(s.clientPort, eio, "silent", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.Close()
+		silent = append(silent, ws)
+	}
+	for _, ws := range silent {
+		if _, _, err := ws.hearEnd(patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Clients of every version stay through their heartbeats, whoever pings.
 func TestClientsOutliveHeartbeats(t *testing.T) {
-	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=2s")
+	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=4s")
 	d := drive(t, "node.js")
 	all := openNodes(t, s, d, versions, []string{"polling", "websocket"}, "still")
-	time.Sleep(5 * time.Second) // more than interval and timeout: the silent would be gone
+	s.silentOnesAreGone(t)
 	if n := s.send(t, "joined", "still", "1"); n != len(all) {
 		t.Errorf("%d of %d clients are left", n, len(all))
 	}

@@ -3,7 +3,6 @@ package e2e
 import (
 	"slices"
 	"testing"
-	"time"
 )
 
 // Every version of the client connects in every way, is understood whatever the
@@ -47,7 +46,7 @@ func TestNodeClients(t *testing.T) {
 // A client of protocol 4 that takes its time before it asks for the namespace connects
 // once, without an error, and stays: silence is not enough to be taken for an old one.
 func TestSlowClientsOfProtocol4(t *testing.T) {
-	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=2s")
+	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=4s")
 	d := drive(t, "node.js")
 	var all []*client
 	for _, version := range []string{"3.1.3", "4.0.1", "4.8.1"} {
@@ -61,7 +60,7 @@ func TestSlowClientsOfProtocol4(t *testing.T) {
 		c.wait(t, "connect", 1)
 	}
 	s.waitRoom(t, "slow", len(all))
-	time.Sleep(6 * time.Second) // twice what the server gives one that does not answer its pings
+	s.silentOnesAreGone(t)
 	s.waitRoom(t, "slow", len(all))
 	s.send(t, "slow", "e", "1")
 	for _, c := range all {

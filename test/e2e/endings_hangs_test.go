@@ -11,7 +11,7 @@ import (
 
 // soon is how long an end may take that only strangers stand in the way of, or
 // clients that do not answer: well before SHUTDOWN_TIMEOUT.
-const soon = endingTime / 2
+const soon = 10 * time.Second
 
 // hangs are all of them.
 func hangs() []hang {
@@ -135,7 +135,10 @@ func (e *ending) waitingKick() {
 			`{"secretName":"`+socktopusName+`","secret":"`+socktopusSecret+`","connections":["`+m.id+`"]}`)
 		answered <- result{a, err}
 	}()
-	time.Sleep(200 * time.Millisecond) // until it waits; nothing tells
+	// Nobody comes in by that id while it waits, not with a new token either.
+	eventually(e.t, patience, "the kick to wait", func() bool {
+		return ask(e.t, "GET", "http://"+addr(e.socktopusPort)+"/receive?token="+socktopusToken(m.id), "").status == 403
+	})
 	e.after = append(e.after, func() {
 		if r := <-answered; r.err != nil || r.a.status != 200 {
 			e.t.Errorf("the kick is answered %d %q, %v; want 200", r.a.status, r.a.body, r.err)
@@ -167,15 +170,16 @@ func (e *ending) unreadPolls() {
 	e.waitRoom(e.t, "unread", sessions)
 	e.flood(pooshDialect(3), "unread", nil, events)
 	c := e.say(e.clientPort, "")
-	for n := 0; e.numbers(e.t)["stuck_bytes"] == 0; n++ {
-		if n == len(requests) {
-			e.t.Fatalf("the kernel takes %d answers of a megabyte", n)
+	eventually(e.t, patience, "an answer to wait: the kernel does not take a dozen of a megabyte", func() bool {
+		if len(requests) > 0 {
+			if _, err := io.WriteString(c, requests[0]); err != nil {
+				e.t.Fatal(err)
+			}
+			requests = requests[1:]
+			time.Sleep(100 * time.Millisecond) // until it is answered; nobody reads that
 		}
-		if _, err := io.WriteString(c, requests[n]); err != nil {
-			e.t.Fatal(err)
-		}
-		time.Sleep(100 * time.Millisecond) // until it is answered; nobody reads that
-	}
+		return e.numbers(e.t)["stuck_bytes"] > 0
+	})
 	if _, err := io.WriteString(c, "GET /robots.txt HTTP/1.1\r\nHost: e2e.example\r\n\r\n"); err != nil {
 		e.t.Fatal(err)
 	}

@@ -13,16 +13,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/server/stalltest"
 )
 
-// endingTime is SHUTDOWN_TIMEOUT of these tests.
+// endingTime is SHUTDOWN_TIMEOUT of these tests where the end needs it, and twice soon is
+// where it does not.
 const endingTime = 6 * time.Second
 
 // A hang is something that does not end by itself when the server does.
 type hang struct {
 	name string
-	// limit is how long the end may take with it; endingTime is the most for what
-	// somebody with a right to it still waits for.
+	// limit is how long the end may take with it: soon, or endingTime for what somebody
+	// with a right to it still waits for.
 	limit time.Duration
 	begin func(e *ending)
 }
@@ -34,7 +37,11 @@ func TestEndings(t *testing.T) {
 	for _, h := range hangs() {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
-			e := newEnding(t)
+			timeout := endingTime
+			if h.limit == soon {
+				timeout = 2 * soon
+			}
+			e := newEnding(t, timeout)
 			if h.begin != nil {
 				h.begin(e)
 			}
@@ -43,11 +50,11 @@ func TestEndings(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			began := time.Now()
+			began, stalled := time.Now(), stalltest.Watch(t)
 			e.signal(syscall.SIGTERM)
 			e.checkLiving()
 			e.waitExit(patience)
-			if took := time.Since(began); took > h.limit+time.Second {
+			if took := time.Since(began) - stalled(); took > h.limit+time.Second {
 				t.Errorf("the end took %v, want %v at most\n%s", took, h.limit, e.log.tail())
 			}
 			for _, check := range e.after {
@@ -75,7 +82,7 @@ type ending struct {
 
 // hookedApp is an app with two webhooks: one that lives, and one that does not answer
 // if the file says so.
-func newEnding(t *testing.T) *ending {
+func newEnding(t *testing.T, timeout time.Duration) *ending {
 	t.Helper()
 	e := &ending{t: t, hooks: newHookRecord(t)}
 	dir := t.TempDir()
@@ -91,7 +98,7 @@ func newEnding(t *testing.T) *ending {
 			t.Fatal(err)
 		}
 	}
-	e.fourfold = startFourfold(t, "SHUTDOWN_TIMEOUT="+endingTime.String(), "PUSHER_APPS="+apps,
+	e.fourfold = startFourfold(t, "SHUTDOWN_TIMEOUT="+timeout.String(), "PUSHER_APPS="+apps,
 		"PUSHER_APP_ID=", "PUSHER_APP_KEY=", "PUSHER_APP_SECRET=", "CLIENT_SCRIPT="+script)
 	for _, d := range dialects() {
 		k := kinds()[1]
@@ -141,7 +148,7 @@ func (e *ending) checkLiving() {
 		for _, m := range c.members {
 			reading.Go(func() {
 				y := newTally(c.d)
-				if err := m.readToEnd(y, 2*endingTime, c.d.closes); err != nil || len(y.last) > 1 || y.count != 1 {
+				if err := m.readToEnd(y, patience, c.d.closes); err != nil || len(y.last) > 1 || y.count != 1 {
 					e.t.Errorf("%s: %d events, %v", c.d.name, y.count, err)
 				}
 			})
@@ -150,7 +157,7 @@ func (e *ending) checkLiving() {
 	for what, m := range map[string]*member{"the app with webhooks": e.hooked, "Push Socket": {rawSocket: e.device}} {
 		reading.Go(func() {
 			code := map[bool]int{true: 4200, false: noCloseFrame}[m == e.hooked]
-			if err := m.readToEnd(newTally(pusherDialect()), 2*endingTime, code); err != nil {
+			if err := m.readToEnd(newTally(pusherDialect()), patience, code); err != nil {
 				e.t.Errorf("%s: %v", what, err)
 			}
 		})

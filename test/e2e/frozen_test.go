@@ -11,7 +11,7 @@ import (
 // clients may be silent finds none of them silent: what they said meanwhile waits in
 // its sockets, and the time was none.
 func TestFrozenProcess(t *testing.T) {
-	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=1s")
+	s := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=3s")
 	sockets := make(map[int]*rawSocket)
 	for _, eio := range []int{3, 4} {
 		ws, err := joinSocket(s.clientPort, eio, "r", "")
@@ -24,6 +24,13 @@ func TestFrozenProcess(t *testing.T) {
 	s.waitRoom(t, "r", 2)
 	// The client of protocol 4 has answered every ping that it got, and is owed one.
 	if _, err := sockets[4].hear(patience, "a ping", func(m string) bool { return m == "2" }); err != nil {
+		t.Fatal(err)
+	}
+	// That of 3 has pinged a moment ago.
+	if err := sockets[3].say("2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sockets[3].hearPrefix("3"); err != nil {
 		t.Fatal(err)
 	}
 	s.signal(syscall.SIGSTOP)

@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,18 +27,25 @@ type browserPoller struct {
 	f        *fourfold
 	browser  heads.Browser
 	eio      int
+	jsonp    bool // a script tag polls, and a form posts
 	sid      string
 	get, put *rawSocket
 }
 
-// pollers are one session for each browser and protocol, in a room.
+// pollWays are the ways in which a server has pollers: without TLS of its own and with it.
+// What they are told is a dialect's, which is the same in both protocols.
+func pollWays() []way {
+	return []way{{"plain", pooshDialect(3), false}, {"over TLS", pooshDialect(3), true}}
+}
+
+// pollers are one session for each browser, protocol and way to poll, in a room.
 func pollers(t *testing.T, f *fourfold, room string, each int) []*browserPoller {
 	t.Helper()
 	var all []*browserPoller
 	for range each {
 		for _, browser := range heads.Browsers() {
-			for _, eio := range []int{3, 4} {
-				p := &browserPoller{f: f, browser: browser, eio: eio}
+			for _, p := range []*browserPoller{{eio: 3}, {eio: 3, jsonp: true}, {eio: 4}} {
+				p.f, p.browser = f, browser
 				t.Cleanup(p.close)
 				if err := p.join(room); err != nil {
 					t.Fatalf("%s: %v", p, err)
@@ -48,7 +58,13 @@ func pollers(t *testing.T, f *fourfold, room string, each int) []*browserPoller 
 	return all
 }
 
-func (p *browserPoller) String() string { return fmt.Sprintf("%s, EIO %d", p.browser.Name, p.eio) }
+func (p *browserPoller) String() string {
+	name := fmt.Sprintf("%s, EIO %d", p.browser.Name, p.eio)
+	if p.jsonp {
+		name += ", JSONP"
+	}
+	return name
+}
 
 func (p *browserPoller) close() {
 	for _, c := range []*rawSocket{p.get, p.put} {
@@ -61,6 +77,9 @@ func (p *browserPoller) close() {
 // target is where the session's requests go.
 func (p *browserPoller) target() string {
 	target := fmt.Sprintf("/socket.io/?EIO=%d&transport=polling&t=e2e", p.eio)
+	if p.jsonp {
+		target += "&b64=1&j=0"
+	}
 	if p.sid != "" {
 		target += "&sid=" + p.sid
 	}
@@ -74,10 +93,16 @@ func (p *browserPoller) ask(c **rawSocket, head heads.Head, body string) (answer
 		if err != nil {
 			return answer{}, err
 		}
+		if p.f.trusts != nil {
+			nc = tls.Client(nc, p.f.trusts)
+		}
 		*c = &rawSocket{nc, bufio.NewReaderSize(nc, 64<<10)}
 	}
 	(*c).SetDeadline(time.Now().Add(2 * patience))
 	b := head.Fill(heads.Values{Target: p.target(), Host: "e2e.example", Origin: "http://e2e.example", Length: len(body)})
+	if p.jsonp {
+		b = contentType.ReplaceAll(b, []byte("Content-Type: application/x-www-form-urlencoded\r\n"))
+	}
 	if _, err := (*c).Write(append(b, body...)); err != nil {
 		return answer{}, err
 	}
@@ -88,6 +113,9 @@ func (p *browserPoller) ask(c **rawSocket, head heads.Head, body string) (answer
 	text, err := io.ReadAll(resp.Body)
 	return answer{resp.StatusCode, resp.Header, string(text)}, err
 }
+
+// contentType is that line of a head, as a browser writes it.
+var contentType = regexp.MustCompile("(?i)content-type:[^\r]*\r\n")
 
 // join opens the session and enters a room.
 func (p *browserPoller) join(room string) error {
@@ -132,6 +160,9 @@ func (p *browserPoller) post(packet string) error {
 	if p.eio != 4 {
 		packet = fmt.Sprintf("%d:%s", len(utf16.Encode([]rune(packet))), packet)
 	}
+	if p.jsonp {
+		packet = "d=" + url.QueryEscape(packet)
+	}
 	a, err := p.ask(&p.put, p.browser.Post, packet)
 	if err == nil && (a.status != 200 || a.body != "ok") {
 		err = fmt.Errorf("POST is answered %d %.200q", a.status, a.body)
@@ -166,7 +197,15 @@ var (
 )
 
 // afterTheEnd returns nil for what a poller sees when its server has gone, of which
-// every client comes back: no close packet, which some take for the end of all.
+// every client comes back: no close packet, which some take for the end of all, but with
+// JSONP, which is in browsers alone.
+func (p *browserPoller) afterTheEnd(err error) error {
+	if p.jsonp && errors.Is(err, errClosed) {
+		return nil
+	}
+	return afterTheEnd(err)
+}
+
 func afterTheEnd(err error) error {
 	for _, end := range []error{errUnknown, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.EPIPE} {
 		if errors.Is(err, end) {
@@ -200,89 +239,105 @@ func (p *browserPoller) read(y *tally, events int) error {
 	return nil
 }
 
-// Polls of browsers are on the loop, counted as what they are, and forgotten.
+// Polls of browsers are on the loop, but over TLS, where they are net/http's; counted as what they are, and forgotten.
 func TestKindsOfPollsLiveOnTheLoop(t *testing.T) {
-	f := startFourfold(t)
-	all := pollers(t, f, "r", 3)
-	var polling sync.WaitGroup
-	for _, p := range all {
-		polling.Go(func() {
-			if err := p.read(newTally(pooshDialect(p.eio)), 1); err != nil {
-				t.Errorf("%s: %v", p, err)
+	for _, w := range pollWays() {
+		t.Run(w.name, func(t *testing.T) {
+			f := w.start(t)
+			all := pollers(t, f, "r", 3)
+			var polling sync.WaitGroup
+			for _, p := range all {
+				polling.Go(func() {
+					if err := p.read(newTally(pooshDialect(p.eio)), 1); err != nil {
+						t.Errorf("%s: %v", p, err)
+					}
+				})
 			}
+			sender.CloseIdleConnections()
+			onLoop := len(all)
+			if w.tls {
+				onLoop = 0
+			}
+			f.waitNumbers(t, "all polls to wait", map[string]int{
+				"sessions": len(all), "polling": onLoop, "connections": len(all), "websockets": 0, "goroutine_connections": 0,
+			})
+			if got := f.send(t, "r", "n", `"`+eventText(0, 1, 20)+`"`); got < len(all) {
+				t.Errorf("handed to %d of %d", got, len(all))
+			}
+			polling.Wait()
+			for _, p := range all {
+				_ = p.post("1") // a close packet
+				p.close()
+			}
+			sender.CloseIdleConnections()
+			f.waitNumbers(t, "all to be forgotten", map[string]int{"sessions": 0, "polling": 0, "connections": 0, "queued_bytes": 0})
 		})
 	}
-	sender.CloseIdleConnections()
-	f.waitNumbers(t, "all polls to wait", map[string]int{
-		"sessions": len(all), "polling": len(all), "connections": len(all), "websockets": 0, "goroutine_connections": 0,
-	})
-	if got := f.send(t, "r", "n", `"`+eventText(0, 1, 20)+`"`); got < len(all) {
-		t.Errorf("handed to %d of %d", got, len(all))
-	}
-	polling.Wait()
-	for _, p := range all {
-		_, _ = p.ask(&p.put, p.browser.Post, map[bool]string{true: "1", false: "1:1"}[p.eio == 4]) // a close packet
-		p.close()
-	}
-	sender.CloseIdleConnections()
-	f.waitNumbers(t, "all to be forgotten", map[string]int{"sessions": 0, "polling": 0, "connections": 0, "queued_bytes": 0})
 }
 
 // Clients that poll as fast as they can are not cut off by senders that send all they
 // can, as those with a WebSocket are not.
 func TestKindsOfPollsBackPressure(t *testing.T) {
-	const senders, each, size = 8, 100, 10_000
-	f := startFourfold(t)
-	all := pollers(t, f, "r", 3)
-	c := &gathering{f: f, d: pooshDialect(3), room: "r"}
-	var reading, sending sync.WaitGroup
-	for _, p := range all {
-		reading.Go(func() {
-			if err := p.read(newTally(pooshDialect(p.eio)), senders*each); err != nil {
-				t.Errorf("%s: %v", p, err)
+	for _, w := range pollWays() {
+		t.Run(w.name, func(t *testing.T) {
+			const senders, each, size = 8, 100, 10_000
+			f := w.start(t)
+			all := pollers(t, f, "r", 3)
+			c := &gathering{f: f, d: w.dialect, room: "r"}
+			var reading, sending sync.WaitGroup
+			for _, p := range all {
+				reading.Go(func() {
+					if err := p.read(newTally(pooshDialect(p.eio)), senders*each); err != nil {
+						t.Errorf("%s: %v", p, err)
+					}
+				})
 			}
+			for s := range senders {
+				sending.Go(func() {
+					for n := 1; n <= each; n++ {
+						if err := c.publish(eventText(s, n, size)); err != nil {
+							t.Errorf("sender %d: %v", s, err)
+							return
+						}
+					}
+				})
+			}
+			sending.Wait()
+			reading.Wait()
+			f.waitNumbers(t, "everybody to be there still", map[string]int{"sessions": len(all), "closed_slow": 0})
 		})
 	}
-	for s := range senders {
-		sending.Go(func() {
-			for n := 1; n <= each; n++ {
-				if err := c.publish(eventText(s, n, size)); err != nil {
-					t.Errorf("sender %d: %v", s, err)
-					return
-				}
-			}
-		})
-	}
-	sending.Wait()
-	reading.Wait()
-	f.waitNumbers(t, "everybody to be there still", map[string]int{"sessions": len(all), "closed_slow": 0})
 }
 
 // A server that ends gives pollers what waits, and nothing behind it.
 func TestKindsOfPollsDrain(t *testing.T) {
-	const events, size = 50, 10_000
-	f := startFourfold(t, "SHUTDOWN_TIMEOUT=20s")
-	all := pollers(t, f, "r", 2)
-	c := &gathering{f: f, d: pooshDialect(3), room: "r"}
-	for n := 1; n <= events; n++ {
-		if err := c.publish(eventText(0, n, size)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.signal(syscall.SIGTERM)
-	var reading sync.WaitGroup
-	for _, p := range all {
-		reading.Go(func() {
-			y := newTally(pooshDialect(p.eio))
-			if err := afterTheEnd(p.read(y, events+1)); err != nil || y.count != events {
-				t.Errorf("%s: %d events of %d, %v; want all of them", p, y.count, events, err)
+	for _, w := range pollWays() {
+		t.Run(w.name, func(t *testing.T) {
+			const events, size = 50, 10_000
+			f := w.start(t, "SHUTDOWN_TIMEOUT=20s")
+			all := pollers(t, f, "r", 2)
+			c := &gathering{f: f, d: w.dialect, room: "r"}
+			for n := 1; n <= events; n++ {
+				if err := c.publish(eventText(0, n, size)); err != nil {
+					t.Fatal(err)
+				}
 			}
+			f.signal(syscall.SIGTERM)
+			var reading sync.WaitGroup
+			for _, p := range all {
+				reading.Go(func() {
+					y := newTally(pooshDialect(p.eio))
+					if err := p.afterTheEnd(p.read(y, events+1)); err != nil || y.count != events {
+						t.Errorf("%s: %d events of %d, %v; want all of them", p, y.count, events, err)
+					}
+				})
+			}
+			reading.Wait()
+			f.waitExit(patience)
+			if code := f.cmd.ProcessState.ExitCode(); code != 0 {
+				t.Errorf("exit code %d\n%s", code, f.log.tail())
+			}
+			f.checkLog()
 		})
 	}
-	reading.Wait()
-	f.waitExit(patience)
-	if code := f.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d\n%s", code, f.log.tail())
-	}
-	f.checkLog()
 }

@@ -80,7 +80,7 @@ func run(m *testing.M) int {
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	if code == 0 {
-		if left := leftovers(before, 10*time.Second); left != "" {
+		if left := leftovers(before, patience); left != "" {
 			fmt.Fprintln(os.Stderr, "e2e: left behind:", left)
 			return 1
 		}

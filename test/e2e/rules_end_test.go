@@ -105,7 +105,7 @@ func TestShutdownTellsNobodyToStayAway(t *testing.T) {
 // server, so the end of a session answers it, whatever ended it.
 func TestWaitingPollIsAnsweredAtTheEnd(t *testing.T) {
 	s := start(t)
-	beating := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=1s")
+	beating := start(t, "PING_INTERVAL=1s", "PING_TIMEOUT=4s")
 	body := func(contentType, body string) func(*testing.T, *poller) {
 		return func(t *testing.T, p *poller) {
 			payload := body
@@ -278,7 +278,7 @@ func TestUnfinishedUpgradeLeavesTheSession(t *testing.T) {
 // not the second, and not those of other addresses.
 func TestPollStormIsBounded(t *testing.T) {
 	const bound = 20
-	s := start(t, fmt.Sprintf("MAX_UNFINISHED_PER_ADDRESS=%d", bound), "CONNECT_TIMEOUT=1s")
+	s := start(t, fmt.Sprintf("MAX_UNFINISHED_PER_ADDRESS=%d", bound), "CONNECT_TIMEOUT=6s")
 	// Sessions in use do not count, however many.
 	for i := range 2 * bound {
 		p := poll(t, s, "EIO=3")
@@ -286,7 +286,7 @@ func TestPollStormIsBounded(t *testing.T) {
 		p.post(fmt.Sprintf(`42["room","user %d"]`, i))
 	}
 	storm := func() (opened, refused int) {
-		for range 10 * bound {
+		for range 4 * bound { // well before the first one ends by itself
 			a := ask(t, "GET", s.clientURL()+"/socket.io/?EIO=3&transport=polling&t=1-1", "", "Origin: http://page.example")
 			switch {
 			case a.status == 200:

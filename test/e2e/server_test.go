@@ -22,7 +22,7 @@ const secret = "e2e secret é 0123456789"
 
 // patience is how long a test waits for what should happen at once: long enough
 // for a busy machine with two cores and the race detector.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // A server is one running binary with ports of its own.
 type server struct {
@@ -153,7 +153,7 @@ func (s *server) waitExit(d time.Duration) {
 		s.cmd.Process.Signal(syscall.SIGQUIT) // prints the goroutines
 		select {
 		case <-s.exited:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			s.cmd.Process.Kill()
 			<-s.exited
 		}

@@ -21,7 +21,7 @@ import (
 
 // Patience is how long tests wait for what should happen at once, on a busy machine
 // with the race detector.
-const Patience = 30 * time.Second
+const Patience = 60 * time.Second
 
 // Listing reports whether the tests are only to be named, for which nothing is needed. A
 // TestMain asks it first.
@@ -207,27 +207,6 @@ func Node(t *testing.T, limit time.Duration, script string, args ...string) {
 	}
 	if len(out) > 0 {
 		t.Logf("%s", bytes.TrimSpace(out))
-	}
-}
-
-// given are the ports that FreePort has returned: the system may name one twice, when
-// nobody listens there yet.
-var given sync.Map
-
-// FreePort asks the system for a port that is free now, and that this process was not
-// given before. It may be called from any goroutine.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if _, again := given.LoadOrStore(port, true); !again {
-			return port
-		}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 
 // patience is how long a test waits for what should happen at once, on a busy
 // machine with the race detector.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // Programs that are built once.
 var program, goSender string

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"poosh/test/process"
 )
@@ -51,8 +52,10 @@ func TestDiskFull(t *testing.T) {
 	if refused < 5 || len(stored) < 20 {
 		t.Fatalf("%d stored, %d refused", len(stored), refused)
 	}
-	if !strings.Contains(p.Log(), "database or disk is full") {
-		t.Errorf("the log does not tell:\n%s", p.Log())
+	for end := time.Now().Add(process.Patience); !strings.Contains(p.Log(), "database or disk is full"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the log does not tell:\n%s", p.Log())
+		}
 	}
 	same := func() {
 		t.Helper()

@@ -4,6 +4,7 @@
 package socktopus_test
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -68,7 +69,7 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := make([]byte, 6)
-	if _, err := out.Read(line); err != nil || string(line) != "ready\n" {
+	if _, err := io.ReadFull(out, line); err != nil || string(line) != "ready\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
 	p.Terminate()

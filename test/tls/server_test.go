@@ -46,7 +46,7 @@ func serve(t testing.TB, set map[string]string, change func(*server.Config)) *si
 	if change != nil {
 		change(cfg)
 	}
-	s.Server, err = server.New(cfg, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.Server, err = server.New(cfg, slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: cfg.LogLevel})))
 	if err != nil {
 		t.Fatal(err)
 	}

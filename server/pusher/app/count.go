@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"poosh/server/guard"
 )
 
 // How often the number of a channel's subscribers is told: on each change, in a
@@ -41,7 +43,9 @@ func (c *counter) changed(channel string, n int, from netip.Addr) {
 	if c.waiting == nil {
 		c.waiting = make(map[string]*time.Timer)
 	}
-	c.waiting[channel] = time.AfterFunc(countEvery, func() { c.due(channel) })
+	c.waiting[channel] = time.AfterFunc(countEvery, func() {
+		guard.Call(c.app.shared.Log, "telling how many subscribe", func() { c.due(channel) }, "app", c.app.ID())
+	})
 }
 
 // due tells the number that a crowd has come to.

@@ -33,6 +33,7 @@ type client struct {
 	why     atomic.Uint32 // a closed.Reason, once it is known that the connection ends
 	version uint8         // set once; of the protocol
 	gone    bool          // Closed was called; guarded by mu
+	full    bool          // the command has its answer, and much is to be written before the next; guarded by mu
 
 	line command.Line // what was said behind a command that has no answer yet
 
@@ -43,7 +44,7 @@ type client struct {
 	// Of the goroutine that fires timers.
 	probed time.Duration // when a ping was sent that nothing followed; 0 for none
 
-	mu sync.Mutex // guards gone, and orders attach, tick and Closed
+	mu sync.Mutex // guards gone and full, and orders attach, tick and Closed
 }
 
 // newClient makes the client of a connection that is about to be opened.
@@ -51,7 +52,7 @@ func (s *Server) newClient(a *app.App) *client {
 	c := &client{server: s, version: protocol.NewestVersion, opened: s.now()}
 	c.place.Choose(a)
 	c.seen.Store(int64(c.opened))
-	c.timer.Fire = c.tick
+	c.timer.Fire = func() { c.conn.Guard(c.tick) }
 	return c
 }
 

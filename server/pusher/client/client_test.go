@@ -308,9 +308,10 @@ func TestTooManyChannels(t *testing.T) {
 
 func TestCacheChannels(t *testing.T) {
 	app := pushertest.App()
-	app.CacheTTL = pusher.Duration(400 * time.Millisecond)
+	app.CacheTTL = pusher.Duration(900 * time.Millisecond) // of which nothing is left in whole seconds
 	s := pushertest.New(t, pusher.Config{Apps: []pusher.App{app}})
-	for _, channel := range []string{"cache-a", "private-cache-a", "private-encrypted-cache-a"} {
+	channels := []string{"cache-a", "private-cache-a", "private-encrypted-cache-a"}
+	for _, channel := range channels {
 		s.Trigger(channel, "first", "1") // also when nobody listens
 		s.Trigger(channel, "last", "2")
 		p := s.Dial()
@@ -321,12 +322,14 @@ func TestCacheChannels(t *testing.T) {
 		if status != 200 || text != `{"occupied":true,"cache":{"data":"2","ttl":0}}` {
 			t.Errorf("%d %s", status, text)
 		}
-		time.Sleep(450 * time.Millisecond)
-		p = s.Dial()
+	}
+	time.Sleep(950 * time.Millisecond)
+	for _, channel := range channels {
+		p := s.Dial()
 		p.Subscribe(channel, "")
 		p.Expect(`{"event":"pusher_internal:subscription_succeeded","channel":"`+channel+`","data":"{}"}`,
 			`{"event":"pusher:cache_miss","channel":"`+channel+`","data":"{}"}`)
-		_, text = s.Call("GET", "/channels/"+channel, map[string][]string{"info": {"cache"}}, "")
+		_, text := s.Call("GET", "/channels/"+channel, map[string][]string{"info": {"cache"}}, "")
 		if text != `{"occupied":true,"cache":null}` {
 			t.Errorf("expired: %s", text)
 		}
@@ -428,7 +431,7 @@ func TestVersion4IsNotPinged(t *testing.T) {
 
 func TestAuthorizedConnections(t *testing.T) {
 	app := pushertest.App()
-	app.Authorize, app.AuthorizeTimeout = true, pusher.Duration(500*time.Millisecond)
+	app.Authorize, app.AuthorizeTimeout = true, pusher.Duration(2*time.Second)
 	s := pushertest.New(t, pusher.Config{Apps: []pusher.App{app}})
 	stranger, member, user := s.Dial(), s.Dial(), s.Dial()
 	stranger.Join("public")

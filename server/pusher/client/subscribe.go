@@ -8,6 +8,7 @@ import (
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
+	"poosh/server/websocket"
 )
 
 // Types of what is sent with a refused subscription, which pusher-js hands to the
@@ -116,7 +117,9 @@ func (c *client) subscribe(m message) {
 	c.place.Enter(channel, who)
 }
 
-// Entered answers a subscription that was allowed; see [app.Socket].
+// Entered answers a subscription that was allowed; see [app.Socket]. What was said behind
+// it waits while as much is to be written as may wait for a client that asks: a page asks
+// for all its channels in one go, and the answers may be many times what an outbox holds.
 func (c *client) Entered(channel string, told int, err error) {
 	switch {
 	case err == nil:
@@ -125,7 +128,22 @@ func (c *client) Entered(channel string, told int, err error) {
 	case !errors.Is(err, app.ErrGone):
 		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
 	}
-	c.line.End(c)
+	c.mu.Lock()
+	c.full = true
+	c.mu.Unlock()
+	c.Settled(c.conn)
+}
+
+// Settled goes on behind a subscription, once enough has been written; see
+// [websocket.Settler].
+func (c *client) Settled(conn *websocket.Conn) {
+	c.mu.Lock()
+	over := c.full && !conn.Deaf()
+	c.full = c.full && !over
+	c.mu.Unlock()
+	if over {
+		c.line.End(c)
+	}
 }
 
 var errNobody = errors.New("a presence channel needs channel_data, or a signed-in user")

@@ -13,13 +13,14 @@ import (
 
 	"poosh/server/http1/http1test"
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/pusher"
 	"poosh/server/pusher/app"
 	"poosh/server/websocket"
 )
 
 // Patience is how long what must happen is waited for.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 // The app of most tests.
 const (
@@ -52,10 +53,16 @@ func New(t testing.TB, cfg pusher.Config) *Site {
 // NewLogged is New with a log.
 func NewLogged(t testing.TB, cfg pusher.Config, log *slog.Logger) *Site {
 	t.Helper()
+	return NewOn(t, cfg, log, loop.Config{})
+}
+
+// NewOn is NewLogged with a loop of such a configuration.
+func NewOn(t testing.TB, cfg pusher.Config, log *slog.Logger, on loop.Config) *Site {
+	t.Helper()
 	if cfg.Apps == nil {
 		cfg.Apps = []pusher.App{App()}
 	}
-	s := &Site{T: t, Hub: hub.New(), Loop: http1test.NewSockets(t)}
+	s := &Site{T: t, Hub: hub.New(), Loop: http1test.SocketsOn(t, on)}
 	var err error
 	if s.Dialect, err = pusher.New(cfg, s.Hub, s.Loop, log); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ const (
 	WebhookShare
 	WebhookTries
 	WebhookEnd
+	WebhookPanic
 
 	answer200 // answers of the API
 	answer400
@@ -61,7 +62,7 @@ const (
 // The first and the last of each kind.
 const (
 	FirstOfClients, LastOfClients   = Connect, CacheEvicted
-	FirstOfWebhooks, LastOfWebhooks = WebhookSent, WebhookEnd
+	FirstOfWebhooks, LastOfWebhooks = WebhookSent, WebhookPanic
 	FirstAnswer, LastAnswer         = answer200, answerOther
 	FirstRefused, LastRefused       = refused400, refusedOther
 )
@@ -88,6 +89,7 @@ var Names = [...]string{
 	WebhookShare:   "webhook dropped share", // too many of one network wait
 	WebhookTries:   "webhook dropped tries", // no try succeeded in time
 	WebhookEnd:     "webhook dropped end",   // the server ended
+	WebhookPanic:   "webhook dropped panic", // a bug of ours
 
 	answer200:   "api 200",
 	answer400:   "api 400",

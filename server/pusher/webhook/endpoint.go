@@ -17,6 +17,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"poosh/auth"
+	"poosh/server/guard"
 	"poosh/server/pusher/tally"
 )
 
@@ -137,7 +138,9 @@ func (ep *endpoint) run(l *lane) {
 		}
 		ep.mu.Unlock()
 
-		ep.send(events)
+		if !guard.Call(ep.log, "sending to a webhook", func() { ep.send(events) }) {
+			ep.losses.add(lostPanic, len(events), nil)
+		}
 
 		ep.mu.Lock()
 		ep.queue.done(events)

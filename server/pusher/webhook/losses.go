@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"poosh/server/guard"
 	"poosh/server/pusher/tally"
 )
 
@@ -18,6 +19,7 @@ const (
 	lostTries   = tally.WebhookTries
 	lostEnd     = tally.WebhookEnd
 	lostRefused = tally.WebhookRefused
+	lostPanic   = tally.WebhookPanic
 )
 
 // How often losses are told to the log: soon after the first, and then not more
@@ -54,7 +56,9 @@ func (l *losses) add(why lossReason, n int, detail any) {
 		l.detail = detail
 	}
 	if l.timer == nil {
-		l.timer = time.AfterFunc(max(lossSoon, lossEvery-time.Since(l.told)), l.tell)
+		l.timer = time.AfterFunc(max(lossSoon, lossEvery-time.Since(l.told)), func() {
+			guard.Call(l.log, "telling of webhook events that are lost", l.tell)
+		})
 	}
 }
 
@@ -71,7 +75,7 @@ func (l *losses) tell() {
 		return
 	}
 	args := make([]any, 0, 2*len(lost)+2)
-	for _, why := range []lossReason{lostRefused, lostTries, lostShare, lostFull, lostEnd} {
+	for _, why := range []lossReason{lostRefused, lostTries, lostShare, lostFull, lostEnd, lostPanic} {
 		if n := lost[why]; n > 0 {
 			args = append(args, why.String(), n)
 		}

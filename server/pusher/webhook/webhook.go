@@ -13,12 +13,15 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"poosh/server/guard"
 )
 
 // maxHeld bounds the departures of one app that wait for a return, by class; more
@@ -40,6 +43,8 @@ type Hooks struct {
 	ending  context.Context
 	hurry   context.CancelFunc // ends ending, when these have no more time
 
+	log *slog.Logger // set once
+
 	mu    sync.Mutex // guards what follows
 	held  map[departure]*list.Element
 	count [classes]int // of held
@@ -60,7 +65,7 @@ type heldBack struct {
 
 // New returns the webhooks of an app, whose configurations are valid.
 func New(configs []Config, o Options) *Hooks {
-	w := &Hooks{hold: o.Hold, held: make(map[departure]*list.Element), queue: list.New()}
+	w := &Hooks{hold: o.Hold, log: o.Log, held: make(map[departure]*list.Element), queue: list.New()}
 	w.ending, w.hurry = context.WithCancel(context.Background())
 	w.Change(configs, o)
 	return w
@@ -220,9 +225,12 @@ func (w *Hooks) depart(who departure, from netip.Addr) {
 	w.held[who] = w.queue.PushBack(&heldBack{who, from, time.Now().Add(w.hold)})
 	w.count[c]++
 	if w.timer == nil {
-		w.timer = time.AfterFunc(w.hold, w.tellDue)
+		w.timer = time.AfterFunc(w.hold, w.wake)
 	}
 }
+
+// wake is tellDue for its timer.
+func (w *Hooks) wake() { guard.Call(w.log, "telling webhooks of who left", w.tellDue) }
 
 // tellDue tells of the departures whose time has come, in their order.
 func (w *Hooks) tellDue() {
@@ -231,7 +239,7 @@ func (w *Hooks) tellDue() {
 	w.timer = nil
 	w.tellUntil(time.Now())
 	if front := w.queue.Front(); front != nil && !w.over {
-		w.timer = time.AfterFunc(time.Until(front.Value.(*heldBack).due), w.tellDue)
+		w.timer = time.AfterFunc(time.Until(front.Value.(*heldBack).due), w.wake)
 	}
 }
 

@@ -366,3 +366,33 @@ func TestWebhookFilter(t *testing.T) {
 		}
 	}
 }
+
+// TestPanicInALane costs the events that were being sent: they are counted, and those behind
+// them are sent.
+func TestPanicInALane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r, counts := hooks(Config{}, 0, func(try int) (int, error) {
+			if try == 1 {
+				panic("asked to")
+			}
+			return 200, nil
+		})
+		w.Occupied("c", nobody)
+		w.CacheMiss("c", nobody)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if c := counts.all(); c["webhook dropped panic"] != 1 || c["webhook sent"] != 1 {
+			t.Errorf("counts %v", c)
+		}
+		if len(r.bodies) != 2 || !strings.Contains(r.bodies[1], "cache_miss") {
+			t.Errorf("sent %v", r.bodies)
+		}
+		if ep := w.endpoints[0]; ep.queue.all != (load{}) {
+			t.Errorf("%+v is left", ep.queue.all)
+		}
+		w.Occupied("d", nobody)
+		if err := w.Close(context.Background()); err != nil || counts.all()["webhook sent"] != 2 {
+			t.Errorf("the end: %v, counts %v", err, counts.all())
+		}
+	})
+}
