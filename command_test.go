@@ -556,7 +556,8 @@ func TestCommandsPrintNoSecrets(t *testing.T) {
 		{"token"}, {"token", "{}"}, {"token", "x"}, {"listen", "--for", "200ms"}, {"listen", "--pusher", "private-x", "--for", "200ms", "--json"},
 		{"listen", "--pusher", "x", "--for", "200ms", "--url", at}, {"tail", "--for", "200ms", "--payload"}, {"tail", "--for", "200ms", "--url", "http://127.0.0.1:9"},
 		{"status"}, {"status", "--json"}, {"status", "--url", "http://127.0.0.1:" + s.ports["CLIENT_PORT"]}, {"kick", "x"}, {"kick", "--address", "x"},
-		{"bundle", "--seconds", "1", "-o", "-"}, {"health"}, {"version", "--json"}, {"help"}, {"--help"}, {"completion", "bash"}, {"socktopus"}, {"nonsense"},
+		{"bundle", "--seconds", "1", "-o", "-"}, {"health"}, {"bench", "--clients", "2", "--duration", "100ms"}, {"bench", "--protocol", "pusher", "--clients", "2", "--duration", "100ms", "--json"},
+		{"bench", "--sender", "http://127.0.0.1:9", "--clients", "2"}, {"bench", "http://127.0.0.1:9", "--protocol", "pusher"}, {"version", "--json"}, {"help"}, {"--help"}, {"completion", "bash"}, {"socktopus"}, {"nonsense"},
 	}
 	for _, c := range commandNames(t) {
 		rows = append(rows, []string{c, "--help"}, []string{"help", c})

@@ -236,6 +236,16 @@ func TestServiceTellsSystemd(t *testing.T) {
 	}
 }
 
+// The unit in packages is that of the example, with the program where packages have it.
+func TestPackagedUnit(t *testing.T) {
+	example := readFile(t, "examples/systemd/poosh.service")
+	want := strings.Replace(example, "\nExecStart=/usr/local/bin/poosh\n", "\nExecStart=/usr/bin/poosh\n", 1)
+	if want == example {
+		t.Fatal("the example does not start /usr/local/bin/poosh")
+	}
+	sameFile(t, "packaging/linux/poosh.service", readFile(t, "packaging/linux/poosh.service"), want)
+}
+
 // The service may write where its README puts the database.
 func TestServiceHasAStateDirectory(t *testing.T) {
 	unit := readFile(t, "examples/systemd/poosh.service")

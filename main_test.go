@@ -281,13 +281,30 @@ func TestTableOfSettings(t *testing.T) {
 // .env.example names every setting once: the three that the Node server had as
 // they are, the others as comments with their defaults.
 func TestEnvExample(t *testing.T) {
-	raw, err := os.ReadFile(".env.example")
-	if err != nil {
-		t.Fatal(err)
+	sameFile(t, ".env.example", readFile(t, ".env.example"), envFile("Copy this file to .env in the directory that poosh is started\n# in;", nil))
+}
+
+// The file of settings in packages is that one, with what the service writes in the one
+// directory that it may write to.
+func TestPackagedEnv(t *testing.T) {
+	const path, state = "packaging/linux/poosh.env", "/var/lib/poosh/"
+	in := make(map[string]string)
+	for _, s := range server.Settings() {
+		if s.Name == "PUSH_SOCKET_DB" || s.Name == "ACME_DIR" {
+			in[s.Name] = state + s.Default
+		}
 	}
-	var want strings.Builder
-	want.WriteString("# Settings of poosh. Copy this file to .env in the directory that poosh is started\n" +
-		"# in; a variable of the environment that is not empty wins over it.\n" +
+	if len(in) != 2 {
+		t.Fatalf("what the service writes is %v", in)
+	}
+	sameFile(t, path, readFile(t, path), envFile("The service reads this file, .env in its working\n# directory, as it starts;", in))
+}
+
+// envFile is a file of all settings, as comments with their defaults but for some that are
+// in force, and those that values has.
+func envFile(what string, values map[string]string) string {
+	var file strings.Builder
+	file.WriteString("# Settings of poosh. " + what + " a variable of the environment that is not empty wins over it.\n" +
 		"# A comment needs a line of its own: behind a value it would be part of the value.\n" +
 		"# Times: 90s, 1m30s or 90 (seconds). Sizes: bytes, or with KB, MB, GB (1000) or\n" +
 		"# KiB, MiB, GiB (1024).\n")
@@ -295,16 +312,19 @@ func TestEnvExample(t *testing.T) {
 	for _, s := range server.Settings() {
 		if s.Group != group {
 			group = s.Group
-			fmt.Fprintf(&want, "\n# --- %s ---\n", group)
+			fmt.Fprintf(&file, "\n# --- %s ---\n", group)
 		}
-		mark := "#"
+		mark, value := "#", s.Default
 		switch s.Name {
 		case "CLIENT_PORT", "SERVER_PORT", "SERVER_SECRET":
 			mark = ""
 		}
-		fmt.Fprintf(&want, "\n# %s\n%s%s=%s\n", s.Help, mark, s.Name, s.Default)
+		if own, found := values[s.Name]; found {
+			mark, value = "", own
+		}
+		fmt.Fprintf(&file, "\n# %s\n%s%s=%s\n", s.Help, mark, s.Name, value)
 	}
-	sameFile(t, ".env.example", string(raw), want.String())
+	return file.String()
 }
 
 // Taken as it is and given a secret, the example means the defaults.

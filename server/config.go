@@ -73,6 +73,7 @@ type Setting struct {
 	Default string // as one would write it; empty means none
 	Help    string // one line
 	Reloads bool   // another value counts once the settings are read again; else after a restart
+	Secret  bool   // what it is set to is shown nowhere
 }
 
 // Settings lists every setting in the order in which a person wants to read them.
@@ -80,7 +81,7 @@ func Settings() []Setting {
 	var list []Setting
 	for _, g := range newConfig().groups {
 		for _, s := range g.Settings {
-			list = append(list, Setting{g.Title, s.Name, s.Default, s.Help, s.Changes != setting.OnRestart})
+			list = append(list, Setting{g.Title, s.Name, s.Default, s.Help, s.Changes != setting.OnRestart, s.Secret})
 		}
 	}
 	return list

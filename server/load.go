@@ -37,6 +37,17 @@ func (c *Config) Value(name string) any {
 	return nil
 }
 
+// Opens reports whether a server of these settings opens a port, which the setting names
+// that is for it.
+func (c *Config) Opens(port string) bool {
+	for p := range c.allPorts {
+		if p.Setting == port {
+			return true
+		}
+	}
+	return false
+}
+
 // Near is where a port is reached from this machine, as host and number; an error if no
 // server of these settings opens it. port is the setting that names it, such as
 // SERVER_PORT.

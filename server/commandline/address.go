@@ -38,7 +38,12 @@ func urlFlag(setting, example string) cli.Flag {
 // where is the address of a server: what --url says, or the port of a setting on this
 // machine. It has no path.
 func (l *line) where(c *cli.Command, cfg *server.Config, setting string) (*url.URL, error) {
-	text := c.String("url")
+	return l.whereBy(c, "url", cfg, setting)
+}
+
+// whereBy is where for a flag of another name.
+func (l *line) whereBy(c *cli.Command, flag string, cfg *server.Config, setting string) (*url.URL, error) {
+	text := c.String(flag)
 	if text == "" {
 		host, err := cfg.Near(setting)
 		if err != nil {
@@ -46,12 +51,17 @@ func (l *line) where(c *cli.Command, cfg *server.Config, setting string) (*url.U
 		}
 		return &url.URL{Scheme: cfg.Scheme(setting), Host: host}, nil
 	}
+	return l.address(c, "--"+flag, text)
+}
+
+// address reads the address of a server; what names where it stands.
+func (l *line) address(c *cli.Command, what, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https", u.RawQuery != "", u.Fragment != "":
-		return nil, l.misused(c, "--url is no address: want one such as https://push.example.com")
+		return nil, l.misused(c, "%s is no address: want one such as https://push.example.com", what)
 	case u.User != nil:
-		return nil, l.misused(c, "--url has a user in it, which nobody is asked for: want an address such as https://push.example.com")
+		return nil, l.misused(c, "%s has a user in it, which nobody is asked for: want an address such as https://push.example.com", what)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil
@@ -59,9 +69,12 @@ func (l *line) where(c *cli.Command, cfg *server.Config, setting string) (*url.U
 
 // newClient returns what asks a server. There is no proxy to this machine, and nothing is
 // sent on to where an answer points: a secret stays where it was meant to go.
-func newClient(c *cli.Command) *http.Client {
+func newClient(c *cli.Command) *http.Client { return clientFor(c.String("url") != "") }
+
+// clientFor is newClient for a server that is elsewhere, or that of this machine's settings.
+func clientFor(elsewhere bool) *http.Client {
 	transport := &http.Transport{TLSHandshakeTimeout: patience, ResponseHeaderTimeout: patience, DisableKeepAlives: true}
-	if c.String("url") != "" {
+	if elsewhere {
 		transport.Proxy = http.ProxyFromEnvironment
 	} else {
 		transport.TLSClientConfig = thisMachine()

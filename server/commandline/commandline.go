@@ -151,7 +151,7 @@ func (l *line) root() *cli.Command {
 		Commands: slices.Concat([]*cli.Command{
 			l.serveCommand(), l.checkCommand(),
 			l.sendCommand(), l.tokenCommand(), l.listenCommand(),
-			l.tailCommand(), l.statusCommand(), l.kickCommand(), l.reloadCommand(), l.drainCommand(), l.bundleCommand(), l.importCommand(),
+			l.tailCommand(), l.statusCommand(), l.kickCommand(), l.reloadCommand(), l.drainCommand(), l.bundleCommand(), l.benchCommand(), l.doctorCommand(), l.importCommand(),
 		}, l.ofServer(), []*cli.Command{l.versionCommand()}),
 	}
 	for _, c := range root.Commands {

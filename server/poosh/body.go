@@ -20,10 +20,11 @@ const (
 	roomKey = iota
 	eventKey
 	payloadKey
+	exceptKey
 	numKeys
 )
 
-var keys = []string{roomKey: "room", eventKey: "event", payloadKey: "payload"}
+var keys = []string{roomKey: "room", eventKey: "event", payloadKey: "payload", exceptKey: "except"}
 
 // A message is the body of one request. It is used again for another one.
 type message struct {

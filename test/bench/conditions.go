@@ -46,6 +46,10 @@ func conditionWorks() []work {
 			clients: 1000, events: 200, interval: time.Second / 20,
 		},
 		{
+			name: "tls", run: secured, columns: tlsColumns(), upright: true, entrants: []entrant{poosh, poosh4, before, before4},
+			clients: 1000, events: 100, interval: time.Second / 20, duration: 2 * time.Second,
+		},
+		{
 			name: "processors", run: processors, columns: processorColumns(),
 			entrants: []entrant{poosh, pooshPusher, before, beforePusher, gws, nbio, centrifugo, centrifuge},
 			clients:  1000, events: 300, repeats: 3,

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"poosh/server/loadtest"
 	"poosh/test/bench/load"
 	"poosh/test/heads"
 )
@@ -35,7 +36,8 @@ type options struct {
 	payload    int
 	cookies    int // bytes of each client's cookies; 0 for a session cookie alone
 	senders    int
-	processors int // that a Go server is told to use; 0 for what it does by itself
+	tls        bool // clients speak TLS with the server
+	processors int  // that a Go server is told to use; 0 for what it does by itself
 	quick      bool
 	size       size
 	profile    string
@@ -118,7 +120,7 @@ func parseOptions(args []string) (options, error) {
 	if o.cookies != 0 && (o.cookies < 64 || o.cookies > 7000) {
 		errs = append(errs, errors.New("cookies have 64 to 7000 bytes"))
 	}
-	if f.NArg() > 0 || o.rounds < 1 || o.payload < load.MinPayload || o.senders < 1 || o.senders > load.MaxPublishers {
+	if f.NArg() > 0 || o.rounds < 1 || o.payload < loadtest.MinPayload || o.senders < 1 || o.senders > loadtest.MaxPublishers {
 		errs = append(errs, errors.New("a flag is out of bounds"))
 	}
 	return o, errors.Join(errs...)
@@ -156,9 +158,9 @@ func run(o options) (err error) {
 	if err := o.findServers(); err != nil {
 		return err
 	}
-	if slices.Contains(o.works, "proxy") {
+	if slices.Contains(o.works, "proxy") || slices.Contains(o.works, "tls") {
 		if _, err := exec.LookPath("nginx"); err != nil {
-			return errors.New("nginx is not installed: apt-get install nginx-light, or leave out the work proxy")
+			return errors.New("nginx is not installed: apt-get install nginx-light, or leave out the works proxy and tls")
 		}
 	}
 	if slices.Contains(o.works, "publish") {

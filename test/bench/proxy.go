@@ -113,7 +113,7 @@ func (p *proxy) close() {
 func startProxy(backend netip.AddrPort) (*proxy, error) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		return nil, errors.New("nginx is not installed: apt-get install nginx-light, or leave out the work proxy")
+		return nil, errors.New("nginx is not installed: apt-get install nginx-light, or leave out the works proxy and tls")
 	}
 	dir, err := os.MkdirTemp("", "bench-nginx-")
 	if err != nil {

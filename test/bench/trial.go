@@ -68,7 +68,7 @@ func startTrial(o options, w work, e entrant) (*trial, error) {
 func (s *trial) crowdConfig() load.Config {
 	return load.Config{
 		Addr: s.server.clients, Protocol: s.entrant.protocol, PayloadSize: s.opts.payload, Cookie: s.opts.cookie(),
-		Patience: patience[s.entrant.server], Rooms: s.work.rooms, Presence: s.work.presence, Secret: secret,
+		Patience: patience[s.entrant.server], Rooms: s.work.rooms, Presence: s.work.presence, Secret: secret, TLS: s.opts.tls,
 	}
 }
 

@@ -176,6 +176,8 @@ func (w *work) describe() string {
 		return fmt.Sprintf("%d clients with a session cookie, and %d that send 6 KB of cookies, %g events/s", w.clients, w.clients, rate)
 	case "proxy":
 		return fmt.Sprintf("%d clients, %g events/s, without and behind nginx with TLS", w.clients, rate)
+	case "tls":
+		return fmt.Sprintf("%d clients, %g events/s, without TLS, with poosh's own, and behind nginx with TLS", w.clients, rate)
 	case "processors":
 		return fmt.Sprintf("bursts to %d clients, and 16 publishers flat out to %d rooms of one, by GOMAXPROCS", w.clients, w.clients)
 	case "seats":

@@ -18,20 +18,32 @@ import (
 	"time"
 )
 
-// Clients reach the server through nginx with the site of the examples, over
+// Clients reach the server through nginx with the sites of the examples, over
 // TLS, by polling and by an upgrade; only names, ports and paths are others.
 func TestExampleSiteOfNginx(t *testing.T) {
-	s := start(t)
-	dir, listen := t.TempDir(), freePort(t)
-	certificate, key := selfSigned(t, dir)
-	site := read(t, example("nginx", "poosh.conf"))
-	for _, change := range [][2]string{
-		{"server 127.0.0.1:8000;", "server " + addr(s.clientPort) + ";"},
-		{"listen 443 ssl;", "listen " + addr(listen) + " ssl;"},
-		{"listen [::]:443 ssl;", ""},
-		{"/etc/ssl/certs/push.example.com.pem", certificate},
-		{"/etc/ssl/private/push.example.com.key", key},
+	for name, others := range map[string]struct{ server, certificate, key, more string }{
+		"nginx/poosh.conf":   {"127.0.0.1:8000", "/etc/ssl/certs/push.example.com.pem", "/etc/ssl/private/push.example.com.key", "listen [::]:443 ssl;"},
+		"compose/nginx.conf": {"poosh:8000", "/etc/nginx/certificates/push.example.com.pem", "/etc/nginx/certificates/push.example.com.key", "listen 80;"},
 	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			dir, listen := t.TempDir(), freePort(t)
+			certificate, key := selfSigned(t, dir)
+			throughSite(t, s, dir, listen, certificate, read(t, example(name)), [][2]string{
+				{"server " + others.server + ";", "server " + addr(s.clientPort) + ";"},
+				{"listen 443 ssl;", "listen " + addr(listen) + " ssl;"},
+				{others.more, "listen " + addr(freePort(t)) + ";"},
+				{others.certificate, certificate},
+				{others.key, key},
+			})
+		})
+	}
+}
+
+// throughSite has clients come through a site of nginx, changed.
+func throughSite(t *testing.T, s *server, dir string, listen int, certificate, site string, changes [][2]string) {
+	t.Helper()
+	for _, change := range changes {
 		if strings.Count(site, change[0]) != 1 {
 			t.Fatalf("the site should have %q once:\n%s", change[0], site)
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"poosh/server/loadtest"
 )
 
 // churn is what the clients that come and go have to do.
@@ -17,10 +19,10 @@ type churn struct {
 
 // Churned is what clients that come and go did.
 type Churned struct {
-	Operations int64     // joins and leaves
-	Late       int64     // of them, that had to wait for a join that was not answered
-	Received   int64     // events by these clients
-	Joined     Histogram // from when a join was due to its answer
+	Operations int64              // joins and leaves
+	Late       int64              // of them, that had to wait for a join that was not answered
+	Received   int64              // events by these clients
+	Joined     loadtest.Histogram // from when a join was due to its answer
 }
 
 // ErrNoLeaving tells that clients of a protocol leave a room with their connection

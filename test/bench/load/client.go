@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+
+	"poosh/server/loadtest"
 )
 
 // A client is one connection of a crowd.
@@ -71,7 +73,7 @@ func (c *Crowd) framed(i int, b []byte, t int64) ([]byte, error) {
 		switch {
 		case op == opText && c.cfg.Protocol == Centrifuge && len(c.stays) > 0:
 			err = c.centrifugeLines(i, data, t)
-		case op == opText && cl.state == joined && len(data) >= MinPayload && c.scan(i, data, t) > 0:
+		case op == opText && cl.state == joined && len(data) >= loadtest.MinPayload && c.scan(i, data, t) > 0:
 			if c.cfg.Protocol == Centrifuge && pingAmong(data) {
 				err = c.write(cl, centrifugePong)
 			}
@@ -152,7 +154,7 @@ func (c *Crowd) centrifuge(i int, data []byte) error {
 // what comes before the answer to a join differs from what comes after it.
 func (c *Crowd) centrifugeLines(i int, data []byte, t int64) error {
 	for line := range bytes.Lines(data) {
-		if len(line) >= MinPayload && c.scan(i, line, t) > 0 {
+		if len(line) >= loadtest.MinPayload && c.scan(i, line, t) > 0 {
 			continue
 		}
 		if err := c.centrifuge(i, line); err != nil {

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"poosh/server/loadtest"
 )
 
 const (
@@ -83,7 +85,7 @@ func NewCrowd(cfg Config) (*Crowd, error) {
 		shaken: make(chan shaken, shaking),
 	}
 	c.prepareHandshakes()
-	c.tail, c.rooms = newPayload(cfg.PayloadSize).tail(), cfg.Rooms
+	c.tail, c.rooms = loadtest.NewPayload(cfg.PayloadSize).Tail(), cfg.Rooms
 	return c, nil
 }
 

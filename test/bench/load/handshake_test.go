@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/loadtest"
 	"poosh/test/heads"
 )
 
@@ -35,7 +36,7 @@ func requestsOf(t *testing.T, cfg Config) []string {
 		defer mu.Unlock()
 		all = append(all, head.String())
 	})
-	cfg.PayloadSize = MinPayload
+	cfg.PayloadSize = loadtest.MinPayload
 	c, err := NewCrowd(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +124,7 @@ func TestFramesOfAnotherKindAreAnError(t *testing.T) {
 
 // Publishers send what PHP does.
 func TestPublishersArePHP(t *testing.T) {
-	p := newPayload(MinPayload)
+	p := loadtest.NewPayload(loadtest.MinPayload)
 	for want, got := range map[string]string{
 		"\r\nAccept: */*\r\nContent-Type: application/json\r\nAuthorization: ": string(request(nil, "h:1", "secret", Room, p)),
 		"\r\nUser-Agent: GuzzleHttp/7\r\nContent-Type: application/json\r\n":   string(pusherRequest(nil, "h:1", "secret", Room, p)),

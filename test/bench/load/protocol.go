@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+
+	"poosh/server/loadtest"
 )
 
 // A Protocol is how clients speak.
@@ -163,7 +165,7 @@ func contentLength(headers []byte) int {
 		if !bytes.EqualFold(name, []byte("Content-Length")) {
 			continue
 		}
-		if v, ok := digits(bytes.TrimSpace(value)); ok && len(value) < 12 {
+		if v, ok := loadtest.Digits(bytes.TrimSpace(value)); ok && len(value) < 12 {
 			return int(v)
 		}
 	}

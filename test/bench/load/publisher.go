@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"poosh/server/loadtest"
 )
 
 // An API is how events are sent to a server.
@@ -23,7 +25,7 @@ const (
 )
 
 // request appends the request that sends a payload to a room.
-func (a API) request(b []byte, host, secret, room string, p payload) []byte {
+func (a API) request(b []byte, host, secret, room string, p loadtest.Payload) []byte {
 	switch a {
 	case PusherAPI:
 		return pusherRequest(b, host, secret, room, p)
@@ -38,7 +40,7 @@ type PublisherConfig struct {
 	Addr        netip.AddrPort
 	API         API
 	Secret      string // that they sign with
-	Publishers  int    // each with one kept connection, at most [MaxPublishers]
+	Publishers  int    // each with one kept connection, at most [loadtest.MaxPublishers]
 	Rooms       Rooms  // that they send to, in turn
 	PayloadSize int
 	Timeout     time.Duration // longest wait for the next answer
@@ -61,7 +63,7 @@ type Publishers struct {
 // A publisher is one connection.
 type publisher struct {
 	fd      int
-	event   payload
+	event   loadtest.Payload
 	out     []byte // what the kernel has not taken of the request
 	request []byte // scratch for the next
 	answer  []byte // what has come of the answer
@@ -92,12 +94,12 @@ type Sent struct {
 // NewPublishers connects publishers to the port where a server takes events. Close
 // them.
 func NewPublishers(cfg PublisherConfig) (*Publishers, error) {
-	if cfg.Publishers < 1 || cfg.Publishers > MaxPublishers {
-		return nil, fmt.Errorf("%d publishers, want 1 to %d", cfg.Publishers, MaxPublishers)
+	if cfg.Publishers < 1 || cfg.Publishers > loadtest.MaxPublishers {
+		return nil, fmt.Errorf("%d publishers, want 1 to %d", cfg.Publishers, loadtest.MaxPublishers)
 	}
 	p := &Publishers{cfg: cfg, host: cfg.Addr.String(), epoll: -1, timer: -1, list: make([]publisher, cfg.Publishers)}
 	for i := range p.list {
-		p.list[i] = publisher{fd: -1, event: newPayload(cfg.PayloadSize)}
+		p.list[i] = publisher{fd: -1, event: loadtest.NewPayload(cfg.PayloadSize)}
 	}
 	if err := p.connect(); err != nil {
 		p.Close()
@@ -178,7 +180,7 @@ func (p *Publishers) Run(next, events int, interval time.Duration) Sent {
 }
 
 // timerNumber is what epoll tells of the clock by.
-const timerNumber = MaxPublishers
+const timerNumber = loadtest.MaxPublishers
 
 func (p *Publishers) serve() error {
 	if err := p.startClock(); err != nil {
@@ -187,7 +189,7 @@ func (p *Publishers) serve() error {
 	if err := p.sendDue(); err != nil {
 		return err
 	}
-	ready := make([]syscall.EpollEvent, MaxPublishers+1)
+	ready := make([]syscall.EpollEvent, loadtest.MaxPublishers+1)
 	last := now()
 	for p.run.Events < p.plan.events*len(p.list) {
 		n, err := syscall.EpollWait(p.epoll, ready, 1000)
@@ -251,7 +253,7 @@ func (p *Publishers) sendNext(i int) error {
 		}
 	}
 	n := p.plan.next + b.sent
-	b.event.set(at, i, n)
+	b.event.Set(at, i, n)
 	room := p.cfg.Rooms.name(p.cfg.Rooms.target(i, len(p.list), n))
 	b.request = p.cfg.API.request(b.request[:0], p.host, p.cfg.Secret, room, b.event)
 	b.out, b.answer, b.waiting = b.request, b.answer[:0], true
@@ -364,10 +366,10 @@ func (p *Publishers) startClock() error {
 // Requests returns n signed requests of different payloads, for programs that
 // only repeat what they are given.
 func Requests(host netip.AddrPort, secret string, n, payloadSize int) [][]byte {
-	p := newPayload(payloadSize)
+	p := loadtest.NewPayload(payloadSize)
 	list := make([][]byte, n)
 	for i := range list {
-		p.set(now(), 0, i)
+		p.Set(now(), 0, i)
 		list[i] = request(nil, host.String(), secret, Room, p)
 	}
 	return list

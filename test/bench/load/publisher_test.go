@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"poosh/server/loadtest"
 )
 
 // answering is a server that hands the body of each request to f, answers what f
@@ -115,7 +117,7 @@ func TestPacedEventsAreStampedWhenTheyAreDue(t *testing.T) {
 	var stamps []int64
 	addr := answering(t, func(body string) string {
 		_, payload, _ := strings.Cut(body, `"payload":`)
-		at, _, n, ok := parse([]byte(payload), newPayload(150).tail())
+		at, _, n, _, ok := loadtest.ParsePayload([]byte(payload), loadtest.NewPayload(150).Tail())
 		if !ok || n != len(stamps) {
 			t.Errorf("event %d of %q", n, body)
 		}

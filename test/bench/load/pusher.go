@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"poosh/server/loadtest"
 	"poosh/test/heads"
 )
 
@@ -64,7 +65,7 @@ func unescape(data []byte) []byte {
 
 // pusherRequest appends the signed request that triggers an event in a channel, with
 // the head that Guzzle sends for the PHP library of Pusher.
-func pusherRequest(b []byte, host, secret, room string, p payload) []byte {
+func pusherRequest(b []byte, host, secret, room string, p loadtest.Payload) []byte {
 	body := append(make([]byte, 0, len(p)+200), `{"name":"`+Event+`","channel":"`+room+`","data":"`...)
 	body = append(body, bytes.ReplaceAll(p, []byte{'"'}, []byte(`\"`))...)
 	body = append(body, `"}`...)

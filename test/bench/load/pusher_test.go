@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/loadtest"
 )
 
 // TestPusherRequest has the server's own check look at what a publisher sends.
 func TestPusherRequest(t *testing.T) {
-	p := newPayload(150)
-	p.set(5, 2, 7)
+	p := loadtest.NewPayload(150)
+	p.Set(5, 2, 7)
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(pusherRequest(nil, "127.0.0.1:6001", "a secret!!", Room, p))))
 	if err != nil {
 		t.Fatal(err)

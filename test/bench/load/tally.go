@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"time"
+
+	"poosh/server/loadtest"
 )
 
 // A Tally is what a crowd received of the events it was told to expect.
 type Tally struct {
 	Expected  int64
 	Delivered int64
-	Last      time.Duration // when the last one came, on the clock of Sent.First
-	Latency   Histogram     // from when it was sent, or was due, to after the read
+	Last      time.Duration      // when the last one came, on the clock of Sent.First
+	Latency   loadtest.Histogram // from when it was sent, or was due, to after the read
 
 	misordered int64
 	damaged    int64
@@ -85,21 +87,21 @@ func (l *ledger) scan(client int, b []byte, received int64) int {
 	seen := 0
 	for {
 		at := l.at
-		if len(b) < at+len(marker) || string(b[at:at+len(marker)]) != marker {
-			if at = bytes.Index(b, []byte(marker)); at < 0 {
+		if len(b) < at+len(loadtest.Marker) || string(b[at:at+len(loadtest.Marker)]) != loadtest.Marker {
+			if at = bytes.Index(b, []byte(loadtest.Marker)); at < 0 {
 				return seen
 			}
 			l.at = at
 		}
 		seen++
 		b = b[at:]
-		sent, publisher, n, ok := parse(b, l.tail)
+		sent, publisher, n, size, ok := loadtest.ParsePayload(b, l.tail)
 		if !ok {
 			l.damaged++
-			b = b[len(marker):]
+			b = b[len(loadtest.Marker):]
 			continue
 		}
-		b = b[textOffset+len(l.tail):]
+		b = b[size:]
 		if l.visited(client, n) {
 			continue
 		}

@@ -4,16 +4,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/server/loadtest"
 )
 
 // message is what a client gets of an event.
 func message(publisher, n int) []byte {
-	p := newPayload(150)
-	p.set(0, publisher, n)
+	p := loadtest.NewPayload(150)
+	p.Set(0, publisher, n)
 	return append(append([]byte(`42["bench",`), p...), ']')
 }
 
-func newLedger() *ledger { return &ledger{tail: newPayload(150).tail()} }
+func newLedger() *ledger { return &ledger{tail: loadtest.NewPayload(150).Tail()} }
 
 func TestTallyCounts(t *testing.T) {
 	tests := []struct {

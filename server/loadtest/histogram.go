@@ -1,4 +1,4 @@
-package load
+package loadtest
 
 import (
 	"math/bits"
@@ -63,4 +63,13 @@ func upper(i int) uint64 {
 	}
 	shift := i>>subBits - 1
 	return (uint64(i&(subBuckets-1)|subBuckets)+1)<<shift - 1
+}
+
+// Add counts what another one has counted too.
+func (h *Histogram) Add(other *Histogram) {
+	for i, n := range other.buckets {
+		h.buckets[i] += n
+	}
+	h.count += other.count
+	h.max = max(h.max, other.max)
 }

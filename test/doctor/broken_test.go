@@ -1,0 +1,186 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"poosh/server/doctor"
+)
+
+// A trial is a proxy that does one thing wrong.
+type trial struct {
+	proxy, name string
+	wrong       func(l *layout, s *station)
+	want        string
+	certificate string // none without TLS
+	mended      bool   // what is advised for the proxy mends it
+}
+
+const wrongXFF = "proxy_set_header X-Forwarded-For"
+
+var trials = []trial{
+	// It takes longest, so it begins first.
+	{proxy: "haproxy", name: "answers held back", want: "buffering", mended: true, wrong: func(l *layout, s *station) {
+		l.add("global", "lua-load "+s.pki.file("hold.lua"))
+		l.add("backend", "http-response lua.hold")
+	}},
+
+	{proxy: "nginx", name: "no upgrade", want: "no-upgrade", mended: true, wrong: func(l *layout, _ *station) {
+		l.drop("location", "proxy_http_version", "proxy_set_header Upgrade", "proxy_set_header Connection")
+	}},
+	{proxy: "nginx", name: "HTTP/1.0", want: "http-1.0", mended: true, wrong: func(l *layout, _ *station) { l.drop("location", "proxy_http_version") }},
+	{proxy: "nginx", name: "short timeout", want: "idle-timeout", mended: true, wrong: func(l *layout, _ *station) {
+		l.drop("location", "proxy_read_timeout")
+		l.add("location", "proxy_read_timeout 1s;")
+	}},
+	{proxy: "nginx", name: "small bodies", want: "body-limit", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "client_max_body_size 8k;") }},
+	{proxy: "nginx", name: "cache", want: "cached", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("location", "proxy_cache zone;", "proxy_cache_valid 200 1m;", "proxy_ignore_headers Cache-Control Expires Set-Cookie Vary;")
+	}},
+	{proxy: "nginx", name: "a page for everything", want: "other-content", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("location", `return 200 "<!doctype html><title>Welcome</title>";`)
+	}},
+	{proxy: "nginx", name: "path rewritten", want: "path-rewritten", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "rewrite ^/socket.io/(.*)$ /$1 break;") }},
+	{proxy: "nginx", name: "no POST", want: "post-refused", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "limit_except GET OPTIONS { deny all; }") }},
+	{proxy: "nginx", name: "redirect", want: "redirect", wrong: func(l *layout, _ *station) { l.add("server", "return 301 https://push.example.com$request_uri;") }},
+	{proxy: "nginx", name: "addresses that are made up", want: "forwarded-forged", mended: true, wrong: func(l *layout, _ *station) {
+		l.drop("location", wrongXFF)
+		l.add("location", wrongXFF+" $forwarded;")
+	}},
+	{proxy: "nginx", name: "no cookies", want: "cookies-stripped", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "proxy_hide_header Set-Cookie;") }},
+	{proxy: "nginx", name: "incomplete chain", certificate: "alone", want: "certificate-chain", mended: true},
+	{proxy: "nginx", name: "certificate of nobody", certificate: "self", want: "certificate-untrusted", mended: true},
+	{proxy: "nginx", name: "nobody behind", want: "upstream-down", wrong: func(l *layout, _ *station) {
+		l.drop("location", "proxy_pass")
+		l.add("location", "proxy_pass http://127.0.0.1:9;")
+	}, mended: true},
+
+	{proxy: "haproxy", name: "expired", certificate: "expired", want: "certificate-expired", mended: true},
+	{proxy: "haproxy", name: "two processes", want: "not-sticky", mended: true, wrong: func(l *layout, s *station) {
+		l.add("backend", "balance roundrobin", "server other "+s.second.Addr())
+	}},
+	{proxy: "haproxy", name: "headers doubled", want: "cross-origin-doubled", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("backend", `http-response add-header Access-Control-Allow-Origin "*"`)
+	}},
+	{proxy: "haproxy", name: "short timeout", want: "idle-timeout", mended: true, wrong: func(l *layout, _ *station) {
+		l.drop("defaults", "timeout server", "timeout tunnel")
+		l.add("defaults", "timeout server 1s", "timeout tunnel 1s")
+	}},
+	{proxy: "haproxy", name: "no address", want: "forwarded-missing", mended: true, wrong: func(l *layout, _ *station) { l.drop("frontend", "http-request set-header") }},
+	{proxy: "haproxy", name: "not trusted", want: "proxy-not-trusted", wrong: func(l *layout, _ *station) { l.add("backend", "source 127.0.0.5") }},
+	{proxy: "haproxy", name: "no connection is kept", want: "keep-alive", mended: true, wrong: func(l *layout, _ *station) { l.add("defaults", "option httpclose") }},
+	{proxy: "haproxy", name: "small bodies", want: "body-limit", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("frontend", "http-request deny deny_status 413 if { req.hdr_val(content-length) gt 8192 }")
+	}},
+	{proxy: "haproxy", name: "another time", want: "clock", wrong: func(l *layout, _ *station) {
+		l.add("backend", `http-response set-header Date "Thu, 01 Jan 2026 00:00:00 GMT"`)
+	}},
+
+	{proxy: "caddy", name: "soon", certificate: "soon", want: "certificate-soon"},
+	{proxy: "caddy", name: "compressed", want: "compressed", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("site", "encode {\ngzip\nminimum_length 1\nmatch {\nheader Content-Type *\n}\n}")
+	}},
+	{proxy: "caddy", name: "wrong address", want: "forwarded-wrong", mended: true, wrong: func(l *layout, _ *station) { l.add("reverse_proxy", "header_up X-Forwarded-For 127.0.0.77") }},
+	{proxy: "caddy", name: "short timeout", want: "idle-timeout", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("reverse_proxy", "transport http {\nresponse_header_timeout 1s\n}")
+	}},
+	{proxy: "caddy", name: "no upgrade", want: "no-upgrade", mended: true, wrong: func(l *layout, _ *station) { l.add("reverse_proxy", "header_up -Upgrade", "header_up -Connection") }},
+	{proxy: "caddy", name: "path stripped", want: "path-rewritten", mended: true, wrong: func(l *layout, _ *station) { l.add("site", "uri strip_prefix /socket.io") }},
+	{proxy: "caddy", name: "no password", want: "proxy-refuses", mended: true, wrong: func(l *layout, _ *station) { l.add("site", "respond 401") }},
+
+	{proxy: "apache", name: "no upgrade", want: "no-upgrade", mended: true, wrong: func(l *layout, s *station) {
+		l.drop("VirtualHost", "ProxyPass")
+		l.add("VirtualHost", "ProxyPass / http://"+s.first.Addr()+"/")
+	}},
+	{proxy: "apache", name: "no preflight", want: "preflight", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("Location", "<LimitExcept GET POST>\nRequire all denied\n</LimitExcept>")
+	}},
+	{proxy: "apache", name: "headers eaten", want: "cross-origin", mended: true, wrong: func(l *layout, _ *station) { l.add("VirtualHost", "Header unset Access-Control-Allow-Origin") }},
+	{proxy: "apache", name: "no address", want: "forwarded-missing", mended: true, wrong: func(l *layout, _ *station) { l.add("VirtualHost", "ProxyAddHeaders Off") }},
+	{proxy: "apache", name: "short timeout", want: "idle-timeout", mended: true, wrong: func(l *layout, s *station) {
+		l.drop("VirtualHost", "ProxyPass")
+		l.add("VirtualHost", "ProxyPass / http://"+s.first.Addr()+"/ upgrade=websocket timeout=1", "ProxyTimeout 1")
+	}},
+	{proxy: "apache", name: "HTTP/1.0", want: "no-upgrade", mended: true, wrong: func(l *layout, _ *station) { l.add("VirtualHost", "SetEnv force-proxy-request-1.0 1") }},
+	{proxy: "apache", name: "another name", certificate: "other", want: "certificate-name", mended: true},
+	{proxy: "apache", name: "certificate that is not good yet", certificate: "early", want: "certificate-early"},
+}
+
+// atOnce is how many proxies and doctors run at a time: they mostly wait.
+const atOnce = 10
+
+// together runs a function for each of a number, some at a time, and reports their errors
+// by name.
+func together(t *testing.T, n int, name func(int) string, do func(int) error) {
+	t.Helper()
+	errs := make([]error, n)
+	var all sync.WaitGroup
+	free := make(chan struct{}, atOnce)
+	for i := range n {
+		free <- struct{}{}
+		all.Go(func() {
+			defer func() { <-free }()
+			began := time.Now()
+			errs[i] = do(i)
+			t.Logf("%s took %s", name(i), time.Since(began).Round(time.Millisecond))
+		})
+	}
+	all.Wait()
+	for i, err := range errs {
+		t.Run(name(i), func(t *testing.T) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Each fault is named, and no other; and with the lines that are advised there is none.
+func TestBrokenProxies(t *testing.T) {
+	s := startStation(t)
+	base := t.TempDir()
+	together(t, len(trials), func(i int) string { return trials[i].proxy + " " + trials[i].name }, func(i int) error {
+		tr := &trials[i]
+		dir := fmt.Sprint(base, "/", i)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		l := newLayout(s, tr.proxy, tr.certificate)
+		if tr.wrong != nil {
+			tr.wrong(l, s)
+		}
+		faults, err := tr.examine(t, l, s, dir, []string{tr.want})
+		if err != nil || !tr.mended {
+			return err
+		}
+		mend := slices.IndexFunc(faults[0].Advice, func(m doctor.Mend) bool { return m.Proxy == tr.proxy })
+		if mend < 0 {
+			return errors.New("there is no advice for this proxy")
+		}
+		if err := l.mend(faults[0].Advice[mend]); err != nil {
+			return err
+		}
+		if _, err := tr.examine(t, l, s, dir, nil); err != nil {
+			return fmt.Errorf("with the advice %q: %w", faults[0].Advice[mend], err)
+		}
+		return nil
+	})
+}
+
+func (tr *trial) examine(t *testing.T, l *layout, s *station, dir string, want []string) ([]doctor.Fault, error) {
+	p, port, err := anywhere(t, func(port int) (*proxy, error) { return l.start(dir, port, s) })
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	scheme := "http"
+	if l.tls {
+		scheme = "https"
+	}
+	return s.finds(want, fmt.Sprintf("%s://127.0.0.1:%d", scheme, port))
+}

@@ -1,0 +1,142 @@
+package doctor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// example is a file of the examples with other ports, names and paths; each of the texts
+// must stand there.
+func example(path string, changes ...string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join("..", "..", "examples", path))
+	if err != nil {
+		return "", err
+	}
+	text := string(raw)
+	for i := 0; i < len(changes); i += 2 {
+		if !strings.Contains(text, changes[i]) {
+			return "", fmt.Errorf("examples/%s has no %q", path, changes[i])
+		}
+		text = strings.ReplaceAll(text, changes[i], changes[i+1])
+	}
+	return text, nil
+}
+
+// A setup is something good to look at: it starts what there is on a port, and says what
+// else the doctor is told.
+type setup struct {
+	name  string
+	start func(s *station, dir string, port int) (*proxy, error) // nil for no proxy
+	look  func(s *station, port int) []string
+}
+
+func overTLS(_ *station, port int) []string {
+	return []string{fmt.Sprintf("https://127.0.0.1:%d", port)}
+}
+
+func plainly(_ *station, port int) []string {
+	return []string{fmt.Sprintf("http://127.0.0.1:%d", port)}
+}
+
+// base is the configuration of the other tests, before anything is wrong.
+func base(name, certificate string) func(s *station, dir string, port int) (*proxy, error) {
+	return func(s *station, dir string, port int) (*proxy, error) {
+		return newLayout(s, name, certificate).start(dir, port, s)
+	}
+}
+
+// site puts an example of nginx into what stands around it.
+func site(path string, from func(s *station) []string) func(s *station, dir string, port int) (*proxy, error) {
+	return func(s *station, dir string, port int) (*proxy, error) {
+		text, err := example(path, append(from(s), "listen 443 ssl;", fmt.Sprintf("listen 127.0.0.1:%d ssl;", port))...)
+		if err != nil {
+			return nil, err
+		}
+		text = strings.ReplaceAll(text, "listen [::]:443 ssl;", "")
+		return startText("nginx", dir, nginxHead(dir)+text+"}\n", port)
+	}
+}
+
+func certificateOf(s *station, pem, key string) []string {
+	return []string{pem, s.pki.file("good.pem"), key, s.pki.file("good.key")}
+}
+
+var setups = []setup{
+	{"poosh itself", nil, func(s *station, _ int) []string {
+		return []string{s.first.URL(), "--pusher", fmt.Sprint("http://127.0.0.1:", s.pusher), "--socktopus", fmt.Sprint("http://127.0.0.1:", s.socktopus)}
+	}},
+	{"nginx", base("nginx", ""), plainly},
+	{"nginx with TLS", base("nginx", "good"), overTLS},
+	{"haproxy", base("haproxy", ""), plainly},
+	{"haproxy with TLS", base("haproxy", "good"), overTLS},
+	{"caddy", base("caddy", ""), plainly},
+	{"caddy with TLS", base("caddy", "good"), overTLS},
+	{"apache", base("apache", ""), plainly},
+	{"apache with TLS", base("apache", "good"), overTLS},
+	{"example of nginx", site("nginx/poosh.conf", func(s *station) []string {
+		return append(certificateOf(s, "/etc/ssl/certs/push.example.com.pem", "/etc/ssl/private/push.example.com.key"), "127.0.0.1:8000", s.first.Addr())
+	}), overTLS},
+	{"example of nginx for Pusher", site("pusher/nginx.conf", func(s *station) []string {
+		return append(certificateOf(s, "/etc/ssl/push.example.com.crt", "/etc/ssl/push.example.com.key"), "127.0.0.1:6001", fmt.Sprint("127.0.0.1:", s.pusher))
+	}), func(s *station, port int) []string {
+		at := fmt.Sprintf("https://127.0.0.1:%d", port)
+		return []string{s.first.URL(), "--pusher", at, "--pusher-api", at}
+	}},
+	{"example of nginx for Socktopus", site("nginx/socktopus.conf", func(s *station) []string {
+		return append(certificateOf(s, "/etc/ssl/certs/socktopus.example.com.pem", "/etc/ssl/private/socktopus.example.com.key"), "127.0.0.1:8080", fmt.Sprint("127.0.0.1:", s.socktopus))
+	}), func(s *station, port int) []string {
+		at := fmt.Sprintf("https://127.0.0.1:%d", port)
+		return []string{s.first.URL(), "--socktopus", at, "--socktopus-api", at}
+	}},
+	{"example of haproxy", func(s *station, dir string, port int) (*proxy, error) {
+		text, err := example("haproxy/haproxy.cfg", "maxconn 100000", "maxconn 100", "bind :443", fmt.Sprint("bind 127.0.0.1:", port),
+			"/etc/haproxy/push.example.com.pem", s.pki.file("good.both"), "127.0.0.1:8000", s.first.Addr())
+		if err != nil {
+			return nil, err
+		}
+		return startText("haproxy", dir, text, port)
+	}, overTLS},
+	{"example of caddy", func(s *station, dir string, port int) (*proxy, error) {
+		text, err := example("caddy/Caddyfile", "\npush.example.com {", fmt.Sprintf("\nhttps://127.0.0.1:%d {\n\tbind 127.0.0.1\n\ttls %s %s", port, s.pki.file("good.pem"), s.pki.file("good.key")),
+			"127.0.0.1:8000", s.first.Addr())
+		if err != nil {
+			return nil, err
+		}
+		return startText("caddy", dir, "{\nadmin off\nauto_https off\n}\n"+text, port)
+	}, overTLS},
+	{"example of apache", func(s *station, dir string, port int) (*proxy, error) {
+		text, err := example("apache/poosh.conf", append(certificateOf(s, "/etc/ssl/certs/push.example.com.pem", "/etc/ssl/private/push.example.com.key"),
+			"*:443", fmt.Sprint("127.0.0.1:", port), "127.0.0.1:8000", s.first.Addr())...)
+		if err != nil {
+			return nil, err
+		}
+		return startText("apache", dir, apacheHead(dir, port)+text, port)
+	}, overTLS},
+}
+
+// Of what is set up well nothing is said.
+func TestGoodProxies(t *testing.T) {
+	s := startStation(t)
+	base := t.TempDir()
+	together(t, len(setups), func(i int) string { return setups[i].name }, func(i int) error {
+		dir := fmt.Sprint(base, "/", i)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		at := 0
+		if setups[i].start != nil {
+			p, port, err := anywhere(t, func(port int) (*proxy, error) { return setups[i].start(s, dir, port) })
+			if err != nil {
+				return err
+			}
+			defer p.stop()
+			at = port
+		}
+		args := setups[i].look(s, at)
+		_, err := s.finds(nil, append(args[1:], args[0])...)
+		return err
+	})
+}
