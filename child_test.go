@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -126,8 +127,8 @@ func TestLogWhoseReaderIsGone(t *testing.T) {
 	}
 }
 
-// Until SIGHUP reloads something, it must not end the program: clients would be cut
-// off without a word.
+// SIGHUP reads the settings again, without an operators' port too: what is wrong changes
+// nothing, and is named.
 func TestHangup(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -136,17 +137,46 @@ func TestHangup(t *testing.T) {
 	defer r.Close()
 	c := startChild(t, w)
 	w.Close()
-	if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
 	lines := bufio.NewScanner(r)
-	for lines.Scan() && !strings.Contains(lines.Text(), "SIGHUP") {
+	until := func(what string) string {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), what) {
+				return lines.Text()
+			}
+		}
+		t.Fatalf("the log ends without %q", what)
+		return ""
 	}
-	if !strings.Contains(lines.Text(), "restart") {
-		t.Errorf("the log says %q, want a line about SIGHUP that says what to do", lines.Text())
+	reload := func(dotenv string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(c.cmd.Dir, ".env"), []byte(dotenv), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload("SOCKTOPUS_MAX_BODY_BYTES=much\nB_SOCKTOPUS_SECRET=short\n")
+	for _, name := range []string{"SOCKTOPUS_MAX_BODY_BYTES is", "B_SOCKTOPUS_SECRET is too short"} {
+		if line := until("wrong setting"); !strings.Contains(line, name) {
+			t.Errorf("the log says %q, want %s", line, name)
+		}
+	}
+	until("nothing has changed")
+	reload("SOCKTOPUS_MAX_BODY_BYTES=1KiB\nB_SOCKTOPUS_SECRET=a-secret-of-b-that-is-long\nSOCKTOPUS_MAX_KICKS=7\nPING_INTERVAL=9s\n")
+	if line := until("setting not changed"); !strings.Contains(line, "PING_INTERVAL") {
+		t.Errorf("the log says %q, want a word about what needs a restart", line)
+	}
+	if line := until("settings reloaded"); !strings.Contains(line, "changed=3") || !strings.Contains(line, "needs_restart=1") {
+		t.Errorf("the log says %q", line)
 	}
 	go func() { _, _ = io.Copy(io.Discard, r) }() // ends with the process
 	c.send(1)
+	res, err := c.client.Post(c.url+"/send", "application/json", strings.NewReader(`{"secretName":"b","secret":"a-secret-of-b-that-is-long","messages":[]}`))
+	if err != nil || res.StatusCode != 200 {
+		t.Errorf("a name that is new: %v, %v", res, err)
+	}
 	c.terminate()
 }
 

@@ -215,7 +215,7 @@ func TestSitesForwardTheAddress(t *testing.T) {
 // port that there is, of the same number.
 func TestServiceTellsSystemd(t *testing.T) {
 	unit := readFile(t, "examples/systemd/poosh.service")
-	for _, want := range []string{`(?m)^Type=notify$`, `(?m)^WatchdogSec=\d+$`, `(?m)^RestrictAddressFamilies=.*\bAF_UNIX\b`} {
+	for _, want := range []string{`(?m)^Type=notify$`, `(?m)^ExecReload=/bin/kill -HUP \$MAINPID$`, `(?m)^WatchdogSec=\d+$`, `(?m)^RestrictAddressFamilies=.*\bAF_UNIX\b`} {
 		if !regexp.MustCompile(want).MatchString(unit) {
 			t.Errorf("the unit has nothing like %s", want)
 		}

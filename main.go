@@ -45,7 +45,7 @@ func serve(stderr io.Writer) int {
 	cfg.Version = Version
 	lines := server.NewLogWriter(stderr, cfg.LogFormat, 0)
 	code := commandline.OK
-	if err := listen(cfg, server.NewLogger(lines, cfg.LogLevel, cfg.LogFormat), limit, hangups); err != nil {
+	if err := listen(cfg, server.NewLogger(lines, cfg.Level(), cfg.LogFormat), limit, hangups); err != nil {
 		code = commandline.Complain(lines, err)
 	}
 	_ = lines.Close(lastLines) // there is nobody else to tell
@@ -67,7 +67,7 @@ func listen(cfg *server.Config, log *slog.Logger, limit int64, hangups chan os.S
 	}
 	go func() { // ends with the process
 		for range hangups {
-			log.Warn("SIGHUP does nothing: restart to read the settings again")
+			s.Reread()
 		}
 	}()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)

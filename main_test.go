@@ -263,13 +263,17 @@ func TestTableOfSettings(t *testing.T) {
 	text := readFile(t, name)
 	i, j := between(t, text, "<!-- settings: go test . -update writes this table -->\n", "<!-- end of settings -->")
 	var table strings.Builder
-	table.WriteString("| setting | default | what it is |\n|---|---|---|\n")
+	table.WriteString("| setting | default | changes | what it is |\n|---|---|---|---|\n")
 	for _, s := range server.Settings() {
 		def := "none"
 		if s.Default != "" {
 			def = "`" + s.Default + "`"
 		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", s.Name, def, s.Help)
+		changes := "restart"
+		if s.Reloads {
+			changes = "reload"
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", s.Name, def, changes, s.Help)
 	}
 	sameFile(t, name, text, text[:i]+table.String()+text[j:])
 }

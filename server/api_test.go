@@ -332,6 +332,15 @@ func TestAPI(t *testing.T) {
 	if status := o.ask(t, "POST", "/api/kick", "", nil); status != 400 {
 		t.Errorf("a kick of nobody: %d", status)
 	}
+	for _, query := range []string{"?dry-run=1", ""} {
+		var reloaded Reloaded
+		if status := o.ask(t, "POST", "/api/reload"+query, "", &reloaded); status != 200 || reloaded.DryRun != (query != "") || len(reloaded.Changed)+len(reloaded.Errors) > 0 {
+			t.Errorf("a reload: %d %+v", status, reloaded)
+		}
+	}
+	if status := o.ask(t, "POST", "/api/reload?dry-run=yes", "", nil); status != 400 {
+		t.Errorf("a reload of nonsense: %d", status)
+	}
 
 	var paths struct{ Paths map[string]map[string]any }
 	if err := json.Unmarshal(admin.OpenAPI, &paths); err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -50,6 +51,7 @@ func dialectReadings(apps []app) []metric.Reading {
 		published, delivered, bytes, received uint64
 		ended                                 map[closed.Reason]uint64
 		kinds                                 []metric.Sample
+		previous                              map[string]uint64
 	}
 	by := make(map[string]*sums)
 	var order []string
@@ -57,7 +59,7 @@ func dialectReadings(apps []app) []metric.Reading {
 		a := &apps[i]
 		of := by[a.dialect]
 		if of == nil {
-			of = &sums{ended: make(map[closed.Reason]uint64)}
+			of = &sums{ended: make(map[closed.Reason]uint64), previous: make(map[string]uint64)}
 			by[a.dialect] = of
 			order = append(order, a.dialect)
 		}
@@ -66,13 +68,16 @@ func dialectReadings(apps []app) []metric.Reading {
 		of.bytes += a.Traffic.DeliveredBytes
 		of.received += a.Traffic.Received
 		of.kinds = addKinds(of.kinds, a.Kinds)
+		for _, p := range a.Previous {
+			of.previous[p.Labels[0]] += uint64(p.Value)
+		}
 		if a.Ends != nil {
 			for r := range closed.Reasons {
 				of.ended[r] += a.Ends.ClosedCount(r)
 			}
 		}
 	}
-	var published, delivered, bytes, received, ended, kinds []metric.Sample
+	var published, delivered, bytes, received, ended, kinds, previous []metric.Sample
 	for _, name := range order {
 		of := by[name]
 		published = append(published, metric.Of(of.published, name))
@@ -85,6 +90,9 @@ func dialectReadings(apps []app) []metric.Reading {
 		for r := range closed.Reasons {
 			ended = append(ended, metric.Of(of.ended[r], name, r.String()))
 		}
+		for _, by := range slices.Sorted(maps.Keys(of.previous)) {
+			previous = append(previous, metric.Of(of.previous[by], name, by))
+		}
 	}
 	return []metric.Reading{
 		metric.Counters("", "published_total", "Events that senders and clients sent and that were accepted, by dialect.", "dialect", published),
@@ -95,6 +103,8 @@ func dialectReadings(apps []app) []metric.Reading {
 			Labels: []string{"dialect", "reason"}, Samples: ended},
 		{Name: "clients", Help: "Clients that are connected, by dialect, by what carries them and by the version of their protocol, where there are several.",
 			Kind: metric.IsGauge, Labels: []string{"dialect", "transport", "version"}, Samples: kinds},
+		{Name: "previous_secret_total", Help: "How often somebody was let in by a secret that has been replaced, by dialect and by who that was: a sender, or a client with what its application has signed.",
+			Kind: metric.IsCounter, Labels: []string{"dialect", "by"}, Samples: previous},
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"slices"
 
 	"poosh/server/admin"
 	"poosh/server/certificate"
@@ -31,13 +32,26 @@ type Config struct {
 	spoken  []*dialect.Dialect
 	noticed func() []string  // looks how the settings are written down; see notices. nil for nobody who does
 	groups  []*setting.Group // all settings, in the order in which a person wants to read them
+
+	level *slog.LevelVar // LogLevel, for who logs; a reload changes it
+
+	env   setting.Environment // what was read, as it was then
+	again func() source       // where it is read again; nil for a Config made by hand
+}
+
+// A source is where settings come from, and who looks how they are written down there.
+type source struct {
+	env     setting.Environment
+	noticed func() []string // see notices; nil for nobody
+	err     error           // why there are none
 }
 
 // newConfig returns a Config in which nothing is set, not even a default.
 func newConfig() *Config {
-	c := new(Config)
+	c := &Config{level: new(slog.LevelVar)}
 	c.spoken = c.dialects()
 	for _, d := range c.spoken {
+		d.Settings.On = d.On
 		c.groups = append(c.groups, d.Settings)
 	}
 	c.groups = append(c.groups, c.SocketIO.Settings(), c.History.Settings(), c.Network.Settings(), c.TLS.Settings(), c.Admin.Settings(), c.logSettings())
@@ -46,7 +60,7 @@ func newConfig() *Config {
 
 func (c *Config) logSettings() *setting.Group {
 	return &setting.Group{Title: "Log", Settings: []setting.Setting{
-		{Name: "LOG_LEVEL", Default: "info", Help: "debug (a line for each send and connection), info, warn or error",
+		{Name: "LOG_LEVEL", Default: "info", Changes: setting.OnReload, Help: "debug (a line for each send and connection), info, warn or error",
 			Value: setting.Choice(&c.LogLevel, []string{"debug", "info", "warn", "error"},
 				[]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError})},
 		{Name: "LOG_FORMAT", Default: "text", Help: "text or json, written to standard error",
@@ -60,6 +74,7 @@ type Setting struct {
 	Name    string
 	Default string // as one would write it; empty means none
 	Help    string // one line
+	Reloads bool   // another value counts once the settings are read again; else after a restart
 	Secret  bool   // what it is set to is shown nowhere
 }
 
@@ -68,7 +83,7 @@ func Settings() []Setting {
 	var list []Setting
 	for _, g := range newConfig().groups {
 		for _, s := range g.Settings {
-			list = append(list, Setting{g.Title, s.Name, s.Default, s.Help, s.Secret})
+			list = append(list, Setting{g.Title, s.Name, s.Default, s.Help, s.Changes != setting.OnRestart, s.Secret})
 		}
 	}
 	return list
@@ -94,7 +109,20 @@ func Commands() []dialect.Command {
 // names are those that are set, for the settings whose name is a pattern; see
 // [Names].
 func FromEnv(lookup func(name string) (string, bool), names ...string) (*Config, error) {
-	return newConfig().read(setting.Environment{Lookup: lookup, Names: names})
+	return readFrom(func() source { return source{env: setting.Environment{Lookup: lookup, Names: names}} })
+}
+
+// readFrom makes a Config of what is read somewhere, now and whenever it is reloaded.
+func readFrom(from func() source) (*Config, error) {
+	src := from()
+	if src.err != nil {
+		return nil, src.err
+	}
+	c, err := newConfig().read(src.env)
+	if err == nil {
+		c.again, c.noticed = from, src.noticed
+	}
+	return c, err
 }
 
 func (c *Config) read(env setting.Environment) (*Config, error) {
@@ -108,7 +136,8 @@ func (c *Config) read(env setting.Environment) (*Config, error) {
 
 // readAll reads what it can, and gathers the mistakes.
 func (c *Config) readAll(env setting.Environment, m *setting.Mistakes) {
-	setting.Read(c.groups, env, m)
+	c.env = c.copied(env)
+	setting.Read(c.groups, c.env, m)
 	if len(c.on()) == 0 {
 		for _, d := range c.spoken {
 			if d.Missing != nil {
@@ -120,7 +149,35 @@ func (c *Config) readAll(env setting.Environment, m *setting.Mistakes) {
 	c.checkPorts(m)
 	setting.Check(c.groups, m)
 	c.checkBridges(m)
+	c.level.Set(c.LogLevel)
 }
+
+// copied is an environment as it is now: that of a reload is compared with it.
+func (c *Config) copied(env setting.Environment) setting.Environment {
+	type text struct {
+		value string
+		is    bool
+	}
+	texts := make(map[string]text)
+	note := func(name string) {
+		value, is := env.Lookup(name)
+		texts[name] = text{value, is}
+	}
+	for _, name := range env.Names {
+		note(name)
+	}
+	for _, g := range c.groups {
+		for _, s := range g.Settings {
+			note(s.Name)
+		}
+	}
+	return setting.Environment{Names: slices.Clone(env.Names), Lookup: func(name string) (string, bool) {
+		return texts[name].value, texts[name].is
+	}}
+}
+
+// Level is LOG_LEVEL for a logger, for which it changes when the settings are read again.
+func (c *Config) Level() slog.Leveler { return c.level }
 
 // on returns the dialects that the settings ask for.
 func (c *Config) on() []*dialect.Dialect {

@@ -15,7 +15,7 @@ import (
 func (s *Server) announce(failed <-chan error) error {
 	s.health.Drain()
 	select {
-	case <-time.After(s.cfg.Network.DrainDelay):
+	case <-time.After(s.network().DrainDelay):
 		return nil
 	case err := <-failed:
 		s.log.Warn("not everything waits for DRAIN_DELAY", "err", err)
@@ -46,7 +46,7 @@ func (s *Server) drain(whole time.Duration) {
 	s.health.Drain()
 	began := time.Now()
 	left := func() time.Duration { return whole - time.Since(began) }
-	if over := s.cfg.Network.DrainTime; over > 0 {
+	if over := s.network().DrainTime; over > 0 {
 		s.leave(over, pacedSpacing)
 		s.endSenders(left())
 	} else {
@@ -98,7 +98,7 @@ func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
 		s.log.Info("an operator asks for the end", "remote", r.RemoteAddr)
 	default:
 	}
-	n := &s.cfg.Network
+	n := s.network()
 	respond.Go.JSON(w, http.StatusAccepted, struct {
 		Status string  `json:"status"`
 		Delay  float64 `json:"delay_seconds"`

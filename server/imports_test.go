@@ -11,7 +11,7 @@ import (
 
 // shared is what every dialect may use: one of each for all of them.
 var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
-	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
+	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -99,6 +99,8 @@ var house = []struct {
 	{"poosh/server/rate", "how often, whatever it is", []string{"poosh/server/peers"},
 		[]string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"}},
 	{"poosh/server/peers", "whose a connection is", nil, nil},
+	{"poosh/server/rotation", "who shows an old secret, whatever it is for", []string{"poosh/server/metric", "poosh/server/peers"},
+		[]string{"github.com/hashicorp/golang-lru/v2"}},
 	{"poosh/server/exactjson", "texts and structs", nil, nil},
 	{"poosh/server/migration/php", "values in a text, whatever they are of", nil, nil},
 	{"poosh/server/migration", "a reader of files: what it makes is read by the server's own readers, to see that it starts",

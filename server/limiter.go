@@ -131,18 +131,31 @@ func (l *limiter) released(from netip.Addr) { l.clients.release(from) }
 
 // A pool is a number of sockets.
 type pool struct {
-	setting         string // set once; that bounds it
-	max, perAddress int    // set once
+	setting string // set once; that bounds it
 
-	mu      sync.Mutex // guards what follows
-	open    int
-	counts  map[netip.Addr]int
-	refused uint64
-	evicted uint64
+	mu         sync.Mutex // guards what follows
+	max        int
+	perAddress int
+	open       int
+	counts     map[netip.Addr]int
+	refused    uint64
+	evicted    uint64
 }
 
 func (p *pool) init(setting string, most, perAddress int) {
 	p.setting, p.max, p.perAddress, p.counts = setting, most, perAddress, make(map[netip.Addr]int)
+}
+
+// rebound has other bounds count, for who comes from now on: nobody is closed for them.
+func (l *limiter) rebound(n network.Config) {
+	l.clients.rebound(n.MaxConnections, n.MaxConnectionsPerAddress)
+	l.senders.rebound(n.MaxSenderConnections, n.MaxSenderConnectionsPerAddress)
+}
+
+func (p *pool) rebound(most, perAddress int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.max, p.perAddress = most, perAddress
 }
 
 // evicting is what take names when it is worth to try again: so many are on their way
@@ -218,12 +231,12 @@ func (p *pool) refuse() {
 
 // A poolStats is what a pool says of itself.
 type poolStats struct {
-	open             int
+	open, max        int
 	refused, evicted uint64
 }
 
 func (p *pool) stats() poolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return poolStats{p.open, p.refused, p.evicted}
+	return poolStats{p.open, p.max, p.refused, p.evicted}
 }

@@ -3,6 +3,8 @@ package server
 import (
 	"fmt"
 	"os"
+
+	"poosh/server/setting"
 )
 
 // DotEnv is where settings are looked for that the environment does not have.
@@ -10,16 +12,16 @@ const DotEnv = ".env"
 
 // Load reads the settings of this process: from the environment, and from [DotEnv] in
 // the working directory. The error has one line for each mistake.
-func Load() (*Config, error) {
+func Load() (*Config, error) { return readFrom(loaded) }
+
+// loaded reads this process's environment and [DotEnv].
+func loaded() source {
 	lookup, err := WithDotEnv(DotEnv, os.LookupEnv)
 	if err != nil {
-		return nil, err
+		return source{err: err}
 	}
-	c, err := FromEnv(lookup, Names(DotEnv, os.Environ())...)
-	if err == nil {
-		c.noticed = func() []string { return notices(DotEnv, os.Environ()) }
-	}
-	return c, err
+	return source{env: setting.Environment{Lookup: lookup, Names: Names(DotEnv, os.Environ())},
+		noticed: func() []string { return notices(DotEnv, os.Environ()) }}
 }
 
 // Value returns what a setting is set to, a secret too: it is for who acts with that, and

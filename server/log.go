@@ -21,7 +21,7 @@ import (
 // the next line that is written says how many were not. What a stranger sent cannot
 // move a terminal's cursor or turn the direction of its text: control and format
 // characters are escaped.
-func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
+func NewLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	// The text handler quotes whatever has a character that is not printable.
 	var h slog.Handler = slog.NewTextHandler(w, options)

@@ -34,7 +34,8 @@ func (s *Server) operators() *admin.Server {
 	s.hub.Remember()   // who left: explanations of sends tell
 	s.sends.Remember() // the last sends: which rooms and senders have the most
 	if s.cfg.Admin.Token == "" {
-		s.sends.Hide(toOne(s.hub, s.inspected()))
+		s.learnApps()
+		s.sends.Hide(toOne(s.hub, func() []inspect.App { return *s.known.Load() }))
 	}
 	s.live = s.newLive()
 	s.series = series.New(series.Config{Readings: s.seconds, Usual: usual(s.seconds()), Told: func(now time.Time, readings []metric.Reading) {
@@ -44,7 +45,7 @@ func (s *Server) operators() *admin.Server {
 	s.incidents = incident.New(incident.Config{
 		Sections: []incident.Section{
 			{Name: "series.csv", Text: s.series.CSV},
-			{Name: "settings.txt", Text: s.cfg.text},
+			{Name: "settings.txt", Text: func() ([]byte, error) { return s.config().text() }},
 			{Name: "status.json", Text: s.statusText},
 			{Name: "ready.json", Text: s.readyText},
 			{Name: "closed.json", Text: s.closedText},
@@ -63,6 +64,7 @@ func (s *Server) operators() *admin.Server {
 		Kick:       s.serveKick,
 		Bundle:     s.incidents.ServeBundle,
 		Drain:      s.serveDrain,
+		Reload:     s.serveReload,
 		Profiles:   s.incidents.ServeProfiles,
 		Overview:   s.live.ServeOverview,
 		Stream:     s.live.ServeStream,
@@ -103,13 +105,28 @@ func (s *Server) newLive() *overview.Live {
 		Apps: func() (list []overview.App) {
 			for _, a := range s.apps() {
 				if a.Ends != nil { // others stand for those who belong to no application
-					list = append(list, overview.App{Dialect: a.dialect, App: a.ID, Connected: a.Connected})
+					list = append(list, overview.App{Dialect: a.dialect, App: a.ID, Connected: a.Connected, Previous: total(a.Previous)})
 				}
 			}
 			return list
 		},
 		Latency: s.lately,
 	})
+}
+
+// learnApps notes the applications there are: counting their clients for each send would
+// be too much.
+func (s *Server) learnApps() {
+	list := s.inspected()
+	s.known.Store(&list)
+}
+
+// total adds up what is told apart by labels.
+func total(samples []metric.Sample) (n uint64) {
+	for _, s := range samples {
+		n += uint64(s.Value)
+	}
+	return n
 }
 
 // inspected are the applications as those who look into them call them.
@@ -123,10 +140,10 @@ func (s *Server) inspected() (list []inspect.App) {
 }
 
 // toOne returns what reports whether a send is to a room that is named by the id of a client
-// who is there, which is told with ADMIN_TOKEN alone. apps are all there ever are.
-func toOne(h *hub.Hub, apps []inspect.App) func(*sends.Send) bool {
+// who is there, which is told with ADMIN_TOKEN alone.
+func toOne(h *hub.Hub, apps func() []inspect.App) func(*sends.Send) bool {
 	return func(to *sends.Send) bool {
-		return !to.Everyone && slices.ContainsFunc(apps, func(a inspect.App) bool {
+		return !to.Everyone && slices.ContainsFunc(apps(), func(a inspect.App) bool {
 			return a.Dialect == to.Dialect && (a.Single || a.ID == to.App) && h.Find(a.Hub, to.Room) != nil
 		})
 	}

@@ -11,6 +11,7 @@ import (
 
 	"poosh/server/dialect"
 	"poosh/server/http1"
+	"poosh/server/network"
 	"poosh/server/peers"
 	input "poosh/server/quota"
 	"poosh/server/route"
@@ -40,7 +41,7 @@ const (
 
 // add prepares a port that handler serves.
 func (s *Server) add(described *dialect.Port, handler http.Handler) {
-	n := &s.cfg.Network
+	n := s.network()
 	p := &port{Port: described}
 	h := s.limit.proxies.Forwarded(handler)
 	input := s.clientInput
@@ -74,7 +75,7 @@ func (s *Server) add(described *dialect.Port, handler http.Handler) {
 		HeadTimeout:  n.HeaderTimeout,
 		BodyTimeout:  n.BodyTimeout,
 		MaxBody:      plainBody,
-		MaxAnswer:    4*n.OutboxBytes + headerBytes, // frames are escaped once more for scripts
+		MaxAnswer:    maxAnswer(n),
 		Input:        input,
 		Shed:         s.shed(p.senders()),
 		Bounds:       s.limit.bounds(p.Visitors),
@@ -83,6 +84,9 @@ func (s *Server) add(described *dialect.Port, handler http.Handler) {
 	s.limit.ports = append(s.limit.ports, p.server)
 	s.ports = append(s.ports, p)
 }
+
+// maxAnswer is the largest answer, in bytes: frames are escaped once more for scripts.
+func maxAnswer(n *network.Config) int { return 4*n.OutboxBytes + headerBytes }
 
 // shed makes room for a request, where there is none for what has arrived of it, by
 // ending one that has not arrived whole on ports of the same kind: the oldest one of the

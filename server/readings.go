@@ -80,7 +80,7 @@ func (s *Server) processReadings() []metric.Reading {
 		{Name: "connections", Help: "Connections that are open, by whose they count as.", Kind: metric.IsGauge, Labels: []string{"of"},
 			Samples: []metric.Sample{metric.Of(clients.open, "client"), metric.Of(senders.open, "sender")}},
 		{Name: "connections_limit", Help: "Connections that may be open, by whose they count as.", Kind: metric.IsGauge, Labels: []string{"of"},
-			Samples: []metric.Sample{metric.Of(s.limit.clients.max, "client"), metric.Of(s.limit.senders.max, "sender")}},
+			Samples: []metric.Sample{metric.Of(clients.max, "client"), metric.Of(senders.max, "sender")}},
 		metric.Counter("connections_refused", "", "Connections that were turned away.", clients.refused+senders.refused),
 		metric.Counter("connections_evicted", "", "Connections that were closed for a newcomer.", clients.evicted+senders.evicted),
 		metric.Counters("", "connections_refused_total", "Connections that were turned away at the bounds on their number, by whose they were.", "of",
@@ -101,7 +101,7 @@ func (s *Server) loopReadings() []metric.Reading {
 	slow := conns.Closed[loop.ErrSlow] + conns.Closed[loop.ErrWriteTimeout] + polling.Slow
 	input := s.clientInput.Used() + s.senderInput.Used() + s.senderRest.Used()
 	refused := s.clientInput.Refused() + s.senderInput.Refused() + s.senderRest.Refused()
-	n := &s.cfg.Network
+	n := s.network()
 	var sockets []metric.Sample
 	for r := range closed.Reasons {
 		sockets = append(sockets, metric.Of(conns.Closed[r], r.String()))
@@ -160,7 +160,7 @@ func (s *Server) eventReadings() []metric.Reading {
 		metric.Gauge("latency_p50_us", "", "Microseconds that half of the events measured lately took at most.", lately.P50.Microseconds()),
 		metric.Gauge("latency_p99_us", "", "Microseconds that 99 of 100 events measured lately took at most.", lately.P99.Microseconds()),
 		metric.Gauge("room_bytes", "room_bytes", "Bytes that the rooms and public channels of all clients count for.", s.rooms.Used()),
-		metric.Gauge("", "room_limit_bytes", "ROOM_BYTES: the bound on room_bytes.", s.cfg.Network.RoomBytes),
+		metric.Gauge("", "room_limit_bytes", "ROOM_BYTES: the bound on room_bytes.", s.network().RoomBytes),
 		metric.Counter("rooms_refused", "rooms_refused_total", "How often there was no room for a room.", s.rooms.Refused()),
 	}
 }

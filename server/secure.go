@@ -35,6 +35,26 @@ func (s *Server) secure() error {
 	return nil
 }
 
+// recertify prepares what follows from the certificates of settings that were read anew.
+func (s *Server) recertify(next *certificate.Config) (commit func(), err error) {
+	if s.certificates == nil {
+		return func() {}, nil
+	}
+	before := &s.config().TLS
+	use := func() { s.certificates.Use(next) }
+	if next.SameClients(before) {
+		return use, nil // handshakes as they are: sessions are resumed
+	}
+	cfg, err := certificate.TLS(next, s.certificates)
+	if err != nil {
+		return nil, fmt.Errorf("TLS_CLIENT_CA: %w", err)
+	}
+	return func() {
+		use()
+		s.handshakes.Use(cfg)
+	}, nil
+}
+
 // handshakesOf returns the handshakes of a port; nil for one without TLS.
 func (s *Server) handshakesOf(p *port) *secure.Gate {
 	if !s.cfg.secures(p.Visitors) {

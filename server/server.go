@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/admin"
@@ -22,8 +23,10 @@ import (
 	"poosh/server/hub"
 	"poosh/server/hub/history"
 	"poosh/server/incident"
+	"poosh/server/inspect"
 	"poosh/server/latency"
 	"poosh/server/loop"
+	"poosh/server/network"
 	"poosh/server/overview"
 	"poosh/server/poosh"
 	input "poosh/server/quota"
@@ -35,8 +38,9 @@ import (
 
 // A Server is one poosh process. Make one with [New], and start it once.
 type Server struct {
-	cfg  *Config
+	cfg  *Config // as it was at the start; what counts is in now
 	log  *slog.Logger
+	now  atomic.Pointer[inForce]
 	hub  *hub.Hub
 	kept *history.Log // nil without HISTORY
 	loop *loop.Loop
@@ -60,12 +64,43 @@ type Server struct {
 	incidents *incident.Recorder // of that port; nil without it, as what follows
 	series    *series.Recorder
 	live      *overview.Live
+	known     atomic.Pointer[[]inspect.App] // see learnApps
 
 	closed *closed.Book  // connections that have left
 	asked  chan struct{} // to end, by an operator; capacity 1
 
+	manager *systemd.Manager
+	ready   atomic.Bool // the manager knows that the ports are open
+
+	reloading sync.Mutex // held by a reload
+
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
+}
+
+// What is inForce until the settings are read again.
+type inForce struct {
+	cfg     *Config
+	network network.Config // its network, as the limit of open files allows
+}
+
+// config is what counts now.
+func (s *Server) config() *Config { return s.now.Load().cfg }
+
+// network is what the ports of all dialects share now.
+func (s *Server) network() *network.Config { return &s.now.Load().network }
+
+// fitted is what ports may share, as the limit of open files allows.
+func (s *Server) fitted(n *network.Config, operators bool) network.Config {
+	fitted := *n
+	if files, ok := fileLimit(); ok {
+		reserve := 0
+		if operators {
+			reserve = admin.MaxConnections
+		}
+		fitFiles(&fitted, files, reserve, s.log)
+	}
+	return fitted
 }
 
 // A started dialect, by its name.
@@ -77,16 +112,11 @@ type started struct {
 // New builds a server, and starts what a dialect has beside its ports. It opens no
 // port; see [Server.Run]. cfg is the server's from here on.
 func New(cfg *Config, log *slog.Logger) (*Server, error) {
-	n := &cfg.Network
-	if files, ok := fileLimit(); ok {
-		reserve := 0
-		if cfg.Admin.On() {
-			reserve = admin.MaxConnections
-		}
-		fitFiles(n, files, reserve, log)
-	}
 	s := &Server{cfg: cfg, log: log, closed: closed.New(closed.Kept), asked: make(chan struct{}, 1), addrs: make(map[string]net.Addr)}
 	s.keep()
+	s.now.Store(&inForce{cfg, s.fitted(&cfg.Network, cfg.Admin.On())})
+	n := s.network()
+	s.manager = systemd.New(log)
 	if cfg.Admin.On() {
 		s.latency = latency.New()
 		s.hub.Measure(s.latency)
@@ -142,7 +172,7 @@ func (s *Server) keep() {
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
 		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed, Sends: s.sends,
-		Network: s.cfg.Network, Log: s.log,
+		Network: *s.network(), Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -201,8 +231,6 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
-	manager := systemd.New(s.log)
-
 	defer s.keepCertificates()()
 
 	failed := make(chan error, len(s.ports)+1)
@@ -225,8 +253,9 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	manager.Ready()
-	stopWatching := manager.Watch(s.health.Stuck)
+	s.manager.Ready()
+	s.ready.Store(true)
+	stopWatching := s.manager.Watch(s.health.Stuck)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -234,8 +263,8 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	stopWatching()
-	within := s.cfg.Network.ShutdownTimeout
-	manager.Stopping(within + afterEnd)
+	within := s.network().ShutdownTimeout
+	s.manager.Stopping(within + afterEnd)
 	if err == nil {
 		s.log.Info("shutting down", "within", within)
 		began := time.Now()

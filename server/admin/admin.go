@@ -47,6 +47,7 @@ type Parts struct {
 	Kick        http.HandlerFunc // closes clients
 	Bundle      http.HandlerFunc // the archive of an incident
 	Drain       http.HandlerFunc // ends the process, in order
+	Reload      http.HandlerFunc // reads the settings again
 	Profiles    http.HandlerFunc // of the runtime, below /debug/pprof/; ADMIN_PPROF asks for them
 
 	Overview, Stream http.HandlerFunc // the process as it is now, once and once a second
@@ -110,6 +111,14 @@ func New(cfg Config, parts Parts) *Server {
 		DisableGeneralOptionsHandler: true, // OPTIONS * is checked like everything else
 	}
 	return s
+}
+
+// SetToken has another token count; of a port without one, and for an empty one, nothing
+// changes. Any goroutine may call it.
+func (s *Server) SetToken(token string) {
+	if s.tokens != nil && token != "" {
+		s.tokens.set(token)
+	}
 }
 
 // Extend gives a handler, and what it writes, so much time from now on.

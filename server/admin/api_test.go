@@ -111,13 +111,29 @@ func TestIdsWantToken(t *testing.T) {
 	}
 }
 
-// Without ADMIN_TOKEN nobody ends the process from here.
-func TestDrainWantsToken(t *testing.T) {
+// Without ADMIN_TOKEN nobody ends the process from here, nor has it read its settings again.
+func TestDrainAndReloadWantToken(t *testing.T) {
 	parts := allParts()
 	parts.Drain = func(http.ResponseWriter, *http.Request) { t.Error("it is asked") }
+	parts.Reload = parts.Drain
 	r := run(t, Config{}, parts)
-	if res, body := r.ask(t, "POST", "/api/drain", nil); res.StatusCode != 403 || !strings.Contains(body, "ADMIN_TOKEN") {
-		t.Errorf("%s %s", res.Status, body)
+	for _, path := range []string{"/api/drain", "/api/reload"} {
+		if res, body := r.ask(t, "POST", path, nil); res.StatusCode != 403 || !strings.Contains(body, "ADMIN_TOKEN") {
+			t.Errorf("%s: %s %s", path, res.Status, body)
+		}
+	}
+}
+
+// Another token counts at once, and the one before no more.
+func TestSetToken(t *testing.T) {
+	r := run(t, Config{Token: testToken}, allParts())
+	const next = "another-token-of-operators"
+	r.Server.SetToken(next)
+	r.Server.SetToken("") // changes nothing
+	for token, want := range map[string]int{testToken: 401, next: 200} {
+		if res, _ := r.ask(t, "GET", "/api/top", bearer(token)); res.StatusCode != want {
+			t.Errorf("%s: %s, want %d", token, res.Status, want)
+		}
 	}
 }
 

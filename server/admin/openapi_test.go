@@ -40,7 +40,7 @@ func described(t *testing.T) (d document) {
 func everything() *Server {
 	ok := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }
 	return New(Config{Pprof: true, Token: testToken}, Parts{
-		Log: discard, Live: ok, Ready: ok, Metrics: http.HandlerFunc(ok), Tail: ok, Kick: ok, Bundle: ok, Drain: ok, Profiles: ok,
+		Log: discard, Live: ok, Ready: ok, Metrics: http.HandlerFunc(ok), Tail: ok, Kick: ok, Bundle: ok, Drain: ok, Reload: ok, Profiles: ok,
 		Overview: ok, Stream: ok, Series: ok, Top: ok, Rooms: ok, Room: ok, Connection: ok, Left: ok, Slow: ok,
 		Send: func(http.ResponseWriter, *http.Request) bool { return false },
 	})

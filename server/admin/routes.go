@@ -44,6 +44,7 @@ func (s *Server) endpoints() []endpoint {
 		// without being shown the answer: browsers say of a POST where it is from.
 		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},
 		// Everybody on this machine may look, and not everybody may send signals.
+		{"/api/reload", http.MethodPost, []string{"dry-run"}, s.withToken(p.Reload, "the settings are read again from here", always)},
 		{"/api/drain", http.MethodPost, nil, s.withToken(p.Drain, "the process is ended from here", always)},
 	}
 }

@@ -26,7 +26,7 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Port(&c.Port)},
 		{Name: "ADMIN_HOST", Default: "127.0.0.1", Help: "Address or host name that ADMIN_PORT is listened on; one that other machines reach needs ADMIN_TOKEN",
 			Value: setting.Host(&c.Host)},
-		{Name: "ADMIN_TOKEN", Help: "What who comes to ADMIN_PORT must show, as bearer token or as password of any user: at least 16 characters; unset, everybody on this machine may come",
+		{Name: "ADMIN_TOKEN", Changes: setting.OnReloadSet, Help: "What who comes to ADMIN_PORT must show, as bearer token or as password of any user: at least 16 characters; unset, everybody on this machine may come",
 			Value: setting.Of(&c.Token, parseToken), Secret: true},
 		{Name: "ADMIN_PPROF", Default: "off", Help: "on has ADMIN_PORT serve the profiles of the Go runtime under /debug/pprof/",
 			Value: setting.Switch(&c.Pprof)},

@@ -34,10 +34,10 @@ const maxFriends = 256
 // with many addresses do not keep operators out, what all have shown counts only against
 // those who have not shown the right one before.
 type tokens struct {
-	want [sha256.Size]byte // set once
-	log  *slog.Logger      // set once
+	log *slog.Logger // set once
 
 	mu      sync.Mutex // held while one is looked at, so that no more are than are counted
+	want    [sha256.Size]byte
 	address *rate.Limiter
 	all     *rate.Limiter
 	friends *lru.Cache[netip.Addr, struct{}]
@@ -48,8 +48,18 @@ func newTokens(token string, log *slog.Logger) *tokens {
 	if err != nil {
 		panic(err) // for a size that is not positive
 	}
-	return &tokens{want: sha256.Sum256([]byte(token)), log: log,
+	return &tokens{log: log, want: sha256.Sum256([]byte(token)),
 		address: rate.PerAddress(wrongOfAddress), all: rate.New(wrongOfAll), friends: friends}
+}
+
+// set has another token count. Who had shown the one before is nobody's friend any more.
+func (t *tokens) set(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if want := sha256.Sum256([]byte(token)); want != t.want {
+		t.want = want
+		t.friends.Purge()
+	}
 }
 
 // admit reports whether a request comes with the token, or answers by itself.

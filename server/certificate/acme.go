@@ -64,6 +64,9 @@ func newAuthority(cfg *Config, log *slog.Logger) (*authority, error) {
 	return a, nil
 }
 
+// Use changes nothing: certificates are renewed when it is time.
+func (a *authority) Use(*Config) {}
+
 // manage has the library begin. Its cache has a goroutine, which ends with Stop.
 func (a *authority) manage() *managed {
 	m := new(managed)

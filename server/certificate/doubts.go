@@ -23,10 +23,10 @@ func (c *Config) Expiring(now time.Time) []string {
 	if c.Cert == "" || c.Key == "" {
 		return nil
 	}
-	pair, err := load(c.Cert, c.Key)
-	if err != nil {
+	if c.found == nil && c.find() != nil {
 		return nil // that is a mistake, see check
 	}
+	pair := c.found
 	if what := trouble(pair.Leaf, now); what != "" {
 		return []string{fmt.Sprintf("TLS_CERT is %s, whose certificate for %s %s: want a new one in its place", setting.Shown(c.Cert), strings.Join(pair.Leaf.DNSNames, ", "), what)}
 	}

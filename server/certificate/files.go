@@ -17,16 +17,16 @@ import (
 // A Files is a certificate and its key in two files. Make one with [Open]; its methods may
 // be called from any goroutine.
 type Files struct {
-	cert, key string       // set once
-	log       *slog.Logger // set once
+	log *slog.Logger // set once
 
 	now atomic.Pointer[tls.Certificate]
 
-	mu      sync.Mutex // guards what follows
-	loaded  sum        // of what was read when now was
-	broken  sum        // of what is there instead and cannot be used
-	said    bool       // of broken
-	reloads int
+	mu        sync.Mutex // guards what follows
+	cert, key string     // where they are
+	loaded    sum        // of what was read when now was
+	broken    sum        // of what is there instead and cannot be used
+	said      bool       // of broken
+	reloads   int
 }
 
 // A sum tells the contents of both files from others.
@@ -53,6 +53,18 @@ func (f *Files) Reload() (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.reload()
+}
+
+// Use has a certificate count that was checked, and its files looked at from now on.
+func (f *Files) Use(cfg *Config) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cert, f.key = cfg.Cert, cfg.Key
+	if cfg.found != nil && cfg.sum != f.loaded {
+		f.now.Store(cfg.found)
+		f.loaded, f.broken, f.said = cfg.sum, sum{}, false
+		f.reloads++
+	}
 }
 
 func (f *Files) reload() (changed bool, err error) {
@@ -105,13 +117,14 @@ func (f *Files) look() {
 	changed, err := f.reload()
 	say := err != nil && f.broken == before && !f.said
 	f.said = f.said || say
+	file := f.cert
 	f.mu.Unlock()
 	leaf := f.now.Load().Leaf
 	switch {
 	case say:
 		f.log.Error("the new certificate cannot be used, the one before stays", "err", err, "until", leaf.NotAfter)
 	case changed:
-		f.log.Info("certificate replaced", "file", f.cert, "names", leaf.DNSNames, "until", leaf.NotAfter)
+		f.log.Info("certificate replaced", "file", file, "names", leaf.DNSNames, "until", leaf.NotAfter)
 		warn(leaf, time.Now(), f.log)
 	}
 }
@@ -149,10 +162,13 @@ func (p pair) parse() (*tls.Certificate, error) {
 	return &c, nil
 }
 
-func load(cert, key string) (*tls.Certificate, error) {
-	p, err := readPair(cert, key)
+// find reads and parses the pair that the settings name.
+func (c *Config) find() error {
+	p, err := readPair(c.Cert, c.Key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return p.parse()
+	c.found, err = p.parse()
+	c.sum = p.sum
+	return err
 }

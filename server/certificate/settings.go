@@ -5,6 +5,8 @@
 package certificate
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -35,6 +37,32 @@ type Config struct {
 
 	Senders  bool   // the port of senders alone speaks TLS too
 	ClientCA string // file with the authorities of which every peer has to show a certificate
+
+	// What was in the files when the settings were checked.
+	found   *tls.Certificate // of Cert and Key; nil without
+	sum     sum              // of these
+	clients [sha256.Size]byte
+	roots   [sha256.Size]byte // of CARoot
+}
+
+// SameClients reports whether the same authorities vouch for peers as in another
+// configuration.
+func (c *Config) SameClients(other *Config) bool {
+	return (c.ClientCA == "") == (other.ClientCA == "") && c.clients == other.clients
+}
+
+// parts are what is in the files.
+func (c *Config) parts() (list []setting.Part) {
+	if c.found != nil {
+		list = append(list, setting.Part{Setting: "TLS_CERT", Name: "TLS_CERT: the certificate in the file", Is: c.sum})
+	}
+	if c.ClientCA != "" {
+		list = append(list, setting.Part{Setting: "TLS_CLIENT_CA", Name: "TLS_CLIENT_CA: what is in the file", Is: c.clients})
+	}
+	if c.CARoot != "" {
+		list = append(list, setting.Part{Setting: "ACME_CA_ROOT", Name: "ACME_CA_ROOT: what is in the file", Is: c.roots})
+	}
+	return list
 }
 
 // On reports whether there are certificates at all.
@@ -42,10 +70,10 @@ func (c *Config) On() bool { return c.Cert != "" || len(c.Domains) > 0 }
 
 // Settings describes the settings that fill c.
 func (c *Config) Settings() *setting.Group {
-	return &setting.Group{Title: "TLS", Check: c.check, Warn: c.warn, Files: []setting.File{{Name: "TLS_KEY"}}, Settings: []setting.Setting{
-		{Name: "TLS_CERT", Help: "File with the certificate for clients' ports, in PEM, the leaf first and then those between it and the root; looked at again every few seconds. Needs TLS_KEY",
+	return &setting.Group{Title: "TLS", Check: c.check, Warn: c.warn, Parts: c.parts, Files: []setting.File{{Name: "TLS_KEY"}}, Settings: []setting.Setting{
+		{Name: "TLS_CERT", Changes: setting.OnReloadSet, Help: "File with the certificate for clients' ports, in PEM, the leaf first and then those between it and the root; looked at again every few seconds. Needs TLS_KEY",
 			Value: setting.Text(&c.Cert)},
-		{Name: "TLS_KEY", Help: "File with the key of TLS_CERT, in PEM, without a password",
+		{Name: "TLS_KEY", Changes: setting.OnReloadSet, Help: "File with the key of TLS_CERT, in PEM, without a password",
 			Value: setting.Text(&c.Key)},
 		{Name: "TLS_DOMAINS", Help: "Names, with commas between, that certificates are got for by ACME, in place of TLS_CERT; the authority has to reach this server under each, on port 443 or 80",
 			Value: setting.Of(&c.Domains, domains)},
@@ -61,7 +89,7 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Port(&c.HTTPPort)},
 		{Name: "TLS_SENDERS", Default: "off", Help: "on has SERVER_PORT speak TLS too",
 			Value: setting.Switch(&c.Senders)},
-		{Name: "TLS_CLIENT_CA", Help: "File with certificates of authorities, in PEM: every peer of a port that speaks TLS has to show a certificate of theirs; unset, nobody is asked for one",
+		{Name: "TLS_CLIENT_CA", Changes: setting.OnReloadSet, Help: "File with certificates of authorities, in PEM: every peer of a port that speaks TLS has to show a certificate of theirs; unset, nobody is asked for one",
 			Value: setting.Text(&c.ClientCA)},
 	}}
 }
@@ -88,14 +116,22 @@ func (c *Config) check(m *setting.Mistakes) {
 		m.Add("TLS_CLIENT_CA", "is set: want TLS_CERT and TLS_KEY, or TLS_DOMAINS, with it")
 	}
 	if c.Cert != "" && c.Key != "" {
-		if _, err := load(c.Cert, c.Key); err != nil {
+		if err := c.find(); err != nil {
 			m.Add("TLS_CERT", "is of no use: %v", err)
 		}
 	}
 	for name, file := range map[string]string{"TLS_CLIENT_CA": c.ClientCA, "ACME_CA_ROOT": c.CARoot} {
 		if file != "" {
-			if _, err := pool(file); err != nil {
+			text, err := read(file)
+			if err == nil {
+				_, err = poolOf(file, text)
+			}
+			if err != nil {
 				m.Add(name, "is of no use: %v", err)
+			} else if name == "TLS_CLIENT_CA" {
+				c.clients = sha256.Sum256(text)
+			} else {
+				c.roots = sha256.Sum256(text)
 			}
 		}
 	}
@@ -130,6 +166,10 @@ func pool(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return poolOf(file, text)
+}
+
+func poolOf(file string, text []byte) (*x509.CertPool, error) {
 	p := x509.NewCertPool()
 	if !p.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("%s: want certificates in PEM", file)

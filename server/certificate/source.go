@@ -19,6 +19,9 @@ type Source interface {
 	Watch(ctx context.Context, at net.Addr)
 	// Reload looks for new ones at once, and reports whether there are.
 	Reload() (changed bool, err error)
+	// Use has those count that settings have found which were read anew and checked, and
+	// which ask for the same kind of source.
+	Use(*Config)
 }
 
 // New returns the source that the settings ask for.

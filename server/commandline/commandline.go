@@ -41,6 +41,7 @@ const (
 	refused     = 3 // the server said no: a wrong secret or token
 	unreachable = 4 // there is no answer from where the server should be
 	nobody      = 5 // it worked, and came to nobody, or nothing came
+	unfinished  = 5 // it worked, and something is left to do
 )
 
 // A Program is what the command line is for.
@@ -150,7 +151,7 @@ func (l *line) root() *cli.Command {
 		Commands: slices.Concat([]*cli.Command{
 			l.serveCommand(), l.checkCommand(),
 			l.sendCommand(), l.tokenCommand(), l.listenCommand(),
-			l.tailCommand(), l.statusCommand(), l.kickCommand(), l.bundleCommand(), l.benchCommand(), l.doctorCommand(), l.importCommand(),
+			l.tailCommand(), l.statusCommand(), l.kickCommand(), l.reloadCommand(), l.drainCommand(), l.bundleCommand(), l.benchCommand(), l.doctorCommand(), l.importCommand(),
 		}, l.ofServer(), []*cli.Command{l.versionCommand()}),
 	}
 	for _, c := range root.Commands {

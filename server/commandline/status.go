@@ -140,7 +140,11 @@ func (st *state) text(s style) string {
 	row("version", "%s", printable(st.Version))
 	row("clients", "%s", sockets(st.Connections.Clients))
 	for _, a := range st.Connections.Apps {
-		row("", "%s %s: %d connected", printable(a.Dialect), printable(a.App), a.Connected)
+		old := ""
+		if a.Previous > 0 {
+			old = s.yellow(fmt.Sprintf(", the previous secret was used %s", many(int(a.Previous), "time")))
+		}
+		row("", "%s %s: %d connected%s", printable(a.Dialect), printable(a.App), a.Connected, old)
 	}
 	row("senders", "%s", sockets(st.Connections.Senders))
 	row("events", "%d published, %d delivered, %d refused by their clients' outboxes, %d held back",

@@ -32,6 +32,10 @@ type Dialect struct {
 	Name     string         // in the log
 	Settings *setting.Group // with their defaults; they fill what the functions below read
 
+	// Options are what the settings fill, in the dialect's own type: for [Running].Reload.
+	// nil for a dialect that has none.
+	Options any
+
 	// On reports whether the settings ask for the dialect. It is asked when all are
 	// read, and from then on.
 	On func() bool
@@ -137,6 +141,13 @@ type Running struct {
 	// [closed.Kicked]. It waits for none of them.
 	Kick func(Whom) int
 
+	// Reload prepares what follows from options that were read anew, the [Dialect].Options
+	// of settings that are right and have been checked, in which nothing has changed that
+	// needs a restart. n is what the ports of all dialects share then. It changes nothing;
+	// commit does, all at once, and cannot fail. nil for a dialect without settings that
+	// change while the server runs.
+	Reload func(options any, n network.Config) (commit func(), err error)
+
 	// Polling tells of clients that have no connection of their own; nil without any.
 	Polling func() Polling
 	// Metrics are the numbers of this moment for who operates the server, beside those of
@@ -198,6 +209,9 @@ type App struct {
 	// Refused are connects that were turned away, by reason.
 	Refused []metric.Sample
 	Limits  []Limit
+	// Previous are requests and clients that were let in by a secret that has been replaced,
+	// as [rotation.Samples] has them; nil for an application without secrets.
+	Previous []metric.Sample
 }
 
 // A Limit is what a limit on a rate did.

@@ -132,10 +132,11 @@ type Config struct {
 
 // A Server serves the connections of one listener. Make one with [New].
 type Server struct {
-	cfg      Config
-	rest     handover
-	draining atomic.Bool
-	answered atomic.Uint64 // see Answered
+	cfg       Config
+	rest      handover
+	draining  atomic.Bool
+	answered  atomic.Uint64 // see Answered
+	maxAnswer atomic.Int64  // Config.MaxAnswer, see SetMaxAnswer
 
 	mu      sync.Mutex // guards what follows
 	ln      net.Listener
@@ -160,6 +161,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.Default()
 	}
 	s := &Server{cfg: cfg, conns: make(map[*conn]struct{}), passed: make(map[*passed]struct{}), stop: make(chan struct{})}
+	s.SetMaxAnswer(cfg.MaxAnswer)
 	s.exchanges.New = s.newExchange
 	s.rest.init()
 	cfg.Rest.ConnState, cfg.Rest.ConnContext = s.changed, withPassed
@@ -169,6 +171,10 @@ func New(cfg Config) *Server {
 	s.empty = sync.NewCond(&s.mu)
 	return s
 }
+
+// SetMaxAnswer is [Config].MaxAnswer for connections that come from now on. Any goroutine
+// may call it.
+func (s *Server) SetMaxAnswer(bytes int) { s.maxAnswer.Store(int64(bytes)) }
 
 // Serve accepts connections until the server is shut down or closed, and returns
 // [http.ErrServerClosed] then. Call it once.
@@ -264,7 +270,7 @@ func (s *Server) acceptOnLoop() error {
 		return nil
 	}
 	c.mu.Lock()
-	c.raw = s.cfg.Loop.Attach(socket, loop.Options{Outbox: s.cfg.MaxAnswer, Cork: true}, c)
+	c.raw = s.cfg.Loop.Attach(socket, loop.Options{Outbox: int(s.maxAnswer.Load()), Cork: true}, c)
 	c.mu.Unlock()
 	c.raw.Start()
 	return nil

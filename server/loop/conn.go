@@ -107,7 +107,7 @@ func (l *Loop) newConn(o Options, p Protocol) *Conn {
 // bound gives a connection its bounds.
 func (c *Conn) bound(o Options) {
 	if o.Outbox == 0 {
-		o.Outbox = c.shard.loop.cfg.Outbox
+		o.Outbox = int(c.shard.loop.outbox.Load())
 	}
 	c.limit = int32(min(o.Outbox, math.MaxInt32))
 	c.flags &^= corks

@@ -91,6 +91,7 @@ var ErrTooMany = errors.New("too many connections")
 // from any goroutine.
 type Loop struct {
 	cfg    Config
+	outbox atomic.Int64 // Config.Outbox, see SetOutbox
 	shards []*shard
 	wheel  *wheel
 	reaper reaper
@@ -108,10 +109,14 @@ type Loop struct {
 	closed     map[Reason]uint64
 }
 
+// SetOutbox is [Config].Outbox for connections that come from now on.
+func (l *Loop) SetOutbox(bytes int) { l.outbox.Store(int64(bytes)) }
+
 // New starts the goroutines of a loop: two for each shard, and two.
 // They end with [Loop.Close].
 func New(cfg Config) (*Loop, error) {
 	l := &Loop{cfg: cfg.withDefaults(), closed: make(map[Reason]uint64)}
+	l.SetOutbox(l.cfg.Outbox)
 	l.reaper.init(l)
 	for range shardCount() {
 		s, err := newShard(l)

@@ -70,6 +70,8 @@ type App struct {
 	Dialect   string `json:"dialect"`
 	App       string `json:"app"`
 	Connected int    `json:"connected"`
+	// Previous is how often a secret that has been replaced was used since the start.
+	Previous uint64 `json:"previous_secret"`
 }
 
 // A Kind is how many clients there are of one kind.

@@ -76,7 +76,7 @@ func TestOf(t *testing.T) {
 
 // live is one that was told of some seconds.
 func live(seconds int) *Live {
-	l := New(Config{Version: "v1", Started: began, Apps: func() []App { return []App{{"pusher", "1", 3}} }})
+	l := New(Config{Version: "v1", Started: began, Apps: func() []App { return []App{{"pusher", "1", 3, 0}} }})
 	for i := range seconds {
 		l.Told(began.Add(time.Duration(i)*time.Second), readings(i))
 	}

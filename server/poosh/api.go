@@ -18,6 +18,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/metric"
+	"poosh/server/rotation"
 	"poosh/server/sends"
 	"poosh/server/setting"
 )
@@ -30,6 +31,8 @@ const defaultMaxWire = 4 << 20
 type Config struct {
 	// Secret is what senders sign with. It must not be empty.
 	Secret string
+	// Previous is the secret that senders may sign with beside it; empty for none.
+	Previous string
 
 	// MaxBody is the largest body in bytes, after inflating; more is answered 413.
 	MaxBody int64
@@ -91,19 +94,42 @@ func (c Config) withDefaults() Config {
 // expectations. Set DisableGeneralOptionsHandler, or OPTIONS * is answered without a
 // token.
 type API struct {
-	check   *auth.Poosh
 	hub     *hub.Hub
 	log     *slog.Logger
-	maxBody int64
-	maxWire int64
+	maxWire int64 // set once
 	gate    *admission.Gate
 	sends   *sends.Feed
+
+	rules    atomic.Pointer[rules] // each request is judged by one
+	previous *rotation.Watch       // who signs with the previous secret
 
 	messages sync.Pool          // of *message
 	bodies   [numReasons][]byte // what refusals answer
 	refused  [numReasons]atomic.Uint64
 	traffic  *metric.Traffic
 }
+
+// A rules is what requests are judged by until the settings are read again. It never
+// changes.
+type rules struct {
+	check    *auth.Poosh
+	previous *auth.Poosh // nil without a previous secret
+	maxBody  int64
+	tooLarge []byte // what a larger body is answered with
+}
+
+func newRules(cfg Config) *rules {
+	r := &rules{check: auth.NewPoosh(cfg.Secret), maxBody: cfg.MaxBody,
+		tooLarge: errorBody("body is larger than " + strconv.FormatInt(cfg.MaxBody, 10) + " bytes")}
+	if cfg.Previous != "" {
+		r.previous = auth.NewPoosh(cfg.Previous)
+	}
+	return r
+}
+
+// Change has another secret and other bounds count for requests that come from now on. It
+// may be called from any goroutine; the rest of cfg is not looked at.
+func (a *API) Change(cfg Config) { a.rules.Store(newRules(cfg.withDefaults())) }
 
 // NewAPI returns the API that publishes to a hub. It panics when the secret is
 // empty: everybody could sign with that.
@@ -113,12 +139,12 @@ func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
 	}
 	cfg = cfg.withDefaults()
 	cfg.Sends = cmp.Or(cfg.Sends, sends.New())
-	a := &API{check: auth.NewPoosh(cfg.Secret), hub: h, log: log, maxBody: cfg.MaxBody, maxWire: cfg.MaxWire, gate: cfg.Gate, sends: cfg.Sends, traffic: cfg.Traffic}
+	a := &API{hub: h, log: log, maxWire: cfg.MaxWire, gate: cfg.Gate, sends: cfg.Sends, traffic: cfg.Traffic, previous: rotation.New(dialectName, appID, log)}
+	a.rules.Store(newRules(cfg))
 	a.messages.New = func() any { return new(message) }
 	for why := range a.bodies {
 		a.bodies[why] = errorBody(refusals[why].text)
 	}
-	a.bodies[tooLarge] = errorBody("body is larger than " + strconv.FormatInt(a.maxBody, 10) + " bytes")
 	return a
 }
 
@@ -162,9 +188,11 @@ func (a *API) judged(answer func(http.ResponseWriter, *http.Request, *message)) 
 		}
 		m := a.messages.Get().(*message)
 		defer a.release(m)
-		why, err := m.read(r, a.maxBody, a.maxBody+a.maxWire)
-		if why == accepted && a.check.Verify(m.values[payloadKey], token) != nil {
-			why = badToken
+		by := a.rules.Load()
+		m.by = by
+		why, err := m.read(r, by.maxBody, by.maxBody+a.maxWire)
+		if why == accepted && by.check.Verify(m.values[payloadKey], token) != nil {
+			why = m.second(token)
 		}
 		if why != accepted {
 			a.refuse(w, r, m, why, err)
@@ -172,6 +200,15 @@ func (a *API) judged(answer func(http.ResponseWriter, *http.Request, *message)) 
 		}
 		answer(w, r, m)
 	}
+}
+
+// second judges a token that the secret did not make.
+func (m *message) second(token string) reason {
+	if m.by.previous == nil || m.by.previous.Verify(m.values[payloadKey], token) != nil {
+		return badToken
+	}
+	m.old = true
+	return accepted
 }
 
 // head judges what can be judged without the body, and returns the token.

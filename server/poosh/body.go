@@ -32,6 +32,9 @@ type message struct {
 	text   []byte              // what was read and inflated
 	values [numKeys]auth.Value // parts of text, by key
 
+	by  *rules // what it is judged by
+	old bool   // its token is made with the previous secret
+
 	// Kept for compressed bodies; nil until the first.
 	buffered *bufio.Reader
 	gzip     *gzip.Reader
@@ -44,6 +47,7 @@ const keepText = 256 << 10
 // reset forgets everything of the request.
 func (m *message) reset() {
 	m.wire = meter{}
+	m.by, m.old = nil, false
 	m.values = [numKeys]auth.Value{}
 	m.text = m.text[:0]
 	if cap(m.text) > keepText {

@@ -55,7 +55,7 @@ var _ hub.Describer = (*socketio.Session)(nil)
 
 // Clients are the listeners of Poosh: they implement [socketio.Handler].
 type Clients struct {
-	cfg ClientConfig
+	cfg atomic.Pointer[ClientConfig] // never nil
 	hub *hub.Hub
 	log *slog.Logger
 
@@ -67,9 +67,18 @@ type Clients struct {
 
 // NewClients returns the handler for the clients' socket.io server.
 func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
-	c := &Clients{cfg: cfg, hub: h, log: log}
+	c := &Clients{hub: h, log: log}
+	c.cfg.Store(&cfg)
 	c.states.init(cfg.Away, cfg.AwayBytes)
 	return c
+}
+
+// Change has other bounds count: of names at once, of rooms for clients that connect from
+// now on. It may be called from any goroutine; the rest of cfg is not looked at.
+func (c *Clients) Change(cfg ClientConfig) {
+	now := *c.cfg.Load()
+	now.MaxRooms, now.MaxRoomNameBytes = cfg.MaxRooms, cfg.MaxRoomNameBytes
+	c.cfg.Store(&now)
 }
 
 // Connected seats a client in the hub. It is in the room named by its id, and
@@ -83,7 +92,7 @@ func (c *Clients) Connected(s *socketio.Session) {
 	if l == nil {
 		l = c.begin(s, enc)
 	}
-	if c.cfg.Registry != nil {
+	if c.cfg.Load().Registry != nil {
 		l.asks = &asker{clients: c, listener: l, session: s}
 	}
 	s.Data = l
@@ -131,8 +140,8 @@ func (c *Clients) Closed(s *socketio.Session, reason string) {
 func (c *Clients) leave(l *listener) {
 	c.left.Add(uint64(max(0, len(l.sub.Rooms())-1))) // its own room was not joined
 	c.hub.Unregister(l.sub)
-	if c.cfg.Rooms != nil {
-		c.cfg.Rooms.Give(l.from, l.taken)
+	if c.cfg.Load().Rooms != nil {
+		c.cfg.Load().Rooms.Give(l.from, l.taken)
 	}
 }
 
@@ -209,12 +218,12 @@ func (c *Clients) join(l *listener, s session, w *wish) error {
 	for _, room := range w.also {
 		count(room)
 	}
-	if c.cfg.Rooms != nil && cost > 0 && !c.cfg.Rooms.Take(l.from, l.taken, cost) {
+	if c.cfg.Load().Rooms != nil && cost > 0 && !c.cfg.Load().Rooms.Take(l.from, l.taken, cost) {
 		return errRoomsFull
 	}
 	if err := c.grant(l, s, w); err != nil { // which says too whether it has left
-		if c.cfg.Rooms != nil && cost > 0 {
-			c.cfg.Rooms.Give(l.from, cost)
+		if c.cfg.Load().Rooms != nil && cost > 0 {
+			c.cfg.Load().Rooms.Give(l.from, cost)
 		}
 		return err
 	}
@@ -241,12 +250,13 @@ func (c *Clients) roomName(args [][]byte) (string, error) {
 }
 
 func (c *Clients) nameOf(arg []byte) (string, error) {
+	most := c.cfg.Load().MaxRoomNameBytes
 	// An escape is up to six times as long as its character.
-	if len(arg) > 6*c.cfg.MaxRoomNameBytes+2 {
+	if len(arg) > 6*most+2 {
 		return "", errLongName
 	}
 	room, err := auth.JSString(arg)
-	if err == nil && len(room) > c.cfg.MaxRoomNameBytes {
+	if err == nil && len(room) > most {
 		err = errLongName
 	}
 	return room, err

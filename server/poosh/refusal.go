@@ -114,7 +114,11 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why rea
 	if why == overloaded || why == inputFull {
 		header["Retry-After"] = retryAfter
 	}
+	by := a.rulesOf(m)
 	body := a.bodies[why]
+	if why == tooLarge {
+		body = by.tooLarge
+	}
 	if syntax := (*auth.SyntaxError)(nil); errors.As(err, &syntax) {
 		body = errorBody(syntax.Error())
 	}
@@ -129,11 +133,19 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why rea
 	respond.Go.Bytes(w, refusals[why].status, body)
 }
 
+// rulesOf is what a request is judged by; m is nil for one whose body nobody looked at.
+func (a *API) rulesOf(m *message) *rules {
+	if m == nil || m.by == nil {
+		return a.rules.Load()
+	}
+	return m.by
+}
+
 // discard reads on in a body that is refused, so that its sender gets to see the
 // answer. Two kinds of sender need no such help: who waits for a 100 Continue that
 // never came, and who is cut off in any case because it announced too much.
 func (a *API) discard(r *http.Request, m *message) {
-	if r.Body == nil || r.ContentLength == 0 || r.ContentLength > a.maxBody+a.maxWire {
+	if r.Body == nil || r.ContentLength == 0 || r.ContentLength > a.rulesOf(m).maxBody+a.maxWire {
 		return
 	}
 	if r.Header["Expect"] != nil && (m == nil || m.wire.body == nil) {

@@ -8,6 +8,7 @@ import (
 	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/respond"
+	"poosh/server/rotation"
 	"poosh/server/sends"
 )
 
@@ -27,6 +28,9 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
 		return
 	}
 	defer a.gate.Leave()
+	if m.old {
+		a.previous.Used(rotation.Sender, r.RemoteAddr)
+	}
 	id := a.sends.Next()
 	if asksWhy(r) {
 		a.explain(w, r, id, m, pub)

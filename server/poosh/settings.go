@@ -44,6 +44,7 @@ func Declare(n *network.Config, sockets *socketio.Config, kept *history.Config) 
 	return &dialect.Dialect{
 		Name:     dialectName,
 		Settings: s.group(),
+		Options:  s,
 		On:       s.on,
 		Missing:  func(m *setting.Mistakes) { m.Add("SERVER_SECRET", "%s", missingSecret) },
 		Outbox:   func() int { return 8 * int(s.API.MaxBody) },
@@ -68,7 +69,9 @@ func (s *settings) group() *setting.Group {
 	return &setting.Group{
 		Title: "Poosh",
 		Check: s.check,
-		Warn:  func() []string { return setting.WeakSecret("SERVER_SECRET", s.API.Secret) },
+		Warn: func() []string {
+			return append(setting.WeakSecret("SERVER_SECRET", s.API.Secret), setting.WeakSecret("SERVER_SECRET_PREVIOUS", s.API.Previous)...)
+		},
 		Within: []setting.Bound{
 			{Name: "MAX_BODY_BYTES", Of: "INPUT_BYTES", Sent: true, Why: "one sender may have so much of INPUT_BYTES at once, and a larger body is not taken: raise INPUT_BYTES"},
 			{Name: "MAX_ROOMS", Of: "ROOM_BYTES", Each: func() int64 { return int64(s.Clients.MaxRoomNameBytes) + 300 },
@@ -80,22 +83,30 @@ func (s *settings) group() *setting.Group {
 				Value: setting.Port(&s.ClientPort), EmptyWrong: true},
 			{Name: "SERVER_PORT", Default: "1337", Help: "Port that takes POST /send",
 				Value: setting.Port(&s.ServerPort), EmptyWrong: true},
-			{Name: "SERVER_SECRET", Help: "Shared secret that senders sign with: at least 10 characters, required",
+			{Name: "SERVER_SECRET", Changes: setting.OnReload, Help: "Shared secret that senders sign with: at least 10 characters, required",
 				Value: setting.Of(&s.API.Secret, parseSecret), Secret: true},
-			{Name: "CLIENT_ORIGINS", Default: "*", Help: "Origins of pages that may connect to CLIENT_PORT, such as https://example.com, with commas between; * for all. Programs that are no browsers name none and are let in",
+			{Name: "SERVER_SECRET_PREVIOUS", Changes: setting.OnReload, Help: "The secret before SERVER_SECRET, that senders may still sign with until they all have the new one; unset, none",
+				Value: setting.Of(&s.API.Previous, parseSecret), Secret: true},
+			{Name: "CLIENT_ORIGINS", Default: "*", Changes: setting.OnReload, Help: "Origins of pages that may connect to CLIENT_PORT, such as https://example.com, with commas between; * for all. Programs that are no browsers name none and are let in",
 				Value: setting.Origins(&s.Origins)},
 			// body-parser's "100kb", the Node server's limit.
-			{Name: "MAX_BODY_BYTES", Default: "102400", Help: "Bytes of one body of POST /send after decompression; more is answered 413",
+			{Name: "MAX_BODY_BYTES", Default: "102400", Changes: setting.OnReload, Help: "Bytes of one body of POST /send after decompression; more is answered 413",
 				Value: setting.Size(&s.API.MaxBody, "1KiB", "64MiB")},
-			{Name: "MAX_ROOMS", Default: "200", Help: "Rooms that one connection may join; more closes it",
+			{Name: "MAX_ROOMS", Default: "200", Changes: setting.OnReload, Help: "Rooms that one connection may join; more closes it",
 				Value: setting.Count(&s.Clients.MaxRooms, 1, 1_000_000)},
-			{Name: "MAX_ROOM_NAME_BYTES", Default: "512", Help: "Bytes of the name of a room that is joined",
+			{Name: "MAX_ROOM_NAME_BYTES", Default: "512", Changes: setting.OnReload, Help: "Bytes of the name of a room that is joined",
 				Value: setting.Size(&s.Clients.MaxRoomNameBytes, "16", "64KiB")},
 		},
 	}
 }
 
 func (s *settings) check(m *setting.Mistakes) {
+	if s.API.Previous != "" && !s.on() && !m.Has("SERVER_SECRET") {
+		m.Add("SERVER_SECRET_PREVIOUS", "is set without SERVER_SECRET: want that too")
+	}
+	if s.API.Previous != "" && s.API.Previous == s.API.Secret {
+		m.Add("SERVER_SECRET_PREVIOUS", "is the same as SERVER_SECRET: want the secret that was there before it, or none")
+	}
 	largest := dialect.Growth*int(s.API.MaxBody) + dialect.FrameBytes
 	if out := s.network.OutboxBytes; out < largest && !m.Has("OUTBOX_BYTES", "MAX_BODY_BYTES") {
 		m.Add("OUTBOX_BYTES", "is %d: want at least %d, so that one event of MAX_BODY_BYTES fits", out, largest)
@@ -139,6 +150,16 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	listeners := NewClients(clients, h.Hub, h.Log)
 	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)
 	return &dialect.Running{
+		Reload: func(options any, n network.Config) (func(), error) {
+			next := options.(*settings)
+			bounds := next.sockets.Within(n)
+			bounds.Origins = next.Origins
+			return func() {
+				api.Change(next.API)
+				listeners.Change(next.Clients)
+				server.Change(bounds)
+			}, nil
+		},
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
 		Leave:    func() []dialect.Leaver { return dialect.Leavers(server.Leave()) },
 		Shutdown: server.Shutdown,
@@ -167,6 +188,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 				Client:     func(id string) (standing.Stander, *hub.Subscriber) { return find(h.Hub, server, id) },
 				Subscribed: []metric.Sample{metric.Of(joined, "public")},
 				Left:       []metric.Sample{metric.Of(left, "public")},
+				Previous:   api.previous.Samples(),
 			}}
 		},
 	}, nil

@@ -10,7 +10,7 @@ import (
 // API's terminate_connections gives, with which client libraries stay away.
 func (d *Dialect) kick(whom dialect.Whom) (n int) {
 	for a := range d.apps.All() {
-		if !whom.Has(a.Conf.ID) {
+		if !whom.Has(a.ID()) {
 			continue
 		}
 		for _, c := range a.Connections() {

@@ -42,8 +42,8 @@ func (d *Dialect) numbers() []dialect.App {
 	}}
 	for a := range d.apps.All() {
 		n := a.Numbers()
-		of := dialect.App{ID: a.Conf.ID, Hub: app.HubName(a.Conf.ID), Clients: portSetting, Senders: portSetting, Connected: n.Connections, Ends: a.Clients, Traffic: n.Traffic,
-			Limits: limitsOf(a)}
+		of := dialect.App{ID: a.ID(), Hub: app.HubName(a.ID()), Clients: portSetting, Senders: portSetting, Connected: n.Connections, Ends: a.Clients, Traffic: n.Traffic,
+			Limits: limitsOf(a), Previous: a.Previous.Samples()}
 		of.Channels = func() (list []metric.Sample) {
 			for k, n := range a.ChannelsByKind() {
 				list = append(list, metric.Of(n, app.KindNames[k]))
@@ -88,7 +88,7 @@ func (d *Dialect) ofAddresses() []dialect.Limit {
 
 // limitsOf are the limits on what may be asked for of an app.
 func limitsOf(a *app.App) []dialect.Limit {
-	return []dialect.Limit{dialect.LimitOf("api", "app", a.APILimit), dialect.LimitOf("connect", "app", a.ConnectLimit)}
+	return []dialect.Limit{dialect.LimitOf("api", "app", a.APILimit()), dialect.LimitOf("connect", "app", a.ConnectLimit())}
 }
 
 // Limits are what the limits on rates did, those of addresses first and then those of each

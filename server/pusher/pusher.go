@@ -147,15 +147,35 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	}); err != nil {
 		return nil, err
 	}
-	d.api = api.New(api.Config{
-		Prefix: d.prefix, MaxBodyBytes: cfg.MaxBodyBytes, Rate: cfg.APIRate, Gate: cfg.Gate,
-	}, d.apps, d.answer)
-	d.clients = client.New(client.Config{
-		MaxConnections: cfg.MaxConnections, MaxMessageBytes: cfg.MaxMessageBytes, PongTimeout: cfg.PongTimeout,
-		Rate: cfg.ConnectRate, Gate: cfg.Gate,
-	}, d.apps, loop, d.answer)
+	d.api = api.New(d.ofAPI(cfg), d.apps, d.answer)
+	d.clients = client.New(ofClients(cfg), d.apps, loop, d.answer)
 	d.routes = d.mount()
 	return d, nil
+}
+
+func (d *Dialect) ofAPI(cfg Config) api.Config {
+	return api.Config{Prefix: d.prefix, MaxBodyBytes: cfg.MaxBodyBytes, Rate: cfg.APIRate, Gate: cfg.Gate}
+}
+
+func ofClients(cfg Config) client.Config {
+	return client.Config{MaxConnections: cfg.MaxConnections, MaxMessageBytes: cfg.MaxMessageBytes, PongTimeout: cfg.PongTimeout,
+		Rate: cfg.ConnectRate, Gate: cfg.Gate}
+}
+
+// change prepares what follows from a configuration that was read anew; see
+// [dialect.Running]. PathPrefix, times of the network, and what is not for operators stay
+// as they are.
+func (d *Dialect) change(cfg Config) (commit func(), err error) {
+	cfg = cfg.withDefaults()
+	apps, err := d.apps.Change(cfg.Apps, app.Bounds{CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue})
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		d.api.Change(d.ofAPI(cfg))
+		d.clients.Change(ofClients(cfg))
+		apps()
+	}, nil
 }
 
 // Apps returns the applications at work, for who looks at them from inside the process.

@@ -23,6 +23,7 @@ type settings struct {
 	// hold for apps of AppsFile that do not name their own.
 	App      App
 	AppsFile string // path of a file with apps
+	listed   []App  // in that file
 
 	Bridge     string // id of the app that shares its public channels
 	WebhookURL string // of App
@@ -43,6 +44,7 @@ func Declare(n *network.Config) *dialect.Dialect {
 	return &dialect.Dialect{
 		Name:     "pusher",
 		Settings: s.group(),
+		Options:  s,
 		On:       s.on,
 		Bridge:   s.bridge,
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where, Ready: true}},
@@ -75,14 +77,16 @@ var within = []setting.Bound{
 // group describes the settings. The defaults of an app are the app's.
 func (s *settings) group() *setting.Group {
 	usual := App{}.WithDefaults()
-	return &setting.Group{Title: "Pusher", Check: s.check, Warn: s.warn, Within: within, Origins: []string{"PUSHER_ALLOWED_ORIGINS"}, Files: []setting.File{{Name: "PUSHER_APPS"}}, Settings: []setting.Setting{
-		{Name: "PUSHER_APP_ID", Help: "Id of the app; setting it turns the Pusher dialect on",
+	return &setting.Group{Title: "Pusher", Check: s.check, Warn: s.warn, Parts: s.parts, Within: within, Origins: []string{"PUSHER_ALLOWED_ORIGINS"}, Files: []setting.File{{Name: "PUSHER_APPS"}}, Settings: []setting.Setting{
+		{Name: "PUSHER_APP_ID", Changes: setting.OnReload, Help: "Id of the app; setting it turns the Pusher dialect on",
 			Value: setting.Text(&s.App.ID)},
-		{Name: "PUSHER_APP_KEY", Help: "Key of the app, which its pages know",
+		{Name: "PUSHER_APP_KEY", Changes: setting.OnReload, Help: "Key of the app, which its pages know",
 			Value: setting.Text(&s.App.Key)},
-		{Name: "PUSHER_APP_SECRET", Help: "Secret of the app, which its servers sign with; at least 8 characters, best 20 random ones",
+		{Name: "PUSHER_APP_SECRET", Changes: setting.OnReload, Help: "Secret of the app, which its servers sign with; at least 8 characters, best 20 random ones",
 			Value: setting.Text(&s.App.Secret), Secret: true},
-		{Name: "PUSHER_APPS", Help: "Path of a JSON file with several apps and their own limits; the limits below hold for what it does not name",
+		{Name: "PUSHER_APP_SECRET_PREVIOUS", Changes: setting.OnReload, Help: "The secret before PUSHER_APP_SECRET, which the app's servers may still sign with until they all have the new one; unset, none",
+			Value: setting.Text(&s.App.PreviousSecret), Secret: true},
+		{Name: "PUSHER_APPS", Changes: setting.OnReload, Help: "Path of a JSON file with several apps and their own limits; the limits below hold for what it does not name",
 			Value: setting.Text(&s.AppsFile)},
 		{Name: portSetting, Default: "6001", Help: "Port of the Pusher API and of Pusher clients",
 			Value: setting.Port(&s.Port)},
@@ -91,64 +95,64 @@ func (s *settings) group() *setting.Group {
 		{Name: "BRIDGE", Help: "Id of a Pusher app: events of POST /send also reach its public channel of the room's name, and the other way round",
 			Value: setting.Text(&s.Bridge)},
 
-		{Name: "PUSHER_CLIENT_EVENTS", Default: "off", Help: "on lets clients send client- events (whispers) to private and presence channels",
+		{Name: "PUSHER_CLIENT_EVENTS", Changes: setting.OnReload, Default: "off", Help: "on lets clients send client- events (whispers) to private and presence channels",
 			Value: setting.Switch(&s.App.ClientEvents)},
-		{Name: "PUSHER_SUBSCRIPTION_COUNT", Default: "off", Help: "on tells the clients of a channel how many they are",
+		{Name: "PUSHER_SUBSCRIPTION_COUNT", Changes: setting.OnReload, Default: "off", Help: "on tells the clients of a channel how many they are",
 			Value: setting.Switch(&s.App.SubscriptionCount)},
-		{Name: "PUSHER_WATCHLIST", Default: "off", Help: "on tells signed-in clients who of their watchlist is online",
+		{Name: "PUSHER_WATCHLIST", Changes: setting.OnReload, Default: "off", Help: "on tells signed-in clients who of their watchlist is online",
 			Value: setting.Switch(&s.App.Watchlist)},
-		{Name: "PUSHER_AUTHORIZE_CONNECTIONS", Default: "off", Help: "on closes clients that have not signed in nor joined a private or presence channel in time",
+		{Name: "PUSHER_AUTHORIZE_CONNECTIONS", Changes: setting.OnReload, Default: "off", Help: "on closes clients that have not signed in nor joined a private or presence channel in time",
 			Value: setting.Switch(&s.App.Authorize)},
-		{Name: "PUSHER_AUTHORIZE_TIMEOUT", Default: setting.SpanText(time.Duration(usual.AuthorizeTimeout)), Help: "That time",
+		{Name: "PUSHER_AUTHORIZE_TIMEOUT", Changes: setting.OnReload, Default: setting.SpanText(time.Duration(usual.AuthorizeTimeout)), Help: "That time",
 			Value: setting.Span(&s.App.AuthorizeTimeout, time.Second, time.Hour)},
-		{Name: "PUSHER_TERMINATE_PRESENCE_MEMBERS", Default: "off", Help: "on makes terminate_connections also close who is that user only in a presence channel",
+		{Name: "PUSHER_TERMINATE_PRESENCE_MEMBERS", Changes: setting.OnReload, Default: "off", Help: "on makes terminate_connections also close who is that user only in a presence channel",
 			Value: setting.Switch(&s.App.TerminateMembers)},
-		{Name: "PUSHER_ALLOWED_ORIGINS", Help: "Hosts whose pages may connect, with commas between, such as example.com,*.example.com; unset for all",
+		{Name: "PUSHER_ALLOWED_ORIGINS", Changes: setting.OnReload, Help: "Hosts whose pages may connect, with commas between, such as example.com,*.example.com; unset for all",
 			Value: setting.Texts(&s.App.AllowedOrigins)},
-		{Name: "PUSHER_WEBHOOK_URL", Help: "Address that is told of all webhook events; filters and more addresses are in the file of apps",
+		{Name: "PUSHER_WEBHOOK_URL", Changes: setting.OnReload, Help: "Address that is told of all webhook events; filters and more addresses are in the file of apps",
 			Value: setting.Text(&s.WebhookURL), Secret: true},
 
-		{Name: "PUSHER_MAX_CONNECTIONS", Help: "Connections that an app may have open; 0 or unset for no limit beside MAX_CONNECTIONS",
+		{Name: "PUSHER_MAX_CONNECTIONS", Changes: setting.OnReload, Help: "Connections that an app may have open; 0 or unset for no limit beside MAX_CONNECTIONS",
 			Value: setting.Count(&s.App.MaxConnections, 0, 10_000_000)},
-		{Name: "PUSHER_MAX_CHANNELS", Default: strconv.Itoa(usual.MaxChannels), Help: "Channels that one connection may subscribe to",
+		{Name: "PUSHER_MAX_CHANNELS", Changes: setting.OnReload, Default: strconv.Itoa(usual.MaxChannels), Help: "Channels that one connection may subscribe to",
 			Value: setting.Count(&s.App.MaxChannels, 1, 1_000_000)},
-		{Name: "PUSHER_MAX_EVENT_BYTES", Default: strconv.Itoa(usual.MaxEventBytes), Help: "Bytes of the data of one event; more is answered 413",
+		{Name: "PUSHER_MAX_EVENT_BYTES", Changes: setting.OnReload, Default: strconv.Itoa(usual.MaxEventBytes), Help: "Bytes of the data of one event; more is answered 413",
 			Value: setting.Size(&s.App.MaxEventBytes, "1", "64MiB")},
-		{Name: "PUSHER_MAX_EVENT_CHANNELS", Default: strconv.Itoa(usual.MaxEventChannels), Help: "Channels that one event may be sent to",
+		{Name: "PUSHER_MAX_EVENT_CHANNELS", Changes: setting.OnReload, Default: strconv.Itoa(usual.MaxEventChannels), Help: "Channels that one event may be sent to",
 			Value: setting.Count(&s.App.MaxEventChannels, 1, 100_000)},
-		{Name: "PUSHER_MAX_BATCH", Default: strconv.Itoa(usual.MaxBatch), Help: "Events in one batch",
+		{Name: "PUSHER_MAX_BATCH", Changes: setting.OnReload, Default: strconv.Itoa(usual.MaxBatch), Help: "Events in one batch",
 			Value: setting.Count(&s.App.MaxBatch, 1, 100_000)},
-		{Name: "PUSHER_MAX_MEMBERS", Default: strconv.Itoa(usual.MaxMembers), Help: "Users in one presence channel",
+		{Name: "PUSHER_MAX_MEMBERS", Changes: setting.OnReload, Default: strconv.Itoa(usual.MaxMembers), Help: "Users in one presence channel",
 			Value: setting.Count(&s.App.MaxMembers, 1, 1_000_000)},
-		{Name: "PUSHER_MAX_USER_INFO_BYTES", Default: strconv.Itoa(usual.MaxUserInfoBytes), Help: "Bytes of what a user tells about itself in a presence channel",
+		{Name: "PUSHER_MAX_USER_INFO_BYTES", Changes: setting.OnReload, Default: strconv.Itoa(usual.MaxUserInfoBytes), Help: "Bytes of what a user tells about itself in a presence channel",
 			Value: setting.Size(&s.App.MaxUserInfoBytes, "2", "64KiB")},
-		{Name: "PUSHER_MAX_MESSAGE_BYTES", Default: "64KiB", Help: "Bytes of one message of a Pusher client; more closes its connection",
+		{Name: "PUSHER_MAX_MESSAGE_BYTES", Changes: setting.OnReload, Default: "64KiB", Help: "Bytes of one message of a Pusher client; more closes its connection",
 			Value: setting.Size(&s.Config.MaxMessageBytes, "1KiB", "64MiB")},
-		{Name: "PUSHER_MAX_BODY_BYTES", Default: "10MB", Help: "Bytes of one request to the Pusher API",
+		{Name: "PUSHER_MAX_BODY_BYTES", Changes: setting.OnReload, Default: "10MB", Help: "Bytes of one request to the Pusher API",
 			Value: setting.Size(&s.Config.MaxBodyBytes, "1KiB", "64MiB")},
 
-		{Name: "PUSHER_CLIENT_EVENT_RATE", Default: usual.ClientEventRate.String(), Help: "Client events of one connection in a time, or off for no limit",
+		{Name: "PUSHER_CLIENT_EVENT_RATE", Changes: setting.OnReload, Default: usual.ClientEventRate.String(), Help: "Client events of one connection in a time, or off for no limit",
 			Value: setting.Rate(&s.App.ClientEventRate, "100/60s")},
-		{Name: "PUSHER_SUBSCRIBE_RATE", Default: usual.SubscribeRate.String(), Help: "Subscriptions that one connection may make in a time, and PUSHER_MAX_CHANNELS at once in any case; off for no limit",
+		{Name: "PUSHER_SUBSCRIBE_RATE", Changes: setting.OnReload, Default: usual.SubscribeRate.String(), Help: "Subscriptions that one connection may make in a time, and PUSHER_MAX_CHANNELS at once in any case; off for no limit",
 			Value: setting.Rate(&s.App.SubscribeRate, "100/60s")},
-		{Name: "PUSHER_API_RATE", Default: "off", Help: "Requests for one app in a time, such as 100/60s; off for no limit",
+		{Name: "PUSHER_API_RATE", Changes: setting.OnReload, Default: "off", Help: "Requests for one app in a time, such as 100/60s; off for no limit",
 			Value: setting.Rate(&s.App.APIRate, "100/60s")},
-		{Name: "PUSHER_API_RATE_PER_ADDRESS", Default: "off", Help: "Requests from one address in a time",
+		{Name: "PUSHER_API_RATE_PER_ADDRESS", Changes: setting.OnReload, Default: "off", Help: "Requests from one address in a time",
 			Value: setting.Rate(&s.Config.APIRate, "100/60s")},
-		{Name: "PUSHER_CONNECT_RATE", Default: "off", Help: "Connections opened to one app in a time",
+		{Name: "PUSHER_CONNECT_RATE", Changes: setting.OnReload, Default: "off", Help: "Connections opened to one app in a time",
 			Value: setting.Rate(&s.App.ConnectRate, "100/60s")},
-		{Name: "PUSHER_CONNECT_RATE_PER_ADDRESS", Default: "off", Help: "Connections opened from one address in a time",
+		{Name: "PUSHER_CONNECT_RATE_PER_ADDRESS", Changes: setting.OnReload, Default: "off", Help: "Connections opened from one address in a time",
 			Value: setting.Rate(&s.Config.ConnectRate, "100/60s")},
 
-		{Name: "PUSHER_ACTIVITY_TIMEOUT", Default: setting.SpanText(time.Duration(usual.ActivityTimeout)), Help: "Silence of a connection before it is asked for a sign of life",
+		{Name: "PUSHER_ACTIVITY_TIMEOUT", Changes: setting.OnReload, Default: setting.SpanText(time.Duration(usual.ActivityTimeout)), Help: "Silence of a connection before it is asked for a sign of life",
 			Value: setting.Span(&s.App.ActivityTimeout, time.Second, time.Hour)},
-		{Name: "PUSHER_PONG_TIMEOUT", Default: "30s", Help: "Time for that sign",
+		{Name: "PUSHER_PONG_TIMEOUT", Changes: setting.OnReload, Default: "30s", Help: "Time for that sign",
 			Value: setting.Span(&s.Config.PongTimeout, time.Second, time.Hour)},
-		{Name: "PUSHER_CACHE_TTL", Default: setting.SpanText(time.Duration(usual.CacheTTL)), Help: "How long a cache channel keeps its last event",
+		{Name: "PUSHER_CACHE_TTL", Changes: setting.OnReload, Default: setting.SpanText(time.Duration(usual.CacheTTL)), Help: "How long a cache channel keeps its last event",
 			Value: setting.Span(&s.App.CacheTTL, time.Second, 365*24*time.Hour)},
-		{Name: "PUSHER_CACHE_BYTES", Default: "64MiB", Help: "Bytes that the kept events of one app may take; the oldest go first",
+		{Name: "PUSHER_CACHE_BYTES", Changes: setting.OnReload, Default: "64MiB", Help: "Bytes that the kept events of one app may take; the oldest go first",
 			Value: setting.Size(&s.Config.CacheBytes, "1KiB", "1GiB")},
-		{Name: "PUSHER_WEBHOOK_QUEUE", Default: "10000", Help: "Events that may wait for one webhook; more are dropped and counted. Half is kept for private and presence channels, and clients of one address may take an eighth, of those a quarter",
+		{Name: "PUSHER_WEBHOOK_QUEUE", Changes: setting.OnReload, Default: "10000", Help: "Events that may wait for one webhook; more are dropped and counted. Half is kept for private and presence channels, and clients of one address may take an eighth, of those a quarter",
 			Value: setting.Count(&s.Config.WebhookQueue, 1, 10_000_000)},
 	}}
 }
@@ -170,7 +174,7 @@ func (s *settings) check(m *setting.Mistakes) {
 		if err != nil {
 			m.Add("PUSHER_APPS", "is %s: %w", setting.Shown(s.AppsFile), err)
 		}
-		s.Config.Apps = append(s.Config.Apps, apps...)
+		s.listed, s.Config.Apps = apps, append(s.Config.Apps, apps...)
 	}
 	ids, keys := make(map[string]bool), make(map[string]string) // ids of apps, by key
 	for _, a := range s.Config.Apps {
@@ -208,6 +212,14 @@ func (s *settings) addApp(m *setting.Mistakes) {
 	s.Config.Apps = append(s.Config.Apps, a)
 }
 
+// parts are the apps of the file.
+func (s *settings) parts() (list []setting.Part) {
+	for _, a := range s.listed {
+		list = append(list, setting.Part{Setting: "PUSHER_APPS", Name: fmt.Sprintf("PUSHER_APPS: app %q", a.ID), Is: a})
+	}
+	return list
+}
+
 // warn tells of secrets that may be guessed.
 func (s *settings) warn() (lines []string) {
 	for _, a := range s.Config.Apps {
@@ -216,6 +228,11 @@ func (s *settings) warn() (lines []string) {
 			name = fmt.Sprintf("PUSHER_APPS: the secret of app %q", a.ID)
 		}
 		lines = append(lines, setting.WeakSecret(name, a.Secret)...)
+		previous := "PUSHER_APP_SECRET_PREVIOUS"
+		if a.ID != s.App.ID {
+			previous = fmt.Sprintf("PUSHER_APPS: the previous secret of app %q", a.ID)
+		}
+		lines = append(lines, setting.WeakSecret(previous, a.PreviousSecret)...)
 	}
 	return lines
 }
@@ -268,6 +285,11 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		return nil, err
 	}
 	return &dialect.Running{
+		Reload: func(options any, n network.Config) (func(), error) {
+			next := options.(*settings).Config
+			next.MaxConnections = n.MaxConnections
+			return d.change(next)
+		},
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Leave:    func() []dialect.Leaver { return dialect.Leavers(d.clients.Leave()) },
 		Shutdown: d.Shutdown,

@@ -20,8 +20,9 @@ import (
 // allowsOrigin reports whether a page of this origin may use the HTTP API. Programs
 // that are no browsers name none.
 func (d *Dialect) allowsOrigin(origin string) bool {
-	return origin == "" || len(d.cfg.SocketIO.Origins) == 0 ||
-		slices.Contains(d.cfg.SocketIO.Origins, "*") || slices.ContainsFunc(d.cfg.SocketIO.Origins, func(o string) bool {
+	pages := d.rules.Load().origins
+	return origin == "" || len(pages) == 0 ||
+		slices.Contains(pages, "*") || slices.ContainsFunc(pages, func(o string) bool {
 		return strings.EqualFold(o, origin)
 	})
 }

@@ -62,13 +62,14 @@ func (d *Dialect) operators(next http.HandlerFunc) http.HandlerFunc {
 // bearer token, RFC 6750 section 2.1, is compared in a time that tells nothing about the
 // right one.
 func (d *Dialect) isOperator(w http.ResponseWriter, r *http.Request) bool {
+	right := d.rules.Load().operatorToken
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(d.cfg.OperatorToken))
-	if d.cfg.OperatorToken != "" && strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(right))
+	if right != "" && strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 		return true
 	}
 	w.Header().Del("Allow") // which tells what there is
-	if d.cfg.OperatorToken == "" {
+	if right == "" {
 		d.notFound(w)
 		return false
 	}

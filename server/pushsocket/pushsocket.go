@@ -119,7 +119,8 @@ const (
 // A Dialect serves the Push Socket Protocol. Make one with [New]; it is the
 // http.Handler of its listener.
 type Dialect struct {
-	cfg     Config
+	cfg     Config // set once; of what may change, rules has what counts
+	rules   atomic.Pointer[rules]
 	store   store.Store
 	hub     *hub.Hub
 	loop    *websocket.Server
@@ -146,6 +147,12 @@ type Dialect struct {
 	counts *metric.Set[happening]
 }
 
+// A rules is what counts until the settings are read again. It never changes.
+type rules struct {
+	origins       []string
+	operatorToken string
+}
+
 // New opens the store and starts the dialect's goroutines. Call Shutdown in any
 // case.
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
@@ -166,6 +173,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 		requests: rate.PerAddress(cfg.Requests), registrations: rate.PerAddress(cfg.Registrations), fetches: rate.PerAddress(cfg.KeyFetches),
 		clients: newWorkers(clientWorkers), deliverer: newWorkers(mailboxWorkers),
 		mailboxes: make(map[store.DeviceID]*mailbox), counts: metric.Closed[happening](happeningNames[:])}
+	d.rules.Store(&rules{cfg.SocketIO.Origins, cfg.OperatorToken})
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
 	d.routes = d.mount()
 	d.janitor.Go(d.expire) // ends with Shutdown

@@ -34,6 +34,7 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 	return &dialect.Dialect{
 		Name:     "push socket",
 		Settings: s.group(),
+		Options:  s,
 		On:       func() bool { return s.Port != 0 },
 		Ports: []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders,
 			Where: socketio.Where, ClientPath: socketio.Path}},
@@ -97,11 +98,11 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Rate(&s.Config.KeyFetches, "60/1h")},
 		{Name: "PUSH_SOCKET_REQUESTS", Default: "6000/1m", Help: "Requests and authentications of one address in a time, or off; more are answered 429",
 			Value: setting.Rate(&s.Config.Requests, "60/1h")},
-		{Name: "PUSH_SOCKET_ORIGINS", Default: "*", Help: "Pages whose browsers may use the port, such as https://www.example.com, with commas between; * for all",
+		{Name: "PUSH_SOCKET_ORIGINS", Default: "*", Changes: setting.OnReload, Help: "Pages whose browsers may use the port, such as https://www.example.com, with commas between; * for all",
 			Value: setting.Origins(&s.Config.SocketIO.Origins)},
 		{Name: "PUSH_SOCKET_NO_PREKEYS_STATUS", Default: "205", Help: "Status that tells a device it has no prekeys left: 205, or 200 for clients whose HTTP library drops the body of a 205",
 			Value: setting.Choice(&s.Config.NoPrekeysStatus, []string{"205", "200"}, []int{http.StatusResetContent, http.StatusOK})},
-		{Name: "PUSH_SOCKET_OPERATOR_TOKEN", Help: "Bearer token for /operator/store, at least 16 characters; unset, there is no such path",
+		{Name: "PUSH_SOCKET_OPERATOR_TOKEN", Changes: setting.OnReload, Help: "Bearer token for /operator/store, at least 16 characters; unset, there is no such path",
 			Value: setting.Of(&s.Config.OperatorToken, parseToken), Secret: true},
 		{Name: "PUSH_SOCKET_MAX_BODY_BYTES", Default: "102400", Help: "Bytes of the body of one request; more is answered 413",
 			Value: setting.Size(&s.Config.MaxBody, "1KiB", "16MiB")},
@@ -157,6 +158,15 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		return nil, err
 	}
 	return &dialect.Running{
+		Reload: func(options any, n network.Config) (func(), error) {
+			next := options.(*settings)
+			bounds := next.sockets.Within(n)
+			bounds.Origins, bounds.Outbox = next.Config.SocketIO.Origins, d.cfg.SocketIO.Outbox // which mailboxes count on
+			return func() {
+				d.rules.Store(&rules{next.Config.SocketIO.Origins, next.Config.OperatorToken})
+				d.sockets.Change(bounds)
+			}, nil
+		},
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Leave:    func() []dialect.Leaver { return dialect.Leavers(d.sockets.Leave()) },
 		Shutdown: d.Shutdown,

@@ -18,15 +18,15 @@ var ErrFull = errors.New("too much input is waiting for its end, try again")
 // A Quota is a number of bytes that many share. The zero Quota has no room; make
 // one with [New]. Its methods may be called from any goroutine and never block.
 type Quota struct {
-	max  int64 // set once
+	max  atomic.Int64
 	used atomic.Int64
 
 	refused atomic.Uint64
 
-	mu     sync.Mutex // guards byKey
+	mu     sync.Mutex // guards what follows
 	byKey  map[netip.Addr]int64
-	share  int64 // set once; of one key
-	little int64 // set once; what each key has in any case
+	share  int64 // of one key
+	little int64 // what each key has in any case
 }
 
 // A quota is kept in parts, so that those who hold much do not keep out those who hold
@@ -42,7 +42,18 @@ const (
 // New returns a quota of so many bytes, of which one address may take a share: a
 // fourth.
 func New(bytes int64) *Quota {
-	return &Quota{max: bytes, share: max(1, bytes/4), little: max(little, bytes/parts), byKey: make(map[netip.Addr]int64)}
+	q := &Quota{byKey: make(map[netip.Addr]int64)}
+	q.Resize(bytes)
+	return q
+}
+
+// Resize makes the quota one of so many bytes. What is taken stays so, also when it is
+// more.
+func (q *Quota) Resize(bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.max.Store(bytes)
+	q.share, q.little = max(1, bytes/4), max(little, bytes/parts)
 }
 
 // Take asks for n bytes more for one who holds some already, and an address, which is
@@ -50,9 +61,10 @@ func New(bytes int64) *Quota {
 // bounded by itself. It reports false, and has taken nothing, when there are not so
 // many.
 func (q *Quota) Take(from netip.Addr, holds, n int) bool {
-	most := q.max - q.max/8
+	whole := q.max.Load()
+	most := whole - whole/8
 	if holds+n > small {
-		most = q.max - q.max/4
+		most = whole - whole/4
 	}
 	if !from.IsValid() {
 		return q.take(most, n)
@@ -61,7 +73,7 @@ func (q *Quota) Take(from netip.Addr, holds, n int) bool {
 	defer q.mu.Unlock()
 	all := q.byKey[from] + int64(n)
 	if all <= q.little {
-		most = q.max
+		most = whole
 	}
 	if all > q.shareOf(holds+n) {
 		q.refused.Add(1)
@@ -74,7 +86,7 @@ func (q *Quota) Take(from netip.Addr, holds, n int) bool {
 	return true
 }
 
-// shareOf is what one address may take for one who holds so much then.
+// shareOf is what one address may take for one who holds so much then. q.mu is held.
 func (q *Quota) shareOf(holds int) int64 {
 	if holds > small {
 		return q.share - q.share/8

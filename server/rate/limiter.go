@@ -22,8 +22,11 @@ type Limiter struct {
 	whole  *tokens.Limiter                    // nil when by address
 	byAddr *lru.Cache[asker, *tokens.Limiter] // nil when together
 
-	asked, refused atomic.Uint64
+	*counts
 }
+
+// counts are what a limiter did, and those that it was made of.
+type counts struct{ asked, refused atomic.Uint64 }
 
 // An asker is an address, and what it asks for if that counts by itself.
 type asker struct {
@@ -36,7 +39,7 @@ func New(r Rate) *Limiter {
 	if r.Limit <= 0 {
 		return nil
 	}
-	return &Limiter{rate: r, whole: r.bucket()}
+	return &Limiter{rate: r, whole: r.bucket(), counts: new(counts)}
 }
 
 // PerAddress returns a limiter for each address: an IPv4 address, or an IPv6 network
@@ -49,12 +52,25 @@ func PerAddress(r Rate) *Limiter {
 	if err != nil {
 		panic(err) // for a size that is not positive
 	}
-	return &Limiter{rate: r, byAddr: buckets}
+	return &Limiter{rate: r, byAddr: buckets, counts: new(counts)}
 }
 
 // bucket returns a full token bucket of the rate.
 func (r Rate) bucket() *tokens.Limiter {
 	return tokens.NewLimiter(tokens.Limit(float64(r.Limit)/r.Per.Seconds()), r.Limit)
+}
+
+// Follow returns the limiter that next is where it has another rate than l, which it goes
+// on counting for, and l otherwise, with all that it knows. Both may be nil.
+func (l *Limiter) Follow(next *Limiter) *Limiter {
+	if l == nil || next == nil {
+		return next
+	}
+	if l.rate == next.rate {
+		return l
+	}
+	next.counts = l.counts
+	return next
 }
 
 // An Allowance is what a limiter says of one request. That of no limiter has OK and

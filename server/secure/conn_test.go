@@ -206,7 +206,7 @@ func (c *second) Write(b []byte) (int, error) {
 // again with it.
 func TestOneMoreHello(t *testing.T) {
 	s := newSite(t)
-	s.gate.cfg.CurvePreferences = []tls.CurveID{tls.CurveP384} // of which a client sends no share at first
+	s.gate.cfg.Load().CurvePreferences = []tls.CurveID{tls.CurveP384} // of which a client sends no share at first
 	nc, server := s.sockets()
 	var shaking sync.WaitGroup
 	shaking.Go(func() { _ = tls.Client(&second{Conn: nc, between: s.take}, s.client).Handshake() })

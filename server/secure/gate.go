@@ -17,7 +17,7 @@ import (
 // flood of them leaves processors to those who are in. Waiting for a peer takes no place.
 // Make one with [NewGate]; its methods may be called from any goroutine.
 type Gate struct {
-	cfg   *tls.Config
+	cfg   atomic.Pointer[tls.Config] // never nil
 	slots chan struct{}
 
 	done, failed, late, plain atomic.Uint64
@@ -25,17 +25,25 @@ type Gate struct {
 
 // NewGate returns a gate for handshakes by cfg, which must not change afterwards.
 func NewGate(cfg *tls.Config) *Gate {
-	g := &Gate{cfg: cfg.Clone(), slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	g := &Gate{slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	g.Use(cfg)
+	return g
+}
+
+// Use has handshakes that begin from now on made by cfg, which must not change afterwards.
+// Sessions of the one before are not resumed.
+func (g *Gate) Use(cfg *tls.Config) {
+	cfg = cfg.Clone()
 	// Small records at first show a page sooner that is read as it comes. An event is
 	// read when it is whole, and what waits together should leave in one.
-	g.cfg.DynamicRecordSizingDisabled = true
-	return g
+	cfg.DynamicRecordSizingDisabled = true
+	g.cfg.Store(cfg)
 }
 
 // Server returns the server's end on a socket, whose handshake is not made yet.
 func (g *Gate) Server(nc *net.TCPConn) *Conn {
 	s := &socket{TCPConn: nc, gate: g, gone: make(chan struct{})}
-	return &Conn{tls.Server(s, g.cfg), s}
+	return &Conn{tls.Server(s, g.cfg.Load()), s}
 }
 
 // The ways in which a handshake goes wrong.

@@ -26,7 +26,18 @@ type Setting struct {
 
 	Secret     bool // what it is set to is shown nowhere, and blanks belong to it
 	EmptyWrong bool // set but empty is a mistake, not the same as unset
+
+	Changes Change // when another value counts; the zero Change is what no code must be written for
 }
+
+// A Change says when another value of a setting counts.
+type Change uint8
+
+const (
+	OnRestart   Change = iota // not while the server runs
+	OnReload                  // when the settings are read again
+	OnReloadSet               // the same, but setting and unsetting it needs a restart
+)
 
 // A Group is the settings that stand under one heading, in the order in which a
 // person wants to read them.
@@ -43,6 +54,13 @@ type Group struct {
 	// Warn returns what is taken but not wise, one line each and no secret in it;
 	// nil when nothing can be.
 	Warn func() []string
+
+	// On reports whether the settings ask for what the group is about; nil where that is
+	// always there. Turning it on and off needs a restart, whatever is set in it.
+	On func() bool
+	// Parts are what the settings name beside their own values; nil for none. They are
+	// there once Check has run.
+	Parts func() []Part
 
 	Within  []Bound  // what cannot be had in full
 	Origins []string // names of settings that are lists of pages
@@ -66,6 +84,15 @@ const OfInput = "one address may have so much of INPUT_BYTES at once: raise INPU
 type File struct {
 	Name string // of the setting
 	Kept bool   // the server makes it and writes it
+}
+
+// A Part is one thing that a setting names beside its own value: what is in a file, or
+// stands under one of many names. Parts of the same name are compared when settings are
+// read again.
+type Part struct {
+	Setting string // that names it
+	Name    string // what a person calls it; no secret
+	Is      any    // compared with [reflect.DeepEqual], and shown to nobody
 }
 
 // An Environment is where settings come from.

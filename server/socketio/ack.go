@@ -27,8 +27,8 @@ func (s *Session) Answer(frame []byte) bool { return s.answer(frame) }
 // [Session.Deliver] holds for it.
 func (s *Session) Fits(frames, bytes int) bool {
 	cost := bytes + frames*loop.Cost(nil)
-	if s.direct.Load() == nil && s.server.polled.Load()+int64(cost) > s.server.cfg.Unfetched {
+	if s.direct.Load() == nil && s.server.polled.Load()+int64(cost) > s.server.cfg().Unfetched {
 		return false
 	}
-	return s.Waiting()+cost <= s.server.cfg.Outbox/4*3
+	return s.Waiting()+cost <= s.server.cfg().Outbox/4*3
 }

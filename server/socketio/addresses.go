@@ -11,17 +11,18 @@ type address = netip.Addr
 
 // addresses counts sessions by address. An address without any is forgotten.
 type addresses struct {
-	maxAll, maxUnfinished int // set once
-
-	mu     sync.Mutex // guards counts
-	counts map[address]tally
+	mu                    sync.Mutex // guards what follows
+	maxAll, maxUnfinished int
+	counts                map[address]tally
 }
 
 type tally struct{ all, unfinished int }
 
-func (a *addresses) init(cfg Config) {
+// bound has bounds count for who comes from now on.
+func (a *addresses) bound(cfg Config) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.maxAll, a.maxUnfinished = cfg.MaxSessionsPerAddress, cfg.MaxUnfinishedPerAddress
-	a.counts = make(map[address]tally)
 }
 
 // enter counts a session, or names the bound that is met.

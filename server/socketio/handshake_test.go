@@ -159,7 +159,8 @@ func TestLibraryThatDoesNotConnect(t *testing.T) {
 // Sessions of both transports count by network: an IPv6 one by its /64.
 func TestBoundsByNetwork(t *testing.T) {
 	var a addresses
-	a.init(Config{MaxSessionsPerAddress: 2, MaxUnfinishedPerAddress: 1})
+	a.counts = make(map[address]tally)
+	a.bound(Config{MaxSessionsPerAddress: 2, MaxUnfinishedPerAddress: 1})
 	srv := &Server{}
 	type answer struct {
 		bound turnedAway

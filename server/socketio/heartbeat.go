@@ -34,7 +34,7 @@ var reasons = [...]closed.Reason{
 
 // next is what the session's clock has to do next, and at what uptime. s.mu is held.
 func (s *Session) next() (deed, time.Duration) {
-	cfg := &s.server.cfg
+	cfg := s.server.cfg()
 	switch s.life {
 	case lifeClosing, lifeClosed:
 		return deedNone, 0
@@ -65,7 +65,7 @@ func (s *Session) next() (deed, time.Duration) {
 // heartbeat is next for signs of life. Clients of protocols 2 and 3 ping, and any
 // packet is a sign; those of protocol 4 are pinged. s.mu is held.
 func (s *Session) heartbeat() (deed, time.Duration) {
-	cfg := &s.server.cfg
+	cfg := s.server.cfg()
 	heard := time.Duration(s.heard.Load())
 	switch {
 	case s.speaks() != 4 || !s.settled:

@@ -51,12 +51,12 @@ type query struct {
 // ServeHTTP serves handshakes, polling, WebSockets and the client script.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, scriptPath) {
-		srv.script.ServeHTTP(w, r)
+		srv.rules.Load().script.ServeHTTP(w, r)
 		return
 	}
 	var space [usual]parameter
 	values := parseQuery(space[:0], r.URL.RawQuery)
-	if !srv.origins.allow(r, values.has("j")) {
+	if !srv.rules.Load().origins.allow(r, values.has("j")) {
 		srv.refuseOrigin(w, r)
 		return
 	}

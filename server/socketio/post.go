@@ -19,7 +19,7 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, q query, s 
 	}
 	defer s.endPost()
 
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(srv.cfg.MaxPayload)))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(srv.cfg().MaxPayload)))
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):

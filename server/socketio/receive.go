@@ -139,7 +139,7 @@ func (s *Session) message(text []byte) error {
 		return s.handle(text)
 	}
 	cost := loop.Cost(text)
-	if s.in.size+cost > s.server.cfg.MaxPayload+heldPackets*loop.Cost(nil) {
+	if s.in.size+cost > s.server.cfg().MaxPayload+heldPackets*loop.Cost(nil) {
 		return fmt.Errorf("%w: too much before the namespace is joined", errPacket)
 	}
 	s.in.waiting = append(s.in.waiting, bytes.Clone(text))

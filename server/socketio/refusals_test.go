@@ -151,7 +151,8 @@ func TestClientScript(t *testing.T) {
 	for source, want := range map[string]string{
 		"https://example.com/x.js": "302 https://example.com/x.js", file: "200 ", file + ".none": "404 ",
 	} {
-		srv := &Server{script: clientScript(source)}
+		srv := new(Server)
+		srv.rules.Store(&rules{script: clientScript(source)})
 		e := &exchange{header: make(http.Header), status: 200}
 		r := requestFrom("192.0.2.1:1")
 		r.URL.Path = scriptPath + ".map"

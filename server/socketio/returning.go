@@ -63,7 +63,7 @@ func (s *Session) returns(data []byte) {
 		r.Wrong = json.Unmarshal(offset, &r.Offset) != nil || r.Offset == "" || r.Wrong
 	}
 	asks := s.recovery || isYes(string(fields["recovery"])) || string(fields["recovery"]) == `"1"`
-	r.Wanted = s.server.cfg.Recovery == RecoveryOn || asks || r.PID != ""
+	r.Wanted = s.server.cfg().Recovery == RecoveryOn || asks || r.PID != ""
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.space == spaceNever || s.space == spaceLeft {

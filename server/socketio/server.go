@@ -55,14 +55,12 @@ type Handler interface {
 
 // A Server serves Socket.IO under /socket.io/. Make one with [New].
 type Server struct {
-	cfg       Config
+	rules     atomic.Pointer[rules] // never nil
 	handler   Handler
 	loop      *websocket.Server
 	log       *slog.Logger
 	library   *library
 	addresses addresses
-	origins   origins
-	script    http.Handler
 
 	// later is [http1.Later], but where tests wait by themselves.
 	later func(http.ResponseWriter, http1.Waiter) (laterAnswer, bool)
@@ -87,7 +85,7 @@ type Server struct {
 // New returns a server whose WebSockets live on loop. It starts no goroutine
 // and ends with [Server.Shutdown].
 func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Server {
-	srv := &Server{cfg: cfg.withDefaults(), handler: h, loop: loop, log: log,
+	srv := &Server{handler: h, loop: loop, log: log,
 		sessions: make(map[string]*Session), empty: make(chan struct{}, 1)}
 	srv.refused = metric.Closed[turnedAway](turnedAwayNames[:])
 	if srv.clients = cfg.Closed; srv.clients == nil {
@@ -97,15 +95,39 @@ func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Serve
 		srv.traffic = new(metric.Traffic)
 	}
 	if r, ok := h.(Returner); ok {
-		srv.returner = r.Returns() && srv.cfg.Recovery != RecoveryOff
+		srv.returner = r.Returns() && cfg.Recovery != RecoveryOff
 	}
-	srv.addresses.init(srv.cfg)
-	srv.origins = newOrigins(cfg.Origins)
-	srv.library = newLibrary(srv.cfg, (*Session).connected)
-	srv.script = clientScript(srv.cfg.ClientScript)
+	srv.addresses.counts = make(map[address]tally)
+	srv.Change(cfg)
+	srv.library = newLibrary(*srv.cfg(), (*Session).connected)
 	srv.later = func(w http.ResponseWriter, to http1.Waiter) (laterAnswer, bool) { return http1.Later(w, to) }
 	return srv
 }
+
+// A rules is what an operator may choose, and what follows from it. It never changes: there
+// is another one when the settings are read again.
+type rules struct {
+	Config
+	origins origins
+	script  http.Handler
+}
+
+// Change has other settings count from now on: for new sessions, for what comes and for
+// what waits. The times of heartbeats and of connecting, Closed and Traffic stay those of
+// [New]. Any goroutine may call it.
+func (srv *Server) Change(cfg Config) {
+	cfg = cfg.withDefaults()
+	if before := srv.rules.Load(); before != nil { // clients have been told these
+		cfg.PingInterval, cfg.PingTimeout = before.PingInterval, before.PingTimeout
+		cfg.ConnectTimeout, cfg.UnfinishedTimeout = before.ConnectTimeout, before.UnfinishedTimeout
+		cfg.Closed, cfg.Traffic = before.Closed, before.Traffic
+	}
+	srv.rules.Store(&rules{cfg, newOrigins(cfg.Origins), clientScript(cfg.ClientScript)})
+	srv.addresses.bound(cfg)
+}
+
+// cfg is what counts now.
+func (srv *Server) cfg() *Config { return &srv.rules.Load().Config }
 
 // uptime is the sessions' clock, and the only one: it never jumps, and a time during
 // which the process did not run is none.
@@ -169,12 +191,12 @@ func (srv *Server) openPacket(s *Session, mayUpgrade bool) []byte {
 		b = append(b, `"websocket"`...)
 	}
 	b = append(b, `],"pingInterval":`...)
-	b = strconv.AppendInt(b, srv.cfg.PingInterval.Milliseconds(), 10)
+	b = strconv.AppendInt(b, srv.cfg().PingInterval.Milliseconds(), 10)
 	b = append(b, `,"pingTimeout":`...)
-	b = strconv.AppendInt(b, srv.cfg.PingTimeout.Milliseconds(), 10)
+	b = strconv.AppendInt(b, srv.cfg().PingTimeout.Milliseconds(), 10)
 	if s.speaks() == 4 {
 		b = append(b, `,"maxPayload":`...)
-		b = strconv.AppendInt(b, int64(srv.cfg.MaxPayload), 10)
+		b = strconv.AppendInt(b, int64(srv.cfg().MaxPayload), 10)
 	}
 	return websocket.FrameInPlace(append(b, '}'))
 }
@@ -192,7 +214,7 @@ const (
 // [Server.remove] gives its place back.
 func (srv *Server) reserve(s *Session, w http.ResponseWriter, r *http.Request) bool {
 	srv.mu.Lock()
-	full := len(srv.sessions)+srv.reserved >= srv.cfg.MaxSessions
+	full := len(srv.sessions)+srv.reserved >= srv.cfg().MaxSessions
 	bound, ok := turnedAway(0), !full
 	if !full {
 		bound, ok = srv.addresses.enter(s.address, s.via.polls())

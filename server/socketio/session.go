@@ -160,7 +160,7 @@ func (s *Session) deliver(frame []byte) bool {
 	if !s.space.holds() {
 		return s.push(frame)
 	}
-	if s.size += loop.Cost(frame); s.size > s.server.cfg.Outbox {
+	if s.size += loop.Cost(frame); s.size > s.server.cfg().Outbox {
 		s.slow()
 		return false
 	}
@@ -173,7 +173,7 @@ func (s *Session) push(frame []byte) bool {
 	if s.conn != nil {
 		return s.conn.Push(frame)
 	}
-	if s.poll.add(frame, s.server.cfg.Outbox, s.server.cfg.Unfetched) {
+	if s.poll.add(frame, s.server.cfg().Outbox, s.server.cfg().Unfetched) {
 		return true
 	}
 	s.slow()

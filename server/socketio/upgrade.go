@@ -37,7 +37,7 @@ func (srv *Server) openProbe(w http.ResponseWriter, r *http.Request, s *Session)
 		srv.refuseWebSocket(w, r, err)
 		return
 	}
-	p := &probe{conn: conn, until: srv.uptime() + srv.cfg.UpgradeTimeout}
+	p := &probe{conn: conn, until: srv.uptime() + srv.cfg().UpgradeTimeout}
 	p.timer.Fire = func() { conn.Guard(func() { s.free(p) }) }
 	if !s.pair(p) {
 		conn.Close(websocket.ClosePolicy, "the session has a WebSocket already")
@@ -61,7 +61,7 @@ func (s *Session) pair(p *probe) bool {
 		return false
 	}
 	s.probe = p
-	s.server.loop.Schedule(&p.timer, s.server.cfg.UpgradeTimeout)
+	s.server.loop.Schedule(&p.timer, s.server.cfg().UpgradeTimeout)
 	return true
 }
 

@@ -98,5 +98,5 @@ func (srv *Server) refuseWebSocket(w http.ResponseWriter, r *http.Request, err e
 // connOptions are those of every WebSocket. Keys and subprotocols are taken as the ws
 // library of socket.io 1.x took them.
 func (srv *Server) connOptions() websocket.Options {
-	return websocket.Options{MaxMessage: srv.cfg.MaxPayload, Outbox: srv.cfg.Outbox, AnyKey: true, FirstProtocol: true}
+	return websocket.Options{MaxMessage: srv.cfg().MaxPayload, Outbox: srv.cfg().Outbox, AnyKey: true, FirstProtocol: true}
 }

@@ -128,7 +128,7 @@ func TestEndBeforeTheWelcome(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				connected := make(chan *socket.Socket)
 				c := newCaller(t, modelConfig, 3, false, func(srv *Server) {
-					srv.library = newLibrary(srv.cfg, func(s *Session, sock *socket.Socket) {
+					srv.library = newLibrary(*srv.cfg(), func(s *Session, sock *socket.Socket) {
 						connected <- sock
 						<-connected
 						s.connected(sock)
@@ -181,7 +181,7 @@ func TestJoinedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sockets []*socket.Socket
 		c := newCaller(t, modelConfig, 3, false, func(srv *Server) {
-			srv.library = newLibrary(srv.cfg, func(s *Session, sock *socket.Socket) {
+			srv.library = newLibrary(*srv.cfg(), func(s *Session, sock *socket.Socket) {
 				sockets = append(sockets, sock)
 				s.connected(sock)
 			})

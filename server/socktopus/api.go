@@ -13,6 +13,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/loop"
 	"poosh/server/respond"
+	"poosh/server/rotation"
 	"poosh/server/sends"
 	"poosh/server/websocket"
 )
@@ -41,7 +42,7 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	if a == nil {
 		return
 	}
-	switch err := d.cfg.Gate.Enter(r.Context()); {
+	switch err := d.cfg().Gate.Enter(r.Context()); {
 	case errors.Is(err, admission.ErrClosed):
 		d.refuseForNow(w, r, shuttingDown)
 		return
@@ -49,8 +50,8 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 		d.refuseForNow(w, r, overloaded)
 		return
 	}
-	defer d.cfg.Gate.Leave()
-	id := d.cfg.Sends.Next()
+	defer d.cfg().Gate.Leave()
+	id := d.cfg().Sends.Next()
 	sent := d.publish(r, a, id, b.messages())
 	d.sent.Add(uint64(len(sent.Succeeded)))
 	d.failed.Add(uint64(len(sent.Failed)))
@@ -78,7 +79,7 @@ func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message
 	published := 0
 	for i, m := range messages {
 		if published > stride {
-			if d.cfg.Gate.Pause(ctx) != nil {
+			if d.cfg().Gate.Pause(ctx) != nil {
 				answer.Failed = append(answer.Failed, messages[i:]...)
 				return answer
 			}
@@ -86,7 +87,7 @@ func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message
 		}
 		published += len(m.Content) + loop.Cost(nil)
 		took := d.hand(a, m)
-		if d.cfg.Sends.Watched() {
+		if d.cfg().Sends.Watched() {
 			d.report(a, sends.Item(id, i), m, took, r.RemoteAddr)
 		}
 		if took > 0 {
@@ -111,10 +112,10 @@ func (d *Dialect) hand(a *app, m message) int {
 // report tells those who watch of a message.
 func (d *Dialect) report(a *app, id string, m message, took int, from string) {
 	var content []byte
-	if d.cfg.Sends.Followed() {
+	if d.cfg().Sends.Followed() {
 		content, _ = json.Marshal(m.Content) // a string always can be JSON
 	}
-	d.cfg.Sends.Report(sends.Send{
+	d.cfg().Sends.Report(sends.Send{
 		ID: id, Dialect: "socktopus", App: a.name, Room: m.Recipient, Size: len(m.Content), Handed: took, From: from, Payload: content,
 	})
 }
@@ -123,7 +124,8 @@ func (d *Dialect) report(a *app, id string, m message, took int, from string) {
 // outbox would only cost its recipient the connection; a body holds such a content
 // when broken bytes in it have become U+FFFD.
 func (d *Dialect) fits(m message) bool {
-	return d.cfg.Outbox == 0 || websocket.HeaderSpace+len(dataText)+len(m.Content)+loop.Cost(nil) <= d.cfg.Outbox
+	most := d.cfg().Outbox
+	return most == 0 || websocket.HeaderSpace+len(dataText)+len(m.Content)+loop.Cost(nil) <= most
 }
 
 // kick ends the connections of the ids named and answers once none of them can
@@ -137,9 +139,10 @@ func (d *Dialect) kick(w http.ResponseWriter, r *http.Request) {
 	if a == nil {
 		return
 	}
+	places := d.rules.Load().kicks
 	select {
-	case d.kicks <- struct{}{}:
-		defer func() { <-d.kicks }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	default:
 		w.Header().Set("Retry-After", "5")
 		d.refuseSender(w, r, tooManyKicks)
@@ -157,18 +160,23 @@ func (d *Dialect) kick(w http.ResponseWriter, r *http.Request) {
 // sender finds the application whose secret a body holds, or answers by itself. A
 // list that is too long is its business alone, so a stranger does not learn of it.
 func (d *Dialect) sender(w http.ResponseWriter, r *http.Request, b *body) *app {
-	a := d.apps[fold(decodeSecret(b.secretName))]
+	by := d.rules.Load()
+	a := by.apps[fold(decodeSecret(b.secretName))]
 	if a == nil {
 		d.refuseSender(w, r, noSecret)
 		return nil
 	}
-	if auth.SocktopusSecret(decodeSecret(b.secret), a.secret) != nil {
+	good, old := a.secrets.Load().good(func(secret string) error { return auth.SocktopusSecret(decodeSecret(b.secret), secret) })
+	if !good {
 		d.refuseSender(w, r, wrongSecret)
 		return nil
 	}
+	if old {
+		a.old.Used(rotation.Sender, r.RemoteAddr)
+	}
 	a.traffic.Requested(int(r.ContentLength))
 	http1.CountFor(w, &a.traffic)
-	if b.count > d.cfg.MaxMessages {
+	if b.count > by.MaxMessages {
 		d.refuseSender(w, r, tooManyElements)
 		return nil
 	}

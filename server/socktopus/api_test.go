@@ -278,7 +278,7 @@ func TestMaxKicks(t *testing.T) {
 	s.join("1")
 	done := make(chan time.Duration)
 	go func() { done <- s.kick("1") }() // ends with the wait of the kick
-	for s.dialect.apps["myapp"].allBars() == nil || len(s.dialect.kicks) == 0 {
+	for s.dialect.rules.Load().apps["myapp"].allBars() == nil || len(s.dialect.rules.Load().kicks) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	status, answer, _ := s.request("POST", "/kick", `{"secretName":"myapp","secret":"s3cret"}`)

@@ -160,12 +160,12 @@ func decodeSecret(text []byte) string {
 // firstRead is what is set aside for a body before any of it came.
 const firstRead = 16 << 10
 
-// readAll reads a body of at most d.cfg.MaxBody bytes. An announced length is
+// readAll reads a body of at most MaxBody bytes. An announced length is
 // believed once some of it came, so that a body costs itself once; without one the
 // buffer doubles.
 func (d *Dialect) readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	in := http.MaxBytesReader(w, r.Body, int64(d.cfg.MaxBody))
-	most := d.cfg.MaxBody + 1 // one more, to see the end
+	most := d.cfg().MaxBody + 1 // one more, to see the end
+	in := http.MaxBytesReader(w, r.Body, int64(most-1))
 	announced := most
 	if r.ContentLength >= 0 {
 		announced = int(min(r.ContentLength+1, int64(most)))

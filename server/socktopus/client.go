@@ -14,6 +14,7 @@ import (
 	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/peers"
+	"poosh/server/rotation"
 	"poosh/server/websocket"
 )
 
@@ -57,7 +58,7 @@ var (
 // receive lets a client join: GET /recieve?token=. The order of checks is the
 // original's, with the page's origin before them.
 func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
-	if !d.origins.allows(r) {
+	if !d.rules.Load().origins.allows(r) {
 		d.refuse(w, r, badOrigin)
 		return
 	}
@@ -79,7 +80,8 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 	// Its token is in time, so this is within two lives of it.
 	c.until = time.Now().Add(time.UnixMilli(token.Time).Sub(now) + auth.SocktopusLife)
 	c.quiet.Fire = func() { c.conn.Guard(c.expire) }
-	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: d.cfg.MaxMessage, Outbox: d.cfg.Outbox}, c)
+	by := d.cfg()
+	conn, err := d.loop.Accept(w, r, websocket.Options{MaxMessage: by.MaxMessage, Outbox: by.Outbox}, c)
 	if err != nil {
 		d.open.Leave()
 		d.refuseUpgrade(w, r, err)
@@ -94,7 +96,7 @@ func (d *Dialect) receive(w http.ResponseWriter, r *http.Request) {
 // admit checks a token at a time of the clock on the wall.
 func (d *Dialect) admit(r *http.Request, now time.Time) (token auth.SocktopusToken, a *app, why refusal) {
 	text := r.URL.Query().Get("token")
-	if len(text) > d.cfg.MaxToken {
+	if len(text) > d.cfg().MaxToken {
 		return token, nil, malformedToken
 	}
 	token, err := auth.ParseSocktopus(text)
@@ -107,12 +109,16 @@ func (d *Dialect) admit(r *http.Request, now time.Time) (token auth.SocktopusTok
 	case err != nil:
 		return token, nil, oldToken
 	}
-	a = d.apps[fold(token.Name)]
+	a = d.rules.Load().apps[fold(token.Name)]
 	if a == nil {
 		return token, nil, noSecret
 	}
-	if token.Check(a.secret) != nil {
+	good, old := a.secrets.Load().good(token.Check)
+	if !good {
 		return token, nil, badSignature
+	}
+	if old {
+		a.old.Used(rotation.Client, r.RemoteAddr)
 	}
 	return token, a, notRefused
 }
@@ -171,16 +177,18 @@ func (c *client) seatIn(made int64) {
 	if old != nil {
 		old.end(endReplaced)
 	}
-	// A Shutdown that began in between may not have seen it.
-	if d.open.Closed() {
+	switch { // what began in between may not have seen it
+	case d.open.Closed():
 		c.Leave()
+	case a.removed.Load():
+		c.end(endKicked)
 	}
 }
 
 // heard renews the read deadline. The loop's timers may be a tenth of a second
 // early, and clients leave themselves no more than one second.
 func (c *client) heard() {
-	c.dialect.loop.Schedule(&c.quiet, c.dialect.cfg.ReadTimeout+100*time.Millisecond)
+	c.dialect.loop.Schedule(&c.quiet, c.dialect.cfg().ReadTimeout+100*time.Millisecond)
 }
 
 // expire ends the connection for want of a PING, unless one may wait unread. It runs on the
@@ -213,7 +221,7 @@ func (c *client) leave() {
 		c.dialect.hub.Unregister(seat)
 	}
 	if claimed {
-		c.dialect.cfg.Registry.Release(a.name, c.id)
+		c.dialect.cfg().Registry.Release(a.name, c.id)
 	}
 }
 

@@ -184,7 +184,7 @@ func TestDeadlineOfWhoIsNotHeard(t *testing.T) {
 	text := strings.Repeat("x", 100<<10)
 	frame, events := ws.TextFrame([]byte(text)), 0
 	ws := s.join("1")
-	c := s.dialect.apps["myapp"].all()[0]
+	c := s.dialect.rules.Load().apps["myapp"].all()[0]
 	if !c.conn.OnLoop() {
 		t.Skip("connections with goroutines are always heard")
 	}
@@ -328,7 +328,7 @@ func TestKick(t *testing.T) {
 		ws := s.join("1")
 		done, stalled := make(chan time.Duration, 1), stalltest.Watch(t)
 		go func() { done <- s.kick("1") }() // ends with the wait of the kick
-		for len(s.dialect.apps["myapp"].allBars()) == 0 {
+		for len(s.dialect.rules.Load().apps["myapp"].allBars()) == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		// Messages still arrive, and nobody comes in, not even with a new token.
@@ -438,7 +438,7 @@ func TestShutdown(t *testing.T) {
 	kicked := s.join("2")
 	done, stalled := make(chan time.Duration, 1), stalltest.Watch(t)
 	go func() { done <- s.kick("2") }() // ends with Shutdown
-	for len(s.dialect.apps["myapp"].allBars()) == 0 {
+	for len(s.dialect.rules.Load().apps["myapp"].allBars()) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	if ok, _ := s.send(message{"1", strings.Repeat("x", 100_000)}); ok != 1 {
@@ -474,7 +474,7 @@ func TestShutdownWithAClientThatDoesNotRead(t *testing.T) {
 	}
 	kicked, stalled := make(chan time.Duration, 1), stalltest.Watch(t)
 	go func() { kicked <- s.kick("2") }() // ends with Shutdown
-	for len(s.dialect.apps["myapp"].allBars()) == 0 {
+	for len(s.dialect.rules.Load().apps["myapp"].allBars()) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)

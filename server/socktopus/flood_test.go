@@ -17,7 +17,7 @@ import (
 // once: they are published faster than they are written, and nobody is cut off.
 func TestFlood(t *testing.T) {
 	s := newSite(t, Config{ReadTimeout: time.Hour})
-	s.dialect.cfg.Gate = admission.New(s.loop, patience)
+	s.dialect.cfg().Gate = admission.New(s.loop, patience)
 	ws := s.join("1")
 	_ = ws.SetReadDeadline(time.Time{})
 	var got atomic.Int64

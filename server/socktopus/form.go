@@ -14,7 +14,7 @@ import (
 func (d *Dialect) fill(f dialect.Form) (*dialect.Request, error) {
 	var content string
 	switch {
-	case d.apps[f.App] == nil:
+	case d.rules.Load().apps[f.App] == nil:
 		return nil, errors.New("app: there is none of this name")
 	case f.Room == nil:
 		return nil, errors.New("room: want the id of a connection")

@@ -53,5 +53,5 @@ func (d *Dialect) home(w http.ResponseWriter, _ *http.Request) {
 		Connected int
 		Names     []string
 		Secret    string
-	}{d.connected(), d.names, hex.EncodeToString(secret)}) // the client may be gone
+	}{d.connected(), d.rules.Load().names, hex.EncodeToString(secret)}) // the client may be gone
 }

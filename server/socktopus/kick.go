@@ -6,7 +6,7 @@ import "poosh/server/dialect"
 // unlike those that their application kicks they may join again. The room of a client is
 // its id.
 func (d *Dialect) kickAll(whom dialect.Whom) (n int) {
-	for _, a := range d.apps {
+	for _, a := range d.rules.Load().apps {
 		if !whom.Has(a.name) {
 			continue
 		}

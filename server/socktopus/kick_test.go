@@ -11,7 +11,7 @@ import (
 func TestKickedAtOnce(t *testing.T) {
 	s := newSite(t, Config{})
 	ws := s.join("1")
-	c := s.dialect.apps["myapp"].all()[0]
+	c := s.dialect.rules.Load().apps["myapp"].all()[0]
 	const operators = 4
 	kicked := make(chan int, operators)
 	c.mu.Lock() // all of them find it, and nobody ends it yet

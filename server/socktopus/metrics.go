@@ -24,11 +24,12 @@ func (d *Dialect) metrics() []metric.Reading {
 func (d *Dialect) numbers() []dialect.App {
 	refused := append(d.refused.Samples(badOrigin, shuttingDown, ""), metric.Of(d.lost.Load(), "handshake failed"))
 	list := []dialect.App{{Clients: portSetting, Senders: portSetting, Refused: refused}}
-	for _, name := range d.names {
-		a := d.apps[name]
+	by := d.rules.Load()
+	for _, name := range by.names {
+		a := by.apps[name]
 		connected := d.hub.Len(a.room)
 		list = append(list, dialect.App{ID: name, Hub: a.room, Clients: portSetting, Senders: portSetting,
-			Connected: connected, Kinds: []metric.Sample{metric.Of(connected, "websocket", "")}, Ends: a.ends, Traffic: a.traffic.Totals()})
+			Connected: connected, Kinds: []metric.Sample{metric.Of(connected, "websocket", "")}, Ends: a.ends, Traffic: a.traffic.Totals(), Previous: a.old.Samples()})
 	}
 	return list
 }

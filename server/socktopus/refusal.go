@@ -64,7 +64,7 @@ var refusals = [numRefusals]struct {
 // answer is what a refusal is answered with.
 func (d *Dialect) answer(why refusal) (status int, text string) {
 	if why == tooManyElements {
-		return refusals[why].status, d.tooMany
+		return refusals[why].status, d.rules.Load().tooMany
 	}
 	return refusals[why].status, refusals[why].text
 }

@@ -17,7 +17,7 @@ type Registry interface {
 
 // join makes c the connection of its id, once everybody who has a say has been asked.
 func (c *client) join(made int64) {
-	registry := c.dialect.cfg.Registry
+	registry := c.dialect.cfg().Registry
 	if registry == nil {
 		c.seatIn(made)
 		return

@@ -17,7 +17,7 @@ func TestContentIsWrittenDownForWatchersAlone(t *testing.T) {
 	report := func() (bytes uint64) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		d.report(d.apps["myapp"], "id", m, 1, "192.0.2.1:1")
+		d.report(d.rules.Load().apps["myapp"], "id", m, 1, "192.0.2.1:1")
 		runtime.ReadMemStats(&after)
 		return after.TotalAlloc - before.TotalAlloc
 	}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/dialect"
+	"poosh/server/network"
 	"poosh/server/route"
 	"poosh/server/setting"
 )
@@ -27,6 +28,7 @@ func Declare() *dialect.Dialect {
 	return &dialect.Dialect{
 		Name:     "socktopus",
 		Settings: s.group(),
+		Options:  s,
 		On:       s.on,
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
@@ -44,8 +46,11 @@ func (s *settings) on() bool { return len(s.Config.Secrets) > 0 }
 // but a signature over what is known lets whoever sees one token guess in peace.
 const leastSecret = 8
 
-// secretSuffix is how the names of secrets end.
-const secretSuffix = "_SOCKTOPUS_SECRET"
+// How the names of secrets end, and of those before them.
+const (
+	secretSuffix   = "_SOCKTOPUS_SECRET"
+	previousSuffix = secretSuffix + "_PREVIOUS"
+)
 
 // within is what cannot be had in full.
 var within = []setting.Bound{
@@ -54,23 +59,25 @@ var within = []setting.Bound{
 }
 
 func (s *settings) group() *setting.Group {
-	return &setting.Group{Title: "Socktopus", Gather: s.gather, Check: s.check, Warn: s.warn, Within: within, Settings: []setting.Setting{
+	return &setting.Group{Title: "Socktopus", Gather: s.gather, Check: s.check, Warn: s.warn, Parts: s.parts, Within: within, Settings: []setting.Setting{
 		{Name: "NAME" + secretSuffix, Help: "Secret of the application NAME, at least 8 characters, any number of them; one turns Socktopus on",
-			Secret: true},
+			Secret: true, Changes: setting.OnReload},
+		{Name: "NAME" + previousSuffix, Help: "The secret before that of the same NAME, which is as good until all senders and clients have the new one; unset, none",
+			Secret: true, Changes: setting.OnReload},
 		{Name: "PORT", Help: "Port of Socktopus where SOCKTOPUS_PORT is not set, as on platforms that set it",
 			Value: platformPort{s}},
 		{Name: portSetting, Default: "8080", Help: "Port of Socktopus", Value: ownPort{s}},
-		{Name: "SOCKTOPUS_ORIGINS", Default: "*", Help: "Pages whose browsers may join, with commas between: hosts such as example.com, *.example.com for all below one, origins such as https://example.com:8443; * for all",
+		{Name: "SOCKTOPUS_ORIGINS", Default: "*", Changes: setting.OnReload, Help: "Pages whose browsers may join, with commas between: hosts such as example.com, *.example.com for all below one, origins such as https://example.com:8443; * for all",
 			Value: setting.Of(&s.Config.Origins, parseOrigins)},
-		{Name: "SOCKTOPUS_READ_TIMEOUT", Default: "20s", Help: "A client that sends no PING for so long is closed; clients ping every 19 s",
+		{Name: "SOCKTOPUS_READ_TIMEOUT", Default: "20s", Changes: setting.OnReload, Help: "A client that sends no PING for so long is closed; clients ping every 19 s",
 			Value: setting.Span(&s.Config.ReadTimeout, time.Second, time.Hour)},
-		{Name: "SOCKTOPUS_MAX_BODY_BYTES", Default: "1MiB", Help: "Bytes of one body of /send or /kick; more is answered 413",
+		{Name: "SOCKTOPUS_MAX_BODY_BYTES", Default: "1MiB", Changes: setting.OnReload, Help: "Bytes of one body of /send or /kick; more is answered 413",
 			Value: setting.Size(&s.Config.MaxBody, "1KiB", "64MiB")},
-		{Name: "SOCKTOPUS_MAX_MESSAGE_BYTES", Default: "64KiB", Help: "Bytes of one message of a Socktopus client; more closes its connection",
+		{Name: "SOCKTOPUS_MAX_MESSAGE_BYTES", Default: "64KiB", Changes: setting.OnReload, Help: "Bytes of one message of a Socktopus client; more closes its connection",
 			Value: setting.Size(&s.Config.MaxMessage, "125", "64MiB")},
-		{Name: "SOCKTOPUS_MAX_MESSAGES", Default: "10000", Help: "Messages of one /send, and connections of one /kick; more are answered 413",
+		{Name: "SOCKTOPUS_MAX_MESSAGES", Default: "10000", Changes: setting.OnReload, Help: "Messages of one /send, and connections of one /kick; more are answered 413",
 			Value: setting.Count(&s.Config.MaxMessages, 1, 1_000_000)},
-		{Name: "SOCKTOPUS_MAX_KICKS", Default: "1000", Help: "Requests to /kick that may wait at once; more are answered 503",
+		{Name: "SOCKTOPUS_MAX_KICKS", Default: "1000", Changes: setting.OnReload, Help: "Requests to /kick that may wait at once; more are answered 503",
 			Value: setting.Count(&s.Config.MaxKicks, 1, 1_000_000)},
 	}}
 }
@@ -104,6 +111,49 @@ func (s *settings) gather(env setting.Environment, m *setting.Mistakes) {
 			m.Add(name, "is too long: want at most %d bytes", MaxSecret)
 		}
 	}
+	s.gatherPrevious(env, m)
+}
+
+// gatherPrevious finds the secrets before those that gather has found.
+func (s *settings) gatherPrevious(env setting.Environment, m *setting.Mistakes) {
+	for _, name := range env.Names {
+		app, ok := strings.CutSuffix(name, previousSuffix)
+		value, _ := env.Lookup(name)
+		if !ok || app == "" || value == "" {
+			continue
+		}
+		app = fold(app)
+		now, there := s.Config.Secrets[app]
+		switch _, twice := s.Config.Previous[app]; {
+		case !there:
+			m.Add(name, "is set without %s: want that too", strings.TrimSuffix(name, "_PREVIOUS"))
+		case twice:
+			m.Add(name, "is there in upper and lower case: want one of them")
+		case value == now:
+			m.Add(name, "is the same as %s: want the secret that was there before it, or none", strings.TrimSuffix(name, "_PREVIOUS"))
+		case utf8.RuneCountInString(value) < leastSecret:
+			m.Add(name, "is too short: want at least %d characters", leastSecret)
+		case len(value) > MaxSecret:
+			m.Add(name, "is too long: want at most %d bytes", MaxSecret)
+		}
+		if s.Config.Previous == nil {
+			s.Config.Previous = make(map[string]string)
+		}
+		s.Config.Previous[app] = value
+	}
+}
+
+// parts are the secrets.
+func (s *settings) parts() (list []setting.Part) {
+	for _, of := range []struct {
+		suffix string
+		values map[string]string
+	}{{secretSuffix, s.Config.Secrets}, {previousSuffix, s.Config.Previous}} {
+		for _, app := range slices.Sorted(maps.Keys(of.values)) {
+			list = append(list, setting.Part{Setting: "NAME" + of.suffix, Name: strings.ToUpper(app) + of.suffix, Is: of.values[app]})
+		}
+	}
+	return list
 }
 
 func (s *settings) check(m *setting.Mistakes) {
@@ -116,6 +166,7 @@ func (s *settings) check(m *setting.Mistakes) {
 func (s *settings) warn() (lines []string) {
 	for _, app := range slices.Sorted(maps.Keys(s.Config.Secrets)) {
 		lines = append(lines, setting.WeakSecret(strings.ToUpper(app)+secretSuffix, s.Config.Secrets[app])...)
+		lines = append(lines, setting.WeakSecret(strings.ToUpper(app)+previousSuffix, s.Config.Previous[app])...)
 	}
 	return lines
 }
@@ -164,16 +215,27 @@ func parseOrigins(text string) ([]string, error) {
 	return list, nil
 }
 
+// within is the configuration with what ports share.
+func (s *settings) within(n network.Config) Config {
+	cfg := s.Config
+	cfg.Outbox = max(n.OutboxBytes, cfg.MaxBody+dialect.FrameBytes) // the largest content fits
+	return cfg
+}
+
 // start wires both doors.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
-	cfg := s.Config
-	cfg.Outbox = max(h.Network.OutboxBytes, cfg.MaxBody+dialect.FrameBytes) // the largest content fits
+	cfg := s.within(h.Network)
 	cfg.Gate, cfg.Closed, cfg.Sends = h.Gate, h.Closed, h.Sends
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err
 	}
 	return &dialect.Running{
+		Reload: func(options any, n network.Config) (func(), error) {
+			next, now := options.(*settings).within(n), d.cfg()
+			next.MaxToken, next.Gate, next.Closed, next.Sends, next.Registry = now.MaxToken, now.Gate, now.Closed, now.Sends, now.Registry
+			return d.change(next)
+		},
 		Routes:   map[string]*route.Router{portSetting: d.routes},
 		Leave:    func() []dialect.Leaver { return dialect.Leavers(d.leave()) },
 		Shutdown: d.Shutdown,

@@ -52,7 +52,7 @@ func newSite(t testing.TB, cfg Config, before ...func(*Dialect)) *site {
 			t.Error(err)
 		}
 		server.Close()
-		for _, a := range d.apps {
+		for _, a := range d.rules.Load().apps {
 			if len(a.clients) != 0 || d.hub.Len(a.room) != 0 {
 				t.Errorf("%s: %d clients left, %d in the hub", a.name, len(a.clients), d.hub.Len(a.room))
 			}

@@ -15,11 +15,7 @@ package socktopus
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +25,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/metric"
+	"poosh/server/rotation"
 	"poosh/server/route"
 	"poosh/server/sends"
 	"poosh/server/setting"
@@ -39,6 +36,8 @@ import (
 // defaults of the dialect's settings, or those named here.
 type Config struct {
 	Secrets map[string]string // secret values by name; names of any case, none twice
+	// Previous are the secrets before those of the same names, which are as good as they are.
+	Previous map[string]string
 
 	// Origins are the pages whose browsers may join, in the forms that [CheckOrigin]
 	// takes; none means all.
@@ -78,17 +77,12 @@ func (c Config) withDefaults() Config {
 // A Dialect serves Socktopus. Make one with [New]; it is the http.Handler of its
 // listener.
 type Dialect struct {
-	cfg     Config
-	hub     *hub.Hub
-	loop    *websocket.Server
-	log     *slog.Logger
-	apps    map[string]*app  // by name in lower case; set once
-	names   []string         // of apps, sorted; set once
-	routes  *route.Router    // set once
-	origins originList       // set once
-	tooMany string           // what a body with too many elements is refused with; set once
-	wall    func() time.Time // the clock that tokens are made by; time.Now but in tests; set once
-	kicks   chan struct{}    // a place for each request to /kick that may wait
+	rules  atomic.Pointer[rules] // never nil; who looks at several things loads it once
+	hub    *hub.Hub
+	loop   *websocket.Server
+	log    *slog.Logger
+	routes *route.Router    // set once
+	wall   func() time.Time // the clock that tokens are made by; time.Now but in tests; set once
 
 	open admission.Door // connections that have not been reported closed
 
@@ -97,11 +91,26 @@ type Dialect struct {
 	lost         atomic.Uint64 // connections that were gone before they were one
 }
 
+// A rules is what counts until the settings are read again. It never changes.
+type rules struct {
+	Config
+	apps    map[string]*app // by name in lower case
+	names   []string        // of apps, sorted
+	origins originList
+	tooMany string        // what a body with too many elements is refused with
+	kicks   chan struct{} // a place for each request to /kick that may wait
+}
+
+// cfg is what an operator has chosen.
+func (d *Dialect) cfg() *Config { return &d.rules.Load().Config }
+
 // An app is one application: a secret, and the clients that joined with it.
 type app struct {
-	name   string // lower case
-	secret string
-	room   string // the application's name in the hub
+	name    string // lower case
+	room    string // the application's name in the hub
+	secrets atomic.Pointer[secrets]
+	old     *rotation.Watch
+	removed atomic.Bool // there is no secret of its name any more
 
 	ends    *closed.Source
 	traffic metric.Traffic
@@ -115,27 +124,13 @@ type app struct {
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dialect, error) {
 	cfg = cfg.withDefaults()
 	cfg.Sends = cmp.Or(cfg.Sends, sends.New())
-	d := &Dialect{cfg: cfg, hub: h, loop: loop, log: log, apps: make(map[string]*app), origins: newOrigins(cfg.Origins),
-		kicks: make(chan struct{}, cfg.MaxKicks), refused: metric.Closed[refusal](refusalNames()),
-		wall: time.Now, tooMany: fmt.Sprintf("Too many elements, want at most %d", cfg.MaxMessages)}
-	for name, secret := range cfg.Secrets {
-		name = fold(name)
-		if secret == "" {
-			continue // the original: an empty value is no secret
-		}
-		if len(secret) > MaxSecret {
-			return nil, fmt.Errorf("socktopus: the secret %s is longer than %d bytes", name, MaxSecret)
-		}
-		if d.apps[name] != nil {
-			return nil, errors.New("socktopus: the secret " + name + " is there twice")
-		}
-		d.apps[name] = &app{name: name, secret: secret, room: "socktopus:" + name,
-			ends: cfg.Closed.Source("socktopus", name), clients: make(map[string]*client), bars: make(map[string]*bar)}
+	d := &Dialect{hub: h, loop: loop, log: log, refused: metric.Closed[refusal](refusalNames()), wall: time.Now}
+	d.rules.Store(new(rules))
+	commit, err := d.change(cfg)
+	if err != nil {
+		return nil, err
 	}
-	if len(d.apps) == 0 {
-		return nil, errors.New("socktopus: no secret is set")
-	}
-	d.names = slices.Sorted(maps.Keys(d.apps))
+	commit()
 	d.routes = d.mount()
 	return d, nil
 }
@@ -148,13 +143,13 @@ func fold(name string) string { return strings.ToLower(name) }
 // that and not to come back, and returns the clients who are there.
 func (d *Dialect) leave() []*client {
 	d.open.Close()
-	for _, a := range d.apps {
+	for _, a := range d.rules.Load().apps {
 		for _, b := range a.allBars() {
 			b.fire(true)
 		}
 	}
 	var all []*client
-	for _, a := range d.apps {
+	for _, a := range d.rules.Load().apps {
 		all = append(all, a.all()...)
 	}
 	return all
@@ -183,7 +178,7 @@ type Stats struct {
 // Stats returns the counts so far.
 func (d *Dialect) Stats() Stats {
 	st := Stats{d.connected(), d.sent.Load(), d.failed.Load(), d.lost.Load(), d.refused.All(), make(map[string]uint64)}
-	for _, a := range d.apps {
+	for _, a := range d.rules.Load().apps {
 		for why, n := range a.ends.By() {
 			st.Ended[why] += n
 		}
@@ -193,7 +188,7 @@ func (d *Dialect) Stats() Stats {
 
 func (d *Dialect) connected() int {
 	n := 0
-	for _, a := range d.apps {
+	for _, a := range d.rules.Load().apps {
 		n += d.hub.Len(a.room)
 	}
 	return n

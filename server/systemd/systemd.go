@@ -32,6 +32,17 @@ func (m *Manager) tell(state string) {
 // Ready tells that the process has started: what depends on it may start too.
 func (m *Manager) Ready() { m.tell(daemon.SdNotifyReady) }
 
+// Reloading tells that the process reads its settings again; Ready says that it has. With
+// Type=notify-reload the manager waits for that, and knows by the time of the clock that
+// it is told of its own signal.
+func (m *Manager) Reloading() {
+	state := daemon.SdNotifyReloading
+	if now := daemon.SdNotifyMonotonicUsec(); now != "" {
+		state += "\n" + now
+	}
+	m.tell(state)
+}
+
 // Stopping tells that the process has begun to end, and that it may take so long: the
 // manager waits for that even where its own TimeoutStopSec is shorter.
 func (m *Manager) Stopping(within time.Duration) {

@@ -36,6 +36,7 @@ var notRun = []struct{ page, begins, why string }{
 	{"docs/command.md", "./poosh tail", "it waits for an event: . TestCommandPage"},
 	{"docs/command.md", "./poosh status", "it needs an operators' port: . TestCommandPage"},
 	{"docs/command.md", "./poosh kick", "it needs two who listen: . TestCommandPage"},
+	{"docs/command.md", "./poosh reload", "it needs an operators' port: . TestCommandPage"},
 	{"docs/command.md", "./poosh bundle", "it needs an operators' port: . TestCommandPage"},
 	{"docs/command.md", "./poosh bench", "it needs a server of the same settings: . TestCommandPage"},
 	{"docs/command.md", "source <(", "it is for a shell with a terminal: . TestCompletion"},

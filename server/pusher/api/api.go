@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"poosh/auth"
@@ -18,6 +19,7 @@ import (
 	"poosh/server/pusher/app"
 	"poosh/server/quota"
 	"poosh/server/rate"
+	"poosh/server/rotation"
 	"poosh/server/route"
 	"poosh/server/sends"
 )
@@ -33,19 +35,36 @@ type Config struct {
 // An API answers signed requests. Make one with [New]; its methods may be called from
 // any goroutine.
 type API struct {
-	cfg    Config
+	prefix string // set once, as what follows
+	gate   *admission.Gate
 	apps   *app.List
-	limit  *rate.Limiter // by address; nil without one
 	answer answer.Writer
+
+	rules atomic.Pointer[rules] // never nil
+}
+
+// A rules is what requests go by until the settings are read again.
+type rules struct {
+	maxBody int
+	limit   *rate.Limiter // by address; nil without one
 }
 
 // New makes an API of some apps.
 func New(cfg Config, apps *app.List, w answer.Writer) *API {
-	return &API{cfg: cfg, apps: apps, limit: rate.PerAddress(cfg.Rate), answer: w}
+	a := &API{prefix: cfg.Prefix, gate: cfg.Gate, apps: apps, answer: w}
+	a.rules.Store(new(rules))
+	a.Change(cfg)
+	return a
+}
+
+// Change has other bounds count for requests that come from now on; Prefix and Gate are not
+// looked at.
+func (a *API) Change(cfg Config) {
+	a.rules.Store(&rules{cfg.MaxBodyBytes, a.Limit().Follow(rate.PerAddress(cfg.Rate))})
 }
 
 // Limit is what bounds the requests of each address; nil without.
-func (a *API) Limit() *rate.Limiter { return a.limit }
+func (a *API) Limit() *rate.Limiter { return a.rules.Load().limit }
 
 var (
 	errOtherKey = &answer.Error{Status: http.StatusUnauthorized, Code: "auth_failed", Text: "auth_key is not the key of this app"}
@@ -60,6 +79,7 @@ type call struct {
 	ctx   context.Context // ends with the request
 	api   *API
 	app   *app.App
+	conf  *app.Config // of the app, as it is when the request comes
 	query auth.PusherQuery
 	body  []byte // empty for a GET
 	of    string // the channel or user that it is about
@@ -90,7 +110,8 @@ var empty = whole([]byte("{}"))
 // order, then the body: nobody's is read before the rest of the request is known to be
 // signed.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none error) (reply, error) {
-	if err := a.answer.Limit(w, a.limit, r.RemoteAddr); err != nil {
+	by := a.rules.Load()
+	if err := a.answer.Limit(w, by.limit, r.RemoteAddr); err != nil {
 		return nil, err
 	}
 	query, err := auth.ParsePusherQuery(r.URL.RawQuery)
@@ -105,35 +126,53 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 	if none != nil {
 		return nil, none
 	}
-	if key != of.Conf.Key && key != "" {
+	conf := of.Conf()
+	if key != conf.Key && key != "" {
 		return nil, errOtherKey
 	}
-	signed := auth.PusherRequest{Method: r.Method, Path: r.URL.EscapedPath(), Prefix: a.cfg.Prefix, Query: query}
-	if err := signed.Check(of.Conf.Secret, time.Now()); err != nil {
+	signed := auth.PusherRequest{Method: r.Method, Path: r.URL.EscapedPath(), Prefix: a.prefix, Query: query}
+	old, err := check(&signed, conf)
+	if err != nil {
 		return nil, err
 	}
 	http1.CountFor(w, of)
 	if of.Disabled() {
 		return nil, errDisabled
 	}
-	if err := a.answer.Limit(w, of.APILimit, r.RemoteAddr); err != nil {
+	limit := of.APILimit()
+	if err := a.answer.Limit(w, limit, r.RemoteAddr); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: r.Context(), api: a, app: of, query: query, of: route.Param(r, "of"), from: r.RemoteAddr, w: w}
-	if c.body, err = a.read(w, r, query); err != nil {
+	c := &call{ctx: r.Context(), api: a, app: of, conf: conf, query: query, of: route.Param(r, "of"), from: r.RemoteAddr, w: w}
+	if c.body, err = a.read(w, r, query, by.maxBody); err != nil {
 		return nil, err
 	}
 	body, err := handle(c)
 	if err == errElsewhere { // it will ask again
-		a.limit.Return(r.RemoteAddr)
-		of.APILimit.Return(r.RemoteAddr)
+		by.limit.Return(r.RemoteAddr)
+		limit.Return(r.RemoteAddr)
 		return nil, err
+	}
+	if old {
+		of.Previous.Used(rotation.Sender, r.RemoteAddr)
 	}
 	of.Requested(len(c.body))
 	if c.id != "" {
 		w.Header()[sends.Header] = []string{c.id}
 	}
 	return body, err
+}
+
+// check says whether a request is signed with the app's secret, or with its previous one.
+func check(signed *auth.PusherRequest, conf *app.Config) (old bool, err error) {
+	now := time.Now()
+	if err = signed.Check(conf.Secret, now); err == nil || conf.PreviousSecret == "" {
+		return false, err
+	}
+	if signed.Check(conf.PreviousSecret, now) == nil {
+		return true, nil
+	}
+	return false, err
 }
 
 // appOf finds the app that a path is about, or the one of a key.
@@ -154,13 +193,13 @@ func (a *API) appOf(path []string, key string) (*app.App, error) {
 }
 
 // read reads a body that the query vouches for.
-func (a *API) read(w http.ResponseWriter, r *http.Request, query auth.PusherQuery) ([]byte, error) {
-	limit := int64(a.cfg.MaxBodyBytes)
+func (a *API) read(w http.ResponseWriter, r *http.Request, query auth.PusherQuery, most int) ([]byte, error) {
+	limit := int64(most)
 	if !query.SignsBody() {
 		limit = 1 // enough to see that there is one
 	}
-	tooLong := answer.TooBig("the body is larger than %d bytes; the limit is the server's for one request", a.cfg.MaxBodyBytes)
-	if r.ContentLength > int64(a.cfg.MaxBodyBytes) {
+	tooLong := answer.TooBig("the body is larger than %d bytes; the limit is the server's for one request", most)
+	if r.ContentLength > int64(most) {
 		return nil, tooLong
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))

@@ -22,12 +22,12 @@ func (c *call) send(events ...event) error {
 	if (mayWait(events) || c.asksWhy()) && c.aside() {
 		return errElsewhere
 	}
-	if elsewhere, err := c.api.cfg.Gate.EnterOr(c.ctx, c.aside); elsewhere {
+	if elsewhere, err := c.api.gate.EnterOr(c.ctx, c.aside); elsewhere {
 		return errElsewhere
 	} else if err != nil {
 		return err
 	}
-	defer c.api.cfg.Gate.Leave()
+	defer c.api.gate.Leave()
 	var rest context.Context // of the time for pauses; nil before the second publication
 	c.id = c.app.NextID()
 	for i, e := range events {
@@ -48,7 +48,7 @@ func (c *call) send(events ...event) error {
 			}
 		}
 		if log := c.api.answer.Log; log.Enabled(c.ctx, slog.LevelDebug) {
-			log.Debug("event", "id", c.eventID(i), "app", c.app.Conf.ID, "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
+			log.Debug("event", "id", c.eventID(i), "app", c.app.ID(), "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 		}
 	}
 	return nil
@@ -82,16 +82,16 @@ func mayWait(events []event) bool {
 // be a megabyte for who subscribes to all its channels. It is too late to refuse the
 // request then, so after ctx it goes on as it is.
 func (c *call) pause(ctx context.Context) {
-	_ = c.api.cfg.Gate.Pause(ctx)
+	_ = c.api.gate.Pause(ctx)
 }
 
 // events publishes one event to one or more channels.
 func (c *call) events() (reply, error) {
-	r, err := parseEvent(c.body, c.app.Conf.MaxEventChannels)
+	r, err := parseEvent(c.body, c.conf.MaxEventChannels)
 	if err != nil {
 		return nil, err
 	}
-	e, err := r.check(c.app)
+	e, err := r.check(c.conf)
 	if err != nil {
 		return nil, c.named(&r, err)
 	}
@@ -115,12 +115,12 @@ func (c *call) events() (reply, error) {
 // userEvents publishes an event to a signed-in user. The official libraries name
 // the user's channel instead.
 func (c *call) userEvents() (reply, error) {
-	r, err := parseEvent(c.body, c.app.Conf.MaxEventChannels)
+	r, err := parseEvent(c.body, c.conf.MaxEventChannels)
 	if err != nil {
 		return nil, err
 	}
 	r.channels = []string{protocol.UserChannel + c.of}
-	e, err := r.check(c.app)
+	e, err := r.check(c.conf)
 	if err != nil {
 		return nil, c.named(&r, err)
 	}
@@ -146,8 +146,8 @@ func (c *call) batchEvents() (reply, error) {
 	}
 	n := 0
 	for range elements(batch[0]) {
-		if n++; n > c.app.Conf.MaxBatch {
-			return nil, answer.OverLimit("Batch too large: the limit is %d events, the app's max_batch_events", c.app.Conf.MaxBatch)
+		if n++; n > c.conf.MaxBatch {
+			return nil, answer.OverLimit("Batch too large: the limit is %d events, the app's max_batch_events", c.conf.MaxBatch)
 		}
 	}
 	var events []event
@@ -180,13 +180,13 @@ func (c *call) batchEvents() (reply, error) {
 
 // batchEvent reads and judges one event of a batch.
 func (c *call) batchEvent(raw auth.Value) (event, error) {
-	r, err := parseEvent(raw.Bytes(), c.app.Conf.MaxEventChannels)
+	r, err := parseEvent(raw.Bytes(), c.conf.MaxEventChannels)
 	if err != nil {
 		return event{}, err
 	}
 	if len(r.channels) > 1 {
 		return event{}, answer.Invalid("more than one channel")
 	}
-	e, err := r.check(c.app)
+	e, err := r.check(c.conf)
 	return e, c.named(&r, err)
 }

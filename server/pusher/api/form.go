@@ -33,7 +33,7 @@ func (a *API) Fill(f dialect.Form) (*dialect.Request, error) {
 	sum := md5.Sum(body)
 	path := "/apps/" + url.PathEscape(f.App) + "/events"
 	query := url.Values{ // in the order in which they are signed
-		"auth_key": {of.Conf.Key}, "auth_timestamp": {strconv.FormatInt(time.Now().Unix(), 10)}, "auth_version": {"1.0"},
+		"auth_key": {of.Conf().Key}, "auth_timestamp": {strconv.FormatInt(time.Now().Unix(), 10)}, "auth_version": {"1.0"},
 		"body_md5": {hex.EncodeToString(sum[:])}, "explain": {"1"},
 	}
 	text := "POST\n" + path + "\n" + plain(query)

@@ -28,16 +28,16 @@ func FuzzEvents(f *testing.F) {
 	}
 	a := apps.ID("3")
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := parseEvent(body, a.Conf.MaxEventChannels)
+		r, err := parseEvent(body, a.Conf().MaxEventChannels)
 		if err != nil {
 			return
 		}
-		e, err := r.check(a)
+		e, err := r.check(a.Conf())
 		if err != nil {
 			answer.As(err)
 			return
 		}
-		if len(e.channels) == 0 || len(e.channels) > a.Conf.MaxEventChannels || len(e.data) > a.Conf.MaxEventBytes {
+		if len(e.channels) == 0 || len(e.channels) > a.Conf().MaxEventChannels || len(e.data) > a.Conf().MaxEventBytes {
 			t.Fatalf("accepted %q", body)
 		}
 		for _, channel := range e.channels {

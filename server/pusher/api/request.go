@@ -120,7 +120,7 @@ type event struct {
 
 // check makes an event of a request. It looks at everything, so that nothing is
 // published of a request that is refused.
-func (r *eventRequest) check(a *app.App) (event, error) {
+func (r *eventRequest) check(conf *app.Config) (event, error) {
 	e := event{name: r.name, socketID: r.socketID}
 	switch {
 	case r.name == "":
@@ -152,8 +152,8 @@ func (r *eventRequest) check(a *app.App) (event, error) {
 		return e, answer.Invalid("an event for an encrypted channel is for that channel alone: only its subscribers have its key")
 	}
 	e.data = protocol.DataText(r.data)
-	if len(e.data) > a.Conf.MaxEventBytes {
-		return e, answer.TooBig("%s", protocol.TooMuchData(len(e.data), a.Conf.MaxEventBytes))
+	if len(e.data) > conf.MaxEventBytes {
+		return e, answer.TooBig("%s", protocol.TooMuchData(len(e.data), conf.MaxEventBytes))
 	}
 	var err error
 	e.info, err = parseInfo(r.info, infoUsers, infoConnections)

@@ -27,10 +27,10 @@ func (c *call) closeUser(end func(*app.Connection)) (reply, error) {
 	if !protocol.ValidUserID(id) {
 		return nil, answer.Invalid("a user id has 1 to %d characters", protocol.MaxUserID)
 	}
-	list := c.app.OfUser(id, c.app.Conf.TerminateMembers)
+	list := c.app.OfUser(id, c.conf.TerminateMembers)
 	for _, conn := range list {
 		end(conn)
 	}
-	c.api.answer.Log.Debug("connections closed", "app", c.app.Conf.ID, "connections", len(list))
+	c.api.answer.Log.Debug("connections closed", "app", c.app.ID(), "connections", len(list))
 	return empty, nil
 }

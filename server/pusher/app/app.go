@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/closed"
@@ -18,6 +19,7 @@ import (
 	"poosh/server/pusher/webhook"
 	"poosh/server/quota"
 	"poosh/server/rate"
+	"poosh/server/rotation"
 	"poosh/server/sends"
 )
 
@@ -47,19 +49,20 @@ type Shared struct {
 // An App is an application at work. It has its channels and what is decided about
 // them, and its connections. Its methods may be called from any goroutine.
 type App struct {
-	Conf         Config        // set once, with its defaults
-	APILimit     *rate.Limiter // set once; nil without one
-	ConnectLimit *rate.Limiter // set once; nil without one
+	Clients  *closed.Source  // set once; counts connections
+	Previous *rotation.Watch // set once; who uses the previous secret
 
-	Clients *closed.Source // set once; counts connections
+	rules   atomic.Pointer[rules] // never nil
+	removed atomic.Bool           // it is no app any more
 
+	id      string // set once
 	shared  *Shared
 	hubName string
 	traffic metric.Traffic
 	kinds   [kinds]changes
 	users   users
 	cache   *cache
-	hooks   *webhook.Hooks // nil without any
+	hooks   *webhook.Hooks
 	counter counter
 
 	mu    sync.Mutex             // guards what follows
@@ -68,37 +71,63 @@ type App struct {
 	by    [versions]int          // of conns, by the version of the protocol
 }
 
+// A rules is what an app goes by until the settings are read again. It never changes.
+type rules struct {
+	conf         Config        // with its defaults
+	api, connect *rate.Limiter // nil without one
+}
+
 // newApp makes an app of a valid configuration.
 func newApp(conf Config, s *Shared) *App {
 	a := &App{
-		Conf: conf, shared: s, hubName: HubName(conf.ID),
-		APILimit: rate.New(conf.APIRate), ConnectLimit: rate.New(conf.ConnectRate),
+		id: conf.ID, shared: s, hubName: HubName(conf.ID),
 		cache: newCache(s.CacheBytes, time.Duration(conf.CacheTTL), s.Count),
-		hooks: webhook.New(conf.Webhooks, webhook.Options{
-			Key: conf.Key, Secret: conf.Secret, Queue: s.WebhookQueue, Hold: s.WebhookHold,
-			Count: s.Count, Log: s.Log.With("app", conf.ID),
-		}),
-		conns: make(map[string]*Connection),
+		hooks: webhook.New(conf.Webhooks, s.hooksOf(&conf)),
+		conns: make(map[string]*Connection), Previous: rotation.New("pusher", conf.ID, s.Log),
 	}
+	a.rules.Store(&rules{conf, rate.New(conf.APIRate), rate.New(conf.ConnectRate)})
 	book := s.Closed
 	if book == nil {
 		book = closed.New(0)
 	}
 	a.Clients = book.Source("pusher", conf.ID)
-	a.counter.app, a.counter.on = a, conf.SubscriptionCount
+	a.counter.app = a
 	return a
 }
 
+// hooksOf are what all webhooks of an app have in common.
+func (s *Shared) hooksOf(conf *Config) webhook.Options {
+	return webhook.Options{
+		Key: conf.Key, Secret: conf.Secret, Queue: s.WebhookQueue, Hold: s.WebhookHold,
+		Count: s.Count, Log: s.Log.With("app", conf.ID),
+	}
+}
+
+// ID is what the app is called in the API's paths, for as long as it is there.
+func (a *App) ID() string { return a.id }
+
+// Conf is what the app goes by now, with its defaults. It is nobody's to change; who looks
+// at several things asks once.
+func (a *App) Conf() *Config { return &a.rules.Load().conf }
+
+// APILimit bounds requests; nil without one.
+func (a *App) APILimit() *rate.Limiter { return a.rules.Load().api }
+
+// ConnectLimit bounds connections that are opened; nil without one.
+func (a *App) ConnectLimit() *rate.Limiter { return a.rules.Load().connect }
+
 // Disabled reports whether the app is switched off: it is not to be published as, nor
 // connected to.
-func (a *App) Disabled() bool { return a.Conf.Enabled != nil && !*a.Conf.Enabled }
+func (a *App) Disabled() bool { return a.Conf().disabled() }
+
+func (c *Config) disabled() bool { return c.Enabled != nil && !*c.Enabled }
 
 // Admit counts a connection about to be opened. It reports false at the app's limit;
 // otherwise Release undoes it.
 func (a *App) Admit() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.Conf.MaxConnections > 0 && a.open >= a.Conf.MaxConnections {
+	if most := a.Conf().MaxConnections; most > 0 && a.open >= most {
 		return false
 	}
 	a.open++
@@ -132,7 +161,8 @@ func (a *App) Find(id string) *Connection {
 
 // Allows reports whether a page of this origin may connect.
 func (a *App) Allows(origin string) bool {
-	if len(a.Conf.AllowedOrigins) == 0 || origin == "" {
+	pages := a.Conf().AllowedOrigins
+	if len(pages) == 0 || origin == "" {
 		return true
 	}
 	u, err := url.Parse(origin)
@@ -140,7 +170,7 @@ func (a *App) Allows(origin string) bool {
 		return false
 	}
 	host := strings.ToLower(u.Hostname())
-	for _, want := range a.Conf.AllowedOrigins {
+	for _, want := range pages {
 		want = strings.ToLower(want)
 		below, wild := strings.CutPrefix(want, "*.")
 		switch {
@@ -257,7 +287,7 @@ func (a *App) check() error {
 	online, watched := a.users.len()
 	if seats := a.Len(); open+conns+online+watched+seats > 0 {
 		return fmt.Errorf("app %s: %d open, %d connections, %d users, %d watched, %d in the hub",
-			a.Conf.ID, open, conns, online, watched, seats)
+			a.id, open, conns, online, watched, seats)
 	}
 	return nil
 }

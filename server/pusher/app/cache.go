@@ -20,11 +20,11 @@ import (
 // that. The one looked at longest ago is forgotten first, and told of once more if
 // it is met again.
 type cache struct {
-	limit int // bytes
-	ttl   time.Duration
 	count func(what tally.Thing, n int)
 
 	mu     sync.Mutex // guards what follows
+	limit  int        // bytes
+	ttl    time.Duration
 	size   int
 	byName map[string]*list.Element
 	order  *list.List                 // of *kept, the latest in front
@@ -73,10 +73,23 @@ func (c *cache) put(channel string, event *hub.Publication) {
 	}
 	c.byName[channel] = c.order.PushFront(k)
 	c.size += k.size()
+	c.fit()
+}
+
+// fit has the events go that are too many. c.mu is held.
+func (c *cache) fit() {
 	for c.size > c.limit {
 		c.drop(c.order.Back())
 		c.count(tally.CacheEvicted, 1)
 	}
+}
+
+// bound has other bounds count, for what is kept already too.
+func (c *cache) bound(limit int, ttl time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limit, c.ttl = limit, ttl
+	c.fit()
 }
 
 func (c *cache) drop(e *list.Element) {

@@ -87,7 +87,7 @@ func (e *entry) run(r *hub.Roster) {
 		e.c.socket.Guard(func() { e.decide(r, nil) })
 		return
 	}
-	registry.Enter(e.c.app.Conf.ID, e.channel, e.who.ID, func(err error) {
+	registry.Enter(e.c.app.ID(), e.channel, e.who.ID, func(err error) {
 		e.c.socket.Guard(func() { e.decide(r, err) })
 	})
 }
@@ -101,7 +101,7 @@ func (e *entry) decide(r *hub.Roster, err error) {
 	if err != nil {
 		c.discharge(e.channel, e.kind)
 		if registry := c.app.shared.Registry; registry != nil && !refused {
-			registry.Leave(c.app.Conf.ID, e.channel, e.who.ID)
+			registry.Leave(c.app.ID(), e.channel, e.who.ID)
 		}
 	} else if e.kind.Private {
 		c.trust()
@@ -120,7 +120,7 @@ func (e *entry) seat(r *hub.Roster, err error) (told int, _ error) {
 	if c.isGone() {
 		return 0, ErrGone
 	}
-	if k.Presence && !r.Has(who.ID) && r.Len() >= a.Conf.MaxMembers {
+	if k.Presence && !r.Has(who.ID) && r.Len() >= a.Conf().MaxMembers {
 		return 0, fmt.Errorf("channel %s has %d members, as many as it may have", channel, r.Len())
 	}
 	member := hub.Member{ID: who.ID, Info: who.Info}
@@ -143,7 +143,7 @@ func (e *entry) seat(r *hub.Roster, err error) (told int, _ error) {
 	first, err := r.Join(c.sub, member, greet...)
 	if err != nil {
 		if errors.Is(err, hub.ErrTooManyRooms) {
-			err = fmt.Errorf("this connection subscribes to %d channels, as many as it may", a.Conf.MaxChannels)
+			err = fmt.Errorf("this connection subscribes to %d channels, as many as it may", a.Conf().MaxChannels)
 		}
 		return 0, err
 	}
@@ -219,7 +219,7 @@ func (c *Connection) vacate(r *hub.Roster, channel string) {
 	a.kinds[kindOf(k)].ended.Add(1)
 	c.discharge(channel, k)
 	if a.shared.Registry != nil {
-		a.shared.Registry.Leave(a.Conf.ID, channel, id)
+		a.shared.Registry.Leave(a.ID(), channel, id)
 	}
 	if k.User {
 		return

@@ -16,10 +16,13 @@ import (
 // its clients may do. Its JSON form is an element of the file that [Parse]
 // reads. Zero fields mean the defaults named here.
 type Config struct {
-	ID      string `json:"id"`     // in the API's paths; digits, for the libraries that take nothing else
-	Key     string `json:"key"`    // in the clients' address; no secret
-	Secret  string `json:"secret"` // what requests, subscriptions and webhooks are signed with
-	Enabled *bool  `json:"enabled"`
+	ID     string `json:"id"`     // in the API's paths; digits, for the libraries that take nothing else
+	Key    string `json:"key"`    // in the clients' address; no secret
+	Secret string `json:"secret"` // what requests, subscriptions and webhooks are signed with
+	// PreviousSecret is the secret before, which requests and subscriptions may still be
+	// signed with.
+	PreviousSecret string `json:"previous_secret"`
+	Enabled        *bool  `json:"enabled"`
 
 	// AllowedOrigins are the pages whose browsers may connect: hosts such as
 	// "example.com", "*.example.com" for all below one, or whole origins with a
@@ -108,6 +111,13 @@ func (c Config) Validate() error {
 		bad("secret is missing")
 	case n < leastSecret:
 		bad("secret is shorter than %d characters: whoever guesses it may publish and sign for anybody; want 20 random ones or more", leastSecret)
+	}
+	switch n := len(c.PreviousSecret); {
+	case n == 0:
+	case n < leastSecret:
+		bad("previous_secret is shorter than %d characters", leastSecret)
+	case c.PreviousSecret == c.Secret:
+		bad("previous_secret is the same as secret: want the one that was there before it, or none")
 	}
 	for _, n := range []struct {
 		name  string

@@ -85,7 +85,7 @@ func (c *Connection) App() *App { return c.app }
 func (c *Connection) Open(socket Socket, id string, version int) {
 	a := c.app
 	c.socket, c.speaks = socket, uint8(min(max(version, 0), versions-1))
-	c.sub = a.shared.Hub.Register(a.hubName, id, a.Conf.MaxChannels, protocol.Encoder, socket)
+	c.sub = a.shared.Hub.Register(a.hubName, id, a.Conf().MaxChannels, protocol.Encoder, socket)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.conns[id] = c
@@ -160,7 +160,7 @@ func (c *Connection) end() {
 	}
 	c.app.users.signOut(c, user, func() {
 		if registry := c.app.shared.Registry; registry != nil {
-			registry.SignOut(c.app.Conf.ID, user.ID)
+			registry.SignOut(c.app.ID(), user.ID)
 		}
 		c.unregister()
 	})
@@ -253,7 +253,7 @@ func (c *Connection) SignIn(user *protocol.User, answer func(first bool, err err
 		answer(c.become(user))
 		return
 	}
-	registry.SignIn(c.app.Conf.ID, user.ID, func(err error) {
+	registry.SignIn(c.app.ID(), user.ID, func(err error) {
 		c.socket.Guard(func() {
 			defer c.done()
 			if err != nil {
@@ -262,7 +262,7 @@ func (c *Connection) SignIn(user *protocol.User, answer func(first bool, err err
 			}
 			first, err := c.become(user)
 			if !first {
-				registry.SignOut(c.app.Conf.ID, user.ID)
+				registry.SignOut(c.app.ID(), user.ID)
 			}
 			answer(first, err)
 		})
@@ -350,7 +350,7 @@ func (c *Connection) ClientEvent(channel, event string, data []byte) {
 	}
 	a.hooks.ClientEvent(id, channel, event, data, c.sub.ID(), userID, c.cause())
 	if log := a.shared.Log; log.Enabled(context.Background(), slog.LevelDebug) {
-		log.Debug("client event", "id", id, "app", a.Conf.ID, "channel", channel, "event", event, "bytes", len(data), "socket", c.sub.ID())
+		log.Debug("client event", "id", id, "app", a.ID(), "channel", channel, "event", event, "bytes", len(data), "socket", c.sub.ID())
 	}
 }
 
@@ -360,7 +360,7 @@ func (c *Connection) network() netip.Addr { return peers.Of(c.socket.RemoteAddr(
 // cause is whose the connection is, as webhooks count what it causes; the zero Addr
 // when there are none.
 func (c *Connection) cause() netip.Addr {
-	if c.app.hooks == nil {
+	if c.app.hooks.Idle() {
 		return netip.Addr{}
 	}
 	return c.network()

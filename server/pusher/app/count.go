@@ -19,7 +19,6 @@ const (
 // A counter tells an app's channels and webhooks how many connections subscribe.
 type counter struct {
 	app *App
-	on  bool // somebody is told
 
 	mu      sync.Mutex             // guards what follows
 	waiting map[string]*time.Timer // channels with a crowd that changed
@@ -29,7 +28,7 @@ type counter struct {
 // changed says that a channel now has n connections, since one from a network came
 // or went. The channel's roster is open.
 func (c *counter) changed(channel string, n int, from netip.Addr) {
-	if !c.on {
+	if !c.app.Conf().SubscriptionCount {
 		return
 	}
 	if n <= countCrowd {
@@ -45,7 +44,7 @@ func (c *counter) changed(channel string, n int, from netip.Addr) {
 		c.waiting = make(map[string]*time.Timer)
 	}
 	c.waiting[channel] = time.AfterFunc(countEvery, func() {
-		guard.Call(c.app.shared.Log, "telling how many subscribe", func() { c.due(channel) }, "app", c.app.Conf.ID)
+		guard.Call(c.app.shared.Log, "telling how many subscribe", func() { c.due(channel) }, "app", c.app.ID())
 	})
 }
 

@@ -22,7 +22,7 @@ func Parse(file []byte, base Config) ([]Config, error) {
 	if len(top.Apps) == 0 {
 		return nil, errors.New(`want {"apps": [...]} with at least one app`)
 	}
-	base.ID, base.Key, base.Secret, base.Webhooks = "", "", "", nil
+	base.ID, base.Key, base.Secret, base.PreviousSecret, base.Webhooks = "", "", "", "", nil
 	apps := make([]Config, 0, len(top.Apps))
 	for i, raw := range top.Apps {
 		a := base

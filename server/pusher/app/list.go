@@ -15,16 +15,37 @@ import (
 
 // A List is the apps of one dialect. Its methods may be called from any goroutine.
 type List struct {
-	byID     map[string]*App // set once
-	byKey    map[string]*App // set once
+	shared   *Shared // set once, but for the bounds of apps; guarded by changing
+	index    atomic.Pointer[index]
 	draining atomic.Bool
+
+	changing sync.Mutex     // held while apps are changed
+	leaving  sync.WaitGroup // apps that are no more, and end
+	hurry    context.CancelFunc
+	ending   context.Context // ends when these have no more time
 }
+
+// An index finds apps. It never changes: there is another one when apps come and go.
+type index struct{ byID, byKey map[string]*App }
 
 // NewList makes the apps of some configurations. It fails for a configuration that
 // cannot work, naming every mistake.
 func NewList(configs []Config, s *Shared) (*List, error) {
-	l := &List{byID: make(map[string]*App), byKey: make(map[string]*App)}
 	s.Sends = cmp.Or(s.Sends, sends.New())
+	l := &List{shared: s}
+	l.ending, l.hurry = context.WithCancel(context.Background())
+	x := &index{make(map[string]*App), make(map[string]*App)}
+	configs, err := judge(configs)
+	for _, conf := range configs {
+		x.add(newApp(conf, s))
+	}
+	l.index.Store(x)
+	return l, err
+}
+
+// judge returns the configurations that can work, with their defaults.
+func judge(configs []Config) (good []Config, err error) {
+	ids, keys := make(map[string]bool), make(map[string]bool)
 	var wrong []error
 	if len(configs) == 0 {
 		wrong = append(wrong, errors.New("no app is named"))
@@ -36,33 +57,39 @@ func NewList(configs []Config, s *Shared) (*List, error) {
 			continue
 		}
 		switch {
-		case l.byID[conf.ID] != nil:
+		case ids[conf.ID]:
 			wrong = append(wrong, fmt.Errorf("app %q: another app has the same id", conf.ID))
-		case l.byKey[conf.Key] != nil:
+		case keys[conf.Key]:
 			wrong = append(wrong, fmt.Errorf("app %q: another app has the same key", conf.ID))
 		default:
-			a := newApp(conf, s)
-			l.byID[conf.ID], l.byKey[conf.Key] = a, a
-			s.Log.Info("app", "id", conf.ID, "key", conf.Key, "disabled", a.Disabled(), "client_events", conf.ClientEvents,
-				"max_event_bytes", conf.MaxEventBytes, "max_connections", conf.MaxConnections, "webhooks", len(conf.Webhooks))
+			ids[conf.ID], keys[conf.Key] = true, true
+			good = append(good, conf)
 		}
 	}
-	return l, errors.Join(wrong...)
+	return good, errors.Join(wrong...)
+}
+
+// add adds an app, and says so in the log.
+func (x *index) add(a *App) {
+	conf := a.Conf()
+	x.byID[conf.ID], x.byKey[conf.Key] = a, a
+	a.shared.Log.Info("app", "id", conf.ID, "key", conf.Key, "disabled", a.Disabled(), "client_events", conf.ClientEvents,
+		"max_event_bytes", conf.MaxEventBytes, "max_connections", conf.MaxConnections, "webhooks", len(conf.Webhooks))
 }
 
 // ID returns the app of an id, or nil.
-func (l *List) ID(id string) *App { return l.byID[id] }
+func (l *List) ID(id string) *App { return l.index.Load().byID[id] }
 
 // Key returns the app of a key, or nil.
-func (l *List) Key(key string) *App { return l.byKey[key] }
+func (l *List) Key(key string) *App { return l.index.Load().byKey[key] }
 
 // All yields all apps.
-func (l *List) All() iter.Seq[*App] { return maps.Values(l.byID) }
+func (l *List) All() iter.Seq[*App] { return maps.Values(l.index.Load().byID) }
 
 // Connections returns the connections of this moment, of all apps.
 func (l *List) Connections() []*Connection {
 	var all []*Connection
-	for _, a := range l.byID {
+	for _, a := range l.index.Load().byID {
 		all = append(all, a.Connections()...)
 	}
 	return all
@@ -71,7 +98,7 @@ func (l *List) Connections() []*Connection {
 // Channels returns how many channels somebody is in now, of all apps.
 func (l *List) Channels() int {
 	n := 0
-	for _, a := range l.byID {
+	for _, a := range l.index.Load().byID {
 		for range a.Channels() {
 			n++
 		}
@@ -91,7 +118,7 @@ func (l *List) Close(ctx context.Context) error {
 	var mu sync.Mutex // guards errs
 	var errs []error
 	var all sync.WaitGroup
-	for _, a := range l.byID {
+	for _, a := range l.index.Load().byID {
 		all.Go(func() { // ends with ctx
 			err := a.close(ctx)
 			mu.Lock()
@@ -100,6 +127,10 @@ func (l *List) Close(ctx context.Context) error {
 		})
 	}
 	all.Wait()
+	stop := context.AfterFunc(ctx, l.hurry)
+	l.leaving.Wait()
+	stop()
+	l.hurry()
 	return errors.Join(errs...)
 }
 
@@ -107,7 +138,7 @@ func (l *List) Close(ctx context.Context) error {
 // when no connection is open and none can come.
 func (l *List) Check() error {
 	var wrong []error
-	for _, a := range l.byID {
+	for _, a := range l.index.Load().byID {
 		wrong = append(wrong, a.check())
 	}
 	return errors.Join(wrong...)

@@ -194,7 +194,7 @@ func (c *client) Closed(conn *websocket.Conn, reason error) {
 	c.gone = true
 	c.server.loop.Cancel(&c.timer)
 	c.mu.Unlock()
-	c.server.answer.Log.Debug("connection closed", "app", c.app().Conf.ID, "socket", c.place.ID(), "reason", why)
+	c.server.answer.Log.Debug("connection closed", "app", c.app().ID(), "socket", c.place.ID(), "reason", why)
 	c.app().Clients.Closed(why, c.place.ID(), peers.Of(conn.RemoteAddr()), c.now()-c.opened, conn.Waiting())
 	c.line.Close()
 	if !c.place.Close() {

@@ -33,7 +33,7 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, parts []string)
 			Text: "this is a WebSocket address"})
 		return
 	}
-	if err := s.answer.Limit(w, s.limit, r.RemoteAddr); err != nil {
+	if err := s.answer.Limit(w, s.Limit(), r.RemoteAddr); err != nil {
 		s.refuseHandshake(w, err)
 		return
 	}
@@ -42,7 +42,7 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, parts []string)
 		a = s.apps.Key(parts[0])
 	}
 	if a != nil {
-		if err := s.answer.Limit(w, a.ConnectLimit, r.RemoteAddr); err != nil {
+		if err := s.answer.Limit(w, a.ConnectLimit(), r.RemoteAddr); err != nil {
 			s.refuseHandshake(w, err)
 			return
 		}
@@ -72,7 +72,7 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 		return &refusal{protocol.CodeNoPath, "path not found: want /app/ and the app's key"}
 	case version < protocol.OldestVersion || version > protocol.NewestVersion:
 		return &refusal{protocol.CodeOldVersion, "unsupported protocol version: want 4 to 7"}
-	case a == nil:
+	case a == nil || a.Removed():
 		return &refusal{protocol.CodeNoApp, "no app has this key"}
 	case a.Disabled():
 		return &refusal{protocol.CodeDisabled, "the app is disabled"}
@@ -81,7 +81,7 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 	case s.apps.Draining():
 		return &refusal{protocol.CodeFull, "the server is going away, try again"}
 	}
-	switch in, full := s.open.EnterUpTo(cmp.Or(s.cfg.MaxConnections, math.MaxInt)); {
+	switch in, full := s.open.EnterUpTo(cmp.Or(s.cfg().MaxConnections, math.MaxInt)); {
 	case full:
 		return &refusal{protocol.CodeFull, "the server has as many connections as it takes, try again"}
 	case !in:
@@ -97,7 +97,7 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 // acceptRefused opens a connection to say that it is not taken.
 func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refusal) {
 	s.answer.Count(tally.Refused(no.code), 1)
-	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, refused{})
+	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg().MaxMessageBytes, FirstProtocol: true}, refused{})
 	if err != nil {
 		s.handshakeFailed(w, err)
 		return
@@ -144,7 +144,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	if n, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil {
 		c.version = uint8(n)
 	}
-	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg.MaxMessageBytes, FirstProtocol: true}, c)
+	conn, err := s.loop.Accept(w, r, websocket.Options{MaxMessage: s.cfg().MaxMessageBytes, FirstProtocol: true}, c)
 	if err != nil {
 		a.Release()
 		s.open.Leave()
@@ -153,11 +153,16 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	}
 	s.answer.Count(tally.Connect, 1)
 	a.Clients.Opened()
-	s.answer.Log.Debug("connection", "app", a.Conf.ID, "remote", r.RemoteAddr, "socket", id)
-	conn.Push(protocol.EstablishedFrame(id, activitySeconds(a.Conf)))
+	s.answer.Log.Debug("connection", "app", a.ID(), "remote", r.RemoteAddr, "socket", id)
+	conn.Push(protocol.EstablishedFrame(id, activitySeconds(*a.Conf())))
 	c.attach(conn, id)
-	if s.open.Closed() { // since it was admitted
+	switch { // since it was admitted
+	case s.open.Closed():
 		c.Expel(closed.Shutdown, protocol.CodeReconnect, goingAway)
+	case a.Removed():
+		c.Expel(closed.Kicked, protocol.CodeNoApp, "no app has this key any more")
+	case a.Disabled():
+		c.Expel(closed.Kicked, protocol.CodeDisabled, "the app is disabled")
 	}
 	conn.Start()
 }

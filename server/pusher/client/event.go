@@ -14,7 +14,7 @@ func (c *client) clientEvent(m message) {
 		c.count(tally.ClientEventRefused)
 		c.conn.Answer(protocol.ErrorFrame(code, m.Channel, text))
 	}
-	conf := &c.app().Conf
+	conf := c.app().Conf()
 	if !conf.ClientEvents {
 		refuse(protocol.CodeClientEvent, "client events are not enabled for this app")
 		return
@@ -43,11 +43,11 @@ func (c *client) clientEvent(m message) {
 		refuse(protocol.CodeClientEvent, protocol.TooMuchData(len(data), conf.MaxEventBytes))
 		return
 	}
-	if err := c.server.cfg.Gate.Try(); err != nil {
+	if err := c.server.cfg().Gate.Try(); err != nil {
 		refuse(protocol.CodeClientEvent, err.Error())
 		return
 	}
-	defer c.server.cfg.Gate.Leave()
+	defer c.server.cfg().Gate.Leave()
 	c.count(tally.ClientEvent)
 	c.place.ClientEvent(m.Channel, m.Event, data)
 }

@@ -9,9 +9,9 @@ import (
 
 // firstTick is when the clock first matters.
 func (c *client) firstTick() time.Duration {
-	d := time.Duration(c.app().Conf.ActivityTimeout)
-	if c.app().Conf.Authorize {
-		d = min(d, time.Duration(c.app().Conf.AuthorizeTimeout))
+	d := time.Duration(c.app().Conf().ActivityTimeout)
+	if c.app().Conf().Authorize {
+		d = min(d, time.Duration(c.app().Conf().AuthorizeTimeout))
 	}
 	return d
 }
@@ -32,7 +32,7 @@ func (c *client) tick() {
 		c.seen.Store(int64(c.now())) // a sign of life may wait unread
 	}
 	now, seen := c.now(), time.Duration(c.seen.Load())
-	silent, activity := now-seen, time.Duration(c.app().Conf.ActivityTimeout)
+	silent, activity := now-seen, time.Duration(c.app().Conf().ActivityTimeout)
 	next := activity - silent
 
 	if seen >= c.probed { // it was silent for longer than a step of the clock before
@@ -51,15 +51,15 @@ func (c *client) tick() {
 		// A page that the browser has put to sleep answers the second one alone.
 		c.conn.Push(protocol.PingFrame)
 		c.conn.Push(protocol.WirePing)
-		c.probed, next = now, c.server.cfg.PongTimeout
+		c.probed, next = now, c.server.cfg().PongTimeout
 	default:
-		if next = c.probed + c.server.cfg.PongTimeout - now; next <= 0 {
+		if next = c.probed + c.server.cfg().PongTimeout - now; next <= 0 {
 			c.close(closed.PingTimeout, protocol.CodeNoPong, "no answer to a ping")
 			return
 		}
 	}
-	if c.app().Conf.Authorize && !c.place.Trusted() {
-		left := c.opened + time.Duration(c.app().Conf.AuthorizeTimeout) - now
+	if c.app().Conf().Authorize && !c.place.Trusted() {
+		left := c.opened + time.Duration(c.app().Conf().AuthorizeTimeout) - now
 		if left <= 0 {
 			c.Expel(closed.NotInTime, protocol.CodeUnauthorized, "connections must be authorized, and this one was not in time")
 			return

@@ -7,6 +7,7 @@
 package client
 
 import (
+	"sync/atomic"
 	"time"
 
 	"poosh/server/admission"
@@ -28,28 +29,47 @@ type Config struct {
 // A Server has the connections of one dialect. Make one with [New]; its methods may be
 // called from any goroutine.
 type Server struct {
-	cfg    Config
+	rules  atomic.Pointer[rules] // never nil
 	apps   *app.List
 	loop   *websocket.Server
-	limit  *rate.Limiter // of connects, by address; nil without one
 	answer answer.Writer
 	open   admission.Door // connections, also those still in their handshake
 }
 
 // New makes a server whose connections live on loop. It starts nothing.
 func New(cfg Config, apps *app.List, loop *websocket.Server, w answer.Writer) *Server {
-	return &Server{cfg: cfg, apps: apps, loop: loop, limit: rate.PerAddress(cfg.Rate), answer: w}
+	s := &Server{apps: apps, loop: loop, answer: w}
+	s.rules.Store(&rules{cfg, rate.PerAddress(cfg.Rate)})
+	return s
 }
+
+// A rules is what connections go by until the settings are read again.
+type rules struct {
+	Config
+	limit *rate.Limiter // of connects, by address; nil without one
+}
+
+// Change has other settings count from now on, but for Gate: for messages, which are as
+// large as they may be when their connection comes.
+func (s *Server) Change(cfg Config) {
+	before := s.rules.Load()
+	cfg.Gate = before.Gate
+	s.rules.Store(&rules{cfg, before.limit.Follow(rate.PerAddress(cfg.Rate))})
+}
+
+// cfg is what counts now.
+func (s *Server) cfg() *Config { return &s.rules.Load().Config }
 
 // Len returns how many connections are open.
 func (s *Server) Len() int { return s.open.Inside() }
 
 // Limit is what bounds the connects of each address; nil without.
-func (s *Server) Limit() *rate.Limiter { return s.limit }
+func (s *Server) Limit() *rate.Limiter { return s.rules.Load().limit }
 
 // Full reports whether there is no place for a connection more.
 func (s *Server) Full() bool {
-	return s.cfg.MaxConnections > 0 && s.Len() >= s.cfg.MaxConnections
+	most := s.cfg().MaxConnections
+	return most > 0 && s.Len() >= most
 }
 
 // now is the clock of connections: it never jumps, and a time during which the process

@@ -8,6 +8,7 @@ import (
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
+	"poosh/server/rotation"
 )
 
 // maxWatchlist is how many users one connection may watch (Pusher Channels,
@@ -30,19 +31,20 @@ func (c *client) signIn(m message) {
 		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, "pusher:signin: "+err.Error()+" with auth and user_data")
 		return
 	}
-	if err := auth.PusherUser(c.app().Conf.Key, c.app().Conf.Secret, c.place.ID(), userData, token); err != nil {
+	conf := c.app().Conf()
+	if err := c.signed(conf, func(secret string) error { return auth.PusherUser(conf.Key, secret, c.place.ID(), userData, token) }); err != nil {
 		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, err.Error())
 		return
 	}
 	user, err := protocol.ParseUser(userData)
-	if err == nil && len(user.Info) > c.app().Conf.MaxUserInfoBytes {
-		err = fmt.Errorf("user_info of %d bytes exceeds the allowed maximum (%d bytes)", len(user.Info), c.app().Conf.MaxUserInfoBytes)
+	if err == nil && len(user.Info) > conf.MaxUserInfoBytes {
+		err = fmt.Errorf("user_info of %d bytes exceeds the allowed maximum (%d bytes)", len(user.Info), conf.MaxUserInfoBytes)
 	}
 	if err != nil {
 		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, err.Error())
 		return
 	}
-	if !c.app().Conf.Watchlist {
+	if !conf.Watchlist {
 		user.Watchlist = nil
 	}
 	tooMany := len(user.Watchlist) > maxWatchlist
@@ -51,6 +53,17 @@ func (c *client) signIn(m message) {
 	}
 	c.line.Begin()
 	c.place.SignIn(&user, func(first bool, err error) { c.signedIn(userData, tooMany, first, err) })
+}
+
+// signed says whether something of an app is signed with its secret, or with the previous
+// one, by what checks that.
+func (c *client) signed(conf *app.Config, check func(secret string) error) error {
+	err := check(conf.Secret)
+	if err == nil || conf.PreviousSecret == "" || check(conf.PreviousSecret) != nil {
+		return err
+	}
+	c.app().Previous.Used(rotation.Client, c.RemoteAddr())
+	return nil
 }
 
 // signedIn answers a sign-in that was allowed, and has who watches the user told.

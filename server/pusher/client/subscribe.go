@@ -66,7 +66,7 @@ func (c *client) subscribe(m message) {
 	}
 	channel, k := want.channel, protocol.KindOf(want.channel)
 	// A page subscribes to all its channels as it opens.
-	conf := &c.app().Conf
+	conf := c.app().Conf()
 	if !c.subscribes.Allow(conf.SubscribeRate, max(conf.SubscribeRate.Limit, conf.MaxChannels), c.now()) {
 		c.refuse(channel, protocol.CodeFull, refusedLimit, "subscriptions come faster than "+conf.SubscribeRate.String())
 		return
@@ -94,7 +94,10 @@ func (c *client) subscribe(m message) {
 			return
 		}
 	case k.Private:
-		if err := auth.PusherChannel(c.app().Conf.Key, c.app().Conf.Secret, c.place.ID(), channel, want.data, want.auth); err != nil {
+		check := func(secret string) error {
+			return auth.PusherChannel(conf.Key, secret, c.place.ID(), channel, want.data, want.auth)
+		}
+		if err := c.signed(conf, check); err != nil {
 			c.refuse(channel, protocol.CodeUnauthorized, refusedAuth, err.Error())
 			return
 		}
@@ -104,9 +107,9 @@ func (c *client) subscribe(m message) {
 			c.refuse(channel, protocol.CodeUnauthorized, refusedAuth, err.Error())
 			return
 		}
-		if len(who.Info) > c.app().Conf.MaxUserInfoBytes {
+		if len(who.Info) > conf.MaxUserInfoBytes {
 			c.refuse(channel, protocol.CodeUnauthorized, refusedLimit, fmt.Sprintf("user_info of %d bytes exceeds the allowed maximum (%d bytes)",
-				len(who.Info), c.app().Conf.MaxUserInfoBytes))
+				len(who.Info), conf.MaxUserInfoBytes))
 			return
 		}
 	}

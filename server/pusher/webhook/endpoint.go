@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -37,12 +38,12 @@ const (
 // address that is dead holds up its own lanes and nothing else.
 type endpoint struct {
 	filter
-	conf        Config
-	key, secret string
-	client      *http.Client
-	count       func(what tally.Thing, n int)
-	log         *slog.Logger
-	losses      losses
+	conf   Config
+	signs  atomic.Pointer[signer] // never nil
+	client *http.Client
+	count  func(what tally.Thing, n int)
+	log    *slog.Logger
+	losses losses
 
 	ctx     context.Context // ends when sending must stop
 	cancel  context.CancelFunc
@@ -61,7 +62,7 @@ func newEndpoint(conf Config, o Options) *endpoint {
 	transport.MaxIdleConnsPerHost = maxLanes
 	transport.MaxConnsPerHost = maxLanes
 	ep := &endpoint{
-		filter: newFilter(conf), conf: conf, key: o.Key, secret: o.Secret,
+		filter: newFilter(conf), conf: conf,
 		client: &http.Client{
 			Transport: transport, Timeout: timeout,
 			// A signed body is for the address that was named, and for no other.
@@ -75,9 +76,21 @@ func newEndpoint(conf Config, o Options) *endpoint {
 		lanes = 1
 	}
 	ep.queue = newQueue(o.Queue, lanes)
+	ep.signs.Store(&signer{o.Key, o.Secret})
 	ep.ctx, ep.cancel = context.WithCancel(context.Background())
 	ep.waiting, ep.hurry = context.WithCancel(ep.ctx)
 	return ep
+}
+
+// A signer is what requests are signed with.
+type signer struct{ key, secret string }
+
+// change has another signature and another bound count, for what is sent from now on.
+func (ep *endpoint) change(o Options) {
+	ep.signs.Store(&signer{o.Key, o.Secret})
+	ep.mu.Lock()
+	defer ep.mu.Unlock()
+	ep.queue.most.events = o.Queue
 }
 
 // enqueue adds an event to its lane, or counts it as lost when too much waits. It
@@ -159,9 +172,10 @@ func (ep *endpoint) send(events []event) {
 		return
 	}
 	body := requestBody(time.Now(), events)
-	signature := auth.PusherSign(ep.secret, string(body))
+	by := ep.signs.Load()
+	signed := signature{by.key, auth.PusherSign(by.secret, string(body))}
 	ids := sendIDs(events)
-	tries, err := ep.deliver(body, signature, ids)
+	tries, err := ep.deliver(body, signed, ids)
 	var refused *refusedError
 	switch {
 	case err == nil:
@@ -179,7 +193,7 @@ func (ep *endpoint) send(events []event) {
 // deliver tries until it succeeds, or there is no point in another try. Once the
 // endpoint is closed it does not wait any more: what waited for its next try has it
 // then, and is given up if that fails.
-func (ep *endpoint) deliver(body []byte, signature, ids string) (tries int, err error) {
+func (ep *endpoint) deliver(body []byte, signed signature, ids string) (tries int, err error) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = retryMin, retryMax, 2
 	last := false // the try was made after the close
@@ -188,7 +202,7 @@ func (ep *endpoint) deliver(body []byte, signature, ids string) (tries int, err 
 			ep.count(tally.WebhookRetried, 1)
 		}
 		last = ep.waiting.Err() != nil
-		return struct{}{}, ep.post(body, signature, ids)
+		return struct{}{}, ep.post(body, signed, ids)
 	}
 	_, err = backoff.Retry(ep.waiting, try, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(retryFor))
 	if errors.Is(err, context.Canceled) && !last && ep.ctx.Err() == nil {
@@ -196,6 +210,9 @@ func (ep *endpoint) deliver(body []byte, signature, ids string) (tries int, err 
 	}
 	return tries, err
 }
+
+// A signature is made once for a body, and names the key of the time.
+type signature struct{ key, text string }
 
 // cutOff counts events that the end of the server leaves undelivered.
 func (ep *endpoint) cutOff(events []event) {
@@ -211,7 +228,7 @@ type refusedError struct{ status int }
 func (e *refusedError) Error() string { return fmt.Sprintf("status %d", e.status) }
 
 // post makes one try. An error that is not permanent is worth another.
-func (ep *endpoint) post(body []byte, signature, ids string) error {
+func (ep *endpoint) post(body []byte, signed signature, ids string) error {
 	req, err := http.NewRequestWithContext(ep.ctx, http.MethodPost, ep.conf.URL, bytes.NewReader(body))
 	if err != nil {
 		return backoff.Permanent(err)
@@ -221,8 +238,8 @@ func (ep *endpoint) post(body []byte, signature, ids string) error {
 	}
 	// Without a charset: the Node and Ruby libraries compare the whole value.
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Pusher-Key", ep.key)
-	req.Header.Set("X-Pusher-Signature", signature)
+	req.Header.Set("X-Pusher-Key", signed.key)
+	req.Header.Set("X-Pusher-Signature", signed.text)
 	if ids != "" {
 		req.Header.Set(idHeader, ids)
 	}

@@ -6,7 +6,7 @@
 // An address has goroutines of its own, which end when nothing waits to be sent, and at
 // the latest with [Hooks.Close].
 //
-// Lock order: Hooks.mu, endpoint.mu, losses.mu.
+// Lock order: Hooks.mu, Hooks.roll, endpoint.mu, losses.mu.
 package webhook
 
 import (
@@ -15,6 +15,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -28,13 +30,20 @@ var maxHeld = [classes]int{signed: 5000, public: 2500, cached: 2500}
 
 // Hooks decides what an app's webhooks are told. Its methods may be called from any
 // goroutine and never block; who calls them for one channel does so in one turn after
-// the other, so that its events are in their order. An app without webhooks has nil
-// Hooks, which tell nobody. The network that each is given is whose client caused the
+// the other, so that its events are in their order. Those of an app
+// without webhooks are idle. The network that each is given is whose client caused the
 // event; the zero Addr for nobody's.
 type Hooks struct {
+	hold time.Duration
+
+	roll      sync.RWMutex // guards endpoints; held for reading while one event is handed out
 	endpoints []*endpoint
-	hold      time.Duration
-	log       *slog.Logger
+
+	leaving sync.WaitGroup // endpoints that are told nothing new
+	ending  context.Context
+	hurry   context.CancelFunc // ends ending, when these have no more time
+
+	log *slog.Logger // set once
 
 	mu    sync.Mutex // guards what follows
 	held  map[departure]*list.Element
@@ -54,26 +63,62 @@ type heldBack struct {
 	due  time.Time
 }
 
-// New returns the webhooks of an app, whose configurations are valid. Without any it
-// returns nil.
+// New returns the webhooks of an app, whose configurations are valid.
 func New(configs []Config, o Options) *Hooks {
-	if len(configs) == 0 {
-		return nil
-	}
 	w := &Hooks{hold: o.Hold, log: o.Log, held: make(map[departure]*list.Element), queue: list.New()}
-	for _, conf := range configs {
-		w.endpoints = append(w.endpoints, newEndpoint(conf, o))
-	}
+	w.ending, w.hurry = context.WithCancel(context.Background())
+	w.Change(configs, o)
 	return w
+}
+
+// sendWithin is how long an address that is not to be told any more has for what waits.
+const sendWithin = 30 * time.Second
+
+// Change has other configurations count. An address of which nothing but the signature or
+// the queue changes goes on with what waits for it; what waits for one that is not there any
+// more is sent as with Close.
+func (w *Hooks) Change(configs []Config, o Options) {
+	w.roll.Lock()
+	defer w.roll.Unlock()
+	before := w.endpoints
+	var now []*endpoint
+	for _, conf := range configs {
+		i := slices.IndexFunc(before, func(ep *endpoint) bool { return !slices.Contains(now, ep) && reflect.DeepEqual(ep.conf, conf) })
+		if i < 0 {
+			now = append(now, newEndpoint(conf, o))
+			continue
+		}
+		before[i].change(o)
+		now = append(now, before[i])
+	}
+	w.endpoints = now
+	for _, ep := range before {
+		if !slices.Contains(now, ep) {
+			w.leaving.Go(func() { // ends with ending at the latest
+				ctx, cancel := context.WithTimeout(w.ending, sendWithin)
+				defer cancel()
+				if err := ep.close(ctx); err != nil {
+					ep.log.Warn("not all is delivered to a webhook that is not told any more", "err", err)
+				}
+			})
+		}
+	}
+}
+
+// Idle reports whether nobody is told.
+func (w *Hooks) Idle() bool { return len(w.told()) == 0 }
+
+// told are the endpoints of now.
+func (w *Hooks) told() []*endpoint {
+	w.roll.RLock()
+	defer w.roll.RUnlock()
+	return w.endpoints
 }
 
 // Waiting returns how many events wait for their addresses or are on their way, and their
 // bytes.
 func (w *Hooks) Waiting() (events, bytes int) {
-	if w == nil {
-		return 0, 0
-	}
-	for _, ep := range w.endpoints {
+	for _, ep := range w.told() {
 		ep.mu.Lock()
 		events, bytes = events+ep.queue.all.events, bytes+ep.queue.all.bytes
 		ep.mu.Unlock()
@@ -83,6 +128,8 @@ func (w *Hooks) Waiting() (events, bytes int) {
 
 // emit hands an event to the endpoints that want it.
 func (w *Hooks) emit(e event) {
+	w.roll.RLock()
+	defer w.roll.RUnlock()
 	for _, ep := range w.endpoints {
 		if ep.wants(e.name, e.channel) {
 			ep.enqueue(e)
@@ -111,7 +158,7 @@ func (w *Hooks) MemberRemoved(channel, userID string, from netip.Addr) {
 // ClientEvent tells of an event that a client sent, as a user if userID is not empty. id
 // is the send's.
 func (w *Hooks) ClientEvent(id, channel, event string, data []byte, socketID, userID string, from netip.Addr) {
-	if w == nil {
+	if w.Idle() {
 		return
 	}
 	fields := [][2]string{{"event", event}, {"data", string(data)}, {"socket_id", socketID}}
@@ -125,14 +172,14 @@ func (w *Hooks) ClientEvent(id, channel, event string, data []byte, socketID, us
 
 // CacheMiss tells that somebody found a cache channel empty.
 func (w *Hooks) CacheMiss(channel string, from netip.Addr) {
-	if w != nil {
+	if !w.Idle() {
 		w.emit(newEvent(typeCacheMiss, channel, from))
 	}
 }
 
 // Subscriptions tells how many connections are subscribed to a channel.
 func (w *Hooks) Subscriptions(channel string, n int, from netip.Addr) {
-	if w == nil {
+	if w.Idle() {
 		return
 	}
 	e := newEvent(typeCount, channel, from)
@@ -144,7 +191,7 @@ func (w *Hooks) Subscriptions(channel string, n int, from netip.Addr) {
 // arrive tells of an arrival, unless it undoes a departure that nobody has been
 // told of: then neither happened.
 func (w *Hooks) arrive(who departure, name string, from netip.Addr, fields ...[2]string) {
-	if w == nil {
+	if w.Idle() {
 		return
 	}
 	w.mu.Lock()
@@ -165,7 +212,7 @@ func (w *Hooks) release(e *list.Element) {
 
 // depart holds a departure back for a while, as Pusher does.
 func (w *Hooks) depart(who departure, from netip.Addr) {
-	if w == nil {
+	if w.Idle() {
 		return
 	}
 	w.mu.Lock()
@@ -219,9 +266,6 @@ func (w *Hooks) tellDeparture(who departure, from netip.Addr) {
 // Close tells of all departures that wait and sends what is queued, until ctx ends;
 // the rest is dropped and counted. An address that is dead costs the others nothing.
 func (w *Hooks) Close(ctx context.Context) error {
-	if w == nil {
-		return nil
-	}
 	w.mu.Lock()
 	w.over = true
 	if w.timer != nil {
@@ -230,11 +274,16 @@ func (w *Hooks) Close(ctx context.Context) error {
 	}
 	w.tellUntil(time.Now().Add(2 * w.hold))
 	w.mu.Unlock()
-	errs := make([]error, len(w.endpoints))
+	endpoints := w.told()
+	errs := make([]error, len(endpoints))
 	var all sync.WaitGroup
-	for i, ep := range w.endpoints {
+	for i, ep := range endpoints {
 		all.Go(func() { errs[i] = ep.close(ctx) }) // ends with ctx
 	}
 	all.Wait()
+	stop := context.AfterFunc(ctx, w.hurry)
+	w.leaving.Wait()
+	stop()
+	w.hurry()
 	return errors.Join(errs...)
 }

@@ -1,0 +1,142 @@
+package commandline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"poosh/server/overview"
+)
+
+func (l *line) drainCommand() *cli.Command {
+	return &cli.Command{
+		Name: "drain", Usage: "end a server in order, clients first or last as its settings say",
+		Description: `Asks the operators' port (ADMIN_PORT, with ADMIN_TOKEN) for the end, as SIGTERM does, and on
+a terminal, or with --wait, says how many connections are left until the port has closed with
+the last of the server. Ending the command does not stop that.
+
+Exit codes: 0 the server ends, with --wait has ended; 1 failed, 2 misused, 3 refused,
+4 no answer, 5 it has not ended in its time.`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "wait", Usage: "return when the server has ended"},
+			urlFlag("ADMIN_PORT", "http://127.0.0.1:9000"), jsonFlag(),
+		},
+		Action: untilSignal(l.drain),
+	}
+}
+
+// A drained is what --json prints: what the server has answered, and, with --wait, how it
+// went.
+type drained struct {
+	Status string  `json:"status"` // draining or ended
+	Delay  float64 `json:"delay_seconds"`
+	Over   float64 `json:"over_seconds"`
+	Within float64 `json:"within_seconds"`
+	Took   float64 `json:"took_seconds,omitempty"`
+}
+
+func (l *line) drain(ctx context.Context, c *cli.Command) error {
+	if err := l.arguments(c, 0, 0); err != nil {
+		return err
+	}
+	o, err := l.operator(c)
+	if err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	req, err := o.request(asking, http.MethodPost, "/api/drain", nil)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	status, _, body, err := l.ask(o.client, req)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusAccepted {
+		return o.refused(status, body)
+	}
+	var d drained
+	if err := json.Unmarshal(body, &d); err != nil {
+		return l.fail(Failed, "%s answers what is not understood: %v", o.at.Host, err)
+	}
+	if !c.Bool("wait") && (c.Bool("json") || !isTerminal(l.Stdout)) {
+		if c.Bool("json") {
+			return l.json(d)
+		}
+		return l.print(fmt.Sprintf("it ends within %s", seconds(d.Within)))
+	}
+	if err := l.untilEnded(ctx, o, &d, began); err != nil {
+		return err
+	}
+	d.Status, d.Took = "ended", time.Since(began).Seconds()
+	if c.Bool("json") {
+		return l.json(d)
+	}
+	return l.print(fmt.Sprintf("ended after %s", seconds(d.Took)))
+}
+
+const (
+	lookEvery = 500 * time.Millisecond
+	// lateEnd is what a server may take beyond its time: files are closed, the log leaves.
+	lateEnd = 10 * time.Second
+)
+
+// untilEnded waits until the port takes nobody any more, and says meanwhile who is left.
+func (l *line) untilEnded(ctx context.Context, o *operator, d *drained, began time.Time) error {
+	p := progressOn(l.Stderr)
+	defer p.done()
+	limit := began.Add(time.Duration(d.Within*float64(time.Second)) + lateEnd)
+	for {
+		left, err := o.left(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return l.fail(Failed, "nobody waits any more; the server ends all the same")
+		case errors.Is(err, errEnded):
+			return nil
+		case time.Now().After(limit):
+			return l.fail(unfinished, "%s has not ended in its %s", o.at.Host, seconds(d.Within))
+		case err == nil:
+			p.say("%s left, after %s of %s", many(left, "connection"), seconds(time.Since(began).Seconds()), seconds(d.Within))
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func seconds(n float64) string { return (time.Duration(n*10) * time.Second / 10).String() }
+
+// errEnded says that nobody answers any more.
+var errEnded = errors.New("the server has ended")
+
+// left is how many clients are connected; an error if that is not told.
+func (o *operator) left(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	req, err := o.request(ctx, http.MethodGet, "/api/overview", nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := o.client.Do(req)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, err
+		}
+		return 0, errEnded
+	}
+	defer res.Body.Close()
+	var is overview.Overview
+	if err := json.NewDecoder(res.Body).Decode(&is); err != nil {
+		return 0, err
+	}
+	return is.Connections.Clients.Open, nil
+}

@@ -1,0 +1,85 @@
+// Package rotation is about secrets that are being replaced: who still shows the one
+// before. It compares none; whoever does says which one was right.
+package rotation
+
+import (
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"poosh/server/metric"
+	"poosh/server/peers"
+)
+
+// Who shows a secret, or what was made with it.
+type Who uint8
+
+// All there are.
+const (
+	Sender Who = iota // who publishes
+	Client            // who listens, with what an application has signed for it
+	whos
+)
+
+var names = [whos]string{Sender: "sender", Client: "client"}
+
+const (
+	// sayEvery is how long nothing is said again of one address.
+	sayEvery = 10 * time.Minute
+	// maxAddresses bounds the addresses that this is known of; the one spoken of longest ago
+	// is forgotten first.
+	maxAddresses = 1000
+)
+
+// A Watch counts who still uses the previous secret of one application, and says in the
+// log who that is: of each address, or network, now and then. Make one with [New]; its methods may be
+// called from any goroutine.
+type Watch struct {
+	log    *slog.Logger // set once
+	counts [whos]atomic.Uint64
+
+	mu   sync.Mutex // guards said
+	said *lru.LRU[netip.Addr, time.Time]
+}
+
+// New returns the watch of an application of a dialect.
+func New(dialect, app string, log *slog.Logger) *Watch {
+	said, err := lru.NewLRU[netip.Addr, time.Time](maxAddresses, nil)
+	if err != nil {
+		panic(err) // for a size that is not positive
+	}
+	return &Watch{log: log.With("dialect", dialect, "app", app), said: said}
+}
+
+// Used notes that who comes from an address has been let in by the previous secret.
+func (w *Watch) Used(by Who, remote string) {
+	n := w.counts[by].Add(1)
+	if w.isNews(peers.Of(remote), time.Now()) {
+		w.log.Warn("the previous secret is still in use: give the new one to whoever this is, and then unset the previous one",
+			"by", names[by], "remote", remote, "times", n)
+	}
+}
+
+// isNews reports whether an address is to be spoken of.
+func (w *Watch) isNews(from netip.Addr, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at, known := w.said.Get(from); known && now.Sub(at) < sayEvery {
+		return false
+	}
+	w.said.Add(from, now)
+	return true
+}
+
+// Samples are how often the previous secret was used since the start, by whom.
+func (w *Watch) Samples() []metric.Sample {
+	list := make([]metric.Sample, whos)
+	for by, name := range names {
+		list[by] = metric.Of(w.counts[by].Load(), name)
+	}
+	return list
+}
