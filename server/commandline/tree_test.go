@@ -45,10 +45,17 @@ func TestEveryCommand(t *testing.T) {
 	if len(list) < 12 {
 		t.Fatalf("%d commands", len(list))
 	}
+	page, err := os.ReadFile("../../packaging/linux/poosh.1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, c := range list {
 		words := paths[i]
 		path := strings.Join(words, " ")
 		t.Run(path, func(t *testing.T) {
+			if !strings.Contains(string(page), "\n.B "+path+"\n") {
+				t.Error("not in the manual page, packaging/linux/poosh.1")
+			}
 			code, help, errs := run(append(slices.Clone(words), "--help")...)
 			if code != OK || errs != "" || !strings.Contains(help, "Exit codes: 0 ") {
 				t.Errorf("--help: exit code %d, %q; no exit codes in\n%s", code, errs, help)
