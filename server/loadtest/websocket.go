@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/websocketclient"
 )
 
 // maxMessage bounds a message from a server, in bytes.
@@ -54,7 +56,7 @@ func (c *Config) entrance(transport string) *url.URL {
 func dialWebSocket(ctx context.Context, t *Test) (link, error) {
 	at := t.cfg.entrance("websocket")
 	at.Scheme = strings.Replace(at.Scheme, "http", "ws", 1)
-	conn, res, err := t.dialer.DialContext(ctx, at.String(), t.cfg.header())
+	conn, res, err := websocketclient.Dial(ctx, t.dialer, at.String(), t.cfg.header())
 	if err != nil {
 		if res != nil {
 			return nil, saidNo(res.StatusCode, res.Body)
