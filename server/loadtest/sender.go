@@ -133,9 +133,7 @@ func (t *Test) newSender(ctx context.Context) (sender, error) {
 		}
 		gone := make(chan error, 1)
 		t.serving.Go(func() { // ends with the test's life
-			closing := context.AfterFunc(ctx, c.link.close)
-			defer closing()
-			gone <- c.link.receive(c.message)
+			gone <- c.serve(ctx)
 		})
 		select {
 		case <-c.ready:

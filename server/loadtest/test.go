@@ -318,12 +318,12 @@ func Why(err error) string {
 	for _, known := range []error{ErrNobody, ErrRefused, ErrLost, errPublisher} {
 		if errors.Is(err, known) {
 			if joined, ok := err.(interface{ Unwrap() []error }); ok {
-				return known.Error() + ": " + why(joined.Unwrap()[1])
+				return known.Error() + ": " + bounded(why(joined.Unwrap()[1]))
 			}
 			return known.Error()
 		}
 	}
-	return "what is published has no answer: " + why(err)
+	return "what is published has no answer: " + bounded(why(err))
 }
 
 func (t *Test) notTaken(err error) error {

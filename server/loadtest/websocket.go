@@ -78,7 +78,7 @@ func saidNo(status int, body io.Reader) error {
 	if strings.HasPrefix(line, "<") { // a page of a proxy's
 		line = http.StatusText(status)
 	}
-	return &answerError{status, line}
+	return &answerError{status, bounded(line)}
 }
 
 func (s *socket) silence(d time.Duration) { s.quiet = d }
