@@ -44,25 +44,6 @@ func (c *Crowd) pusher(i int, data []byte) error {
 	return fmt.Errorf("message %q", data[:min(len(data), 80)])
 }
 
-// unescape takes the backslashes before quotes out of data, in place: an event's
-// data is JSON inside a JSON string, and payloads hold nothing else to escape.
-func unescape(data []byte) []byte {
-	w := bytes.IndexByte(data, '\\')
-	if w < 0 {
-		return data
-	}
-	for r := w; r < len(data); {
-		r++ // the backslash
-		next := bytes.IndexByte(data[r:], '\\')
-		if next < 0 {
-			next = len(data) - r
-		}
-		w += copy(data[w:], data[r:r+next])
-		r += next
-	}
-	return data[:w]
-}
-
 // pusherRequest appends the signed request that triggers an event in a channel, with
 // the head that Guzzle sends for the PHP library of Pusher.
 func pusherRequest(b []byte, host, secret, room string, p loadtest.Payload) []byte {
