@@ -4,14 +4,11 @@ package load
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"strconv"
+	"net/http"
 	"time"
 
+	"poosh/auth"
 	"poosh/server/loadtest"
 	"poosh/test/heads"
 )
@@ -50,13 +47,8 @@ func pusherRequest(b []byte, host, secret, room string, p loadtest.Payload) []by
 	body := append(make([]byte, 0, len(p)+200), `{"name":"`+Event+`","channel":"`+room+`","data":"`...)
 	body = append(body, bytes.ReplaceAll(p, []byte{'"'}, []byte(`\"`))...)
 	body = append(body, `"}`...)
-	sum := md5.Sum(body)
 	const path = "/apps/" + PusherApp + "/events"
-	query := "auth_key=" + PusherKey + "&auth_timestamp=" + strconv.FormatInt(time.Now().Unix(), 10) +
-		"&auth_version=1.0&body_md5=" + hex.EncodeToString(sum[:])
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("POST\n" + path + "\n" + query))
-	target := path + "?" + query + "&auth_signature=" + hex.EncodeToString(mac.Sum(nil))
+	target := path + "?" + auth.SignPusherQuery(PusherKey, secret, http.MethodPost, path, body, time.Now())
 	b = heads.GuzzlePusher.Append(b, heads.Values{Target: target, Host: host, Length: len(body)})
 	return append(b, body...)
 }
