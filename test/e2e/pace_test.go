@@ -17,6 +17,7 @@ import (
 // The clients that TestPace moves from one process to the next, and the time for that.
 const (
 	paceClients = 5000
+	paceLibrary = 300 // of them are socket.io's own, and come back by themselves
 	paceOver    = 20 * time.Second
 	paceEvents  = 3 // that are sent before, to all
 
@@ -100,7 +101,7 @@ func TestPace(t *testing.T) {
 	var entering, moving sync.WaitGroup
 	for worker := range 8 {
 		entering.Go(func() {
-			for i := worker; i < paceClients; i += 8 {
+			for i := worker; i < paceClients-paceLibrary; i += 8 {
 				move, err := c.enter(i)
 				if err != nil {
 					c.fault(i, err)
@@ -114,7 +115,10 @@ func TestPace(t *testing.T) {
 	if len(c.faults) > 0 {
 		t.Fatal(c.faults[0])
 	}
-	c.from.waitRoom(t, "r", paceClients*3/5)
+	c.from.waitRoom(t, "r", (paceClients-paceLibrary)*3/5)
+	balancer := process.Balance(t, c.from.clientPort)
+	library := enterLibrary(t, balancer)
+	c.from.waitRoom(t, "library", len(library))
 	for n := 1; n <= paceEvents; n++ {
 		for _, d := range dialects()[1:] {
 			if a, err := d.publish(c.from, "r", c.ids, eventText(0, n, 200)); err != nil || a.status != http.StatusOK {
@@ -124,12 +128,16 @@ func TestPace(t *testing.T) {
 	}
 	stopWatching := c.watchClock()
 	began := time.Now()
+	balancer.Choose(c.to.clientPort)
 	c.from.signal(syscall.SIGTERM)
 	var handed []int
 	var sending sync.WaitGroup
 	sending.Go(func() { handed = c.sendOn() }) // until it is refused
 	moving.Wait()
 	took := time.Since(began)
+	for _, client := range library {
+		c.arrived = append(c.arrived, client.wait(t, "connect", 2)[1].at)
+	}
 	stopWatching()
 	sending.Wait()
 	c.from.waitExit(patience)
@@ -163,6 +171,25 @@ func startProgram(t *testing.T, binary string, settings ...string) *fourfold {
 	}
 	t.Cleanup(f.stop)
 	return f
+}
+
+// enterLibrary connects clients of the socket.io library, of which each version has its part.
+func enterLibrary(t *testing.T, balancer *process.Balancer) (all []*client) {
+	t.Helper()
+	d := drive(t, "node.js")
+	versions, ways := []string{"1.7.4", "2.5.0", "4.8.1"}, []string{"polling", "websocket", "upgrade"}
+	for i := range paceLibrary {
+		all = append(all, d.open(opening{
+			Version: versions[i%3], Way: ways[i/3%3], URL: "http://" + addr(balancer.Port), Rooms: []string{"library"},
+		}))
+	}
+	for _, c := range all {
+		c.wait(t, "connect", 1)
+		if c.way == "upgrade" {
+			c.wait(t, "upgrade", 1)
+		}
+	}
+	return all
 }
 
 // enter connects a client to the first process. move reads to its end there, and then
