@@ -290,7 +290,7 @@ func (c *emigrants) checkPace(t *testing.T, took time.Duration) {
 		for _, at := range c.arrived {
 			each[min(int(at.Sub(c.arrived[0]).Seconds()), len(each)-1)]++
 		}
-		t.Errorf("%.0f came in a second, more than a fifth above %.0f; in each %v, with stalls of %v", worst, even, each, c.stalls)
+		t.Errorf("%.0f came in a second, more than a fifth above %.0f; in each %v", worst, even, each)
 	}
 	if took < paceOver*3/4 {
 		t.Errorf("they came in %v", took)
