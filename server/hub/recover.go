@@ -62,7 +62,7 @@ func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err erro
 		enc = s.encoder
 		s.mu.Unlock()
 	}
-	if !s.hasRoomFor(ask.Rooms) {
+	if !s.HasRoomFor(ask.Rooms) {
 		return got, ErrTooManyRooms
 	}
 	made, may := h.prepare(s.appName(), s.id, enc, t, ask)
@@ -211,8 +211,9 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 	return got, nil
 }
 
-// hasRoomFor reports whether the subscriber may be in some more rooms.
-func (s *Subscriber) hasRoomFor(rooms []string) bool {
+// HasRoomFor reports whether the subscriber may be in some more rooms, each named once. What is
+// more than it may be in at all is not looked through.
+func (s *Subscriber) HasRoomFor(rooms []string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	free := int(s.maxRooms) - len(s.seats)

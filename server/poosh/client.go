@@ -11,6 +11,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/quota"
+	"poosh/server/rate"
 	"poosh/server/socketio"
 )
 
@@ -49,6 +50,8 @@ type listener struct {
 	from    netip.Addr  // the network that its rooms count for
 	taken   int         // of ClientConfig.Rooms; owned by the session's events, or by asks
 	asks    *asker      // nil without a registry
+
+	fruitless rate.Pace // of its questions for more than it can take; owned as taken is
 }
 
 var _ hub.Describer = (*socketio.Session)(nil)
@@ -63,11 +66,12 @@ type Clients struct {
 	entered, left   atomic.Uint64 // rooms, but for those of their own ids
 	recovered       recoveries
 	states          states
+	began           time.Time // set once
 }
 
 // NewClients returns the handler for the clients' socket.io server.
 func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
-	c := &Clients{hub: h, log: log}
+	c := &Clients{hub: h, log: log, began: time.Now()}
 	c.cfg.Store(&cfg)
 	c.states.init(cfg.Away, cfg.AwayBytes)
 	return c

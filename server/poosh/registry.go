@@ -75,6 +75,10 @@ func (a *asker) ask(w wish) {
 		a.clients.decided(a.session, a.enter(w, nil, nil))
 		return
 	}
+	if !a.listener.sub.HasRoomFor(rooms) { // before others are bothered with it
+		a.clients.decided(a.session, hub.ErrTooManyRooms)
+		return
+	}
 	a.line.Begin()
 	a.askFor(w, rooms, 0)
 }

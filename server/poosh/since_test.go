@@ -314,6 +314,29 @@ func TestRecoveryThatDoesNotFit(t *testing.T) {
 	c.want(epoch, `42["ev",`+long+`,"{3}"]`, `432[{"room":"news","id":"{3}","recovered":true,"missed":1}]`)
 }
 
+// Who asks on and on for what does not fit is told so without a look after a while, for what
+// would fit too; another client is not.
+func TestRecoveriesThatDoNotFitAreNotForFree(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{Outbox: 64 << 10})
+	epoch := p.dial(4).epoch()
+	long := `"` + strings.Repeat("x", 20<<10) + `"`
+	for range 3 {
+		p.send("news", "ev", long)
+	}
+	p.send("small", "ev", `1`)
+	c := p.dial(4)
+	zero := hub.Position{Epoch: epoch}.String()
+	for range fruitlessAtOnce + 5 {
+		c.say(`421["room","news",{"since":"` + zero + `"}]`)
+		c.want(epoch, `431[{"room":"news","id":"{4}","recovered":false,"missed":0}]`)
+	}
+	c.say(`422["room","small",{"since":1}]`)
+	c.want(epoch, `432[{"room":"small","id":"{4}","recovered":false,"missed":0}]`)
+	c = p.dial(4)
+	c.say(`422["room","small",{"since":1}]`)
+	c.want(epoch, `42["ev",1,"{4}"]`, `432[{"room":"small","id":"{4}","recovered":true,"missed":1}]`)
+}
+
 // One encoding for each kind of client, and within the room's lock none.
 func TestEncodingsWithPositions(t *testing.T) {
 	for _, e := range []hub.Encoder{EncoderIDs, EncoderIDs4} {
