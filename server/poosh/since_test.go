@@ -162,6 +162,7 @@ func TestSince(t *testing.T) {
 			p := newPlace(t, kept, socketio.Config{})
 			other := p.dial(eio)
 			other.say(`421["room","news"]`) // the Node server answered no join, and neither do we
+			waitFor(t, p.hub, "news")
 			c := p.dial(eio)
 			epoch := c.epoch()
 			c.say(`420["room","news",{"since":null}]`)
