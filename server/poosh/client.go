@@ -99,6 +99,9 @@ func (c *Clients) Connected(s *socketio.Session) {
 	}
 	l := c.comeBack(s)
 	if l == nil {
+		if said := s.Return(); said.PID != "" || said.Wrong {
+			c.recovered.not.Add(1)
+		}
 		l = c.begin(s, enc)
 	}
 	if c.registry != nil {
@@ -136,7 +139,7 @@ func (l *listener) enter(h *hub.Hub, room string) error {
 func (c *Clients) Closed(s *socketio.Session, reason string) {
 	if l, ok := s.Data.(*listener); ok {
 		s.Data = nil
-		c.states.left(l, mayComeBack(s, reason))
+		c.states.left(l, reason != socketio.LeftByClient && !s.Kicked())
 		if l.asks != nil {
 			l.asks.close()
 			return

@@ -42,6 +42,9 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 		return nil
 	}
 	if old != nil {
+		if old.Kicked() { // its end is on its way
+			return nil
+		}
 		old.Close(closed.Replaced, closed.Replaced.String())
 	}
 	after := st.start
@@ -69,7 +72,6 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 		},
 	})
 	if l.sub == nil {
-		c.recovered.count(&asked, hub.Recovery{})
 		if c.quota != nil {
 			c.quota.Give(l.from, l.taken)
 		}
@@ -78,11 +80,4 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 	c.entered.Add(uint64(len(st.rooms) - 1))
 	c.states.resume(l, s, st)
 	return l
-}
-
-// mayComeBack reports whether a client that has left may come back to what it was: not one
-// that said good-bye, or was sent away.
-func mayComeBack(s *socketio.Session, reason string) bool {
-	why, _ := s.Ending()
-	return reason != socketio.LeftByClient && why != closed.Kicked.String()
 }
