@@ -35,5 +35,5 @@ func (s *Session) Fits(frames, bytes int) bool {
 	case s.server.polled.Load()+int64(cost) > s.server.cfg().Unfetched:
 		return false
 	}
-	return s.waiting()+cost <= most/4*3
+	return s.occupied()+cost <= most/4*3
 }
