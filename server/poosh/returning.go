@@ -30,8 +30,7 @@ func (c *Clients) begin(s *socketio.Session, enc hub.Encoder) *listener {
 	return l
 }
 
-// comeBack makes a client who it was, or returns nil for one that is new. It is given what
-// it missed before it is told.
+// comeBack makes a client who it was, or returns nil for one that is new.
 func (c *Clients) comeBack(s *socketio.Session) *listener {
 	said := s.Return()
 	if said.PID == "" || said.Wrong {

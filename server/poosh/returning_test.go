@@ -77,16 +77,78 @@ func (p *place) comesBack(pid, offset string) *tongue {
 	return w
 }
 
-// resumes wants what was missed, then the word that the client is who it was.
+// resumes wants the word that the client is who it was, then what it missed.
 func (w *tongue) resumes(sid, pid string, events ...string) (last string) {
 	w.t.Helper()
-	for _, event := range events {
-		last = offset(w.t, w.read(), event)
-	}
 	if s, p := w.greeting(); s != sid || p != pid {
 		w.t.Fatalf("is %s with %s, was %s with %s", s, p, sid, pid)
 	}
+	for _, event := range events {
+		last = offset(w.t, w.read(), event)
+	}
 	return last
+}
+
+// A library is socket.io-client from 4.6 on, as far as it decides what a page handles: what
+// comes before the answer to CONNECT is kept, over connections too, and the offset is that of
+// what was handled.
+type library struct {
+	connected bool
+	kept      []string
+	offset    string
+	handled   []string
+}
+
+// hear takes a packet as the library does.
+func (l *library) hear(t *testing.T, packet string) {
+	switch {
+	case strings.HasPrefix(packet, "40"):
+		l.connected = true
+		for _, p := range l.kept {
+			l.handle(t, p)
+		}
+		l.kept = nil
+	case l.connected:
+		l.handle(t, packet)
+	default:
+		l.kept = append(l.kept, packet)
+	}
+}
+
+func (l *library) handle(t *testing.T, packet string) {
+	l.offset = offset(t, packet, "e")
+	l.handled = append(l.handled, strings.Split(packet, ",")[1])
+}
+
+// A connection is cut between two packets of what was missed, again and again: each event is
+// handled once, and in order.
+func TestCutWithinAReplay(t *testing.T) {
+	const missed = 30
+	p := newPlace(t, kept, socketio.Config{})
+	w, _, pid := p.start(asks)
+	w.Close()
+	p.in("news", 0)
+	var want []string
+	for n := range missed {
+		p.send("news", "e", fmt.Sprint(n))
+		want = append(want, fmt.Sprint(n))
+	}
+	var page library
+	for try := 0; len(page.handled) < missed; try++ {
+		if try > 3*missed {
+			t.Fatalf("handled %v", page.handled)
+		}
+		w, page.connected = p.comesBack(pid, page.offset), false
+		for range 2 + try%3 {
+			if page.hear(t, w.read()); len(page.handled) >= missed {
+				break
+			}
+		}
+		w.Close() // whether the server has noticed yet or not
+	}
+	if !slices.Equal(page.handled, want) {
+		t.Errorf("handled %v", page.handled)
+	}
 }
 
 // The client's connection is cut, events come that are and are not for it, and it comes
@@ -290,6 +352,18 @@ func TestRecoveryBesideWhoPolls(t *testing.T) {
 	p.in("news", 0)
 	p.send("news", "m", `"`+strings.Repeat("x", 1000)+`"`)
 	p.comesBack(pid, "").resumes(sid, pid, "m")
+}
+
+// A client whose query asks speaks protocol 4, however late it asks for the namespace: it is
+// not taken for one that waits for that.
+func TestAskedForLate(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{})
+	w := p.open(4, "&recovery=1")
+	time.Sleep(1500 * time.Millisecond) // after 1 s others are taken for one of protocol 3
+	w.say("40")
+	if _, pid := w.greeting(); pid == "" {
+		t.Error("it has no pid")
+	}
 }
 
 // Who has not asked has no pid, and no argument more; who may is a setting.
