@@ -62,9 +62,7 @@ func (s *scissors) url() string { return "http://" + s.ln.Addr().String() }
 // carry joins a connection to the port behind, until either end closes it.
 func (s *scissors) carry(c net.Conn) {
 	defer c.Close()
-	s.gate.Lock() // nobody comes through while that is shut
-	s.gate.Unlock()
-	there, err := net.Dial("tcp", s.to)
+	there, err := s.dial()
 	if err != nil {
 		return
 	}
@@ -88,6 +86,13 @@ func (s *scissors) carry(c net.Conn) {
 	delete(s.conns, c)
 	delete(s.conns, there)
 	s.mu.Unlock()
+}
+
+// dial connects to the port behind; nobody comes through while the gate is shut.
+func (s *scissors) dial() (net.Conn, error) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	return net.Dial("tcp", s.to)
 }
 
 // A blade writes to a client up to the next mark.
