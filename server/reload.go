@@ -263,6 +263,7 @@ func (s *Server) prepare(next *Config) (commit func(), err error) {
 		return nil, err
 	}
 	return func() {
+		s.roomFor(&fitted)
 		for _, do := range append(commits, do) {
 			do()
 		}
@@ -277,6 +278,16 @@ func (s *Server) running() []*dialect.Running {
 		list = append(list, d.Running)
 	}
 	return list
+}
+
+// roomFor has what may wait for connections grow, before something larger can come.
+func (s *Server) roomFor(fitted *network.Config) {
+	if now := s.network(); fitted.OutboxBytes > now.OutboxBytes {
+		s.loop.SetOutbox(fitted.OutboxBytes)
+		for _, p := range s.ports {
+			p.server.SetMaxAnswer(maxAnswer(fitted))
+		}
+	}
 }
 
 // rebound has the bounds count that dialects share.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -437,6 +438,51 @@ func TestReloadedBounds(t *testing.T) {
 	if _, _, err := ws.ReadMessage(); err == nil {
 		t.Error("a name that is too long now is taken")
 	}
+}
+
+// Who was connected before larger bodies were allowed hears these too.
+func TestReloadedOutbox(t *testing.T) {
+	f := &appsFile{t: t, path: filepath.Join(t.TempDir(), "apps.json")}
+	f.write(`{"id":"1","key":"one","secret":"secret-of-one"}`)
+	w := write(map[string]string{"MAX_BODY_BYTES": "2KiB", "OUTBOX_BYTES": "128KiB", "PUSHER_APPS": f.path, "PUSHER_PORT": "0",
+		"PUSHER_MAX_EVENT_BYTES": "1KiB", "PUSHER_MAX_MESSAGE_BYTES": "2KiB", "PUSHER_MAX_BODY_BYTES": "4KiB", "PUSHER_MAX_USER_INFO_BYTES": "100", "PUSHER_MAX_MEMBERS": "10",
+		"A_SOCKTOPUS_SECRET": "first-secret", "SOCKTOPUS_PORT": "0", "SOCKTOPUS_MAX_BODY_BYTES": "2KiB"})
+	r := w.serve(t)
+	f.at = r.Addrs()["PUSHER_PORT"].String()
+	at := r.Addrs()["SOCKTOPUS_PORT"].String()
+	ws, polls, pusher := r.listen(t, "r"), r.poller(t, "r"), f.join("one")
+	socktopus, _, err := websocket.DefaultDialer.Dial("ws://"+at+"/recieve?token="+auth.NewSocktopus("a", "first-secret", "1", time.Now()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socktopus.Close()
+	_ = socktopus.SetReadDeadline(time.Now().Add(patience))
+
+	w.set("MAX_BODY_BYTES", "1MiB", "OUTBOX_BYTES", "", "PUSHER_MAX_EVENT_BYTES", "800KiB", "PUSHER_MAX_BODY_BYTES", "1MiB", "SOCKTOPUS_MAX_BODY_BYTES", "1MiB")
+	r.reload(t)
+	large := strings.Repeat("x", 700_000)
+	if got := r.status(t, testSecret, `{"event":"e","room":"r","payload":"`+large+`"}`); got != 200 {
+		t.Fatal(got)
+	}
+	r.hear(t, ws, `42["e","xxx`)
+	res, err := http.Get(polls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(text), large) {
+		t.Errorf("who polls gets %d bytes, %v", len(text), err)
+	}
+	if got := f.publishes("1", "one", "secret-of-one", `{"name":"e","channel":"x","data":"`+large+`"}`); got != 200 {
+		t.Fatal(got)
+	}
+	f.hears(pusher, large)
+	res, err = http.Post("http://"+at+"/send", "application/json", strings.NewReader(`{"secretName":"a","secret":"first-secret","messages":[{"recipient":"1","content":"`+large+`"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	f.hears(socktopus, large)
 }
 
 // Two at once both end, one after the other, and what is written last counts.
