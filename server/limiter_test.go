@@ -350,7 +350,10 @@ func TestFitFiles(t *testing.T) {
 		{50, 8, 8, 4},
 	} {
 		n := network.Config{MaxConnections: 100_000, MaxSenderConnections: 2000, MaxConnectionsPerAddress: 10_000, MaxSenderConnectionsPerAddress: 1000}
-		fitFiles(&n, tt.limit, 0, discard)
+		less := fitFiles(&n, tt.limit, 0)
+		if is := n.MaxConnections < 100_000; is != (len(less) > 0) {
+			t.Errorf("of %d files: %v", tt.limit, less)
+		}
 		if n.MaxConnectionsPerAddress != tt.perAddress {
 			t.Errorf("%d files: %d clients of one address, want %d", tt.limit, n.MaxConnectionsPerAddress, tt.perAddress)
 		}
