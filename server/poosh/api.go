@@ -271,13 +271,10 @@ func publication(m *message) (*hub.Publication, reason) {
 	default:
 		return nil, badRoom
 	}
-	// null is what the id of nobody becomes in most languages, and leaves out nobody.
-	switch except := m.values[exceptKey]; except.Kind() {
-	case auth.Absent, auth.Null:
-	case auth.String:
+	// Whatever is no string leaves out nobody: null is what the id of nobody becomes in most
+	// languages, and the Node server took no notice of the key.
+	if except := m.values[exceptKey]; except.Kind() == auth.String {
 		pub.Except = except.String()
-	default:
-		return nil, badExcept
 	}
 	// Clients get the payload as its author spelled it, not as JavaScript would
 	// print it: what JSON.parse makes of both is the same, and a client in another

@@ -44,7 +44,6 @@ const (
 	badEvent // what is to be sent
 	reservedEvent
 	badRoom
-	badExcept
 
 	numReasons
 )
@@ -84,7 +83,6 @@ var refusals = [numReasons]struct {
 	badEvent:      {"event", http.StatusBadRequest, "event must be a string"},
 	reservedEvent: {"reserved_event", http.StatusBadRequest, "event has a name that Socket.IO clients cannot receive"},
 	badRoom:       {"room", http.StatusBadRequest, "room must be a string, a number or a boolean, or left out for everyone"},
-	badExcept:     {"except", http.StatusBadRequest, "except must be the id of a connection, a string, or left out for nobody"},
 }
 
 // errorBody is what a refusal with such a text is answered with.

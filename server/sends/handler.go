@@ -83,6 +83,7 @@ func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
 			return
 		case <-idle.C:
 			s.Comment("")
+			told = tell(s, w) // what was dropped last wakes nobody
 		case <-w.More():
 			told = tell(s, w)
 		}
@@ -105,7 +106,7 @@ func tell(s *eventstream.Stream, w *Watcher) int {
 	list, dropped := w.take()
 	for _, t := range list {
 		if !t.hides(w.feed.hides) {
-			s.Event("send", t.json(w.filter.Payload))
+			s.Event("send", t.json())
 		}
 	}
 	if dropped > 0 {

@@ -85,7 +85,7 @@ type Feed struct {
 func New() *Feed { return &Feed{ids: ids{prefix: newPrefix()}} }
 
 // Hide has [Feed.Stream] leave out what hides picks, which is called on the goroutine of one
-// who watches, once for each send. It is for once, before the feed is in use.
+// who watches, once or twice for each send. It is for once, before the feed is in use.
 func (f *Feed) Hide(hides func(*Send) bool) { f.hides = hides }
 
 // Next returns the id of the next send.

@@ -5,20 +5,14 @@ import (
 	"sync"
 )
 
-// A told is a send as all who watch share it. Nothing of it changes but by its methods,
-// which may be called from any goroutine.
+// A told is a send as all share it who want the same of it. Nothing of it changes but by
+// its methods, which may be called from any goroutine.
 type told struct {
 	Send
 	judge  sync.Once // for hidden
 	hidden bool
-	with   text // the payload
-	out    text // without it
-}
-
-// A text is made once, by whoever needs it first.
-type text struct {
-	make sync.Once
-	json []byte
+	write  sync.Once // for text: by whoever needs it first
+	text   []byte
 }
 
 // hides reports whether the feed hides it.
@@ -31,22 +25,15 @@ func (t *told) hides(by func(*Send) bool) bool {
 }
 
 // json is the send as watchers over HTTP read it.
-func (t *told) json(payload bool) []byte {
-	of := &t.out
-	if payload {
-		of = &t.with
-	}
-	of.make.Do(func() {
+func (t *told) json() []byte {
+	t.write.Do(func() {
 		l := t.line()
-		if !payload {
-			l.Payload = nil
-		}
 		data, err := json.Marshal(l)
 		if err != nil { // a payload that is no JSON
 			l.Payload = nil
 			data, _ = json.Marshal(l)
 		}
-		of.json = data
+		t.text = data
 	})
-	return of.json
+	return t.text
 }

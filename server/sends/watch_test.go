@@ -110,6 +110,27 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 	}
 }
 
+// Who asks for payloads and reads them has others who do not read keep none.
+func TestPayloadsOfOthersAreNotKept(t *testing.T) {
+	f := New()
+	with, without := watch(t, f, Filter{Payload: true}), watch(t, f, Filter{})
+	for range maxQueue + 10 {
+		f.Report(Send{Payload: []byte(`"large"`)})
+		if list, _ := with.Take(); len(list) != 1 || list[0].Payload == nil {
+			t.Fatalf("who asks is told %v", list)
+		}
+	}
+	queue, _ := without.take()
+	for _, s := range queue {
+		if s.Payload != nil {
+			t.Fatal("a payload is kept for who did not ask")
+		}
+	}
+	if len(queue) != maxQueue {
+		t.Errorf("%d are queued", len(queue))
+	}
+}
+
 func TestWatchersAreBounded(t *testing.T) {
 	f := New()
 	if f.Watched() {

@@ -52,16 +52,22 @@ type Watcher struct {
 
 // offer queues a send for who wants it and has room.
 func offer(list []*Watcher, s Send) {
-	t := &told{Send: s}
-	payload := false
+	var with, without *told // shared by those who want the same of it
 	for _, w := range list {
-		payload = payload || w.filter.Payload
-	}
-	if !payload {
-		t.Payload = nil // it need not be kept
-	}
-	for _, w := range list {
-		if w.filter.wants(&t.Send) && !w.add(t) {
+		if !w.filter.wants(&s) {
+			continue
+		}
+		of := &without
+		if w.filter.Payload {
+			of = &with
+		}
+		if *of == nil {
+			*of = &told{Send: s}
+			if !w.filter.Payload {
+				(*of).Payload = nil // it is not kept for who does not ask for it
+			}
+		}
+		if !w.add(*of) {
 			w.drop()
 		}
 	}
@@ -75,10 +81,7 @@ func (w *Watcher) add(t *told) bool {
 	if w.full.Load() {
 		return false
 	}
-	cost := sendCost + len(t.Room) + len(t.Event) + len(t.App)
-	if w.filter.Payload {
-		cost += len(t.Payload)
-	}
+	cost := sendCost + len(t.Room) + len(t.Event) + len(t.App) + len(t.Payload)
 	w.mu.Lock()
 	room := len(w.queue) < maxQueue && w.bytes+cost <= maxQueueBytes
 	if room {
@@ -128,11 +131,7 @@ func (w *Watcher) Over() <-chan struct{} { return w.over }
 func (w *Watcher) Take() (list []Send, dropped uint64) {
 	queue, dropped := w.take()
 	for _, t := range queue {
-		s := t.Send
-		if !w.filter.Payload {
-			s.Payload = nil
-		}
-		list = append(list, s)
+		list = append(list, t.Send)
 	}
 	return list, dropped
 }
