@@ -30,6 +30,12 @@ type Settler interface {
 	Settled(c *Conn)
 }
 
+// A Grower is a [Handler] that says how large an outbox of [Options] is now, for one that is
+// full; see [loop.Grower].
+type Grower interface {
+	Outbox() int
+}
+
 // A Conn is a connection of the loop that speaks WebSocket: the very same object, so
 // that a push costs no step more. Its methods may be called from any goroutine.
 type Conn loop.Conn
