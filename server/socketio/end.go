@@ -196,6 +196,7 @@ func (s *Session) farewell(reason closed.Reason) (kept bool) {
 	}
 	p.forget()
 	p.read()
+	s.press(p)
 	return false
 }
 
