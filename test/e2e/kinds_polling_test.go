@@ -335,7 +335,7 @@ func TestKindsOfPollsDrain(t *testing.T) {
 			reading.Wait()
 			f.waitExit(patience)
 			if code := f.cmd.ProcessState.ExitCode(); code != 0 {
-				t.Errorf("exit code %d\n%s", code, f.log.tail())
+				t.Errorf("exit code %d\n%s", code, f.log.Tail())
 			}
 			f.checkLog()
 		})
