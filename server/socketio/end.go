@@ -142,7 +142,7 @@ func (s *Session) countedAs(reason closed.Reason) closed.Reason {
 func (s *Session) waiting() int {
 	n := s.size
 	if s.poll != nil {
-		n += int(s.poll.size)
+		n += s.poll.size
 	}
 	if s.conn != nil {
 		n += s.conn.Waiting()

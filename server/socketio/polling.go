@@ -25,14 +25,14 @@ type polling struct {
 	// overlaps is how often in a row it was soon after the time before that a GET met one
 	// that waits.
 	overlaps uint8
-	size     int32 // what frames cost; an outbox has a gigabyte at the most
-	given    int32 // what the last answer cost, until a further GET shows that it was read
+	size     int // what frames cost
+	given    int // what the last answer cost, until a further GET shows that it was read
 	total    *atomic.Int64
 	marks    *latency.Marks // that frames carry; nil for none
 
 	overlap time.Duration // the server's uptime when a GET last met one that waits
 
-	pressed *pressed // nil until a GET was served beside the loop
+	pressed pressed
 }
 
 // mark has what waits carry a mark.
@@ -86,7 +86,7 @@ func (p *polling) answer(frames [][]byte) {
 	g := p.get
 	p.get = nil
 	for _, frame := range frames {
-		p.given += int32(loop.Cost(frame))
+		p.given += loop.Cost(frame)
 	}
 	p.total.Add(int64(p.given))
 	marks := p.takeMarks()
@@ -107,7 +107,7 @@ func (p *polling) add(frame []byte, limit int, all int64) bool {
 	switch {
 	case isPong && p.pong:
 		return true
-	case p.waiting()+cost > limit:
+	case p.size+p.given+cost > limit:
 		return false
 	case p.get != nil: // so nothing else waits
 		p.answer([][]byte{frame})
@@ -117,7 +117,7 @@ func (p *polling) add(frame []byte, limit int, all int64) bool {
 	}
 	p.frames = append(p.frames, frame)
 	p.pong = p.pong || isPong
-	p.size += int32(cost)
+	p.size += cost
 	p.total.Add(int64(cost))
 	return true
 }
@@ -130,9 +130,6 @@ func (p *polling) yield() {
 		p.answer([][]byte{frameNoop})
 	}
 }
-
-// waiting is what waits for the client, or was given to it and may be unread.
-func (p *polling) waiting() int { return int(p.size) + int(p.given) }
 
 // take empties the queue.
 func (p *polling) take() [][]byte {
@@ -262,12 +259,7 @@ func (g *pollWait) begin(w http.ResponseWriter) {
 	if len(p.frames) > 0 {
 		p.answer(p.take())
 	}
-	if !ok && p.pressed == nil {
-		p.pressed = new(pressed)
-	}
-	if p.pressed != nil {
-		p.pressed.aside = !ok
-	}
+	p.pressed.aside = !ok
 	g.session.progress()
 }
 

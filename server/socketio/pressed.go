@@ -23,7 +23,7 @@ type pressed struct {
 
 // progress notes that a client that polls came, or was written to. s.mu is held.
 func (s *Session) progress() {
-	if s.poll != nil && s.poll.pressed != nil {
+	if s.poll != nil {
 		s.poll.pressed.since = s.server.uptime()
 		s.press(s.poll)
 	}
@@ -32,12 +32,12 @@ func (s *Session) progress() {
 // press has publishers wait, or not any more, by what waits for a client. Whoever changes
 // that calls it. s.mu is held.
 func (s *Session) press(p *polling) {
-	k := p.pressed
-	if k == nil {
+	k := &p.pressed
+	if !k.aside {
 		return
 	}
 	left := k.since + reading - s.server.uptime()
-	counts := k.aside && left > 0 && p.waiting() > s.server.cfg().Outbox/2
+	counts := p.size+p.given > s.server.cfg().Outbox/2 && left > 0
 	if counts == k.counts {
 		return
 	}
