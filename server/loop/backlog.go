@@ -16,29 +16,16 @@ func (l *Loop) Backlog() int64 {
 }
 
 // Behind reports whether the loop does not keep up: a connection whose socket
-// takes bytes has more than half its outbox full, or somebody is held up; see
-// [Loop.HoldUp]. Whoever publishes then should
+// takes bytes has more than half its outbox full. Whoever publishes then should
 // wait a moment, or clients that do nothing wrong are closed as slow. Slow
 // clients themselves do not count.
 func (l *Loop) Behind() bool {
-	if l.heldUp.Load() > 0 {
-		return true
-	}
 	for _, s := range l.shards {
 		if s.congested.Load() > 0 {
 			return true
 		}
 	}
 	return false
-}
-
-// HoldUp adds to how many there are for whom publishers wait as for a connection whose
-// outbox fills up: clients that are served beside the loop, whose outboxes are no
-// connection's. Whoever adds one takes it away again soon, as for a slow client.
-func (l *Loop) HoldUp(n int64) {
-	if l.heldUp.Add(n); n < 0 {
-		l.caughtUp()
-	}
 }
 
 // CaughtUp returns nil while whoever publishes may go on, or a channel that is

@@ -103,7 +103,6 @@ type Loop struct {
 	events  atomic.Uint32 // that readers have taken up: tells a crowd of one from many small ones
 
 	catchUp    catchUp
-	heldUp     atomic.Int64 // see HoldUp
 	conns      atomic.Int64
 	goroutines atomic.Int64 // of conns, those that have goroutines
 	mu         sync.Mutex   // guards closed

@@ -196,7 +196,6 @@ func (s *Session) farewell(reason closed.Reason) (kept bool) {
 	}
 	p.forget()
 	p.read()
-	s.press(p)
 	return false
 }
 

@@ -31,8 +31,6 @@ type polling struct {
 	marks    *latency.Marks // that frames carry; nil for none
 
 	overlap time.Duration // the server's uptime when a GET last met one that waits
-
-	pressed pressed
 }
 
 // mark has what waits carry a mark.
@@ -259,8 +257,6 @@ func (g *pollWait) begin(w http.ResponseWriter) {
 	if len(p.frames) > 0 {
 		p.answer(p.take())
 	}
-	p.pressed.aside = !ok
-	g.session.progress()
 }
 
 // wait waits on the goroutine that serves the GET, if it has to.
@@ -271,9 +267,6 @@ func (g *pollWait) wait(w http.ResponseWriter, r *http.Request) {
 	select {
 	case frames := <-g.frames:
 		g.session.server.answer(w, g.form, g.session, frames)
-		g.session.mu.Lock()
-		g.session.progress()
-		g.session.mu.Unlock()
 	case <-r.Context().Done():
 		g.Abandoned(false)
 	}

@@ -175,7 +175,6 @@ func (s *Session) push(frame []byte) bool {
 		return s.conn.Push(frame)
 	}
 	if s.poll.add(frame, s.server.cfg().Outbox, s.server.cfg().Unfetched) {
-		s.press(s.poll)
 		return true
 	}
 	s.slow()

@@ -138,7 +138,6 @@ func (s *Session) takeOver(p *probe) {
 	}
 	if do&wayTakeOver != 0 {
 		waiting, marks := s.poll.upgrade()
-		s.press(s.poll)
 		s.poll = nil
 		for _, frame := range waiting {
 			p.conn.Push(frame)
