@@ -20,7 +20,12 @@ func AckFrame(ack Ack, data []byte) []byte {
 
 // Answer is [Session.Deliver] of a frame that the client has asked for: one who asks on and
 // on and does not read is not heard until it does, see [loop.Conn.Owe].
-func (s *Session) Answer(frame []byte) bool { return s.answer(frame) }
+func (s *Session) Answer(frame []byte) bool {
+	if c := s.direct.Load(); c != nil {
+		return c.Answer(frame)
+	}
+	return s.Deliver(frame)
+}
 
 // Fits reports whether so many bytes in so many frames can be delivered to the client in
 // one go, so that a fourth of its outbox is left for what comes meanwhile. What is said of
