@@ -344,7 +344,6 @@ func TestReloadOfEachSetting(t *testing.T) {
 			pairs = append(pairs, "TLS_CERT", "", "TLS_KEY", "")
 		case "SOCKTOPUS_PORT", "PORT":
 			pairs = []string{"SOCKTOPUS_PORT", "", s.Name, value}
-		case "DRAIN_DELAY", "DRAIN_TIME":
 		}
 		before := make(map[string]string)
 		for i := 0; i < len(pairs); i += 2 {
@@ -356,11 +355,10 @@ func TestReloadOfEachSetting(t *testing.T) {
 			t.Errorf("%s: %v, %+v", s.Name, err, done)
 		} else {
 			name := pairs[0]
-			if s.Name == "PORT" {
+			switch s.Name {
+			case "PORT":
 				name = "SOCKTOPUS_PORT" // which it stands for
-			} else if s.Name == "TLS_KEY" {
-				name = s.Name
-			} else if s.Name == "SOCKTOPUS_PORT" {
+			case "TLS_KEY":
 				name = s.Name
 			}
 			// Between set and not set, these turn something on.
