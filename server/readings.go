@@ -174,4 +174,4 @@ func isTrue(yes bool) int {
 
 // MetricsHandler answers what Prometheus asks for. It may be asked as soon as the server
 // was made, and needs nothing that events wait for.
-func (s *Server) MetricsHandler() http.Handler { return prometheus.Handler(s.metrics, s.log) }
+func (s *Server) MetricsHandler() http.Handler { return prometheus.Handler(s.metrics, host, s.log) }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 
@@ -34,12 +33,12 @@ const (
 )
 
 // Handler answers scrapes with what read returns, and with what the Go runtime and the
-// operating system tell of the process. It calls read once for each scrape, on its
-// goroutine, and up to four of them at once; a fifth is answered 503.
-func Handler(read func() []metric.Reading, log *slog.Logger) http.Handler {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	h := promhttp.HandlerForTransactional(newGatherer(read, r), promhttp.HandlerOpts{
+// operating system tell of the process. It calls read once for each scrape, on a goroutine
+// of its own, and up to four of them at once; a fifth is answered 503, as one is that takes
+// ten seconds. host says what the operating system tells, and whether that is all of it;
+// where it is not, the library looks by itself.
+func Handler(read func() []metric.Reading, host func() (Host, bool), log *slog.Logger) http.Handler {
+	h := promhttp.HandlerForTransactional(newGatherer(read, host), promhttp.HandlerOpts{
 		ErrorLog:            errorLog{log},
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: atOnce,

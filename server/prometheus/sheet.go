@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	dto "github.com/prometheus/client_model/go"
 
 	"poosh/server/metric"
@@ -22,26 +23,39 @@ import (
 // values. So the library checks and sorts once, and what it made is kept with a note of
 // which value belongs where, until readings come in another shape.
 type gatherer struct {
-	read func() []metric.Reading
-	host prometheus.Gatherer
-	free chan *sheet // those that no scrape uses; of more than it holds the rest is dropped
+	read            func() []metric.Reading
+	host            func() (Host, bool)
+	golang, process prometheus.Gatherer
+	free            chan *sheet // those that no scrape uses; of more than it holds the rest is dropped
 }
 
-func newGatherer(read func() []metric.Reading, host prometheus.Gatherer) *gatherer {
-	return &gatherer{read, host, make(chan *sheet, atOnce)}
+func newGatherer(read func() []metric.Reading, host func() (Host, bool)) *gatherer {
+	return &gatherer{
+		read, host,
+		registered(collectors.NewGoCollector()), registered(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+		make(chan *sheet, atOnce),
+	}
+}
+
+func registered(c prometheus.Collector) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(c)
+	return r
 }
 
 // Gather implements [prometheus.TransactionalGatherer]: what it returns is good until done.
 func (g *gatherer) Gather() (all []*dto.MetricFamily, done func(), err error) {
-	host, hostErr := g.host.Gather()
-	readings, err := g.readings()
-	if err != nil {
-		return host, func() {}, errors.Join(err, hostErr)
-	}
 	s := g.take()
-	all = append(s.fill(readings), host...)
+	golang, err := g.golang.Gather()
+	process, processErr := s.fillProcess(g.host, g.process)
+	all = append(golang, process...)
+	readings, readErr := g.readings()
+	if readErr == nil {
+		all = append(all, s.fill(readings)...)
+		readErr = s.err
+	}
 	slices.SortFunc(all, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return all, func() { g.give(s) }, errors.Join(s.err, hostErr)
+	return all, func() { g.give(s) }, errors.Join(err, processErr, readErr)
 }
 
 // readings reads, and has a panic be an error, so that the rest is told.
@@ -75,6 +89,7 @@ type sheet struct {
 	forms    []form              // of the readings that it was made for, in their order
 	families []*dto.MetricFamily // of those, by name
 	err      error               // what the library found wrong with them
+	process  []*dto.MetricFamily // of the process; nil until it is first asked
 }
 
 // A form is what a reading says beside its values.
@@ -108,7 +123,6 @@ func (s *sheet) make(readings []metric.Reading) {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collector(func() []metric.Reading { return readings }))
 	s.families, s.err = r.Gather()
-	s.families = slices.Clip(s.families) // others are appended, in memory of their own
 	by := make(map[string]*dto.MetricFamily, len(s.families))
 	for _, f := range s.families {
 		by[f.GetName()] = f
