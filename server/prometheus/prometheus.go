@@ -136,10 +136,16 @@ func (h histogram) Write(to *dto.Metric) error {
 	return nil
 }
 
-// setHistogram writes down a histogram where one that the library had nothing against is.
-func setHistogram(to *dto.Metric, r *metric.Reading) {
-	var m dto.Metric
-	if h, err := newHistogram(describe(r), r.Histogram); err == nil && h.Write(&m) == nil {
-		to.Histogram = m.Histogram
+// setHistogram writes down a histogram where another one is.
+func setHistogram(to *dto.Metric, r *metric.Reading) error {
+	h, err := newHistogram(describe(r), r.Histogram)
+	if err != nil {
+		return err
 	}
+	var m dto.Metric
+	if err := h.Write(&m); err != nil {
+		return err
+	}
+	to.Histogram = m.Histogram
+	return nil
 }

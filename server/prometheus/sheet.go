@@ -108,14 +108,24 @@ type place struct {
 
 // fill returns the families with the values of readings.
 func (s *sheet) fill(readings []metric.Reading) []*dto.MetricFamily {
-	if !slices.EqualFunc(s.forms, readings, form.fits) {
+	if !s.set(readings) {
 		s.make(readings)
-		return s.families
-	}
-	for i := range readings {
-		s.forms[i].set(&readings[i])
 	}
 	return s.families
+}
+
+// set writes down the values of readings, and reports whether that is all that they differ
+// in, and nothing is wrong with them.
+func (s *sheet) set(readings []metric.Reading) bool {
+	if !slices.EqualFunc(s.forms, readings, form.fits) {
+		return false
+	}
+	for i := range readings {
+		if !s.forms[i].set(&readings[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // make has the library make the families of readings.
@@ -128,8 +138,17 @@ func (s *sheet) make(readings []metric.Reading) {
 		by[f.GetName()] = f
 	}
 	s.forms = make([]form, 0, len(readings))
+	taken := make(map[*dto.Metric]bool)
 	for i := range readings {
-		s.forms = append(s.forms, newForm(&readings[i], by[Prefix+readings[i].Name]))
+		f := newForm(&readings[i], by[Prefix+readings[i].Name])
+		for j := range f.places {
+			p := &f.places[j]
+			if taken[p.to] { // of two that are the same the library took the first
+				p.to = nil
+			}
+			taken[p.to] = true
+		}
+		s.forms = append(s.forms, f)
 	}
 }
 
@@ -178,17 +197,21 @@ func (f form) fits(r metric.Reading) bool {
 	})
 }
 
-// set writes down the values of a reading.
-func (f *form) set(r *metric.Reading) {
+// set writes down the values of a reading. It fails for a histogram that the library has
+// something against, or had: of others it looks at what forms are of alone.
+func (f *form) set(r *metric.Reading) bool {
 	for i, p := range f.places {
 		switch {
-		case p.to == nil:
 		case r.Kind == metric.IsHistogram:
-			setHistogram(p.to, r)
+			if p.to == nil || setHistogram(p.to, r) != nil {
+				return false
+			}
+		case p.to == nil:
 		case r.Kind == metric.IsCounter:
 			*p.to.Counter.Value = r.Samples[i].Value
 		default:
 			*p.to.Gauge.Value = r.Samples[i].Value
 		}
 	}
+	return true
 }
