@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/health"
+	"poosh/server/http1"
 	"poosh/server/respond"
 	"poosh/server/route"
 	"poosh/server/socketio"
@@ -36,9 +37,9 @@ func (a *API) Router() *route.Router {
 	return r
 }
 
-// clientRoutes returns the handler of CLIENT_PORT: Socket.IO under its path, whether the
-// server is well for balancers, and for everything else what the Node server said.
-func clientRoutes(sockets http.Handler, well *health.Health) *route.Router {
+// clientRoutes returns the handler of CLIENT_PORT: Socket.IO under its path, streams of
+// events, whether the server is well for balancers, and for everything else what the Node server said.
+func clientRoutes(sockets, events http.Handler, well *health.Health) *route.Router {
 	r := route.New(func(r *http.Request) string {
 		if strings.HasPrefix(r.URL.Path, socketio.Path) {
 			return socketio.Path // whatever follows it
@@ -46,6 +47,7 @@ func clientRoutes(sockets http.Handler, well *health.Health) *route.Router {
 		return r.URL.Path
 	})
 	r.Handle(socketio.Path, sockets)
+	r.Handle(eventsPath, events)
 	for path, h := range map[string]http.HandlerFunc{"/live": well.ServeLive, "/ready": well.ServeReady} {
 		r.Get(path, h)
 		r.Head(path, h)
@@ -118,4 +120,12 @@ func notAWebSocketClient(w http.ResponseWriter, r *http.Request) {
 	default:
 		respond.Express.JSON(w, http.StatusOK, map[string]string{"message": "You're not a websocket client!"})
 	}
+}
+
+// clientWhere serves streams on the loop, where they stay, and what socket.io says of its own.
+func clientWhere(r *http.Request) http1.Where {
+	if r.URL.Path == eventsPath {
+		return http1.Here
+	}
+	return socketio.Where(r)
 }
