@@ -3,6 +3,7 @@ package poosh
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -455,5 +456,44 @@ func TestStreamTalks(t *testing.T) {
 	p.gone()
 	if p.ends.ClosedCount(closed.Malformed) != 1 {
 		t.Errorf("ended by %v", p.ends.By())
+	}
+}
+
+// Where a registry is asked, a stream is in its rooms once all are granted, and gives them
+// back; one that is refused ends with the reason.
+func TestStreamAsksRegistry(t *testing.T) {
+	p := newOutlet(t, history.Config{}, 0)
+	reg := &heldRegistry{inside: make(map[string]int)}
+	cfg := *p.clients.cfg.Load()
+	cfg.Registry = reg
+	p.clients.cfg.Store(&cfg)
+	take := func() func(error) {
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			if answer := reg.take(); answer != nil {
+				return answer
+			}
+			if time.Now().After(end) {
+				t.Fatal("nobody was asked")
+			}
+		}
+	}
+	r := p.get("?room=a&room=b", "")
+	take()(nil)
+	p.send("a", "x", "1") // it is in none yet
+	take()(nil)
+	r.connected()
+	p.send("a", "x", "2")
+	r.want("x", "2")
+	r.nc.Close()
+	p.gone()
+	refused := p.get("?room=a&room=b", "")
+	take()(nil)
+	take()(errors.New("no"))
+	refused.want(ClosedEvent, `{"reason":"no"}`)
+	p.gone()
+	reg.mu.Lock()
+	defer reg.mu.Unlock()
+	if len(reg.inside) != 0 {
+		t.Errorf("the registry has %v", reg.inside)
 	}
 }
