@@ -26,16 +26,16 @@ func (c *Clients) readStreamWish(r *http.Request) (w wish, rooms []string, err e
 	if err != nil {
 		return w, nil, errQuery
 	}
-	cfg := c.cfg.Load()
+	most := c.bounds.Load()
 	rooms = slices.Clone(query["room"])
 	slices.Sort(rooms)
 	rooms = slices.Compact(rooms)
-	if len(rooms) > cfg.MaxRooms {
-		return w, nil, fmt.Errorf("%d rooms: want at most MAX_ROOMS, %d", len(rooms), cfg.MaxRooms)
+	if len(rooms) > most.rooms {
+		return w, nil, fmt.Errorf("%d rooms: want at most MAX_ROOMS, %d", len(rooms), most.rooms)
 	}
 	for _, room := range rooms {
-		if len(room) > cfg.MaxRoomNameBytes {
-			return w, nil, fmt.Errorf("%w: want at most MAX_ROOM_NAME_BYTES, %d", errLongName, cfg.MaxRoomNameBytes)
+		if len(room) > most.nameBytes {
+			return w, nil, fmt.Errorf("%w: want at most MAX_ROOM_NAME_BYTES, %d", errLongName, most.nameBytes)
 		}
 	}
 	w.since = true

@@ -125,8 +125,7 @@ func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms [
 	d.mu.Lock()
 	d.all[s] = struct{}{}
 	d.mu.Unlock()
-	s.listener = d.clients.seatStream(s)
-	d.clients.enterStream(s.listener, s, ask, rooms)
+	s.listener = d.clients.enterStream(s, ask, rooms)
 	if d.door.Closed() { // since it came in
 		s.Leave()
 	}
@@ -205,55 +204,72 @@ func (d *streams) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// seatStream seats a client of a stream.
-func (c *Clients) seatStream(s *stream) *listener {
-	enc := EncoderStream
-	if c.hub.Keeps(App) {
-		enc = EncoderStreamIDs
+// enterStream seats a client of a stream in its rooms, with what it missed there, and in that
+// of its own id. It returns nil for one that there is no room for, who is told.
+func (c *Clients) enterStream(s *stream, ask wish, rooms []string) *listener {
+	ask.room, ask.also = s.id, rooms
+	if c.registry != nil && len(rooms) > 0 {
+		return c.enterAsking(s, ask, rooms)
 	}
-	l := seat(c.hub, s.id, c.cfg.Load().MaxRooms, enc, s)
-	l.from, l.stream = s.from, s
-	if c.cfg.Load().Registry != nil {
-		l.asks = &asker{clients: c, listener: l, session: s}
+	l := &listener{from: s.from, stream: s}
+	for _, room := range rooms {
+		l.taken += len(room) + roomCost
+	}
+	if c.quota != nil && l.taken > 0 && !c.quota.Take(l.from, 0, l.taken) {
+		c.decided(s, errRoomsFull)
+		return nil
+	}
+	if c.hub.Keeps(App) {
+		l.trail = new(hub.Trail)
+		l.sub = c.hub.Begin(App, s.id, len(rooms)+1, s, l.trail, c.streamAsk(s, &ask))
+	} else {
+		l.sub = c.hub.Register(App, s.id, len(rooms)+1, EncoderStream, s)
+		if err := c.grantStream(l, &ask); err != nil {
+			panic(err) // a new subscriber may be in so many
+		}
+	}
+	c.entered.Add(uint64(len(rooms)))
+	if len(rooms) > 0 {
+		c.decided(s, nil)
 	}
 	return l
 }
 
-// enterStream seats it in its rooms.
-func (c *Clients) enterStream(l *listener, s *stream, ask wish, rooms []string) {
-	if len(rooms) == 0 { // what everyone gets, and what is for it alone
-		ask.room = s.id
-		if err := c.grant(l, s, &ask); err != nil {
-			c.decided(s, err)
-		}
-		return
+// enterAsking seats one in its own room, and in the others once a registry lets it.
+func (c *Clients) enterAsking(s *stream, ask wish, rooms []string) *listener {
+	enc := EncoderStream
+	if c.hub.Keeps(App) {
+		enc = EncoderStreamIDs
 	}
-	ask.room, ask.also = rooms[0], rooms[1:]
-	if l.asks != nil {
-		l.asks.want(ask)
-		return
-	}
-	c.decided(s, c.join(l, s, &ask))
+	l := seat(c.hub, s.id, len(rooms), enc, s)
+	l.from, l.stream = s.from, s
+	l.asks = &asker{clients: c, listener: l, session: s}
+	l.asks.want(ask)
+	return l
 }
 
 // grantStream seats a client of a stream in its rooms, with what it missed there.
 func (c *Clients) grantStream(l *listener, w *wish) error {
-	s := l.stream
-	if l.trail == nil {
-		for _, room := range w.rooms() {
-			if err := c.hub.Join(l.sub, room); err != nil {
-				return err
-			}
-		}
-		s.Answer(s.connected(w, hub.Recovery{}))
-		return nil
+	if l.trail != nil {
+		_, err := c.hub.Recover(l.sub, l.trail, c.streamAsk(l.stream, w))
+		return err
 	}
-	_, err := c.hub.Recover(l.sub, l.trail, &hub.Ask{
+	for _, room := range w.rooms() {
+		if err := c.hub.Join(l.sub, room); err != nil {
+			return err
+		}
+	}
+	l.stream.Answer(l.stream.connected(w, hub.Recovery{}))
+	return nil
+}
+
+// streamAsk is what a client of a stream wants of the hub.
+func (c *Clients) streamAsk(s *stream, w *wish) *hub.Ask {
+	return &hub.Ask{
 		Rooms: w.rooms(), After: w.after, Last: w.last, Encoder: EncoderStreamIDs, Fits: s.Fits,
 		Answer: func(r hub.Recovery) {
 			c.recovered.count(w, r)
 			s.Answer(s.connected(w, r))
 		},
-	})
-	return err
+	}
 }

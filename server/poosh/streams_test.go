@@ -41,12 +41,18 @@ const patience = 20 * time.Second
 
 func newOutlet(t *testing.T, kept history.Config, outbox int, origins ...string) *outlet {
 	t.Helper()
+	return askingOutlet(t, kept, outbox, nil, origins...)
+}
+
+// askingOutlet is newOutlet with a registry.
+func askingOutlet(t *testing.T, kept history.Config, outbox int, reg Registry, origins ...string) *outlet {
+	t.Helper()
 	p := &outlet{place: &place{t: t, hub: hub.New()}, ends: closed.New(10).Source(dialectName, appID), rooms: quota.New(1 << 20)}
 	if kept.On() {
 		p.hub = hub.NewWith(nil, history.New(kept, App))
 	}
 	log := slog.New(slog.DiscardHandler)
-	p.clients = NewClients(ClientConfig{MaxRooms: 10, MaxRoomNameBytes: 100, Rooms: p.rooms, Away: kept.Age, AwayBytes: 1 << 20}, p.hub, log)
+	p.clients = NewClients(ClientConfig{MaxRooms: 10, MaxRoomNameBytes: 100, Rooms: p.rooms, Registry: reg, Away: kept.Age, AwayBytes: 1 << 20}, p.hub, log)
 	on := http1test.SocketsOn(t, loop.Config{Outbox: outbox})
 	p.pages = socketio.New(on, socketio.Config{Origins: origins, Outbox: outbox}, p.clients, log)
 	p.streams = newStreams(p.clients, on, p.pages, time.Second, p.ends, log)
@@ -265,20 +271,21 @@ func TestStreamRecovery(t *testing.T) {
 func TestStreamIsCutAnywhere(t *testing.T) {
 	p := newOutlet(t, history.Config{Age: time.Hour, Bytes: 8 << 20, Events: 10000}, 0)
 	const events = 600
-	rooms := []string{"a", "b", "c"}
+	rooms := []string{"a", "b", "", "c"} // the third is everyone
 	r := p.get("?room=a&room=b", "")
 	last, _, _, _ := r.connected()
 	done := make(chan struct{})
 	var want []string
 	for n := range events {
-		if room := rooms[n%3]; room != "c" {
+		if rooms[n%4] != "c" {
 			want = append(want, strconv.Itoa(n))
 		}
 	}
 	go func() { // ends when all are sent
 		defer close(done)
 		for n := range events {
-			p.send(rooms[n%3], "x", strconv.Itoa(n))
+			room := rooms[n%4]
+			p.hub.Publish(&hub.Publication{App: App, Room: room, Everyone: room == "", Event: "x", Data: []byte(strconv.Itoa(n))})
 			if n%7 == 0 {
 				time.Sleep(time.Millisecond / 2)
 			}
@@ -462,11 +469,8 @@ func TestStreamTalks(t *testing.T) {
 // Where a registry is asked, a stream is in its rooms once all are granted, and gives them
 // back; one that is refused ends with the reason.
 func TestStreamAsksRegistry(t *testing.T) {
-	p := newOutlet(t, history.Config{}, 0)
 	reg := &heldRegistry{inside: make(map[string]int)}
-	cfg := *p.clients.cfg.Load()
-	cfg.Registry = reg
-	p.clients.cfg.Store(&cfg)
+	p := askingOutlet(t, history.Config{}, 0, reg)
 	take := func() func(error) {
 		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 			if answer := reg.take(); answer != nil {
