@@ -36,7 +36,11 @@ func (r *running) stream(t *testing.T, version, from, header string) *http.Respo
 // back. One too many is told to come again, in words that do not have a browser give up,
 // wherever its connection stands.
 func TestStreamsAreBounded(t *testing.T) {
-	const from, wants = "192.0.2.1", "Accept: text/event-stream\r\n"
+	const from, origin = "192.0.2.1", "Origin: https://a.example\r\n"
+	const wants = origin + "Accept: text/event-stream\r\n"
+	allowed := func(res *http.Response) bool { // else a browser would not let the page see it
+		return res.Header.Get("Access-Control-Allow-Origin") == "https://a.example"
+	}
 	r := run(t, map[string]string{"TRUSTED_PROXIES": "127.0.0.1", "MAX_CONNECTIONS_PER_ADDRESS": "2"}, nil)
 	for _, version := range []string{"1.1", "1.0"} {
 		var open []*http.Response
@@ -48,11 +52,13 @@ func TestStreamsAreBounded(t *testing.T) {
 			open = append(open, res)
 		}
 		res := r.stream(t, version, from, wants)
-		if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 200 || string(text) != "retry: 5000\n\n: too many connections\n\n" {
-			t.Errorf("HTTP/%s: one too many is answered %d %q, %v", version, res.StatusCode, text, err)
+		if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 200 || string(text) != "retry: 5000\n\n: too many connections\n\n" || !allowed(res) {
+			t.Errorf("HTTP/%s: one too many is answered %v %q, %v", version, res, text, err)
 		}
-		if res := r.stream(t, "1.1", from, ""); res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") == "" {
-			t.Errorf("who is no EventSource is answered %v", res)
+		res = r.stream(t, version, from, origin)
+		if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") != "5" ||
+			strings.TrimSpace(string(text)) != `{"error":"too many connections"}` || !allowed(res) {
+			t.Errorf("HTTP/%s: who is no EventSource is answered %v %q, %v", version, res, text, err)
 		}
 		if res := r.stream(t, version, "192.0.2.2", wants); res.Header.Get("X-Accel-Buffering") == "" {
 			t.Errorf("HTTP/%s: somebody else is answered %v", version, res)
@@ -69,6 +75,9 @@ func TestStreamsAreBounded(t *testing.T) {
 				t.Fatalf("%v are left", n)
 			}
 		}
+	}
+	if n := r.scrape(t).sum("poosh_connection_errors_total", `error_type="too many connections for a stream"`); n != 4 {
+		t.Errorf("%v were counted as too many, want 4", n)
 	}
 	if n := r.scrape(t).sum("poosh_goroutine_connections"); n != 0 {
 		t.Errorf("%v are not on the loop", n)

@@ -14,8 +14,10 @@ package eventsource
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,11 +55,12 @@ type Conn struct {
 // Accept answers a request, which must be a GET, with a stream, and takes its connection
 // away from the HTTP server. The headers that were set are part of the answer. Nothing is
 // written before [Conn.Start], which must follow before the HTTP handler returns. With
-// [websocket.ErrTooMany] the caller still has to answer the request; after any other error
-// the connection is closed. It counts as a WebSocket of sockets does.
+// [websocket.ErrTooMany] the caller still has to answer the request; with any other
+// [loop.ErrTooMany] it is answered, and after any other error the connection is closed. It
+// counts as a WebSocket of sockets does.
 func Accept(sockets *websocket.Server, w http.ResponseWriter, r *http.Request, o Options, h Handler) (*Conn, error) {
 	p := &codec{sockets: sockets, handler: h, remote: r.RemoteAddr, every: o.Heartbeat}
-	c, early, err := sockets.TakeOver(w, p, loop.Options{Outbox: o.Outbox}, string(late))
+	c, early, err := sockets.TakeOver(w, p, loop.Options{Outbox: o.Outbox}, func() []byte { return late(w.Header(), r) })
 	if err != nil {
 		return nil, err
 	}
@@ -95,12 +98,12 @@ func head(h http.Header) []byte {
 	for _, name := range []string{"Content-Length", "Transfer-Encoding"} {
 		h.Del(name)
 	}
-	return answer(h, Retry(minRetry+rand.N(maxRetry-minRetry)))
+	return answer(http.StatusOK, h, Retry(minRetry+rand.N(maxRetry-minRetry)))
 }
 
-func answer(h http.Header, body []byte) []byte {
+func answer(status int, h http.Header, body []byte) []byte {
 	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 200 OK\r\n")
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	_ = h.Write(&b) // to memory
 	b.WriteString("\r\n")
 	b.Write(body)
@@ -127,11 +130,24 @@ func Refuse(w http.ResponseWriter, r *http.Request, why string) bool {
 	return true
 }
 
-// late answers, so too, who is refused when the connection is not the HTTP server's any more.
-var late = func() []byte {
-	return answer(http.Header{"Content-Type": {Type}, "Cache-Control": {"no-store"}, "Connection": {"close"}},
-		append(Retry(Later), Comment("too many connections")...))
-}()
+// late is the answer to who is refused when the connection is not the HTTP server's any more,
+// as those who are refused before are answered. h are the headers that were set: without
+// those by which a browser lets a page of another origin read it, an EventSource gives up.
+func late(h http.Header, r *http.Request) []byte {
+	h = h.Clone()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Connection", "close")
+	if asks(r) {
+		h.Set("Content-Type", Type)
+		return answer(http.StatusOK, h, append(Retry(Later), Comment("too many connections")...))
+	}
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Retry-After", strconv.Itoa(int(Later/time.Second)))
+	h.Set("Content-Length", strconv.Itoa(len(tooMany)))
+	return answer(http.StatusTooManyRequests, h, []byte(tooMany))
+}
+
+const tooMany = `{"error":"too many connections"}`
 
 // asks reports whether a client says that it wants a stream, as each EventSource does.
 func asks(r *http.Request) bool {

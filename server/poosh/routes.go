@@ -125,7 +125,7 @@ func notAWebSocketClient(w http.ResponseWriter, r *http.Request) {
 // clientWhere serves streams on the loop, where they stay, and what socket.io says of its own.
 func clientWhere(r *http.Request) http1.Where {
 	if r.URL.Path == eventsPath {
-		return http1.Here
+		return http1.Kept
 	}
 	return socketio.Where(r)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"poosh/server/hub"
 )
@@ -28,6 +29,9 @@ func (c *Clients) readStreamWish(r *http.Request) (w wish, rooms []string, err e
 	}
 	most := c.bounds.Load()
 	rooms = slices.Clone(query["room"])
+	for i, room := range rooms { // which is a part of the request's head, and would keep all of it
+		rooms[i] = strings.ToValidUTF8(strings.Clone(room), "\uFFFD")
+	}
 	slices.Sort(rooms)
 	rooms = slices.Compact(rooms)
 	if len(rooms) > most.rooms {

@@ -14,6 +14,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/eventsource"
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/metric"
 	"poosh/server/peers"
 	"poosh/server/respond"
@@ -30,11 +31,13 @@ type noStream uint8
 const (
 	noStreamMany noStream = iota
 	noStreamAsked
+	noStreamLeaving
 )
 
 var noStreamNames = [...]string{
-	noStreamMany:  "too many connections for a stream",
-	noStreamAsked: "bad request for a stream",
+	noStreamMany:    "too many connections for a stream",
+	noStreamAsked:   "bad request for a stream",
+	noStreamLeaving: "a stream while the server goes away",
 }
 
 // streams is GET /events: clients that are in the rooms that they name, as those of socket.io
@@ -67,6 +70,7 @@ func (d *streams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		d.refused.Add(noStreamAsked, 1)
 		w.Header().Set("Allow", "GET,HEAD,OPTIONS")
 		respond.Express.Error(w, http.StatusMethodNotAllowed, "want GET "+eventsPath+"?room=a&room=b")
 		return
@@ -83,6 +87,7 @@ func (d *streams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !d.door.Enter() {
+		d.refused.Add(noStreamLeaving, 1)
 		d.refuse(w, r, http.StatusServiceUnavailable, "the server is going away, connect anew")
 		return
 	}
@@ -94,12 +99,15 @@ func (d *streams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // failed answers for a stream that did not begin.
 func (d *streams) failed(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, websocket.ErrTooMany) {
+	switch {
+	case errors.Is(err, websocket.ErrTooMany):
 		d.refused.Add(noStreamMany, 1)
 		d.refuse(w, r, http.StatusTooManyRequests, "too many connections")
-		return
+	case errors.Is(err, loop.ErrTooMany): // it is answered
+		d.refused.Add(noStreamMany, 1)
+	default: // the connection is closed
+		d.log.Debug("stream failed", "remote", r.RemoteAddr, "err", err)
 	}
-	d.log.Debug("stream failed", "remote", r.RemoteAddr, "err", err) // the connection is closed
 }
 
 // refuse answers who may come again later.
@@ -169,7 +177,7 @@ func (d *streams) Kinds() []metric.Sample {
 
 // Refused are those that there are not, by reason.
 func (d *streams) Refused() []metric.Sample {
-	return d.refused.Samples(noStreamMany, noStreamAsked, "")
+	return d.refused.Samples(noStreamMany, noStreamLeaving, "")
 }
 
 // KickAll ends the streams that is says yes to, and returns how many it has ended. An
@@ -235,13 +243,11 @@ func (c *Clients) enterStream(s *stream, ask wish, rooms []string) *listener {
 	return l
 }
 
-// enterAsking seats one in its own room, and in the others once a registry lets it.
+// enterAsking seats one in its own room, and in the others once a registry lets it. Until
+// then what comes has no ids: they would be behind what it missed, and if it were cut off it
+// would come back to there.
 func (c *Clients) enterAsking(s *stream, ask wish, rooms []string) *listener {
-	enc := EncoderStream
-	if c.hub.Keeps(App) {
-		enc = EncoderStreamIDs
-	}
-	l := seat(c.hub, s.id, len(rooms), enc, s)
+	l := seat(c.hub, s.id, len(rooms), EncoderStream, s)
 	l.from, l.stream = s.from, s
 	l.asks = &asker{clients: c, listener: l, session: s}
 	l.asks.want(ask)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -138,6 +139,17 @@ func (r *reader) want(event, data string) said {
 	return e
 }
 
+// refused returns how many got no stream, by the reason.
+func (p *outlet) refused() map[string]float64 {
+	by := make(map[string]float64)
+	for _, sample := range p.streams.Refused() {
+		if sample.Value > 0 {
+			by[sample.Labels[0]] = sample.Value
+		}
+	}
+	return by
+}
+
 // connected reads what comes behind what was missed.
 func (r *reader) connected() (at, session, recovered string, missed int) {
 	r.t.Helper()
@@ -157,9 +169,11 @@ func (r *reader) connected() (at, session, recovered string, missed int) {
 	return e.id, m.Session, recovered, m.Missed
 }
 
+// gone waits until all streams have ended and are counted: that their places are given back
+// comes last.
 func (p *outlet) gone() {
 	p.t.Helper()
-	for end := time.Now().Add(patience); p.streams.Len() > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); p.streams.door.Inside() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Fatalf("%d streams are left", p.streams.Len())
 		}
@@ -359,6 +373,9 @@ func TestStreamRefusals(t *testing.T) {
 			t.Errorf("%s %.30s: %d %s %v, want %d %s", tt.method, tt.query, r.resp.StatusCode, body, err, tt.status, tt.has)
 		}
 	}
+	if got, want := p.refused(), map[string]float64{"bad request for a stream": 6}; !maps.Equal(got, want) {
+		t.Errorf("refused for %v, want %v", got, want)
+	}
 	r := p.get("?room=a", "Origin: https://good.example\r\n")
 	if r.connected(); r.resp.Header.Get("Access-Control-Allow-Origin") != "https://good.example" || r.resp.Header.Get("Vary") != "Origin" {
 		t.Errorf("a page's answer: %v", r.resp.Header)
@@ -426,6 +443,9 @@ func TestStreamEnds(t *testing.T) {
 	if r := p.get("?room=a", ""); r.resp.StatusCode != 503 || r.resp.Header.Get("Retry-After") != "5" {
 		t.Errorf("another one: %v", r.resp)
 	}
+	if got, want := p.refused(), map[string]float64{"a stream while the server goes away": 2}; !maps.Equal(got, want) {
+		t.Errorf("refused for %v, want %v", got, want)
+	}
 	if by := p.ends.By(); by["kicked"] != 1 || by["server shutdown"] != 1 || len(by) != 2 {
 		t.Errorf("ended by %v", by)
 	}
@@ -466,21 +486,96 @@ func TestStreamTalks(t *testing.T) {
 	}
 }
 
+// A stream that is asked for behind a poll that waits is served once that is answered, on
+// the loop: a connection is not answered by its reader then.
+func TestStreamBehindAPoll(t *testing.T) {
+	p := newOutlet(t, history.Config{}, 0)
+	nc, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(nc)
+	ask := func(path string) { fmt.Fprintf(nc, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path) }
+	hear := func() *http.Response {
+		t.Helper()
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	poll := func() string {
+		t.Helper()
+		body, err := io.ReadAll(hear().Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	const polling = "/socket.io/?EIO=3&transport=polling&b64=1"
+	ask(polling)
+	var hello struct{ SID string }
+	_, text, _ := strings.Cut(poll(), "{")
+	text, _, _ = strings.Cut(text, "}")
+	if err := json.Unmarshal([]byte("{"+text+"}"), &hello); err != nil || hello.SID == "" {
+		t.Fatalf("%q: %v", text, err)
+	}
+	polls := polling + "&sid=" + hello.SID
+	if ask(polls); poll() != "2:40" {
+		t.Fatal("it is not connected")
+	}
+	ask(polls)
+	ask("/events?room=a")
+	time.Sleep(20 * time.Millisecond) // most often both have arrived then; it is to be served either way
+	p.hub.Publish(&hub.Publication{App: App, Everyone: true, Event: "x", Data: []byte("1")})
+	if body := poll(); !strings.Contains(body, `"x",1`) {
+		t.Fatalf("the poll is answered %q", body)
+	}
+	r := &reader{t: t, nc: nc, resp: hear()}
+	if r.resp.StatusCode != 200 || r.resp.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("the stream is answered %v", r.resp)
+	}
+	r.in = bufio.NewReader(r.resp.Body)
+	r.connected()
+	p.send("a", "x", "2")
+	r.want("x", "2")
+	if s := p.streams.list(); len(s) != 1 || !s[0].conn.OnLoop() {
+		t.Errorf("it is not on the loop: %v", s)
+	}
+}
+
+// Before a registry has answered, what comes has no ids: who is cut off then is to come back
+// to where it was, not behind what it has missed.
+func TestStreamThatAsksRegistryHasNoIDsBefore(t *testing.T) {
+	reg := &heldRegistry{inside: make(map[string]int)}
+	p := askingOutlet(t, history.Config{Age: time.Hour, Bytes: 1 << 20, Events: 100}, 0, reg)
+	p.send("a", "x", "1")
+	r := p.get("?room=a&since=all", "")
+	answer := reg.wait(t)
+	p.hub.Publish(&hub.Publication{App: App, Everyone: true, Event: "all", Data: []byte("2")})
+	if e := r.want("all", "2"); e.id != "" {
+		t.Errorf("an event has the id %q before what was missed", e.id)
+	}
+	answer(nil)
+	missed := r.want("x", "1")
+	at, _, recovered, n := r.connected()
+	if missed.id == "" || at <= missed.id || recovered != "true" || n != 1 {
+		t.Errorf("%+v was missed; at %q, recovered %s, missed %d", missed, at, recovered, n)
+	}
+	p.send("a", "x", "3")
+	if e := r.want("x", "3"); e.id <= at {
+		t.Errorf("behind %q comes %+v", at, e)
+	}
+}
+
 // Where a registry is asked, a stream is in its rooms once all are granted, and gives them
 // back; one that is refused ends with the reason.
 func TestStreamAsksRegistry(t *testing.T) {
 	reg := &heldRegistry{inside: make(map[string]int)}
 	p := askingOutlet(t, history.Config{}, 0, reg)
-	take := func() func(error) {
-		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-			if answer := reg.take(); answer != nil {
-				return answer
-			}
-			if time.Now().After(end) {
-				t.Fatal("nobody was asked")
-			}
-		}
-	}
+	take := func() func(error) { return reg.wait(t) }
 	r := p.get("?room=a&room=b", "")
 	take()(nil)
 	p.send("a", "x", "1") // it is in none yet

@@ -89,8 +89,8 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options, h Han
 //
 // With [ErrTooMany] the request is not answered yet; after any other error there is nothing
 // left to answer on. Where there turn out to be too many after the connection was taken
-// from net/http, late is the answer.
-func (s *Server) TakeOver(w http.ResponseWriter, p loop.Protocol, o loop.Options, late string) (*loop.Conn, []byte, error) {
+// from net/http, late makes the answer, and the error is [loop.ErrTooMany].
+func (s *Server) TakeOver(w http.ResponseWriter, p loop.Protocol, o loop.Options, late func() []byte) (*loop.Conn, []byte, error) {
 	from := peers.Of(p.RemoteAddr())
 	if u := upgrader(w); u != nil {
 		c, early, err := u.Upgrade(from)
@@ -112,7 +112,7 @@ func (s *Server) TakeOver(w http.ResponseWriter, p loop.Protocol, o loop.Options
 	}
 	if passed, ok := nc.(Passed); ok {
 		if !passed.Upgraded(from) {
-			_, _ = nc.Write([]byte(late))
+			_, _ = nc.Write(late())
 			_ = nc.Close()
 			return nil, nil, loop.ErrTooMany
 		}
@@ -129,7 +129,9 @@ func (s *Server) TakeOver(w http.ResponseWriter, p loop.Protocol, o loop.Options
 
 // refusedLate answers a handshake whose connection was taken from net/http before
 // there turned out to be too many.
-const refusedLate = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nConnection: close\r\n" +
+func refusedLate() []byte { return []byte(tooManyLate) }
+
+const tooManyLate = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nConnection: close\r\n" +
 	"Retry-After: 5\r\nContent-Length: 32\r\n\r\n" + `{"error":"too many connections"}`
 
 // upgrader finds the Upgrader in a ResponseWriter.
