@@ -3,11 +3,8 @@ package e2e
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -31,6 +28,7 @@ func TestEventSource(t *testing.T) {
 	const events, cuts = 300, 3
 	for n := range events {
 		if n%(events/cuts) == events/cuts/2 {
+			page.events(t, "poosh:connected", 1+n/(events/cuts)) // it is back since the cut before
 			cutter.cut()
 		}
 		s.send(t, []string{"a", "b"}[n%2], "n", fmt.Sprint(n))
@@ -41,7 +39,7 @@ func TestEventSource(t *testing.T) {
 			t.Fatalf("event %d is %s", i, text)
 		}
 	}
-	connected := page.events(t, "poosh:connected", 2)
+	connected := page.events(t, "poosh:connected", cuts+1)
 	for _, text := range connected[1:] {
 		if !strings.Contains(text, `"recovered":true`) {
 			t.Errorf("told %s", text)
@@ -118,27 +116,9 @@ func TestCurlShowsEvents(t *testing.T) {
 // nginxTo starts an nginx in front of a server, and returns its URL.
 func nginxTo(t *testing.T, s *server) string {
 	t.Helper()
-	dir, listen := t.TempDir(), freePort(t)
-	conf := "daemon off; master_process off; pid nginx.pid; error_log stderr warn;\nevents {}\nhttp {\n"
-	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		conf += kind + "_temp_path " + dir + "/" + kind + ";\n"
-	}
-	conf += "access_log off; server { listen " + addr(listen) + ";\n" +
-		"location /old/ { proxy_pass " + s.clientURL() + "/; proxy_http_version 1.0; }\n" +
-		"location /new/ { proxy_pass " + s.clientURL() + "/; proxy_http_version 1.1; }\n}}\n"
-	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	said := &logBuffer{}
-	nginx := exec.Command("nginx", "-p", dir, "-c", "nginx.conf", "-e", "stderr")
-	nginx.Stderr = said
-	if err := nginx.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = nginx.Process.Signal(syscall.SIGTERM)
-		_ = nginx.Wait()
-	})
-	eventually(t, patience, "nginx to listen; it says "+said.String(), func() bool { return listening(listen) })
+	listen := freePort(t)
+	startNginx(t, t.TempDir(), "server { listen "+addr(listen)+";\n"+
+		"location /old/ { proxy_pass "+s.clientURL()+"/; proxy_http_version 1.0; }\n"+
+		"location /new/ { proxy_pass "+s.clientURL()+"/; proxy_http_version 1.1; }\n}\n", listen)
 	return "http://" + addr(listen)
 }
