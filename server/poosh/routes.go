@@ -22,13 +22,16 @@ const sendPath = "/send"
 //
 // What a path means depends on the body and the token, which the Node server looked at
 // before: all routes but that of publishing are refusals of one kind or another, to
-// those with a good token.
+// those with a good token. Not so what the Node server had not: that of the history.
 func (a *API) Router() *route.Router {
 	r := route.New(sendName)
 	r.Post(sendPath, a.judged(a.send))
 	for _, path := range []string{sendPath, "/*"} {
 		r.Get(path, a.judged(a.read))
 		r.Head(path, a.judged(a.read))
+	}
+	if a.hub.Keeps(App) {
+		r.Get(historyPath, a.history)
 	}
 	r.Options(sendPath, a.judged(allow("POST,GET,HEAD")))
 	r.Options("/*", a.judged(allow("GET,HEAD")))

@@ -124,6 +124,8 @@ func TestREADMEAndDocuments(t *testing.T) {
 	t.Run("starts", func(t *testing.T) { runStarts(t, b) })
 	f := startFourfold(t, "DEMO_SOCKTOPUS_SECRET=replace-this-secret", "PUSH_SOCKET_OPERATOR_TOKEN="+operatorToken, "HISTORY=1m")
 	t.Run("senders", func(t *testing.T) { runSenders(t, b, f) })
+	t.Run("missed", func(t *testing.T) { runMissed(t, b, f) })
+	t.Run("history", func(t *testing.T) { runHistory(t, b, f) })
 	t.Run("socktopus", func(t *testing.T) { runSocktopus(t, b, f) })
 	t.Run("operators", func(t *testing.T) { runOperators(t, b, f) })
 	t.Run("status line", func(t *testing.T) { runStatusLine(t, b, f) })
