@@ -38,9 +38,8 @@ func plain(read func() []metric.Reading) http.Handler {
 	return promhttp.HandlerFor(registered(collector(read)), promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true})
 }
 
-// shapes are readings that differ in their values, or in all that they say; some cannot be
-// told.
-func shapes(r *rand.Rand) []metric.Reading {
+// shapes are readings of one of a dozen shapes, with values by chance; some cannot be told.
+func shapes(r *rand.Rand, which int) []metric.Reading {
 	n := func() float64 {
 		return []float64{0, 1, -1, 0.5, math.NaN(), math.Inf(1), float64(r.IntN(1e9))}[r.IntN(7)]
 	}
@@ -52,7 +51,7 @@ func shapes(r *rand.Rand) []metric.Reading {
 	// Of some counts its exponential buckets have less than all, which is wrong.
 	hist := &metric.Histogram{Count: uint64(3 + r.IntN(5)/4), Sum: n(), Bounds: []float64{0.1, 1}, Below: []uint64{1, 3}, Schema: 3, Fine: map[int]int64{r.IntN(9): 1, 20: 2}}
 	list = append(list, metric.Reading{Name: "took_seconds", Help: "Took.", Kind: metric.IsHistogram, Histogram: hist})
-	switch r.IntN(16) {
+	switch which {
 	case 0:
 		list[1].Samples = list[1].Samples[:2]
 	case 1:
@@ -87,8 +86,12 @@ func TestSheetIsWhatTheLibraryWrites(t *testing.T) {
 	read := func() []metric.Reading { return now }
 	h, library := Handler(read, func() (Host, bool) { return Host{}, true }, slog.New(slog.DiscardHandler)), plain(read)
 	formats := []string{"", "application/openmetrics-text;version=1.0.0", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text"}
+	which := 0
 	for i := range 120 {
-		now = shapes(r)
+		if i%2 == 0 { // each shape comes twice, with other values
+			which = r.IntN(12)
+		}
+		now = shapes(r, which)
 		accept := formats[i%len(formats)]
 		if got, want := ours(h, accept), ours(library, accept); got != want || got == "" {
 			t.Fatalf("scrape %d of %+v as %q:\n%s\nwant\n%s", i, now, accept, got, want)

@@ -54,7 +54,9 @@ func TestPace(t *testing.T) {
 				f.Report(Send{ID: f.Next(), Event: "more"})
 				time.Sleep(every)
 			}
-			time.Sleep(steady)
+			time.Sleep(2 * time.Second)
+			f.Report(Send{ID: f.Next(), Event: "one"})
+			time.Sleep(10 * time.Millisecond)
 			f.Report(Send{ID: f.Next(), Event: "last"})
 			time.Sleep(pace)
 		})
@@ -65,13 +67,18 @@ func TestPace(t *testing.T) {
 		if p.at[0] != pace || p.at[1] != pace+2*time.Second {
 			t.Errorf("the first after a pause are told at %v", p.at[:2])
 		}
-		if most := int(lasts/steady) + 4; len(p.at) > most {
-			t.Errorf("%d writes, want %d at the most: %v", len(p.at), most, p.at)
+		// Twice a second, beside those before the first and behind the last of them.
+		flow, behind := p.at[1:len(p.at)-2], p.at[len(p.at)-2:]
+		if len(flow) < 20 || len(flow) > 23 {
+			t.Errorf("the flow is told with %d writes, at %v", len(flow), flow)
 		}
-		for i, at := range p.at[2 : len(p.at)-1] {
-			if since := at - p.at[i+1]; since < pace || since > steady {
+		for i, at := range flow[1:] {
+			if since := at - flow[i]; since < 250*time.Millisecond || since > 500*time.Millisecond {
 				t.Errorf("%v are between two writes", since)
 			}
+		}
+		if since := behind[1] - behind[0]; since != 250*time.Millisecond {
+			t.Errorf("after the flow the second of two is told %v after the first", since)
 		}
 	})
 }
