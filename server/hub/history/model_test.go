@@ -55,6 +55,7 @@ type life struct {
 	after  hub.Position
 	last   int
 	back   bool // it came back in one step, by [hub.Hub.Return]
+	again  bool // it asked the same once more
 	small  bool // it said that what it missed does not fit
 
 	registered, head uint64 // the position when it was there, and that of the answer
@@ -263,6 +264,11 @@ func (m *model) live(l *life, d *rand.Rand) {
 		}
 	}
 	time.Sleep(time.Duration(d.IntN(500)) * time.Microsecond)
+	if l.again = l.last == 0 && l.told.Whole && d.IntN(3) == 0; l.again { // which gives nothing twice
+		if _, err := m.hub.Recover(c.sub, &c.trail, &hub.Ask{Rooms: l.rooms, After: ask.After, Encoder: numbered{}}); err != nil {
+			m.t.Error(err)
+		}
+	}
 	m.log.Hold("", func(at hub.Position, _ hub.Reader) { // nothing is taken from here on
 		l.until = at.Number
 		c.mu.Lock()
