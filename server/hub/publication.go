@@ -14,6 +14,9 @@ type Publication struct {
 	Meta  string // what these encoders want to know beside it; empty for nothing
 
 	Except string // id of a subscriber that gets no copy; empty for none
+
+	// Passing says that it is of its moment alone: no [Log] keeps it.
+	Passing bool
 }
 
 // An Encoder turns a publication into the bytes that one kind of connection

@@ -25,6 +25,10 @@ type Ask struct {
 	// room; negative for all there are.
 	Last int
 
+	// Formerly is the id that the subscriber had before, if it is another one now: it gets
+	// nothing that excepts that. Empty for none.
+	Formerly string
+
 	// Encoder is the subscriber's from here on, for all its rooms; nil for the one it has.
 	Encoder Encoder
 
@@ -172,10 +176,7 @@ func (a *Ask) fits(frames, bytes int) bool {
 func (h *Hub) enter(s *Subscriber, t *Trail, name string, head uint64) error {
 	joined, err := h.join(s, name, nil, nil, nil)
 	if joined {
-		if t.rooms == nil {
-			t.rooms = make(map[string]uint64)
-		}
-		t.rooms[name] = head
+		t.begin(name, head)
 	}
 	return err
 }
@@ -273,7 +274,7 @@ func (t *Trail) had(spans []Span, list []*Kept, last bool) {
 func fitting(s *Subscriber, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) {
 	frames, bytes := make([][]byte, 0, len(list)), 0
 	for _, k := range list {
-		if k.Except != "" && k.Except == s.id {
+		if k.Except != "" && (k.Except == s.id || k.Except == ask.Formerly) {
 			continue
 		}
 		var frame []byte

@@ -1,5 +1,7 @@
 package hub
 
+import "time"
+
 // A Broker carries publications between the hubs of several processes. A hub has
 // none unless it is given one to [NewWith].
 //
@@ -67,7 +69,8 @@ type Excerpt struct {
 // A Kept is a publication in a log. It never changes once it is there.
 type Kept struct {
 	Publication
-	At Position
+	At      Position
+	Entered time.Time // about when it was published
 
 	frames frameCache
 }

@@ -63,7 +63,7 @@ const (
 
 // A Log keeps the publications of some apps. Make one with [New].
 type Log struct {
-	apps map[string]*app // set once
+	apps map[string]*app // filled before it is in use
 }
 
 var _ hub.Log = (*Log)(nil)
@@ -73,9 +73,16 @@ func New(cfg Config, apps ...string) *Log {
 	setting.Fill(cfg.Settings().Settings)
 	l := &Log{apps: make(map[string]*app)}
 	for _, name := range apps {
-		l.apps[name] = &app{cfg: cfg, name: name, epoch: newEpoch(), rooms: make(map[string]*room)}
+		l.Add(name, cfg)
 	}
 	return l
+}
+
+// Add has the log keep one app more, within bounds of its own. Call it before the log is in
+// use.
+func (l *Log) Add(name string, cfg Config) {
+	setting.Fill(cfg.Settings().Settings)
+	l.apps[name] = &app{cfg: cfg, name: name, epoch: newEpoch(), rooms: make(map[string]*room)}
 }
 
 // newEpoch names a log like no other.
@@ -157,7 +164,6 @@ type app struct {
 // An entry is a publication in the list of its app.
 type entry struct {
 	hub.Kept
-	entered      time.Time
 	cost         int64
 	before, next *entry
 }
@@ -165,7 +171,8 @@ type entry struct {
 // newEntry is what is kept of a publication, before it has its place. A payload in a much
 // larger piece of memory, which would be kept whole, is copied.
 func newEntry(p *hub.Publication) *entry {
-	e := &entry{entered: time.Now()}
+	e := new(entry)
+	e.Entered = time.Now()
 	e.Publication = *p
 	if cap(p.Data) > 2*len(p.Data)+64 {
 		e.Data = append(make([]byte, 0, len(p.Data)), p.Data...)
@@ -179,8 +186,8 @@ func newEntry(p *hub.Publication) *entry {
 func (a *app) enter(e *entry) {
 	a.head++
 	e.At = hub.Position{Epoch: a.epoch, Number: a.head}
-	if a.last != nil && e.entered.Before(a.last.entered) {
-		e.entered = a.last.entered // it was made earlier, and waited longer
+	if a.last != nil && e.Entered.Before(a.last.Entered) {
+		e.Entered = a.last.Entered // it was made earlier, and waited longer
 	}
 	a.add(e)
 	a.cut()
@@ -226,7 +233,7 @@ func (a *app) cut() {
 	}
 	oldest := time.Now().Add(-a.cfg.Age)
 	for e := a.first; e != nil; e = a.first {
-		tooOld := e.entered.Before(oldest)
+		tooOld := e.Entered.Before(oldest)
 		if !tooOld && a.bytes <= a.cfg.Bytes {
 			return
 		}
