@@ -40,6 +40,14 @@ func (c *Conn) Answer(buffer []byte) bool {
 	return true
 }
 
+// Fits reports whether so many bytes of [Cost] can be pushed in one go, so that a fourth of
+// the outbox is left for what comes meanwhile.
+func (c *Conn) Fits(cost int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.life == open && int(c.size)+cost <= int(c.limit)/4*3
+}
+
 // maxOwed is how much may wait of what a peer has asked for before nothing more is read
 // from it, if that is not more than a quarter of its outbox.
 const maxOwed = 64 << 10

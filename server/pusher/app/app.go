@@ -58,6 +58,7 @@ type App struct {
 	id      string // set once
 	shared  *Shared
 	hubName string
+	kept    bool // events are kept for clients that resume
 	traffic metric.Traffic
 	kinds   [kinds]changes
 	users   users
@@ -65,10 +66,11 @@ type App struct {
 	hooks   *webhook.Hooks
 	counter counter
 
-	mu    sync.Mutex             // guards what follows
-	open  int                    // connections admitted, also those still in their handshake
-	conns map[string]*Connection // by socket id
-	by    [versions]int          // of conns, by the version of the protocol
+	mu     sync.Mutex                 // guards what follows
+	open   int                        // connections admitted, also those still in their handshake
+	conns  map[string]*Connection     // by socket id
+	trails map[*Connection]*hub.Trail // of conns that may resume; in them they would cost all
+	by     [versions]int              // of conns, by the version of the protocol
 }
 
 // A rules is what an app goes by until the settings are read again. It never changes.
@@ -83,8 +85,9 @@ func newApp(conf Config, s *Shared) *App {
 		id: conf.ID, shared: s, hubName: HubName(conf.ID),
 		cache: newCache(s.CacheBytes, time.Duration(conf.CacheTTL), s.Count),
 		hooks: webhook.New(conf.Webhooks, s.hooksOf(&conf)),
-		conns: make(map[string]*Connection), Previous: rotation.New("pusher", conf.ID, s.Log),
+		conns: make(map[string]*Connection), trails: make(map[*Connection]*hub.Trail), Previous: rotation.New("pusher", conf.ID, s.Log),
 	}
+	a.kept = s.Hub != nil && s.Hub.Keeps(a.hubName)
 	a.rules.Store(&rules{conf, rate.New(conf.APIRate), rate.New(conf.ConnectRate)})
 	book := s.Closed
 	if book == nil {
@@ -229,8 +232,12 @@ func (a *App) keep(p *hub.Publication) *hub.Roster {
 func (a *App) announce(channel, event string, data []byte, except string) {
 	a.shared.Hub.Publish(&hub.Publication{
 		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data), Except: except,
+		Passing: true,
 	})
 }
+
+// Keeps reports whether the app's events are kept for clients that resume.
+func (a *App) Keeps() bool { return a.kept }
 
 // Count returns how many connections and users are in a channel now.
 func (a *App) Count(channel string) (connections, users int) {
@@ -282,7 +289,7 @@ func (a *App) close(ctx context.Context) error {
 // check is [List.Check] for one app.
 func (a *App) check() error {
 	a.mu.Lock()
-	open, conns := a.open, len(a.conns)
+	open, conns := a.open, len(a.conns)+len(a.trails)
 	a.mu.Unlock()
 	online, watched := a.users.len()
 	if seats := a.Len(); open+conns+online+watched+seats > 0 {

@@ -72,6 +72,8 @@ func (s *socket) Expel(_ closed.Reason, code int, _ string) bool {
 	return first
 }
 
+func (s *socket) Fits(int) bool { return true }
+
 func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 
 func (s *socket) Entered(_ string, _ int, err error) { s.answers <- err }
@@ -104,7 +106,7 @@ func (s *socket) close() {
 
 // tryEnter, leave and signIn wait for the answer.
 func (s *socket) tryEnter(channel string, who protocol.Member) error {
-	s.Enter(channel, who)
+	s.Enter(channel, who, Since{})
 	return <-s.answers
 }
 
@@ -406,7 +408,7 @@ func BenchmarkSubscribe(b *testing.B) {
 	defer c.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject})
+		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}, Since{})
 		c.Leave("presence-a")
 	}
 }
@@ -414,6 +416,7 @@ func BenchmarkSubscribe(b *testing.B) {
 // everything is a socket that takes it.
 type everything struct{}
 
+func (everything) Fits(int) bool                         { return true }
 func (everything) Deliver([]byte) bool                   { return true }
 func (everything) Expel(closed.Reason, int, string) bool { return true }
 func (everything) RemoteAddr() string                    { return "192.0.2.1:1" }
@@ -423,5 +426,28 @@ func (everything) Guard(f func())                        { f() }
 func (everything) Entered(_ string, _ int, err error) {
 	if err != nil {
 		panic(err)
+	}
+}
+
+// TestHistoryStays: an app's log is made as the server starts, so that what is kept cannot be
+// changed after that.
+func TestHistoryStays(t *testing.T) {
+	conf := Config{ID: "3", Key: "key", Secret: "not-so-secret", History: Duration(time.Minute)}
+	l, err := NewList([]Config{conf}, &Shared{Hub: hub.New(), CacheBytes: 1 << 20, Count: func(tally.Thing, int) {}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close(t.Context()) }()
+	longer, more, none, other := conf, conf, conf, conf
+	longer.History, more.HistoryEvents, none.History = Duration(time.Hour), 7, 0
+	other.ID, other.Key = "4", "other"
+	for _, bad := range [][]Config{{longer}, {more}, {none}, {conf, other}} {
+		if _, err := l.Change(bad, Bounds{}); err == nil || !strings.Contains(err.Error(), "history cannot change") {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	other.History = 0
+	if _, err := l.Change([]Config{conf, other}, Bounds{}); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"poosh/server/closed"
@@ -21,7 +23,27 @@ func (l *List) Change(configs []Config, b Bounds) (commit func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.sameHistory(configs); err != nil {
+		return nil, err
+	}
 	return func() { l.change(configs, b) }, nil
+}
+
+// sameHistory refuses another history than an app has: the log is made when the server
+// starts.
+func (l *List) sameHistory(configs []Config) error {
+	var wrong []error
+	for _, conf := range configs {
+		var was Config
+		if a := l.ID(conf.ID); a != nil {
+			was = *a.Conf()
+		}
+		same := conf.History == was.History && (conf.History == 0 || conf.HistoryBytes == was.HistoryBytes && conf.HistoryEvents == was.HistoryEvents)
+		if !same {
+			wrong = append(wrong, fmt.Errorf("app %q: its history cannot change while the server runs: start it anew", conf.ID))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 func (l *List) change(configs []Config, b Bounds) {

@@ -70,7 +70,7 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 	switch {
 	case parts != 1:
 		return &refusal{protocol.CodeNoPath, "path not found: want /app/ and the app's key"}
-	case version < protocol.OldestVersion || version > protocol.NewestVersion:
+	case version != protocol.SockudoVersion && (version < protocol.OldestVersion || version > protocol.NewestVersion):
 		return &refusal{protocol.CodeOldVersion, "unsupported protocol version: want 4 to 7"}
 	case a == nil || a.Removed():
 		return &refusal{protocol.CodeNoApp, "no app has this key"}
@@ -154,7 +154,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	s.answer.Count(tally.Connect, 1)
 	a.Clients.Opened()
 	s.answer.Log.Debug("connection", "app", a.ID(), "remote", r.RemoteAddr, "socket", id)
-	conn.Push(protocol.EstablishedFrame(id, activitySeconds(*a.Conf())))
+	conn.Push(c.own(protocol.EstablishedFrame(id, activitySeconds(*a.Conf()))))
 	c.attach(conn, id)
 	switch { // since it was admitted
 	case s.open.Closed():
