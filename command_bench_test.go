@@ -103,7 +103,7 @@ func TestBenchFails(t *testing.T) {
 		"no publisher there":     {4, "what is published has no answer: connection refused", []string{"--sender", "http://127.0.0.1:9"}},
 		"no server of socket.io": {3, "no client could connect: answered 4", []string{"http://127.0.0.1:" + s.ports["SERVER_PORT"], "--echo", "x"}},
 		"nothing comes":          {5, "nothing came", []string{at, "--listen-only", "--duration", "200ms"}},
-		"no such join":           {5, "nothing that is published reaches any client", []string{at, "--join", "unknown", "--timeout", "1s"}},
+		"no such join":           {5, "nothing that is published reaches any client", []string{at, "--join", "unknown", "--timeout", "3s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd, stdout, stderr := s.command(append([]string{"bench", "--clients", "5", "--duration", "1s"}, row.args...)...)

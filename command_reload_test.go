@@ -13,7 +13,8 @@ import (
 // poosh reload has the server read .env again, and says by its exit code what came of it;
 // poosh drain ends it.
 func TestReloadAndDrain(t *testing.T) {
-	s := startStation(t)
+	// Fewer than the limit of open files allows on any machine, so that there are no warnings.
+	s := startStation(t, "MAX_CONNECTIONS=100", "MAX_CONNECTIONS_PER_ADDRESS=50", "MAX_SENDER_CONNECTIONS=100", "MAX_SENDER_CONNECTIONS_PER_ADDRESS=50")
 	path := filepath.Join(s.dir, ".env")
 	first := readFile(t, path)
 	put := func(lines string) {
@@ -37,6 +38,11 @@ func TestReloadAndDrain(t *testing.T) {
 	}
 	put("MAX_ROOMS=many\nPING_INTERVAL=often\n")
 	s.wants(1, "", `poosh: MAX_ROOMS is "many"`, "reload")
+	done = server.Reloaded{}
+	if out := s.wants(1, `{"dry_run":true,"changed":[],"needs_restart":[],"errors":[{`, "", "reload", "--json", "--dry-run"); json.Unmarshal([]byte(out), &done) != nil ||
+		len(done.Errors) != 2 || done.Errors[0].Setting != "MAX_ROOMS" || done.Errors[1].Setting != "PING_INTERVAL" {
+		t.Errorf("mistakes are %s", out)
+	}
 	put("")
 	// Another token counts when it is read, and until then the one before.
 	text := strings.Replace(first, secrets["ADMIN_TOKEN"], "hush-another-of-operators", 1)

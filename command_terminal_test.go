@@ -90,13 +90,15 @@ func TestCompletion(t *testing.T) {
 			}
 			hung := time.AfterFunc(3*time.Minute, func() { _ = cmd.Process.Kill() })
 			defer hung.Stop()
-			eventually(t, "a prompt of "+shell, func() bool { return strings.Contains(out.String(), "> ") })
+			// What is typed before the shell reads keys is no completion.
+			prompt := func() bool { return strings.HasSuffix(strings.TrimSuffix(out.String(), "\x1b[?2004h"), "> ") } // with which it has pastes marked
 			for _, row := range []struct{ typed, completed, done string }{
 				{"poosh versi\t", "poosh version", "poosh v0.0.0-test"},
 				{"poosh version --js\t", "poosh version --json", `{"version":"v0.0.0-test"`},
 				{"poosh sockto\ttok\t a b c", "token", "Generated Token: "},
 				{"poosh completion fi\t", "poosh completion fish", "__poosh_perform_completion"},
 			} {
+				eventually(t, "a prompt of "+shell, prompt)
 				before := len(out.String())
 				stands := func(text string) func() bool {
 					return func() bool { return strings.Contains(out.String()[before:], text) }
@@ -110,6 +112,7 @@ func TestCompletion(t *testing.T) {
 				}
 				eventually(t, row.typed+" to do "+row.done, stands(row.done))
 			}
+			eventually(t, "a prompt of "+shell, prompt)
 			if _, err := keys.Write([]byte("exit\r")); err != nil {
 				t.Fatal(err)
 			}

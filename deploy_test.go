@@ -190,6 +190,9 @@ func TestSitesForwardTheAddress(t *testing.T) {
 	var all string
 	for _, name := range files {
 		text := readFile(t, name)
+		if !strings.Contains(text, "server {") {
+			continue // test/doctor looks at those of other proxies
+		}
 		all += text
 		blocks := location.FindAllStringSubmatch(text, -1)
 		if len(blocks) != strings.Count(text, "proxy_pass ") || len(blocks) == 0 {

@@ -133,7 +133,7 @@ func TestTableOfMetrics(t *testing.T) {
 // closedLabels are the labels that there may be. None of them is a room, a user, a socket
 // or an address; a name is that of a certificate, which the settings have.
 var closedLabels = []string{"app_id", "port", "error_type", "limiter_type", "request_context", "channel_type",
-	"dialect", "reason", "of", "event", "status", "code", "outcome", "transport", "version", "goversion", "name"}
+	"dialect", "reason", "of", "event", "status", "code", "outcome", "transport", "version", "goversion", "name", "by"}
 
 func TestLabelsAreClosedSets(t *testing.T) {
 	for _, f := range names(t, everything(t)) {

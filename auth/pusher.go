@@ -263,6 +263,19 @@ func PusherSign(secret, text string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
+// SignPusherQuery returns the query, without its question mark, of a request to the HTTP API
+// at a time (Pusher Channels, HTTP API reference, "Authentication"). path is the one that is
+// really asked for, escaped as it is sent. more are further parameters such as "explain=1":
+// names in order that come behind body_md5, and nothing that has to be escaped.
+func SignPusherQuery(key, secret, method, path string, body []byte, at time.Time, more ...string) string {
+	sum := md5.Sum(body)
+	rest := "&auth_timestamp=" + strconv.FormatInt(at.Unix(), 10) + "&auth_version=1.0&body_md5=" + hex.EncodeToString(sum[:])
+	for _, pair := range more {
+		rest += "&" + pair
+	}
+	return "auth_key=" + url.QueryEscape(key) + rest + "&auth_signature=" + PusherSign(secret, method+"\n"+path+"\nauth_key="+key+rest)
+}
+
 // PusherChannel says whether token, "key:signature", lets the connection socketID
 // into a private or presence channel. data is the member's description exactly as
 // the client sent it, nil for none (Pusher Channels, "Auth signatures"). The error

@@ -293,3 +293,26 @@ func ExamplePusherChannel() {
 	fmt.Println(err)
 	// Output: <nil>
 }
+
+// TestSignPusherQuery signs as the documentation does, and what the check takes.
+func TestSignPusherQuery(t *testing.T) {
+	at := time.Unix(vectorTime, 0)
+	got := SignPusherQuery(vectorKey, vectorSecret, "POST", "/apps/3/events", []byte(vectorBody), at)
+	want := signedQuery("&body_md5=ec365a775a4cd0599faeb73354201b6f&auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c")
+	if got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for _, row := range []struct {
+		key, path string
+		more      []string
+	}{{"a key & more", "/apps/3/events", nil}, {vectorKey, "/under/apps/a%20b/events", nil}, {vectorKey, "/apps/3/events", []string{"explain=1", "info=user_count"}}} {
+		raw := SignPusherQuery(row.key, vectorSecret, "POST", row.path, []byte(vectorBody), at, row.more...)
+		if err := checkRequest(t, "POST", row.path, "", raw, vectorTime); err != nil {
+			t.Errorf("%+v: %s: %v", row, raw, err)
+		}
+		q, err := ParsePusherQuery(raw)
+		if key, _ := q.Get("auth_key"); err != nil || key != row.key || q.CheckBody([]byte(vectorBody)) != nil {
+			t.Errorf("%+v: %s: %v", row, raw, err)
+		}
+	}
+}

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"log/slog"
+	"fmt"
 
 	"poosh/server/network"
 )
@@ -15,20 +15,29 @@ const (
 	leastConnections = 8
 )
 
-// fitFiles lowers the bounds on connections to what the process may open, and says
-// so: accept would fail for all of them alike otherwise. Senders have a fourth at
+// A lowered bound is one that is less than a setting says.
+type lowered struct {
+	setting  string
+	from, to int
+}
+
+func (l lowered) String() string {
+	return fmt.Sprintf("%s is %d, and lowered to %d: the limit of open files allows no more", l.setting, l.from, l.to)
+}
+
+// fitFiles lowers the bounds on connections to what the process may open, and returns
+// which: accept would fail for all of them alike otherwise. Senders have a fourth at
 // the most. Where a bound is lowered, one address may have half of it.
 //
 // reserve is what is needed beside reservedFiles.
-func fitFiles(n *network.Config, limit uint64, reserve int, log *slog.Logger) {
-	log.Info("open files", "limit", limit)
+func fitFiles(n *network.Config, limit uint64, reserve int) (less []lowered) {
 	if limit > 1<<40 {
-		return
+		return nil
 	}
 	left := max(int(limit)-reservedFiles-reserve, 2*leastConnections)
 	lower := func(setting string, value *int, to int) bool {
 		if *value > to {
-			log.Warn("lowered to what the limit of open files allows", "setting", setting, "from", *value, "to", to)
+			less = append(less, lowered{setting, *value, to})
 			*value = to
 			return true
 		}
@@ -40,4 +49,5 @@ func fitFiles(n *network.Config, limit uint64, reserve int, log *slog.Logger) {
 	if lower("MAX_CONNECTIONS", &n.MaxConnections, left-n.MaxSenderConnections) {
 		lower("MAX_CONNECTIONS_PER_ADDRESS", &n.MaxConnectionsPerAddress, n.MaxConnections/2)
 	}
+	return less
 }

@@ -135,6 +135,7 @@ type pool struct {
 
 	mu         sync.Mutex // guards what follows
 	max        int
+	surplus    int // what was open above max when that was lowered, and still is
 	perAddress int
 	open       int
 	counts     map[netip.Addr]int
@@ -156,6 +157,7 @@ func (p *pool) rebound(most, perAddress int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.max, p.perAddress = most, perAddress
+	p.surplus = max(0, p.open-most)
 }
 
 // evicting is what take names when it is worth to try again: so many are on their way
@@ -174,7 +176,7 @@ func (p *pool) take(from netip.Addr, isProxy bool, evict func() eviction) (bound
 	case p.open < p.max:
 	case evict == nil:
 		return p.setting
-	case p.open >= p.max+maxEvicting:
+	case p.open >= p.max+p.surplus+maxEvicting:
 		return evicting
 	default:
 		switch evict() {
@@ -220,6 +222,7 @@ func (p *pool) release(from netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open--
+	p.surplus = min(p.surplus, max(0, p.open-p.max))
 	p.forget(from)
 }
 

@@ -288,6 +288,40 @@ func TestManyNewcomers(t *testing.T) {
 	}
 }
 
+// TestLoweredBound: who comes when fewer may be open than there are takes the place of one
+// that is idle, however many are above the bound.
+func TestLoweredBound(t *testing.T) {
+	cfg := network.Config{MaxConnections: 1, MaxConnectionsPerAddress: 1, MaxSenderConnections: 100, MaxSenderConnectionsPerAddress: 1000,
+		TrustedProxies: []netip.Prefix{}}
+	l := newLimiter(cfg, discard)
+	addr := limited(t, l, l.bounds(dialect.Senders))
+	for range 40 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	settle(t, "not all are in", func() bool { return l.senders.stats().open == 40 })
+	time.Sleep(stale)
+	cfg.MaxSenderConnections = 10
+	l.rebound(cfg)
+	settle(t, "nobody is let in", func() bool {
+		c, status := asking(t, addr, "")
+		_ = c.Close()
+		return status == 200
+	})
+	if st := l.senders.stats(); st.evicted == 0 {
+		t.Errorf("nobody was evicted: %+v", st)
+	}
+	// What is above the bound only gets less.
+	settle(t, "who was evicted still counts", func() bool {
+		l.senders.mu.Lock()
+		defer l.senders.mu.Unlock()
+		return l.senders.open < 40 && l.senders.surplus == l.senders.open-10
+	})
+}
+
 func TestLimiterForgets(t *testing.T) {
 	l := newLimiter(network.Config{MaxConnections: 10, MaxConnectionsPerAddress: 10}, discard)
 	a := netip.MustParseAddr("192.0.2.1")
@@ -316,7 +350,10 @@ func TestFitFiles(t *testing.T) {
 		{50, 8, 8, 4},
 	} {
 		n := network.Config{MaxConnections: 100_000, MaxSenderConnections: 2000, MaxConnectionsPerAddress: 10_000, MaxSenderConnectionsPerAddress: 1000}
-		fitFiles(&n, tt.limit, 0, discard)
+		less := fitFiles(&n, tt.limit, 0)
+		if is := n.MaxConnections < 100_000; is != (len(less) > 0) {
+			t.Errorf("of %d files: %v", tt.limit, less)
+		}
 		if n.MaxConnectionsPerAddress != tt.perAddress {
 			t.Errorf("%d files: %d clients of one address, want %d", tt.limit, n.MaxConnectionsPerAddress, tt.perAddress)
 		}

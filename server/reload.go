@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"poosh/server/dialect"
 	"poosh/server/network"
@@ -38,22 +39,54 @@ func (s *Server) Reload(dry bool) (*Reloaded, error) {
 	now := s.config()
 	switch {
 	case s.health.Draining():
-		return nil, errEnding
+		return nil, errEnding // and looked at once more before anything changes
 	case now.again == nil:
 		return nil, errNotReread
 	}
-	r := &Reloaded{DryRun: dry, Changed: []Finding{}, Restart: []Finding{}, Errors: []Finding{}, Warnings: []Finding{}}
+	r := newReloaded(dry)
 	next := now.next(r)
 	if len(r.Errors) == 0 {
-		commit, err := s.prepare(next)
-		if r.add(&r.Errors, err); err == nil && !dry {
-			commit()
+		commit, err := s.prepare(next, r)
+		if r.add(&r.Errors, err); err == nil && !dry && !s.unlessEnding(commit) {
+			return nil, errEnding
 		}
 	}
 	if len(r.Errors) > 0 {
 		r.Changed, r.Restart = []Finding{}, []Finding{} // of settings that are not what somebody wants
 	}
 	return r, nil
+}
+
+func newReloaded(dry bool) *Reloaded {
+	return &Reloaded{DryRun: dry, Changed: []Finding{}, Restart: []Finding{}, Errors: []Finding{}, Warnings: []Finding{}}
+}
+
+// Mistaken is what comes of settings with mistakes, as [Load] returns them: nothing.
+func Mistaken(mistakes error, dry bool) *Reloaded {
+	r := newReloaded(dry)
+	r.add(&r.Errors, mistakes)
+	return r
+}
+
+// unlessEnding does something that must not happen once the end has begun, nor while it
+// begins, and reports whether it did.
+func (s *Server) unlessEnding(do func()) bool {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	if s.health.Draining() {
+		return false
+	}
+	do()
+	return true
+}
+
+// beginEnd has the process not be ready any more, and returns how long the end may take:
+// what counts now, counts until it is over.
+func (s *Server) beginEnd() (within time.Duration) {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	s.health.Drain()
+	return s.network().ShutdownTimeout
 }
 
 func (r *Reloaded) add(to *[]Finding, err error) {
@@ -240,8 +273,11 @@ func differentParts(before, after []setting.Part, which func(string) bool) (line
 
 // prepare makes ready what follows from a configuration. commit has all of it count, one
 // part at once after the other.
-func (s *Server) prepare(next *Config) (commit func(), err error) {
-	fitted := s.fitted(&next.Network, next.Admin.On())
+func (s *Server) prepare(next *Config, r *Reloaded) (commit func(), err error) {
+	fitted, less := fitted(&next.Network, next.Admin.On())
+	for _, l := range less {
+		r.Warnings = append(r.Warnings, finding(l.String()))
+	}
 	var commits []func()
 	var wrong []error
 	for i, d := range s.running() {
@@ -263,6 +299,7 @@ func (s *Server) prepare(next *Config) (commit func(), err error) {
 		return nil, err
 	}
 	return func() {
+		s.roomFor(&fitted)
 		for _, do := range append(commits, do) {
 			do()
 		}
@@ -277,6 +314,16 @@ func (s *Server) running() []*dialect.Running {
 		list = append(list, d.Running)
 	}
 	return list
+}
+
+// roomFor has what may wait for connections grow, before something larger can come.
+func (s *Server) roomFor(fitted *network.Config) {
+	if now := s.network(); fitted.OutboxBytes > now.OutboxBytes {
+		s.loop.SetOutbox(fitted.OutboxBytes)
+		for _, p := range s.ports {
+			p.server.SetMaxAnswer(maxAnswer(fitted))
+		}
+	}
 }
 
 // rebound has the bounds count that dialects share.

@@ -10,9 +10,8 @@ import (
 // Reread reloads for whoever has sent SIGHUP, and says in the log and to systemd what came
 // of it. It returns when that is done. Any goroutine may call it.
 func (s *Server) Reread() {
-	if s.ready.Load() && !s.health.Draining() { // else the manager hears of that, and not that it is ready
-		s.manager.Reloading()
-		defer s.manager.Ready() // in any case: it is as well as it was
+	if s.ready.Load() && s.unlessEnding(s.manager.Reloading) { // else the manager hears of that, and not that it is ready
+		defer s.unlessEnding(s.manager.Ready) // in any case: it is as well as it was
 	}
 	s.log.Info("reading the settings again", "asked_by", "SIGHUP")
 	r, err := s.Reload(false)

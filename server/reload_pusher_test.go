@@ -81,7 +81,12 @@ func (f *appsFile) ended(ws *websocket.Conn, code int) {
 // publish is the status of an event for the channel x.
 func (f *appsFile) publish(id, key, secret string) int {
 	f.t.Helper()
-	const body = `{"name":"e","channel":"x","data":"1"}`
+	return f.publishes(id, key, secret, `{"name":"e","channel":"x","data":"1"}`)
+}
+
+// publishes is the status of a body with an event.
+func (f *appsFile) publishes(id, key, secret, body string) int {
+	f.t.Helper()
 	sum := md5.Sum([]byte(body))
 	query := fmt.Sprintf("auth_key=%s&auth_timestamp=%d&auth_version=1.0&body_md5=%s", key, time.Now().Unix(), hex.EncodeToString(sum[:]))
 	path := "/apps/" + id + "/events"

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -22,10 +25,14 @@ import (
 	"poosh/auth"
 	"poosh/server/certificate/certificatetest"
 	"poosh/server/setting"
+	"poosh/server/systemd/systemdtest"
 )
 
 // A written is settings that somebody writes anew while a server runs.
 type written struct {
+	reading func()       // called before it is read; nil for nothing
+	log     *slog.Logger // of the server; nil for none
+
 	mu  sync.Mutex // guards env
 	env map[string]string
 }
@@ -47,6 +54,9 @@ func (w *written) set(pairs ...string) {
 }
 
 func (w *written) source() source {
+	if w.reading != nil {
+		w.reading()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	env := maps.Clone(w.env)
@@ -60,7 +70,7 @@ func (w *written) serve(t *testing.T) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(cfg, discard)
+	s, err := New(cfg, cmp.Or(w.log, discard))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,10 +232,33 @@ func TestReloadOfMistakes(t *testing.T) {
 	}
 }
 
+// logged is a log that may be read while it is written.
+type logged struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// take returns what was written since it was called last.
+func (l *logged) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
+}
+
 // A dry run says what would be, and changes nothing.
 func TestDryRun(t *testing.T) {
+	var log logged
 	w := write(nil)
+	w.log = slog.New(slog.NewTextHandler(&log, nil))
 	r := w.serve(t)
+	log.take() // what the start says
 	before := r.config()
 	w.set("MAX_ROOMS", "10", "PING_INTERVAL", "9s")
 	done, err := r.Reload(true)
@@ -235,6 +268,18 @@ func TestDryRun(t *testing.T) {
 	}
 	if r.config() != before {
 		t.Error("something has changed")
+	}
+	if files, ok := fileLimit(); ok && files < 1_000_000 {
+		w.set("MAX_CONNECTIONS", "1000000")
+		if done, err = r.Reload(true); err != nil || !slices.ContainsFunc(done.Warnings, func(f Finding) bool {
+			return f.Setting == "MAX_CONNECTIONS" && strings.Contains(f.Text, "is 1000000, and lowered to ")
+		}) {
+			t.Errorf("%v, %+v", err, done)
+		}
+		w.set("MAX_CONNECTIONS", "")
+	}
+	if text := log.take(); strings.Contains(text, "open files") {
+		t.Errorf("a dry run has logged\n%s", text)
 	}
 	if done = r.reload(t); len(done.Changed) != 1 || r.config().Value("MAX_ROOMS") != 10 || r.config().Value("PING_INTERVAL") != 25*time.Second {
 		t.Errorf("%+v", done)
@@ -439,6 +484,51 @@ func TestReloadedBounds(t *testing.T) {
 	}
 }
 
+// Who was connected before larger bodies were allowed hears these too.
+func TestReloadedOutbox(t *testing.T) {
+	f := &appsFile{t: t, path: filepath.Join(t.TempDir(), "apps.json")}
+	f.write(`{"id":"1","key":"one","secret":"secret-of-one"}`)
+	w := write(map[string]string{"MAX_BODY_BYTES": "2KiB", "OUTBOX_BYTES": "128KiB", "PUSHER_APPS": f.path, "PUSHER_PORT": "0",
+		"PUSHER_MAX_EVENT_BYTES": "1KiB", "PUSHER_MAX_MESSAGE_BYTES": "2KiB", "PUSHER_MAX_BODY_BYTES": "4KiB", "PUSHER_MAX_USER_INFO_BYTES": "100", "PUSHER_MAX_MEMBERS": "10",
+		"A_SOCKTOPUS_SECRET": "first-secret", "SOCKTOPUS_PORT": "0", "SOCKTOPUS_MAX_BODY_BYTES": "2KiB"})
+	r := w.serve(t)
+	f.at = r.Addrs()["PUSHER_PORT"].String()
+	at := r.Addrs()["SOCKTOPUS_PORT"].String()
+	ws, polls, pusher := r.listen(t, "r"), r.poller(t, "r"), f.join("one")
+	socktopus, _, err := websocket.DefaultDialer.Dial("ws://"+at+"/recieve?token="+auth.NewSocktopus("a", "first-secret", "1", time.Now()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socktopus.Close()
+	_ = socktopus.SetReadDeadline(time.Now().Add(patience))
+
+	w.set("MAX_BODY_BYTES", "1MiB", "OUTBOX_BYTES", "", "PUSHER_MAX_EVENT_BYTES", "800KiB", "PUSHER_MAX_BODY_BYTES", "1MiB", "SOCKTOPUS_MAX_BODY_BYTES", "1MiB")
+	r.reload(t)
+	large := strings.Repeat("x", 700_000)
+	if got := r.status(t, testSecret, `{"event":"e","room":"r","payload":"`+large+`"}`); got != 200 {
+		t.Fatal(got)
+	}
+	r.hear(t, ws, `42["e","xxx`)
+	res, err := http.Get(polls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, err := io.ReadAll(res.Body); err != nil || !strings.Contains(string(text), large) {
+		t.Errorf("who polls gets %d bytes, %v", len(text), err)
+	}
+	if got := f.publishes("1", "one", "secret-of-one", `{"name":"e","channel":"x","data":"`+large+`"}`); got != 200 {
+		t.Fatal(got)
+	}
+	f.hears(pusher, large)
+	res, err = http.Post("http://"+at+"/send", "application/json", strings.NewReader(`{"secretName":"a","secret":"first-secret","messages":[{"recipient":"1","content":"`+large+`"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	f.hears(socktopus, large)
+}
+
 // Two at once both end, one after the other, and what is written last counts.
 func TestReloadsAtOnce(t *testing.T) {
 	w := write(nil)
@@ -469,6 +559,29 @@ func TestReloadWhileItEnds(t *testing.T) {
 	if done, err := r.Reload(false); err != errEnding {
 		t.Errorf("%v, %+v", err, done)
 	}
+}
+
+// Nor does one that has begun to end while it reads, with which the end would be of two
+// configurations; and systemd is not told that it is ready once it knows that it stops.
+func TestEndWhileItReloads(t *testing.T) {
+	told := systemdtest.Listen(t, 0)
+	w := write(map[string]string{"DRAIN_DELAY": "1s", "SHUTDOWN_TIMEOUT": "9s"})
+	r := w.serve(t)
+	told.Want("READY=1")
+	w.set("MAX_ROOMS", "9")
+	r.Reread()
+	told.WantReload()
+	w.set("MAX_ROOMS", "10", "SHUTDOWN_TIMEOUT", "5s")
+	w.reading = func() {
+		told.WantPrefix("RELOADING=1\nMONOTONIC_USEC=")
+		r.stop()
+		told.Want("STOPPING=1\nEXTEND_TIMEOUT_USEC=14000000")
+	}
+	r.Reread()
+	if got := r.config().Value("MAX_ROOMS"); got != 9 {
+		t.Errorf("settings are read by a server that ends: MAX_ROOMS is %v", got)
+	}
+	told.Silence(0, 500*time.Millisecond)
 }
 
 // Names of Socktopus come, go and have other secrets; who is connected by one that stays

@@ -72,7 +72,8 @@ type Server struct {
 	manager *systemd.Manager
 	ready   atomic.Bool // the manager knows that the ports are open
 
-	reloading sync.Mutex // held by a reload
+	reloading  sync.Mutex // held by a reload
+	committing sync.Mutex // held while one has its settings count, and when the end begins; see unlessEnding
 
 	mu    sync.Mutex // guards addrs
 	addrs map[string]net.Addr
@@ -90,17 +91,19 @@ func (s *Server) config() *Config { return s.now.Load().cfg }
 // network is what the ports of all dialects share now.
 func (s *Server) network() *network.Config { return &s.now.Load().network }
 
-// fitted is what ports may share, as the limit of open files allows.
-func (s *Server) fitted(n *network.Config, operators bool) network.Config {
-	fitted := *n
-	if files, ok := fileLimit(); ok {
-		reserve := 0
-		if operators {
-			reserve = admin.MaxConnections
-		}
-		fitFiles(&fitted, files, reserve, s.log)
+// fitted is what ports may share, as the limit of open files allows, and what is less for
+// that than was asked for.
+func fitted(n *network.Config, operators bool) (network.Config, []lowered) {
+	fit := *n
+	files, ok := fileLimit()
+	if !ok {
+		return fit, nil
 	}
-	return fitted
+	reserve := 0
+	if operators {
+		reserve = admin.MaxConnections
+	}
+	return fit, fitFiles(&fit, files, reserve)
 }
 
 // A started dialect, by its name.
@@ -114,7 +117,14 @@ type started struct {
 func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, closed: closed.New(closed.Kept), asked: make(chan struct{}, 1), addrs: make(map[string]net.Addr)}
 	s.keep()
-	s.now.Store(&inForce{cfg, s.fitted(&cfg.Network, cfg.Admin.On())})
+	fit, less := fitted(&cfg.Network, cfg.Admin.On())
+	if files, ok := fileLimit(); ok {
+		log.Info("open files", "limit", files)
+	}
+	for _, l := range less {
+		log.Warn("lowered to what the limit of open files allows", "setting", l.setting, "from", l.from, "to", l.to)
+	}
+	s.now.Store(&inForce{cfg, fit})
 	n := s.network()
 	s.manager = systemd.New(log)
 	if cfg.Admin.On() {
@@ -278,7 +288,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	stopWatching()
-	within := s.network().ShutdownTimeout
+	within := s.beginEnd()
 	s.manager.Stopping(within + afterEnd)
 	if err == nil {
 		s.log.Info("shutting down", "within", within)

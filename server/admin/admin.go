@@ -113,7 +113,7 @@ func New(cfg Config, parts Parts) *Server {
 	return s
 }
 
-// SetToken has another token count; of a port without one, and for an empty one, nothing
+// SetToken has another token count, and ends what the one before has opened and goes on; of a port without one, and for an empty one, nothing
 // changes. Any goroutine may call it.
 func (s *Server) SetToken(token string) {
 	if s.tokens != nil && token != "" {

@@ -212,3 +212,53 @@ func TestCrossOrigin(t *testing.T) {
 		}
 	}
 }
+
+// What goes on ends when another token counts than that which has opened it, and not when the
+// same one is set again.
+func TestReplacedToken(t *testing.T) {
+	goesOn := func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(200)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	r := run(t, Config{Token: testToken}, Parts{Tail: goesOn, Stream: goesOn})
+	client := &http.Client{Timeout: patience}
+	defer client.CloseIdleConnections()
+	follow := func(path, token string) (ended chan error) {
+		req, err := http.NewRequest("GET", "http://"+r.addr+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bearer(token)(req)
+		res, err := client.Do(req)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatal(err, res)
+		}
+		ended = make(chan error, 1)
+		go func() { // ends with the answer
+			defer res.Body.Close()
+			_, err := io.ReadAll(res.Body)
+			ended <- err
+		}()
+		return ended
+	}
+	tail, stream := follow("/api/tail", testToken), follow("/api/stream", testToken)
+	r.SetToken(testToken)
+	select {
+	case err := <-tail:
+		t.Fatalf("it ends with its own token: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	const another = "another-token-of-operators"
+	r.SetToken(another)
+	for _, ended := range []chan error{tail, stream} {
+		if err := <-ended; err != nil {
+			t.Errorf("it goes on with a token that is none any more: %v", err)
+		}
+	}
+	next := follow("/api/tail", another)
+	r.SetToken(testToken)
+	if err := <-next; err != nil {
+		t.Error(err)
+	}
+}

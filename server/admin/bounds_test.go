@@ -55,8 +55,8 @@ func TestWrongTokensOfAll(t *testing.T) {
 		look := func(token, from string) (bool, bool) {
 			r := &http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}}
 			got, _ := shownToken(r)
-			good, wait := tk.look(got, from)
-			return good, wait > 0
+			era, wait := tk.look(got, from)
+			return era != nil, wait > 0
 		}
 		if good, _ := look(testToken, "192.0.2.1:1"); !good {
 			t.Fatal("the token is refused")

@@ -18,8 +18,12 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 			respond.Go.Error(w, http.StatusForbidden, "without ADMIN_TOKEN this port answers to localhost, 127.0.0.1, [::1] and ADMIN_HOST alone")
 		case isForeign(r):
 			respond.Go.Error(w, http.StatusForbidden, "pages of other origins may not ask")
-		case s.tokens != nil && !probes[r.URL.Path] && !s.tokens.admit(w, r):
 		default:
+			if s.tokens != nil && !probes[r.URL.Path] {
+				if r = s.tokens.admit(w, r); r == nil {
+					return
+				}
+			}
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 			next.ServeHTTP(w, r)
 		}

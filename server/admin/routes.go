@@ -28,7 +28,7 @@ func (s *Server) endpoints() []endpoint {
 	p := s.parts
 	return []endpoint{
 		{"/api/overview", http.MethodGet, nil, p.Overview},
-		{"/api/stream", http.MethodGet, nil, p.Stream},
+		{"/api/stream", http.MethodGet, nil, while(p.Stream)},
 		{"/api/series", http.MethodGet, []string{"step", "from", "names"}, p.Series},
 		{"/api/top", http.MethodGet, []string{"limit"}, p.Top},
 		{"/api/rooms", http.MethodGet, []string{"dialect", "app", "search", "own", "limit", "after", "sort"}, s.withToken(p.Rooms, "clients' own rooms are shown", asksOwn)},
@@ -36,7 +36,7 @@ func (s *Server) endpoints() []endpoint {
 		{"/api/connections/{id}", http.MethodGet, nil, s.withToken(p.Connection, "connections are shown", always)},
 		{"/api/left", http.MethodGet, []string{"reason", "dialect", "limit"}, s.withToken(p.Left, "clients that left are shown", always)},
 		{"/api/slow", http.MethodGet, []string{"limit"}, s.withToken(p.Slow, "slow clients are shown", always)},
-		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, s.withToken(p.Tail, "payloads are shown", asksPayload)},
+		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, s.withToken(while(p.Tail), "payloads are shown", asksPayload)},
 		{"/api/openapi.json", http.MethodGet, nil, serveOpenAPI},
 		{"/api/send", http.MethodPost, nil, s.sender()},
 		{"/api/kick", http.MethodPost, []string{"id", "room", "address", "dialect", "app"}, p.Kick},

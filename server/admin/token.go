@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -38,6 +39,8 @@ type tokens struct {
 
 	mu      sync.Mutex // held while one is looked at, so that no more are than are counted
 	want    [sha256.Size]byte
+	era     context.Context // ends when another token counts
+	over    context.CancelFunc
 	address *rate.Limiter
 	all     *rate.Limiter
 	friends *lru.Cache[netip.Addr, struct{}]
@@ -48,38 +51,63 @@ func newTokens(token string, log *slog.Logger) *tokens {
 	if err != nil {
 		panic(err) // for a size that is not positive
 	}
-	return &tokens{log: log, want: sha256.Sum256([]byte(token)),
+	t := &tokens{log: log, want: sha256.Sum256([]byte(token)),
 		address: rate.PerAddress(wrongOfAddress), all: rate.New(wrongOfAll), friends: friends}
+	t.era, t.over = context.WithCancel(context.Background())
+	return t
 }
 
-// set has another token count. Who had shown the one before is nobody's friend any more.
+// set has another token count. Who had shown the one before is nobody's friend any more, and
+// what goes on for that ends; see [while].
 func (t *tokens) set(token string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if want := sha256.Sum256([]byte(token)); want != t.want {
 		t.want = want
 		t.friends.Purge()
+		t.over()
+		t.era, t.over = context.WithCancel(context.Background())
 	}
 }
 
-// admit reports whether a request comes with the token, or answers by itself.
-func (t *tokens) admit(w http.ResponseWriter, r *http.Request) bool {
+// admit returns a request that comes with the token, or answers by itself and returns nil.
+func (t *tokens) admit(w http.ResponseWriter, r *http.Request) *http.Request {
 	got, shown := shownToken(r)
 	if !shown {
 		t.ask(w, "this port wants ADMIN_TOKEN, as bearer token or as password")
-		return false
+		return nil
 	}
-	good, wait := t.look(got, r.RemoteAddr)
+	era, wait := t.look(got, r.RemoteAddr)
 	switch {
 	case wait > 0:
 		tooMany(w, wait)
-	case !good:
+	case era == nil:
 		t.log.Warn("operators' port: wrong token", "remote", r.RemoteAddr)
 		t.ask(w, "wrong token")
 	default:
 		showedToken(r)
+		return r.WithContext(context.WithValue(r.Context(), eraKey{}, era))
 	}
-	return good
+	return nil
+}
+
+// eraKey is where a request has how long its token is the one.
+type eraKey struct{}
+
+// while has what goes on and on end when the token that has opened it does.
+func while(h http.HandlerFunc) http.HandlerFunc {
+	if h == nil {
+		return nil
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if era, ok := r.Context().Value(eraKey{}).(context.Context); ok { // there may be no token at all
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(era, cancel)()
+			r = r.WithContext(ctx)
+		}
+		h(w, r)
+	}
 }
 
 // guess counts that a request brings a secret that may be wrong, and reports whether to
@@ -118,9 +146,9 @@ func (t *tokens) ask(w http.ResponseWriter, text string) {
 	respond.Go.Error(w, http.StatusUnauthorized, text)
 }
 
-// look compares a token, in a time that tells nothing about the right one, or says how
-// long to wait before the next is looked at.
-func (t *tokens) look(got [sha256.Size]byte, remote string) (good bool, wait time.Duration) {
+// look compares a token, in a time that tells nothing about the right one, and returns what
+// ends with that, nil for a wrong one; or says how long to wait before the next is looked at.
+func (t *tokens) look(got [sha256.Size]byte, remote string) (era context.Context, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	who := peers.Of(remote)
@@ -129,15 +157,15 @@ func (t *tokens) look(got [sha256.Size]byte, remote string) (good bool, wait tim
 		wait = max(wait, t.all.Wait(remote))
 	}
 	if wait > 0 {
-		return false, wait
+		return nil, wait
 	}
 	if subtle.ConstantTimeCompare(got[:], t.want[:]) == 1 {
 		t.friends.Add(who, struct{}{})
-		return true, 0
+		return t.era, 0
 	}
 	t.address.Take(remote)
 	t.all.Take(remote)
-	return false, 0
+	return nil, 0
 }
 
 // shownToken returns the hash of the token that a request shows: a bearer token

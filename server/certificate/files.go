@@ -55,14 +55,15 @@ func (f *Files) Reload() (changed bool, err error) {
 	return f.reload()
 }
 
-// Use has a certificate count that was checked, and its files looked at from now on.
+// Use has the files looked at that settings name which were checked, from now on. Where they
+// are of no use any more, what was found in them then counts.
 func (f *Files) Use(cfg *Config) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.cert, f.key = cfg.Cert, cfg.Key
-	if cfg.found != nil && cfg.sum != f.loaded {
+	if _, err := f.reload(); err != nil && cfg.found != nil && cfg.sum != f.loaded {
 		f.now.Store(cfg.found)
-		f.loaded, f.broken, f.said = cfg.sum, sum{}, false
+		f.loaded = cfg.sum
 		f.reloads++
 	}
 }

@@ -156,6 +156,67 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestUse takes what is in the files when it is used, which may have been replaced since they
+// were checked, and what was checked if that is of no use.
+func TestUse(t *testing.T) {
+	dir, a := t.TempDir(), certificatetest.New(t)
+	cert, key, _ := a.Write(dir, "first.example")
+	f, err := Open(cert, key, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := func(dir, name string) *Config {
+		cert, key, _ := a.Write(dir, name)
+		c := &Config{Cert: cert, Key: key}
+		var m setting.Mistakes
+		if c.check(&m); m.Err() != nil {
+			t.Fatal(m.Err())
+		}
+		return c
+	}
+	same := checked(dir, "second.example")
+	a.Write(dir, "third.example")
+	if _, err := f.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if f.Use(same); shown(f) != "third.example" {
+		t.Errorf("an older certificate is back: %s", shown(f))
+	}
+	other := checked(t.TempDir(), "fourth.example")
+	if err := os.WriteFile(other.Key, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f.Use(other); shown(f) != "fourth.example" {
+		t.Errorf("what was checked does not count: %s", shown(f))
+	}
+	a.Write(filepath.Dir(other.Cert), "fifth.example")
+	if changed, err := f.Reload(); !changed || err != nil || shown(f) != "fifth.example" {
+		t.Errorf("%v, %v, %s", changed, err, shown(f))
+	}
+}
+
+// TestCheckedClients: who vouches for clients is as it was checked, whatever is in the file
+// by then.
+func TestCheckedClients(t *testing.T) {
+	dir, a := t.TempDir(), certificatetest.New(t)
+	cert, key, root := a.Write(dir, "first.example")
+	c := &Config{Cert: cert, Key: key, ClientCA: root}
+	var m setting.Mistakes
+	if c.check(&m); m.Err() != nil {
+		t.Fatal(m.Err())
+	}
+	if err := os.WriteFile(root, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(cert, key, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err := TLS(c, f); err != nil || cfg.ClientCAs == nil {
+		t.Errorf("%v, %v", cfg, err)
+	}
+}
+
 // TestNear warns when a certificate should have been replaced, and when it is too late.
 func TestNear(t *testing.T) {
 	now, day := time.Now(), 24*time.Hour

@@ -39,9 +39,10 @@ type Config struct {
 	ClientCA string // file with the authorities of which every peer has to show a certificate
 
 	// What was in the files when the settings were checked.
-	found   *tls.Certificate // of Cert and Key; nil without
-	sum     sum              // of these
-	clients [sha256.Size]byte
+	found   *tls.Certificate  // of Cert and Key; nil without
+	sum     sum               // of these
+	clients [sha256.Size]byte // of ClientCA
+	vouch   *x509.CertPool    // who is in there; nil without
 	roots   [sha256.Size]byte // of CARoot
 }
 
@@ -122,14 +123,15 @@ func (c *Config) check(m *setting.Mistakes) {
 	}
 	for name, file := range map[string]string{"TLS_CLIENT_CA": c.ClientCA, "ACME_CA_ROOT": c.CARoot} {
 		if file != "" {
+			var in *x509.CertPool
 			text, err := read(file)
 			if err == nil {
-				_, err = poolOf(file, text)
+				in, err = poolOf(file, text)
 			}
 			if err != nil {
 				m.Add(name, "is of no use: %v", err)
 			} else if name == "TLS_CLIENT_CA" {
-				c.clients = sha256.Sum256(text)
+				c.clients, c.vouch = sha256.Sum256(text), in
 			} else {
 				c.roots = sha256.Sum256(text)
 			}

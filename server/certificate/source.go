@@ -44,9 +44,12 @@ func TLS(cfg *Config, source Source) (*tls.Config, error) {
 		t.NextProtos = append(t.NextProtos, alpnChallenge)
 	}
 	if cfg.ClientCA != "" {
-		roots, err := pool(cfg.ClientCA)
-		if err != nil {
-			return nil, err
+		roots := cfg.vouch // as they were checked: the file may be another one by now
+		if roots == nil {
+			var err error
+			if roots, err = pool(cfg.ClientCA); err != nil {
+				return nil, err
+			}
 		}
 		t.ClientCAs, t.ClientAuth = roots, tls.RequireAndVerifyClientCert // an authority that asks with TLS-ALPN-01 has none: HTTP-01 is for these
 	}

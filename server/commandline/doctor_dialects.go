@@ -3,8 +3,6 @@ package commandline
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -84,10 +82,8 @@ func pusherSend(ctx context.Context, client *http.Client, at url.URL, a app, cha
 	if err != nil {
 		return err
 	}
-	sum := md5.Sum(body)
 	at.Path += "/apps/" + a.id + "/events"
-	query := fmt.Sprintf("auth_key=%s&auth_timestamp=%d&auth_version=1.0&body_md5=%s", a.key, time.Now().Unix(), hex.EncodeToString(sum[:]))
-	at.RawQuery = query + "&auth_signature=" + auth.PusherSign(a.secret, http.MethodPost+"\n"+at.Path+"\n"+query)
+	at.RawQuery = auth.SignPusherQuery(a.key, a.secret, http.MethodPost, at.EscapedPath(), body, time.Now())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -192,7 +192,6 @@ func (p *pooshSender) sendLarge(ctx context.Context, bytes int) error {
 // listenAs speaks a protocol until the connection breaks.
 func listenAs(speak protocol) func(conn *websocket.Conn, up func(), heard func(event string)) error {
 	return func(conn *websocket.Conn, up func(), heard func(event string)) error {
-		conn.SetReadLimit(maxMessage)
 		w := &wire{conn: conn, up: up, note: func(string, ...any) {}}
 		if first, ok := speak.(interface{ begin(*wire) error }); ok { // a protocol in which the client speaks first
 			if err := first.begin(w); err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/urfave/cli/v3"
+
+	"poosh/server/websocketclient"
 )
 
 func (l *line) listenCommand() *cli.Command {
@@ -151,7 +153,7 @@ func (l *line) hear(ctx context.Context, c *cli.Command, at url.URL, speak proto
 	}
 	target := speak.address(at)
 	target.Scheme = strings.Replace(target.Scheme, "http", "ws", 1)
-	conn, res, err := dialer.DialContext(ctx, target.String(), http.Header{"User-Agent": {agent}})
+	conn, res, err := websocketclient.Dial(ctx, dialer, target.String(), http.Header{"User-Agent": {agent}})
 	if err != nil {
 		if res != nil {
 			return notWebSocket(at.Host, res)

@@ -6,6 +6,8 @@ import (
 	"net/url"
 
 	"github.com/urfave/cli/v3"
+
+	"poosh/server"
 )
 
 // An operator asks the operators' port of a server.
@@ -21,6 +23,11 @@ func (l *line) operator(c *cli.Command) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.operatorBy(c, cfg)
+}
+
+// operatorBy is operator for settings that are read already.
+func (l *line) operatorBy(c *cli.Command, cfg *server.Config) (*operator, error) {
 	at, err := l.where(c, cfg, "ADMIN_PORT")
 	if err != nil {
 		return nil, err

@@ -36,7 +36,17 @@ func (l *line) reload(ctx context.Context, c *cli.Command) error {
 	if err := l.arguments(c, 0, 0); err != nil {
 		return err
 	}
-	o, err := l.operator(c)
+	cfg, err := server.Load()
+	switch {
+	case err != nil && c.Bool("json"): // as the server would say
+		if err := l.json(server.Mistaken(err, c.Bool("dry-run"))); err != nil {
+			return err
+		}
+		return ending(Failed)
+	case err != nil:
+		return l.fail(Failed, "%v", err)
+	}
+	o, err := l.operatorBy(c, cfg)
 	if err != nil {
 		return err
 	}

@@ -127,7 +127,7 @@ type exam struct {
 	mu       sync.Mutex // guards what follows
 	report   Report
 	quickest time.Duration // of all answers; 0 before the first
-	connect  time.Duration // until a connection was there
+	connect  time.Duration // until a connection was there, the quickest of all
 	timing   Timing        // of the advice
 }
 
@@ -219,12 +219,15 @@ func (x *exam) progress(what string) {
 	}
 }
 
+// maxSeen bounds what is told of one thing, in bytes: a stranger's text may be part of it.
+const maxSeen = 1000
+
 // fault notes that something is wrong; of each kind the first is told.
 func (x *exam) fault(id, seen string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !slices.ContainsFunc(x.report.Faults, func(f Fault) bool { return f.ID == id }) {
-		x.report.Faults = append(x.report.Faults, x.describe(id, seen))
+		x.report.Faults = append(x.report.Faults, x.describe(id, bounded(seen, maxSeen)))
 	}
 }
 
@@ -243,7 +246,7 @@ func (x *exam) good(what string) {
 func (x *exam) skip(what, why string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.report.NotLooked = append(x.report.NotLooked, NotLooked{what, why})
+	x.report.NotLooked = append(x.report.NotLooked, NotLooked{what, bounded(why, maxSeen)})
 }
 
 // ErrSecret says that a server refuses what is signed with the secret that is known here.

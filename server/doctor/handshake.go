@@ -115,8 +115,11 @@ func (x *exam) open(ctx context.Context) (*session, bool) {
 	return s, true
 }
 
+// location is where a redirect leads to, without the query: what a client has signed its
+// address with may be in there.
 func location(a answer) string {
-	if to := a.header.Get("Location"); to != "" {
+	to, _, _ := strings.Cut(a.header.Get("Location"), "?")
+	if to != "" {
 		return " to " + clip(to)
 	}
 	return ""

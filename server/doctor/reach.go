@@ -111,7 +111,16 @@ func (x *exam) dialTo(ctx context.Context, to netip.AddrPort) (net.Conn, error) 
 }
 
 // dial connects to the address that answers, whatever name is asked for.
-func (x *exam) dial(ctx context.Context, _, _ string) (net.Conn, error) { return x.dialTo(ctx, x.to) }
+func (x *exam) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	began := time.Now()
+	c, err := x.dialTo(ctx, x.to)
+	if took := time.Since(began); err == nil {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.connect = min(x.connect, took)
+	}
+	return c, err
+}
 
 // lastWord is what the system says, without what was tried.
 func lastWord(err error) string {
@@ -127,7 +136,7 @@ func lastWord(err error) string {
 	case isTimeout(err):
 		return "no answer in time"
 	}
-	return err.Error()
+	return bounded(err.Error(), maxSeen)
 }
 
 func isTimeout(err error) bool {

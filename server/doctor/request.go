@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"poosh/server/websocketclient"
 )
 
 // maxBody bounds an answer that is read, in bytes.
@@ -54,6 +56,7 @@ func (x *exam) transport(r request) *http.Transport {
 			return c, err
 		},
 		TLSClientConfig: x.blind(), TLSHandshakeTimeout: oneStep, DisableCompression: true,
+		MaxResponseHeaderBytes: websocketclient.MaxHead,
 	}
 	if r.h2 {
 		t.ForceAttemptHTTP2 = true
@@ -175,8 +178,10 @@ func (a answer) what() string {
 }
 
 // clip makes a stranger's text one that is no page.
-func clip(text string) string {
-	const most = 120
+func clip(text string) string { return bounded(text, 120) }
+
+// bounded makes a text one line of at most so many bytes, and says that it was longer.
+func bounded(text string, most int) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "..."

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/websocketclient"
 )
 
 // maxMessage bounds a message that is read, in bytes.
@@ -23,7 +25,7 @@ func (x *exam) upgradeTo(ctx context.Context, at *url.URL, h http.Header) (*webs
 		h = make(http.Header)
 	}
 	h.Set("User-Agent", x.Agent)
-	conn, res, err := d.DialContext(ctx, to.String(), h)
+	conn, res, err := websocketclient.Dial(ctx, &d, to.String(), h)
 	if err == nil {
 		conn.SetReadLimit(maxMessage)
 		return conn, answer{status: http.StatusSwitchingProtocols}
@@ -96,11 +98,10 @@ func (x *exam) upgrade(ctx context.Context) {
 		return
 	}
 	defer conn.Close()
-	if say(conn, "2probe"); err == nil {
-		var text string
-		if text, err = read(conn, oneStep); err == nil && text != "3probe" {
-			err = errors.New("it answered " + clip(text))
-		}
+	say(conn, "2probe")
+	text, err := read(conn, oneStep)
+	if err == nil && text != "3probe" {
+		err = errors.New("it answered " + clip(text))
 	}
 	if err != nil {
 		x.fault("upgrade-after-polling", "a WebSocket for a session that polls opened, and then: "+lastWord(err))

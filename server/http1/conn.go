@@ -299,6 +299,9 @@ func (c *conn) leave(data []byte) {
 // RemoteAddr implements [loop.Protocol].
 func (c *conn) RemoteAddr() string { return c.remote }
 
+// Outbox implements [loop.Grower].
+func (c *conn) Outbox() int { return int(c.srv.maxAnswer.Load()) }
+
 // Closed implements [loop.Protocol].
 func (c *conn) Closed(wc *loop.Conn, _ error) {
 	c.mu.Lock()

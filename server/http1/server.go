@@ -172,7 +172,8 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// SetMaxAnswer is [Config].MaxAnswer for connections that come from now on. Any goroutine
+// SetMaxAnswer is [Config].MaxAnswer from now on: for connections that come, and where it is
+// more than before for those that are there too. Any goroutine
 // may call it.
 func (s *Server) SetMaxAnswer(bytes int) { s.maxAnswer.Store(int64(bytes)) }
 

@@ -66,12 +66,15 @@ func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err erro
 		enc = s.encoder
 		s.mu.Unlock()
 	}
-	made := h.prepare(s.appName(), enc, t, ask)
-	h.log.Hold(s.appName(), func(head Position, read func([]Span) Excerpt) {
+	if !s.HasRoomFor(ask.Rooms) {
+		return got, ErrTooManyRooms
+	}
+	made, may := h.prepare(s.appName(), s.id, enc, t, ask)
+	h.log.Hold(s.appName(), func(head Position, read Reader) {
 		if ask.Encoder != nil {
 			h.recode(s, ask.Encoder)
 		}
-		got, err = h.recover(s, t, ask, enc, head, read)
+		got, err = h.recover(s, t, ask, enc, head, read, may)
 		if err == nil && ask.Answer != nil {
 			ask.Answer(got)
 		}
@@ -86,11 +89,17 @@ func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err erro
 // Ask.Answer is called if it is registered.
 func (h *Hub) Return(app, id string, maxRooms int, recv Receiver, t *Trail, ask *Ask) (s *Subscriber) {
 	*t = Trail{everyone: math.MaxUint64} // it has had nothing
-	made := h.prepare(app, ask.Encoder, t, ask)
-	h.log.Hold(app, func(head Position, read func([]Span) Excerpt) {
+	if len(ask.Rooms) > maxRooms {
+		return nil
+	}
+	made, may := h.prepare(app, id, ask.Encoder, t, ask)
+	if !may {
+		return nil
+	}
+	h.log.Hold(app, func(head Position, read Reader) {
 		s = h.Register(app, id, maxRooms, ask.Encoder, recv)
 		*t = Trail{everyone: head.Number}
-		got, err := h.recover(s, t, ask, ask.Encoder, head, read)
+		got, err := h.recover(s, t, ask, ask.Encoder, head, read, true)
 		switch {
 		case err != nil || !got.Whole:
 			h.Unregister(s)
@@ -105,7 +114,7 @@ func (h *Hub) Return(app, id string, maxRooms int, recv Receiver, t *Trail, ask 
 
 // JoinKept is [Hub.Join] for a room of an app that is kept.
 func (h *Hub) JoinKept(s *Subscriber, t *Trail, name string) (err error) {
-	h.log.Hold(s.appName(), func(head Position, _ func([]Span) Excerpt) {
+	h.log.Hold(s.appName(), func(head Position, _ Reader) {
 		err = h.enter(s, t, name, head.Number)
 	})
 	return err
@@ -113,37 +122,34 @@ func (h *Hub) JoinKept(s *Subscriber, t *Trail, name string) (err error) {
 
 // RegisterKept is [Hub.Register] in an app that is kept, with a trail that begins there.
 func (h *Hub) RegisterKept(app, id string, maxRooms int, enc Encoder, recv Receiver, t *Trail) (s *Subscriber, at Position) {
-	h.log.Hold(app, func(head Position, _ func([]Span) Excerpt) {
+	h.log.Hold(app, func(head Position, _ Reader) {
 		s = h.Register(app, id, maxRooms, enc, recv)
 		*t, at = Trail{everyone: head.Number}, head
 	})
 	return s, at
 }
 
-// prepare makes the frames that are likely to be handed over. Whoever keeps them has them
-// found again. Nothing is made of what will not be handed over.
-func (h *Hub) prepare(app string, e Encoder, t *Trail, ask *Ask) [][]byte {
-	if !ask.asks() || e == nil {
-		return nil
+// prepare makes the frames that are likely to be handed over to a subscriber of that id.
+// Whoever keeps them has them found again. may is false if it cannot be given what it asks
+// for: it is answered without looking again, so that nobody is held up for it.
+func (h *Hub) prepare(app, id string, e Encoder, t *Trail, ask *Ask) (made [][]byte, may bool) {
+	if !ask.asks() {
+		return nil, true
 	}
 	var spans []Span
-	h.log.Hold(app, func(head Position, _ func([]Span) Excerpt) {
+	h.log.Hold(app, func(head Position, _ Reader) {
 		if ask.within(head) {
 			spans = t.missing(ask, head.Number)
 		}
 	})
 	if len(spans) == 0 {
-		return nil
+		return nil, true
 	}
-	x := h.log.Read(app, spans)
-	if !ask.gets(x) {
-		return nil
+	x := h.log.Read(app, spans, ask.wants)
+	if x.Unwanted {
+		return nil, false
 	}
-	frames := make([][]byte, len(x.List))
-	for i, k := range x.List {
-		frames[i] = k.frame(e)
-	}
-	return frames
+	return fitting(id, x.List, e, ask)
 }
 
 // asks reports whether anything is asked for that was before.
@@ -154,18 +160,11 @@ func (a *Ask) within(head Position) bool {
 	return a.Last != 0 || a.After.Epoch == head.Epoch && a.After.Number <= head.Number
 }
 
-// gets reports whether an excerpt is handed over, as far as can be said before anything is
+// wants reports whether an excerpt is handed over, as far as can be said before anything is
 // encoded: a frame is not shorter than its payload. Who asks for the last of a room gets
-// what there is of them.
-func (a *Ask) gets(x Excerpt) bool {
-	if !x.Whole && a.Last == 0 {
-		return false
-	}
-	bytes := 0
-	for _, k := range x.List {
-		bytes += len(k.Data)
-	}
-	return a.fits(len(x.List), bytes)
+// what there is of them. It is a [Wanted].
+func (a *Ask) wants(whole bool, n, bytes int) bool {
+	return (whole || a.Last != 0) && a.fits(n, bytes)
 }
 
 func (a *Ask) fits(frames, bytes int) bool {
@@ -181,12 +180,9 @@ func (h *Hub) enter(s *Subscriber, t *Trail, name string, head uint64) error {
 	return err
 }
 
-// recover is [Hub.Recover] while nothing is published.
-func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Position, read func([]Span) Excerpt) (Recovery, error) {
+// recover is [Hub.Recover] while nothing is published, of what the subscriber may have.
+func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Position, read Reader, may bool) (Recovery, error) {
 	got := Recovery{Head: head, Whole: true}
-	if !s.hasRoomFor(ask.Rooms) {
-		return got, ErrTooManyRooms
-	}
 	for _, room := range ask.Rooms {
 		if err := h.enter(s, t, room, head.Number); err != nil {
 			return got, err
@@ -195,18 +191,14 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 	if !ask.asks() {
 		return got, nil
 	}
-	if got.Whole = ask.within(head); !got.Whole {
+	if got.Whole = may && ask.within(head); !got.Whole {
 		return got, nil
 	}
 	spans := t.missing(ask, head.Number)
-	x := read(spans)
+	x := read(spans, ask.wants)
 	got.Whole = x.Whole
-	if !ask.gets(x) {
-		got.Whole = false
-		return got, nil
-	}
-	frames, fits := fitting(s, x.List, enc, ask)
-	if !fits {
+	frames, fits := fitting(s.id, x.List, enc, ask)
+	if x.Unwanted || !fits {
 		got.Whole = false
 		return got, nil
 	}
@@ -220,17 +212,20 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 	return got, nil
 }
 
-// hasRoomFor reports whether the subscriber may be in some more rooms.
-func (s *Subscriber) hasRoomFor(rooms []string) bool {
+// HasRoomFor reports whether the subscriber may be in some more rooms, each named once. What is
+// more than it may be in at all is not looked through.
+func (s *Subscriber) HasRoomFor(rooms []string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	more := 0
+	free := int(s.maxRooms) - len(s.seats)
 	for _, room := range rooms {
 		if s.seatIn(room) == nil {
-			more++
+			if free--; free < 0 {
+				return false
+			}
 		}
 	}
-	return len(s.seats)+more <= int(s.maxRooms)
+	return true
 }
 
 // missing is what the subscriber has not had of what it asks for; of a room that it is not
@@ -270,11 +265,11 @@ func (t *Trail) had(spans []Span, list []*Kept, last bool) {
 }
 
 // fitting makes the frames of what a subscriber may have, and reports whether it can take
-// them.
-func fitting(s *Subscriber, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) {
+// them. It makes few of those that it cannot.
+func fitting(id string, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) {
 	frames, bytes := make([][]byte, 0, len(list)), 0
 	for _, k := range list {
-		if k.Except != "" && (k.Except == s.id || k.Except == ask.Formerly) {
+		if k.Except != "" && (k.Except == id || k.Except == ask.Formerly) {
 			continue
 		}
 		var frame []byte
@@ -285,6 +280,9 @@ func fitting(s *Subscriber, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) 
 		}
 		frames = append(frames, frame)
 		bytes += len(frame)
+		if len(frames)%64 == 0 && !ask.fits(len(frames), bytes) {
+			return nil, false
+		}
 	}
 	return frames, ask.fits(len(frames), bytes)
 }

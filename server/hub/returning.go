@@ -13,13 +13,13 @@ func (r *Roster) JoinKept(s *Subscriber, t *Trail, who Member, ask *Ask, welcome
 	s.mu.Lock()
 	enc := s.encoder
 	s.mu.Unlock()
-	made := h.prepare(r.app, enc, t, ask)
-	h.log.Hold(r.app, func(head Position, read func([]Span) Excerpt) {
+	made, may := h.prepare(r.app, s.id, enc, t, ask)
+	h.log.Hold(r.app, func(head Position, read Reader) {
 		if first, err = r.Join(s, who, welcome(head)...); err != nil {
 			return
 		}
 		t.begin(r.room.name, head.Number)
-		got, err = h.recover(s, t, ask, enc, head, read)
+		got, err = h.recover(s, t, ask, enc, head, read, may)
 		if err == nil && ask.Answer != nil {
 			ask.Answer(got)
 		}
@@ -42,8 +42,11 @@ func (t *Trail) Forget(room string) { delete(t.rooms, room) }
 // Kept returns what the log has of some rooms of an app that is kept, and the position of
 // its last publication.
 func (h *Hub) Kept(app string, ask []Span) (head Position, x Excerpt) {
-	h.log.Hold(app, func(at Position, read func([]Span) Excerpt) {
-		head, x = at, read(ask)
+	h.log.Hold(app, func(at Position, read Reader) {
+		head, x = at, read(ask, all)
 	})
 	return head, x
 }
+
+// all wants whatever there is.
+func all(bool, int, int) bool { return true }

@@ -38,15 +38,23 @@ type Log interface {
 	// waits for no socket.
 	Append(p *Publication, deliver func(at Position))
 
-	// Read returns what is kept of some rooms. A log that is elsewhere may take its time.
-	Read(app string, ask []Span) Excerpt
+	// Read returns what is kept of some rooms. A log that is elsewhere may take its time. Work
+	// that grows with what there is it does only once wanted says yes.
+	Read(app string, ask []Span, wanted Wanted) Excerpt
 
 	// Hold calls f while no publication of the app is entered or delivered: with it
 	// somebody is seated who then gets what comes, and has had what was there. read is
 	// Read of that moment, and head the position of the last publication; read has to
 	// bring without waiting what was entered since the caller called Read.
-	Hold(app string, f func(head Position, read func(ask []Span) Excerpt))
+	Hold(app string, f func(head Position, read Reader))
 }
+
+// A Reader is [Log.Read] of an app.
+type Reader func(ask []Span, wanted Wanted) Excerpt
+
+// Wanted is asked whether somebody wants so many publications, with so many bytes of payload,
+// that are or are not all that was asked for. It neither waits nor calls the log.
+type Wanted func(whole bool, n, bytes int) bool
 
 // A Span is what is asked for of one room: the publications behind a number, up to and
 // with another one.
@@ -64,6 +72,8 @@ type Span struct {
 type Excerpt struct {
 	List  []*Kept // in the order of their numbers
 	Whole bool    // nothing is missing that was asked for
+
+	Unwanted bool // it was not wanted: then it is not in List
 }
 
 // A Kept is a publication in a log. It never changes once it is there.

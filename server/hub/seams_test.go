@@ -58,9 +58,9 @@ func (l *log) Append(p *Publication, deliver func(Position)) {
 	deliver(Position{1, uint64(len(l.events))})
 }
 
-func (*log) Read(string, []Span) Excerpt { return Excerpt{} }
+func (*log) Read(string, []Span, Wanted) Excerpt { return Excerpt{} }
 
-func (*log) Hold(string, func(Position, func([]Span) Excerpt)) {}
+func (*log) Hold(string, func(Position, Reader)) {}
 
 // Two nodes: both deliver what either publishes, and each says what it is there for.
 func TestBroker(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -54,20 +53,26 @@ func (c *client) run(life context.Context, due int64, arrived func()) {
 	defer patience.Stop()
 	err := c.connect(life)
 	if err == nil {
-		closing := context.AfterFunc(life, c.link.close)
 		c.whenReady = func() {
 			patience.Stop()
 			c.joined(due)
 			arrive()
 		}
-		err = c.link.receive(c.message)
-		closing()
-		c.link.close()
+		err = c.serve(life)
 	}
+	c.left(life, err)
+}
+
+// serve takes what the server sends until the link breaks or life ends, and closes it.
+func (c *client) serve(life context.Context) error {
+	closing := context.AfterFunc(life, c.link.close)
+	err := c.link.receive(c.message)
+	closing()
+	c.link.close()
 	if c.beats != nil {
 		c.beats.Stop()
 	}
-	c.left(life, err)
+	return err
 }
 
 // joined counts a client that is in its room.
@@ -232,7 +237,7 @@ func (c *client) packet(b []byte, read int64) error {
 			c.others(b, read)
 		}
 	case '4':
-		return &saidError{"the server refuses the connection: " + string(b[1:])}
+		return says("the server refuses the connection: %.*s", maxKind, b[1:])
 	}
 	return nil
 }
@@ -277,7 +282,7 @@ func (c *client) pusher(b []byte, read int64) error {
 	case "pusher:ping":
 		return c.link.send(`{"event":"pusher:pong","data":{}}`)
 	case "pusher:error":
-		said := &saidError{fmt.Sprintf("the server says %d, %s", f.Data.Code, f.Data.Message)}
+		said := says("the server says %d, %s", f.Data.Code, f.Data.Message)
 		select {
 		case <-c.ready: // it goes on, unless the server closes
 			c.test.faults.add("connection", said)
@@ -285,7 +290,7 @@ func (c *client) pusher(b []byte, read int64) error {
 			return said
 		}
 	case "pusher:subscription_error":
-		return &saidError{"the server refuses the subscription"}
+		return says("the server refuses the subscription")
 	}
 	return nil
 }

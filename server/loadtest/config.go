@@ -114,7 +114,7 @@ func (c *Config) files() int {
 // Fits looks whether this process may have as many open files as the test needs, after it
 // has raised its own soft limit to the hard one.
 func (c *Config) Fits() error {
-	limit, err := RaiseFileLimit()
+	limit, err := raiseFileLimit()
 	if err != nil || limit == 0 { // it is not known: what cannot be had is told when it is missed
 		return nil
 	}

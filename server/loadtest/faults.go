@@ -31,6 +31,14 @@ const (
 	maxKind  = 160 // bytes
 )
 
+// bounded cuts a text of a server's to what a kind may have, between two characters.
+func bounded(text string) string {
+	if len(text) > maxKind {
+		text = text[:maxKind]
+	}
+	return strings.ToValidUTF8(text, "")
+}
+
 // faults count what goes wrong by its kind. They are for all goroutines.
 type faults struct {
 	mu   sync.Mutex // guards what follows
@@ -44,7 +52,7 @@ func (f *faults) addN(kind string, n int64) {
 	if n == 0 {
 		return
 	}
-	kind = kind[:min(len(kind), maxKind)]
+	kind = bounded(kind)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.kind == nil {
@@ -85,6 +93,10 @@ func (e *answerError) Error() string {
 
 // A saidError is what a server says in its protocol when it does not want a client.
 type saidError struct{ text string }
+
+func says(format string, args ...any) *saidError {
+	return &saidError{bounded(fmt.Sprintf(format, args...))}
+}
 
 func (e *saidError) Error() string { return e.text }
 

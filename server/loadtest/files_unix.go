@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// RaiseFileLimit raises the soft limit of open files to the hard one, as far as the system
+// raiseFileLimit raises the soft limit of open files to the hard one, as far as the system
 // lets it, and returns what it is then. Children inherit it.
-func RaiseFileLimit() (uint64, error) {
+func raiseFileLimit() (uint64, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, fmt.Errorf("open-file limit: %w", err)

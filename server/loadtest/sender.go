@@ -3,12 +3,9 @@ package loadtest
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"poosh/auth"
@@ -60,7 +57,7 @@ func (s *poster) request(room string, p Payload) *http.Request {
 	at := cfg.API.at("/send", "")
 	if cfg.Publish == ByPusher {
 		at = cfg.API.at("/apps/"+cfg.App.ID+"/events", "")
-		at.RawQuery = signed(cfg.App, "/apps/"+cfg.App.ID+"/events", b)
+		at.RawQuery = auth.SignPusherQuery(cfg.App.Key, cfg.App.Secret, http.MethodPost, at.EscapedPath(), b, time.Now())
 	}
 	req, err := http.NewRequestWithContext(s.t.posting, http.MethodPost, at.String(), bytes.NewReader(bytes.Clone(b))) // the transport may read on after its answer
 	if err != nil {
@@ -72,15 +69,6 @@ func (s *poster) request(room string, p Payload) *http.Request {
 		req.Header.Set("Authorization", auth.PooshSign(cfg.Secret, p))
 	}
 	return req
-}
-
-// signed is the query of a request to Pusher's API (Pusher Channels, HTTP API reference,
-// "Authentication").
-func signed(app App, path string, body []byte) string {
-	sum := md5.Sum(body)
-	query := "auth_key=" + app.Key + "&auth_timestamp=" + strconv.FormatInt(time.Now().Unix(), 10) +
-		"&auth_version=1.0&body_md5=" + hex.EncodeToString(sum[:])
-	return query + "&auth_signature=" + auth.PusherSign(app.Secret, "POST\n"+path+"\n"+query)
 }
 
 // An emitter publishes as a client: one of its own, or those that get their own back.
@@ -133,9 +121,7 @@ func (t *Test) newSender(ctx context.Context) (sender, error) {
 		}
 		gone := make(chan error, 1)
 		t.serving.Go(func() { // ends with the test's life
-			closing := context.AfterFunc(ctx, c.link.close)
-			defer closing()
-			gone <- c.link.receive(c.message)
+			gone <- c.serve(ctx)
 		})
 		select {
 		case <-c.ready:

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/websocketclient"
 )
 
 // giveUp is how many clients in a row may fail to connect until no more are tried.
@@ -109,6 +111,7 @@ func keeping(to *Target, conns int, timeout time.Duration) *http.Client {
 		Transport: &http.Transport{
 			DialContext: to.dial, TLSClientConfig: to.tls.Clone(), TLSHandshakeTimeout: 30 * time.Second,
 			MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns, DisableCompression: true, ForceAttemptHTTP2: false,
+			MaxResponseHeaderBytes: websocketclient.MaxHead,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       timeout,
@@ -315,12 +318,12 @@ func Why(err error) string {
 	for _, known := range []error{ErrNobody, ErrRefused, ErrLost, errPublisher} {
 		if errors.Is(err, known) {
 			if joined, ok := err.(interface{ Unwrap() []error }); ok {
-				return known.Error() + ": " + why(joined.Unwrap()[1])
+				return known.Error() + ": " + bounded(why(joined.Unwrap()[1]))
 			}
 			return known.Error()
 		}
 	}
-	return "what is published has no answer: " + why(err)
+	return "what is published has no answer: " + bounded(why(err))
 }
 
 func (t *Test) notTaken(err error) error {

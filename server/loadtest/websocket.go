@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/websocketclient"
 )
 
 // maxMessage bounds a message from a server, in bytes.
@@ -54,7 +56,7 @@ func (c *Config) entrance(transport string) *url.URL {
 func dialWebSocket(ctx context.Context, t *Test) (link, error) {
 	at := t.cfg.entrance("websocket")
 	at.Scheme = strings.Replace(at.Scheme, "http", "ws", 1)
-	conn, res, err := t.dialer.DialContext(ctx, at.String(), t.cfg.header())
+	conn, res, err := websocketclient.Dial(ctx, t.dialer, at.String(), t.cfg.header())
 	if err != nil {
 		if res != nil {
 			return nil, saidNo(res.StatusCode, res.Body)
@@ -76,7 +78,7 @@ func saidNo(status int, body io.Reader) error {
 	if strings.HasPrefix(line, "<") { // a page of a proxy's
 		line = http.StatusText(status)
 	}
-	return &answerError{status, line}
+	return &answerError{status, bounded(line)}
 }
 
 func (s *socket) silence(d time.Duration) { s.quiet = d }

@@ -21,9 +21,16 @@ type Protocol interface {
 	RemoteAddr() string
 }
 
+// A Grower is a [Protocol] whose connections may hold more than when they came: Outbox is
+// [Options].Outbox as it is now, or 0 where that is not known, and is asked for when an outbox
+// is full. It is called with the connection locked, so it must take no lock.
+type Grower interface{ Outbox() int }
+
 // Options are about one connection.
 type Options struct {
-	Outbox int // what may wait to be written, in bytes of [Cost]; 0 for the loop's
+	// Outbox is what may wait to be written, in bytes of [Cost]; 0 for the loop's. Where that is
+	// raised, see [Loop.SetOutbox] and [Grower], the connection has the more of it.
+	Outbox int
 	// Cork has what is pushed during Data leave in one write when that returns.
 	// Otherwise it is written as whatever is pushed, see [Loop].
 	Cork bool
@@ -40,7 +47,7 @@ type Conn struct {
 	fd     int32      // set once; -1 for a connection with goroutines
 	queue  [][]byte   // guarded by mu; the outbox, oldest first; shared with others: read only
 	size   int32      // guarded by mu; what the outbox costs, with what is being written
-	limit  int32      // guarded by mu; of size
+	limit  int32      // guarded by mu; of size; see grow
 	shard  *shard     // set once
 	moved  uint32     // guarded by mu; cost of what was written, modulo 2^32: tells a stall from slowness, and how far marks are
 	latest int32      // guarded by mu; one more than where in queue PushLatest's waits; 0 for none
@@ -72,6 +79,7 @@ const (
 	marked                      // marks is not nil
 	owes                        // something of owed waits
 	deaf                        // nothing is read until what is owed has been written
+	shares                      // its outbox is the loop's
 )
 
 // A life is how far a connection has come. It only ever grows.
@@ -106,14 +114,34 @@ func (l *Loop) newConn(o Options, p Protocol) *Conn {
 
 // bound gives a connection its bounds.
 func (c *Conn) bound(o Options) {
+	c.flags &^= corks | shares
 	if o.Outbox == 0 {
 		o.Outbox = int(c.shard.loop.outbox.Load())
+		c.flags |= shares
 	}
 	c.limit = int32(min(o.Outbox, math.MaxInt32))
-	c.flags &^= corks
 	if o.Cork {
 		c.flags |= corks
 	}
+}
+
+// grow gives an outbox that is full the bounds of today, if there is more room for so much by
+// these, and reports whether there is: what is written of more than was allowed when the
+// connection came must not end it. A bound that is less today is for others. c.mu is held.
+func (c *Conn) grow(cost int) bool {
+	most := 0
+	if c.flags&shares != 0 {
+		most = int(c.shard.loop.outbox.Load())
+	}
+	if p, ok := c.protocol.(Grower); ok {
+		most = max(most, p.Outbox())
+	}
+	if most <= int(c.limit) {
+		return false
+	}
+	c.limit = int32(min(most, math.MaxInt32))
+	c.gaugeCongestion()
+	return int(c.size)+cost <= int(c.limit)
 }
 
 // Protocol returns what the connection speaks.

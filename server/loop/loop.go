@@ -109,7 +109,8 @@ type Loop struct {
 	closed     map[Reason]uint64
 }
 
-// SetOutbox is [Config].Outbox for connections that come from now on.
+// SetOutbox is [Config].Outbox from now on: for connections that come, and where it is more
+// than before for those that are there too.
 func (l *Loop) SetOutbox(bytes int) { l.outbox.Store(int64(bytes)) }
 
 // New starts the goroutines of a loop: two for each shard, and two.

@@ -21,7 +21,7 @@ func (c *Conn) Push(buffer []byte) bool {
 		c.mu.Unlock()
 		return false
 	}
-	if int(c.size)+Cost(buffer) > int(c.limit) || c.flags&blocked != 0 && c.shard.tooMuchBlocked() {
+	if int(c.size)+Cost(buffer) > int(c.limit) && !c.grow(Cost(buffer)) || c.flags&blocked != 0 && c.shard.tooMuchBlocked() {
 		c.kill(ErrSlow)
 		c.mu.Unlock()
 		return false
@@ -102,6 +102,14 @@ func (c *Conn) settle() {
 	if p, ok := c.protocol.(Settler); ok && c.life < ended {
 		c.Spawn(func() { c.Guard(func() { p.Settled(c) }) })
 	}
+}
+
+// Limit returns what may wait in the outbox, in bytes of [Cost]: what counted when the
+// connection was opened, or became what it is.
+func (c *Conn) Limit() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.limit)
 }
 
 // PushNow is [Conn.Push] for an answer that somebody waits for: the caller's goroutine

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -62,6 +64,61 @@ func TestSlowConsumer(t *testing.T) {
 		}
 	})
 }
+
+// TestOutboxGrows: where more may wait than when a connection came, it has the more of it, and
+// where less may, what it had. One with a bound of its own keeps that, unless its protocol says
+// otherwise.
+func TestOutboxGrows(t *testing.T) {
+	s := newSite(t, Config{Outbox: 64 << 10})
+	connect := func(o Options, p Protocol) *Conn {
+		nc, peer := net.Pipe()
+		t.Cleanup(func() { _ = peer.Close() })
+		c, err := s.loop.AttachConn(nc, o, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c // not started: all that is pushed waits
+	}
+	grower := &growing{recorder: s.recorder}
+	grower.outbox.Store(1000)
+	shares, own, grows := connect(Options{}, s.recorder), connect(Options{Outbox: 1000}, s.recorder), connect(Options{Outbox: 1000}, grower)
+	const half = 50_000
+	s.loop.SetOutbox(32 << 10)
+	if !shares.Push(make([]byte, half)) {
+		t.Error("a bound that is less now counts for one that was there")
+	}
+	s.loop.SetOutbox(1 << 20)
+	grower.outbox.Store(1 << 20)
+	for range 3 {
+		if !shares.Push(make([]byte, half)) || !grows.Push(make([]byte, half)) {
+			t.Fatal("a bound that is more now does not count")
+		}
+		if err := s.loop.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	if own.Push(make([]byte, 1001)) {
+		t.Error("a bound of one's own grows")
+	}
+	for _, c := range []*Conn{shares, grows} {
+		if c.Push(make([]byte, 1<<20)) {
+			t.Error("there is no bound any more")
+		}
+	}
+	for range 3 {
+		if reason := receive(t, s.recorder.closed, "an end"); reason != ErrSlow {
+			t.Errorf("reason %v", reason)
+		}
+	}
+}
+
+// growing is a recorder whose connections may hold what it says.
+type growing struct {
+	*recorder
+	outbox atomic.Int64
+}
+
+func (g *growing) Outbox() int { return int(g.outbox.Load()) }
 
 // TestBehind fills an outbox that nobody has begun to write: the loop is behind
 // until that is done. A client that reads nothing is not the loop's fault.

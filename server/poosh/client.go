@@ -11,6 +11,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/quota"
+	"poosh/server/rate"
 	"poosh/server/socketio"
 )
 
@@ -49,15 +50,20 @@ type listener struct {
 	from    netip.Addr  // the network that its rooms count for
 	taken   int         // of ClientConfig.Rooms; owned by the session's events, or by asks
 	asks    *asker      // nil without a registry
+
+	fruitless rate.Pace // of its questions for more than it can take; owned as taken is
 }
 
 var _ hub.Describer = (*socketio.Session)(nil)
 
 // Clients are the listeners of Poosh: they implement [socketio.Handler].
 type Clients struct {
-	cfg atomic.Pointer[ClientConfig] // never nil
-	hub *hub.Hub
-	log *slog.Logger
+	hub      *hub.Hub // set once, as what follows
+	log      *slog.Logger
+	quota    *quota.Quota // nil without one
+	registry Registry     // nil for this process alone
+	began    time.Time
+	bounds   atomic.Pointer[bounds] // never nil
 
 	joined, refused atomic.Uint64
 	entered, left   atomic.Uint64 // rooms, but for those of their own ids
@@ -65,10 +71,15 @@ type Clients struct {
 	states          states
 }
 
+// bounds are what may change of a [ClientConfig].
+type bounds struct{ rooms, nameBytes int }
+
+func (c *ClientConfig) bounds() *bounds { return &bounds{c.MaxRooms, c.MaxRoomNameBytes} }
+
 // NewClients returns the handler for the clients' socket.io server.
 func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
-	c := &Clients{hub: h, log: log}
-	c.cfg.Store(&cfg)
+	c := &Clients{hub: h, log: log, quota: cfg.Rooms, registry: cfg.Registry, began: time.Now()}
+	c.bounds.Store(cfg.bounds())
 	c.states.init(cfg.Away, cfg.AwayBytes)
 	return c
 }
@@ -76,9 +87,7 @@ func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
 // Change has other bounds count: of names at once, of rooms for clients that connect from
 // now on. It may be called from any goroutine; the rest of cfg is not looked at.
 func (c *Clients) Change(cfg ClientConfig) {
-	now := *c.cfg.Load()
-	now.MaxRooms, now.MaxRoomNameBytes = cfg.MaxRooms, cfg.MaxRoomNameBytes
-	c.cfg.Store(&now)
+	c.bounds.Store(cfg.bounds())
 }
 
 // Connected seats a client in the hub. It is in the room named by its id, and
@@ -90,9 +99,12 @@ func (c *Clients) Connected(s *socketio.Session) {
 	}
 	l := c.comeBack(s)
 	if l == nil {
+		if said := s.Return(); said.PID != "" || said.Wrong {
+			c.recovered.not.Add(1)
+		}
 		l = c.begin(s, enc)
 	}
-	if c.cfg.Load().Registry != nil {
+	if c.registry != nil {
 		l.asks = &asker{clients: c, listener: l, session: s}
 	}
 	s.Data = l
@@ -127,7 +139,7 @@ func (l *listener) enter(h *hub.Hub, room string) error {
 func (c *Clients) Closed(s *socketio.Session, reason string) {
 	if l, ok := s.Data.(*listener); ok {
 		s.Data = nil
-		c.states.left(l, mayComeBack(s, reason))
+		c.states.left(l, reason != socketio.LeftByClient && !s.Kicked())
 		if l.asks != nil {
 			l.asks.close()
 			return
@@ -140,8 +152,8 @@ func (c *Clients) Closed(s *socketio.Session, reason string) {
 func (c *Clients) leave(l *listener) {
 	c.left.Add(uint64(max(0, len(l.sub.Rooms())-1))) // its own room was not joined
 	c.hub.Unregister(l.sub)
-	if c.cfg.Load().Rooms != nil {
-		c.cfg.Load().Rooms.Give(l.from, l.taken)
+	if c.quota != nil {
+		c.quota.Give(l.from, l.taken)
 	}
 }
 
@@ -218,12 +230,12 @@ func (c *Clients) join(l *listener, s session, w *wish) error {
 	for _, room := range w.also {
 		count(room)
 	}
-	if c.cfg.Load().Rooms != nil && cost > 0 && !c.cfg.Load().Rooms.Take(l.from, l.taken, cost) {
+	if c.quota != nil && cost > 0 && !c.quota.Take(l.from, l.taken, cost) {
 		return errRoomsFull
 	}
 	if err := c.grant(l, s, w); err != nil { // which says too whether it has left
-		if c.cfg.Load().Rooms != nil && cost > 0 {
-			c.cfg.Load().Rooms.Give(l.from, cost)
+		if c.quota != nil && cost > 0 {
+			c.quota.Give(l.from, cost)
 		}
 		return err
 	}
@@ -250,7 +262,7 @@ func (c *Clients) roomName(args [][]byte) (string, error) {
 }
 
 func (c *Clients) nameOf(arg []byte) (string, error) {
-	most := c.cfg.Load().MaxRoomNameBytes
+	most := c.bounds.Load().nameBytes
 	// An escape is up to six times as long as its character.
 	if len(arg) > 6*most+2 {
 		return "", errLongName

@@ -41,7 +41,7 @@ const maxWaiting = 256 << 10
 
 // Full implements [command.Owner]: a client may ask for all its rooms at once.
 func (a *asker) Full(messages, bytes int) bool {
-	return messages > a.clients.cfg.Load().MaxRooms || bytes > maxWaiting
+	return messages > a.clients.bounds.Load().rooms || bytes > maxWaiting
 }
 
 // Pause implements [command.Owner].
@@ -75,6 +75,10 @@ func (a *asker) ask(w wish) {
 		a.clients.decided(a.session, a.enter(w, nil, nil))
 		return
 	}
+	if !a.listener.sub.HasRoomFor(rooms) { // before others are bothered with it
+		a.clients.decided(a.session, hub.ErrTooManyRooms)
+		return
+	}
 	a.line.Begin()
 	a.askFor(w, rooms, 0)
 }
@@ -82,7 +86,7 @@ func (a *asker) ask(w wish) {
 // askFor asks for the next of some rooms. The client is in none of them before it may be
 // in all.
 func (a *asker) askFor(w wish, rooms []string, next int) {
-	a.clients.cfg.Load().Registry.Enter(rooms[next], func(err error) {
+	a.clients.registry.Enter(rooms[next], func(err error) {
 		granted := next + 1
 		switch {
 		case err != nil:
@@ -107,7 +111,7 @@ func (a *asker) enter(w wish, granted []string, err error) error {
 	}
 	if err != nil {
 		for _, room := range granted {
-			a.clients.cfg.Load().Registry.Leave(room)
+			a.clients.registry.Leave(room)
 		}
 	}
 	return err
@@ -125,7 +129,7 @@ func (a *asker) close() {
 	a.clients.leave(a.listener)
 	for _, room := range rooms {
 		if room != sub.ID() {
-			a.clients.cfg.Load().Registry.Leave(room)
+			a.clients.registry.Leave(room)
 		}
 	}
 }

@@ -103,6 +103,21 @@ func newAsker(h *hub.Hub, r Registry, rooms *quota.Quota, id string) (*asker, *p
 	return a, p
 }
 
+// Who names more rooms than it may be in is closed before the registry is asked for any.
+func TestTooManyRoomsAreNotAskedFor(t *testing.T) {
+	r := &heldRegistry{inside: make(map[string]int)}
+	a, p := newAsker(hub.New(), r, nil, "own")
+	w := wish{room: "0", since: true}
+	for n := range 25_000 {
+		w.also = append(w.also, fmt.Sprint(n+1))
+	}
+	a.want(w)
+	if r.take() != nil || p.why() == "" {
+		t.Errorf("asked for %d rooms, closed for %q", len(r.asked), p.why())
+	}
+	a.close()
+}
+
 func TestRoomsAreAskedForInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &heldRegistry{inside: make(map[string]int)}

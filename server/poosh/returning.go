@@ -10,18 +10,18 @@ var _ socketio.Returner = (*Clients)(nil)
 
 // Returns implements [socketio.Returner]. Of a client whose rooms another process may
 // refuse nothing is given back.
-func (c *Clients) Returns() bool { return c.hub.Keeps(App) && c.cfg.Load().Registry == nil }
+func (c *Clients) Returns() bool { return c.hub.Keeps(App) && c.registry == nil }
 
 // begin seats a client that is new.
 func (c *Clients) begin(s *socketio.Session, enc hub.Encoder) *listener {
 	if !s.Return().Wanted {
-		l := seat(c.hub, s.ID(), c.cfg.Load().MaxRooms, enc, s)
+		l := seat(c.hub, s.ID(), c.bounds.Load().rooms, enc, s)
 		l.from = s.Network()
 		return l
 	}
 	l := &listener{encoder: Encoder4, trail: new(hub.Trail), from: s.Network()}
 	var start hub.Position
-	l.sub, start = c.hub.RegisterKept(App, s.ID(), c.cfg.Load().MaxRooms+1, EncoderIDs4, s, l.trail)
+	l.sub, start = c.hub.RegisterKept(App, s.ID(), c.bounds.Load().rooms+1, EncoderIDs4, s, l.trail)
 	if err := l.enter(c.hub, s.ID()); err != nil {
 		panic(err) // a new subscriber may be in one room
 	}
@@ -30,8 +30,7 @@ func (c *Clients) begin(s *socketio.Session, enc hub.Encoder) *listener {
 	return l
 }
 
-// comeBack makes a client who it was, or returns nil for one that is new. It is given what
-// it missed before it is told.
+// comeBack makes a client who it was, or returns nil for one that is new.
 func (c *Clients) comeBack(s *socketio.Session) *listener {
 	said := s.Return()
 	if said.PID == "" || said.Wrong {
@@ -42,6 +41,9 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 		return nil
 	}
 	if old != nil {
+		if old.Kicked() { // its end is on its way
+			return nil
+		}
 		old.Close(closed.Replaced, closed.Replaced.String())
 	}
 	after := st.start
@@ -57,11 +59,11 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 			l.taken += len(room) + roomCost
 		}
 	}
-	if c.cfg.Load().Rooms != nil && l.taken > 0 && !c.cfg.Load().Rooms.Take(l.from, 0, l.taken) {
+	if c.quota != nil && l.taken > 0 && !c.quota.Take(l.from, 0, l.taken) {
 		return nil
 	}
 	asked := wish{missed: true}
-	l.sub = c.hub.Return(App, st.sid, c.cfg.Load().MaxRooms+1, s, l.trail, &hub.Ask{
+	l.sub = c.hub.Return(App, st.sid, c.bounds.Load().rooms+1, s, l.trail, &hub.Ask{
 		Rooms: st.rooms, After: after, Encoder: EncoderIDs4, Fits: s.Fits,
 		Answer: func(r hub.Recovery) {
 			c.recovered.count(&asked, r)
@@ -69,20 +71,12 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 		},
 	})
 	if l.sub == nil {
-		c.recovered.count(&asked, hub.Recovery{})
-		if c.cfg.Load().Rooms != nil {
-			c.cfg.Load().Rooms.Give(l.from, l.taken)
+		if c.quota != nil {
+			c.quota.Give(l.from, l.taken)
 		}
 		return nil
 	}
 	c.entered.Add(uint64(len(st.rooms) - 1))
 	c.states.resume(l, s, st)
 	return l
-}
-
-// mayComeBack reports whether a client that has left may come back to what it was: not one
-// that said good-bye, or was sent away.
-func mayComeBack(s *socketio.Session, reason string) bool {
-	why, _ := s.Ending()
-	return reason != socketio.LeftByClient && why != closed.Kicked.String()
 }

@@ -3,6 +3,8 @@ package poosh
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"poosh/server/hub"
 	"poosh/server/hub/history"
+	"poosh/server/loop"
 	"poosh/server/socketio"
 )
 
@@ -74,16 +77,78 @@ func (p *place) comesBack(pid, offset string) *tongue {
 	return w
 }
 
-// resumes wants what was missed, then the word that the client is who it was.
+// resumes wants the word that the client is who it was, then what it missed.
 func (w *tongue) resumes(sid, pid string, events ...string) (last string) {
 	w.t.Helper()
-	for _, event := range events {
-		last = offset(w.t, w.read(), event)
-	}
 	if s, p := w.greeting(); s != sid || p != pid {
 		w.t.Fatalf("is %s with %s, was %s with %s", s, p, sid, pid)
 	}
+	for _, event := range events {
+		last = offset(w.t, w.read(), event)
+	}
 	return last
+}
+
+// A library is socket.io-client from 4.6 on, as far as it decides what a page handles: what
+// comes before the answer to CONNECT is kept, over connections too, and the offset is that of
+// what was handled.
+type library struct {
+	connected bool
+	kept      []string
+	offset    string
+	handled   []string
+}
+
+// hear takes a packet as the library does.
+func (l *library) hear(t *testing.T, packet string) {
+	switch {
+	case strings.HasPrefix(packet, "40"):
+		l.connected = true
+		for _, p := range l.kept {
+			l.handle(t, p)
+		}
+		l.kept = nil
+	case l.connected:
+		l.handle(t, packet)
+	default:
+		l.kept = append(l.kept, packet)
+	}
+}
+
+func (l *library) handle(t *testing.T, packet string) {
+	l.offset = offset(t, packet, "e")
+	l.handled = append(l.handled, strings.Split(packet, ",")[1])
+}
+
+// A connection is cut between two packets of what was missed, again and again: each event is
+// handled once, and in order.
+func TestCutWithinAReplay(t *testing.T) {
+	const missed = 30
+	p := newPlace(t, kept, socketio.Config{})
+	w, _, pid := p.start(asks)
+	w.Close()
+	p.in("news", 0)
+	var want []string
+	for n := range missed {
+		p.send("news", "e", fmt.Sprint(n))
+		want = append(want, fmt.Sprint(n))
+	}
+	var page library
+	for try := 0; len(page.handled) < missed; try++ {
+		if try > 3*missed {
+			t.Fatalf("handled %v", page.handled)
+		}
+		w, page.connected = p.comesBack(pid, page.offset), false
+		for range 2 + try%3 {
+			if page.hear(t, w.read()); len(page.handled) >= missed {
+				break
+			}
+		}
+		w.Close() // whether the server has noticed yet or not
+	}
+	if !slices.Equal(page.handled, want) {
+		t.Errorf("handled %v", page.handled)
+	}
 }
 
 // The client's connection is cut, events come that are and are not for it, and it comes
@@ -203,10 +268,101 @@ func TestRecoveryThatCannotBe(t *testing.T) {
 			if s, again := w.greeting(); s == sid || again == pid || again == "" {
 				t.Errorf("is %s with %q, was %s with %s", s, again, sid, pid)
 			}
+			if not, whole := p.clients.recovered.not.Load(), p.clients.recovered.whole.Load(); not != 1 || whole != 0 {
+				t.Errorf("%d count as not recovered, %d as recovered", not, whole)
+			}
 			p.send("news", "not for it", "1")
 			p.hub.Publish(&hub.Publication{App: App, Everyone: true, Event: "live", Data: []byte("4")})
 			offset(t, w.read(), "live")
 		})
+	}
+}
+
+// post and get are the requests of a client that polls.
+func (p *place) post(sid, body string) {
+	p.t.Helper()
+	answer, err := http.Post("http://"+p.addr+"/socket.io/?EIO=4&transport=polling&sid="+sid, "text/plain", strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	answer.Body.Close()
+}
+
+func (p *place) get(sid string) string {
+	p.t.Helper()
+	answer, err := http.Get("http://" + p.addr + "/socket.io/?EIO=4&transport=polling&sid=" + sid)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(body)
+}
+
+// polls connects a client that polls, in a room; nothing waits for it.
+func (p *place) polls(connect, room string) (sid, pid string) {
+	p.t.Helper()
+	var hello struct{ SID, PID string }
+	if err := json.Unmarshal([]byte(p.get("")[1:]), &hello); err != nil {
+		p.t.Fatal(err)
+	}
+	engine := hello.SID
+	p.post(engine, connect)
+	if err := json.Unmarshal([]byte(p.get(engine)[2:]), &hello); err != nil {
+		p.t.Fatal(err)
+	}
+	p.post(engine, `42["room","`+room+`"]`)
+	p.in(room, 1)
+	return hello.SID, hello.PID
+}
+
+// The word that ends a kicked client may be too much for it: it is kicked all the same.
+func TestKickThatOverflows(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{Outbox: 64 << 10})
+	sid, pid := p.polls(asks, "news")
+	session := p.hub.Find(App, sid).Receiver().(*socketio.Session)
+	left := 64<<10 - session.Waiting() - loop.Cost(socketio.EventFrame("e", []byte(`""`))) - 8
+	if !session.Deliver(socketio.EventFrame("e", []byte(`"`+strings.Repeat("x", left)+`"`))) {
+		t.Fatal("its outbox was full before")
+	}
+	session.Kick()
+	p.in("news", 0)
+	if why, slow := session.Ending(); !slow {
+		t.Fatalf("it ended for %s", why)
+	}
+	w := p.comesBack(pid, "")
+	if s, again := w.greeting(); s == sid || again == pid {
+		t.Errorf("is %s with %s", s, again)
+	}
+}
+
+// What waits for clients that poll is no reason to refuse one on a WebSocket what it missed.
+func TestRecoveryBesideWhoPolls(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{Unfetched: 10_000})
+	w, sid, pid := p.start(asks)
+	polling, _ := p.polls("40", "other")
+	session := p.hub.Find(App, polling).Receiver().(*socketio.Session)
+	if !session.Deliver(socketio.EventFrame("e", []byte(`"`+strings.Repeat("x", 9_900)+`"`))) {
+		t.Fatal("nothing can wait for a client that polls")
+	}
+	w.Close()
+	p.in("news", 0)
+	p.send("news", "m", `"`+strings.Repeat("x", 1000)+`"`)
+	p.comesBack(pid, "").resumes(sid, pid, "m")
+}
+
+// A client whose query asks speaks protocol 4, however late it asks for the namespace: it is
+// not taken for one that waits for that.
+func TestAskedForLate(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{})
+	w := p.open(4, "&recovery=1")
+	time.Sleep(1500 * time.Millisecond) // after 1 s others are taken for one of protocol 3
+	w.say("40")
+	if _, pid := w.greeting(); pid == "" {
+		t.Error("it has no pid")
 	}
 }
 

@@ -27,6 +27,7 @@ type place struct {
 	addr string
 
 	clients *Clients
+	server  *socketio.Server
 }
 
 // newPlace serves clients; what is kept is as cfg says, if anything.
@@ -41,6 +42,7 @@ func newPlace(t *testing.T, cfg history.Config, sockets socketio.Config) *place 
 	p.clients = clients
 	on := http1test.SocketsOn(t, loop.Config{Outbox: sockets.Outbox})
 	server := socketio.New(on, sockets, clients, log)
+	p.server = server
 	p.addr = http1test.Serve(t, on, server, socketio.Where).Addr
 	return p
 }
@@ -162,6 +164,7 @@ func TestSince(t *testing.T) {
 			p := newPlace(t, kept, socketio.Config{})
 			other := p.dial(eio)
 			other.say(`421["room","news"]`) // the Node server answered no join, and neither do we
+			waitFor(t, p.hub, "news")
 			c := p.dial(eio)
 			epoch := c.epoch()
 			c.say(`420["room","news",{"since":null}]`)
@@ -312,6 +315,43 @@ func TestRecoveryThatDoesNotFit(t *testing.T) {
 	}
 	c.say(`422["room","news",{"since":1}]`)
 	c.want(epoch, `42["ev",`+long+`,"{3}"]`, `432[{"room":"news","id":"{3}","recovered":true,"missed":1}]`)
+}
+
+// A connection keeps the outbox that it was opened with when another counts from now on: what
+// would fit that alone is told as not recoverable.
+func TestRecoveryBehindAnotherOutbox(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{Outbox: 64 << 10})
+	c := p.dial(4)
+	epoch := c.epoch()
+	p.server.Change(socketio.Config{Outbox: 1 << 20})
+	for range 10 {
+		p.send("news", "ev", `"`+strings.Repeat("x", 20<<10)+`"`)
+	}
+	c.say(`421["room","news",{"since":"all"}]`)
+	c.want(epoch, `431[{"room":"news","id":"{10}","recovered":false,"missed":0}]`)
+}
+
+// Who asks on and on for what does not fit is told so without a look after a while, for what
+// would fit too; another client is not.
+func TestRecoveriesThatDoNotFitAreNotForFree(t *testing.T) {
+	p := newPlace(t, kept, socketio.Config{Outbox: 64 << 10})
+	epoch := p.dial(4).epoch()
+	long := `"` + strings.Repeat("x", 20<<10) + `"`
+	for range 3 {
+		p.send("news", "ev", long)
+	}
+	p.send("small", "ev", `1`)
+	c := p.dial(4)
+	zero := hub.Position{Epoch: epoch}.String()
+	for range fruitlessAtOnce + 5 {
+		c.say(`421["room","news",{"since":"` + zero + `"}]`)
+		c.want(epoch, `431[{"room":"news","id":"{4}","recovered":false,"missed":0}]`)
+	}
+	c.say(`422["room","small",{"since":1}]`)
+	c.want(epoch, `432[{"room":"small","id":"{4}","recovered":false,"missed":0}]`)
+	c = p.dial(4)
+	c.say(`422["room","small",{"since":1}]`)
+	c.want(epoch, `42["ev",1,"{4}"]`, `432[{"room":"small","id":"{4}","recovered":true,"missed":1}]`)
 }
 
 // One encoding for each kind of client, and within the room's lock none.

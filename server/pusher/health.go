@@ -5,6 +5,7 @@ import (
 
 	"poosh/server/health"
 	"poosh/server/pusher/answer"
+	"poosh/server/pusher/app"
 	"poosh/server/respond"
 	"poosh/server/route"
 )
@@ -16,11 +17,15 @@ import (
 func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
 	parts := route.Parts(r)
 	status, text := http.StatusOK, "OK"
+	var a *app.App // looked for once: the next look may find that it is gone
+	if len(parts) == 2 {
+		a = d.apps.ID(parts[1])
+	}
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		d.answer.Fail(w, &answer.Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Text: "want GET"})
 		return
-	case len(parts) > 2, len(parts) == 2 && (parts[0] != "up" || d.apps.ID(parts[1]) == nil):
+	case len(parts) > 2, len(parts) == 2 && (parts[0] != "up" || a == nil):
 		d.answer.Fail(w, answer.ErrNoApp)
 		return
 	case parts[0] == "live", parts[0] == "":
@@ -33,7 +38,7 @@ func (d *Dialect) health(w http.ResponseWriter, r *http.Request) {
 		} else if report.Status == health.Degraded {
 			text = "DEGRADED"
 		}
-	case d.apps.Draining(), d.cfg.Health != nil && d.cfg.Health.Draining(), len(parts) == 2 && d.apps.ID(parts[1]).Disabled():
+	case d.apps.Draining(), d.cfg.Health != nil && d.cfg.Health.Draining(), a != nil && a.Disabled():
 		status, text = http.StatusServiceUnavailable, "ERROR"
 	case parts[0] == "accept-traffic":
 		if d.clients.Full() {

@@ -65,11 +65,20 @@ func (p *Pace) Allow(r Rate, burst int, now time.Duration) bool {
 	if r.Limit <= 0 {
 		return true
 	}
-	each := r.Per / time.Duration(r.Limit)
-	next := max(time.Duration(*p), now) + each
-	if next-now > each*time.Duration(burst) {
+	if p.Spent(r, burst, now) {
 		return false
 	}
-	*p = Pace(next)
+	*p = Pace(p.next(r, now))
 	return true
 }
+
+// Spent reports whether [Pace.Allow] would not allow one more, and takes nothing.
+func (p *Pace) Spent(r Rate, burst int, now time.Duration) bool {
+	return r.Limit > 0 && p.next(r, now)-now > r.each()*time.Duration(burst)
+}
+
+func (p *Pace) next(r Rate, now time.Duration) time.Duration {
+	return max(time.Duration(*p), now) + r.each()
+}
+
+func (r Rate) each() time.Duration { return r.Per / time.Duration(r.Limit) }

@@ -36,19 +36,26 @@ const (
 )
 
 // A Watch counts who still uses the previous secret of one application, and says in the
-// log who that is: of each address, or network, now and then. Make one with [New]; its methods may be
-// called from any goroutine.
+// log who that is: of each address, or network, that
+// publishes now and then, and as often of one that listens, since those may be thousands.
+// Make one with [New]; its methods may be called from any goroutine.
 type Watch struct {
 	log    *slog.Logger // set once
 	counts [whos]atomic.Uint64
 
 	mu   sync.Mutex // guards said
-	said *lru.LRU[netip.Addr, time.Time]
+	said *lru.LRU[who, time.Time]
+}
+
+// A who is of whom the log speaks.
+type who struct {
+	by   Who
+	from netip.Addr // none for all clients
 }
 
 // New returns the watch of an application of a dialect.
 func New(dialect, app string, log *slog.Logger) *Watch {
-	said, err := lru.NewLRU[netip.Addr, time.Time](maxAddresses, nil)
+	said, err := lru.NewLRU[who, time.Time](maxAddresses, nil)
 	if err != nil {
 		panic(err) // for a size that is not positive
 	}
@@ -58,20 +65,24 @@ func New(dialect, app string, log *slog.Logger) *Watch {
 // Used notes that who comes from an address has been let in by the previous secret.
 func (w *Watch) Used(by Who, remote string) {
 	n := w.counts[by].Add(1)
-	if w.isNews(peers.Of(remote), time.Now()) {
+	about := who{by: by}
+	if by != Client {
+		about.from = peers.Of(remote)
+	}
+	if w.isNews(about, time.Now()) {
 		w.log.Warn("the previous secret is still in use: give the new one to whoever this is, and then unset the previous one",
 			"by", names[by], "remote", remote, "times", n)
 	}
 }
 
-// isNews reports whether an address is to be spoken of.
-func (w *Watch) isNews(from netip.Addr, now time.Time) bool {
+// isNews reports whether somebody is to be spoken of.
+func (w *Watch) isNews(about who, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if at, known := w.said.Get(from); known && now.Sub(at) < sayEvery {
+	if at, known := w.said.Get(about); known && now.Sub(at) < sayEvery {
 		return false
 	}
-	w.said.Add(from, now)
+	w.said.Add(about, now)
 	return true
 }
 

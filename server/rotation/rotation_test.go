@@ -23,13 +23,23 @@ func TestWatch(t *testing.T) {
 		if len(lines) != 2 || !strings.Contains(lines[0], "dialect=pusher app=shop by=sender remote=192.0.2.1:1000 times=1") || !strings.Contains(lines[1], "by=client remote=192.0.2.2:1000") {
 			t.Errorf("the log has\n%s", &log)
 		}
+		for n := range 2000 {
+			w.Used(Client, fmt.Sprintf("10.1.%d.%d:1", n/250, n%250))
+		}
+		if n := strings.Count(log.String(), "by=client"); n != 1 {
+			t.Errorf("%d lines about clients, want one", n)
+		}
+		w.Used(Sender, "192.0.2.2:1000") // is somebody else than the client from there
+		if n := strings.Count(log.String(), "by=sender"); n != 2 {
+			t.Errorf("%d lines about senders, want two", n)
+		}
 		time.Sleep(sayEvery)
 		log.Reset()
 		w.Used(Sender, "192.0.2.1:1001")
-		if !strings.Contains(log.String(), "times=4") {
+		if !strings.Contains(log.String(), "times=5") {
 			t.Errorf("after %v the log has %q", sayEvery, &log)
 		}
-		if got := fmt.Sprint(w.Samples()); !strings.Contains(got, "4") || !strings.Contains(got, "1") {
+		if got := fmt.Sprint(w.Samples()); !strings.Contains(got, "5") || !strings.Contains(got, "2001") {
 			t.Error(got)
 		}
 	})

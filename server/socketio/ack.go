@@ -26,9 +26,14 @@ func (s *Session) Answer(frame []byte) bool { return s.answer(frame) }
 // one go, so that a fourth of its outbox is left for what comes meanwhile. What is said of
 // [Session.Deliver] holds for it.
 func (s *Session) Fits(frames, bytes int) bool {
-	cost := bytes + frames*loop.Cost(nil)
-	if s.direct.Load() == nil && s.server.polled.Load()+int64(cost) > s.server.cfg().Unfetched {
+	cost, most := bytes+frames*loop.Cost(nil), s.server.cfg().Outbox
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.conn != nil:
+		most = min(most, s.conn.Limit()) // which may be from before the last reload
+	case s.server.polled.Load()+int64(cost) > s.server.cfg().Unfetched:
 		return false
 	}
-	return s.Waiting()+cost <= s.server.cfg().Outbox/4*3
+	return s.occupied()+cost <= most/4*3
 }

@@ -19,7 +19,8 @@ func (s *Session) begin() {
 	s.timer.Fire = func() { s.Guard(s.check) }
 	s.mu.Lock()
 	s.beat = s.opened
-	s.settled = s.speaks() != 4 || s.via != viaSocketOnly
+	// Only clients of protocol 4 know of recovery.
+	s.settled = s.speaks() != 4 || s.via != viaSocketOnly || s.recovery && s.server.returner
 	s.route()
 	s.plan()
 	s.mu.Unlock()

@@ -13,8 +13,18 @@ var frameDisconnect = websocket.TextFrame([]byte("41"))
 // Kick ends the session as [Session.Close] does, behind a word that has its client stay
 // away. It reports whether it was this that ended it.
 func (s *Session) Kick() bool {
+	s.mu.Lock()
+	s.kicked = true // before the word, which may be too much for it and so end it
+	s.mu.Unlock()
 	s.Deliver(frameDisconnect)
 	return s.shut(websocket.CloseNormal, closed.Kicked, closed.Kicked.String())
+}
+
+// Kicked reports whether the client was told to stay away, whatever its end counts as.
+func (s *Session) Kicked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kicked
 }
 
 // KickAll kicks the sessions that is says yes to, and returns how many it has ended. The id

@@ -11,7 +11,7 @@ import (
 // their CONNECT has a secret, the pid, beside the sid. Each event that wants no answer has a
 // string as its last argument, the offset. When they connect anew they say both, {"pid",
 // "offset"}, beside what the page says, and take an answer with the pid that they have for
-// the word that they have got what they missed (socket.io 4.8.1, lib/socket.js, onconnect).
+// the word that they miss nothing (socket.io-client 4.8.1, lib/socket.ts, onconnect).
 
 // Recovery says which clients may have that.
 type Recovery uint8
@@ -82,7 +82,7 @@ func (s *Session) Return() Return {
 }
 
 // written takes a packet of the library's. The answer to a CONNECT is set aside for a client
-// that may come back: what it missed goes before it.
+// that may come back: it may be another one.
 func (s *Session) written(text []byte) {
 	frame := messageFrame(s.greeting(text))
 	s.mu.Lock()
@@ -104,14 +104,18 @@ func (s *Session) GiveID(pid string) {
 	}
 }
 
-// Resume makes the client who it was: what was delivered to it so far is what it missed,
-// and the word that it has got that follows.
+// Resume makes the client who it was: it is told so, and then gets what was delivered to it
+// so far, which is what it missed.
+//
+// The official server says it behind that. But what comes before the answer to CONNECT is kept
+// by the client, and neither forgotten when the connection ends nor counted in the offset that
+// it says next: cut off in between, it would be given that once more, and handle it twice
+// (socket.io-client 4.6.2 and 4.8.1, lib/socket.ts: onevent, onclose, emitEvent).
 func (s *Session) Resume(id, pid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.back != nil {
-		s.id, s.back.hello = id, nil
-		s.deliver(helloFrame(id, pid))
+		s.id, s.back.hello = id, helloFrame(id, pid)
 	}
 }
 

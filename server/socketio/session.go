@@ -63,6 +63,7 @@ type Session struct {
 	space    namespaceState
 	posting  bool            // a POST is under way
 	goesAway bool            // the server shuts down
+	kicked   bool            // its client is to stay away
 	settled  bool            // which protocol the client speaks is known
 	awaited  bool            // protocol 4: a pong is due
 	entry    entry           // guarded by server.mu

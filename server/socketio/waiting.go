@@ -8,6 +8,11 @@ func (s *Session) Waiting() int {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.occupied()
+}
+
+// occupied is [Session.Waiting] with s.mu held.
+func (s *Session) occupied() int {
 	switch {
 	case s.conn != nil:
 		return s.size + s.conn.Waiting()

@@ -46,6 +46,9 @@ func (s *Session) unwrap(isBinary bool, data []byte) packet {
 	return packet{data, isBinary}
 }
 
+// Outbox implements [websocket.Grower].
+func (p peer) Outbox() int { return p.s.server.cfg().Outbox }
+
 // Closed ends the session with its WebSocket.
 func (p peer) Closed(c *websocket.Conn, reason error) {
 	s := p.s

@@ -296,6 +296,9 @@ func (c *client) handle(binary bool, data []byte) {
 	}
 }
 
+// Outbox implements [websocket.Grower]. Without a bound of its own it is the loop's.
+func (c *client) Outbox() int { return c.dialect.cfg().Outbox }
+
 // Closed gives up what the connection had.
 func (c *client) Closed(conn *websocket.Conn, reason error) {
 	c.mu.Lock()

@@ -15,7 +15,7 @@ import (
 // Options are about one connection.
 type Options struct {
 	MaxMessage int         // bytes of one incoming message; there is none without such a bound
-	Outbox     int         // what may wait to be written, in bytes of [loop.Cost]; unset, the loop's
+	Outbox     int         // what may wait to be written, in bytes of [loop.Cost]; unset, the loop's; see [Grower]
 	Header     http.Header // more headers of the 101 answer
 
 	// AnyKey takes each Sec-WebSocket-Key of up to 128 bytes, as the ws library of

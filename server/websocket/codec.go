@@ -56,6 +56,14 @@ func (p *codec) Settled(c *loop.Conn) {
 	}
 }
 
+// Outbox implements [loop.Grower].
+func (p *codec) Outbox() int {
+	if g, ok := p.handler.(Grower); ok {
+		return g.Outbox()
+	}
+	return 0
+}
+
 // Data implements [loop.Protocol]: it takes bytes off the socket and hands over the
 // messages in them. It may change data, and keeps no reference to it.
 func (p *codec) Data(c *loop.Conn, data []byte) {

@@ -30,6 +30,12 @@ type Settler interface {
 	Settled(c *Conn)
 }
 
+// A Grower is a [Handler] that says how large an outbox of [Options] is now, for one that is
+// full; see [loop.Grower].
+type Grower interface {
+	Outbox() int
+}
+
 // A Conn is a connection of the loop that speaks WebSocket: the very same object, so
 // that a push costs no step more. Its methods may be called from any goroutine.
 type Conn loop.Conn
@@ -76,6 +82,9 @@ func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
 
 // Waiting returns what the connection has still to write; see [loop.Conn.Waiting].
 func (c *Conn) Waiting() int { return c.raw().Waiting() }
+
+// Limit returns how much may wait; see [loop.Conn.Limit].
+func (c *Conn) Limit() int { return c.raw().Limit() }
 
 // Ending says why the connection takes nothing any more, empty while it does, and
 // whether that is because too much waited for its peer.

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	ports "poosh/test/process"
 )
 
 // secret signs all events.
@@ -90,18 +92,17 @@ func (p *process) listens() []netip.AddrPort {
 	return []netip.AddrPort{p.clients, p.senders}
 }
 
-// freePorts returns ports of 127.0.0.1 that nobody listens on.
+// freePorts returns ports of 127.0.0.1 that nobody else is given.
 func freePorts(n int) ([]netip.AddrPort, error) {
-	var ports []netip.AddrPort
+	var free []netip.AddrPort
 	for range n {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		port, err := ports.Port()
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).AddrPort())
+		free = append(free, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)))
 	}
-	return ports, nil
+	return free, nil
 }
 
 func (p *process) await(addr netip.AddrPort, patience time.Duration) error {

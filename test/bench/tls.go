@@ -84,9 +84,12 @@ func secured(s *trial, w work) error {
 	defer front.close()
 	cfg := behind.crowdConfig()
 	cfg.Addr, cfg.TLS = front.process.clients, true
-	if behind.crowd, err = load.NewCrowd(cfg); err != nil {
+	crowd, err := load.NewCrowd(cfg)
+	if err != nil {
 		return err
 	}
+	behind.crowd.Close()
+	behind.crowd = crowd
 	if err := take(behind, behindNginx, front.process); err != nil {
 		return fmt.Errorf("%w\nnginx: %s", err, front.process.printed())
 	}

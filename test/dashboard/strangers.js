@@ -65,7 +65,7 @@ async function elsewhere(browser) {
     const element = (tag, attributes) => new Promise((done, fail) => {
       const at = Object.assign(document.createElement(tag), attributes, { onload: done, onerror: fail });
       document.body.append(at);
-      setTimeout(() => fail(new Error('nothing')), 3000);
+      setTimeout(() => fail(new Error('nothing')), 20000);
     });
     await tries('script', () => element('script', { src: home + '/assets/main.js', type: 'module', crossOrigin: 'use-credentials' }).then(() => 'loaded'));
     await tries('style', () => element('link', { href: home + '/assets/style.css', rel: 'stylesheet' }).then(() => 'loaded'));
@@ -77,7 +77,7 @@ async function elsewhere(browser) {
     }));
     const frame = Object.assign(document.createElement('iframe'), { src: home + '/', name: 'frame' });
     document.body.append(frame);
-    await new Promise((done) => { frame.onload = done; setTimeout(done, 3000); });
+    await new Promise((done) => { frame.onload = done; setTimeout(done, 20000); });
     return did;
   }, { home, body, paths });
   for (const [what, got] of Object.entries(did)) assert.equal(got, 'refused', what);

@@ -26,7 +26,7 @@ type authority struct {
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
 
 // holdLua has haproxy keep each answer for a while, as what looks into them does.
-const holdLua = `core.register_action("hold", {"http-res"}, function(txn) core.msleep(1000) end)
+const holdLua = `core.register_action("hold", {"http-res"}, function(txn) core.msleep(1500) end)
 `
 
 type signer struct {

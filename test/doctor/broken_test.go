@@ -36,7 +36,7 @@ var trials = []trial{
 	{proxy: "nginx", name: "HTTP/1.0", want: "http-1.0", mended: true, wrong: func(l *layout, _ *station) { l.drop("location", "proxy_http_version") }},
 	{proxy: "nginx", name: "short timeout", want: "idle-timeout", mended: true, wrong: func(l *layout, _ *station) {
 		l.drop("location", "proxy_read_timeout")
-		l.add("location", "proxy_read_timeout 1s;")
+		l.add("location", "proxy_read_timeout 3s;")
 	}},
 	{proxy: "nginx", name: "small bodies", want: "body-limit", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "client_max_body_size 8k;") }},
 	{proxy: "nginx", name: "cache", want: "cached", mended: true, wrong: func(l *layout, _ *station) {
@@ -69,7 +69,7 @@ var trials = []trial{
 	}},
 	{proxy: "haproxy", name: "short timeout", want: "idle-timeout", mended: true, wrong: func(l *layout, _ *station) {
 		l.drop("defaults", "timeout server", "timeout tunnel")
-		l.add("defaults", "timeout server 1s", "timeout tunnel 1s")
+		l.add("defaults", "timeout server 3s", "timeout tunnel 3s")
 	}},
 	{proxy: "haproxy", name: "no address", want: "forwarded-missing", mended: true, wrong: func(l *layout, _ *station) { l.drop("frontend", "http-request set-header") }},
 	{proxy: "haproxy", name: "not trusted", want: "proxy-not-trusted", wrong: func(l *layout, _ *station) { l.add("backend", "source 127.0.0.5") }},
@@ -87,7 +87,7 @@ var trials = []trial{
 	}},
 	{proxy: "caddy", name: "wrong address", want: "forwarded-wrong", mended: true, wrong: func(l *layout, _ *station) { l.add("reverse_proxy", "header_up X-Forwarded-For 127.0.0.77") }},
 	{proxy: "caddy", name: "short timeout", want: "idle-timeout", mended: true, wrong: func(l *layout, _ *station) {
-		l.add("reverse_proxy", "transport http {\nresponse_header_timeout 1s\n}")
+		l.add("reverse_proxy", "transport http {\nresponse_header_timeout 3s\n}")
 	}},
 	{proxy: "caddy", name: "no upgrade", want: "no-upgrade", mended: true, wrong: func(l *layout, _ *station) { l.add("reverse_proxy", "header_up -Upgrade", "header_up -Connection") }},
 	{proxy: "caddy", name: "path stripped", want: "path-rewritten", mended: true, wrong: func(l *layout, _ *station) { l.add("site", "uri strip_prefix /socket.io") }},
@@ -104,7 +104,7 @@ var trials = []trial{
 	{proxy: "apache", name: "no address", want: "forwarded-missing", mended: true, wrong: func(l *layout, _ *station) { l.add("VirtualHost", "ProxyAddHeaders Off") }},
 	{proxy: "apache", name: "short timeout", want: "idle-timeout", mended: true, wrong: func(l *layout, s *station) {
 		l.drop("VirtualHost", "ProxyPass")
-		l.add("VirtualHost", "ProxyPass / http://"+s.first.Addr()+"/ upgrade=websocket timeout=1", "ProxyTimeout 1")
+		l.add("VirtualHost", "ProxyPass / http://"+s.first.Addr()+"/ upgrade=websocket timeout=3", "ProxyTimeout 3")
 	}},
 	{proxy: "apache", name: "HTTP/1.0", want: "no-upgrade", mended: true, wrong: func(l *layout, _ *station) { l.add("VirtualHost", "SetEnv force-proxy-request-1.0 1") }},
 	{proxy: "apache", name: "another name", certificate: "other", want: "certificate-name", mended: true},

@@ -61,8 +61,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// A secret that the server does not have, and an operators' port that does not answer, are
-// told, and the first of them is a fault.
+// A secret that the server does not have is a fault.
 func TestOtherSecret(t *testing.T) {
 	s := startStation(t)
 	file := s.dir + "/.env"
@@ -75,5 +74,26 @@ func TestOtherSecret(t *testing.T) {
 	}
 	if _, err := s.finds([]string{"secret-refused"}, s.first.URL()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Where a WebSocket is led to is told without the token that it was asked for with.
+func TestRedirectedSocktopus(t *testing.T) {
+	s := startStation(t)
+	p, port, err := anywhere(t, func(port int) (*proxy, error) {
+		l := newLayout(s, "nginx", "")
+		l.add("server", "return 301 https://push.example.com$request_uri;")
+		return l.start(t.TempDir(), port, s)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.stop()
+	faults, err := s.finds([]string{"redirect"}, "--socktopus", fmt.Sprint("http://127.0.0.1:", port), s.first.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(faults[0].Seen, "to https://push.example.com/recieve") {
+		t.Errorf("%q", faults[0].Seen)
 	}
 }

@@ -37,6 +37,8 @@ type report struct {
 	Text      string `json:"text"`
 	SID       string `json:"sid"`
 	Transport string `json:"transport"`
+
+	at time.Time // it was read
 }
 
 // A client is one socket.io client somewhere in a driver.
@@ -103,6 +105,7 @@ func (d *driver) read(out io.Reader) {
 		if err := json.Unmarshal(line, &r); err != nil {
 			r = report{Saw: "fault", Text: fmt.Sprintf("%v in %.200q", err, line)}
 		}
+		r.at = time.Now()
 		d.mu.Lock()
 		if c := d.clients[r.ID]; c != nil {
 			c.reports = append(c.reports, r)

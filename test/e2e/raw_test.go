@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -34,11 +35,16 @@ func ask(t *testing.T, method, url, body string, header ...string) answer {
 }
 
 func tryAsk(c *http.Client, method, url, body string, header ...string) (answer, error) {
+	return tryAskIn(context.Background(), c, method, url, body, header...)
+}
+
+// tryAskIn is tryAsk for a request that ends with ctx, or is traced by it.
+func tryAskIn(ctx context.Context, c *http.Client, method, url, body string, header ...string) (answer, error) {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	r, err := http.NewRequest(method, url, reader)
+	r, err := http.NewRequestWithContext(ctx, method, url, reader)
 	if err != nil {
 		return answer{}, err
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"syscall"
@@ -9,24 +10,32 @@ import (
 	"time"
 )
 
-// settle is how long a request is given to reach the server and wait there:
-// nothing outside the server tells when it does.
+// settle is how long a request that is written is given to wait in the server: nothing
+// outside the server tells when it does.
 const settle = 300 * time.Millisecond
 
 // wait sends the poll of a session that has nothing to say and returns where its
 // answer will be.
 func (p *poller) wait() <-chan answer {
 	p.t.Helper()
-	done := make(chan answer, 1)
+	done, written := make(chan answer, 1), make(chan struct{})
+	ctx := httptrace.WithClientTrace(p.t.Context(), &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { close(written) }, // once: no connection is used again
+	})
 	url := p.url
 	go func() { // ends with the answer or the patience of the client
-		a, err := tryAsk(raw(), "GET", url, "")
+		a, err := tryAskIn(ctx, raw(), "GET", url, "")
 		if err != nil {
 			a = answer{body: err.Error()}
 		}
 		done <- a
 	}()
-	time.Sleep(settle)
+	select {
+	case <-written:
+		time.Sleep(settle)
+	case a := <-done: // it could not even be asked
+		done <- a
+	}
 	select {
 	case a := <-done:
 		p.t.Fatalf("a poll that should wait was answered %d %.200q", a.status, a.body)

@@ -188,7 +188,10 @@ func (l *listener) next() map[string]any {
 func (l *listener) hears(event string, payload any) bool {
 	for {
 		select {
-		case line := <-l.lines:
+		case line, open := <-l.lines:
+			if !open {
+				return false
+			}
 			if line["event"] == event && line["payload"] == payload {
 				return true
 			}

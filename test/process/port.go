@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -33,23 +34,31 @@ var own struct {
 // called from any goroutine.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	port, err := Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// Port is FreePort for who is no test.
+func Port() (int, error) {
 	own.mu.Lock()
 	defer own.mu.Unlock()
 	for range 10 * blockSize {
 		if len(own.claims) == 0 || own.given == blockSize-1 {
 			if err := nextBlock(); err != nil {
-				t.Fatal(err)
+				return 0, err
 			}
 		}
 		own.given++
 		port := own.claims[own.at].Addr().(*net.TCPAddr).Port + own.given
 		if ln, err := listen(port); err == nil {
 			_ = ln.Close()
-			return port
+			return port, nil
 		}
 	}
-	t.Fatal("no port of 127.0.0.1 is free")
-	return 0
+	return 0, errors.New("no port of 127.0.0.1 is free")
 }
 
 // nextBlock claims another block, or begins anew with those that it has when there is none.

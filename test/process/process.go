@@ -1,5 +1,5 @@
 // Package process builds the program and runs it for tests that look at it from
-// outside. Only tests import it.
+// outside. Only tests import it, and of its ports the benchmark.
 package process
 
 import (

@@ -92,6 +92,10 @@ func TestResumePlugin(t *testing.T) {
 		if failed := d.seen(c.id, "channel", "pusher:resume_failed", ""); len(failed) > 0 {
 			t.Errorf("not resumed: %+v", failed)
 		}
+		if w.version == "4" {
+			c.op("disconnect")
+			return // it would not come back a third time
+		}
 		// The server begins anew: the page is told.
 		s.stop()
 		s.launch()

@@ -157,6 +157,11 @@ func TestRotatedUnderLoad(t *testing.T) {
 	var turn sync.Mutex // held while one event is sent
 	stop := make(chan struct{})
 	var loading sync.WaitGroup
+	end := sync.OnceFunc(func() {
+		close(stop)
+		loading.Wait()
+	})
+	defer end() // also where the test ends before
 	loading.Go(func() {
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: r.trusts}, Timeout: patience}
 		for n := 0; ; n++ {
@@ -206,8 +211,7 @@ func TestRotatedUnderLoad(t *testing.T) {
 			t.Errorf("the secret before is good for ever: %v", err)
 		}
 	}
-	close(stop)
-	loading.Wait()
+	end()
 	for _, l := range clients {
 		for n := range sent.Load() {
 			select {

@@ -105,21 +105,35 @@ func (l *Log) Append(p *hub.Publication, deliver func(hub.Position)) {
 }
 
 // Read implements [hub.Log].
-func (l *Log) Read(app string, ask []hub.Span) hub.Excerpt {
-	a := l.apps[app]
+func (l *Log) Read(app string, ask []hub.Span, wanted hub.Wanted) hub.Excerpt {
+	x := l.apps[app].take(ask, wanted)
+	if len(ask) > 1 {
+		inOrder(x.List) // while others publish
+	}
+	return x
+}
+
+// take is read of this moment.
+func (a *app) take(ask []hub.Span, wanted hub.Wanted) hub.Excerpt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cut()
-	return a.read(ask)
+	return a.read(ask, wanted)
 }
 
 // Hold implements [hub.Log].
-func (l *Log) Hold(app string, f func(hub.Position, func([]hub.Span) hub.Excerpt)) {
+func (l *Log) Hold(app string, f func(hub.Position, hub.Reader)) {
 	a := l.apps[app]
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cut()
-	f(hub.Position{Epoch: a.epoch, Number: a.head}, a.read)
+	f(hub.Position{Epoch: a.epoch, Number: a.head}, func(ask []hub.Span, wanted hub.Wanted) hub.Excerpt {
+		x := a.read(ask, wanted)
+		if len(ask) > 1 {
+			inOrder(x.List)
+		}
+		return x
+	})
 }
 
 // Stats are what is kept of all apps.
@@ -165,6 +179,7 @@ type app struct {
 type entry struct {
 	hub.Kept
 	cost         int64
+	through      int64 // bytes of payload in its room, up to it and with it
 	before, next *entry
 }
 
@@ -203,6 +218,8 @@ func (a *app) add(e *entry) {
 	a.last = e
 	r := a.roomOf(&e.Publication)
 	e.Room = r.name // one text for all of a room
+	r.through += int64(len(e.Data))
+	e.through = r.through
 	r.events = append(r.events, e)
 	a.events++
 	a.bytes += e.cost

@@ -17,6 +17,8 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 // all is a span with everything of a room.
 func all(room string) []hub.Span { return []hub.Span{{Room: room, UpTo: ^uint64(0)}} }
 
+func always(bool, int, int) bool { return true }
+
 // put enters an event of a room and returns its number.
 func put(l *Log, room, event string, size int) (n uint64) {
 	l.Append(&hub.Publication{Room: room, Event: event, Data: make([]byte, size)}, func(at hub.Position) { n = at.Number })
@@ -33,7 +35,7 @@ func events(x hub.Excerpt) string {
 }
 
 func read(l *Log, room string, after uint64) string {
-	return events(l.Read("", []hub.Span{{Room: room, After: after, UpTo: ^uint64(0)}}))
+	return events(l.Read("", []hub.Span{{Room: room, After: after, UpTo: ^uint64(0)}}, always))
 }
 
 func TestBounds(t *testing.T) {
@@ -83,7 +85,7 @@ func TestEveryone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Config{Age: time.Minute, Bytes: 1 << 20, Events: 2}, "")
 		every := func(after uint64) string {
-			return events(l.Read("", []hub.Span{{Everyone: true, After: after, UpTo: ^uint64(0)}}))
+			return events(l.Read("", []hub.Span{{Everyone: true, After: after, UpTo: ^uint64(0)}}, always))
 		}
 		toAll := func(event string) {
 			l.Append(&hub.Publication{Everyone: true, Event: event}, func(hub.Position) {})
@@ -134,7 +136,7 @@ func TestSpans(t *testing.T) {
 		{"nothing, the wrong way round", []hub.Span{{Room: "0", After: 4, UpTo: 2}}, "true"},
 	}
 	for _, tt := range tests {
-		if got := events(l.Read("", tt.ask)); got != tt.want {
+		if got := events(l.Read("", tt.ask, always)); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
@@ -145,7 +147,7 @@ func TestLargeBodyIsNotKept(t *testing.T) {
 	l := New(Config{Age: time.Minute}, "")
 	body := make([]byte, 1<<20)
 	l.Append(&hub.Publication{Room: "r", Data: body[:10]}, func(hub.Position) {})
-	if c := cap(l.Read("", all("r")).List[0].Data); c > 100 {
+	if c := cap(l.Read("", all("r"), always).List[0].Data); c > 100 {
 		t.Errorf("a payload of 10 bytes keeps %d", c)
 	}
 }

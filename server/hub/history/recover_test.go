@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -376,4 +377,67 @@ func FuzzPosition(f *testing.F) {
 			t.Errorf("%q is read as %v, which is written %q", text, p, p.String())
 		}
 	})
+}
+
+// Who asks for more than it can take, or wants into more rooms than it may, is answered
+// without anything being copied, put in order or encoded: a stranger may ask on and on.
+func TestMuchThatIsRefusedIsNotLookedAt(t *testing.T) {
+	const events, asks = 20_000, 20
+	h, _ := site(t, Config{Events: events, Bytes: 1 << 30})
+	zero := connect(h, "x").ask(t, h, &hub.Ask{}).Head
+	for range events {
+		publish(h, "a", "e")
+		publish(h, "b", "e")
+	}
+	many := []string{"a", "b"}
+	for i := range 25_000 {
+		many = append(many, strconv.Itoa(i))
+	}
+	never := func(int, int) bool { return false }
+	for name, tt := range map[string]struct {
+		ask  hub.Ask
+		want error
+	}{
+		"all":            {hub.Ask{Rooms: many[:2], Last: -1, Fits: never}, nil},
+		"an old place":   {hub.Ask{Rooms: many[:2], After: zero, Fits: never}, nil},
+		"too many rooms": {hub.Ask{Rooms: many, Last: -1}, hub.ErrTooManyRooms},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, c := &counting{}, new(client)
+			c.sub, _ = h.RegisterKept("", "c", 100, k, &c.page, &c.trail)
+			defer h.Unregister(c.sub)
+			before := allocated()
+			for range asks {
+				if got, err := h.Recover(c.sub, &c.trail, &tt.ask); err != tt.want || got.Whole || got.Missed != 0 {
+					t.Fatalf("told %+v, %v", got, err)
+				}
+			}
+			// A list of all there are would be of 320 KB.
+			if each := (allocated() - before) / asks; each > 32<<10 {
+				t.Errorf("a question takes %d bytes", each)
+			}
+			if n := k.calls.Load(); n != 0 {
+				t.Errorf("%d were encoded", n)
+			}
+			if got := len(c.sub.Rooms()); tt.want == nil && got != 2 || tt.want != nil && got != 0 {
+				t.Errorf("is in %d rooms", got)
+			}
+		})
+	}
+	// What does not fit once it is encoded is encoded in part, and once.
+	k, c := &counting{}, new(client)
+	c.sub, _ = h.RegisterKept("", "c", 100, k, &c.page, &c.trail)
+	few := func(_, bytes int) bool { return bytes < 10_000 }
+	if got, err := h.Recover(c.sub, &c.trail, &hub.Ask{Rooms: many[:2], Last: -1, Fits: few}); err != nil || got.Whole || got.Missed != 0 {
+		t.Errorf("told %+v, %v", got, err)
+	}
+	if n := k.calls.Load(); n == 0 || n > 1000 {
+		t.Errorf("%d were encoded", n)
+	}
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"slices"
 
 	"poosh/server/hub"
@@ -12,6 +13,8 @@ type room struct {
 	cut    uint64   // those up to it may be gone; of what reached everyone, the last that is
 	gone   int      // how many at the beginning of events are nil
 	events []*entry // in order
+
+	through int64 // bytes of payload of all there ever were
 }
 
 func (r *room) cost() int64 { return int64(roomCost + len(r.name)) }
@@ -29,25 +32,40 @@ func (r *room) shift() {
 	}
 }
 
-// read returns what there is of some rooms, in order. mu is held.
-func (a *app) read(ask []hub.Span) hub.Excerpt {
-	x := hub.Excerpt{Whole: true}
+// read returns what there is of some rooms, one after the other. What that is, and whether it
+// is wanted, is known before any of it is copied. mu is held.
+func (a *app) read(ask []hub.Span, wanted hub.Wanted) hub.Excerpt {
+	lists := make([][]*entry, len(ask))
+	n, bytes, whole := 0, int64(0), true
 	for i := range ask {
-		list, whole := a.span(&ask[i])
+		list, all := a.span(&ask[i])
+		lists[i] = list
+		n, bytes = n+len(list), bytes+payload(list)
+		whole = whole && all
+	}
+	if !wanted(whole, n, int(bytes)) {
+		return hub.Excerpt{Whole: whole, Unwanted: true}
+	}
+	x := hub.Excerpt{List: make([]*hub.Kept, 0, n), Whole: whole}
+	for _, list := range lists {
 		for _, e := range list {
 			x.List = append(x.List, &e.Kept)
 		}
-		x.Whole = x.Whole && whole
-	}
-	if len(ask) > 1 {
-		slices.SortFunc(x.List, func(a, b *hub.Kept) int {
-			if a.At.Number < b.At.Number {
-				return -1
-			}
-			return 1 // no number is there twice
-		})
 	}
 	return x
+}
+
+// payload returns the bytes of some entries that follow each other in a room.
+func payload(list []*entry) int64 {
+	if len(list) == 0 {
+		return 0
+	}
+	return list[len(list)-1].through - list[0].through + int64(len(list[0].Data))
+}
+
+// inOrder sorts by the numbers, of which none is there twice.
+func inOrder(list []*hub.Kept) {
+	slices.SortFunc(list, func(a, b *hub.Kept) int { return cmp.Compare(a.At.Number, b.At.Number) })
 }
 
 // span finds the entries of a span, and reports whether these are all there ever were. mu

@@ -96,17 +96,26 @@ func (l *List) remove(a *App) {
 	l.leaving.Go(func() { // ends with ending at the latest
 		ctx, cancel := context.WithTimeout(l.ending, removeWithin)
 		defer cancel()
-		for look := time.NewTicker(100 * time.Millisecond); a.Len() > 0 && ctx.Err() == nil; {
+		look := time.NewTicker(100 * time.Millisecond)
+		defer look.Stop()
+		for a.hasClients() && ctx.Err() == nil {
 			select {
 			case <-look.C:
 			case <-ctx.Done():
-				look.Stop()
 			}
 		}
 		if err := a.close(ctx); err != nil {
 			a.shared.Log.Warn("not all is delivered of an app that is gone", "id", a.id, "err", err)
 		}
 	})
+}
+
+// hasClients reports whether connections of its own are there, or leaving. In the hub are
+// also those of another app that has its id since.
+func (a *App) hasClients() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.open+len(a.conns) > 0
 }
 
 // Removed reports whether the app is none any more.

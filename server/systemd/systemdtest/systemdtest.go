@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -69,6 +70,22 @@ func (l *Listener) Want(state string) {
 	if got := l.next(time.Now().Add(patience)); got != state {
 		l.t.Fatalf("systemd is told %q, want %q", got, state)
 	}
+}
+
+// WantPrefix waits for the next thing to be told, which must begin with this.
+func (l *Listener) WantPrefix(prefix string) {
+	l.t.Helper()
+	if got := l.next(time.Now().Add(patience)); !strings.HasPrefix(got, prefix) {
+		l.t.Fatalf("systemd is told %q, want %q", got, prefix)
+	}
+}
+
+// WantReload waits for the beginning and the end of a reload, as Type=notify-reload asks for
+// them, which must be told next.
+func (l *Listener) WantReload() {
+	l.t.Helper()
+	l.WantPrefix("RELOADING=1\nMONOTONIC_USEC=")
+	l.Want("READY=1")
 }
 
 // WantAfter waits for something to be told behind any number of another.

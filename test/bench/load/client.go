@@ -68,7 +68,7 @@ func (c *Crowd) framed(i int, b []byte, t int64) ([]byte, error) {
 		b = rest
 		var err error
 		if op == opText && c.cfg.Protocol == Pusher {
-			data = unescape(data)
+			data = loadtest.Unescape(data)
 		}
 		switch {
 		case op == opText && c.cfg.Protocol == Centrifuge && len(c.stays) > 0:

@@ -4,14 +4,11 @@ package load
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"strconv"
+	"net/http"
 	"time"
 
+	"poosh/auth"
 	"poosh/server/loadtest"
 	"poosh/test/heads"
 )
@@ -44,38 +41,14 @@ func (c *Crowd) pusher(i int, data []byte) error {
 	return fmt.Errorf("message %q", data[:min(len(data), 80)])
 }
 
-// unescape takes the backslashes before quotes out of data, in place: an event's
-// data is JSON inside a JSON string, and payloads hold nothing else to escape.
-func unescape(data []byte) []byte {
-	w := bytes.IndexByte(data, '\\')
-	if w < 0 {
-		return data
-	}
-	for r := w; r < len(data); {
-		r++ // the backslash
-		next := bytes.IndexByte(data[r:], '\\')
-		if next < 0 {
-			next = len(data) - r
-		}
-		w += copy(data[w:], data[r:r+next])
-		r += next
-	}
-	return data[:w]
-}
-
 // pusherRequest appends the signed request that triggers an event in a channel, with
 // the head that Guzzle sends for the PHP library of Pusher.
 func pusherRequest(b []byte, host, secret, room string, p loadtest.Payload) []byte {
 	body := append(make([]byte, 0, len(p)+200), `{"name":"`+Event+`","channel":"`+room+`","data":"`...)
 	body = append(body, bytes.ReplaceAll(p, []byte{'"'}, []byte(`\"`))...)
 	body = append(body, `"}`...)
-	sum := md5.Sum(body)
 	const path = "/apps/" + PusherApp + "/events"
-	query := "auth_key=" + PusherKey + "&auth_timestamp=" + strconv.FormatInt(time.Now().Unix(), 10) +
-		"&auth_version=1.0&body_md5=" + hex.EncodeToString(sum[:])
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("POST\n" + path + "\n" + query))
-	target := path + "?" + query + "&auth_signature=" + hex.EncodeToString(mac.Sum(nil))
+	target := path + "?" + auth.SignPusherQuery(PusherKey, secret, http.MethodPost, path, body, time.Now())
 	b = heads.GuzzlePusher.Append(b, heads.Values{Target: target, Host: host, Length: len(body)})
 	return append(b, body...)
 }

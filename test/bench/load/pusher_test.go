@@ -43,7 +43,7 @@ func TestPusherRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := unescape(frame); !bytes.Contains(got, p) {
+	if got := loadtest.Unescape(frame); !bytes.Contains(got, p) {
 		t.Errorf("read as %s", got)
 	}
 }
