@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"poosh/server/loadtest"
 	"poosh/server/overview"
@@ -263,11 +264,15 @@ func TestBenchOfAnotherServer(t *testing.T) {
 // With --listen-only what others publish to a room is counted.
 func TestBenchListens(t *testing.T) {
 	s := startStation(t)
-	f := s.follow("bench", "--listen-only", "--room", "news", "--clients", "4", "--duration", "4s", "--json")
+	f := s.follow("bench", "--listen-only", "--room", "news", "--clients", "4", "--duration", "1h", "--json")
 	eventually(t, "it to listen", func() bool {
 		code, out, _ := s.run("send", "--room", "news", "hello")
 		return code == 0 && strings.Contains(out, "4 connections took it")
 	})
+	time.Sleep(3 * time.Second) // it does not tell what has come so far, and that is on its way
+	if err := f.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
 	code := f.code(t)
 	var r loadtest.Report
 	if err := json.Unmarshal([]byte(f.stdout.String()), &r); err != nil || code != 0 || r.Deliveries.Delivered < 4 || r.Latency != nil || r.Deliveries.Bytes < 40 {

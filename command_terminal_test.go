@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 // Colours are on a terminal alone, and not for who does not want them.
@@ -83,7 +85,7 @@ func TestCompletion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out := new(syncBuffer)
+			out := new(logtest.Buffer)
 			cmd.Stdout, cmd.Stderr = out, out
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

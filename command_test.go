@@ -19,11 +19,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/server/overview"
 	"poosh/test/process"
 )
@@ -45,7 +45,7 @@ type station struct {
 	ports map[string]string
 	cmd   *exec.Cmd
 	ended chan struct{}
-	log   *syncBuffer
+	log   *logtest.Buffer
 }
 
 // startStation starts a server of the dialects that commands speak, with more settings.
@@ -98,7 +98,7 @@ func freePorts(t *testing.T, n int) (ports []string) {
 // launch starts the server, and returns when it is ready.
 func (s *station) launch() error {
 	s.t.Helper()
-	s.cmd, s.ended, s.log = exec.Command(program, "serve"), make(chan struct{}), new(syncBuffer)
+	s.cmd, s.ended, s.log = exec.Command(program, "serve"), make(chan struct{}), new(logtest.Buffer)
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = s.dir, []string{}, s.log
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -173,13 +173,13 @@ func (s *station) wants(code int, stdout, stderr string, args ...string) string 
 // A following is a command that goes on.
 type following struct {
 	cmd            *exec.Cmd
-	stdout, stderr *syncBuffer
+	stdout, stderr *logtest.Buffer
 	ended          chan struct{}
 }
 
 func (s *station) follow(args ...string) *following {
 	s.t.Helper()
-	f := &following{stdout: new(syncBuffer), stderr: new(syncBuffer), ended: make(chan struct{})}
+	f := &following{stdout: new(logtest.Buffer), stderr: new(logtest.Buffer), ended: make(chan struct{})}
 	f.cmd, _, _ = s.command(args...)
 	f.cmd.Stdout, f.cmd.Stderr = f.stdout, f.stderr
 	if err := f.cmd.Start(); err != nil {
@@ -454,7 +454,7 @@ func TestFullOutput(t *testing.T) {
 	}
 	defer full.Close()
 	for name, args := range map[string][]string{"tail": {"tail"}, "tail as JSON": {"tail", "--json"}, "listen": {"listen", "--room", "news"}} {
-		f := &following{stderr: new(syncBuffer), ended: make(chan struct{})}
+		f := &following{stderr: new(logtest.Buffer), ended: make(chan struct{})}
 		f.cmd, _, _ = s.command(args...)
 		f.cmd.Stdout, f.cmd.Stderr = full, f.stderr
 		if err := f.cmd.Start(); err != nil {
@@ -596,24 +596,6 @@ func commandNames(t *testing.T) (names []string) {
 		t.Fatalf("the help lists %q", names)
 	}
 	return names
-}
-
-// A syncBuffer is written by a process and read by the test.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // What check warns of is in the log of a server that starts, each once, and it starts.

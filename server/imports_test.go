@@ -108,6 +108,7 @@ var house = []struct {
 		[]string{"poosh/auth", "poosh/server", "poosh/server/migration/php", "poosh/server/pusher", "poosh/server/rate", "poosh/server/setting"},
 		[]string{"github.com/pelletier/go-toml/v2"}},
 	{"poosh/server/leaktest", "for tests", nil, nil},
+	{"poosh/server/logtest", "for tests", nil, nil},
 	{"poosh/server/stalltest", "for tests", nil, nil},
 	{"poosh/server/http1/http1test", "for tests of what is served", []string{"poosh/server/http1", "poosh/server/loop", "poosh/server/network", "poosh/server/websocket"}, nil},
 }
@@ -190,7 +191,7 @@ func TestProgramHasNoTestPackages(t *testing.T) {
 	if !slices.Contains(list, "poosh/server") {
 		t.Fatalf("go list knows %d packages, and not the server's", len(list))
 	}
-	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "poosh/server/leaktest", "poosh/server/stalltest"} {
+	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "poosh/server/leaktest", "poosh/server/logtest", "poosh/server/stalltest"} {
 		if slices.Contains(list, no) {
 			t.Errorf("the program has %s in it", no)
 		}

@@ -24,6 +24,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/certificate/certificatetest"
+	"poosh/server/logtest"
 	"poosh/server/setting"
 	"poosh/server/systemd/systemdtest"
 )
@@ -232,33 +233,13 @@ func TestReloadOfMistakes(t *testing.T) {
 	}
 }
 
-// logged is a log that may be read while it is written.
-type logged struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-// take returns what was written since it was called last.
-func (l *logged) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.text.Reset()
-	return l.text.String()
-}
-
 // A dry run says what would be, and changes nothing.
 func TestDryRun(t *testing.T) {
-	var log logged
+	var log logtest.Buffer
 	w := write(nil)
 	w.log = slog.New(slog.NewTextHandler(&log, nil))
 	r := w.serve(t)
-	log.take() // what the start says
+	log.Take() // what the start says
 	before := r.config()
 	w.set("MAX_ROOMS", "10", "PING_INTERVAL", "9s")
 	done, err := r.Reload(true)
@@ -278,7 +259,7 @@ func TestDryRun(t *testing.T) {
 		}
 		w.set("MAX_CONNECTIONS", "")
 	}
-	if text := log.take(); strings.Contains(text, "open files") {
+	if text := log.Take(); strings.Contains(text, "open files") {
 		t.Errorf("a dry run has logged\n%s", text)
 	}
 	if done = r.reload(t); len(done.Changed) != 1 || r.config().Value("MAX_ROOMS") != 10 || r.config().Value("PING_INTERVAL") != 25*time.Second {
@@ -363,7 +344,6 @@ func TestReloadOfEachSetting(t *testing.T) {
 			pairs = append(pairs, "TLS_CERT", "", "TLS_KEY", "")
 		case "SOCKTOPUS_PORT", "PORT":
 			pairs = []string{"SOCKTOPUS_PORT", "", s.Name, value}
-		case "DRAIN_DELAY", "DRAIN_TIME":
 		}
 		before := make(map[string]string)
 		for i := 0; i < len(pairs); i += 2 {
@@ -375,11 +355,10 @@ func TestReloadOfEachSetting(t *testing.T) {
 			t.Errorf("%s: %v, %+v", s.Name, err, done)
 		} else {
 			name := pairs[0]
-			if s.Name == "PORT" {
+			switch s.Name {
+			case "PORT":
 				name = "SOCKTOPUS_PORT" // which it stands for
-			} else if s.Name == "TLS_KEY" {
-				name = s.Name
-			} else if s.Name == "SOCKTOPUS_PORT" {
+			case "TLS_KEY":
 				name = s.Name
 			}
 			// Between set and not set, these turn something on.

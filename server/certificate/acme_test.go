@@ -78,10 +78,10 @@ func TestStrangersAsk(t *testing.T) {
 	if c, err := a.Certificate(asks(t, "stranger.example")); c != nil || err == nil {
 		t.Errorf("%v, %v", c, err)
 	}
-	eventually(t, "a word about the authority", func() bool { return log.count("level=ERROR") > 0 })
+	eventually(t, "a word about the authority", func() bool { return log.Count("level=ERROR") > 0 })
 	stop()
 	watching.Wait()
-	if log.count("stranger.example") > 0 {
+	if log.Count("stranger.example") > 0 {
 		t.Error(log.String())
 	}
 }

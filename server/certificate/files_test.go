@@ -1,7 +1,6 @@
 package certificate
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,32 +13,12 @@ import (
 	"time"
 
 	"poosh/server/certificate/certificatetest"
+	"poosh/server/logtest"
 	"poosh/server/setting"
 )
 
 // A record is a log that can be read while it is written.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *record) count(what string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Count(r.text.String(), what)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
+type record struct{ logtest.Buffer }
 
 func (r *record) log() *slog.Logger { return slog.New(slog.NewTextHandler(r, nil)) }
 
@@ -72,7 +51,7 @@ func TestWatch(t *testing.T) {
 
 	a.Write(dir, "second.example")
 	eventually(t, "the second", func() bool { return shown(f) == "second.example" })
-	if log.count("certificate replaced") != 1 || log.count("second.example") != 1 {
+	if log.Count("certificate replaced") != 1 || log.Count("second.example") != 1 {
 		t.Error(log.String())
 	}
 
@@ -80,18 +59,18 @@ func TestWatch(t *testing.T) {
 	secret, _ := os.ReadFile(key)
 	for i, text := range []string{"", "rubbish", string(good[:len(good)/2])} {
 		certificatetest.Put(t, cert, []byte(text))
-		eventually(t, "a word about it", func() bool { return log.count("cannot be used") == i+1 })
+		eventually(t, "a word about it", func() bool { return log.Count("cannot be used") == i+1 })
 	}
 	if err := os.Remove(cert); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a word about it", func() bool { return log.count("cannot be used") == 4 })
+	eventually(t, "a word about it", func() bool { return log.Count("cannot be used") == 4 })
 	time.Sleep(50 * time.Millisecond) // many looks
-	if n := log.count("cannot be used"); n != 4 || shown(f) != "second.example" {
+	if n := log.Count("cannot be used"); n != 4 || shown(f) != "second.example" {
 		t.Errorf("said %d times, shows %s\n%s", n, shown(f), log.String())
 	}
 	for line := range strings.Lines(string(secret)) {
-		if log.count(strings.TrimSpace(line)) > 0 && !strings.HasPrefix(line, "---") {
+		if log.Count(strings.TrimSpace(line)) > 0 && !strings.HasPrefix(line, "---") {
 			t.Error("the key is in the log")
 		}
 	}
@@ -99,7 +78,7 @@ func TestWatch(t *testing.T) {
 	// Another one's key beside it, and then its own.
 	newCert, newKey := a.Issue("third.example", time.Time{}, time.Now().Add(time.Hour))
 	certificatetest.Put(t, cert, newCert)
-	eventually(t, "a word about it", func() bool { return log.count("cannot be used") == 5 })
+	eventually(t, "a word about it", func() bool { return log.Count("cannot be used") == 5 })
 	certificatetest.Put(t, key, newKey)
 	eventually(t, "the third", func() bool { return shown(f) == "third.example" })
 }
@@ -127,7 +106,7 @@ func TestUseless(t *testing.T) {
 		certificatetest.Put(t, key, k)
 		f.look()
 		f.look()
-		if log.count(tt.want) != 1 {
+		if log.Count(tt.want) != 1 {
 			t.Errorf("want %q once\n%s", tt.want, log.String())
 		}
 	}
@@ -255,7 +234,7 @@ func TestWarner(t *testing.T) {
 			list = append(list, leaf("second.example"))
 		}
 		w.look(list, now.Add(time.Duration(hour)*time.Hour))
-		if first, second := log.count("first.example"), log.count("second.example"); first != 1+hour/24 || second != (hour+19)/24 {
+		if first, second := log.Count("first.example"), log.Count("second.example"); first != 1+hour/24 || second != (hour+19)/24 {
 			t.Fatalf("after %d hours: spoken of %d and %d times", hour, first, second)
 		}
 	}

@@ -84,12 +84,7 @@ func pusherSend(ctx context.Context, client *http.Client, at url.URL, a app, cha
 	}
 	at.Path += "/apps/" + a.id + "/events"
 	at.RawQuery = auth.SignPusherQuery(a.key, a.secret, http.MethodPost, at.EscapedPath(), body, time.Now())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	status, _, answer, err := tell(client, req)
+	status, answer, err := post(ctx, client, at, body)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w; --pusher-api names another address", err)
@@ -101,6 +96,17 @@ func pusherSend(ctx context.Context, client *http.Client, at url.URL, a app, cha
 		return fmt.Errorf("%s answers %s", at.Host, saidBy(status, answer))
 	}
 	return nil
+}
+
+// post sends JSON to an API.
+func post(ctx context.Context, client *http.Client, at url.URL, body []byte) (status int, answer []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	status, _, answer, err = tell(client, req)
+	return status, answer, err
 }
 
 // socktopus is the first application, or the one of --app: a message to a connection.
@@ -186,12 +192,7 @@ func (s *socktopus) send(ctx context.Context, client *http.Client, at url.URL, c
 		return err
 	}
 	at.Path += "/send"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	status, _, answer, err := tell(client, req)
+	status, answer, err := post(ctx, client, at, body)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w; --socktopus-api names another address", err)

@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -128,14 +129,17 @@ func (o *operator) left(ctx context.Context) (int, error) {
 	}
 	res, err := o.client.Do(req)
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-			return 0, err
+		if of := (*net.OpError)(nil); errors.Is(err, io.EOF) || errors.As(err, &of) && !of.Timeout() { // refused, or cut
+			return 0, errEnded
 		}
-		return 0, errEnded
+		return 0, err
 	}
 	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return 0, errors.New(res.Status)
+	}
 	var is overview.Overview
-	if err := json.NewDecoder(res.Body).Decode(&is); err != nil {
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&is); err != nil {
 		return 0, err
 	}
 	return is.Connections.Clients.Open, nil

@@ -202,7 +202,7 @@ func (x *exam) pollFor(ctx context.Context, what string) (took time.Duration, cu
 		at time.Time
 	}
 	polled := make(chan came, 1)
-	polling, end := context.WithTimeout(ctx, 2*oneStep)
+	polling, end := context.WithCancel(ctx)
 	defer end()
 	go func() { // ends with polling
 		for {
@@ -221,6 +221,7 @@ func (x *exam) pollFor(ctx context.Context, what string) (took time.Duration, cu
 		<-polled
 		return 0, "", false
 	}
+	defer time.AfterFunc(2*oneStep, end).Stop()
 	got := <-polled
 	switch {
 	case ctx.Err() != nil:

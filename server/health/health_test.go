@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/logtest"
 	"poosh/server/loop"
 	"poosh/server/stalltest"
 )
@@ -29,27 +29,9 @@ type process struct {
 	hub  *hub.Hub
 	loop *loop.Loop
 	gate *admission.Gate
-	log  *lines
+	log  *logtest.Buffer
 
 	stalled func() time.Duration // this process, since it was made
-}
-
-// lines is a log that may be read while it is written.
-type lines struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // newProcess makes one of nothing but a hub, a loop and a gate. At its end it has no
@@ -68,7 +50,7 @@ func newProcess(t *testing.T, cfg loop.Config) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, hub: hub.New(), loop: l, gate: admission.New(l, 0), log: new(lines), stalled: stalltest.Watch(t)}
+	p := &process{t: t, hub: hub.New(), loop: l, gate: admission.New(l, 0), log: new(logtest.Buffer), stalled: stalltest.Watch(t)}
 	p.Health = New(Config{Hub: p.hub, Loop: l, Gate: p.gate, Log: slog.New(slog.NewTextHandler(p.log, nil))})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -252,7 +252,7 @@ func TestWriteDeadline(t *testing.T) {
 	answered := make(chan error, 1)
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
-		_, err := w.Write(make([]byte, 8<<20))
+		_, err := w.Write(make([]byte, 64<<20)) // more than sockets take
 		answered <- err
 	})
 	shows := func(t *testing.T, p *peer) {

@@ -156,23 +156,12 @@ type Progress struct {
 	Share     float64 // of its time, 0 to 1
 	Connected int64
 	Wanted    int64
-	Accepted  int64
 	Delivered int64
-	P99       time.Duration
 }
 
 // Progress tells how far the test is. It costs the same however many clients there are.
 func (t *Test) Progress() Progress {
-	var latency Histogram
-	p := Progress{Stage: *t.stage.Load(), Connected: t.joined.Load(), Wanted: int64(t.cfg.Clients), Accepted: t.accepted.Load()}
-	for i := range t.shards {
-		s := &t.shards[i]
-		s.mu.Lock()
-		p.Delivered += s.delivered
-		latency.Add(&s.latency)
-		s.mu.Unlock()
-	}
-	p.P99 = latency.Quantile(0.99)
+	p := Progress{Stage: *t.stage.Load(), Connected: t.joined.Load(), Wanted: int64(t.cfg.Clients), Delivered: t.seen()}
 	// Connecting is a tenth of the bar, and what comes after the publishing the last of it.
 	switch begin := t.begin.Load(); {
 	case begin == 0:

@@ -104,14 +104,6 @@ func (c *Conn) settle() {
 	}
 }
 
-// Limit returns what may wait in the outbox, in bytes of [Cost]: what counted when the
-// connection was opened, or became what it is.
-func (c *Conn) Limit() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return int(c.limit)
-}
-
 // PushNow is [Conn.Push] for an answer that somebody waits for: the caller's goroutine
 // writes it, if the socket takes it and nobody else is writing, and does not wait for
 // the flusher, who may be on its way round thousands. No lock may be held.

@@ -155,9 +155,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			bounds := next.sockets.Within(n)
 			bounds.Origins = next.Origins
 			return func() {
-				api.Change(next.API)
+				server.Change(bounds) // before the API lets in what is larger
 				listeners.Change(next.Clients)
-				server.Change(bounds)
+				api.Change(next.API)
 			}, nil
 		},
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},

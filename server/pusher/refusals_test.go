@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/server/loop"
 	"poosh/server/pusher"
 	"poosh/server/pusher/protocol"
@@ -106,7 +107,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 // TestEndsAreCounted has connections end for different reasons, each of which is
 // counted once and told to the log: what it was closed for, or else what the loop says.
 func TestEndsAreCounted(t *testing.T) {
-	var log pushertest.Log
+	var log logtest.Buffer
 	s := pushertest.NewLogged(t, pusher.Config{MaxMessageBytes: 1000},
 		slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	_ = s.Dial().WS.Close() // without a close frame

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/server/pusher"
 	"poosh/server/pusher/pushertest"
 	"poosh/server/sends"
@@ -97,7 +98,7 @@ func TestWebhookNamesTheSend(t *testing.T) {
 	app := pushertest.App()
 	app.Webhooks = []pusher.Webhook{hook.Webhook()}
 	app.Webhooks[0].EventTypes = []string{"client_event", "channel_occupied"}
-	feed, log := sends.New(), new(pushertest.Log)
+	feed, log := sends.New(), new(logtest.Buffer)
 	s := pushertest.NewLogged(t, pusher.Config{Apps: []pusher.App{app}, Sends: feed}, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	w, err := feed.Watch(sends.Filter{})
 	if err != nil {

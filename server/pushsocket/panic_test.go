@@ -1,16 +1,14 @@
 package pushsocket
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"poosh/auth"
+	"poosh/server/logtest"
 	"poosh/server/pushsocket/store"
 )
 
@@ -33,29 +31,11 @@ func (p *buggy) Expire(context.Context, time.Time) (int, error) {
 	panic("another bug")
 }
 
-// A text that several goroutines write and read.
-type sharedText struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (t *sharedText) Write(text []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.Write(text)
-}
-
-func (t *sharedText) count(what string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.Count(t.b.String(), what)
-}
-
 // A panic in what a worker does costs one mailbox its connections, with one line in the
 // log; every worker goes on, and what is stored is there when the device comes back.
 func TestPanicInAMailbox(t *testing.T) {
 	st := &buggy{failing: newFailing(t)}
-	log := new(sharedText)
+	log := new(logtest.Buffer)
 	s := newSiteWith(t, Config{Store: st, ExpireEvery: time.Millisecond}, slog.New(slog.NewTextHandler(log, nil)))
 	ill, well := s.registered("1", 1), s.registered("2", 1)
 	listens := well.authorized()
@@ -74,7 +54,7 @@ func TestPanicInAMailbox(t *testing.T) {
 	well.mail(ill.username, "stored")
 	well.mail(well.username, "delivered")
 	listens.bodies("delivered")
-	if n := log.count("panic in a worker"); n != 2*mailboxWorkers {
+	if n := log.Count("panic in a worker"); n != 2*mailboxWorkers {
 		t.Errorf("%d lines for %d panics", n, 2*mailboxWorkers)
 	}
 	st.device.Store(0)
@@ -84,7 +64,7 @@ func TestPanicInAMailbox(t *testing.T) {
 			t.Fatal("what is too old is not looked for any more")
 		}
 	}
-	if log.count("panic while removing what is too old") == 0 {
+	if log.Count("panic while removing what is too old") == 0 {
 		t.Error("nothing is said of what was not removed")
 	}
 }

@@ -20,19 +20,22 @@ func AckFrame(ack Ack, data []byte) []byte {
 
 // Answer is [Session.Deliver] of a frame that the client has asked for: one who asks on and
 // on and does not read is not heard until it does, see [loop.Conn.Owe].
-func (s *Session) Answer(frame []byte) bool { return s.answer(frame) }
+func (s *Session) Answer(frame []byte) bool {
+	if c := s.direct.Load(); c != nil {
+		return c.Answer(frame)
+	}
+	return s.Deliver(frame)
+}
 
 // Fits reports whether so many bytes in so many frames can be delivered to the client in
 // one go, so that a fourth of its outbox is left for what comes meanwhile. What is said of
 // [Session.Deliver] holds for it.
 func (s *Session) Fits(frames, bytes int) bool {
+	// A WebSocket from before the last reload has no less: see peer.Outbox.
 	cost, most := bytes+frames*loop.Cost(nil), s.server.cfg().Outbox
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.conn != nil:
-		most = min(most, s.conn.Limit()) // which may be from before the last reload
-	case s.server.polled.Load()+int64(cost) > s.server.cfg().Unfetched:
+	if s.conn == nil && s.server.polled.Load()+int64(cost) > s.server.cfg().Unfetched {
 		return false
 	}
 	return s.occupied()+cost <= most/4*3

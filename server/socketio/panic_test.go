@@ -2,11 +2,11 @@ package socketio
 
 import (
 	"log/slog"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 // An ill dialect panics where a test wants it to.
@@ -46,23 +46,8 @@ func (d *ill) Event(s *Session, name string, args [][]byte, ack Ack) {
 	d.act(d.event)
 }
 
-// A log that several goroutines write to.
-type log struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (l *log) Write(text []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(text)
-}
-
-func (l *log) panics() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), "panic while a session is handled")
-}
+// panics is how many a log tells of.
+func panics(log *logtest.Buffer) int { return log.Count("panic while a session is handled") }
 
 // A panic of a handler, on whatever goroutine, ends the session that it was for, with a
 // line in the log, and nothing else: nothing of that is left, and others come and go.
@@ -74,7 +59,7 @@ func TestPanicOfAHandler(t *testing.T) {
 		"waiting events": {event: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := new(log)
+			l := new(logtest.Buffer)
 			s := serve(t, Config{}, func(srv *Server) {
 				handler.dialect = srv.handler.(*dialect)
 				srv.handler, srv.log = handler, slog.New(slog.NewTextHandler(l, nil))
@@ -97,7 +82,7 @@ func TestPanicOfAHandler(t *testing.T) {
 			for range 2 {
 				take(t, s.closed, "that the client left")
 			}
-			if n := l.panics(); n < 2 {
+			if n := panics(l); n < 2 {
 				t.Errorf("%d panics are in the log", n)
 			}
 			handler.cured.Store(true)

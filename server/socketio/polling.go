@@ -275,11 +275,11 @@ func (g *pollWait) wait(w http.ResponseWriter, r *http.Request) {
 // Abandoned implements [http1.Waiter]: a GET could not be answered, or not be written
 // the answer that it was given. Nothing is lost with one that has given way to a
 // newer, or was answered with nothing.
-func (g *pollWait) Abandoned(answered bool) {
+func (g *pollWait) Abandoned(bool) {
 	s := g.session
 	s.mu.Lock()
 	mine := s.poll != nil && s.poll.get == g
-	lost := answered && !g.empty && s.poll != nil
+	lost := !mine && !g.empty && s.poll != nil // it was answered, maybe at that moment
 	s.mu.Unlock()
 	switch {
 	case mine: // leaving a page cuts the GET: the session is over

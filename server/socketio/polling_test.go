@@ -38,6 +38,24 @@ func TestNewerPoll(t *testing.T) {
 	})
 }
 
+// A client that goes away while its GET is being answered does not have the answer: its
+// session ends, and does not go on without what was in it.
+func TestAnswerThatNobodyGets(t *testing.T) {
+	each(t, Config{}, func(s *site) {
+		p := s.poll("EIO=3")
+		p.want("40")
+		session := take(s.T, s.connected, "the client")
+		answered := p.waiting()
+		g := session.pollWait()
+		session.Deliver(EventFrame("e", nil))
+		g.Abandoned(false) // as who waits for both may find the client's end first
+		if reason := take(s.T, s.closed, "the end"); reason != reasonFailed.String() {
+			s.Errorf("it ended with %q", reason)
+		}
+		<-answered
+	})
+}
+
 // Two who poll with one id free each other, and would without a pause for ever: that
 // ends their session. One that polls anew now and then is no such.
 func TestPollsThatFreeEachOther(t *testing.T) {

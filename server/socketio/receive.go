@@ -100,11 +100,11 @@ func (s *Session) ping(data []byte) error {
 	}
 	switch {
 	case bytes.Equal(data, probePing):
-		s.answer(frameProbe)
+		s.Answer(frameProbe)
 	case s.waits():
 		s.in.pings = min(s.in.pings+1, heldPings) // 40 comes first, as it did from the Node server
 	default:
-		s.answer(framePong)
+		s.Answer(framePong)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (s *Session) catchUp() (over closed.Reason, err error) {
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
 	for ; s.in.pings > 0; s.in.pings-- {
-		s.answer(framePong)
+		s.Answer(framePong)
 	}
 	waiting := s.in.waiting
 	s.in.waiting, s.in.size = nil, 0
@@ -233,7 +233,7 @@ func (s *Session) connect(where namespaceState) error {
 		s.promote() // it has been given what it asks for
 	case s.speaks() != 4:
 		// A client of 1.x may ask for what it was given unasked.
-		s.answer(frameHello)
+		s.Answer(frameHello)
 	default:
 		return fmt.Errorf("%w: connected already", errPacket)
 	}
@@ -254,7 +254,7 @@ func (s *Session) elsewhere(m message) error {
 	} else {
 		b = append(b, `,"Invalid namespace"`...)
 	}
-	s.answer(websocket.FrameInPlace(b))
+	s.Answer(websocket.FrameInPlace(b))
 	return nil
 }
 

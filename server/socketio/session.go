@@ -126,14 +126,6 @@ func (s *Session) Deliver(frame []byte) bool {
 	return s.deliver(frame)
 }
 
-// answer is Deliver of something that the client has asked for.
-func (s *Session) answer(frame []byte) bool {
-	if c := s.direct.Load(); c != nil {
-		return c.Answer(frame)
-	}
-	return s.Deliver(frame)
-}
-
 // DeliverMarked is Deliver of a frame that carries a mark, which is passed when the frame
 // has been written to the client, or never will be. A client that is still joining is not
 // waited for.

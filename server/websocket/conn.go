@@ -83,9 +83,6 @@ func (c *Conn) Text(payload []byte) bool { return c.Push(TextFrame(payload)) }
 // Waiting returns what the connection has still to write; see [loop.Conn.Waiting].
 func (c *Conn) Waiting() int { return c.raw().Waiting() }
 
-// Limit returns how much may wait; see [loop.Conn.Limit].
-func (c *Conn) Limit() int { return c.raw().Limit() }
-
 // Ending says why the connection takes nothing any more, empty while it does, and
 // whether that is because too much waited for its peer.
 func (c *Conn) Ending() (why string, slow bool) {

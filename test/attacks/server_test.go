@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/test/process"
 )
 
@@ -36,7 +36,7 @@ type server struct {
 	t      *testing.T
 	dir    string
 	cmd    *exec.Cmd
-	log    *logBuffer
+	log    *logtest.Buffer
 	exited chan struct{}
 	dead   bool // and the test has said so
 
@@ -68,7 +68,7 @@ func (s *server) ports() []*int {
 }
 
 func (s *server) launch(files int, env []string) error {
-	s.log, s.exited = &logBuffer{}, make(chan struct{})
+	s.log, s.exited = &logtest.Buffer{}, make(chan struct{})
 	s.cmd = limited(files, program)
 	s.cmd.Dir = s.dir
 	s.cmd.Env = append([]string{
@@ -230,22 +230,4 @@ func (s *server) peakMemory() int {
 	}
 	s.t.Fatal("no VmHWM in /proc")
 	return 0
-}
-
-// A logBuffer collects what a process prints.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -2,7 +2,6 @@ package clients_test
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 // A driver is the process of one client.
@@ -18,7 +19,7 @@ type driver struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	in    io.WriteCloser
-	fault *output
+	fault *logtest.Buffer
 	done  chan struct{} // closed when its reports have ended
 
 	mu      sync.Mutex
@@ -33,7 +34,7 @@ type report struct{ Saw, Text string }
 // test at the latest.
 func drive(t *testing.T, k kind, task map[string]any) *driver {
 	t.Helper()
-	d := &driver{t: t, fault: &output{}, done: make(chan struct{}), news: make(chan struct{})}
+	d := &driver{t: t, fault: &logtest.Buffer{}, done: make(chan struct{}), news: make(chan struct{})}
 	text, err := json.Marshal(task)
 	if err != nil {
 		t.Fatal(err)
@@ -150,22 +151,4 @@ func (d *driver) wait(saw string, n int) []string {
 			d.t.Fatalf("waited %v for %d of %s", patience, n, saw)
 		}
 	}
-}
-
-// An output collects what a process prints.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 // A driver is a Node process that runs socket.io clients, in itself or in
@@ -19,7 +21,7 @@ type driver struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	in    io.WriteCloser
-	fault *logBuffer
+	fault *logtest.Buffer
 	done  chan struct{} // closed when its reports have ended
 
 	mu      sync.Mutex
@@ -73,7 +75,7 @@ type opening struct {
 // drive starts npm/drive/<script> and ends it with the test.
 func drive(t *testing.T, script string) *driver {
 	t.Helper()
-	d := &driver{t: t, clients: make(map[string]*client), fault: &logBuffer{}, done: make(chan struct{})}
+	d := &driver{t: t, clients: make(map[string]*client), fault: &logtest.Buffer{}, done: make(chan struct{})}
 	d.changed = sync.NewCond(&d.mu)
 	d.cmd = exec.Command("node", filepath.Join("npm", "drive", script))
 	d.cmd.Stderr = d.fault
@@ -141,7 +143,7 @@ func (d *driver) stop() {
 	defer d.mu.Unlock()
 	for _, r := range d.reports {
 		if r.Saw == "fault" {
-			d.t.Errorf("driver: %s\n%s", r.Text, d.fault.tail())
+			d.t.Errorf("driver: %s\n%s", r.Text, d.fault.Tail())
 		}
 	}
 }
@@ -153,7 +155,7 @@ func (d *driver) command(c any) {
 		_, err = d.in.Write(append(line, '\n'))
 	}
 	if err != nil {
-		d.t.Fatalf("command to the driver: %v\n%s", err, d.fault.tail())
+		d.t.Fatalf("command to the driver: %v\n%s", err, d.fault.Tail())
 	}
 }
 

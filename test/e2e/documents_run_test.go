@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 func port(n int) string { return strconv.Itoa(n) }
@@ -49,9 +51,9 @@ func abs(t *testing.T, name ...string) string {
 // background runs a command of a page until the test ends, in a directory and with more
 // in its environment, and returns once the ports are listened on. What it is ended by,
 // an interrupt, is given to all that it started.
-func background(t *testing.T, dir, command string, env []string, ports ...int) *logBuffer {
+func background(t *testing.T, dir, command string, env []string, ports ...int) *logtest.Buffer {
 	t.Helper()
-	log, exited := &logBuffer{}, make(chan struct{})
+	log, exited := &logtest.Buffer{}, make(chan struct{})
 	cmd := exec.Command("sh", "-c", command)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -70,14 +72,14 @@ func background(t *testing.T, dir, command string, env []string, ports ...int) *
 		case <-time.After(patience):
 			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			<-exited
-			t.Errorf("%s\ndid not end on an interrupt\n%s", command, log.tail())
+			t.Errorf("%s\ndid not end on an interrupt\n%s", command, log.Tail())
 		}
 	})
 	// The first command of the README builds the server.
 	eventually(t, 5*time.Minute, "it to listen: "+command, func() bool {
 		select {
 		case <-exited:
-			t.Fatalf("%s\nended: %v\n%s", command, cmd.ProcessState, log.tail())
+			t.Fatalf("%s\nended: %v\n%s", command, cmd.ProcessState, log.Tail())
 		default:
 		}
 		return !slices.ContainsFunc(ports, func(p int) bool { return !listening(p) })

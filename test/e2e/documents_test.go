@@ -120,7 +120,7 @@ func TestREADMEAndDocuments(t *testing.T) {
 	t.Run("README", func(t *testing.T) { runREADME(t, b) })
 	t.Run("swap", func(t *testing.T) { runSwap(t, b) })
 	t.Run("starts", func(t *testing.T) { runStarts(t, b) })
-	f := startFourfold(t, "DEMO_SOCKTOPUS_SECRET=replace-this-secret", "PUSH_SOCKET_OPERATOR_TOKEN="+operatorToken)
+	f := startFourfold(t, "DEMO_SOCKTOPUS_SECRET=replace-this-secret", "PUSH_SOCKET_OPERATOR_TOKEN="+operatorToken, "HISTORY=1m")
 	t.Run("senders", func(t *testing.T) { runSenders(t, b, f) })
 	t.Run("socktopus", func(t *testing.T) { runSocktopus(t, b, f) })
 	t.Run("operators", func(t *testing.T) { runOperators(t, b, f) })

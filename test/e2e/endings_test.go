@@ -55,14 +55,14 @@ func TestEndings(t *testing.T) {
 			e.checkLiving()
 			e.waitExit(patience)
 			if took := time.Since(began) - stalled(); took > h.limit+time.Second {
-				t.Errorf("the end took %v, want %v at most\n%s", took, h.limit, e.log.tail())
+				t.Errorf("the end took %v, want %v at most\n%s", took, h.limit, e.log.Tail())
 			}
 			for _, check := range e.after {
 				check()
 			}
 			e.checkHooks()
 			if code := e.cmd.ProcessState.ExitCode(); code != 0 {
-				t.Errorf("exit code %d\n%s", code, e.log.tail())
+				t.Errorf("exit code %d\n%s", code, e.log.Tail())
 			}
 			e.checkLog()
 		})

@@ -43,7 +43,7 @@ func TestKindsDrain(t *testing.T) {
 			began := time.Now() // how long they read is theirs
 			f.waitExit(patience)
 			if code, took := f.cmd.ProcessState.ExitCode(), time.Since(began); code != 0 || took > 10*time.Second {
-				t.Errorf("exit code %d after %v\n%s", code, took, f.log.tail())
+				t.Errorf("exit code %d after %v\n%s", code, took, f.log.Tail())
 			}
 			f.checkLog()
 		})

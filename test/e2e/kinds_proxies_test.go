@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"poosh/server/logtest"
 )
 
 // A proxy stands in front of all ports of a server that clients come to.
@@ -38,7 +40,7 @@ func (f *fourfold) putInFront(t *testing.T, name string, config func(dir string,
 	for i := range command {
 		command[i] = strings.NewReplacer("$dir", dir, "$conf", conf).Replace(command[i])
 	}
-	said := &logBuffer{}
+	said := &logtest.Buffer{}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 // Clients reach the server through nginx with the sites of the examples, over
@@ -56,7 +58,7 @@ func throughSite(t *testing.T, s *server, dir string, listen int, certificate, s
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf+site+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	errors := &logBuffer{}
+	errors := &logtest.Buffer{}
 	nginx := exec.Command("nginx", "-p", dir, "-c", "nginx.conf", "-e", "stderr")
 	nginx.Stderr = errors
 	if err := nginx.Start(); err != nil {

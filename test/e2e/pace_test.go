@@ -142,7 +142,7 @@ func TestPace(t *testing.T) {
 	sending.Wait()
 	c.from.waitExit(patience)
 	if code := c.from.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d\n%s", code, c.from.log.tail())
+		t.Errorf("exit code %d\n%s", code, c.from.log.Tail())
 	}
 	c.from.checkLog()
 	for _, err := range c.faults[:min(len(c.faults), 5)] {

@@ -129,7 +129,7 @@ func TestDrainLosesNothingAccepted(t *testing.T) {
 	}
 	s.waitExit(patience)
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d, want 0\n%s", code, s.log.tail())
+		t.Errorf("exit code %d, want 0\n%s", code, s.log.Tail())
 	}
 	s.checkLog()
 	t.Logf("%d events accepted", count.Load())

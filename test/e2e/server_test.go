@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -9,11 +8,11 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/test/process"
 )
 
@@ -33,7 +32,7 @@ type server struct {
 	program    string   // the binary; empty for the one under test
 	clientPort int
 	serverPort int
-	log        *logBuffer
+	log        *logtest.Buffer
 	exited     chan struct{} // closed once the process is gone
 	asked      bool          // the test ended it by itself
 }
@@ -66,7 +65,7 @@ func start(t *testing.T, env ...string) *server {
 
 // launch starts the process on the ports of s and waits until both accept.
 func (s *server) launch() error {
-	s.log = &logBuffer{}
+	s.log = &logtest.Buffer{}
 	s.exited = make(chan struct{})
 	s.asked = false
 	if s.program == "" {
@@ -122,7 +121,7 @@ func (s *server) stop() {
 	s.signal(syscall.SIGTERM)
 	s.waitExit(patience)
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		s.t.Errorf("the server ended with %v after SIGTERM, want exit code 0\n%s", s.cmd.ProcessState, s.log.tail())
+		s.t.Errorf("the server ended with %v after SIGTERM, want exit code 0\n%s", s.cmd.ProcessState, s.log.Tail())
 	}
 	s.checkLog()
 }
@@ -157,7 +156,7 @@ func (s *server) waitExit(d time.Duration) {
 			s.cmd.Process.Kill()
 			<-s.exited
 		}
-		s.t.Fatalf("the server was still there %v after it was asked to end\n%s", d, s.log.tail())
+		s.t.Fatalf("the server was still there %v after it was asked to end\n%s", d, s.log.Tail())
 	}
 }
 
@@ -167,7 +166,7 @@ func (s *server) running() {
 	select {
 	case <-s.exited:
 		s.asked = true
-		s.t.Fatalf("the server ended by itself: %v\n%s", s.cmd.ProcessState, s.log.tail())
+		s.t.Fatalf("the server ended by itself: %v\n%s", s.cmd.ProcessState, s.log.Tail())
 	default:
 	}
 }
@@ -198,30 +197,6 @@ func addr(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // freePort asks the system for a port that is free now.
 func freePort(t *testing.T) int { return process.FreePort(t) }
-
-// A logBuffer collects what a process prints.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-// tail is the end of the log, enough to see why something ended.
-func (b *logBuffer) tail() string {
-	text := b.String()
-	return text[max(0, len(text)-8000):]
-}
 
 // eventually waits until ok says true and fails the test naming what it waited
 // for when that does not happen in d, and what else is to be told then.

@@ -39,7 +39,7 @@ func (s *server) status(t *testing.T) status {
 			return parseStatus(t, now[len(now)-1])
 		}
 	}
-	t.Fatalf("waited %v for a status line after SIGUSR1\n%s", patience, s.log.tail())
+	t.Fatalf("waited %v for a status line after SIGUSR1\n%s", patience, s.log.Tail())
 	return status{}
 }
 

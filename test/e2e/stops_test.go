@@ -135,7 +135,7 @@ func (w *stopWorker) round(n int64) {
 	r.checkLog()
 	r.checkLedger()
 	if err := errors.Join(r.faults...); err != nil {
-		w.t.Errorf("stop %d, clients first: %v, the end took %v:\n%v\n%s", n, r.synced, took, err, r.log.tail())
+		w.t.Errorf("stop %d, clients first: %v, the end took %v:\n%v\n%s", n, r.synced, took, err, r.log.Tail())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/test/process"
 )
 
@@ -168,7 +169,7 @@ func confined(s *service, m *machine) {
 // arrives sends an event and wants a listener to get it.
 func arrives(m *machine) {
 	m.t.Helper()
-	var heard syncBuffer
+	var heard logtest.Buffer
 	listener := m.command("sh", "-c", "cd /etc/poosh && exec poosh listen --room news --count 1 --for 60s")
 	listener.Stdout, listener.Stderr = &heard, &heard
 	if err := listener.Start(); err != nil {

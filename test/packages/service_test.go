@@ -1,15 +1,14 @@
 package packages_test
 
 import (
-	"bytes"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/test/process"
 )
 
@@ -21,7 +20,7 @@ type service struct {
 	m      *machine
 	cmd    *exec.Cmd
 	exited chan struct{}
-	log    *syncBuffer
+	log    *logtest.Buffer
 }
 
 // units reads what a unit says under [Service]. Of a name that stands there twice the last
@@ -70,7 +69,7 @@ func startUnit(m *machine) *service {
 		"/var/lib/" + said["StateDirectory"], said["ProtectSystem"], said["WorkingDirectory"], said["UMask"],
 		"prlimit", "--nofile=" + openFiles(m.t, said["LimitNOFILE"]),
 		"setpriv", "--reuid", said["User"], "--regid", said["Group"], "--init-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"}
-	s := &service{t: m.t, m: m, exited: make(chan struct{}), log: new(syncBuffer)}
+	s := &service{t: m.t, m: m, exited: make(chan struct{}), log: new(logtest.Buffer)}
 	s.cmd = m.command(append(args, strings.Fields(said["ExecStart"])...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
@@ -160,22 +159,4 @@ func (s *service) wait() int {
 		s.t.Fatalf("it does not end\n%s", s.log)
 	}
 	return s.cmd.ProcessState.ExitCode()
-}
-
-// A syncBuffer may be read while it is written.
-type syncBuffer struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

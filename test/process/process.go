@@ -13,10 +13,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 // Patience is how long tests wait for what should happen at once, on a busy machine
@@ -72,7 +73,7 @@ type Process struct {
 	env     []string
 	cmd     *exec.Cmd
 	exited  chan struct{}
-	log     *logBuffer
+	log     *logtest.Buffer
 }
 
 // Start runs the program with settings given as NAME=value, the one that names the
@@ -94,7 +95,7 @@ func Start(t testing.TB, program, portSetting string, env ...string) *Process {
 }
 
 func (p *Process) launch() error {
-	p.log = &logBuffer{}
+	p.log = &logtest.Buffer{}
 	p.exited = make(chan struct{})
 	p.cmd = exec.Command(p.program)
 	p.cmd.Dir, p.cmd.Env = p.Dir, p.env
@@ -208,24 +209,6 @@ func Node(t *testing.T, limit time.Duration, script string, args ...string) {
 	if len(out) > 0 {
 		t.Logf("%s", bytes.TrimSpace(out))
 	}
-}
-
-// A logBuffer collects what a process prints.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // Fails runs the program with settings that keep it from starting and returns what

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 // A driver is the Node process of drive/drive.js: clients, and the npm library.
@@ -17,7 +19,7 @@ type driver struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	in    io.WriteCloser
-	fault *logBuffer
+	fault *logtest.Buffer
 	done  chan struct{} // closed when its reports have ended
 
 	mu      sync.Mutex
@@ -37,7 +39,7 @@ type report struct {
 
 func drive(t *testing.T, s *server) *driver {
 	t.Helper()
-	d := &driver{t: t, fault: &logBuffer{}, done: make(chan struct{}), news: make(chan struct{})}
+	d := &driver{t: t, fault: &logtest.Buffer{}, done: make(chan struct{}), news: make(chan struct{})}
 	d.cmd = exec.Command("node", "drive/drive.js", s.settings(nil))
 	d.cmd.Stderr = d.fault
 	out, err := d.cmd.StdoutPipe()

@@ -1,18 +1,17 @@
 package pusher_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/test/process"
 )
 
@@ -37,7 +36,7 @@ type server struct {
 	secrets []string // what its log must not hold, beside the usual app's
 	cmd     *exec.Cmd
 	exited  chan struct{}
-	log     *logBuffer
+	log     *logtest.Buffer
 }
 
 // start runs the binary with settings given as KEY=value and waits until its
@@ -52,7 +51,7 @@ func start(t *testing.T, env ...string) *server {
 
 func (s *server) launch() {
 	s.t.Helper()
-	s.log, s.exited = &logBuffer{}, make(chan struct{})
+	s.log, s.exited = &logtest.Buffer{}, make(chan struct{})
 	s.cmd = exec.Command(program)
 	if s.cmd.Dir = s.dir; s.dir == "" {
 		s.cmd.Dir = s.t.TempDir()
@@ -134,22 +133,4 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}
-}
-
-// A logBuffer collects what a process prints.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -3,13 +3,12 @@
 package tls
 
 import (
-	"bytes"
 	"fmt"
 	"os/exec"
-	"sync"
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/test/process"
 )
 
@@ -38,28 +37,10 @@ func eventually(t testing.TB, what string, so func() bool) {
 	}
 }
 
-// A record is what somebody writes, to be read meanwhile.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
-
 // start runs a program until the test ends.
-func start(t testing.TB, cmd *exec.Cmd) *record {
+func start(t testing.TB, cmd *exec.Cmd) *logtest.Buffer {
 	t.Helper()
-	out := new(record)
+	out := new(logtest.Buffer)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

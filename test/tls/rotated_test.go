@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/logtest"
 	"poosh/test/process"
 )
 
@@ -141,7 +142,7 @@ func TestRotatedUnderLoad(t *testing.T) {
 	for range 10 {
 		clients = append(clients, r.listen(t, r.trusts))
 	}
-	var real []*record
+	var real []*logtest.Buffer
 	for _, how := range []string{"websocket", "polling"} {
 		cmd := exec.Command(node, "client.js", "sio", module(t, "e2e/npm", "sio-4.8.1"), "https://"+addr(r.client), how)
 		cmd.Env = append(cmd.Environ(), "NODE_EXTRA_CA_CERTS="+root)

@@ -21,6 +21,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/server"
+	"poosh/server/logtest"
 )
 
 const secret = "thisisthesharedsecret"
@@ -29,13 +30,13 @@ const secret = "thisisthesharedsecret"
 type site struct {
 	*server.Server
 	client, sender int
-	log            *record
+	log            *logtest.Buffer
 }
 
 // serve runs a server until the test ends.
 func serve(t testing.TB, set map[string]string, change func(*server.Config)) *site {
 	t.Helper()
-	s := &site{client: freePort(t), sender: freePort(t), log: new(record)}
+	s := &site{client: freePort(t), sender: freePort(t), log: new(logtest.Buffer)}
 	env := map[string]string{"HOST": "127.0.0.1", "SERVER_SECRET": secret,
 		"CLIENT_PORT": strconv.Itoa(s.client), "SERVER_PORT": strconv.Itoa(s.sender)}
 	maps.Copy(env, set)

@@ -6,8 +6,6 @@ package pushertest
 import (
 	"context"
 	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -99,24 +97,6 @@ func hubOf(apps []pusher.App) *hub.Hub {
 
 // App returns the app of [ID] at work.
 func (s *Site) App() *app.App { return s.Dialect.Apps().ID(ID) }
-
-// A Log is a log that may be read while it is written.
-type Log struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (b *Log) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *Log) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 // Eventually waits for something that happens by itself.
 func Eventually(t testing.TB, what string, ok func() bool) {

@@ -9,11 +9,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"poosh/server/logtest"
 )
 
 // TestStrangersPushNothingOut has one stranger subscribe to 60,000 public channels
@@ -159,7 +160,7 @@ func TestLossesAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _, _ := hooks(Config{}, 8, func(int) (int, error) { return 404, nil })
 		ep := w.endpoints[0]
-		var log logBuffer
+		var log logtest.Buffer
 		ep.losses.log = slog.New(slog.NewTextHandler(&log, nil))
 		lines := func() int { return strings.Count(log.String(), "webhook events are lost") }
 		total := func() (sum int) {
@@ -225,22 +226,4 @@ func TestDeadWebhookCostsOnlyItself(t *testing.T) {
 			t.Errorf("counts %v", c)
 		}
 	})
-}
-
-// A logBuffer is a log that may be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
