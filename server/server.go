@@ -42,7 +42,7 @@ type Server struct {
 	log  *slog.Logger
 	now  atomic.Pointer[inForce]
 	hub  *hub.Hub
-	kept *history.Log // nil without HISTORY
+	kept *history.Log // nil when nothing is kept
 	loop *loop.Loop
 	// websockets are the WebSockets on the loop, of all dialects.
 	websockets *websocket.Server

@@ -8,21 +8,27 @@
 // server began anew) gets the event `pusher:resume_failed`: load what it shows anew then.
 (function (root) {
   function resumePusher(Pusher) {
-    var runtime = Pusher.Runtime, make = runtime.createWebSocket, left = {}
+    var runtime = Pusher.Runtime, make = runtime.createWebSocket
     runtime.createWebSocket = function (url) {
       var socket = make.call(runtime, url.replace('protocol=7', 'protocol=2'))
-      var name = url.replace(/^\w+:|\?.*/g, ''), at = left[name] || {}, heads = {}, id, hear, gone
-      var send = socket.send, close = socket.close
-      delete left[name]
-      function leave() {
-        if (!gone) left[name] = at
-        gone = true
-      }
+      var send = socket.send, close = socket.close, at = {}, heads = {}, id, hear, gone
+      function leave() { gone = true }
       function place(m) { return { stream_id: m.stream_id, serial: m.serial, socket_id: id } }
+      // Finds whose connection this is, and where it was: as a channel that it has kept since.
+      function find(channel) {
+        Pusher.instances.forEach(function (p) {
+          var c = p.connection.connection, of = p.resumeOf = p.resumeOf || {}, now = p.channels.channels[channel]
+          if (!c || !c.transport || c.transport.socket !== socket) return
+          at = p.resumeAt = p.resumeAt || {}
+          if (of[channel] !== now) delete at[channel]
+          of[channel] = now
+        })
+        return at[channel]
+      }
 
       socket.send = function (text) {
         var m = JSON.parse(text), channel = m.data && m.data.channel
-        if (m.event === 'pusher:subscribe' && at[channel]) m.data.resume = at[channel]
+        if (m.event === 'pusher:subscribe') m.data.resume = find(channel)
         if (m.event === 'pusher:unsubscribe') delete at[channel]
         m.event = m.event.replace(/^pusher:/, 'sockudo:')
         return send.call(socket, JSON.stringify(m))
@@ -35,7 +41,7 @@
       // pusher-js hears what follows alone: Node's sockets call what they find here themselves.
       Object.defineProperty(socket, 'onmessage', { get: function () { return null }, set: function (f) { hear = f } })
       socket.addEventListener('message', function (e) {
-        if (gone) return
+        if (gone || !hear) return
         var m = JSON.parse(e.data), channel = m.channel, was = at[channel]
         m.event = m.event.replace(/^sockudo(?=:|_internal:)/, 'pusher')
         if (m.event === 'pusher:connection_established') id = JSON.parse(m.data).socket_id
@@ -50,7 +56,7 @@
           if (was && was.stream_id === m.stream_id && was.serial >= m.serial) return
           at[channel] = place(m)
         }
-        if (hear) hear({ data: JSON.stringify(m) })
+        hear({ data: JSON.stringify(m) })
       })
       return socket
     }

@@ -8,15 +8,15 @@ type Publication struct {
 	App      string // partition of the hub; rooms of two apps never meet
 	Room     string // the room's name; unused when Everyone is set
 	Everyone bool   // reach each subscriber of App, in a room or not
+	// Passing says that it is of its moment alone: no [Log] keeps it. It stands here, where it
+	// takes no memory: many publications are on the heap.
+	Passing bool
 
 	Event string // event name as the sender wrote it
 	Data  []byte // the payload, in the form that the encoders of App read
 	Meta  string // what these encoders want to know beside it; empty for nothing
 
 	Except string // id of a subscriber that gets no copy; empty for none
-
-	// Passing says that it is of its moment alone: no [Log] keeps it.
-	Passing bool
 }
 
 // An Encoder turns a publication into the bytes that one kind of connection

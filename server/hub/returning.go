@@ -4,12 +4,12 @@ import "runtime"
 
 // JoinKept is [Roster.Join] in an app that is kept, for a connection that may ask for what it
 // missed of the room: in one step it is seated, welcomed and handed that, and then it gets
-// what is published. Of ask, Rooms need not be set. welcome makes what the newcomer is told
+// what is published. Of ask, Rooms and Seated need not be set. welcome makes what the newcomer is told
 // first, and head is the position from which it gets everything; what is said of [Ask].Answer
 // holds for it.
 func (r *Roster) JoinKept(s *Subscriber, t *Trail, who Member, ask *Ask, welcome func(head Position) [][]byte) (first bool, got Recovery, err error) {
 	h := r.hub
-	ask.Rooms = []string{r.room.name}
+	ask.Rooms, ask.Seated = []string{r.room.name}, true
 	s.mu.Lock()
 	enc := s.encoder
 	s.mu.Unlock()

@@ -40,14 +40,6 @@ func (c *Conn) Answer(buffer []byte) bool {
 	return true
 }
 
-// Fits reports whether so many bytes of [Cost] can be pushed in one go, so that a fourth of
-// the outbox is left for what comes meanwhile.
-func (c *Conn) Fits(cost int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.life == open && int(c.size)+cost <= int(c.limit)/4*3
-}
-
 // maxOwed is how much may wait of what a peer has asked for before nothing more is read
 // from it, if that is not more than a quarter of its outbox.
 const maxOwed = 64 << 10
@@ -223,6 +215,14 @@ func (c *Conn) takeLocked() [][]byte {
 	c.flags |= writing
 	c.queue, c.latest = nil, 0
 	return buffers
+}
+
+// Fits reports whether so many bytes in so many buffers can be pushed in one go, so that a
+// fourth of the outbox is left for what comes meanwhile.
+func (c *Conn) Fits(buffers, bytes int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(c.size)+int64(bytes)+int64(buffers)*bufferCost <= int64(c.limit)/4*3
 }
 
 // Waiting returns what the connection has still to write costs, in bytes: a measure

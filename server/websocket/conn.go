@@ -63,7 +63,7 @@ func (c *Conn) Push(frame []byte) bool { return c.raw().Push(frame) }
 func (c *Conn) Answer(frame []byte) bool { return c.raw().Answer(frame) }
 
 // Fits reports whether so much can be pushed in one go; see [loop.Conn.Fits].
-func (c *Conn) Fits(cost int) bool { return c.raw().Fits(cost) }
+func (c *Conn) Fits(frames, bytes int) bool { return c.raw().Fits(frames, bytes) }
 
 // Owe says that an answer is among what was pushed; see [loop.Conn.Owe].
 func (c *Conn) Owe(cost int) { c.raw().Owe(cost) }

@@ -164,9 +164,10 @@ type app struct {
 
 	mu       sync.Mutex // guards what follows; held while a publication is entered and delivered
 	epoch    uint64
-	head     uint64 // the number of the last publication
-	floor    uint64 // those up to it may be gone
-	first    *entry // the oldest
+	head     uint64    // the number of the last publication
+	floor    uint64    // those up to it may be gone
+	gap      time.Time // when the last of those entered
+	first    *entry    // the oldest
 	last     *entry
 	rooms    map[string]*room // those with something in the log
 	everyone room             // what reached all subscribers of the app
@@ -236,7 +237,7 @@ func (a *app) roomOf(p *hub.Publication) *room {
 	}
 	r := a.rooms[p.Room]
 	if r == nil {
-		r = &room{name: p.Room, cut: a.floor}
+		r = &room{name: p.Room, cut: a.floor, gap: a.gap}
 		a.rooms[p.Room] = r
 		a.bytes += r.cost()
 	}
@@ -257,7 +258,7 @@ func (a *app) cut() {
 		if !tooOld {
 			a.early++
 		}
-		a.floor = e.At.Number
+		a.floor, a.gap = e.At.Number, e.Entered
 		a.drop(e)
 	}
 }

@@ -105,7 +105,7 @@ func (c *call) history() (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, x := c.app.Kept(c.of, math.MaxUint64, -1)
+	head, x := c.app.Kept(c.of)
 	if stream := protocol.StreamID(head.Epoch); p.cursor > 0 && p.cursorStream != stream {
 		return nil, answer.Invalid("cursor is of another stream: what it goes on from is gone, begin anew")
 	}

@@ -23,7 +23,7 @@ import (
 // A socket is a client that takes everything.
 type socket struct{ answers chan error }
 
-func (socket) Fits(int) bool                         { return true }
+func (socket) Fits(int, int) bool                    { return true }
 func (socket) Deliver([]byte) bool                   { return true }
 func (socket) Expel(closed.Reason, int, string) bool { return true }
 func (socket) RemoteAddr() string                    { return "192.0.2.1:1" }

@@ -162,8 +162,9 @@ func (e *entry) join(r *hub.Roster, member hub.Member) (first, missed bool, told
 	if e.kind.Presence {
 		data = presenceData(r, member)
 	}
-	if trail := e.c.trail(); trail != nil {
-		return e.joinKept(r, trail, member, data)
+	if t := e.c.trail(); t != nil {
+		kept := *e // e of who may not resume stays off the heap
+		return kept.joinKept(r, t, member, data)
 	}
 	var welcome [2][]byte
 	greet := append(welcome[:0], e.c.own(protocol.EventFrame("pusher_internal:subscription_succeeded", e.channel, data)))
@@ -171,6 +172,10 @@ func (e *entry) join(r *hub.Roster, member hub.Member) (first, missed bool, told
 		var frame []byte
 		frame, missed = e.cached()
 		greet = append(greet, frame)
+	}
+	if e.since.Resume {
+		no := notKept(e.channel)
+		greet = append(greet, no[:]...)
 	}
 	first, err = r.Join(e.c.sub, member, greet...)
 	for _, frame := range greet {
@@ -218,8 +223,8 @@ func (c *Connection) unseat(r *hub.Roster, channel string, tell bool) {
 	defer c.done()
 	c.vacate(r, channel)
 	if tell {
-		if trail := c.trail(); trail != nil {
-			trail.Forget(channel)
+		if t := c.trail(); t != nil {
+			t.Forget(channel)
 		}
 		c.socket.Left(channel)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"time"
 
 	"poosh/server/closed"
 	"poosh/server/hub"
@@ -40,9 +41,9 @@ type Socket interface {
 	Expel(why closed.Reason, code int, text string) bool
 	RemoteAddr() string // the client's address with its port
 
-	// Fits reports whether so many bytes of [loop.Cost] can be delivered in one go, so that
+	// Fits reports whether so many bytes in so many frames can be delivered in one go, so that
 	// room is left for what comes meanwhile. What is said of Deliver holds for it.
-	Fits(cost int) bool
+	Fits(frames, bytes int) bool
 
 	// Entered answers [Connection.Enter], with an error for the client or, when that
 	// is gone, [ErrGone]. told is what was delivered to it as the answer, in bytes of
@@ -93,7 +94,7 @@ func (c *Connection) Open(socket Socket, id string, version int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.kept && c.sockudo() {
-		a.trails[c] = new(hub.Trail)
+		a.trails[c] = &trail{began: time.Now()}
 	}
 	a.conns[id] = c
 	a.by[c.speaks]++
@@ -103,7 +104,7 @@ func (c *Connection) Open(socket Socket, id string, version int) {
 func (c *Connection) sockudo() bool { return c.speaks == protocol.SockudoVersion }
 
 // trail is what the client has had of what is kept; nil unless it may resume.
-func (c *Connection) trail() *hub.Trail {
+func (c *Connection) trail() *trail {
 	if !c.app.kept || !c.sockudo() {
 		return nil
 	}
@@ -382,7 +383,7 @@ func (c *Connection) ClientEvent(channel, event string, data []byte) {
 	a, userID, id := c.app, c.member(channel), c.app.NextID()
 	p := &hub.Publication{
 		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data),
-		Meta: userID, Except: c.sub.ID(),
+		Meta: userID, Except: c.sub.ID(), Passing: a.passing,
 	}
 	took := a.publish(p)
 	if a.Watched() {

@@ -1,13 +1,14 @@
 package app
 
 import (
-	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"poosh/server/hub"
 	"poosh/server/loop"
 	"poosh/server/pusher/protocol"
+	"poosh/server/rate"
 )
 
 // Since is what of a channel's kept events a client of Sockudo's version wants to be given,
@@ -30,27 +31,70 @@ type Since struct {
 // NoPosition is a position in a log that there is not.
 var NoPosition = hub.Position{Epoch: math.MaxUint64}
 
+// A trail is what a client that may resume has had, and how often it asked for more than it
+// can take. It is of the goroutine that handles what the client asks for.
+type trail struct {
+	hub.Trail
+	began     time.Time // set once
+	fruitless rate.Fruitless
+}
+
+// A question is what a client asks the log for.
+type question struct {
+	hub.Ask
+	cost    int  // of what is handed over, in bytes of [loop.Cost]
+	refused bool // it is more than the client can take
+}
+
+// ask makes the question of what a client wants, and counts it when it has been answered, by
+// done.
+func (c *Connection) ask(t *trail, since *Since) (q *question, done func()) {
+	now := time.Since(t.began)
+	spent := t.fruitless.Spent(now)
+	q = &question{Ask: hub.Ask{Formerly: since.Formerly}}
+	switch {
+	case since.Resume:
+		q.After = since.After
+	case since.Rewind && since.Count > 0:
+		q.Last = since.Count
+	case since.Rewind:
+		q.Since = time.Now().Add(-since.Within)
+	}
+	q.Fits = func(frames, bytes int) bool {
+		q.cost = bytes + frames*loop.Cost(nil)
+		fits := !spent && c.socket.Fits(frames, bytes)
+		q.refused = q.refused || !fits
+		return fits
+	}
+	return q, func() {
+		if q.refused {
+			t.fruitless.Note(now)
+		}
+	}
+}
+
 // joinKept seats the connection in a channel of an app that is kept, with what it missed.
-// Behind what a client resumes with no event is cached: it has seen it, or is given it.
-func (e *entry) joinKept(r *hub.Roster, trail *hub.Trail, member hub.Member, data []byte) (first, missed bool, told int, err error) {
-	c, ack, replay := e.c, protocol.AckFrame(e.channel, data), 0
+// A cached event stands behind that, unless it is among it.
+func (e *entry) joinKept(r *hub.Roster, t *trail, member hub.Member, data []byte) (first, missed bool, told int, err error) {
+	c, ack := e.c, protocol.AckFrame(e.channel, data)
 	push := func(frame []byte) {
 		told += loop.Cost(frame)
 		c.socket.Deliver(frame)
 	}
-	ask, rewound := c.ask(e.channel, &e.since)
-	ask.Fits = func(frames, bytes int) bool {
-		replay = bytes + frames*loop.Cost(nil)
-		return c.socket.Fits(replay)
+	var cached []byte // who keeps one needs the channel's turn too: it stays what it is
+	none := false
+	if e.kind.Cache {
+		cached, none = e.cached()
 	}
-	ask.Answer = func(got hub.Recovery) {
+	q, done := c.ask(t, &e.since)
+	defer done()
+	q.Answer = func(got hub.Recovery) {
 		if got.Missed > 0 {
-			told += replay
+			told += q.cost
 		}
-		if e.kind.Cache && got.Missed == 0 && !(e.since.Resume && got.Whole) {
-			var frame []byte
-			frame, missed = e.cached()
-			push(frame)
+		if cached != nil && !hasCached(got.List) {
+			missed = none
+			push(cached)
 		}
 		switch {
 		case e.since.Resume:
@@ -60,10 +104,10 @@ func (e *entry) joinKept(r *hub.Roster, trail *hub.Trail, member hub.Member, dat
 			}
 			push(said.frame())
 		case e.since.Rewind:
-			push(rewound.frame(e.channel, got))
+			push(rewound(e.channel, q, got))
 		}
 	}
-	first, _, err = r.JoinKept(c.sub, trail, member, &ask, func(head hub.Position) [][]byte {
+	first, _, err = r.JoinKept(c.sub, &t.Trail, member, &q.Ask, func(head hub.Position) [][]byte {
 		protocol.PlaceAck(ack, head)
 		told += loop.Cost(ack)
 		return [][]byte{ack}
@@ -71,170 +115,65 @@ func (e *entry) joinKept(r *hub.Roster, trail *hub.Trail, member hub.Member, dat
 	return first, missed, told, err
 }
 
-// ask is what since asks the log for.
-func (c *Connection) ask(channel string, since *Since) (hub.Ask, rewind) {
-	ask, w := hub.Ask{Formerly: since.Formerly}, rewind{}
-	switch {
-	case since.Resume:
-		ask.After = since.After
-	case !since.Rewind:
-	case since.Count > 0:
-		_, x := c.app.Kept(channel, math.MaxUint64, since.Count+1)
-		ask.Last, w.count, w.more = since.Count, since.Count, len(x.List) > since.Count
-	default:
-		head, x := c.app.Kept(channel, math.MaxUint64, -1)
-		ask.After, w.whole = head, x.Whole
-		from := time.Now().Add(-since.Within)
-		for _, k := range x.List {
-			if !k.Entered.Before(from) {
-				ask.After.Number = k.At.Number - 1
-				break
-			}
-			w.whole = true // there is an older one
+// hasCached reports whether the event that a cache channel keeps is among its newest ones: it
+// is the last that no client sent.
+func hasCached(list []*hub.Kept) bool {
+	for _, k := range list {
+		if !strings.HasPrefix(k.Event, "client-") {
+			return true
 		}
-		w.timed = true
 	}
-	return ask, w
-}
-
-// A rewind is what is known of one before it is answered.
-type rewind struct {
-	count int
-	more  bool // there were more than that
-
-	timed bool
-	whole bool // all events of that time are kept
-}
-
-func (w *rewind) frame(channel string, got hub.Recovery) []byte {
-	type told struct {
-		Count       int  `json:"historical_count"`
-		Live        int  `json:"live_count"`
-		Complete    bool `json:"complete"`
-		ByLimit     bool `json:"truncated_by_limit"`
-		ByRetention bool `json:"truncated_by_retention"`
-	}
-	d := told{Count: got.Missed, ByLimit: w.more, ByRetention: !got.Whole || w.timed && !w.whole}
-	d.Complete = !d.ByLimit && !d.ByRetention
-	return protocol.ObjectFrame("sockudo:rewind_complete", channel, text(d))
-}
-
-// A resumed is the answer to a client that resumes.
-type resumed struct {
-	Recovered []recoveredChannel `json:"recovered"`
-	Failed    []failedChannel    `json:"failed"`
-}
-
-type recoveredChannel struct {
-	Channel  string   `json:"channel"`
-	Source   string   `json:"source"`
-	Replayed int      `json:"replayed"`
-	Position position `json:"position"`
-}
-
-type position struct {
-	StreamID string `json:"stream_id"`
-	Serial   uint64 `json:"serial"`
-}
-
-type failedChannel struct {
-	Channel  string `json:"channel,omitempty"`
-	Code     string `json:"code"`
-	Reason   string `json:"reason"`
-	Expected string `json:"expected_stream_id,omitempty"`
-	Current  string `json:"current_stream_id,omitempty"`
-	Newest   uint64 `json:"newest_available_serial,omitempty"`
-}
-
-// add notes what became of one channel, and returns what the client is told of it alone if
-// it is not recovered.
-func (m *resumed) add(channel string, since *Since, got hub.Recovery) []byte {
-	if got.Whole {
-		m.Recovered = append(m.Recovered, recoveredChannel{channel, "hot", got.Missed, position{protocol.StreamID(got.Head.Epoch), got.Head.Number}})
-		return nil
-	}
-	no := failedChannel{Code: "position_expired", Reason: "recovery_window_exceeded", Current: protocol.StreamID(got.Head.Epoch), Newest: got.Head.Number}
-	switch {
-	case since.After.Epoch != got.Head.Epoch:
-		no.Code, no.Reason = "stream_reset", "stream_id_mismatch"
-	case since.After.Number > got.Head.Number:
-		no.Code, no.Reason = "continuity_unverifiable", "position_ahead_of_stream"
-	}
-	return m.fail(channel, no)
-}
-
-func (m *resumed) fail(channel string, no failedChannel) []byte {
-	frame := protocol.EventFrame("sockudo:resume_failed", channel, text(no))
-	no.Channel = channel
-	m.Failed = append(m.Failed, no)
-	return frame
-}
-
-func (m *resumed) frame() []byte {
-	if m.Recovered == nil {
-		m.Recovered = []recoveredChannel{}
-	}
-	if m.Failed == nil {
-		m.Failed = []failedChannel{}
-	}
-	return protocol.EventFrame("sockudo:resume_success", "", text(m))
-}
-
-func text(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // it has texts and numbers
-	}
-	return b
+	return false
 }
 
 // Resume gives the client what it missed of channels that it is in, each once, and tells it
 // what became of that. Who is not in a channel is given nothing of it: it may not be.
-// Channels come in the order of names.
-func (c *Connection) Resume(names []string, of func(name string) Since) {
+// Channels come in the order of names. told is what was delivered, in bytes of [loop.Cost].
+// It is for an app that [App.Keeps] events.
+func (c *Connection) Resume(names []string, of func(name string) Since) (told int) {
 	if !c.begin() {
-		return
+		return 0
 	}
 	defer c.done()
-	trail := c.trail()
+	t := c.trail()
 	var said resumed
+	push := func(frame []byte) {
+		told += loop.Cost(frame)
+		c.socket.Deliver(frame)
+	}
 	for _, name := range names {
 		since := of(name)
-		switch {
-		case trail == nil:
-			c.socket.Deliver(said.fail(name, failedChannel{Code: "continuity_unverifiable", Reason: "history_disabled"}))
-		case !c.In(name):
-			c.socket.Deliver(said.fail(name, failedChannel{Code: "unauthorized", Reason: "not_subscribed"}))
-		default:
-			c.resume(&said, trail, name, since)
+		q, done := c.ask(t, &since)
+		q.Rooms, q.Seated = []string{name}, true
+		q.Answer = func(got hub.Recovery) {
+			if got.Missed > 0 {
+				told += q.cost
+			}
+			if no := said.add(name, &since, got); no != nil {
+				push(no)
+			}
 		}
+		if _, err := c.app.shared.Hub.Recover(c.sub, &t.Trail, &q.Ask); err != nil {
+			push(said.fail(name, failedChannel{Code: "unauthorized", Reason: "not_subscribed"}))
+		}
+		done()
 	}
-	c.socket.Deliver(said.frame())
+	push(said.frame())
+	return told
 }
 
-func (c *Connection) resume(said *resumed, trail *hub.Trail, name string, since Since) {
-	ask, _ := c.ask(name, &since)
-	ask.Rooms = []string{name}
-	ask.Fits = func(frames, bytes int) bool { return c.socket.Fits(bytes + frames*loop.Cost(nil)) }
-	ask.Answer = func(got hub.Recovery) {
-		if no := said.add(name, &since, got); no != nil {
-			c.socket.Deliver(no)
-		}
-	}
-	if _, err := c.app.shared.Hub.Recover(c.sub, trail, &ask); err != nil {
-		c.socket.Deliver(said.fail(name, failedChannel{Code: "unauthorized", Reason: "not_subscribed"}))
-	}
-}
-
-// Kept returns what is kept of a channel with numbers up to upTo: so many of the newest, or
-// all for -1. It is for an app that [App.Keeps] events.
-func (a *App) Kept(channel string, upTo uint64, last int) (hub.Position, hub.Excerpt) {
-	return a.shared.Hub.Kept(a.hubName, []hub.Span{{Room: channel, UpTo: upTo, Last: last}})
+// Kept returns what is kept of a channel, and the position of the app's last event. It is for
+// an app that [App.Keeps] events.
+func (a *App) Kept(channel string) (hub.Position, hub.Excerpt) {
+	return a.shared.Hub.Kept(a.hubName, []hub.Span{{Room: channel, UpTo: math.MaxUint64, Last: -1}})
 }
 
 // encodeCached is a cached event as the client reads it. It has no place: it is told anew to
 // every newcomer.
 func (c *Connection) encodeCached(event *hub.Publication) []byte {
+	if !c.sockudo() {
+		return protocol.Encoder.Encode(event)
+	}
 	again := *event
 	again.Passing = true
 	return c.encoder().Encode(&again)

@@ -181,7 +181,7 @@ func (c *client) own(frame []byte) []byte {
 func (c *client) answer(frame []byte) bool { return c.conn.Answer(c.own(frame)) }
 
 // Fits reports whether so much can be delivered in one go; see [app.Socket].
-func (c *client) Fits(cost int) bool { return c.conn.Fits(cost) }
+func (c *client) Fits(frames, bytes int) bool { return c.conn.Fits(frames, bytes) }
 
 // reject is err, counted.
 func (c *client) reject(what tally.Thing, code int, text string) {

@@ -1,17 +1,21 @@
 package client_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"poosh/server/loop"
 	"poosh/server/pusher"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/pushertest"
+	"poosh/server/rate"
 )
 
 // kept is the test app with history.
@@ -144,6 +148,16 @@ func TestProtocol2WithoutHistory(t *testing.T) {
 	}
 	p.Send(`{"event":"sockudo:subscribe","data":{"channel":"other","rewind":2}}`)
 	if text := p.told("sockudo:error", ""); !strings.HasPrefix(text, `{"code":4000,`) {
+		t.Error(text)
+	}
+	// Who comes back with a position is told, with its subscription: it kept it from before a
+	// restart, or from another node.
+	p.join("cache-back", `"resume":{"stream_id":"x","serial":1}`)
+	p.told("sockudo:cache_miss", "cache-back")
+	if text := p.told("sockudo:resume_failed", "cache-back"); text != `{"code":"continuity_unverifiable","reason":"history_disabled"}` {
+		t.Error(text)
+	}
+	if text := p.told("sockudo:resume_success", ""); text != `{"recovered":[],"failed":[{"channel":"cache-back","code":"continuity_unverifiable","reason":"history_disabled"}]}` {
 		t.Error(text)
 	}
 }
@@ -311,7 +325,8 @@ func TestRewind(t *testing.T) {
 	}
 }
 
-// TestResumeCached: behind what a client resumes with, the last event is not told again.
+// TestResumeCached: the last event is told to each who comes, for it may be that it had not come
+// when the connection was lost; but not behind what was missed, if it is among that.
 func TestResumeCached(t *testing.T) {
 	s := pushertest.New(t, kept())
 	s.Trigger("cache-a", "e", "1")
@@ -323,12 +338,45 @@ func TestResumeCached(t *testing.T) {
 	_ = p.WS.Close()
 	p = dialV2(s)
 	p.join("cache-a", `"resume":`+resumeAt(at, ""))
+	if f := p.next(); f.Text() != "1" || f.Serial != 0 {
+		t.Errorf("cached: %s", f)
+	}
 	p.told("sockudo:resume_success", "")
 	_ = p.WS.Close()
 	s.Trigger("cache-a", "e", "2")
 	p = dialV2(s)
 	p.join("cache-a", `"resume":`+resumeAt(at, ""))
 	p.event("2")
+	p.told("sockudo:resume_success", "")
+	q := dialV2(s)
+	q.join("cache-none", `"resume":`+resumeAt(at, ""))
+	q.told("sockudo:cache_miss", "cache-none")
+	q.told("sockudo:resume_success", "")
+}
+
+// TestResumeCachedBesideClients: what clients sent is not what is cached.
+func TestResumeCachedBesideClients(t *testing.T) {
+	cfg := kept()
+	cfg.Apps[0].ClientEvents = true
+	s := pushertest.New(t, cfg)
+	s.Trigger("private-cache-a", "e", "1")
+	p, other := dialV2(s), s.Dial()
+	at := p.join("private-cache-a", "")
+	p.next()
+	_ = p.WS.Close()
+	other.Subscribe("private-cache-a", "")
+	other.Read()
+	other.Read()
+	other.Send(`{"event":"client-x","channel":"private-cache-a","data":"its"}`)
+	other.Quiet()
+	p = dialV2(s)
+	p.join("private-cache-a", `"resume":`+resumeAt(at, ""))
+	if f := p.next(); f.Event != "client-x" || f.Serial == 0 {
+		t.Errorf("missed: %s", f)
+	}
+	if f := p.next(); f.Event != "e" || f.Text() != "1" || f.Serial != 0 {
+		t.Errorf("cached: %s", f)
+	}
 	p.told("sockudo:resume_success", "")
 }
 
@@ -369,5 +417,103 @@ func TestResumeAnywhere(t *testing.T) {
 		_ = p.WS.Close()
 		p = dialV2(s)
 		p.join("presence-x", `"resume":`+resumeAt(at, ""))
+	}
+}
+
+// many is a site whose clients can take 64 KiB, with events of a channel whose payloads fit in
+// there, and their frames do not.
+func many(t *testing.T) *pushertest.Site {
+	cfg := kept()
+	cfg.Apps[0].HistoryEvents = 1000
+	s := pushertest.NewOn(t, cfg, slog.New(slog.DiscardHandler), loop.Config{Outbox: 64 << 10})
+	for n := range 400 {
+		s.App().Publish("many", "e", []byte(fmt.Sprintf(`"%d"`, n)), "")
+	}
+	s.Trigger("few", "e", "1")
+	return s
+}
+
+// TestResumesThatDoNotFitAreNotForFree: who asks on and on for more than it can take is told so
+// without a look after a while, in each way of asking, and for what would fit too.
+func TestResumesThatDoNotFitAreNotForFree(t *testing.T) {
+	s := many(t)
+	head := dialV2(s).join("x", "")
+	zero := head
+	zero.Serial = 0
+	ask := func(p v2, channel string) {
+		p.Send(`{"event":"sockudo:resume","data":{"channel_positions":{"` + channel + `":` + resumeAt(zero, "") + `}}}`)
+	}
+	refused := func(p v2, channel string) {
+		t.Helper()
+		if got := p.told("sockudo:resume_failed", channel); !strings.HasPrefix(got, `{"code":"position_expired"`) {
+			t.Errorf("%s: %s", channel, got)
+		}
+		p.told("sockudo:resume_success", "")
+	}
+	p := dialV2(s)
+	p.join("many", "")
+	p.join("few", "")
+	for range rate.FruitlessAtOnce {
+		ask(p, "many")
+		refused(p, "many")
+	}
+	ask(p, "few")
+	refused(p, "few")
+	p.Send(`{"event":"sockudo:unsubscribe","data":{"channel":"few"}}`)
+	p.join("few", `"resume":`+resumeAt(zero, ""))
+	refused(p, "few")
+	p.Send(`{"event":"sockudo:unsubscribe","data":{"channel":"few"}}`)
+	p.join("few", `"rewind":1`)
+	if got := p.told("sockudo:rewind_complete", "few"); got != `{"historical_count":0,"live_count":0,"complete":false,"truncated_by_limit":true,"truncated_by_retention":false}` {
+		t.Error(got)
+	}
+	// And another one is not.
+	p = dialV2(s)
+	p.join("few", "")
+	ask(p, "few")
+	p.event("1")
+	p.told("sockudo:resume_success", "")
+	p.join("many", `"resume":`+resumeAt(zero, ""))
+	refused(p, "many")
+	p.Send(`{"event":"sockudo:unsubscribe","data":{"channel":"many"}}`)
+	p.join("many", `"rewind":{"seconds":60}`)
+	if got := p.told("sockudo:rewind_complete", "many"); got != `{"historical_count":0,"live_count":0,"complete":false,"truncated_by_limit":true,"truncated_by_retention":false}` {
+		t.Error(got)
+	}
+}
+
+// TestResumesWaitForWhoReads: who asks on and on, all in one go, and does not read meanwhile is
+// heard no further than its outbox holds, and then is given everything.
+func TestResumesWaitForWhoReads(t *testing.T) {
+	s := many(t)
+	p := dialV2(s)
+	at := p.join("x", "")
+	at.Serial = 300
+	const times = 50
+	var burst bytes.Buffer
+	for range times {
+		for _, text := range []string{
+			`{"event":"sockudo:subscribe","data":{"channel":"many"}}`,
+			`{"event":"sockudo:resume","data":{"channel_positions":{"many":` + resumeAt(at, "") + `}}}`,
+			`{"event":"sockudo:unsubscribe","data":{"channel":"many"}}`,
+		} {
+			text += strings.Repeat(" ", 126)                                                         // so that each has a length of two bytes
+			burst.Write([]byte{0x81, 0x80 | 126, byte(len(text) >> 8), byte(len(text)), 0, 0, 0, 0}) // masked with zeros
+			burst.WriteString(text)
+		}
+	}
+	if _, err := p.WS.NetConn().Write(burst.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	for range times {
+		if f := p.next(); f.Event != "sockudo_internal:subscription_succeeded" {
+			t.Fatalf("%s", f)
+		}
+		for n := 300; n < 400; n++ {
+			p.event(fmt.Sprint(n))
+		}
+		if got := p.told("sockudo:resume_success", ""); !strings.Contains(got, `"replayed":100`) {
+			t.Fatal(got)
+		}
 	}
 }

@@ -138,5 +138,7 @@ func (c *client) resume(m message) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	c.place.Resume(names, func(name string) app.Since { return readPosition(positions[name]) })
+	c.line.Begin()
+	c.conn.Owe(c.place.Resume(names, func(name string) app.Since { return readPosition(positions[name]) }))
+	c.answered()
 }

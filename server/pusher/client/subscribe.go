@@ -136,6 +136,11 @@ func (c *client) Entered(channel string, told int, err error) {
 	case !errors.Is(err, app.ErrGone):
 		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
 	}
+	c.answered()
+}
+
+// answered goes on behind a command once enough of its answer has been written.
+func (c *client) answered() {
 	c.mu.Lock()
 	c.full = true
 	c.mu.Unlock()

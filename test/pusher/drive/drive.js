@@ -85,7 +85,8 @@ const site = http.createServer((req, res) => {
 let browser;
 const pages = new Map();
 async function inChromium(cmd) {
-  if (cmd.op !== 'open') return pages.get(cmd.id).evaluate(c => { window.command(c); }, cmd);
+  if (cmd.page) pages.set(cmd.id, pages.get(cmd.page)); // it stands in that of another client
+  if (cmd.op !== 'open' || cmd.page) return pages.get(cmd.id).evaluate(c => { window.command(c); }, cmd);
   const page = await launch();
   page.on('pageerror', fault);
   await page.exposeFunction('say', say);
