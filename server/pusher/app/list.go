@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"poosh/server/idempotency"
 	"poosh/server/sends"
 )
 
@@ -32,6 +33,9 @@ type index struct{ byID, byKey map[string]*App }
 // cannot work, naming every mistake.
 func NewList(configs []Config, s *Shared) (*List, error) {
 	s.Sends = cmp.Or(s.Sends, sends.New())
+	if s.Keys == nil {
+		s.Keys = idempotency.New(idempotency.Config{})
+	}
 	l := &List{shared: s}
 	l.ending, l.hurry = context.WithCancel(context.Background())
 	x := &index{make(map[string]*App), make(map[string]*App)}
