@@ -89,7 +89,7 @@ func (c Config) withDefaults() Config {
 // sends nothing and is answered the same, with Idempotent-Replayed: true; see package
 // idempotency. Refusals have a short JSON object with one key, error, but for 401: that
 // has no body, as the Node server's had none, and no WWW-Authenticate. GET and HEAD
-// are 401 on every path, with a good token too.
+// are 401 on every path, with a good token too, but for GET /history where there is a history.
 //
 // # What the listener owes
 //

@@ -49,6 +49,8 @@ const (
 	keyConflict
 	keyUnderWay
 
+	badPage // what is to be read
+
 	numReasons
 )
 
@@ -91,6 +93,8 @@ var refusals = [numReasons]struct {
 	badKey:      {"idempotency_key", http.StatusBadRequest, "there must be one Idempotency-Key, of 1 to 128 bytes"},
 	keyConflict: {"idempotency_conflict", http.StatusConflict, idempotency.ErrConflict.Error()},
 	keyUnderWay: {"idempotency_under_way", http.StatusServiceUnavailable, idempotency.ErrUnderWay.Error()},
+
+	badPage: {"page", http.StatusBadRequest, "want /history?room=a&since=ID&limit=100: since an id or all, limit from 1 to 1000, each once"},
 }
 
 // errorBody is what a refusal with such a text is answered with.
