@@ -56,6 +56,7 @@ func (s *Server) numbers(apps []app) []metric.Reading {
 	list = append(list, s.loopReadings()...)
 	list = append(list, s.eventReadings()...)
 	list = append(list, s.historyReadings()...)
+	list = append(list, s.keys.Readings()...)
 	list = append(list, s.tlsReadings()...)
 	for _, d := range s.dialects {
 		if d.Metrics != nil {

@@ -22,6 +22,7 @@ import (
 	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/hub/history"
+	"poosh/server/idempotency"
 	"poosh/server/incident"
 	"poosh/server/inspect"
 	"poosh/server/latency"
@@ -57,6 +58,7 @@ type Server struct {
 	gate      *admission.Gate
 	health    *health.Health
 	sends     *sends.Feed
+	keys      *idempotency.Store
 	latency   *latency.Meter     // nil without the operators' port
 	dialects  []started          // that are on, set once
 	ports     []*port            // set once
@@ -151,7 +153,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	})
 	s.gate = admission.New(s.loop, 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
-	s.sends = sends.New()
+	s.sends, s.keys = sends.New(), idempotency.New(cfg.Idempotency)
 	if err := s.secure(); err != nil {
 		s.loop.Close()
 		return nil, err
@@ -196,7 +198,7 @@ func (s *Server) keep() {
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed, Sends: s.sends,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed, Sends: s.sends, Keys: s.keys,
 		Network: *s.network(), Log: s.log,
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"poosh/server/health"
 	"poosh/server/http1"
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/quota"
@@ -122,11 +123,12 @@ type Host struct {
 	Hub *hub.Hub
 	// WebSockets are those of all dialects, on the loop of all connections.
 	WebSockets *websocket.Server
-	Gate       *admission.Gate // asked before anything is published
-	Rooms      *quota.Quota    // what the rooms of all connections may take
-	Health     *health.Health  // is told on ports that balancers ask
-	Closed     *closed.Book    // is told of connections that leave
-	Sends      *sends.Feed     // numbers what is sent, and is told of it
+	Gate       *admission.Gate    // asked before anything is published
+	Rooms      *quota.Quota       // what the rooms of all connections may take
+	Health     *health.Health     // is told on ports that balancers ask
+	Closed     *closed.Book       // is told of connections that leave
+	Sends      *sends.Feed        // numbers what is sent, and is told of it
+	Keys       *idempotency.Store // remembers what is sent with an idempotency key
 	Network    network.Config
 	Log        *slog.Logger
 }

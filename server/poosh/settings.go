@@ -140,7 +140,7 @@ func parseSecret(text string) (string, error) {
 // start wires both doors.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg, clients := s.API, s.Clients
-	cfg.Gate, cfg.Sends, clients.Rooms = h.Gate, h.Sends, h.Rooms
+	cfg.Gate, cfg.Sends, cfg.Keys, clients.Rooms = h.Gate, h.Sends, h.Keys, h.Rooms
 	clients.Away, clients.AwayBytes = s.history.Age, s.history.Sessions
 	traffic := new(metric.Traffic)
 	sockets := s.sockets.Within(h.Network)

@@ -296,7 +296,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.MaxConnections = h.Network.MaxConnections
 	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
-	cfg.Gate, cfg.Channels, cfg.Health, cfg.Closed, cfg.Sends = h.Gate, h.Rooms, h.Health, h.Closed, h.Sends
+	cfg.Gate, cfg.Channels, cfg.Health, cfg.Closed, cfg.Sends, cfg.Keys = h.Gate, h.Rooms, h.Health, h.Closed, h.Sends, h.Keys
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err

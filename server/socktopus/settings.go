@@ -79,6 +79,10 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Count(&s.Config.MaxMessages, 1, 1_000_000)},
 		{Name: "SOCKTOPUS_MAX_KICKS", Default: "1000", Changes: setting.OnReload, Help: "Requests to /kick that may wait at once; more are answered 503",
 			Value: setting.Count(&s.Config.MaxKicks, 1, 1_000_000)},
+		{Name: "SOCKTOPUS_KEEP", Default: "off", Changes: setting.OnReload, Help: "on keeps messages to a client whose connection has ended for 5 s, the life of a token, and gives them to it when it joins again",
+			Value: setting.Switch(&s.Config.Keep)},
+		{Name: "SOCKTOPUS_KEEP_BYTES", Default: "8MiB", Changes: setting.OnReload, Help: "Bytes that such messages of one application may take; what finds no room has failed, and its sender is told",
+			Value: setting.Size(&s.Config.KeepBytes, "64KiB", "64GiB")},
 	}}
 }
 

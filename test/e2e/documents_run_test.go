@@ -237,8 +237,19 @@ func runSenders(t *testing.T, b *book, f *fourfold) {
 	f.waitRoom(t, "user-7", 1)
 	t.Setenv("POOSH_SECRET", secret)
 	lines := b.take(t, "examples/php/README.md", "php", "$poosh = new Poosh(")
-	if out := runs(t, class+"\n}\n"+moved(t, lines, "1337", f.serverPort)+"\necho $reached;\n", "php"); out != "1" {
+	again := b.take(t, "examples/php/README.md", "php", "$poosh->send(")
+	if out := runs(t, class+"\n}\n"+moved(t, lines, "1337", f.serverPort)+"\necho $reached;\n"+again+again, "php"); out != "1" {
 		t.Errorf("it printed %q, want the one connection that it reached", out)
+	}
+	paid := 0
+	f.send(t, "user-7", "end", "0")
+	if _, err := mine.hear(patience, "the end", func(m string) bool {
+		if strings.HasPrefix(m, `42["order.paid",`) {
+			paid++
+		}
+		return strings.HasPrefix(m, `42["end"`)
+	}); err != nil || paid != 2 {
+		t.Errorf("a client heard %d events, %v; want the one without a key and the one with", paid, err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"poosh/server/closed"
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/metric"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
@@ -29,7 +30,8 @@ type Shared struct {
 
 	Registry Registry // nil for this process alone
 
-	Sends *sends.Feed // gives sends their ids, and is told of them; nil for one of the list's own
+	Sends *sends.Feed        // gives sends their ids, and is told of them; nil for one of the list's own
+	Keys  *idempotency.Store // remembers idempotency keys; nil for one of the list's own
 
 	// Channels, if set, counts what the public channels of all clients cost.
 	Channels *quota.Quota
@@ -49,8 +51,9 @@ type Shared struct {
 // An App is an application at work. It has its channels and what is decided about
 // them, and its connections. Its methods may be called from any goroutine.
 type App struct {
-	Clients  *closed.Source  // set once; counts connections
-	Previous *rotation.Watch // set once; who uses the previous secret
+	Clients  *closed.Source    // set once; counts connections
+	Previous *rotation.Watch   // set once; who uses the previous secret
+	Keys     *idempotency.Keys // set once; what was published under an idempotency key
 
 	rules   atomic.Pointer[rules] // never nil
 	removed atomic.Bool           // it is no app any more
@@ -87,7 +90,8 @@ func newApp(conf Config, s *Shared, logged bool) *App {
 		id: conf.ID, shared: s, hubName: HubName(conf.ID),
 		cache: newCache(s.CacheBytes, time.Duration(conf.CacheTTL), s.Count),
 		hooks: webhook.New(conf.Webhooks, s.hooksOf(&conf)),
-		conns: make(map[string]*Connection), trails: make(map[*Connection]*trail), Previous: rotation.New("pusher", conf.ID, s.Log),
+		conns: make(map[string]*Connection), trails: make(map[*Connection]*trail),
+		Keys: s.Keys.App(), Previous: rotation.New("pusher", conf.ID, s.Log),
 	}
 	a.kept = logged && conf.History > 0 && s.Hub != nil && s.Hub.Keeps(a.hubName)
 	a.passing = !a.kept && s.Hub != nil && s.Hub.Keeps(a.hubName)
@@ -289,6 +293,7 @@ func (a *App) OfUser(id string, members bool) []*Connection {
 // connections have ended before.
 func (a *App) close(ctx context.Context) error {
 	a.counter.stop()
+	a.Keys.Close()
 	return a.hooks.Close(ctx)
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"poosh/server/idempotency"
 	"poosh/server/sends"
 )
 
@@ -33,7 +34,10 @@ type index struct{ byID, byKey map[string]*App }
 // cannot work, naming every mistake.
 func NewList(configs []Config, s *Shared) (*List, error) {
 	s.Sends = cmp.Or(s.Sends, sends.New())
-	l := &List{shared: s, atFirst: make(map[string]keeping)}
+	if s.Keys == nil {
+		s.Keys = idempotency.New(idempotency.Config{})
+	}
+		l := &List{shared: s, atFirst: make(map[string]keeping)}
 	l.ending, l.hurry = context.WithCancel(context.Background())
 	x := &index{make(map[string]*App), make(map[string]*App)}
 	configs, err := judge(configs)
