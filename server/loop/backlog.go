@@ -16,10 +16,14 @@ func (l *Loop) Backlog() int64 {
 }
 
 // Behind reports whether the loop does not keep up: a connection whose socket
-// takes bytes has more than half its outbox full. Whoever publishes then should
+// takes bytes has more than half its outbox full, or somebody presses; see [Loop.Press].
+// Whoever publishes then should
 // wait a moment, or clients that do nothing wrong are closed as slow. Slow
 // clients themselves do not count.
 func (l *Loop) Behind() bool {
+	if l.pressing.now.Load() > 0 {
+		return true
+	}
 	for _, s := range l.shards {
 		if s.congested.Load() > 0 {
 			return true

@@ -279,7 +279,7 @@ func TestKindsOfPollsLiveOnTheLoop(t *testing.T) {
 // can, as those with a WebSocket are not. Nobody waits for them, as docs/operating.md says,
 // and over TLS they are not quick enough for such a flood.
 func TestKindsOfPollsBackPressure(t *testing.T) {
-	for _, w := range pollWays()[:1] {
+	for _, w := range pollWays() {
 		t.Run(w.name, func(t *testing.T) {
 			const senders, each, size = 8, 100, 10_000
 			f := w.start(t)
