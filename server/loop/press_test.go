@@ -38,6 +38,9 @@ func TestPress(t *testing.T) {
 		if one == 0 || l.Press(one) != one {
 			t.Fatal("it does not count, or changes its round")
 		}
+		if l.Late() || l.Behind() {
+			t.Error("the server is late for who presses")
+		}
 		time.AfterFunc(5*time.Millisecond, func() { l.Relieve(one) })
 		time.AfterFunc(7*time.Millisecond, func() {
 			if !l.Relieve(other) {
@@ -92,11 +95,11 @@ func TestPressAtTheEnd(t *testing.T) {
 		}
 		l.Press(0)
 		l.Close()
-		if l.Behind() {
+		if l.CaughtUp() != nil {
 			t.Error("publishers wait when all is over")
 		}
 		time.Sleep(time.Second)
-		if l.Press(0) != 0 || l.Behind() {
+		if l.Press(0) != 0 || l.CaughtUp() != nil {
 			t.Error("somebody presses when all is over")
 		}
 	})

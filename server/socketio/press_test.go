@@ -69,7 +69,7 @@ func TestPublishersWaitForWhoPolls(t *testing.T) {
 				default:
 					s.Error("publishers are not told")
 				}
-				if s.server.loop.Behind() || time.Since(began) >= wait {
+				if s.server.loop.CaughtUp() != nil || time.Since(began) >= wait {
 					s.Errorf("publishers wait still after %v", time.Since(began))
 				}
 			})
@@ -85,11 +85,11 @@ func TestPublishersWaitForWhoPollsOnTheLoop(t *testing.T) {
 		session.Deliver(piece)
 		session.Deliver(piece)
 		session.Deliver(piece)
-		behind := s.server.loop.Behind()
+		behind := s.server.loop.CaughtUp() != nil
 		p.get()
 		return behind
 	})
-	if eventually(t, "publishers to go on", func() bool { return !s.server.loop.Behind() }); !session.isOpen() {
+	if eventually(t, "publishers to go on", func() bool { return s.server.loop.CaughtUp() == nil }); !session.isOpen() {
 		t.Error("the client is gone")
 	}
 }
@@ -103,17 +103,17 @@ func TestNobodyWaitsForAnswers(t *testing.T) {
 				if !give(session, piece) {
 					s.Fatalf("%s: refused", name)
 				}
-				if s.server.loop.Behind() {
+				if s.server.loop.CaughtUp() != nil {
 					s.Errorf("publishers wait for %s", name)
 				}
 			}
 			session.Deliver(EventFrame("e", nil)) // which is not much
-			if s.server.loop.Behind() {
+			if s.server.loop.CaughtUp() != nil {
 				s.Errorf("publishers wait for an event behind %s", name)
 			}
 			p.get()
 			session.Deliver(EventFrame("e", nil))
-			if s.server.loop.Behind() {
+			if s.server.loop.CaughtUp() != nil {
 				s.Errorf("publishers wait for an event behind %s that were given", name)
 			}
 		}
