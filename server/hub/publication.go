@@ -35,3 +35,7 @@ type Encoder interface {
 type Receiver interface {
 	Deliver(frame []byte) bool
 }
+
+// A Replayer is a [Receiver] that is told which frames its client asks for, since it missed
+// them: they are given by Replay, of which the same holds.
+type Replayer interface{ Replay(frame []byte) bool }

@@ -223,8 +223,12 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 		got.Whole = false
 		return got, nil
 	}
+	deliver := s.receiver.Deliver
+	if r, ok := s.receiver.(Replayer); ok {
+		deliver = r.Replay
+	}
 	for _, frame := range frames {
-		if !s.receiver.Deliver(frame) {
+		if !deliver(frame) {
 			break // its connection is ending
 		}
 		got.Missed++

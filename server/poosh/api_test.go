@@ -591,6 +591,8 @@ func TestTokenHeader(t *testing.T) {
 // behind is a server that does not keep up while it is true.
 type behind struct{ yes bool }
 
+func (b *behind) Late() bool { return b.CaughtUp() != nil }
+
 func (b *behind) CaughtUp() <-chan struct{} {
 	if b.yes {
 		return make(chan struct{})
