@@ -163,6 +163,8 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
 		Leave:    func() []dialect.Leaver { return dialect.Leavers(server.Leave()) },
 		Shutdown: server.Shutdown,
+		Save:     listeners.states.save,
+		Restore:  listeners.states.restore,
 		Kick:     func(whom dialect.Whom) int { return kick(h.Hub, server, whom) },
 		Polling: func() dialect.Polling {
 			st := server.Stats()

@@ -99,5 +99,5 @@ func (a *app) span(s *hub.Span) (list []*entry, whole bool) {
 		}
 		return 1
 	})
-	return list[begin:], s.After >= cut
+	return list[begin:], s.After >= cut && !a.inGap(s.After)
 }
