@@ -111,7 +111,7 @@ func (s *snapshot) save(w *handover.Writer) {
 	for _, e := range s.entries {
 		w.Uint(e.At.Number - number)
 		number = e.At.Number
-		w.Uint(uint64(e.entered.UnixNano()))
+		w.Uint(uint64(e.Entered.UnixNano()))
 		cut, first := s.cuts[e.Room]
 		switch {
 		case e.Everyone:
@@ -237,9 +237,9 @@ func (a *app) restoreEntry(r *handover.Reader, now time.Time) *entry {
 	}
 	e := newEntry(&p)
 	// As a time of this process's clock, which may be set meanwhile; nothing is of the future.
-	e.entered = now.Add(-max(0, now.Sub(entered)))
-	if a.last != nil && e.entered.Before(a.last.entered) {
-		e.entered = a.last.entered
+	e.Entered = now.Add(-max(0, now.Sub(entered)))
+	if a.last != nil && e.Entered.Before(a.last.Entered) {
+		e.Entered = a.last.Entered
 	}
 	e.At = hub.Position{Epoch: a.epoch, Number: number}
 	if flags == flagFirst {
