@@ -152,6 +152,8 @@ func (c *Config) readAll(env setting.Environment, m *setting.Mistakes) {
 	c.checkPorts(m)
 	setting.Check(c.groups, m)
 	c.checkBridges(m)
+	c.checkHistory(m)
+	c.checkPaths(m)
 	c.level.Set(c.LogLevel)
 }
 

@@ -293,7 +293,7 @@ var another = map[string]string{
 	"PUSH_SOCKET_MAX_TRIES": "4", "PUSH_SOCKET_AUTH_TIMEOUT": "5s", "PUSH_SOCKET_MAX_EVENTS": "60",
 	"PING_INTERVAL": "3s", "PING_TIMEOUT": "4s", "UPGRADE_TIMEOUT": "5s", "CONNECT_TIMEOUT": "6s", "MAX_PACKET_BYTES": "7KiB", "MAX_UNFINISHED_PER_ADDRESS": "8",
 	"SOCKETIO_RECOVERY": "on", "CLIENT_SCRIPT": "https://a.example/x.js",
-	"HISTORY": "3m", "HISTORY_BYTES": "5MiB", "HISTORY_EVENTS": "6", "HISTORY_SESSION_BYTES": "7MiB", "IDEMPOTENCY_TTL": "3m", "IDEMPOTENCY_KEYS": "4", "IDEMPOTENCY_BYTES": "5MiB",
+	"HISTORY": "3m", "HISTORY_BYTES": "5MiB", "HISTORY_EVENTS": "6", "HISTORY_SESSION_BYTES": "7MiB", "HISTORY_FILE": "history", "IDEMPOTENCY_TTL": "3m", "IDEMPOTENCY_KEYS": "4", "IDEMPOTENCY_BYTES": "5MiB",
 	"HOST": "127.0.0.2", "TRUSTED_PROXIES": "10.0.0.0/8", "MAX_CONNECTIONS": "30", "MAX_CONNECTIONS_PER_ADDRESS": "4", "MAX_SENDER_CONNECTIONS": "50",
 	"MAX_SENDER_CONNECTIONS_PER_ADDRESS": "6", "INPUT_BYTES": "7MiB", "ROOM_BYTES": "8MiB", "OUTBOX_BYTES": "9MiB", "BACKLOG_BYTES": "70MiB",
 	"HEADER_TIMEOUT": "3s", "BODY_TIMEOUT": "4s", "IDLE_TIMEOUT": "5s", "WRITE_TIMEOUT": "6s", "SHUTDOWN_TIMEOUT": "7s", "DRAIN_DELAY": "1s", "DRAIN_TIME": "2s",
@@ -342,6 +342,8 @@ func TestReloadOfEachSetting(t *testing.T) {
 			pairs[1] = filepath.Join(dir, "cert.pem")
 		case "TLS_DOMAINS":
 			pairs = append(pairs, "TLS_CERT", "", "TLS_KEY", "")
+		case "HISTORY_FILE":
+			pairs = append(pairs, "HISTORY", "3m")
 		case "SOCKTOPUS_PORT", "PORT":
 			pairs = []string{"SOCKTOPUS_PORT", "", s.Name, value}
 		}

@@ -19,6 +19,7 @@ import (
 	"poosh/server/admission"
 	"poosh/server/closed"
 	"poosh/server/dialect"
+	"poosh/server/handover"
 	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/hub/history"
@@ -43,7 +44,8 @@ type Server struct {
 	log  *slog.Logger
 	now  atomic.Pointer[inForce]
 	hub  *hub.Hub
-	kept *history.Log // nil when nothing is kept
+	kept *history.Log   // nil when nothing is kept
+	file *handover.File // of HISTORY_FILE; nil without it, and before all ports are open
 	loop *loop.Loop
 	// websockets are the WebSockets on the loop, of all dialects.
 	websockets *websocket.Server
@@ -252,7 +254,11 @@ const afterEnd = 5 * time.Second
 // could not be opened or served. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
-	if err := s.listen(); err != nil {
+	err := s.listen()
+	if err == nil {
+		err = s.goOn() // with the ports open: this is the process that takes the last one's place
+	}
+	if err != nil {
 		s.drain(s.cfg.Network.ShutdownTimeout) // dialects may have files open
 		return err
 	}
@@ -283,7 +289,6 @@ func (s *Server) Run(ctx context.Context) error {
 	s.manager.Ready()
 	s.ready.Store(true)
 	stopWatching := s.manager.Watch(s.health.Stuck)
-	var err error
 	select {
 	case <-ctx.Done():
 	case <-s.asked:

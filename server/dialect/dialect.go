@@ -13,6 +13,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/closed"
+	"poosh/server/handover"
 	"poosh/server/health"
 	"poosh/server/http1"
 	"poosh/server/hub"
@@ -145,6 +146,12 @@ type Running struct {
 	// that they connect anew elsewhere. Publications have ended before, and ports serve
 	// on meanwhile. It returns when all are gone, or soon after ctx ended.
 	Shutdown func(ctx context.Context) error
+
+	// Save writes what the next process is to know of clients, for its Restore; nil for nothing.
+	// It is called once, after Shutdown, and Restore before anybody is served. With an error
+	// of that, what it has taken over may be a part.
+	Save    func(*handover.Writer)
+	Restore func(*handover.Reader) error
 
 	// Ready returns nil while what the dialect needs beside the server is there, such as a
 	// database; nil for a dialect that needs nothing. It returns soon after ctx ended, and

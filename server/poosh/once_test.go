@@ -46,6 +46,9 @@ func (b *backlog) CaughtUp() <-chan struct{} {
 	return b.again
 }
 
+// Late implements [admission.Backlog].
+func (b *backlog) Late() bool { return b.CaughtUp() != nil }
+
 func (b *backlog) behind() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

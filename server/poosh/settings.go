@@ -172,7 +172,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			}
 			return errors.Join(server.Shutdown(ctx), events.Shutdown(ctx))
 		},
-		Kick: func(whom dialect.Whom) int { return kick(h.Hub, server, events, whom) },
+		Save:    listeners.states.save,
+		Restore: listeners.states.restore,
+		Kick:    func(whom dialect.Whom) int { return kick(h.Hub, server, events, whom) },
 		Polling: func() dialect.Polling {
 			st := server.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}

@@ -110,12 +110,8 @@ func (a *states) left(l *listener, keep bool) {
 		return
 	}
 	now := time.Now()
-	st.rooms, st.until, st.cost = l.sub.Rooms(), now.Add(a.most), stateCost
-	for _, room := range st.rooms {
-		st.cost += int64(len(room)) + 16
-	}
-	st.at = a.away.PushBack(st)
-	a.size += st.cost
+	st.rooms = l.sub.Rooms()
+	a.keep(st, now.Add(a.most))
 	a.expire(now)
 }
 

@@ -2,7 +2,8 @@
 // those who were away for a while: it is the [hub.Log] of one process alone.
 //
 // It knows no protocol and no subscriber, opens nothing and starts no goroutine. What is
-// too old goes as the next publication comes, or somebody asks.
+// too old goes as the next publication comes, or somebody asks. It outlives its process where
+// somebody has it saved at the end and restored at the next start, see [Log.Save].
 //
 // # Why
 //
@@ -35,6 +36,10 @@ type Config struct {
 	Events int           // of one room
 
 	Sessions int64 // bytes of what is known of clients that are away; not the log's own
+
+	// File is where a process that ends leaves what it keeps of all apps, for the next one;
+	// empty for nowhere. Not the log's own either.
+	File string
 }
 
 // On reports whether anything is to be kept.
@@ -42,7 +47,7 @@ func (c *Config) On() bool { return c.Age > 0 }
 
 // Settings describes the settings that fill c.
 func (c *Config) Settings() *setting.Group {
-	return &setting.Group{Title: "History", Settings: []setting.Setting{
+	return &setting.Group{Title: "History", Files: []setting.File{{Name: "HISTORY_FILE", Kept: true, Replaced: true}}, Settings: []setting.Setting{
 		{Name: "HISTORY", Help: "Time for which events on SERVER_PORT are kept for clients that come back and ask for what they missed; unset, nothing is kept",
 			Value: setting.Span(&c.Age, time.Second, 7*24*time.Hour)},
 		{Name: "HISTORY_BYTES", Default: "64MiB", Help: "Bytes that the events kept may take, with 300 for each beside its payload; more and the oldest go",
@@ -51,6 +56,8 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Count(&c.Events, 1, 1_000_000)},
 		{Name: "HISTORY_SESSION_BYTES", Default: "16MiB", Help: "Bytes that rooms and ids of socket.io clients that are away, and may come back by connection state recovery, may take; more and those who left first are forgotten",
 			Value: setting.Size(&c.Sessions, "64KiB", "1024GiB")},
+		{Name: "HISTORY_FILE", Help: "Path of the file in which a process that ends leaves what is kept, and who may come back by connection state recovery, for the next one to go on with; unset, both end with the process. Two servers must not share it",
+			Value: setting.Text(&c.File)},
 	}}
 }
 
@@ -159,7 +166,7 @@ func (l *Log) Stats() (st Stats) {
 
 // An app is the log of one app.
 type app struct {
-	cfg  Config // set once, as name and epoch
+	cfg  Config // set once, as name
 	name string
 
 	mu       sync.Mutex // guards what follows; held while a publication is entered and delivered
@@ -167,6 +174,7 @@ type app struct {
 	head     uint64    // the number of the last publication
 	floor    uint64    // those up to it may be gone
 	gap      time.Time // when the last of those entered
+	gaps     []gap     // of numbers that no publication has, oldest first
 	first    *entry    // the oldest
 	last     *entry
 	rooms    map[string]*room // those with something in the log

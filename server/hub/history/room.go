@@ -89,9 +89,9 @@ func (a *app) span(s *hub.Span) (list []*entry, whole, more bool) {
 	}
 	list = list[behind(list, s.After):]
 	if s.First > 0 && len(list) > s.First {
-		list = list[:s.First]
+		list, more = list[:s.First], true
 	}
-	return list, s.After >= r.cut, false
+	return list, s.After >= r.cut && !a.inGap(s.After), more
 }
 
 // ofSpan is the room of a span; of one with nothing in the log, what would be known of it.

@@ -37,7 +37,7 @@ func NewList(configs []Config, s *Shared) (*List, error) {
 	if s.Keys == nil {
 		s.Keys = idempotency.New(idempotency.Config{})
 	}
-		l := &List{shared: s, atFirst: make(map[string]keeping)}
+	l := &List{shared: s, atFirst: make(map[string]keeping)}
 	l.ending, l.hurry = context.WithCancel(context.Background())
 	x := &index{make(map[string]*App), make(map[string]*App)}
 	configs, err := judge(configs)
