@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A cutter passes connections on to a port, and cuts most of them.
-type cutter struct {
+// A cuttingPort passes the connections of a sender on to another port, and cuts most of them.
+type cuttingPort struct {
 	ln net.Listener
 	to int
 
@@ -33,14 +33,14 @@ const (
 	halfway     // a part of the request arrives
 )
 
-// newCutter begins with a cut, and has every second or third connection pass.
-func newCutter(t *testing.T, to int) *cutter {
+// newCuttingPort begins with a cut, and has every second or third connection pass.
+func newCuttingPort(t *testing.T, to int) *cuttingPort {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{ln: ln, to: to}
+	c := &cuttingPort{ln: ln, to: to}
 	c.all.Go(func() { // ends with the listener
 		for {
 			conn, err := ln.Accept()
@@ -62,10 +62,10 @@ func newCutter(t *testing.T, to int) *cutter {
 	return c
 }
 
-func (c *cutter) url() string { return "http://" + c.ln.Addr().String() }
+func (c *cuttingPort) url() string { return "http://" + c.ln.Addr().String() }
 
 // what says what becomes of the next connection.
-func (c *cutter) what() cut {
+func (c *cuttingPort) what() cut {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	order := []cut{lost, passes, silent, passes, halfway, passes, lost, halfway, silent, passes, lost, lost, passes}
@@ -73,7 +73,7 @@ func (c *cutter) what() cut {
 	return order[(c.next-1)%len(order)]
 }
 
-func (c *cutter) serve(conn net.Conn) {
+func (c *cuttingPort) serve(conn net.Conn) {
 	defer conn.Close()
 	server, err := net.Dial("tcp", addr(c.to))
 	if err != nil {
@@ -123,9 +123,9 @@ func TestPHPRetriesSendOnce(t *testing.T) {
 		name string
 		args []string
 	}{
-		{"curl", []string{script, example, "poosh", newCutter(t, s.serverPort).url() + "/send", secret, room, strconv.Itoa(n)}},
-		{"streams", []string{"-d", "disable_functions=curl_init", script, example, "poosh", newCutter(t, s.serverPort).url() + "/send", secret, room, strconv.Itoa(n)}},
-		{"Pusher", []string{script, example, "pusher", newCutter(t, s.pusherPort).url(), pusherSecret, room, strconv.Itoa(n), pusherID, pusherKey}},
+		{"curl", []string{script, example, "poosh", newCuttingPort(t, s.serverPort).url() + "/send", secret, room, strconv.Itoa(n)}},
+		{"streams", []string{"-d", "disable_functions=curl_init", script, example, "poosh", newCuttingPort(t, s.serverPort).url() + "/send", secret, room, strconv.Itoa(n)}},
+		{"Pusher", []string{script, example, "pusher", newCuttingPort(t, s.pusherPort).url(), pusherSecret, room, strconv.Itoa(n), pusherID, pusherKey}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			ws, err := joinSocket(s.clientPort, 3, room, "")
