@@ -83,7 +83,7 @@ func TestRedirectedSocktopus(t *testing.T) {
 	p, port, err := anywhere(t, func(port int) (*proxy, error) {
 		l := newLayout(s, "nginx", "")
 		l.add("server", "return 301 https://push.example.com$request_uri;")
-		return l.start(t.TempDir(), port, s)
+		return l.start(t.TempDir(), port)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -151,11 +151,15 @@ type proxy struct {
 // packages have the proxies' programs.
 var packages = map[string]string{"nginx": "nginx-light", "haproxy": "haproxy", "caddy": "caddy", "apache2": "apache2"}
 
+func missing(name string) error {
+	return fmt.Errorf("%s is missing; on Debian: apt-get install -y --no-install-recommends %s", name, packages[name])
+}
+
 // run starts a proxy and waits until it listens on ports.
 func run(dir string, ports []int, name string, args ...string) (*proxy, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s is missing; on Debian: apt-get install -y --no-install-recommends %s", name, packages[name])
+		return nil, missing(name)
 	}
 	p := &proxy{cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.out, &p.out
