@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
-	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/auth"
 	"poosh/server/admission"
 	"poosh/server/hub"
 	"poosh/server/quota"
@@ -28,8 +28,7 @@ const apiSecret = "thisisthesharedsecret"
 
 // sign makes a token over a text.
 func sign(text string) string {
-	sum := sha1.Sum([]byte(apiSecret + text))
-	return hex.EncodeToString(sum[:])
+	return auth.PooshSign(apiSecret, []byte(text))
 }
 
 // plainEncoder makes frames that tests can read.
