@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -88,6 +88,7 @@ var house = []struct {
 	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/eventstream", "poosh/server/hub", "poosh/server/peers", "poosh/server/respond", "poosh/server/sketch"}, nil},
 	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
+	{"poosh/server/eventsource", "knows events, not meaning; a neighbour of websocket, whose place on the loop it takes", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/websocket"}, nil},
 	{"poosh/server/eventstream", "answers that go on, whatever they tell of", []string{"poosh/server/respond"}, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",

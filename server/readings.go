@@ -112,7 +112,7 @@ func (s *Server) loopReadings() []metric.Reading {
 		metric.Gauge("", "input_limit_bytes", "Bound on those bytes, for clients and senders together.", 2*n.InputBytes),
 		metric.Counter("input_refused", "input_refused_total", "How often there was no room for what arrived.", refused),
 		metric.Gauge("websockets", "websockets", "WebSockets that are open.", websockets),
-		metric.Gauge("polling", "http_connections", "HTTP connections on the event loop, of polling clients and of senders.", max(0, conns.Conns-websockets)),
+		metric.Gauge("polling", "http_connections", "HTTP connections on the event loop, of polling clients, of streams of events and of senders.", max(0, conns.Conns-websockets)),
 		metric.Gauge("queued_bytes", "outbox_bytes", "Bytes that wait to be written to clients, or to be fetched by them.", outboxBytes(conns, polling)),
 		metric.Gauge("", "backlog_bytes", "Bytes that wait for the server itself to write them: their sockets take some.", conns.Queued),
 		metric.Gauge("", "backlog_limit_bytes", "BACKLOG_BYTES: the bound on each of backlog_bytes, stuck_bytes and unfetched_bytes.", n.BacklogBytes),

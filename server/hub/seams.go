@@ -1,5 +1,7 @@
 package hub
 
+import "time"
+
 // A Broker carries publications between the hubs of several processes. A hub has
 // none unless it is given one to [NewWith].
 //
@@ -64,6 +66,8 @@ type Span struct {
 	// Last, if not 0, asks for no more than so many publications, the newest; negative for
 	// all that are kept. After does not count then.
 	Last int
+	// First, if not 0, asks for no more than so many, the oldest of those behind After.
+	First int
 }
 
 // An Excerpt is what a log has of what was asked for.
@@ -77,7 +81,8 @@ type Excerpt struct {
 // A Kept is a publication in a log. It never changes once it is there.
 type Kept struct {
 	Publication
-	At Position
+	At      Position
+	Entered time.Time // about when it was published
 
 	frames frameCache
 }

@@ -84,7 +84,7 @@ func (c Config) withDefaults() Config {
 // event, and X-Poosh-Id is its id. With ?explain=1 the body is an account of what became
 // of the event, see [sends.Account]. Refusals have a short JSON object with one key, error, but for 401: that
 // has no body, as the Node server's had none, and no WWW-Authenticate. GET and HEAD
-// are 401 on every path, with a good token too.
+// are 401 on every path, with a good token too, but for GET /history where there is a history.
 //
 // # What the listener owes
 //

@@ -345,7 +345,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	// Every reason is tried, here or in a test of its own.
-	elsewhere := []string{"overloaded", "broken_body", "slow_body", "input_full"}
+	elsewhere := []string{"overloaded", "broken_body", "slow_body", "input_full", "page"}
 	for why := accepted + 1; why < numReasons; why++ {
 		if name := refusals[why].name; refused[name] == 0 && !slices.Contains(elsewhere, name) {
 			t.Errorf("no request is refused for %s", name)

@@ -45,6 +45,8 @@ const (
 	reservedEvent
 	badRoom
 
+	badPage // what is to be read
+
 	numReasons
 )
 
@@ -83,6 +85,8 @@ var refusals = [numReasons]struct {
 	badEvent:      {"event", http.StatusBadRequest, "event must be a string"},
 	reservedEvent: {"reserved_event", http.StatusBadRequest, "event has a name that Socket.IO clients cannot receive"},
 	badRoom:       {"room", http.StatusBadRequest, "room must be a string, a number or a boolean, or left out for everyone"},
+
+	badPage: {"page", http.StatusBadRequest, "want /history?room=a&since=ID&limit=100: since an id or all, limit from 1 to 1000, each once"},
 }
 
 // errorBody is what a refusal with such a text is answered with.

@@ -171,7 +171,6 @@ type app struct {
 // An entry is a publication in the list of its app.
 type entry struct {
 	hub.Kept
-	entered      time.Time
 	cost         int64
 	through      int64 // bytes of payload in its room, up to it and with it
 	before, next *entry
@@ -180,7 +179,8 @@ type entry struct {
 // newEntry is what is kept of a publication, before it has its place. A payload in a much
 // larger piece of memory, which would be kept whole, is copied.
 func newEntry(p *hub.Publication) *entry {
-	e := &entry{entered: time.Now()}
+	e := new(entry)
+	e.Entered = time.Now()
 	e.Publication = *p
 	if cap(p.Data) > 2*len(p.Data)+64 {
 		e.Data = append(make([]byte, 0, len(p.Data)), p.Data...)
@@ -194,8 +194,8 @@ func newEntry(p *hub.Publication) *entry {
 func (a *app) enter(e *entry) {
 	a.head++
 	e.At = hub.Position{Epoch: a.epoch, Number: a.head}
-	if a.last != nil && e.entered.Before(a.last.entered) {
-		e.entered = a.last.entered // it was made earlier, and waited longer
+	if a.last != nil && e.Entered.Before(a.last.Entered) {
+		e.Entered = a.last.Entered // it was made earlier, and waited longer
 	}
 	a.add(e)
 	a.cut()
@@ -243,7 +243,7 @@ func (a *app) cut() {
 	}
 	oldest := time.Now().Add(-a.cfg.Age)
 	for e := a.first; e != nil; e = a.first {
-		tooOld := e.entered.Before(oldest)
+		tooOld := e.Entered.Before(oldest)
 		if !tooOld && a.bytes <= a.cfg.Bytes {
 			return
 		}

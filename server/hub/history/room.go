@@ -99,5 +99,9 @@ func (a *app) span(s *hub.Span) (list []*entry, whole bool) {
 		}
 		return 1
 	})
-	return list[begin:], s.After >= cut
+	list = list[begin:]
+	if s.First > 0 && len(list) > s.First {
+		list = list[:s.First]
+	}
+	return list, s.After >= cut
 }
