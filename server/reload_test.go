@@ -3,8 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -113,12 +111,11 @@ func (r *running) status(t *testing.T, secret, body string) int {
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
 		t.Fatal(err)
 	}
-	sum := sha1.Sum([]byte(secret + string(m.Payload)))
 	req, err := http.NewRequest(http.MethodPost, "http://"+r.sender+"/send", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", hex.EncodeToString(sum[:]))
+	req.Header.Set("Authorization", auth.PooshSign(secret, m.Payload))
 	req.Header.Set("Content-Type", "application/json")
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)

@@ -42,6 +42,9 @@ type Dialect struct {
 	// On reports whether the settings ask for the dialect. It is asked when all are
 	// read, and from then on.
 	On func() bool
+	// Applications are those that the settings name, as who signs for one must know them.
+	// It is asked when all are read; nil for a dialect that tells of none.
+	Applications func() []Application
 	// Missing says what to set when no dialect is on; nil for one that nobody misses.
 	Missing func(*setting.Mistakes)
 	// Outbox is how many bytes must be able to wait for a connection where OUTBOX_BYTES
@@ -61,6 +64,12 @@ type Dialect struct {
 	Start func(*Host) (*Running, error)
 
 	Commands []Command // of the program's command line
+}
+
+// An Application is one whose servers sign what they send, as commands do in their place.
+type Application struct {
+	ID, Key, Secret string // Key is empty where there is none beside the id
+	Off             bool   // nobody is let in
 }
 
 // A Kept is an app of the hub whose publications are kept.

@@ -26,7 +26,7 @@ import (
 
 const apiSecret = "thisisthesharedsecret"
 
-// sign makes a token over a text.
+// sign makes a token over a text: also over one that no sender signs, such as none.
 func sign(text string) string {
 	sum := sha1.Sum([]byte(apiSecret + text))
 	return hex.EncodeToString(sum[:])

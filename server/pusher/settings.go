@@ -50,12 +50,23 @@ func Declare(n *network.Config) *dialect.Dialect {
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where, Ready: true}},
 		Kept:     s.kept,
 		Start:    s.start,
+
+		Applications: s.applications,
 	}
 }
 
 // on reports whether an app is named.
 func (s *settings) on() bool {
 	return s.App.ID != "" || s.App.Key != "" || s.App.Secret != "" || s.AppsFile != ""
+}
+
+// applications are all apps, those of the file after the one of the environment.
+func (s *settings) applications() []dialect.Application {
+	list := make([]dialect.Application, len(s.Config.Apps))
+	for i, a := range s.Config.Apps {
+		list[i] = dialect.Application{ID: a.ID, Key: a.Key, Secret: a.Secret, Off: a.Enabled != nil && !*a.Enabled}
+	}
+	return list
 }
 
 // kept are the apps whose events are kept.

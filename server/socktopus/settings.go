@@ -32,6 +32,8 @@ func Declare() *dialect.Dialect {
 		On:       s.on,
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
+
+		Applications: s.applications,
 		Commands: []dialect.Command{{
 			Words: []string{"socktopus", "token"}, Arguments: "[--json] NAME SECRET CONNECTION",
 			Help: "print a token that a Socktopus client may join with", Codes: "0 printed, 1 failed, 2 misused", Run: TokenCommand,
@@ -41,6 +43,14 @@ func Declare() *dialect.Dialect {
 
 // on reports whether there is a secret.
 func (s *settings) on() bool { return len(s.Config.Secrets) > 0 }
+
+// applications are all that have a secret, by their names.
+func (s *settings) applications() (list []dialect.Application) {
+	for _, name := range slices.Sorted(maps.Keys(s.Config.Secrets)) {
+		list = append(list, dialect.Application{ID: name, Secret: s.Config.Secrets[name]})
+	}
+	return list
+}
 
 // leastSecret is the least length of a secret in characters. The original took any,
 // but a signature over what is known lets whoever sees one token guess in peace.
