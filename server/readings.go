@@ -15,9 +15,9 @@ import (
 // metrics are the numbers of this moment, of the process and of all dialects: what is
 // ours alone, and then what other servers have under the same names.
 func (s *Server) metrics() []metric.Reading {
-	list := []metric.Reading{filesReading(openFiles())}
-	list = append(list, s.numbers()...)
 	apps := s.apps()
+	list := []metric.Reading{filesReading(openFiles())}
+	list = append(list, s.numbers(apps)...)
 	return append(list, sharedReadings(apps, s.answers(apps))...)
 }
 
@@ -28,7 +28,7 @@ func filesReading(open int) metric.Reading {
 // seconds are the numbers that are read once a second: what costs the same however many
 // are connected.
 func (s *Server) seconds() []metric.Reading {
-	list := append(s.numbers(), hostReadings()...)
+	list := append(s.numbers(s.apps()), hostReadings()...)
 	if n, ok := openFilesQuick(); ok {
 		list = append(list, filesReading(n))
 	}
@@ -51,7 +51,7 @@ func (s *Server) lately() *overview.Latency {
 
 // numbers are those of metrics that cost the same however many are connected, without those
 // that are told once more under the names of others.
-func (s *Server) numbers() []metric.Reading {
+func (s *Server) numbers(apps []app) []metric.Reading {
 	list := s.processReadings()
 	list = append(list, s.loopReadings()...)
 	list = append(list, s.eventReadings()...)
@@ -62,7 +62,7 @@ func (s *Server) numbers() []metric.Reading {
 			list = append(list, d.Metrics()...)
 		}
 	}
-	return append(list, dialectReadings(s.apps())...)
+	return append(list, dialectReadings(apps)...)
 }
 
 // processReadings are about the process and its connections.
@@ -174,4 +174,4 @@ func isTrue(yes bool) int {
 
 // MetricsHandler answers what Prometheus asks for. It may be asked as soon as the server
 // was made, and needs nothing that events wait for.
-func (s *Server) MetricsHandler() http.Handler { return prometheus.Handler(s.metrics, s.log) }
+func (s *Server) MetricsHandler() http.Handler { return prometheus.Handler(s.metrics, host, s.log) }

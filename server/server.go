@@ -42,7 +42,7 @@ type Server struct {
 	log  *slog.Logger
 	now  atomic.Pointer[inForce]
 	hub  *hub.Hub
-	kept *history.Log // nil without HISTORY
+	kept *history.Log // nil when nothing is kept
 	loop *loop.Loop
 	// websockets are the WebSockets on the loop, of all dialects.
 	websockets *websocket.Server
@@ -170,11 +170,26 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 
 // keep makes the hub, with a log behind it if there is to be one.
 func (s *Server) keep() {
-	if !s.cfg.History.On() {
+	kept := history.New(history.Config{})
+	apps := 0
+	if s.cfg.History.On() {
+		kept.Add(poosh.App, s.cfg.History)
+		apps++
+	}
+	for _, d := range s.cfg.on() {
+		if d.Kept == nil {
+			continue
+		}
+		for _, k := range d.Kept() {
+			kept.Add(k.App, history.Config{Age: k.Age, Bytes: k.Bytes, Events: k.Events})
+			apps++
+		}
+	}
+	if apps == 0 {
 		s.hub = hub.New()
 		return
 	}
-	s.kept = history.New(s.cfg.History, poosh.App)
+	s.kept = kept
 	s.hub = hub.NewWith(nil, s.kept)
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"poosh/server/admission"
 	"poosh/server/closed"
@@ -48,12 +49,24 @@ type Dialect struct {
 	// nil, and a result of nil, for nothing.
 	Bridge func() *Bridge
 
+	// Kept is what is kept of the dialect that is on for clients that come back, beside what
+	// the server keeps anyhow; nil for nothing.
+	Kept func() []Kept
+
 	Ports []Port // that are opened when the dialect is on
 
 	// Start makes the dialect run. When it fails, nothing of it is left.
 	Start func(*Host) (*Running, error)
 
 	Commands []Command // of the program's command line
+}
+
+// A Kept is an app of the hub whose publications are kept.
+type Kept struct {
+	App    string
+	Age    time.Duration // for how long
+	Bytes  int64         // of all publications
+	Events int           // of one room
 }
 
 // A Port is an address that a dialect listens on.

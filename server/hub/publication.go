@@ -8,6 +8,9 @@ type Publication struct {
 	App      string // partition of the hub; rooms of two apps never meet
 	Room     string // the room's name; unused when Everyone is set
 	Everyone bool   // reach each subscriber of App, in a room or not
+	// Passing says that it is of its moment alone: no [Log] keeps it. It stands here, where it
+	// takes no memory: many publications are on the heap.
+	Passing bool
 
 	Event string // event name as the sender wrote it
 	Data  []byte // the payload, in the form that the encoders of App read

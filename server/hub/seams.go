@@ -66,6 +66,9 @@ type Span struct {
 	// Last, if not 0, asks for no more than so many publications, the newest; negative for
 	// all that are kept. After does not count then.
 	Last int
+	// Since, if set and Last is not, asks for those that entered from then on. After does not
+	// count then either.
+	Since time.Time
 	// First, if not 0, asks for no more than so many, the oldest of those behind After.
 	First int
 }
@@ -74,6 +77,7 @@ type Span struct {
 type Excerpt struct {
 	List  []*Kept // in the order of their numbers
 	Whole bool    // nothing is missing that was asked for
+	More  bool    // of a room there are more than the Last that were asked for
 
 	Unwanted bool // it was not wanted: then it is not in List
 }

@@ -52,7 +52,7 @@ type listener struct {
 	asks    *asker      // nil without a registry
 	stream  *stream     // of a client of GET /events; nil for others
 
-	fruitless rate.Pace // of its questions for more than it can take; owned as taken is
+	fruitless rate.Fruitless // of its questions for more than it can take; owned as taken is
 }
 
 var _ hub.Describer = (*socketio.Session)(nil)

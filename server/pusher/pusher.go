@@ -1,7 +1,7 @@
 // Package pusher speaks Pusher Channels: its HTTP API, through which applications
 // publish and ask who listens, and its WebSocket protocol, versions 4 to 7, for
-// pusher-js, Laravel Echo and their kin. Where Pusher's documentation is silent or
-// its libraries need more, it follows Sockudo.
+// pusher-js, Laravel Echo and their kin, and 2, Sockudo's, for clients that resume. Where
+// Pusher's documentation is silent or its libraries need more, it follows Sockudo.
 //
 // It must not know other dialects, the environment, or how many nodes there are.
 // Messages are handled on the goroutines of the [websocket.Server]; an app's webhooks

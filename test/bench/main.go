@@ -98,7 +98,7 @@ func parseOptions(args []string) (options, error) {
 		o.rounds = 1
 	}
 	if o.profile != "" {
-		o.peers = slices.DeleteFunc(o.peers, func(name string) bool { return name != "poosh" && name != "operated" })
+		o.peers = slices.DeleteFunc(o.peers, func(name string) bool { return !slices.Contains(ourselves, name) })
 	}
 	var errs []error
 	for _, w := range o.works {

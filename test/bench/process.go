@@ -203,6 +203,11 @@ func (p *process) memory() (memory, error) {
 	return memory{rss, pss, peak}, errors.Join(err, err2, err3)
 }
 
+// forgetPeak has the peak of memory begin anew (proc(5), clear_refs).
+func (p *process) forgetPeak() error {
+	return os.WriteFile("/proc/"+strconv.Itoa(p.cmd.Process.Pid)+"/clear_refs", []byte("5"), 0)
+}
+
 // field reads a value that a line of a file gives in kB, in bytes.
 func field(file, name string) (int64, error) {
 	text, err := os.ReadFile(file)

@@ -16,11 +16,11 @@ func roomWorks() []work {
 		flat     = []string{"publishes/s", "cpu us/publish", "cores", "p50 ms", "p99 ms", "max ms", "generator us"}
 		inTime   = []string{"cpu us/publish", "cores", "p50 ms", "p99 ms", "max ms", "late", "generator us"}
 		everyone = []entrant{
-			poosh, poosh4, pooshPusher, before, before4, beforePusher,
+			poosh, kept, poosh4, pooshPusher, before, before4, beforePusher,
 			gws, nbio, centrifugo, centrifuge, sockudo, zishang, sio4, floor,
 		}
 		quick = []entrant{ // who can do what the paced works ask for
-			poosh, poosh4, pooshPusher, before, before4, beforePusher,
+			poosh, kept, poosh4, pooshPusher, before, before4, beforePusher,
 			gws, nbio, centrifugo, centrifuge, sockudo, floor,
 		}
 		single = load.Rooms{Count: 5000, Shared: 10}

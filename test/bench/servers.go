@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // serverNames are the servers in the order of the tables.
 func serverNames() []string {
-	return []string{"poosh", "operated", "before", "gws", "nbio", "centrifugo", "centrifuge", "sockudo", "zishang520", "socketio4", "socketio1", "floor"}
+	return []string{"poosh", "operated", "kept", "before", "gws", "nbio", "centrifugo", "centrifuge", "sockudo", "zishang520", "socketio4", "socketio1", "floor"}
 }
 
 // An entrant is a server with the protocol that its clients speak.
@@ -45,6 +46,10 @@ var (
 	operated       = entrant{"operated", load.EIO3}
 	operatedPusher = entrant{"operated", load.Pusher}
 
+	// Poosh with a history, which nobody asks for but in the work recover.
+	kept  = entrant{"kept", load.EIO3}
+	kept4 = entrant{"kept", load.EIO4}
+
 	// Poosh as it was at another commit, see run.
 	before       = entrant{"before", load.EIO3}
 	before4      = entrant{"before", load.EIO4}
@@ -60,6 +65,7 @@ var (
 var titles = map[string]string{
 	"poosh":      "poosh",
 	"operated":   "poosh, operated",
+	"kept":       "poosh, history",
 	"before":     "poosh before",
 	"gws":        "gws 1.8.9",
 	"nbio":       "nbio 1.6.8",
@@ -81,8 +87,11 @@ func (e entrant) String() string { return titles[e.server] + ", " + e.protocol.S
 // isPoosh reports whether the server is poosh, of this or of another commit.
 func (e entrant) isPoosh() bool { return e.isThis() || e.server == "before" }
 
+// ourselves are the servers that are poosh of this commit.
+var ourselves = []string{"poosh", "operated", "kept"}
+
 // isThis reports whether the server is poosh of this commit.
-func (e entrant) isThis() bool { return e.server == "poosh" || e.server == "operated" }
+func (e entrant) isThis() bool { return slices.Contains(ourselves, e.server) }
 
 // api is how events are sent to the server.
 func (e entrant) api() load.API {
@@ -127,6 +136,8 @@ func (e entrant) start(o options, w work) (*process, error) {
 // lift limits that a work would meet, and nothing else.
 func (e entrant) settings(p *process, w work) []string {
 	switch {
+	case e.server == "kept":
+		return []string{"HISTORY=2m"}
 	case e.isPoosh() && e.protocol == load.Pusher:
 		return append([]string{
 			"PUSHER_APP_ID=" + load.PusherApp, "PUSHER_APP_KEY=" + load.PusherKey, "PUSHER_APP_SECRET=" + secret,
@@ -143,7 +154,7 @@ func (e entrant) settings(p *process, w work) []string {
 // the environment, as poosh is.
 func (e entrant) command(o options, profiled bool) []string {
 	switch e.server {
-	case "poosh", "operated":
+	case "poosh", "operated", "kept":
 		if profiled {
 			return []string{filepath.Join(o.bin, "profiled")}
 		}

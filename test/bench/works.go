@@ -41,7 +41,7 @@ var (
 	fanOut     = []string{"cpu us", "deliveries/s", "p50 ms", "p99 ms", "max ms", "posted ms", "generator us"}
 	pacedOut   = []string{"cpu us", "p50 ms", "p99 ms", "max ms", "late", "generator us"}
 	webSockets = []entrant{
-		poosh, operated, poosh4, pooshPusher, operatedPusher, before, before4, beforePusher,
+		poosh, operated, kept, poosh4, pooshPusher, operatedPusher, before, before4, beforePusher,
 		gws, nbio, centrifugo, centrifuge, sockudo, zishang, sio4, sio1, floor,
 	}
 )
@@ -59,7 +59,7 @@ type size struct {
 
 // works are all works. Quick ones are small: they show that everything runs.
 func works(quick bool, s size) []work {
-	list := slices.Concat(crowdWorks(), roomWorks(), comingWorks(), conditionWorks(), layerWorks())
+	list := slices.Concat(crowdWorks(), roomWorks(), comingWorks(), recoverWorks(), conditionWorks(), layerWorks())
 	for i := range list {
 		if quick {
 			list[i].shrink()
@@ -111,7 +111,7 @@ func crowdWorks() []work {
 			clients: 1000, events: 100, interval: time.Second / 20,
 		},
 		{
-			name: "publish", run: publishOnly, entrants: []entrant{poosh, operated, before, centrifuge, zishang, sio4, sio1},
+			name: "publish", run: publishOnly, entrants: []entrant{poosh, operated, kept, before, centrifuge, zishang, sio4, sio1},
 			columns:  []string{"requests/s", "cpu us/request", "p50 ms", "p99 ms", "wrk us/request"},
 			duration: 5 * time.Second,
 		},
@@ -168,6 +168,8 @@ func (w *work) describe() string {
 		return "microseconds of a publish by layer: " + describeRooms(*w)
 	case "churn":
 		return fmt.Sprintf("%.0f joins and leaves a second beside %d clients who get %g events/s", 1/w.pace.Seconds(), w.clients, rate)
+	case "recover":
+		return fmt.Sprintf("%d clients come back at once, each for %d events that it missed", w.clients, w.events)
 	case "presence":
 		return fmt.Sprintf("%d members join one channel, then %.0f joins and leaves a second, %d in all", w.clients, 1/w.pace.Seconds(), 5*w.events)
 	case "big10k", "big100k":

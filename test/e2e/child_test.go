@@ -55,15 +55,19 @@ type client struct {
 
 // An opening says how a client connects.
 type opening struct {
-	Op      string         `json:"op"`
-	ID      string         `json:"id"`
-	Version string         `json:"version"`
-	Way     string         `json:"way"`
-	URL     string         `json:"url"`
-	Listen  []string       `json:"listen"`
-	Rooms   []string       `json:"rooms"`
-	Since   []string       `json:"since,omitempty"` // rooms that it joins with the last position it has seen
-	Options map[string]any `json:"options,omitempty"`
+	Op      string   `json:"op"`
+	ID      string   `json:"id"`
+	Version string   `json:"version"`
+	Way     string   `json:"way"`
+	URL     string   `json:"url"`
+	Listen  []string `json:"listen"`
+	Rooms   []string `json:"rooms"`
+	Since   []string `json:"since,omitempty"` // rooms that it joins with the last position it has seen
+	// Confirmed are rooms that it joins until it has the answer, and anew when it is not
+	// who it was.
+	Confirmed []string       `json:"confirmed,omitempty"`
+	Quiet     bool           `json:"quiet,omitempty"` // packets are not reported beside events
+	Options   map[string]any `json:"options,omitempty"`
 	// AuthDelay is how many milliseconds a client of 3.x or 4.x waits before it asks
 	// for the namespace.
 	AuthDelay int `json:"authDelay,omitempty"`

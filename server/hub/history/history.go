@@ -63,7 +63,7 @@ const (
 
 // A Log keeps the publications of some apps. Make one with [New].
 type Log struct {
-	apps map[string]*app // set once
+	apps map[string]*app // filled before it is in use
 }
 
 var _ hub.Log = (*Log)(nil)
@@ -73,9 +73,16 @@ func New(cfg Config, apps ...string) *Log {
 	setting.Fill(cfg.Settings().Settings)
 	l := &Log{apps: make(map[string]*app)}
 	for _, name := range apps {
-		l.apps[name] = &app{cfg: cfg, name: name, epoch: newEpoch(), rooms: make(map[string]*room)}
+		l.Add(name, cfg)
 	}
 	return l
+}
+
+// Add has the log keep one app more, within bounds of its own. Call it before the log is in
+// use.
+func (l *Log) Add(name string, cfg Config) {
+	setting.Fill(cfg.Settings().Settings)
+	l.apps[name] = &app{cfg: cfg, name: name, epoch: newEpoch(), rooms: make(map[string]*room)}
 }
 
 // newEpoch names a log like no other.
@@ -157,9 +164,10 @@ type app struct {
 
 	mu       sync.Mutex // guards what follows; held while a publication is entered and delivered
 	epoch    uint64
-	head     uint64 // the number of the last publication
-	floor    uint64 // those up to it may be gone
-	first    *entry // the oldest
+	head     uint64    // the number of the last publication
+	floor    uint64    // those up to it may be gone
+	gap      time.Time // when the last of those entered
+	first    *entry    // the oldest
 	last     *entry
 	rooms    map[string]*room // those with something in the log
 	everyone room             // what reached all subscribers of the app
@@ -229,7 +237,7 @@ func (a *app) roomOf(p *hub.Publication) *room {
 	}
 	r := a.rooms[p.Room]
 	if r == nil {
-		r = &room{name: p.Room, cut: a.floor}
+		r = &room{name: p.Room, cut: a.floor, gap: a.gap}
 		a.rooms[p.Room] = r
 		a.bytes += r.cost()
 	}
@@ -250,7 +258,7 @@ func (a *app) cut() {
 		if !tooOld {
 			a.early++
 		}
-		a.floor = e.At.Number
+		a.floor, a.gap = e.At.Number, e.Entered
 		a.drop(e)
 	}
 }

@@ -1,8 +1,6 @@
 package history
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strconv"
@@ -264,108 +262,6 @@ type counting struct{ calls atomic.Int64 }
 func (c *counting) Encode(p *hub.Publication) []byte {
 	c.calls.Add(1)
 	return numbered{}.Encode(p)
-}
-
-// Publishers to several rooms and to everyone go on while clients come, are cut off at any
-// point, and come back with the last position they saw: each sees everything of its rooms
-// once and in order. What reaches everyone before a connection has asked for positions has
-// none: it is seen out of order, and once more by who is cut off before it sees another.
-func TestModel(t *testing.T) {
-	h, l := site(t, Config{Events: 100_000, Bytes: 1 << 30})
-	const rooms, perRoom, readers = 4, 300, 6
-	start := connect(h, "start").ask(t, h, &hub.Ask{}).Head
-	var publishers, listeners sync.WaitGroup
-	var done atomic.Bool
-	for r := range rooms + 1 {
-		publishers.Go(func() {
-			for n := range perRoom {
-				h.Publish(&hub.Publication{Room: strconv.Itoa(r), Everyone: r == rooms, Event: fmt.Sprint(r, ".", n)})
-			}
-		})
-	}
-	for i := range readers {
-		listeners.Go(func() {
-			mine := []string{strconv.Itoa(i % rooms), strconv.Itoa((i + 1) % rooms)}
-			want := map[string]int{mine[0]: 0, mine[1]: 0}
-			toAll := make(map[int]bool) // whether each was seen with its position
-			last := start
-			for round := 0; ; round++ {
-				final := done.Load()
-				c := connect(h, strconv.Itoa(i))
-				if round%3 == 1 {
-					if err := h.JoinKept(c.sub, &c.trail, "elsewhere"); err != nil {
-						t.Error(err)
-					}
-				}
-				got := c.ask(t, h, &hub.Ask{Rooms: mine, After: last})
-				if !got.Whole {
-					t.Errorf("not recovered after %v: %+v", last, got)
-					return
-				}
-				time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
-				h.Unregister(c.sub)
-				seen := c.take()
-				if len(seen) > 1 && !final {
-					seen = seen[:1+rand.IntN(len(seen)-1)] // the rest was lost on its way
-				}
-				for _, line := range seen {
-					var room string
-					var n int
-					event, where := cutSpace(line)
-					if _, err := fmt.Sscanf(event, "%1s.%d", &room, &n); err != nil {
-						t.Error(err)
-						return
-					}
-					every := room == strconv.Itoa(rooms)
-					if every {
-						if toAll[n] {
-							t.Errorf("reader %d saw %q twice", i, line)
-						}
-						if toAll[n] = where != ""; where == "" {
-							continue
-						}
-					}
-					pos, ok := hub.ParsePosition(where)
-					if !ok || pos.Number <= last.Number || pos.Epoch != last.Epoch {
-						t.Errorf("position %q after %v", where, last)
-						return
-					}
-					last = pos
-					if every {
-						continue
-					}
-					if want[room] != n {
-						t.Errorf("reader %d saw %q, want number %d of room %s", i, line, want[room], room)
-						return
-					}
-					want[room]++
-				}
-				if final {
-					if len(toAll) != perRoom {
-						t.Errorf("reader %d saw %d to everyone", i, len(toAll))
-					}
-					for room, n := range want {
-						if n != perRoom {
-							t.Errorf("reader %d saw %d of room %s", i, n, room)
-						}
-					}
-					return
-				}
-			}
-		})
-	}
-	publishers.Wait()
-	done.Store(true)
-	listeners.Wait()
-	l.check(t)
-}
-
-func cutSpace(line string) (a, b string) {
-	i := slices.Index([]byte(line), ' ')
-	if i < 0 {
-		return line, ""
-	}
-	return line[:i], line[i+1:]
 }
 
 func FuzzPosition(f *testing.F) {

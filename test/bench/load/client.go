@@ -115,6 +115,8 @@ func (c *Crowd) packet(i int, data []byte) error {
 			return nil
 		}
 		return c.write(cl, c.joinFrames(i))
+	case bytes.HasPrefix(data, []byte("430[")):
+		return c.isBack(data)
 	case bytes.HasPrefix(data, []byte(`42["joined",`)): // but by servers that can be left
 		if _, comes := c.visitor(i); comes {
 			return c.welcomed(i)

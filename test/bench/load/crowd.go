@@ -61,6 +61,7 @@ type Crowd struct {
 	shaken     chan shaken // clients after their TLS handshakes
 	rosters    []roster    // of members of a presence channel, by client
 	churn      churn
+	returning
 	ledger
 }
 
@@ -123,6 +124,9 @@ func (c *Crowd) Connect(n int, timeout time.Duration) (time.Duration, error) {
 func (c *Crowd) add(n int, timeout time.Duration) (time.Duration, error) {
 	target := len(c.clients) + n
 	atOnce := inflight
+	if c.since != "" {
+		atOnce = n
+	}
 	if c.cfg.TLS {
 		atOnce = shaking
 	}

@@ -78,6 +78,8 @@ func (c *Crowd) joinFrames(i int) (frames []byte) {
 			text = `{"event":"pusher:subscribe","data":{"channel":"` + room + `"}}`
 		case c.cfg.Protocol == Centrifuge:
 			text = `{"id":` + strconv.Itoa(2+k) + `,"subscribe":{"channel":"` + room + `"}}`
+		case c.since != "":
+			text = `420["room","` + room + `",{"since":"` + c.since + `"}]`
 		default:
 			text = `42["room","` + room + `"]`
 		}

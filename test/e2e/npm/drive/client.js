@@ -25,8 +25,10 @@
 
   // open connects with io, a socket.io-client of some version. command has: way,
   // url, listen (event names to report), rooms (joined at every connect), since (rooms
-  // joined at every connect with the last position seen), options (given to the client as
-  // they are), authDelay (milliseconds). report gets one object for each thing seen.
+  // joined at every connect with the last position seen), confirmed (rooms joined by one
+  // join until its answer has come, and again by a client that is not what it was), options
+  // (given to the client as they are), authDelay (milliseconds), quiet (packets are not
+  // reported beside events). report gets one object for each thing seen.
   return function open(io, command, report) {
     var options = {
       forceNew: true, multiplex: false, reconnectionDelay: 200, reconnectionDelayMax: 1000, timeout: 20000
@@ -40,12 +42,13 @@
     var socket = io(command.url, options);
     var manager = socket.io;
     var last = null; // position, of who asks for what it missed
+    var joined = false; // the answer to a join of confirmed rooms has come
 
     manager.on('open', function () {
       var engine = manager.engine;
       engine.on('upgrade', function (transport) { report({ saw: 'upgrade', transport: transport.name }); });
       engine.on('data', function (data) {
-        if (typeof data === 'string' && data.charAt(0) === '2') report({ saw: 'packet', text: ascii(data) });
+        if (!command.quiet && typeof data === 'string' && data.charAt(0) === '2') report({ saw: 'packet', text: ascii(data) });
       });
     });
     socket.on('connect', function () {
@@ -56,6 +59,13 @@
         socket.emit('room', command.since[0], { since: last, rooms: command.since.slice(1) }, function (answer) {
           last = answer.id;
           report({ saw: 'recovered', text: ascii(answer) });
+        });
+      }
+      if (command.confirmed && !(socket.recovered && joined)) {
+        joined = false;
+        socket.emit('room', command.confirmed[0], { since: null, rooms: command.confirmed.slice(1) }, function (answer) {
+          joined = true;
+          report({ saw: 'joined', text: ascii(answer) });
         });
       }
       report({ saw: 'connect', sid: String(socket.id || manager.engine.id), transport: manager.engine.transport.name });
