@@ -79,7 +79,8 @@ func (c Config) withDefaults() Config {
 // large or no JSON is 413 or 400 on every path and for every method, with a wrong
 // token too; a token is right or wrong before the path is looked at. Only a request
 // without any token is refused before its body is read, which the Node server did
-// after it.
+// after it. GET /history, which that did not have, is judged by its token alone, over path
+// and query, before the query is looked at.
 //
 // # Answers
 //

@@ -1,11 +1,13 @@
 package poosh
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"poosh/server/hub"
@@ -20,7 +22,7 @@ const historyPath = "/history"
 const (
 	usualPage    = 100
 	maxPage      = 1000
-	maxPageBytes = 1 << 20 // of payloads and names, unless the first event alone has more
+	maxPageBytes = 1 << 20 // of events, as they stand in it, unless the first alone has more
 )
 
 // history answers GET /history, to who has signed its path and query: a page of the events
@@ -97,31 +99,34 @@ func readPageAsk(text string) (ask hub.PageAsk, err error) {
 	return ask, nil
 }
 
-// fit cuts a page to what one answer may have: of the newest, the oldest go, and of what
-// came behind a position, the newest, which the next page has.
-func fit(ask *hub.PageAsk, p *hub.Page) {
-	bytes := 0
-	size := func(k *hub.Kept) int { return len(k.Data) + len(k.Event) }
+// fit makes the events of a page, and cuts it to what one answer may have: of the newest, the
+// oldest go, and of what came behind a position, the newest, which the next page has.
+func fit(ask *hub.PageAsk, p *hub.Page) (events [][]byte) {
+	size, all := 0, len(p.List)
+	for len(events) < all {
+		k := p.List[len(events)]
+		if !ask.Since {
+			k = p.List[all-1-len(events)]
+		}
+		event := appendKept(nil, k)
+		if size += len(event); size > maxPageBytes && len(events) > 0 {
+			break
+		}
+		events = append(events, event)
+	}
+	n := len(events)
 	if ask.Since {
-		for i, k := range p.List {
-			if bytes += size(k); bytes > maxPageBytes && i > 0 {
-				p.List, p.More = p.List[:i], true
-				return
-			}
-		}
-		return
+		p.List, p.More = p.List[:n], p.More || n < all
+		return events
 	}
-	for i := len(p.List) - 1; i >= 0; i-- {
-		if bytes += size(p.List[i]); bytes > maxPageBytes && i < len(p.List)-1 {
-			p.List, p.Whole = p.List[i+1:], false
-			return
-		}
-	}
+	p.List, p.Whole = p.List[all-n:], p.Whole && n == all
+	slices.Reverse(events)
+	return events
 }
 
 // pageBody is a page as JSON. Payloads stand in it as their senders spelled them.
 func pageBody(ask *hub.PageAsk, p *hub.Page) []byte {
-	fit(ask, p)
+	events := fit(ask, p)
 	at := p.Head
 	if p.More {
 		at = p.List[len(p.List)-1].At
@@ -137,12 +142,7 @@ func pageBody(ask *hub.PageAsk, p *hub.Page) []byte {
 	b = strconv.AppendBool(append(b, `,"complete":`...), p.Whole)
 	b = strconv.AppendBool(append(b, `,"more":`...), p.More)
 	b = append(b, `,"events":[`...)
-	for i, k := range p.List {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendKept(b, k)
-	}
+	b = append(b, bytes.Join(events, []byte{','})...)
 	return append(b, "]}"...)
 }
 

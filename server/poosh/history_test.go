@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +138,18 @@ func TestHistoryIsBounded(t *testing.T) {
 	s.page(t, "?room=r&since="+next.ID).want(t, true, false, payload(4))
 	s.page(t, "?room=large").want(t, true, false, large)
 	s.page(t, "?room=large&since=all").want(t, true, false, large)
+	// What an answer has is counted as it stands there, and all of it.
+	long := strings.Repeat("<", 400<<10)
+	for n := range 5 {
+		s.hub.Publish(&hub.Publication{App: App, Room: "except", Event: "e", Data: []byte(strconv.Itoa(n)), Except: long})
+		s.hub.Publish(&hub.Publication{App: App, Room: "event", Event: long, Data: []byte(strconv.Itoa(n))})
+	}
+	for _, room := range []string{"except", "event"} {
+		s.page(t, "?room="+room).want(t, false, false, "4")
+		next := s.page(t, "?room="+room+"&since=all")
+		next.want(t, true, true, "0")
+		s.page(t, "?room="+room+"&since="+next.ID).want(t, true, true, "1")
+	}
 	for range 1500 {
 		s.hub.Publish(&hub.Publication{App: App, Room: "many", Event: "e", Data: []byte("1")})
 	}

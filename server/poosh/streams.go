@@ -229,7 +229,7 @@ func (c *Clients) enterStream(s *stream, ask wish, rooms []string) *listener {
 	}
 	if c.hub.Keeps(App) {
 		l.trail = new(hub.Trail)
-		l.sub = c.hub.Begin(App, s.id, len(rooms)+1, s, l.trail, c.streamAsk(s, &ask))
+		l.sub = c.hub.Begin(App, s.id, s.id, len(rooms)+1, s, l.trail, c.streamAsk(s, &ask))
 	} else {
 		l.sub = c.hub.Register(App, s.id, len(rooms)+1, EncoderStream, s)
 		if err := c.grantStream(l, &ask); err != nil {
@@ -254,7 +254,8 @@ func (c *Clients) enterAsking(s *stream, ask wish, rooms []string) *listener {
 	return l
 }
 
-// grantStream seats a client of a stream in its rooms, with what it missed there.
+// grantStream seats a client of a stream in its rooms, with what it missed there. One with a
+// trail is in its own already.
 func (c *Clients) grantStream(l *listener, w *wish) error {
 	if l.trail != nil {
 		_, err := c.hub.Recover(l.sub, l.trail, c.streamAsk(l.stream, w))
@@ -269,10 +270,11 @@ func (c *Clients) grantStream(l *listener, w *wish) error {
 	return nil
 }
 
-// streamAsk is what a client of a stream wants of the hub.
+// streamAsk is what a client of a stream wants of the hub, of the rooms that it named. In its
+// own it is by then: nothing was sent to that before.
 func (c *Clients) streamAsk(s *stream, w *wish) *hub.Ask {
 	return &hub.Ask{
-		Rooms: w.rooms(), After: w.after, Last: w.last, Encoder: EncoderStreamIDs, Fits: s.Fits,
+		Rooms: w.also, After: w.after, Last: w.last, Encoder: EncoderStreamIDs, Fits: s.Fits,
 		Answer: func(r hub.Recovery) {
 			c.recovered.count(w, r)
 			s.Answer(s.connected(w, r))

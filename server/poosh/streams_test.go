@@ -336,6 +336,61 @@ func TestStreamIsCutAnywhere(t *testing.T) {
 	}
 }
 
+// The log cuts what is oldest of all. A client that is given all of its rooms is told so though
+// there is nothing in the log of the room of its own, which is as new as itself.
+func TestStreamRecoveryFromALogThatWasCut(t *testing.T) {
+	cfg := history.Config{Age: time.Hour, Bytes: 64 << 10, Events: 100}
+	kilobyte := `"` + strings.Repeat("x", 1<<10) + `"`
+	for _, registry := range []bool{false, true} {
+		begin := func() (*outlet, func(query, header string, want ...string)) {
+			p, reg := newOutlet(t, cfg, 0), &heldRegistry{inside: make(map[string]int)}
+			if registry {
+				p = askingOutlet(t, cfg, 0, reg)
+			}
+			return p, func(query, header string, want ...string) {
+				t.Helper()
+				r := p.get(query, header)
+				if registry {
+					reg.wait(t)(nil)
+				}
+				for _, data := range want {
+					r.want("x", data)
+				}
+				if at, _, recovered, missed := r.connected(); at == "" || recovered != "true" || missed != len(want) {
+					t.Errorf("registry %v, %s %s: at %q, recovered %s, missed %d", registry, query, header, at, recovered, missed)
+				}
+			}
+		}
+
+		p, wants := begin()
+		for range 100 {
+			p.send("other", "x", kilobyte)
+		}
+		for _, data := range []string{"1", "2", "3"} {
+			p.send("a", "x", data)
+		}
+		wants("?room=a&since=2", "", "2", "3")
+
+		p, wants = begin()
+		p.send("a", "x", "1")
+		seen := p.hub.Page(App, hub.PageAsk{Room: "a", Limit: 1}).Head
+		for range 40 {
+			p.send("other", "x", kilobyte)
+		}
+		p.send("a", "x", "2")
+		for n := 0; p.hub.Page(App, hub.PageAsk{Room: "nobody", Limit: 1, Since: true, After: seen}).Whole; n++ {
+			if n > 100 {
+				t.Fatal("the log is not cut")
+			}
+			p.send("other", "x", kilobyte)
+		}
+		if left := p.hub.Page(App, hub.PageAsk{Room: "a", Limit: 10}); len(left.List) != 1 {
+			t.Fatalf("%d events of the room are left", len(left.List))
+		}
+		wants("?room=a", "Last-Event-ID: "+seen.String()+"\r\n", "2")
+	}
+}
+
 // What is too much to be given at once is told, and does not end the stream.
 func TestStreamTooMuchToRecover(t *testing.T) {
 	p := newOutlet(t, history.Config{Age: time.Hour, Bytes: 1 << 20, Events: 100}, 8<<10)
