@@ -155,7 +155,7 @@ func (l *Loop) Close() {
 	}
 	l.reaper.drain()
 	l.wheel.stop()
-	l.pressing.stop()
+	l.pressing.stop(l)
 	for _, s := range l.shards {
 		s.stop()
 	}
@@ -187,13 +187,17 @@ type Stats struct {
 	// readers beside their reading, and by flushers, who have to be woken for it.
 	ByReaders, ByFlushers uint64
 
+	// Presses is how often since the start publishers waited for who presses: rounds of 20 ms
+	// at the most, see [Loop.Press].
+	Presses uint64
+
 	// Panics are those of timers since the start.
 	Panics uint64
 }
 
 // Stats returns the counts of this moment.
 func (l *Loop) Stats() Stats {
-	st := Stats{Conns: l.conns.Load(), Goroutines: l.goroutines.Load(), Panics: l.wheel.panics.Load(), Closed: make(map[Reason]uint64)}
+	st := Stats{Conns: l.conns.Load(), Goroutines: l.goroutines.Load(), Panics: l.wheel.panics.Load(), Presses: l.pressing.rounds.Load(), Closed: make(map[Reason]uint64)}
 	for _, s := range l.shards {
 		st.Queued += s.queuedBytes.Load()
 		st.Blocked += s.blockedBytes.Load()

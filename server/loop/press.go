@@ -18,7 +18,8 @@ const (
 // pressing is for whom publishers wait beside connections that do not keep up: clients whose
 // outbox is no connection's, as of those who poll.
 type pressing struct {
-	now atomic.Int64 // how many press; changed with mu held
+	now    atomic.Int64  // how many press; changed with mu held
+	rounds atomic.Uint64 // that have begun
 
 	mu    sync.Mutex  // guards what follows
 	round uint32      // of the time in which they may, or did last; 0 before the first
@@ -49,15 +50,14 @@ func (l *Loop) Press(last uint32) (round uint32) {
 
 // begin begins a round, if it is time. p.mu is held.
 func (p *pressing) begin(l *Loop) bool {
-	now := time.Now()
-	if p.over || now.Before(p.free) {
+	if p.over || time.Now().Before(p.free) {
 		return false
 	}
 	if p.round++; p.round == 0 {
 		p.round = 1
 	}
 	p.on = true
-	p.free = now.Add(pressTime + freeTime)
+	p.rounds.Add(1)
 	if p.timer == nil {
 		p.timer = time.AfterFunc(pressTime, func() { p.end(l) })
 	} else {
@@ -77,28 +77,27 @@ func (p *pressing) end(l *Loop) {
 	l.caughtUp()
 }
 
-// Relieve ends what Press began, if round, which it returned, is not over: it reports whether
-// that is so. What is said of Press holds for it.
-func (l *Loop) Relieve(round uint32) (inTime bool) {
+// Relieve ends what Press began, if round, which it returned, is not over. What is said of
+// Press holds for it.
+func (l *Loop) Relieve(round uint32) {
 	p := &l.pressing
 	p.mu.Lock()
-	inTime = p.on && round == p.round
-	last := inTime && p.now.Add(-1) == 0
+	last := p.on && round == p.round && p.now.Add(-1) == 0
 	p.mu.Unlock()
 	if last {
 		l.caughtUp()
 	}
-	return inTime
 }
 
-// stop ends the last round.
-func (p *pressing) stop() {
+// stop ends the last round, and tells who waits for it.
+func (p *pressing) stop(l *Loop) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.over = true
 	if p.timer != nil {
 		p.timer.Stop()
 	}
 	p.on = false
 	p.now.Store(0)
+	p.mu.Unlock()
+	l.caughtUp()
 }

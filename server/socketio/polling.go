@@ -25,7 +25,7 @@ type polling struct {
 	// overlaps is how often in a row it was soon after the time before that a GET met one
 	// that waits.
 	overlaps uint8
-	presses  uint8  // in how many rounds publishers waited for the client since it had little waiting
+	presses  uint8  // in how many rounds publishers waited for the client since its last GET
 	round    uint32 // the last of them, in which they may wait still
 	size     int32  // what frames cost; an outbox has two gigabytes at the most
 	given    int32  // what the last answer cost, until a further GET shows that it was read

@@ -2,9 +2,9 @@ package socketio
 
 import "poosh/server/loop"
 
-// maxPresses is in how many rounds publishers wait for a client that polls before it has come
-// for all that waits: it reads that, and comes again. One that takes longer is slow, and waited
-// for by nobody.
+// maxPresses is in how many rounds publishers wait for a client that polls between two of its
+// GETs: it reads what the former was answered with, and comes again. One that takes longer is
+// slow, and waited for by nobody until it comes.
 const maxPresses = 5
 
 // press notes that a frame was taken that the client did not ask for, and has publishers wait
@@ -37,21 +37,17 @@ func (s *Session) isPressed() bool {
 	return int(s.poll.news)+int(s.poll.told) > s.server.cfg().Outbox/2
 }
 
-// came notes a GET: who comes in time is waited for again, and so is who has read so much that
-// little is left. That a client comes late with much left changes nothing. s.mu is held.
+// came notes a GET, which takes all that waits: who sent it is waited for anew. s.mu is held.
 func (s *Session) came() {
-	if inTime := s.relieve(); inTime || !s.isPressed() {
-		s.poll.presses = 0
-	}
+	s.relieve()
+	s.poll.presses = 0
 }
 
-// relieve has nobody wait for a client any more, and reports whether somebody did. s.mu is
-// held.
-func (s *Session) relieve() (inTime bool) {
+// relieve has nobody wait for a client any more. s.mu is held.
+func (s *Session) relieve() {
 	if s.poll == nil || s.poll.round == 0 {
-		return false
+		return
 	}
-	inTime = s.server.loop.Relieve(s.poll.round)
+	s.server.loop.Relieve(s.poll.round)
 	s.poll.round = 0
-	return inTime
 }
