@@ -254,7 +254,7 @@ func (c *client) authenticate(cred credential) {
 	}
 	if why != "" {
 		d.count(why.counted(), 1)
-		c.session.Deliver(notAuthorizedFrame(why, now))
+		c.session.Replay(notAuthorizedFrame(why, now))
 		if c.refused++; c.refused >= d.cfg.MaxTries {
 			c.refuse(closedTries)
 		}
@@ -263,7 +263,7 @@ func (c *client) authenticate(cred credential) {
 	d.store.Used(device)
 	d.loop.Cancel(&c.waiting)
 	c.refused = 0
-	if c.session.Deliver(authorizedFrame) {
+	if c.session.Replay(authorizedFrame) {
 		d.count(authorized, 1)
 		d.join(c, device.ID)
 	}

@@ -230,7 +230,7 @@ func (m *mailbox) give(c *client, turn int, seq int64, frame []byte) bool {
 	if len(m.clients) == 0 || m.clients[len(m.clients)-1] != c || c.turn != turn {
 		return false
 	}
-	if !c.session.Deliver(frame) {
+	if !c.session.Replay(frame) { // what is stored waits by itself: senders wait for no mailbox
 		// It is closing; its leaving wakes the mailbox for the next.
 		m.remove(c)
 		return false
