@@ -55,7 +55,10 @@ type listener struct {
 	fruitless rate.Fruitless // of its questions for more than it can take; owned as taken is
 }
 
-var _ hub.Describer = (*socketio.Session)(nil)
+var (
+	_ hub.Describer = (*socketio.Session)(nil)
+	_ hub.Replayer  = (*socketio.Session)(nil)
+)
 
 // Clients are the listeners of Poosh: they implement [socketio.Handler].
 type Clients struct {

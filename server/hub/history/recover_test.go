@@ -242,6 +242,35 @@ func TestFramesAreShared(t *testing.T) {
 	kept.frames = nil
 }
 
+// A replayer is a page that is told what its client asked for.
+type replayer struct {
+	page
+	replayed page
+}
+
+func (r *replayer) Replay(frame []byte) bool { return r.replayed.Deliver(frame) }
+
+// What a client missed comes by Replay, so that nobody waits for it, and what is published then
+// by Deliver.
+func TestMissedIsReplayed(t *testing.T) {
+	h, _ := site(t, Config{})
+	start := connect(h, "c").ask(t, h, &hub.Ask{Rooms: []string{"r"}})
+	publish(h, "r", "1", "2")
+	var r replayer
+	c := new(client)
+	c.sub, _ = h.RegisterKept("", "d", 100, plain{}, &r, &c.trail)
+	if got := c.ask(t, h, &hub.Ask{Rooms: []string{"r"}, After: start.Head}); got.Missed != 2 {
+		t.Errorf("it is told %+v", got)
+	}
+	publish(h, "r", "3")
+	if got, want := r.replayed.take(), []string{at(start.Head, "1", 1), at(start.Head, "2", 2)}; !slices.Equal(got, want) {
+		t.Errorf("replayed are %q, want %q", got, want)
+	}
+	if got, want := r.take(), []string{at(start.Head, "3", 3)}; !slices.Equal(got, want) {
+		t.Errorf("delivered are %q, want %q", got, want)
+	}
+}
+
 // keeper keeps the frames as an outbox does until they are written.
 type keeper struct{ *page }
 
