@@ -125,6 +125,7 @@ func (s *Server) loopReadings() []metric.Reading {
 		metric.Counter("", "timer_panics_total", "Timers that came to a panic, a bug of ours: the log has each.", conns.Panics),
 		metric.Counter("", "sent_bytes_total", "Bytes written to the sockets of clients and senders.", conns.Sent),
 		metric.Counter("", "received_bytes_total", "Bytes read from the sockets of clients and senders.", conns.Received),
+		metric.Counter("poll_waits", "poll_waits_total", "Times of 20 ms at the most in which senders had to wait for clients that poll and are behind.", conns.Presses),
 		metric.Counter("closed_slow", "slow_clients_closed_total", "Clients that were closed because they took too little.", slow),
 	}
 }
