@@ -276,22 +276,43 @@ func TestKindsOfPollsLiveOnTheLoop(t *testing.T) {
 }
 
 // Clients that poll as fast as they can are not cut off by senders that send all they
-// can, as those with a WebSocket are not, over TLS as without.
+// can, as those with a WebSocket are not, over TLS as without: senders wait for them.
 func TestKindsOfPollsBackPressure(t *testing.T) {
 	for _, w := range pollWays() {
 		t.Run(w.name, func(t *testing.T) {
-			const senders, each, size = 8, 100, 10_000
+			// Publishers wait for a poller 100 ms between two of its GETs, so all of them have to
+			// come in about 200 ms, however slow the machine: there are few, and few who send.
+			const first, size = 60, 10_000 // more than half of what may wait for one
+			const senders, each, crowd = 4, 50, 1
 			f := w.start(t)
-			all := pollers(t, f, "r", 3)
+			all := pollers(t, f, "r", crowd)
 			c := &gathering{f: f, d: w.dialect, room: "r"}
-			var reading, sending sync.WaitGroup
-			for _, p := range all {
-				reading.Go(func() {
-					if err := p.read(newTally(pooshDialect(p.eio)), senders*each); err != nil {
-						t.Errorf("%s: %v", p, err)
-					}
-				})
+			tallies := make([]*tally, len(all))
+			for i, p := range all {
+				tallies[i] = newTally(pooshDialect(p.eio))
 			}
+			read := func(reading *sync.WaitGroup, events int) {
+				for i, p := range all {
+					reading.Go(func() {
+						if err := p.read(tallies[i], events); err != nil {
+							t.Errorf("%s: %v", p, err)
+						}
+					})
+				}
+			}
+			for n := 1; n <= first; n++ {
+				if err := c.publish(eventText(senders, n, size)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, patience, "senders to have waited for who does not poll yet", func() bool {
+				time.Sleep(80 * time.Millisecond) // the log has a pace of its own
+				return f.numbers(t)["poll_waits"] > 0
+			})
+			var reading, sending sync.WaitGroup
+			read(&reading, first)
+			reading.Wait()
+			read(&reading, first+senders*each)
 			for s := range senders {
 				sending.Go(func() {
 					for n := 1; n <= each; n++ {
