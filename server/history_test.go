@@ -23,6 +23,12 @@ import (
 // What is wrong with HISTORY_FILE is found before a server starts with it.
 func TestCheckOfHistoryFile(t *testing.T) {
 	dir := t.TempDir()
+	to, toForeign := filepath.Join(dir, "to"), filepath.Join(dir, "to-foreign")
+	for link, file := range map[string]string{to: "ours", toForeign: "foreign"} {
+		if err := os.Symlink(file, link); err != nil {
+			t.Fatal(err)
+		}
+	}
 	put := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -38,12 +44,6 @@ func TestCheckOfHistoryFile(t *testing.T) {
 	db := filepath.Join(dir, "db")
 	if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
-	}
-	to, toForeign := filepath.Join(dir, "to"), filepath.Join(dir, "to-foreign")
-	for link, file := range map[string]string{to: ours, toForeign: foreign} {
-		if err := os.Symlink(file, link); err != nil {
-			t.Fatal(err)
-		}
 	}
 	const on = "SERVER_SECRET=" + goodSecret + "\nHISTORY=1m\nHISTORY_FILE="
 	const socket = "\nPUSH_SOCKET_PORT=8082\nPUSH_SOCKET_OPERATOR_TOKEN=" + goodSecret + "\nPUSH_SOCKET_DB="
@@ -86,7 +86,7 @@ func TestCheckOfHistoryFile(t *testing.T) {
 // Here that is another way of opening it, since who runs the tests may read everything.
 func TestCheckOfHistoryFileThatCannotBeRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history")
-	if err := os.WriteFile(path, []byte("Poosh handover 1 runs abc\n"), 0o600); err != nil {
+	if _, _, err := handover.Begin(path, discard); err != nil { // so that there is a mark
 		t.Fatal(err)
 	}
 	defer func(open func(string) (*os.File, error)) { openFile = open }(openFile)
@@ -184,7 +184,8 @@ func TestHistoryFileOfOtherParts(t *testing.T) {
 			if left, err := f.Write(t.Context(), row.parts...); !left || err != nil {
 				t.Fatal(left, err)
 			}
-			_, log := ending(t, path)
+			s, log := ending(t, path)
+			defer s.loop.Close()
 			if text := log.String(); strings.Count(text, "is put aside") != 1 || !strings.Contains(text, row.want) {
 				t.Errorf("told %s, want %s", text, row.want)
 			}
@@ -195,7 +196,8 @@ func TestHistoryFileOfOtherParts(t *testing.T) {
 	}
 }
 
-// ending is a server that is to leave its history, and what its log says. It is not served.
+// ending is a server that is to leave its history, and what its log says. It is not served;
+// close its loop.
 func ending(t *testing.T, path string) (*Server, *logtest.Buffer) {
 	t.Helper()
 	log := new(logtest.Buffer)
@@ -203,7 +205,6 @@ func ending(t *testing.T, path string) (*Server, *logtest.Buffer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.loop.Close)
 	if err := s.goOn(); err != nil {
 		t.Fatal(err)
 	}
@@ -250,9 +251,13 @@ func TestNoTimeForHistoryFile(t *testing.T) {
 	if text := log.String(); !strings.Contains(text, "the history is not left to the next process") {
 		t.Error(text)
 	}
-	s.drain(0)
-	if isLeft(t, path) || !onlyFile(path) || asked.Load() {
+	if !onlyFile(path) || asked.Load() {
 		t.Error("a file is begun when there is no time for it")
+	}
+	s.drain(0)
+	s.loop.Close()
+	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 1 runs ") {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 
@@ -261,6 +266,7 @@ func TestNoTimeForHistoryFile(t *testing.T) {
 func TestDiskThatStandsStill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history")
 	s, log := ending(t, path)
+	defer s.loop.Close()
 	stands := make(chan struct{})
 	s.dialects = append(s.dialects, saving(func(*handover.Writer) { <-stands }))
 	s.drain(4 * time.Second)
@@ -279,6 +285,7 @@ func TestDiskThatStandsStill(t *testing.T) {
 func TestNoHistoryFileOfWhatIsStillPublished(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history")
 	s, log := ending(t, path)
+	defer s.loop.Close()
 	if err := s.gate.Enter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -291,6 +298,7 @@ func TestNoHistoryFileOfWhatIsStillPublished(t *testing.T) {
 	// One that was late for its own phase and is done before the file's has its event in it.
 	path = filepath.Join(t.TempDir(), "history")
 	s, log = ending(t, path)
+	defer s.loop.Close()
 	if err := s.gate.Enter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
