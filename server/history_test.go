@@ -25,13 +25,16 @@ func TestCheckOfHistoryFile(t *testing.T) {
 		}
 		return path
 	}
-	foreign, ours := put("foreign", "root:x:0:0", 0o600), put("ours", "Poosh handover 1 runs abc\n", 0o600)
-	worldly := put("worldly", "Poosh handover 1 runs abc\n", 0o644)
+	foreign, ours := put("foreign", "root:x:0:0", 0o600), put("ours", "Poosh handover 2 runs abc\n", 0o600)
+	worldly := put("worldly", "Poosh handover 2 runs abc\n", 0o644)
 	db := filepath.Join(dir, "db")
 	if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
 	const on = "SERVER_SECRET=" + goodSecret + "\nHISTORY=1m\nHISTORY_FILE="
+	pusher := "PUSHER_APP_ID=3\nPUSHER_APP_KEY=key\nPUSHER_APP_SECRET=" + goodSecret + "\nHISTORY_FILE=" + ours
+	keeps := put("apps.json", `{"apps": [{"id": "4", "key": "other", "secret": "`+goodSecret+`", "history": "1m"}]}`, 0o600)
+	keepsNothing := put("none.json", `{"apps": [{"id": "4", "key": "other", "secret": "`+goodSecret+`"}]}`, 0o600)
 	const socket = "\nPUSH_SOCKET_PORT=8082\nPUSH_SOCKET_OPERATOR_TOKEN=" + goodSecret + "\nPUSH_SOCKET_DB="
 	for name, row := range map[string]struct {
 		dotenv         string
@@ -39,7 +42,13 @@ func TestCheckOfHistoryFile(t *testing.T) {
 	}{
 		"not there yet":          {on + filepath.Join(dir, "history"), "", ""},
 		"there":                  {on + ours, "", ""},
-		"nothing to be in it":    {"SERVER_SECRET=" + goodSecret + "\nHISTORY_FILE=" + ours, "HISTORY_FILE is set without HISTORY", ""},
+		"nothing to be in it":    {"SERVER_SECRET=" + goodSecret + "\nHISTORY_FILE=" + ours, "HISTORY_FILE is set without HISTORY or PUSHER_HISTORY", ""},
+		"of Pusher alone":        {pusher + "\nPUSHER_HISTORY=1m", "", ""},
+		"of an app of the file":  {pusher + "\nPUSHER_APPS=" + keeps, "", ""},
+		"of no app of the file":  {pusher + "\nPUSHER_APPS=" + keepsNothing, "HISTORY_FILE is set without HISTORY or PUSHER_HISTORY", ""},
+		"of Pusher that is off":  {"SERVER_SECRET=" + goodSecret + "\nPUSHER_HISTORY=1m\nHISTORY_FILE=" + ours, "HISTORY_FILE is set without HISTORY or PUSHER_HISTORY", ""},
+		"a wrong time":           {pusher + "\nPUSHER_HISTORY=never", "PUSHER_HISTORY", ""},
+		"a wrong file of apps":   {pusher + "\nPUSHER_APPS=" + foreign, "PUSHER_APPS", ""},
 		"no directory":           {on + filepath.Join(dir, "missing", "history"), "HISTORY_FILE cannot be made in", ""},
 		"a file for a directory": {on + filepath.Join(ours, "history"), "HISTORY_FILE", ""},
 		"a directory":            {on + dir, "HISTORY_FILE is \"" + dir + "\", which is no file", ""},
@@ -108,7 +117,7 @@ func TestHistoryFileHasItsShareOfTheEnd(t *testing.T) {
 	if took := time.Since(began); took < time.Second {
 		t.Fatalf("the end took %v: the test shows nothing", took)
 	}
-	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 1 left\n") || !strings.Contains(string(text), "last") {
+	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 2 left\n") || !strings.Contains(string(text), "last") {
 		t.Errorf("the file is %.100q, %v", text, err)
 	}
 	r = run(t, settings, nil)
@@ -141,7 +150,7 @@ func TestNoTimeForHistoryFile(t *testing.T) {
 	}
 	s.drain(0)
 	s.loop.Close()
-	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 1 runs ") {
+	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 2 runs ") {
 		t.Errorf("%q, %v", text, err)
 	}
 }
