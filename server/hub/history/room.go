@@ -82,16 +82,17 @@ func (a *app) span(s *hub.Span) (list []*entry, whole, more bool) {
 		return list[len(list)-s.Last:], true, len(list) > s.Last
 	case s.Last != 0:
 		return list, r.cut == 0, false
-	case !s.Since.IsZero():
+	case s.Since.IsZero():
+		list, whole = list[behind(list, s.After):], s.After >= r.cut && !a.inGap(s.After)
+	default:
 		begin, _ := slices.BinarySearchFunc(list, s.Since, func(e *entry, at time.Time) int { return e.Entered.Compare(at) })
-		before := begin > 0 || r.cut == 0 || !r.dropped.IsZero() && r.dropped.Before(s.Since)
-		return list[begin:], before, false
+		whole = begin > 0 || r.cut == 0 || !r.dropped.IsZero() && r.dropped.Before(s.Since)
+		list = list[begin:]
 	}
-	list = list[behind(list, s.After):]
 	if s.First > 0 && len(list) > s.First {
 		list, more = list[:s.First], true
 	}
-	return list, s.After >= r.cut && !a.inGap(s.After), more
+	return list, whole, more
 }
 
 // ofSpan is the room of a span; of one with nothing in the log, what would be known of it.
