@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,5 +153,30 @@ func TestNoTimeForHistoryFile(t *testing.T) {
 	s.loop.Close()
 	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 2 runs ") {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// A process goes on with what it keeps itself, whatever the one before kept beside that.
+func TestHistoryFileAfterOtherSettings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	for i, keeps := range []map[string]string{
+		{"HISTORY": "5m"}, {"HISTORY": "5m", "PUSHER_HISTORY": "5m"}, {"PUSHER_HISTORY": "5m"}, {"PUSHER_HISTORY": "5m", "HISTORY": "5m"},
+	} {
+		settings := map[string]string{"HISTORY_FILE": path, "PUSHER_APP_ID": "3", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": goodSecret}
+		maps.Copy(settings, keeps)
+		r := run(t, settings, nil)
+		r.listen(t, "r")
+		want := []int{0, 1, 0, 0}[i] // of the one event of each process before
+		if st := r.kept.Stats(); st.Events < want || want == 0 && st.Events > 0 {
+			t.Errorf("process %d begins with %+v, want %d events", i, st, want)
+		}
+		r.send(t, "r", "event", "1")
+		r.stop()
+		if err := r.wait(t); err != nil {
+			t.Error(err)
+		}
+		if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 2 left\n") {
+			t.Fatalf("process %d leaves %.100q, %v", i, text, err)
+		}
 	}
 }
