@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -423,11 +424,17 @@ func TestSubscriptionAllocations(t *testing.T) {
 	c.Choose(a)
 	c.Open(everything{}, NewSocketID(), 7)
 	defer c.Close()
-	if n := testing.AllocsPerRun(200, func() {
-		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}, Since{})
-		c.Leave("presence-a")
-	}); n > 24 {
-		t.Errorf("a subscription and its end allocate %v times", n)
+	// The whole process is counted, and whatever else runs in it adds to that: the least counts.
+	const most = 24
+	n := math.Inf(1)
+	for try := 0; try < 10 && n > most; try++ {
+		n = min(n, testing.AllocsPerRun(200, func() {
+			c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}, Since{})
+			c.Leave("presence-a")
+		}))
+	}
+	if n > most {
+		t.Errorf("a subscription and its end allocate %v times, want at most %d", n, most)
 	}
 }
 
@@ -448,8 +455,9 @@ func (everything) Entered(_ string, _ int, err error) {
 }
 
 // TestHistoryStays: an app's log is made as the server starts, so that what is kept cannot be
-// changed after that. An app that is added keeps nothing, and one that was there before what it
-// kept then, or nothing.
+// changed after that. An app that is added keeps nothing. One that was there before keeps what
+// it kept then, unless it has been there without that since: what was published then is not in
+// the log, and nobody may be told that nothing is missing.
 func TestHistoryStays(t *testing.T) {
 	conf := Config{ID: "3", Key: "key", Secret: "not-so-secret", History: Duration(time.Minute)}
 	var log logtest.Buffer
@@ -495,7 +503,7 @@ func TestHistoryStays(t *testing.T) {
 	for _, again := range []struct {
 		conf  Config
 		keeps bool
-	}{{none, false}, {longer, false}, {conf, true}} {
+	}{{conf, true}, {none, false}, {longer, false}, {conf, false}} {
 		before := kept.Stats().Events
 		change(other)
 		change(other, again.conf)
