@@ -72,6 +72,9 @@ type snapshot struct {
 func (a *app) snapshot() *snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.over {
+		return &snapshot{epoch: newEpoch()} // in which nobody has a position
+	}
 	a.cut()
 	s := &snapshot{a.epoch, a.head, a.floor, a.everyone.cut, slices.Clone(a.gaps), make(map[string]uint64, len(a.rooms)), make([]*entry, 0, a.events)}
 	for name, r := range a.rooms {

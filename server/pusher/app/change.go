@@ -66,8 +66,9 @@ func (l *List) change(configs []Config, b Bounds) {
 		a := before.byID[conf.ID]
 		if a == nil {
 			a = newApp(conf, l.shared, l.atFirst[conf.ID] == conf.keeping())
-			if !a.kept { // so its log lacks what is published from here on
+			if a.passing { // its log lacks what is published from here on
 				delete(l.atFirst, conf.ID)
+				l.shared.Hub.Forget(a.hubName)
 			}
 			now.add(a)
 			continue
