@@ -126,7 +126,7 @@ func (c *call) history() (reply, error) {
 			end = append(end, "null"...)
 		}
 		end = p.appendBounds(end)
-		yield(ended(b, string(appendContinuity(end, head, x, more))+"}"))
+		yield(ended(b, string(appendContinuity(end, head, x, x.Whole && len(picked) == len(x.List)))+"}"))
 	}, nil
 }
 
@@ -161,9 +161,9 @@ func appendItem(b []byte, k *hub.Kept) []byte {
 	return append(append(append(b, ','), place...), "}}"...)
 }
 
-// appendContinuity tells what is kept, and whether the answer is all there ever was.
-func appendContinuity(b []byte, head hub.Position, x hub.Excerpt, more bool) []byte {
-	b = append(b, `,"continuity":{"stream_id":"`+protocol.StreamID(head.Epoch)+`","complete":`+strconv.FormatBool(x.Whole && !more)+
+// appendContinuity tells what is kept, and whether the answer is complete: all there ever was.
+func appendContinuity(b []byte, head hub.Position, x hub.Excerpt, complete bool) []byte {
+	b = append(b, `,"continuity":{"stream_id":"`+protocol.StreamID(head.Epoch)+`","complete":`+strconv.FormatBool(complete)+
 		`,"truncated_by_retention":`+strconv.FormatBool(!x.Whole)...)
 	if n := len(x.List); n > 0 {
 		oldest, newest := x.List[0], x.List[n-1]
