@@ -438,6 +438,19 @@ func TestSubscriptionAllocations(t *testing.T) {
 	}
 }
 
+// TestCheckTellsWhatIsLeft: a trail that its connection left behind is no connection.
+func TestCheckTellsWhatIsLeft(t *testing.T) {
+	a := newTestApp(t, Config{}, nil)
+	if err := a.check(); err != nil {
+		t.Fatal(err)
+	}
+	a.trails[new(Connection)] = new(trail)
+	defer clear(a.trails)
+	if err := a.check(); err == nil || !strings.Contains(err.Error(), " 0 connections, 1 that may resume,") {
+		t.Errorf("with a trail that is left: %v", err)
+	}
+}
+
 // everything is a socket that takes it.
 type everything struct{}
 
