@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"math"
 	"runtime"
 )
@@ -24,6 +25,10 @@ type Ask struct {
 	// Last, if not 0, asks in place of that for so many of the newest publications of each
 	// room; negative for all there are.
 	Last int
+
+	// Joined are numbers of some of the rooms, up to which nothing is missed of them since the
+	// subscriber was not in them, whatever After says; see [Hub.Joined].
+	Joined map[string]uint64
 
 	// Encoder is the subscriber's from here on, for all its rooms; nil for the one it has.
 	Encoder Encoder
@@ -123,6 +128,13 @@ func (h *Hub) RegisterKept(app, id string, maxRooms int, enc Encoder, recv Recei
 		*t, at = Trail{everyone: head.Number}, head
 	})
 	return s, at
+}
+
+// Joined returns the rooms of a subscriber of an app that is kept, each with the number behind
+// which it has had everything, or will: what was published before is not its own.
+func (h *Hub) Joined(s *Subscriber, t *Trail) (joined map[string]uint64) {
+	h.log.Hold(s.appName(), func(Position, Reader) { joined = maps.Clone(t.rooms) })
+	return joined
 }
 
 // prepare makes the frames that are likely to be handed over to a subscriber of that id.
@@ -236,8 +248,9 @@ func (t *Trail) missing(ask *Ask, head uint64) []Span {
 		if !in {
 			had = head
 		}
-		if ask.Last != 0 || ask.After.Number < had {
-			spans = append(spans, Span{Room: room, After: ask.After.Number, UpTo: had, Last: ask.Last})
+		after := max(ask.After.Number, ask.Joined[room])
+		if ask.Last != 0 || after < had {
+			spans = append(spans, Span{Room: room, After: after, UpTo: had, Last: ask.Last})
 		}
 	}
 	if ask.Last == 0 && ask.After.Number < t.everyone {
