@@ -24,7 +24,8 @@ func NewPoosh(secret string) *Poosh {
 }
 
 // PooshSign returns the token of a payload's JSON text as it stands in the body, without
-// blanks around it; of a request without one if there is none.
+// blanks around it; of a request without one if there is none. Of a path and query it returns
+// the token that [Poosh.VerifyPath] wants.
 func PooshSign(secret string, payload []byte) string {
 	if len(payload) == 0 {
 		payload = undefined
@@ -76,6 +77,24 @@ func (p *Poosh) Verify(payload Value, token string) error {
 		return nil
 	}
 	return ErrBadToken
+}
+
+// VerifyPath returns nil when the token signs a request that has no body, and [ErrBadToken]
+// otherwise: it is the SHA-1 of the secret and the request's path and query as they were
+// sent. Such a token signs no payload, and that of a payload no path: no JSON text begins
+// with a slash. What is said of extended texts in [Poosh.Verify] holds: no path holds a NUL.
+func (p *Poosh) VerifyPath(path, token string) error {
+	token = strings.Trim(token, " \t")
+	if len(token) != hex.EncodedLen(sha1.Size) || !strings.HasPrefix(path, "/") || strings.IndexByte(path, 0) >= 0 {
+		return ErrBadToken
+	}
+	d := p.digests.Get().(*digest)
+	defer p.digests.Put(d)
+	copy(d.got[:], token)
+	if !d.signs(p.secret, []byte(path)) {
+		return ErrBadToken
+	}
+	return nil
 }
 
 // IsPooshToken reports whether a token, without blanks around it, may be good at all:

@@ -159,6 +159,38 @@ func TestPooshExtension(t *testing.T) {
 	}
 }
 
+// A token of a path is over every byte of it, and none of a payload.
+func TestPooshPath(t *testing.T) {
+	p := NewPoosh(pooshSecret)
+	const path = "/history?room=news&limit=20"
+	good := sign(pooshSecret, path)
+	if good != PooshSign(pooshSecret, []byte(path)) {
+		t.Error("PooshSign makes another one")
+	}
+	for _, token := range []string{good, " " + good + "\t"} {
+		if err := p.VerifyPath(path, token); err != nil {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
+	for name, tt := range map[string]struct{ path, token string }{
+		"another path":    {"/history?room=news&limit=21", good},
+		"upper case":      {path, strings.ToUpper(good)},
+		"cut":             {path, good[1:]},
+		"empty":           {path, ""},
+		"another secret":  {path, sign("another secret", path)},
+		"no path":         {"", sign(pooshSecret, "")},
+		"JSON":            {`{"a":1}`, sign(pooshSecret, `{"a":1}`)},
+		"an extended one": {path + "\x80\x00\x00&room=x", sign(pooshSecret, path+"\x80\x00\x00&room=x")},
+	} {
+		if p.VerifyPath(tt.path, tt.token) != ErrBadToken {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	if _, err := Parse([]byte(path)); err == nil {
+		t.Error("a path is JSON")
+	}
+}
+
 func FuzzPooshToken(f *testing.F) {
 	for _, v := range readVectors[pooshVector](f, "php.json") {
 		f.Add([]byte(v.Body), v.Token)

@@ -215,7 +215,7 @@ func TestAPI(t *testing.T) {
 	tail := bufio.NewScanner(o.open(t, "GET", "/api/tail", "").Body)
 	o.pooshSend(t, "", "news", "hello", `{"a":1}`)
 	o.pooshSend(t, "", "*", "hello", `1`)
-	o.pusherCall(t, "/events", `{"name":"e","channels":["news"],"data":"xyz"}`, nil)
+	o.pusherCall(t, "/events", `{"name":"e","channels":["news"],"data":"xyz"}`)
 
 	o.valid(t, "tail", "#/components/schemas/Send", []byte(event(t, tail, "send")))
 	var now overview.Overview

@@ -45,11 +45,14 @@ func (s *Server) portNumbers() map[string]string {
 	return numbers
 }
 
+// reasons are all that a connection can have for its end.
+var reasons = slices.Collect(closed.Reasons)
+
 // dialectReadings are what all dialects have, in our own names.
 func dialectReadings(apps []app) []metric.Reading {
 	type sums struct {
 		published, delivered, bytes, received uint64
-		ended                                 map[closed.Reason]uint64
+		ended                                 []uint64 // by reason
 		kinds                                 []metric.Sample
 		previous                              map[string]uint64
 	}
@@ -59,7 +62,7 @@ func dialectReadings(apps []app) []metric.Reading {
 		a := &apps[i]
 		of := by[a.dialect]
 		if of == nil {
-			of = &sums{ended: make(map[closed.Reason]uint64), previous: make(map[string]uint64)}
+			of = &sums{ended: make([]uint64, len(reasons)), previous: make(map[string]uint64)}
 			by[a.dialect] = of
 			order = append(order, a.dialect)
 		}
@@ -72,8 +75,8 @@ func dialectReadings(apps []app) []metric.Reading {
 			of.previous[p.Labels[0]] += uint64(p.Value)
 		}
 		if a.Ends != nil {
-			for r := range closed.Reasons {
-				of.ended[r] += a.Ends.ClosedCount(r)
+			for i, r := range reasons {
+				of.ended[i] += a.Ends.ClosedCount(r)
 			}
 		}
 	}
@@ -87,8 +90,8 @@ func dialectReadings(apps []app) []metric.Reading {
 		for _, k := range of.kinds {
 			kinds = append(kinds, metric.Sample{Labels: append([]string{name}, k.Labels...), Value: k.Value})
 		}
-		for r := range closed.Reasons {
-			ended = append(ended, metric.Of(of.ended[r], name, r.String()))
+		for i, r := range reasons {
+			ended = append(ended, metric.Of(of.ended[i], name, r.String()))
 		}
 		for _, by := range slices.Sorted(maps.Keys(of.previous)) {
 			previous = append(previous, metric.Of(of.previous[by], name, by))
@@ -136,6 +139,8 @@ func (s *Server) answers(apps []app) (list []metric.Sample) {
 	for at, n := range bytes {
 		list = append(list, metric.Of(n, at.app, at.port))
 	}
+	// In one order, so that two scrapes differ in values alone.
+	slices.SortFunc(list, func(a, b metric.Sample) int { return slices.Compare(a.Labels, b.Labels) })
 	return list
 }
 

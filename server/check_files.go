@@ -28,7 +28,7 @@ func (c *Config) files() (list []setting.File) {
 func (c *Config) tryFiles(m *setting.Mistakes) (err error) {
 	for _, f := range c.files() {
 		if path, _ := c.Value(f.Name).(string); f.Kept && path != "" && !m.Has(f.Name) {
-			err = errors.Join(err, tryFile(f.Name, path))
+			err = errors.Join(err, tryFile(f, path))
 		}
 	}
 	if len(c.TLS.Domains) > 0 && !m.Has("ACME_DIR") {
@@ -57,10 +57,11 @@ func tryDir(name, path string) error {
 	return nil
 }
 
-func tryFile(name, path string) error {
+func tryFile(f setting.File, path string) error {
+	name := f.Name
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), err == nil && f.Replaced && info.Mode().IsRegular():
 		dir := filepath.Dir(path)
 		if info, err = os.Stat(dir); err == nil && !info.IsDir() {
 			err = errors.New("not a directory")
@@ -81,6 +82,42 @@ func tryFile(name, path string) error {
 		}
 	}
 	return nil
+}
+
+// paths are the settings that are the path of one file.
+var paths = []string{"PUSHER_APPS", "PUSH_SOCKET_DB", "HISTORY_FILE", "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "ACME_CA_ROOT"}
+
+// checkPaths finds files that the server writes and another setting names too.
+func (c *Config) checkPaths(m *setting.Mistakes) {
+	written := make(map[string]bool)
+	for _, f := range c.files() {
+		written[f.Name] = f.Kept
+	}
+	for i, name := range paths {
+		for _, other := range paths[:i] {
+			a, _ := c.Value(name).(string)
+			b, _ := c.Value(other).(string)
+			if (written[name] || written[other]) && c.isOn(name) && c.isOn(other) && isSameFile(a, b) && !m.Has(name, other) {
+				m.Add(name, "is the same file as %s: want another one", other)
+			}
+		}
+	}
+}
+
+// isSameFile reports whether two paths lead to one file, there or not.
+func isSameFile(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	if errX == nil && errY == nil {
+		return os.SameFile(x, y)
+	}
+	x, errX = os.Stat(filepath.Dir(a))
+	y, errY = os.Stat(filepath.Dir(b))
+	return filepath.Clean(a) == filepath.Clean(b) ||
+		errX == nil && errY == nil && os.SameFile(x, y) && filepath.Base(a) == filepath.Base(b)
 }
 
 // readByAll warns of files with secrets in them that everybody on the machine may read.
@@ -105,6 +142,9 @@ func isReadByAll(path string) bool {
 // isOn reports whether a setting is of a dialect that is on, or of none.
 func (c *Config) isOn(name string) bool {
 	for _, d := range c.spoken {
+		if d.Settings == nil {
+			continue
+		}
 		for _, s := range d.Settings.Settings {
 			if s.Name == name {
 				return d.On()

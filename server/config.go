@@ -8,6 +8,7 @@ import (
 	"poosh/server/certificate"
 	"poosh/server/dialect"
 	"poosh/server/hub/history"
+	"poosh/server/idempotency"
 	"poosh/server/network"
 	"poosh/server/setting"
 	"poosh/server/socketio"
@@ -28,6 +29,8 @@ type Config struct {
 	Admin    admin.Config    // the operators' port
 	TLS      certificate.Config
 	History  history.Config // what is kept for clients that come back
+
+	Idempotency idempotency.Config // what is remembered of sends with a key
 
 	spoken  []*dialect.Dialect
 	noticed func() []string  // looks how the settings are written down; see notices. nil for nobody who does
@@ -54,7 +57,7 @@ func newConfig() *Config {
 		d.Settings.On = d.On
 		c.groups = append(c.groups, d.Settings)
 	}
-	c.groups = append(c.groups, c.SocketIO.Settings(), c.History.Settings(), c.Network.Settings(), c.TLS.Settings(), c.Admin.Settings(), c.logSettings())
+	c.groups = append(c.groups, c.SocketIO.Settings(), c.History.Settings(), c.Idempotency.Settings(), c.Network.Settings(), c.TLS.Settings(), c.Admin.Settings(), c.logSettings())
 	return c
 }
 
@@ -149,6 +152,8 @@ func (c *Config) readAll(env setting.Environment, m *setting.Mistakes) {
 	c.checkPorts(m)
 	setting.Check(c.groups, m)
 	c.checkBridges(m)
+	c.checkHistory(m)
+	c.checkPaths(m)
 	c.level.Set(c.LogLevel)
 }
 

@@ -3,6 +3,8 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -78,14 +80,41 @@ func BenchmarkSecond(b *testing.B) {
 		b.Run(fmt.Sprint("clients=", clients), func(b *testing.B) {
 			r := crowded(b, clients)
 			b.ReportAllocs()
+			before, _ := cpuSeconds()
 			for b.Loop() {
 				r.second()
 			}
+			after, _ := cpuSeconds()
+			b.ReportMetric((after-before)*1e9/float64(b.N), "cpu-ns/op")
 			b.StopTimer()
 			r.stop()
 			<-r.ended
 		})
 	}
+}
+
+// BenchmarkScrape is what a scrape costs beside its connection: reading the numbers, and all
+// of it. Processor time is told beside that on the clock, which others have a share of.
+func BenchmarkScrape(b *testing.B) {
+	r := crowded(b, 100)
+	whole, request := r.MetricsHandler(), httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	for name, scrape := range map[string]func(){
+		"readings": func() { r.metrics() },
+		"whole":    func() { whole.ServeHTTP(httptest.NewRecorder(), request) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			before, _ := cpuSeconds()
+			for b.Loop() {
+				scrape()
+			}
+			after, _ := cpuSeconds()
+			b.ReportMetric((after-before)*1e9/float64(b.N), "cpu-ns/op")
+		})
+	}
+	b.StopTimer()
+	r.stop()
+	<-r.ended
 }
 
 // The sums by kind follow those who go, however they do, and those who change to a

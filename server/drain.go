@@ -32,8 +32,11 @@ func (s *Server) announce(failed <-chan error) error {
 //  2. Clients are sent away at a pace, those of all dialects in one stream; see [leave].
 //     Half of what is left, and less for few.
 //  3. Dialects, all at the same time: who is still there is sent away, and what waits for
-//     them is written and fetched. What is left but an eighth of all, or three fourths of it.
-//  4. Ports: the last answers leave. The rest, and a second at the most. The operators'
+//     them is written and fetched. What is left but an eighth of all, or three fourths of it;
+//     with HISTORY_FILE but a fourth, or half of it.
+//  4. HISTORY_FILE is written: nothing is published any more, and everybody has left. What is
+//     left but a second, or half of it.
+//  5. Ports: the last answers leave. The rest, and a second at the most. The operators'
 //     port is one of them, so that it tells of the end while that lasts.
 //
 // With DRAIN_TIME clients come first, and have that: another process takes over
@@ -54,14 +57,19 @@ func (s *Server) drain(whole time.Duration) {
 		s.leave((left()-whole/8)/2, quickSpacing)
 	}
 	// A pace that was late has taken of what comes behind it: each has its share of the rest.
-	rest := left()
-	s.phase(time.Now(), rest-min(whole/8, rest/4), func(ctx context.Context) {
+	rest, last := left(), 1
+	if s.file != nil {
+		last = 2
+	}
+	s.phase(time.Now(), rest-min(whole/8, rest/4)*time.Duration(last), func(ctx context.Context) {
 		var ending sync.WaitGroup
 		for _, d := range s.dialects {
 			ending.Go(func() { s.note(d.name, d.Shutdown(ctx)) })
 		}
 		ending.Wait()
 	})
+	rest = max(left(), 0)
+	s.phase(time.Now(), rest-min(rest/2, time.Second), s.leaveHistory)
 	s.phase(time.Now(), min(max(left(), 0), time.Second), s.endPorts)
 	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })

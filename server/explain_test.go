@@ -2,16 +2,11 @@ package server
 
 import (
 	"bytes"
-	"crypto/md5"
-	"crypto/sha1"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,28 +64,20 @@ func post(t *testing.T, url, body string, header map[string]string) (*http.Respo
 // pooshSend is POST /send, with a query.
 func (r *running) pooshSend(t *testing.T, query, room, event, payload string) (*http.Response, string) {
 	t.Helper()
-	sum := sha1.Sum([]byte(testSecret + payload))
 	body := `{"room":"` + room + `","event":"` + event + `","payload":` + payload + `}`
 	if room == "*" {
 		body = `{"event":"` + event + `","payload":` + payload + `}`
 	}
 	return post(t, "http://"+r.sender+"/send"+query, body, map[string]string{
-		"Content-Type": "application/json", "Authorization": hex.EncodeToString(sum[:])})
+		"Content-Type": "application/json", "Authorization": auth.PooshSign(testSecret, []byte(payload))})
 }
 
 // pusherCall is a signed POST to app 1, with parameters beside those that sign it.
-func (r *running) pusherCall(t *testing.T, path, body string, more map[string]string) (*http.Response, string) {
+func (r *running) pusherCall(t *testing.T, path, body string, more ...string) (*http.Response, string) {
 	t.Helper()
-	sum := md5.Sum([]byte(body))
-	q := map[string]string{"auth_key": pusherKey, "auth_timestamp": fmt.Sprint(time.Now().Unix()), "auth_version": "1.0", "body_md5": hex.EncodeToString(sum[:])}
-	maps.Copy(q, more)
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(q)) {
-		parts = append(parts, name+"="+q[name])
-	}
-	query := strings.Join(parts, "&")
 	path = "/apps/1" + path
-	return post(t, "http://"+r.Addrs()["PUSHER_PORT"].String()+path+"?"+query+"&auth_signature="+auth.PusherSign(pusherSecret, "POST\n"+path+"\n"+query), body, nil)
+	query := auth.SignPusherQuery(pusherKey, pusherSecret, http.MethodPost, path, []byte(body), time.Now(), more...)
+	return post(t, "http://"+r.Addrs()["PUSHER_PORT"].String()+path+"?"+query, body, nil)
 }
 
 // subscribe connects a Pusher client and returns its socket id.
@@ -222,7 +209,7 @@ func (r *running) explain(t *testing.T, room, event, payload string) *sends.Acco
 // trigger sends with Pusher and returns the account.
 func (r *running) trigger(t *testing.T, body string) *sends.Account {
 	t.Helper()
-	res, text := r.pusherCall(t, "/events", body, map[string]string{"explain": "1"})
+	res, text := r.pusherCall(t, "/events", body, "explain=1")
 	return account(t, res, text)
 }
 
@@ -253,7 +240,7 @@ func TestWhyItDidNotArrive(t *testing.T) {
 	if res, body := r.pooshSend(t, "?explain=1", "four", "connect", "1"); res.StatusCode != 400 || !strings.HasSuffix(body, `,"cause":"refused_name"}`) {
 		t.Errorf("a name that is refused to all: %s %s", res.Status, body)
 	}
-	if res, body := r.pusherCall(t, "/events", `{"name":"pusher:e","channel":"news","data":"1"}`, map[string]string{"explain": "1"}); res.StatusCode != 400 || !strings.Contains(body, `"cause":"refused_name"`) {
+	if res, body := r.pusherCall(t, "/events", `{"name":"pusher:e","channel":"news","data":"1"}`, "explain=1"); res.StatusCode != 400 || !strings.Contains(body, `"cause":"refused_name"`) {
 		t.Errorf("a name of Pusher's own: %s %s", res.Status, body)
 	}
 
@@ -344,12 +331,12 @@ func TestAnswersHaveAnID(t *testing.T) {
 		"/users/7/events": `{"name":"e","data":"1"}`,
 		"/batch_events":   `{"batch":[{"name":"e","channel":"c","data":"1"},{"name":"f","channel":"c","data":"1"}]}`,
 	} {
-		if res, text := r.pusherCall(t, path, body, nil); res.StatusCode != 200 || text != "{}" || !form.MatchString(res.Header.Get("X-Poosh-Id")) {
+		if res, text := r.pusherCall(t, path, body); res.StatusCode != 200 || text != "{}" || !form.MatchString(res.Header.Get("X-Poosh-Id")) {
 			t.Errorf("%s: %s %v %s", path, res.Status, res.Header, text)
 		}
 	}
 	// What is refused, and what is no send, has none; nor is a wrong token explained.
-	if res, body := r.pusherCall(t, "/events", `{"channel":"c","data":"1"}`, nil); res.StatusCode != 400 || res.Header.Get("X-Poosh-Id") != "" {
+	if res, body := r.pusherCall(t, "/events", `{"channel":"c","data":"1"}`); res.StatusCode != 400 || res.Header.Get("X-Poosh-Id") != "" {
 		t.Errorf("refused: %s %v %s", res.Status, res.Header, body)
 	}
 	res, body := post(t, "http://"+r.sender+"/send?explain=1", `{"room":"r","event":"e","payload":1}`,
@@ -367,7 +354,7 @@ func TestAnswersHaveAnID(t *testing.T) {
 func TestExplainLists(t *testing.T) {
 	r := explained(t, false)
 	r.subscribe(t, "c")
-	_, text := r.pusherCall(t, "/batch_events", `{"batch":[{"name":"e","channel":"c","data":"1","info":"subscription_count"},{"name":"f","channel":"d","data":"1"}]}`, map[string]string{"explain": "1"})
+	_, text := r.pusherCall(t, "/batch_events", `{"batch":[{"name":"e","channel":"c","data":"1","info":"subscription_count"},{"name":"f","channel":"d","data":"1"}]}`, "explain=1")
 	var batch struct {
 		ID     string
 		Events []sends.Account
@@ -381,7 +368,7 @@ func TestExplainLists(t *testing.T) {
 	if batch.Events[1].ID != batch.ID+".2" || batch.Events[1].Event != "f" {
 		t.Errorf("%+v", batch.Events[1])
 	}
-	res, text := r.pusherCall(t, "/events", `{"name":"e","channels":["c","d"],"data":"1","info":"subscription_count"}`, map[string]string{"explain": "1"})
+	res, text := r.pusherCall(t, "/events", `{"name":"e","channels":["c","d"],"data":"1","info":"subscription_count"}`, "explain=1")
 	a := account(t, res, text)
 	expect(t, a, "1/1 pusher1 protocol 7 1/1, no_such_room 0")
 	if !strings.HasSuffix(text, `,"channels":{"c":{"subscription_count":1},"d":{"subscription_count":0}}}`) || len(a.Rooms) != 2 || *a.Rooms[1].Room != "d" {

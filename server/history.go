@@ -1,6 +1,104 @@
 package server
 
-import "poosh/server/metric"
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"poosh/server/handover"
+	"poosh/server/metric"
+	"poosh/server/setting"
+)
+
+// historyPart is what the log is called in the file. Dialects have theirs under their names.
+const historyPart = "history"
+
+// keepsAny reports whether anything is kept for clients that come back.
+func (c *Config) keepsAny() bool { return c.History.On() }
+
+// checkHistory finds a file that nothing would be in.
+func (c *Config) checkHistory(m *setting.Mistakes) {
+	if c.History.File != "" && !c.keepsAny() && !m.Has("HISTORY", "HISTORY_FILE") {
+		m.Add("HISTORY_FILE", "is set without HISTORY, so that there is nothing to leave in it: want that too")
+	}
+}
+
+// foreignHistory warns of a file of something else.
+func (c *Config) foreignHistory(m *setting.Mistakes) []string {
+	if path := c.History.File; path != "" && !m.Has("HISTORY_FILE") && handover.Foreign(path) {
+		return []string{fmt.Sprintf("HISTORY_FILE is %s, a file that Poosh has not left: it stays as it is, and nothing is left there at the end; move it away, or name another one", setting.Shown(path))}
+	}
+	return nil
+}
+
+// goOn goes on with what the last process left in HISTORY_FILE, if there is anything. A file
+// that is of no use is told of and does not matter; the error says that there cannot be one.
+func (s *Server) goOn() error {
+	path := s.cfg.History.File
+	if s.kept == nil || path == "" {
+		return nil
+	}
+	began := time.Now()
+	file, left, err := handover.Begin(path, s.log)
+	if err != nil {
+		return fmt.Errorf("HISTORY_FILE: %w", err)
+	}
+	s.file = file
+	if left == nil {
+		return nil
+	}
+	var wrong error
+	for _, d := range s.dialects {
+		if r := left.Part(d.name); r != nil && d.Restore != nil && wrong == nil {
+			wrong = d.Restore(r)
+		}
+	}
+	log := left.Part(historyPart)
+	if log == nil || wrong != nil {
+		left.Refuse(fmt.Errorf("%w: a part of it", handover.ErrBroken))
+		return nil
+	}
+	done, err := s.kept.Restore(log, left.Written())
+	if err != nil {
+		left.Refuse(err)
+		return nil
+	}
+	left.Close()
+	s.log.Info("goes on with the history of the last process", "file", path, "left", left.Written().UTC().Format(time.RFC3339),
+		"events", done.Events, "too_old", done.Late, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// leaveHistory leaves what is kept to the next process, once all has ended that publishes.
+func (s *Server) leaveHistory(ctx context.Context) {
+	if s.file == nil {
+		return
+	}
+	began, parts := time.Now(), []handover.Part{{Name: historyPart, Write: s.kept.Save}}
+	for _, d := range s.dialects {
+		if d.Save != nil {
+			parts = append(parts, handover.Part{Name: d.name, Write: d.Save})
+		}
+	}
+	written := make(chan error, 1)
+	var left bool
+	go func() { // ends with the file, or with the process if the disk stands still
+		var err error
+		left, err = s.file.Write(ctx, parts...)
+		written <- err
+	}()
+	select {
+	case err := <-written:
+		switch {
+		case err != nil:
+			s.log.Error("the history is not left to the next process", "err", err)
+		case left:
+			s.log.Info("the history is left to the next process", "events", s.kept.Stats().Events, "took", time.Since(began).Round(time.Millisecond))
+		}
+	case <-ctx.Done():
+		s.log.Error("the history is not left to the next process", "err", "the disk takes too long")
+	}
+}
 
 // historyReadings are about what is kept for clients that come back.
 func (s *Server) historyReadings() []metric.Reading {
@@ -11,7 +109,7 @@ func (s *Server) historyReadings() []metric.Reading {
 	return []metric.Reading{
 		metric.Gauge("history_events", "history_events", "Events that are kept for clients that come back.", st.Events),
 		metric.Gauge("", "history_rooms", "Rooms that something is kept of.", st.Rooms),
-		metric.Gauge("history_bytes", "history_bytes", "Bytes that what is kept takes, as HISTORY_BYTES counts them.", st.Bytes),
-		metric.Counter("", "history_cut_total", "Events that were dropped before HISTORY was over, for HISTORY_BYTES or HISTORY_EVENTS.", st.Cut),
+		metric.Gauge("history_bytes", "history_bytes", "Bytes that what is kept takes, as HISTORY_BYTES and PUSHER_HISTORY_BYTES count them.", st.Bytes),
+		metric.Counter("", "history_cut_total", "Events that were dropped before their time was over, for HISTORY_BYTES, HISTORY_EVENTS or those of PUSHER_HISTORY.", st.Cut),
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -23,7 +23,8 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency"}, nil},
-	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/hub", "poosh/server/setting"}, nil},
+	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},
+	{"poosh/server/handover", "a file with parts, whatever they are of", nil, nil},
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
 	{"poosh/server/guard", "panics, whatever was being done", nil, nil},
 	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},
@@ -31,7 +32,8 @@ var house = []struct {
 	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota", "poosh/server/secure"}, nil},
 	{"poosh/server/secure", "knows bytes and handshakes, and no certificate", []string{"poosh/server/loop"}, nil},
-	{"poosh/server/certificate", "knows certificates, and no connection; one fence around ACME's library", []string{"poosh/server/setting"}, []string{"github.com/caddyserver/certmagic", "go.uber.org/zap"}},
+	{"poosh/server/certificate", "knows certificates, and no connection; one fence around ACME's library", []string{"poosh/server/certificate/validity", "poosh/server/setting"}, []string{"github.com/caddyserver/certmagic", "go.uber.org/zap"}},
+	{"poosh/server/certificate/validity", "a rule over a certificate and a clock", nil, nil},
 	{"poosh/server/certificate/certificatetest", "for tests", nil, nil},
 	{"poosh/server/socketio", "one fence around a large dependency and its quirks",
 		[]string{"poosh/server/closed", "poosh/server/guard", "poosh/server/latency", "poosh/server/metric", "poosh/server/respond", "poosh/server/http1", "poosh/server/network", "poosh/server/peers", "poosh/server/quota", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"},
@@ -52,7 +54,7 @@ var house = []struct {
 	{"poosh/server/pusher/answer", "how requests are refused, whatever they ask for", with("poosh/auth", "poosh/server/pusher/tally"), nil},
 	{"poosh/server/pusher/tally", "what is counted, a list", nil, nil},
 	{"poosh/server/pusher/protocol", "pure functions over bytes", []string{"poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"}, nil},
-	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/pusher"),
+	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/hub/history", "poosh/server/pusher"),
 		[]string{"github.com/gorilla/websocket"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
 		with("poosh/auth"), nil},
@@ -60,7 +62,8 @@ var house = []struct {
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"modernc.org/sqlite"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"}, nil},
+	{"poosh/server/idempotency", "keys and answers, whatever was sent", []string{"poosh/server/metric", "poosh/server/setting"}, nil},
 	{"poosh/server/health", "the hub, the loop and the gate as a sender and a client would find them, and no dialect",
 		[]string{"poosh/server/admission", "poosh/server/hub", "poosh/server/loop", "poosh/server/respond"}, nil},
 	{"poosh/server/incident", "for operators: profiles and files, whatever they are of",
@@ -87,13 +90,14 @@ var house = []struct {
 	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/eventstream", "poosh/server/hub", "poosh/server/peers", "poosh/server/respond", "poosh/server/sketch"}, nil},
 	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
+	{"poosh/server/eventsource", "knows events, not meaning; a neighbour of websocket, whose place on the loop it takes", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/websocket"}, nil},
 	{"poosh/server/eventstream", "answers that go on, whatever they tell of", []string{"poosh/server/respond"}, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",
 		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/doctor", "poosh/server/health", "poosh/server/loadtest", "poosh/server/migration", "poosh/server/overview", "poosh/server/sends", "poosh/server/websocketclient"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3", "golang.org/x/sys"}},
 	{"poosh/server/loadtest", "clients and publishers of any server: knows protocols, and nothing of how they are served", []string{"poosh/auth", "poosh/server/websocketclient"}, []string{"github.com/gorilla/websocket"}},
-	{"poosh/server/doctor", "a client from outside: who calls it knows the settings", []string{"poosh/server/websocketclient"}, []string{"github.com/gorilla/websocket"}},
+	{"poosh/server/doctor", "a client from outside: who calls it knows the settings", []string{"poosh/server/certificate/validity", "poosh/server/websocketclient"}, []string{"github.com/gorilla/websocket"}},
 	{"poosh/server/websocketclient", "opens a connection, whatever is spoken on it", nil, []string{"github.com/gorilla/websocket"}},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},

@@ -116,7 +116,7 @@ func (b portBounds) Upgrade(peer netip.Addr, room http1.Room, from netip.Addr) b
 	}
 	if bound != "" {
 		b.clients.refuse()
-		b.log.Warn("WebSocket refused", "remote", from, "bound", bound)
+		b.log.Warn("connection refused", "remote", from, "bound", bound)
 	}
 	return bound == ""
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"poosh/server/dialect"
 	"poosh/server/setting"
 )
 
@@ -46,6 +47,17 @@ func (c *Config) Opens(port string) bool {
 		}
 	}
 	return false
+}
+
+// Applications are those of a dialect that the settings name, such as "pusher"; none if it
+// is not on. They have their secrets in them.
+func (c *Config) Applications(of string) []dialect.Application {
+	for _, d := range c.on() {
+		if d.Name == of && d.Applications != nil {
+			return d.Applications()
+		}
+	}
+	return nil
 }
 
 // Near is where a port is reached from this machine, as host and number; an error if no

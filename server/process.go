@@ -1,10 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"os"
 	"runtime/metrics"
-	"strconv"
 
 	"poosh/server/metric"
 )
@@ -32,24 +30,10 @@ func hostReadings() []metric.Reading {
 	if used, ok := cpuSeconds(); ok {
 		list = append(list, metric.Counter("cpu_seconds", "", "", used))
 	}
-	if resident, ok := residentBytes(); ok {
+	if resident, _, ok := memoryBytes(); ok {
 		list = append(list, metric.Gauge("resident_bytes", "", "", resident))
 	}
 	return list
-}
-
-// residentBytes returns how much memory the process has in use (proc_pid_statm(5)).
-func residentBytes() (int64, bool) {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0, false
-	}
-	fields := bytes.Fields(text)
-	if len(fields) < 2 {
-		return 0, false
-	}
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	return pages * int64(os.Getpagesize()), err == nil
 }
 
 // openFilesQuick returns how many files the process has open where the kernel has that

@@ -15,9 +15,9 @@ import (
 // metrics are the numbers of this moment, of the process and of all dialects: what is
 // ours alone, and then what other servers have under the same names.
 func (s *Server) metrics() []metric.Reading {
-	list := []metric.Reading{filesReading(openFiles())}
-	list = append(list, s.numbers()...)
 	apps := s.apps()
+	list := []metric.Reading{filesReading(openFiles())}
+	list = append(list, s.numbers(apps)...)
 	return append(list, sharedReadings(apps, s.answers(apps))...)
 }
 
@@ -28,7 +28,7 @@ func filesReading(open int) metric.Reading {
 // seconds are the numbers that are read once a second: what costs the same however many
 // are connected.
 func (s *Server) seconds() []metric.Reading {
-	list := append(s.numbers(), hostReadings()...)
+	list := append(s.numbers(s.apps()), hostReadings()...)
 	if n, ok := openFilesQuick(); ok {
 		list = append(list, filesReading(n))
 	}
@@ -51,18 +51,19 @@ func (s *Server) lately() *overview.Latency {
 
 // numbers are those of metrics that cost the same however many are connected, without those
 // that are told once more under the names of others.
-func (s *Server) numbers() []metric.Reading {
+func (s *Server) numbers(apps []app) []metric.Reading {
 	list := s.processReadings()
 	list = append(list, s.loopReadings()...)
 	list = append(list, s.eventReadings()...)
 	list = append(list, s.historyReadings()...)
+	list = append(list, s.keys.Readings()...)
 	list = append(list, s.tlsReadings()...)
 	for _, d := range s.dialects {
 		if d.Metrics != nil {
 			list = append(list, d.Metrics()...)
 		}
 	}
-	return append(list, dialectReadings(s.apps())...)
+	return append(list, dialectReadings(apps)...)
 }
 
 // processReadings are about the process and its connections.
@@ -112,7 +113,7 @@ func (s *Server) loopReadings() []metric.Reading {
 		metric.Gauge("", "input_limit_bytes", "Bound on those bytes, for clients and senders together.", 2*n.InputBytes),
 		metric.Counter("input_refused", "input_refused_total", "How often there was no room for what arrived.", refused),
 		metric.Gauge("websockets", "websockets", "WebSockets that are open.", websockets),
-		metric.Gauge("polling", "http_connections", "HTTP connections on the event loop, of polling clients and of senders.", max(0, conns.Conns-websockets)),
+		metric.Gauge("polling", "http_connections", "HTTP connections on the event loop, of polling clients, of streams of events and of senders.", max(0, conns.Conns-websockets)),
 		metric.Gauge("queued_bytes", "outbox_bytes", "Bytes that wait to be written to clients, or to be fetched by them.", outboxBytes(conns, polling)),
 		metric.Gauge("", "backlog_bytes", "Bytes that wait for the server itself to write them: their sockets take some.", conns.Queued),
 		metric.Gauge("", "backlog_limit_bytes", "BACKLOG_BYTES: the bound on each of backlog_bytes, stuck_bytes and unfetched_bytes.", n.BacklogBytes),
@@ -174,4 +175,4 @@ func isTrue(yes bool) int {
 
 // MetricsHandler answers what Prometheus asks for. It may be asked as soon as the server
 // was made, and needs nothing that events wait for.
-func (s *Server) MetricsHandler() http.Handler { return prometheus.Handler(s.metrics, s.log) }
+func (s *Server) MetricsHandler() http.Handler { return prometheus.Handler(s.metrics, host, s.log) }

@@ -333,6 +333,7 @@ func (s *Server) rebound(next *Config, fitted network.Config) {
 	s.senderInput.Resize(fitted.InputBytes / 4 * 3)
 	s.senderRest.Resize(fitted.InputBytes / 4)
 	s.rooms.Resize(fitted.RoomBytes)
+	s.keys.Change(next.Idempotency)
 	s.loop.SetOutbox(fitted.OutboxBytes)
 	for _, p := range s.ports {
 		p.server.SetMaxAnswer(maxAnswer(&fitted))

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"crypto/md5"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -87,11 +85,9 @@ func (f *appsFile) publish(id, key, secret string) int {
 // publishes is the status of a body with an event.
 func (f *appsFile) publishes(id, key, secret, body string) int {
 	f.t.Helper()
-	sum := md5.Sum([]byte(body))
-	query := fmt.Sprintf("auth_key=%s&auth_timestamp=%d&auth_version=1.0&body_md5=%s", key, time.Now().Unix(), hex.EncodeToString(sum[:]))
 	path := "/apps/" + id + "/events"
-	signature := auth.PusherSign(secret, "POST\n"+path+"\n"+query)
-	res, err := http.Post("http://"+f.at+path+"?"+query+"&auth_signature="+signature, "application/json", strings.NewReader(body))
+	query := auth.SignPusherQuery(key, secret, http.MethodPost, path, []byte(body), time.Now())
+	res, err := http.Post("http://"+f.at+path+"?"+query, "application/json", strings.NewReader(body))
 	if err != nil {
 		f.t.Fatal(err)
 	}

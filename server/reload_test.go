@@ -3,8 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -113,12 +111,11 @@ func (r *running) status(t *testing.T, secret, body string) int {
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
 		t.Fatal(err)
 	}
-	sum := sha1.Sum([]byte(secret + string(m.Payload)))
 	req, err := http.NewRequest(http.MethodPost, "http://"+r.sender+"/send", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", hex.EncodeToString(sum[:]))
+	req.Header.Set("Authorization", auth.PooshSign(secret, m.Payload))
 	req.Header.Set("Content-Type", "application/json")
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
@@ -280,10 +277,10 @@ var another = map[string]string{
 	"PUSHER_MAX_MEMBERS": "11", "PUSHER_MAX_USER_INFO_BYTES": "12", "PUSHER_MAX_MESSAGE_BYTES": "2KiB", "PUSHER_MAX_BODY_BYTES": "3KiB",
 	"PUSHER_CLIENT_EVENT_RATE": "3/1s", "PUSHER_SUBSCRIBE_RATE": "4/1s", "PUSHER_API_RATE": "5/1s", "PUSHER_API_RATE_PER_ADDRESS": "6/1s",
 	"PUSHER_CONNECT_RATE": "7/1s", "PUSHER_CONNECT_RATE_PER_ADDRESS": "8/1s", "PUSHER_ACTIVITY_TIMEOUT": "9s", "PUSHER_PONG_TIMEOUT": "10s",
-	"PUSHER_CACHE_TTL": "11s", "PUSHER_CACHE_BYTES": "2KiB", "PUSHER_WEBHOOK_QUEUE": "13",
+	"PUSHER_CACHE_TTL": "11s", "PUSHER_CACHE_BYTES": "2KiB", "PUSHER_WEBHOOK_QUEUE": "13", "PUSHER_HISTORY": "4m", "PUSHER_HISTORY_BYTES": "6MiB", "PUSHER_HISTORY_EVENTS": "7",
 	"NAME_SOCKTOPUS_SECRET": "another-secret-of-socktopus", "NAME_SOCKTOPUS_SECRET_PREVIOUS": "previous-secret-of-socktopus",
 	"PORT": "18081", "SOCKTOPUS_PORT": "18080", "SOCKTOPUS_ORIGINS": "a.example", "SOCKTOPUS_READ_TIMEOUT": "3s", "SOCKTOPUS_MAX_BODY_BYTES": "2KiB",
-	"SOCKTOPUS_MAX_MESSAGE_BYTES": "3KiB", "SOCKTOPUS_MAX_MESSAGES": "4", "SOCKTOPUS_MAX_KICKS": "5",
+	"SOCKTOPUS_MAX_MESSAGE_BYTES": "3KiB", "SOCKTOPUS_MAX_MESSAGES": "4", "SOCKTOPUS_MAX_KICKS": "5", "SOCKTOPUS_KEEP": "on", "SOCKTOPUS_KEEP_BYTES": "6MiB",
 	"PUSH_SOCKET_PORT": "18082", "PUSH_SOCKET_DB": "other.db", "PUSH_SOCKET_DB_MAX_BYTES": "2GiB", "PUSH_SOCKET_KEYS_PERCENT": "3", "PUSH_SOCKET_STORE_TIMEOUT": "4s",
 	"PUSH_SOCKET_MESSAGES_PER_DEVICE": "5", "PUSH_SOCKET_BYTES_PER_DEVICE": "6KiB", "PUSH_SOCKET_SENDER_PERCENT": "7", "PUSH_SOCKET_STRANGERS_PERCENT": "8",
 	"PUSH_SOCKET_CONTACTS_PER_DEVICE": "9", "PUSH_SOCKET_WHEN_FULL": "drop", "PUSH_SOCKET_MAX_AGE": "11m", "PUSH_SOCKET_MAX_PREKEYS": "12", "PUSH_SOCKET_MAX_KEY_BYTES": "130",
@@ -293,7 +290,7 @@ var another = map[string]string{
 	"PUSH_SOCKET_MAX_TRIES": "4", "PUSH_SOCKET_AUTH_TIMEOUT": "5s", "PUSH_SOCKET_MAX_EVENTS": "60",
 	"PING_INTERVAL": "3s", "PING_TIMEOUT": "4s", "UPGRADE_TIMEOUT": "5s", "CONNECT_TIMEOUT": "6s", "MAX_PACKET_BYTES": "7KiB", "MAX_UNFINISHED_PER_ADDRESS": "8",
 	"SOCKETIO_RECOVERY": "on", "CLIENT_SCRIPT": "https://a.example/x.js",
-	"HISTORY": "3m", "HISTORY_BYTES": "5MiB", "HISTORY_EVENTS": "6", "HISTORY_SESSION_BYTES": "7MiB",
+	"HISTORY": "3m", "HISTORY_BYTES": "5MiB", "HISTORY_EVENTS": "6", "HISTORY_SESSION_BYTES": "7MiB", "HISTORY_FILE": "history", "IDEMPOTENCY_TTL": "3m", "IDEMPOTENCY_KEYS": "4", "IDEMPOTENCY_BYTES": "5MiB",
 	"HOST": "127.0.0.2", "TRUSTED_PROXIES": "10.0.0.0/8", "MAX_CONNECTIONS": "30", "MAX_CONNECTIONS_PER_ADDRESS": "4", "MAX_SENDER_CONNECTIONS": "50",
 	"MAX_SENDER_CONNECTIONS_PER_ADDRESS": "6", "INPUT_BYTES": "7MiB", "ROOM_BYTES": "8MiB", "OUTBOX_BYTES": "9MiB", "BACKLOG_BYTES": "70MiB",
 	"HEADER_TIMEOUT": "3s", "BODY_TIMEOUT": "4s", "IDLE_TIMEOUT": "5s", "WRITE_TIMEOUT": "6s", "SHUTDOWN_TIMEOUT": "7s", "DRAIN_DELAY": "1s", "DRAIN_TIME": "2s",
@@ -342,6 +339,8 @@ func TestReloadOfEachSetting(t *testing.T) {
 			pairs[1] = filepath.Join(dir, "cert.pem")
 		case "TLS_DOMAINS":
 			pairs = append(pairs, "TLS_CERT", "", "TLS_KEY", "")
+		case "HISTORY_FILE":
+			pairs = append(pairs, "HISTORY", "3m")
 		case "SOCKTOPUS_PORT", "PORT":
 			pairs = []string{"SOCKTOPUS_PORT", "", s.Name, value}
 		}

@@ -40,8 +40,8 @@ func TestSendsAreWatched(t *testing.T) {
 	sent := func(res *http.Response, _ string) { ids = append(ids, res.Header.Get("X-Poosh-Id")) }
 	sent(r.pooshSend(t, "", "news", "e", `{"a":1}`))
 	sent(r.pooshSend(t, "?explain=1", "*", "e", "2"))
-	sent(r.pusherCall(t, "/events", `{"name":"e","channels":["c","d"],"data":"x\"y"}`, nil))
-	sent(r.pusherCall(t, "/batch_events", `{"batch":[{"name":"e","channel":"c","data":"1"},{"name":"f","channel":"d","data":"2"}]}`, nil))
+	sent(r.pusherCall(t, "/events", `{"name":"e","channels":["c","d"],"data":"x\"y"}`))
+	sent(r.pusherCall(t, "/batch_events", `{"batch":[{"name":"e","channel":"c","data":"1"},{"name":"f","channel":"d","data":"2"}]}`))
 	sent(post(t, "http://"+r.Addrs()["SOCKTOPUS_PORT"].String()+"/send",
 		`{"secretName":"demo","secret":"`+testSecret+`","messages":[{"recipient":"5","content":"a\"b"}]}`, nil))
 	if status, answer := d.ask(t, "POST", "/api/v1/message", fmt.Sprintf(`{"messages":[{"headers":[{"recipient":%q}],"body":"bbb"}]}`, d.username), ""); status != 200 {

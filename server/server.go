@@ -19,9 +19,11 @@ import (
 	"poosh/server/admission"
 	"poosh/server/closed"
 	"poosh/server/dialect"
+	"poosh/server/handover"
 	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/hub/history"
+	"poosh/server/idempotency"
 	"poosh/server/incident"
 	"poosh/server/inspect"
 	"poosh/server/latency"
@@ -42,7 +44,8 @@ type Server struct {
 	log  *slog.Logger
 	now  atomic.Pointer[inForce]
 	hub  *hub.Hub
-	kept *history.Log // nil without HISTORY
+	kept *history.Log   // nil when nothing is kept
+	file *handover.File // of HISTORY_FILE; nil without it, and before all ports are open
 	loop *loop.Loop
 	// websockets are the WebSockets on the loop, of all dialects.
 	websockets *websocket.Server
@@ -57,6 +60,7 @@ type Server struct {
 	gate      *admission.Gate
 	health    *health.Health
 	sends     *sends.Feed
+	keys      *idempotency.Store
 	latency   *latency.Meter     // nil without the operators' port
 	dialects  []started          // that are on, set once
 	ports     []*port            // set once
@@ -151,7 +155,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	})
 	s.gate = admission.New(s.loop, 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
-	s.sends = sends.New()
+	s.sends, s.keys = sends.New(), idempotency.New(cfg.Idempotency)
 	if err := s.secure(); err != nil {
 		s.loop.Close()
 		return nil, err
@@ -170,18 +174,33 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 
 // keep makes the hub, with a log behind it if there is to be one.
 func (s *Server) keep() {
-	if !s.cfg.History.On() {
+	kept := history.New(history.Config{})
+	apps := 0
+	if s.cfg.History.On() {
+		kept.Add(poosh.App, s.cfg.History)
+		apps++
+	}
+	for _, d := range s.cfg.on() {
+		if d.Kept == nil {
+			continue
+		}
+		for _, k := range d.Kept() {
+			kept.Add(k.App, history.Config{Age: k.Age, Bytes: k.Bytes, Events: k.Events})
+			apps++
+		}
+	}
+	if apps == 0 {
 		s.hub = hub.New()
 		return
 	}
-	s.kept = history.New(s.cfg.History, poosh.App)
+	s.kept = kept
 	s.hub = hub.NewWith(nil, s.kept)
 }
 
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
 	r, err := d.Start(&dialect.Host{
-		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed, Sends: s.sends,
+		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed, Sends: s.sends, Keys: s.keys,
 		Network: *s.network(), Log: s.log,
 	})
 	if err != nil {
@@ -235,7 +254,11 @@ const afterEnd = 5 * time.Second
 // could not be opened or served. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
-	if err := s.listen(); err != nil {
+	err := s.listen()
+	if err == nil {
+		err = s.goOn() // with the ports open: this is the process that takes the last one's place
+	}
+	if err != nil {
 		s.drain(s.cfg.Network.ShutdownTimeout) // dialects may have files open
 		return err
 	}
@@ -266,7 +289,6 @@ func (s *Server) Run(ctx context.Context) error {
 	s.manager.Ready()
 	s.ready.Store(true)
 	stopWatching := s.manager.Watch(s.health.Stuck)
-	var err error
 	select {
 	case <-ctx.Done():
 	case <-s.asked:

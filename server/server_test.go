@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"maps"
 	"net"
 	"net/http"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/auth"
 	"poosh/server/leaktest"
 )
 
@@ -111,13 +110,12 @@ func (r *running) hear(t *testing.T, ws *websocket.Conn, prefix string) {
 
 func (r *running) send(t *testing.T, room, event, payload string) *http.Response {
 	t.Helper()
-	sum := sha1.Sum([]byte(testSecret + payload))
 	req, err := http.NewRequest(http.MethodPost, "http://"+r.sender+"/send",
 		strings.NewReader(`{"room":"`+room+`","event":"`+event+`","payload":`+payload+`}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", hex.EncodeToString(sum[:]))
+	req.Header.Set("Authorization", auth.PooshSign(testSecret, []byte(payload)))
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {

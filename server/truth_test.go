@@ -80,6 +80,7 @@ type crowd struct {
 	members []*visitor // of Socktopus
 	mail    []*visitor // of the Push Socket Protocol
 	devices []device
+	streams []*listening
 	silent  []net.Conn // half-open: connected, and nothing was said
 	came    int
 }
@@ -123,7 +124,12 @@ var channels = []string{"a", "b", "c", "cache-a", "cache-b"}
 // step does one random thing.
 func (c *crowd) step(random *rand.Rand) {
 	pick := func(list []*visitor) *visitor { return list[random.IntN(len(list))] }
-	switch n := random.IntN(16); {
+	switch n := random.IntN(18); {
+	case n == 16 && len(c.streams) < 20:
+		c.streams = append(c.streams, c.listen(random))
+	case n == 17 && len(c.streams) > 0:
+		c.streams[0].end(random.IntN(2))
+		c.streams = c.streams[1:]
 	case n >= 12:
 		c.stepElsewhere(random)
 	case n == 0 && len(c.socket) < 40:
@@ -221,7 +227,7 @@ func (c *crowd) wrong() (list []string) {
 	websockets := len(c.socket) + len(c.pushers) + len(c.members) + len(c.mail)
 	differs("open files", s.sum("poosh_open_files"), float64(len(files)-1))
 	differs("connections", s.sum("poosh_connections"), float64(c.sockets()))
-	differs("HTTP connections", s.sum("poosh_http_connections"), float64(len(c.silent)+len(c.pollers)))
+	differs("HTTP connections", s.sum("poosh_http_connections"), float64(len(c.silent)+len(c.pollers)+len(c.streams)))
 	differs("connections on goroutines", s.sum("poosh_goroutine_connections"), 0)
 	c.ask("/connections", &api)
 	c.ask("/channels", &api)
@@ -250,8 +256,12 @@ func (c *crowd) wrong() (list []string) {
 	for _, p := range c.pollers {
 		enter(p.rooms)
 	}
+	for _, l := range c.streams {
+		enter(l.rooms)
+	}
 	differs("Pusher's clients", s.sum("poosh_connected", `app_id="`+pushertest.ID+`"`), float64(len(c.pushers)))
-	differs("clients of Socket.IO", s.sum("poosh_connected", `app_id="poosh"`), float64(len(c.socket)+c.on(c.client)))
+	differs("clients of Socket.IO", s.sum("poosh_connected", `app_id="poosh"`), float64(len(c.socket)+c.on(c.client)+len(c.streams)))
+	differs("streams", s.sum("poosh_clients", `transport="sse"`), float64(len(c.streams)))
 	differs("sessions", s.sum("poosh_sessions"), float64(len(c.socket)+c.on(c.client)))
 	differs("clients of Socktopus", s.sum("poosh_socktopus_clients"), float64(len(c.members)))
 	differs("clients of Socktopus by app", s.sum("poosh_connected", `app_id="demo"`), float64(len(c.members)))
@@ -280,7 +290,7 @@ func (c *crowd) wrong() (list []string) {
 		differs("those who came and did not go, of "+app, s.sum("poosh_new_connections_total", of)-s.sum("poosh_new_disconnections_total", of), s.sum("poosh_connected", of))
 	}
 	differs("who came", s.sum("poosh_new_connections_total"), float64(c.came))
-	differs("who left, by reason", s.sum("poosh_closed_total"), float64(c.came-websockets-len(c.pollers)))
+	differs("who left, by reason", s.sum("poosh_closed_total"), float64(c.came-websockets-len(c.pollers)-len(c.streams)))
 	return list
 }
 
@@ -322,6 +332,9 @@ func TestMetricsAreTrueAfterChurn(t *testing.T) {
 	}
 	for _, p := range c.pollers {
 		p.end(1)
+	}
+	for _, l := range c.streams {
+		l.end(1)
 	}
 	for _, nc := range c.silent {
 		_ = nc.Close()

@@ -16,12 +16,15 @@ final class Poosh
     /**
      * @param string $url     where Poosh takes events, such as http://localhost:1337/send
      * @param string $secret  the SERVER_SECRET of that Poosh
-     * @param float  $timeout seconds that a send may take
+     * @param float  $timeout seconds that a try to send may take
+     * @param int    $retries how often a send is tried again that was not answered, or
+     *                        that the server had no time for
      */
     public function __construct(
         private string $url,
         private string $secret,
         private float $timeout = 5.0,
+        private int $retries = 2,
     ) {
     }
 
@@ -29,10 +32,15 @@ final class Poosh
      * Sends $event with $payload, anything that json_encode takes, to the clients
      * in $room, or to all clients when $room is null.
      *
+     * Nobody can tell whether a send that was not answered has arrived. It is tried again
+     * with the same key, under which Poosh sends it once, however often it comes. $key is
+     * for those who try again later by themselves, in a queue for example: the same one
+     * for the same event.
+     *
      * @return int how many connections it was handed to; -1 when the server does not say
      * @throws RuntimeException when the event was not taken
      */
-    public function send(string $event, mixed $payload, ?string $room = null): int
+    public function send(string $event, mixed $payload, ?string $room = null, ?string $key = null): int
     {
         $flags = JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_LINE_TERMINATORS;
         $json = json_encode($payload, $flags);
@@ -43,15 +51,31 @@ final class Poosh
         $body = '{"event":' . json_encode($event, $flags)
             . ($room === null ? '' : ',"room":' . json_encode($room, $flags))
             . ',"payload":' . $json . '}';
-        $headers = ['Content-Type: application/json', 'Authorization: ' . $token];
+        $headers = [
+            'Content-Type: application/json',
+            'Authorization: ' . $token,
+            'Idempotency-Key: ' . ($key ?? bin2hex(random_bytes(16))),
+        ];
 
-        [$status, $answer, $reached] = function_exists('curl_init')
-            ? $this->postWithCurl($headers, $body)
-            : $this->postWithStream($headers, $body);
-        if ($status !== 200) {
-            throw new RuntimeException("Poosh answered $status: $answer");
+        for ($try = 0;; $try++) {
+            try {
+                [$status, $answer, $reached] = function_exists('curl_init')
+                    ? $this->postWithCurl($headers, $body)
+                    : $this->postWithStream($headers, $body);
+            } catch (RuntimeException $e) {
+                if ($try >= $this->retries) {
+                    throw $e;
+                }
+                continue;
+            }
+            if ($status === 200) {
+                return $reached;
+            }
+            if ($status !== 503 || $try >= $this->retries) {
+                throw new RuntimeException("Poosh answered $status: $answer");
+            }
+            sleep(1); // as it asks for
         }
-        return $reached;
     }
 
     /** @return array{int, string, int} status, body, connections */

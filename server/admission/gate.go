@@ -32,6 +32,9 @@ type Backlog interface {
 	// CaughtUp returns nil while publications may come in, or else a channel that is
 	// closed when it is worth asking again. It is quick and never blocks.
 	CaughtUp() <-chan struct{}
+	// Late reports whether who cannot wait is refused: the server itself does not keep up.
+	// It is not so while a moment is given to clients. It is quick and never blocks.
+	Late() bool
 }
 
 // A Gate admits publications. Make one with [New]. Its methods may be called from
@@ -106,13 +109,17 @@ func (g *Gate) EnterOr(ctx context.Context, aside func() bool) (elsewhere bool, 
 	return false, g.Enter(ctx)
 }
 
-// Try is [Gate.Enter] for those who must not wait.
+// Try is [Gate.Enter] for those who must not wait. They are not refused while senders wait for
+// clients and not for the server.
 func (g *Gate) Try() error {
 	if g == nil {
 		return nil
 	}
-	caughtUp, err := g.try()
-	if caughtUp != nil {
+	if g.backlog.Late() && !g.door.Closed() {
+		return g.refuse()
+	}
+	left, err := g.enter()
+	if left != nil {
 		return g.refuse()
 	}
 	return err
@@ -120,12 +127,16 @@ func (g *Gate) Try() error {
 
 // try lets one in, or returns what to wait for.
 func (g *Gate) try() (<-chan struct{}, error) {
-	caughtUp := g.backlog.CaughtUp()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if caughtUp != nil && !g.door.Closed() {
+	if caughtUp := g.backlog.CaughtUp(); caughtUp != nil && !g.door.Closed() {
 		return caughtUp, nil
 	}
+	return g.enter()
+}
+
+// enter lets one in that the backlog does not hold up, or returns what to wait for.
+func (g *Gate) enter() (<-chan struct{}, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	in, full := g.door.EnterUpTo(g.most)
 	switch {
 	case in:

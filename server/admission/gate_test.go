@@ -9,8 +9,13 @@ import (
 	"time"
 )
 
-// backlog is behind while it holds a channel.
-type backlog struct{ behind atomic.Pointer[chan struct{}] }
+// backlog is behind while it holds a channel, and late then unless it waits for clients.
+type backlog struct {
+	behind  atomic.Pointer[chan struct{}]
+	clients atomic.Bool
+}
+
+func (b *backlog) Late() bool { return b.behind.Load() != nil && !b.clients.Load() }
 
 func (b *backlog) CaughtUp() <-chan struct{} {
 	if c := b.behind.Load(); c != nil {
@@ -50,6 +55,25 @@ func TestEnterWaitsForASignal(t *testing.T) {
 		}
 		g.Leave()
 	})
+}
+
+// Who cannot wait is not refused for clients to whom a moment is given.
+func TestTryWhileClientsAreWaitedFor(t *testing.T) {
+	b := new(backlog)
+	g := New(b, time.Millisecond)
+	b.fallBehind()
+	b.clients.Store(true)
+	if err := g.Try(); err != nil {
+		t.Errorf("Try: %v", err)
+	}
+	g.Leave()
+	if err := g.Enter(t.Context()); !errors.Is(err, ErrOverloaded) {
+		t.Errorf("Enter: %v", err)
+	}
+	_ = g.Close(t.Context())
+	if err := g.Try(); !errors.Is(err, ErrClosed) {
+		t.Errorf("Try at the end: %v", err)
+	}
 }
 
 func TestEnterGivesUp(t *testing.T) {

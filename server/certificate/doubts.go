@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"poosh/server/certificate/validity"
 	"poosh/server/setting"
 )
 
@@ -36,13 +37,13 @@ func (c *Config) Expiring(now time.Time) []string {
 // trouble says what is wrong with a certificate at a time; nothing if nothing is.
 func trouble(leaf *x509.Certificate, now time.Time) string {
 	const layout = "2006-01-02 15:04 MST"
-	switch left := leaf.NotAfter.Sub(now); {
-	case now.Before(leaf.NotBefore):
+	switch validity.Of(leaf, now) {
+	case validity.Early:
 		return "is valid from " + leaf.NotBefore.UTC().Format(layout) + " on, and clients refuse it now"
-	case left <= 0:
+	case validity.Expired:
 		return "ended at " + leaf.NotAfter.UTC().Format(layout) + ", and clients refuse it"
-	case left < near(leaf):
-		return fmt.Sprintf("ends at %s, in %d days", leaf.NotAfter.UTC().Format(layout), int(left.Hours()/24))
+	case validity.Soon:
+		return fmt.Sprintf("ends at %s, in %d days", leaf.NotAfter.UTC().Format(layout), validity.Days(leaf, now))
 	}
 	return ""
 }

@@ -5,13 +5,9 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"time"
-)
 
-// near is how much of its time a certificate has left when it should have been replaced: a
-// sixth, and two weeks at the most. Those who renew by themselves do it at a third.
-func near(leaf *x509.Certificate) time.Duration {
-	return min(leaf.NotAfter.Sub(leaf.NotBefore)/6, 14*24*time.Hour)
-}
+	"poosh/server/certificate/validity"
+)
 
 const (
 	warnLook  = time.Hour      // how often certificates are looked at
@@ -58,13 +54,13 @@ func (w *warner) look(leaves []*x509.Certificate, now time.Time) {
 
 // warn says what is wrong with a certificate at a time, and reports whether anything is.
 func warn(leaf *x509.Certificate, now time.Time, log *slog.Logger) bool {
-	switch left := leaf.NotAfter.Sub(now); {
-	case now.Before(leaf.NotBefore):
+	switch validity.Of(leaf, now) {
+	case validity.Early:
 		log.Error("the certificate is not valid yet, clients refuse it", "names", leaf.DNSNames, "from", leaf.NotBefore)
-	case left <= 0:
+	case validity.Expired:
 		log.Error("the certificate has expired, clients refuse it", "names", leaf.DNSNames, "until", leaf.NotAfter)
-	case left < near(leaf):
-		log.Warn("the certificate expires soon", "names", leaf.DNSNames, "until", leaf.NotAfter, "days", int(left.Hours()/24))
+	case validity.Soon:
+		log.Warn("the certificate expires soon", "names", leaf.DNSNames, "until", leaf.NotAfter, "days", validity.Days(leaf, now))
 	default:
 		return false
 	}

@@ -168,7 +168,7 @@ func (l *line) aim(ctx context.Context, c *cli.Command, b *loadtest.Config) erro
 		if err != nil {
 			return err
 		}
-		b.App = loadtest.App{ID: a.id, Key: a.key, Secret: a.secret}
+		b.App = loadtest.App{ID: a.ID, Key: a.Key, Secret: a.Secret}
 	} else if c.IsSet("app") {
 		return l.misused(c, "--app goes with --protocol pusher")
 	}

@@ -5,16 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"poosh/auth"
-	"poosh/server"
+	"poosh/server/dialect"
 	"poosh/server/doctor"
 )
 
@@ -53,7 +51,12 @@ func (e *examination) pusher() (*spoken, error) {
 	if !e.isOpen("PUSHER_PORT") {
 		return nil, nil
 	}
-	a, err := e.line.pusherApp(e.c, e.cfg)
+	id := e.c.String("app")
+	isOurs := func(a dialect.Application) bool { return a.ID == id }
+	if e.octopus(id) != nil && !slices.ContainsFunc(e.cfg.Applications("pusher"), isOurs) {
+		id = "" // the other dialect is meant
+	}
+	a, err := e.line.appOf(e.cfg, id)
 	if err != nil {
 		return nil, err
 	}
@@ -66,24 +69,24 @@ func (e *examination) pusher() (*spoken, error) {
 		return nil, err
 	}
 	channel, event := doctor.NewName(), doctor.NewName()
-	speak := &pusher{key: a.key, secret: a.secret, channels: []string{channel}}
+	speak := &pusher{key: a.Key, secret: a.Secret, channels: []string{channel}}
 	silence := time.Duration(number(e.cfg.Value("PUSHER_ACTIVITY_TIMEOUT")))
 	client := e.client("pusher-api")
 	return &spoken{at: at, upstream: e.near("PUSHER_PORT"), address: speak.address, canary: doctor.Canary{
-		Name: "Pusher, app " + a.id, Event: event, Interval: silence, Hint: "say --pusher",
+		Name: "Pusher, app " + a.ID, Event: event, Interval: silence, Hint: "say --pusher",
 		Listen: listenAs(speak),
 		Send:   func(ctx context.Context) (int, error) { return -1, pusherSend(ctx, client, *api, a, channel, event) },
 	}}, nil
 }
 
 // pusherSend publishes an event by the API of Pusher.
-func pusherSend(ctx context.Context, client *http.Client, at url.URL, a app, channel, event string) error {
+func pusherSend(ctx context.Context, client *http.Client, at url.URL, a dialect.Application, channel, event string) error {
 	body, err := json.Marshal(map[string]string{"name": event, "channel": channel, "data": "{}"})
 	if err != nil {
 		return err
 	}
-	at.Path += "/apps/" + a.id + "/events"
-	at.RawQuery = auth.SignPusherQuery(a.key, a.secret, http.MethodPost, at.EscapedPath(), body, time.Now())
+	at.Path += "/apps/" + a.ID + "/events"
+	at.RawQuery = auth.SignPusherQuery(a.Key, a.Secret, http.MethodPost, at.EscapedPath(), body, time.Now())
 	status, answer, err := post(ctx, client, at, body)
 	switch {
 	case err != nil:
@@ -114,13 +117,12 @@ func (e *examination) socktopus() (*spoken, error) {
 	if !e.isOpen("SOCKTOPUS_PORT") {
 		return nil, nil
 	}
-	secrets, err := socktopusSecrets()
-	if err != nil || len(secrets) == 0 {
-		return nil, err
-	}
-	name := slices.Sorted(maps.Keys(secrets))[0]
-	if want := strings.ToLower(e.c.String("app")); secrets[want] != "" {
-		name = want
+	a := e.octopus(e.c.String("app"))
+	if a == nil {
+		if e.c.IsSet("app") && !e.isOpen("PUSHER_PORT") { // whose app it would be
+			return nil, e.line.fail(Failed, "the settings have no application of Socktopus %q", e.c.String("app"))
+		}
+		a = &e.cfg.Applications("socktopus")[0] // a secret opens the port
 	}
 	at, err := e.clients("socktopus")
 	if err != nil {
@@ -130,30 +132,24 @@ func (e *examination) socktopus() (*spoken, error) {
 	if err != nil {
 		return nil, err
 	}
-	speak := &socktopus{name: name, secret: secrets[name], id: doctor.NewName()}
+	speak := &socktopus{name: a.ID, secret: a.Secret, id: doctor.NewName()}
 	client := e.client("socktopus-api")
 	event := doctor.NewName()
 	return &spoken{at: at, upstream: e.near("SOCKTOPUS_PORT"), address: speak.address, canary: doctor.Canary{
-		Name: "Socktopus, " + name, Event: event, Interval: socktopusPing, Hint: "say --socktopus",
+		Name: "Socktopus, " + a.ID, Event: event, Interval: socktopusPing, Hint: "say --socktopus",
 		Listen: listenAs(speak),
 		Send:   func(ctx context.Context) (int, error) { return -1, speak.send(ctx, client, *api, event) },
 	}}, nil
 }
 
-// socktopusSecrets are the secrets of the settings, by the applications' names.
-func socktopusSecrets() (map[string]string, error) {
-	lookup, err := server.WithDotEnv(server.DotEnv, os.LookupEnv)
-	if err != nil {
-		return nil, err
-	}
-	secrets := make(map[string]string)
-	for _, name := range server.Names(server.DotEnv, os.Environ()) {
-		app, ok := strings.CutSuffix(name, "_SOCKTOPUS_SECRET")
-		if secret, _ := lookup(name); ok && app != "" && secret != "" {
-			secrets[strings.ToLower(app)] = secret
+// octopus is the application of Socktopus of a name; nil if there is none.
+func (e *examination) octopus(name string) *dialect.Application {
+	for _, a := range e.cfg.Applications("socktopus") {
+		if strings.EqualFold(a.ID, name) {
+			return &a
 		}
 	}
-	return secrets, nil
+	return nil
 }
 
 // socktopusPing is how often clients of Socktopus say that they are there.

@@ -106,7 +106,7 @@ func (l *line) listen(ctx context.Context, c *cli.Command) error {
 		if err != nil {
 			return err
 		}
-		speak = &pusher{key: a.key, secret: a.secret, channels: channels}
+		speak = &pusher{key: a.Key, secret: a.Secret, channels: channels}
 	}
 	show := l.eventLine(styleOf(l.Stdout))
 	if c.Bool("json") {

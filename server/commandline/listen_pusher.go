@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server"
+	"poosh/server/dialect"
 )
 
 // pusher speaks the protocol of Pusher Channels, version 7.
@@ -128,48 +128,21 @@ func (p *pusher) subscription(channel, socket string) ([]byte, error) {
 	return json.Marshal(map[string]any{"event": "pusher:subscribe", "data": data})
 }
 
-// An app is whose channels are listened to.
-type app struct {
-	id, key, secret string
-	off             bool
+// pusherApp finds the app in the settings: the one that --app names, or the first that is
+// on.
+func (l *line) pusherApp(c *cli.Command, cfg *server.Config) (dialect.Application, error) {
+	return l.appOf(cfg, c.String("app"))
 }
 
-// pusherApp finds the app in the settings: the one of --app, or the first that is on.
-func (l *line) pusherApp(c *cli.Command, cfg *server.Config) (app, error) {
-	var list []app
-	text := func(name string) string {
-		value, _ := cfg.Value(name).(string)
-		return value
-	}
-	if id := text("PUSHER_APP_ID"); id != "" {
-		list = append(list, app{id: id, key: text("PUSHER_APP_KEY"), secret: text("PUSHER_APP_SECRET")})
-	}
-	if path := text("PUSHER_APPS"); path != "" { // which was good when the settings were read
-		var file struct {
-			Apps []struct {
-				ID, Key, Secret string
-				Enabled         *bool
-			}
-		}
-		raw, err := os.ReadFile(path)
-		if err == nil {
-			err = json.Unmarshal(raw, &file)
-		}
-		if err != nil {
-			return app{}, l.fail(Failed, "PUSHER_APPS: %v", err)
-		}
-		for _, a := range file.Apps {
-			list = append(list, app{a.ID, a.Key, a.Secret, a.Enabled != nil && !*a.Enabled})
-		}
-	}
-	want := c.String("app")
-	for _, a := range list {
-		if want == "" && !a.off || a.id == want {
+// appOf is pusherApp for an id; without one it is the first that is on.
+func (l *line) appOf(cfg *server.Config, id string) (dialect.Application, error) {
+	for _, a := range cfg.Applications("pusher") {
+		if id == "" && !a.Off || id != "" && a.ID == id {
 			return a, nil
 		}
 	}
-	if want != "" {
-		return app{}, l.fail(Failed, "the settings have no Pusher app %q", want)
+	if id != "" {
+		return dialect.Application{}, l.fail(Failed, "the settings have no Pusher app %q", id)
 	}
-	return app{}, l.fail(Failed, "the settings have no Pusher app that is on: want PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET, or PUSHER_APPS")
+	return dialect.Application{}, l.fail(Failed, "the settings have no Pusher app that is on: want PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET, or PUSHER_APPS")
 }

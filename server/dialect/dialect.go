@@ -9,12 +9,15 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"poosh/server/admission"
 	"poosh/server/closed"
+	"poosh/server/handover"
 	"poosh/server/health"
 	"poosh/server/http1"
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/quota"
@@ -39,6 +42,9 @@ type Dialect struct {
 	// On reports whether the settings ask for the dialect. It is asked when all are
 	// read, and from then on.
 	On func() bool
+	// Applications are those that the settings name, as who signs for one must know them.
+	// It is asked when all are read; nil for a dialect that tells of none.
+	Applications func() []Application
 	// Missing says what to set when no dialect is on; nil for one that nobody misses.
 	Missing func(*setting.Mistakes)
 	// Outbox is how many bytes must be able to wait for a connection where OUTBOX_BYTES
@@ -48,12 +54,30 @@ type Dialect struct {
 	// nil, and a result of nil, for nothing.
 	Bridge func() *Bridge
 
+	// Kept is what is kept of the dialect that is on for clients that come back, beside what
+	// the server keeps anyhow; nil for nothing.
+	Kept func() []Kept
+
 	Ports []Port // that are opened when the dialect is on
 
 	// Start makes the dialect run. When it fails, nothing of it is left.
 	Start func(*Host) (*Running, error)
 
 	Commands []Command // of the program's command line
+}
+
+// An Application is one whose servers sign what they send, as commands do in their place.
+type Application struct {
+	ID, Key, Secret string // Key is empty where there is none beside the id
+	Off             bool   // nobody is let in
+}
+
+// A Kept is an app of the hub whose publications are kept.
+type Kept struct {
+	App    string
+	Age    time.Duration // for how long
+	Bytes  int64         // of all publications
+	Events int           // of one room
 }
 
 // A Port is an address that a dialect listens on.
@@ -109,11 +133,12 @@ type Host struct {
 	Hub *hub.Hub
 	// WebSockets are those of all dialects, on the loop of all connections.
 	WebSockets *websocket.Server
-	Gate       *admission.Gate // asked before anything is published
-	Rooms      *quota.Quota    // what the rooms of all connections may take
-	Health     *health.Health  // is told on ports that balancers ask
-	Closed     *closed.Book    // is told of connections that leave
-	Sends      *sends.Feed     // numbers what is sent, and is told of it
+	Gate       *admission.Gate    // asked before anything is published
+	Rooms      *quota.Quota       // what the rooms of all connections may take
+	Health     *health.Health     // is told on ports that balancers ask
+	Closed     *closed.Book       // is told of connections that leave
+	Sends      *sends.Feed        // numbers what is sent, and is told of it
+	Keys       *idempotency.Store // remembers what is sent with an idempotency key
 	Network    network.Config
 	Log        *slog.Logger
 }
@@ -130,6 +155,12 @@ type Running struct {
 	// that they connect anew elsewhere. Publications have ended before, and ports serve
 	// on meanwhile. It returns when all are gone, or soon after ctx ended.
 	Shutdown func(ctx context.Context) error
+
+	// Save writes what the next process is to know of clients, for its Restore; nil for nothing.
+	// It is called once, after Shutdown, and Restore before anybody is served. With an error
+	// of that, what it has taken over may be a part.
+	Save    func(*handover.Writer)
+	Restore func(*handover.Reader) error
 
 	// Ready returns nil while what the dialect needs beside the server is there, such as a
 	// database; nil for a dialect that needs nothing. It returns soon after ctx ended, and

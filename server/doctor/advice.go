@@ -45,6 +45,14 @@ func lines(list ...string) []string { return list }
 
 func (a *advice) nginxPass() string { return "proxy_pass http://" + a.upstream + ";" }
 
+// nginxLocation is a block of its own for the server: of the one that it takes requests from
+// it has nothing.
+func (a *advice) nginxLocation() string {
+	return "location " + a.path + "/socket.io/ {\n\t" + strings.Join([]string{a.nginxPass(), "proxy_http_version 1.1;",
+		"proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection $http_connection;",
+		"proxy_set_header X-Forwarded-For $remote_addr;", "proxy_read_timeout " + a.silent() + ";"}, "\n\t") + "\n}"
+}
+
 func (a *advice) apachePass() string {
 	return fmt.Sprintf("ProxyPass %s/ http://%s/ upgrade=websocket timeout=%d", a.path, a.upstream, a.seconds)
 }
@@ -69,7 +77,7 @@ func (a *advice) certificate() []Mend {
 
 func (a *advice) redirect() []Mend {
 	return []Mend{
-		{"nginx", inServer, lines("location " + a.path + "/socket.io/ { " + a.nginxPass() + " }"), lines("return 301", "return 302", "return 307", "return 308", "rewrite")},
+		{"nginx", inServer, lines(a.nginxLocation()), lines("return 301", "return 302", "return 307", "return 308", "rewrite")},
 		{"haproxy", inFrontend, nil, lines("http-request redirect", "redirect")},
 		{"caddy", inSite, nil, lines("redir")},
 		{"apache", inHost, nil, lines("Redirect", "RewriteRule")},
@@ -99,7 +107,7 @@ func (a *advice) sticky() []Mend {
 		{"nginx", inUpstream, lines("hash $remote_addr consistent;"), lines("least_conn", "random")},
 		{"haproxy", inBackend, lines("balance source", "hash-type consistent"), lines("balance")},
 		{"caddy", inProxy, lines("lb_policy ip_hash"), lines("lb_policy")},
-		{"apache", `Proxy "balancer://..."`, lines(`Header add Set-Cookie "POOSH_ROUTE=.%{BALANCER_WORKER_ROUTE}e; Path=/; HttpOnly" env=BALANCER_ROUTE_CHANGED`, "ProxySet stickysession=POOSH_ROUTE"), nil},
+		{"apache", `Proxy "balancer://..."`, lines(`Header add Set-Cookie "POOSH_ROUTE=.%{BALANCER_WORKER_ROUTE}e; Path=/; HttpOnly" env=BALANCER_ROUTE_CHANGED`, "ProxySet stickysession=POOSH_ROUTE", "# and a route at each member: BalancerMember http://"+a.upstream+" route=1"), nil},
 	}
 }
 
@@ -107,7 +115,7 @@ func (a *advice) post() []Mend {
 	return []Mend{
 		{"nginx", inLocation, nil, lines("limit_except", "deny", "auth_basic", "limit_req", "if ($request_method")},
 		{"haproxy", inFrontend, nil, lines("http-request deny", "http-request auth", "http-request tarpit")},
-		{"caddy", inSite, nil, lines("respond", "basicauth", "method", "forward_auth")},
+		{"caddy", inSite, nil, lines("respond", "basicauth", "basic_auth", "method", "forward_auth")},
 		{"apache", inApache, nil, lines("Require", "AllowMethods", "<Limit", "Auth")},
 	}
 }
@@ -126,14 +134,14 @@ func (a *advice) upgrade() []Mend {
 		{"nginx", inLocation, lines("proxy_http_version 1.1;", "proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection $http_connection;"), lines("proxy_http_version", "proxy_set_header Upgrade", "proxy_set_header Connection")},
 		{"haproxy", inBackend, lines("timeout tunnel " + a.silent()), lines("http-request del-header Upgrade", "http-request del-header Connection", "http-request set-header Connection", "http-request set-header Upgrade", "option httpclose")},
 		{"caddy", inProxy, nil, lines("header_up -Upgrade", "header_up -Connection", "header_up Connection", "header_up Upgrade")},
-		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RequestHeader unset Upgrade", "RequestHeader unset Connection", "SetEnv force-proxy-request-1.0")},
+		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RewriteRule", "RequestHeader unset Upgrade", "RequestHeader unset Connection", "SetEnv force-proxy-request-1.0")},
 	}
 }
 
 func (a *advice) version() []Mend {
 	return []Mend{
 		{"nginx", inLocation, lines("proxy_http_version 1.1;"), lines("proxy_http_version")},
-		{"haproxy", inBackend, nil, lines("http-request deny if HTTP_1.1", "option http-use-htx")},
+		{"haproxy", inBackend, nil, lines("http-request deny if HTTP_1.1")},
 		{"caddy", inProxy, nil, lines("versions")},
 		{"apache", inHost, nil, lines("SetEnv force-proxy-request-1.0", "SetEnv proxy-nokeepalive", "SetEnv downgrade-1.0")},
 	}
@@ -153,7 +161,7 @@ func (a *advice) buffering() []Mend {
 	return []Mend{
 		{"nginx", inLocation, lines("proxy_buffering off;"), lines("proxy_buffering", "limit_rate", "limit_req")},
 		{"haproxy", inBackend, nil, lines("http-response lua.", "tcp-response inspect-delay", "tcp-response content", "tcp-request inspect-delay", "http-response wait-for-body", "filter bwlim-out")},
-		{"caddy", inProxy, lines("flush_interval -1"), lines("buffer_responses", "flush_interval")},
+		{"caddy", inProxy, lines("flush_interval -1"), lines("buffer_responses", "response_buffers", "flush_interval")},
 		{"apache", inHost, lines(a.apachePass() + " flushpackets=on"), lines("ProxyPass", "SetOutputFilter", "SetEnv rate-limit")},
 	}
 }
@@ -161,9 +169,9 @@ func (a *advice) buffering() []Mend {
 func (a *advice) headers() []Mend {
 	return []Mend{
 		{"nginx", inLocation, nil, lines("add_header Access-Control-", "add_header Content-Type", "proxy_hide_header Access-Control-", "sub_filter", "if ($request_method")},
-		{"haproxy", inBackend, nil, lines("http-response set-header Access-Control-", "http-response add-header Access-Control-", "http-response del-header Access-Control-", "http-after-response set-header Access-Control-")},
-		{"caddy", inSite, nil, lines("header Access-Control-", "header +Access-Control-", "header -Access-Control-", "header_down")},
-		{"apache", inHost, nil, lines("Header set Access-Control-", "Header add Access-Control-", "Header always set Access-Control-", "Header unset Access-Control-", "Header always add Access-Control-", "Header always unset Access-Control-")},
+		{"haproxy", inBackend, nil, lines("http-response set-header Access-Control-", "http-response add-header Access-Control-", "http-response del-header Access-Control-", "http-after-response set-header Access-Control-", "http-response set-header Content-Type")},
+		{"caddy", inSite, nil, lines("header Access-Control-", "header +Access-Control-", "header -Access-Control-", "header Content-Type", "header_down")},
+		{"apache", inHost, nil, lines("Header set Access-Control-", "Header add Access-Control-", "Header always set Access-Control-", "Header unset Access-Control-", "Header always add Access-Control-", "Header always unset Access-Control-", "Header set Content-Type")},
 	}
 }
 

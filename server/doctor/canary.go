@@ -52,6 +52,10 @@ func (x *exam) canary(ctx context.Context, c Canary) {
 		x.skip(what, "WebSockets do not work")
 		return
 	}
+	if x.has("unsteady") {
+		x.skip(what, askedAnother)
+		return
+	}
 	conn, a := x.upgradeTo(ctx, c.At(), nil)
 	if conn == nil {
 		switch {

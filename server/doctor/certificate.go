@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"poosh/server/certificate/validity"
 )
 
 // certificate looks at what is shown in a TLS handshake. It reports false when there is
@@ -48,17 +50,15 @@ func (x *exam) blind() *tls.Config {
 func (x *exam) judge(chain []*x509.Certificate, now time.Time) func(yield func(id, seen string) bool) {
 	return func(yield func(id, seen string) bool) {
 		leaf := chain[0] // a handshake without one fails
-		at, life := now, leaf.NotAfter.Sub(leaf.NotBefore)
-		soon := min(14*24*time.Hour, life/6) // as the server's own log has it
-		var ok = true
-		switch {
-		case now.After(leaf.NotAfter):
+		at, ok := now, true
+		switch validity.Of(leaf, now) {
+		case validity.Expired:
 			ok = yield("certificate-expired", fmt.Sprintf("it ended at %s, %s ago", leaf.NotAfter.UTC().Format(time.RFC3339), days(now.Sub(leaf.NotAfter))))
 			at = leaf.NotAfter.Add(-time.Second)
-		case now.Before(leaf.NotBefore):
+		case validity.Early:
 			ok = yield("certificate-early", fmt.Sprintf("it begins at %s", leaf.NotBefore.UTC().Format(time.RFC3339)))
 			at = leaf.NotBefore.Add(time.Second)
-		case leaf.NotAfter.Sub(now) < soon:
+		case validity.Soon:
 			ok = yield("certificate-soon", fmt.Sprintf("it ends at %s, in %s", leaf.NotAfter.UTC().Format(time.RFC3339), days(leaf.NotAfter.Sub(now))))
 		}
 		if !ok {

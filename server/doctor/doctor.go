@@ -109,7 +109,7 @@ type Mend struct {
 	Proxy  string   `json:"proxy"` // nginx, haproxy, caddy or apache
 	Where  string   `json:"where"` // the block that the lines stand in
 	Add    []string `json:"add,omitempty"`
-	Remove []string `json:"remove,omitempty"` // beginnings of lines that must not stand there
+	Remove []string `json:"remove,omitempty"` // beginnings of lines that must not stand there, nor in a block within it
 }
 
 // A NotLooked is something that could not be told.

@@ -1,6 +1,9 @@
 package doctor
 
-import "slices"
+import (
+	"net/url"
+	"slices"
+)
 
 // A kind is what is known of all faults of one name.
 type kind struct {
@@ -74,14 +77,21 @@ func IDs() []string {
 	return list
 }
 
+// Advice is what is advised for a fault, for a server that clients find at an address and
+// proxies at an upstream, host and port: a set of lines for each of [Proxies], or none where
+// no line of a proxy's mends it. The id is one of [IDs].
+func Advice(id string, at *url.URL, upstream string, t Timing) []Mend {
+	k := kinds[order(id)]
+	if k.advice == nil {
+		return nil
+	}
+	return k.advice(newAdvice(at, upstream, t))
+}
+
 func order(id string) int { return slices.IndexFunc(kinds, func(k kind) bool { return k.id == id }) }
 
 // describe makes a fault of what was seen. x.mu is held.
 func (x *exam) describe(id, seen string) Fault {
 	k := kinds[order(id)]
-	f := Fault{ID: id, Seen: seen, Why: k.why, Do: k.do}
-	if k.advice != nil {
-		f.Advice = k.advice(newAdvice(x.URL, x.Upstream, x.timing))
-	}
-	return f
+	return Fault{ID: id, Seen: seen, Why: k.why, Do: k.do, Advice: Advice(id, x.URL, x.Upstream, x.timing)}
 }

@@ -39,9 +39,16 @@ func (x *exam) upgradeTo(ctx context.Context, at *url.URL, h http.Header) (*webs
 	return nil, answer{status: res.StatusCode, header: res.Header, body: string(text[:n])}
 }
 
+// askedAnother says why a refusal means nothing where one server of several is away.
+const askedAnother = "some requests come to a server that is not there"
+
 // webSocket looks whether a client may begin with a WebSocket.
 func (x *exam) webSocket(ctx context.Context) bool {
 	x.progress("WebSocket")
+	if x.has("unsteady") {
+		x.skip("a WebSocket", askedAnother)
+		return false
+	}
 	conn, a := x.upgradeTo(ctx, x.at(url.Values{"transport": {"websocket"}}), nil)
 	if conn == nil {
 		id, why := x.noUpgrade(ctx, a)
@@ -50,7 +57,10 @@ func (x *exam) webSocket(ctx context.Context) bool {
 	}
 	defer conn.Close()
 	text, err := read(conn, oneStep)
-	if err != nil || !strings.HasPrefix(text, "0{") {
+	if err == nil && !strings.HasPrefix(text, "0{") {
+		err = errors.New("it begins as no socket.io does: " + clip(text))
+	}
+	if err != nil {
 		x.fault("websocket-broken", "a WebSocket opened, and then: "+lastWord(err))
 		return false
 	}

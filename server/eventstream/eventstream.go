@@ -15,6 +15,13 @@ import (
 // Patience is how long one write may take: who does not read for longer is gone.
 const Patience = 10 * time.Second
 
+// renewed is how much of Patience may be over before a write gets all of it again: setting a
+// deadline moves a timer, and many writes are soon after another.
+const renewed = time.Second
+
+// kept is how much memory is kept from one write to the next.
+const kept = 8 << 10
+
 // retryAfter is after how many seconds one who may not watch may try again.
 const retryAfter = "5"
 
@@ -22,7 +29,8 @@ const retryAfter = "5"
 type Stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	text    []byte // what is not written yet
+	text    []byte    // what is not written yet
+	until   time.Time // the deadline of writes
 }
 
 // Begin begins to answer a request, or answers it by itself and returns nil: with 503 where
@@ -62,11 +70,16 @@ func (s *Stream) Comment(text string) {
 	s.text = append(append(append(s.text, ": "...), text...), "\n\n"...)
 }
 
-// Flush writes what was added at once, within [Patience], and reports whether the client is
-// there.
+// Flush writes what was added at once, within [Patience] or a second less, and reports
+// whether the client is there.
 func (s *Stream) Flush() bool {
-	_ = s.control.SetWriteDeadline(time.Now().Add(Patience)) // not of every writer
+	if now := time.Now(); s.until.Sub(now) < Patience-renewed {
+		s.until = now.Add(Patience)
+		_ = s.control.SetWriteDeadline(s.until) // not of every writer
+	}
 	_, err := s.w.Write(s.text)
-	s.text = nil // it may have been much
+	if s.text = s.text[:0]; cap(s.text) > kept {
+		s.text = nil
+	}
 	return err == nil && s.control.Flush() == nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -51,13 +52,30 @@ func TestStream(t *testing.T) {
 			t.Errorf("a write has %v", left)
 		}
 	}
-	if len(a.write) != 2 {
-		t.Errorf("%d writes have a bound", len(a.write))
+	if len(a.write) != 1 {
+		t.Errorf("the bound of two writes is set %d times", len(a.write))
 	}
 	a.fails = true
 	if s.Event("e", nil); s.Flush() {
 		t.Error("who is gone is there")
 	}
+}
+
+// Each write has most of its time, however many were before it and however long ago.
+func TestEachWriteHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, s := begin("GET", nil)
+		for _, pause := range []time.Duration{0, renewed / 2, renewed / 2, renewed / 2, 2 * Patience, time.Millisecond} {
+			time.Sleep(pause)
+			s.Event("e", nil)
+			if !s.Flush() {
+				t.Fatal("it is not written")
+			}
+			if left := time.Until(a.write[len(a.write)-1]); left < 9*time.Second || left > 10*time.Second {
+				t.Errorf("%v after the one before a write has %v", pause, left)
+			}
+		}
+	})
 }
 
 // HEAD has the headers of GET and ends; who may not watch is told why, by both.

@@ -126,7 +126,7 @@ func (c *conn) requests(w *work, onReader bool) (aside bool) {
 			x.res.c, x.res.onReader, x.res.wantsClose = c, onReader, x.req.Request.Close
 			x.req.RemoteAddr = c.remote
 			place = c.srv.cfg.Where(&x.req.Request)
-			if place == Elsewhere || !onReader && x.req.header["Upgrade"] != nil {
+			if place == Elsewhere || !onReader && (place == Kept || x.req.header["Upgrade"] != nil) {
 				v = foreign
 			}
 		}

@@ -55,6 +55,10 @@ const (
 	Here
 	// Separately: on a goroutine of its own, for a handler that may block.
 	Separately
+	// Kept is Here for a handler that takes the connection away, where it can be taken from
+	// the goroutine that reads for many; Elsewhere where requests behind each other are
+	// served on one of their own.
+	Kept
 )
 
 // Bounds says how many connections a port may have. Its methods are called from

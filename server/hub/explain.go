@@ -120,7 +120,7 @@ func (h *Hub) explain(s *shard, p *Publication) (part Part, took int) {
 			s.count(took, refused)
 		}
 	}
-	if h.log != nil && h.log.Keeps(p.App) {
+	if !p.Passing && h.Keeps(p.App) {
 		h.log.Append(p, deliver)
 	} else {
 		deliver(Position{})

@@ -130,7 +130,7 @@ func (h *Hub) Probe(p *Publication) (took int) {
 }
 
 func (h *Hub) deliver(s *shard, p *Publication, mark *latency.Mark) int {
-	if h.log != nil && h.log.Keeps(p.App) {
+	if !p.Passing && h.Keeps(p.App) {
 		return h.keep(s, p, mark)
 	}
 	r := s.find(p.App, p.Room, p.Everyone)

@@ -8,6 +8,9 @@ type Publication struct {
 	App      string // partition of the hub; rooms of two apps never meet
 	Room     string // the room's name; unused when Everyone is set
 	Everyone bool   // reach each subscriber of App, in a room or not
+	// Passing says that it is of its moment alone: no [Log] keeps it. It stands here, where it
+	// takes no memory: many publications are on the heap.
+	Passing bool
 
 	Event string // event name as the sender wrote it
 	Data  []byte // the payload, in the form that the encoders of App read
@@ -32,3 +35,7 @@ type Encoder interface {
 type Receiver interface {
 	Deliver(frame []byte) bool
 }
+
+// A Replayer is a [Receiver] that is told which frames its client asks for, since it missed
+// them: they are given by Replay, of which the same holds.
+type Replayer interface{ Replay(frame []byte) bool }

@@ -1,10 +1,15 @@
 package hub
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"runtime"
+	"time"
 )
+
+// ErrNotIn is returned for one who asks as [Ask].Seated for a room that it is not in.
+var ErrNotIn = errors.New("subscriber is not in the room")
 
 // A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It belongs to the hub between the calls that are given
 // it, which must not overlap for one subscriber.
@@ -18,6 +23,9 @@ type Trail struct {
 // An Ask is what a subscriber wants of the rooms of an app that is kept.
 type Ask struct {
 	Rooms []string // to be in, whether it is or not; each once
+	// Seated says that it is to be in them already: then it enters none. Who may be in a room
+	// by its [Roster] alone asks so.
+	Seated bool
 
 	// After is the last position that the subscriber knows: it is to get what came later,
 	// of these rooms and to everyone. The zero position stands for now: nothing is missed.
@@ -25,9 +33,15 @@ type Ask struct {
 	// Last, if not 0, asks in place of that for so many of the newest publications of each
 	// room; negative for all there are.
 	Last int
+	// Since, if set and Last is not, asks for what was published in the rooms from then on.
+	Since time.Time
 
-	// Joined are numbers of some of the rooms, up to which nothing is missed of them since the
-	// subscriber was not in them, whatever After says; see [Hub.Joined].
+	// Formerly is the id that the subscriber had before, if it is another one now: it gets
+	// nothing that excepts that. Empty for none.
+	Formerly string
+
+	// Joined are the numbers that some of the rooms were joined behind: up to there nothing is
+	// missed of them, whatever After says; see [Hub.Joined].
 	Joined map[string]uint64
 
 	// Encoder is the subscriber's from here on, for all its rooms; nil for the one it has.
@@ -51,11 +65,17 @@ type Recovery struct {
 	// asked for the last of a room.
 	Whole  bool
 	Missed int // publications that were handed over
+
+	// List is what was asked for, if it was handed over, but that the subscriber gets nothing
+	// that excepts it. It is shared: read only, and while the Recovery is looked at.
+	List []*Kept
+	More bool // of those that Last asks for, there were more
 }
 
 // Recover seats a subscriber in rooms, hands it what it has missed, in order, and then
 // what is published: nothing twice, and nothing is left out in between. It returns the
-// errors of [Hub.Join], and joins nothing then. Its app must be one that is kept, see
+// errors of [Hub.Join], and joins nothing then; of Seated, [ErrNotIn], and hands over
+// nothing. Its app must be one that is kept, see
 // [Hub.Keeps], and all its joins must come by here or by [Hub.JoinKept].
 //
 // What is handed over is encoded before publications are held up, but for what is
@@ -67,7 +87,10 @@ func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err erro
 		enc = s.encoder
 		s.mu.Unlock()
 	}
-	if !s.HasRoomFor(ask.Rooms) {
+	switch {
+	case ask.Seated && !s.isIn(ask.Rooms):
+		return got, ErrNotIn
+	case !ask.Seated && !s.HasRoomFor(ask.Rooms):
 		return got, ErrTooManyRooms
 	}
 	made, may := h.prepare(s.appName(), s.id, enc, t, ask)
@@ -131,7 +154,8 @@ func (h *Hub) RegisterKept(app, id string, maxRooms int, enc Encoder, recv Recei
 }
 
 // Joined returns the rooms of a subscriber of an app that is kept, each with the number behind
-// which it has had everything, or will: what was published before is not its own.
+// which it has had everything, or will: what was published before is not its own. It may be
+// called while the trail is given to others.
 func (h *Hub) Joined(s *Subscriber, t *Trail) (joined map[string]uint64) {
 	h.log.Hold(s.appName(), func(Position, Reader) { joined = maps.Clone(t.rooms) })
 	return joined
@@ -161,18 +185,28 @@ func (h *Hub) prepare(app, id string, e Encoder, t *Trail, ask *Ask) (made [][]b
 }
 
 // asks reports whether anything is asked for that was before.
-func (a *Ask) asks() bool { return !a.After.IsZero() || a.Last != 0 }
+func (a *Ask) asks() bool { return !a.After.IsZero() || a.backward() }
 
-// within reports whether the position asked for is one of the log.
+// backward reports whether what is asked for is counted from now back, and not from what the
+// subscriber knows.
+func (a *Ask) backward() bool { return a.Last != 0 || !a.Since.IsZero() }
+
+// within reports whether the position asked for is one of the log, and all that the
+// subscriber joined at.
 func (a *Ask) within(head Position) bool {
-	return a.Last != 0 || a.After.Epoch == head.Epoch && a.After.Number <= head.Number
+	for _, n := range a.Joined {
+		if n > head.Number {
+			return false
+		}
+	}
+	return a.backward() || a.After.Epoch == head.Epoch && a.After.Number <= head.Number
 }
 
 // wants reports whether an excerpt is handed over, as far as can be said before anything is
-// encoded: a frame is not shorter than its payload. Who asks for the last of a room gets
-// what there is of them. It is a [Wanted].
+// encoded: a frame is not shorter than its payload. Who asks from now back gets what there is.
+// It is a [Wanted].
 func (a *Ask) wants(whole bool, n, bytes int) bool {
-	return (whole || a.Last != 0) && a.fits(n, bytes)
+	return (whole || a.backward()) && a.fits(n, bytes)
 }
 
 func (a *Ask) fits(frames, bytes int) bool {
@@ -183,10 +217,7 @@ func (a *Ask) fits(frames, bytes int) bool {
 func (h *Hub) enter(s *Subscriber, t *Trail, name string, head uint64) error {
 	joined, err := h.join(s, name, nil, nil, nil)
 	if joined {
-		if t.rooms == nil {
-			t.rooms = make(map[string]uint64)
-		}
-		t.rooms[name] = head
+		t.begin(name, head)
 	}
 	return err
 }
@@ -194,10 +225,8 @@ func (h *Hub) enter(s *Subscriber, t *Trail, name string, head uint64) error {
 // recover is [Hub.Recover] while nothing is published, of what the subscriber may have.
 func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Position, read Reader, may bool) (Recovery, error) {
 	got := Recovery{Head: head, Whole: true}
-	for _, room := range ask.Rooms {
-		if err := h.enter(s, t, room, head.Number); err != nil {
-			return got, err
-		}
+	if err := h.seat(s, t, ask, head.Number); err != nil {
+		return got, err
 	}
 	if !ask.asks() {
 		return got, nil
@@ -207,20 +236,53 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 	}
 	spans := t.missing(ask, head.Number)
 	x := read(spans, ask.wants)
-	got.Whole = x.Whole
+	got.Whole, got.More = x.Whole, x.More
 	frames, fits := fitting(s.id, x.List, enc, ask)
 	if x.Unwanted || !fits {
 		got.Whole = false
 		return got, nil
 	}
+	deliver := s.receiver.Deliver
+	if r, ok := s.receiver.(Replayer); ok {
+		deliver = r.Replay
+	}
 	for _, frame := range frames {
-		if !s.receiver.Deliver(frame) {
+		if !deliver(frame) {
 			break // its connection is ending
 		}
 		got.Missed++
 	}
-	t.had(spans, x.List, ask.Last != 0)
+	got.List = x.List
+	t.had(spans, x.List, ask.backward())
 	return got, nil
+}
+
+// seat has a subscriber in the rooms that it asks for.
+func (h *Hub) seat(s *Subscriber, t *Trail, ask *Ask, head uint64) error {
+	if ask.Seated {
+		if !s.isIn(ask.Rooms) {
+			return ErrNotIn // it has left since it asked
+		}
+		return nil
+	}
+	for _, room := range ask.Rooms {
+		if err := h.enter(s, t, room, head); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isIn reports whether the subscriber is in all of some rooms.
+func (s *Subscriber) isIn(rooms []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, room := range rooms {
+		if s.seatIn(room) == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // HasRoomFor reports whether the subscriber may be in some more rooms, each named once. What is
@@ -249,19 +311,19 @@ func (t *Trail) missing(ask *Ask, head uint64) []Span {
 			had = head
 		}
 		after := max(ask.After.Number, ask.Joined[room])
-		if ask.Last != 0 || after < had {
-			spans = append(spans, Span{Room: room, After: after, UpTo: had, Last: ask.Last})
+		if ask.backward() || after < had {
+			spans = append(spans, Span{Room: room, After: after, UpTo: had, Last: ask.Last, Since: ask.Since})
 		}
 	}
-	if ask.Last == 0 && ask.After.Number < t.everyone {
+	if !ask.backward() && ask.After.Number < t.everyone {
 		spans = append(spans, Span{Everyone: true, After: ask.After.Number, UpTo: t.everyone})
 	}
 	return spans
 }
 
 // had notes that the subscriber was handed what there is of these spans.
-func (t *Trail) had(spans []Span, list []*Kept, last bool) {
-	if last { // from where on is known by the oldest
+func (t *Trail) had(spans []Span, list []*Kept, backward bool) {
+	if backward { // from where on is known by the oldest
 		for i := len(list) - 1; i >= 0; i-- {
 			t.rooms[list[i].Room] = list[i].At.Number - 1
 		}
@@ -281,7 +343,7 @@ func (t *Trail) had(spans []Span, list []*Kept, last bool) {
 func fitting(id string, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) {
 	frames, bytes := make([][]byte, 0, len(list)), 0
 	for _, k := range list {
-		if k.Except != "" && k.Except == id {
+		if k.Except != "" && (k.Except == id || k.Except == ask.Formerly) {
 			continue
 		}
 		var frame []byte

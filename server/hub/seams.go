@@ -1,5 +1,7 @@
 package hub
 
+import "time"
+
 // A Broker carries publications between the hubs of several processes. A hub has
 // none unless it is given one to [NewWith].
 //
@@ -64,12 +66,18 @@ type Span struct {
 	// Last, if not 0, asks for no more than so many publications, the newest; negative for
 	// all that are kept. After does not count then.
 	Last int
+	// Since, if set and Last is not, asks for those that entered from then on. After does not
+	// count then either.
+	Since time.Time
+	// First, if not 0, asks for no more than so many, the oldest of those behind After.
+	First int
 }
 
 // An Excerpt is what a log has of what was asked for.
 type Excerpt struct {
 	List  []*Kept // in the order of their numbers
 	Whole bool    // nothing is missing that was asked for
+	More  bool    // of a room there are more than the Last that were asked for
 
 	Unwanted bool // it was not wanted: then it is not in List
 }
@@ -77,7 +85,8 @@ type Excerpt struct {
 // A Kept is a publication in a log. It never changes once it is there.
 type Kept struct {
 	Publication
-	At Position
+	At      Position
+	Entered time.Time // about when it was published
 
 	frames frameCache
 }

@@ -29,24 +29,30 @@ func (l *Loop) Behind() bool {
 }
 
 // CaughtUp returns nil while whoever publishes may go on, or a channel that is
-// closed when it is worth asking again. Publishers have to wait while [Loop.Behind]
-// is true, or while more waits to be written than Config.MaxBlocked.
+// closed when it is worth asking again. Publishers have to wait while [Loop.Late]
+// is true, and a moment for who presses; see [Loop.Press].
 func (l *Loop) CaughtUp() <-chan struct{} {
-	if !l.late() {
+	if !l.isAwaited() {
 		return nil
 	}
 	again := l.catchUp.wait()
-	if !l.late() {
+	if !l.isAwaited() {
 		l.catchUp.tell()
 	}
 	return again
 }
 
-func (l *Loop) late() bool { return l.Behind() || l.Backlog() > l.cfg.MaxBlocked }
+// Late reports whether [Loop.Behind] is true, or more waits to be written than
+// Config.MaxBlocked: the server does not keep up, and who publishes and cannot wait has to be
+// refused. That is not so while somebody presses, which is a client's own time.
+func (l *Loop) Late() bool { return l.Behind() || l.Backlog() > l.cfg.MaxBlocked }
+
+// isAwaited reports whether publishers wait.
+func (l *Loop) isAwaited() bool { return l.pressing.now.Load() > 0 || l.Late() }
 
 // caughtUp tells those who wait for the loop, if there are any and it is time.
 func (l *Loop) caughtUp() {
-	if l.catchUp.awaited.Load() && !l.late() {
+	if l.catchUp.awaited.Load() && !l.isAwaited() {
 		l.catchUp.tell()
 	}
 }

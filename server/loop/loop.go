@@ -103,6 +103,7 @@ type Loop struct {
 	events  atomic.Uint32 // that readers have taken up: tells a crowd of one from many small ones
 
 	catchUp    catchUp
+	pressing   pressing
 	conns      atomic.Int64
 	goroutines atomic.Int64 // of conns, those that have goroutines
 	mu         sync.Mutex   // guards closed
@@ -154,6 +155,7 @@ func (l *Loop) Close() {
 	}
 	l.reaper.drain()
 	l.wheel.stop()
+	l.pressing.stop()
 	for _, s := range l.shards {
 		s.stop()
 	}

@@ -217,6 +217,14 @@ func (c *Conn) takeLocked() [][]byte {
 	return buffers
 }
 
+// Fits reports whether so many bytes in so many buffers can be pushed in one go, so that a
+// fourth of the outbox is left for what comes meanwhile.
+func (c *Conn) Fits(buffers, bytes int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(c.size)+int64(bytes)+int64(buffers)*bufferCost <= int64(c.limit)/4*3
+}
+
 // Waiting returns what the connection has still to write costs, in bytes: a measure
 // for who has more to give than an outbox holds. Of one that has ended it is what never
 // left.

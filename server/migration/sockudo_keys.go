@@ -104,7 +104,6 @@ const sockudoFeatures = `
 	history.surrealdb: table_prefix write_timeout_ms
 	history.scylladb: table_prefix write_timeout_ms
 	presence_history: retention_window_seconds max_page_size max_events_per_channel max_bytes_per_channel
-	idempotency: ttl_seconds max_key_length
 	echo_control: default_echo_messages
 	event_name_filtering: max_events_per_filter max_event_name_length
 	versioned_messages: driver max_page_size retention_window_seconds purge_interval_seconds purge_batch_size max_purge_per_tick

@@ -17,6 +17,7 @@ import (
 	"poosh/auth"
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/metric"
 	"poosh/server/rotation"
 	"poosh/server/sends"
@@ -50,6 +51,8 @@ type Config struct {
 	Traffic *metric.Traffic // counts requests and events; nil for nobody
 	// Sends gives each send its id and is told of it. nil for a feed of the API's own.
 	Sends *sends.Feed
+	// Keys remembers sends with an idempotency key. nil for a store of the API's own.
+	Keys *idempotency.Store
 }
 
 func (c Config) withDefaults() Config {
@@ -76,15 +79,18 @@ func (c Config) withDefaults() Config {
 // large or no JSON is 413 or 400 on every path and for every method, with a wrong
 // token too; a token is right or wrong before the path is looked at. Only a request
 // without any token is refused before its body is read, which the Node server did
-// after it.
+// after it. GET /history, which that did not have, is judged by its token alone, over path
+// and query, before the query is looked at.
 //
 // # Answers
 //
 // 200 has no body; X-Poosh-Delivered says how many connections were handed the
 // event, and X-Poosh-Id is its id. With ?explain=1 the body is an account of what became
-// of the event, see [sends.Account]. Refusals have a short JSON object with one key, error, but for 401: that
+// of the event, see [sends.Account]. A second request with the Idempotency-Key of one before
+// sends nothing and is answered the same, with Idempotent-Replayed: true; see package
+// idempotency. Refusals have a short JSON object with one key, error, but for 401: that
 // has no body, as the Node server's had none, and no WWW-Authenticate. GET and HEAD
-// are 401 on every path, with a good token too.
+// are 401 on every path, with a good token too, but for GET /history where there is a history.
 //
 // # What the listener owes
 //
@@ -99,6 +105,7 @@ type API struct {
 	maxWire int64 // set once
 	gate    *admission.Gate
 	sends   *sends.Feed
+	keys    *idempotency.Keys
 
 	rules    atomic.Pointer[rules] // each request is judged by one
 	previous *rotation.Watch       // who signs with the previous secret
@@ -139,7 +146,10 @@ func NewAPI(cfg Config, h *hub.Hub, log *slog.Logger) *API {
 	}
 	cfg = cfg.withDefaults()
 	cfg.Sends = cmp.Or(cfg.Sends, sends.New())
-	a := &API{hub: h, log: log, maxWire: cfg.MaxWire, gate: cfg.Gate, sends: cfg.Sends, traffic: cfg.Traffic, previous: rotation.New(dialectName, appID, log)}
+	if cfg.Keys == nil {
+		cfg.Keys = idempotency.New(idempotency.Config{})
+	}
+	a := &API{keys: cfg.Keys.App(), hub: h, log: log, maxWire: cfg.MaxWire, gate: cfg.Gate, sends: cfg.Sends, traffic: cfg.Traffic, previous: rotation.New(dialectName, appID, log)}
 	a.rules.Store(newRules(cfg))
 	a.messages.New = func() any { return new(message) }
 	for why := range a.bodies {

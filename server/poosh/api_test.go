@@ -26,7 +26,7 @@ import (
 
 const apiSecret = "thisisthesharedsecret"
 
-// sign makes a token over a text.
+// sign makes a token over a text: also over one that no sender signs, such as none.
 func sign(text string) string {
 	sum := sha1.Sum([]byte(apiSecret + text))
 	return hex.EncodeToString(sum[:])
@@ -299,6 +299,7 @@ func TestRefusals(t *testing.T) {
 		{"another media type, signed as JSON", with(send(good, "1"), "Content-Type", "text/plain"), 401, "", "bad_token"},
 		{"room null", send(`{"room":null,"event":"e","payload":1}`, "1"), 400, roomText, "room"},
 		{"room an array", send(`{"room":["r"],"event":"e","payload":1}`, "1"), 400, roomText, "room"},
+		{"an empty key", with(send(good, "1"), "Idempotency-Key", ""), 400, `{"error":"there must be one Idempotency-Key, of 1 to 128 bytes"}`, "idempotency_key"},
 		{"room an object", send(`{"room":{"toString":1},"event":"e","payload":1}`, "1"), 400, roomText, "room"},
 	}
 	for _, name := range []string{
@@ -345,7 +346,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	// Every reason is tried, here or in a test of its own.
-	elsewhere := []string{"overloaded", "broken_body", "slow_body", "input_full"}
+	elsewhere := []string{"overloaded", "broken_body", "slow_body", "input_full", "idempotency_conflict", "idempotency_under_way", "page"}
 	for why := accepted + 1; why < numReasons; why++ {
 		if name := refusals[why].name; refused[name] == 0 && !slices.Contains(elsewhere, name) {
 			t.Errorf("no request is refused for %s", name)
@@ -589,6 +590,8 @@ func TestTokenHeader(t *testing.T) {
 
 // behind is a server that does not keep up while it is true.
 type behind struct{ yes bool }
+
+func (b *behind) Late() bool { return b.CaughtUp() != nil }
 
 func (b *behind) CaughtUp() <-chan struct{} {
 	if b.yes {

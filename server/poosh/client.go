@@ -50,8 +50,9 @@ type listener struct {
 	from    netip.Addr  // the network that its rooms count for
 	taken   int         // of ClientConfig.Rooms; owned by the session's events, or by asks
 	asks    *asker      // nil without a registry
+	stream  *stream     // of a client of GET /events; nil for others
 
-	fruitless rate.Pace // of its questions for more than it can take; owned as taken is
+	fruitless rate.Fruitless // of its questions for more than it can take; owned as taken is
 }
 
 var _ hub.Describer = (*socketio.Session)(nil)
@@ -140,12 +141,17 @@ func (c *Clients) Closed(s *socketio.Session, reason string) {
 	if l, ok := s.Data.(*listener); ok {
 		s.Data = nil
 		c.states.left(l, reason != socketio.LeftByClient && !s.Kicked())
-		if l.asks != nil {
-			l.asks.close()
-			return
-		}
-		c.leave(l)
+		c.depart(l)
 	}
+}
+
+// depart takes a client that has gone out of the hub, and out of the registry.
+func (c *Clients) depart(l *listener) {
+	if l.asks != nil {
+		l.asks.close()
+		return
+	}
+	c.leave(l)
 }
 
 // leave takes a client out of the hub, and gives back what its rooms cost.
@@ -246,7 +252,10 @@ func (c *Clients) join(l *listener, s session, w *wish) error {
 
 // grant seats the client in the room that it wishes to be in, with what it missed there.
 func (c *Clients) grant(l *listener, s session, w *wish) error {
-	if w.since {
+	switch {
+	case l.stream != nil:
+		return c.grantStream(l, w)
+	case w.since:
 		return c.recover(l, s, w)
 	}
 	return l.enter(c.hub, w.room)

@@ -9,7 +9,7 @@ import (
 )
 
 // kick closes clients for an operator; see [dialect.Running].
-func kick(h *hub.Hub, server *socketio.Server, whom dialect.Whom) int {
+func kick(h *hub.Hub, server *socketio.Server, events *streams, whom dialect.Whom) int {
 	if !whom.Has(appID) {
 		return 0
 	}
@@ -23,7 +23,10 @@ func kick(h *hub.Hub, server *socketio.Server, whom dialect.Whom) int {
 			return 0
 		}
 	}
-	return server.KickAll(func(s *socketio.Session) bool {
+	sessions := server.KickAll(func(s *socketio.Session) bool {
+		return whom.Is(s.ID(), s.RemoteAddr(), func(string) bool { return there[s] })
+	})
+	return sessions + events.KickAll(func(s *stream) bool {
 		return whom.Is(s.ID(), s.RemoteAddr(), func(string) bool { return there[s] })
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"poosh/auth"
 	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/quota"
 	"poosh/server/respond"
 	"poosh/server/sends"
@@ -44,6 +45,11 @@ const (
 	badEvent // what is to be sent
 	reservedEvent
 	badRoom
+	badKey
+	keyConflict
+	keyUnderWay
+
+	badPage // what is to be read
 
 	numReasons
 )
@@ -83,6 +89,12 @@ var refusals = [numReasons]struct {
 	badEvent:      {"event", http.StatusBadRequest, "event must be a string"},
 	reservedEvent: {"reserved_event", http.StatusBadRequest, "event has a name that Socket.IO clients cannot receive"},
 	badRoom:       {"room", http.StatusBadRequest, "room must be a string, a number or a boolean, or left out for everyone"},
+
+	badKey:      {"idempotency_key", http.StatusBadRequest, "there must be one Idempotency-Key, of 1 to 128 bytes"},
+	keyConflict: {"idempotency_conflict", http.StatusConflict, idempotency.ErrConflict.Error()},
+	keyUnderWay: {"idempotency_under_way", http.StatusServiceUnavailable, idempotency.ErrUnderWay.Error()},
+
+	badPage: {"page", http.StatusBadRequest, "want /history?room=a&since=ID&limit=100: since an id or all, limit from 1 to 1000, each once"},
 }
 
 // errorBody is what a refusal with such a text is answered with.
@@ -109,7 +121,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why rea
 		a.discard(r, m)
 	}
 	header := w.Header()
-	if why == overloaded || why == inputFull {
+	if why == overloaded || why == inputFull || why == keyUnderWay {
 		header["Retry-After"] = retryAfter
 	}
 	by := a.rulesOf(m)

@@ -59,6 +59,19 @@ func (r *heldRegistry) take() func(error) {
 	return first
 }
 
+// wait takes the oldest answer, once there is one.
+func (r *heldRegistry) wait(t *testing.T) func(error) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if answer := r.take(); answer != nil {
+			return answer
+		}
+		if time.Now().After(end) {
+			t.Fatal("nobody was asked")
+		}
+	}
+}
+
 // A peer is a session that notes why it was closed.
 type peer struct {
 	inbox

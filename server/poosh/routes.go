@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/health"
+	"poosh/server/http1"
 	"poosh/server/respond"
 	"poosh/server/route"
 	"poosh/server/socketio"
@@ -21,13 +22,16 @@ const sendPath = "/send"
 //
 // What a path means depends on the body and the token, which the Node server looked at
 // before: all routes but that of publishing are refusals of one kind or another, to
-// those with a good token.
+// those with a good token. Not so what the Node server had not: that of the history.
 func (a *API) Router() *route.Router {
 	r := route.New(sendName)
 	r.Post(sendPath, a.judged(a.send))
 	for _, path := range []string{sendPath, "/*"} {
 		r.Get(path, a.judged(a.read))
 		r.Head(path, a.judged(a.read))
+	}
+	if a.hub.Keeps(App) {
+		r.Get(historyPath, a.history)
 	}
 	r.Options(sendPath, a.judged(allow("POST,GET,HEAD")))
 	r.Options("/*", a.judged(allow("GET,HEAD")))
@@ -36,9 +40,9 @@ func (a *API) Router() *route.Router {
 	return r
 }
 
-// clientRoutes returns the handler of CLIENT_PORT: Socket.IO under its path, whether the
-// server is well for balancers, and for everything else what the Node server said.
-func clientRoutes(sockets http.Handler, well *health.Health) *route.Router {
+// clientRoutes returns the handler of CLIENT_PORT: Socket.IO under its path, streams of
+// events, whether the server is well for balancers, and for everything else what the Node server said.
+func clientRoutes(sockets, events http.Handler, well *health.Health) *route.Router {
 	r := route.New(func(r *http.Request) string {
 		if strings.HasPrefix(r.URL.Path, socketio.Path) {
 			return socketio.Path // whatever follows it
@@ -46,6 +50,7 @@ func clientRoutes(sockets http.Handler, well *health.Health) *route.Router {
 		return r.URL.Path
 	})
 	r.Handle(socketio.Path, sockets)
+	r.Handle(eventsPath, events)
 	for path, h := range map[string]http.HandlerFunc{"/live": well.ServeLive, "/ready": well.ServeReady} {
 		r.Get(path, h)
 		r.Head(path, h)
@@ -118,4 +123,12 @@ func notAWebSocketClient(w http.ResponseWriter, r *http.Request) {
 	default:
 		respond.Express.JSON(w, http.StatusOK, map[string]string{"message": "You're not a websocket client!"})
 	}
+}
+
+// clientWhere serves streams on the loop, where they stay, and what socket.io says of its own.
+func clientWhere(r *http.Request) http1.Where {
+	if r.URL.Path == eventsPath {
+		return http1.Kept
+	}
+	return socketio.Where(r)
 }

@@ -7,6 +7,7 @@ import (
 
 	"poosh/server/http1"
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/respond"
 	"poosh/server/rotation"
 	"poosh/server/sends"
@@ -19,6 +20,16 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
 		a.refuse(w, r, m, why, nil)
 		return
 	}
+	if key := r.Header[idempotency.Header]; key != nil {
+		a.sendOnce(w, r, m, pub, key)
+		return
+	}
+	a.publish(w, r, m, pub, nil)
+}
+
+// publish publishes an event, once the server keeps up, and answers. The claim is settled
+// then; it is left as it is where nothing was published.
+func (a *API) publish(w http.ResponseWriter, r *http.Request, m *message, pub *hub.Publication, claim *idempotency.Claim) {
 	elsewhere, err := a.gate.EnterOr(r.Context(), func() bool { return http1.Aside(w) })
 	if elsewhere {
 		return
@@ -33,11 +44,12 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
 	}
 	id := a.sends.Next()
 	if asksWhy(r) {
-		a.explain(w, r, id, m, pub)
+		a.explain(w, r, id, m, pub, claim)
 		return
 	}
 	delivered := a.hub.Publish(pub)
 	a.note(r, id, m, pub, delivered)
+	claim.Settle(idempotency.Answer{ID: id, Handed: delivered})
 	header := w.Header()
 	setSent(header, id, delivered)
 	header["Content-Length"] = noLength
@@ -58,13 +70,15 @@ func setSent(header http.Header, id string, delivered int) {
 }
 
 // explain publishes, and answers what became of the event.
-func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *message, pub *hub.Publication) {
+func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *message, pub *hub.Publication, claim *idempotency.Claim) {
 	e := a.hub.Explain(pub)
 	a.note(r, id, m, pub, e.Took)
 	account := sends.Explain(id, pub.Event)
 	account.Add(pub, e)
+	body := respond.Go.Body(account)
+	claim.Settle(idempotency.Answer{ID: id, Handed: e.Took, Account: body})
 	setSent(w.Header(), id, e.Took)
-	respond.Go.Bytes(w, http.StatusOK, respond.Go.Body(account))
+	respond.Go.Bytes(w, http.StatusOK, body)
 }
 
 // note counts an event that was sent, and tells the log and those who watch.

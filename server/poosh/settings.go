@@ -1,6 +1,7 @@
 package poosh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -55,7 +56,7 @@ func Declare(n *network.Config, sockets *socketio.Config, kept *history.Config) 
 			return &dialect.Bridge{App: App, Import: Bridgeable}
 		},
 		Ports: []dialect.Port{
-			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: socketio.Where, ClientPath: socketio.Path, Ready: true},
+			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: clientWhere, ClientPath: socketio.Path, Ready: true},
 			{Setting: "SERVER_PORT", Number: &s.ServerPort, Visitors: dialect.Senders, Where: where},
 		},
 		Start: s.start,
@@ -139,7 +140,7 @@ func parseSecret(text string) (string, error) {
 // start wires both doors.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg, clients := s.API, s.Clients
-	cfg.Gate, cfg.Sends, clients.Rooms = h.Gate, h.Sends, h.Rooms
+	cfg.Gate, cfg.Sends, cfg.Keys, clients.Rooms = h.Gate, h.Sends, h.Keys, h.Rooms
 	clients.Away, clients.AwayBytes = s.history.Age, s.history.Sessions
 	traffic := new(metric.Traffic)
 	sockets := s.sockets.Within(h.Network)
@@ -149,6 +150,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	api := NewAPI(cfg, h.Hub, h.Log)
 	listeners := NewClients(clients, h.Hub, h.Log)
 	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)
+	events := newStreams(listeners, h.WebSockets, server, server.Heartbeat(), sockets.Closed, h.Log)
 	return &dialect.Running{
 		Reload: func(options any, n network.Config) (func(), error) {
 			next := options.(*settings)
@@ -160,10 +162,19 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 				api.Change(next.API)
 			}, nil
 		},
-		Routes:   map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, h.Health), "SERVER_PORT": api.Router()},
-		Leave:    func() []dialect.Leaver { return dialect.Leavers(server.Leave()) },
-		Shutdown: server.Shutdown,
-		Kick:     func(whom dialect.Whom) int { return kick(h.Hub, server, whom) },
+		Routes: map[string]*route.Router{"CLIENT_PORT": clientRoutes(server, events, h.Health), "SERVER_PORT": api.Router()},
+		Leave: func() []dialect.Leaver {
+			return append(dialect.Leavers(server.Leave()), dialect.Leavers(events.Leave())...)
+		},
+		Shutdown: func(ctx context.Context) error {
+			for _, s := range events.Leave() { // which takes as long as that of the others
+				s.Leave()
+			}
+			return errors.Join(server.Shutdown(ctx), events.Shutdown(ctx))
+		},
+		Save:    listeners.states.save,
+		Restore: listeners.states.restore,
+		Kick:    func(whom dialect.Whom) int { return kick(h.Hub, server, events, whom) },
 		Polling: func() dialect.Polling {
 			st := server.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
@@ -183,7 +194,8 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			rooms, joined, left := listeners.rooms()
 			return []dialect.App{{
 				ID: appID, Hub: App, Single: true, Clients: "CLIENT_PORT", Senders: "SERVER_PORT",
-				Connected: server.Stats().Sessions, Kinds: server.Kinds(), Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: server.Refused(),
+				Connected: server.Stats().Sessions + events.Len(), Kinds: append(server.Kinds(), events.Kinds()...),
+				Ends: sockets.Closed, Traffic: traffic.Totals(), Refused: append(server.Refused(), events.Refused()...),
 				Channels:   func() []metric.Sample { return []metric.Sample{metric.Of(rooms, "public")} },
 				Client:     func(id string) (standing.Stander, *hub.Subscriber) { return find(h.Hub, server, id) },
 				Subscribed: []metric.Sample{metric.Of(joined, "public")},

@@ -8,7 +8,6 @@ import (
 
 	"poosh/auth"
 	"poosh/server/hub"
-	"poosh/server/rate"
 	"poosh/server/socketio"
 )
 
@@ -104,21 +103,16 @@ func (w *wish) readText(since []byte) {
 	}
 }
 
-// A client may ask for more than it can take so often at once, and then at this rate: each such
-// question has much made for nothing. Between them what it asks for is said not to fit, unlooked
+// recover has a client in a room from a position on, and tells it what became of that. If it
+// has asked for more than it can take too often, what it asks for is said not to fit, unlooked
 // at.
-var fruitless = rate.Rate{Limit: 1, Per: 30 * time.Second}
-
-const fruitlessAtOnce = 20
-
-// recover has a client in a room from a position on, and tells it what became of that.
 func (c *Clients) recover(l *listener, s session, w *wish) error {
 	enc := EncoderIDs
 	if l.encoder == Encoder4 {
 		enc = EncoderIDs4
 	}
 	now, refused := time.Since(c.began), false
-	spent := l.fruitless.Spent(fruitless, fruitlessAtOnce, now)
+	spent := l.fruitless.Spent(now)
 	_, err := c.hub.Recover(l.sub, l.trail, &hub.Ask{
 		Rooms: w.rooms(), After: w.after, Last: w.last, Encoder: enc,
 		Fits: func(frames, bytes int) bool {
@@ -132,7 +126,7 @@ func (c *Clients) recover(l *listener, s session, w *wish) error {
 		},
 	})
 	if refused {
-		l.fruitless.Allow(fruitless, fruitlessAtOnce, now)
+		l.fruitless.Note(now)
 	}
 	return err
 }

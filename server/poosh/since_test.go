@@ -17,6 +17,7 @@ import (
 	"poosh/server/hub/history"
 	"poosh/server/loop"
 	"poosh/server/quota"
+	"poosh/server/rate"
 	"poosh/server/socketio"
 )
 
@@ -346,7 +347,7 @@ func TestRecoveriesThatDoNotFitAreNotForFree(t *testing.T) {
 	p.send("small", "ev", `1`)
 	c := p.dial(4)
 	zero := hub.Position{Epoch: epoch}.String()
-	for range fruitlessAtOnce + 5 {
+	for range rate.FruitlessAtOnce + 5 {
 		c.say(`421["room","news",{"since":"` + zero + `"}]`)
 		c.want(epoch, `431[{"room":"news","id":"{4}","recovered":false,"missed":0}]`)
 	}

@@ -19,8 +19,11 @@ const (
 	pidSecret = 24
 )
 
-// stateCost is about what a state takes beside the names of its rooms.
-const stateCost = 400
+// What a state takes, about, beside the names of its rooms, and each room beside its name.
+const (
+	stateCost     = 400
+	stateRoomCost = 50
+)
 
 // A state is what a client may come back to. What follows sid belongs to the states' lock.
 type state struct {
@@ -97,8 +100,8 @@ func (a *states) take(pid string) (st *state, old *socketio.Session) {
 	return st, old
 }
 
-// note keeps the rooms of a client, and since when it was in each: that of its first
-// connection, for what it has had since is said by its offset. mu is held.
+// note keeps the rooms of a client, and since when it has been in each, over all of its
+// connections: what it has had since is said by its offset. mu is held.
 func (a *states) note(st *state, l *listener) {
 	before := st.joined
 	st.rooms, st.joined = l.sub.Rooms(), a.hub.Joined(l.sub, l.trail)
@@ -125,12 +128,7 @@ func (a *states) left(l *listener, keep bool) {
 	}
 	now := time.Now()
 	a.note(st, l)
-	st.until, st.cost = now.Add(a.most), stateCost
-	for _, room := range st.rooms {
-		st.cost += int64(len(room)) + 50
-	}
-	st.at = a.away.PushBack(st)
-	a.size += st.cost
+	a.keep(st, now.Add(a.most))
 	a.expire(now)
 }
 

@@ -15,7 +15,7 @@ import (
 func scrape(t *testing.T, readings ...metric.Reading) (text, log string) {
 	t.Helper()
 	var b strings.Builder
-	h := Handler(func() []metric.Reading { return readings }, slog.New(slog.NewTextHandler(&b, nil)))
+	h := Handler(func() []metric.Reading { return readings }, noHost, slog.New(slog.NewTextHandler(&b, nil)))
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	if w.Code != 200 {
@@ -23,6 +23,9 @@ func scrape(t *testing.T, readings ...metric.Reading) (text, log string) {
 	}
 	return w.Body.String(), b.String()
 }
+
+// noHost leaves what the operating system tells to the library.
+func noHost() (Host, bool) { return Host{}, false }
 
 func TestHandler(t *testing.T) {
 	text, log := scrape(t,

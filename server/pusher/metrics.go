@@ -51,7 +51,7 @@ func (d *Dialect) numbers() []dialect.App {
 			return list
 		}
 		for version, count := range n.Versions {
-			if version >= protocol.OldestVersion {
+			if version >= protocol.OldestVersion || version == protocol.SockudoVersion {
 				of.Kinds = append(of.Kinds, metric.Of(count, "websocket", client.Version(version)))
 			}
 		}

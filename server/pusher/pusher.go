@@ -1,7 +1,7 @@
 // Package pusher speaks Pusher Channels: its HTTP API, through which applications
 // publish and ask who listens, and its WebSocket protocol, versions 4 to 7, for
-// pusher-js, Laravel Echo and their kin. Where Pusher's documentation is silent or
-// its libraries need more, it follows Sockudo.
+// pusher-js, Laravel Echo and their kin, and 2, Sockudo's, for clients that resume. Where
+// Pusher's documentation is silent or its libraries need more, it follows Sockudo.
 //
 // It must not know other dialects, the environment, or how many nodes there are.
 // Messages are handled on the goroutines of the [websocket.Server]; an app's webhooks
@@ -50,6 +50,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/health"
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/pusher/answer"
@@ -91,6 +92,10 @@ type Config struct {
 	Closed *closed.Book
 	// Sends gives events their ids and is told of them; nil for a feed of the dialect's own.
 	Sends *sends.Feed
+
+	// Keys remembers what was published with an idempotency key; nil for a store of the
+	// dialect's own.
+	Keys *idempotency.Store
 
 	Registry app.Registry // is asked who may be where; nil for this process alone
 
@@ -141,7 +146,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
-		Hub: h, Registry: cfg.Registry, Sends: cfg.Sends, Channels: cfg.Channels,
+		Hub: h, Registry: cfg.Registry, Sends: cfg.Sends, Keys: cfg.Keys, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
 		Closed: cfg.Closed, Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {

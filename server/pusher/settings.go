@@ -48,13 +48,35 @@ func Declare(n *network.Config) *dialect.Dialect {
 		On:       s.on,
 		Bridge:   s.bridge,
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where, Ready: true}},
+		Kept:     s.kept,
 		Start:    s.start,
+
+		Applications: s.applications,
 	}
 }
 
 // on reports whether an app is named.
 func (s *settings) on() bool {
 	return s.App.ID != "" || s.App.Key != "" || s.App.Secret != "" || s.AppsFile != ""
+}
+
+// applications are all apps, those of the file after the one of the environment.
+func (s *settings) applications() []dialect.Application {
+	list := make([]dialect.Application, len(s.Config.Apps))
+	for i, a := range s.Config.Apps {
+		list[i] = dialect.Application{ID: a.ID, Key: a.Key, Secret: a.Secret, Off: a.Enabled != nil && !*a.Enabled}
+	}
+	return list
+}
+
+// kept are the apps whose events are kept.
+func (s *settings) kept() (list []dialect.Kept) {
+	for _, a := range s.Config.Apps {
+		if a = a.WithDefaults(); a.History > 0 {
+			list = append(list, dialect.Kept{App: HubApp(a.ID), Age: time.Duration(a.History), Bytes: a.HistoryBytes, Events: a.HistoryEvents})
+		}
+	}
+	return list
 }
 
 func (s *settings) bridge() *dialect.Bridge {
@@ -152,6 +174,12 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Span(&s.App.CacheTTL, time.Second, 365*24*time.Hour)},
 		{Name: "PUSHER_CACHE_BYTES", Changes: setting.OnReload, Default: "64MiB", Help: "Bytes that the kept events of one app may take; the oldest go first",
 			Value: setting.Size(&s.Config.CacheBytes, "1KiB", "1GiB")},
+		{Name: "PUSHER_HISTORY", Help: "Time for which the app's events are kept for clients that resume, and for GET .../history; unset, nothing is kept",
+			Value: setting.Span(&s.App.History, time.Second, 7*24*time.Hour)},
+		{Name: "PUSHER_HISTORY_BYTES", Default: setting.SizeText(usual.HistoryBytes), Help: "Bytes that the events kept of one app may take, with 300 for each beside its payload; more and the oldest go",
+			Value: setting.Size(&s.App.HistoryBytes, "64KiB", "1024GiB")},
+		{Name: "PUSHER_HISTORY_EVENTS", Default: strconv.Itoa(usual.HistoryEvents), Help: "Events that are kept of one channel; more and its oldest go",
+			Value: setting.Count(&s.App.HistoryEvents, 1, 1_000_000)},
 		{Name: "PUSHER_WEBHOOK_QUEUE", Changes: setting.OnReload, Default: "10000", Help: "Events that may wait for one webhook; more are dropped and counted. Half is kept for private and presence channels, and clients of one address may take an eighth, of those a quarter",
 			Value: setting.Count(&s.Config.WebhookQueue, 1, 10_000_000)},
 	}}
@@ -279,7 +307,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.MaxConnections = h.Network.MaxConnections
 	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
-	cfg.Gate, cfg.Channels, cfg.Health, cfg.Closed, cfg.Sends = h.Gate, h.Rooms, h.Health, h.Closed, h.Sends
+	cfg.Gate, cfg.Channels, cfg.Health, cfg.Closed, cfg.Sends, cfg.Keys = h.Gate, h.Rooms, h.Health, h.Closed, h.Sends, h.Keys
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err

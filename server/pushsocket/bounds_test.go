@@ -23,6 +23,8 @@ import (
 // backlog is a server that does not keep up while behind holds a channel.
 type backlog struct{ behind atomic.Pointer[chan struct{}] }
 
+func (b *backlog) Late() bool { return b.CaughtUp() != nil }
+
 func (b *backlog) CaughtUp() <-chan struct{} {
 	if c := b.behind.Load(); c != nil {
 		return *c

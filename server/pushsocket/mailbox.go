@@ -186,7 +186,7 @@ func (m *mailbox) run() {
 	}
 	// What is stored can wait: while outboxes fill faster than they are written,
 	// mailboxes add nothing, however many devices come back at once.
-	if d.loop.CaughtUp() != nil {
+	if d.loop.Late() {
 		d.count(pushesHeldBack, 1)
 		d.loop.Schedule(&m.retry, retryBehind)
 		return

@@ -19,6 +19,36 @@ type Account struct {
 	Matched int           `json:"matched"` // connections that were there, in all rooms
 	Handed  int           `json:"handed"`  // of those, connections that took it
 	Rooms   []RoomAccount `json:"rooms"`   // in the order of the request
+
+	Replayed *Replay `json:"replayed,omitempty"` // it was sent before
+}
+
+// A Replay says that nothing was sent, since the event's idempotency key was used before.
+// What stands beside it is of the send before, as far as that is still known.
+type Replay struct {
+	Ago  string `json:"ago"` // since that was sent
+	Text string `json:"text"`
+}
+
+// ReplayOf is a replay of what was sent at some time.
+func ReplayOf(at time.Time) *Replay {
+	return &Replay{time.Since(at).Round(time.Millisecond).String(),
+		"a request with this idempotency key was sent before: nothing was sent again, and the answer is that of then"}
+}
+
+// Replayed is the account of an event that was sent before, at some time and under some id:
+// that of then, or one that says nothing of connections where was, its text, is not known.
+func Replayed(was []byte, at time.Time, id, event string) []byte {
+	again := ReplayOf(at)
+	if was == nil {
+		account := Explain(id, event)
+		account.Replayed = again
+		return respond.Go.Body(account)
+	}
+	text := respond.Go.Body(struct {
+		Replayed *Replay `json:"replayed"`
+	}{again})
+	return slices.Concat(was[:len(was)-1], []byte(","), text[1:])
 }
 
 // A RoomAccount is an Account of one room.

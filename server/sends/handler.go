@@ -10,8 +10,12 @@ import (
 )
 
 const (
-	// pace is the least time between two writes to a watcher: so much is gathered.
+	// pace is the least time between two writes to a watcher: so much is gathered. The first
+	// send after a pause is told at once.
 	pace = 250 * time.Millisecond
+	// steady is that time while sends come all the while: each write is a system call, and
+	// has somebody's page awake.
+	steady = 500 * time.Millisecond
 	// each is the least time for each of the sends that were written: a thousand a second
 	// are more than anybody reads. What a flood has beyond a queue in that time is dropped.
 	each = time.Millisecond
@@ -74,6 +78,7 @@ func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
 	idle, gather := time.NewTicker(keepAlive), time.NewTimer(0)
 	defer idle.Stop()
 	defer gather.Stop()
+	least := pace
 	for {
 		told := 0
 		select {
@@ -90,13 +95,17 @@ func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
 		if !s.Flush() {
 			return
 		}
-		gather.Reset(max(pace, time.Duration(told)*each))
+		gather.Reset(max(least, time.Duration(told)*each))
 		select {
 		case <-gone:
 			return
 		case <-w.Over():
 			return
 		case <-gather.C:
+		}
+		least = pace
+		if len(w.More()) > 0 {
+			least = steady
 		}
 	}
 }
@@ -105,7 +114,7 @@ func follow(s *eventstream.Stream, w *Watcher, gone <-chan struct{}) {
 func tell(s *eventstream.Stream, w *Watcher) int {
 	list, dropped := w.take()
 	for _, t := range list {
-		if !t.hides(w.feed.hides) {
+		if !w.feed.hidden(t) {
 			s.Event("send", t.json())
 		}
 	}

@@ -74,6 +74,7 @@ type Feed struct {
 	ids      ids
 	memory   *memory                    // set once, by Remember; nil when nothing is remembered
 	hides    func(*Send) bool           // set once, by Hide; nil for none
+	judged   atomic.Pointer[verdict]    // what hides said last
 	watchers atomic.Pointer[[]*Watcher] // nil while nobody watches; never changed in place
 	reported atomic.Uint64              // sends that watchers were offered
 
@@ -85,7 +86,9 @@ type Feed struct {
 func New() *Feed { return &Feed{ids: ids{prefix: newPrefix()}} }
 
 // Hide has [Feed.Stream] leave out what hides picks, which is called on the goroutine of one
-// who watches, once or twice for each send. It is for once, before the feed is in use.
+// who watches, twice for each send at the most, and once for many that are sent to one room
+// in a moment. It picks by room, and never what is for everyone. It is for once, before the
+// feed is in use.
 func (f *Feed) Hide(hides func(*Send) bool) { f.hides = hides }
 
 // Next returns the id of the next send.

@@ -84,6 +84,9 @@ const OfInput = "one address may have so much of INPUT_BYTES at once: raise INPU
 type File struct {
 	Name string // of the setting
 	Kept bool   // the server makes it and writes it
+	// Replaced says that it is written by putting another file in its place, for which the
+	// directory must be writable.
+	Replaced bool
 }
 
 // A Part is one thing that a setting names beside its own value: what is in a file, or

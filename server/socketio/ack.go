@@ -24,7 +24,7 @@ func (s *Session) Answer(frame []byte) bool {
 	if c := s.direct.Load(); c != nil {
 		return c.Answer(frame)
 	}
-	return s.Deliver(frame)
+	return s.Replay(frame)
 }
 
 // Fits reports whether so many bytes in so many frames can be delivered to the client in

@@ -91,6 +91,7 @@ func (s *Session) end(reason closed.Reason) {
 	}
 	waiting := s.waiting()
 	s.held, s.size, s.why = nil, 0, reason
+	s.relieve()
 	life, way := lifeEnd, wayEnd
 	if s.poll != nil && s.farewell(reason) {
 		life, way = lifeKeep, wayKeep
@@ -142,7 +143,7 @@ func (s *Session) countedAs(reason closed.Reason) closed.Reason {
 func (s *Session) waiting() int {
 	n := s.size
 	if s.poll != nil {
-		n += s.poll.size
+		n += int(s.poll.size)
 	}
 	if s.conn != nil {
 		n += s.conn.Waiting()

@@ -3,6 +3,7 @@ package socketio
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"poosh/server/respond"
 	"poosh/server/websocket"
@@ -144,6 +145,25 @@ func (srv *Server) crossOrigin(w http.ResponseWriter, r *http.Request) {
 		h.Set("X-XSS-Protection", "0")
 	}
 }
+
+// CrossOrigin is for what else there is on the server's port: pages of the same origins may
+// read it. It has answered the request where it reports true: one of a page that may not,
+// and OPTIONS, by which a browser asks before.
+func (srv *Server) CrossOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
+	switch {
+	case !srv.rules.Load().origins.allow(r, false):
+		srv.refuseOrigin(w, r)
+	case r.Method == http.MethodOptions:
+		srv.preflight(w, r)
+	default:
+		srv.crossOrigin(w, r)
+		return false
+	}
+	return true
+}
+
+// Heartbeat is how often the server says something to clients that are silent.
+func (srv *Server) Heartbeat() time.Duration { return srv.cfg().PingInterval }
 
 // preflight answers OPTIONS, which browsers send before a binary POST and before
 // requests with headers of the page's own.

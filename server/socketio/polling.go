@@ -25,8 +25,12 @@ type polling struct {
 	// overlaps is how often in a row it was soon after the time before that a GET met one
 	// that waits.
 	overlaps uint8
-	size     int // what frames cost
-	given    int // what the last answer cost, until a further GET shows that it was read
+	presses  uint8  // in how many rounds publishers waited for the client since it had little waiting
+	round    uint32 // the last of them, in which they may wait still
+	size     int32  // what frames cost; an outbox has two gigabytes at the most
+	given    int32  // what the last answer cost, until a further GET shows that it was read
+	news     int32  // of size, what the client has not asked for
+	told     int32  // of given, the same
 	total    *atomic.Int64
 	marks    *latency.Marks // that frames carry; nil for none
 
@@ -84,7 +88,7 @@ func (p *polling) answer(frames [][]byte) {
 	g := p.get
 	p.get = nil
 	for _, frame := range frames {
-		p.given += loop.Cost(frame)
+		p.given += int32(loop.Cost(frame))
 	}
 	p.total.Add(int64(p.given))
 	marks := p.takeMarks()
@@ -105,7 +109,7 @@ func (p *polling) add(frame []byte, limit int, all int64) bool {
 	switch {
 	case isPong && p.pong:
 		return true
-	case p.size+p.given+cost > limit:
+	case p.occupied()+cost > limit:
 		return false
 	case p.get != nil: // so nothing else waits
 		p.answer([][]byte{frame})
@@ -115,7 +119,7 @@ func (p *polling) add(frame []byte, limit int, all int64) bool {
 	}
 	p.frames = append(p.frames, frame)
 	p.pong = p.pong || isPong
-	p.size += cost
+	p.size += int32(cost)
 	p.total.Add(int64(cost))
 	return true
 }
@@ -134,6 +138,7 @@ func (p *polling) take() [][]byte {
 	frames := p.frames
 	p.total.Add(-int64(p.size))
 	p.frames, p.size, p.pong = nil, 0, false
+	p.told, p.news = p.news, 0
 	return frames
 }
 
@@ -152,8 +157,11 @@ func (p *polling) forget() {
 // read notes that the last answer has been read, or does not count any more.
 func (p *polling) read() {
 	p.total.Add(-int64(p.given))
-	p.given = 0
+	p.given, p.told = 0, 0
 }
+
+// occupied is what waits for the client, or may be unread.
+func (p *polling) occupied() int { return int(p.size) + int(p.given) }
 
 // upgrade ends polling: the waiting GET gets nothing, the WebSocket the rest.
 func (p *polling) upgrade() ([][]byte, latency.Marks) {
@@ -249,6 +257,7 @@ func (g *pollWait) begin(w http.ResponseWriter) {
 	p := g.session.poll
 	p.yield() // two at once: the older gives way
 	p.read()
+	g.session.came()
 	var ok bool
 	if g.later, ok = g.session.server.later(w, g); !ok {
 		g.later, g.frames = nil, make(chan [][]byte, 1)

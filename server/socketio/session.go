@@ -123,6 +123,17 @@ func (s *Session) Deliver(frame []byte) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.deliver(frame) && s.press(frame)
+}
+
+// Replay is [Session.Deliver] of what the client asks for once more: publishers do not wait
+// until it has fetched that.
+func (s *Session) Replay(frame []byte) bool {
+	if c := s.direct.Load(); c != nil {
+		return c.Push(frame)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.deliver(frame)
 }
 
@@ -142,7 +153,7 @@ func (s *Session) DeliverMarked(frame []byte, k *latency.Mark) bool {
 		return s.conn.PushMarked(frame, k)
 	}
 	s.poll.mark(k) // before it is answered with
-	return s.push(frame)
+	return s.push(frame) && s.press(frame)
 }
 
 // deliver is Deliver with s.mu held.

@@ -137,6 +137,7 @@ func (s *Session) takeOver(p *probe) {
 		s.lastOnProbe()
 	}
 	if do&wayTakeOver != 0 {
+		s.relieve()
 		waiting, marks := s.poll.upgrade()
 		s.poll = nil
 		for _, frame := range waiting {

@@ -17,7 +17,7 @@ func (s *Session) occupied() int {
 	case s.conn != nil:
 		return s.size + s.conn.Waiting()
 	case s.poll != nil:
-		return s.size + s.poll.size + s.poll.given
+		return s.size + s.poll.occupied()
 	}
 	return s.size
 }

@@ -28,6 +28,8 @@ type message struct {
 type sendAnswer struct {
 	Succeeded []message `json:"succeeded"`
 	Failed    []message `json:"failed"`
+	// Kept wait for who is between two connections; only with SOCKTOPUS_KEEP.
+	Kept []message `json:"kept,omitempty"`
 }
 
 // send hands each message to the connection of its recipient. A message failed
@@ -56,7 +58,7 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	d.sent.Add(uint64(len(sent.Succeeded)))
 	d.failed.Add(uint64(len(sent.Failed)))
 	d.log.Debug("socktopus: send", "id", id, "remote", r.RemoteAddr, "app", a.name,
-		"succeeded", len(sent.Succeeded), "failed", len(sent.Failed))
+		"succeeded", len(sent.Succeeded), "failed", len(sent.Failed), "kept", len(sent.Kept))
 	w.Header()[sends.Header] = []string{id}
 	respond.Go.JSON(w, http.StatusOK, sent)
 }
@@ -86,27 +88,38 @@ func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message
 			published = 0
 		}
 		published += len(m.Content) + loop.Cost(nil)
-		took := d.hand(a, m)
+		took, kept := d.hand(a, m)
 		if d.cfg().Sends.Watched() {
 			d.report(a, sends.Item(id, i), m, took, r.RemoteAddr)
 		}
-		if took > 0 {
+		switch {
+		case took > 0:
 			answer.Succeeded = append(answer.Succeeded, m)
-		} else {
+		case kept:
+			answer.Kept = append(answer.Kept, m)
+		default:
 			answer.Failed = append(answer.Failed, m)
 		}
 	}
 	return answer
 }
 
-// hand hands a message to its recipient, and returns how many took it.
-func (d *Dialect) hand(a *app, m message) int {
+// hand hands a message to its recipient, and returns how many took it, or that it is kept
+// for one who is away.
+func (d *Dialect) hand(a *app, m message) (took int, kept bool) {
 	if !d.fits(m) {
-		return 0
+		return 0, false
 	}
-	took := d.hub.Publish(&hub.Publication{App: a.room, Room: m.Recipient, Data: []byte(m.Content)})
+	p := &hub.Publication{App: a.room, Room: m.Recipient, Data: []byte(m.Content)}
+	took = d.hub.Publish(p)
+	if took == 0 {
+		again := false
+		if kept, again = d.keep(a, m); again { // it came back in between, or does not read
+			took = d.hub.Publish(p)
+		}
+	}
 	a.traffic.Published(len(m.Content), took)
-	return took
+	return took, kept
 }
 
 // report tells those who watch of a message.

@@ -146,6 +146,8 @@ func TestTooLargeForAnOutbox(t *testing.T) {
 // behind is a backlog that is never caught up.
 type behind struct{}
 
+func (behind) Late() bool { return true }
+
 func (behind) CaughtUp() <-chan struct{} { return make(chan struct{}) }
 
 // What is refused for now says when to try again, and nobody but a sender with the
@@ -190,6 +192,8 @@ func TestGateIsLeft(t *testing.T) {
 
 type caughtUp struct{}
 
+func (caughtUp) Late() bool { return false }
+
 func (caughtUp) CaughtUp() <-chan struct{} { return nil }
 
 // lateBacklog is caught up a number of times, and then does something or is behind.
@@ -197,6 +201,8 @@ type lateBacklog struct {
 	left atomic.Int64
 	then func()
 }
+
+func (b *lateBacklog) Late() bool { return b.left.Load() < 0 }
 
 func (b *lateBacklog) CaughtUp() <-chan struct{} {
 	if b.left.Add(-1) >= 0 {

@@ -80,6 +80,9 @@ func (d *Dialect) change(cfg Config) (commit func(), err error) {
 // /kick for them.
 func (a *app) remove() {
 	a.removed.Store(true)
+	a.mu.Lock()
+	a.away = absences{}
+	a.mu.Unlock()
 	for _, c := range a.all() {
 		c.end(endKicked)
 	}

@@ -164,11 +164,13 @@ func (c *client) seatIn(made int64) {
 	old := a.clients[c.id]
 	a.clients[c.id] = c
 	c.seat = d.hub.Register(a.room, c.id, 1, encoder{}, c)
+	d.cut(a, time.Now())
+	missed := a.away.returns(c.id)
 	var err error
-	if old != nil {
+	if old != nil && missed == nil {
 		err = d.hub.Replace(old.seat, c.seat, c.id)
-	} else {
-		err = d.hub.Join(c.seat, c.id)
+	} else { // one that is there still where something was missed has ended
+		err = d.hub.Join(c.seat, c.id, missed...)
 	}
 	a.mu.Unlock()
 	if err != nil {
@@ -208,11 +210,16 @@ func (c *client) expire() {
 // leave gives up the id, unless another connection has it already. It may be called more
 // than once.
 func (c *client) leave() {
-	a := c.app
+	a, by := c.app, c.dialect.cfg()
 	c.dialect.loop.Cancel(&c.quiet)
 	a.mu.Lock()
 	if a.clients[c.id] == c {
 		delete(a.clients, c.id)
+		if ended, why := c.ending(); by.Keep && ended && comesBack(why) && !a.removed.Load() {
+			now := time.Now()
+			c.dialect.cut(a, now)
+			a.away.leaves(c.id, now, by.KeepBytes)
+		}
 	}
 	seat, claimed := c.seat, c.claimed
 	c.seat, c.claimed = nil, false
@@ -221,7 +228,7 @@ func (c *client) leave() {
 		c.dialect.hub.Unregister(seat)
 	}
 	if claimed {
-		c.dialect.cfg().Registry.Release(a.name, c.id)
+		by.Registry.Release(a.name, c.id)
 	}
 }
 

@@ -32,6 +32,8 @@ func Declare() *dialect.Dialect {
 		On:       s.on,
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
+
+		Applications: s.applications,
 		Commands: []dialect.Command{{
 			Words: []string{"socktopus", "token"}, Arguments: "[--json] NAME SECRET CONNECTION",
 			Help: "print a token that a Socktopus client may join with", Codes: "0 printed, 1 failed, 2 misused", Run: TokenCommand,
@@ -41,6 +43,14 @@ func Declare() *dialect.Dialect {
 
 // on reports whether there is a secret.
 func (s *settings) on() bool { return len(s.Config.Secrets) > 0 }
+
+// applications are all that have a secret, by their names.
+func (s *settings) applications() (list []dialect.Application) {
+	for _, name := range slices.Sorted(maps.Keys(s.Config.Secrets)) {
+		list = append(list, dialect.Application{ID: name, Secret: s.Config.Secrets[name]})
+	}
+	return list
+}
 
 // leastSecret is the least length of a secret in characters. The original took any,
 // but a signature over what is known lets whoever sees one token guess in peace.
@@ -79,6 +89,10 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Count(&s.Config.MaxMessages, 1, 1_000_000)},
 		{Name: "SOCKTOPUS_MAX_KICKS", Default: "1000", Changes: setting.OnReload, Help: "Requests to /kick that may wait at once; more are answered 503",
 			Value: setting.Count(&s.Config.MaxKicks, 1, 1_000_000)},
+		{Name: "SOCKTOPUS_KEEP", Default: "off", Changes: setting.OnReload, Help: "on keeps messages to a client whose connection has ended for 5 s, the life of a token, and gives them to it when it joins again",
+			Value: setting.Switch(&s.Config.Keep)},
+		{Name: "SOCKTOPUS_KEEP_BYTES", Default: "8MiB", Changes: setting.OnReload, Help: "Bytes that such messages of one application may take; what finds no room has failed, and its sender is told",
+			Value: setting.Size(&s.Config.KeepBytes, "64KiB", "64GiB")},
 	}}
 }
 

@@ -1,6 +1,7 @@
 // Package socktopus speaks Socktopus, a relay for serverless applications: a
 // client joins under a connection id with a token that its application made, and
-// the application sends to that id over HTTP. Nothing is stored.
+// the application sends to that id over HTTP. Nothing is stored, but where an operator wants
+// it for some seconds: away.go.
 //
 // api.go is the application's door, with what it posts in body.go, client.go the
 // clients', encode.go what goes over the wire. Protocol rules are those of the original
@@ -49,6 +50,8 @@ type Config struct {
 	MaxToken    int           // bytes of a token; 8 KiB
 	MaxMessages int           // messages of one /send, and connections of one /kick
 	MaxKicks    int           // requests to /kick that may wait at once
+	Keep        bool          // messages wait for who is between two connections; see away.go
+	KeepBytes   int64         // that these may take, of one application
 	Outbox      int           // bytes that may wait on one connection; the loop's
 
 	// Gate admits what /send publishes; nil admits everything.
@@ -88,6 +91,7 @@ type Dialect struct {
 
 	refused      *metric.Set[refusal]
 	sent, failed atomic.Uint64 // messages
+	kept, missed atomic.Uint64 // messages that waited, and of those the ones that nobody came for
 	lost         atomic.Uint64 // connections that were gone before they were one
 }
 
@@ -118,6 +122,7 @@ type app struct {
 	mu      sync.Mutex // guards what follows
 	clients map[string]*client
 	bars    map[string]*bar
+	away    absences
 }
 
 // New returns a dialect that serves the applications of cfg. It starts nothing.

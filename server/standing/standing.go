@@ -6,7 +6,7 @@ import "time"
 
 // A Client is what is known of one client at one moment.
 type Client struct {
-	Transport string    // what carries it: "websocket", "polling" or "jsonp"
+	Transport string    // what carries it: "websocket", "polling", "jsonp" or "sse"
 	Version   string    // of its protocol, such as "EIO4"; empty where there is one alone
 	Remote    string    // its address with the port, as its request came
 	User      string    // who it is signed in as; empty for nobody

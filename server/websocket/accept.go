@@ -10,6 +10,7 @@ import (
 	"net/netip"
 
 	"poosh/server/loop"
+	"poosh/server/peers"
 )
 
 // Options are about one connection.
@@ -68,7 +69,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options, h Han
 		return nil, err
 	}
 	p := &codec{server: s, handler: h, remote: r.RemoteAddr, maxMessage: int32(min(o.MaxMessage, math.MaxInt32))}
-	c, early, err := s.takeOver(w, p, loop.Options{Outbox: o.Outbox})
+	c, early, err := s.TakeOver(w, p, loop.Options{Outbox: o.Outbox}, refusedLate)
 	if err != nil {
 		return nil, err
 	}
@@ -80,9 +81,17 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, o Options, h Han
 	return (*Conn)(c), nil
 }
 
-// takeOver takes the connection of a request, for p to be spoken on it.
-func (s *Server) takeOver(w http.ResponseWriter, p *codec, o loop.Options) (*loop.Conn, []byte, error) {
-	from := p.network()
+// TakeOver takes the connection of a request away from the HTTP server, for p to be spoken
+// on it from the next byte on: a WebSocket, or whatever else stands on the loop as one does
+// and counts as one. It returns what was read behind the request. What is said of
+// [Server.Accept] holds for when to start it. Its place is given back by
+// [Server.Released], which p.Closed must call, and which was called if there is an error.
+//
+// With [ErrTooMany] the request is not answered yet; after any other error there is nothing
+// left to answer on. Where there turn out to be too many after the connection was taken
+// from net/http, late makes the answer, and the error is [loop.ErrTooMany].
+func (s *Server) TakeOver(w http.ResponseWriter, p loop.Protocol, o loop.Options, late func() []byte) (*loop.Conn, []byte, error) {
+	from := peers.Of(p.RemoteAddr())
 	if u := upgrader(w); u != nil {
 		c, early, err := u.Upgrade(from)
 		if errors.Is(err, loop.ErrTooMany) {
@@ -103,7 +112,7 @@ func (s *Server) takeOver(w http.ResponseWriter, p *codec, o loop.Options) (*loo
 	}
 	if passed, ok := nc.(Passed); ok {
 		if !passed.Upgraded(from) {
-			_, _ = nc.Write([]byte(refusedLate))
+			_, _ = nc.Write(late())
 			_ = nc.Close()
 			return nil, nil, loop.ErrTooMany
 		}
@@ -113,14 +122,16 @@ func (s *Server) takeOver(w http.ResponseWriter, p *codec, o loop.Options) (*loo
 	}
 	c, err := s.AttachConn(nc, o, p)
 	if err != nil {
-		s.released(from)
+		s.Released(from)
 	}
 	return c, early, err
 }
 
 // refusedLate answers a handshake whose connection was taken from net/http before
 // there turned out to be too many.
-const refusedLate = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nConnection: close\r\n" +
+func refusedLate() []byte { return []byte(tooManyLate) }
+
+const tooManyLate = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nConnection: close\r\n" +
 	"Retry-After: 5\r\nContent-Length: 32\r\n\r\n" + `{"error":"too many connections"}`
 
 // upgrader finds the Upgrader in a ResponseWriter.

@@ -45,7 +45,7 @@ func (p *codec) RemoteAddr() string { return p.remote }
 func (p *codec) Closed(c *loop.Conn, reason error) {
 	p.forgetInput()
 	p.server.conns.Add(-1)
-	p.server.released(p.network())
+	p.server.Released(p.network())
 	p.handler.Closed((*Conn)(c), reason)
 }
 

@@ -62,6 +62,9 @@ func (c *Conn) Push(frame []byte) bool { return c.raw().Push(frame) }
 // Answer is Push of a frame that the peer has asked for; see [loop.Conn.Owe].
 func (c *Conn) Answer(frame []byte) bool { return c.raw().Answer(frame) }
 
+// Fits reports whether so much can be pushed in one go; see [loop.Conn.Fits].
+func (c *Conn) Fits(frames, bytes int) bool { return c.raw().Fits(frames, bytes) }
+
 // Owe says that an answer is among what was pushed; see [loop.Conn.Owe].
 func (c *Conn) Owe(cost int) { c.raw().Owe(cost) }
 

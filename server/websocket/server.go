@@ -54,8 +54,9 @@ func NewServer(l *loop.Loop, cfg Config) *Server {
 // Open returns how many connections are open.
 func (s *Server) Open() int64 { return s.conns.Load() }
 
-// released gives up the place of a connection.
-func (s *Server) released(from netip.Addr) {
+// Released gives up the place of a connection that counts for a network; see
+// [Server.TakeOver].
+func (s *Server) Released(from netip.Addr) {
 	if s.cfg.Released != nil {
 		s.cfg.Released(from)
 	}

@@ -1,11 +1,6 @@
 package attacks_test
 
 import (
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -59,8 +54,7 @@ func (d pooshDialect) send(c *http.Client, room string, n int) error {
 // would print as it stands.
 func (d pooshDialect) sendPayload(c *http.Client, room, payload string) error {
 	_, err := post(c, "http://"+addr(d.s.serverPort)+"/send", `{"room":"`+room+`","event":"n","payload":`+payload+`}`, func(r *http.Request) {
-		sum := sha1.Sum([]byte(pooshSecret + payload))
-		r.Header.Set("Authorization", hex.EncodeToString(sum[:]))
+		r.Header.Set("Authorization", auth.PooshSign(pooshSecret, []byte(payload)))
 	})
 	return err
 }
@@ -117,16 +111,8 @@ func (d pusherDialect) send(c *http.Client, channel string, n int) error {
 // call signs a POST to the API of the app and returns the answer.
 func (d pusherDialect) call(c *http.Client, path, body string) (string, error) {
 	path = "/apps/" + pusherID + path
-	sum := md5.Sum([]byte(body))
-	query := fmt.Sprintf("auth_key=%s&auth_timestamp=%d&auth_version=1.0&body_md5=%x", pusherKey, time.Now().Unix(), sum)
-	query += "&auth_signature=" + signPusher("POST\n"+path+"\n"+query)
+	query := auth.SignPusherQuery(pusherKey, pusherSecret, http.MethodPost, path, []byte(body), time.Now())
 	return post(c, "http://"+addr(d.s.pusherPort)+path+"?"+query, body, nil)
-}
-
-func signPusher(text string) string {
-	mac := hmac.New(sha256.New, []byte(pusherSecret))
-	mac.Write([]byte(text))
-	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // socktopusDialect is Socktopus; a room is the id of a connection.

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/auth"
 )
 
 // Lists that are bounded, and that strangers share with those who do nothing wrong:
@@ -200,7 +202,7 @@ func joinSigned(ws *websocket.Conn, channel string) error {
 		want["channel_data"] = `{"user_id":"somebody"}`
 		signed += ":" + want["channel_data"]
 	}
-	want["auth"] = pusherKey + ":" + signPusher(signed)
+	want["auth"] = pusherKey + ":" + auth.PusherSign(pusherSecret, signed)
 	subscribe, err := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": want})
 	if err == nil {
 		err = say(ws, string(subscribe))

@@ -2,18 +2,14 @@ package clients_test
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
 
+	"poosh/auth"
 	"poosh/test/process"
 )
 
@@ -35,10 +31,7 @@ func trigger(t *testing.T, p *process.Process, channel, event, data string) {
 		t.Fatal(err)
 	}
 	path := "/apps/" + appID + "/events"
-	query := fmt.Sprintf("auth_key=%s&auth_timestamp=%d&auth_version=1.0&body_md5=%x", appKey, time.Now().Unix(), md5.Sum(body))
-	mac := hmac.New(sha256.New, []byte(appSecret))
-	fmt.Fprintf(mac, "POST\n%s\n%s", path, query)
-	url := p.URL() + path + "?" + query + "&auth_signature=" + hex.EncodeToString(mac.Sum(nil))
+	url := p.URL() + path + "?" + auth.SignPusherQuery(appKey, appSecret, http.MethodPost, path, body, time.Now())
 	resp, err := sender.Post(url, "application/json", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package clients_test
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/auth"
 	"poosh/test/process"
 )
 
@@ -54,9 +53,8 @@ func (s *server) trySend(room, event, payload string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	sum := sha1.Sum([]byte(secret + payload))
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", hex.EncodeToString(sum[:]))
+	r.Header.Set("Authorization", auth.PooshSign(secret, []byte(payload)))
 	resp, err := sender.Do(r)
 	if err != nil {
 		return 0, err

@@ -1,15 +1,8 @@
 package conformance_test
 
 import (
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,20 +24,15 @@ func (d *dialect) audience() audience {
 	switch d.name {
 	case "socketio":
 		return audience{join: `42["room","deliveries"]`, publish: func(pad string) (string, string, string) {
-			sum := sha1.Sum([]byte(pooshSecret + `"` + pad + `"`))
-			return "/send", hex.EncodeToString(sum[:]), `{"room":"deliveries","event":"e","payload":"` + pad + `"}`
+			return "/send", auth.PooshSign(pooshSecret, []byte(`"`+pad+`"`)), `{"room":"deliveries","event":"e","payload":"` + pad + `"}`
 		}}
 	case "pusher":
 		return audience{
 			join: `{"event":"pusher:subscribe","data":{"channel":"deliveries"}}`, joined: "subscription_succeeded",
 			publish: func(pad string) (string, string, string) {
 				body := `{"name":"e","channel":"deliveries","data":"` + pad + `"}`
-				sum := md5.Sum([]byte(body))
-				query := "auth_key=" + pusherKey + "&auth_timestamp=" + strconv.FormatInt(time.Now().Unix(), 10) +
-					"&auth_version=1.0&body_md5=" + hex.EncodeToString(sum[:])
-				mac := hmac.New(sha256.New, []byte(pusherSecret))
-				fmt.Fprintf(mac, "POST\n/apps/1/events\n%s", query)
-				return "/apps/1/events?" + query + "&auth_signature=" + hex.EncodeToString(mac.Sum(nil)), "", body
+				const path = "/apps/1/events"
+				return path + "?" + auth.SignPusherQuery(pusherKey, pusherSecret, http.MethodPost, path, []byte(body), time.Now()), "", body
 			}}
 	}
 	return audience{

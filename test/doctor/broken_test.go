@@ -47,7 +47,7 @@ var trials = []trial{
 	}},
 	{proxy: "nginx", name: "path rewritten", want: "path-rewritten", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "rewrite ^/socket.io/(.*)$ /$1 break;") }},
 	{proxy: "nginx", name: "no POST", want: "post-refused", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "limit_except GET OPTIONS { deny all; }") }},
-	{proxy: "nginx", name: "redirect", want: "redirect", wrong: func(l *layout, _ *station) { l.add("server", "return 301 https://push.example.com$request_uri;") }},
+	{proxy: "nginx", name: "redirect", want: "redirect", mended: true, wrong: func(l *layout, _ *station) { l.add("server", "return 301 https://push.example.com$request_uri;") }},
 	{proxy: "nginx", name: "addresses that are made up", want: "forwarded-forged", mended: true, wrong: func(l *layout, _ *station) {
 		l.drop("location", wrongXFF)
 		l.add("location", wrongXFF+" $forwarded;")
@@ -60,6 +60,27 @@ var trials = []trial{
 		l.add("location", "proxy_pass http://127.0.0.1:9;")
 	}, mended: true},
 
+	{proxy: "nginx", name: "path not passed", want: "path-not-passed", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "return 404;") }},
+
+	{proxy: "haproxy", name: "no TLS", certificate: "good", want: "tls", mended: true, wrong: func(l *layout, _ *station) {
+		l.drop("frontend", "bind")
+		l.add("frontend", "bind 127.0.0.1:PORT")
+	}},
+	{proxy: "haproxy", name: "TLS alone", certificate: "good", want: "no-answer", wrong: func(l *layout, _ *station) { l.tls = false }}, // the doctor is sent to http://
+	{proxy: "haproxy", name: "redirect", want: "redirect", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("frontend", "http-request redirect scheme https code 301")
+	}},
+	{proxy: "haproxy", name: "query lost", want: "query-lost", mended: true, wrong: func(l *layout, _ *station) { l.add("backend", "http-request set-uri %[path]") }},
+	{proxy: "haproxy", name: "one of two is away", want: "unsteady", wrong: func(l *layout, _ *station) {
+		l.add("backend", "balance roundrobin", "retries 0", "server gone 127.0.0.1:9")
+	}},
+	{proxy: "haproxy", name: "no change from polling", want: "upgrade-after-polling", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("backend", "http-request del-header Upgrade if { url_param(sid) -m found }")
+	}},
+	{proxy: "haproxy", name: "HTTP/2 that nobody serves", certificate: "good", want: "http2", mended: true, wrong: func(l *layout, s *station) {
+		l.drop("frontend", "bind")
+		l.add("frontend", "bind 127.0.0.1:PORT ssl crt "+s.pki.file("good.both")+" alpn h2,http/1.1", "http-request deny if { req.ver 2.0 }")
+	}},
 	{proxy: "haproxy", name: "expired", certificate: "expired", want: "certificate-expired", mended: true},
 	{proxy: "haproxy", name: "two processes", want: "not-sticky", mended: true, wrong: func(l *layout, s *station) {
 		l.add("backend", "balance roundrobin", "server other "+s.second.Addr())
@@ -93,6 +114,22 @@ var trials = []trial{
 	{proxy: "caddy", name: "path stripped", want: "path-rewritten", mended: true, wrong: func(l *layout, _ *station) { l.add("site", "uri strip_prefix /socket.io") }},
 	{proxy: "caddy", name: "no password", want: "proxy-refuses", mended: true, wrong: func(l *layout, _ *station) { l.add("site", "respond 401") }},
 
+	{proxy: "caddy", name: "polls are lost", want: "poll-lost", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("site", "@poll {\nmethod GET\nquery sid=*\n}", "respond @poll 204")
+	}},
+	{proxy: "caddy", name: "scripts that are text", want: "jsonp", mended: true, wrong: func(l *layout, _ *station) { l.add("site", "header Content-Type text/plain") }},
+
+	{proxy: "apache", name: "WebSockets of somebody else", want: "websocket-broken", mended: true, wrong: func(l *layout, s *station) {
+		l.add("VirtualHost", "RewriteEngine on", "RewriteCond %{HTTP:Upgrade} =websocket [NC]", fmt.Sprintf("RewriteRule .* ws://127.0.0.1:%d/app/key [P]", s.pusher))
+	}},
+	{proxy: "apache", name: "heartbeats eaten", want: "heartbeat-lost", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("VirtualHost", "SetOutputFilter SUBSTITUTE", "Substitute s/^2$/6/")
+	}},
+	{proxy: "apache", name: "path not passed", want: "path-not-passed", mended: true, wrong: func(l *layout, s *station) {
+		l.drop("VirtualHost", "ProxyPass")
+		l.add("VirtualHost", "ProxyPass /push/ http://"+s.first.Addr()+"/ upgrade=websocket timeout=120")
+	}},
+	{proxy: "apache", name: "two processes", want: "not-sticky", wrong: func(l *layout, s *station) { l.balance(s.first.Addr(), s.second.Addr()) }},
 	{proxy: "apache", name: "no upgrade", want: "no-upgrade", mended: true, wrong: func(l *layout, s *station) {
 		l.drop("VirtualHost", "ProxyPass")
 		l.add("VirtualHost", "ProxyPass / http://"+s.first.Addr()+"/")
@@ -173,7 +210,7 @@ func TestBrokenProxies(t *testing.T) {
 }
 
 func (tr *trial) examine(t *testing.T, l *layout, s *station, dir string, want []string) ([]doctor.Fault, error) {
-	p, port, err := anywhere(t, func(port int) (*proxy, error) { return l.start(dir, port, s) })
+	p, port, err := anywhere(t, func(port int) (*proxy, error) { return l.start(dir, port) })
 	if err != nil {
 		return nil, err
 	}

@@ -61,29 +61,13 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// A secret that the server does not have is a fault.
-func TestOtherSecret(t *testing.T) {
-	s := startStation(t)
-	file := s.dir + "/.env"
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, bytes.Replace(raw, []byte(secret), []byte("hush-of-somebody-else"), 1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.finds([]string{"secret-refused"}, s.first.URL()); err != nil {
-		t.Error(err)
-	}
-}
-
 // Where a WebSocket is led to is told without the token that it was asked for with.
 func TestRedirectedSocktopus(t *testing.T) {
 	s := startStation(t)
 	p, port, err := anywhere(t, func(port int) (*proxy, error) {
 		l := newLayout(s, "nginx", "")
 		l.add("server", "return 301 https://push.example.com$request_uri;")
-		return l.start(t.TempDir(), port, s)
+		return l.start(t.TempDir(), port)
 	})
 	if err != nil {
 		t.Fatal(err)

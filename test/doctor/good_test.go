@@ -44,7 +44,7 @@ func plainly(_ *station, port int) []string {
 // base is the configuration of the other tests, before anything is wrong.
 func base(name, certificate string) func(s *station, dir string, port int) (*proxy, error) {
 	return func(s *station, dir string, port int) (*proxy, error) {
-		return newLayout(s, name, certificate).start(dir, port, s)
+		return newLayout(s, name, certificate).start(dir, port)
 	}
 }
 

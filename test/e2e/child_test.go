@@ -195,6 +195,12 @@ func (c *client) leave() {
 	c.d.command(map[string]any{"op": "leave", "id": c.id})
 }
 
+// reload loads a page anew, as its visitor does.
+func (c *client) reload() {
+	c.d.t.Helper()
+	c.d.command(map[string]any{"op": "reload", "id": c.id})
+}
+
 // shows waits until the page of a client shows a text.
 func (c *client) shows(t *testing.T, text string) {
 	t.Helper()

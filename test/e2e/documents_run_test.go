@@ -87,6 +87,9 @@ func background(t *testing.T, dir, command string, env []string, ports ...int) *
 	return log
 }
 
+// readmePage is how the page in the README begins.
+const readmePage = "<!doctype html>\n<meta charset=\"utf-8\">\n<title>Poosh</title>"
+
 // runREADME starts the server with the README's first command. Its page listens in a
 // browser, and each of its snippets sends.
 func runREADME(t *testing.T, b *book) {
@@ -98,7 +101,7 @@ func runREADME(t *testing.T, b *book) {
 		[]string{"CLIENT_PORT=" + port(clientPort), "SERVER_PORT=" + port(serverPort), "HOST=127.0.0.1"}, clientPort, serverPort)
 
 	d := drive(t, "browser.js")
-	html := b.take(t, "README.md", "html", "<!doctype html>")
+	html := b.take(t, "README.md", "html", readmePage)
 	page := d.open(opening{Version: "1.3.4", Way: "README", HTML: moved(t, withBundle(t, html), "8000", clientPort)})
 	page.shows(t, "connected")
 
@@ -128,6 +131,35 @@ func runREADME(t *testing.T, b *book) {
 		}
 	}
 	page.shows(t, shown+"\n"+shown+"\n"+`{"key1":"value1"}`+"\n"+`{"key1":"value1"}`)
+}
+
+// runMissed has the README's page lose its connection to a server with HISTORY, and be given
+// what it missed.
+func runMissed(t *testing.T, b *book, f *fourfold) {
+	cutter := newScissors(t, addr(f.clientPort))
+	html := b.take(t, "README.md", "html", readmePage)
+	d := drive(t, "browser.js")
+	page := d.open(opening{Version: "1.3.4", Way: "README, missed", HTML: moved(t, withBundle(t, html), "8000", cutter.port())})
+	page.shows(t, "connected")
+	f.send(t, "news", "event-name", `"before"`)
+	page.shows(t, `"before"`)
+	cutter.without(func() {
+		f.send(t, "news", "event-name", `"missed"`)
+		f.send(t, "other", "event-name", `"not its room"`)
+	})
+	page.shows(t, "\"before\"\n\"missed\"")
+	f.send(t, "news", "event-name", `"after"`)
+	page.shows(t, "\"before\"\n\"missed\"\n\"after\"")
+}
+
+// runHistory has a sender read what it sent, as the page says.
+func runHistory(t *testing.T, b *book, f *fourfold) {
+	f.send(t, "news", "event-name", `{"read":[1.50,"again"]}`)
+	text := b.take(t, "docs/history.md", "sh", "secret=")
+	out := runs(t, moved(t, strings.Replace(text, "thisisthesharedsecret", "'"+secret+"'", 1), "1337", f.serverPort), "sh")
+	if !strings.HasPrefix(out, `{"room":"news","id":"`) || !strings.Contains(out, `"payload":{"read":[1.50,"again"]}}]}`) {
+		t.Errorf("it printed %q", out)
+	}
 }
 
 // runSwap builds the program and starts it beside another one, as the README tells who
@@ -205,8 +237,19 @@ func runSenders(t *testing.T, b *book, f *fourfold) {
 	f.waitRoom(t, "user-7", 1)
 	t.Setenv("POOSH_SECRET", secret)
 	lines := b.take(t, "examples/php/README.md", "php", "$poosh = new Poosh(")
-	if out := runs(t, class+"\n}\n"+moved(t, lines, "1337", f.serverPort)+"\necho $reached;\n", "php"); out != "1" {
+	again := b.take(t, "examples/php/README.md", "php", "$poosh->send(")
+	if out := runs(t, class+"\n}\n"+moved(t, lines, "1337", f.serverPort)+"\necho $reached;\n"+again+again, "php"); out != "1" {
 		t.Errorf("it printed %q, want the one connection that it reached", out)
+	}
+	paid := 0
+	f.send(t, "user-7", "end", "0")
+	if _, err := mine.hear(patience, "the end", func(m string) bool {
+		if strings.HasPrefix(m, `42["order.paid",`) {
+			paid++
+		}
+		return strings.HasPrefix(m, `42["end"`)
+	}); err != nil || paid != 2 {
+		t.Errorf("a client heard %d events, %v; want the one without a key and the one with", paid, err)
 	}
 }
 

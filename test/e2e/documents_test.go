@@ -51,6 +51,8 @@ var notRun = []struct{ page, begins, why string }{
 	{"docs/history.md", "var last", "it is a part of a page, with a gap: test/e2e TestMissedEvents"},
 	{"docs/history.md", "const socket", "it is a part of a page: test/e2e TestConnectionStateRecovery"},
 	{"docs/history.md", "socket.emit('room'", "it is a part of a page: test/e2e TestMissedEvents"},
+	{"docs/events.md", "curl -N", "it does not end by itself: test/e2e TestCurlShowsEvents"},
+	{"docs/events.md", "const source", "it is a part of a page: test/e2e TestEventSource"},
 	{"docs/push-socket.md", "sqlite3", "it needs SQLite's own program, which nothing else here does"},
 	{"examples/laravel/README.md", "php artisan", "it needs a Laravel application: test/e2e TestExampleSenders"},
 	{"examples/laravel/README.md", "public function handle", "it is a part of a Laravel application: test/e2e TestExampleSenders"},
@@ -122,6 +124,8 @@ func TestREADMEAndDocuments(t *testing.T) {
 	t.Run("starts", func(t *testing.T) { runStarts(t, b) })
 	f := startFourfold(t, "DEMO_SOCKTOPUS_SECRET=replace-this-secret", "PUSH_SOCKET_OPERATOR_TOKEN="+operatorToken, "HISTORY=1m")
 	t.Run("senders", func(t *testing.T) { runSenders(t, b, f) })
+	t.Run("missed", func(t *testing.T) { runMissed(t, b, f) })
+	t.Run("history", func(t *testing.T) { runHistory(t, b, f) })
 	t.Run("socktopus", func(t *testing.T) { runSocktopus(t, b, f) })
 	t.Run("operators", func(t *testing.T) { runOperators(t, b, f) })
 	t.Run("status line", func(t *testing.T) { runStatusLine(t, b, f) })

@@ -67,6 +67,40 @@ func TestExamplePage(t *testing.T) {
 	c.shows(t, `{"id":42}`)
 }
 
+// The example of a page that misses nothing: it is cut off while events are sent, and loaded
+// anew. Another one begins with what comes from then on.
+func TestExamplePageMissesNothing(t *testing.T) {
+	s := start(t, "HISTORY=2m")
+	cutter := newScissors(t, addr(s.clientPort))
+	d := drive(t, "browser.js")
+	c := d.open(opening{
+		Version: "1.3.4", Way: "page", HTML: withBundle(t, read(t, example("browser", "missed.html"))),
+		Search: "&server=" + cutter.url() + "&room=user-7&event=order.paid",
+	})
+	c.shows(t, "from now on nothing is missed")
+	s.send(t, "user-7", "order.paid", `1`)
+	c.shows(t, "\n1")
+	cutter.without(func() {
+		c.shows(t, "disconnected")
+		s.send(t, "user-7", "order.paid", `2`)
+		s.send(t, "other", "order.paid", `99`)
+		s.send(t, "user-7", "order.paid", `3`)
+	})
+	c.shows(t, "2 came while it was away")
+	c.shows(t, "1\n2\n3")
+	cutter.without(func() {
+		c.reload()
+		c.shows(t, "connecting")
+		s.send(t, "user-7", "order.paid", `4`)
+	})
+	c.shows(t, "1 came while it was away")
+	s.send(t, "user-7", "order.paid", `5`)
+	c.shows(t, "4\n5")
+	s.stop()
+	s.restart()
+	c.shows(t, "something may be missing")
+}
+
 // A page may take its client from the server itself when a file is named.
 func TestClientScriptOfTheServer(t *testing.T) {
 	script, err := filepath.Abs(filepath.Join("npm", "node_modules", "sio-1.3.4", "socket.io.js"))

@@ -59,6 +59,16 @@ func newScissors(t *testing.T, to string) *scissors {
 
 func (s *scissors) url() string { return "http://" + s.ln.Addr().String() }
 
+func (s *scissors) port() int { return s.ln.Addr().(*net.TCPAddr).Port }
+
+// without cuts all connections, and lets nobody back before f has returned.
+func (s *scissors) without(f func()) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.cut()
+	f()
+}
+
 // carry joins a connection to the port behind, until either end closes it.
 func (s *scissors) carry(c net.Conn) {
 	defer c.Close()

@@ -1,18 +1,15 @@
 package e2e
 
 import (
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"poosh/auth"
 )
 
 // A dialect says how its clients join a room and how its senders publish to it. An
@@ -91,12 +88,8 @@ func pusherDialect() *dialect {
 // pusherPost posts to the HTTP API of the app, signed.
 func (f *fourfold) pusherPost(path, body string) (answer, error) {
 	path = "/apps/" + pusherID + "/" + path
-	sum := md5.Sum([]byte(body))
-	query := url.Values{"auth_key": {pusherKey}, "auth_timestamp": {strconv.FormatInt(time.Now().Unix(), 10)},
-		"auth_version": {"1.0"}, "body_md5": {hex.EncodeToString(sum[:])}}.Encode()
-	mac := hmac.New(sha256.New, []byte(pusherSecret))
-	io.WriteString(mac, "POST\n"+path+"\n"+query)
-	return postJSON(f.url(f.pusherPort)+path+"?"+query+"&auth_signature="+hex.EncodeToString(mac.Sum(nil)), body)
+	query := auth.SignPusherQuery(pusherKey, pusherSecret, http.MethodPost, path, []byte(body), time.Now())
+	return postJSON(f.url(f.pusherPort)+path+"?"+query, body)
 }
 
 func postJSON(url, body string) (answer, error) {
@@ -127,13 +120,9 @@ func socktopusDialect() *dialect {
 	}
 }
 
-// socktopusToken makes a token as the README of the original says.
+// socktopusToken makes a token that is good now.
 func socktopusToken(id string) string {
-	at := strconv.FormatInt(time.Now().UnixMilli(), 10)
-	mac := hmac.New(sha256.New, []byte(socktopusSecret))
-	io.WriteString(mac, at+id)
-	part := func(s string) string { return hex.EncodeToString([]byte(s)) }
-	return part(at) + "h" + part(socktopusName) + "h" + part(id) + "h" + hex.EncodeToString(mac.Sum(nil))
+	return auth.NewSocktopus(socktopusName, socktopusSecret, id, time.Now())
 }
 
 // socktopusSend sends one text to many. An answer that names a recipient as failed

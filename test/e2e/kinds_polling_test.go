@@ -276,10 +276,9 @@ func TestKindsOfPollsLiveOnTheLoop(t *testing.T) {
 }
 
 // Clients that poll as fast as they can are not cut off by senders that send all they
-// can, as those with a WebSocket are not. Nobody waits for them, as docs/operating.md says,
-// and over TLS they are not quick enough for such a flood.
+// can, as those with a WebSocket are not, over TLS as without.
 func TestKindsOfPollsBackPressure(t *testing.T) {
-	for _, w := range pollWays()[:1] {
+	for _, w := range pollWays() {
 		t.Run(w.name, func(t *testing.T) {
 			const senders, each, size = 8, 100, 10_000
 			f := w.start(t)

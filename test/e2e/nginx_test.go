@@ -51,24 +51,7 @@ func throughSite(t *testing.T, s *server, dir string, listen int, certificate, s
 		}
 		site = strings.Replace(site, change[0], change[1], 1)
 	}
-	conf := "daemon off; master_process off; pid nginx.pid; error_log stderr warn;\nevents {}\nhttp {\n"
-	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		conf += kind + "_temp_path " + dir + "/" + kind + ";\n"
-	}
-	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf+site+"}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	errors := &logtest.Buffer{}
-	nginx := exec.Command("nginx", "-p", dir, "-c", "nginx.conf", "-e", "stderr")
-	nginx.Stderr = errors
-	if err := nginx.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		nginx.Process.Signal(syscall.SIGTERM)
-		nginx.Wait()
-	})
-	eventually(t, patience, "nginx to listen; it says "+errors.String(), func() bool { return listening(listen) })
+	startNginx(t, dir, site, listen)
 
 	t.Setenv("NODE_EXTRA_CA_CERTS", certificate)
 	d := drive(t, "node.js")
@@ -94,6 +77,30 @@ func throughSite(t *testing.T, s *server, dir string, listen int, certificate, s
 			t.Errorf("%s: disconnect %q", c.id, gone[0].Text)
 		}
 	}
+}
+
+// startNginx starts an nginx with a site, in an empty directory of its own, and waits until it
+// listens on the site's port. It ends with the test.
+func startNginx(t *testing.T, dir, site string, listen int) {
+	t.Helper()
+	conf := "daemon off; master_process off; pid nginx.pid; error_log stderr warn;\nevents {}\nhttp {\naccess_log off;\n"
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		conf += kind + "_temp_path " + dir + "/" + kind + ";\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf+site+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said := &logtest.Buffer{}
+	nginx := exec.Command("nginx", "-p", dir, "-c", "nginx.conf", "-e", "stderr")
+	nginx.Stderr = said
+	if err := nginx.Start(); err != nil {
+		t.Fatalf("nginx: %v: apt-get install nginx-light", err)
+	}
+	t.Cleanup(func() {
+		_ = nginx.Process.Signal(syscall.SIGTERM)
+		_ = nginx.Wait()
+	})
+	eventually(t, patience, "nginx to listen", func() bool { return listening(listen) }, said.String)
 }
 
 // selfSigned writes a certificate for 127.0.0.1 and its key.

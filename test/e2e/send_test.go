@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"crypto/sha1"
 	"crypto/tls"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -11,12 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/auth"
 )
 
 // token is what the original README tells a sender to put into Authorization.
 func token(payload string) string {
-	sum := sha1.Sum([]byte(secret + payload))
-	return hex.EncodeToString(sum[:])
+	return auth.PooshSign(secret, []byte(payload))
 }
 
 // body is the JSON a sender posts. room and event are texts to quote; payload is

@@ -1,8 +1,6 @@
 package pusher_test
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/auth"
 	"poosh/test/process"
 )
 
@@ -270,8 +269,7 @@ func TestBridge(t *testing.T) {
 		t.Helper()
 		body := fmt.Sprintf(`{"room":%q,"event":%q,"payload":%s}`, room, event, payload)
 		req, _ := http.NewRequest("POST", fmt.Sprintf("http://127.0.0.1:%d/send", s.sender), strings.NewReader(body))
-		sum := sha1.Sum([]byte(pooshKey + payload))
-		req.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {hex.EncodeToString(sum[:])}}
+		req.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {auth.PooshSign(pooshKey, []byte(payload))}}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)

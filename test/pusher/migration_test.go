@@ -3,8 +3,6 @@ package pusher_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"os"
@@ -13,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"poosh/auth"
 	"poosh/server/migration"
 )
 
@@ -63,8 +62,7 @@ func TestMigrationOfPoosh(t *testing.T) {
 	const secret = `secret-of-the-"node" server # this too`
 	s := startIn(t, migrate(t, "poosh.env", ""))
 	s.secrets = []string{secret, strings.ReplaceAll(secret, `"`, `\"`)}
-	sum := sha1.Sum([]byte(secret + payload))
-	for token, want := range map[string]int{hex.EncodeToString(sum[:]): http.StatusOK, strings.Repeat("0", 40): http.StatusUnauthorized} {
+	for token, want := range map[string]int{auth.PooshSign(secret, []byte(payload)): http.StatusOK, strings.Repeat("0", 40): http.StatusUnauthorized} {
 		req, err := http.NewRequestWithContext(t.Context(), "POST", fmt.Sprintf("http://127.0.0.1:%d/send", s.sender),
 			strings.NewReader(`{"event":"e","payload":`+payload+`}`))
 		if err != nil {

@@ -2,9 +2,7 @@ package tls
 
 import (
 	"bytes"
-	"crypto/sha1"
 	"crypto/tls"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
@@ -22,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/auth"
 	"poosh/server/logtest"
 	"poosh/test/process"
 )
@@ -99,13 +98,12 @@ func (r *rotation) hangup() {
 
 // signed sends a number to everybody, signed with a secret.
 func (r *rotation) signed(client *http.Client, secret string, n int) error {
-	sum := sha1.Sum(fmt.Append([]byte(secret), n))
 	req, err := http.NewRequest(http.MethodPost, "https://"+addr(r.sender)+"/send", strings.NewReader(fmt.Sprintf(`{"event":"e","payload":%d}`, n)))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", hex.EncodeToString(sum[:]))
+	req.Header.Set("Authorization", auth.PooshSign(secret, fmt.Append(nil, n)))
 	res, err := client.Do(req)
 	if err != nil {
 		return err

@@ -3,9 +3,7 @@ package tls
 import (
 	"bytes"
 	"context"
-	"crypto/sha1"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/auth"
 	"poosh/server"
 	"poosh/server/logtest"
 )
@@ -71,14 +70,13 @@ func serve(t testing.TB, set map[string]string, change func(*server.Config)) *si
 // send sends an event to everybody.
 func (s *site) send(scheme string, trusts *tls.Config, text string) error {
 	payload := fmt.Sprintf(`"%s"`, text)
-	sum := sha1.Sum([]byte(secret + payload))
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: trusts, DisableKeepAlives: true}, Timeout: patience}
 	req, err := http.NewRequest(http.MethodPost, scheme+"://"+addr(s.sender)+"/send", strings.NewReader(fmt.Sprintf(`{"event":"e","payload":%s}`, payload)))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", hex.EncodeToString(sum[:]))
+	req.Header.Set("Authorization", auth.PooshSign(secret, []byte(payload)))
 	resp, err := client.Do(req)
 	if err != nil {
 		return err

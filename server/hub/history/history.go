@@ -2,7 +2,8 @@
 // those who were away for a while: it is the [hub.Log] of one process alone.
 //
 // It knows no protocol and no subscriber, opens nothing and starts no goroutine. What is
-// too old goes as the next publication comes, or somebody asks.
+// too old goes as the next publication comes, or somebody asks. It outlives its process where
+// somebody has it saved at the end and restored at the next start, see [Log.Save].
 //
 // # Why
 //
@@ -35,6 +36,10 @@ type Config struct {
 	Events int           // of one room
 
 	Sessions int64 // bytes of what is known of clients that are away; not the log's own
+
+	// File is where a process that ends leaves what it keeps of all apps, for the next one;
+	// empty for nowhere. Not the log's own either.
+	File string
 }
 
 // On reports whether anything is to be kept.
@@ -42,7 +47,7 @@ func (c *Config) On() bool { return c.Age > 0 }
 
 // Settings describes the settings that fill c.
 func (c *Config) Settings() *setting.Group {
-	return &setting.Group{Title: "History", Settings: []setting.Setting{
+	return &setting.Group{Title: "History", Files: []setting.File{{Name: "HISTORY_FILE", Kept: true, Replaced: true}}, Settings: []setting.Setting{
 		{Name: "HISTORY", Help: "Time for which events on SERVER_PORT are kept for clients that come back and ask for what they missed; unset, nothing is kept",
 			Value: setting.Span(&c.Age, time.Second, 7*24*time.Hour)},
 		{Name: "HISTORY_BYTES", Default: "64MiB", Help: "Bytes that the events kept may take, with 300 for each beside its payload; more and the oldest go",
@@ -51,6 +56,8 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Count(&c.Events, 1, 1_000_000)},
 		{Name: "HISTORY_SESSION_BYTES", Default: "16MiB", Help: "Bytes that rooms and ids of socket.io clients that are away, and may come back by connection state recovery, may take; more and those who left first are forgotten",
 			Value: setting.Size(&c.Sessions, "64KiB", "1024GiB")},
+		{Name: "HISTORY_FILE", Help: "Path of the file in which a process that ends leaves what is kept, and who may come back by connection state recovery, for the next one to go on with; unset, both end with the process. Two servers must not share it",
+			Value: setting.Text(&c.File)},
 	}}
 }
 
@@ -63,7 +70,7 @@ const (
 
 // A Log keeps the publications of some apps. Make one with [New].
 type Log struct {
-	apps map[string]*app // set once
+	apps map[string]*app // filled before it is in use
 }
 
 var _ hub.Log = (*Log)(nil)
@@ -73,9 +80,16 @@ func New(cfg Config, apps ...string) *Log {
 	setting.Fill(cfg.Settings().Settings)
 	l := &Log{apps: make(map[string]*app)}
 	for _, name := range apps {
-		l.apps[name] = &app{cfg: cfg, name: name, epoch: newEpoch(), rooms: make(map[string]*room)}
+		l.Add(name, cfg)
 	}
 	return l
+}
+
+// Add has the log keep one app more, within bounds of its own. Call it before the log is in
+// use.
+func (l *Log) Add(name string, cfg Config) {
+	setting.Fill(cfg.Settings().Settings)
+	l.apps[name] = &app{cfg: cfg, name: name, epoch: newEpoch(), rooms: make(map[string]*room)}
 }
 
 // newEpoch names a log like no other.
@@ -152,14 +166,16 @@ func (l *Log) Stats() (st Stats) {
 
 // An app is the log of one app.
 type app struct {
-	cfg  Config // set once, as name and epoch
+	cfg  Config // set once, as name
 	name string
 
 	mu       sync.Mutex // guards what follows; held while a publication is entered and delivered
 	epoch    uint64
-	head     uint64 // the number of the last publication
-	floor    uint64 // those up to it may be gone
-	first    *entry // the oldest
+	head     uint64    // the number of the last publication
+	floor    uint64    // those up to it may be gone
+	gap      time.Time // when the last of those entered
+	gaps     []gap     // of numbers that no publication has, oldest first
+	first    *entry    // the oldest
 	last     *entry
 	rooms    map[string]*room // those with something in the log
 	everyone room             // what reached all subscribers of the app
@@ -171,7 +187,6 @@ type app struct {
 // An entry is a publication in the list of its app.
 type entry struct {
 	hub.Kept
-	entered      time.Time
 	cost         int64
 	through      int64 // bytes of payload in its room, up to it and with it
 	before, next *entry
@@ -180,7 +195,8 @@ type entry struct {
 // newEntry is what is kept of a publication, before it has its place. A payload in a much
 // larger piece of memory, which would be kept whole, is copied.
 func newEntry(p *hub.Publication) *entry {
-	e := &entry{entered: time.Now()}
+	e := new(entry)
+	e.Entered = time.Now()
 	e.Publication = *p
 	if cap(p.Data) > 2*len(p.Data)+64 {
 		e.Data = append(make([]byte, 0, len(p.Data)), p.Data...)
@@ -194,8 +210,8 @@ func newEntry(p *hub.Publication) *entry {
 func (a *app) enter(e *entry) {
 	a.head++
 	e.At = hub.Position{Epoch: a.epoch, Number: a.head}
-	if a.last != nil && e.entered.Before(a.last.entered) {
-		e.entered = a.last.entered // it was made earlier, and waited longer
+	if a.last != nil && e.Entered.Before(a.last.Entered) {
+		e.Entered = a.last.Entered // it was made earlier, and waited longer
 	}
 	a.add(e)
 	a.cut()
@@ -229,7 +245,7 @@ func (a *app) roomOf(p *hub.Publication) *room {
 	}
 	r := a.rooms[p.Room]
 	if r == nil {
-		r = &room{name: p.Room, cut: a.floor}
+		r = &room{name: p.Room, cut: a.floor, gap: a.gap}
 		a.rooms[p.Room] = r
 		a.bytes += r.cost()
 	}
@@ -243,14 +259,14 @@ func (a *app) cut() {
 	}
 	oldest := time.Now().Add(-a.cfg.Age)
 	for e := a.first; e != nil; e = a.first {
-		tooOld := e.entered.Before(oldest)
+		tooOld := e.Entered.Before(oldest)
 		if !tooOld && a.bytes <= a.cfg.Bytes {
 			return
 		}
 		if !tooOld {
 			a.early++
 		}
-		a.floor = e.At.Number
+		a.floor, a.gap = e.At.Number, e.Entered
 		a.drop(e)
 	}
 }

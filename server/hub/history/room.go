@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"poosh/server/hub"
 )
@@ -10,9 +11,10 @@ import (
 // A room is what the log has of one room of the hub, or of what reached everyone.
 type room struct {
 	name   string
-	cut    uint64   // those up to it may be gone; of what reached everyone, the last that is
-	gone   int      // how many at the beginning of events are nil
-	events []*entry // in order
+	cut    uint64    // those up to it may be gone; of what reached everyone, the last that is
+	gap    time.Time // when the last that may be gone entered; the zero Time if that is not known
+	gone   int       // how many at the beginning of events are nil
+	events []*entry  // in order
 
 	through int64 // bytes of payload of all there ever were
 }
@@ -23,7 +25,7 @@ func (r *room) len() int { return len(r.events) - r.gone }
 
 // shift takes the oldest away.
 func (r *room) shift() {
-	r.cut = r.events[r.gone].At.Number
+	r.cut, r.gap = r.events[r.gone].At.Number, r.events[r.gone].Entered
 	r.events[r.gone] = nil
 	r.gone++
 	if r.gone > 16 && r.gone > len(r.events)/2 {
@@ -36,17 +38,18 @@ func (r *room) shift() {
 // is wanted, is known before any of it is copied. mu is held.
 func (a *app) read(ask []hub.Span, wanted hub.Wanted) hub.Excerpt {
 	lists := make([][]*entry, len(ask))
-	n, bytes, whole := 0, int64(0), true
+	n, bytes, whole, more := 0, int64(0), true, false
 	for i := range ask {
-		list, all := a.span(&ask[i])
+		list, all, left := a.span(&ask[i])
 		lists[i] = list
+		more = more || left
 		n, bytes = n+len(list), bytes+payload(list)
 		whole = whole && all
 	}
 	if !wanted(whole, n, int(bytes)) {
-		return hub.Excerpt{Whole: whole, Unwanted: true}
+		return hub.Excerpt{Whole: whole, More: more, Unwanted: true}
 	}
-	x := hub.Excerpt{List: make([]*hub.Kept, 0, n), Whole: whole}
+	x := hub.Excerpt{List: make([]*hub.Kept, 0, n), Whole: whole, More: more}
 	for _, list := range lists {
 		for _, e := range list {
 			x.List = append(x.List, &e.Kept)
@@ -68,36 +71,47 @@ func inOrder(list []*hub.Kept) {
 	slices.SortFunc(list, func(a, b *hub.Kept) int { return cmp.Compare(a.At.Number, b.At.Number) })
 }
 
-// span finds the entries of a span, and reports whether these are all there ever were. mu
-// is held.
-func (a *app) span(s *hub.Span) (list []*entry, whole bool) {
-	r, cut := &a.everyone, a.everyone.cut
-	if !s.Everyone {
-		if r = a.rooms[s.Room]; r == nil {
-			r, cut = new(room), a.floor
-		} else {
-			cut = r.cut
-		}
-	}
+// span finds the entries of a span, and reports whether these are all there ever were, and
+// whether there are more than it asks for. mu is held.
+func (a *app) span(s *hub.Span) (list []*entry, whole, more bool) {
+	r := a.ofSpan(s)
 	list = r.events[r.gone:]
-	end, _ := slices.BinarySearchFunc(list, s.UpTo, func(e *entry, n uint64) int {
-		if e.At.Number <= n {
-			return -1
-		}
-		return 1
-	})
-	list = list[:end]
-	if s.Last != 0 {
-		if s.Last > 0 && len(list) >= s.Last {
-			return list[len(list)-s.Last:], true
-		}
-		return list, cut == 0
+	list = list[:behind(list, s.UpTo)]
+	switch {
+	case s.Last > 0 && len(list) >= s.Last:
+		return list[len(list)-s.Last:], true, len(list) > s.Last
+	case s.Last != 0:
+		return list, r.cut == 0, false
+	case !s.Since.IsZero():
+		begin, _ := slices.BinarySearchFunc(list, s.Since, func(e *entry, at time.Time) int { return e.Entered.Compare(at) })
+		before := begin > 0 || r.cut == 0 || !r.gap.IsZero() && r.gap.Before(s.Since)
+		return list[begin:], before, false
 	}
-	begin, _ := slices.BinarySearchFunc(list, s.After, func(e *entry, n uint64) int {
+	list = list[behind(list, s.After):]
+	if s.First > 0 && len(list) > s.First {
+		list, more = list[:s.First], true
+	}
+	return list, s.After >= r.cut && !a.inGap(s.After), more
+}
+
+// ofSpan is the room of a span; of one with nothing in the log, what would be known of it.
+func (a *app) ofSpan(s *hub.Span) *room {
+	if s.Everyone {
+		return &a.everyone
+	}
+	if r := a.rooms[s.Room]; r != nil {
+		return r
+	}
+	return &room{cut: a.floor, gap: a.gap}
+}
+
+// behind is where in a list the first entry behind a number is.
+func behind(list []*entry, n uint64) int {
+	at, _ := slices.BinarySearchFunc(list, n, func(e *entry, n uint64) int {
 		if e.At.Number <= n {
 			return -1
 		}
 		return 1
 	})
-	return list[begin:], s.After >= cut
+	return at
 }

@@ -84,6 +84,7 @@ type call struct {
 	body  []byte // empty for a GET
 	of    string // the channel or user that it is about
 	from  string // the sender's address
+	head  http.Header
 	w     http.ResponseWriter
 
 	id       string           // of the send, once it is accepted
@@ -143,7 +144,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, handle handler, none
 	if err := a.answer.Limit(w, limit, r.RemoteAddr); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: r.Context(), api: a, app: of, conf: conf, query: query, of: route.Param(r, "of"), from: r.RemoteAddr, w: w}
+	c := &call{ctx: r.Context(), api: a, app: of, conf: conf, query: query, of: route.Param(r, "of"), from: r.RemoteAddr, head: r.Header, w: w}
 	if c.body, err = a.read(w, r, query, by.maxBody); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"poosh/auth"
@@ -31,6 +32,10 @@ func (c *call) send(events ...event) error {
 	var rest context.Context // of the time for pauses; nil before the second publication
 	c.id = c.app.NextID()
 	for i, e := range events {
+		if e.keyed.known() {
+			c.accountBefore(&e)
+			continue
+		}
 		account := c.account(i, e.name)
 		data := protocol.JSONString(e.data)
 		for j, channel := range e.channels {
@@ -47,6 +52,7 @@ func (c *call) send(events ...event) error {
 				c.app.Report(c.eventID(i), channel, e.name, data, len(e.data), took, c.from)
 			}
 		}
+		c.published(&e, i)
 		if log := c.api.answer.Log; log.Enabled(c.ctx, slog.LevelDebug) {
 			log.Debug("event", "id", c.eventID(i), "app", c.app.ID(), "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 		}
@@ -95,11 +101,13 @@ func (c *call) events() (reply, error) {
 	if err != nil {
 		return nil, c.named(&r, err)
 	}
-	if err := c.send(e); err != nil {
-		return nil, err
-	}
+	return c.once(e)
+}
+
+// counts is what an event asks about its channels, an object; nil for nothing.
+func (c *call) counts(e event) []byte {
 	if len(e.info) == 0 {
-		return c.accounted(nil), nil
+		return nil
 	}
 	b := []byte(`{"channels":{`)
 	for i, channel := range e.channels {
@@ -109,7 +117,7 @@ func (c *call) events() (reply, error) {
 		b = append(protocol.AppendString(b, channel), ':')
 		b = appendCounts(b, c.app, channel, e.info)
 	}
-	return c.accounted(append(b, "}}"...)), nil
+	return append(b, "}}"...)
 }
 
 // userEvents publishes an event to a signed-in user. The official libraries name
@@ -124,10 +132,8 @@ func (c *call) userEvents() (reply, error) {
 	if err != nil {
 		return nil, c.named(&r, err)
 	}
-	if err := c.send(e); err != nil {
-		return nil, err
-	}
-	return c.accounted(nil), nil
+	e.info = nil
+	return c.once(e)
 }
 
 // batchEvents publishes several events, each to one channel, in their order.
@@ -151,7 +157,6 @@ func (c *call) batchEvents() (reply, error) {
 		}
 	}
 	var events []event
-	asked := false
 	for raw := range elements(batch[0]) {
 		e, err := c.batchEvent(raw)
 		if err != nil {
@@ -160,13 +165,15 @@ func (c *call) batchEvents() (reply, error) {
 			return nil, &e
 		}
 		events = append(events, e)
-		asked = asked || len(e.info) > 0
 	}
-	if err := c.send(events...); err != nil {
-		return nil, err
-	}
-	if !asked {
-		return c.accounted(nil), nil
+	return c.batchOnce(events)
+}
+
+// countsOfBatch is what the events of a batch ask about their channels, an object; nil for
+// nothing.
+func (c *call) countsOfBatch(events []event) []byte {
+	if !slices.ContainsFunc(events, func(e event) bool { return len(e.info) > 0 }) {
+		return nil
 	}
 	b := []byte(`{"batch":[`)
 	for i, e := range events {
@@ -175,7 +182,7 @@ func (c *call) batchEvents() (reply, error) {
 		}
 		b = appendCounts(b, c.app, e.channels[0], e.info)
 	}
-	return c.accounted(append(b, "]}"...)), nil
+	return append(b, "]}"...)
 }
 
 // batchEvent reads and judges one event of a batch.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
 
 	"poosh/server/hub"
 	"poosh/server/pusher/answer"
@@ -28,13 +29,31 @@ func (c *call) account(place int, event string) *sends.Account {
 
 // accounted adds to an answer, an object or nil for an empty one, what became of the
 // events, where the sender asked for that.
-func (c *call) accounted(body []byte) reply {
+func (c *call) accounted(body []byte) reply { return c.told(c.accountText(), body) }
+
+// told is accounted with what became of the events, an object or nil.
+func (c *call) told(account, body []byte) reply {
 	switch {
-	case len(c.accounts) > 0:
+	case account != nil:
+		return whole(beside(account, body))
 	case body == nil:
 		return empty
-	default:
-		return whole(body)
+	}
+	return whole(body)
+}
+
+// beside joins two objects, of which the second may be nil.
+func beside(account, body []byte) []byte {
+	if body == nil {
+		return account
+	}
+	return slices.Concat(account[:len(account)-1], []byte(","), body[1:])
+}
+
+// accountText is what became of the events, an object; nil where the sender does not ask.
+func (c *call) accountText() []byte {
+	if len(c.accounts) == 0 {
+		return nil
 	}
 	var told any = c.accounts[0]
 	if c.batch {
@@ -47,10 +66,7 @@ func (c *call) accounted(body []byte) reply {
 	if err != nil {
 		panic("pusher: " + err.Error()) // of our own types
 	}
-	if body != nil {
-		text = append(append(text[:len(text)-1], ','), body[1:]...)
-	}
-	return whole(text)
+	return text
 }
 
 // named adds the cause to the refusal of an event for its name, where the sender asked

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
@@ -19,6 +20,7 @@ func FuzzEvents(f *testing.F) {
 	for _, s := range []string{
 		`{"name":"e","channel":"a","data":"1"}`, `{"name":"e","channels":["a","b"],"data":{"a":[1,2]},"socket_id":"1.2","info":"user_count"}`,
 		`{"name":"e","channels":"private-encrypted-a","data":null}`, `{"name":1}`, `{"channels":{}}`, `[]`, ``, `{"data":"\ud800"}`,
+		`{"name":"e","channel":"a","data":"1","idempotency_key":"k"}`, `{"name":"e","channel":"a","data":"1","idempotency_key":null}`, `{"idempotency_key":[]}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -39,6 +41,9 @@ func FuzzEvents(f *testing.F) {
 		}
 		if len(e.channels) == 0 || len(e.channels) > a.Conf().MaxEventChannels || len(e.data) > a.Conf().MaxEventBytes {
 			t.Fatalf("accepted %q", body)
+		}
+		if e.keyed != nil && (idempotency.Check(e.keyed.key) != nil || e.content() != e.content()) {
+			t.Fatalf("%q has the key %q", body, e.keyed.key)
 		}
 		for _, channel := range e.channels {
 			frame := websocket.Payload(protocol.Encoder.Encode(&hub.Publication{Room: channel, Event: e.name, Data: protocol.JSONString(e.data)}))

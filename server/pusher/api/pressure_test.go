@@ -18,6 +18,9 @@ type backlog struct {
 	again chan struct{}
 }
 
+// Late implements [admission.Backlog].
+func (b *backlog) Late() bool { return b.CaughtUp() != nil }
+
 // CaughtUp implements [admission.Backlog].
 func (b *backlog) CaughtUp() <-chan struct{} {
 	b.mu.Lock()

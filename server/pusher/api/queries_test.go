@@ -23,6 +23,7 @@ import (
 // A socket is a client that takes everything.
 type socket struct{ answers chan error }
 
+func (socket) Fits(int, int) bool                    { return true }
 func (socket) Deliver([]byte) bool                   { return true }
 func (socket) Expel(closed.Reason, int, string) bool { return true }
 func (socket) RemoteAddr() string                    { return "192.0.2.1:1" }
@@ -95,7 +96,7 @@ func TestLongAnswers(t *testing.T) {
 		go func() { // ends by itself, unless a channel is kept from others
 			for i := range 50 {
 				channel := fmt.Sprintf("presence-%d", i)
-				c.Enter(channel, protocol.Member{ID: "2", Info: protocol.EmptyObject})
+				c.Enter(channel, protocol.Member{ID: "2", Info: protocol.EmptyObject}, app.Since{})
 				if err := <-answers; err != nil {
 					done <- err
 					return

@@ -26,15 +26,16 @@ type eventRequest struct {
 	channels []string   // of the one field or the other
 	socketID string
 	info     string
+	key      auth.Value // for idempotency; absent for none
 }
 
-var eventNames = []string{"name", "socket_id", "info", "channel", "channels", "data"}
+var eventNames = []string{"name", "socket_id", "info", "channel", "channels", "data", "idempotency_key"}
 
 // parseEvent reads a request to publish to at most so many channels, which it looks
 // at no further than that. Fields that nobody knows are ignored.
 func parseEvent(body []byte, maxChannels int) (eventRequest, error) {
 	var r eventRequest
-	var values [6]auth.Value
+	var values [7]auth.Value
 	if protocol.Pick(body, eventNames, values[:]) != nil {
 		return r, errBadBody
 	}
@@ -46,7 +47,7 @@ func parseEvent(body []byte, maxChannels int) (eventRequest, error) {
 		}
 		*at = text
 	}
-	r.data = values[5]
+	r.data, r.key = values[5], values[6]
 	var err error
 	if r.channels, err = parseChannels(values[4], maxChannels); err != nil {
 		return r, err
@@ -116,6 +117,7 @@ type event struct {
 	channels []string
 	socketID string
 	info     []string
+	keyed    *keyed // nil without an idempotency key
 }
 
 // check makes an event of a request. It looks at everything, so that nothing is
@@ -156,6 +158,9 @@ func (r *eventRequest) check(conf *app.Config) (event, error) {
 		return e, answer.TooBig("%s", protocol.TooMuchData(len(e.data), conf.MaxEventBytes))
 	}
 	var err error
+	if e.keyed, err = keyedBy(r.key); err != nil {
+		return e, err
+	}
 	e.info, err = parseInfo(r.info, infoUsers, infoConnections)
 	return e, err
 }

@@ -26,6 +26,7 @@ func (a *API) Mount(r *route.Router) {
 		{http.MethodGet, "/channels", (*call).channels},
 		{http.MethodGet, "/channels/{of}", (*call).channel},
 		{http.MethodGet, "/channels/{of}/users", (*call).channelUsers},
+		{http.MethodGet, "/channels/{of}/history", (*call).history},
 		{http.MethodPost, "/users/{of}/terminate_connections", (*call).terminate},
 		{http.MethodPost, "/users/{of}/force_reconnect", (*call).forceReconnect},
 		{http.MethodGet, "/connections", (*call).connections},

@@ -13,6 +13,7 @@ import (
 
 	"poosh/server/closed"
 	"poosh/server/hub"
+	"poosh/server/idempotency"
 	"poosh/server/metric"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
@@ -29,7 +30,8 @@ type Shared struct {
 
 	Registry Registry // nil for this process alone
 
-	Sends *sends.Feed // gives sends their ids, and is told of them; nil for one of the list's own
+	Sends *sends.Feed        // gives sends their ids, and is told of them; nil for one of the list's own
+	Keys  *idempotency.Store // remembers idempotency keys; nil for one of the list's own
 
 	// Channels, if set, counts what the public channels of all clients cost.
 	Channels *quota.Quota
@@ -49,8 +51,9 @@ type Shared struct {
 // An App is an application at work. It has its channels and what is decided about
 // them, and its connections. Its methods may be called from any goroutine.
 type App struct {
-	Clients  *closed.Source  // set once; counts connections
-	Previous *rotation.Watch // set once; who uses the previous secret
+	Clients  *closed.Source    // set once; counts connections
+	Previous *rotation.Watch   // set once; who uses the previous secret
+	Keys     *idempotency.Keys // set once; what was published under an idempotency key
 
 	rules   atomic.Pointer[rules] // never nil
 	removed atomic.Bool           // it is no app any more
@@ -58,6 +61,8 @@ type App struct {
 	id      string // set once
 	shared  *Shared
 	hubName string
+	kept    bool // events are kept for clients that resume
+	passing bool // events are not kept, though a log is there
 	traffic metric.Traffic
 	kinds   [kinds]changes
 	users   users
@@ -65,10 +70,11 @@ type App struct {
 	hooks   *webhook.Hooks
 	counter counter
 
-	mu    sync.Mutex             // guards what follows
-	open  int                    // connections admitted, also those still in their handshake
-	conns map[string]*Connection // by socket id
-	by    [versions]int          // of conns, by the version of the protocol
+	mu     sync.Mutex             // guards what follows
+	open   int                    // connections admitted, also those still in their handshake
+	conns  map[string]*Connection // by socket id
+	trails map[*Connection]*trail // of conns that may resume; in them they would cost all
+	by     [versions]int          // of conns, by the version of the protocol
 }
 
 // A rules is what an app goes by until the settings are read again. It never changes.
@@ -77,13 +83,20 @@ type rules struct {
 	api, connect *rate.Limiter // nil without one
 }
 
-// newApp makes an app of a valid configuration.
-func newApp(conf Config, s *Shared) *App {
+// newApp makes an app of a valid configuration. logged says that a log within the bounds of
+// its history was made for it when the server started, if it has one.
+func newApp(conf Config, s *Shared, logged bool) *App {
 	a := &App{
 		id: conf.ID, shared: s, hubName: HubName(conf.ID),
 		cache: newCache(s.CacheBytes, time.Duration(conf.CacheTTL), s.Count),
 		hooks: webhook.New(conf.Webhooks, s.hooksOf(&conf)),
-		conns: make(map[string]*Connection), Previous: rotation.New("pusher", conf.ID, s.Log),
+		conns: make(map[string]*Connection), trails: make(map[*Connection]*trail),
+		Keys: s.Keys.App(), Previous: rotation.New("pusher", conf.ID, s.Log),
+	}
+	a.kept = logged && conf.History > 0 && s.Hub != nil && s.Hub.Keeps(a.hubName)
+	a.passing = !a.kept && s.Hub != nil && s.Hub.Keeps(a.hubName)
+	if conf.History > 0 && !a.kept {
+		s.Log.Warn("nothing is kept of an app that was added, or has another history than before, until the server is started anew", "id", conf.ID)
 	}
 	a.rules.Store(&rules{conf, rate.New(conf.APIRate), rate.New(conf.ConnectRate)})
 	book := s.Closed
@@ -189,7 +202,7 @@ func (a *App) Allows(origin string) bool {
 // For that it waits until it is the channel's turn, so it is for goroutines that may
 // block.
 func (a *App) Publish(channel, event string, data []byte, except string) int {
-	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
+	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except, Passing: a.passing}
 	if r := a.keep(p); r != nil {
 		defer r.Close()
 	}
@@ -205,7 +218,7 @@ func (a *App) publish(p *hub.Publication) int {
 
 // Explain is [App.Publish] for who wants to know what became of the event.
 func (a *App) Explain(channel, event string, data []byte, except string) (*hub.Publication, *hub.Explanation) {
-	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except}
+	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except, Passing: a.passing}
 	if r := a.keep(p); r != nil {
 		defer r.Close()
 	}
@@ -229,8 +242,12 @@ func (a *App) keep(p *hub.Publication) *hub.Roster {
 func (a *App) announce(channel, event string, data []byte, except string) {
 	a.shared.Hub.Publish(&hub.Publication{
 		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data), Except: except,
+		Passing: true,
 	})
 }
+
+// Keeps reports whether the app's events are kept for clients that resume.
+func (a *App) Keeps() bool { return a.kept }
 
 // Count returns how many connections and users are in a channel now.
 func (a *App) Count(channel string) (connections, users int) {
@@ -276,13 +293,14 @@ func (a *App) OfUser(id string, members bool) []*Connection {
 // connections have ended before.
 func (a *App) close(ctx context.Context) error {
 	a.counter.stop()
+	a.Keys.Close()
 	return a.hooks.Close(ctx)
 }
 
 // check is [List.Check] for one app.
 func (a *App) check() error {
 	a.mu.Lock()
-	open, conns := a.open, len(a.conns)
+	open, conns := a.open, len(a.conns)+len(a.trails)
 	a.mu.Unlock()
 	online, watched := a.users.len()
 	if seats := a.Len(); open+conns+online+watched+seats > 0 {

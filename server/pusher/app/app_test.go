@@ -13,7 +13,9 @@ import (
 
 	"poosh/server/closed"
 	"poosh/server/hub"
+	"poosh/server/hub/history"
 	"poosh/server/leaktest"
+	"poosh/server/logtest"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
 	"poosh/server/quota"
@@ -72,6 +74,8 @@ func (s *socket) Expel(_ closed.Reason, code int, _ string) bool {
 	return first
 }
 
+func (s *socket) Fits(int, int) bool { return true }
+
 func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 
 func (s *socket) Entered(_ string, _ int, err error) { s.answers <- err }
@@ -104,7 +108,7 @@ func (s *socket) close() {
 
 // tryEnter, leave and signIn wait for the answer.
 func (s *socket) tryEnter(channel string, who protocol.Member) error {
-	s.Enter(channel, who)
+	s.Enter(channel, who, Since{})
 	return <-s.answers
 }
 
@@ -406,14 +410,31 @@ func BenchmarkSubscribe(b *testing.B) {
 	defer c.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject})
+		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}, Since{})
 		c.Leave("presence-a")
+	}
+}
+
+// TestSubscriptionAllocations: what clients may ask for of what is kept costs those nothing that
+// cannot ask for it.
+func TestSubscriptionAllocations(t *testing.T) {
+	a := newTestApp(t, Config{}, nil)
+	var c Connection
+	c.Choose(a)
+	c.Open(everything{}, NewSocketID(), 7)
+	defer c.Close()
+	if n := testing.AllocsPerRun(200, func() {
+		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}, Since{})
+		c.Leave("presence-a")
+	}); n > 24 {
+		t.Errorf("a subscription and its end allocate %v times", n)
 	}
 }
 
 // everything is a socket that takes it.
 type everything struct{}
 
+func (everything) Fits(int, int) bool                    { return true }
 func (everything) Deliver([]byte) bool                   { return true }
 func (everything) Expel(closed.Reason, int, string) bool { return true }
 func (everything) RemoteAddr() string                    { return "192.0.2.1:1" }
@@ -423,5 +444,63 @@ func (everything) Guard(f func())                        { f() }
 func (everything) Entered(_ string, _ int, err error) {
 	if err != nil {
 		panic(err)
+	}
+}
+
+// TestHistoryStays: an app's log is made as the server starts, so that what is kept cannot be
+// changed after that. An app that is added keeps nothing, and one that was there before what it
+// kept then, or nothing.
+func TestHistoryStays(t *testing.T) {
+	conf := Config{ID: "3", Key: "key", Secret: "not-so-secret", History: Duration(time.Minute)}
+	var log logtest.Buffer
+	kept := history.New(history.Config{Age: time.Minute}, HubName("3"))
+	l, err := NewList([]Config{conf}, &Shared{Hub: hub.NewWith(nil, kept), CacheBytes: 1 << 20, Count: func(tally.Thing, int) {}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close(t.Context()) }()
+	change := func(configs ...Config) {
+		t.Helper()
+		commit, err := l.Change(configs, Bounds{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit()
+	}
+	longer, more, none, other := conf, conf, conf, conf
+	longer.History, more.HistoryEvents, none.History = Duration(time.Hour), 7, 0
+	other.ID, other.Key = "4", "other"
+	for _, bad := range [][]Config{{longer}, {more}, {none}} {
+		if _, err := l.Change(bad, Bounds{}); err == nil || !strings.Contains(err.Error(), "history cannot change") {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	const said = "nothing is kept of an app"
+	if strings.Contains(log.String(), said) {
+		t.Error(log.String())
+	}
+	change(conf, other)
+	if !l.ID("3").Keeps() || l.ID("4").Keeps() || strings.Count(log.String(), said) != 1 {
+		t.Errorf("an app that is added keeps: %s", &log)
+	}
+	events := func(id string) int {
+		l.ID(id).Publish("c", "e", []byte(`"1"`), "")
+		_, _ = l.ID(id).Explain("c", "e", []byte(`"1"`), "")
+		return kept.Stats().Events
+	}
+	if n := events("3"); n != 2 {
+		t.Errorf("%d events are kept", n)
+	}
+	// It goes and comes again.
+	for _, again := range []struct {
+		conf  Config
+		keeps bool
+	}{{none, false}, {longer, false}, {conf, true}} {
+		before := kept.Stats().Events
+		change(other)
+		change(other, again.conf)
+		if n := events("3") - before; l.ID("3").Keeps() != again.keeps || n != map[bool]int{true: 2}[again.keeps] {
+			t.Errorf("with a history of %v it keeps: %v, %d events", time.Duration(again.conf.History), l.ID("3").Keeps(), n)
+		}
 	}
 }

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"poosh/server/closed"
@@ -21,7 +23,37 @@ func (l *List) Change(configs []Config, b Bounds) (commit func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.sameHistory(configs); err != nil {
+		return nil, err
+	}
 	return func() { l.change(configs, b) }, nil
+}
+
+// A keeping is for how long, and how much, is kept of an app's events; the zero keeping is
+// nothing.
+type keeping struct {
+	age    Duration
+	bytes  int64
+	events int
+}
+
+func (c *Config) keeping() keeping {
+	if c.History == 0 {
+		return keeping{}
+	}
+	return keeping{c.History, c.HistoryBytes, c.HistoryEvents}
+}
+
+// sameHistory refuses another history than an app has: the log is made when the server
+// starts.
+func (l *List) sameHistory(configs []Config) error {
+	var wrong []error
+	for _, conf := range configs {
+		if a := l.ID(conf.ID); a != nil && a.Conf().keeping() != conf.keeping() {
+			wrong = append(wrong, fmt.Errorf("app %q: its history cannot change while the server runs: start it anew", conf.ID))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 func (l *List) change(configs []Config, b Bounds) {
@@ -33,7 +65,7 @@ func (l *List) change(configs []Config, b Bounds) {
 	for _, conf := range configs {
 		a := before.byID[conf.ID]
 		if a == nil {
-			now.add(newApp(conf, l.shared))
+			now.add(newApp(conf, l.shared, l.atFirst[conf.ID] == conf.keeping()))
 			continue
 		}
 		was := a.Disabled()

@@ -40,16 +40,18 @@ type entry struct {
 	channel string
 	kind    protocol.Kind
 	who     protocol.Member // nobody but in a presence channel
+	since   Since
 }
 
 // Enter subscribes the connection to a channel that it may be in and is not in yet. who
-// is a member in a presence channel, and nobody in others. [Socket.Entered] is the
+// is a member in a presence channel, and nobody in others. Of what is kept, the client is
+// given what since asks for. [Socket.Entered] is the
 // answer; it may come before Enter returns, which waits for nobody.
 //
 // The confirmation, a cached event, the news of the member and what webhooks are told
 // are one step for the channel.
-func (c *Connection) Enter(channel string, who protocol.Member) {
-	e := entry{c, channel, protocol.KindOf(channel), who}
+func (c *Connection) Enter(channel string, who protocol.Member, since Since) {
+	e := entry{c, channel, protocol.KindOf(channel), who, since}
 	if !c.begin() {
 		c.socket.Entered(channel, 0, ErrGone)
 		return
@@ -124,31 +126,12 @@ func (e *entry) seat(r *hub.Roster, err error) (told int, _ error) {
 		return 0, fmt.Errorf("channel %s has %d members, as many as it may have", channel, r.Len())
 	}
 	member := hub.Member{ID: who.ID, Info: who.Info}
-	var welcome [2][]byte
-	greet := welcome[:0]
-	if k.Presence {
-		greet = append(greet, protocol.EventFrame("pusher_internal:subscription_succeeded", channel, presenceData(r, member)))
-	} else {
-		greet = append(greet, protocol.EventFrame("pusher_internal:subscription_succeeded", channel, "{}"))
-	}
-	missed := false
-	if k.Cache {
-		if last, _ := a.cache.get(channel); last != nil {
-			greet = append(greet, protocol.Encoder.Encode(last))
-		} else {
-			missed = true
-			greet = append(greet, protocol.EventFrame("pusher:cache_miss", channel, "{}"))
-		}
-	}
-	first, err := r.Join(c.sub, member, greet...)
+	first, missed, told, err := e.join(r, member)
 	if err != nil {
 		if errors.Is(err, hub.ErrTooManyRooms) {
 			err = fmt.Errorf("this connection subscribes to %d channels, as many as it may", a.Conf().MaxChannels)
 		}
 		return 0, err
-	}
-	for _, frame := range greet {
-		told += loop.Cost(frame)
 	}
 	a.kinds[kindOf(k)].made.Add(1)
 	if k.Presence {
@@ -171,6 +154,46 @@ func (e *entry) seat(r *hub.Roster, err error) (told int, _ error) {
 		a.counter.changed(channel, r.Connections(), c.cause())
 	}
 	return told, nil
+}
+
+// join seats the connection and tells it so. missed says that a cache channel was empty.
+func (e *entry) join(r *hub.Roster, member hub.Member) (first, missed bool, told int, err error) {
+	data := protocol.EmptyObject
+	if e.kind.Presence {
+		data = presenceData(r, member)
+	}
+	if t := e.c.trail(); t != nil {
+		kept := *e // e of who may not resume stays off the heap
+		return kept.joinKept(r, t, member, data)
+	}
+	var welcome [2][]byte
+	greet := append(welcome[:0], e.c.own(protocol.EventFrame("pusher_internal:subscription_succeeded", e.channel, data)))
+	if e.kind.Cache {
+		var frame []byte
+		frame, missed = e.cached()
+		greet = append(greet, frame)
+	}
+	if e.since.Resume {
+		no := notKept(e.channel)
+		greet = append(greet, no[:]...)
+	}
+	first, err = r.Join(e.c.sub, member, greet...)
+	for _, frame := range greet {
+		told += loop.Cost(frame)
+	}
+	return first, missed, told, err
+}
+
+// cached is what a newcomer to a cache channel is told, and whether that is that there is
+// no event.
+func (e *entry) cached() (frame []byte, missed bool) {
+	last, _ := e.c.app.cache.get(e.channel)
+	if last != nil {
+		if frame = e.c.encodeCached(last); frame != nil {
+			return frame, false
+		}
+	}
+	return e.c.own(protocol.EventFrame("pusher:cache_miss", e.channel, "{}")), last == nil
 }
 
 // Leave ends a subscription, if there is one, in one step for the channel.
@@ -200,6 +223,9 @@ func (c *Connection) unseat(r *hub.Roster, channel string, tell bool) {
 	defer c.done()
 	c.vacate(r, channel)
 	if tell {
+		if t := c.trail(); t != nil {
+			t.Forget(channel)
+		}
 		c.socket.Left(channel)
 	}
 }

@@ -55,6 +55,12 @@ type Config struct {
 	ActivityTimeout  Duration  `json:"activity_timeout"`             // silence before a ping, whole seconds; 120 s
 	CacheTTL         Duration  `json:"cache_ttl"`                    // how long a cache channel keeps its event; 30 min
 
+	// What is kept for clients that resume; see the package of the log. It counts from when
+	// the server starts.
+	History       Duration `json:"history"`        // for how long; 0 for nothing at all
+	HistoryBytes  int64    `json:"history_bytes"`  // of all events; 64 MiB
+	HistoryEvents int      `json:"history_events"` // of one channel; 1,000
+
 	Webhooks []webhook.Config `json:"webhooks"`
 }
 
@@ -84,8 +90,13 @@ func (c Config) WithDefaults() Config {
 	c.SubscribeRate = cmp.Or(c.SubscribeRate, rate.Rate{Limit: 600, Per: time.Minute})
 	c.ActivityTimeout = cmp.Or(c.ActivityTimeout, Duration(120*time.Second))
 	c.CacheTTL = cmp.Or(c.CacheTTL, Duration(30*time.Minute))
+	c.HistoryBytes = cmp.Or(c.HistoryBytes, 64<<20)
+	c.HistoryEvents = cmp.Or(c.HistoryEvents, 1000)
 	return c
 }
+
+// maxHistory bounds for how long events are kept.
+const maxHistory = 7 * 24 * time.Hour
 
 // leastSecret is how long a secret must be, in bytes. Pusher's own have 20 hexadecimal
 // digits.
@@ -127,6 +138,7 @@ func (c Config) Validate() error {
 		{"max_channels_per_event", c.MaxEventChannels}, {"max_batch_events", c.MaxBatch},
 		{"max_event_bytes", c.MaxEventBytes}, {"max_presence_members", c.MaxMembers},
 		{"max_presence_user_info_bytes", c.MaxUserInfoBytes},
+		{"history_events", c.HistoryEvents}, {"history_bytes", int(c.HistoryBytes)},
 	} {
 		if n.value < 0 {
 			bad("%s is %d: want no negative number", n.name, n.value)
@@ -134,6 +146,9 @@ func (c Config) Validate() error {
 	}
 	if d := time.Duration(c.ActivityTimeout); d != 0 && d < time.Second {
 		bad("activity_timeout is %s: want at least 1s", d)
+	}
+	if d := time.Duration(c.History); d != 0 && (d < time.Second || d > maxHistory) {
+		bad("history is %s: want a time from 1s to 7 days", d)
 	}
 	for _, o := range c.AllowedOrigins {
 		if o == "" || strings.ContainsAny(o, " \t\"'") {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"time"
 
 	"poosh/server/closed"
 	"poosh/server/hub"
@@ -39,6 +40,10 @@ type Socket interface {
 	// reports whether it was this that ended it.
 	Expel(why closed.Reason, code int, text string) bool
 	RemoteAddr() string // the client's address with its port
+
+	// Fits reports whether so many bytes in so many frames can be delivered in one go, so that
+	// room is left for what comes meanwhile. What is said of Deliver holds for it.
+	Fits(frames, bytes int) bool
 
 	// Entered answers [Connection.Enter], with an error for the client or, when that
 	// is gone, [ErrGone]. told is what was delivered to it as the answer, in bytes of
@@ -85,11 +90,46 @@ func (c *Connection) App() *App { return c.app }
 func (c *Connection) Open(socket Socket, id string, version int) {
 	a := c.app
 	c.socket, c.speaks = socket, uint8(min(max(version, 0), versions-1))
-	c.sub = a.shared.Hub.Register(a.hubName, id, a.Conf().MaxChannels, protocol.Encoder, socket)
+	c.sub = a.shared.Hub.Register(a.hubName, id, a.Conf().MaxChannels, c.encoder(), socket)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.kept && c.sockudo() {
+		a.trails[c] = &trail{began: time.Now()}
+	}
 	a.conns[id] = c
 	a.by[c.speaks]++
+}
+
+// sockudo reports whether the client speaks Sockudo's version of the protocol.
+func (c *Connection) sockudo() bool { return c.speaks == protocol.SockudoVersion }
+
+// trail is what the client has had of what is kept; nil unless it may resume.
+func (c *Connection) trail() *trail {
+	if !c.app.kept || !c.sockudo() {
+		return nil
+	}
+	c.app.mu.Lock()
+	defer c.app.mu.Unlock()
+	return c.app.trails[c]
+}
+
+// encoder writes publications as the client reads them.
+func (c *Connection) encoder() hub.Encoder {
+	switch {
+	case !c.sockudo():
+		return protocol.Encoder
+	case c.app.kept:
+		return protocol.SockudoEncoderKept
+	}
+	return protocol.SockudoEncoder
+}
+
+// own is a frame of the protocol's own as the client reads it.
+func (c *Connection) own(frame []byte) []byte {
+	if c.sockudo() {
+		return protocol.SockudoFrame(frame)
+	}
+	return frame
 }
 
 // Close takes the connection out of everything it is in; [Socket.Ended] follows when that
@@ -172,6 +212,7 @@ func (c *Connection) unregister() {
 	a.shared.Hub.Unregister(c.sub)
 	a.mu.Lock()
 	delete(a.conns, c.sub.ID())
+	delete(a.trails, c)
 	a.by[c.speaks]--
 	a.mu.Unlock()
 	c.socket.Ended()
@@ -198,8 +239,8 @@ func (c *Connection) Seat() *hub.Subscriber { return c.sub }
 // RemoteAddr is the client's address with its port.
 func (c *Connection) RemoteAddr() string { return c.socket.RemoteAddr() }
 
-// Push queues a frame for the client. It reports whether it was taken.
-func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(frame) }
+// Push queues a frame of the protocol's own for the client. It reports whether it was taken.
+func (c *Connection) Push(frame []byte) bool { return c.socket.Deliver(c.own(frame)) }
 
 // Expel tells the client why, and ends the connection, once. It reports whether it was
 // this that ended it, and not what came before.
@@ -342,7 +383,7 @@ func (c *Connection) ClientEvent(channel, event string, data []byte) {
 	a, userID, id := c.app, c.member(channel), c.app.NextID()
 	p := &hub.Publication{
 		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data),
-		Meta: userID, Except: c.sub.ID(),
+		Meta: userID, Except: c.sub.ID(), Passing: a.passing,
 	}
 	took := a.publish(p)
 	if a.Watched() {

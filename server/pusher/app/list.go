@@ -10,12 +10,14 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"poosh/server/idempotency"
 	"poosh/server/sends"
 )
 
 // A List is the apps of one dialect. Its methods may be called from any goroutine.
 type List struct {
-	shared   *Shared // set once, but for the bounds of apps; guarded by changing
+	shared   *Shared            // set once, but for the bounds of apps; guarded by changing
+	atFirst  map[string]keeping // set once: of the apps that there were then
 	index    atomic.Pointer[index]
 	draining atomic.Bool
 
@@ -32,12 +34,16 @@ type index struct{ byID, byKey map[string]*App }
 // cannot work, naming every mistake.
 func NewList(configs []Config, s *Shared) (*List, error) {
 	s.Sends = cmp.Or(s.Sends, sends.New())
-	l := &List{shared: s}
+	if s.Keys == nil {
+		s.Keys = idempotency.New(idempotency.Config{})
+	}
+	l := &List{shared: s, atFirst: make(map[string]keeping)}
 	l.ending, l.hurry = context.WithCancel(context.Background())
 	x := &index{make(map[string]*App), make(map[string]*App)}
 	configs, err := judge(configs)
 	for _, conf := range configs {
-		x.add(newApp(conf, s))
+		l.atFirst[conf.ID] = conf.keeping()
+		x.add(newApp(conf, s, true))
 	}
 	l.index.Store(x)
 	return l, err

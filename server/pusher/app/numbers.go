@@ -39,7 +39,7 @@ func kindOf(k protocol.Kind) kind {
 	return public
 }
 
-// versions bounds those of the protocol, which are 4 to 7.
+// versions bounds those of the protocol, which are 4 to 7, and 2 (Sockudo's).
 const versions = protocol.NewestVersion + 1
 
 // changes counts subscriptions to channels of one kind that were made and that ended.

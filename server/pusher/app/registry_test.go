@@ -95,9 +95,9 @@ func (s *socket) visit(rnd *rand.Rand, gone <-chan struct{}) {
 		case s.In(channel):
 			s.Leave(channel)
 		case channel == "presence-d":
-			s.Enter(channel, protocol.Member{ID: id, Info: protocol.EmptyObject})
+			s.Enter(channel, protocol.Member{ID: id, Info: protocol.EmptyObject}, Since{})
 		default:
-			s.Enter(channel, protocol.Member{})
+			s.Enter(channel, protocol.Member{}, Since{})
 		}
 		select {
 		case <-answered:
@@ -189,8 +189,8 @@ func TestAnswerBehindTheEnd(t *testing.T) {
 		held := &heldRegistry{}
 		a.shared.Registry = held
 		x, y := connect(t, a), connect(t, a)
-		x.Enter("presence-c", protocol.Member{ID: "1", Info: protocol.EmptyObject})
-		y.Enter("presence-c", protocol.Member{ID: "2", Info: protocol.EmptyObject})
+		x.Enter("presence-c", protocol.Member{ID: "1", Info: protocol.EmptyObject}, Since{})
+		y.Enter("presence-c", protocol.Member{ID: "2", Info: protocol.EmptyObject}, Since{})
 		synctest.Wait()
 		if len(held.answers) != 1 {
 			t.Fatalf("%d questions at once about one channel", len(held.answers))
@@ -271,7 +271,7 @@ func TestEnterAsItGoes(t *testing.T) {
 	a := newTestApp(t, Config{}, room)
 	s := open(t, a)
 	a.cache.mu.Lock() // which an entry looks at once it is decided
-	go s.Enter("cache-c", protocol.Member{})
+	go s.Enter("cache-c", protocol.Member{}, Since{})
 	for {
 		r := a.shared.Hub.TryOpen(a.hubName, "cache-c")
 		if r == nil {

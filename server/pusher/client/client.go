@@ -129,9 +129,12 @@ func (c *client) handle(binary bool, data []byte) {
 		c.reject(tally.MessageRefused, 0, err.Error())
 		return
 	}
+	if c.version == protocol.SockudoVersion {
+		m.Event = protocol.FromSockudo(m.Event)
+	}
 	switch m.Event {
 	case "pusher:ping":
-		c.conn.Answer(protocol.PongFrame)
+		c.answer(protocol.PongFrame)
 	case "pusher:pong":
 	case "pusher:subscribe":
 		c.subscribe(m)
@@ -139,13 +142,19 @@ func (c *client) handle(binary bool, data []byte) {
 		c.unsubscribe(m)
 	case "pusher:signin":
 		c.signIn(m)
+	case resumeEvent:
+		c.resume(m)
 	default:
 		if strings.HasPrefix(m.Event, "client-") {
 			c.clientEvent(m)
 			return
 		}
-		c.reject(tally.MessageRefused, 0, "Unknown event "+protocol.Shown(m.Event)+": client events begin with client-")
+		c.unknown(m)
 	}
+}
+
+func (c *client) unknown(m message) {
+	c.reject(tally.MessageRefused, 0, "Unknown event "+protocol.Shown(m.Event)+": client events begin with client-")
 }
 
 // app is whose connection it is.
@@ -158,7 +167,21 @@ func (c *client) now() time.Duration { return c.server.now() }
 func (c *client) count(what tally.Thing) { c.server.answer.Count(what, 1) }
 
 // err tells the client of an error and keeps the connection open.
-func (c *client) err(code int, text string) { c.conn.Answer(protocol.ErrorFrame(code, "", text)) }
+func (c *client) err(code int, text string) { c.answer(protocol.ErrorFrame(code, "", text)) }
+
+// own is a frame of the protocol's own as the client reads it.
+func (c *client) own(frame []byte) []byte {
+	if c.version == protocol.SockudoVersion {
+		return protocol.SockudoFrame(frame)
+	}
+	return frame
+}
+
+// answer queues a frame of the protocol's own that the client has asked for.
+func (c *client) answer(frame []byte) bool { return c.conn.Answer(c.own(frame)) }
+
+// Fits reports whether so much can be delivered in one go; see [app.Socket].
+func (c *client) Fits(frames, bytes int) bool { return c.conn.Fits(frames, bytes) }
 
 // reject is err, counted.
 func (c *client) reject(what tally.Thing, code int, text string) {

@@ -40,6 +40,7 @@ func TestRefusedConnections(t *testing.T) {
 		{"/app/" + pushertest.Key + "?protocol=8", "", 4007},
 		{"/app/" + pushertest.Key + "?protocol=x", "", 4006},
 		{"/app/unknown?protocol=7", "", 4001},
+		{"/app/unknown?protocol=2", "", 4001},
 		{"/app/off?protocol=7", "", 4003},
 		{"/app/full?protocol=7", "", 4004},
 		{"/app", "", 4005},
@@ -69,7 +70,11 @@ func TestRefusedConnections(t *testing.T) {
 				return
 			}
 			// The code must be a number in the error, which comes before anything else.
-			if f := p.Read(); f.Event != "pusher:error" || !strings.HasPrefix(string(f.Data), fmt.Sprintf(`{"code":%d,"message":"`, tt.code)) {
+			event := "pusher:error"
+			if strings.HasSuffix(tt.path, "protocol=2") {
+				event = "sockudo:error"
+			}
+			if f := p.Read(); f.Event != event || !strings.HasPrefix(string(f.Data), fmt.Sprintf(`{"code":%d,"message":"`, tt.code)) {
 				t.Errorf("first frame %s", f)
 			}
 			if got := p.Closed(); got != tt.code {

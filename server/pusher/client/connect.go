@@ -63,15 +63,15 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 	if text := query.Get("protocol"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return &refusal{protocol.CodeBadVersion, "protocol must be a number from 4 to 7"}
+			return &refusal{protocol.CodeBadVersion, "protocol must be a number: want 4 to 7, or 2 (Sockudo's)"}
 		}
 		version = n
 	}
 	switch {
 	case parts != 1:
 		return &refusal{protocol.CodeNoPath, "path not found: want /app/ and the app's key"}
-	case version < protocol.OldestVersion || version > protocol.NewestVersion:
-		return &refusal{protocol.CodeOldVersion, "unsupported protocol version: want 4 to 7"}
+	case version != protocol.SockudoVersion && (version < protocol.OldestVersion || version > protocol.NewestVersion):
+		return &refusal{protocol.CodeOldVersion, "unsupported protocol version: want 4 to 7, or 2 (Sockudo's)"}
 	case a == nil || a.Removed():
 		return &refusal{protocol.CodeNoApp, "no app has this key"}
 	case a.Disabled():
@@ -103,7 +103,11 @@ func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refus
 		return
 	}
 	s.answer.Log.Debug("connection refused", "remote", r.RemoteAddr, "code", no.code, "reason", no.text)
-	conn.Push(protocol.ErrorFrame(no.code, "", no.text))
+	frame := protocol.ErrorFrame(no.code, "", no.text)
+	if version, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil && version == protocol.SockudoVersion {
+		frame = protocol.SockudoFrame(frame)
+	}
+	conn.Push(frame)
 	conn.Close(no.code, no.text)
 	conn.Start()
 }
@@ -154,7 +158,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	s.answer.Count(tally.Connect, 1)
 	a.Clients.Opened()
 	s.answer.Log.Debug("connection", "app", a.ID(), "remote", r.RemoteAddr, "socket", id)
-	conn.Push(protocol.EstablishedFrame(id, activitySeconds(*a.Conf())))
+	conn.Push(c.own(protocol.EstablishedFrame(id, activitySeconds(*a.Conf()))))
 	c.attach(conn, id)
 	switch { // since it was admitted
 	case s.open.Closed():

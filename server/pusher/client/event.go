@@ -12,7 +12,7 @@ import (
 func (c *client) clientEvent(m message) {
 	refuse := func(code int, text string) {
 		c.count(tally.ClientEventRefused)
-		c.conn.Answer(protocol.ErrorFrame(code, m.Channel, text))
+		c.answer(protocol.ErrorFrame(code, m.Channel, text))
 	}
 	conf := c.app().Conf()
 	if !conf.ClientEvents {

@@ -49,7 +49,7 @@ func (c *client) tick() {
 		next = activity
 	case c.probed == 0:
 		// A page that the browser has put to sleep answers the second one alone.
-		c.conn.Push(protocol.PingFrame)
+		c.conn.Push(c.own(protocol.PingFrame))
 		c.conn.Push(protocol.WirePing)
 		c.probed, next = now, c.server.cfg().PongTimeout
 	default:

@@ -1,7 +1,7 @@
-// Package client is Pusher's WebSocket protocol, versions 4 to 7: it takes connections,
-// reads what clients send, asks silent ones for a sign of life and ends all of them
-// (Pusher Channels, "Pusher Channels protocol"). What an app decides about its channels
-// and users is the app's; the API is not known here.
+// Package client is Pusher's WebSocket protocol, versions 4 to 7 and 2 (Sockudo's): it
+// takes connections, reads what clients send, asks silent ones for a sign of life and
+// ends all of them (Pusher Channels, "Pusher Channels protocol"). What an app decides
+// about its channels and users is the app's; the API is not known here.
 //
 // Connections live on a [websocket.Server], whose goroutines handle their messages.
 package client

@@ -69,7 +69,7 @@ func (c *client) signed(conf *app.Config, check func(secret string) error) error
 // signedIn answers a sign-in that was allowed, and has who watches the user told.
 func (c *client) signedIn(userData string, tooMany, first bool, err error) {
 	if err == nil {
-		c.conn.Answer(protocol.SignedInFrame(userData))
+		c.answer(protocol.SignedInFrame(userData))
 	} else if !errors.Is(err, app.ErrGone) {
 		c.reject(tally.SignInRefused, protocol.CodeUnauthorized, err.Error())
 	}

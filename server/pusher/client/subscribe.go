@@ -26,7 +26,7 @@ func (c *client) refuse(channel string, code int, kind, text string) {
 	c.count(tally.SubscribeRefused)
 	c.err(code, text)
 	if kind != "" {
-		c.conn.Answer(protocol.RefusalFrame(channel, kind, text))
+		c.answer(protocol.RefusalFrame(channel, kind, text))
 	}
 }
 
@@ -34,12 +34,14 @@ func (c *client) refuse(channel string, code int, kind, text string) {
 type subscription struct {
 	channel, auth string
 	data          *string // channel_data; nil for none
+
+	resume, rewind auth.Value // in Sockudo's version
 }
 
-var subscribeNames = []string{"channel", "auth", "channel_data"}
+var subscribeNames = []string{"channel", "auth", "channel_data", "resume", "rewind"}
 
 func parseSubscribe(m message) (s subscription, err error) {
-	var values [3]auth.Value
+	var values [5]auth.Value
 	if err := m.pick(subscribeNames, values[:]); err != nil {
 		return s, err
 	}
@@ -50,6 +52,7 @@ func parseSubscribe(m message) (s subscription, err error) {
 	if ok[2] = is; values[2].Kind() == auth.String {
 		s.data = &data
 	}
+	s.resume, s.rewind = values[3], values[4]
 	if ok != [3]bool{true, true, true} {
 		return s, errNoData
 	}
@@ -86,6 +89,11 @@ func (c *client) subscribe(m message) {
 		c.refuse("", 0, "", "Existing subscription to channel "+channel)
 		return
 	}
+	since, err := c.since(&want)
+	if err != nil {
+		c.refuse("", codeBadSince, "", err.Error())
+		return
+	}
 	var who protocol.Member
 	switch {
 	case k.User:
@@ -114,7 +122,7 @@ func (c *client) subscribe(m message) {
 		}
 	}
 	c.line.Begin()
-	c.place.Enter(channel, who)
+	c.place.Enter(channel, who, since)
 }
 
 // Entered answers a subscription that was allowed; see [app.Socket]. What was said behind
@@ -128,6 +136,11 @@ func (c *client) Entered(channel string, told int, err error) {
 	case !errors.Is(err, app.ErrGone):
 		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
 	}
+	c.answered()
+}
+
+// answered goes on behind a command once enough of its answer has been written.
+func (c *client) answered() {
 	c.mu.Lock()
 	c.full = true
 	c.mu.Unlock()

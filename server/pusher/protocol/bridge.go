@@ -49,7 +49,7 @@ func Export(p *hub.Publication) bool {
 	if !bridgeable(p) || json.Unmarshal(p.Data, &text) != nil {
 		return false
 	}
-	p.Meta = ""
+	p.Meta, p.Passing = "", false // whether it is kept there is not this app's business
 	if v, err := auth.Parse([]byte(text)); err == nil {
 		p.Data = v.AppendCompact(nil)
 		return true

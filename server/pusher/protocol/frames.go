@@ -30,6 +30,13 @@ func EventFrame[T string | []byte](event, channel string, data T) []byte {
 	return websocket.FrameInPlace(append(b, '}'))
 }
 
+// ObjectFrame is an event of the protocol to a channel with JSON as its data.
+func ObjectFrame(event, channel string, data []byte) []byte {
+	b := newFrame(len(event) + len(channel) + len(data) + 48)
+	b = AppendString(append(append(append(b, `{"event":"`...), event...), `","channel":`...), channel)
+	return websocket.FrameInPlace(append(append(append(b, `,"data":`...), data...), '}'))
+}
+
 // EstablishedFrame is the first frame of every connection that is taken.
 func EstablishedFrame(socketID string, timeout int) []byte {
 	return EventFrame("pusher:connection_established", "",

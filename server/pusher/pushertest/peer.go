@@ -138,7 +138,16 @@ func (p *Peer) Closed() int {
 // Subscribe asks for a channel, with a signature where it needs one.
 func (p *Peer) Subscribe(channel, channelData string) {
 	p.T.Helper()
+	p.SubscribeWith(channel, channelData, "")
+}
+
+// SubscribeWith is Subscribe with more members of the data, such as "rewind":2.
+func (p *Peer) SubscribeWith(channel, channelData, more string) {
+	p.T.Helper()
 	data := `{"channel":` + Quoted(channel)
+	if more != "" {
+		data += "," + more
+	}
 	if protocol.KindOf(channel).Private {
 		text := p.SocketID + ":" + channel
 		if channelData != "" {

@@ -11,6 +11,7 @@ import (
 
 	"poosh/server/http1/http1test"
 	"poosh/server/hub"
+	"poosh/server/hub/history"
 	"poosh/server/loop"
 	"poosh/server/pusher"
 	"poosh/server/pusher/app"
@@ -60,7 +61,7 @@ func NewOn(t testing.TB, cfg pusher.Config, log *slog.Logger, on loop.Config) *S
 	if cfg.Apps == nil {
 		cfg.Apps = []pusher.App{App()}
 	}
-	s := &Site{T: t, Hub: hub.New(), Loop: http1test.SocketsOn(t, on)}
+	s := &Site{T: t, Hub: hubOf(cfg.Apps), Loop: http1test.SocketsOn(t, on)}
 	var err error
 	if s.Dialect, err = pusher.New(cfg, s.Hub, s.Loop, log); err != nil {
 		t.Fatal(err)
@@ -81,6 +82,17 @@ func NewOn(t testing.TB, cfg pusher.Config, log *slog.Logger, on loop.Config) *S
 		}
 	})
 	return s
+}
+
+// hubOf is a hub that keeps events of those apps that want it.
+func hubOf(apps []pusher.App) *hub.Hub {
+	kept := history.New(history.Config{})
+	for _, a := range apps {
+		if a.History > 0 {
+			kept.Add(pusher.HubApp(a.ID), history.Config{Age: time.Duration(a.History), Bytes: a.HistoryBytes, Events: a.HistoryEvents})
+		}
+	}
+	return hub.NewWith(nil, kept)
 }
 
 // App returns the app of [ID] at work.

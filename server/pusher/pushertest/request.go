@@ -33,7 +33,7 @@ func Sign(method, path string, query url.Values, body string) string {
 	raw := strings.Join(q, "&")
 	plain, _ := url.ParseQuery(raw)
 	var keys []string
-	for _, k := range []string{"auth_key", "auth_timestamp", "auth_version", "body_md5", "explain", "extra", "filter_by_prefix", "info", "with_user_info"} {
+	for _, k := range []string{"auth_key", "auth_timestamp", "auth_version", "body_md5", "cursor", "direction", "end_serial", "end_time_ms", "explain", "extra", "filter_by_prefix", "info", "limit", "start_serial", "start_time_ms", "with_user_info"} {
 		if plain.Has(k) {
 			keys = append(keys, k+"="+plain.Get(k))
 		}

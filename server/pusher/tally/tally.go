@@ -38,6 +38,7 @@ const (
 	answer404
 	answer405
 	answer408
+	answer409
 	answer413
 	answer426
 	answer429
@@ -98,6 +99,7 @@ var Names = [...]string{
 	answer404:   "api 404",
 	answer405:   "api 405",
 	answer408:   "api 408",
+	answer409:   "api 409",
 	answer413:   "api 413",
 	answer426:   "api 426",
 	answer429:   "api 429",
@@ -139,6 +141,8 @@ func Answer(status int) Thing {
 		return answer405
 	case http.StatusRequestTimeout:
 		return answer408
+	case http.StatusConflict:
+		return answer409
 	case http.StatusRequestEntityTooLarge:
 		return answer413
 	case http.StatusUpgradeRequired:

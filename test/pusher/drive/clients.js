@@ -16,9 +16,12 @@ function text(value) {
 // Pusher class of a version, and Echo; say takes reports.
 function makeClients(load, say) {
   const clients = new Map();
+  const resuming = new Set(); // Pusher classes that have the plugin of examples/pusher
 
   function open(cmd) {
     const Pusher = load(cmd.version);
+    if (cmd.resume && !resuming.has(Pusher)) load('resume')(Pusher);
+    if (cmd.resume) resuming.add(Pusher);
     const pusher = new Pusher(cmd.key, cmd.options);
     const client = { pusher, echo: null };
     clients.set(cmd.id, client);
@@ -80,6 +83,7 @@ function makeClients(load, say) {
       case 'leave': return client.echo.leave(cmd.channel);
       case 'disconnect': return client.pusher.disconnect();
       case 'connect': return client.pusher.connect();
+      case 'cut': return client.pusher.connection.connection.transport.socket.close();
       default: throw new Error('unknown command ' + cmd.op);
     }
   };

@@ -23,11 +23,13 @@ const server = new Server({
   useTLS: false, encryptionMasterKeyBase64: settings.masterKey,
 });
 
+const resumeFile = path.join(__dirname, '..', '..', '..', 'examples', 'pusher', 'resume.js');
 let Echo; // a module of the newer kind, which only import loads
 
 // load finds what a version of pusher-js exports in Node.
 function load(version) {
   if (version === 'echo') return Echo;
+  if (version === 'resume') return require(resumeFile);
   const m = require('pusher-js-' + version);
   return m.Pusher || m.default || m;
 }
@@ -50,9 +52,11 @@ const site = http.createServer((req, res) => {
     const full = url.searchParams.get('version');
     return res.setHeader('Content-Type', 'text/html').end(`<!doctype html><meta charset="utf-8"><title>page</title>
       <script src="/modules/pusher-js-${full}/dist/web/pusher-with-encryption.min.js"></script>
-      <script src="/clients.js"></script><script>window.command = makeClients(() => Pusher, line => window.say(line));</script>`);
+      <script src="/resume.js"></script>
+      <script src="/clients.js"></script><script>window.command = makeClients(version => (version === 'resume' ? resumePusher : Pusher), line => window.say(line));</script>`);
   }
   if (url.pathname === '/example') return res.setHeader('Content-Type', 'text/html').end(examplePage);
+  if (url.pathname === '/resume.js') return res.setHeader('Content-Type', 'text/javascript').end(script(resumeFile));
   if (url.pathname === '/clients.js') return res.setHeader('Content-Type', 'text/javascript').end(script(path.join(__dirname, 'clients.js')));
   if (url.pathname.startsWith('/modules/')) {
     return res.setHeader('Content-Type', 'text/javascript').end(script(path.join(modules, url.pathname.slice(9))));
@@ -81,7 +85,8 @@ const site = http.createServer((req, res) => {
 let browser;
 const pages = new Map();
 async function inChromium(cmd) {
-  if (cmd.op !== 'open') return pages.get(cmd.id).evaluate(c => { window.command(c); }, cmd);
+  if (cmd.page) pages.set(cmd.id, pages.get(cmd.page)); // it stands in that of another client
+  if (cmd.op !== 'open' || cmd.page) return pages.get(cmd.id).evaluate(c => { window.command(c); }, cmd);
   const page = await launch();
   page.on('pageerror', fault);
   await page.exposeFunction('say', say);

@@ -91,6 +91,8 @@ async function run(command) {
     case 'close': return open.get(command.id).evaluate(() => window.client.close());
     // leave takes the page away, as a visitor who closes the tab does.
     case 'leave': return open.get(command.id).context().close();
+    // reload loads the page anew, which has lost nothing but what its script knew.
+    case 'reload': return open.get(command.id).reload({ waitUntil: 'domcontentloaded' });
     // text reports what the page shows.
     case 'text': {
       const text = await open.get(command.id).evaluate(() => document.body.innerText);

@@ -1,0 +1,147 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"poosh/server/logtest"
+)
+
+// What is wrong with HISTORY_FILE is found before a server starts with it.
+func TestCheckOfHistoryFile(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil { // whatever the umask is
+			t.Fatal(err)
+		}
+		return path
+	}
+	foreign, ours := put("foreign", "root:x:0:0", 0o600), put("ours", "Poosh handover 1 runs abc\n", 0o600)
+	worldly := put("worldly", "Poosh handover 1 runs abc\n", 0o644)
+	db := filepath.Join(dir, "db")
+	if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	const on = "SERVER_SECRET=" + goodSecret + "\nHISTORY=1m\nHISTORY_FILE="
+	const socket = "\nPUSH_SOCKET_PORT=8082\nPUSH_SOCKET_OPERATOR_TOKEN=" + goodSecret + "\nPUSH_SOCKET_DB="
+	for name, row := range map[string]struct {
+		dotenv         string
+		error, warning string // how each begins; empty for none
+	}{
+		"not there yet":          {on + filepath.Join(dir, "history"), "", ""},
+		"there":                  {on + ours, "", ""},
+		"nothing to be in it":    {"SERVER_SECRET=" + goodSecret + "\nHISTORY_FILE=" + ours, "HISTORY_FILE is set without HISTORY", ""},
+		"no directory":           {on + filepath.Join(dir, "missing", "history"), "HISTORY_FILE cannot be made in", ""},
+		"a file for a directory": {on + filepath.Join(ours, "history"), "HISTORY_FILE", ""},
+		"a directory":            {on + dir, "HISTORY_FILE is \"" + dir + "\", which is no file", ""},
+		"of something else":      {on + foreign, "", "HISTORY_FILE is \"" + foreign + "\", a file that Poosh has not left"},
+		"for all to read":        {on + worldly, "", "HISTORY_FILE is \"" + worldly + "\", which everybody on this machine may read"},
+		"the database":           {on + db + socket + db, "HISTORY_FILE is the same file as PUSH_SOCKET_DB", ""},
+		"the database, by a link": {on + filepath.Join(dir, "link", "db") + socket + db,
+			"HISTORY_FILE is the same file as PUSH_SOCKET_DB", ""},
+		"the database, by a longer way": {on + dir + "/./db" + socket + db, "HISTORY_FILE is the same file as PUSH_SOCKET_DB", ""},
+		"beside the database":           {on + filepath.Join(dir, "history") + socket + db, "", ""},
+		"the database of nobody":        {on + "push-socket.db", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			errors, warnings := findingsOf(t, row.dotenv, nil, false)
+			for what, found := range map[string]struct {
+				lines []string
+				want  string
+			}{"errors": {errors, row.error}, "warnings": {warnings, row.warning}} {
+				if found.want == "" && len(found.lines) > 0 || found.want != "" && (len(found.lines) != 1 || !strings.HasPrefix(found.lines[0], found.want)) {
+					t.Errorf("%s: %q, want one that begins with %q", what, found.lines, found.want)
+				}
+			}
+		})
+	}
+}
+
+// A file that there cannot be keeps a server from starting; one of something else does not,
+// and is as it was when the server has ended.
+func TestStartWithHistoryFile(t *testing.T) {
+	dir := t.TempDir()
+	s, err := New(configured(t, map[string]string{"HISTORY": "1m", "HISTORY_FILE": filepath.Join(dir, "missing", "history")}), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "HISTORY_FILE: ") {
+		t.Errorf("starts, or says %v", err)
+	}
+	path := filepath.Join(dir, "notes")
+	if err := os.WriteFile(path, []byte("my notes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, map[string]string{"HISTORY": "1m", "HISTORY_FILE": path}, nil)
+	r.listen(t, "r")
+	r.stop()
+	if err := r.wait(t); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "my notes" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// A client that does not go takes all the time that clients have, and none of the file's: it
+// may come back to the next process, which has what was sent last.
+func TestHistoryFileHasItsShareOfTheEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	settings := map[string]string{"HISTORY": "1m", "HISTORY_FILE": path, "SHUTDOWN_TIMEOUT": "4s"}
+	r := run(t, settings, nil)
+	r.poller(t, "r") // who does not fetch the event, nor anything else
+	r.send(t, "r", "last", "1")
+	began := time.Now()
+	r.stop()
+	if err := r.wait(t); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Fatalf("the end took %v: the test shows nothing", took)
+	}
+	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 1 left\n") || !strings.Contains(string(text), "last") {
+		t.Errorf("the file is %.100q, %v", text, err)
+	}
+	r = run(t, settings, nil)
+	r.listen(t, "other") // so that it serves
+	if st := r.kept.Stats(); st.Events < 1 {
+		t.Errorf("the next process has %+v", st)
+	}
+	r.stop()
+	if err := r.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// An end that has no time left for the file says so, and the next process has nothing.
+func TestNoTimeForHistoryFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	var log logtest.Buffer
+	s, err := New(configured(t, map[string]string{"HISTORY": "1m", "HISTORY_FILE": path}), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.goOn(); err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.leaveHistory(over)
+	if text := log.String(); !strings.Contains(text, "the history is not left to the next process") {
+		t.Error(text)
+	}
+	s.drain(0)
+	s.loop.Close()
+	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 1 runs ") {
+		t.Errorf("%q, %v", text, err)
+	}
+}

@@ -1,0 +1,184 @@
+package idempotency
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Why a request with a key is neither sent nor answered like the one before.
+var (
+	ErrConflict = errors.New("this idempotency key was used with another content before")
+	ErrUnderWay = errors.New("a request with this idempotency key is still under way, try again")
+)
+
+// An Answer is what a request was answered, for the next one with its key. Whoever is given
+// one must not change it.
+type Answer struct {
+	ID     string // of the send
+	Handed int    // connections that took it, where the dialect tells that
+
+	// Body is what the answer told beside that, and Asked what the request wanted told:
+	// one that wants something else needs another body. Body is nil for none, and for one
+	// that is too large to be kept.
+	Body  []byte
+	Asked string
+	// Account is what the sender was told of what became of it, a JSON object; nil where it
+	// did not ask, and for one that is too large.
+	Account []byte
+
+	At time.Time // when it was given; set by [Claim.Settle]
+}
+
+// entryCost is what an entry takes beside its texts, counted with its place in the map.
+const entryCost = 350
+
+// largest is the share of an app's bytes that one answer may take: another key's answer is
+// not forgotten for what can be made again.
+const largest = 16
+
+// An entry is a key that was taken.
+type entry struct {
+	name   string
+	of     Content
+	answer *Answer       // nil while it is under way
+	over   chan struct{} // closed once it is not any more; nil while nobody waits
+	cost   int64
+	next   *entry // that was answered after it
+}
+
+// Keys are those of one app. Make them with [Store.App]; the methods may be called from any
+// goroutine.
+type Keys struct {
+	store *Store
+
+	mu     sync.Mutex // guards what follows; nothing is called with it held
+	byName map[string]*entry
+	first  *entry // who was answered first
+	last   *entry
+	bytes  int64
+}
+
+// take takes a key for a content. Of what it returns one is set: the claim of who is to
+// send, the answer to who sent before, or what to wait for.
+func (k *Keys) take(name string, of Content) (claim *Claim, answer *Answer, wait <-chan struct{}, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cut(time.Now())
+	e := k.byName[name]
+	switch {
+	case e == nil:
+		e = &entry{name: name, of: of, cost: entryCost + int64(len(name))}
+		k.byName[name] = e
+		k.bytes += e.cost
+		return &Claim{keys: k, entry: e}, nil, nil, nil
+	case e.of != of:
+		return nil, nil, nil, ErrConflict
+	case e.answer != nil:
+		return nil, e.answer, nil, nil
+	}
+	if e.over == nil {
+		e.over = make(chan struct{})
+	}
+	return nil, nil, e.over, nil
+}
+
+// cut forgets what is too old or too much, the oldest first. What is under way is neither:
+// there is no more of it than there are requests. k.mu is held.
+func (k *Keys) cut(now time.Time) {
+	most := k.store.bounds.Load()
+	for e := k.first; e != nil; e = k.first {
+		old := now.Sub(e.answer.At) >= most.TTL
+		if !old && len(k.byName) <= most.Most && k.bytes <= most.Bytes {
+			return
+		}
+		if !old {
+			k.store.counts.Add(forgotten, 1)
+		}
+		k.forget(e)
+	}
+}
+
+// forget takes out an entry that is answered. k.mu is held.
+func (k *Keys) forget(e *entry) {
+	if k.first = e.next; k.first == nil {
+		k.last = nil
+	}
+	delete(k.byName, e.name)
+	k.bytes -= e.cost
+}
+
+// size returns how much is remembered.
+func (k *Keys) size() (keys int, bytes int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cut(time.Now())
+	return len(k.byName), k.bytes
+}
+
+// Close forgets all keys, of an app that is no more, whose numbers count no longer.
+func (k *Keys) Close() {
+	k.store.mu.Lock()
+	defer k.store.mu.Unlock()
+	delete(k.store.all, k)
+}
+
+// A Claim is a key that a request has taken: others with the key wait for what becomes of
+// it. It is one goroutine's. A nil Claim is that of a request without a key.
+type Claim struct {
+	keys  *Keys
+	entry *entry // nil once it is settled or released
+}
+
+// Settle says that what the key is for has been sent, and how that was answered. Nothing of
+// a is the caller's afterwards.
+func (c *Claim) Settle(a Answer) {
+	if c == nil || c.entry == nil {
+		return
+	}
+	k, e := c.keys, c.entry
+	c.entry = nil
+	k.store.counts.Add(sent, 1)
+	answer := a                     // not a itself: a nil claim costs nothing
+	answer.ID = strings.Clone(a.ID) // it may be a part of a longer text
+	if most := k.store.bounds.Load().Bytes / largest; int64(len(a.Body)+len(a.Account)) > most {
+		answer.Body, answer.Account = nil, nil
+	}
+	answer.At = time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	more := int64(len(a.ID) + cap(answer.Body) + cap(answer.Account) + len(a.Asked))
+	e.answer, e.cost, k.bytes = &answer, e.cost+more, k.bytes+more
+	if k.last == nil {
+		k.first = e
+	} else {
+		k.last.next = e
+	}
+	k.last = e
+	e.wake()
+	k.cut(answer.At)
+}
+
+// Release says that nothing was sent: whoever comes next with the key sends. It does
+// nothing after [Claim.Settle].
+func (c *Claim) Release() {
+	if c == nil || c.entry == nil {
+		return
+	}
+	k, e := c.keys, c.entry
+	c.entry = nil
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.byName, e.name)
+	k.bytes -= e.cost
+	e.wake()
+}
+
+// wake tells those who wait. The lock of the keys is held.
+func (e *entry) wake() {
+	if e.over != nil {
+		close(e.over)
+		e.over = nil
+	}
+}

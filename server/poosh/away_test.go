@@ -1,0 +1,138 @@
+package poosh
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"poosh/server/handover"
+	"poosh/server/hub"
+	"poosh/server/hub/history"
+)
+
+func stateFor(n int, rooms ...string) *state {
+	return &state{pid: pidOf(n), sid: fmt.Sprint("sid-", n), start: hub.Position{Epoch: 7, Number: uint64(n)}, rooms: rooms}
+}
+
+func statesOf(most time.Duration, bytes int64) *states {
+	a := new(states)
+	a.init(hub.NewWith(nil, history.New(kept, App)), most, bytes)
+	return a
+}
+
+// pid is that of a state, whose name comes first.
+func pidOf(n int) string { return fmt.Sprintf("%0*d%0*d", pidName, n, pidSecret, n) }
+
+func saveStates(t testing.TB, a *states) []byte {
+	t.Helper()
+	b := new(bytes.Buffer)
+	w := handover.NewWriter(context.Background(), b)
+	a.save(w)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func restoreStates(a *states, part []byte) error {
+	return a.restore(handover.NewReader(bytes.NewReader(part), int64(len(part))))
+}
+
+// Who is away, and who is still there, may come back to the next process, for as long as to
+// this one and within its bounds.
+func TestStatesAreHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := statesOf(time.Minute, 1<<20)
+		h := a.hub
+		here := &state{pid: pidOf(4), sid: "here", start: hub.Position{Epoch: 7, Number: 9}}
+		l := &listener{trail: new(hub.Trail)}
+		l.sub, _ = h.RegisterKept(App, "here", 5, Encoder, nil, l.trail)
+		for _, room := range []string{"room of who is here", "room before"} {
+			h.Publish(&hub.Publication{App: App, Room: "other", Event: "e"})
+			if err := l.enter(h, room); err != nil {
+				t.Fatal(err)
+			}
+		}
+		here.joined = map[string]uint64{"room before": 1} // on a connection that is over
+		a.resume(l, nil, here)
+		for n := range 3 {
+			st := stateFor(n, "a", "room \xff")
+			st.joined = map[string]uint64{"a": 1 << 40}
+			a.keep(st, time.Now().Add(a.most))
+			time.Sleep(15 * time.Second)
+		}
+		part := saveStates(t, a)
+		if here.open == nil || len(a.byName) != 4 {
+			t.Error("saving has changed something")
+		}
+		b := statesOf(time.Minute, 1<<20)
+		if err := restoreStates(b, part); err != nil {
+			t.Fatal(err)
+		}
+		if b.size != a.size+stateCost+int64(len("room before"+"room of who is here"))+2*stateRoomCost {
+			t.Errorf("%d bytes, %d before", b.size, a.size)
+		}
+		time.Sleep(20 * time.Second) // the first is away for too long
+		if st, _ := b.take(pidOf(0)); st != nil {
+			t.Error("back after more than a minute")
+		}
+		wrong := pidOf(1)
+		if st, _ := b.take(wrong[:pidName+pidSecret-1] + "x"); st != nil {
+			t.Error("another secret is good")
+		}
+		st, old := b.take(pidOf(1))
+		if st == nil || old != nil || st.sid != "sid-1" || st.start != (hub.Position{Epoch: 7, Number: 1}) || !slices.Equal(st.rooms, []string{"a", "room \xff"}) ||
+			st.joined["a"] != 1<<40 || st.joined["room \xff"] != 0 {
+			t.Fatalf("%+v", st)
+		}
+		if again, _ := b.take(pidOf(1)); again != nil {
+			t.Error("a pid is good twice")
+		}
+		if st, _ := b.take(pidOf(4)); st == nil || st.sid != "here" || !slices.Equal(slices.Sorted(slices.Values(st.rooms)), []string{"room before", "room of who is here"}) ||
+			st.start.Number != 9 || st.joined["room before"] != 1 || st.joined["room of who is here"] != 1 {
+			t.Errorf("who was here is %+v", st)
+		}
+		// Less room, and less time.
+		few := statesOf(15*time.Second, 2*(stateCost+2*stateRoomCost+20))
+		if err := restoreStates(few, part); err != nil {
+			t.Fatal(err)
+		}
+		if few.away.Len() != 2 || few.size > few.bytes {
+			t.Errorf("%d of %d bytes", few.away.Len(), few.size)
+		}
+		time.Sleep(15 * time.Second)
+		if st, _ := few.take(pidOf(4)); st != nil {
+			t.Error("back later than this process gives")
+		}
+	})
+}
+
+// FuzzStates reads any part: no more is kept than may be.
+func FuzzStates(f *testing.F) {
+	a := statesOf(time.Hour, 1<<20)
+	for n := range 3 {
+		st := stateFor(n, "a", strings.Repeat("b", n))
+		a.keep(st, time.Now().Add(50*365*24*time.Hour))
+	}
+	f.Add(saveStates(f, a))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b := statesOf(50*365*24*time.Hour, 1000)
+		_ = restoreStates(b, data)
+		n, size := 0, int64(0)
+		for e := b.away.Front(); e != nil; e = e.Next() {
+			st := e.Value.(*state)
+			if b.byName[st.pid[:pidName]] != st {
+				t.Error("it cannot be found")
+			}
+			n, size = n+1, size+st.cost
+		}
+		if n != len(b.byName) || size != b.size || size > b.bytes {
+			t.Errorf("%d of %d, %d bytes of %d", n, len(b.byName), size, b.size)
+		}
+	})
+}

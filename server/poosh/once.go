@@ -1,0 +1,63 @@
+package poosh
+
+import (
+	"errors"
+	"net/http"
+
+	"poosh/server/http1"
+	"poosh/server/hub"
+	"poosh/server/idempotency"
+	"poosh/server/respond"
+	"poosh/server/rotation"
+	"poosh/server/sends"
+)
+
+// sendOnce publishes an event with an idempotency key, unless it has been published.
+func (a *API) sendOnce(w http.ResponseWriter, r *http.Request, m *message, pub *hub.Publication, values []string) {
+	key, err := idempotency.Of(values)
+	if err != nil {
+		a.refuse(w, r, m, badKey, err)
+		return
+	}
+	turn, err := a.keys.Take(r.Context(), idempotency.Event, key, contentOf(pub), func() bool { return http1.Aside(w) })
+	switch {
+	case errors.Is(err, idempotency.ErrConflict):
+		a.refuse(w, r, m, keyConflict, err)
+	case err != nil:
+		a.refuse(w, r, m, keyUnderWay, err)
+	case turn.Answer != nil:
+		a.replay(w, r, m, pub, turn.Answer)
+	case turn.Claim != nil:
+		defer turn.Claim.Release() // where nothing was published
+		a.publish(w, r, m, pub, turn.Claim)
+	}
+}
+
+// contentOf is what a key is bound to.
+func contentOf(pub *hub.Publication) idempotency.Content {
+	to := []byte("room")
+	if pub.Everyone {
+		to = []byte("everyone")
+	}
+	return idempotency.ContentOf(to, []byte(pub.Room), []byte(pub.Event), []byte(pub.Except), pub.Data)
+}
+
+// replayedValue is the value of the header that says so. It is shared.
+var replayedValue = []string{"true"}
+
+// replay answers as the event was answered that had the key before.
+func (a *API) replay(w http.ResponseWriter, r *http.Request, m *message, pub *hub.Publication, was *idempotency.Answer) {
+	a.traffic.Requested(m.size())
+	if m.old {
+		a.previous.Used(rotation.Sender, r.RemoteAddr)
+	}
+	header := w.Header()
+	setSent(header, was.ID, was.Handed)
+	header[idempotency.Replayed] = replayedValue
+	if asksWhy(r) {
+		respond.Go.Bytes(w, http.StatusOK, sends.Replayed(was.Account, was.At, was.ID, pub.Event))
+		return
+	}
+	header["Content-Length"] = noLength
+	w.WriteHeader(http.StatusOK)
+}

@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A cuttingPort passes the connections of a sender on to another port, and cuts most of them.
+type cuttingPort struct {
+	ln net.Listener
+	to int
+
+	mu   sync.Mutex // guards what follows
+	next int        // in cuts
+	open []net.Conn
+	all  sync.WaitGroup
+}
+
+// A cut is what becomes of a connection.
+type cut int
+
+const (
+	passes  cut = iota
+	lost        // the request is answered, and the answer cut off
+	silent      // the request is answered, and nobody is told: its client runs out of time
+	halfway     // a part of the request arrives
+)
+
+// newCuttingPort begins with a cut, and has every second or third connection pass.
+func newCuttingPort(t *testing.T, to int) *cuttingPort {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cuttingPort{ln: ln, to: to}
+	c.all.Go(func() { // ends with the listener
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.all.Go(func() { c.serve(conn) }) // ends with its connections
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		c.mu.Lock()
+		for _, conn := range c.open {
+			_ = conn.Close()
+		}
+		c.mu.Unlock()
+		c.all.Wait()
+	})
+	return c
+}
+
+func (c *cuttingPort) url() string { return "http://" + c.ln.Addr().String() }
+
+// what says what becomes of the next connection.
+func (c *cuttingPort) what() cut {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	order := []cut{lost, passes, silent, passes, halfway, passes, lost, halfway, silent, passes, lost, lost, passes}
+	c.next++
+	return order[(c.next-1)%len(order)]
+}
+
+func (c *cuttingPort) serve(conn net.Conn) {
+	defer conn.Close()
+	server, err := net.Dial("tcp", addr(c.to))
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	c.mu.Lock()
+	c.open = append(c.open, conn, server)
+	c.mu.Unlock()
+	what := c.what()
+	if what == halfway {
+		b := make([]byte, 64<<10)
+		n, _ := conn.Read(b)
+		_, _ = server.Write(b[:n/2])
+		return
+	}
+	gone := make(chan struct{}) // the client is
+	c.all.Go(func() {           // ends with either
+		defer close(gone)
+		_, _ = io.Copy(server, conn)
+		_ = server.(*net.TCPConn).CloseWrite()
+	})
+	// The server has answered: whatever it was sent is done.
+	_ = server.SetReadDeadline(time.Now().Add(patience))
+	b := make([]byte, 64<<10)
+	n, err := server.Read(b)
+	if err != nil {
+		return
+	}
+	switch what {
+	case passes:
+		_, _ = conn.Write(b[:n])
+		_, _ = io.Copy(conn, server)
+	case silent:
+		<-gone
+	}
+}
+
+// A sender that retries after a time-out, or a connection that was cut, sends each event
+// once: the class of the example, with curl and with streams, and a script for the Pusher
+// API. What it sends is heard by one client, over the bridge.
+func TestPHPRetriesSendOnce(t *testing.T) {
+	const room, n = "retried", 12
+	s := startFourfold(t, "BRIDGE="+pusherID)
+	example, script := example("php", "send.php"), filepath.Join("senders", "retry.php")
+	for _, way := range []struct {
+		name string
+		args []string
+	}{
+		{"curl", []string{script, example, "poosh", newCuttingPort(t, s.serverPort).url() + "/send", secret, room, strconv.Itoa(n)}},
+		{"streams", []string{"-d", "disable_functions=curl_init", script, example, "poosh", newCuttingPort(t, s.serverPort).url() + "/send", secret, room, strconv.Itoa(n)}},
+		{"Pusher", []string{script, example, "pusher", newCuttingPort(t, s.pusherPort).url(), pusherSecret, room, strconv.Itoa(n), pusherID, pusherKey}},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			ws, err := joinSocket(s.clientPort, 3, room, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ws.Close()
+			s.waitRoom(t, room, 1)
+			answer := "1\n" // connections
+			if way.name == "Pusher" {
+				answer = "{}\n"
+			}
+			if got := runs(t, "", "php", way.args...); got != strings.Repeat(answer, n) {
+				t.Errorf("PHP printed %q", got)
+			}
+			s.send(t, room, "end", "0")
+			var heard, want []string
+			for i := range n {
+				want = append(want, fmt.Sprintf(`42["e",{"n":%d}]`, i+1))
+			}
+			if _, err := ws.hear(patience, "the end", func(m string) bool {
+				if strings.HasPrefix(m, `42["e"`) {
+					heard = append(heard, m)
+				}
+				return strings.HasPrefix(m, `42["end"`)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := strings.Join(heard, " "), strings.Join(want, " "); got != want {
+				t.Errorf("a client heard %s, want %s", got, want)
+			}
+			ws.Close()
+			eventually(t, patience, "nobody in the room", func() bool { return s.send(t, room, "nobody", "0") == 0 })
+		})
+	}
+}

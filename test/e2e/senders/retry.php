@@ -1,0 +1,31 @@
+<?php
+// Sends the events 1 to N, each until it is answered, to a server behind something that
+// cuts connections: to POST /send with the class of the example, or to the Pusher API.
+// Prints how many connections each was handed to, or the answer of the API.
+//
+//     php retry.php EXAMPLE poosh URL SECRET ROOM N
+//     php retry.php EXAMPLE pusher URL SECRET CHANNEL N APP KEY
+[, $example, $door, $url, $secret, $room, $n] = $argv;
+require $example;
+
+// trigger posts a signed event with an idempotency key, until there is an answer.
+function trigger(string $url, string $secret, string $app, string $key, string $channel, int $i): string
+{
+    $body = json_encode(['name' => 'e', 'channel' => $channel, 'data' => json_encode(['n' => $i]),
+        'idempotency_key' => bin2hex(random_bytes(16))]);
+    while (true) {
+        $query = "auth_key=$key&auth_timestamp=" . time() . '&auth_version=1.0&body_md5=' . md5($body);
+        $signed = hash_hmac('sha256', "POST\n/apps/$app/events\n$query", $secret);
+        $answer = @file_get_contents("$url/apps/$app/events?$query&auth_signature=$signed", false, stream_context_create(['http' => [
+            'method' => 'POST', 'header' => 'Content-Type: application/json', 'content' => $body, 'timeout' => 0.7, 'ignore_errors' => true,
+        ]]));
+        if ($answer !== false && $answer !== '') {
+            return $answer;
+        }
+    }
+}
+
+$poosh = new Poosh($url, $secret, 0.7, 50);
+for ($i = 1; $i <= $n; $i++) {
+    echo $door === 'pusher' ? trigger($url, $secret, $argv[7], $argv[8], $room, $i) : $poosh->send('e', ['n' => $i], $room), "\n";
+}
