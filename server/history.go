@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"poosh/server/dialect"
 	"poosh/server/handover"
 	"poosh/server/metric"
 	"poosh/server/setting"
@@ -14,12 +16,15 @@ import (
 const historyPart = "history"
 
 // keepsAny reports whether anything is kept for clients that come back.
-func (c *Config) keepsAny() bool { return c.History.On() }
+func (c *Config) keepsAny() bool {
+	return c.History.On() || slices.ContainsFunc(c.on(), func(d *dialect.Dialect) bool { return d.Kept != nil && len(d.Kept()) > 0 })
+}
 
-// checkHistory finds a file that nothing would be in.
+// checkHistory finds a file that nothing would be in. Dialects have been checked before, so
+// that they know what they keep; where they could not, it is not for this to tell.
 func (c *Config) checkHistory(m *setting.Mistakes) {
-	if c.History.File != "" && !c.keepsAny() && !m.Has("HISTORY", "HISTORY_FILE") {
-		m.Add("HISTORY_FILE", "is set without HISTORY, so that there is nothing to leave in it: want that too")
+	if c.History.File != "" && !c.keepsAny() && !m.Has("HISTORY", "HISTORY_FILE", "PUSHER_HISTORY", "PUSHER_APPS") {
+		m.Add("HISTORY_FILE", "is set without HISTORY or PUSHER_HISTORY, so that there is nothing to leave in it: want one of them too")
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,13 +26,16 @@ func TestCheckOfHistoryFile(t *testing.T) {
 		}
 		return path
 	}
-	foreign, ours := put("foreign", "root:x:0:0", 0o600), put("ours", "Poosh handover 1 runs abc\n", 0o600)
-	worldly := put("worldly", "Poosh handover 1 runs abc\n", 0o644)
+	foreign, ours := put("foreign", "root:x:0:0", 0o600), put("ours", "Poosh handover 2 runs abc\n", 0o600)
+	worldly := put("worldly", "Poosh handover 2 runs abc\n", 0o644)
 	db := filepath.Join(dir, "db")
 	if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
 	const on = "SERVER_SECRET=" + goodSecret + "\nHISTORY=1m\nHISTORY_FILE="
+	pusher := "PUSHER_APP_ID=3\nPUSHER_APP_KEY=key\nPUSHER_APP_SECRET=" + goodSecret + "\nHISTORY_FILE=" + ours
+	keeps := put("apps.json", `{"apps": [{"id": "4", "key": "other", "secret": "`+goodSecret+`", "history": "1m"}]}`, 0o600)
+	keepsNothing := put("none.json", `{"apps": [{"id": "4", "key": "other", "secret": "`+goodSecret+`"}]}`, 0o600)
 	const socket = "\nPUSH_SOCKET_PORT=8082\nPUSH_SOCKET_OPERATOR_TOKEN=" + goodSecret + "\nPUSH_SOCKET_DB="
 	for name, row := range map[string]struct {
 		dotenv         string
@@ -39,7 +43,13 @@ func TestCheckOfHistoryFile(t *testing.T) {
 	}{
 		"not there yet":          {on + filepath.Join(dir, "history"), "", ""},
 		"there":                  {on + ours, "", ""},
-		"nothing to be in it":    {"SERVER_SECRET=" + goodSecret + "\nHISTORY_FILE=" + ours, "HISTORY_FILE is set without HISTORY", ""},
+		"nothing to be in it":    {"SERVER_SECRET=" + goodSecret + "\nHISTORY_FILE=" + ours, "HISTORY_FILE is set without HISTORY or PUSHER_HISTORY", ""},
+		"of Pusher alone":        {pusher + "\nPUSHER_HISTORY=1m", "", ""},
+		"of an app of the file":  {pusher + "\nPUSHER_APPS=" + keeps, "", ""},
+		"of no app of the file":  {pusher + "\nPUSHER_APPS=" + keepsNothing, "HISTORY_FILE is set without HISTORY or PUSHER_HISTORY", ""},
+		"of Pusher that is off":  {"SERVER_SECRET=" + goodSecret + "\nPUSHER_HISTORY=1m\nHISTORY_FILE=" + ours, "HISTORY_FILE is set without HISTORY or PUSHER_HISTORY", ""},
+		"a wrong time":           {pusher + "\nPUSHER_HISTORY=never", "PUSHER_HISTORY", ""},
+		"a wrong file of apps":   {pusher + "\nPUSHER_APPS=" + foreign, "PUSHER_APPS", ""},
 		"no directory":           {on + filepath.Join(dir, "missing", "history"), "HISTORY_FILE cannot be made in", ""},
 		"a file for a directory": {on + filepath.Join(ours, "history"), "HISTORY_FILE", ""},
 		"a directory":            {on + dir, "HISTORY_FILE is \"" + dir + "\", which is no file", ""},
@@ -108,7 +118,7 @@ func TestHistoryFileHasItsShareOfTheEnd(t *testing.T) {
 	if took := time.Since(began); took < time.Second {
 		t.Fatalf("the end took %v: the test shows nothing", took)
 	}
-	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 1 left\n") || !strings.Contains(string(text), "last") {
+	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 2 left\n") || !strings.Contains(string(text), "last") {
 		t.Errorf("the file is %.100q, %v", text, err)
 	}
 	r = run(t, settings, nil)
@@ -141,7 +151,32 @@ func TestNoTimeForHistoryFile(t *testing.T) {
 	}
 	s.drain(0)
 	s.loop.Close()
-	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 1 runs ") {
+	if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 2 runs ") {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// A process goes on with what it keeps itself, whatever the one before kept beside that.
+func TestHistoryFileAfterOtherSettings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	for i, keeps := range []map[string]string{
+		{"HISTORY": "5m"}, {"HISTORY": "5m", "PUSHER_HISTORY": "5m"}, {"PUSHER_HISTORY": "5m"}, {"PUSHER_HISTORY": "5m", "HISTORY": "5m"},
+	} {
+		settings := map[string]string{"HISTORY_FILE": path, "PUSHER_APP_ID": "3", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": goodSecret}
+		maps.Copy(settings, keeps)
+		r := run(t, settings, nil)
+		r.listen(t, "r")
+		want := []int{0, 1, 0, 0}[i] // of the one event of each process before
+		if st := r.kept.Stats(); st.Events < want || want == 0 && st.Events > 0 {
+			t.Errorf("process %d begins with %+v, want %d events", i, st, want)
+		}
+		r.send(t, "r", "event", "1")
+		r.stop()
+		if err := r.wait(t); err != nil {
+			t.Error(err)
+		}
+		if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "Poosh handover 2 left\n") {
+			t.Fatalf("process %d leaves %.100q, %v", i, text, err)
+		}
 	}
 }

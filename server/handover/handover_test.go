@@ -175,8 +175,9 @@ func TestBroken(t *testing.T) {
 	}
 	try("more", 0, append(slices.Clone(good), 0), "of no use")
 	try("another's", 0, []byte("root:x:0:0:root:/root:/bin/bash\n"), "no file that Poosh has left")
-	try("a later version", 0, []byte("Poosh handover 2 left\nin a way that is not known yet"), "of another version")
-	try("its mark", 0, []byte("Poosh handover 1 runs abc\n"), "not end")
+	try("a later version", 0, []byte("Poosh handover 3 left\nin a way that is not known yet"), "of another version")
+	try("an earlier version", 0, []byte("Poosh handover 1 left\nin a way that is not known any more"), "of another version")
+	try("its mark", 0, []byte("Poosh handover 2 runs abc\n"), "not end")
 }
 
 // An empty file is none.

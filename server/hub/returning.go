@@ -39,14 +39,8 @@ func (t *Trail) begin(room string, head uint64) {
 // Forget forgets a room that the subscriber has left.
 func (t *Trail) Forget(room string) { delete(t.rooms, room) }
 
-// Kept returns what the log has of some rooms of an app that is kept, and the position of
-// its last publication.
-func (h *Hub) Kept(app string, ask []Span) (head Position, x Excerpt) {
-	h.log.Hold(app, func(at Position, read Reader) {
-		head, x = at, read(ask, all)
-	})
-	return head, x
-}
-
-// all wants whatever there is.
-func all(bool, int, int) bool { return true }
+// Hold calls f with what there is in the log of an app that is kept, of one moment: head is the
+// position of its last publication. It may be called from any goroutine. Publications of the app
+// wait meanwhile, so f takes no more than it needs, does nothing else, and calls the hub for
+// nothing.
+func (h *Hub) Hold(app string, f func(head Position, read Reader)) { h.log.Hold(app, f) }

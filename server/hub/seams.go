@@ -69,7 +69,8 @@ type Span struct {
 	// Since, if set and Last is not, asks for those that entered from then on. After does not
 	// count then either.
 	Since time.Time
-	// First, if not 0, asks for no more than so many, the oldest of those behind After.
+	// First, if not 0 and Last is, asks for no more than so many, the oldest of those that are
+	// asked for.
 	First int
 }
 
