@@ -3,6 +3,7 @@ package poosh
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,6 +111,72 @@ func TestStatesAreHandedOver(t *testing.T) {
 			t.Error("back later than this process gives")
 		}
 	})
+}
+
+// A stalledDisk takes nothing until it is let go.
+type stalledDisk struct{ begun, letGo chan struct{} }
+
+func (d *stalledDisk) Write(b []byte) (int, error) {
+	select {
+	case d.begun <- struct{}{}:
+	default:
+	}
+	<-d.letGo
+	return len(b), nil
+}
+
+// Whatever the disk does, clients come and go meanwhile.
+func TestNobodyWaitsForTheDisk(t *testing.T) {
+	a := statesOf(time.Hour, 1<<30)
+	a.keep(stateFor(1, strings.Repeat("r", 1<<20)), time.Now().Add(time.Hour))
+	a.keep(stateFor(2, "a"), time.Now().Add(time.Hour))
+	disk := &stalledDisk{make(chan struct{}, 1), make(chan struct{})}
+	saved := make(chan error, 1)
+	go func() { // ends with letGo
+		w := handover.NewWriter(context.Background(), disk)
+		a.save(w)
+		saved <- w.Flush()
+	}()
+	<-disk.begun
+	if a.mu.TryLock() {
+		a.mu.Unlock()
+	} else {
+		t.Error("the states are held while they are written")
+	}
+	close(disk.letGo)
+	if err := <-saved; err != nil {
+		t.Error(err)
+	}
+}
+
+// A state that nobody can have had is refused: a client with it would be told that nothing is
+// missing, or take more than a client may.
+func TestStatesThatNobodyHad(t *testing.T) {
+	for name, row := range map[string]struct {
+		start hub.Position
+		rooms int
+		want  bool
+	}{
+		"one":                   {hub.Position{Epoch: 7}, 2, true},
+		"of no log":             {hub.Position{}, 2, false},
+		"of no log, later":      {hub.Position{Number: 3}, 2, false},
+		"of an epoch too large": {hub.Position{Epoch: 1 << 50, Number: 3}, 2, false},
+		"a number too large":    {hub.Position{Epoch: 7, Number: 1 << 50}, 2, false},
+		"as many rooms":         {hub.Position{Epoch: 7}, maxStateRooms, true},
+		"more rooms":            {hub.Position{Epoch: 7}, maxStateRooms + 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := stateFor(1, make([]string, row.rooms)...)
+			st.start = row.start
+			a := statesOf(time.Hour, 1<<30)
+			a.keep(st, time.Now().Add(time.Hour))
+			b := statesOf(time.Hour, 1<<30)
+			err := restoreStates(b, saveStates(t, a))
+			if (err == nil) != row.want || err != nil && !errors.Is(err, handover.ErrBroken) || (len(b.byName) == 1) != row.want {
+				t.Errorf("%v, %d clients", err, len(b.byName))
+			}
+		})
+	}
 }
 
 // FuzzStates reads any part: no more is kept than may be.
