@@ -11,8 +11,9 @@ import (
 // ErrNotIn is returned for one who asks as [Ask].Seated for a room that it is not in.
 var ErrNotIn = errors.New("subscriber is not in the room")
 
-// A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It belongs to the hub between the calls that are given
-// it, which must not overlap for one subscriber.
+// A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It
+// belongs to the hub between the calls that are given it, which must not overlap for one
+// subscriber.
 type Trail struct {
 	// All of a room's publications with greater numbers were handed to the subscriber, or
 	// will be; so were those of everyone.

@@ -10,6 +10,9 @@ import "runtime"
 func (r *Roster) JoinKept(s *Subscriber, t *Trail, who Member, ask *Ask, welcome func(head Position) [][]byte) (first bool, got Recovery, err error) {
 	h := r.hub
 	ask.Rooms, ask.Seated = []string{r.room.name}, true
+	if !s.HasRoomFor(ask.Rooms) { // so that nothing is encoded for one who cannot be in it
+		return false, got, ErrTooManyRooms
+	}
 	s.mu.Lock()
 	enc := s.encoder
 	s.mu.Unlock()

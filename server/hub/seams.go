@@ -47,6 +47,10 @@ type Log interface {
 	// Read of that moment, and head the position of the last publication; read has to
 	// bring without waiting what was entered since the caller called Read.
 	Hold(app string, f func(head Position, read Reader))
+
+	// Forget drops what is kept of an app whose publications pass the log by from here on, and
+	// has no position of it be good any more, over a restart too.
+	Forget(app string)
 }
 
 // A Reader is [Log.Read] of an app.

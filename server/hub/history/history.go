@@ -143,6 +143,15 @@ func (l *Log) Hold(app string, f func(hub.Position, hub.Reader)) {
 	})
 }
 
+// Forget implements [hub.Log].
+func (l *Log) Forget(app string) {
+	a := l.apps[app]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forget(a.head)
+	a.over = true
+}
+
 // Stats are what is kept of all apps.
 type Stats struct {
 	Events, Rooms int
@@ -170,6 +179,7 @@ type app struct {
 	name string
 
 	mu       sync.Mutex // guards what follows; held while a publication is entered and delivered
+	over     bool       // it lacks publications: nobody may go on with it
 	epoch    uint64
 	head     uint64    // the number of the last publication
 	floor    uint64    // those up to it may be gone

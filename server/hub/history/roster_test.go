@@ -180,3 +180,41 @@ func (e *encoding) Encode(p *hub.Publication) []byte {
 	e.once()
 	return plain{}.Encode(p)
 }
+
+// TestJoinKeptWithoutRoom: for one who may be in no room more nothing is made of what it asks for.
+func TestJoinKeptWithoutRoom(t *testing.T) {
+	h, l := site(t, Config{})
+	start := hub.Position{Epoch: l.apps[""].epoch}
+	publish(h, "more", "1", "2")
+	var p page
+	var trail hub.Trail
+	sub := h.Register("", "me", 1, plain{}, &p)
+	join := func(room string, ask *hub.Ask) error {
+		r := h.Open("", room)
+		defer r.Close()
+		_, got, err := r.JoinKept(sub, &trail, hub.Member{}, ask, func(hub.Position) [][]byte { return nil })
+		if err != nil && (got.Missed > 0 || len(got.List) > 0) {
+			t.Errorf("%q: %+v, %v", room, got, err)
+		}
+		return err
+	}
+	if err := join("one", &hub.Ask{}); err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	fits := func(int, int) bool { looked++; return true }
+	for _, ask := range []*hub.Ask{{After: start, Fits: fits}, {Last: -1, Fits: fits}} {
+		if err := join("more", ask); err != hub.ErrTooManyRooms || looked > 0 {
+			t.Errorf("it is looked %d times for whether that fits, %v", looked, err)
+		}
+	}
+	if rooms, seen := sub.Rooms(), p.take(); !slices.Equal(rooms, []string{"one"}) || len(seen) > 0 {
+		t.Errorf("it is in %q and saw %q", rooms, seen)
+	}
+	h.Leave(sub, "one")
+	trail.Forget("one")
+	err := join("more", &hub.Ask{After: start, Fits: fits})
+	if seen := p.take(); err != nil || looked == 0 || !slices.Equal(seen, []string{"1", "2"}) {
+		t.Errorf("with a place again it saw %q, %v", seen, err)
+	}
+}

@@ -118,6 +118,9 @@ func before(now time.Time, nano uint64) time.Time {
 func (a *app) snapshot() *snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.over {
+		return &snapshot{epoch: newEpoch()} // in which nobody has a position
+	}
 	a.cut()
 	s := &snapshot{a.epoch, a.head, cut{a.floor, a.dropped}, a.everyone.cutOff(), slices.Clone(a.gaps), make(map[string]cut, len(a.rooms)), make([]*entry, 0, a.events)}
 	for name, r := range a.rooms {

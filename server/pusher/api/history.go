@@ -162,9 +162,9 @@ func appendItem(b []byte, k *hub.Kept) []byte {
 	return append(append(append(b, ','), place...), "}}"...)
 }
 
-// appendContinuity tells what is kept, and whether the answer is all there ever was.
+// appendContinuity tells what is kept, and whether the answer is complete: all there ever was.
 func appendContinuity(b []byte, p *app.Page) []byte {
-	b = append(b, `,"continuity":{"stream_id":"`+protocol.StreamID(p.Head.Epoch)+`","complete":`+strconv.FormatBool(p.Whole && !p.More)+
+	b = append(b, `,"continuity":{"stream_id":"`+protocol.StreamID(p.Head.Epoch)+`","complete":`+strconv.FormatBool(p.Whole && len(p.List) == p.Events)+
 		`,"truncated_by_retention":`+strconv.FormatBool(!p.Whole)...)
 	if oldest, newest := p.Oldest, p.Newest; oldest != nil {
 		for _, at := range []struct {
