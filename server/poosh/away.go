@@ -27,16 +27,17 @@ func (a *states) snapshot() []state {
 	now := time.Now()
 	a.expire(now)
 	list := make([]state, 0, len(a.byName))
-	add := func(st *state, rooms []string, until time.Time) {
-		list = append(list, state{pid: st.pid, sid: st.sid, start: st.start, rooms: rooms, until: until})
+	add := func(st *state, until time.Time) *state {
+		list = append(list, state{pid: st.pid, sid: st.sid, start: st.start, rooms: st.rooms, joined: st.joined, until: until})
+		return &list[len(list)-1]
 	}
 	for e := a.away.Front(); e != nil; e = e.Next() {
 		st := e.Value.(*state)
-		add(st, st.rooms, st.until)
+		add(st, st.until)
 	}
 	for _, st := range a.byName {
 		if st.open != nil {
-			add(st, st.open.sub.Rooms(), now.Add(a.most))
+			a.note(add(st, now.Add(a.most)), st.open)
 		}
 	}
 	return list
@@ -51,6 +52,7 @@ func (st *state) save(w *handover.Writer) {
 	w.Uint(uint64(len(st.rooms)))
 	for _, room := range st.rooms {
 		w.Text(room)
+		w.Uint(st.joined[room])
 	}
 }
 
@@ -62,13 +64,15 @@ func (a *states) restore(r *handover.Reader) error {
 	for range r.Count(6) {
 		st := &state{pid: r.Text(), sid: r.Text(), start: hub.Position{Epoch: r.Uint(), Number: r.Uint()}}
 		left := time.Unix(0, int64(r.Uint())).Sub(now)
-		rooms := r.Count(1)
+		rooms := r.Count(2)
 		if rooms > maxStateRooms {
 			r.Fail("a client is in more rooms than it may be")
 			break
 		}
+		st.joined = make(map[string]uint64)
 		for range rooms {
-			st.rooms = append(st.rooms, r.Text())
+			room := r.Text()
+			st.rooms, st.joined[room] = append(st.rooms, room), r.Uint()
 		}
 		if at := st.start; at.Epoch == 0 || max(at.Epoch, at.Number) >= 1<<50 { // as zero it would ask for nothing, and miss nothing
 			r.Fail("a client began where no log is")
@@ -91,7 +95,7 @@ func (a *states) restore(r *handover.Reader) error {
 func (a *states) keep(st *state, until time.Time) {
 	st.until, st.cost = until, stateCost
 	for _, room := range st.rooms {
-		st.cost += int64(len(room)) + 16
+		st.cost += int64(len(room)) + stateRoomCost
 	}
 	a.byName[st.pid[:pidName]] = st
 	st.at = a.away.PushBack(st)

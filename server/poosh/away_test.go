@@ -13,6 +13,7 @@ import (
 
 	"poosh/server/handover"
 	"poosh/server/hub"
+	"poosh/server/hub/history"
 )
 
 func stateFor(n int, rooms ...string) *state {
@@ -21,7 +22,7 @@ func stateFor(n int, rooms ...string) *state {
 
 func statesOf(most time.Duration, bytes int64) *states {
 	a := new(states)
-	a.init(most, bytes)
+	a.init(hub.NewWith(nil, history.New(kept, App)), most, bytes)
 	return a
 }
 
@@ -48,15 +49,21 @@ func restoreStates(a *states, part []byte) error {
 func TestStatesAreHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := statesOf(time.Minute, 1<<20)
-		h := hub.New()
+		h := a.hub
 		here := &state{pid: pidOf(4), sid: "here", start: hub.Position{Epoch: 7, Number: 9}}
-		l := &listener{sub: h.Register(App, "here", 5, Encoder, nil)}
-		if err := h.Join(l.sub, "room of who is here"); err != nil {
-			t.Fatal(err)
+		l := &listener{trail: new(hub.Trail)}
+		l.sub, _ = h.RegisterKept(App, "here", 5, Encoder, nil, l.trail)
+		for _, room := range []string{"room of who is here", "room before"} {
+			h.Publish(&hub.Publication{App: App, Room: "other", Event: "e"})
+			if err := l.enter(h, room); err != nil {
+				t.Fatal(err)
+			}
 		}
+		here.joined = map[string]uint64{"room before": 1} // on a connection that is over
 		a.resume(l, nil, here)
 		for n := range 3 {
 			st := stateFor(n, "a", "room \xff")
+			st.joined = map[string]uint64{"a": 1 << 40}
 			a.keep(st, time.Now().Add(a.most))
 			time.Sleep(15 * time.Second)
 		}
@@ -68,7 +75,7 @@ func TestStatesAreHandedOver(t *testing.T) {
 		if err := restoreStates(b, part); err != nil {
 			t.Fatal(err)
 		}
-		if b.size != a.size+stateCost+int64(len("room of who is here"))+16 {
+		if b.size != a.size+stateCost+int64(len("room before"+"room of who is here"))+2*stateRoomCost {
 			t.Errorf("%d bytes, %d before", b.size, a.size)
 		}
 		time.Sleep(20 * time.Second) // the first is away for too long
@@ -80,17 +87,19 @@ func TestStatesAreHandedOver(t *testing.T) {
 			t.Error("another secret is good")
 		}
 		st, old := b.take(pidOf(1))
-		if st == nil || old != nil || st.sid != "sid-1" || st.start != (hub.Position{Epoch: 7, Number: 1}) || !slices.Equal(st.rooms, []string{"a", "room \xff"}) {
+		if st == nil || old != nil || st.sid != "sid-1" || st.start != (hub.Position{Epoch: 7, Number: 1}) || !slices.Equal(st.rooms, []string{"a", "room \xff"}) ||
+			st.joined["a"] != 1<<40 || st.joined["room \xff"] != 0 {
 			t.Fatalf("%+v", st)
 		}
 		if again, _ := b.take(pidOf(1)); again != nil {
 			t.Error("a pid is good twice")
 		}
-		if st, _ := b.take(pidOf(4)); st == nil || st.sid != "here" || !slices.Equal(st.rooms, []string{"room of who is here"}) || st.start.Number != 9 {
+		if st, _ := b.take(pidOf(4)); st == nil || st.sid != "here" || !slices.Equal(slices.Sorted(slices.Values(st.rooms)), []string{"room before", "room of who is here"}) ||
+			st.start.Number != 9 || st.joined["room before"] != 1 || st.joined["room of who is here"] != 1 {
 			t.Errorf("who was here is %+v", st)
 		}
 		// Less room, and less time.
-		few := statesOf(15*time.Second, 2*(stateCost+40))
+		few := statesOf(15*time.Second, 2*(stateCost+2*stateRoomCost+20))
 		if err := restoreStates(few, part); err != nil {
 			t.Fatal(err)
 		}
