@@ -57,20 +57,17 @@ func tryDir(name, path string) error {
 	return nil
 }
 
+// openFile opens a file to read it.
+var openFile = os.Open
+
 func tryFile(f setting.File, path string) error {
 	name := f.Name
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && f.Replaced && info.Mode().IsRegular():
-		dir := filepath.Dir(path)
-		if info, err = os.Stat(dir); err == nil && !info.IsDir() {
-			err = errors.New("not a directory")
-		} else if err == nil {
-			err = mayWrite(dir)
-		}
-		if err != nil {
-			return fmt.Errorf("%s cannot be made in %s: %w; make the directory, and let the user of the server write there", name, setting.Shown(dir), lastWord(err))
-		}
+	case errors.Is(err, fs.ErrNotExist):
+		return tryPlace(name, path)
+	case err == nil && f.Replaced && info.Mode().IsRegular():
+		return tryReplaced(name, path)
 	case err == nil && !info.Mode().IsRegular():
 		return fmt.Errorf("%s is %s, which is no file: want the path of a file", name, setting.Shown(path))
 	case err == nil:
@@ -81,6 +78,38 @@ func tryFile(f setting.File, path string) error {
 			return fmt.Errorf("%s is %s, which cannot be written: %w; let the user of the server write it", name, setting.Shown(path), lastWord(err))
 		}
 	}
+	return nil
+}
+
+// tryPlace looks whether a file can be made at a path, or put there.
+func tryPlace(name, path string) error {
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a directory")
+	} else if err == nil {
+		err = mayWrite(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("%s cannot be made in %s: %w; make the directory, and let the user of the server write there", name, setting.Shown(dir), lastWord(err))
+	}
+	return nil
+}
+
+// tryReplaced looks whether a file that is there can be read, and another one put in its place.
+func tryReplaced(name, path string) error {
+	place := path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		place = real // it is replaced where a link leads
+	}
+	if err := tryPlace(name, place); err != nil {
+		return err
+	}
+	f, err := openFile(path)
+	if err != nil {
+		return fmt.Errorf("%s is %s, which cannot be read: %w; let the user of the server read it, or remove it", name, setting.Shown(path), lastWord(err))
+	}
+	_ = f.Close()
 	return nil
 }
 

@@ -34,8 +34,9 @@ func (s *Server) announce(failed <-chan error) error {
 //  3. Dialects, all at the same time: who is still there is sent away, and what waits for
 //     them is written and fetched. What is left but an eighth of all, or three fourths of it;
 //     with HISTORY_FILE but a fourth, or half of it.
-//  4. HISTORY_FILE is written: nothing is published any more, and everybody has left. What is
-//     left but a second, or half of it.
+//  4. HISTORY_FILE is written: nothing is published any more, and everybody has left. A gate
+//     that still has somebody inside is waited for again, and without that nothing is written.
+//     What is left but a second, or half of it.
 //  5. Ports: the last answers leave. The rest, and a second at the most. The operators'
 //     port is one of them, so that it tells of the end while that lasts.
 //

@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"poosh/server/dialect"
 	"poosh/server/handover"
 	"poosh/server/metric"
 	"poosh/server/setting"
@@ -14,12 +17,15 @@ import (
 const historyPart = "history"
 
 // keepsAny reports whether anything is kept for clients that come back.
-func (c *Config) keepsAny() bool { return c.History.On() }
+func (c *Config) keepsAny() bool {
+	return c.History.On() || slices.ContainsFunc(c.on(), func(d *dialect.Dialect) bool { return d.Kept != nil && len(d.Kept()) > 0 })
+}
 
-// checkHistory finds a file that nothing would be in.
+// checkHistory finds a file that nothing would be in. Dialects have been checked before, so
+// that they know what they keep; where they could not, it is not for this to tell.
 func (c *Config) checkHistory(m *setting.Mistakes) {
-	if c.History.File != "" && !c.keepsAny() && !m.Has("HISTORY", "HISTORY_FILE") {
-		m.Add("HISTORY_FILE", "is set without HISTORY, so that there is nothing to leave in it: want that too")
+	if c.History.File != "" && !c.keepsAny() && !m.Has("HISTORY", "HISTORY_FILE", "PUSHER_HISTORY", "PUSHER_APPS") {
+		m.Add("HISTORY_FILE", "is set without HISTORY or PUSHER_HISTORY, so that there is nothing to leave in it: want one of them too")
 	}
 }
 
@@ -47,20 +53,22 @@ func (s *Server) goOn() error {
 	if left == nil {
 		return nil
 	}
-	var wrong error
 	for _, d := range s.dialects {
-		if r := left.Part(d.name); r != nil && d.Restore != nil && wrong == nil {
-			wrong = d.Restore(r)
+		if r := left.Part(d.name); r != nil && d.Restore != nil {
+			if err := d.Restore(r); err != nil {
+				left.Refuse(fmt.Errorf("its part %q: %w", d.name, err))
+				return nil
+			}
 		}
 	}
 	log := left.Part(historyPart)
-	if log == nil || wrong != nil {
-		left.Refuse(fmt.Errorf("%w: a part of it", handover.ErrBroken))
+	if log == nil {
+		left.Refuse(fmt.Errorf("%w: it has no part %q", handover.ErrBroken, historyPart))
 		return nil
 	}
 	done, err := s.kept.Restore(log, left.Written())
 	if err != nil {
-		left.Refuse(err)
+		left.Refuse(fmt.Errorf("its part %q: %w", historyPart, err))
 		return nil
 	}
 	left.Close()
@@ -74,29 +82,52 @@ func (s *Server) leaveHistory(ctx context.Context) {
 	if s.file == nil {
 		return
 	}
-	began, parts := time.Now(), []handover.Part{{Name: historyPart, Write: s.kept.Save}}
+	began := time.Now()
+	switch left, err := s.writeHistory(ctx); {
+	case err != nil:
+		s.log.Error("the history is not left to the next process", "err", err)
+	case left:
+		s.log.Info("the history is left to the next process", "events", s.kept.Stats().Events, "took", time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// lastMoment is for a writer that has been told that the time is over to say how it ended.
+const lastMoment = 100 * time.Millisecond
+
+// writeHistory writes what is kept, unless somebody is still publishing: that would be answered
+// as accepted, and clients be told that they have all, though it is in no file.
+func (s *Server) writeHistory(ctx context.Context) (left bool, err error) {
+	if s.gate.Wait(ctx) != nil {
+		return false, errors.New("events are still being published")
+	}
+	if ctx.Err() != nil {
+		return false, errors.New("there is no time left for it")
+	}
+	parts := []handover.Part{{Name: historyPart, Write: s.kept.Save}}
 	for _, d := range s.dialects {
 		if d.Save != nil {
 			parts = append(parts, handover.Part{Name: d.name, Write: d.Save})
 		}
 	}
-	written := make(chan error, 1)
-	var left bool
+	type end struct {
+		left bool
+		err  error
+	}
+	written := make(chan end, 1)
 	go func() { // ends with the file, or with the process if the disk stands still
-		var err error
-		left, err = s.file.Write(ctx, parts...)
-		written <- err
+		left, err := s.file.Write(ctx, parts...)
+		written <- end{left, err}
 	}()
 	select {
-	case err := <-written:
-		switch {
-		case err != nil:
-			s.log.Error("the history is not left to the next process", "err", err)
-		case left:
-			s.log.Info("the history is left to the next process", "events", s.kept.Stats().Events, "took", time.Since(began).Round(time.Millisecond))
-		}
+	case e := <-written:
+		return e.left, e.err
 	case <-ctx.Done():
-		s.log.Error("the history is not left to the next process", "err", "the disk takes too long")
+	}
+	select {
+	case e := <-written:
+		return e.left, e.err
+	case <-time.After(lastMoment):
+		return false, errors.New("the disk takes too long")
 	}
 }
 

@@ -256,7 +256,10 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
 	err := s.listen()
 	if err == nil {
-		err = s.goOn() // with the ports open: this is the process that takes the last one's place
+		// With the ports open: this is the process that takes the last one's place.
+		if err = s.goOn(); err != nil {
+			s.each(nil, func(p *port) { _ = p.ln.Close() }) // nothing serves them, which would
+		}
 	}
 	if err != nil {
 		s.drain(s.cfg.Network.ShutdownTimeout) // dialects may have files open

@@ -17,11 +17,12 @@
       // Finds whose connection this is, and where it was: as a channel that it has kept since.
       function find(channel) {
         Pusher.instances.forEach(function (p) {
-          var c = p.connection.connection, of = p.resumeOf = p.resumeOf || {}, now = p.channels.channels[channel]
+          var c = p.connection.connection, of = p.resumeOf = p.resumeOf || {}, now = p.channels.channels
           if (!c || !c.transport || c.transport.socket !== socket) return
           at = p.resumeAt = p.resumeAt || {}
-          if (of[channel] !== now) delete at[channel]
-          of[channel] = now
+          for (var name in at) if (of[name] !== now[name]) delete at[name]
+          for (name in of) if (of[name] !== now[name]) delete of[name]
+          of[channel] = now[channel]
         })
         return at[channel]
       }

@@ -225,6 +225,10 @@ func (g *Gate) Close(ctx context.Context) error {
 	return g.door.Wait(ctx)
 }
 
+// Wait waits behind [Gate.Close], which may have given up, until all are out, or until ctx
+// ends: it returns ctx's error then. While the gate is open nothing else ends it.
+func (g *Gate) Wait(ctx context.Context) error { return g.door.Wait(ctx) }
+
 // Refused returns how many publications were not admitted.
 func (g *Gate) Refused() uint64 {
 	g.mu.Lock()

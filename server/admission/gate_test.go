@@ -125,6 +125,16 @@ func TestCloseGivesUp(t *testing.T) {
 		if err := g.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
+		if err := g.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("with one inside: %v", err)
+		}
+		time.AfterFunc(time.Second, g.Leave)
+		if err := g.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Wait(ctx); err != nil { // all are out, whatever the time is
+			t.Fatal(err)
+		}
 	})
 }
 

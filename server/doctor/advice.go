@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -45,10 +46,12 @@ func lines(list ...string) []string { return list }
 
 func (a *advice) nginxPass() string { return "proxy_pass http://" + a.upstream + ";" }
 
+func (a *advice) nginxPlace() string { return "location " + a.path + "/socket.io/" }
+
 // nginxLocation is a block of its own for the server: of the one that it takes requests from
-// it has nothing.
+// it has nothing. It does not hand on what stands before /socket.io/.
 func (a *advice) nginxLocation() string {
-	return "location " + a.path + "/socket.io/ {\n\t" + strings.Join([]string{a.nginxPass(), "proxy_http_version 1.1;",
+	return a.nginxPlace() + " {\n\t" + strings.Join([]string{"proxy_pass http://" + a.upstream + "/socket.io/;", "proxy_http_version 1.1;",
 		"proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection $http_connection;",
 		"proxy_set_header X-Forwarded-For $remote_addr;", "proxy_read_timeout " + a.silent() + ";"}, "\n\t") + "\n}"
 }
@@ -77,7 +80,7 @@ func (a *advice) certificate() []Mend {
 
 func (a *advice) redirect() []Mend {
 	return []Mend{
-		{"nginx", inServer, lines(a.nginxLocation()), lines("return 301", "return 302", "return 307", "return 308", "rewrite")},
+		{"nginx", inServer, lines(a.nginxLocation()), lines(a.nginxPlace(), "return 301", "return 302", "return 307", "return 308", "rewrite")},
 		{"haproxy", inFrontend, nil, lines("http-request redirect", "redirect")},
 		{"caddy", inSite, nil, lines("redir")},
 		{"apache", inHost, nil, lines("Redirect", "RewriteRule")},
@@ -85,11 +88,24 @@ func (a *advice) redirect() []Mend {
 }
 
 func (a *advice) pass() []Mend {
+	if a.path != "" {
+		return a.passBehindPath()
+	}
 	return []Mend{
 		{"nginx", inLocation, lines(a.nginxPass()), lines("proxy_pass", "rewrite", "return", "root")},
 		{"haproxy", inBackend, lines("server poosh " + a.upstream), lines("http-request set-path", "http-request replace-path", "http-request set-query", "http-request set-uri", "http-request replace-uri", "http-request return", "server")},
 		{"caddy", inSite, lines("reverse_proxy " + a.upstream), lines("uri", "rewrite", "respond", "file_server", "handle_path", "root")},
 		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RewriteRule", "DocumentRoot")},
+	}
+}
+
+// passBehindPath is pass for a server that does not know of what stands before /socket.io/.
+func (a *advice) passBehindPath() []Mend {
+	return []Mend{
+		{"nginx", inServer, lines(a.nginxLocation()), lines(a.nginxPlace(), "rewrite", "return")},
+		{"haproxy", inBackend, lines("http-request replace-path ^"+regexp.QuoteMeta(a.path)+`(/.*) \1`, "server poosh "+a.upstream), lines("http-request set-path", "http-request replace-path", "http-request set-query", "http-request set-uri", "http-request replace-uri", "http-request return", "server")},
+		{"caddy", inSite, lines("handle_path " + a.path + "/* {\n\treverse_proxy " + a.upstream + "\n}"), lines("uri", "rewrite", "handle_path")},
+		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RewriteRule")},
 	}
 }
 

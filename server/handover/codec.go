@@ -71,6 +71,9 @@ func (w *Writer) Text(s string) {
 	w.at += uint64(len(s))
 }
 
+// maxBytes bounds one text: several times as much as any request's body may be.
+const maxBytes = 256 << 20
+
 // ErrBroken is what [Reader.Err] returns where a part ends too early or says what it cannot.
 var ErrBroken = errors.New("it is broken")
 
@@ -133,6 +136,9 @@ func (r *Reader) Count(least int) int {
 // Bytes reads what [Writer.Bytes] wrote.
 func (r *Reader) Bytes() []byte {
 	n := r.Count(1)
+	if n > maxBytes {
+		r.Fail("a text is too long")
+	}
 	if r.err != nil || n == 0 {
 		return nil
 	}

@@ -26,7 +26,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -37,6 +36,9 @@ const (
 	refusedEnd = ".refused" // what could not be
 	writtenEnd = ".new-"    // what is being written
 )
+
+// large is how many bytes take long enough to read that a line in the log says so before.
+const large = 64 << 20
 
 // A File is the place where a process leaves something. Make one with [Begin]; what it says
 // goes to the log.
@@ -50,10 +52,14 @@ type File struct {
 // Begin takes what the last process left at a path, and makes the path that of this one. A
 // file that is broken, or of a later version, is put aside under its name with ".refused"; one
 // of something else is left alone, and nothing is written there; of both the log has a line.
-// left is nil where there is nothing to go on with.
+// left is nil where there is nothing to go on with. A path that is a link is that of the file
+// where the link leads.
 //
 // The error says why there cannot be a file at the path at all.
 func Begin(path string, log *slog.Logger) (f *File, left *Left, err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // what is good once is the file, by each of its names
+	}
 	var id [10]byte
 	_, _ = rand.Read(id[:]) // never fails
 	f = &File{path: path, mark: hex.EncodeToString(id[:]), log: log.With("file", path)}
@@ -110,7 +116,7 @@ func (f *File) claim(taken bool) error {
 		_, err := out.Write(headLine(stateRuns + " " + f.mark))
 		return err
 	})
-	if errors.Is(err, syscall.ENOSPC) {
+	if isFull(err) {
 		f.log.Error("nothing can be written", "err", err)
 		err = syncDir(filepath.Dir(f.path))
 	}
@@ -141,6 +147,9 @@ func (f *File) open(what found) *Left {
 		info, err = l.file.Stat()
 	}
 	if err == nil {
+		if info.Size() > large {
+			f.log.Info("what the last process left is large: nobody is served before it is read", "bytes", info.Size())
+		}
 		l.contents, err = read(l.file, info.Size())
 	}
 	if err == nil && time.Until(l.written) > time.Minute {

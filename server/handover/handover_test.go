@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -175,8 +176,9 @@ func TestBroken(t *testing.T) {
 	}
 	try("more", 0, append(slices.Clone(good), 0), "of no use")
 	try("another's", 0, []byte("root:x:0:0:root:/root:/bin/bash\n"), "no file that Poosh has left")
-	try("a later version", 0, []byte("Poosh handover 2 left\nin a way that is not known yet"), "of another version")
-	try("its mark", 0, []byte("Poosh handover 1 runs abc\n"), "not end")
+	try("a later version", 0, []byte("Poosh handover 3 left\nin a way that is not known yet"), "of another version")
+	try("an earlier version", 0, []byte("Poosh handover 1 left\nin a way that is not known any more"), "of another version")
+	try("its mark", 0, []byte("Poosh handover 2 runs abc\n"), "not end")
 }
 
 // An empty file is none.
@@ -190,6 +192,65 @@ func TestEmpty(t *testing.T) {
 		t.Errorf("told %q", said)
 	}
 	goesOn(t, path, "text")
+}
+
+// A path that is a link is that of the file where the link leads: that is good once too,
+// whichever of its names it is asked for by, and the link stays.
+func TestLink(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	path, link := filepath.Join(dir, "file"), filepath.Join(elsewhere, "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	f, _, _ := begin(t, path)
+	if !leave(t, f, "one") {
+		t.Fatal("it is not left")
+	}
+	f = goesOn(t, link, "one")
+	if _, left, said := begin(t, path); left != nil || !strings.Contains(said, "did not end in order") {
+		t.Fatalf("it is good twice: %q", said)
+	}
+	if leave(t, f, "two") {
+		t.Error("it is left, though another process has begun with the file")
+	}
+	f, _, _ = begin(t, link)
+	if !leave(t, f, "three") {
+		t.Fatal("it is not left")
+	}
+	if to, err := os.Readlink(link); err != nil || to != path {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	for in, want := range map[string]string{dir: "file", elsewhere: "link"} {
+		if list := names(t, in); !slices.Equal(list, []string{want}) {
+			t.Errorf("there are %q", list)
+		}
+	}
+	goesOn(t, path, "three")
+}
+
+// What takes long to read has a line in the log before: nobody is served until then.
+func TestLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, headLine(stateLeft), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, large+1); err != nil {
+		t.Fatal(err)
+	}
+	_, left, said := begin(t, path)
+	reads, of := strings.Index(said, "is large"), strings.Index(said, "of no use")
+	if left != nil || reads < 0 || of < reads || !strings.Contains(said, "level=INFO") {
+		t.Errorf("taken %v, told %q", left != nil, said)
+	}
+}
+
+// A text that nobody has written is refused before there is room for it.
+func TestTextThatIsTooLong(t *testing.T) {
+	b := binary.AppendUvarint(nil, maxBytes+1)
+	r := NewReader(bytes.NewReader(b), 1<<40)
+	if got := r.Text(); got != "" || !errors.Is(r.Err(), ErrBroken) || !strings.Contains(r.Err().Error(), "too long") {
+		t.Errorf("%d bytes, %v", len(got), r.Err())
+	}
 }
 
 // A file from the future says that the clock was set back: its age is not known.

@@ -21,7 +21,7 @@ import (
 // SHA-256 of all before. With the state "runs" there follows who runs, and nothing else.
 const (
 	magic   = "Poosh handover "
-	version = 1
+	version = 2
 
 	stateLeft = "left"
 	stateRuns = "runs"

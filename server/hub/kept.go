@@ -20,6 +20,11 @@ type Numbered interface {
 // Keeps reports whether publications of an app are kept for those who come back.
 func (h *Hub) Keeps(app string) bool { return h.log != nil && h.log.Keeps(app) }
 
+// Forget drops what is kept of an app for which [Hub.Keeps] is true, and all of whose publications
+// are [Publication].Passing from here on: no position in its log is good any more, in the next
+// process that goes on with the log neither. It may be called from any goroutine.
+func (h *Hub) Forget(app string) { h.log.Forget(app) }
+
 // keep has the log enter p, and delivers it in the same step. What takes time is
 // done before.
 func (h *Hub) keep(s *shard, p *Publication, mark *latency.Mark) (took int) {

@@ -29,7 +29,7 @@ type PageAsk struct {
 // one moment. It may be called from any goroutine; publications of the app wait meanwhile
 // for as long as it takes to find Limit of them.
 func (h *Hub) Page(app string, ask PageAsk) (p Page) {
-	h.log.Hold(app, func(head Position, read Reader) {
+	h.Hold(app, func(head Position, read Reader) {
 		p.Head = head
 		span, known := ask.span(head)
 		x := read([]Span{span}, func(bool, int, int) bool { return true })

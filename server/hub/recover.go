@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"runtime"
 	"time"
@@ -10,8 +11,9 @@ import (
 // ErrNotIn is returned for one who asks as [Ask].Seated for a room that it is not in.
 var ErrNotIn = errors.New("subscriber is not in the room")
 
-// A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It belongs to the hub between the calls that are given
-// it, which must not overlap for one subscriber.
+// A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It
+// belongs to the hub between the calls that are given it, which must not overlap for one
+// subscriber.
 type Trail struct {
 	// All of a room's publications with greater numbers were handed to the subscriber, or
 	// will be; so were those of everyone.
@@ -38,6 +40,10 @@ type Ask struct {
 	// Formerly is the id that the subscriber had before, if it is another one now: it gets
 	// nothing that excepts that. Empty for none.
 	Formerly string
+
+	// Joined are the numbers that some of the rooms were joined behind: up to there nothing is
+	// missed of them, whatever After says; see [Hub.Joined].
+	Joined map[string]uint64
 
 	// Encoder is the subscriber's from here on, for all its rooms; nil for the one it has.
 	Encoder Encoder
@@ -148,6 +154,14 @@ func (h *Hub) RegisterKept(app, id string, maxRooms int, enc Encoder, recv Recei
 	return s, at
 }
 
+// Joined returns the rooms of a subscriber of an app that is kept, each with the number behind
+// which it has had everything, or will: what was published before is not its own. It may be
+// called while the trail is given to others.
+func (h *Hub) Joined(s *Subscriber, t *Trail) (joined map[string]uint64) {
+	h.log.Hold(s.appName(), func(Position, Reader) { joined = maps.Clone(t.rooms) })
+	return joined
+}
+
 // prepare makes the frames that are likely to be handed over to a subscriber of that id.
 // Whoever keeps them has them found again. may is false if it cannot be given what it asks
 // for: it is answered without looking again, so that nobody is held up for it.
@@ -178,8 +192,14 @@ func (a *Ask) asks() bool { return !a.After.IsZero() || a.backward() }
 // subscriber knows.
 func (a *Ask) backward() bool { return a.Last != 0 || !a.Since.IsZero() }
 
-// within reports whether the position asked for is one of the log.
+// within reports whether the position asked for is one of the log, and all that the
+// subscriber joined at.
 func (a *Ask) within(head Position) bool {
+	for _, n := range a.Joined {
+		if n > head.Number {
+			return false
+		}
+	}
 	return a.backward() || a.After.Epoch == head.Epoch && a.After.Number <= head.Number
 }
 
@@ -291,8 +311,9 @@ func (t *Trail) missing(ask *Ask, head uint64) []Span {
 		if !in {
 			had = head
 		}
-		if ask.backward() || ask.After.Number < had {
-			spans = append(spans, Span{Room: room, After: ask.After.Number, UpTo: had, Last: ask.Last, Since: ask.Since})
+		after := max(ask.After.Number, ask.Joined[room])
+		if ask.backward() || after < had {
+			spans = append(spans, Span{Room: room, After: after, UpTo: had, Last: ask.Last, Since: ask.Since})
 		}
 	}
 	if !ask.backward() && ask.After.Number < t.everyone {

@@ -10,6 +10,9 @@ import "runtime"
 func (r *Roster) JoinKept(s *Subscriber, t *Trail, who Member, ask *Ask, welcome func(head Position) [][]byte) (first bool, got Recovery, err error) {
 	h := r.hub
 	ask.Rooms, ask.Seated = []string{r.room.name}, true
+	if !s.HasRoomFor(ask.Rooms) { // so that nothing is encoded for one who cannot be in it
+		return false, got, ErrTooManyRooms
+	}
 	s.mu.Lock()
 	enc := s.encoder
 	s.mu.Unlock()
@@ -39,14 +42,8 @@ func (t *Trail) begin(room string, head uint64) {
 // Forget forgets a room that the subscriber has left.
 func (t *Trail) Forget(room string) { delete(t.rooms, room) }
 
-// Kept returns what the log has of some rooms of an app that is kept, and the position of
-// its last publication.
-func (h *Hub) Kept(app string, ask []Span) (head Position, x Excerpt) {
-	h.log.Hold(app, func(at Position, read Reader) {
-		head, x = at, read(ask, all)
-	})
-	return head, x
-}
-
-// all wants whatever there is.
-func all(bool, int, int) bool { return true }
+// Hold calls f with what there is in the log of an app that is kept, of one moment: head is the
+// position of its last publication. It may be called from any goroutine. Publications of the app
+// wait meanwhile, so f takes no more than it needs, does nothing else, and calls the hub for
+// nothing.
+func (h *Hub) Hold(app string, f func(head Position, read Reader)) { h.log.Hold(app, f) }

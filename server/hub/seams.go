@@ -47,6 +47,10 @@ type Log interface {
 	// Read of that moment, and head the position of the last publication; read has to
 	// bring without waiting what was entered since the caller called Read.
 	Hold(app string, f func(head Position, read Reader))
+
+	// Forget drops what is kept of an app whose publications pass the log by from here on, and
+	// has no position of it be good any more, over a restart too.
+	Forget(app string)
 }
 
 // A Reader is [Log.Read] of an app.
@@ -69,7 +73,8 @@ type Span struct {
 	// Since, if set and Last is not, asks for those that entered from then on. After does not
 	// count then either.
 	Since time.Time
-	// First, if not 0, asks for no more than so many, the oldest of those behind After.
+	// First, if not 0 and Last is, asks for no more than so many, the oldest of those that are
+	// asked for.
 	First int
 }
 

@@ -61,6 +61,7 @@ func (l *log) Append(p *Publication, deliver func(Position)) {
 func (*log) Read(string, []Span, Wanted) Excerpt { return Excerpt{} }
 
 func (*log) Hold(string, func(Position, Reader)) {}
+func (*log) Forget(string)                       {}
 
 // Two nodes: both deliver what either publishes, and each says what it is there for.
 func TestBroker(t *testing.T) {

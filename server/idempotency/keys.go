@@ -20,12 +20,12 @@ type Answer struct {
 	Handed int    // connections that took it, where the dialect tells that
 
 	// Body is what the answer told beside that, and Asked what the request wanted told:
-	// one that wants something else needs another body. Body is nil for none, and for one
-	// that is too large to be kept.
+	// one that wants something else needs another body. Body is nil for none, and where the
+	// answer is too large to be kept.
 	Body  []byte
 	Asked string
 	// Account is what the sender was told of what became of it, a JSON object; nil where it
-	// did not ask, and for one that is too large.
+	// did not ask, and where the answer is too large.
 	Account []byte
 
 	At time.Time // when it was given; set by [Claim.Settle]
@@ -37,6 +37,10 @@ const entryCost = 350
 // largest is the share of an app's bytes that one answer may take: another key's answer is
 // not forgotten for what can be made again.
 const largest = 16
+
+// step is how many entries that are too old go for one that comes: a loop's goroutine
+// may be waiting for the lock.
+const step = 64
 
 // An entry is a key that was taken.
 type entry struct {
@@ -65,8 +69,12 @@ type Keys struct {
 func (k *Keys) take(name string, of Content) (claim *Claim, answer *Answer, wait <-chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.cut(time.Now())
+	now := time.Now()
+	k.cut(now, step)
 	e := k.byName[name]
+	if e != nil && e.answer != nil && k.old(e, now) {
+		e = nil // it goes with those that are before it in the list
+	}
 	switch {
 	case e == nil:
 		e = &entry{name: name, of: of, cost: entryCost + int64(len(name))}
@@ -84,19 +92,37 @@ func (k *Keys) take(name string, of Content) (claim *Claim, answer *Answer, wait
 	return nil, nil, e.over, nil
 }
 
-// cut forgets what is too old or too much, the oldest first. What is under way is neither:
-// there is no more of it than there are requests. k.mu is held.
-func (k *Keys) cut(now time.Time) {
-	most := k.store.bounds.Load()
+// old reports whether the time of an entry that is answered is over. k.mu is held.
+func (k *Keys) old(e *entry, now time.Time) bool {
+	return now.Sub(e.answer.At) >= k.store.bounds.Load().TTL
+}
+
+// cut forgets what is too much, and of what is too old so many at most, the oldest first.
+// What is under way is neither: there is no more of it than there are requests. more says
+// that some too old ones are left. k.mu is held.
+func (k *Keys) cut(now time.Time, most int) (more bool) {
+	by := k.store.bounds.Load()
 	for e := k.first; e != nil; e = k.first {
-		old := now.Sub(e.answer.At) >= most.TTL
-		if !old && len(k.byName) <= most.Most && k.bytes <= most.Bytes {
-			return
-		}
-		if !old {
+		old := k.old(e, now)
+		if len(k.byName) <= by.Most && k.bytes <= by.Bytes {
+			if !old || most <= 0 {
+				return old
+			}
+		} else if !old {
 			k.store.counts.Add(forgotten, 1)
 		}
 		k.forget(e)
+		most--
+	}
+	return false
+}
+
+// tidy forgets all that is too much or too old, and lets others in between.
+func (k *Keys) tidy() {
+	for more := true; more; {
+		k.mu.Lock()
+		more = k.cut(time.Now(), step)
+		k.mu.Unlock()
 	}
 }
 
@@ -105,15 +131,17 @@ func (k *Keys) forget(e *entry) {
 	if k.first = e.next; k.first == nil {
 		k.last = nil
 	}
-	delete(k.byName, e.name)
+	if k.byName[e.name] == e { // and not one that came when this one was too old
+		delete(k.byName, e.name)
+	}
 	k.bytes -= e.cost
 }
 
 // size returns how much is remembered.
 func (k *Keys) size() (keys int, bytes int64) {
+	k.tidy()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.cut(time.Now())
 	return len(k.byName), k.bytes
 }
 
@@ -140,15 +168,15 @@ func (c *Claim) Settle(a Answer) {
 	k, e := c.keys, c.entry
 	c.entry = nil
 	k.store.counts.Add(sent, 1)
-	answer := a                     // not a itself: a nil claim costs nothing
-	answer.ID = strings.Clone(a.ID) // it may be a part of a longer text
-	if most := k.store.bounds.Load().Bytes / largest; int64(len(a.Body)+len(a.Account)) > most {
-		answer.Body, answer.Account = nil, nil
+	answer := a // not a itself: a nil claim costs nothing
+	if most := k.store.bounds.Load().Bytes / largest; int64(cap(a.Body)+cap(a.Account)+len(a.Asked)) > most {
+		answer.Body, answer.Asked, answer.Account = nil, "", nil
 	}
+	answer.ID, answer.Asked = strings.Clone(a.ID), strings.Clone(answer.Asked) // they may be parts of longer texts
 	answer.At = time.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	more := int64(len(a.ID) + cap(answer.Body) + cap(answer.Account) + len(a.Asked))
+	more := int64(len(a.ID) + cap(answer.Body) + cap(answer.Account) + len(answer.Asked))
 	e.answer, e.cost, k.bytes = &answer, e.cost+more, k.bytes+more
 	if k.last == nil {
 		k.first = e
@@ -157,7 +185,7 @@ func (c *Claim) Settle(a Answer) {
 	}
 	k.last = e
 	e.wake()
-	k.cut(answer.At)
+	k.cut(answer.At, step)
 }
 
 // Release says that nothing was sent: whoever comes next with the key sends. It does

@@ -185,7 +185,7 @@ func TestForgotten(t *testing.T) {
 		send("1")
 		time.Sleep(time.Minute - 1)
 		answered(t, k, "1", text("a"), "of 1")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		send("1") // again: its time is over
 		if n := count(s, forgotten); n != 0 {
 			t.Errorf("%d forgotten before their time", n)
@@ -255,6 +255,87 @@ func TestBytes(t *testing.T) {
 	if after, _ := k.size(); after < before {
 		t.Errorf("%d keys, then %d", before, after)
 	}
+	// Neither is what it was asked for, or what it has room for.
+	for name, a := range map[string]Answer{
+		"asked": {ID: "l", Asked: strings.Repeat("a", most/largest+1)},
+		"room":  {ID: "l", Body: make([]byte, 1, most/largest+1)},
+	} {
+		before, _ = k.size()
+		claim(t, k, name, text("a")).Settle(a)
+		if was := answered(t, k, name, text("a"), "l"); was.Body != nil || was.Asked != "" {
+			t.Errorf("%s: %d bytes of body, %d of what was asked", name, cap(was.Body), len(was.Asked))
+		}
+		if after, _ := k.size(); after < before {
+			t.Errorf("%s: %d keys, then %d", name, before, after)
+		}
+	}
+	// What is kept of it is counted.
+	few := New(Config{Bytes: most}).App()
+	claim(t, few, "k", text("a")).Settle(Answer{ID: "l", Asked: strings.Repeat("a", 1000)})
+	if _, bytes := few.size(); bytes < entryCost+1000 {
+		t.Errorf("%d bytes", bytes)
+	}
+}
+
+// What is too old goes a few at a time, and as a whole where somebody asks for numbers.
+func TestOldGoByAndBy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{TTL: time.Minute, Most: 10_000, Bytes: 1 << 30})
+		k := s.App()
+		held := func() (keys, list int) {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			for e := k.first; e != nil; e = e.next {
+				list++
+			}
+			return len(k.byName), list
+		}
+		send := func(i int) { claim(t, k, strconv.Itoa(i), text("a")).Settle(Answer{ID: "id"}) }
+		const old = 1000
+		for i := range old {
+			send(i)
+		}
+		time.Sleep(time.Minute)
+		claim(t, k, "new", text("a")).Release()
+		if n, list := held(); n != old-step || list != old-step {
+			t.Errorf("%d keys, %d in the list after one", n, list)
+		}
+		// One that is too old and there still is a new one, of another content as well.
+		again := claim(t, k, strconv.Itoa(old-1), text("b"))
+		again.Settle(Answer{ID: "again"})
+		answered(t, k, strconv.Itoa(old-1), text("b"), "again")
+		claim(t, k, strconv.Itoa(old-2), text("a")).Release()
+		if n, bytes := k.size(); n != 1 || bytes <= entryCost || bytes > entryCost+50 {
+			t.Errorf("%d keys, %d bytes", n, bytes)
+		}
+		if n, list := held(); n != 1 || list != 1 {
+			t.Errorf("%d keys, %d in the list in the end", n, list)
+		}
+		answered(t, k, strconv.Itoa(old-1), text("b"), "again")
+		// What is too much goes at once, as other bounds come.
+		for i := range old - 1 {
+			send(i)
+		}
+		s.Change(Config{TTL: time.Minute, Most: 10, Bytes: 1 << 30})
+		if n, list := held(); n != 10 || list != 10 || count(s, forgotten) != old-10 {
+			t.Errorf("%d keys, %d in the list, %d forgotten", n, list, count(s, forgotten))
+		}
+		// And as one key takes the place of many: a sixteenth of the bytes.
+		time.Sleep(time.Minute)
+		const bytes = 1 << 20
+		s.Change(Config{TTL: time.Minute, Most: 10_000, Bytes: bytes})
+		for i := range 5000 {
+			send(i)
+		}
+		_, before := held()
+		claim(t, k, "large", text("a")).Settle(Answer{Asked: strings.Repeat("a", bytes/largest)})
+		if _, list := held(); list > before-2*step {
+			t.Errorf("%d in the list, then %d", before, list)
+		}
+		if _, n := k.size(); n > bytes {
+			t.Errorf("%d bytes", n)
+		}
+	})
 }
 
 // An app that is no more does not count.
@@ -287,7 +368,7 @@ func TestOwnMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		turn.Claim.Settle(Answer{ID: key})
+		turn.Claim.Settle(Answer{ID: key, Asked: key})
 	}
 	if more := heap() - before; more > 4<<20 {
 		t.Errorf("200 keys hold %d bytes", more)
@@ -316,6 +397,7 @@ func TestAtOnce(t *testing.T) {
 				i := random.IntN(things)
 				turn, err := k.Take(t.Context(), Event, strconv.Itoa(i), text(strconv.Itoa(i)), here)
 				switch {
+				case errors.Is(err, ErrUnderWay): // this machine stood still
 				case err != nil:
 					t.Error(err)
 				case turn.Answer != nil:
@@ -360,7 +442,7 @@ func BenchmarkKept(b *testing.B) {
 	}
 }
 
-// BenchmarkSent is a key that is new, and one that is known.
+// BenchmarkTake is a key that is new, and one that is known.
 func BenchmarkTake(b *testing.B) {
 	k := New(Config{Most: 1000}).App()
 	of := text("a")

@@ -11,8 +11,8 @@
 // What is remembered is bounded in time, number and bytes for each app; for the latter two
 // the oldest go first, which is counted: a repetition of these is sent again.
 //
-// It knows no protocol and starts no goroutine. What is too old goes as the next key comes,
-// or somebody asks for numbers.
+// It knows no protocol and starts no goroutine. What is too old goes as other keys come, some
+// for each, or as somebody asks for numbers.
 //
 // # Why
 //
@@ -65,7 +65,14 @@ func New(cfg Config) *Store {
 }
 
 // Change has other bounds count from now on, for what is remembered already too.
-func (s *Store) Change(cfg Config) { s.bounds.Store(cfg.withDefaults()) }
+func (s *Store) Change(cfg Config) {
+	s.bounds.Store(cfg.withDefaults())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range s.all {
+		k.tidy()
+	}
+}
 
 // App returns the keys of one app, which are those of no other.
 func (s *Store) App() *Keys {

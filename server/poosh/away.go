@@ -7,23 +7,40 @@ import (
 	"poosh/server/hub"
 )
 
+// maxStateRooms bounds the rooms of one client: more than MAX_ROOMS may be, and its own.
+const maxStateRooms = 1 << 20
+
 // save writes who may come back to the next process: those who are away, and those who are
-// still there, as if they left now. Their pids are in it.
+// still there, as if they left now. Their pids are in it. Nobody waits for the disk meanwhile.
 func (a *states) save(w *handover.Writer) {
+	list := a.snapshot()
+	w.Uint(uint64(len(list)))
+	for i := range list {
+		list[i].save(w)
+	}
+}
+
+// snapshot returns what there is to save of each state.
+func (a *states) snapshot() []state {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
 	a.expire(now)
-	w.Uint(uint64(len(a.byName)))
+	list := make([]state, 0, len(a.byName))
+	add := func(st *state, until time.Time) *state {
+		list = append(list, state{pid: st.pid, sid: st.sid, start: st.start, rooms: st.rooms, joined: st.joined, until: until})
+		return &list[len(list)-1]
+	}
 	for e := a.away.Front(); e != nil; e = e.Next() {
-		e.Value.(*state).save(w)
+		st := e.Value.(*state)
+		add(st, st.until)
 	}
 	for _, st := range a.byName {
 		if st.open != nil {
-			left := state{pid: st.pid, sid: st.sid, start: st.start, rooms: st.open.sub.Rooms(), until: now.Add(a.most)}
-			left.save(w)
+			a.note(add(st, now.Add(a.most)), st.open)
 		}
 	}
+	return list
 }
 
 func (st *state) save(w *handover.Writer) {
@@ -35,6 +52,7 @@ func (st *state) save(w *handover.Writer) {
 	w.Uint(uint64(len(st.rooms)))
 	for _, room := range st.rooms {
 		w.Text(room)
+		w.Uint(st.joined[room])
 	}
 }
 
@@ -46,8 +64,18 @@ func (a *states) restore(r *handover.Reader) error {
 	for range r.Count(6) {
 		st := &state{pid: r.Text(), sid: r.Text(), start: hub.Position{Epoch: r.Uint(), Number: r.Uint()}}
 		left := time.Unix(0, int64(r.Uint())).Sub(now)
-		for range r.Count(1) {
-			st.rooms = append(st.rooms, r.Text())
+		rooms := r.Count(2)
+		if rooms > maxStateRooms {
+			r.Fail("a client is in more rooms than it may be")
+			break
+		}
+		st.joined = make(map[string]uint64)
+		for range rooms {
+			room := r.Text()
+			st.rooms, st.joined[room] = append(st.rooms, room), r.Uint()
+		}
+		if at := st.start; at.Epoch == 0 || max(at.Epoch, at.Number) >= 1<<50 { // as zero it would ask for nothing, and miss nothing
+			r.Fail("a client began where no log is")
 		}
 		if r.Err() == nil && (len(st.pid) != pidName+pidSecret || st.sid == "" || a.byName[st.pid[:pidName]] != nil) {
 			r.Fail("a client's id is none, or there twice")
@@ -67,7 +95,7 @@ func (a *states) restore(r *handover.Reader) error {
 func (a *states) keep(st *state, until time.Time) {
 	st.until, st.cost = until, stateCost
 	for _, room := range st.rooms {
-		st.cost += int64(len(room)) + 16
+		st.cost += int64(len(room)) + stateRoomCost
 	}
 	a.byName[st.pid[:pidName]] = st
 	st.at = a.away.PushBack(st)

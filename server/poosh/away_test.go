@@ -3,6 +3,7 @@ package poosh
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"poosh/server/handover"
 	"poosh/server/hub"
+	"poosh/server/hub/history"
 )
 
 func stateFor(n int, rooms ...string) *state {
@@ -20,7 +22,7 @@ func stateFor(n int, rooms ...string) *state {
 
 func statesOf(most time.Duration, bytes int64) *states {
 	a := new(states)
-	a.init(most, bytes)
+	a.init(hub.NewWith(nil, history.New(kept, App)), most, bytes)
 	return a
 }
 
@@ -47,15 +49,21 @@ func restoreStates(a *states, part []byte) error {
 func TestStatesAreHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := statesOf(time.Minute, 1<<20)
-		h := hub.New()
+		h := a.hub
 		here := &state{pid: pidOf(4), sid: "here", start: hub.Position{Epoch: 7, Number: 9}}
-		l := &listener{sub: h.Register(App, "here", 5, Encoder, nil)}
-		if err := h.Join(l.sub, "room of who is here"); err != nil {
-			t.Fatal(err)
+		l := &listener{trail: new(hub.Trail)}
+		l.sub, _ = h.RegisterKept(App, "here", 5, Encoder, nil, l.trail)
+		for _, room := range []string{"room of who is here", "room before"} {
+			h.Publish(&hub.Publication{App: App, Room: "other", Event: "e"})
+			if err := l.enter(h, room); err != nil {
+				t.Fatal(err)
+			}
 		}
+		here.joined = map[string]uint64{"room before": 1} // on a connection that is over
 		a.resume(l, nil, here)
 		for n := range 3 {
 			st := stateFor(n, "a", "room \xff")
+			st.joined = map[string]uint64{"a": 1 << 40}
 			a.keep(st, time.Now().Add(a.most))
 			time.Sleep(15 * time.Second)
 		}
@@ -67,7 +75,7 @@ func TestStatesAreHandedOver(t *testing.T) {
 		if err := restoreStates(b, part); err != nil {
 			t.Fatal(err)
 		}
-		if b.size != a.size+stateCost+int64(len("room of who is here"))+16 {
+		if b.size != a.size+stateCost+int64(len("room before"+"room of who is here"))+2*stateRoomCost {
 			t.Errorf("%d bytes, %d before", b.size, a.size)
 		}
 		time.Sleep(20 * time.Second) // the first is away for too long
@@ -79,17 +87,19 @@ func TestStatesAreHandedOver(t *testing.T) {
 			t.Error("another secret is good")
 		}
 		st, old := b.take(pidOf(1))
-		if st == nil || old != nil || st.sid != "sid-1" || st.start != (hub.Position{Epoch: 7, Number: 1}) || !slices.Equal(st.rooms, []string{"a", "room \xff"}) {
+		if st == nil || old != nil || st.sid != "sid-1" || st.start != (hub.Position{Epoch: 7, Number: 1}) || !slices.Equal(st.rooms, []string{"a", "room \xff"}) ||
+			st.joined["a"] != 1<<40 || st.joined["room \xff"] != 0 {
 			t.Fatalf("%+v", st)
 		}
 		if again, _ := b.take(pidOf(1)); again != nil {
 			t.Error("a pid is good twice")
 		}
-		if st, _ := b.take(pidOf(4)); st == nil || st.sid != "here" || !slices.Equal(st.rooms, []string{"room of who is here"}) || st.start.Number != 9 {
+		if st, _ := b.take(pidOf(4)); st == nil || st.sid != "here" || !slices.Equal(slices.Sorted(slices.Values(st.rooms)), []string{"room before", "room of who is here"}) ||
+			st.start.Number != 9 || st.joined["room before"] != 1 || st.joined["room of who is here"] != 1 {
 			t.Errorf("who was here is %+v", st)
 		}
 		// Less room, and less time.
-		few := statesOf(15*time.Second, 2*(stateCost+40))
+		few := statesOf(15*time.Second, 2*(stateCost+2*stateRoomCost+20))
 		if err := restoreStates(few, part); err != nil {
 			t.Fatal(err)
 		}
@@ -101,6 +111,72 @@ func TestStatesAreHandedOver(t *testing.T) {
 			t.Error("back later than this process gives")
 		}
 	})
+}
+
+// A stalledDisk takes nothing until it is let go.
+type stalledDisk struct{ begun, letGo chan struct{} }
+
+func (d *stalledDisk) Write(b []byte) (int, error) {
+	select {
+	case d.begun <- struct{}{}:
+	default:
+	}
+	<-d.letGo
+	return len(b), nil
+}
+
+// Whatever the disk does, clients come and go meanwhile.
+func TestNobodyWaitsForTheDisk(t *testing.T) {
+	a := statesOf(time.Hour, 1<<30)
+	a.keep(stateFor(1, strings.Repeat("r", 1<<20)), time.Now().Add(time.Hour))
+	a.keep(stateFor(2, "a"), time.Now().Add(time.Hour))
+	disk := &stalledDisk{make(chan struct{}, 1), make(chan struct{})}
+	saved := make(chan error, 1)
+	go func() { // ends with letGo
+		w := handover.NewWriter(context.Background(), disk)
+		a.save(w)
+		saved <- w.Flush()
+	}()
+	<-disk.begun
+	if a.mu.TryLock() {
+		a.mu.Unlock()
+	} else {
+		t.Error("the states are held while they are written")
+	}
+	close(disk.letGo)
+	if err := <-saved; err != nil {
+		t.Error(err)
+	}
+}
+
+// A state that nobody can have had is refused: a client with it would be told that nothing is
+// missing, or take more than a client may.
+func TestStatesThatNobodyHad(t *testing.T) {
+	for name, row := range map[string]struct {
+		start hub.Position
+		rooms int
+		want  bool
+	}{
+		"one":                   {hub.Position{Epoch: 7}, 2, true},
+		"of no log":             {hub.Position{}, 2, false},
+		"of no log, later":      {hub.Position{Number: 3}, 2, false},
+		"of an epoch too large": {hub.Position{Epoch: 1 << 50, Number: 3}, 2, false},
+		"a number too large":    {hub.Position{Epoch: 7, Number: 1 << 50}, 2, false},
+		"as many rooms":         {hub.Position{Epoch: 7}, maxStateRooms, true},
+		"more rooms":            {hub.Position{Epoch: 7}, maxStateRooms + 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := stateFor(1, make([]string, row.rooms)...)
+			st.start = row.start
+			a := statesOf(time.Hour, 1<<30)
+			a.keep(st, time.Now().Add(time.Hour))
+			b := statesOf(time.Hour, 1<<30)
+			err := restoreStates(b, saveStates(t, a))
+			if (err == nil) != row.want || err != nil && !errors.Is(err, handover.ErrBroken) || (len(b.byName) == 1) != row.want {
+				t.Errorf("%v, %d clients", err, len(b.byName))
+			}
+		})
+	}
 }
 
 // FuzzStates reads any part: no more is kept than may be.

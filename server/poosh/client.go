@@ -84,7 +84,7 @@ func (c *ClientConfig) bounds() *bounds { return &bounds{c.MaxRooms, c.MaxRoomNa
 func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
 	c := &Clients{hub: h, log: log, quota: cfg.Rooms, registry: cfg.Registry, began: time.Now()}
 	c.bounds.Store(cfg.bounds())
-	c.states.init(cfg.Away, cfg.AwayBytes)
+	c.states.init(h, cfg.Away, cfg.AwayBytes)
 	return c
 }
 

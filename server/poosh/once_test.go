@@ -1,6 +1,7 @@
 package poosh
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -97,6 +98,45 @@ func TestSentOnce(t *testing.T) {
 	if st := s.Stats(); st.Sent != 3 {
 		t.Errorf("%d sent", st.Sent)
 	}
+}
+
+// A panic behind the fan-out does not have the event go out again.
+func TestPanicBehindTheFanOut(t *testing.T) {
+	const body = `{"room":"r","event":"e","payload":{"a":1}}`
+	for _, path := range []string{"/send", "/send?explain=1"} {
+		s := newStage(t, Config{})
+		good := s.API.log
+		s.API.log = slog.New(brokenLog{good.Handler()})
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", path)
+				}
+			}()
+			s.do(keyed("k", path, body, `{"a":1}`))
+		}()
+		s.API.log = good
+		if got := s.received(); got != `e {"a":1}|e {"a":1}|` {
+			t.Errorf("%s: %s", path, got)
+		}
+		again := s.do(keyed("k", path, body, `{"a":1}`))
+		if h := again.Header(); again.Code != 200 || h.Get(idempotency.Replayed) != "true" || h.Get(sends.DeliveredHeader) != "2" {
+			t.Errorf("%s: %s", path, outcome(again))
+		}
+		if got := s.received(); got != "||" {
+			t.Errorf("%s: sent again: %s", path, got)
+		}
+	}
+}
+
+// A brokenLog panics when it is told of an event.
+type brokenLog struct{ slog.Handler }
+
+func (b brokenLog) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "sent" {
+		panic("a log that is broken")
+	}
+	return b.Handler.Handle(ctx, r)
 }
 
 // A key is bound to all that says who gets what.

@@ -27,8 +27,8 @@ func (n *recoveries) count(w *wish, r hub.Recovery) {
 
 func (n *recoveries) readings() []metric.Reading {
 	return []metric.Reading{
-		metric.Counters("recoveries", "recoveries_total", "Times that a client asked for what it missed, by whether it was given all of it.", "outcome",
+		metric.Counters("recoveries", "recoveries_total", "Times that a client on CLIENT_PORT, of socket.io or of GET /events, asked for what it missed, by whether it was given all of it.", "outcome",
 			[]metric.Sample{metric.Of(n.whole.Load(), "recovered"), metric.Of(n.not.Load(), "not_recovered")}),
-		metric.Counter("", "replayed_total", "Events that clients were given that they had missed.", n.events.Load()),
+		metric.Counter("", "replayed_total", "Events that these clients were given that they had missed.", n.events.Load()),
 	}
 }

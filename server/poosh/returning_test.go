@@ -184,6 +184,29 @@ func TestConnectionStateRecovery(t *testing.T) {
 	}
 }
 
+// What was published to a room before the client was in it is not what it missed, though it is
+// behind the last event that it saw: it was told where it stands.
+func TestRecoveryIsNotOfBeforeTheJoin(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		p := newPlace(t, kept, socketio.Config{})
+		w, sid, pid := p.start(asks)
+		p.send("news", "e", "1")
+		last := offset(t, w.read(), "e")
+		p.send("late", "before", "2")
+		w.say(`421["room","late",{"since":null}]`)
+		w.told("431")
+		p.send("late", "m1", "3")
+		p.send("news", "m2", "4")
+		if !open {
+			w.Close()
+			p.in("news", 0)
+		}
+		p.comesBack(pid, last).resumes(sid, pid, "m1", "m2")
+		// Nor is it when it comes back once more, from before that.
+		p.comesBack(pid, "").resumes(sid, pid, "e", "m1", "m2")
+	}
+}
+
 // A client that had received nothing comes back to where it was connected.
 func TestRecoveryBeforeTheFirstEvent(t *testing.T) {
 	p := newPlace(t, kept, socketio.Config{})
@@ -406,11 +429,12 @@ func TestWhoMayComeBack(t *testing.T) {
 // Ten thousand who are away take no more than they may, and the newest of them come back.
 func TestManyAway(t *testing.T) {
 	var a states
-	a.init(time.Minute, 100*stateCost)
 	h := hub.NewWith(nil, history.New(kept, App))
+	a.init(h, time.Minute, 100*stateCost)
 	var pids []string
 	for i := range 10_000 {
-		l := &listener{sub: h.Register(App, fmt.Sprint(i), 1, Encoder4, &inbox{})}
+		l := &listener{trail: new(hub.Trail)}
+		l.sub, _ = h.RegisterKept(App, fmt.Sprint(i), 1, Encoder4, &inbox{}, l.trail)
 		st := &state{pid: fmt.Sprintf("%012d%024d", i, i), sid: fmt.Sprint(i)}
 		a.resume(l, nil, st)
 		a.left(l, true)

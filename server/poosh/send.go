@@ -48,8 +48,8 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, m *message, pub *h
 		return
 	}
 	delivered := a.hub.Publish(pub)
+	claim.Settle(idempotency.Answer{ID: id, Handed: delivered}) // before anything else, which may fail
 	a.note(r, id, m, pub, delivered)
-	claim.Settle(idempotency.Answer{ID: id, Handed: delivered})
 	header := w.Header()
 	setSent(header, id, delivered)
 	header["Content-Length"] = noLength
@@ -72,11 +72,11 @@ func setSent(header http.Header, id string, delivered int) {
 // explain publishes, and answers what became of the event.
 func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *message, pub *hub.Publication, claim *idempotency.Claim) {
 	e := a.hub.Explain(pub)
-	a.note(r, id, m, pub, e.Took)
 	account := sends.Explain(id, pub.Event)
 	account.Add(pub, e)
 	body := respond.Go.Body(account)
 	claim.Settle(idempotency.Answer{ID: id, Handed: e.Took, Account: body})
+	a.note(r, id, m, pub, e.Took)
 	setSent(w.Header(), id, e.Took)
 	respond.Go.Bytes(w, http.StatusOK, body)
 }

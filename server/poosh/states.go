@@ -19,8 +19,11 @@ const (
 	pidSecret = 24
 )
 
-// stateCost is about what a state takes beside the names of its rooms.
-const stateCost = 400
+// What a state takes, about, beside the names of its rooms, and each room beside its name.
+const (
+	stateCost     = 400
+	stateRoomCost = 50
+)
 
 // A state is what a client may come back to. What follows sid belongs to the states' lock.
 type state struct {
@@ -30,7 +33,8 @@ type state struct {
 
 	open    *listener // while it is connected, with its session
 	session *socketio.Session
-	rooms   []string // while it is away, and what follows
+	rooms   []string          // while it is away, and what follows
+	joined  map[string]uint64 // see [hub.Hub.Joined]
 	until   time.Time
 	cost    int64
 	at      *list.Element
@@ -39,6 +43,7 @@ type state struct {
 // states are those of the clients that are here, and of those who left lately: bounded by
 // time and bytes, and who left first is forgotten first.
 type states struct {
+	hub   *hub.Hub      // set once
 	most  time.Duration // set once
 	bytes int64         // set once
 
@@ -48,8 +53,8 @@ type states struct {
 	size   int64             // what away costs
 }
 
-func (a *states) init(most time.Duration, bytes int64) {
-	a.most, a.bytes, a.byName = most, bytes, make(map[string]*state)
+func (a *states) init(h *hub.Hub, most time.Duration, bytes int64) {
+	a.hub, a.most, a.bytes, a.byName = h, most, bytes, make(map[string]*state)
 }
 
 // begin gives a client that is new a state.
@@ -84,7 +89,7 @@ func (a *states) take(pid string) (st *state, old *socketio.Session) {
 	}
 	delete(a.byName, pid[:pidName])
 	if st.open != nil {
-		st.rooms = st.open.sub.Rooms()
+		a.note(st, st.open)
 		old, st.open.state = st.session, nil
 		st.open, st.session = nil, nil
 	} else {
@@ -93,6 +98,18 @@ func (a *states) take(pid string) (st *state, old *socketio.Session) {
 		st.at = nil
 	}
 	return st, old
+}
+
+// note keeps the rooms of a client, and since when it has been in each, over all of its
+// connections: what it has had since is said by its offset. mu is held.
+func (a *states) note(st *state, l *listener) {
+	before := st.joined
+	st.rooms, st.joined = l.sub.Rooms(), a.hub.Joined(l.sub, l.trail)
+	for room, n := range before {
+		if since, in := st.joined[room]; in {
+			st.joined[room] = min(since, n)
+		}
+	}
 }
 
 // left keeps the state of a client that has left, or forgets it. The client is still in its
@@ -110,7 +127,7 @@ func (a *states) left(l *listener, keep bool) {
 		return
 	}
 	now := time.Now()
-	st.rooms = l.sub.Rooms()
+	a.note(st, l)
 	a.keep(st, now.Add(a.most))
 	a.expire(now)
 }

@@ -272,6 +272,9 @@ func TestStreamRecovery(t *testing.T) {
 		}
 		r.nc.Close()
 	}
+	if n := &p.clients.recovered; n.whole.Load() != 3 || n.not.Load() != 0 || n.events.Load() != 7 {
+		t.Errorf("counted are %d recoveries, %d others, %d events", n.whole.Load(), n.not.Load(), n.events.Load())
+	}
 	for _, wrong := range []string{"x", "-1", "0", "00000000zz-0000000001", start[:11] + "vvvvvvvvvv", strings.Repeat("9", 30)} {
 		r := p.get("?room=a&since="+url.QueryEscape(wrong), "")
 		if at, _, recovered, missed := r.connected(); at == "" || recovered != "false" || missed != 0 {

@@ -157,10 +157,11 @@ func FuzzPID(f *testing.F) {
 	h := hub.NewWith(nil, history.New(kept, App))
 	f.Fuzz(func(t *testing.T, said string) {
 		var a states
-		a.init(time.Minute, 1<<20)
+		a.init(h, time.Minute, 1<<20)
 		const name = "AAAAAAAAAAAA"
 		st := &state{pid: name + "0123456789abcdefghijklmn", sid: "s"}
-		l := &listener{sub: h.Register(App, "s", 1, Encoder4, &inbox{})}
+		l := &listener{trail: new(hub.Trail)}
+		l.sub, _ = h.RegisterKept(App, "s", 1, Encoder4, &inbox{}, l.trail)
 		a.resume(l, nil, st)
 		a.left(l, true)
 		h.Unregister(l.sub)

@@ -24,9 +24,12 @@ type verdict struct {
 }
 
 // hidden reports whether a send is not to be told. What was found of a room holds for what
-// else is sent to it in a moment, so that a busy one is not looked through for each send: a
-// room becomes that of one client alone by the id that the client is given, which nobody
-// can have sent to before.
+// else is sent to it in a moment, so that a busy one is not looked through for each send.
+//
+// What was found to be hidden stays so. A room that was not may become that of one client
+// meanwhile: who comes back after a break has the id that it had, and applications choose
+// those of Socktopus' clients. What is sent to it is told then until the moment is over, by
+// a name that was told already, as it is while the client is away.
 func (f *Feed) hidden(t *told) bool {
 	if f.hides == nil || t.Everyone {
 		return false

@@ -27,6 +27,7 @@ type absence struct {
 	until  time.Time // monotonic
 	frames [][]byte  // of messages, in their order
 	waits  int       // bytes that frames take in an outbox
+	before *absence  // that ends earlier
 	next   *absence  // that ends later
 }
 
@@ -60,14 +61,14 @@ func (a *absences) leaves(id string, now time.Time, most int64) *absence {
 	if a.last == nil {
 		a.first = away
 	} else {
-		a.last.next = away
+		a.last.next, away.before = away, a.last
 	}
 	a.byID[id], a.last = away, away
 	a.bytes += away.own()
 	return away
 }
 
-// own is what an absence takes without messages, until its time is over.
+// own is what an absence takes without messages.
 func (away *absence) own() int64 { return awayCost + int64(len(away.id)) }
 
 // returns ends an absence, and returns the frames that waited.
@@ -81,25 +82,37 @@ func (a *absences) returns(id string) [][]byte {
 	return frames
 }
 
-// forget drops what waits for an id. The absence stays in the list, as nobody's.
+// forget takes an absence out, with what waits.
 func (a *absences) forget(away *absence) {
 	delete(a.byID, away.id)
-	a.bytes -= int64(away.waits)
-	away.frames, away.waits = nil, 0
+	a.bytes -= int64(away.waits) + away.own()
+	if away.before == nil {
+		a.first = away.next
+	} else {
+		away.before.next = away.next
+	}
+	if away.next == nil {
+		a.last = away.before
+	} else {
+		away.next.before = away.before
+	}
 }
 
 // cut drops what is too old, and returns how many messages were among that.
 func (a *absences) cut(now time.Time) (dropped int) {
 	for away := a.first; away != nil && !away.until.After(now); away = a.first {
-		if a.byID[away.id] == away {
-			dropped += len(away.frames)
-			a.forget(away)
-		}
-		a.bytes -= away.own()
-		if a.first = away.next; a.first == nil {
-			a.last = nil
-		}
+		dropped += len(away.frames)
+		a.forget(away)
 	}
+	return dropped
+}
+
+// end drops everything, and returns how many messages were among that.
+func (a *absences) end() (dropped int) {
+	for away := a.first; away != nil; away = away.next {
+		dropped += len(away.frames)
+	}
+	*a = absences{}
 	return dropped
 }
 
@@ -111,6 +124,9 @@ func (d *Dialect) keep(a *app, m message) (kept, again bool) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.removed.Load() { // nobody would count it as missed
+		return false, false
+	}
 	d.cut(a, now)
 	away := a.away.byID[m.Recipient]
 	if c := a.clients[m.Recipient]; c != nil {

@@ -112,7 +112,7 @@ func TestSentAwayKeepsNothing(t *testing.T) {
 	if got := s.sent("1", "a"); got != "failed" {
 		t.Errorf("who asked for it: %s", got)
 	}
-	ws = s.joinAged("1", 4900*time.Millisecond)
+	ws = s.joinAged("1", 4*time.Second)
 	s.kick("1")
 	wantClosed(t, ws, true, websocket.CloseNormalClosure)
 	if got := s.sent("1", "a"); got != "failed" {
@@ -124,10 +124,38 @@ func TestSentAwayKeepsNothing(t *testing.T) {
 	}
 	s.kick("2")
 	s.join("2") // which is told nothing but PONG
+	if n := s.dialect.missed.Load(); n != 1 {
+		t.Errorf("%d missed after the kick", n)
+	}
 	for _, why := range []closed.Reason{closed.Kicked, closed.Asked, closed.Replaced, closed.Shutdown} {
 		if comesBack(why) {
 			t.Errorf("%v comes back", why)
 		}
+	}
+}
+
+// What waits for a client of an application that is no more is missed.
+func TestRemovedMisses(t *testing.T) {
+	s := newSite(t, Config{Keep: true})
+	a := s.dialect.rules.Load().apps["myapp"]
+	s.lost(s.join("1"))
+	s.lost(s.join("2"))
+	if got := s.sent("1", "a") + s.sent("1", "b") + s.sent("2", "c"); got != "keptkeptkept" {
+		t.Fatal(got)
+	}
+	next := *s.dialect.cfg()
+	next.Secrets = map[string]string{"other": "0ther"}
+	commit, err := s.dialect.change(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit()
+	if n := s.dialect.missed.Load(); n != 3 || s.dialect.waiting() != 0 {
+		t.Errorf("%d missed, %d bytes wait", n, s.dialect.waiting())
+	}
+	// A request that has found the application before it went keeps nothing there.
+	if kept, again := s.dialect.keep(a, message{"1", "d"}); kept || again {
+		t.Errorf("kept %v, again %v", kept, again)
 	}
 }
 
@@ -162,8 +190,8 @@ func TestKeepBytes(t *testing.T) {
 	}())
 }
 
-// What nobody comes for goes after the life of a token, and connections that come and go
-// are counted until then.
+// What nobody comes for goes after the life of a token, and who comes and goes takes no more
+// than who has gone once.
 func TestAbsencesEnd(t *testing.T) {
 	var a absences
 	now := time.Now()
@@ -183,8 +211,26 @@ func TestAbsencesEnd(t *testing.T) {
 		}
 		a.leaves("3", now.Add(2*time.Second), 10_000)
 	}
-	if a.bytes != 12*301+200 {
+	if a.bytes != 3*301+200 {
 		t.Errorf("%d bytes", a.bytes)
+	}
+	// From the middle, the end and the beginning.
+	for _, id := range []string{"4", "5", "6"} {
+		a.leaves(id, now.Add(2*time.Second), 10_000)
+	}
+	for _, id := range []string{"4", "6"} {
+		a.returns(id)
+	}
+	a.leaves("7", now.Add(2*time.Second), 10_000)
+	var list []string
+	for away := a.first; away != nil; away = away.next {
+		list = append(list, away.id)
+		if away.next != nil && away.next.before != away || away.next == nil && a.last != away {
+			t.Errorf("%s is not where it belongs", away.id)
+		}
+	}
+	if got := strings.Join(list, ""); got != "12357" || a.bytes != 5*301+200 {
+		t.Errorf("%s, %d bytes", got, a.bytes)
 	}
 	if n := a.cut(now.Add(auth.SocktopusLife - 1)); n != 0 {
 		t.Errorf("%d went before their time", n)
@@ -192,6 +238,9 @@ func TestAbsencesEnd(t *testing.T) {
 	if n := a.cut(now.Add(auth.SocktopusLife)); n != 2 || a.returns("1") != nil {
 		t.Errorf("%d went", n)
 	}
+	a.leaves("8", now, 10_000)
+	a.returns("2")
+	a.returns("7")
 	if n := a.cut(now.Add(time.Minute)); n != 0 || a.bytes != 0 || len(a.byID) != 0 || a.first != nil || a.last != nil {
 		t.Errorf("%d went, %d bytes are left: %+v", n, a.bytes, a)
 	}

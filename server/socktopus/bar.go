@@ -48,7 +48,7 @@ func (d *Dialect) barOne(a *app, id string) <-chan struct{} {
 	now := time.Now()
 	a.mu.Lock()
 	c := a.clients[id]
-	a.away.returns(id) // nobody gets what was kept for who is sent away
+	d.missed.Add(uint64(len(a.away.returns(id)))) // nobody gets what was kept for who is sent away
 	if c == nil {
 		a.mu.Unlock()
 		return nil

@@ -70,7 +70,7 @@ func (d *Dialect) change(cfg Config) (commit func(), err error) {
 		d.rules.Store(next)
 		for name, a := range before.apps {
 			if next.apps[name] == nil {
-				a.remove()
+				d.remove(a)
 			}
 		}
 	}, nil
@@ -78,10 +78,10 @@ func (d *Dialect) change(cfg Config) (commit func(), err error) {
 
 // remove ends the clients of an application that nobody finds any more, and the waits of
 // /kick for them.
-func (a *app) remove() {
+func (d *Dialect) remove(a *app) {
 	a.removed.Store(true)
 	a.mu.Lock()
-	a.away = absences{}
+	d.missed.Add(uint64(a.away.end()))
 	a.mu.Unlock()
 	for _, c := range a.all() {
 		c.end(endKicked)

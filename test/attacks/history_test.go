@@ -15,7 +15,7 @@ import (
 // What is kept for those who come back: strangers ask for it too, and for what is not theirs.
 func TestHistory(t *testing.T) {
 	back := new(returning)
-	kept := []string{"HISTORY=2m"}
+	kept := []string{"HISTORY=10m"}
 	tryAll(t, plentyFiles, []attack{
 		{name: "joins with absurd positions", run: absurdJoins, least: 20_000, before: back.leave, after: back.comeBack, settings: kept},
 		{name: "replays asked for in a loop", run: replaysInALoop, least: 1000, before: fillRooms(6), settings: kept, time: 4 * time.Second},
@@ -109,6 +109,16 @@ const largeRooms = 10
 
 func largeRoom(i int) string { return fmt.Sprint("large-", i) }
 
+// askForAll joins a room, and asks for all that is kept of all large ones with it, of one of
+// them twice.
+func askForAll(room string) []byte {
+	rooms := `"` + largeRoom(0) + `"`
+	for i := range largeRooms {
+		rooms += `,"` + largeRoom(i) + `"`
+	}
+	return text(`42["room","` + room + `",{"since":"all","rooms":[` + rooms + `]}]`)
+}
+
 // fillRooms sends so many events of 10 KB to each of them.
 func fillRooms(events int) func(*assault) {
 	return func(a *assault) {
@@ -157,11 +167,7 @@ func absurdJoins(a *assault) {
 
 // replaysInALoop connects anew again and again, and asks for all that is kept of all rooms.
 func replaysInALoop(a *assault) {
-	rooms := `"` + largeRoom(0) + `"`
-	for i := range largeRooms {
-		rooms += `,"` + largeRoom(i) + `"`
-	}
-	ask := text(`42["room","` + ledgerRoom + `",{"since":"all","rooms":[` + rooms + `]}]`)
+	ask := askForAll(ledgerRoom)
 	a.together(1_000_000, 8, func(i int) error {
 		c, err := a.stranger(i, socketIO3)
 		if err != nil {
@@ -202,14 +208,10 @@ func (c *conn) hears(text string) error {
 
 // unreadReplays ask for all that is kept, and read no more than the beginning of it.
 func unreadReplays(a *assault) {
-	rooms := `"` + largeRoom(0) + `"`
-	for i := range largeRooms {
-		rooms += `,"` + largeRoom(i) + `"`
-	}
 	a.together(60, 16, func(i int) error {
 		c, err := a.webSocket(a.s.clientPort, from(i), socketIO3)
 		if err == nil {
-			_, err = c.Write(text(`42["room","r",{"since":"all","rooms":[` + rooms + `]}]`))
+			_, err = c.Write(askForAll("r"))
 		}
 		if err == nil {
 			err = c.hears(`42["n","xxx`)
@@ -221,11 +223,7 @@ func unreadReplays(a *assault) {
 
 // largeReplays ask on and on for more than their connection can take.
 func largeReplays(a *assault) {
-	rooms := `"` + largeRoom(0) + `"`
-	for i := range largeRooms {
-		rooms += `,"` + largeRoom(i) + `"`
-	}
-	ask := text(`42["room","r",{"since":"all","rooms":[` + rooms + `]}]`)
+	ask := askForAll("r")
 	a.together(8, 8, func(i int) error {
 		c, err := a.stranger(i, socketIO3)
 		for err == nil {

@@ -23,15 +23,17 @@ type set struct {
 func (s set) String() string { return s.Proxy + " " + s.fault }
 
 // sets are all that is advised, each set once, for a server that has a path before
-// /socket.io/.
+// /socket.io/ and for one that has none.
 func sets() (list []set) {
-	at := &url.URL{Scheme: "https", Host: "push.example.com", Path: "/push"}
 	seen := make(map[string]bool)
-	for _, id := range doctor.IDs() {
-		for _, m := range doctor.Advice(id, at, "127.0.0.1:8000", doctor.Timing{}) {
-			if key := fmt.Sprintf("%q", m); !seen[key] {
-				seen[key] = true
-				list = append(list, set{id, m})
+	for _, path := range []string{"/push", ""} {
+		at := &url.URL{Scheme: "https", Host: "push.example.com", Path: path}
+		for _, id := range doctor.IDs() {
+			for _, m := range doctor.Advice(id, at, "127.0.0.1:8000", doctor.Timing{}) {
+				if key := fmt.Sprintf("%q", m); !seen[key] {
+					seen[key] = true
+					list = append(list, set{id, m})
+				}
 			}
 		}
 	}

@@ -19,6 +19,7 @@ type trial struct {
 	want        string
 	certificate string // none without TLS
 	mended      bool   // what is advised for the proxy mends it
+	path        string // that clients are told, in front of /socket.io/
 }
 
 const wrongXFF = "proxy_set_header X-Forwarded-For"
@@ -61,6 +62,13 @@ var trials = []trial{
 	}, mended: true},
 
 	{proxy: "nginx", name: "path not passed", want: "path-not-passed", mended: true, wrong: func(l *layout, _ *station) { l.add("location", "return 404;") }},
+
+	// The server knows nothing of a path before its own.
+	{proxy: "nginx", name: "redirect behind a path", path: "/push", want: "redirect", mended: true, wrong: func(l *layout, _ *station) { l.add("server", "return 301 https://push.example.com$request_uri;") }},
+	{proxy: "nginx", name: "path in front is kept", path: "/push", want: "path-rewritten", mended: true},
+	{proxy: "haproxy", name: "path in front is kept", path: "/push", want: "path-rewritten", mended: true},
+	{proxy: "caddy", name: "path in front is kept", path: "/push", want: "path-rewritten", mended: true},
+	{proxy: "apache", name: "path in front is kept", path: "/push", want: "path-rewritten", mended: true},
 
 	{proxy: "haproxy", name: "no TLS", certificate: "good", want: "tls", mended: true, wrong: func(l *layout, _ *station) {
 		l.drop("frontend", "bind")
@@ -219,5 +227,5 @@ func (tr *trial) examine(t *testing.T, l *layout, s *station, dir string, want [
 	if l.tls {
 		scheme = "https"
 	}
-	return s.finds(want, fmt.Sprintf("%s://127.0.0.1:%d", scheme, port))
+	return s.finds(want, fmt.Sprintf("%s://127.0.0.1:%d%s", scheme, port, tr.path))
 }

@@ -17,6 +17,8 @@ var wrongLines = map[string]map[string]wrong{
 		"return 308":                        {line: "return 308 https://www.example.com$request_uri;"},
 		"rewrite":                           {line: "rewrite ^/(.*)$ /app/$1 last;"},
 		"return":                            {line: "return 404;"},
+		"location /socket.io/":              {line: "location /socket.io/ { return 404; }"},
+		"location /push/socket.io/":         {line: "location /push/socket.io/ { return 404; }"},
 		"root":                              {line: "root /var/www/html;"},
 		"proxy_cache":                       {line: "proxy_cache zone;"},
 		"proxy_ignore_headers":              {line: "proxy_ignore_headers Cache-Control Vary;"},

@@ -86,7 +86,7 @@ func (s *server) again(t *testing.T) {
 // come back by connection state recovery, who they were. Then the server is killed: it starts
 // with nothing, though there was a file when it started, and each client is told.
 func TestHistoryOverRestarts(t *testing.T) {
-	s := start(t, "HISTORY=2m", "HISTORY_EVENTS=100000", "HISTORY_FILE=history", "DRAIN_DELAY=300ms", "DRAIN_TIME=1s", "SHUTDOWN_TIMEOUT=8s", "MAX_CONNECTIONS_PER_ADDRESS=10000")
+	s := start(t, "HISTORY=1h", "HISTORY_EVENTS=100000", "HISTORY_FILE=history", "DRAIN_DELAY=300ms", "DRAIN_TIME=1s", "SHUTDOWN_TIMEOUT=8s", "MAX_CONNECTIONS_PER_ADDRESS=10000")
 	d := drive(t, "node.js")
 	var all []*client
 	for _, version := range []string{"1.0.6", "1.3.4", "1.7.4", "2.5.0"} {
@@ -163,7 +163,7 @@ func TestHistoryOverRestarts(t *testing.T) {
 // meanwhile is taken, and is behind what they missed.
 func TestThousandsReturnToTheNextProcess(t *testing.T) {
 	const many, events = 2000, 100
-	s := start(t, "HISTORY=2m", "HISTORY_FILE=history", "SHUTDOWN_TIMEOUT=20s", "MAX_CONNECTIONS_PER_ADDRESS=10000", "MAX_CONNECTIONS=10000")
+	s := start(t, "HISTORY=1h", "HISTORY_EVENTS=100000", "HISTORY_FILE=history", "SHUTDOWN_TIMEOUT=20s", "PING_INTERVAL=60s", "PING_TIMEOUT=120s", "MAX_CONNECTIONS_PER_ADDRESS=10000", "MAX_CONNECTIONS=10000")
 	each := func(what string, do func(i int) error) {
 		t.Helper()
 		var doing sync.WaitGroup
@@ -257,6 +257,7 @@ func TestThousandsReturnToTheNextProcess(t *testing.T) {
 				if a.status == 200 {
 					break
 				}
+				time.Sleep(20 * time.Millisecond)
 			}
 		}
 	})

@@ -138,7 +138,9 @@ func TestResumePlugin(t *testing.T) {
 }
 
 // resumeBesideAnother has two clients of one class in one page, both away: each goes on where it
-// was itself. And a channel that the page gave up meanwhile, and enters again later, is a new one.
+// was itself. A channel that the page gave up meanwhile, and enters again later, is a new one, and
+// of channels that it gave up for good nothing stays behind. Events to the user are no channel of
+// the page's, and go on too.
 func resumeBesideAnother(t *testing.T, s *server, d *driver, w way) {
 	t.Helper()
 	a := d.open(s, w, w.name+" first", "1", map[string]any{"resume": true})
@@ -167,6 +169,28 @@ func resumeBesideAnother(t *testing.T, s *server, d *driver, w way) {
 	for _, c := range both {
 		c.join(shared, given)
 	}
+	brief := []string{"brief-1-" + suffix, "brief-2-" + suffix}
+	a.join(brief...)
+	for _, channel := range brief {
+		send(channel)
+		a.events(channel, "e", 1)
+	}
+	a.op("unsubscribe", "channel", brief[0])
+	signsIn := w.version != "4"
+	user := func(event string) {
+		t.Helper()
+		if r := d.call("sendToUser", "1", event, "x"); r.Name != "200" {
+			t.Fatalf("sendToUser: %+v", r)
+		}
+	}
+	if signsIn {
+		a.op("signin")
+		eventually(t, "the user's own channel", func() bool {
+			user("ready")
+			return len(d.seen(a.id, "user", "ready", "")) > 0
+		})
+	}
+	n = 0
 	send(shared)
 	look("1")
 	a.op("disconnect")
@@ -177,12 +201,19 @@ func resumeBesideAnother(t *testing.T, s *server, d *driver, w way) {
 	b.wait("state", "disconnected", 1)
 	send(shared)
 	a.op("unsubscribe", "channel", given)
+	a.op("unsubscribe", "channel", brief[1])
 	send(given)
+	if signsIn {
+		user("missed")
+	}
 	for _, c := range both {
 		c.op("connect")
 		c.connections(2)
 	}
 	look("1", "2", "3")
+	if signsIn {
+		a.wait("user", "missed", 1)
+	}
 	a.op("subscribe", "channel", given)
 	d.wait(a.id, "channel", "pusher:subscription_succeeded", given, 2)
 	send(given)
@@ -194,6 +225,15 @@ func resumeBesideAnother(t *testing.T, s *server, d *driver, w way) {
 	}
 	send(shared)
 	look("1", "2", "3", "6")
+	a.op("places")
+	kept := given + " " + shared
+	of, at := kept, kept
+	if signsIn {
+		of, at = "#server-to-user-1 "+of, "#server-to-user-1 "+at
+	}
+	if got, want := a.wait("places", "", 1)[0].Text, marshal([]string{of, at}); got != want {
+		t.Errorf("the plugin remembers %s, want %s", got, want)
+	}
 	for _, c := range both {
 		if failed := d.seen(c.id, "channel", "pusher:resume_failed", ""); len(failed) > 0 {
 			t.Errorf("%s is not resumed: %+v", c.id, failed)

@@ -56,6 +56,12 @@ func TestCrowd(t *testing.T) {
 	process.Node(t, 4*time.Minute, "crowd.js", start(t, "MAX_CONNECTIONS_PER_ADDRESS=20000", "SOCKTOPUS_READ_TIMEOUT=1h").URL(), "5000")
 }
 
+// With SOCKTOPUS_KEEP a client that comes back is given what it missed.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	process.Node(t, 2*time.Minute, "keep.js", start(t, "SOCKTOPUS_KEEP=on").URL())
+}
+
 // A restart closes the clients so that they join again.
 func TestDrain(t *testing.T) {
 	t.Parallel()

@@ -56,7 +56,7 @@ func (c *Config) Settings() *setting.Group {
 			Value: setting.Count(&c.Events, 1, 1_000_000)},
 		{Name: "HISTORY_SESSION_BYTES", Default: "16MiB", Help: "Bytes that rooms and ids of socket.io clients that are away, and may come back by connection state recovery, may take; more and those who left first are forgotten",
 			Value: setting.Size(&c.Sessions, "64KiB", "1024GiB")},
-		{Name: "HISTORY_FILE", Help: "Path of the file in which a process that ends leaves what is kept, and who may come back by connection state recovery, for the next one to go on with; unset, both end with the process. Two servers must not share it",
+		{Name: "HISTORY_FILE", Help: "Path of the file in which a process that ends leaves what is kept, by PUSHER_HISTORY too, and who may come back by connection state recovery, for the next one to go on with; unset, all of it ends with the process. Two servers must not share it",
 			Value: setting.Text(&c.File)},
 	}}
 }
@@ -143,6 +143,15 @@ func (l *Log) Hold(app string, f func(hub.Position, hub.Reader)) {
 	})
 }
 
+// Forget implements [hub.Log].
+func (l *Log) Forget(app string) {
+	a := l.apps[app]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forget(a.head)
+	a.over = true
+}
+
 // Stats are what is kept of all apps.
 type Stats struct {
 	Events, Rooms int
@@ -170,10 +179,11 @@ type app struct {
 	name string
 
 	mu       sync.Mutex // guards what follows; held while a publication is entered and delivered
+	over     bool       // it lacks publications: nobody may go on with it
 	epoch    uint64
 	head     uint64    // the number of the last publication
 	floor    uint64    // those up to it may be gone
-	gap      time.Time // when the last of those entered
+	dropped  time.Time // when the last of those entered; the zero Time if that is not known
 	gaps     []gap     // of numbers that no publication has, oldest first
 	first    *entry    // the oldest
 	last     *entry
@@ -245,7 +255,7 @@ func (a *app) roomOf(p *hub.Publication) *room {
 	}
 	r := a.rooms[p.Room]
 	if r == nil {
-		r = &room{name: p.Room, cut: a.floor, gap: a.gap}
+		r = &room{name: p.Room, cut: a.floor, dropped: a.dropped}
 		a.rooms[p.Room] = r
 		a.bytes += r.cost()
 	}
@@ -266,7 +276,7 @@ func (a *app) cut() {
 		if !tooOld {
 			a.early++
 		}
-		a.floor, a.gap = e.At.Number, e.Entered
+		a.floor, a.dropped = e.At.Number, e.Entered
 		a.drop(e)
 	}
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -93,6 +94,41 @@ func publish(h *hub.Hub, room string, events ...string) {
 // at is an event as a client that has asked for positions sees it.
 func at(head hub.Position, event string, n uint64) string {
 	return event + " " + hub.Position{Epoch: head.Epoch, Number: n}.String()
+}
+
+// Who comes back gets nothing of a room from before it joined that, and nothing at all where it
+// would have joined what is not there yet.
+func TestReturnBehindTheJoin(t *testing.T) {
+	h, _ := site(t, Config{})
+	c := connect(h, "c")
+	start := c.ask(t, h, &hub.Ask{Rooms: []string{"r"}}).Head
+	publish(h, "r", "1")
+	publish(h, "late", "2")
+	if err := h.JoinKept(c.sub, &c.trail, "late"); err != nil {
+		t.Fatal(err)
+	}
+	joined := h.Joined(c.sub, &c.trail)
+	if !maps.Equal(joined, map[string]uint64{"r": 0, "late": 2}) {
+		t.Fatalf("joined at %v", joined)
+	}
+	publish(h, "late", "3")
+	h.Unregister(c.sub)
+	again := func(joined map[string]uint64) *client {
+		c := new(client)
+		c.sub = h.Return("", "c", 100, &c.page, &c.trail, &hub.Ask{
+			Rooms: []string{"r", "late"}, After: start, Joined: joined, Encoder: numbered{}})
+		return c
+	}
+	back := again(joined)
+	if got := back.take(); !slices.Equal(got, []string{at(start, "1", 1), at(start, "3", 3)}) {
+		t.Errorf("saw %q", got)
+	}
+	if got := h.Joined(back.sub, &back.trail); !maps.Equal(got, joined) {
+		t.Errorf("joined at %v, and at %v when it came back", joined, got)
+	}
+	if never := again(map[string]uint64{"late": 4}); never.sub != nil || never.take() != nil {
+		t.Error("who joined what is not there yet came back")
+	}
 }
 
 func TestRecover(t *testing.T) {

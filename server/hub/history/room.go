@@ -10,11 +10,11 @@ import (
 
 // A room is what the log has of one room of the hub, or of what reached everyone.
 type room struct {
-	name   string
-	cut    uint64    // those up to it may be gone; of what reached everyone, the last that is
-	gap    time.Time // when the last that may be gone entered; the zero Time if that is not known
-	gone   int       // how many at the beginning of events are nil
-	events []*entry  // in order
+	name    string
+	cut     uint64    // those up to it may be gone; of what reached everyone, the last that is
+	dropped time.Time // when the last that may be gone entered; the zero Time if that is not known
+	gone    int       // how many at the beginning of events are nil
+	events  []*entry  // in order
 
 	through int64 // bytes of payload of all there ever were
 }
@@ -25,7 +25,7 @@ func (r *room) len() int { return len(r.events) - r.gone }
 
 // shift takes the oldest away.
 func (r *room) shift() {
-	r.cut, r.gap = r.events[r.gone].At.Number, r.events[r.gone].Entered
+	r.cut, r.dropped = r.events[r.gone].At.Number, r.events[r.gone].Entered
 	r.events[r.gone] = nil
 	r.gone++
 	if r.gone > 16 && r.gone > len(r.events)/2 {
@@ -82,16 +82,17 @@ func (a *app) span(s *hub.Span) (list []*entry, whole, more bool) {
 		return list[len(list)-s.Last:], true, len(list) > s.Last
 	case s.Last != 0:
 		return list, r.cut == 0, false
-	case !s.Since.IsZero():
+	case s.Since.IsZero():
+		list, whole = list[behind(list, s.After):], s.After >= r.cut && !a.inGap(s.After)
+	default:
 		begin, _ := slices.BinarySearchFunc(list, s.Since, func(e *entry, at time.Time) int { return e.Entered.Compare(at) })
-		before := begin > 0 || r.cut == 0 || !r.gap.IsZero() && r.gap.Before(s.Since)
-		return list[begin:], before, false
+		whole = begin > 0 || r.cut == 0 || !r.dropped.IsZero() && r.dropped.Before(s.Since)
+		list = list[begin:]
 	}
-	list = list[behind(list, s.After):]
 	if s.First > 0 && len(list) > s.First {
 		list, more = list[:s.First], true
 	}
-	return list, s.After >= r.cut && !a.inGap(s.After), more
+	return list, whole, more
 }
 
 // ofSpan is the room of a span; of one with nothing in the log, what would be known of it.
@@ -102,7 +103,7 @@ func (a *app) ofSpan(s *hub.Span) *room {
 	if r := a.rooms[s.Room]; r != nil {
 		return r
 	}
-	return &room{cut: a.floor, gap: a.gap}
+	return &room{cut: a.floor, dropped: a.dropped}
 }
 
 // behind is where in a list the first entry behind a number is.

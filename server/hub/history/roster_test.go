@@ -12,16 +12,22 @@ import (
 	"poosh/server/hub"
 )
 
+// headOf is the position of the last publication.
+func headOf(h *hub.Hub) (head hub.Position) {
+	h.Hold("", func(at hub.Position, _ hub.Reader) { head = at })
+	return head
+}
+
 // TestJoinKept has a member come back while events flow: its welcome, what it missed, and
 // what is new, each once and in order.
 func TestJoinKept(t *testing.T) {
-	h, _ := site(t, Config{})
+	h, l := site(t, Config{})
 	publish := func(n int) {
 		h.Publish(&hub.Publication{Room: "news", Event: fmt.Sprintf("e%03d", n), Data: []byte("1")})
 		h.Publish(&hub.Publication{Room: "news", Event: "passing", Passing: true})
 	}
 	publish(0)
-	start, _ := h.Kept("", nil)
+	start := headOf(h)
 	const before, all = 20, 200
 	for n := 1; n <= before; n++ {
 		publish(n)
@@ -53,7 +59,8 @@ func TestJoinKept(t *testing.T) {
 	if !slices.Equal(seen, want) {
 		t.Errorf("seen\n %s\nwant\n %s", strings.Join(seen, " "), strings.Join(want, " "))
 	}
-	head, x := h.Kept("", []hub.Span{{Room: "news", UpTo: 1 << 40}})
+	head := headOf(h)
+	x := l.Read("", []hub.Span{{Room: "news", UpTo: 1 << 40}}, always)
 	if len(x.List) != all+1 || head.Number != all+1 || time.Since(x.List[0].Entered) > time.Hour {
 		t.Errorf("%d kept, head %v", len(x.List), head)
 	}
@@ -64,7 +71,7 @@ func TestJoinKept(t *testing.T) {
 // TestFormerly: who is back under another id gets nothing that excepts the one it had.
 func TestFormerly(t *testing.T) {
 	h, _ := site(t, Config{})
-	start, _ := h.Kept("", nil)
+	start := headOf(h)
 	for _, except := range []string{"", "old", "other"} {
 		h.Publish(&hub.Publication{Room: "news", Event: "not-" + except, Except: except})
 	}
@@ -79,7 +86,7 @@ func TestFormerly(t *testing.T) {
 // never in, and not in one that it leaves while what it asks for is made.
 func TestSeated(t *testing.T) {
 	h, _ := site(t, Config{})
-	start, _ := h.Kept("", nil)
+	start := headOf(h)
 	publish(h, "r", "1")
 	c := connect(h, "me")
 	looked := 0
@@ -172,4 +179,42 @@ type encoding struct{ once func() }
 func (e *encoding) Encode(p *hub.Publication) []byte {
 	e.once()
 	return plain{}.Encode(p)
+}
+
+// TestJoinKeptWithoutRoom: for one who may be in no room more nothing is made of what it asks for.
+func TestJoinKeptWithoutRoom(t *testing.T) {
+	h, l := site(t, Config{})
+	start := hub.Position{Epoch: l.apps[""].epoch}
+	publish(h, "more", "1", "2")
+	var p page
+	var trail hub.Trail
+	sub := h.Register("", "me", 1, plain{}, &p)
+	join := func(room string, ask *hub.Ask) error {
+		r := h.Open("", room)
+		defer r.Close()
+		_, got, err := r.JoinKept(sub, &trail, hub.Member{}, ask, func(hub.Position) [][]byte { return nil })
+		if err != nil && (got.Missed > 0 || len(got.List) > 0) {
+			t.Errorf("%q: %+v, %v", room, got, err)
+		}
+		return err
+	}
+	if err := join("one", &hub.Ask{}); err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	fits := func(int, int) bool { looked++; return true }
+	for _, ask := range []*hub.Ask{{After: start, Fits: fits}, {Last: -1, Fits: fits}} {
+		if err := join("more", ask); err != hub.ErrTooManyRooms || looked > 0 {
+			t.Errorf("it is looked %d times for whether that fits, %v", looked, err)
+		}
+	}
+	if rooms, seen := sub.Rooms(), p.take(); !slices.Equal(rooms, []string{"one"}) || len(seen) > 0 {
+		t.Errorf("it is in %q and saw %q", rooms, seen)
+	}
+	h.Leave(sub, "one")
+	trail.Forget("one")
+	err := join("more", &hub.Ask{After: start, Fits: fits})
+	if seen := p.take(); err != nil || looked == 0 || !slices.Equal(seen, []string{"1", "2"}) {
+		t.Errorf("with a place again it saw %q, %v", seen, err)
+	}
 }

@@ -51,31 +51,80 @@ func (a *app) goOn() {
 
 // forget drops all up to a number, as if it were too old. mu is held.
 func (a *app) forget(upTo uint64) {
-	for a.first != nil && a.first.At.Number <= upTo {
-		a.drop(a.first)
+	for e := a.first; e != nil && e.At.Number <= upTo; e = a.first {
+		a.floor, a.dropped = e.At.Number, e.Entered
+		a.drop(e)
 	}
-	a.floor, a.everyone.cut = max(a.floor, upTo), max(a.everyone.cut, upTo)
+	a.floor = max(a.floor, upTo)
+	a.everyone.forget(upTo, a.dropped)
 	for _, r := range a.rooms {
-		r.cut = max(r.cut, upTo)
+		r.forget(upTo, a.dropped)
+	}
+}
+
+// forget has all up to a number be gone, the last of which entered at some time.
+func (r *room) forget(upTo uint64, at time.Time) {
+	if r.cut >= upTo {
+		return
+	}
+	r.cut = upTo
+	if at.After(r.dropped) {
+		r.dropped = at
 	}
 }
 
 // A snapshot is an app's log as of a moment. Its entries do not change any more but for their
 // places in the list.
 type snapshot struct {
-	epoch, head, floor, everyone uint64
-	gaps                         []gap
-	cuts                         map[string]uint64 // of rooms whose first entry is not written yet
-	entries                      []*entry          // in order
+	epoch, head     uint64
+	floor, everyone cut
+	gaps            []gap
+	cuts            map[string]cut // of rooms whose first entry is not written yet
+	entries         []*entry       // in order
+}
+
+// A cut is up to which number publications may be gone, and when the last of those entered.
+type cut struct {
+	upTo    uint64
+	dropped time.Time
+}
+
+// cutOff is up to where the room is cut.
+func (r *room) cutOff() cut { return cut{r.cut, r.dropped} }
+
+func (c cut) save(w *handover.Writer) {
+	w.Uint(c.upTo)
+	if c.dropped.IsZero() {
+		w.Uint(0)
+	} else {
+		w.Uint(uint64(c.dropped.UnixNano()))
+	}
+}
+
+func restoreCut(r *handover.Reader, now time.Time) (c cut) {
+	c.upTo = r.Uint()
+	if nano := r.Uint(); nano != 0 {
+		c.dropped = before(now, nano)
+	}
+	return c
+}
+
+// before is a time in Unix nanoseconds as one of this process's clock, which may be set
+// meanwhile. Nothing is of the future.
+func before(now time.Time, nano uint64) time.Time {
+	return now.Add(-max(0, now.Sub(time.Unix(0, int64(nano)))))
 }
 
 func (a *app) snapshot() *snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.over {
+		return &snapshot{epoch: newEpoch()} // in which nobody has a position
+	}
 	a.cut()
-	s := &snapshot{a.epoch, a.head, a.floor, a.everyone.cut, slices.Clone(a.gaps), make(map[string]uint64, len(a.rooms)), make([]*entry, 0, a.events)}
+	s := &snapshot{a.epoch, a.head, cut{a.floor, a.dropped}, a.everyone.cutOff(), slices.Clone(a.gaps), make(map[string]cut, len(a.rooms)), make([]*entry, 0, a.events)}
 	for name, r := range a.rooms {
-		s.cuts[name] = r.cut
+		s.cuts[name] = r.cutOff()
 	}
 	for e := a.first; e != nil; e = e.next {
 		s.entries = append(s.entries, e)
@@ -99,9 +148,11 @@ const (
 )
 
 func (s *snapshot) save(w *handover.Writer) {
-	for _, n := range []uint64{s.epoch, s.head, s.floor, s.everyone, uint64(len(s.gaps))} {
-		w.Uint(n)
-	}
+	w.Uint(s.epoch)
+	w.Uint(s.head)
+	s.floor.save(w)
+	s.everyone.save(w)
+	w.Uint(uint64(len(s.gaps)))
 	for _, g := range s.gaps {
 		w.Uint(g.after)
 		w.Uint(g.before)
@@ -119,7 +170,7 @@ func (s *snapshot) save(w *handover.Writer) {
 		case first:
 			delete(s.cuts, e.Room)
 			w.Uint(flagFirst)
-			w.Uint(cut)
+			cut.save(w)
 		default:
 			w.Uint(0)
 		}
@@ -144,7 +195,7 @@ func (l *Log) Restore(r *handover.Reader, written time.Time) (done Restored, err
 	type pair struct{ old, new *app }
 	var apps []pair
 	names := make(map[string]bool)
-	for range r.Count(7) {
+	for range r.Count(9) {
 		name := r.Text()
 		if names[name] {
 			r.Fail("an app is there twice")
@@ -180,7 +231,7 @@ func (l *Log) Restore(r *handover.Reader, written time.Time) (done Restored, err
 func (a *app) become(b *app) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.epoch, a.head, a.floor, a.gaps = b.epoch, b.head, b.floor, b.gaps
+	a.epoch, a.head, a.floor, a.dropped, a.gaps = b.epoch, b.head, b.floor, b.dropped, b.gaps
 	a.first, a.last, a.rooms, a.everyone = b.first, b.last, b.rooms, b.everyone
 	a.events, a.bytes, a.early = b.events, b.bytes, b.early
 	a.goOn()
@@ -190,12 +241,14 @@ func (a *app) become(b *app) {
 func (a *app) restore(r *handover.Reader) {
 	a.epoch = r.Uint()
 	head := r.Uint()
-	a.floor, a.everyone.cut = r.Uint(), r.Uint()
+	now := time.Now()
+	floor, everyone := restoreCut(r, now), restoreCut(r, now)
+	a.floor, a.dropped = floor.upTo, floor.dropped
+	a.everyone.cut, a.everyone.dropped = everyone.upTo, everyone.dropped
 	if a.epoch == 0 || a.epoch >= 1<<50 || head >= 1<<50 || max(a.floor, a.everyone.cut) > head {
 		r.Fail("a log has numbers that no log has")
 	}
 	a.restoreGaps(r, head)
-	now := time.Now()
 	for range r.Count(8) {
 		e := a.restoreEntry(r, now)
 		if e == nil || e.At.Number > head || e.At.Number <= a.head {
@@ -227,17 +280,16 @@ func (a *app) restoreGaps(r *handover.Reader, head uint64) {
 
 // restoreEntry reads an entry, and makes its room as that was; nil for what is none.
 func (a *app) restoreEntry(r *handover.Reader, now time.Time) *entry {
-	number, entered, flags, cut := a.head+r.Uint(), time.Unix(0, int64(r.Uint())), r.Uint(), a.everyone.cut
+	number, entered, flags, gone := a.head+r.Uint(), r.Uint(), r.Uint(), a.everyone.cutOff()
 	if flags == flagFirst {
-		cut = r.Uint()
+		gone = restoreCut(r, now)
 	}
 	p := hub.Publication{App: a.name, Everyone: flags == flagEveryone, Room: r.Text(), Event: r.Text(), Data: r.Bytes(), Meta: r.Text(), Except: r.Text()}
-	if r.Err() != nil || flags > flagFirst || flags != 0 && cut >= number {
+	if r.Err() != nil || flags > flagFirst || flags != 0 && gone.upTo >= number {
 		return nil
 	}
 	e := newEntry(&p)
-	// As a time of this process's clock, which may be set meanwhile; nothing is of the future.
-	e.Entered = now.Add(-max(0, now.Sub(entered)))
+	e.Entered = before(now, entered)
 	if a.last != nil && e.Entered.Before(a.last.Entered) {
 		e.Entered = a.last.Entered
 	}
@@ -246,7 +298,8 @@ func (a *app) restoreEntry(r *handover.Reader, now time.Time) *entry {
 		if a.rooms[p.Room] != nil {
 			return nil
 		}
-		a.roomOf(&e.Publication).cut = cut
+		made := a.roomOf(&e.Publication)
+		made.cut, made.dropped = gone.upTo, gone.dropped
 	}
 	return e
 }

@@ -92,6 +92,93 @@ func TestGoesOn(t *testing.T) {
 	})
 }
 
+// sinceIs reads what entered a room, or reached everyone if that is empty, from a time on.
+func sinceIs(l *Log, room string, at time.Time) string {
+	return events(l.Read("", []hub.Span{{Room: room, Everyone: room == "", Since: at, UpTo: 1 << 50}}, always))
+}
+
+// Who asks for what came since a time is told that something of it may be missing where that
+// is so, and only there, by a log that goes on as by the one before.
+func TestGoesOnWithTimesOfWhatWasDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := Config{Age: time.Minute, Events: 2}
+		l, began := New(cfg, ""), time.Now()
+		at := func(seconds float64) time.Time {
+			return began.Add(time.Duration(seconds * float64(time.Second)))
+		}
+		everyone := func() {
+			l.Append(&hub.Publication{Everyone: true, Event: "all"}, func(hub.Position) {})
+		}
+		put(l, "gone", "0", 0) // dropped for its age, with all of its room
+		for _, event := range []string{"a", "b", "c"} {
+			time.Sleep(10 * time.Second)
+			put(l, "r", event, 0) // a, at 10 s, is dropped for its room's bound
+			everyone()
+		}
+		time.Sleep(31 * time.Second)
+		l.Stats()               // which drops what is too old
+		put(l, "later", "d", 0) // of a room that begins behind what was dropped
+		for range 2 {           // of what goes on, too
+			for _, tt := range []struct {
+				room  string
+				since time.Time
+				whole bool
+			}{
+				{"r", at(9), false}, {"r", at(10), false}, {"r", at(10.5), true}, {"r", at(29), true}, {"r", at(40), true},
+				{"", at(10), false}, {"", at(10.5), true}, {"", at(40), true},
+				{"gone", at(0), false}, {"gone", at(0.5), true},
+				{"later", at(0), false}, {"later", at(1), true}, {"later", at(60), true},
+				{"never", at(0), false}, {"never", at(1), true},
+			} {
+				x := l.Read("", []hub.Span{{Room: tt.room, Everyone: tt.room == "", Since: tt.since, UpTo: 1 << 50}}, always)
+				if x.Whole != tt.whole {
+					t.Errorf("%q since %v: whole is %v", tt.room, tt.since.Sub(began), x.Whole)
+				}
+			}
+			if got := sinceIs(l, "r", at(10.5)); got != "b@4 c@6 true" {
+				t.Error(got)
+			}
+			again := New(cfg, "")
+			if _, err := restore(again, saved(t, l), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			again.check(t)
+			l = again
+		}
+	})
+}
+
+// What was before the oldest gap that is known is gone as if it were too old: since when, is
+// known.
+func TestTimesOfWhatWasForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, began := New(Config{Age: time.Hour}, ""), time.Now()
+		put(l, "quiet", "never seen again", 0)
+		put(l, "r", "first", 0)
+		for range 2 * maxGaps {
+			again := New(Config{Age: time.Hour}, "")
+			if _, err := restore(again, saved(t, l), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			l = again
+			time.Sleep(time.Second)
+			put(l, "r", "e", 0)
+		}
+		l.check(t)
+		for _, tt := range []struct {
+			since time.Duration
+			whole bool
+		}{{0, false}, {5 * time.Second, false}, {(maxGaps - 1) * time.Second, false}, {maxGaps * time.Second, true}} {
+			for _, room := range []string{"r", "quiet"} {
+				x := l.Read("", []hub.Span{{Room: room, Since: began.Add(tt.since), UpTo: 1 << 50}}, always)
+				if x.Whole != tt.whole {
+					t.Errorf("%q since %v: whole is %v, with %d events", room, tt.since, x.Whole, len(x.List))
+				}
+			}
+		}
+	})
+}
+
 // All of a publication is in the file: what is to be known of one later belongs there too.
 func TestAllOfAPublicationIsSaved(t *testing.T) {
 	l := New(Config{Age: time.Minute}, "app")

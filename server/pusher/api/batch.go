@@ -138,8 +138,9 @@ func (c *call) sendUnknown(events []event) error {
 	return nil
 }
 
-// published settles the key of an event of a batch that has just been.
+// published says that an event has just been, and settles its key if it is one of a batch.
 func (c *call) published(e *event, place int) {
+	c.out = !c.batch
 	if !c.batch || e.keyed == nil {
 		return
 	}

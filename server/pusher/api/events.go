@@ -48,11 +48,13 @@ func (c *call) send(events ...event) error {
 				c.pause(rest)
 			}
 			took := c.publish(channel, e, data, account)
+			if j == len(e.channels)-1 {
+				c.published(&e, i) // before anything else, which may fail
+			}
 			if c.app.Watched() {
 				c.app.Report(c.eventID(i), channel, e.name, data, len(e.data), took, c.from)
 			}
 		}
-		c.published(&e, i)
 		if log := c.api.answer.Log; log.Enabled(c.ctx, slog.LevelDebug) {
 			log.Debug("event", "id", c.eventID(i), "app", c.app.ID(), "event", e.name, "channels", len(e.channels), "bytes", len(e.data))
 		}

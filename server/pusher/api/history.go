@@ -3,12 +3,13 @@ package api
 import (
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"poosh/server/hub"
 	"poosh/server/pusher/answer"
+	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 )
 
@@ -69,28 +70,29 @@ func (c *call) readPage() (page, error) {
 	return p, nil
 }
 
-// pick returns the events of the page in their order, of all that are kept, and whether
-// there are more.
-func (p *page) pick(list []*hub.Kept) (picked []*hub.Kept, more bool) {
-	list = slices.Clone(list)
-	if !p.oldestFirst {
-		slices.Reverse(list)
+// ask is what is read of the channel for the page.
+func (p *page) ask() app.PageAsk {
+	a := app.PageAsk{After: max(p.serials[0], 1) - 1, UpTo: p.serials[1], OldestFirst: p.oldestFirst, Limit: p.limit}
+	if p.given[2] {
+		a.From = momentOf(p.times[0])
 	}
-	for _, k := range list {
-		n, ms := k.At.Number, uint64(k.Entered.UnixMilli())
-		switch {
-		case n < p.serials[0] || n > p.serials[1] || ms < p.times[0] || ms > p.times[1]:
-			continue
-		case p.cursor > 0 && (p.oldestFirst && n <= p.cursor || !p.oldestFirst && n >= p.cursor):
-			continue
-		}
-		if len(picked) == p.limit {
-			return picked, true
-		}
-		picked = append(picked, k)
+	if p.given[3] {
+		a.Before = momentOf(min(p.times[1], lastMoment-1) + 1)
 	}
-	return picked, false
+	switch {
+	case p.cursor == 0:
+	case p.oldestFirst:
+		a.After = max(a.After, p.cursor)
+	default:
+		a.UpTo = min(a.UpTo, p.cursor-1)
+	}
+	return a
 }
+
+// lastMoment is behind every time that anything was published at, in milliseconds.
+const lastMoment = 1 << 50
+
+func momentOf(ms uint64) time.Time { return time.UnixMilli(int64(min(ms, lastMoment))) }
 
 // history tells of the events of a channel that are kept, in Sockudo's form. A cursor is good
 // with the parameters of the request that gave it.
@@ -105,28 +107,27 @@ func (c *call) history() (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, x := c.app.Kept(c.of)
-	if stream := protocol.StreamID(head.Epoch); p.cursor > 0 && p.cursorStream != stream {
+	kept := c.app.Page(c.of, p.ask())
+	if stream := protocol.StreamID(kept.Head.Epoch); p.cursor > 0 && p.cursorStream != stream {
 		return nil, answer.Invalid("cursor is of another stream: what it goes on from is gone, begin anew")
 	}
-	picked, more := p.pick(x.List)
 	return func(yield func([]byte) bool) {
 		b := []byte(`{"items":[`)
-		for _, k := range picked {
+		for _, k := range kept.List {
 			if !yield(appendItem(b, k)) {
 				return
 			}
 			b = append(b[:0], ',')
 		}
-		end := []byte(`],"direction":"` + p.direction + `","limit":` + strconv.Itoa(p.limit) + `,"has_more":` + strconv.FormatBool(more) + `,"next_cursor":`)
-		if more {
-			last := picked[len(picked)-1].At
+		end := []byte(`],"direction":"` + p.direction + `","limit":` + strconv.Itoa(p.limit) + `,"has_more":` + strconv.FormatBool(kept.More) + `,"next_cursor":`)
+		if kept.More {
+			last := kept.List[len(kept.List)-1].At
 			end = append(end, `"`+protocol.StreamID(last.Epoch)+":"+strconv.FormatUint(last.Number, 10)+`"`...)
 		} else {
 			end = append(end, "null"...)
 		}
 		end = p.appendBounds(end)
-		yield(ended(b, string(appendContinuity(end, head, x, more))+"}"))
+		yield(ended(b, string(appendContinuity(end, &kept))+"}"))
 	}, nil
 }
 
@@ -161,12 +162,11 @@ func appendItem(b []byte, k *hub.Kept) []byte {
 	return append(append(append(b, ','), place...), "}}"...)
 }
 
-// appendContinuity tells what is kept, and whether the answer is all there ever was.
-func appendContinuity(b []byte, head hub.Position, x hub.Excerpt, more bool) []byte {
-	b = append(b, `,"continuity":{"stream_id":"`+protocol.StreamID(head.Epoch)+`","complete":`+strconv.FormatBool(x.Whole && !more)+
-		`,"truncated_by_retention":`+strconv.FormatBool(!x.Whole)...)
-	if n := len(x.List); n > 0 {
-		oldest, newest := x.List[0], x.List[n-1]
+// appendContinuity tells what is kept, and whether the answer is complete: all there ever was.
+func appendContinuity(b []byte, p *app.Page) []byte {
+	b = append(b, `,"continuity":{"stream_id":"`+protocol.StreamID(p.Head.Epoch)+`","complete":`+strconv.FormatBool(p.Whole && len(p.List) == p.Events)+
+		`,"truncated_by_retention":`+strconv.FormatBool(!p.Whole)...)
+	if oldest, newest := p.Oldest, p.Newest; oldest != nil {
 		for _, at := range []struct {
 			name  string
 			value int64
@@ -179,10 +179,6 @@ func appendContinuity(b []byte, head hub.Position, x hub.Excerpt, more bool) []b
 	} else {
 		b = append(b, `,"oldest_available_serial":null,"newest_available_serial":null,"oldest_available_published_at_ms":null,"newest_available_published_at_ms":null`...)
 	}
-	bytes := 0
-	for _, k := range x.List {
-		bytes += len(k.Data)
-	}
-	b = appendInt(append(b, `,"retained_messages":`...), len(x.List))
-	return append(appendInt(append(b, `,"retained_bytes":`...), bytes), '}')
+	b = appendInt(append(b, `,"retained_messages":`...), p.Events)
+	return append(appendInt(append(b, `,"retained_bytes":`...), p.Bytes), '}')
 }

@@ -48,7 +48,7 @@ func (h *toldHistory) data() string {
 
 func TestHistory(t *testing.T) {
 	a := pushertest.App()
-	a.History, a.HistoryBytes, a.HistoryEvents = app.Duration(time.Minute), 1<<20, 5
+	a.History, a.HistoryBytes, a.HistoryEvents = app.Duration(time.Hour), 1<<20, 5
 	s := pushertest.New(t, pusher.Config{Apps: []pusher.App{a}})
 	get := func(channel string, query ...string) (h toldHistory) {
 		t.Helper()
@@ -110,6 +110,26 @@ func TestHistory(t *testing.T) {
 		}
 		if got := strings.Join(pages, "|"); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.query, got, tt.want)
+		}
+	}
+	// Of a channel that has lost nothing it depends on the answer whether that is all.
+	s.Trigger("few", "e", "0")
+	s.Trigger("few", "e", "1")
+	few := get("few")
+	if !few.Continuity.Complete || few.data() != "1 0" {
+		t.Errorf("all of it: %+v", few)
+	}
+	first := get("few", "limit", "1")
+	if first.Continuity.Complete || !first.More {
+		t.Fatalf("the first page: %+v", first)
+	}
+	for name, part := range map[string]toldHistory{
+		"the last page":      get("few", "limit", "1", "cursor", *first.Next),
+		"a part, by serials": get("few", "end_serial", fmt.Sprint(few.Items[1].Serial)),
+		"none, by times":     get("few", "end_time_ms", "1"),
+	} {
+		if part.Continuity.Complete || part.More || part.Continuity.Truncated || part.Continuity.Messages != 2 {
+			t.Errorf("%s: %+v", name, part)
 		}
 	}
 	for _, bad := range []string{"limit=0", "limit=x", "limit=-1", "direction=up", "cursor=x", "cursor=:1", "cursor=" + h.Continuity.StreamID + ":0", "start_serial=x", "end_time_ms=-1"} {

@@ -17,18 +17,23 @@ const (
 	infoCache       = "cache"
 )
 
-// parseInfo reads a list of attributes with commas between. Unknown ones are
-// refused in the words that the libraries' tests look for.
+// parseInfo reads a list of attributes with commas between, and returns those of known that
+// are in it, each once: what is kept of a request must not be a part of its body. Unknown
+// ones are refused in the words that the libraries' tests look for.
 func parseInfo(text string, known ...string) ([]string, error) {
 	if text == "" {
 		return nil, nil
 	}
-	list := strings.Split(text, ",")
-	for i, name := range list {
-		list[i] = strings.TrimSpace(name)
-		if !slices.Contains(known, list[i]) {
+	var list []string
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		i := slices.Index(known, name)
+		if i < 0 {
 			return nil, answer.Invalid("info should be a comma separated list of attributes, which are %s; %s is none",
-				strings.Join(known, ", "), protocol.Shown(list[i]))
+				strings.Join(known, ", "), protocol.Shown(name))
+		}
+		if !slices.Contains(list, name) {
+			list = append(list, known[i])
 		}
 	}
 	return list, nil
@@ -48,10 +53,7 @@ func appendCounts(b []byte, of *app.App, channel string, info []string) []byte {
 
 func appendObject(b []byte, info []string, connections, users int) []byte {
 	b = append(b, '{')
-	for i, name := range info {
-		if slices.Contains(info[:i], name) {
-			continue
-		}
+	for _, name := range info {
 		n := connections
 		if name == infoUsers {
 			n = users

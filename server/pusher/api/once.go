@@ -116,11 +116,22 @@ func (c *call) once(e event) (reply, error) {
 		}
 		return whole(beside(sends.Replayed(was.Account, was.At, was.ID, e.name), body)), nil
 	}
-	defer turn.Claim.Release() // where nothing was published
+	defer c.giveBack(turn.Claim)
 	if err := c.send(e); err != nil {
 		return nil, err
 	}
 	return c.settled(turn.Claim, asked, c.counts(e)), nil
+}
+
+// giveBack releases the claim of an event where nothing was published. Where something has
+// been, and a panic is on its way before there is an answer, a repetition sends nothing and
+// is told what can be told.
+func (c *call) giveBack(claim *idempotency.Claim) {
+	if c.out {
+		claim.Settle(idempotency.Answer{ID: c.id})
+		return
+	}
+	claim.Release()
 }
 
 // repeats says that nothing is sent, and returns the answer that there was.

@@ -1,13 +1,16 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,6 +221,75 @@ func TestReplayedInfo(t *testing.T) {
 		s.Dial().Join("a")
 	}
 }
+
+// What a request asks about a channel takes no more memory than its names, however it is
+// written, and goes for no other key.
+func TestAskedIsSmall(t *testing.T) {
+	keys := idempotency.New(idempotency.Config{Bytes: 64 << 10})
+	s := pushertest.New(t, pusher.Config{Keys: keys})
+	body := func(key, info string) string {
+		return `{"name":"e","channel":"presence-a","data":"1","info":"` + info + `","idempotency_key":"` + key + `"}`
+	}
+	const asked = `{"channels":{"presence-a":{"user_count":0}}}`
+	one := publish(s, "/events", body("one", "user_count"), nil)
+	for key, info := range map[string]string{
+		"blanks": strings.Repeat(" ", 8000) + "user_count", "repeated": strings.Repeat("user_count, ", 300) + "user_count",
+	} {
+		if got := publish(s, "/events", body(key, info), nil); got.status != 200 || got.body != asked {
+			t.Errorf("%s: %s", key, got)
+		}
+		// Another spelling asks the same.
+		if got := publish(s, "/events", body(key, "user_count"), nil); got.body != asked || !got.replayed {
+			t.Errorf("%s: %s", key, got)
+		}
+	}
+	if again := publish(s, "/events", body("one", "user_count"), nil); again != (answer{200, asked, one.id, true}) {
+		t.Errorf("%s, then %s", one, again)
+	}
+	for _, r := range keys.Readings() {
+		if r.Name == "idempotency_bytes" && r.Samples[0].Value > 3*600 {
+			t.Errorf("three keys take %v bytes", r.Samples[0].Value)
+		}
+	}
+}
+
+// A panic behind the publication does not have the event go out again.
+func TestPanicBehindThePublication(t *testing.T) {
+	for _, body := range []string{
+		withKey("k", "1"),
+		`{"name":"e","channels":["a","b"],"data":"1","idempotency_key":"k"}`,
+	} {
+		var log panicking
+		s := pushertest.NewLogged(t, pusher.Config{}, slog.New(&log))
+		p := s.Dial()
+		p.Join("a")
+		log.panics.Store(true)
+		if got := publish(s, "/events", body, nil); got.status != 500 {
+			t.Fatal(got)
+		}
+		log.panics.Store(false)
+		expect(t, p, "1")
+		if got := publish(s, "/events", body, nil); got.status != 200 || !got.replayed || got.id == "" {
+			t.Error(got)
+		}
+		p.Quiet()
+	}
+}
+
+// A panicking log takes nothing but what is said of an event, where it panics if it is told.
+type panicking struct{ panics atomic.Bool }
+
+func (p *panicking) Enabled(_ context.Context, level slog.Level) bool {
+	return level == slog.LevelDebug && p.panics.Load()
+}
+func (p *panicking) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "event" {
+		panic("a log that is broken")
+	}
+	return nil
+}
+func (p *panicking) WithAttrs([]slog.Attr) slog.Handler { return p }
+func (p *panicking) WithGroup(string) slog.Handler      { return p }
 
 // A user's events have keys as others do.
 func TestKeyOfUserEvent(t *testing.T) {

@@ -84,7 +84,7 @@ type rules struct {
 }
 
 // newApp makes an app of a valid configuration. logged says that a log within the bounds of
-// its history was made for it when the server started, if it has one.
+// its history was made for it when the server started, if it has one, and has all since.
 func newApp(conf Config, s *Shared, logged bool) *App {
 	a := &App{
 		id: conf.ID, shared: s, hubName: HubName(conf.ID),
@@ -300,12 +300,12 @@ func (a *App) close(ctx context.Context) error {
 // check is [List.Check] for one app.
 func (a *App) check() error {
 	a.mu.Lock()
-	open, conns := a.open, len(a.conns)+len(a.trails)
+	open, conns, trails := a.open, len(a.conns), len(a.trails)
 	a.mu.Unlock()
 	online, watched := a.users.len()
-	if seats := a.Len(); open+conns+online+watched+seats > 0 {
-		return fmt.Errorf("app %s: %d open, %d connections, %d users, %d watched, %d in the hub",
-			a.id, open, conns, online, watched, seats)
+	if seats := a.Len(); open+conns+trails+online+watched+seats > 0 {
+		return fmt.Errorf("app %s: %d open, %d connections, %d that may resume, %d users, %d watched, %d in the hub",
+			a.id, open, conns, trails, online, watched, seats)
 	}
 	return nil
 }

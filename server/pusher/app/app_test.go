@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -423,11 +424,30 @@ func TestSubscriptionAllocations(t *testing.T) {
 	c.Choose(a)
 	c.Open(everything{}, NewSocketID(), 7)
 	defer c.Close()
-	if n := testing.AllocsPerRun(200, func() {
-		c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}, Since{})
-		c.Leave("presence-a")
-	}); n > 24 {
-		t.Errorf("a subscription and its end allocate %v times", n)
+	// The whole process is counted, and whatever else runs in it adds to that: the least counts.
+	const most = 24
+	n := math.Inf(1)
+	for try := 0; try < 10 && n > most; try++ {
+		n = min(n, testing.AllocsPerRun(200, func() {
+			c.Enter("presence-a", protocol.Member{ID: "1", Info: protocol.EmptyObject}, Since{})
+			c.Leave("presence-a")
+		}))
+	}
+	if n > most {
+		t.Errorf("a subscription and its end allocate %v times, want at most %d", n, most)
+	}
+}
+
+// TestCheckTellsWhatIsLeft: a trail that its connection left behind is no connection.
+func TestCheckTellsWhatIsLeft(t *testing.T) {
+	a := newTestApp(t, Config{}, nil)
+	if err := a.check(); err != nil {
+		t.Fatal(err)
+	}
+	a.trails[new(Connection)] = new(trail)
+	defer clear(a.trails)
+	if err := a.check(); err == nil || !strings.Contains(err.Error(), " 0 connections, 1 that may resume,") {
+		t.Errorf("with a trail that is left: %v", err)
 	}
 }
 
@@ -448,8 +468,9 @@ func (everything) Entered(_ string, _ int, err error) {
 }
 
 // TestHistoryStays: an app's log is made as the server starts, so that what is kept cannot be
-// changed after that. An app that is added keeps nothing, and one that was there before what it
-// kept then, or nothing.
+// changed after that. An app that is added keeps nothing. One that was there before keeps what
+// it kept then, unless it has been there without that since: what was published then is not in
+// the log, and nobody may be told that nothing is missing.
 func TestHistoryStays(t *testing.T) {
 	conf := Config{ID: "3", Key: "key", Secret: "not-so-secret", History: Duration(time.Minute)}
 	var log logtest.Buffer
@@ -495,11 +516,11 @@ func TestHistoryStays(t *testing.T) {
 	for _, again := range []struct {
 		conf  Config
 		keeps bool
-	}{{none, false}, {longer, false}, {conf, true}} {
-		before := kept.Stats().Events
+		n     int // events that are kept then
+	}{{conf, true, 4}, {none, false, 0}, {longer, false, 0}, {conf, false, 0}} {
 		change(other)
 		change(other, again.conf)
-		if n := events("3") - before; l.ID("3").Keeps() != again.keeps || n != map[bool]int{true: 2}[again.keeps] {
+		if n := events("3"); l.ID("3").Keeps() != again.keeps || n != again.n {
 			t.Errorf("with a history of %v it keeps: %v, %d events", time.Duration(again.conf.History), l.ID("3").Keeps(), n)
 		}
 	}

@@ -65,7 +65,12 @@ func (l *List) change(configs []Config, b Bounds) {
 	for _, conf := range configs {
 		a := before.byID[conf.ID]
 		if a == nil {
-			now.add(newApp(conf, l.shared, l.atFirst[conf.ID] == conf.keeping()))
+			a = newApp(conf, l.shared, l.atFirst[conf.ID] == conf.keeping())
+			if a.passing { // its log lacks what is published from here on
+				delete(l.atFirst, conf.ID)
+				l.shared.Hub.Forget(a.hubName)
+			}
+			now.add(a)
 			continue
 		}
 		was := a.Disabled()

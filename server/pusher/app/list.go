@@ -17,7 +17,7 @@ import (
 // A List is the apps of one dialect. Its methods may be called from any goroutine.
 type List struct {
 	shared   *Shared            // set once, but for the bounds of apps; guarded by changing
-	atFirst  map[string]keeping // set once: of the apps that there were then
+	atFirst  map[string]keeping // of the apps whose logs have all since the start; guarded by changing
 	index    atomic.Pointer[index]
 	draining atomic.Bool
 

@@ -162,12 +162,6 @@ func (c *Connection) Resume(names []string, of func(name string) Since) (told in
 	return told
 }
 
-// Kept returns what is kept of a channel, and the position of the app's last event. It is for
-// an app that [App.Keeps] events.
-func (a *App) Kept(channel string) (hub.Position, hub.Excerpt) {
-	return a.shared.Hub.Kept(a.hubName, []hub.Span{{Room: channel, UpTo: math.MaxUint64, Last: -1}})
-}
-
 // encodeCached is a cached event as the client reads it. It has no place: it is told anew to
 // every newcomer.
 func (c *Connection) encodeCached(event *hub.Publication) []byte {

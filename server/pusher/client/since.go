@@ -46,6 +46,7 @@ func (c *client) since(want *subscription) (s app.Since, err error) {
 
 func asked(v auth.Value) bool { return v.Kind() != auth.Absent && v.Kind() != auth.Null }
 
+//lint:ignore ST1005 these are Sockudo's words, which go to its client
 var errBadRewind = errors.New(`Invalid rewind option in subscription data: want a number of events, or {"count": n} or {"seconds": n}`)
 
 // readRewind reads how far back a client wants to go.

@@ -39,7 +39,7 @@ func TestReturn(t *testing.T) {
 				}
 				nc.Write(say(tt.answer))
 			})
-			_, err := crowd(t, addr, EIO3).Return(20, "p", 0, 3, time.Second)
+			_, err := crowd(t, addr, EIO3).Return(20, "p", 0, 3, 5*time.Second)
 			if tt.wrong == "" && err != nil || tt.wrong != "" && (err == nil || !strings.Contains(err.Error(), tt.wrong)) {
 				t.Errorf("the error is %v, want one with %q", err, tt.wrong)
 			}

@@ -1,11 +1,16 @@
 <?php
 // Sends the events 1 to N, each until it is answered, to a server behind something that
 // cuts connections: to POST /send with the class of the example, or to the Pusher API.
-// Prints how many connections each was handed to, or the answer of the API.
+// Prints how many connections each was handed to, or the answer of the API. With WANT_CURL
+// in the environment it is an error that PHP has no curl, which the class does without.
 //
 //     php retry.php EXAMPLE poosh URL SECRET ROOM N
 //     php retry.php EXAMPLE pusher URL SECRET CHANNEL N APP KEY
 [, $example, $door, $url, $secret, $room, $n] = $argv;
+if (getenv('WANT_CURL') && !function_exists('curl_init')) {
+    fwrite(STDERR, "no curl in PHP: apt-get install php-curl\n");
+    exit(1);
+}
 require $example;
 
 // trigger posts a signed event with an idempotency key, until there is an answer.
@@ -19,9 +24,14 @@ function trigger(string $url, string $secret, string $app, string $key, string $
         $answer = @file_get_contents("$url/apps/$app/events?$query&auth_signature=$signed", false, stream_context_create(['http' => [
             'method' => 'POST', 'header' => 'Content-Type: application/json', 'content' => $body, 'timeout' => 0.7, 'ignore_errors' => true,
         ]]));
-        if ($answer !== false && $answer !== '') {
-            return $answer;
+        if ($answer === false || $answer === '') {
+            continue;
         }
+        $status = (int) explode(' ', $http_response_header[0])[1];
+        if ($status !== 503) { // which is answered while the server is busy, or the event under way
+            return $status === 200 ? $answer : "$status $answer";
+        }
+        usleep(100_000);
     }
 }
 

@@ -83,6 +83,8 @@ function makeClients(load, say) {
       case 'leave': return client.echo.leave(cmd.channel);
       case 'disconnect': return client.pusher.disconnect();
       case 'connect': return client.pusher.connect();
+      case 'places': // that the plugin of examples/pusher has of channels
+        return client.see('places', '', ['resumeOf', 'resumeAt'].map(of => Object.keys(client.pusher[of]).sort().join(' ')));
       case 'cut': return client.pusher.connection.connection.transport.socket.close();
       default: throw new Error('unknown command ' + cmd.op);
     }
