@@ -92,7 +92,7 @@ func (s *Session) written(text []byte) {
 		return
 	}
 	s.mu.Unlock()
-	s.Deliver(frame)
+	s.Replay(frame) // an answer: publishers wait for nobody who does not fetch that
 }
 
 // GiveID gives the client a pid. It is for Connected alone, as [Session.Resume] is.
