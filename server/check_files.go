@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"poosh/server/handover"
 	"poosh/server/setting"
 )
 
@@ -65,7 +66,7 @@ func tryFile(f setting.File, path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return tryPlace(name, path)
+		return tryPlace(name, placeOf(f, path))
 	case err == nil && f.Replaced && info.Mode().IsRegular():
 		return tryReplaced(name, path)
 	case err == nil && !info.Mode().IsRegular():
@@ -79,6 +80,14 @@ func tryFile(f setting.File, path string) error {
 		}
 	}
 	return nil
+}
+
+// placeOf is where a file would be made: one that is replaced, where a link leads.
+func placeOf(f setting.File, path string) string {
+	if f.Replaced {
+		return handover.Place(path)
+	}
+	return path
 }
 
 // tryPlace looks whether a file can be made at a path, or put there.
@@ -98,11 +107,7 @@ func tryPlace(name, path string) error {
 
 // tryReplaced looks whether a file that is there can be read, and another one put in its place.
 func tryReplaced(name, path string) error {
-	place := path
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		place = real // it is replaced where a link leads
-	}
-	if err := tryPlace(name, place); err != nil {
+	if err := tryPlace(name, handover.Place(path)); err != nil {
 		return err
 	}
 	f, err := openFile(path)

@@ -57,9 +57,7 @@ type File struct {
 //
 // The error says why there cannot be a file at the path at all.
 func Begin(path string, log *slog.Logger) (f *File, left *Left, err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // what is good once is the file, by each of its names
-	}
+	path = Place(path) // what is good once is the file, by each of its names
 	var id [10]byte
 	_, _ = rand.Read(id[:]) // never fails
 	f = &File{path: path, mark: hex.EncodeToString(id[:]), log: log.With("file", path)}
@@ -84,6 +82,26 @@ func Begin(path string, log *slog.Logger) (f *File, left *Left, err error) {
 		left = f.open(what)
 	}
 	return f, left, nil
+}
+
+// Place is where a path leads over links, whether there is a file yet or not. A link to a
+// directory that is not there leads nowhere: then it is the path itself.
+func Place(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	to, err := os.Readlink(path)
+	if err != nil {
+		return path
+	}
+	if !filepath.IsAbs(to) {
+		to = filepath.Join(filepath.Dir(path), to)
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(to))
+	if err != nil {
+		return path
+	}
+	return filepath.Join(dir, filepath.Base(to))
 }
 
 // sweep removes what others began to write here and did not finish.

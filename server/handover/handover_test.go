@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -226,6 +227,39 @@ func TestLink(t *testing.T) {
 		}
 	}
 	goesOn(t, path, "three")
+}
+
+// A link may be there before there is a file where it leads.
+func TestLinkBeforeTheFirstStart(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	relative, err := filepath.Rel(elsewhere, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, to := range []string{filepath.Join(dir, "file0"), filepath.Join(relative, "file1")} {
+		link := filepath.Join(elsewhere, fmt.Sprint("link", i))
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+		f, _, _ := begin(t, link)
+		if !leave(t, f, "one") {
+			t.Fatal("it is not left")
+		}
+		if got, err := os.Readlink(link); err != nil || got != to {
+			t.Errorf("the link leads to %q, %v", got, err)
+		}
+		goesOn(t, filepath.Join(dir, fmt.Sprint("file", i)), "one")
+	}
+	if list := names(t, elsewhere); !slices.Equal(list, []string{"link0", "link1"}) {
+		t.Errorf("there are %q", list)
+	}
+	nowhere := filepath.Join(elsewhere, "nowhere")
+	if err := os.Symlink(filepath.Join(dir, "none", "file"), nowhere); err != nil {
+		t.Fatal(err)
+	}
+	if got := Place(nowhere); got != nowhere {
+		t.Errorf("it leads to %q", got)
+	}
 }
 
 // What takes long to read has a line in the log before: nobody is served until then.

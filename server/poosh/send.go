@@ -72,6 +72,7 @@ func setSent(header http.Header, id string, delivered int) {
 // explain publishes, and answers what became of the event.
 func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *message, pub *hub.Publication, claim *idempotency.Claim) {
 	e := a.hub.Explain(pub)
+	defer claim.Settle(idempotency.Answer{ID: id, Handed: e.Took}) // where what follows fails: it is out
 	account := sends.Explain(id, pub.Event)
 	account.Add(pub, e)
 	body := respond.Go.Body(account)

@@ -21,8 +21,8 @@ const (
 
 // What a state takes, about, beside the names of its rooms, and each room beside its name.
 const (
-	stateCost     = 400
-	stateRoomCost = 50
+	stateCost     = 600
+	stateRoomCost = 90
 )
 
 // A state is what a client may come back to. What follows sid belongs to the states' lock.

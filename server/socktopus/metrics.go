@@ -12,7 +12,7 @@ const portSetting = "SOCKTOPUS_PORT"
 func (d *Dialect) metrics() []metric.Reading {
 	return []metric.Reading{
 		metric.Gauge("socktopus_clients", "socktopus_clients", "Clients of Socktopus that can be sent to.", d.connected()),
-		metric.Counters("socktopus", "socktopus_messages_total", "Messages of /send, by whether they were handed to their recipient; kept are those that waited for it, and missed those of them that it did not come for.", "outcome",
+		metric.Counters("socktopus", "socktopus_messages_total", "Messages of /send, by whether they were handed to their recipient; kept are those that waited for it, and missed those of them that nobody came for, or that went with a /kick or their application.", "outcome",
 			[]metric.Sample{metric.Of(d.sent.Load(), "sent"), metric.Of(d.failed.Load(), "failed"), metric.Of(d.kept.Load(), "kept"), metric.Of(d.missed.Load(), "missed")}),
 		metric.Gauge("", "socktopus_kept_bytes", "Bytes that SOCKTOPUS_KEEP has of messages for clients that are between two connections.", d.waiting()),
 		metric.Counters("socktopus_refused", "socktopus_refused_total", "Requests to Socktopus that were not done, by reason.", "reason",

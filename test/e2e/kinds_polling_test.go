@@ -281,10 +281,11 @@ func TestKindsOfPollsBackPressure(t *testing.T) {
 	for _, w := range pollWays() {
 		t.Run(w.name, func(t *testing.T) {
 			// Publishers wait for a poller 100 ms between two of its GETs, so all of them have to
-			// come in about 200 ms, however slow the machine: there are few, and few who send.
-			const first, size = 60, 10_000 // more than half of what may wait for one
+			// come in about 200 ms, however slow the machine, or before half an outbox more has
+			// been sent: there are few, few who send, and there is room for much.
+			const first, size = 120, 10_000 // more than half of what may wait for one
 			const senders, each, crowd = 4, 50, 1
-			f := w.start(t)
+			f := w.start(t, "OUTBOX_BYTES=2MiB")
 			all := pollers(t, f, "r", crowd)
 			c := &gathering{f: f, d: w.dialect, room: "r"}
 			tallies := make([]*tally, len(all))

@@ -19,7 +19,7 @@ func TestForget(t *testing.T) {
 	if st := l.Stats(); st.Events != 0 || st.Rooms != 0 || st.Bytes != 0 {
 		t.Errorf("%+v are left", st)
 	}
-	for _, number := range []uint64{1, 2} {
+	for _, number := range []uint64{1, 2, 3} {
 		c := connect(h, "c")
 		got, err := h.Recover(c.sub, &c.trail, &hub.Ask{Rooms: []string{"r"}, After: hub.Position{Epoch: epoch, Number: number}})
 		if err != nil || got.Whole || got.Missed != 0 {

@@ -148,6 +148,7 @@ func (l *Log) Forget(app string) {
 	a := l.apps[app]
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.head++ // who has seen the last event is at a position of before, too
 	a.forget(a.head)
 	a.over = true
 }
