@@ -271,6 +271,11 @@ func TestNotResumed(t *testing.T) {
 		}
 		q.told("sockudo:resume_success", "")
 	}
+	q := dialV2(s)
+	q.join("c", `"resume":`+resumeAt(other, ""))
+	if got, want := q.told("sockudo:resume_failed", "c"), `"expected_stream_id":"`+other.StreamID+`","current_stream_id":"`+ack.StreamID+`"`; !strings.Contains(got, want) {
+		t.Errorf("%s, want %s in it", got, want)
+	}
 	for _, bad := range []string{`{}`, `"{"`, `{"channel_positions":{}}`, `{"channel_positions":7}`, `7`} {
 		p.Send(`{"event":"sockudo:resume","data":` + bad + `}`)
 		p.told("sockudo:error", "")
