@@ -30,7 +30,11 @@ func TestReturn(t *testing.T) {
 				}
 				io.WriteString(nc, upgraded)
 				nc.Write(say("40"))
-				if got := hear(r); got != `420["room","bench",{"since":"p"}]` {
+				switch got := hear(r); got {
+				case `420["room","bench",{"since":"p"}]`:
+				case "": // the crowd ended with the first that was wrong
+					return
+				default:
 					t.Errorf("a client said %s", got)
 				}
 				for _, n := range tt.events {
