@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
+	"crypto/sha1"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -75,6 +77,9 @@ func TestAnswersToSenders(t *testing.T) {
 	withPath := func(line string) string { return strings.Replace(request(good, "1"), "POST /send", line, 1) }
 	payload := func(json string) string { return `{"room":"r","event":"e","payload":` + json + `}` }
 	big := `"` + strings.Repeat("x", 102400-len(payload(`""`))) + `"`
+
+	sum := sha1.Sum([]byte(secret)) // which no sender signs: without a payload that is undefined
+	ofNothing := hex.EncodeToString(sum[:])
 
 	for _, c := range []struct {
 		name, text string
@@ -148,7 +153,7 @@ func TestAnswersToSenders(t *testing.T) {
 		{"room 5", request(`{"room":5,"event":"e","payload":1}`, "1"), 200},
 		{"no room", request(`{"event":"e","payload":1}`, "1"), 200},
 		{"no payload", request(`{"room":"r","event":"e"}`, "undefined"), 200},
-		{"no payload, token of nothing", request(`{"room":"r","event":"e"}`, ""), 401},
+		{"no payload, token of nothing", request(`{"room":"r","event":"e"}`, "1", "Authorization: "+ofNothing), 401},
 		{"payload with toJSON", request(payload(`{"toJSON":1,"hasOwnProperty":2}`), `{"toJSON":1,"hasOwnProperty":2}`), 200},
 	} {
 		a := say(t, s.serverPort, c.text)
