@@ -173,9 +173,16 @@ func (d *Dialect) waiting() (bytes int64) {
 	return bytes
 }
 
-// ending reports whether the connection has ended, and why.
+// ending reports whether the connection has ended, and why: that of one whose peer is gone
+// too, before [client.Closed] is told.
 func (c *client) ending() (ended bool, why closed.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ended, c.why
+	if c.ended {
+		return true, c.why
+	}
+	if err := c.conn.Why(); err != nil {
+		return true, closed.ReasonOf(err)
+	}
+	return false, closed.None
 }

@@ -2,6 +2,7 @@ package socktopus
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -156,6 +157,27 @@ func TestRemovedMisses(t *testing.T) {
 	// A request that has found the application before it went keeps nothing there.
 	if kept, again := s.dialect.keep(a, message{"1", "d"}); kept || again {
 		t.Errorf("kept %v, again %v", kept, again)
+	}
+}
+
+// A connection whose peer is gone takes nothing from that moment on, also while nobody has
+// been told of it yet: what is sent then is kept too.
+func TestKeptWhileItEnds(t *testing.T) {
+	s := newSite(t, Config{Keep: true})
+	a := s.dialect.rules.Load().apps["myapp"]
+	for i := range 100 {
+		id := fmt.Sprint("id", i)
+		s.join(id)
+		a.mu.Lock()
+		c := a.clients[id]
+		a.mu.Unlock()
+		c.conn.Abort(errors.New("its peer is gone"))
+		if took, kept := s.dialect.hand(a, message{id, "m"}); took != 0 || !kept {
+			t.Fatalf("%s: %d took it, kept %v", id, took, kept)
+		}
+		if i%10 == 0 {
+			want(t, s.back(id), "DATA:m")
+		}
 	}
 }
 

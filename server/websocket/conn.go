@@ -93,6 +93,10 @@ func (c *Conn) Ending() (why string, slow bool) {
 	return err.Error(), errors.Is(err, loop.ErrSlow) || errors.Is(err, loop.ErrWriteTimeout)
 }
 
+// Why is the error that the handler is told of, or will be, where nothing can be pushed any
+// more; nil while something can.
+func (c *Conn) Why() error { return c.raw().Why() }
+
 // Close ends the connection in order: what waits is written, then a close frame
 // with code and reason (at most 123 bytes), then the socket is closed once the
 // peer answers or the loop's CloseTimeout is over. The handler is told
