@@ -15,9 +15,9 @@ type survivor struct {
 }
 
 // survivor opens a client of the plugin in a channel of each kind.
-func (d *driver) survivor(s *server, w way, name string) *survivor {
+func (d *driver) survivor(s *server, w way, at *door, name string) *survivor {
 	d.t.Helper()
-	c := d.open(s, w, w.name+" "+name, "1", map[string]any{"resume": true})
+	c := d.open(s, w, w.name+" "+name, "1", map[string]any{"resume": true, "wsPort": at.port()})
 	c.wait("connected", "", 1)
 	v := &survivor{c, []string{"news", "private-news", "presence-news"}}
 	c.join(v.channels...)
@@ -44,7 +44,7 @@ func (v *survivor) hasAll(n int) {
 func TestResumeOverARestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "history")
 	s := start(t, "PUSHER_HISTORY=10m", "HISTORY_FILE="+file)
-	d := drive(t, s)
+	d, at := drive(t, s), newDoor(t, s.port)
 	n := 0
 	send := func() {
 		t.Helper()
@@ -57,7 +57,7 @@ func TestResumeOverARestart(t *testing.T) {
 	}
 	var there, away, all []*survivor
 	for _, w := range ways {
-		there, away = append(there, d.survivor(s, w, "there")), append(away, d.survivor(s, w, "away"))
+		there, away = append(there, d.survivor(s, w, at, "there")), append(away, d.survivor(s, w, at, "away"))
 	}
 	all = append(append(all, there...), away...)
 	send()
@@ -69,11 +69,13 @@ func TestResumeOverARestart(t *testing.T) {
 		v.wait("state", "disconnected", 1)
 	}
 	send()
-	s.stop()
-	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text[:min(len(text), 80)]), " left\n") {
-		t.Fatalf("the file is %.80q, %v", text, err)
-	}
-	s.launch()
+	at.shut(func() {
+		s.stop()
+		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text[:min(len(text), 80)]), " left\n") {
+			t.Fatalf("the file is %.80q, %v", text, err)
+		}
+		s.launch()
+	})
 	send() // while those who were there find back, too
 	for _, v := range away {
 		v.op("connect")
@@ -92,9 +94,11 @@ func TestResumeOverARestart(t *testing.T) {
 	}
 	// Outside a browser pusher-js gives its one transport up after a second unclean end: these
 	// are new pages.
-	told := []*survivor{d.survivor(s, ways[0], "told"), d.survivor(s, ways[len(ways)-1], "told")}
-	s.crash()
-	s.launch()
+	told := []*survivor{d.survivor(s, ways[0], at, "told"), d.survivor(s, ways[len(ways)-1], at, "told")}
+	at.shut(func() {
+		s.crash()
+		s.launch()
+	})
 	for _, v := range told {
 		v.connections(2)
 		for _, channel := range v.channels {

@@ -117,16 +117,20 @@ func TestResumePlugin(t *testing.T) {
 			t.Errorf("not resumed: %+v", failed)
 		}
 		c.op("disconnect")
-		// The server begins anew: the page is told. pusher-js takes 15 s to be back then, so the
-		// oldest and a browser have to do. It is a page that has lost no connection yet.
+		// The server begins anew: the page is told. The oldest and a browser have to do. It is a
+		// page that has lost no connection yet.
 		if w.version != "4" && !w.browser {
 			return
 		}
+		at := newDoor(t, s.port)
+		more["wsPort"] = at.port()
 		c = d.open(s, w, w.name+" later", "1", more)
 		c.wait("connected", "", 1)
 		c.join(channels...)
-		s.stop()
-		s.launch()
+		at.shut(func() {
+			s.stop()
+			s.launch()
+		})
 		c.connections(2)
 		for _, channel := range channels {
 			if got := c.events(channel, "pusher:resume_failed", 1); !strings.Contains(got[0], "stream_reset") {
