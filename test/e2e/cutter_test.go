@@ -3,6 +3,7 @@ package e2e
 import (
 	"io"
 	"net"
+	"poosh/test/process"
 	"sync"
 	"testing"
 	"time"
@@ -12,9 +13,8 @@ import (
 // places that are known before: after so many bytes since the last cut, in both directions
 // and of all connections that it has.
 type cutter struct {
-	ln      net.Listener
-	to      string
-	serving sync.WaitGroup
+	*process.Front
+	to string
 
 	mu     sync.Mutex // guards what follows; held while bytes go on
 	points []point    // the next one in front
@@ -44,33 +44,19 @@ type pair struct{ client, server net.Conn }
 
 func newCutter(t *testing.T, to string, points []point) *cutter {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cutter{ln: ln, to: to, points: points, pairs: make(map[*pair]bool)}
-	c.serving.Go(func() { // ends with ln
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			c.serving.Go(func() { c.carry(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
+	c := &cutter{to: to, points: points, pairs: make(map[*pair]bool)}
+	c.Front = process.Serve(t, c.carry)
+	t.Cleanup(func() { // before that of the front, which waits
 		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.closed = true
 		c.cut(resetting)
 		c.cut(resetting) // who vanished too
-		c.mu.Unlock()
-		c.serving.Wait()
 	})
 	return c
 }
 
-func (c *cutter) url() string { return "http://" + c.ln.Addr().String() }
+func (c *cutter) url() string { return "http://" + addr(c.Port) }
 
 // left is how many points have not been met.
 func (c *cutter) left() int {
@@ -80,10 +66,9 @@ func (c *cutter) left() int {
 }
 
 // carry joins a connection to the port behind, until either end closes it or it is cut.
-func (c *cutter) carry(conn net.Conn) {
+func (c *cutter) carry(_ *process.Front, conn net.Conn) {
 	there, err := net.Dial("tcp", c.to)
 	if err != nil {
-		conn.Close()
 		return
 	}
 	p := &pair{conn, there}

@@ -139,7 +139,7 @@ func runMissed(t *testing.T, b *book, f *fourfold) {
 	cutter := newScissors(t, addr(f.clientPort))
 	html := b.take(t, "README.md", "html", readmePage)
 	d := drive(t, "browser.js")
-	page := d.open(opening{Version: "1.3.4", Way: "README, missed", HTML: moved(t, withBundle(t, html), "8000", cutter.port())})
+	page := d.open(opening{Version: "1.3.4", Way: "README, missed", HTML: moved(t, withBundle(t, html), "8000", cutter.Port)})
 	page.shows(t, "connected")
 	f.send(t, "news", "event-name", `"before"`)
 	page.shows(t, `"before"`)

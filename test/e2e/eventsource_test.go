@@ -29,7 +29,7 @@ func TestEventSource(t *testing.T) {
 	for n := range events {
 		if n%(events/cuts) == events/cuts/2 {
 			page.events(t, "poosh:connected", 1+n/(events/cuts)) // it is back since the cut before
-			cutter.cut()
+			cutter.Reset()
 		}
 		s.send(t, []string{"a", "b"}[n%2], "n", fmt.Sprint(n))
 		s.send(t, "c", "n", "-1")

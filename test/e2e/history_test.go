@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"poosh/test/process"
 	"slices"
 	"strings"
 	"sync"
@@ -17,73 +18,43 @@ import (
 
 // A scissors is a port in front of another, whose connections can be cut.
 type scissors struct {
-	ln net.Listener
+	*process.Front
 	to string
 
 	gate sync.Mutex
 
-	mu     sync.Mutex // guards what follows
-	marks  []string   // where to cut next
-	met    int        // how many of them were
-	conns  map[net.Conn]bool
-	closed bool
+	mu    sync.Mutex // guards what follows
+	marks []string   // where to cut next
+	met   int        // how many of them were
 }
 
 func newScissors(t *testing.T, to string) *scissors {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &scissors{ln: ln, to: to, conns: make(map[net.Conn]bool)}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { s.carry(c) })
-		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		s.mu.Lock()
-		s.closed = true
-		s.mu.Unlock()
-		s.cut()
-		serving.Wait()
-	})
+	s := &scissors{to: to}
+	s.Front = process.Serve(t, s.carry)
 	return s
 }
 
-func (s *scissors) url() string { return "http://" + s.ln.Addr().String() }
-
-func (s *scissors) port() int { return s.ln.Addr().(*net.TCPAddr).Port }
+func (s *scissors) url() string { return "http://" + addr(s.Port) }
 
 // without cuts all connections, and lets nobody back before f has returned.
 func (s *scissors) without(f func()) {
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	s.cut()
+	s.Reset()
 	f()
 }
 
 // carry joins a connection to the port behind, until either end closes it.
-func (s *scissors) carry(c net.Conn) {
-	defer c.Close()
+func (s *scissors) carry(f *process.Front, c net.Conn) {
 	there, err := s.dial()
 	if err != nil {
 		return
 	}
-	defer there.Close()
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	defer f.Drop(there)
+	if !f.Keep(c, there) {
 		return
 	}
-	s.conns[c], s.conns[there] = true, true
-	s.mu.Unlock()
 	var back sync.WaitGroup
 	back.Go(func() {
 		_, _ = io.Copy(blade{s, c}, there)
@@ -92,10 +63,6 @@ func (s *scissors) carry(c net.Conn) {
 	_, _ = io.Copy(there, c)
 	there.Close()
 	back.Wait()
-	s.mu.Lock()
-	delete(s.conns, c)
-	delete(s.conns, there)
-	s.mu.Unlock()
 }
 
 // dial connects to the port behind; nobody comes through while the gate is shut.
@@ -124,18 +91,6 @@ func (b blade) Write(data []byte) (int, error) {
 	return b.c.Write(data)
 }
 
-// cut closes all connections at once: what is on its way in them is lost.
-func (s *scissors) cut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
-		c.Close()
-	}
-}
-
 // How many events flow, and how often connections are cut meanwhile.
 const events, cuts = 400, 8
 
@@ -145,7 +100,7 @@ func flow(t *testing.T, s *server, cutter *scissors) {
 	for n := range events {
 		if n%(events/cuts) == events/cuts/2 {
 			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
-			cutter.cut()
+			cutter.Reset()
 		}
 		s.send(t, []string{"a", "b"}[n%2], "n", fmt.Sprint(n))
 		if n%4 == 0 {
@@ -248,7 +203,7 @@ func TestCutWithinWhatWasMissed(t *testing.T) {
 				cutter.marks = append(cutter.marks, fmt.Sprintf(`["n",%d,`, n))
 			}
 			cutter.mu.Unlock()
-			cutter.cut()
+			cutter.Reset()
 			for n := range missed {
 				s.send(t, room, "n", fmt.Sprint(n))
 			}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"poosh/test/process"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,13 +15,11 @@ import (
 
 // A cuttingPort passes the connections of a sender on to another port, and cuts most of them.
 type cuttingPort struct {
-	ln net.Listener
+	*process.Front
 	to int
 
 	mu   sync.Mutex // guards what follows
 	next int        // in cuts
-	open []net.Conn
-	all  sync.WaitGroup
 }
 
 // A cut is what becomes of a connection.
@@ -36,33 +35,12 @@ const (
 // newCuttingPort begins with a cut, and has every second or third connection pass.
 func newCuttingPort(t *testing.T, to int) *cuttingPort {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cuttingPort{ln: ln, to: to}
-	c.all.Go(func() { // ends with the listener
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			c.all.Go(func() { c.serve(conn) }) // ends with its connections
-		}
-	})
-	t.Cleanup(func() {
-		_ = ln.Close()
-		c.mu.Lock()
-		for _, conn := range c.open {
-			_ = conn.Close()
-		}
-		c.mu.Unlock()
-		c.all.Wait()
-	})
+	c := &cuttingPort{to: to}
+	c.Front = process.Serve(t, c.serve)
 	return c
 }
 
-func (c *cuttingPort) url() string { return "http://" + c.ln.Addr().String() }
+func (c *cuttingPort) url() string { return "http://" + addr(c.Port) }
 
 // what says what becomes of the next connection.
 func (c *cuttingPort) what() cut {
@@ -73,16 +51,15 @@ func (c *cuttingPort) what() cut {
 	return order[(c.next-1)%len(order)]
 }
 
-func (c *cuttingPort) serve(conn net.Conn) {
-	defer conn.Close()
+func (c *cuttingPort) serve(f *process.Front, conn net.Conn) {
 	server, err := net.Dial("tcp", addr(c.to))
 	if err != nil {
 		return
 	}
-	defer server.Close()
-	c.mu.Lock()
-	c.open = append(c.open, conn, server)
-	c.mu.Unlock()
+	defer f.Drop(server)
+	if !f.Keep(conn, server) {
+		return
+	}
 	what := c.what()
 	if what == halfway {
 		b := make([]byte, 64<<10)
@@ -91,11 +68,11 @@ func (c *cuttingPort) serve(conn net.Conn) {
 		return
 	}
 	gone := make(chan struct{}) // the client is
-	c.all.Go(func() {           // ends with either
+	go func() {                 // ends with either
 		defer close(gone)
 		_, _ = io.Copy(server, conn)
 		_ = server.(*net.TCPConn).CloseWrite()
-	})
+	}()
 	// The server has answered: whatever it was sent is done.
 	_ = server.SetReadDeadline(time.Now().Add(patience))
 	b := make([]byte, 64<<10)

@@ -14,43 +14,18 @@ import (
 // to where that is, as a sticky balancer does, and others to the port that is chosen when
 // they come.
 type Balancer struct {
-	Port int
+	*Front
 
 	mu       sync.Mutex // guards what follows
 	to       int        // the port
 	sessions map[string]int
-	conns    []net.Conn
-	over     bool
 }
 
 // Balance starts a balancer that ends with the test, and chooses its first port.
 func Balance(t testing.TB, to int) *Balancer {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &Balancer{Port: ln.Addr().(*net.TCPAddr).Port, to: to, sessions: make(map[string]int)}
-	var passing sync.WaitGroup
-	passing.Go(func() { // ends with ln
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			passing.Go(func() { b.pass(c) }) // ends with both ends of it, or the test
-		}
-	})
-	t.Cleanup(func() {
-		_ = ln.Close()
-		b.mu.Lock()
-		b.over = true
-		for _, c := range b.conns {
-			_ = c.Close()
-		}
-		b.mu.Unlock()
-		passing.Wait()
-	})
+	b := &Balancer{to: to, sessions: make(map[string]int)}
+	b.Front = Serve(t, b.pass)
 	return b
 }
 
@@ -65,9 +40,8 @@ func (b *Balancer) Choose(port int) {
 var asksFor, isTold = regexp.MustCompile(`[?&]sid=([^& ]+)`), regexp.MustCompile(`"sid":"([^"]+)"`)
 
 // pass copies both ways until both ends are closed.
-func (b *Balancer) pass(c net.Conn) {
-	defer c.Close()
-	if !b.keep(c) {
+func (b *Balancer) pass(f *Front, c net.Conn) {
+	if !f.Keep(c) {
 		return
 	}
 	in := bufio.NewReader(c)
@@ -80,8 +54,8 @@ func (b *Balancer) pass(c net.Conn) {
 	if err != nil {
 		return
 	}
-	defer up.Close()
-	if !b.keep(up) {
+	defer f.Drop(up)
+	if !f.Keep(up) {
 		return
 	}
 	var back sync.WaitGroup
@@ -94,14 +68,6 @@ func (b *Balancer) pass(c net.Conn) {
 	}
 	_ = up.(*net.TCPConn).CloseWrite()
 	back.Wait()
-}
-
-// keep has the end of the test close a connection.
-func (b *Balancer) keep(c net.Conn) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.conns = append(b.conns, c)
-	return !b.over
 }
 
 // portOf is where a request goes.

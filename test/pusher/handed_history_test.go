@@ -17,7 +17,7 @@ type survivor struct {
 // survivor opens a client of the plugin in a channel of each kind.
 func (d *driver) survivor(s *server, w way, at *door, name string) *survivor {
 	d.t.Helper()
-	c := d.open(s, w, w.name+" "+name, "1", map[string]any{"resume": true, "wsPort": at.port()})
+	c := d.open(s, w, w.name+" "+name, "1", map[string]any{"resume": true, "wsPort": at.Port})
 	c.wait("connected", "", 1)
 	v := &survivor{c, []string{"news", "private-news", "presence-news"}}
 	c.join(v.channels...)

@@ -123,7 +123,7 @@ func TestResumePlugin(t *testing.T) {
 			return
 		}
 		at := newDoor(t, s.port)
-		more["wsPort"] = at.port()
+		more["wsPort"] = at.Port
 		c = d.open(s, w, w.name+" later", "1", more)
 		c.wait("connected", "", 1)
 		c.join(channels...)

@@ -88,7 +88,7 @@ type call struct {
 	w     http.ResponseWriter
 
 	id       string           // of the send, once it is accepted
-	out      bool             // the event, which is the only one, has been published
+	out      bool             // the last event has been published to the last of its channels
 	batch    bool             // it has events with ids below that
 	accounts []*sends.Account // of its events, where the sender asked what becomes of them
 }

@@ -43,7 +43,7 @@ func (c *call) batchOnce(events []event) (reply, error) {
 			return c.batchBefore(turn.Answer, events, asked), nil
 		}
 		claim = turn.Claim
-		defer claim.Release() // where nothing was published, as below
+		defer c.giveBack(claim)
 	}
 	defer func() {
 		for _, i := range keys {
@@ -140,7 +140,6 @@ func (c *call) sendUnknown(events []event) error {
 
 // published says that an event has just been, and settles its key if it is one of a batch.
 func (c *call) published(e *event, place int) {
-	c.out = !c.batch
 	if !c.batch || e.keyed == nil {
 		return
 	}

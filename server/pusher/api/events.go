@@ -32,8 +32,10 @@ func (c *call) send(events ...event) error {
 	var rest context.Context // of the time for pauses; nil before the second publication
 	c.id = c.app.NextID()
 	for i, e := range events {
+		last := i == len(events)-1
 		if e.keyed.known() {
 			c.accountBefore(&e)
+			c.out = last
 			continue
 		}
 		account := c.account(i, e.name)
@@ -49,7 +51,8 @@ func (c *call) send(events ...event) error {
 			}
 			took := c.publish(channel, e, data, account)
 			if j == len(e.channels)-1 {
-				c.published(&e, i) // before anything else, which may fail
+				c.out = last // before anything else, which may fail
+				c.published(&e, i)
 			}
 			if c.app.Watched() {
 				c.app.Report(c.eventID(i), channel, e.name, data, len(e.data), took, c.from)

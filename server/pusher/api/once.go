@@ -123,8 +123,8 @@ func (c *call) once(e event) (reply, error) {
 	return c.settled(turn.Claim, asked, c.counts(e)), nil
 }
 
-// giveBack releases the claim of an event where nothing was published. Where something has
-// been, and a panic is on its way before there is an answer, a repetition sends nothing and
+// giveBack releases the claim of a request that was not published to its last channel. Where
+// it was, and a panic is on its way before there is an answer, a repetition sends nothing and
 // is told what can be told.
 func (c *call) giveBack(claim *idempotency.Claim) {
 	if c.out {

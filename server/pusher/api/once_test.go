@@ -255,21 +255,25 @@ func TestAskedIsSmall(t *testing.T) {
 
 // A panic behind the publication does not have the event go out again.
 func TestPanicBehindThePublication(t *testing.T) {
-	for _, body := range []string{
-		withKey("k", "1"),
-		`{"name":"e","channels":["a","b"],"data":"1","idempotency_key":"k"}`,
+	for _, tt := range []struct {
+		path, body string
+		header     []string
+	}{
+		{"/events", withKey("k", "1"), nil},
+		{"/events", `{"name":"e","channels":["a","b"],"data":"1","idempotency_key":"k"}`, nil},
+		{"/batch_events", `{"batch":[{"name":"e","channel":"a","data":"1"}]}`, []string{"X-Idempotency-Key", "k"}},
 	} {
 		var log panicking
 		s := pushertest.NewLogged(t, pusher.Config{}, slog.New(&log))
 		p := s.Dial()
 		p.Join("a")
 		log.panics.Store(true)
-		if got := publish(s, "/events", body, nil); got.status != 500 {
+		if got := publish(s, tt.path, tt.body, nil, tt.header...); got.status != 500 {
 			t.Fatal(got)
 		}
 		log.panics.Store(false)
 		expect(t, p, "1")
-		if got := publish(s, "/events", body, nil); got.status != 200 || !got.replayed || got.id == "" {
+		if got := publish(s, tt.path, tt.body, nil, tt.header...); got.status != 200 || !got.replayed || got.id == "" {
 			t.Error(got)
 		}
 		p.Quiet()

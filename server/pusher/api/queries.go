@@ -67,10 +67,7 @@ func (c *call) channel() (reply, error) {
 	}
 	connections, users := c.app.Count(name)
 	b := append([]byte(`{"occupied":`), strconv.FormatBool(connections > 0)...)
-	for i, attribute := range info {
-		if slices.Contains(info[:i], attribute) {
-			continue
-		}
+	for _, attribute := range info {
 		b = append(b, `,"`+attribute+`":`...)
 		switch attribute {
 		case infoUsers:
