@@ -46,7 +46,7 @@ func Check(path string, lookup func(string) (string, bool), environ []string, po
 		found.err(c.tryPorts(&m))
 	}
 	found.err(c.tryFiles(&m))
-	for _, line := range append(c.Warnings(), append(append(append(notices(path, environ), c.fewFiles(&m)...), c.foreignHistory(&m)...), c.TLS.Expiring(time.Now())...)...) {
+	for _, line := range slices.Concat(c.Warnings(), notices(path, environ), c.fewFiles(&m), c.foreignHistory(&m), c.TLS.Expiring(time.Now())) {
 		f := finding(line)
 		if f.Setting == "" || !slices.ContainsFunc(found.Errors, func(e Finding) bool { return e.Setting == f.Setting }) {
 			found.Warnings = append(found.Warnings, f) // what it seems to be is not what the person wrote

@@ -176,9 +176,6 @@ func isReadByAll(path string) bool {
 // isOn reports whether a setting is of a dialect that is on, or of none.
 func (c *Config) isOn(name string) bool {
 	for _, d := range c.spoken {
-		if d.Settings == nil {
-			continue
-		}
 		for _, s := range d.Settings.Settings {
 			if s.Name == name {
 				return d.On()

@@ -289,7 +289,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
 func TestAnotherDialectInsteadOfPoosh(t *testing.T) {
 	read := func(on bool, env map[string]string) (*Config, error) {
 		c := newConfig()
-		c.spoken = append(c.spoken, &dialect.Dialect{Name: "other", On: func() bool { return on }})
+		c.spoken = append(c.spoken, &dialect.Dialect{Name: "other", Settings: new(setting.Group), On: func() bool { return on }})
 		return c.read(setting.Environment{Lookup: lookupIn(env)})
 	}
 	if _, err := read(false, nil); err == nil || !strings.HasPrefix(err.Error(), "SERVER_SECRET is not set") {

@@ -102,6 +102,8 @@ func (l *line) untilEnded(ctx context.Context, o *operator, d *drained, began ti
 			return l.fail(Failed, "nobody waits any more; the server ends all the same")
 		case errors.Is(err, errEnded):
 			return nil
+		case time.Now().After(limit) && err != nil:
+			return l.fail(unfinished, "%s has not ended in its %s, and does not say who is left: %v", o.at.Host, seconds(d.Within), err)
 		case time.Now().After(limit):
 			return l.fail(unfinished, "%s has not ended in its %s", o.at.Host, seconds(d.Within))
 		case err == nil:

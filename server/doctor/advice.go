@@ -87,13 +87,16 @@ func (a *advice) redirect() []Mend {
 	}
 }
 
+// haproxyPaths are the lines by which haproxy passes another path on than the one that came.
+var haproxyPaths = lines("http-request set-path", "http-request replace-path", "http-request set-query", "http-request set-uri", "http-request replace-uri", "http-request return", "server")
+
 func (a *advice) pass() []Mend {
 	if a.path != "" {
 		return a.passBehindPath()
 	}
 	return []Mend{
 		{"nginx", inLocation, lines(a.nginxPass()), lines("proxy_pass", "rewrite", "return", "root")},
-		{"haproxy", inBackend, lines("server poosh " + a.upstream), lines("http-request set-path", "http-request replace-path", "http-request set-query", "http-request set-uri", "http-request replace-uri", "http-request return", "server")},
+		{"haproxy", inBackend, lines("server poosh " + a.upstream), haproxyPaths},
 		{"caddy", inSite, lines("reverse_proxy " + a.upstream), lines("uri", "rewrite", "respond", "file_server", "handle_path", "root")},
 		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RewriteRule", "DocumentRoot")},
 	}
@@ -103,7 +106,7 @@ func (a *advice) pass() []Mend {
 func (a *advice) passBehindPath() []Mend {
 	return []Mend{
 		{"nginx", inServer, lines(a.nginxLocation()), lines(a.nginxPlace(), "rewrite", "return")},
-		{"haproxy", inBackend, lines("http-request replace-path ^"+regexp.QuoteMeta(a.path)+`(/.*) \1`, "server poosh "+a.upstream), lines("http-request set-path", "http-request replace-path", "http-request set-query", "http-request set-uri", "http-request replace-uri", "http-request return", "server")},
+		{"haproxy", inBackend, lines("http-request replace-path ^"+regexp.QuoteMeta(a.path)+`(/.*) \1`, "server poosh "+a.upstream), haproxyPaths},
 		{"caddy", inSite, lines("handle_path " + a.path + "/* {\n\treverse_proxy " + a.upstream + "\n}"), lines("uri", "rewrite", "handle_path")},
 		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RewriteRule")},
 	}

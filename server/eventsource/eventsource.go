@@ -29,15 +29,6 @@ import (
 // Type is the Content-Type of a stream.
 const Type = "text/event-stream"
 
-// Options are about one connection.
-type Options struct {
-	Outbox int // what may wait to be written, in bytes of [loop.Cost]; 0 for the loop's
-
-	// Heartbeat is how often a comment is sent, so that proxies, and clients that look, do
-	// not take a silent stream for a dead one.
-	Heartbeat time.Duration
-}
-
 // A Handler is told of the end of a connection.
 type Handler interface {
 	// Closed is the last call for a connection, exactly one, from the loop's reaper. The
@@ -57,10 +48,11 @@ type Conn struct {
 // written before [Conn.Start], which must follow before the HTTP handler returns. With
 // [websocket.ErrTooMany] the caller still has to answer the request; with any other
 // [loop.ErrTooMany] it is answered, and after any other error the connection is closed. It
-// counts as a WebSocket of sockets does.
-func Accept(sockets *websocket.Server, w http.ResponseWriter, r *http.Request, o Options, h Handler) (*Conn, error) {
-	p := &codec{sockets: sockets, handler: h, remote: r.RemoteAddr, every: o.Heartbeat}
-	c, early, err := sockets.TakeOver(w, p, loop.Options{Outbox: o.Outbox}, func() []byte { return late(w.Header(), r) })
+// counts as a WebSocket of sockets does. A comment is sent every heartbeat, so that proxies, and
+// clients that look, do not take a silent stream for a dead one.
+func Accept(sockets *websocket.Server, w http.ResponseWriter, r *http.Request, heartbeat time.Duration, h Handler) (*Conn, error) {
+	p := &codec{sockets: sockets, handler: h, remote: r.RemoteAddr, every: heartbeat}
+	c, early, err := sockets.TakeOver(w, p, loop.Options{}, func() []byte { return late(w.Header(), r) })
 	if err != nil {
 		return nil, err
 	}

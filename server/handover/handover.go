@@ -7,9 +7,10 @@
 // What such a file says was true when its process ended, and of no other moment: a process
 // that goes on with one which has become old in the meantime would take for known what it
 // never had. So a file is good once. Who begins takes it away before reading it, and puts
-// its own mark in its place; who ends replaces that mark, its own alone, by what it leaves.
-// Killed, it leaves the mark, which says that there is nothing to go on with. Of two
-// processes with the same path the one that began last may leave something.
+// its own mark in its place; who ends replaces that mark by what it leaves, unless another
+// process has put its own there since. Killed, it leaves the mark, which says that there is
+// nothing to go on with. Of two processes with the same path the first leaves nothing while
+// the second runs; behind that, what counts is what the one left that ended last.
 //
 // All of it is seen on the disk before anything follows from it, where the system has a way
 // to do that (Windows has none for the names in a directory).

@@ -103,7 +103,8 @@ func TestOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// Of two with the same path the one that began last may leave something, whoever ends first.
+// Of two with the same path the first leaves nothing while the second runs; then the last end
+// counts.
 func TestTwoAtATime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	first, _, _ := begin(t, path)

@@ -243,7 +243,7 @@ func (h *Health) tell(before string, r Report) {
 // passes reports whether senders are let in.
 func (h *Health) passes(ctx context.Context) error {
 	err := h.cfg.Gate.Pass(ctx)
-	if errors.Is(err, admission.ErrOverloaded) && h.cfg.Loop.CaughtUp() != nil {
+	if errors.Is(err, admission.ErrOverloaded) && h.cfg.Loop.Late() {
 		return &Fault{Why: "senders wait until what is published has been written", soft: true}
 	}
 	if err != nil {

@@ -33,29 +33,23 @@ func (h *Hub) Page(app string, ask PageAsk) (p Page) {
 		p.Head = head
 		span, known := ask.span(head)
 		x := read([]Span{span}, func(bool, int, int) bool { return true })
-		p.List, p.Whole = x.List, x.Whole && known
-		if ask.Since && len(p.List) > ask.Limit {
-			p.List, p.More = p.List[:ask.Limit], true
-		}
+		// Of the newest, more are older.
+		p.List, p.Whole, p.More = x.List, x.Whole && known, ask.Since && x.More
 	})
 	return p
 }
 
-// span is what is read for it, one more than wanted where it is to be known whether there is
-// more. known says that After is a position of the log.
+// span is what is read for it. known says that After is a position of the log.
 func (a *PageAsk) span(head Position) (s Span, known bool) {
 	s = Span{Room: a.Room, Everyone: a.Everyone, UpTo: head.Number}
-	switch {
-	case !a.Since:
+	if !a.Since {
 		s.Last = a.Limit
 		return s, true
-	case a.After.IsZero():
-	case a.After.Epoch != head.Epoch || a.After.Number > head.Number:
-		s.First = a.Limit + 1
-		return s, false
-	default:
+	}
+	s.First = a.Limit
+	known = a.After.IsZero() || a.After.Epoch == head.Epoch && a.After.Number <= head.Number
+	if known {
 		s.After = a.After.Number
 	}
-	s.First = a.Limit + 1
-	return s, true
+	return s, known
 }

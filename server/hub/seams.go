@@ -82,7 +82,7 @@ type Span struct {
 type Excerpt struct {
 	List  []*Kept // in the order of their numbers
 	Whole bool    // nothing is missing that was asked for
-	More  bool    // of a room there are more than the Last that were asked for
+	More  bool    // of a room there are more than the Last, or the First, that were asked for
 
 	Unwanted bool // it was not wanted: then it is not in List
 }

@@ -239,6 +239,12 @@ func sockudoAppRules() []rule {
 // protocol2 is said of what pusher-js and Echo do not know.
 const protocol2 = "is of Sockudo's own protocol and client; pusher-js, Echo and Pusher's libraries do not use it"
 
+// What is said of history.
+const (
+	resumes = "set PUSHER_HISTORY, or history of the app: clients of Sockudo's version resume and rewind then, and the application asks for what is kept"
+	keeps   = "PUSHER_HISTORY, PUSHER_HISTORY_BYTES and PUSHER_HISTORY_EVENTS, or history, history_bytes and history_events of the app, bound what is kept"
+)
+
 // sockudoDropped are parts of Sockudo that Poosh has not.
 func sockudoDropped() []rule {
 	const phones = "Poosh reaches clients that are connected, and no phones through other services"
@@ -253,11 +259,15 @@ func sockudoDropped() []rule {
 		{keys: "push: fcm_enabled apns_enabled webpush_enabled hms_enabled wns_enabled", look: on, says: phones},
 		{keys: sockudoPush + sockudoPushVariables, says: phones},
 		{keys: "ably_compat.enabled", look: on, says: "Poosh does not speak Ably's protocol"},
-		{keys: "history.enabled presence_history.enabled", look: on, says: "nothing is kept for those who come later, but for cache channels"},
+		{keys: "history.enabled connection_recovery.enabled", look: on, says: resumes},
+		{keys: "presence_history.enabled", look: on, says: "nothing is kept of who came and left"},
+		{keys: sockudoHistory, says: keeps},
+		{keys: sockudoAppHistory, look: on, says: keeps},
+		{keys: sockudoApp + ".policy.idempotency.enabled", look: isOff, says: "idempotency keys are looked at where a sender gives one", same: "Poosh looks at idempotency keys too"},
+		{keys: sockudoApp + ".policy.idempotency.ttl_seconds", look: set, says: "IDEMPOTENCY_TTL is that of all apps"},
 		{keys: "idempotency.enabled", look: isOff, says: "idempotency keys are looked at where a sender gives one", same: "Poosh looks at idempotency keys too"},
 		{keys: "idempotency.ttl_seconds", take: toSetting("IDEMPOTENCY_TTL", span(time.Second, time.Second, 24*time.Hour))},
 		{keys: "idempotency.max_key_length", look: other("128"), says: "an idempotency key may have 128 bytes"},
-		{keys: "connection_recovery.enabled", look: on, says: "clients that come back ask the application for what they missed, or listen to cache channels"},
 		{keys: "delta_compression.enabled tag_filtering.enabled ephemeral.enabled echo_control.enabled event_name_filtering.enabled versioned_messages.enabled annotations.enabled ai_transport.enabled", look: on, says: protocol2},
 		{keys: sockudoFeatures, says: protocol2},
 		{keys: sockudoAppFeatures, look: on, says: protocol2},

@@ -95,14 +95,6 @@ const sockudoFeatures = `
 	delta_compression: algorithm full_message_interval min_message_size max_state_age_secs max_channel_states_per_socket
 	delta_compression: max_conflation_states_per_channel conflation_key_path cluster_coordination coordination_backend omit_delta_algorithm
 	tag_filtering: enable_tags
-	connection_recovery: buffer_ttl_seconds max_buffer_size
-	history: rewind_enabled backend retention_window_seconds max_page_size max_messages_per_channel max_bytes_per_channel writer_shards
-	history: writer_queue_capacity purge_interval_seconds purge_batch_size max_purge_per_tick
-	history.postgres: table_prefix write_timeout_ms
-	history.mysql: table_prefix write_timeout_ms
-	history.dynamodb: table_prefix write_timeout_ms
-	history.surrealdb: table_prefix write_timeout_ms
-	history.scylladb: table_prefix write_timeout_ms
 	presence_history: retention_window_seconds max_page_size max_events_per_channel max_bytes_per_channel
 	echo_control: default_echo_messages
 	event_name_filtering: max_events_per_filter max_event_name_length
@@ -113,11 +105,26 @@ const sockudoFeatures = `
 	ai_transport.rollup: enabled default_window_ms min_window_ms max_window_ms orphan_ttl_ms wheel_tick_ms shards
 `
 
-// sockudoAppFeatures are the same of one app.
-const sockudoAppFeatures = `
-	app_manager.array.apps.*.policy.idempotency: enabled ttl_seconds
+// sockudoHistory are about what is kept for clients that come back, and sockudoAppHistory the
+// same of one app.
+const sockudoHistory = `
+	connection_recovery: buffer_ttl_seconds max_buffer_size
+	history: rewind_enabled backend retention_window_seconds max_page_size max_messages_per_channel max_bytes_per_channel writer_shards
+	history: writer_queue_capacity purge_interval_seconds purge_batch_size max_purge_per_tick
+	history.postgres: table_prefix write_timeout_ms
+	history.mysql: table_prefix write_timeout_ms
+	history.dynamodb: table_prefix write_timeout_ms
+	history.surrealdb: table_prefix write_timeout_ms
+	history.scylladb: table_prefix write_timeout_ms
+`
+
+const sockudoAppHistory = `
 	app_manager.array.apps.*.policy.connection_recovery: enabled buffer_ttl_seconds max_buffer_size
 	app_manager.array.apps.*.policy.history: enabled rewind_enabled retention_window_seconds max_messages_per_channel max_bytes_per_channel
+`
+
+// sockudoAppFeatures are the same of one app.
+const sockudoAppFeatures = `
 	app_manager.array.apps.*.policy.presence_history: enabled retention_window_seconds max_events_per_channel max_bytes_per_channel
 `
 

@@ -84,7 +84,7 @@ func (c Config) withDefaults() Config {
 //
 // # Answers
 //
-// 200 has no body; X-Poosh-Delivered says how many connections were handed the
+// 200 to a send has no body; X-Poosh-Delivered says how many connections were handed the
 // event, and X-Poosh-Id is its id. With ?explain=1 the body is an account of what became
 // of the event, see [sends.Account]. A second request with the Idempotency-Key of one before
 // sends nothing and is answered the same, with Idempotent-Replayed: true; see package

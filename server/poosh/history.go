@@ -1,7 +1,6 @@
 package poosh
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -142,7 +141,12 @@ func pageBody(ask *hub.PageAsk, p *hub.Page) []byte {
 	b = strconv.AppendBool(append(b, `,"complete":`...), p.Whole)
 	b = strconv.AppendBool(append(b, `,"more":`...), p.More)
 	b = append(b, `,"events":[`...)
-	b = append(b, bytes.Join(events, []byte{','})...)
+	for i, event := range events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, event...)
+	}
 	return append(b, "]}"...)
 }
 

@@ -89,16 +89,28 @@ func (w *wish) readSince(since []byte) {
 
 func (w *wish) readText(since []byte) {
 	text, err := auth.JSString(since)
-	if err == nil && text == "" {
+	if err != nil {
+		w.missed, w.after = true, noLog
 		return
 	}
+	w.readWord(text)
+}
+
+// readWord reads a position or "all".
+func (w *wish) readWord(text string) {
+	switch text {
+	case "":
+	case "all":
+		w.missed, w.last = true, -1
+	default:
+		w.readPosition(text)
+	}
+}
+
+func (w *wish) readPosition(text string) {
 	w.missed = true
-	if err == nil && text == "all" {
-		w.last = -1
-		return
-	}
 	var ok bool
-	if w.after, ok = hub.ParsePosition(text); err != nil || !ok {
+	if w.after, ok = hub.ParsePosition(text); !ok {
 		w.after = noLog
 	}
 }

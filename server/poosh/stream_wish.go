@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"poosh/server/hub"
 )
 
 // lastEventID is the header in which an EventSource says, when it comes back, the last id
@@ -53,21 +51,9 @@ func (c *Clients) readStreamWish(r *http.Request) (w wish, rooms []string, err e
 
 // readStreamSince reads a position, a number of events or "all".
 func (w *wish) readStreamSince(text string) {
-	switch n, err := strconv.ParseUint(text, 10, 64); {
-	case text == "":
-	case text == "all":
-		w.missed, w.last = true, -1
-	case err == nil && n > 0:
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil && n > 0 {
 		w.missed, w.last = true, int(min(n, math.MaxInt32))
-	default:
-		w.readPosition(text)
+		return
 	}
-}
-
-func (w *wish) readPosition(text string) {
-	w.missed = true
-	var ok bool
-	if w.after, ok = hub.ParsePosition(text); !ok {
-		w.after = noLog
-	}
+	w.readWord(text)
 }

@@ -125,7 +125,7 @@ func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms [
 	s := &stream{door: d, id: rand.Text(), remote: r.RemoteAddr, from: peers.Of(r.RemoteAddr), opened: d.now()}
 	s.mu.Lock() // who closes it waits until it has begun
 	defer s.mu.Unlock()
-	s.conn, err = eventsource.Accept(d.sockets, w, r, eventsource.Options{Heartbeat: d.every}, s)
+	s.conn, err = eventsource.Accept(d.sockets, w, r, d.every, s)
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// A page is an answer that is written down whole before it leaves: with one write in place
-// of one for every few kilobytes. It has the methods of a buffer, which the library writes
-// to without another one between.
+// A page is an answer that is gathered in a buffer which is kept from one scrape to the next.
+// It has the methods of a buffer, so that the library writes to it without another one
+// between, and what it is written to is written once and knows how much.
 type page struct {
 	bytes.Buffer
 	header http.Header

@@ -64,7 +64,7 @@ func (s *settings) on() bool {
 func (s *settings) applications() []dialect.Application {
 	list := make([]dialect.Application, len(s.Config.Apps))
 	for i, a := range s.Config.Apps {
-		list[i] = dialect.Application{ID: a.ID, Key: a.Key, Secret: a.Secret, Off: a.Enabled != nil && !*a.Enabled}
+		list[i] = dialect.Application{ID: a.ID, Key: a.Key, Secret: a.Secret, Off: a.Disabled()}
 	}
 	return list
 }

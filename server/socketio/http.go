@@ -57,12 +57,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var space [usual]parameter
 	values := parseQuery(space[:0], r.URL.RawQuery)
-	if !srv.rules.Load().origins.allow(r, values.has("j")) {
-		srv.refuseOrigin(w, r)
-		return
-	}
-	if r.Method == http.MethodOptions {
-		srv.preflight(w, r)
+	if srv.turnsAway(w, r, values.has("j")) {
 		return
 	}
 	q := query{session: values.get("sid"), jsonp: values.has("j"), index: values.get("j")}
@@ -150,13 +145,21 @@ func (srv *Server) crossOrigin(w http.ResponseWriter, r *http.Request) {
 // read it. It has answered the request where it reports true: one of a page that may not,
 // and OPTIONS, by which a browser asks before.
 func (srv *Server) CrossOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
+	if srv.turnsAway(w, r, false) {
+		return true
+	}
+	srv.crossOrigin(w, r)
+	return false
+}
+
+// turnsAway answers a request of a page that may not, and OPTIONS.
+func (srv *Server) turnsAway(w http.ResponseWriter, r *http.Request, jsonp bool) bool {
 	switch {
-	case !srv.rules.Load().origins.allow(r, false):
+	case !srv.rules.Load().origins.allow(r, jsonp):
 		srv.refuseOrigin(w, r)
 	case r.Method == http.MethodOptions:
 		srv.preflight(w, r)
 	default:
-		srv.crossOrigin(w, r)
 		return false
 	}
 	return true

@@ -3,10 +3,11 @@ package e2e
 import (
 	"io"
 	"net"
-	"poosh/test/process"
 	"sync"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 // A cutter is a port in front of another for one client, whose connections it cuts off at

@@ -5,12 +5,13 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"poosh/test/process"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 // A cuttingPort passes the connections of a sender on to another port, and cuts most of them.

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"poosh/test/process"
 	"sync"
 	"testing"
+
+	"poosh/test/process"
 )
 
 // A door is a port in front of a server's, at which new connections wait while it is shut.

@@ -20,7 +20,7 @@ func (c *call) send(events ...event) error {
 	if c.api.apps.Draining() {
 		return answer.ErrDraining
 	}
-	if (mayWait(events) || c.asksWhy()) && c.aside() {
+	if c.goesAside(events) {
 		return errElsewhere
 	}
 	if elsewhere, err := c.api.gate.EnterOr(c.ctx, c.aside); elsewhere {
@@ -88,6 +88,10 @@ func (c *call) publish(channel string, e event, data []byte, account *sends.Acco
 func mayWait(events []event) bool {
 	return len(events) != 1 || len(events[0].channels) != 1 || protocol.KindOf(events[0].channels[0]).Cache
 }
+
+// goesAside reports whether the request is to be served on a goroutine of its own, and not
+// here: ask it before anything is done.
+func (c *call) goesAside(events []event) bool { return (mayWait(events) || c.asksWhy()) && c.aside() }
 
 // pause lets the server catch up between two publications of one request, which may
 // be a megabyte for who subscribes to all its channels. It is too late to refuse the

@@ -98,6 +98,9 @@ func (c *call) once(e event) (reply, error) {
 		}
 		return c.accounted(c.counts(e)), nil
 	}
+	if c.goesAside([]event{e}) { // before a key is taken
+		return nil, errElsewhere
+	}
 	asked := strings.Join(e.info, ",")
 	turn, err := c.app.Keys.Take(c.ctx, idempotency.Event, key, e.content(), c.aside)
 	switch {
@@ -106,7 +109,8 @@ func (c *call) once(e event) (reply, error) {
 	case turn.Elsewhere:
 		return nil, errElsewhere
 	case turn.Answer != nil:
-		was := c.repeats(turn.Answer)
+		was := turn.Answer
+		c.repeats(was)
 		body := was.Body
 		if was.Asked != asked || body == nil {
 			body = c.counts(e)
@@ -134,11 +138,10 @@ func (c *call) giveBack(claim *idempotency.Claim) {
 	claim.Release()
 }
 
-// repeats says that nothing is sent, and returns the answer that there was.
-func (c *call) repeats(was *idempotency.Answer) *idempotency.Answer {
+// repeats says that nothing is sent, since there was an answer.
+func (c *call) repeats(was *idempotency.Answer) {
 	c.id = was.ID
 	c.repeated()
-	return was
 }
 
 func (c *call) repeated() { c.w.Header()[idempotency.Replayed] = []string{"true"} }

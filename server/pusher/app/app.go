@@ -131,9 +131,10 @@ func (a *App) ConnectLimit() *rate.Limiter { return a.rules.Load().connect }
 
 // Disabled reports whether the app is switched off: it is not to be published as, nor
 // connected to.
-func (a *App) Disabled() bool { return a.Conf().disabled() }
+func (a *App) Disabled() bool { return a.Conf().Disabled() }
 
-func (c *Config) disabled() bool { return c.Enabled != nil && !*c.Enabled }
+// Disabled is that of an app with these settings.
+func (c *Config) Disabled() bool { return c.Enabled != nil && !*c.Enabled }
 
 // Admit counts a connection about to be opened. It reports false at the app's limit;
 // otherwise Release undoes it.

@@ -125,12 +125,7 @@ func (c *Connection) encoder() hub.Encoder {
 }
 
 // own is a frame of the protocol's own as the client reads it.
-func (c *Connection) own(frame []byte) []byte {
-	if c.sockudo() {
-		return protocol.SockudoFrame(frame)
-	}
-	return frame
-}
+func (c *Connection) own(frame []byte) []byte { return protocol.OwnFrame(int(c.speaks), frame) }
 
 // Close takes the connection out of everything it is in; [Socket.Ended] follows when that
 // is done, and may before Close returns: what is under way is undone as it is answered.

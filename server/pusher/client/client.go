@@ -170,12 +170,7 @@ func (c *client) count(what tally.Thing) { c.server.answer.Count(what, 1) }
 func (c *client) err(code int, text string) { c.answer(protocol.ErrorFrame(code, "", text)) }
 
 // own is a frame of the protocol's own as the client reads it.
-func (c *client) own(frame []byte) []byte {
-	if c.version == protocol.SockudoVersion {
-		return protocol.SockudoFrame(frame)
-	}
-	return frame
-}
+func (c *client) own(frame []byte) []byte { return protocol.OwnFrame(int(c.version), frame) }
 
 // answer queues a frame of the protocol's own that the client has asked for.
 func (c *client) answer(frame []byte) bool { return c.conn.Answer(c.own(frame)) }

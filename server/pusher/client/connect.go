@@ -103,11 +103,8 @@ func (s *Server) acceptRefused(w http.ResponseWriter, r *http.Request, no *refus
 		return
 	}
 	s.answer.Log.Debug("connection refused", "remote", r.RemoteAddr, "code", no.code, "reason", no.text)
-	frame := protocol.ErrorFrame(no.code, "", no.text)
-	if version, err := strconv.Atoi(r.URL.Query().Get("protocol")); err == nil && version == protocol.SockudoVersion {
-		frame = protocol.SockudoFrame(frame)
-	}
-	conn.Push(frame)
+	version, _ := strconv.Atoi(r.URL.Query().Get("protocol")) // 0 for what is none
+	conn.Push(protocol.OwnFrame(version, protocol.ErrorFrame(no.code, "", no.text)))
 	conn.Close(no.code, no.text)
 	conn.Start()
 }

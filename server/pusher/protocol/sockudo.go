@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"strconv"
@@ -199,11 +200,14 @@ func AckFrame(channel string, data []byte) []byte {
 // PlaceAck writes the place into the frame, before anybody has it.
 func PlaceAck(frame []byte, at hub.Position) { putPlace(frame[:len(frame)-1], at) }
 
-// SockudoFrame is a frame of the protocol's own, by the name that Sockudo's version has for
-// its event.
-func SockudoFrame(frame []byte) []byte {
+// OwnFrame is a frame of the protocol's own as a client of a version reads it: Sockudo's has
+// another name for its event.
+func OwnFrame(version int, frame []byte) []byte {
+	if version != SockudoVersion {
+		return frame
+	}
 	const first = `{"event":"pusher`
-	rest, ok := strings.CutPrefix(string(websocket.Payload(frame)), first)
+	rest, ok := bytes.CutPrefix(websocket.Payload(frame), []byte(first))
 	if !ok {
 		return frame
 	}
