@@ -27,6 +27,14 @@ func hangs() []hang {
 			e.silentPoller()
 			e.flood(pooshDialect(3), "silent", nil, 10)
 		}},
+		{"hundreds of pollers that do not come back for their events", endingTime, func(e *ending) {
+			const sessions = 200
+			for range sessions {
+				poll(e.t, e.server, "EIO=3").join("silent")
+			}
+			e.waitRoom(e.t, "silent", sessions)
+			e.flood(pooshDialect(3), "silent", nil, 10)
+		}},
 		{"a webhook that never answers", endingTime, func(e *ending) { e.enterHooked("dead").Close() }},
 		{"a kick that waits", soon, (*ending).waitingKick},
 		{"a large answer that nobody reads", soon, (*ending).unreadScript},
