@@ -85,7 +85,7 @@ func TestDrainSays(t *testing.T) {
 		says     []string // patterns, in this order
 		not      string   // part of none of it
 	}{
-		"a terminal": {true, "NO_COLOR=", "", []string{"\r\x1b\\[K1 connection left, after [0-9.]+s of 30s\r\x1b", "\r\x1b\\[Kended after [0-9.]+s\r\n$"}, "within"},
+		"a terminal": {true, "NO_COLOR=", "", []string{"\r\x1b\\[K1 connection left, after [0-9.]+m?s of 30s\r\x1b", "\r\x1b\\[Kended after [0-9.]+s\r\n$"}, "within"},
 		"a terminal that is asked for no colours": {true, "NO_COLOR=1", "", []string{"^ended after [0-9.]+s\r\n$"}, "left"},
 		"a pipe, waiting":                         {false, "", "--wait", []string{"^ended after [0-9.]+s\n$"}, "left"},
 		"a pipe":                                  {false, "", "", []string{"^it ends within 30s\n$"}, "left"},

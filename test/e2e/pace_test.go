@@ -83,13 +83,16 @@ func (c *emigrants) watchClock() (stop func()) {
 	}
 }
 
-// stalled is for how long nobody could be taken before moments of the window that begins
-// then: who came meanwhile is seen in that window. Whoever is seen first may be before or
-// behind the clock, by as little as is no stall.
-func (c *emigrants) stalled(at time.Time) (sum time.Duration) {
+// stalled is for how long nobody was taken before moments of the window that begins then: who
+// came meanwhile is seen in that window. A stall in which clients came is one for as much as
+// they were fewer than even: a herd has no time for the clock either, and is no stall. Whoever
+// is seen first may be before or behind the clock, by as little as is no stall.
+func (c *emigrants) stalled(at time.Time, arrived []time.Time) (sum time.Duration) {
 	for _, s := range c.stalls {
 		if s.to.After(at.Add(-leastStall)) && s.to.Before(at.Add(paceWindow+leastStall)) {
-			sum += s.to.Sub(s.from)
+			from, _ := slices.BinarySearchFunc(arrived, s.from, time.Time.Compare)
+			to, _ := slices.BinarySearchFunc(arrived, s.to, time.Time.Compare)
+			sum += max(s.to.Sub(s.from)-paceOver*time.Duration(to-from)/paceClients, 0)
 		}
 	}
 	return sum
@@ -242,7 +245,7 @@ func (c *emigrants) checkPace(t *testing.T, took time.Duration) {
 		}
 		n := i - from + 1
 		busiest = max(busiest, n)
-		worst = max(worst, float64(n)/(paceWindow+c.stalled(arrived[from])).Seconds())
+		worst = max(worst, float64(n)/(paceWindow+c.stalled(arrived[from], arrived)).Seconds())
 	}
 	var standing time.Duration
 	for _, s := range c.stalls {
