@@ -219,9 +219,10 @@ func TestACME(t *testing.T) {
 		early float64
 		away  bool
 	}{
-		{"HTTP-01", time.Minute, 0, false}, // a try that fails leaves time for more
-		{"TLS-ALPN-01", time.Minute, 0, false},
-		{"authority away", 90 * time.Second, 0.9, true}, // which is asked again after a minute
+		// A try that fails leaves time for another, which is after a minute.
+		{"HTTP-01", 90 * time.Second, 0.8, false},
+		{"TLS-ALPN-01", 90 * time.Second, 0.8, false},
+		{"authority away", 90 * time.Second, 0.9, true},
 	} {
 		t.Run(tt.way, func(t *testing.T) {
 			t.Parallel()
@@ -253,6 +254,7 @@ func TestACME(t *testing.T) {
 				t.Fatalf("the authority tells of %d orders", orders)
 			}
 			a.stop()
+			a.early = 0 // a third, so that it is not to be renewed yet
 			a.start()
 			if again := a.certificate(); again != kept {
 				t.Errorf("another certificate than before is shown")

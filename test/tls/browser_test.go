@@ -94,6 +94,7 @@ for (const name of ['e', 'poosh:connected', 'poosh:closed']) source.addEventList
 // TestBrowser has pages of another origin listen in each way, over TLS: they hear an event, and
 // are told when the server ends.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	set, _, _, _ := files(t, "push.example.com")
 	s := serve(t, set, nil)
 	url := "https://" + addr(s.client)
@@ -119,9 +120,7 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("%s heard %q", page, got)
 		}
 	}
-	began := time.Now()
 	s.stop()
-	t.Logf("stopped in %v", time.Since(began))
 	for page := range pages {
 		end, reason := "disconnect", ""
 		if page == "EventSource" {

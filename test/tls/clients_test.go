@@ -33,6 +33,7 @@ func module(t *testing.T, folder, name string) string {
 
 // TestRealClients has clients of both protocols and of Pusher hear an event, as they come.
 func TestRealClients(t *testing.T) {
+	t.Parallel()
 	set, a, _, root := files(t, "push.example.com")
 	set["TLS_SENDERS"], set["SHUTDOWN_TIMEOUT"] = "on", "1s" // nobody comes back for a poll
 	set["PUSHER_APP_ID"], set["PUSHER_APP_KEY"], set["PUSHER_APP_SECRET"] = "1", "key", "a secret of the app"
