@@ -83,7 +83,9 @@ func (s *station) operateOverTLS(t *testing.T, clients, pusher, operators []stri
 		return strings.Contains(out, "socket.io poosh: 1 connected\n") && strings.HasPrefix(out, "ready         yes\n") && strings.Contains(out, "\nclients       2 connections of ")
 	})
 	s.wants(0, "2 closed", "", with(operators, "kick", "--address", "127.0.0.1")...)
-	eventually(t, "a listener to be told", func() bool { return strings.Contains(socket.stderr.String(), "disconnected by the server; connecting again") })
+	eventually(t, "a listener to be told", func() bool {
+		return strings.Contains(socket.stderr.String(), "disconnected by the server; connecting again")
+	})
 	if code := channel.code(t); code != 3 || !strings.Contains(channel.stderr.String(), "the server refuses: 4009, ") { // whom Pusher's word keeps from coming back
 		t.Errorf("a listener of a channel ends with %d: %s", code, channel.stderr.String())
 	}
