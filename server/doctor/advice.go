@@ -203,7 +203,7 @@ func (a *advice) cut() []Mend {
 	s := a.silent()
 	return []Mend{
 		{"nginx", inLocation, lines("proxy_read_timeout "+s+";", "send_timeout "+s+";"), lines("proxy_read_timeout", "send_timeout", "limit_rate")},
-		{"haproxy", "defaults", lines("timeout client "+s, "timeout server "+s), lines("timeout client ", "timeout server ")},
+		{"haproxy", "defaults", lines("timeout client "+s, "timeout server "+s, "timeout tunnel "+s), lines("timeout client ", "timeout server ", "timeout tunnel ")},
 		{"caddy", "servers", lines("timeouts {\n\twrite 0\n}"), lines("timeouts")},
 		{"apache", inHost, lines(fmt.Sprintf("ProxyTimeout %d", a.seconds), fmt.Sprintf("TimeOut %d", a.seconds)), lines("ProxyTimeout", "TimeOut")},
 	}
