@@ -11,9 +11,10 @@
     var runtime = Pusher.Runtime, make = runtime.createWebSocket
     runtime.createWebSocket = function (url) {
       var socket = make.call(runtime, url.replace('protocol=7', 'protocol=2'))
-      var send = socket.send, close = socket.close, at = {}, heads = {}, id, hear, gone
+      var send = socket.send, close = socket.close, at = {}, heads = {}, ids = {}, id, hear, gone
       function leave() { gone = true }
-      function place(m) { return { stream_id: m.stream_id, serial: m.serial, socket_id: id } }
+      // Until it has all that it missed, what it sent itself on connections before is not for it.
+      function place(m, c) { return { stream_id: m.stream_id, serial: m.serial, socket_id: ids[c] || id } }
       // Finds whose connection this is, and where it was: as a channel that it has kept since.
       function find(channel) {
         Pusher.instances.forEach(function (p) {
@@ -24,6 +25,7 @@
           for (name in of) if (of[name] !== now[name]) delete of[name]
           of[channel] = now[channel]
         })
+        if (at[channel]) ids[channel] = [].concat(at[channel].socket_id, id).slice(-20)
         return at[channel]
       }
 
@@ -47,15 +49,19 @@
         m.event = m.event.replace(/^sockudo(?=:|_internal:)/, 'pusher')
         if (m.event === 'pusher:connection_established') id = JSON.parse(m.data).socket_id
         if (m.event === 'pusher:resume_success') {
-          JSON.parse(m.data).recovered.forEach(function (r) { at[r.channel] = place(r.position) })
+          JSON.parse(m.data).recovered.forEach(function (r) {
+            delete ids[r.channel]
+            at[r.channel] = place(r.position)
+          })
         } else if (m.event === 'pusher:resume_failed') {
           at[channel] = heads[channel]
+          delete ids[channel]
         } else if (m.event === 'pusher_internal:subscription_succeeded') {
-          heads[channel] = m.stream_id && place(m)
+          heads[channel] = m.stream_id && place(m, channel)
           if (!was) at[channel] = heads[channel]
         } else if (m.serial) {
           if (was && was.stream_id === m.stream_id && was.serial >= m.serial) return
-          at[channel] = place(m)
+          at[channel] = place(m, channel)
         }
         hear({ data: JSON.stringify(m) })
       })

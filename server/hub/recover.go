@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -37,9 +38,9 @@ type Ask struct {
 	// Since, if set and Last is not, asks for what was published in the rooms from then on.
 	Since time.Time
 
-	// Formerly is the id that the subscriber had before, if it is another one now: it gets
-	// nothing that excepts that. Empty for none.
-	Formerly string
+	// Formerly are the ids that the subscriber had since, if it is another one now: it gets
+	// nothing that excepts one of them. The caller bounds how many.
+	Formerly []string
 
 	// Joined are the numbers that some of the rooms were joined behind: up to there nothing is
 	// missed of them, whatever After says; see [Hub.Joined].
@@ -344,7 +345,7 @@ func (t *Trail) had(spans []Span, list []*Kept, backward bool) {
 func fitting(id string, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) {
 	frames, bytes := make([][]byte, 0, len(list)), 0
 	for _, k := range list {
-		if k.Except != "" && (k.Except == id || k.Except == ask.Formerly) {
+		if k.Except != "" && (k.Except == id || slices.Contains(ask.Formerly, k.Except)) {
 			continue
 		}
 		var frame []byte

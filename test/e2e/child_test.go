@@ -76,11 +76,16 @@ type opening struct {
 	Search string `json:"search,omitempty"` // behind that page's address: &name=value
 }
 
+func newDriver(t *testing.T) *driver {
+	d := &driver{t: t, clients: make(map[string]*client), fault: &logtest.Buffer{}, done: make(chan struct{})}
+	d.changed = sync.NewCond(&d.mu)
+	return d
+}
+
 // drive starts npm/drive/<script> and ends it with the test.
 func drive(t *testing.T, script string) *driver {
 	t.Helper()
-	d := &driver{t: t, clients: make(map[string]*client), fault: &logtest.Buffer{}, done: make(chan struct{})}
-	d.changed = sync.NewCond(&d.mu)
+	d := newDriver(t)
 	d.cmd = exec.Command("node", filepath.Join("npm", "drive", script))
 	d.cmd.Stderr = d.fault
 	out, err := d.cmd.StdoutPipe()
@@ -111,15 +116,7 @@ func (d *driver) read(out io.Reader) {
 		if err := json.Unmarshal(line, &r); err != nil {
 			r = report{Saw: "fault", Text: fmt.Sprintf("%v in %.200q", err, line)}
 		}
-		r.at = time.Now()
-		d.mu.Lock()
-		if c := d.clients[r.ID]; c != nil {
-			c.reports = append(c.reports, r)
-		} else {
-			d.reports = append(d.reports, r)
-		}
-		d.changed.Broadcast()
-		d.mu.Unlock()
+		d.take(r)
 	}
 	d.mu.Lock()
 	if !d.closing {
@@ -127,6 +124,19 @@ func (d *driver) read(out io.Reader) {
 	}
 	d.changed.Broadcast()
 	d.mu.Unlock()
+}
+
+// take notes a report.
+func (d *driver) take(r report) {
+	r.at = time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.clients[r.ID]; c != nil {
+		c.reports = append(c.reports, r)
+	} else {
+		d.reports = append(d.reports, r)
+	}
+	d.changed.Broadcast()
 }
 
 // stop closes the clients by ending the process.
@@ -166,16 +176,21 @@ func (d *driver) command(c any) {
 // open starts a client; its id in messages is made of its version and way.
 func (d *driver) open(o opening) *client {
 	d.t.Helper()
-	o.Op = "open"
-	d.mu.Lock()
-	o.ID = o.Version + " " + o.Way
-	for n := 2; d.clients[o.ID] != nil; n++ {
-		o.ID = fmt.Sprintf("%s %s %d", o.Version, o.Way, n)
-	}
-	c := &client{d: d, id: o.ID, version: o.Version, way: o.Way, rooms: o.Rooms}
-	d.clients[o.ID] = c
-	d.mu.Unlock()
+	c := d.register(o.Version, o.Way)
+	o.Op, o.ID, c.rooms = "open", c.id, o.Rooms
 	d.command(o)
+	return c
+}
+
+// register makes a client whose reports are to come under its id.
+func (d *driver) register(version, way string) *client {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := &client{d: d, id: version + " " + way, version: version, way: way}
+	for n := 2; d.clients[c.id] != nil; n++ {
+		c.id = fmt.Sprintf("%s %s %d", version, way, n)
+	}
+	d.clients[c.id] = c
 	return c
 }
 

@@ -1,20 +1,32 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 // points is at how many places connections are cut where all is kept.
 var points = flag.Int("points", 1000, "places at which clients are cut off, spread over their ways of connecting")
 
+// Clients without a library that are cut off too. A browser takes its time to come back: each
+// of its streams is cut off a few times only.
+const (
+	curls, streams = 6, 16
+	streamPoints   = 6
+)
+
 // pages are clients that get what they missed: each version by its join, and those that have
 // connection state recovery as they are, too.
 func pages() (list []opening) {
-	for _, version := range []string{"1.3.4", "1.7.4", "2.5.0", "4.8.1"} {
+	for _, version := range []string{"1.0.6", "1.3.4", "1.7.4", "2.5.0", "3.1.3", "4.5.4", "4.8.1"} {
 		for _, way := range []string{"polling", "websocket", "upgrade"} {
 			list = append(list, opening{Version: version, Way: way, Since: []string{"a", "b"}})
 		}
@@ -28,66 +40,87 @@ func pages() (list []opening) {
 }
 
 // spans are the bytes of a life, from the first of its handshake, in which it is cut off:
-// up to where events come and go on the last of its connections.
-var spans = map[string]int{"polling": 7000, "websocket": 2500, "upgrade": 9000}
+// up to where events come and go on the last of its connections. A browser is away for so
+// long that what it missed takes more than that.
+var spans = map[string]int{"polling": 7000, "websocket": 2500, "upgrade": 9000, "curl": 6000, "stream": 12000}
 
-// pointsOf spreads n points over the life of a client, the early and the late ones in turn.
-// The first is somewhere else for each client.
-func pointsOf(way string, client, n int) (list []point) {
-	step := n/3 | 1
-	for n > 1 && gcd(step, n) > 1 {
-		step += 2
-	}
-	for i := range n {
-		at := (i*step + client) % n
-		list = append(list, point{1 + at*spans[way]/n + client%7, cutting((i + client) % int(cuttings))})
-	}
-	return list
+// A cutCrowd is clients that are cut off, each by a cutter of its own.
+type cutCrowd struct {
+	cutters []*process.Cutter
+	clients []*client
+	state   map[*client]bool // it comes back by connection state recovery
 }
 
-func gcd(a, b int) int {
-	for b != 0 {
-		a, b = b, a%b
+// openCrowd opens clients of socket.io, in Node, which share so many points, loops of curl, as
+// many for each, and streams of a browser.
+func openCrowd(t *testing.T, s *server, node *driver, points, streamPoints int) *cutCrowd {
+	t.Helper()
+	c := &cutCrowd{state: make(map[*client]bool)}
+	cut := func(way string, n, of, all int) string {
+		one := process.Cut(t, s.clientPort, process.CutPoints(spans[way], n, of, all), 0)
+		c.cutters = append(c.cutters, one)
+		return one.URL()
 	}
-	return a
+	list, loops := pages(), newLoops(t)
+	all := len(list) + curls
+	each := (points + all - 1) / all
+	for i, o := range list {
+		one := node.open(hurried(o, cut(o.Way, each, i, all)))
+		c.clients, c.state[one] = append(c.clients, one), o.Confirmed != nil
+	}
+	for i := range curls {
+		c.clients = append(c.clients, loops.curl(cut("curl", each, len(list)+i, all)+"/events?room=a&room=b"))
+	}
+	var urls []string
+	for i := range streams {
+		urls = append(urls, cut("stream", streamPoints, i, streams)+"/events?room=a&room=b")
+	}
+	c.clients = append(c.clients, drive(t, "browser.js").streams(urls)...)
+	return c
 }
 
-// Clients of 1.x, 2.x and 4.x are cut off at each of a thousand points, from the first byte
-// of their handshake to the events, while events go to two rooms and to everyone. What each
-// saw is complete, in order and without repeats, or it was told that something is missing.
+// left is how many points have not been met.
+func (c *cutCrowd) left() (n int) {
+	for _, one := range c.cutters {
+		n += one.Left()
+	}
+	return n
+}
+
+// Clients of 1.x, 2.x, 3.x and 4.x, curl and the browser's own are cut off at each of a
+// thousand points, from the first byte of their handshake to the events, while two publishers
+// send events to two rooms, to everyone, to all but one, and to a room that is none of theirs.
+// What each saw is complete, in order and without repeats, or it was told that something is
+// missing.
 func TestCutAtEachPoint(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		points int
-		keep   string
-		gaps   bool // something is missing now and then
+		name                 string
+		points, streamPoints int
+		keep                 string
+		gaps                 bool // something is missing now and then
 	}{
-		{"all is kept", *points, "HISTORY_EVENTS=1000000", false},
-		{"little is kept", max(100, *points/10), "HISTORY_EVENTS=3", true},
+		{"all is kept", *points, streamPoints, "HISTORY_EVENTS=1000000", false},
+		{"little is kept", max(100, *points/10), 1, "HISTORY_EVENTS=3", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, "HISTORY=1h", "HISTORY_BYTES=1GiB", tt.keep, "MAX_CONNECTIONS_PER_ADDRESS=10000", "OUTBOX_BYTES=32MiB", "PING_INTERVAL=5s", "PING_TIMEOUT=20s")
 			d := drive(t, "node.js")
 			uncut := d.open(opening{Version: "4.8.1", Way: "websocket", URL: s.clientURL(), Listen: []string{"n"}, Since: []string{"a", "b"}, Quiet: true})
 			uncut.wait(t, "recovered", 1)
-			list := pages()
-			each := (tt.points + len(list) - 1) / len(list)
-			clients, cutters := make([]*client, len(list)), make([]*cutter, len(list))
-			for i, o := range list {
-				cutters[i] = newCutter(t, addr(s.clientPort), pointsOf(o.Way, i, each))
-				clients[i] = d.open(hurried(o, cutters[i].url()))
-			}
-			last := publishUntil(t, s, cutters, clients)
-			for _, c := range append(clients, uncut) {
+			crowd := openCrowd(t, s, d, tt.points, tt.streamPoints)
+			met := crowd.left()
+			p := &publishers{s: s, except: make(map[int]string)}
+			last := p.until(t, crowd)
+			for _, c := range append(crowd.clients, uncut) {
 				c.hears(t, last)
 			}
-			course, err := newCourse(uncut.all())
+			course, err := newCourse(uncut.all(), p.except)
 			if err != nil {
 				t.Fatal(err)
 			}
 			told, lives := 0, 0
-			for i, c := range clients {
-				w := newWitness(course, list[i].Confirmed != nil)
+			for _, c := range crowd.clients {
+				w := newWitness(course, crowd.state[c])
 				for _, r := range c.all() {
 					w.see(r)
 				}
@@ -99,7 +132,7 @@ func TestCutAtEachPoint(t *testing.T) {
 				}
 				told, lives = told+w.told, lives+w.lives
 			}
-			t.Logf("%d points, %d connections in which a client came as far as a connect, %d events, told of gaps %d times", each*len(list), lives, len(course.ids), told)
+			t.Logf("%d points, %d connections in which a client came as far as a connect, %d events, told of gaps %d times", met, lives, len(course.ids), told)
 			if tt.gaps && told == 0 {
 				t.Error("nobody was told that something is missing")
 			}
@@ -117,45 +150,91 @@ func hurried(o opening, url string) opening {
 	return o
 }
 
-// publishUntil sends events to two rooms and to everyone until every cutter is through and
-// every client has had some of each kind behind that. It returns the number of the last.
-func publishUntil(t *testing.T, s *server, cutters []*cutter, clients []*client) (last int) {
+// publishers are two that send at the same time, each kind of event by one of them.
+type publishers struct {
+	s      *server
+	rounds int
+	except map[int]string // see course
+}
+
+// The text of an event begins with its kind and number, and is so long that late points are
+// soon met.
+var padding = " " + strings.Repeat("x", 200)
+
+// round sends one event of each kind; that which is not for everyone is not for the connection
+// except.
+func (p *publishers) round(t *testing.T, except string) {
 	t.Helper()
-	long := strings.Repeat("x", 200) // so that late points are soon met
-	round := func(n int) {
-		for _, kind := range []string{"a", "b", "*"} {
-			if text := quote(fmt.Sprintf("%s%d %s", kind, n, long)); kind == "*" {
-				s.broadcast(t, "n", text)
-			} else {
-				s.send(t, kind, "n", text)
+	if except != "" {
+		p.except[p.rounds] = except
+	}
+	send := func(kinds string) (err error) {
+		for _, kind := range kinds {
+			payload := quote(fmt.Sprint(string(kind), p.rounds, padding))
+			body := `{"event":"n","payload":` + payload
+			if kind == 'x' && except != "" {
+				body += `,"except":` + quote(except)
 			}
+			if kind != '*' {
+				body += `,"room":` + quote(strings.Replace(string(kind), "x", "a", 1))
+			}
+			a, e := p.s.tryPost(body+"}", token(payload))
+			if e == nil && a.status != 200 {
+				e = fmt.Errorf("status %d: %s", a.status, a.body)
+			}
+			err = errors.Join(err, e)
 			time.Sleep(7 * time.Millisecond)
 		}
+		return err
 	}
-	n, before, at := 0, -1, time.Now()
-	for left := 1; left > 0; n++ {
-		round(n)
-		left = 0
-		for _, c := range cutters {
-			left += c.left()
-		}
-		if left != before {
+	var other error
+	var sending sync.WaitGroup
+	sending.Go(func() { other = send("b" + string(bait)) })
+	err := send("a*x")
+	sending.Wait()
+	if err = errors.Join(err, other); err != nil {
+		t.Fatalf("POST /send: %v", err)
+	}
+	p.rounds++
+}
+
+// until sends until every cutter is through and every client has had some of each kind behind
+// that. It returns the number of the last.
+func (p *publishers) until(t *testing.T, crowd *cutCrowd) (last int) {
+	t.Helper()
+	round := func() { p.round(t, crowd.clients[p.rounds%len(crowd.clients)].sid()) }
+	before, at := -1, time.Now()
+	for left := 1; left > 0; {
+		round()
+		if left = crowd.left(); left != before {
 			before, at = left, time.Now()
 		} else if time.Since(at) > patience {
 			t.Fatalf("%d points are left, and none was met in %v", left, patience)
 		}
 	}
 	end := time.Now().Add(patience)
-	through := n // is the first round of which nobody is cut off any more
-	for _, c := range clients {
-		for ; !c.heard(through); n++ {
-			if round(n); time.Now().After(end) {
+	through := p.rounds // is the first of which nobody is cut off any more
+	for _, c := range crowd.clients {
+		for !c.heard(through) {
+			if round(); time.Now().After(end) {
 				t.Fatalf("%s has heard nothing for %v since it was cut off last", c.id, patience)
 			}
 		}
 	}
-	round(n)
-	return n
+	p.round(t, "")
+	return p.rounds - 1
+}
+
+// sid is by what the server knows a client as far as it knows itself; empty if it does not.
+func (c *client) sid() string {
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	for _, r := range slices.Backward(c.reports) {
+		if r.Saw == "connect" {
+			return r.SID
+		}
+	}
+	return ""
 }
 
 // all is what a client saw so far.
@@ -174,16 +253,16 @@ func (c *client) heard(from int) bool {
 }
 
 func (c *client) heardLocked(from int) bool {
-	kinds := make(map[byte]bool)
+	seen := make(map[byte]bool)
 	for _, r := range c.reports[max(0, len(c.reports)-200):] {
 		if r.Saw != "event" {
 			continue
 		}
 		if kind, n, _, err := readEvent(r.Text); err == nil && n >= from {
-			kinds[kind] = true
+			seen[kind] = true
 		}
 	}
-	return len(kinds) == 3
+	return len(seen) == len(eventKinds)
 }
 
 // hears waits until events of each kind with that number have come.

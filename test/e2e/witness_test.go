@@ -10,14 +10,22 @@ import (
 // A course is what was published, in the order of the log: as one client saw it that was
 // never cut off.
 type course struct {
-	ids   []string // of the events, which sort as they were published
-	kinds []byte   // 'a' and 'b' for the two rooms, '*' for everyone
-	count map[byte]int
+	ids    []string // of the events, which sort as they were published
+	kinds  []byte   // of each
+	count  map[byte]int
+	except map[int]string // of the kind 'x', by number, the connection that was left out
 }
 
-// newCourse reads what that client saw.
-func newCourse(reports []report) (*course, error) {
-	c := &course{count: make(map[byte]int)}
+// eventKinds: 'a' and 'b' go to the two rooms, '*' to everyone, and 'x' to the first room
+// too, but to one connection.
+const eventKinds = "ab*x"
+
+// bait goes to a room that no client is in.
+const bait = 'c'
+
+// newCourse reads what that client saw, and is told whom events were not for.
+func newCourse(reports []report, except map[int]string) (*course, error) {
+	c := &course{count: make(map[byte]int), except: except}
 	for _, r := range reports {
 		if r.Saw != "event" {
 			continue
@@ -26,7 +34,7 @@ func newCourse(reports []report) (*course, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n != c.count[kind] || len(c.ids) > 0 && id <= c.ids[len(c.ids)-1] {
+		if !strings.ContainsRune(eventKinds, rune(kind)) || n != c.count[kind] || len(c.ids) > 0 && id <= c.ids[len(c.ids)-1] {
 			return nil, fmt.Errorf("who is never cut off saw %s behind %d of them", r.Text, c.count[kind])
 		}
 		c.ids, c.kinds = append(c.ids, id), append(c.kinds, kind)
@@ -70,6 +78,8 @@ type witness struct {
 	course *course
 	state  bool // it comes back by connection state recovery
 
+	sid   string          // of its connection; empty as long as it does not know that
+	sids  map[string]bool // that it ever had
 	next  map[byte]int    // the next event that is due of each kind, if it was promised that
 	last  string          // the position that it asks from
 	bare  map[int]bool    // numbers of those to everyone that came without an id on this connection
@@ -81,7 +91,7 @@ type witness struct {
 }
 
 func newWitness(c *course, state bool) *witness {
-	return &witness{course: c, state: state, next: make(map[byte]int), bare: make(map[int]bool), ever: make(map[int]bool), bad: make(map[string]bool)}
+	return &witness{course: c, state: state, sids: make(map[string]bool), next: make(map[byte]int), bare: make(map[int]bool), ever: make(map[int]bool), bad: make(map[string]bool)}
 }
 
 func (w *witness) wrong(format string, args ...any) {
@@ -95,11 +105,15 @@ func (w *witness) see(r report) {
 	switch r.Saw {
 	case "state":
 		w.lives++
+		w.sid = ""
 		w.settle()
 		clear(w.bare)
 		if w.state {
 			w.back(r.Text == "true")
 		}
+	case "connect":
+		w.sid = r.SID
+		w.sids[r.SID] = true
 	case "joined", "recovered":
 		w.answered(r.Text)
 	case "event":
@@ -116,6 +130,14 @@ func (w *witness) back(recovered bool) {
 		clear(w.next)
 	}
 	w.known = true
+}
+
+// due is the next event of a kind that it has to get before the one of a number, if it was
+// promised any. One that was not for a connection of it may be given to another, or not.
+func (w *witness) due(kind byte, before int) (n int, promised bool) {
+	for n, promised = w.next[kind]; promised && kind == 'x' && n < before && w.sids[w.course.except[n]]; n++ {
+	}
+	return n, promised
 }
 
 // settle counts the events to everyone that came without an id, as far as the client knows a
@@ -151,9 +173,9 @@ func (w *witness) answered(text string) {
 		w.last = one.ID
 	}
 	w.settle()
-	for _, kind := range []byte("ab*") {
-		due, promised := w.next[kind]
+	for _, kind := range []byte(eventKinds) {
 		behind := w.course.behind(kind, one.ID)
+		due, promised := w.due(kind, behind)
 		switch {
 		case !promised:
 			w.next[kind] = behind
@@ -170,6 +192,13 @@ func (w *witness) event(text string) {
 	if err != nil {
 		w.wrong("%v", err)
 		return
+	}
+	if kind == bait {
+		w.wrong("%s came, of a room that it is not in", text)
+		return
+	}
+	if kind == 'x' && w.sid != "" && w.course.except[n] == w.sid {
+		w.wrong("%s came, which was for all others", text)
 	}
 	if id == "" {
 		if kind != '*' || w.state || w.ever[n] || n < w.next['*'] {
@@ -190,7 +219,7 @@ func (w *witness) event(text string) {
 		w.wrong("%s came twice on a connection", text)
 	}
 	w.settle()
-	due, promised := w.next[kind]
+	due, promised := w.due(kind, n)
 	if promised && n != due {
 		w.wrong("%s came where %c%d was due", text, kind, due)
 	}
@@ -201,7 +230,7 @@ func (w *witness) event(text string) {
 func (w *witness) end() {
 	w.settle()
 	for kind, all := range w.course.count {
-		if n, promised := w.next[kind]; !promised || n != all {
+		if n, promised := w.due(kind, all); !promised || n != all {
 			w.wrong("%c%d is the next that is due, and there were %d (%v)", kind, n, all, promised)
 		}
 	}

@@ -23,8 +23,8 @@ type driver struct {
 	done  chan struct{} // closed when its reports have ended
 
 	mu      sync.Mutex
-	news    chan struct{} // closed and made anew with each report
-	reports []report
+	news    chan struct{}       // closed and made anew with each report
+	reports map[string][]report // by the client's id
 	calls   int
 }
 
@@ -35,11 +35,13 @@ type report struct {
 	Name    string `json:"name"`
 	Text    string `json:"text"`
 	Channel string `json:"channel"`
+
+	at time.Time // it was read
 }
 
 func drive(t *testing.T, s *server) *driver {
 	t.Helper()
-	d := &driver{t: t, fault: &logtest.Buffer{}, done: make(chan struct{}), news: make(chan struct{})}
+	d := &driver{t: t, fault: &logtest.Buffer{}, done: make(chan struct{}), news: make(chan struct{}), reports: make(map[string][]report)}
 	d.cmd = exec.Command("node", "drive/drive.js", s.settings(nil))
 	d.cmd.Stderr = d.fault
 	out, err := d.cmd.StdoutPipe()
@@ -67,8 +69,9 @@ func (d *driver) read(out io.Reader) {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			r = report{Saw: "fault", Text: lines.Text()}
 		}
+		r.at = time.Now()
 		d.mu.Lock()
-		d.reports = append(d.reports, r)
+		d.reports[r.ID] = append(d.reports[r.ID], r)
 		close(d.news)
 		d.news = make(chan struct{})
 		d.mu.Unlock()
@@ -85,7 +88,7 @@ func (d *driver) stop() {
 		d.t.Error("the driver did not end")
 	}
 	_ = d.cmd.Wait()
-	for _, r := range d.reports {
+	for _, r := range d.reports[""] {
 		if r.Saw == "fault" {
 			d.t.Errorf("driver: %s\n%s", r.Text, d.fault)
 		}
@@ -105,8 +108,8 @@ func (d *driver) seen(id, saw, name, channel string) []report {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var found []report
-	for _, r := range d.reports {
-		if r.ID == id && (saw == "" || r.Saw == saw) && (name == "" || r.Name == name) && (channel == "" || r.Channel == channel) {
+	for _, r := range d.reports[id] {
+		if (saw == "" || r.Saw == saw) && (name == "" || r.Name == name) && (channel == "" || r.Channel == channel) {
 			found = append(found, r)
 		}
 	}
@@ -178,7 +181,7 @@ func (d *driver) open(s *server, w way, id, user string, more map[string]any) *c
 	}
 	cmd := map[string]any{"op": "open", "id": id, "version": w.version, "key": appKey, "browser": w.browser, "options": options}
 	for k, v := range more {
-		if k == "echo" || k == "resume" || k == "page" {
+		if k == "echo" || k == "resume" || k == "page" || k == "quiet" {
 			cmd[k] = v
 		} else {
 			options[k] = v

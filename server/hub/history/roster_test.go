@@ -68,15 +68,15 @@ func TestJoinKept(t *testing.T) {
 	trail.Forget("news")
 }
 
-// TestFormerly: who is back under another id gets nothing that excepts the one it had.
+// TestFormerly: who is back under another id gets nothing that excepts one that it had.
 func TestFormerly(t *testing.T) {
 	h, _ := site(t, Config{})
 	start := headOf(h)
-	for _, except := range []string{"", "old", "other"} {
+	for _, except := range []string{"", "older", "old", "other"} {
 		h.Publish(&hub.Publication{Room: "news", Event: "not-" + except, Except: except})
 	}
 	c := connect(h, "new")
-	got, err := h.Recover(c.sub, &c.trail, &hub.Ask{Rooms: []string{"news"}, After: start, Formerly: "old"})
+	got, err := h.Recover(c.sub, &c.trail, &hub.Ask{Rooms: []string{"news"}, After: start, Formerly: []string{"older", "old"}})
 	if seen := c.take(); err != nil || !got.Whole || !slices.Equal(seen, []string{"not-", "not-other"}) {
 		t.Errorf("%+v, %v: %q", got, err, seen)
 	}

@@ -18,9 +18,9 @@ type Since struct {
 	// it was told of no log is [NoPosition].
 	Resume bool
 	After  hub.Position
-	// Formerly is the socket id that the client had when it saw that: what excepts it is not
-	// for this connection either. It may only take away.
-	Formerly string
+	// Formerly are the socket ids that the client had when it saw that and since: what excepts
+	// one of them is not for this connection either. They may only take away.
+	Formerly []string
 
 	// Rewind asks for the newest Count events, or else for those of the time Within.
 	Rewind bool

@@ -179,16 +179,23 @@ func TestResume(t *testing.T) {
 			if status != 200 {
 				t.Fatal(text)
 			}
+			// Nor is what another connection of its excepts, that was cut off before it had this.
+			p = dialV2(s)
+			_ = p.WS.Close()
+			if status, text := s.Call("POST", "/events", nil, `{"name":"e","channel":"private-a","data":"its own, too","socket_id":"`+p.SocketID+`"}`); status != 200 {
+				t.Fatal(text)
+			}
+			place := strings.Replace(resumeAt(at, was), `"`+was+`"`, `["`+was+`","`+p.SocketID+`"]`, 1)
 			p = dialV2(s)
 			if inside {
-				p.join("private-a", `"resume":`+resumeAt(at, was))
+				p.join("private-a", `"resume":`+place)
 			} else {
 				p.join("private-a", "")
-				p.Send(`{"event":"sockudo:resume","data":` + pushertest.Quoted(`{"channel_positions":{"private-a":`+resumeAt(at, was)+`}}`) + `}`)
+				p.Send(`{"event":"sockudo:resume","data":` + pushertest.Quoted(`{"channel_positions":{"private-a":`+place+`}}`) + `}`)
 			}
 			p.event("2")
 			last := p.event("3")
-			want := fmt.Sprintf(`{"recovered":[{"channel":"private-a","source":"hot","replayed":2,"position":{"stream_id":%q,"serial":%d}}],"failed":[]}`, last.StreamID, last.Serial+1)
+			want := fmt.Sprintf(`{"recovered":[{"channel":"private-a","source":"hot","replayed":2,"position":{"stream_id":%q,"serial":%d}}],"failed":[]}`, last.StreamID, last.Serial+2)
 			if got := p.told("sockudo:resume_success", ""); got != want {
 				t.Errorf("%s\nwant %s", got, want)
 			}

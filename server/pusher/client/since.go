@@ -88,12 +88,33 @@ func readRewind(v auth.Value) (app.Since, error) {
 	return app.Since{Rewind: true, Within: time.Duration(min(*n, 1e9) * float64(time.Second))}, nil
 }
 
+// maxFormerly is how many socket ids a position names at the most: the last of them count.
+const maxFormerly = 20
+
+// formerly are socket ids in JSON: one, or a list.
+type formerly []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (f *formerly) UnmarshalJSON(text []byte) error {
+	var one string
+	if err := json.Unmarshal(text, &one); err == nil {
+		*f = formerly{one}
+		return nil
+	}
+	var list []string
+	if err := json.Unmarshal(text, &list); err != nil {
+		return err
+	}
+	*f = list[max(0, len(list)-maxFormerly):]
+	return nil
+}
+
 // readPosition reads where a client was. What is no position is one of no log.
 func readPosition(text []byte) app.Since {
 	var at struct {
-		StreamID string `json:"stream_id"`
-		Serial   uint64 `json:"serial"`
-		SocketID string `json:"socket_id"` // that it had then; ours
+		StreamID string   `json:"stream_id"`
+		Serial   uint64   `json:"serial"`
+		SocketID formerly `json:"socket_id"` // that it had then and since; ours
 	}
 	s := app.Since{Resume: true, After: app.NoPosition}
 	if json.Unmarshal(text, &at) != nil {

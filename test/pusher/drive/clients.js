@@ -27,11 +27,13 @@ function makeClients(load, say) {
     clients.set(cmd.id, client);
     const see = (saw, name, data, channel) => say({ id: cmd.id, saw, name: name || '', text: text(data), channel: channel || '' });
     client.see = see;
+    client.quiet = cmd.quiet;
     pusher.connection.bind('state_change', s => see('state', s.current));
     pusher.connection.bind('connected', () => see('connected', pusher.connection.socket_id));
     pusher.connection.bind('error', err => see('error', '', err && (err.error || err)));
-    // Everything that a channel, or the connection itself, hands to its page.
-    pusher.bind_global((name, data) => see('event', name, data));
+    // Everything that a channel, or the connection itself, hands to its page; of a quiet
+    // client what is in a channel is told by that.
+    pusher.bind_global((name, data) => { if (!cmd.quiet || name === 'bait') see('event', name, data); });
     if (pusher.user) pusher.user.bind_global((name, data) => see('user', name, data));
     if (pusher.user && pusher.user.watchlist) pusher.user.watchlist.bind_global((name, data) => see('watchlist', name, data));
     if (cmd.echo) {
@@ -43,6 +45,7 @@ function makeClients(load, say) {
   function subscribe(client, name) {
     const channel = client.pusher.subscribe(name);
     channel.bind_global((event, data) => {
+      if (client.quiet && typeof data === 'string') data = data.split(' ')[0];
       if (!event.startsWith('pusher_internal:')) client.see('channel', event, data, name);
     });
     channel.bind('client-y', (data, metadata) => client.see('from', 'client-y', metadata && metadata.user_id, name));

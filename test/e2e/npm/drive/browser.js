@@ -79,6 +79,8 @@ async function run(command) {
       page.on('pageerror', err => say({ id: command.id, saw: 'error', name: 'pageerror', text: String(err) }));
       page.on('console', line => say({ id: command.id, saw: 'console', text: line.text() }));
       await page.exposeFunction('report', seen => say({ id: command.id, ...seen }));
+      // reports takes many at once, and each may be of another client in the page.
+      await page.exposeFunction('reports', list => list.forEach(seen => say({ id: command.id, ...seen })));
       if (command.html) {
         pages.set(command.id, command.html.replaceAll('{{bundle}}', `${origin}/bundle/${command.version}`));
       } else {

@@ -28,7 +28,8 @@
   // joined at every connect with the last position seen), confirmed (rooms joined by one
   // join until its answer has come, and again by a client that is not what it was), options
   // (given to the client as they are), authDelay (milliseconds), quiet (packets are not
-  // reported beside events). report gets one object for each thing seen.
+  // reported beside events, and of an event that is a text its first word). report gets
+  // one object for each thing seen.
   return function open(io, command, report) {
     var options = {
       forceNew: true, multiplex: false, reconnectionDelay: 200, reconnectionDelayMax: 1000, timeout: 20000
@@ -77,7 +78,9 @@
     (command.listen || []).forEach(function (name) {
       socket.on(name, function () {
         if (command.since && arguments.length > 1) last = arguments[1];
-        report({ saw: 'event', name: name, text: ascii(Array.prototype.slice.call(arguments)) });
+        var args = Array.prototype.slice.call(arguments);
+        if (command.quiet && typeof args[0] === 'string') args[0] = args[0].split(' ')[0];
+        report({ saw: 'event', name: name, text: ascii(args) });
       });
     });
     return {
