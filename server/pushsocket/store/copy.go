@@ -167,7 +167,7 @@ func (t table) copy(ctx context.Context, from *readOnly, to pgx.Tx) (n int64, er
 	}
 	defer rows.Close()
 	names := strings.Split(t.columns, ", ")
-	n, err = to.CopyFrom(ctx, pgx.Identifier{t.name}, names, &source{rows: rows, names: names})
+	n, err = to.CopyFrom(ctx, pgx.Identifier{t.name}, names, &source{rows: rows, width: len(names)})
 	if err != nil || !t.sequence {
 		return n, err
 	}
@@ -188,7 +188,7 @@ func (t table) copy(ctx context.Context, from *readOnly, to pgx.Tx) (n int64, er
 // A source gives the rows of a table to PostgreSQL. It implements [pgx.CopyFromSource].
 type source struct {
 	rows  *sql.Rows
-	names []string // of the columns
+	width int // columns
 }
 
 // Next implements [pgx.CopyFromSource].
@@ -199,15 +199,15 @@ func (s *source) Err() error { return s.rows.Err() }
 
 // Values implements [pgx.CopyFromSource].
 func (s *source) Values() ([]any, error) {
-	values := make([]any, len(s.names))
-	into := make([]any, len(s.names))
+	values := make([]any, s.width)
+	into := make([]any, s.width)
 	for i := range values {
 		into[i] = &values[i]
 	}
 	err := s.rows.Scan(into...)
-	for i, name := range s.names {
-		// The driver of SQLite does not tell an empty blob from none; of these there is one.
-		if values[i] == nil && (name == "header" || name == "body" || name == "text") {
+	for i := range values {
+		// What an empty blob is for the driver of SQLite is NULL for that of PostgreSQL.
+		if blob, ok := values[i].([]byte); ok && blob == nil {
 			values[i] = []byte{}
 		}
 	}

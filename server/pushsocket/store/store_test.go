@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -474,14 +475,37 @@ func TestQueryPlans(t *testing.T) {
 	}
 }
 
+// BenchmarkQueue stores messages of 1,000 bytes from many goroutines at once, all for one
+// device, or each for another of 64, and waits for each on the disk.
 func BenchmarkQueue(b *testing.B) {
-	s := open(b, Limits{MessagesPerDevice: 1 << 30, BytesPerDevice: 1 << 40})
-	d := register(b, s, "k", "1", 0)
-	messages := []Outgoing{outgoing(`"`+strings.Repeat("x", 1000)+`"`, address("k", "1"))}
+	for _, db := range []string{"sqlite", "postgres"} {
+		for _, devices := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/devices=%d", db, devices), func(b *testing.B) {
+				where := filepath.Join(b.TempDir(), "x.db")
+				if db == "postgres" {
+					where = postgrestest.Start(b).Schema(b)
+				}
+				benchmarkQueue(b, openAt(b, where, Limits{MessagesPerDevice: 1 << 30, BytesPerDevice: 1 << 40}), devices)
+			})
+		}
+	}
+}
+
+func benchmarkQueue(b *testing.B, s *keeper, n int) {
+	var devices []Device
+	var messages [][]Outgoing
+	for i := range n {
+		key := fmt.Sprint("k", i)
+		devices = append(devices, register(b, s, key, "1", 0))
+		messages = append(messages, []Outgoing{outgoing(`"`+strings.Repeat("x", 1000)+`"`, address(key, "1"))})
+	}
+	var next atomic.Int64
 	b.SetParallelism(64)
+	b.ResetTimer()
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if _, _, err := s.Queue(b.Context(), d.ID, messages, nil); err != nil {
+			i := int(next.Add(1)) % n
+			if _, _, err := s.Queue(b.Context(), devices[i].ID, messages[i], nil); err != nil {
 				b.Error(err)
 				return
 			}
