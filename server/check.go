@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,7 +31,8 @@ type Findings struct {
 // Check looks for everything that is wrong with settings, as a server that is started with
 // them would read them: from lookup and names of the environment, and from the file at
 // path. With ports it also looks whether they can be listened on, which they cannot while
-// the server runs. It opens nothing else and changes nothing.
+// the server runs, and whether other servers that dialects need can be reached. It opens
+// nothing else and changes nothing.
 func Check(path string, lookup func(string) (string, bool), environ []string, ports bool) Findings {
 	found := Findings{Errors: []Finding{}, Warnings: []Finding{}}
 	both, err := WithDotEnv(path, lookup)
@@ -46,6 +48,7 @@ func Check(path string, lookup func(string) (string, bool), environ []string, po
 		found.err(c.tryPorts(&m))
 	}
 	found.err(c.tryFiles(&m))
+	found.err(c.tryReach(&m))
 	for _, line := range slices.Concat(c.Warnings(), notices(path, environ), c.fewFiles(&m), c.foreignHistory(&m), c.TLS.Expiring(time.Now())) {
 		f := finding(line)
 		if f.Setting == "" || !slices.ContainsFunc(found.Errors, func(e Finding) bool { return e.Setting == f.Setting }) {
@@ -110,6 +113,25 @@ func (c *Config) tryPorts(m *setting.Mistakes) error {
 				do = "let the user of the server have it (CAP_NET_BIND_SERVICE)"
 			}
 			wrong = append(wrong, fmt.Errorf("%s is %d, which cannot be listened on: %w; %s, or choose another port", p.Setting, *p.Number, lastWord(err), do))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// reachPatience is how long servers that dialects need have to answer.
+const reachPatience = 10 * time.Second
+
+// tryReach looks whether what dialects need of other servers is there.
+func (c *Config) tryReach(m *setting.Mistakes) error {
+	if m.Err() != nil {
+		return nil // where it would be looked may be wrong
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reachPatience)
+	defer cancel()
+	var wrong []error
+	for _, d := range c.on() {
+		if d.Reach != nil {
+			wrong = append(wrong, d.Reach(ctx))
 		}
 	}
 	return errors.Join(wrong...)

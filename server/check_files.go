@@ -16,7 +16,8 @@ import (
 func (c *Config) files() (list []setting.File) {
 	for _, g := range c.groups {
 		for _, f := range g.Files {
-			if c.isOn(f.Name) {
+			text, _ := c.Value(f.Name).(string)
+			if c.isOn(f.Name) && (f.IsNone == nil || !f.IsNone(text)) {
 				list = append(list, f)
 			}
 		}

@@ -291,7 +291,7 @@ func (c *Config) Values() map[string]any {
 			case s.Secret:
 				values[s.Name] = !s.Value.IsZero()
 			default:
-				values[s.Name] = s.Value.Get()
+				values[s.Name] = s.Shown()
 			}
 		}
 	}

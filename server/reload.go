@@ -230,8 +230,11 @@ func (c *Config) difference(was *setting.Setting, other *Config, is *setting.Set
 		return was.Name + " is not set any more"
 	}
 	from, to := c.written(was), other.written(is)
+	if was.Show != nil && from == to { // what is otherwise is not shown
+		return was.Name + " is another one"
+	}
 	if from == to { // what follows from others
-		from, to = fmt.Sprint(was.Value.Get()), fmt.Sprint(is.Value.Get())
+		from, to = fmt.Sprint(was.Shown()), fmt.Sprint(is.Shown())
 	}
 	return fmt.Sprintf("%s is %s, was %s", was.Name, to, from)
 }
@@ -240,7 +243,7 @@ func (c *Config) difference(was *setting.Setting, other *Config, is *setting.Set
 func (c *Config) written(s *setting.Setting) string {
 	text, _ := c.env.Lookup(s.Name)
 	if text = strings.TrimSpace(text); text != "" {
-		return setting.Shown(text)
+		return s.ShownText(text)
 	}
 	return cmp.Or(s.Default, "unset")
 }

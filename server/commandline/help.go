@@ -51,7 +51,7 @@ func helpLine(w *tabwriter.Writer, path string, c *cli.Command) {
 	for _, sub := range c.Commands {
 		helpLine(w, path, sub)
 	}
-	if len(c.Commands) == 0 {
+	if len(c.Commands) == 0 || c.ArgsUsage != "" {
 		fmt.Fprintf(w, "  %s\t%s\n", strings.TrimSpace(path+" "+c.ArgsUsage), c.Usage)
 	}
 }

@@ -26,7 +26,8 @@ written, 2 misused, 3 something needs a look: the report begins with it.`,
 			&cli.BoolFlag{Name: "force", Usage: "replace files that are there"},
 			&cli.BoolFlag{Name: "json", Usage: "print the report alone, as JSON, for programs"},
 		},
-		Action: l.importFile,
+		Commands: []*cli.Command{l.importStoreCommand()},
+		Action:   l.importFile,
 	}
 }
 

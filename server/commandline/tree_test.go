@@ -15,9 +15,8 @@ import (
 func commands(c *cli.Command, words []string) (paths [][]string, list []*cli.Command) {
 	for _, sub := range c.Commands {
 		path := append(slices.Clone(words), sub.Name)
-		if len(sub.Commands) == 0 {
+		if len(sub.Commands) == 0 || sub.ArgsUsage != "" { // which does something by itself too
 			paths, list = append(paths, path), append(list, sub)
-			continue
 		}
 		below, more := commands(sub, path)
 		paths, list = append(paths, below...), append(list, more...)

@@ -58,6 +58,11 @@ type Dialect struct {
 	// the server keeps anyhow; nil for nothing.
 	Kept func() []Kept
 
+	// Reach looks whether a server that the dialect needs answers, for who checks the
+	// settings, and changes nothing there. The error begins with a setting and says what to do.
+	// nil for one that needs none.
+	Reach func(context.Context) error
+
 	Ports []Port // that are opened when the dialect is on
 
 	// Start makes the dialect run. When it fails, nothing of it is left.

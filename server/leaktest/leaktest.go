@@ -14,11 +14,14 @@ import (
 // grace is how long goroutines that are on their way out are waited for.
 const grace = 30 * time.Second
 
-// Main runs the tests of a package and then waits briefly for the number of
-// goroutines to be what it was. Call it from TestMain; it does not return.
-func Main(m *testing.M) {
+// Main runs the tests of a package, ends what they shared, and then waits briefly for the
+// number of goroutines to be what it was. Call it from TestMain; it does not return.
+func Main(m *testing.M, ends ...func()) {
 	before := len(stacks())
 	code := m.Run()
+	for _, end := range ends {
+		end()
+	}
 	if code != 0 {
 		os.Exit(code)
 	}

@@ -15,7 +15,12 @@ import (
 // each with its signature checked and its commit waited for, and stops the clock
 // when all of them have been pushed to their device.
 func BenchmarkMail(b *testing.B) {
-	s := newSite(b, Config{Limits: store.Limits{MessagesPerDevice: 1 << 30, BytesPerDevice: 1 << 40}, Requests: Rate{Limit: -1}})
+	benchmarkMail(b, Config{Limits: store.Limits{MessagesPerDevice: 1 << 30, BytesPerDevice: 1 << 40}, Requests: Rate{Limit: -1}})
+}
+
+func benchmarkMail(b *testing.B, cfg Config) {
+	b.Helper()
+	s := newSite(b, cfg)
 	p := s.registered("1", 1)
 	c := p.authorized()
 	body := fmt.Sprintf(`{"messages":[{"headers":[{"recipient":%s,"messageHeader":"h"}],"body":"%s"}]}`, quote(p.username), strings.Repeat("x", 1000))

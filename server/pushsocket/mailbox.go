@@ -2,6 +2,7 @@ package pushsocket
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -47,7 +48,8 @@ func (m *mailbox) Deliver([]byte) bool {
 // room is the hub's name for a device.
 func room(d store.DeviceID) string { return strconv.FormatInt(int64(d), 10) }
 
-// ring tells every process of the hub that a device has mail.
+// ring tells every process of the hub that a device has mail. Others that share the store
+// see it when they look, see [Config].LookEvery.
 func (d *Dialect) ring(device store.DeviceID) {
 	d.hub.Publish(&hub.Publication{App: hubApp, Room: room(device), Event: eventMessage})
 }
@@ -207,8 +209,11 @@ func (m *mailbox) run() {
 			break
 		}
 	}
-	if len(list) > 0 {
+	switch {
+	case len(list) > 0:
 		d.deliverer.wake(&m.push)
+	case d.cfg.LookEvery > 0:
+		d.loop.Schedule(&m.retry, d.cfg.LookEvery/2+rand.N(d.cfg.LookEvery))
 	}
 }
 

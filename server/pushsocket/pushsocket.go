@@ -63,7 +63,7 @@ const hubApp = "pushsocket"
 // the dialect's settings, or those named here.
 type Config struct {
 	SocketIO socketio.Config // its Origins hold for the HTTP API too
-	DB       string          // path of the database
+	DB       string          // path of the database, or its address
 	Limits   store.Limits    // of what is kept
 	Store    store.Store     // used in place of DB when set; Shutdown closes it
 	Gate     *admission.Gate // asked before a message is stored; nil is always open
@@ -89,6 +89,10 @@ type Config struct {
 	MaxEventBytes int64         // of all connections' events that wait; 64 MiB
 	StoreTimeout  time.Duration // a caller waits for the disk
 	ExpireEvery   time.Duration // between two looks for what is too old; 10 min
+	// LookEvery is about how often a mailbox is looked at for which nobody rings, since
+	// another process may have stored something: 1 min where DB is one that processes share,
+	// and else never.
+	LookEvery time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -97,6 +101,9 @@ func (c Config) withDefaults() Config {
 	c = s.Config
 	c.MaxEventBytes = cmp.Or(c.MaxEventBytes, 64<<20)
 	c.ExpireEvery = cmp.Or(c.ExpireEvery, 10*time.Minute)
+	if store.IsPostgres(c.DB) {
+		c.LookEvery = cmp.Or(c.LookEvery, time.Minute)
+	}
 	if c.SocketIO.Closed == nil {
 		c.SocketIO.Closed = closed.New(0).Source("push socket", hubApp)
 	}

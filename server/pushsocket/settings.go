@@ -1,6 +1,7 @@
 package pushsocket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -38,6 +39,7 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 		On:       func() bool { return s.Port != 0 },
 		Ports: []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders,
 			Where: socketio.Where, ClientPath: socketio.Path}},
+		Reach: s.reach,
 		Start: s.start,
 	}
 }
@@ -55,16 +57,16 @@ func (s *settings) group() *setting.Group {
 	kept := store.Limits{}.WithDefaults()
 	return &setting.Group{Title: "Push Socket", Warn: func() []string {
 		return setting.WeakSecret("PUSH_SOCKET_OPERATOR_TOKEN", s.Config.OperatorToken)
-	}, Within: within, Origins: []string{"PUSH_SOCKET_ORIGINS"}, Files: []setting.File{{Name: "PUSH_SOCKET_DB", Kept: true}}, Settings: []setting.Setting{
+	}, Within: within, Origins: []string{"PUSH_SOCKET_ORIGINS"}, Files: []setting.File{{Name: "PUSH_SOCKET_DB", Kept: true, IsNone: store.IsPostgres}}, Settings: []setting.Setting{
 		{Name: portSetting, Help: "Port of the Push Socket Protocol and its key server; setting it turns them on",
 			Value: setting.Port(&s.Port)},
-		{Name: "PUSH_SOCKET_DB", Default: "push-socket.db", Help: "Path of the database file; two more stand beside it while the server runs",
-			Value: setting.Text(&s.Config.DB)},
-		{Name: "PUSH_SOCKET_DB_MAX_BYTES", Default: setting.SizeText(kept.BytesOnDisk), Help: "Bytes of that file; a message that does not fit is answered 503",
+		{Name: "PUSH_SOCKET_DB", Default: "push-socket.db", Help: "Path of the database file; two more stand beside it while the server runs. Or postgres://USER:PASSWORD@HOST/DATABASE for PostgreSQL",
+			Value: setting.Of(&s.Config.DB, parseDB), Show: store.Shown},
+		{Name: "PUSH_SOCKET_DB_MAX_BYTES", Default: setting.SizeText(kept.BytesOnDisk), Help: "Bytes of that database; a message that does not fit is answered 503",
 			Value: setting.Size(&s.Config.Limits.BytesOnDisk, "1MiB", "1024GiB")},
-		{Name: "PUSH_SOCKET_KEYS_PERCENT", Default: strconv.Itoa(kept.KeysPercent), Help: "Percent of that file that may be in use when identities, keys and contacts still come in; the rest is for messages alone",
+		{Name: "PUSH_SOCKET_KEYS_PERCENT", Default: strconv.Itoa(kept.KeysPercent), Help: "Percent of that database that may be in use when identities, keys and contacts still come in; the rest is for messages alone",
 			Value: setting.Count(&s.Config.Limits.KeysPercent, 1, 100)},
-		{Name: "PUSH_SOCKET_STORE_TIMEOUT", Default: "10s", Help: "Time that a request waits for the disk before it is answered 503",
+		{Name: "PUSH_SOCKET_STORE_TIMEOUT", Default: "10s", Help: "Time that a request waits for the database before it is answered 503",
 			Value: setting.Span(&s.Config.StoreTimeout, 100*time.Millisecond, 10*time.Minute)},
 		{Name: "PUSH_SOCKET_MESSAGES_PER_DEVICE", Default: strconv.Itoa(kept.MessagesPerDevice), Help: "Messages that may wait for one device",
 			Value: messagesPerDevice(&s.Config.Limits)},
@@ -115,6 +117,17 @@ func (s *settings) group() *setting.Group {
 		{Name: "PUSH_SOCKET_MAX_EVENTS", Default: "4096", Help: "Events of one connection that may wait to be worked on; at least twice PUSH_SOCKET_MESSAGES_PER_DEVICE are",
 			Value: setting.Count(&s.Config.MaxEvents, 16, 10_000_000)},
 	}}
+}
+
+// parseDB reads PUSH_SOCKET_DB.
+func parseDB(text string) (string, error) { return text, store.Check(text) }
+
+// reach looks whether the database answers, where it is one of another server.
+func (s *settings) reach(ctx context.Context) error {
+	if err := store.Reach(ctx, s.Config.DB); err != nil {
+		return fmt.Errorf("PUSH_SOCKET_DB is %s: %w", setting.Shown(store.Shown(s.Config.DB)), err)
+	}
+	return nil
 }
 
 // What operators may change while the server runs, see [bounds], is read as the settings

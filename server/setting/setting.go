@@ -24,6 +24,10 @@ type Setting struct {
 	Help    string // one line
 	Value   Value  // nil for a pattern
 
+	// Show returns what people are shown of a text of it, when that may have a secret in it;
+	// nil for one that is shown as it is, or not at all.
+	Show func(text string) string
+
 	Secret     bool // what it is set to is shown nowhere, and blanks belong to it
 	EmptyWrong bool // set but empty is a mistake, not the same as unset
 
@@ -84,6 +88,9 @@ const OfInput = "one address may have so much of INPUT_BYTES at once: raise INPU
 type File struct {
 	Name string // of the setting
 	Kept bool   // the server makes it and writes it
+	// IsNone reports whether a text is no path but names something that is no file; nil where
+	// every text is one.
+	IsNone func(text string) bool
 	// Replaced says that it is written by putting another file in its place, for which the
 	// directory must be writable.
 	Replaced bool
@@ -132,7 +139,7 @@ func (s *Setting) read(env Environment, m *Mistakes) {
 		}
 	case text != "":
 		if err := s.Value.Set(text); err != nil {
-			m.Add(s.Name, "is %s: %w", Shown(text), err)
+			m.Add(s.Name, "is %s: %w", Shown(s.shown(text)), err)
 		}
 	case ok && s.EmptyWrong:
 		err := s.Value.Set(text)
@@ -142,6 +149,26 @@ func (s *Setting) read(env Environment, m *Mistakes) {
 		m.Add(s.Name, "is set but empty: %w; unset, it is %s", err, s.Default)
 	}
 }
+
+func (s *Setting) shown(text string) string {
+	if s.Show == nil {
+		return text
+	}
+	return s.Show(text)
+}
+
+// Shown returns what people are shown of what a setting is: its value, or what [Setting].Show
+// leaves of it. It is not for secrets.
+func (s *Setting) Shown() any {
+	value := s.Value.Get()
+	if text, ok := value.(string); ok {
+		return s.shown(text)
+	}
+	return value
+}
+
+// ShownText is Shown for a text that somebody has written.
+func (s *Setting) ShownText(text string) string { return Shown(s.shown(text)) }
 
 // Fill gives each setting that is not set its default. It panics for a default that
 // is none, so a test of each group sees it.

@@ -53,6 +53,8 @@ var notRun = []struct{ page, begins, why string }{
 	{"docs/history.md", "socket.emit('room'", "it is a part of a page: test/e2e TestMissedEvents"},
 	{"docs/events.md", "curl -N", "it does not end by itself: test/e2e TestCurlShowsEvents"},
 	{"docs/events.md", "const source", "it is a part of a page: test/e2e TestEventSource"},
+	{"docs/push-socket.md", "PUSH_SOCKET_DB='postgres://poosh:PASSWORD@db.example.com/poosh?", "it names a database of somebody; the tests of server/pushsocket have one"},
+	{"docs/push-socket.md", "PUSH_SOCKET_DB='postgres://poosh:PASSWORD@db.example.com/poosh' ", "it names a database of somebody; the tests of server/commandline have one"},
 	{"docs/push-socket.md", "sqlite3", "it needs SQLite's own program, which nothing else here does"},
 	{"examples/laravel/README.md", "php artisan", "it needs a Laravel application: test/e2e TestExampleSenders"},
 	{"examples/laravel/README.md", "public function handle", "it is a part of a Laravel application: test/e2e TestExampleSenders"},

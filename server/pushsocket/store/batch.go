@@ -1,18 +1,47 @@
 package store
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 )
 
+// A tx is a transaction of one database. Texts are of SQL that both databases read, with
+// $1 and so on for arguments. One goroutine uses it.
+type tx interface {
+	// affect executes a statement and returns how many rows it changed itself.
+	affect(text string, args ...any) (int, error)
+	// many executes a statement with one list of arguments after the other.
+	many(text string, each [][]any) error
+	row(text string, args ...any) scanner
+	// rows gives the rows of a query one by one while next says so.
+	rows(text string, args []any, next func(scanner) (bool, error)) error
+
+	// holds reports whether nobody else can change what is of a device, which is so for
+	// those that were there when the transaction began and that its changes had named.
+	holds(DeviceID) bool
+	// nextSeq returns the Seq of a new message for a device that is held: it holds the
+	// time, and it grows even when the clock does not, in the order of commits.
+	nextSeq(DeviceID) int64
+	// inUse is how many bytes of the database are used.
+	inUse() (int64, error)
+	// full reports whether it takes no message any more and does not say so by itself.
+	full(*Limits) bool
+}
+
+// A scanner is a row, or the reason why there is none.
+type scanner interface{ Scan(...any) error }
+
+type noRow struct{ err error }
+
+func (r noRow) Scan(...any) error { return r.err }
+
 // A batch is the transaction that changes write to.
 type batch struct {
-	writer *writer
-	now    time.Time
+	tx
+	now        time.Time
+	acquainted *acquainted
 }
 
 // run turns a panic of a change into an error, so that those who wait are
@@ -27,7 +56,7 @@ func (b *batch) run(c *change) (err error) {
 }
 
 // runApart runs a change so that nothing of it is left when the database fails it,
-// which is a refusal then: the others go on. It fails when SQLite has rolled
+// which is a refusal then: the others go on. It fails when the database has rolled
 // everything back.
 func (b *batch) runApart(c *change) error {
 	if err := b.exec("SAVEPOINT apart"); err != nil {
@@ -47,57 +76,23 @@ func (b *batch) runApart(c *change) error {
 	return refusal{unavailable(err)}
 }
 
-// stmt prepares a text once for the life of the connection.
-func (b *batch) stmt(text string) (*sql.Stmt, error) {
-	if s := b.writer.stmts[text]; s != nil {
-		return s, nil
+// runAll runs changes and returns what became of each, or the error that ended that.
+func (b *batch) runAll(changes []*change, run func(*batch, *change) error) ([]error, error) {
+	errs := make([]error, len(changes))
+	for i, c := range changes {
+		err := run(b, c)
+		var r refusal
+		if err != nil && !errors.As(err, &r) {
+			return nil, failedChange{err}
+		}
+		errs[i] = err
 	}
-	s, err := b.writer.conn.PrepareContext(context.Background(), text)
-	if err == nil {
-		b.writer.stmts[text] = s
-	}
-	return s, err
+	return errs, nil
 }
 
 func (b *batch) exec(text string, args ...any) error {
 	_, err := b.affect(text, args...)
 	return err
-}
-
-// affect executes a statement and returns how many rows it changed itself.
-func (b *batch) affect(text string, args ...any) (int, error) {
-	s, err := b.stmt(text)
-	if err != nil {
-		return 0, err
-	}
-	res, err := s.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, err
-	}
-	n, err := res.RowsAffected()
-	return int(n), err
-}
-
-// A scanner is a row, or the reason why there is none.
-type scanner interface{ Scan(...any) error }
-
-type noRow struct{ err error }
-
-func (r noRow) Scan(...any) error { return r.err }
-
-func (b *batch) row(text string, args ...any) scanner {
-	s, err := b.stmt(text)
-	if err != nil {
-		return noRow{err}
-	}
-	return s.QueryRowContext(context.Background(), args...)
-}
-
-// nextSeq returns the Seq of a new message: it holds the time, and it grows even
-// when the clock does not.
-func (b *batch) nextSeq() int64 {
-	b.writer.last = max(b.writer.last+1, seqAt(b.now))
-	return b.writer.last
 }
 
 // A step is one statement of several.
@@ -117,22 +112,19 @@ func (b *batch) steps(steps ...step) error {
 }
 
 // integers returns the only column of a query's rows.
-func (b *batch) integers(text string, args ...any) ([]int64, error) {
-	s, err := b.stmt(text)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.QueryContext(context.Background(), args...)
-	if err != nil {
-		return nil, err
-	}
-	var list []int64
-	for rows.Next() {
+func (b *batch) integers(text string, args ...any) (list []int64, err error) {
+	err = b.rows(text, args, func(row scanner) (bool, error) {
 		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
+		err := row.Scan(&n)
 		list = append(list, n)
-	}
-	return list, errors.Join(rows.Err(), rows.Close())
+		return true, err
+	})
+	return list, err
 }
+
+// A name is that of a device: text for SQLite, and bytes for PostgreSQL, whose text is
+// not everything that a device may be called.
+type name string
+
+// BytesValue implements [pgtype.BytesValuer].
+func (n name) BytesValue() ([]byte, error) { return []byte(n), nil }

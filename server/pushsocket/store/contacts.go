@@ -34,7 +34,7 @@ type acquaintance struct{ since, written, used sql.NullInt64 }
 
 // standing says how a device knows a sender.
 func (b *batch) standing(device, sender DeviceID, knows acquaintance, limits *Limits) standing {
-	switch old := &b.writer.acquainted; {
+	switch old := b.acquainted; {
 	case device == sender || knows.written.Int64 != 0:
 		return trusted
 	case knows.since.Valid && b.now.UnixMilli()-knows.since.Int64 >= heardAfter.Milliseconds(),
@@ -53,9 +53,9 @@ type acquainted struct {
 }
 
 // readAcquainted reads them; they never change.
-func readAcquainted(ctx context.Context, conn *sql.Conn) (old acquainted, err error) {
+func readAcquainted(ctx context.Context, from reader) (old acquainted, err error) {
 	var at int64
-	err = conn.QueryRowContext(ctx, `SELECT acquainted, acquainted_at FROM totals`).Scan(&old.last, &at)
+	err = from.row(ctx, `SELECT acquainted, acquainted_at FROM totals`).Scan(&old.last, &at)
 	old.at = time.UnixMilli(at)
 	return old, err
 }
@@ -70,8 +70,8 @@ func (b *batch) written(box mailbox, limits *Limits) error {
 			return err
 		}
 	}
-	return b.exec(`INSERT INTO contacts (device, contact, since, written, used) VALUES (?1, ?2, ?3, 1, ?3)
-		ON CONFLICT DO UPDATE SET written = 1, used = max(used, excluded.used)`,
+	return b.exec(`INSERT INTO contacts (device, contact, since, written, used) VALUES ($1, $2, $3, 1, $3)
+		ON CONFLICT (device, contact) DO UPDATE SET written = 1, used = `+laterUse,
 		int64(box.sender), int64(box.device), b.now.UnixMilli())
 }
 
@@ -82,7 +82,7 @@ func (b *batch) heard(d DeviceID, senders map[DeviceID]bool, limits *Limits) err
 			continue
 		}
 		var knows acquaintance
-		err := b.row(`SELECT since, written, used FROM contacts WHERE device = ? AND contact = ?`, int64(d), int64(sender)).
+		err := b.row(`SELECT since, written, used FROM contacts WHERE device = $1 AND contact = $2`, int64(d), int64(sender)).
 			Scan(&knows.since, &knows.written, &knows.used)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
@@ -99,13 +99,16 @@ func (b *batch) heard(d DeviceID, senders map[DeviceID]bool, limits *Limits) err
 				continue
 			}
 		}
-		if err := b.exec(`INSERT INTO contacts (device, contact, since, written, used) VALUES (?1, ?2, ?3, 0, ?3)
-			ON CONFLICT DO UPDATE SET used = max(used, excluded.used)`, int64(d), int64(sender), b.now.UnixMilli()); err != nil {
+		if err := b.exec(`INSERT INTO contacts (device, contact, since, written, used) VALUES ($1, $2, $3, 0, $3)
+			ON CONFLICT (device, contact) DO UPDATE SET used = `+laterUse, int64(d), int64(sender), b.now.UnixMilli()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// laterUse is the later of two uses: for "greatest" the databases have different names.
+const laterUse = `CASE WHEN contacts.used > excluded.used THEN contacts.used ELSE excluded.used END`
 
 // stale reports whether an acquaintance was used long enough ago to be noted anew.
 func (b *batch) stale(a acquaintance) bool {
@@ -121,7 +124,7 @@ func (b *batch) contactRoom(d DeviceID, wrote bool, limits *Limits) (bool, error
 		return false, err
 	}
 	var n int
-	if err := b.row(`SELECT contacts FROM devices WHERE id = ?`, int64(d)).Scan(&n); err != nil {
+	if err := b.row(`SELECT contacts FROM devices WHERE id = $1`, int64(d)).Scan(&n); err != nil {
 		return false, err
 	}
 	if n < limits.ContactsPerDevice {
@@ -131,15 +134,16 @@ func (b *batch) contactRoom(d DeviceID, wrote bool, limits *Limits) (bool, error
 		return false, nil
 	}
 	excess := n - limits.ContactsPerDevice + max(1, limits.ContactsPerDevice/8)
-	return true, b.exec(`DELETE FROM contacts WHERE device = ?1 AND contact IN
-		(SELECT contact FROM contacts WHERE device = ?1 ORDER BY written, used LIMIT ?2)`, int64(d), excess)
+	return true, b.exec(`DELETE FROM contacts WHERE device = $1 AND contact IN
+		(SELECT contact FROM contacts WHERE device = $1 ORDER BY written, used LIMIT $2)`, int64(d), excess)
 }
 
-const sqlOldContacts = `SELECT device, contact FROM contacts WHERE used < ? ORDER BY used LIMIT ?`
+const sqlOldContacts = `SELECT device, contact FROM contacts WHERE used < $1 ORDER BY used LIMIT $2`
 
 // ExpireContacts implements [Store].
-func (s *SQLite) ExpireContacts(ctx context.Context, before time.Time) (int, error) {
-	return s.inSteps(ctx, func(b *batch) (int, error) {
+func (s *keeper) ExpireContacts(ctx context.Context, before time.Time) (int, error) {
+	of := &found{`SELECT device FROM (` + sqlOldContacts + `) AS old`, []any{before.UnixMilli(), expireStep}}
+	return s.inSteps(ctx, of, func(b *batch) (int, error) {
 		return b.affect(`DELETE FROM contacts WHERE (device, contact) IN (`+sqlOldContacts+`)`, before.UnixMilli(), expireStep)
 	})
 }

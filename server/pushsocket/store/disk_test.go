@@ -33,7 +33,7 @@ func smallDisk(t *testing.T, options string) string {
 
 // fill stores messages, several copies in each call, until that fails, and returns
 // the bodies of all that were stored.
-func fill(t *testing.T, s *SQLite, d Device, to auth.Address) []string {
+func fill(t *testing.T, s *keeper, d Device, to auth.Address) []string {
 	t.Helper()
 	var stored []string
 	for i := 0; ; i++ {
@@ -121,7 +121,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	// The files turn read-only while the store is open: a descriptor for writing
 	// keeps the file system itself from that, so the database is told to refuse.
 	s = openAt(t, path, Limits{})
-	if _, err := s.writer.conn.ExecContext(t.Context(), "PRAGMA query_only = 1"); err != nil {
+	if _, err := s.engine.(*sqlite).writes.conn.ExecContext(t.Context(), "PRAGMA query_only = 1"); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Queue(t.Context(), d.ID, []Outgoing{outgoing(`""`, address("k", "1"))}, nil); !errors.Is(err, ErrUnavailable) {
@@ -130,7 +130,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	if bodies, _ := pending(t, s, d); !slices.Equal(bodies, []string{`"a"`}) {
 		t.Error(bodies)
 	}
-	if _, err := s.writer.conn.ExecContext(t.Context(), "PRAGMA query_only = 0"); err != nil {
+	if _, err := s.engine.(*sqlite).writes.conn.ExecContext(t.Context(), "PRAGMA query_only = 0"); err != nil {
 		t.Fatal(err)
 	}
 	queue(t, s, d, address("k", "1"), `"b"`)

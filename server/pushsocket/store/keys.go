@@ -11,13 +11,13 @@ import (
 
 const (
 	sqlFind = `SELECT d.id, d.prekeys, i.used, i.revoked IS NOT NULL OR d.removed IS NOT NULL
-		FROM identities i LEFT JOIN devices d ON d.identity = i.id AND d.name = ? WHERE i.key = ?`
-	sqlKnows = `SELECT count(*) FROM identities WHERE key = ?`
+		FROM identities i LEFT JOIN devices d ON d.identity = i.id AND d.name = $1 WHERE i.key = $2`
+	sqlKnows = `SELECT count(*) FROM identities WHERE key = $1`
 )
 
 // Find implements [Store].
-func (s *SQLite) Find(ctx context.Context, a auth.Address) (Device, error) {
-	d, err := scanDevice(s.query.find.QueryRowContext(ctx, a.Device, []byte(a.Key)))
+func (s *keeper) Find(ctx context.Context, a auth.Address) (Device, error) {
+	d, err := scanDevice(s.engine.row(ctx, sqlFind, name(a.Device), []byte(a.Key)))
 	return d, unavailableBut(err)
 }
 
@@ -53,16 +53,16 @@ func unavailableBut(err error) error {
 }
 
 // Knows implements [Store].
-func (s *SQLite) Knows(ctx context.Context, key string) (bool, error) {
+func (s *keeper) Knows(ctx context.Context, key string) (bool, error) {
 	var n int
-	err := s.query.knows.QueryRowContext(ctx, []byte(key)).Scan(&n)
+	err := s.engine.row(ctx, sqlKnows, []byte(key)).Scan(&n)
 	return n > 0, unavailable(err)
 }
 
 // Register implements [Store].
-func (s *SQLite) Register(ctx context.Context, a auth.Address, k Keys) (Device, error) {
+func (s *keeper) Register(ctx context.Context, a auth.Address, k Keys) (Device, error) {
 	var d Device
-	err := s.writer.do(ctx, k.size(), func(b *batch) error {
+	err := s.change(ctx, touches{total: true}, k.size(), func(b *batch) error {
 		limits := s.limits.Load()
 		var known, identities int
 		if err := b.row(sqlKnows, []byte(a.Key)).Scan(&known); err != nil {
@@ -82,11 +82,14 @@ func (s *SQLite) Register(ctx context.Context, a auth.Address, k Keys) (Device, 
 		}
 		now := b.now.UnixMilli()
 		var identity int64
-		if err := b.row(`INSERT INTO identities (key, created) VALUES (?, ?) RETURNING id`, []byte(a.Key), now).Scan(&identity); err != nil {
+		switch err := b.row(`INSERT INTO identities (key, created) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING RETURNING id`, []byte(a.Key), now).Scan(&identity); {
+		case errors.Is(err, sql.ErrNoRows): // another process was first
+			return refusal{ErrRegistered}
+		case err != nil:
 			return err
 		}
-		if err := b.row(`INSERT INTO devices (identity, name, created, last_resort) VALUES (?, ?, ?, ?) RETURNING id`,
-			identity, a.Device, now, k.LastResort).Scan(&d.ID); err != nil {
+		if err := b.row(`INSERT INTO devices (identity, name, created, last_resort) VALUES ($1, $2, $3, $4) RETURNING id`,
+			identity, name(a.Device), now, k.LastResort).Scan(&d.ID); err != nil {
 			return err
 		}
 		d.Prekeys = len(k.Prekeys)
@@ -134,31 +137,24 @@ func (b *batch) keysFit(limits *Limits, held keysHeld, k Keys) error {
 	return err
 }
 
-// hasRoom reports whether the file has room for something else than messages.
+// hasRoom reports whether the database has room for something else than messages.
 func (b *batch) hasRoom(limits *Limits) (bool, error) {
-	var pages, free int64
-	if err := b.row(`PRAGMA page_count`).Scan(&pages); err != nil {
-		return false, err
-	}
-	if err := b.row(`PRAGMA freelist_count`).Scan(&free); err != nil {
-		return false, err
-	}
-	return (pages-free)*pageSize < limits.BytesOnDisk/100*int64(limits.KeysPercent), nil
+	used, err := b.inUse()
+	return used < limits.BytesOnDisk/100*int64(limits.KeysPercent), err
 }
 
 func (b *batch) addPrekeys(d DeviceID, prekeys [][]byte) error {
-	for _, body := range prekeys {
-		if err := b.exec(`INSERT INTO prekeys (device, body) VALUES (?, ?)`, int64(d), body); err != nil {
-			return err
-		}
+	each := make([][]any, len(prekeys))
+	for i, body := range prekeys {
+		each[i] = []any{int64(d), body}
 	}
-	return nil
+	return b.many(`INSERT INTO prekeys (device, body) VALUES ($1, $2)`, each)
 }
 
 // prekeys returns how many a device has left, and ErrRevoked when it is no more.
 func (b *batch) prekeys(d DeviceID) (int, error) {
 	var n int
-	err := b.row(`SELECT prekeys FROM devices WHERE id = ? AND removed IS NULL`, int64(d)).Scan(&n)
+	err := b.row(`SELECT prekeys FROM devices WHERE id = $1 AND removed IS NULL`, int64(d)).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, refusal{ErrRevoked}
 	}
@@ -166,12 +162,12 @@ func (b *batch) prekeys(d DeviceID) (int, error) {
 }
 
 // AddKeys implements [Store].
-func (s *SQLite) AddKeys(ctx context.Context, d DeviceID, k Keys) (Device, error) {
+func (s *keeper) AddKeys(ctx context.Context, d DeviceID, k Keys) (Device, error) {
 	device := Device{ID: d}
-	err := s.writer.do(ctx, k.size(), func(b *batch) error {
+	err := s.change(ctx, touches{devices: []DeviceID{d}}, k.size(), func(b *batch) error {
 		var held keysHeld
 		switch err := b.row(`SELECT prekeys, key_bytes, coalesce(length(last_resort), 0) FROM devices
-			WHERE id = ? AND removed IS NULL`, int64(d)).Scan(&held.prekeys, &held.bytes, &held.lastResort); {
+			WHERE id = $1 AND removed IS NULL`, int64(d)).Scan(&held.prekeys, &held.bytes, &held.lastResort); {
 		case errors.Is(err, sql.ErrNoRows):
 			return refusal{ErrRevoked}
 		case err != nil:
@@ -182,7 +178,7 @@ func (s *SQLite) AddKeys(ctx context.Context, d DeviceID, k Keys) (Device, error
 		}
 		device.Prekeys = held.prekeys + len(k.Prekeys)
 		if k.LastResort != nil {
-			if err := b.exec(`UPDATE devices SET last_resort = ? WHERE id = ?`, k.LastResort, int64(d)); err != nil {
+			if err := b.exec(`UPDATE devices SET last_resort = $1 WHERE id = $2`, k.LastResort, int64(d)); err != nil {
 				return err
 			}
 		}
@@ -195,16 +191,16 @@ func (s *SQLite) AddKeys(ctx context.Context, d DeviceID, k Keys) (Device, error
 }
 
 // TakeKeys implements [Store].
-func (s *SQLite) TakeKeys(ctx context.Context, key string, caller DeviceID) (map[string][]byte, Device, error) {
+func (s *keeper) TakeKeys(ctx context.Context, key string, caller DeviceID) (map[string][]byte, Device, error) {
 	var keys map[string][]byte
 	device := Device{ID: caller}
-	err := s.writer.do(ctx, len(key), func(b *batch) (err error) {
+	err := s.change(ctx, touches{identities: []string{key}}, len(key), func(b *batch) (err error) {
 		if _, err := b.prekeys(caller); err != nil {
 			return err
 		}
 		var identity int64
 		var revoked bool
-		switch err := b.row(`SELECT id, revoked IS NOT NULL FROM identities WHERE key = ?`, []byte(key)).Scan(&identity, &revoked); {
+		switch err := b.row(`SELECT id, revoked IS NOT NULL FROM identities WHERE key = $1`, []byte(key)).Scan(&identity, &revoked); {
 		case errors.Is(err, sql.ErrNoRows):
 			return refusal{ErrNotRegistered}
 		case err != nil:
@@ -226,38 +222,29 @@ func (s *SQLite) TakeKeys(ctx context.Context, key string, caller DeviceID) (map
 
 // takeKeys takes one key of each device of an identity.
 func (b *batch) takeKeys(identity int64) (map[string][]byte, error) {
-	stmt, err := b.stmt(`SELECT d.id, d.name, d.last_resort, (SELECT min(id) FROM prekeys WHERE device = d.id)
-		FROM devices d WHERE d.identity = ? AND d.removed IS NULL`)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := stmt.QueryContext(context.Background(), identity)
-	if err != nil {
-		return nil, err
-	}
 	keys := make(map[string][]byte)
 	oldest := make(map[string]int64)
-	for rows.Next() {
-		var id int64
-		var name string
-		var lastResort []byte
+	err := b.rows(`SELECT d.name, d.last_resort, (SELECT min(id) FROM prekeys WHERE device = d.id)
+		FROM devices d WHERE d.identity = $1 AND d.removed IS NULL`, []any{identity}, func(row scanner) (bool, error) {
+		var name, lastResort []byte
 		var prekey sql.NullInt64
-		if err := rows.Scan(&id, &name, &lastResort, &prekey); err != nil {
-			return nil, errors.Join(err, rows.Close())
+		if err := row.Scan(&name, &lastResort, &prekey); err != nil {
+			return false, err
 		}
 		if lastResort != nil {
-			keys[name] = lastResort
+			keys[string(name)] = lastResort
 		}
 		if prekey.Valid {
-			oldest[name] = prekey.Int64
+			oldest[string(name)] = prekey.Int64
 		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return true, nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	for name, prekey := range oldest {
 		var body []byte
-		if err := b.row(`DELETE FROM prekeys WHERE id = ? RETURNING body`, prekey).Scan(&body); err != nil {
+		if err := b.row(`DELETE FROM prekeys WHERE id = $1 RETURNING body`, prekey).Scan(&body); err != nil {
 			return nil, err
 		}
 		keys[name] = body
@@ -266,18 +253,18 @@ func (b *batch) takeKeys(identity int64) (map[string][]byte, error) {
 }
 
 // Remove implements [Store].
-func (s *SQLite) Remove(ctx context.Context, d DeviceID) error {
-	return s.writer.do(ctx, 0, func(b *batch) error {
+func (s *keeper) Remove(ctx context.Context, d DeviceID) error {
+	return s.change(ctx, touches{siblings: []DeviceID{d}}, 0, func(b *batch) error {
 		if _, err := b.prekeys(d); err != nil {
 			return err
 		}
 		now := b.now.UnixMilli()
 		return b.steps(
-			step{`DELETE FROM prekeys WHERE device = ?`, []any{int64(d)}},
-			step{`DELETE FROM messages WHERE device = ?`, []any{int64(d)}},
-			step{`DELETE FROM contacts WHERE device = ?`, []any{int64(d)}},
-			step{`UPDATE devices SET removed = ?, last_resort = NULL WHERE id = ?`, []any{now, int64(d)}},
-			step{`UPDATE identities SET revoked = ?1, used = ?1 WHERE id = (SELECT identity FROM devices WHERE id = ?2)
+			step{`DELETE FROM prekeys WHERE device = $1`, []any{int64(d)}},
+			step{`DELETE FROM messages WHERE device = $1`, []any{int64(d)}},
+			step{`DELETE FROM contacts WHERE device = $1`, []any{int64(d)}},
+			step{`UPDATE devices SET removed = $1, last_resort = NULL WHERE id = $2`, []any{now, int64(d)}},
+			step{`UPDATE identities SET revoked = $1, used = $1 WHERE id = (SELECT identity FROM devices WHERE id = $2)
 				AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.identity = identities.id AND d.removed IS NULL)`, []any{now, int64(d)}},
 		)
 	}, nil)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 
@@ -53,11 +52,11 @@ func (l load) over(most load, size int64) load {
 const sqlTarget = `SELECT i.revoked IS NOT NULL, d.id, d.messages, d.bytes, d.heard_messages, d.heard_bytes, d.strange_messages, d.strange_bytes,
 	s.messages, s.bytes, c.since, c.written, c.used, w.since, w.written, w.used
 	FROM identities i
-	LEFT JOIN devices d ON d.identity = i.id AND d.name = ?1 AND d.removed IS NULL
-	LEFT JOIN senders s ON s.device = d.id AND s.sender = ?2
-	LEFT JOIN contacts c ON c.device = d.id AND c.contact = ?2
-	LEFT JOIN contacts w ON w.device = ?2 AND w.contact = d.id
-	WHERE i.key = ?3`
+	LEFT JOIN devices d ON d.identity = i.id AND d.name = $1 AND d.removed IS NULL
+	LEFT JOIN senders s ON s.device = d.id AND s.sender = $2
+	LEFT JOIN contacts c ON c.device = d.id AND c.contact = $2
+	LEFT JOIN contacts w ON w.device = $2 AND w.contact = d.id
+	WHERE i.key = $3`
 
 // target finds the mailbox of an address.
 func (b *batch) target(a auth.Address, sender DeviceID, limits *Limits) (box mailbox, kind OutcomeKind, err error) {
@@ -66,7 +65,7 @@ func (b *batch) target(a auth.Address, sender DeviceID, limits *Limits) (box mai
 	var n [8]sql.NullInt64 // loads, in their order
 	var knows acquaintance
 	box.sender = sender
-	switch err := b.row(sqlTarget, a.Device, int64(sender), []byte(a.Key)).Scan(&revoked, &id, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7],
+	switch err := b.row(sqlTarget, name(a.Device), int64(sender), []byte(a.Key)).Scan(&revoked, &id, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7],
 		&knows.since, &knows.written, &knows.used, &box.back.since, &box.back.written, &box.back.used); {
 	case errors.Is(err, sql.ErrNoRows):
 		return box, UnknownKey, nil
@@ -75,6 +74,8 @@ func (b *batch) target(a auth.Address, sender DeviceID, limits *Limits) (box mai
 	case revoked:
 		return box, RevokedKey, nil
 	case !id.Valid:
+		return box, MissingDevice, nil
+	case !b.holds(DeviceID(id.Int64)): // it came when the messages were on their way already
 		return box, MissingDevice, nil
 	}
 	box.device = DeviceID(id.Int64)
@@ -169,32 +170,32 @@ func (b *batch) makeRoom(box mailbox, size int64, limits *Limits) (Outcome, erro
 }
 
 const sqlOldest = `SELECT seq, standing, length(header) + length(body) + shared_size FROM messages
-	WHERE device = ?1 AND (?2 = -1 OR sender = ?2) AND standing >= ?3 ORDER BY seq`
+	WHERE device = $1 AND (CAST($2 AS BIGINT) = -1 OR sender = $2) AND standing >= $3 AND seq > $4 ORDER BY seq LIMIT $5`
+
+// dropStep is how many messages are looked at at once for one that needs room.
+const dropStep = 64
 
 // drop removes the oldest messages of a mailbox that a filter names, as many as a load
 // needs, and adds them to gone.
 func (b *batch) drop(device DeviceID, whose filter, need load, gone *loads) error {
-	stmt, err := b.stmt(sqlOldest)
-	if err != nil {
-		return err
-	}
-	rows, err := stmt.QueryContext(context.Background(), int64(device), int64(whose.sender), int64(whose.from))
-	if err != nil {
-		return err
-	}
 	var last int64
-	for (need.messages > 0 || need.bytes > 0) && rows.Next() {
-		var stood standing
-		one := load{messages: 1}
-		if err := rows.Scan(&last, &stood, &one.bytes); err != nil {
-			return errors.Join(err, rows.Close())
+	for seen := dropStep; !need.met() && seen == dropStep; {
+		seen = 0
+		err := b.rows(sqlOldest, []any{int64(device), int64(whose.sender), int64(whose.from), last, dropStep}, func(row scanner) (bool, error) {
+			var stood standing
+			one := load{messages: 1}
+			if err := row.Scan(&last, &stood, &one.bytes); err != nil {
+				return false, err
+			}
+			seen++
+			gone[stood] = gone[stood].plus(one)
+			need = need.minus(one)
+			return !need.met(), nil
+		})
+		if err != nil {
+			return err
 		}
-		gone[stood] = gone[stood].plus(one)
-		need = need.minus(one)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	return b.exec(`DELETE FROM messages WHERE device = ?1 AND (?2 = -1 OR sender = ?2) AND standing >= ?3 AND seq <= ?4`,
+	return b.exec(`DELETE FROM messages WHERE device = $1 AND (CAST($2 AS BIGINT) = -1 OR sender = $2) AND standing >= $3 AND seq <= $4`,
 		int64(device), int64(whose.sender), int64(whose.from), last)
 }

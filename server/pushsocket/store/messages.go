@@ -9,12 +9,6 @@ import (
 	"time"
 )
 
-// sqlPending goes by the index on device, whose entries end with the row's own key:
-// seq.
-const sqlPending = `SELECT seq, tag, header,
-	CASE WHEN shared IS NULL THEN body ELSE (SELECT text FROM bodies WHERE id = shared) END
-	FROM messages WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`
-
 // maxPending is how many messages Pending returns at most.
 const maxPending = 64
 
@@ -43,30 +37,30 @@ func parseMessageID(id string) (seq int64, tag uint32, ok bool) {
 }
 
 // Pending implements [Store].
-func (s *SQLite) Pending(ctx context.Context, d DeviceID, after int64, maxBytes int) ([]Message, error) {
-	rows, err := s.query.pending.QueryContext(ctx, int64(d), after, maxPending)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer rows.Close()
+func (s *keeper) Pending(ctx context.Context, d DeviceID, after int64, maxBytes int) ([]Message, error) {
 	var list []Message
-	for size := 0; size < maxBytes && rows.Next(); {
+	size := 0
+	err := s.engine.pending(ctx, d, after, maxBytes, func(row scanner) (bool, error) {
 		var m Message
 		var tag int64
-		if err := rows.Scan(&m.Seq, &tag, &m.Header, &m.Body); err != nil {
-			return nil, unavailable(err)
+		if err := row.Scan(&m.Seq, &tag, &m.Header, &m.Body); err != nil {
+			return false, err
 		}
 		m.ID = messageID(m.Seq, uint32(tag))
 		size += len(m.Header) + len(m.Body)
 		list = append(list, m)
+		return size < maxBytes, nil
+	})
+	if err != nil {
+		return nil, unavailable(err)
 	}
-	return list, unavailable(rows.Err())
+	return list, nil
 }
 
 // Confirm implements [Store].
-func (s *SQLite) Confirm(ctx context.Context, d DeviceID, ids []string) (int, error) {
+func (s *keeper) Confirm(ctx context.Context, d DeviceID, ids []string) (int, error) {
 	confirmed := 0
-	err := s.writer.do(ctx, 24*len(ids), func(b *batch) error {
+	err := s.change(ctx, touches{devices: []DeviceID{d}}, 24*len(ids), func(b *batch) error {
 		confirmed = 0
 		senders := make(map[DeviceID]bool)
 		for _, id := range ids {
@@ -75,7 +69,7 @@ func (s *SQLite) Confirm(ctx context.Context, d DeviceID, ids []string) (int, er
 				continue
 			}
 			var sender DeviceID
-			switch err := b.row(`DELETE FROM messages WHERE seq = ? AND tag = ? AND device = ? RETURNING sender`,
+			switch err := b.row(`DELETE FROM messages WHERE seq = $1 AND tag = $2 AND device = $3 RETURNING sender`,
 				seq, int64(tag), int64(d)).Scan(&sender); {
 			case errors.Is(err, sql.ErrNoRows):
 			case err != nil:
@@ -94,20 +88,25 @@ func (s *SQLite) Confirm(ctx context.Context, d DeviceID, ids []string) (int, er
 }
 
 // Expire implements [Store].
-func (s *SQLite) Expire(ctx context.Context, before time.Time) (int, error) {
-	return s.inSteps(ctx, func(b *batch) (int, error) {
+func (s *keeper) Expire(ctx context.Context, before time.Time) (int, error) {
+	of := &found{`SELECT device FROM messages WHERE seq < $1 ORDER BY seq LIMIT $2`, []any{seqAt(before), expireStep}}
+	n, err := s.inSteps(ctx, of, func(b *batch) (int, error) {
 		return b.affect(`DELETE FROM messages WHERE seq IN
-			(SELECT seq FROM messages WHERE seq < ? ORDER BY seq LIMIT ?)`, seqAt(before), expireStep)
+			(SELECT seq FROM messages WHERE seq < $1 ORDER BY seq LIMIT $2)`, seqAt(before), expireStep)
 	})
+	if err == nil {
+		err = s.engine.tidy(ctx)
+	}
+	return n, unavailable(err)
 }
 
 // inSteps has something removed by as many changes as it takes, of at most expireStep
 // each, and returns how much it was, also when it failed in the end.
-func (s *SQLite) inSteps(ctx context.Context, remove func(*batch) (int, error)) (int, error) {
+func (s *keeper) inSteps(ctx context.Context, of *found, remove func(*batch) (int, error)) (int, error) {
 	total := 0
 	for {
 		n := 0
-		err := s.writer.do(ctx, 0, func(b *batch) (err error) {
+		err := s.change(ctx, touches{found: of}, 0, func(b *batch) (err error) {
 			n, err = remove(b)
 			return err
 		}, nil)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 )
 
 // minShared is how long a body is at least, in bytes, to be stored apart from its
@@ -12,7 +13,7 @@ import (
 const minShared = 256
 
 // Queue implements [Store].
-func (s *SQLite) Queue(ctx context.Context, sender DeviceID, messages []Outgoing, stored func([]Outcome)) ([]Outcome, Device, error) {
+func (s *keeper) Queue(ctx context.Context, sender DeviceID, messages []Outgoing, stored func([]Outcome)) ([]Outcome, Device, error) {
 	var outcomes []Outcome // belongs to the writer until it is done
 	var device Device
 	var late func(error)
@@ -24,16 +25,23 @@ func (s *SQLite) Queue(ctx context.Context, sender DeviceID, messages []Outgoing
 		}
 	}
 	size := 0
+	of := touches{devices: []DeviceID{sender}}
 	for _, m := range messages {
 		size += m.size()
+		for _, c := range m.Copies {
+			of.addresses = append(of.addresses, c.To)
+		}
 	}
-	err := s.writer.do(ctx, size, func(b *batch) (err error) {
+	err := s.change(ctx, of, size, func(b *batch) (err error) {
 		device.ID = sender
 		if device.Prekeys, err = b.prekeys(sender); err != nil {
 			return err
 		}
 		outcomes = nil
 		limits := s.limits.Load()
+		if b.full(limits) {
+			return refusal{unavailable(errDatabaseFull)}
+		}
 		for _, m := range messages {
 			if outcomes, err = b.queue(outcomes, m, sender, limits); err != nil {
 				return err
@@ -46,6 +54,9 @@ func (s *SQLite) Queue(ctx context.Context, sender DeviceID, messages []Outgoing
 	}
 	return outcomes, device, nil
 }
+
+// errDatabaseFull says that a database that has no bound of its own has met ours.
+var errDatabaseFull = errors.New("the database has as many bytes as it may (PUSH_SOCKET_DB_MAX_BYTES)")
 
 // size is how many bytes a message has in memory.
 func (m Outgoing) size() int {
@@ -77,7 +88,7 @@ func (b *batch) queue(outcomes []Outcome, m Outgoing, sender DeviceID, limits *L
 			continue
 		}
 		if len(m.Copies) > 1 && len(m.Body) >= minShared && !shared.Valid {
-			if err := b.row(`INSERT INTO bodies (text) VALUES (?) RETURNING id`, m.Body).Scan(&shared); err != nil {
+			if err := b.row(`INSERT INTO bodies (text) VALUES ($1) RETURNING id`, m.Body).Scan(&shared); err != nil {
 				return nil, err
 			}
 		}
@@ -96,6 +107,6 @@ func (b *batch) insert(box mailbox, header, body []byte, shared sql.NullInt64) e
 	}
 	var tag [4]byte
 	_, _ = rand.Read(tag[:]) // never fails
-	return b.exec(`INSERT INTO messages (seq, tag, device, sender, standing, header, body, shared, shared_size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		b.nextSeq(), int64(binary.BigEndian.Uint32(tag[:])), int64(box.device), int64(box.sender), int64(box.standing), header, body, shared, sharedSize)
+	return b.exec(`INSERT INTO messages (seq, tag, device, sender, standing, header, body, shared, shared_size) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		b.nextSeq(box.device), int64(binary.BigEndian.Uint32(tag[:])), int64(box.device), int64(box.sender), int64(box.standing), header, body, shared, sharedSize)
 }

@@ -8,9 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 )
@@ -22,93 +19,109 @@ const pageSize = 4096
 // copies the database, in milliseconds.
 const busyTimeout = "5000"
 
-// SQLite is a Store in one file and the two beside it that SQLite keeps while it
-// is open (-wal and -shm). One goroutine writes: it takes all changes that wait
-// into one transaction and answers them after its commit, so a commit's fsync is
-// shared by all who wait for it. It ends with Close.
+// sqlite is the engine on one file and the two beside it that SQLite keeps while it is
+// open (-wal and -shm). One goroutine writes: it takes all changes that wait into one
+// transaction and answers them after its commit, so a commit's fsync is shared by all who
+// wait for it. It ends with Close.
 //
 // Of two processes on one file each would push only what it stored itself to its
 // clients before they authorize again; nothing would be lost.
-type SQLite struct {
-	path   string
-	file   os.FileInfo // set once; of the database file
-	reads  *sql.DB
-	writer *writer
-	limits atomic.Pointer[Limits]
-	query  queries
+type sqlite struct {
+	path  string
+	file  os.FileInfo // set once; of the database file
+	reads *sql.DB
+	stmts map[string]*sql.Stmt // set once; of the questions that are asked often
 
-	usedMu sync.Mutex        // guards using; taken before the writer's mu
-	using  map[DeviceID]bool // their use is about to be written
+	writes *sqliteWrites // set once; its goroutine owns what is in it
 }
 
-// queries are the prepared statements of the readers.
-type queries struct {
-	find, knows, pending *sql.Stmt
-}
-
-// Open opens the database at path, makes it if it is not there, and brings its
-// schema to this version's. The error wraps [ErrOpen], names the file and, when
-// that may be why, says whose its directory is.
-func Open(path string, limits Limits) (*SQLite, error) {
-	s := &SQLite{path: path, using: make(map[DeviceID]bool)}
-	l := limits.WithDefaults()
-	s.limits.Store(&l)
-	if err := s.open(l); err != nil {
+// openSQLite opens the database at path, makes it if it is not there, and brings its
+// schema to this version's. The error wraps [ErrOpen], names the file and, when that may
+// be why, says whose its directory is.
+func openSQLite(path string, limits Limits) (*keeper, error) {
+	e := &sqlite{path: path}
+	s, err := e.open(limits.WithDefaults())
+	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w%s", ErrOpen, path, err, unwritable(path))
 	}
 	return s, nil
 }
 
-func (s *SQLite) open(l Limits) error {
+func (e *sqlite) open(l Limits) (*keeper, error) {
 	// SQLite would make it readable to everyone; -wal and -shm follow it.
-	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(e.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		var path *os.PathError
 		if errors.As(err, &path) {
 			err = path.Err
 		}
-		return err
+		return nil, err
 	}
-	s.file, err = f.Stat()
+	e.file, err = f.Stat()
 	_ = f.Close()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	writes, err := sql.Open("sqlite", dsn(s.path,
-		"busy_timeout("+busyTimeout+")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"journal_size_limit(67108864)", fmt.Sprintf("max_page_count(%d)", max(1, l.BytesOnDisk/pageSize))))
+	w, err := openSQLiteWrites(e.path, l)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.openReads(l.ConcurrentReadings); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	old, err := readAcquainted(context.Background(), e)
+	if err != nil {
+		return nil, errors.Join(err, w.close(), e.close())
+	}
+	e.writes = w
+	return keep(e, l, old, w), nil
+}
+
+// openReads opens the database for so many readers at once.
+func (e *sqlite) openReads(most int) (err error) {
+	if e.reads, err = sql.Open("sqlite", dsn(e.path, "busy_timeout("+busyTimeout+")", "query_only(1)")); err != nil {
 		return err
 	}
-	writes.SetMaxOpenConns(1)
-	if err := migrate(writes); err != nil {
-		return errors.Join(err, writes.Close())
-	}
-	if s.writer, err = newWriter(writes, s.path, l); err != nil {
-		return errors.Join(err, writes.Close())
-	}
-	if err := s.openReads(l); err != nil {
-		return errors.Join(err, s.writer.close(context.Background()))
+	e.reads.SetMaxOpenConns(most)
+	e.reads.SetMaxIdleConns(most)
+	e.stmts = make(map[string]*sql.Stmt)
+	for _, text := range []string{sqlPending, sqlFind, sqlKnows} {
+		if e.stmts[text], err = e.reads.Prepare(text); err != nil {
+			return errors.Join(err, e.reads.Close())
+		}
 	}
 	return nil
 }
 
-func (s *SQLite) openReads(l Limits) error {
-	var err error
-	if s.reads, err = sql.Open("sqlite", dsn(s.path, "busy_timeout("+busyTimeout+")", "query_only(1)")); err != nil {
+// row implements [reader].
+func (e *sqlite) row(ctx context.Context, text string, args ...any) scanner {
+	if stmt := e.stmts[text]; stmt != nil {
+		return stmt.QueryRowContext(ctx, args...)
+	}
+	return e.reads.QueryRowContext(ctx, text, args...)
+}
+
+// sqlPending goes by the index on device, whose entries end with the row's own key:
+// seq.
+const sqlPending = `SELECT seq, tag, header,
+	CASE WHEN shared IS NULL THEN body ELSE (SELECT text FROM bodies WHERE id = shared) END
+	FROM messages WHERE device = $1 AND seq > $2 ORDER BY seq LIMIT $3`
+
+// pending implements [engine]. No row is read that is not asked for.
+func (e *sqlite) pending(ctx context.Context, d DeviceID, after int64, _ int, next func(scanner) (bool, error)) error {
+	rows, err := e.stmts[sqlPending].QueryContext(ctx, int64(d), after, maxPending)
+	if err != nil {
 		return err
 	}
-	s.reads.SetMaxOpenConns(l.ConcurrentReadings)
-	s.reads.SetMaxIdleConns(l.ConcurrentReadings)
-	for _, q := range []struct {
-		stmt **sql.Stmt
-		text string
-	}{{&s.query.find, sqlFind}, {&s.query.knows, sqlKnows}, {&s.query.pending, sqlPending}} {
-		if *q.stmt, err = s.reads.Prepare(q.text); err != nil {
-			return errors.Join(err, s.reads.Close())
-		}
+	return eachRow(rows, next)
+}
+
+// eachRow gives rows one by one while next says so, and closes them.
+func eachRow(rows *sql.Rows, next func(scanner) (bool, error)) (err error) {
+	for more := true; more && err == nil && rows.Next(); {
+		more, err = next(rows)
 	}
-	return nil
+	return errors.Join(err, rows.Err(), rows.Close())
 }
 
 // dsn names a file and the pragmas of each connection to it.
@@ -121,71 +134,30 @@ func dsn(path string, pragmas ...string) string {
 // errGone says that what is written now nobody will find at the next start.
 var errGone = errors.New("the database file is not where it was opened any more")
 
-// Ready implements [Store]. It goes the way of a change, and writes nothing.
-func (s *SQLite) Ready(ctx context.Context) error {
-	switch now, err := os.Stat(s.path); {
+// ready implements [engine].
+func (e *sqlite) ready() error {
+	switch now, err := os.Stat(e.path); {
 	case err != nil:
-		return unavailable(err)
-	case !os.SameFile(now, s.file):
-		return unavailable(errGone)
-	}
-	return s.writer.ready(ctx)
-}
-
-// Close implements [Store].
-func (s *SQLite) Close(ctx context.Context) error {
-	err := s.writer.close(ctx)
-	return errors.Join(err, s.reads.Close())
-}
-
-// Limits implements [Store].
-func (s *SQLite) Limits() Limits { return *s.limits.Load() }
-
-// SetLimits implements [Store].
-func (s *SQLite) SetLimits(l Limits) {
-	l = l.WithDefaults()
-	old := s.limits.Load()
-	l.BytesOnDisk, l.KeysPercent = old.BytesOnDisk, old.KeysPercent
-	l.WritesWaiting, l.BytesWaiting, l.ConcurrentReadings = old.WritesWaiting, old.BytesWaiting, old.ConcurrentReadings
-	s.limits.Store(&l)
-}
-
-// unavailable wraps an error of the database.
-func unavailable(err error) error {
-	if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	case !os.SameFile(now, e.file):
+		return errGone
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return nil
 }
 
-// Usage implements [Store]. It reads the whole list of devices.
-func (s *SQLite) Usage(ctx context.Context) (Usage, error) {
-	var u Usage
-	var oldest sql.NullInt64
-	row := s.reads.QueryRowContext(ctx, `SELECT
-		(SELECT identities FROM totals),
-		(SELECT count(*) FROM identities WHERE revoked IS NOT NULL),
-		(SELECT count(*) FROM identities WHERE used IS NULL),
-		(SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size),
-		count(*), coalesce(sum(prekeys), 0), coalesce(sum(key_bytes + coalesce(length(last_resort), 0)), 0), coalesce(sum(contacts), 0), coalesce(sum(messages), 0), coalesce(sum(bytes), 0), coalesce(max(messages), 0),
-		(SELECT min(seq) FROM messages)
-		FROM devices WHERE removed IS NULL`)
-	if err := row.Scan(&u.Identities, &u.Revoked, &u.Unused, &u.InUse, &u.Devices, &u.Prekeys, &u.KeyBytes, &u.Contacts, &u.Messages, &u.Bytes, &u.FullestOf, &oldest); err != nil {
-		return u, unavailable(err)
-	}
-	if oldest.Valid {
-		u.Oldest = seqTime(oldest.Int64).UTC()
-	}
+// measure implements [engine].
+func (e *sqlite) measure(ctx context.Context) (inUse, onDisk int64, err error) {
+	err = e.row(ctx, `SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&inUse)
 	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if info, err := os.Stat(s.path + suffix); err == nil {
-			u.OnDisk += info.Size()
+		if info, err := os.Stat(e.path + suffix); err == nil {
+			onDisk += info.Size()
 		}
 	}
-	return u, nil
+	return inUse, onDisk, err
 }
 
-// Seqs hold the time at which a message was stored, so that age needs no column.
-const seqBits = 20
+// tidy implements [engine]: triggers leave nothing behind.
+func (e *sqlite) tidy(context.Context) error { return nil }
 
-func seqAt(t time.Time) int64     { return t.UnixMilli() << seqBits }
-func seqTime(seq int64) time.Time { return time.UnixMilli(seq >> seqBits) }
+// close implements [engine].
+func (e *sqlite) close() error { return e.reads.Close() }

@@ -2,7 +2,9 @@
 // registered, their prekeys, and the messages that wait for their devices. It
 // knows no socket and no request.
 //
-// [Store] is what the dialect asks for; [Open] gives the one on SQLite. A change
+// [Store] is what the dialect asks for; [Open] gives one on SQLite, for one process, or on
+// PostgreSQL, for one or several. The rules are the same: keeper.go and what it names has
+// them, and two engines what differs. A change
 // is on the disk when a method returns without an error, and not there at all when
 // it returns one, save [ErrSlow] that says otherwise.
 package store

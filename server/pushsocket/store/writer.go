@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -14,7 +12,7 @@ import (
 // maxBatch is how many changes share a commit at most.
 const maxBatch = 512
 
-// A change is what one caller wants written. It runs on the writer's goroutine
+// A change is what one caller wants written. It runs on a goroutine of the writer
 // inside a transaction that others share, so it must find every reason to refuse
 // before it writes anything. It may run twice, so it starts afresh each time.
 type change struct {
@@ -24,6 +22,8 @@ type change struct {
 	// probe has it take a place beside those that are bounded: who looks whether anything
 	// is written comes alone.
 	probe bool
+
+	touches touches // the devices that it is about
 
 	// late is told of the end when nobody waits for it any more; guarded by the
 	// writer's mu. It must not block.
@@ -35,15 +35,21 @@ type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
 
-// A writer runs changes one after the other and commits many at once.
-type writer struct {
-	db   *sql.DB
-	conn *sql.Conn
+// A committer carries out changes. One loop of the writer owns it.
+type committer interface {
+	// transact runs changes in one transaction and returns what became of each. After an
+	// error none is stored.
+	transact(changes []*change, run func(*batch, *change) error, old *acquainted) ([]error, error)
+	// rest is called between transactions.
+	rest()
+	close() error
+}
 
-	log       string // path of the write-ahead log; set once
-	limitLog  int64  // bytes of it; set once
-	limit     int    // changes that wait; set once
-	limitSize int    // bytes that changes hold, waiting or under way; set once
+// A writer runs changes and commits many at once: one after the other with one
+// committer, and side by side with several.
+type writer struct {
+	limit     int // changes that wait; set once
+	limitSize int // bytes that changes hold, waiting or under way; set once
 
 	acquainted acquainted // set once
 
@@ -51,37 +57,26 @@ type writer struct {
 	queue   []*change
 	size    int // bytes that changes hold
 	closing bool
+	loops   int // that have not ended
 	wake    *sync.Cond
 	ended   chan struct{}
 	closed  error // of closing the database; set before ended is closed
-
-	// Owned by the writer's goroutine.
-	stmts   map[string]*sql.Stmt
-	last    int64     // Seq of the newest message
-	trimmed time.Time // when it tried last to make the log shorter
 }
 
-// newWriter starts the writer's goroutine. It takes over the only connection of
-// db.
-func newWriter(db *sql.DB, path string, l Limits) (*writer, error) {
-	conn, err := db.Conn(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	old, err := readAcquainted(context.Background(), conn)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	w := &writer{acquainted: old, db: db, conn: conn, log: path + "-wal", limitLog: maxLog, limit: l.WritesWaiting, limitSize: l.BytesWaiting, ended: make(chan struct{}), stmts: make(map[string]*sql.Stmt)}
+// newWriter starts a goroutine for each committer, and takes them over.
+func newWriter(l Limits, old acquainted, committers ...committer) *writer {
+	w := &writer{acquainted: old, limit: l.WritesWaiting, limitSize: l.BytesWaiting, loops: len(committers), ended: make(chan struct{})}
 	w.wake = sync.NewCond(&w.mu)
-	go w.loop() // ends with close
-	return w, nil
+	for _, c := range committers {
+		go w.loop(c) // ends with close
+	}
+	return w
 }
 
 // do has a change of so many bytes written and returns once it is committed or
 // refused, or when ctx ends. A change that still waits then is not carried out; of
 // one that is being written nobody knows yet, and late, unless it is nil, is told
-// when that shows, on the writer's goroutine.
+// when that shows, on a goroutine of the writer.
 func (w *writer) do(ctx context.Context, size int, run func(*batch) error, late func(error)) error {
 	return w.await(ctx, &change{run: run, size: size, done: make(chan error, 1)}, late)
 }
@@ -119,8 +114,8 @@ func outside(err error) error {
 
 // start has a change written that nobody waits for. It reports false when there is
 // no place for it.
-func (w *writer) start(run func(*batch) error) bool {
-	return w.put(&change{run: run, done: make(chan error, 1)}) == nil
+func (w *writer) start(of touches, run func(*batch) error) bool {
+	return w.put(&change{run: run, touches: of, done: make(chan error, 1)}) == nil
 }
 
 // put appends a change to the queue.
@@ -179,7 +174,7 @@ func (w *writer) close(ctx context.Context) error {
 	w.mu.Lock()
 	w.closing = true
 	w.mu.Unlock()
-	w.wake.Signal()
+	w.wake.Broadcast()
 	select {
 	case <-w.ended:
 		return w.closed
@@ -197,8 +192,7 @@ func (w *writer) close(ctx context.Context) error {
 // lastMoment is what a writer has to end when nobody has time for it.
 const lastMoment = 100 * time.Millisecond
 
-func (w *writer) loop() {
-	defer close(w.ended)
+func (w *writer) loop(c committer) {
 	for {
 		w.mu.Lock()
 		for len(w.queue) == 0 && !w.closing {
@@ -214,22 +208,25 @@ func (w *writer) loop() {
 		if n == 0 {
 			break
 		}
-		w.commit(changes)
-		w.trim()
+		w.commit(c, changes)
+		c.rest()
 	}
-	for _, stmt := range w.stmts {
-		_ = stmt.Close() // goes with the connection
+	err := c.close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = errors.Join(w.closed, err)
+	if w.loops--; w.loops == 0 {
+		close(w.ended)
 	}
-	w.closed = errors.Join(w.conn.Close(), w.db.Close())
 }
 
 // commit runs changes in one transaction. When the database fails one of them, they
 // run once more with each apart from the others, so that it costs only itself: a
 // message that the file has no room for, say.
-func (w *writer) commit(changes []*change) {
-	errs, err := w.transact(changes, (*batch).run)
+func (w *writer) commit(c committer, changes []*change) {
+	errs, err := c.transact(changes, (*batch).run, &w.acquainted)
 	if errors.As(err, new(failedChange)) && len(changes) > 1 {
-		errs, err = w.transact(changes, (*batch).runApart)
+		errs, err = c.transact(changes, (*batch).runApart, &w.acquainted)
 	}
 	if err != nil {
 		errs = slices.Repeat([]error{err}, len(changes))
@@ -241,57 +238,3 @@ func (w *writer) commit(changes []*change) {
 type failedChange struct{ error }
 
 func (f failedChange) Unwrap() error { return f.error }
-
-// transact runs changes in one transaction and returns what became of each. After
-// an error none is stored.
-func (w *writer) transact(changes []*change, run func(*batch, *change) error) (errs []error, err error) {
-	b := &batch{writer: w, now: time.Now()}
-	last := w.last
-	defer func() {
-		if err != nil {
-			w.last = last
-			_ = b.exec("ROLLBACK") // fails when SQLite has rolled back by itself
-		}
-	}()
-	if err := b.exec("BEGIN IMMEDIATE"); err != nil {
-		return nil, err
-	}
-	var newest sql.NullInt64
-	if err := b.row("SELECT max(seq) FROM messages").Scan(&newest); err != nil {
-		return nil, err
-	}
-	w.last = max(w.last, newest.Int64)
-	errs = make([]error, len(changes))
-	for i, c := range changes {
-		err := run(b, c)
-		var r refusal
-		if err != nil && !errors.As(err, &r) {
-			return nil, failedChange{err}
-		}
-		errs[i] = err
-	}
-	return errs, b.exec("COMMIT")
-}
-
-// Readers that overlap without end keep SQLite from starting its log afresh. Above
-// maxLog bytes the writer makes room: new readers need no log then, and it waits
-// trimPatience for those that do, at most every trimEvery.
-const (
-	maxLog       = 256 << 20
-	trimPatience = "200" // milliseconds
-	trimEvery    = 5 * time.Second
-)
-
-// trim keeps the write-ahead log from growing without a bound.
-func (w *writer) trim() {
-	info, err := os.Stat(w.log)
-	if err != nil || info.Size() <= w.limitLog || time.Since(w.trimmed) < trimEvery {
-		return
-	}
-	w.trimmed = time.Now()
-	ctx := context.Background()
-	// What fails here is tried again: nothing depends on it.
-	_, _ = w.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+trimPatience)
-	_, _ = w.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	_, _ = w.conn.ExecContext(ctx, "PRAGMA busy_timeout = "+busyTimeout)
-}

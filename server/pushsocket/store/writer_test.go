@@ -12,7 +12,7 @@ import (
 )
 
 // holdWriter keeps the writer busy until what it returns is closed.
-func holdWriter(s *SQLite, all *sync.WaitGroup) chan struct{} {
+func holdWriter(s *keeper, all *sync.WaitGroup) chan struct{} {
 	hold, started := make(chan struct{}), make(chan struct{})
 	all.Go(func() {
 		_ = s.writer.do(context.Background(), 0, func(*batch) error { close(started); <-hold; return nil }, nil)
@@ -22,7 +22,7 @@ func holdWriter(s *SQLite, all *sync.WaitGroup) chan struct{} {
 }
 
 // waitQueued waits until n changes wait behind the one that is being written.
-func waitQueued(s *SQLite, n int) {
+func waitQueued(s *keeper, n int) {
 	for {
 		s.writer.mu.Lock()
 		waiting := len(s.writer.queue)
@@ -35,7 +35,7 @@ func waitQueued(s *SQLite, n int) {
 }
 
 // together has changes written in one batch, and returns their errors.
-func together(s *SQLite, runs ...func(*batch) error) []error {
+func together(s *keeper, runs ...func(*batch) error) []error {
 	var all sync.WaitGroup
 	hold := holdWriter(s, &all)
 	errs := make([]error, len(runs))
@@ -215,12 +215,12 @@ func TestLogIsTrimmed(t *testing.T) {
 	d := register(t, s, "k", "1", 0)
 	const limit = 8 << 20
 	set := make(chan struct{})
-	if !s.writer.start(func(*batch) error { s.writer.limitLog = limit; close(set); return nil }) {
+	if !s.writer.start(touches{}, func(*batch) error { s.engine.(*sqlite).writes.limitLog = limit; close(set); return nil }) {
 		t.Fatal("no place")
 	}
 	<-set
 	read := func() (end func()) {
-		conn, err := s.reads.Conn(t.Context())
+		conn, err := s.engine.(*sqlite).reads.Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,10 +251,10 @@ func TestLogIsTrimmed(t *testing.T) {
 		}
 	}
 	end()
-	s.writer.start(func(*batch) error { s.writer.trimmed = time.Time{}; return nil })
+	s.writer.start(touches{}, func(*batch) error { s.engine.(*sqlite).writes.trimmed = time.Time{}; return nil })
 	queue(t, s, d, address("k", "1"), body)
 	queue(t, s, d, address("k", "1"), body)
-	info, err := os.Stat(s.path + "-wal")
+	info, err := os.Stat(s.engine.(*sqlite).path + "-wal")
 	if err != nil || info.Size() > limit {
 		t.Errorf("%d bytes, %v", info.Size(), err)
 	}
