@@ -24,6 +24,9 @@ var house = []struct {
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency"}, nil},
 	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},
+	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/setting"},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
+	{"poosh/server/cluster/redistest", "for tests", nil, nil},
 	{"poosh/server/handover", "a file with parts, whatever they are of", nil, nil},
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
 	{"poosh/server/guard", "panics, whatever was being done", nil, nil},
@@ -195,7 +198,7 @@ func TestProgramHasNoTestPackages(t *testing.T) {
 	if !slices.Contains(list, "poosh/server") {
 		t.Fatalf("go list knows %d packages, and not the server's", len(list))
 	}
-	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "poosh/server/leaktest", "poosh/server/logtest", "poosh/server/stalltest"} {
+	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "poosh/server/cluster/redistest", "poosh/server/leaktest", "poosh/server/logtest", "poosh/server/stalltest"} {
 		if slices.Contains(list, no) {
 			t.Errorf("the program has %s in it", no)
 		}
