@@ -124,7 +124,7 @@ func TestFlushAll(t *testing.T) {
 	a, b := join(t, cfg), join(t, cfg)
 	a.enter("r")
 	b.enter("r")
-	n := 0
+	secret, n := a.Secret(), 0
 	for range 3 {
 		for range 30 {
 			n++
@@ -146,7 +146,7 @@ func TestFlushAll(t *testing.T) {
 			t.Errorf("%d links were lost", got)
 		}
 		until(t, "both nodes are in the table again", func() bool {
-			return len(p.Nodes()) == 2 && strings.TrimPrefix(redis.Do("ZCARD", string(p.nodes)+":lease"), ":") == "2"
+			return p.Secret() == secret && redis.Do("HGET", p.nodes.meta(), "secret") == secret && len(p.Nodes()) == 2 && strings.TrimPrefix(redis.Do("ZCARD", string(p.nodes)+":lease"), ":") == "2"
 		})
 	}
 }
@@ -416,6 +416,30 @@ func TestStartWithoutEngine(t *testing.T) {
 	good.mustSend("r", "1")
 }
 
+// An engine that has no memory left says no to each send, which is told so; everything else
+// goes on, and sends too once it has.
+func TestRedisIsFull(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	a := join(t, config(t, at(redis.Addr)))
+	a.enter("r")
+	redis.Do("CONFIG", "SET", "maxmemory", "1")
+	for range 3 {
+		if h := a.send("r", "1"); !errors.Is(h.Err, hub.ErrAway) {
+			t.Errorf("it became %+v", h)
+		}
+	}
+	if n := strings.Count(a.log.String(), "OOM"); n != 1 {
+		t.Errorf("the log says so %d times, want once:\n%s", n, a.log)
+	}
+	redis.Do("CONFIG", "SET", "maxmemory", "0")
+	a.mustSend("r", "2")
+	a.hasExactly("r", []string{"2"})
+	if n := a.lost(); n != 0 {
+		t.Errorf("%d links were lost", n)
+	}
+}
+
 // A user of Redis who may do what is needed and nothing else; and one who may not says what is
 // missing at the start.
 func TestLeastRights(t *testing.T) {
@@ -470,9 +494,7 @@ func TestBounds(t *testing.T) {
 	if full < 20 {
 		t.Errorf("%d of 40 were refused at once, want all that are over 1 MiB", full)
 	}
-	if n := a.waiting.Load(); n != 0 {
-		t.Errorf("%d bytes wait for ever", n)
-	}
+	until(t, "nothing waits any more", func() bool { return a.waiting.Load() == 0 })
 	a.away(false)
 	// Too slow for what comes: the node starts afresh, and misses nothing.
 	gate := make(chan struct{})

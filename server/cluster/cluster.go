@@ -28,6 +28,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ type Cluster struct {
 	client rueidis.Client
 	name   string // of this node, for the life of its process
 	nodes  tag
-	secret []byte
+	secret atomic.Pointer[string]
 	parts  [partitions + 1]*partition // the last one is the nodes' own
 	table  table
 	asks   asks
@@ -82,6 +83,8 @@ type Cluster struct {
 	waiting  atomic.Int64 // bytes that wait for the engine
 	arriving atomic.Int64 // bytes that came from it and are not handled yet
 
+	closed  atomic.Bool // [Cluster.Close] was called
+	hold    hold
 	over    context.Context // done when the cluster is to end
 	end     context.CancelFunc
 	running sync.WaitGroup // what Close waits for
@@ -120,7 +123,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 		return fmt.Errorf("CLUSTER_REDIS: %s is not there: %w", c.cfg.Redis, err)
 	}
 	c.client = client
-	if err := c.agree(ctx); err != nil {
+	if err := c.agree(ctx, client, newSecret()); err != nil {
 		c.end()
 		client.Close()
 		return err
@@ -166,9 +169,9 @@ func (c *Cluster) begin(ctx context.Context) error {
 // Name is what this node is called, for the life of its process: 6 characters.
 func (c *Cluster) Name() string { return c.name }
 
-// Secret is what nodes sign with what they ask each other. It never changes, and is not to be
-// changed.
-func (c *Cluster) Secret() []byte { return c.secret }
+// Secret is what nodes sign with what they ask each other. One that no operator has set may
+// become another one when the engine has forgotten everything.
+func (c *Cluster) Secret() string { return *c.secret.Load() }
 
 // Up reports whether the engine is there.
 func (c *Cluster) Up() bool { return c.up.Load() }
@@ -212,14 +215,11 @@ func (c *Cluster) partition(app, room string, everyone bool) *partition {
 }
 
 // agree compares with the engine what all nodes must have in common, and enters it if this is
-// the first.
-func (c *Cluster) agree(ctx context.Context) error {
-	secret := c.cfg.Secret
-	if secret == "" {
-		secret = newSecret()
-	}
+// the first. secret is for a cluster whose operator set none.
+func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret string) error {
+	secret = cmp.Or(c.cfg.Secret, secret)
 	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "secret", secret}
-	there, err := foundScript.on(ctx, c.client, []string{c.nodes.meta()}, args).AsStrSlice()
+	there, err := foundScript.on(ctx, conn, []string{c.nodes.meta()}, args).AsStrSlice()
 	if err != nil {
 		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
 	}
@@ -229,7 +229,7 @@ func (c *Cluster) agree(ctx context.Context) error {
 	if c.cfg.Secret == "" {
 		secret = there[2]
 	}
-	c.secret = []byte(secret)
+	c.secret.Store(&secret)
 	return nil
 }
 

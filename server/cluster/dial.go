@@ -3,7 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
+	"errors"
 	"net"
 	"time"
 
@@ -56,6 +56,7 @@ func dial(ctx context.Context, cfg *Config, name string) (rueidis.Client, error)
 		client rueidis.Client
 		err    error
 	}
+	last := errors.New("no answer")
 	for {
 		// rueidis takes no context. Left alone, this ends within a few times cfg.Timeout.
 		done := make(chan reached, 1)
@@ -72,14 +73,15 @@ func dial(ctx context.Context, cfg *Config, name string) (rueidis.Client, error)
 					r.client.Close()
 				}
 			}()
-			return nil, fmt.Errorf("no answer from %s", cfg.Redis)
+			return nil, last
 		}
 		if r.err == nil {
 			return r.client, nil
 		}
+		last = r.err
 		select {
 		case <-ctx.Done():
-			return nil, r.err
+			return nil, last
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -29,6 +30,9 @@ type link struct {
 	ended      <-chan error // the connection's
 	process    string       // of the engine
 
+	heard atomic.Int64 // when the last fence came, in nanoseconds since the start of the link
+	began time.Time
+
 	failed   chan struct{} // closed when the link is of no use any more
 	failOnce sync.Once
 	reason   error // set before failed is closed
@@ -41,7 +45,7 @@ type link struct {
 }
 
 func newLink(p *partition, generation uint64) *link {
-	return &link{p: p, generation: generation, holding: true, failed: make(chan struct{}), fenced: make(chan struct{})}
+	return &link{p: p, generation: generation, began: time.Now(), holding: true, failed: make(chan struct{}), fenced: make(chan struct{})}
 }
 
 func (l *link) fail(why error) {
@@ -52,6 +56,11 @@ func (l *link) fail(why error) {
 }
 
 func (l *link) why() error { return l.reason }
+
+// silent reports that no fence came for so long. What came is not to be handled yet.
+func (l *link) silent(since time.Duration) bool {
+	return time.Since(l.began)-time.Duration(l.heard.Load()) > since
+}
 
 // context bounds one command.
 func (l *link) context() (context.Context, context.CancelFunc) {
@@ -113,6 +122,9 @@ func (l *link) identify() error {
 // message takes what comes. It is called by who reads the connection, so it must not wait.
 func (l *link) message(m rueidis.PubSubMessage) {
 	text := m.Message
+	if strings.HasPrefix(text, string(letterFence)) {
+		l.heard.Store(int64(time.Since(l.began)))
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"poosh/server/hub"
 )
 
 // A Node is one process of a cluster, as it tells of itself.
@@ -146,6 +148,9 @@ func (c *Cluster) beat(ctx context.Context) error {
 	if status == "gone" {
 		c.count.givenUp.Add(1)
 		c.log.Warn("the cluster had given this node up, and has it back", "node", c.name)
+		if err := c.agreeAgain(ctx); err != nil {
+			return err
+		}
 		t.mu.Lock()
 		t.number++
 		t.entered = false
@@ -160,8 +165,17 @@ func (c *Cluster) beat(ctx context.Context) error {
 	return nil
 }
 
+// agreeAgain is for an engine that may have forgotten what all nodes agreed on.
+func (c *Cluster) agreeAgain(ctx context.Context) error {
+	l := c.parts[partitions].current()
+	if l == nil {
+		return hub.ErrAway
+	}
+	return c.agree(ctx, l.conn, c.Secret())
+}
+
 func (c *Cluster) leaseKeys() []string {
-	return []string{c.nodes.leases(), c.nodes.info(), c.nodes.reaping()}
+	return []string{c.nodes.leases(), c.nodes.info(), c.nodes.reaping(), c.nodes.meta()}
 }
 
 // parseBeat reads the answer of the script: what it was, a lease and what is told of it in

@@ -50,7 +50,7 @@ func TestTable(t *testing.T) {
 	if len(a.Name()) != nameSize || a.Name() == b.Name() {
 		t.Errorf("the nodes are called %q and %q", a.Name(), b.Name())
 	}
-	if string(a.Secret()) == "" || string(a.Secret()) != string(b.Secret()) {
+	if a.Secret() == "" || a.Secret() != b.Secret() {
 		t.Error("the nodes have two secrets")
 	}
 	if err := b.Close(t.Context()); err != nil {

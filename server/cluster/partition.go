@@ -41,6 +41,8 @@ type partition struct {
 	doubt *batch  // was written and not answered
 	seq   uint64  // of the last item that is or was in a batch
 
+	refused bool // the engine takes nothing, and that is in the log; the writer's
+
 	place sync.Mutex // guards what follows; held for moments
 	at    hub.Position
 	// Of the log before this one, when a link was made across the two: its epoch and how far it
@@ -163,6 +165,9 @@ func (p *partition) live(l *link) error {
 		case <-next.C:
 			beat = true
 			next.Reset(fenceEvery)
+			if l.silent(3 * fenceEvery) {
+				return errors.New("the subscription brings nothing, though the engine answers")
+			}
 			if err := p.unsubscribe(l); err != nil {
 				return err
 			}
@@ -186,11 +191,16 @@ func (p *partition) wakeUp() {
 	}
 }
 
+// current is the link there is; nil while the partition is away.
+func (p *partition) current() *link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link
+}
+
 // exec runs a script of others on the link there is.
 func (p *partition) exec(ctx context.Context, s *script, keys, args []string) (rueidis.RedisResult, error) {
-	p.mu.Lock()
-	l := p.link
-	p.mu.Unlock()
+	l := p.current()
 	if l == nil {
 		return rueidis.RedisResult{}, hub.ErrAway
 	}
@@ -200,9 +210,7 @@ func (p *partition) exec(ctx context.Context, s *script, keys, args []string) (r
 
 // do runs one command on the link there is.
 func (p *partition) do(ctx context.Context, command func(rueidis.Builder) rueidis.Completed) error {
-	p.mu.Lock()
-	l := p.link
-	p.mu.Unlock()
+	l := p.current()
 	if l == nil {
 		return hub.ErrAway
 	}

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/redis/rueidis"
 
 	"poosh/server/hub"
 )
@@ -33,6 +37,7 @@ type batch struct {
 	first    uint64    // sequence number of the first
 	epoch    uint64    // of the log that it was written to first; 0 while it was not
 	since    time.Time // when it was
+	link     uint64    // and to which link
 	underWay bool      // the writer has it; guarded by partition.mu
 }
 
@@ -138,7 +143,7 @@ func (p *partition) batch() *batch {
 func (p *partition) send(b *batch, l *link) {
 	switch {
 	case b.epoch == 0:
-		b.epoch, b.since = l.epoch, time.Now()
+		b.epoch, b.since, b.link = l.epoch, time.Now(), l.generation
 	case b.epoch != l.epoch, time.Since(b.since) > p.c.cfg.Timeout:
 		p.finish(b)
 		p.refuse(b.items, hub.ErrUncertain)
@@ -147,6 +152,19 @@ func (p *partition) send(b *batch, l *link) {
 	ctx, cancel := context.WithDeadline(p.c.over, b.since.Add(p.c.cfg.Timeout))
 	handed, epoch, err := p.publish(ctx, b, l)
 	cancel()
+	if refused(err) {
+		why := hub.ErrAway
+		if b.link != l.generation {
+			why = hub.ErrUncertain // the first time it may have been taken
+		}
+		if !p.refused {
+			p.refused = true
+			p.c.log.Error("the engine takes no publications", "partition", p.index, "err", err)
+		}
+		p.finish(b)
+		p.refuse(b.items, why)
+		return
+	}
 	if err != nil {
 		l.fail(fmt.Errorf("publish: %w", err))
 		p.mu.Lock()
@@ -159,11 +177,21 @@ func (p *partition) send(b *batch, l *link) {
 		}
 		return
 	}
-	l.epoch = epoch
+	l.epoch, p.refused = epoch, false
 	p.finish(b)
 	for i, it := range b.items {
 		p.settle(it, hub.Handed{Took: -1, Nodes: handed[i]})
 	}
+}
+
+// refused reports that an error is the engine's no to what it was told, such as for want of memory,
+// and nothing was done: another connection would hear the same.
+func refused(err error) bool {
+	if _, ok := rueidis.IsRedisErr(err); !ok {
+		return false
+	}
+	word, _, _ := strings.Cut(err.Error(), " ")
+	return !slices.Contains([]string{"READONLY", "MOVED", "ASK", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN", "BUSY"}, word)
 }
 
 // finish ends the doubt about a batch.

@@ -10,11 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/test/process"
 )
 
 // patience is how long something may take that takes a moment.
@@ -43,17 +46,11 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// FreePort finds a port on which nobody listens.
+// FreePort finds a port on which nobody listens, and nobody else will.
 func FreePort(t testing.TB) (addr, port string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	addr = ln.Addr().String()
-	_, port, _ = net.SplitHostPort(addr)
-	return addr, port
+	port = strconv.Itoa(process.FreePort(t))
+	return "127.0.0.1:" + port, port
 }
 
 // find is the path of a program, which test/run installs.
