@@ -67,7 +67,7 @@ func (h *Hub) beyond(p *Publication) (others []*Publication) {
 			continue
 		}
 		there := *p
-		there.App = b.to
+		there.App, there.Cached = b.to, 0
 		if b.carry(&there) {
 			others = append(others, &there)
 		}

@@ -68,7 +68,7 @@ func (h *Hub) askBroker(p *Publication) *Explanation {
 // lead to it knows those of this one.
 func (h *Hub) explainBeyond(b *bridge, p *Publication, e *Explanation) {
 	there := *p
-	there.App = b.to
+	there.App, there.Cached = b.to, 0
 	if b.carry(&there) {
 		other := h.askBroker(&there)
 		e.Took += other.Took
