@@ -26,7 +26,7 @@ var house = []struct {
 	{"poosh/server/presence", "questions about all processes, and nobody who answers them", []string{"poosh/server/hub"}, nil},
 	{"poosh/server/presence/presencetest", "for tests", []string{"poosh/server/hub", "poosh/server/presence"}, nil},
 	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},
-	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/setting"},
+	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/setting"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
 	{"poosh/server/cluster/redistest", "for tests", []string{"poosh/test/process"}, nil},
 	{"poosh/server/handover", "a file with parts, whatever they are of", nil, nil},

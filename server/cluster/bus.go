@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"poosh/server/hub"
+	"poosh/server/presence"
 )
 
 // What nodes tell each other goes the way of publications, through a partition of its own, so
@@ -21,9 +22,7 @@ const (
 	kindAnswer byte = 1
 )
 
-// A Handler is called with what another node, or this one, told or asked, and returns what to
-// answer. It must neither wait nor ask.
-type Handler func(from string, body []byte) []byte
+var _ presence.Bus = (*Cluster)(nil)
 
 // An answer is what a node said to a question.
 type answer struct {
@@ -37,11 +36,12 @@ type asks struct {
 
 	mu       sync.Mutex // guards what follows
 	waiting  map[string]chan answer
-	handlers map[byte]Handler
+	handlers map[byte]func(from string, body []byte) []byte
 }
 
-// Handle says who is to hear what is told and asked of a kind, from 16 on. Call it at the start.
-func (c *Cluster) Handle(kind byte, f Handler) {
+// Handle says who is to hear what is told and asked of a kind, from 16 on, and answers; see
+// [presence.Bus].
+func (c *Cluster) Handle(kind byte, f func(from string, body []byte) []byte) {
 	if kind < 16 {
 		panic("a kind of the cluster's own")
 	}
@@ -74,9 +74,9 @@ func (c *Cluster) publishNodes(e *envelope, done func(hub.Handed)) {
 }
 
 // Ask asks all nodes, this one too, and returns their answers by name once all that the engine
-// reached have answered, or ctx ends; and then who of the table has not. It waits, so it is not for
-// goroutines of the loop or of the cluster.
-func (c *Cluster) Ask(ctx context.Context, kind byte, body []byte) (answers map[string][]byte, missing []string, err error) {
+// reached have answered, or ctx ends; and then who of the table has not: everybody, while the
+// engine is away. It waits, so it is not for goroutines of the loop or of the cluster.
+func (c *Cluster) Ask(ctx context.Context, kind byte, body []byte) (answers map[string][]byte, silent []string) {
 	id := strconv.FormatUint(c.asks.last.Add(1), 36)
 	nodes := c.Nodes()
 	came := make(chan answer, len(nodes)+16)
@@ -95,11 +95,11 @@ func (c *Cluster) Ask(ctx context.Context, kind byte, body []byte) (answers map[
 	for wanted < 0 || len(answers) < wanted {
 		select {
 		case h := <-handed:
-			if h.Err != nil {
-				return nil, nil, h.Err
-			}
 			handed, wanted = nil, h.Nodes
-			if wanted < 0 {
+			switch {
+			case h.Err != nil:
+				wanted = 0
+			case wanted < 0:
 				wanted = len(nodes)
 			}
 		case a := <-came:
@@ -107,15 +107,15 @@ func (c *Cluster) Ask(ctx context.Context, kind byte, body []byte) (answers map[
 		case <-ctx.Done():
 			wanted = 0
 		case <-c.over.Done():
-			return nil, nil, hub.ErrAway
+			wanted = 0
 		}
 	}
 	for _, n := range nodes {
 		if _, ok := answers[n.Name]; !ok {
-			missing = append(missing, n.Name)
+			silent = append(silent, n.Name)
 		}
 	}
-	return answers, missing, nil
+	return answers, silent
 }
 
 var errKind = errors.New("of a kind that is not known here")

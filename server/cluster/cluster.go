@@ -97,7 +97,7 @@ type Cluster struct {
 func New(cfg Config) *Cluster {
 	c := &Cluster{cfg: cfg, name: newName(), kick: make(chan struct{}, 1)}
 	c.asks.waiting = make(map[string]chan answer)
-	c.asks.handlers = make(map[byte]Handler)
+	c.asks.handlers = make(map[byte]func(string, []byte) []byte)
 	c.over, c.end = context.WithCancel(context.Background())
 	var tags [partitions]tag
 	tags, c.nodes = tagsOf(&cfg)

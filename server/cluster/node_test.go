@@ -122,7 +122,7 @@ func (p *process) enter(rooms ...string) {
 	p.t.Helper()
 	entered := make(chan error, len(rooms))
 	for _, room := range rooms {
-		p.Enter(app, room, false, func(err error) {
+		p.Enter(app, room, false, func(_ hub.Position, err error) {
 			if err == nil {
 				p.Occupied(app, room, false)
 			}

@@ -125,7 +125,7 @@ func (p *partition) fence(f fence) {
 	}
 	p.place.Unlock()
 	p.heardOf(f.before, f.reached)
-	p.answerEntries(f.request)
+	p.answerEntries(f.request, hub.Position{Epoch: f.epoch, Number: f.number})
 }
 
 // drop counts what cannot be read, and says so once.

@@ -258,21 +258,21 @@ func (p *partition) unsubscribe(l *link) error {
 type entry struct {
 	sub    *subscription
 	since  time.Time
-	answer func(error)
+	answer func(at hub.Position, err error)
 }
 
 // Enter says that somebody is about to be in a room, or, with everyone, among all of an app. answer is
-// called once: with nil on the goroutine that delivers the room's events, in their order, so
+// called once: with where that is in the log, on the goroutine that delivers the room's events, in their order, so
 // that who is seated within it gets everything behind it and nothing before; or with
 // [hub.ErrAway], within the time that one command may take, at once while the engine is away.
 // answer must neither wait nor call the cluster, but for Occupied and Vacated through the hub.
-func (c *Cluster) Enter(app, room string, everyone bool, answer func(error)) {
+func (c *Cluster) Enter(app, room string, everyone bool, answer func(at hub.Position, err error)) {
 	p := c.partition(app, room, everyone)
 	p.mu.Lock()
 	refused := p.over || p.isAway()
 	p.mu.Unlock()
 	if refused {
-		answer(hub.ErrAway)
+		answer(hub.Position{}, hub.ErrAway)
 		return
 	}
 	e := &entry{sub: p.want(p.channel(app, room, everyone)), since: time.Now(), answer: answer}
@@ -307,12 +307,12 @@ func (p *partition) fenceEntries() (request uint64, some bool) {
 }
 
 // answerEntries answers who waited for a fence.
-func (p *partition) answerEntries(request uint64) {
+func (p *partition) answerEntries(request uint64, at hub.Position) {
 	p.subs.mu.Lock()
 	list := p.subs.fenced[request]
 	delete(p.subs.fenced, request)
 	p.subs.mu.Unlock()
-	p.answer(list, nil)
+	p.answer(list, at, nil)
 }
 
 // failEntries answers who has waited since before a time, or everybody if that is zero or the
@@ -339,12 +339,12 @@ func (p *partition) failEntries(limit time.Time) {
 		p.subs.fenced[request] = slices.DeleteFunc(waiting, late)
 	}
 	p.subs.mu.Unlock()
-	p.answer(list, hub.ErrAway)
+	p.answer(list, hub.Position{}, hub.ErrAway)
 }
 
-func (p *partition) answer(list []*entry, err error) {
+func (p *partition) answer(list []*entry, at hub.Position, err error) {
 	for _, e := range list {
-		e.answer(err)
+		e.answer(at, err)
 		p.unwant(e.sub)
 	}
 }
