@@ -62,6 +62,83 @@ func TestCutCable(t *testing.T) {
 	}
 }
 
+// A cable that is cut and healed while others publish all the time: what comes over the new
+// subscription and what the backlog has overlap, and nothing comes twice.
+func TestCutWhileOthersPublish(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	cfg := config(t, at(redis.Addr))
+	far := cfg
+	far.Redis, _ = ParseEngine(at(wire.Addr))
+	a, b := join(t, cfg), join(t, far)
+	a.enter("r")
+	b.enter("r")
+	stop, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case <-stop:
+				stopped <- n - 1
+				return
+			default:
+				if h := a.send("r", fmt.Sprint(n)); h.Err != nil {
+					t.Errorf("send: %v", h.Err)
+				}
+			}
+		}
+	}()
+	for range 8 {
+		before := b.lost()
+		wire.Cut()
+		until(t, "links are lost", func() bool { return b.lost() > before })
+		wire.Heal()
+		b.live()
+	}
+	close(stop)
+	n := <-stopped
+	a.hasExactly("r", numbered(1, n))
+	b.hasExactly("r", numbered(1, n))
+	if b.count.again.Load() == 0 {
+		t.Error("nothing overlapped: the test shows less than it should")
+	}
+}
+
+// An engine that is started anew and knows less than before, as a replica does that was behind:
+// numbers mean other events then, and those are not taken for old ones.
+func TestEngineGoesBack(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a, b := join(t, cfg), join(t, cfg)
+	a.enter("r")
+	b.enter("r")
+	for i := 1; i <= 5; i++ {
+		a.mustSend("r", fmt.Sprint(i))
+	}
+	redis.Do("SAVE")
+	for i := 6; i <= 10; i++ {
+		a.mustSend("r", fmt.Sprint(i))
+	}
+	a.hasExactly("r", numbered(1, 10))
+	b.hasExactly("r", numbered(1, 10))
+	redis.Kill()
+	a.away(true)
+	b.away(true)
+	redis.Run() // which finds what was saved
+	a.away(false)
+	b.away(false)
+	for i := 11; i <= 14; i++ {
+		b.mustSend("r", fmt.Sprint(i))
+	}
+	for _, p := range []*process{a, b} {
+		p.hasExactly("r", numbered(1, 14))
+		if got := p.missedRooms(); len(got) != 0 {
+			t.Errorf("missed in %v", got)
+		}
+	}
+}
+
 // What the engine does not keep as long as a node is away, clients are told of by their end.
 func TestMoreThanTheBacklog(t *testing.T) {
 	t.Parallel()

@@ -252,3 +252,32 @@ func TestRedisCluster(t *testing.T) {
 		t.Errorf("%d of 3 servers hold something", used)
 	}
 }
+
+// A batch whose answer was lost is written once more, and published once.
+func TestPublishedOnceThoughWrittenTwice(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, at(redistest.Start(t).Addr))
+	a := join(t, cfg)
+	a.enter("r")
+	a.mustSend("r", "1")
+	p := a.partition(app, "r", false)
+	made := func(text string) *item {
+		e := envelope{Publication: hub.Publication{App: app, Room: "r", Data: []byte(text)}}
+		return &item{channel: p.channelOf(&e), envelope: a.seal(&e)}
+	}
+	p.mu.Lock()
+	b := &batch{items: []*item{made("2"), made("3")}, first: p.seq + 1}
+	p.seq += 3
+	p.mu.Unlock()
+	handed, _, err := p.publish(t.Context(), b, p.current())
+	if err != nil || !slices.Equal(handed, []int{1, 1}) {
+		t.Fatalf("handed to %v, %v", handed, err)
+	}
+	b.items = append(b.items, made("4")) // and one that is new
+	handed, _, err = p.publish(t.Context(), b, p.current())
+	if err != nil || !slices.Equal(handed, []int{-1, -1, 1}) {
+		t.Errorf("the second time handed to %v, %v", handed, err)
+	}
+	a.mustSend("r", "5")
+	a.hasExactly("r", numbered(1, 5))
+}
