@@ -52,8 +52,8 @@ func TestEntryWaitsForSubscriptionAndFence(t *testing.T) {
 	if answers != 1 {
 		t.Errorf("answered %d times", answers)
 	}
-	if s.refs != 1 {
-		t.Errorf("the room is wanted by %d, want the seat alone", s.refs)
+	if s.refs != 0 {
+		t.Errorf("the room is wanted by %d, want nobody: it was not seated", s.refs)
 	}
 	if !p.subs.had(s.channel) || len(p.subs.before(2)) != 1 || len(p.subs.before(1)) != 0 {
 		t.Error("it is not known which link had the room first")
