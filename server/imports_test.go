@@ -11,7 +11,7 @@ import (
 
 // shared is what every dialect may use: one of each for all of them.
 var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
-	"poosh/server/peers", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
+	"poosh/server/peers", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -23,7 +23,12 @@ var house = []struct {
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
 	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency"}, nil},
+	{"poosh/server/presence", "questions about all processes, and nobody who answers them", []string{"poosh/server/hub"}, nil},
+	{"poosh/server/presence/presencetest", "for tests", []string{"poosh/server/hub", "poosh/server/presence"}, nil},
 	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},
+	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/setting"},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
+	{"poosh/server/cluster/redistest", "for tests", []string{"poosh/test/process"}, nil},
 	{"poosh/server/handover", "a file with parts, whatever they are of", nil, nil},
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
 	{"poosh/server/guard", "panics, whatever was being done", nil, nil},
@@ -63,7 +68,7 @@ var house = []struct {
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"github.com/jackc/pgx/v5", "modernc.org/sqlite"}},
 	{"poosh/server/pushsocket/store/postgrestest", "for tests", nil, []string{"github.com/jackc/pgx/v5"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
-		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/metric", "poosh/server/network", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"}, nil},
+		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/metric", "poosh/server/network", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/idempotency", "keys and answers, whatever was sent", []string{"poosh/server/metric", "poosh/server/setting"}, nil},
 	{"poosh/server/health", "the hub, the loop and the gate as a sender and a client would find them, and no dialect",
 		[]string{"poosh/server/admission", "poosh/server/hub", "poosh/server/loop", "poosh/server/respond"}, nil},
@@ -196,7 +201,7 @@ func TestProgramHasNoTestPackages(t *testing.T) {
 	if !slices.Contains(list, "poosh/server") {
 		t.Fatalf("go list knows %d packages, and not the server's", len(list))
 	}
-	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "poosh/server/leaktest", "poosh/server/logtest", "poosh/server/stalltest"} {
+	for _, no := range []string{"testing", "net/http/httptest", "net/http/pprof", "poosh/server/cluster/redistest", "poosh/server/leaktest", "poosh/server/logtest", "poosh/server/presence/presencetest", "poosh/server/stalltest"} {
 		if slices.Contains(list, no) {
 			t.Errorf("the program has %s in it", no)
 		}

@@ -20,6 +20,15 @@ var (
 	ErrClosed = errors.New("server is shutting down")
 )
 
+// ErrAway says that the other nodes of a cluster cannot be reached. It is an [ErrOverloaded] with
+// words of its own: who does not know it treats it so.
+var ErrAway error = away{}
+
+type away struct{}
+
+func (away) Error() string        { return "the other nodes of the cluster cannot be reached, try again" }
+func (away) Is(target error) bool { return target == ErrOverloaded }
+
 // RetryAfter is the value of the header Retry-After, in seconds, for a sender that
 // was refused.
 const RetryAfter = "1"
@@ -36,6 +45,10 @@ type Backlog interface {
 	// It is not so while a moment is given to clients. It is quick and never blocks.
 	Late() bool
 }
+
+// A Reason is a [Backlog] that says why it holds senders up: with an error that is an
+// [ErrOverloaded], such as [ErrAway]; nil where that needs no other words.
+type Reason interface{ Why() error }
 
 // A Gate admits publications. Make one with [New]. Its methods may be called from
 // any goroutine. A nil Gate is always open.
@@ -155,6 +168,16 @@ func (g *Gate) refuse() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refused++
+	return g.why()
+}
+
+// why is the error for who has waited in vain.
+func (g *Gate) why() error {
+	if r, ok := g.backlog.(Reason); ok {
+		if err := r.Why(); err != nil {
+			return err
+		}
+	}
 	return ErrOverloaded
 }
 
@@ -176,7 +199,7 @@ func (g *Gate) Pass(ctx context.Context) error {
 	case <-g.closing:
 		return ErrClosed
 	case <-ctx.Done():
-		return ErrOverloaded
+		return g.why()
 	}
 }
 
@@ -198,7 +221,7 @@ func (g *Gate) Pause(ctx context.Context) error {
 		case <-g.closing:
 			return nil
 		case <-ctx.Done():
-			return ErrOverloaded
+			return g.why()
 		}
 	}
 }

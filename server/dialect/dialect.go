@@ -20,6 +20,7 @@ import (
 	"poosh/server/idempotency"
 	"poosh/server/metric"
 	"poosh/server/network"
+	"poosh/server/presence"
 	"poosh/server/quota"
 	"poosh/server/rate"
 	"poosh/server/route"
@@ -146,6 +147,28 @@ type Host struct {
 	Keys       *idempotency.Store // remembers what is sent with an idempotency key
 	Network    network.Config
 	Log        *slog.Logger
+
+	// Who is asked about all processes of a cluster; nil in one process alone. Hub is
+	// [hub.Hub.Across] where they are not.
+	Desk   presence.Desk
+	Holder presence.Holder
+	Census presence.Census
+	Bus    presence.Bus
+	Node   Node
+}
+
+// A Node is what a process of a cluster is to clients that a balancer sends to any of them. The
+// zero Node is one process alone.
+type Node struct {
+	Name string // begins the ids of sessions, so that other processes know whose they are
+	// Passer hands on what came to a port, by the setting that names it, and is for a session of
+	// another process.
+	Passer func(port string) Passer
+}
+
+// A Passer is what package socketio says of its own.
+type Passer interface {
+	Pass(w http.ResponseWriter, r *http.Request, session string) (passed bool)
 }
 
 // A Running dialect is what the server serves, counts and ends.

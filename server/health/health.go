@@ -243,6 +243,10 @@ func (h *Health) tell(before string, r Report) {
 // passes reports whether senders are let in.
 func (h *Health) passes(ctx context.Context) error {
 	err := h.cfg.Gate.Pass(ctx)
+	if errors.Is(err, admission.ErrAway) {
+		// All nodes of a cluster see it at once: where one is not ready, none would be left.
+		return &Fault{Why: "senders are refused: " + err.Error(), soft: true}
+	}
 	if errors.Is(err, admission.ErrOverloaded) && h.cfg.Loop.Late() {
 		return &Fault{Why: "senders wait until what is published has been written", soft: true}
 	}

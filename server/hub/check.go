@@ -155,22 +155,36 @@ func (r *Roster) check(app string) error {
 	if r.app != app || r.holders != 0 {
 		return fmt.Errorf("is open %d times in app %q", r.holders, r.app)
 	}
-	p := r.people
-	if p == nil {
-		p = new(people)
+	connections, err := r.people.check(1)
+	if err != nil {
+		return err
 	}
-	if n := int(r.members.Load()); n != len(p.list) || n != len(p.byID) {
-		return fmt.Errorf("%d members by id, %d in the list, %d counted", len(p.byID), len(p.list), n)
-	}
-	connections := 0
-	for i, m := range p.list {
-		if at, ok := p.byID[m.ID]; !ok || at != i || m.connections < 1 {
-			return fmt.Errorf("member %q is out of place", m.ID)
-		}
-		connections += m.connections
+	if n := int(r.members.Load()); n != r.people.len() {
+		return fmt.Errorf("%d members, %d counted", r.people.len(), n)
 	}
 	if n := r.Connections(); connections > n {
 		return fmt.Errorf("members have %d connections of %d", connections, n)
 	}
+	if _, err := r.mirror.check(0); err != nil {
+		return fmt.Errorf("in all processes: %w", err)
+	}
 	return nil
+}
+
+// check looks whether the list and the index agree, and returns how many connections there are,
+// of each member at least so many.
+func (p *people) check(least int) (connections int, err error) {
+	if p == nil {
+		return 0, nil
+	}
+	if len(p.list) != len(p.byID) {
+		return 0, fmt.Errorf("%d members by id, %d in the list", len(p.byID), len(p.list))
+	}
+	for i, m := range p.list {
+		if at, ok := p.byID[m.ID]; !ok || at != i || m.connections < least {
+			return 0, fmt.Errorf("member %q is out of place", m.ID)
+		}
+		connections += m.connections
+	}
+	return connections, nil
 }

@@ -22,8 +22,13 @@ const (
 
 // An Explanation is what became of a publication.
 type Explanation struct {
-	Took  int    // what [Hub.Publish] would have reported
+	Took  int    // connections that took it
 	Parts []Part // of the publication's app, and then of those that it crossed a bridge to
+
+	// Nodes is how many processes this is of, and Err why the publication, or what it is
+	// beyond a bridge, did not reach them all, as [Handed] has both.
+	Nodes int
+	Err   error
 
 	// Causes say why nobody was in the room; nil if somebody was.
 	Causes []Cause
@@ -48,7 +53,7 @@ func (e *Explanation) Matched() int {
 type Part struct {
 	App       string
 	Tallies   []Tally // one for each kind of connection that was in the room
-	Elsewhere int     // handed by the hub's [Broker], which tells no more
+	Elsewhere int     // connections that a [Broker] knows of, which tells no more
 }
 
 // A Tally is what became of a publication among the subscribers of one kind.
@@ -74,11 +79,17 @@ type Describer interface {
 // Explain is [Hub.Publish] for who wants to know what became of the publication. It
 // takes longer, in the room too, and allocates. What comes later it cannot know: who
 // took the publication may still be closed before its client has it.
+//
+// In a hub that is [Hub.Across] it waits for the other processes, for as long as the [Broker]
+// lets it: then it is for goroutines that may block.
 func (h *Hub) Explain(p *Publication) *Explanation {
+	if h.broker != nil {
+		return h.explainAcross(p)
+	}
 	s := h.shardFor(p)
 	s.published.Add(1)
-	e := &Explanation{}
-	e.take(h.explain(s, p))
+	e := &Explanation{Nodes: 1}
+	e.take(h.explain(s, p, Position{}))
 	bridged := map[string]bool{p.App: true}
 	if bridges := h.bridges.Load(); bridges != nil && !p.Everyone {
 		for i := range *bridges {
@@ -88,11 +99,16 @@ func (h *Hub) Explain(p *Publication) *Explanation {
 			}
 		}
 	}
+	h.explainNobody(p, bridged, e)
+	return e
+}
+
+// explainNobody says why nobody was in p's room, if that is so.
+func (h *Hub) explainNobody(p *Publication, bridged map[string]bool, e *Explanation) {
 	e.Left = h.leftLately(p)
 	if e.Matched() == 0 {
 		e.Causes = h.causes(p, bridged, len(e.Left) > 0)
 	}
-	return e
 }
 
 func (e *Explanation) take(p Part, took int) {
@@ -100,14 +116,9 @@ func (e *Explanation) take(p Part, took int) {
 	e.Parts = append(e.Parts, p)
 }
 
-// explain is [Hub.send] with an account of it.
-func (h *Hub) explain(s *shard, p *Publication) (part Part, took int) {
+// explain is [Hub.deliverAt] with an account of it; at no position the log gives p one.
+func (h *Hub) explain(s *shard, p *Publication, at Position) (part Part, took int) {
 	part.App = p.App
-	if h.broker != nil {
-		took = h.broker.Publish(p)
-		part.Elsewhere = took
-		return part, took
-	}
 	var f frames
 	if r := s.find(p.App, p.Room, p.Everyone); r != nil {
 		f.encode(r, p)
@@ -120,10 +131,10 @@ func (h *Hub) explain(s *shard, p *Publication) (part Part, took int) {
 			s.count(took, refused)
 		}
 	}
-	if !p.Passing && h.Keeps(p.App) {
-		h.log.Append(p, deliver)
-	} else {
+	if p.Passing || !h.Keeps(p.App) || h.broker != nil && at.IsZero() {
 		deliver(Position{})
+	} else {
+		h.enterLog(p, at, deliver)
 	}
 	return part, took
 }
@@ -133,13 +144,13 @@ func (h *Hub) explain(s *shard, p *Publication) (part Part, took int) {
 func (h *Hub) explainBridge(b *bridge, p *Publication, e *Explanation) {
 	s := h.shard(b.to, p.Room)
 	r := s.find(b.to, p.Room, false)
-	if r == nil && h.broker == nil && !h.Keeps(b.to) {
+	if r == nil && !h.Keeps(b.to) {
 		return
 	}
 	there := *p
 	there.App = b.to
 	if b.carry(&there) {
-		e.take(h.explain(s, &there))
+		e.take(h.explain(s, &there, Position{}))
 	} else if r != nil {
 		e.take(Part{App: b.to, Tallies: r.without(RefusedName)}, 0)
 	}

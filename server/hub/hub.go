@@ -23,7 +23,8 @@
 // [Broker] is the seam for publications that cross nodes, [Log] the one for those
 // that are kept, see [Hub.Recover]. One process alone has neither and pays for neither. That a user's
 // connection is the first or last of this process, a [Roster] says: in a cluster
-// only then the others have to be asked.
+// only then the others have to be asked. Who the members are in all processes a room
+// mirrors, see [Hub.MembersAre].
 //
 // Lock order, outermost first: a room's turn, what a [Log] holds while it delivers,
 // Subscriber.mu, then shard.mu or
@@ -72,12 +73,21 @@ func NewWith(b Broker, l Log) *Hub {
 // [Marker]. Call it once, before the hub is in use.
 func (h *Hub) Measure(m *latency.Meter) { h.meter = m }
 
+// Across reports whether the hub is one of several that a [Broker] joins. It never changes.
+func (h *Hub) Across() bool { return h.broker != nil }
+
 // Publish hands a publication to every subscriber of its room and reports how
 // many took it. It never waits for a socket: a subscriber that cannot take the
 // frame is not counted, and its connection closes itself. Of two publications
 // for a room, one published after the other returned, every subscriber gets
 // them in that order.
+//
+// In a hub that is [Hub.Across] it is [Hub.Send] for who does not want to know, and reports 0.
 func (h *Hub) Publish(p *Publication) int {
+	if h.broker != nil {
+		h.Send(p, nil)
+		return 0
+	}
 	s := h.shardFor(p)
 	n := s.published.Add(1)
 	if h.meter != nil && h.meter.Picks(n) {
@@ -97,27 +107,15 @@ func (h *Hub) measure(s *shard, p *Publication) int {
 
 // publish hands p out, with a mark unless that is nil. s is the shard of p's room.
 func (h *Hub) publish(s *shard, p *Publication, mark *latency.Mark) int {
-	took := h.send(s, p, mark)
+	took := h.deliver(s, p, mark)
 	if bridges := h.bridges.Load(); bridges != nil && !p.Everyone {
 		took += h.cross(*bridges, p, mark)
 	}
 	return took
 }
 
-// send hands p over to the broker, or delivers it when there is none. What a broker
-// takes is not measured: it may be delivered later.
-func (h *Hub) send(s *shard, p *Publication, mark *latency.Mark) int {
-	if h.broker != nil {
-		return h.broker.Publish(p)
-	}
-	return h.deliver(s, p, mark)
-}
-
-// Deliver hands a publication to the subscribers of this process, and reports how
-// many took it. It is for what a [Broker] brings: everybody else publishes.
-func (h *Hub) Deliver(p *Publication) int { return h.deliver(h.shardFor(p), p, nil) }
-
-// Probe is [Hub.Deliver] for who looks whether the hub works: nothing is counted or kept.
+// Probe hands a publication to the subscribers of this process, for who looks whether the hub
+// works: nothing is counted or kept, and no other process is bothered.
 func (h *Hub) Probe(p *Publication) (took int) {
 	r := h.shardFor(p).find(p.App, p.Room, p.Everyone)
 	if r == nil {
@@ -129,10 +127,16 @@ func (h *Hub) Probe(p *Publication) (took int) {
 	return took
 }
 
+// deliver hands p to the subscribers of this process, and has it kept if it is to be.
 func (h *Hub) deliver(s *shard, p *Publication, mark *latency.Mark) int {
 	if !p.Passing && h.Keeps(p.App) {
-		return h.keep(s, p, mark)
+		return h.keep(s, p, Position{}, mark)
 	}
+	return h.handOut(s, p, mark)
+}
+
+// handOut hands p to the subscribers of this process.
+func (h *Hub) handOut(s *shard, p *Publication, mark *latency.Mark) int {
 	r := s.find(p.App, p.Room, p.Everyone)
 	if r == nil {
 		return 0
@@ -145,7 +149,7 @@ func (h *Hub) deliver(s *shard, p *Publication, mark *latency.Mark) int {
 }
 
 // Stats are counts since the hub was made. Published counts calls to
-// [Hub.Publish]; Delivered and Refused count frames taken and not taken by
+// [Hub.Publish] and [Hub.Send]; Delivered and Refused count frames taken and not taken by
 // receivers.
 type Stats struct {
 	Published, Delivered, Refused uint64

@@ -25,14 +25,14 @@ func (h *Hub) Keeps(app string) bool { return h.log != nil && h.log.Keeps(app) }
 // process that goes on with the log neither. It may be called from any goroutine.
 func (h *Hub) Forget(app string) { h.log.Forget(app) }
 
-// keep has the log enter p, and delivers it in the same step. What takes time is
-// done before.
-func (h *Hub) keep(s *shard, p *Publication, mark *latency.Mark) (took int) {
+// keep has the log enter p, and delivers it in the same step: at a position, or where the log
+// puts it. What takes time is done before.
+func (h *Hub) keep(s *shard, p *Publication, at Position, mark *latency.Mark) (took int) {
 	var f frames
 	if r := s.find(p.App, p.Room, p.Everyone); r != nil {
 		f.encode(r, p)
 	}
-	h.log.Append(p, func(at Position) {
+	h.enterLog(p, at, func(at Position) {
 		// Who has entered meanwhile was not told of p by the log.
 		r := s.find(p.App, p.Room, p.Everyone)
 		if r == nil {
@@ -44,6 +44,15 @@ func (h *Hub) keep(s *shard, p *Publication, mark *latency.Mark) (took int) {
 		s.count(took, refused)
 	})
 	return took
+}
+
+// enterLog has the log enter p at a position, or at the next one if that is none.
+func (h *Hub) enterLog(p *Publication, at Position, deliver func(Position)) {
+	if at.IsZero() {
+		h.log.Append(p, deliver)
+	} else {
+		h.log.AppendAt(p, at, deliver)
+	}
 }
 
 // place writes into the frames where their publication stands in the log, and into those

@@ -11,6 +11,9 @@ type Publication struct {
 	// Passing says that it is of its moment alone: no [Log] keeps it. It stands here, where it
 	// takes no memory: many publications are on the heap.
 	Passing bool
+	// Cached, if not 0, says that a [Broker] is to keep it as the last of its room, for so many
+	// seconds, beside a log; see package presence. In one process alone nobody looks at it.
+	Cached uint32
 
 	Event string // event name as the sender wrote it
 	Data  []byte // the payload, in the form that the encoders of App read

@@ -25,6 +25,12 @@ import (
 //
 // Who enters and leaves a room with members does so by its roster alone: by
 // [Hub.Leave] and [Hub.Unregister] a member stays behind.
+//
+// # In several processes
+//
+// Join and Leave say first and last of this process: what is asked elsewhere, and what of, is
+// the caller's. The members in all processes are what somebody who knows tells the hub, see
+// [Hub.MembersAre]: a mirror, which Has, Len and Members look into from then on.
 type Roster struct {
 	hub     *Hub         // set once
 	app     string       // set once
@@ -34,6 +40,8 @@ type Roster struct {
 
 	turn   command.Turn // taken while open; guards what follows
 	people *people      // nil as long as there was no member; changed with room.mu held too
+
+	mirror *people // the members in all processes; nil where nobody tells of them; guarded by room.mu
 }
 
 // A Member is a user in a room.
@@ -65,9 +73,29 @@ func (p *people) find(id string) *member {
 	return &p.list[i]
 }
 
-func (p *people) add(who Member) {
+func (p *people) len() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.list)
+}
+
+// all returns a copy; nil for nobody.
+func (p *people) all() []Member {
+	if p.len() == 0 {
+		return nil
+	}
+	all := make([]Member, 0, len(p.list))
+	for i := range p.list {
+		all = append(all, p.list[i].Member)
+	}
+	return all
+}
+
+// add puts a member on the list, who is not on it, with so many connections.
+func (p *people) add(who Member, connections int) {
 	p.byID[who.ID] = len(p.list)
-	p.list = append(p.list, member{who, 1})
+	p.list = append(p.list, member{who, connections})
 }
 
 // drop takes a member off the list, who is on it.
@@ -129,12 +157,18 @@ func (h *Hub) hold(app string, r *room) *Roster {
 	if r.over {
 		return nil
 	}
+	roster := h.rosterOf(app, r)
+	roster.holders++
+	return roster
+}
+
+// rosterOf returns a room's roster. room.mu is held.
+func (h *Hub) rosterOf(app string, r *room) *Roster {
 	roster := r.roster.Load()
 	if roster == nil {
 		roster = &Roster{hub: h, app: app, room: r}
 		r.roster.Store(roster)
 	}
-	roster.holders++
 	return roster
 }
 
@@ -173,7 +207,7 @@ func (r *Roster) Join(s *Subscriber, who Member, welcome ...[]byte) (first bool,
 	if r.people == nil {
 		r.people = &people{byID: make(map[string]int)}
 	}
-	r.people.add(who)
+	r.people.add(who, 1)
 	r.members.Add(1)
 	return true, nil
 }
@@ -198,17 +232,51 @@ func (r *Roster) Leave(s *Subscriber, id string) (was, last bool) {
 	return true, true
 }
 
-// Has reports whether a user is in the room.
-func (r *Roster) Has(id string) bool { return r.people.find(id) != nil }
+// Here reports whether a connection of a user is in the room, in this process.
+func (r *Roster) Here(id string) bool { return r.people.find(id) != nil }
 
-// Connections returns how many connections are in the room.
+// Has reports whether a user is in the room, in whatever process.
+func (r *Roster) Has(id string) bool {
+	if r.hub.broker == nil {
+		return r.Here(id)
+	}
+	r.room.mu.Lock()
+	defer r.room.mu.Unlock()
+	return r.known().find(id) != nil
+}
+
+// known are the members as far as this process knows. room.mu is held, or the turn is the
+// caller's and there is no broker.
+func (r *Roster) known() *people {
+	if r.mirror != nil {
+		return r.mirror
+	}
+	return r.people
+}
+
+// Connections returns how many connections are in the room, in this process.
 func (r *Roster) Connections() int { return int(r.room.count.Load()) }
 
-// Len returns how many users are in the room.
-func (r *Roster) Len() int { return int(r.members.Load()) }
+// Len returns how many users are in the room, in whatever process.
+func (r *Roster) Len() int {
+	if r.hub.broker == nil {
+		return int(r.members.Load())
+	}
+	r.room.mu.Lock()
+	defer r.room.mu.Unlock()
+	return r.known().len()
+}
 
-// Members calls yield for each user in the room, in no order.
+// Members calls yield for each user in the room, in whatever process and in no order.
 func (r *Roster) Members(yield func(Member) bool) {
+	if r.hub.broker != nil { // they may come and go whoever has the turn
+		for _, m := range r.hub.Members(r.app, r.room.name) {
+			if !yield(m) {
+				return
+			}
+		}
+		return
+	}
 	if r.people == nil {
 		return
 	}
@@ -219,8 +287,9 @@ func (r *Roster) Members(yield func(Member) bool) {
 	}
 }
 
-// Members returns who is in a room now, in no order: a copy, for which nobody's turn is
-// waited for.
+// Members returns who is in a room now, in whatever process and in no order: a copy, for which
+// nobody's turn is waited for. Of a room that is in use in other processes alone it knows
+// nothing.
 func (h *Hub) Members(app, name string) []Member {
 	r := h.shard(app, name).find(app, name, false)
 	if r == nil {
@@ -229,17 +298,13 @@ func (h *Hub) Members(app, name string) []Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	roster := r.roster.Load()
-	if roster == nil || roster.people == nil {
+	if roster == nil {
 		return nil
 	}
-	all := make([]Member, 0, len(roster.people.list))
-	for i := range roster.people.list {
-		all = append(all, roster.people.list[i].Member)
-	}
-	return all
+	return roster.known().all()
 }
 
-// A RoomCount says how many connections and users were in a room.
+// A RoomCount says how many connections and users were in a room, in this process.
 type RoomCount struct {
 	Room               string
 	Connections, Users int
@@ -253,7 +318,7 @@ func (r *room) counts() RoomCount {
 	return c
 }
 
-// Count returns how many connections and users are in a room now.
+// Count returns how many connections and users are in a room now, in this process.
 func (h *Hub) Count(app, name string) (connections, users int) {
 	r := h.shard(app, name).find(app, name, false)
 	if r == nil {

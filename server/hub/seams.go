@@ -1,18 +1,22 @@
 package hub
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // A Broker carries publications between the hubs of several processes. A hub has
-// none unless it is given one to [NewWith].
+// none unless it is given one to [NewWith]. One that is an [Explainer] too can say what
+// became of them.
 //
 // The hub calls it from any goroutine.
 type Broker interface {
-	// Publish takes over a publication of this process, and reports what
-	// [Hub.Publish] then reports. It sees to it that each hub is handed it by
-	// [Hub.Deliver] once, this one too, and every hub those of a room in the same
-	// order. It may be called with a room's turn held, so it must not wait for
-	// another process.
-	Publish(p *Publication) int
+	// Publish takes over a publication of this process. It sees to it that each hub is
+	// handed it by [Hub.DeliverAt] once, this one too, and every hub those of a room in the
+	// same order. It may be called with a room's turn held, so it must not wait for
+	// another process. done, unless nil, is called once, from any goroutine, within a time
+	// that the broker bounds, maybe before Publish returns; it must not block.
+	Publish(p *Publication, done func(Handed))
 
 	// Occupied says that a room of this process has its first seat, Vacated that
 	// it lost its last one, or that this is so of the room of all subscribers of
@@ -21,6 +25,25 @@ type Broker interface {
 	Occupied(app, room string, everyone bool)
 	Vacated(app, room string, everyone bool)
 }
+
+// Handed says what became of a publication that was sent.
+type Handed struct {
+	Took  int   // connections of this process that took it; -1 where that is not known
+	Nodes int   // processes that were handed it, whether or not somebody is in its room there
+	Err   error // nil, or why not all of it was published: [ErrAway], [ErrFull] or [ErrUncertain]
+}
+
+// Why a publication was not sent, or may not have been. With the first two nothing was
+// published, so whoever sends it again does not send it twice.
+var (
+	// ErrAway says that what joins the processes cannot be reached.
+	ErrAway = errors.New("the other nodes cannot be reached, try again")
+	// ErrFull says that too much waits for what joins the processes.
+	ErrFull = errors.New("too much waits for the other nodes, try again")
+	// ErrUncertain says that it was sent and nobody knows whether it arrived, or that it
+	// crossed a bridge and reached one side alone.
+	ErrUncertain = errors.New("the other nodes did not answer: it may have been published, or a part of it")
+)
 
 // A Log keeps publications for those who come back. A hub has none unless it is
 // given one to [NewWith].
@@ -37,6 +60,12 @@ type Log interface {
 	// of several rooms gets them in the order of the log. deliver encodes nothing and
 	// waits for no socket.
 	Append(p *Publication, deliver func(at Position))
+
+	// AppendAt is Append for a publication that has its position already, since a [Broker]
+	// brings it. Positions of one epoch come in their order, with others' between them; with
+	// another epoch the log begins anew. One that is not behind the last is there already: it
+	// is neither entered nor delivered.
+	AppendAt(p *Publication, at Position, deliver func(at Position))
 
 	// Read returns what is kept of some rooms. A log that is elsewhere may take its time. Work
 	// that grows with what there is it does only once wanted says yes.

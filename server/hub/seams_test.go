@@ -17,12 +17,26 @@ type broker struct {
 	mu       sync.Mutex // guards what follows
 	occupied map[string]bool
 	calls    []string
+	number   uint64 // of the last publication
 }
 
-func (b *broker) Publish(p *Publication) (took int) {
+func (b *broker) Publish(p *Publication, done func(Handed)) {
+	b.mu.Lock()
+	b.number++
+	at := Position{Epoch: 7, Number: b.number}
+	b.mu.Unlock()
+	took := 0
 	for _, h := range b.hubs {
-		took += h.Deliver(p)
+		took += h.DeliverAt(p, at)
 	}
+	if done != nil {
+		done(Handed{Took: took, Nodes: len(b.hubs)})
+	}
+}
+
+// publish sends p, and returns how many connections took it.
+func publish(h *Hub, p *Publication) (took int) {
+	h.Send(p, func(got Handed) { took = got.Took })
 	return took
 }
 
@@ -58,6 +72,10 @@ func (l *log) Append(p *Publication, deliver func(Position)) {
 	deliver(Position{1, uint64(len(l.events))})
 }
 
+func (l *log) AppendAt(p *Publication, at Position, deliver func(Position)) {
+	l.Append(p, func(Position) { deliver(at) })
+}
+
 func (*log) Read(string, []Span, Wanted) Excerpt { return Excerpt{} }
 
 func (*log) Hold(string, func(Position, Reader)) {}
@@ -83,8 +101,8 @@ func TestBroker(t *testing.T) {
 	if err := other.Replace(second, other.Register("app", "w", 2, &kind{}, &inbox{}), "r"); err != nil {
 		t.Fatal(err)
 	}
-	took := one.Publish(&Publication{App: "app", Room: "r", Event: "1"}) + other.Publish(&Publication{App: "app", Room: "r", Event: "2", Except: "s"})
-	took += other.Publish(&Publication{App: "app", Everyone: true, Event: "3"})
+	took := publish(one, &Publication{App: "app", Room: "r", Event: "1"}) + publish(other, &Publication{App: "app", Room: "r", Event: "2", Except: "s"})
+	took += publish(other, &Publication{App: "app", Everyone: true, Event: "3"})
 	if boxes[0].got() != "1 3" || boxes[1].got() != "1 2 3" || took != 3+2+4 {
 		t.Errorf("%q and %q, %d took it", boxes[0].got(), boxes[1].got(), took)
 	}

@@ -17,6 +17,7 @@ type shard struct {
 	everyone map[string]*room            // by app: the room of all its subscribers
 
 	published atomic.Uint64
+	brought   atomic.Uint64 // by a Broker
 	delivered atomic.Uint64
 	refused   atomic.Uint64
 }

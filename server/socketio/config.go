@@ -57,6 +57,12 @@ type Config struct {
 	Closed  *closed.Source
 	Traffic *metric.Traffic
 
+	// Node names this process among several that clients may come to: it begins the ids of
+	// sessions. Passer hands on what is for a session of another of them. Empty and nil in one
+	// process alone.
+	Node   string
+	Passer Passer
+
 	// ClientScript is what /socket.io/socket.io.js gives: an http or https
 	// address to redirect to, or the path of a file.
 	ClientScript string

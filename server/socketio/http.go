@@ -72,6 +72,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s := srv.find(q.session)
 	switch {
+	case s == nil && srv.passes(w, r, q.session):
 	case s == nil:
 		if srv.draining.Load() { // its next handshake is for another process: not on this connection
 			w.Header().Set("Connection", "close")

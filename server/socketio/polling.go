@@ -68,7 +68,7 @@ func (p *polling) overlapped(now time.Duration) bool {
 	return p.overlaps > maxOverlaps
 }
 
-// A laterAnswer is what [http1.Later] returns.
+// A laterAnswer is what [http1.Later] returns; see [Answerer].
 type laterAnswer interface {
 	Answer(body []byte, marks ...*latency.Mark)
 }

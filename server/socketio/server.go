@@ -100,7 +100,7 @@ func New(loop *websocket.Server, cfg Config, h Handler, log *slog.Logger) *Serve
 	srv.addresses.counts = make(map[address]tally)
 	srv.Change(cfg)
 	srv.library = newLibrary(*srv.cfg(), (*Session).connected)
-	srv.later = func(w http.ResponseWriter, to http1.Waiter) (laterAnswer, bool) { return http1.Later(w, to) }
+	srv.later = postpone
 	return srv
 }
 
@@ -113,14 +113,15 @@ type rules struct {
 }
 
 // Change has other settings count from now on: for new sessions, for what comes and for
-// what waits. The times of heartbeats and of connecting, Closed and Traffic stay those of
-// [New]. Any goroutine may call it.
+// what waits. The times of heartbeats and of connecting, Closed, Traffic, Node and Passer stay
+// those of [New]. Any goroutine may call it.
 func (srv *Server) Change(cfg Config) {
 	cfg = cfg.withDefaults()
 	if before := srv.rules.Load(); before != nil { // clients have been told these
 		cfg.PingInterval, cfg.PingTimeout = before.PingInterval, before.PingTimeout
 		cfg.ConnectTimeout, cfg.UnfinishedTimeout = before.ConnectTimeout, before.UnfinishedTimeout
 		cfg.Closed, cfg.Traffic = before.Closed, before.Traffic
+		cfg.Node, cfg.Passer = before.Node, before.Passer
 	}
 	srv.rules.Store(&rules{cfg, newOrigins(cfg.Origins), clientScript(cfg.ClientScript)})
 	srv.addresses.bound(cfg)
@@ -137,7 +138,7 @@ func (srv *Server) uptime() time.Duration { return srv.loop.Now() }
 func (srv *Server) newSession(r *http.Request) *Session {
 	var space [usual]parameter
 	q := parseQuery(space[:0], r.URL.RawQuery)
-	s := &Session{server: srv, engineID: newID(), remote: r.RemoteAddr, address: peers.Of(r.RemoteAddr)}
+	s := &Session{server: srv, engineID: newID(srv.cfg().Node), remote: r.RemoteAddr, address: peers.Of(r.RemoteAddr)}
 	protocol := int32(3)
 	switch q.get("EIO") {
 	case "2":
@@ -172,12 +173,12 @@ func isOldTimestamp(t string) bool {
 	return dash > 0 && dash < len(t)-1
 }
 
-// newID returns 20 characters that nobody can guess, in the form of engine.io
-// 1.5.1.
-func newID() string {
+// newID returns the name of a node and 20 characters that nobody can guess, which are the form
+// of engine.io 1.5.1.
+func newID(node string) string {
 	var b [15]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	return node + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // openPacket is the first packet of a session, engine.io 1.5.1 and 6.6.4,

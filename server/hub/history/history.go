@@ -111,6 +111,33 @@ func (l *Log) Append(p *hub.Publication, deliver func(hub.Position)) {
 	deliver(e.At)
 }
 
+// AppendAt implements [hub.Log].
+func (l *Log) AppendAt(p *hub.Publication, at hub.Position, deliver func(hub.Position)) {
+	a, e := l.apps[p.App], newEntry(p)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case at.Epoch != a.epoch:
+		a.begin(at)
+	case at.Number <= a.head:
+		return
+	}
+	a.head = at.Number - 1
+	a.enter(e)
+	deliver(e.At)
+}
+
+// begin has the log begin anew at a position of another epoch: of what was before it, it knows
+// nothing. mu is held.
+func (a *app) begin(at hub.Position) {
+	for e := a.first; e != nil; e = a.first {
+		a.drop(e)
+	}
+	a.epoch, a.head, a.floor = at.Epoch, at.Number-1, at.Number-1
+	a.dropped, a.gaps = time.Time{}, nil
+	a.everyone = room{cut: a.floor}
+}
+
 // Read implements [hub.Log].
 func (l *Log) Read(app string, ask []hub.Span, wanted hub.Wanted) hub.Excerpt {
 	x := l.apps[app].take(ask, wanted)

@@ -1,0 +1,290 @@
+// Package cluster has several processes act as one, through Redis 7 or Valkey: it carries
+// publications between their hubs, tells each which others there are, and knows no dialect. It is
+// the only importer of rueidis.
+//
+// # How
+//
+// Rooms are divided into 16 partitions. All that a node and the engine say to each other about
+// one goes over one connection, a [link]: what the node publishes, what it subscribes to, and
+// what comes back. So there is one order, and what a node was told of is behind all that it was
+// told before. Each publication is numbered in the log of its partition, by a script that also keeps
+// it for a while; every node delivers what comes back from the engine, the one that accepted it
+// too, and nothing before that.
+//
+// A node whose connection was cut asks for what it missed from its last number on. Where the
+// engine cannot say, the clients of the rooms concerned are closed, so that they ask for
+// themselves what they need: nothing is missed without a word. A request for a fence, each second,
+// keeps the last number fresh and finds an engine that does not answer.
+//
+// # Who owns what
+//
+// A [Cluster] starts two goroutines for each partition and one for its writing, and those that
+// beat and watch; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
+// time.
+//
+// Lock order: partition.mu, or subscriptions.mu, each by itself; a hub may hold a room's lock as it
+// calls [Cluster.Occupied]. With partition.mu held a hub is called only to deliver while the
+// engine is away, see [Local].
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"poosh/server/hub"
+)
+
+// Options are what a process has to say to and hear from its cluster. All functions
+// are called from goroutines of the cluster, and may not call it back but where that is said.
+type Options struct {
+	Log     *slog.Logger
+	Version string // of this process, for operators
+
+	// Apps are the apps that reach everyone in them; others only by rooms.
+	Apps []string
+	// Together reports whether all rooms of an app are to be in one order; nil for none.
+	Together func(app string) bool
+
+	// Deliver hands out what comes from the engine, with its place in the log, which is the zero
+	// position for what reaches this process alone, and reports how many took it. Calls for rooms
+	// of one partition come one after the other. It must not wait.
+	Deliver func(p *hub.Publication, at hub.Position) int
+	// Missed says that who is in a room may have missed a publication: close their
+	// connections, so that they know. It may be called before Deliver of what comes then.
+	Missed func(app, room string, everyone bool)
+
+	linger time.Duration // how long a room without seats stays subscribed to; 0 for the standard
+}
+
+var _ hub.Broker = (*Cluster)(nil)
+
+// A Cluster is what one process has of it. Make one with [New].
+type Cluster struct {
+	cfg    Config
+	opt    Options
+	log    *slog.Logger
+	client rueidis.Client
+	name   string // of this node, for the life of its process
+	nodes  tag
+	secret atomic.Pointer[string]
+	parts  [partitions + 1]*partition // the last one is the nodes' own
+	table  table
+	asks   asks
+	count  counts
+
+	waiting  atomic.Int64 // bytes that wait for the engine
+	arriving atomic.Int64 // bytes that came from it and are not handled yet
+
+	closed  atomic.Bool // [Cluster.Close] was called
+	hold    hold
+	over    context.Context // done when the cluster is to end
+	end     context.CancelFunc
+	running sync.WaitGroup // what Close waits for
+	up      atomic.Bool    // the engine is there
+	kick    chan struct{}  // has the node beat at once
+}
+
+// New returns what this process will have of a cluster, once it has joined it; nothing but Join may be
+// called before, and Occupied, Vacated and Publish by a hub that nobody uses yet.
+func New(cfg Config) *Cluster {
+	c := &Cluster{cfg: cfg, name: newName(), kick: make(chan struct{}, 1)}
+	c.asks.waiting = make(map[string]chan answer)
+	c.asks.handlers = make(map[byte]func(string, []byte) []byte)
+	c.over, c.end = context.WithCancel(context.Background())
+	var tags [partitions]tag
+	tags, c.nodes = tagsOf(&cfg)
+	for i, t := range tags {
+		c.parts[i] = newPartition(c, i, t)
+	}
+	c.parts[partitions] = newPartition(c, partitions, c.nodes)
+	c.parts[partitions].want(&subscription{channel: c.nodes.all()})
+	return c
+}
+
+// Join makes this process one of the cluster. It returns once the engine has it in the table of
+// nodes and every partition is there, or with an error that says why not, without secrets, within
+// a few times the time of a command: a node never starts alone by mistake. Call it once; behind
+// an error there is nothing to close.
+func (c *Cluster) Join(ctx context.Context, opt Options) error {
+	c.opt, c.log = opt, opt.Log
+	ctx, cancel := context.WithTimeout(ctx, 5*c.cfg.Timeout)
+	defer cancel()
+	client, err := dial(ctx, &c.cfg, c.name)
+	if err != nil {
+		c.end()
+		return fmt.Errorf("CLUSTER_REDIS: %s is not there: %w", c.cfg.Redis, err)
+	}
+	c.client = client
+	if err := c.agree(ctx, client, newSecret()); err != nil {
+		c.end()
+		client.Close()
+		return err
+	}
+	for _, app := range opt.Apps {
+		p := c.partition(app, "", true)
+		p.want(p.channel(app, "", true))
+	}
+	for _, p := range c.parts {
+		p.start()
+	}
+	if err := c.begin(ctx); err != nil {
+		_ = c.Close(context.Background())
+		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
+	}
+	c.running.Go(c.watch)
+	c.running.Go(c.beats)
+	return nil
+}
+
+func tagsOf(cfg *Config) ([partitions]tag, tag) { return tags(cfg.Prefix, cfg.Redis.db) }
+
+// begin waits until every partition is there, and enters this node in the table.
+func (c *Cluster) begin(ctx context.Context) error {
+	for _, p := range c.parts {
+		select {
+		case <-p.first:
+		case <-ctx.Done():
+			if err := p.lastError(); err != nil {
+				return err
+			}
+			return errors.New("it does not answer")
+		}
+	}
+	c.up.Store(true)
+	if err := c.beat(ctx); err != nil {
+		return err
+	}
+	c.Tell(kindNode, nil)
+	return nil
+}
+
+// Name is what this node is called, for the life of its process: 6 characters.
+func (c *Cluster) Name() string { return c.name }
+
+// Secret is what nodes sign with what they ask each other. One that no operator has set may
+// become another one when the engine has forgotten everything.
+func (c *Cluster) Secret() string { return *c.secret.Load() }
+
+// Up reports whether the engine is there.
+func (c *Cluster) Up() bool { return c.up.Load() }
+
+// Close ends everything: what waits is answered with [hub.ErrAway], and nothing is
+// delivered any more once it returns. See [Cluster.Flush] for who has still to be answered.
+func (c *Cluster) Close(ctx context.Context) error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	c.leave(ctx)
+	c.end()
+	for _, p := range c.parts {
+		p.stop()
+	}
+	c.running.Wait()
+	c.client.Close()
+	return nil
+}
+
+// Flush waits until all that was published before is answered, or ctx ends.
+func (c *Cluster) Flush(ctx context.Context) error {
+	for _, p := range c.parts {
+		for !p.flushed() {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+// partition is where a room is, or everyone of an app.
+func (c *Cluster) partition(app, room string, everyone bool) *partition {
+	if everyone || c.opt.Together != nil && c.opt.Together(app) {
+		room = ""
+	}
+	return c.parts[partitionOf(app, room)]
+}
+
+// agree compares with the engine what all nodes must have in common, and enters it if this is
+// the first. secret is for a cluster whose operator set none.
+func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret string) error {
+	secret = cmp.Or(c.cfg.Secret, secret)
+	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "secret", secret}
+	there, err := foundScript.on(ctx, conn, []string{c.nodes.meta()}, args).AsStrSlice()
+	if err != nil {
+		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
+	}
+	if len(there) != 3 || there[0] != args[1] || there[1] != args[3] {
+		return fmt.Errorf("CLUSTER_PREFIX: what is in %s under %q was made by a version that this one cannot be beside: want another prefix, or the same version on all nodes", c.cfg.Redis, c.cfg.Prefix)
+	}
+	if c.cfg.Secret == "" {
+		secret = there[2]
+	}
+	c.secret.Store(&secret)
+	return nil
+}
+
+// blip is how long the engine may be gone without anybody being told.
+const blip = 250 * time.Millisecond
+
+// watch looks each 100 ms for what waited too long and whether the engine is there. It ends with
+// the cluster.
+func (c *Cluster) watch() {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.over.Done():
+			return
+		case <-tick.C:
+		}
+		var away time.Duration
+		var why error
+		for _, p := range c.parts {
+			if d, err := p.expire(); d > away {
+				away, why = d, err
+			}
+		}
+		c.note(away <= blip, why)
+		c.weigh()
+	}
+}
+
+// note says so when the engine has gone or is back.
+func (c *Cluster) note(up bool, why error) {
+	if up == c.up.Load() {
+		return
+	}
+	c.up.Store(up)
+	if up {
+		c.log.Info("the cluster's engine is back", "engine", c.cfg.Redis.String())
+		c.beatNow()
+		return
+	}
+	what := "sends are refused until it is back"
+	if c.cfg.WhenDown == Local {
+		what = "sends reach the clients of this node alone until it is back"
+	}
+	c.log.Error("the cluster's engine is away: "+what, "engine", c.cfg.Redis.String(), "err", why)
+}
+
+// Occupied is for the hub, see [hub.Broker]: a room of this process has its first seat.
+func (c *Cluster) Occupied(app, room string, everyone bool) {
+	p := c.partition(app, room, everyone)
+	p.want(p.channel(app, room, everyone))
+}
+
+// Vacated is for the hub too: a room has lost its last seat.
+func (c *Cluster) Vacated(app, room string, everyone bool) {
+	p := c.partition(app, room, everyone)
+	p.unwant(p.channel(app, room, everyone))
+}

@@ -1,0 +1,225 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"poosh/server/hub"
+)
+
+// A link is one connection of a partition, for all that is said about that: so it is known which
+// process of the engine answers, and that what was told before was told by the same one.
+//
+// Why not one client for commands, and Receive for messages: both find another connection by
+// themselves when one ends, and hide that something may have been missed, or said to a
+// replica that knows less.
+type link struct {
+	p          *partition
+	generation uint64 // counts links of the partition
+	conn       rueidis.DedicatedClient
+	release    func()
+	ended      <-chan error // the connection's
+	process    string       // of the engine
+
+	heard atomic.Int64 // when the last fence came, in nanoseconds since the start of the link
+	began time.Time
+
+	failed   chan struct{} // closed when the link is of no use any more
+	failOnce sync.Once
+	reason   error // set before failed is closed
+
+	mu      sync.Mutex // guards what follows; taken by who reads the connection
+	held    []string   // what came while it was opened; nil once that is over
+	holding bool
+	fenced  chan struct{} // closed when the fence that ends the opening has come
+	epoch   uint64        // of the log as it was opened; then the writer's
+}
+
+func newLink(p *partition, generation uint64) *link {
+	return &link{p: p, generation: generation, began: time.Now(), holding: true, failed: make(chan struct{}), fenced: make(chan struct{})}
+}
+
+func (l *link) fail(why error) {
+	l.failOnce.Do(func() {
+		l.reason = why
+		close(l.failed)
+	})
+}
+
+func (l *link) why() error { return l.reason }
+
+// silent reports that no fence came for so long. What came is not to be handled yet.
+func (l *link) silent(since time.Duration) bool {
+	return time.Since(l.began)-time.Duration(l.heard.Load()) > since
+}
+
+// context bounds one command.
+func (l *link) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(l.p.c.over, l.p.c.cfg.Timeout)
+}
+
+// open makes the connection, subscribes to all that is wanted, and finds what was missed.
+// What comes meanwhile is held back, and behind that.
+func (l *link) open() error {
+	l.conn, l.release = l.p.c.client.Dedicate()
+	l.ended = l.conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: l.message, OnSubscription: l.subscription})
+	// A connection to a Redis Cluster finds its primary by the first name.
+	if err := l.ssubscribe([]string{l.p.own}); err != nil {
+		return err
+	}
+	for list := range slices.Chunk(l.p.subs.all(l.generation), subscribeAtOnce) {
+		if err := l.ssubscribe(list); err != nil {
+			return err
+		}
+	}
+	if err := l.identify(); err != nil {
+		return err
+	}
+	return l.resume()
+}
+
+// close gives the connection back, which ends it.
+func (l *link) close() {
+	l.mu.Lock()
+	held := 0
+	for _, text := range l.held {
+		held += len(text)
+	}
+	l.held, l.holding = nil, false
+	l.mu.Unlock()
+	l.p.c.arriving.Add(int64(-held))
+	l.fail(errStopped)
+	l.conn.Close()
+	l.release()
+}
+
+// identify learns which process of the engine this is.
+func (l *link) identify() error {
+	ctx, cancel := l.context()
+	defer cancel()
+	info, err := l.conn.Do(ctx, l.conn.B().Info().Section("server").Build()).ToString()
+	if err != nil {
+		return err
+	}
+	for line := range strings.SplitSeq(info, "\r\n") {
+		if id, ok := strings.CutPrefix(line, "run_id:"); ok && id != "" {
+			l.process = id
+			return nil
+		}
+	}
+	return errors.New("INFO server says no run_id")
+}
+
+// message takes what comes. It is called by who reads the connection, so it must not wait.
+func (l *link) message(m rueidis.PubSubMessage) {
+	text := m.Message
+	if strings.HasPrefix(text, string(letterFence)) {
+		l.heard.Store(int64(time.Since(l.began)))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.failed:
+		return // whatever comes now will be asked for again
+	default:
+	}
+	if l.p.c.arriving.Add(int64(len(text))) > int64(l.p.c.cfg.QueueBytes) {
+		l.p.c.arriving.Add(int64(-len(text)))
+		l.p.c.count.overrun.Add(1)
+		l.fail(errors.New("more came from the engine than could be handed out: CLUSTER_QUEUE_BYTES"))
+		return
+	}
+	if !l.holding {
+		l.p.inbox.put(text)
+		return
+	}
+	l.held = append(l.held, text)
+	if f, ok := parseFence(text); ok && f.request == l.openingFence() {
+		select {
+		case <-l.fenced:
+		default:
+			close(l.fenced)
+		}
+	}
+}
+
+// openingFence is the request of the fence that ends the opening: others are counted from 1.
+func (l *link) openingFence() uint64 { return maxNumber - l.generation }
+
+// subscription hears of what has been subscribed to, and of ends that nobody asked for: a slot
+// of a Redis Cluster that has moved.
+func (l *link) subscription(s rueidis.PubSubSubscription) {
+	if s.Kind == "sunsubscribe" && (s.Channel == l.p.own || l.p.subs.confirmed(s.Channel)) {
+		l.fail(errors.New("the partition has moved to another server"))
+	}
+}
+
+// fence asks for an answer among what comes.
+func (l *link) fence(request uint64) error {
+	ctx, cancel := l.context()
+	defer cancel()
+	return fenceScript.on(ctx, l.conn, []string{l.p.tag.state()}, append(l.args(), l.p.own, strconv.FormatUint(request, 10))).Error()
+}
+
+// args are what every script of a partition wants to know.
+func (l *link) args() []string { return []string{string(l.p.tag), freshEpoch(), l.process} }
+
+func (l *link) ssubscribe(channels []string) error {
+	if len(channels) == 0 {
+		return nil
+	}
+	ctx, cancel := l.context()
+	defer cancel()
+	if err := l.conn.Do(ctx, l.conn.B().Ssubscribe().Channel(channels...).Build()).Error(); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	return nil
+}
+
+// letGo lets what is held back go on its way, behind what was missed.
+func (l *link) letGo(missed []string, at hub.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, text := range missed {
+		l.p.c.arriving.Add(int64(len(text)))
+		l.p.inbox.put(text)
+	}
+	// What was handed out is where the log was then, whatever was not for this node.
+	mark := fence{epoch: at.Epoch, number: at.Number}.text()
+	l.p.c.arriving.Add(int64(len(mark)))
+	l.p.inbox.put(mark)
+	// What is held of another log is of one that was forgotten as the link was made.
+	there := false
+	for _, text := range l.held {
+		there = there || epochOf(text) == at.Epoch
+		if there {
+			l.p.inbox.put(text)
+		} else {
+			l.p.c.arriving.Add(int64(-len(text)))
+		}
+	}
+	l.held, l.holding = nil, false
+}
+
+// waitUntil polls what nobody signals, and reports whether it came to be in time.
+func (l *link) waitUntil(ctx context.Context, done func() bool) bool {
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-l.failed:
+			return false
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return true
+}

@@ -1,0 +1,324 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	mrand "math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"poosh/server/hub"
+)
+
+// A Node is one process of a cluster, as it tells of itself.
+type Node struct {
+	Name     string    `json:"name"`
+	Addr     string    `json:"addr,omitempty"` // where others reach it; empty for nowhere
+	Version  string    `json:"version,omitempty"`
+	Started  time.Time `json:"started"`
+	Draining bool      `json:"draining,omitempty"`
+}
+
+// A table is who is there, as the engine said it last.
+type table struct {
+	mu      sync.Mutex // guards what follows
+	started time.Time  // of this node
+	addr    string
+	number  uint64 // of this node's lease
+	entered bool   // the engine has that
+	drains  bool
+	nodes   map[string]Node // by name
+	leases  []string        // in the engine, sorted
+	changed []func()
+}
+
+// newSecret is a secret for a cluster whose operator set none.
+func newSecret() string { return hex.EncodeToString([]byte(rand.Text())) }
+
+// Addr is where a node is reached, as the engine said it last. ok is false for one that is not
+// there, and without an address.
+func (c *Cluster) Addr(name string) (addr string, ok bool) {
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	n, ok := c.table.nodes[name]
+	return n.Addr, ok && n.Addr != ""
+}
+
+// Nodes lists who is there, as the engine said it last, by name; this node too.
+func (c *Cluster) Nodes() []Node {
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	list := make([]Node, 0, len(c.table.nodes))
+	for _, n := range c.table.nodes {
+		list = append(list, n)
+	}
+	slices.SortFunc(list, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// Changed has f called whenever a node has come or gone, on a goroutine of the cluster; f must not
+// wait. Register before others may come.
+func (c *Cluster) Changed(f func()) {
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	c.table.changed = append(c.table.changed, f)
+}
+
+// Reach says where others reach this node, once it listens.
+func (c *Cluster) Reach(addr string) {
+	c.table.mu.Lock()
+	c.table.addr = addr
+	c.table.mu.Unlock()
+	c.beatNow()
+}
+
+// Drain tells the others that this node is about to leave.
+func (c *Cluster) Drain() {
+	c.table.mu.Lock()
+	c.table.drains = true
+	c.table.mu.Unlock()
+	c.beatNow()
+}
+
+// beatNow has the engine told at once what this node tells of itself.
+func (c *Cluster) beatNow() {
+	select {
+	case c.kick <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// beats renews this node's lease, four times within one, until the cluster is over.
+func (c *Cluster) beats() {
+	quarter := c.cfg.Lease / 4
+	for {
+		select {
+		case <-c.over.Done():
+			return
+		case <-c.kick:
+		case <-time.After(quarter - mrand.N(quarter/5+1)):
+		}
+		ctx, cancel := context.WithTimeout(c.over, c.cfg.Timeout)
+		if err := c.beat(ctx); err != nil {
+			c.count.beatsFailed.Add(1)
+		}
+		cancel()
+	}
+}
+
+// lease is what this node is called in the engine until it is given up: a name and a number. mu
+// is held.
+func (t *table) lease(name string) string { return name + "." + strconv.FormatUint(t.number, 10) }
+
+// beat tells the engine that this node is there, and hears who else is. A node that was given
+// up enters under another lease: what it had under the last one may be cleaned up meanwhile.
+func (c *Cluster) beat(ctx context.Context) error {
+	t := &c.table
+	t.mu.Lock()
+	if t.started.IsZero() {
+		t.started = time.Now()
+	}
+	info, err := json.Marshal(Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains})
+	lease, isNew := t.lease(c.name), !t.entered
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	joins := "0"
+	if isNew {
+		joins = "1"
+	}
+	args := []string{lease, string(info), strconv.FormatInt(c.cfg.Lease.Milliseconds(), 10), joins}
+	answer, err := c.parts[partitions].exec(ctx, beatScript, c.leaseKeys(), args)
+	if err != nil {
+		return err
+	}
+	status, infos, over, err := parseBeat(answer)
+	if err != nil {
+		return err
+	}
+	if status == "gone" {
+		c.count.givenUp.Add(1)
+		c.log.Warn("the cluster had given this node up, and has it back", "node", c.name)
+		if err := c.agreeAgain(ctx); err != nil {
+			return err
+		}
+		t.mu.Lock()
+		t.number++
+		t.entered = false
+		t.mu.Unlock()
+		c.beatNow()
+		return nil
+	}
+	c.learn(infos, over)
+	for _, dead := range over[:min(len(over), 8)] {
+		c.reap(ctx, dead, lease)
+	}
+	return nil
+}
+
+// agreeAgain is for an engine that may have forgotten what all nodes agreed on.
+func (c *Cluster) agreeAgain(ctx context.Context) error {
+	l := c.parts[partitions].current()
+	if l == nil {
+		return hub.ErrAway
+	}
+	return c.agree(ctx, l.conn, c.Secret())
+}
+
+func (c *Cluster) leaseKeys() []string {
+	return []string{c.nodes.leases(), c.nodes.info(), c.nodes.reaping(), c.nodes.meta()}
+}
+
+// parseBeat reads the answer of the script: what it was, a lease and what is told of it in
+// turns, and the leases that are over.
+func parseBeat(answer rueidis.RedisResult) (status string, infos, over []string, err error) {
+	list, err := answer.ToArray()
+	if err != nil {
+		return "", nil, nil, err
+	}
+	if len(list) != 3 {
+		return "", nil, nil, errors.New("beat: not an answer")
+	}
+	status, err = list[0].ToString()
+	infos, wrong := list[1].AsStrSlice()
+	over, wrongToo := list[2].AsStrSlice()
+	return status, infos, over, errors.Join(err, wrong, wrongToo)
+}
+
+// learn takes over who is there. infos are a lease and what is told of it, in turns; of those in over
+// nobody has cleaned up behind yet.
+func (c *Cluster) learn(infos, over []string) {
+	nodes := make(map[string]Node, len(infos)/2)
+	var leases []string
+	for i := 0; i+1 < len(infos); i += 2 {
+		name, ok := nodeOf(infos[i])
+		var n Node
+		if !ok || slices.Contains(over, infos[i]) || json.Unmarshal([]byte(infos[i+1]), &n) != nil {
+			continue // or of a later version
+		}
+		n.Name = name
+		nodes[name] = n
+		leases = append(leases, infos[i])
+	}
+	slices.Sort(leases)
+	t := &c.table
+	t.mu.Lock()
+	t.entered = true
+	moved := !sameNodes(t.nodes, nodes)
+	t.nodes, t.leases = nodes, leases
+	var tell []func()
+	if moved {
+		tell = slices.Clone(t.changed)
+	}
+	t.mu.Unlock()
+	for _, f := range tell {
+		f()
+	}
+}
+
+func sameNodes(a, b map[string]Node) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, n := range a {
+		m, ok := b[name]
+		if !ok || n.Addr != m.Addr || n.Draining != m.Draining || n.Version != m.Version {
+			return false
+		}
+	}
+	return true
+}
+
+// nodeOf is the name in a lease.
+func nodeOf(lease string) (name string, ok bool) {
+	name, number, ok := strings.Cut(lease, ".")
+	_, err := strconv.ParseUint(number, 10, 64)
+	return name, ok && err == nil && len(name) == nameSize
+}
+
+// reapTime is how long one node may take to clean up behind another.
+const reapTime = 30 * time.Second
+
+// reap cleans up behind a lease that is over, unless somebody else does.
+func (c *Cluster) reap(ctx context.Context, dead, lease string) {
+	args := []string{dead, lease, strconv.FormatInt(reapTime.Milliseconds(), 10)}
+	answer, err := c.parts[partitions].exec(ctx, claimScript, c.leaseKeys(), args)
+	if err != nil {
+		return
+	}
+	if mine, err := answer.AsInt64(); err != nil || mine != 1 {
+		return
+	}
+	name, ok := nodeOf(dead)
+	if ok && !c.alive(name) {
+		c.log.Warn("a node of the cluster is gone: its lease is over", "node", name)
+		for _, p := range c.parts {
+			if p.forget(ctx, name) != nil {
+				return // whoever finds the claim over goes on
+			}
+		}
+	}
+	c.count.reaped.Add(1)
+	_ = c.parts[partitions].do(ctx, func(b rueidis.Builder) rueidis.Completed {
+		return b.Hdel().Key(c.nodes.reaping()).Field(dead).Build()
+	})
+	c.Tell(kindNode, nil)
+}
+
+// alive reports whether a node has a lease, as far as this one heard.
+func (c *Cluster) alive(name string) bool {
+	if name == c.name {
+		return true
+	}
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	return slices.ContainsFunc(c.table.leases, func(lease string) bool {
+		other, _ := nodeOf(lease)
+		return other == name
+	})
+}
+
+// forget drops what a partition has of a node: how far its publications were taken.
+func (p *partition) forget(ctx context.Context, name string) error {
+	return p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
+		return b.Hdel().Key(p.tag.state()).Field("s:" + name).Build()
+	})
+}
+
+// leave gives the lease back, so that nobody waits for it to be over.
+func (c *Cluster) leave(ctx context.Context) {
+	c.table.mu.Lock()
+	lease, entered := c.table.lease(c.name), c.table.entered
+	c.table.mu.Unlock()
+	if !entered {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	p := c.parts[partitions]
+	if p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
+		return b.Zrem().Key(c.nodes.leases()).Member(lease).Build()
+	}) != nil {
+		return // the others clean up, when the lease is over
+	}
+	_ = p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
+		return b.Hdel().Key(c.nodes.info()).Field(lease).Build()
+	})
+	c.Tell(kindNode, nil)
+	_ = c.Flush(ctx)
+	// Nothing is published behind this.
+	for _, p := range c.parts {
+		if p.forget(ctx, c.name) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package cluster
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"poosh/server/cluster/redistest"
+	"poosh/server/hub"
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+func (p *process) names() (list []string) {
+	for _, n := range p.Nodes() {
+		list = append(list, n.Name)
+	}
+	return list
+}
+
+// Nodes know each other at once, and where each is reached.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a := join(t, cfg)
+	changed := make(chan struct{}, 16)
+	a.Changed(func() { changed <- struct{}{} })
+	b := join(t, cfg)
+	both := []string{a.Name(), b.Name()}
+	slices.Sort(both)
+	for _, p := range []*process{a, b} {
+		until(t, "both nodes are known", func() bool { return slices.Equal(p.names(), both) })
+	}
+	<-changed
+	if _, ok := a.Addr(b.Name()); ok {
+		t.Error("a node without an address is reached")
+	}
+	b.Reach("10.0.0.5:7000")
+	until(t, "where it is reached is known", func() bool {
+		// Until the next beat of the one that asks.
+		a.beatNow()
+		addr, ok := a.Addr(b.Name())
+		return ok && addr == "10.0.0.5:7000"
+	})
+	if len(a.Name()) != nameSize || a.Name() == b.Name() {
+		t.Errorf("the nodes are called %q and %q", a.Name(), b.Name())
+	}
+	if a.Secret() == "" || a.Secret() != b.Secret() {
+		t.Error("the nodes have two secrets")
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	until(t, "who leaves is gone at once", func() bool { return slices.Equal(a.names(), []string{a.Name()}) })
+	for _, part := range a.parts {
+		if got := redis.Do("HEXISTS", part.tag.state(), "s:"+b.Name()); got != ":0" {
+			t.Errorf("what it left behind is there: %s", part.tag)
+		}
+	}
+}
+
+// A node that says nothing is given up when its lease is over, one of the others cleans up behind
+// it, and it finds out when it is back.
+func TestLeaseIsOver(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	cfg := config(t, at(redis.Addr))
+	cfg.Lease = time.Second
+	far := cfg
+	far.Redis, _ = ParseEngine(at(wire.Addr))
+	a, c, b := join(t, cfg), join(t, cfg), join(t, far)
+	b.enter("r")
+	b.mustSend("r", "1")
+	part := b.partition(app, "r", false)
+	if got := redis.Do("HEXISTS", part.tag.state(), "s:"+b.Name()); got != ":1" {
+		t.Fatalf("how far it was taken is not noted: %s", got)
+	}
+	until(t, "all are known", func() bool { return len(a.Nodes()) == 3 })
+	wire.Cut()
+	for _, p := range []*process{a, c} {
+		until(t, "it is given up", func() bool { return !slices.Contains(p.names(), b.Name()) })
+	}
+	until(t, "it is cleaned up behind", func() bool {
+		return redis.Do("HEXISTS", part.tag.state(), "s:"+b.Name()) == ":0" && redis.Do("HLEN", string(a.nodes)+":reap") == ":0"
+	})
+	if n := a.count.reaped.Load() + c.count.reaped.Load(); n != 1 {
+		t.Errorf("%d nodes cleaned up, want 1", n)
+	}
+	wire.Heal()
+	until(t, "it is there again", func() bool { return slices.Contains(a.names(), b.Name()) })
+	if b.count.givenUp.Load() == 0 {
+		t.Error("it did not find out")
+	}
+	b.mustSend("r", "2")
+	b.hasExactly("r", []string{"1", "2"})
+}
+
+// What one node tells, all hear, and a question has everybody's answer.
+func TestTellAndAsk(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	cfg := config(t, at(redis.Addr))
+	far := cfg
+	far.Redis, _ = ParseEngine(at(wire.Addr))
+	a, b := join(t, cfg), join(t, far)
+	heard := make(chan string, 16)
+	for _, p := range []*process{a, b} {
+		p.Handle(16, func(from string, body []byte) []byte {
+			heard <- p.Name() + " from " + from + ": " + string(body)
+			return []byte("I am " + p.Name())
+		})
+	}
+	until(t, "both are known", func() bool { return len(a.Nodes()) == 2 })
+	a.Tell(16, []byte("hello"))
+	got := []string{<-heard, <-heard}
+	slices.Sort(got)
+	want := []string{a.Name() + " from " + a.Name() + ": hello", b.Name() + " from " + a.Name() + ": hello"}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("heard were %q", got)
+	}
+	answers, silent := a.Ask(t.Context(), 16, nil)
+	if len(silent) != 0 || len(answers) != 2 || string(answers[b.Name()]) != "I am "+b.Name() {
+		t.Errorf("the answers are %q, silent are %q", answers, silent)
+	}
+	<-heard
+	<-heard
+	wire.Cut()
+	b.away(true)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	answers, silent = a.Ask(ctx, 16, nil)
+	if !slices.Equal(silent, []string{b.Name()}) || len(answers) != 1 {
+		t.Errorf("without one, the answers are %q, silent are %q", answers, silent)
+	}
+	<-heard
+	a.Tell(16, []byte("later"))
+	<-heard
+	wire.Heal()
+	until(t, "who was cut off hears it", func() bool {
+		select {
+		case text := <-heard:
+			return strings.HasSuffix(text, "later")
+		default:
+			return false
+		}
+	})
+}
+
+// A rolling upgrade: what a later version sends is dropped, counted, and said once.
+func TestEnvelopeOfLaterVersion(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a := join(t, cfg)
+	a.enter("r")
+	a.mustSend("r", "1")
+	a.hasExactly("r", []string{"1"})
+	p := a.partition(app, "r", false)
+	where := p.position()
+	frame := func(n uint64, envelope string) string {
+		return strconv.FormatUint(where.Epoch, 10) + " " + strconv.FormatUint(n, 10) + " " + envelope
+	}
+	e := envelope{Publication: hub.Publication{App: app, Room: "r", Data: []byte("2")}, node: a.Name()}
+	newer := e.appendTo(nil)
+	newer[0]++
+	channel := p.tag.room(app, "r")
+	redis.Do("SPUBLISH", channel, frame(where.Number+1, string(newer)))
+	redis.Do("SPUBLISH", channel, frame(where.Number+2, string(newer)))
+	redis.Do("SPUBLISH", channel, "nonsense")
+	redis.Do("SPUBLISH", channel, frame(where.Number+3, string(e.appendTo(nil))))
+	a.hasExactly("r", []string{"1", "2"})
+	if n := a.count.unknown.Load(); n != 2 {
+		t.Errorf("%d of a version that is not known, want 2", n)
+	}
+	if n := a.count.malformed.Load(); n != 1 {
+		t.Errorf("%d malformed, want 1", n)
+	}
+	if n := strings.Count(a.log.String(), errVersion.Error()); n != 1 {
+		t.Errorf("the log says it %d times:\n%s", n, a.log)
+	}
+}
+
+// A node that counts partitions otherwise, or speaks otherwise, does not start beside others.
+func TestOtherFormatIsRefused(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	_, nodes := tags(cfg.Prefix, 0)
+	redis.Do("HSET", nodes.meta(), "partitions", "32")
+	c := New(cfg)
+	err := c.Join(t.Context(), Options{Log: discard})
+	if err == nil {
+		_ = c.Close(t.Context())
+		t.Fatal("it started")
+	}
+	if !strings.Contains(err.Error(), "CLUSTER_PREFIX") {
+		t.Errorf("it says %q", err)
+	}
+}
+
+// Numbers are there for operators, by names that are told apart.
+func TestReadings(t *testing.T) {
+	t.Parallel()
+	a := join(t, config(t, at(redistest.Start(t).Addr)))
+	a.enter("r")
+	a.mustSend("r", "1")
+	a.hasExactly("r", []string{"1"})
+	values := make(map[string]float64)
+	for _, r := range a.Readings() {
+		if r.Help == "" || values[r.Name] != 0 {
+			t.Errorf("%s has no help, or is there twice", r.Name)
+		}
+		values[r.Name] = r.Samples[0].Value
+	}
+	if values["cluster_engine_up"] != 1 || values["cluster_nodes"] != 1 || values["cluster_publications_total"] < 1 || values["cluster_received_total"] < 1 {
+		t.Errorf("the numbers are %v", values)
+	}
+}

@@ -1,0 +1,283 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/redis/rueidis"
+
+	"poosh/server/guard"
+	"poosh/server/hub"
+)
+
+// A partition is a part of all rooms, with an order of its own. It is away, or has a link.
+//
+// Its goroutines are run, which keeps a link, work, which handles what came, and write; its
+// [Cluster] owns them.
+type partition struct {
+	c     *Cluster
+	index int
+	tag   tag
+	own   string // the channel of this node, for answers
+
+	subs  subscriptions
+	inbox inbox
+
+	first     chan struct{} // closed when it had a link for the first time
+	firstOnce sync.Once
+	wake      chan struct{} // has run look at what is wanted
+
+	mu    sync.Mutex // guards what follows
+	work  *sync.Cond // of mu: there is something to write, or a link, or the end
+	link  *link      // nil while the partition is away
+	since time.Time  // when it went away
+	err   error      // why
+	over  bool
+	queue []*item // to be published, in order
+	doubt *batch  // was written and not answered
+	seq   uint64  // of the last item that is or was in a batch
+
+	refused bool // the engine takes nothing, and that is in the log; the writer's
+
+	place sync.Mutex // guards what follows; held for moments
+	at    hub.Position
+	// Of the log before this one, when a link was made across the two: its epoch and how far it
+	// was had here; and which subscriptions were there before.
+	before  hub.Position
+	beforeG uint64
+}
+
+func newPartition(c *Cluster, index int, t tag) *partition {
+	p := &partition{
+		c: c, index: index, tag: t, own: t.node(c.name),
+		first: make(chan struct{}), wake: make(chan struct{}, 1), since: time.Now(),
+	}
+	p.subs.of = make(map[string]*subscription)
+	p.work = sync.NewCond(&p.mu)
+	p.inbox.ready = sync.NewCond(&p.inbox.mu)
+	p.inbox.total = &c.arriving
+	return p
+}
+
+// start starts its goroutines, which end with [partition.stop].
+func (p *partition) start() {
+	p.since = time.Now() // which nobody else reads yet
+	p.c.running.Go(p.run)
+	p.c.running.Go(p.handle)
+	p.c.running.Go(p.write)
+}
+
+// stop has its goroutines end, and answers who waits. The cluster's context is over already.
+func (p *partition) stop() {
+	p.mu.Lock()
+	p.over = true
+	p.work.Broadcast()
+	waiting := p.takeQueue()
+	var lost []*item
+	if b := p.doubt; b != nil && !b.underWay {
+		p.doubt, lost = nil, b.items
+	}
+	p.mu.Unlock()
+	p.inbox.close()
+	p.refuse(lost, hub.ErrUncertain)
+	p.refuse(waiting, hub.ErrAway)
+	p.failEntries(time.Time{})
+}
+
+// errStopped is why a link ends when the cluster does.
+var errStopped = errors.New("the cluster is left")
+
+// run keeps a link as long as there is an engine, and ends with the cluster.
+func (p *partition) run() {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 2*time.Second
+	wait.RandomizationFactor = 0.5 // nodes are not to come back all at once
+	for generation := uint64(1); ; generation++ {
+		l := newLink(p, generation)
+		err := l.open()
+		if err == nil {
+			wait.Reset()
+			p.found(l)
+			err = p.live(l)
+		}
+		p.lose(err)
+		l.close()
+		select {
+		case <-p.c.over.Done():
+			return
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+}
+
+// found begins the use of a link.
+func (p *partition) found(l *link) {
+	p.mu.Lock()
+	p.link = l
+	p.work.Broadcast()
+	p.mu.Unlock()
+	p.firstOnce.Do(func() { close(p.first) })
+}
+
+// lose ends the use of the link, if there is one.
+func (p *partition) lose(why error) {
+	p.mu.Lock()
+	if p.link != nil {
+		p.link, p.since = nil, time.Now()
+		p.c.count.lost.Add(1)
+	}
+	p.err = why
+	p.mu.Unlock()
+	p.subs.lose()
+}
+
+func (p *partition) lastError() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// fenceEvery is how often the engine is asked where the log is.
+const fenceEvery = time.Second
+
+// live serves a link until it ends, and reports why it did.
+func (p *partition) live(l *link) error {
+	// Not all partitions, and nodes, at the same moment.
+	next := time.NewTimer(rand.N(fenceEvery))
+	defer next.Stop()
+	for {
+		beat := false
+		select {
+		case <-p.c.over.Done():
+			return errStopped
+		case err := <-l.ended:
+			if err == nil {
+				err = errors.New("the connection was closed")
+			}
+			return err
+		case <-l.failed:
+			return l.why()
+		case <-p.wake:
+		case <-next.C:
+			beat = true
+			next.Reset(fenceEvery)
+			if l.silent(3 * fenceEvery) {
+				return errors.New("the subscription brings nothing, though the engine answers")
+			}
+			if err := p.unsubscribe(l); err != nil {
+				return err
+			}
+		}
+		if err := p.subscribe(l); err != nil {
+			return err
+		}
+		if request, some := p.fenceEntries(); some || beat {
+			if err := l.fence(request); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// wakeUp has run look at what is wanted.
+func (p *partition) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // it will
+	}
+}
+
+// current is the link there is; nil while the partition is away.
+func (p *partition) current() *link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link
+}
+
+// exec runs a script of others on the link there is.
+func (p *partition) exec(ctx context.Context, s *script, keys, args []string) (rueidis.RedisResult, error) {
+	l := p.current()
+	if l == nil {
+		return rueidis.RedisResult{}, hub.ErrAway
+	}
+	answer := s.on(ctx, l.conn, keys, args)
+	return answer, answer.Error()
+}
+
+// do runs one command on the link there is.
+func (p *partition) do(ctx context.Context, command func(rueidis.Builder) rueidis.Completed) error {
+	l := p.current()
+	if l == nil {
+		return hub.ErrAway
+	}
+	return l.conn.Do(ctx, command(l.conn.B())).Error()
+}
+
+// isAway reports that the engine is gone for longer than anybody is to wait for it. p.mu is held.
+func (p *partition) isAway() bool {
+	return p.link == nil && time.Since(p.since) > p.c.cfg.Timeout
+}
+
+// expire answers who has waited too long, and reports for how long the partition has been
+// away, and why.
+func (p *partition) expire() (away time.Duration, why error) {
+	p.mu.Lock()
+	now := time.Now()
+	if p.link == nil {
+		away, why = now.Sub(p.since), p.err
+	}
+	limit := now.Add(-p.c.cfg.Timeout)
+	var late []*item
+	if p.isAway() {
+		late = p.takeQueue()
+	} else {
+		for len(p.queue) > 0 && p.queue[0].since.Before(limit) {
+			late = append(late, p.queue[0])
+			p.queue = p.queue[1:]
+		}
+	}
+	var lost []*item
+	if b := p.doubt; b != nil && !b.underWay && b.since.Before(limit) {
+		p.doubt, lost = nil, b.items
+	}
+	var here []*item
+	var took []int
+	if p.link == nil {
+		here, took, late = p.deliverHere(late)
+	}
+	p.mu.Unlock()
+	for i, it := range here {
+		p.settle(it, hub.Handed{Took: took[i], Nodes: 1})
+	}
+	p.refuse(lost, hub.ErrUncertain)
+	p.refuse(late, hub.ErrAway)
+	p.failEntries(limit)
+	return away, why
+}
+
+// position is how far the log was had here.
+func (p *partition) position() hub.Position {
+	p.place.Lock()
+	defer p.place.Unlock()
+	return p.at
+}
+
+// missed says of what was subscribed to before a link that something may be missing.
+func (p *partition) missed(generation uint64, why string) {
+	list := p.subs.before(generation)
+	if len(list) == 0 {
+		return
+	}
+	p.c.count.missed.Add(uint64(len(list)))
+	p.c.log.Warn("events may have been missed while the engine was away: clients are closed, so that they know", "partition", p.index, "rooms", len(list), "why", why)
+	for _, s := range list {
+		if p.index == partitions {
+			continue // of what nodes tell each other; their table is put right by itself
+		}
+		guard.Call(p.c.log, "clients are told that they missed something", func() { p.c.opt.Missed(s.app, s.room, s.everyone) })
+	}
+}

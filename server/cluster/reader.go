@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"poosh/server/guard"
+	"poosh/server/hub"
+)
+
+// An inbox is what came and is not handled yet, in order. Its bytes are counted by who puts
+// them there; who handles them counts them off.
+type inbox struct {
+	total *atomic.Int64
+
+	mu    sync.Mutex // guards what follows
+	ready *sync.Cond // of mu
+	list  []string
+	busy  bool // some are being handled
+	over  bool
+}
+
+func (b *inbox) put(text string) {
+	b.mu.Lock()
+	b.list = append(b.list, text)
+	b.mu.Unlock()
+	b.ready.Signal()
+}
+
+// take waits for something, and returns all there is; spare is a list of before to be used
+// again. It returns false at the end.
+func (b *inbox) take(spare []string) ([]string, bool) {
+	clear(spare)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.busy = false
+	for len(b.list) == 0 && !b.over {
+		b.ready.Wait()
+	}
+	list := b.list
+	b.list, b.busy = spare[:0], true
+	return list, !b.over
+}
+
+// idle reports that everything is handled.
+func (b *inbox) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.list) == 0 && !b.busy
+}
+
+func (b *inbox) close() {
+	b.mu.Lock()
+	b.over = true
+	b.mu.Unlock()
+	b.ready.Signal()
+}
+
+// handle handles what comes, in order. It ends with the partition.
+func (p *partition) handle() {
+	var list []string
+	for ok := true; ; {
+		if list, ok = p.inbox.take(list); !ok {
+			return
+		}
+		for _, text := range list {
+			guard.Call(p.c.log, "handling what another node published", func() { p.one(text) }, "partition", p.index)
+			p.c.arriving.Add(int64(-len(text)))
+		}
+		if cap(list) > 4096 {
+			list = nil // after a flood
+		}
+	}
+}
+
+// one handles a frame or a fence.
+func (p *partition) one(text string) {
+	if f, ok := parseFence(text); ok {
+		p.fence(f)
+		return
+	}
+	f, ok := parseFrame(text)
+	if !ok {
+		p.drop(errMalformed)
+		return
+	}
+	if !p.advance(f) {
+		p.c.count.again.Add(1)
+		return
+	}
+	e, err := openEnvelope(f.envelope)
+	if err != nil {
+		p.drop(err)
+		return
+	}
+	p.c.count.received.Add(1)
+	p.c.count.late(e.made)
+	if p.index == partitions {
+		p.c.heard(&e)
+		return
+	}
+	p.c.opt.Deliver(&e.Publication, hub.Position{Epoch: f.epoch, Number: f.number})
+}
+
+// advance notes a frame's place, and reports false for what was there before.
+func (p *partition) advance(f frame) bool {
+	p.place.Lock()
+	defer p.place.Unlock()
+	if f.epoch == p.at.Epoch && f.number <= p.at.Number {
+		return false
+	}
+	// Another epoch on a link that did not end: the engine has forgotten everything, and
+	// nothing was missed.
+	p.at = hub.Position{Epoch: f.epoch, Number: f.number}
+	return true
+}
+
+// fence notes where the log is, and answers who asked.
+func (p *partition) fence(f fence) {
+	p.place.Lock()
+	if f.epoch != p.at.Epoch || f.number > p.at.Number {
+		p.at = hub.Position{Epoch: f.epoch, Number: f.number}
+	}
+	p.place.Unlock()
+	p.heardOf(f.before, f.reached)
+	p.answerEntries(f.request, hub.Position{Epoch: f.epoch, Number: f.number})
+}
+
+// drop counts what cannot be read, and says so once.
+func (p *partition) drop(err error) {
+	by := &p.c.count.malformed
+	if errors.Is(err, errVersion) {
+		by = &p.c.count.unknown
+	}
+	if by.Add(1) == 1 {
+		p.c.log.Warn("dropped what came from the engine, and will drop what is like it without saying so", "why", err, "partition", p.index)
+	}
+}
+
+// late notes how long an envelope was on its way, as far as clocks agree.
+func (c *counts) late(made uint64) {
+	if d := time.Now().UnixNano() - int64(made); d > 0 {
+		c.lag.Store(d)
+	}
+}

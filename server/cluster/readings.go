@@ -1,0 +1,66 @@
+package cluster
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"poosh/server/hub"
+	"poosh/server/metric"
+)
+
+// counts are since the start.
+type counts struct {
+	published, refusedAway, refusedFull, uncertain, local atomic.Uint64
+
+	received, again, caught, missed atomic.Uint64
+	unknown, malformed              atomic.Uint64
+	lost, overrun                   atomic.Uint64
+	beatsFailed, givenUp, reaped    atomic.Uint64
+
+	lag atomic.Int64 // nanoseconds, of what came last
+}
+
+// settled counts what became of a publication.
+func (c *counts) settled(err error) {
+	switch {
+	case err == nil:
+		c.published.Add(1)
+	case errors.Is(err, hub.ErrFull):
+		c.refusedFull.Add(1)
+	case errors.Is(err, hub.ErrUncertain):
+		c.uncertain.Add(1)
+	default:
+		c.refusedAway.Add(1)
+	}
+}
+
+// Readings are the cluster's numbers of this moment.
+func (c *Cluster) Readings() []metric.Reading {
+	n := &c.count
+	up := 0
+	if c.Up() {
+		up = 1
+	}
+	return []metric.Reading{
+		metric.Gauge("cluster_up", "cluster_engine_up", "1 while the engine of the cluster is there, 0 while it is away.", up),
+		metric.Gauge("cluster_nodes", "cluster_nodes", "Nodes of the cluster, as the engine said it last.", len(c.Nodes())),
+		metric.Counters("cluster_sent", "cluster_publications_total", "Publications of this node, by what became of them.", "outcome", []metric.Sample{
+			metric.Of(n.published.Load(), "published"), metric.Of(n.refusedAway.Load(), "away"), metric.Of(n.refusedFull.Load(), "full"),
+			metric.Of(n.uncertain.Load(), "uncertain"), metric.Of(n.local.Load(), "local"),
+		}),
+		metric.Counter("cluster_received", "cluster_received_total", "Publications that came from the engine, those of this node too.", n.received.Load()),
+		metric.Counter("cluster_caught_up", "cluster_caught_up_total", "Publications that were missed by a subscription and found in the backlog.", n.caught.Load()),
+		metric.Counter("cluster_missed", "cluster_rooms_missed_total", "Rooms whose clients were closed, since they may have missed a publication.", n.missed.Load()),
+		metric.Counters("cluster_dropped", "cluster_envelopes_dropped_total", "What came from the engine and was dropped, by reason.", "reason", []metric.Sample{
+			metric.Of(n.unknown.Load(), "version"), metric.Of(n.malformed.Load(), "malformed"), metric.Of(n.again.Load(), "again"),
+		}),
+		metric.Counter("cluster_links_lost", "cluster_links_lost_total", "Connections to the engine that ended, and were made anew.", n.lost.Load()),
+		metric.Counter("cluster_overrun", "cluster_overrun_total", "Connections to the engine that were ended since more came than could be handed out.", n.overrun.Load()),
+		metric.Counter("cluster_beats_failed", "cluster_beats_failed_total", "Times that this node could not say to the engine that it is there.", n.beatsFailed.Load()),
+		metric.Counter("cluster_given_up", "cluster_given_up_total", "How often this node found that the others had given it up.", n.givenUp.Load()),
+		metric.Counter("cluster_reaped", "cluster_reaped_total", "Leases of other nodes that were over, behind which this node cleaned up.", n.reaped.Load()),
+		metric.Gauge("cluster_waiting_bytes", "cluster_waiting_bytes", "Bytes of publications that wait for the engine.", c.waiting.Load()),
+		metric.Gauge("cluster_arriving_bytes", "cluster_arriving_bytes", "Bytes that came from the engine and are not handed out yet.", c.arriving.Load()),
+		metric.Gauge("", "cluster_lag_seconds", "How long what came last was on its way, as far as the clocks of two nodes agree.", float64(n.lag.Load())/1e9),
+	}
+}

@@ -1,0 +1,99 @@
+package redistest
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// A Wire leads to a server until it is cut.
+type Wire struct {
+	Addr string
+
+	t       testing.TB
+	to      string
+	ln      net.Listener
+	running sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows
+	cut   bool
+	conns map[net.Conn]bool
+}
+
+// NewWire lays one to an address; it ends with the test.
+func NewWire(t testing.TB, to string) *Wire {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &Wire{Addr: ln.Addr().String(), t: t, to: to, ln: ln, conns: make(map[net.Conn]bool)}
+	w.running.Go(w.accept)
+	t.Cleanup(func() {
+		_ = ln.Close()
+		w.Cut()
+		w.running.Wait()
+	})
+	return w
+}
+
+// Cut ends every connection, and those that are made from now on.
+func (w *Wire) Cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = true
+	for c := range w.conns {
+		_ = c.Close()
+	}
+	clear(w.conns)
+}
+
+// Heal lets connections be made again.
+func (w *Wire) Heal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = false
+}
+
+func (w *Wire) accept() {
+	for {
+		c, err := w.ln.Accept()
+		if err != nil {
+			return
+		}
+		if !w.add(c) {
+			continue
+		}
+		there, err := net.Dial("tcp", w.to)
+		if err != nil || !w.add(there) {
+			_ = c.Close()
+			continue
+		}
+		w.running.Go(func() { w.lead(c, there) })
+		w.running.Go(func() { w.lead(there, c) })
+	}
+}
+
+// add notes a connection, or ends it.
+func (w *Wire) add(c net.Conn) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cut {
+		_ = c.Close()
+		return false
+	}
+	w.conns[c] = true
+	return true
+}
+
+// lead copies until one side ends, and ends the other.
+func (w *Wire) lead(from, to net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = from.Close()
+	_ = to.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.conns, from)
+	delete(w.conns, to)
+}

@@ -1,0 +1,70 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha1"
+	_ "embed"
+	"encoding/hex"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/redis/rueidis"
+)
+
+//go:embed scripts/prelude.lua
+var preludeText string
+
+//go:embed scripts/publish.lua
+var publishText string
+
+//go:embed scripts/fence.lua
+var fenceText string
+
+//go:embed scripts/resume.lua
+var resumeText string
+
+//go:embed scripts/found.lua
+var foundText string
+
+//go:embed scripts/beat.lua
+var beatText string
+
+//go:embed scripts/claim.lua
+var claimText string
+
+// A script runs in the engine, where nothing else runs meanwhile.
+//
+// Why not rueidis.Lua: that asks for a client, and everything of a partition goes over one
+// connection, see [link].
+type script struct {
+	text, sha string
+}
+
+// The scripts. Two versions of Poosh have scripts of their own: they go by their digest.
+var (
+	publishScript = newScript(preludeText + publishText)
+	fenceScript   = newScript(preludeText + fenceText)
+	resumeScript  = newScript(preludeText + resumeText)
+	foundScript   = newScript(foundText)
+	beatScript    = newScript(beatText)
+	claimScript   = newScript(claimText)
+)
+
+func newScript(text string) *script {
+	sum := sha1.Sum([]byte(text)) // as Redis names scripts
+	return &script{text, hex.EncodeToString(sum[:])}
+}
+
+// on runs the script on a connection, and teaches it to an engine that does not know it: one
+// that was started anew forgets.
+func (s *script) on(ctx context.Context, conn rueidis.CoreClient, keys, args []string) rueidis.RedisResult {
+	b := conn.B()
+	answer := conn.Do(ctx, b.Evalsha().Sha1(s.sha).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())
+	if err, ok := rueidis.IsRedisErr(answer.Error()); ok && err.IsNoScript() {
+		answer = conn.Do(ctx, b.Eval().Script(s.text).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())
+	}
+	return answer
+}
+
+// freshEpoch names a log that may begin. A [hub.Position] has 50 bits for it, and 0 is none.
+func freshEpoch() string { return strconv.FormatUint(rand.Uint64()>>14|1, 10) }

@@ -1,0 +1,27 @@
+-- Numbers publications, keeps them for nodes that are cut off, and hands them to all nodes.
+-- ARGV[4] name of the node, [5] number of the first within what the node publishes, [6] bytes that
+-- are kept; then for each: channel, envelope.
+-- What was done before is not done again: the caller had no answer and says it once more.
+local e = epoch()
+local m = redis.call('HMGET', meta, 'n', 'b', 's:' .. ARGV[4])
+local n, b, done = tonumber(m[1] or 0), tonumber(m[2] or 0), tonumber(m[3] or 0)
+local seq, limit, out = tonumber(ARGV[5]), tonumber(ARGV[6]), {}
+for i = 7, #ARGV, 2 do
+  if seq > done then
+    n = n + 1
+    local frame = e .. ' ' .. num(n) .. ' ' .. ARGV[i + 1]
+    redis.call('RPUSH', T .. ':l', frame)
+    b = b + #frame
+    out[#out + 1] = redis.call('SPUBLISH', ARGV[i], frame)
+  else
+    out[#out + 1] = -1
+  end
+  seq = seq + 1
+end
+while b > limit do
+  local old = redis.call('LPOP', T .. ':l')
+  if not old then b = 0 break end
+  b = b - #old
+end
+redis.call('HSET', meta, 'n', num(n), 'b', num(b), 's:' .. ARGV[4], num(math.max(done, seq - 1)))
+return {e, out}

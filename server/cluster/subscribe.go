@@ -1,0 +1,350 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"poosh/server/hub"
+)
+
+// subscribeAtOnce is how many channels are asked for in one command.
+const subscribeAtOnce = 512
+
+// linger is how long a room without seats stays subscribed to, so that a page that comes and
+// goes costs no round trip.
+const linger = 30 * time.Second
+
+// A subscription is a channel that is wanted, or was until lately.
+type subscription struct {
+	channel   string
+	app, room string
+	everyone  bool
+
+	refs      int       // seats of the hub, taken as one, and who enters
+	left      time.Time // when refs was 0 last
+	leaving   bool      // it is in the list of those
+	asked     uint64    // the link that was asked for it
+	confirmed bool      // that has it
+	first     uint64    // the link that had it first; 0 for none
+}
+
+// subscriptions are those of a partition. What a link does with them is done by the partition's run.
+type subscriptions struct {
+	mu      sync.Mutex // guards what follows; a room of the hub may be locked
+	of      map[string]*subscription
+	idle    []*subscription // to be asked for
+	leaving []*subscription // without seats, in the order of when they were found so
+
+	entering []*entry            // waiting for a subscription, or a fence
+	fenced   map[uint64][]*entry // waiting for that fence
+	request  uint64              // the last fence
+}
+
+// channel is that of a room, or of everyone of an app.
+func (p *partition) channel(app, room string, everyone bool) *subscription {
+	if everyone {
+		return &subscription{channel: p.tag.everyone(app), app: app, everyone: true}
+	}
+	return &subscription{channel: p.tag.room(app, room), app: app, room: room}
+}
+
+// channelOf is the channel that an envelope came by.
+func (p *partition) channelOf(e *envelope) string {
+	switch {
+	case p.index == partitions && e.Room != "":
+		return p.own
+	case p.index == partitions:
+		return p.tag.all()
+	case e.Everyone:
+		return p.tag.everyone(e.App)
+	}
+	return p.tag.room(e.App, e.Room)
+}
+
+// want counts one more that wants s, and returns the one there is. A room may be locked.
+func (p *partition) want(s *subscription) *subscription {
+	p.subs.mu.Lock()
+	there := p.subs.of[s.channel]
+	if there == nil {
+		there = s
+		p.subs.of[s.channel] = s
+		p.subs.idle = append(p.subs.idle, s)
+	}
+	there.refs++
+	p.subs.mu.Unlock()
+	if there == s {
+		p.wakeUp()
+	}
+	return there
+}
+
+// unwant takes back what want counted.
+func (p *partition) unwant(s *subscription) {
+	p.subs.mu.Lock()
+	defer p.subs.mu.Unlock()
+	there := p.subs.of[s.channel]
+	if there == nil || there.refs == 0 {
+		return
+	}
+	if there.refs--; there.refs == 0 {
+		there.left = time.Now()
+		p.subs.leave(there)
+	}
+}
+
+// leave puts s on the list of those without seats. mu is held.
+func (t *subscriptions) leave(s *subscription) {
+	if !s.leaving {
+		s.leaving = true
+		t.leaving = append(t.leaving, s)
+	}
+}
+
+// all lists what a link is to be asked for, and forgets what nobody wants.
+func (t *subscriptions) all(generation uint64) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]string, 0, len(t.of))
+	for channel, s := range t.of {
+		if s.refs == 0 {
+			delete(t.of, channel)
+			continue
+		}
+		s.asked = generation
+		list = append(list, channel)
+	}
+	t.idle, t.leaving = nil, nil
+	for _, s := range t.of {
+		s.leaving = false
+	}
+	return list
+}
+
+// confirmAll notes that a link has what it was asked for.
+func (t *subscriptions) confirmAll(generation uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.of {
+		t.confirm(s, generation)
+	}
+}
+
+func (t *subscriptions) confirm(s *subscription, generation uint64) {
+	if s.asked != generation {
+		return
+	}
+	s.confirmed = true
+	if s.first == 0 {
+		s.first = generation
+	}
+}
+
+// lose notes that no link has anything. Who waits for a fence has to wait for another one.
+func (t *subscriptions) lose() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.of {
+		s.confirmed = false
+	}
+	for request, list := range t.fenced {
+		t.entering = append(t.entering, list...)
+		delete(t.fenced, request)
+	}
+}
+
+// confirmed reports whether the link has a channel.
+func (t *subscriptions) confirmed(channel string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.of[channel]
+	return s != nil && s.confirmed
+}
+
+// had reports whether any link had a channel, as long as it was wanted.
+func (t *subscriptions) had(channel string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.of[channel]
+	return s != nil && s.first != 0
+}
+
+// before lists what a link before this one had.
+func (t *subscriptions) before(generation uint64) (list []*subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.of {
+		if s.first != 0 && s.first < generation {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// toAsk takes some that a link has yet to be asked for.
+func (t *subscriptions) toAsk(generation uint64) (list []*subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.idle) > 0 && len(list) < subscribeAtOnce {
+		s := t.idle[0]
+		t.idle = t.idle[1:]
+		if t.of[s.channel] == s && s.asked != generation {
+			s.asked = generation
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// subscribe asks a link for what is wanted and it has not.
+func (p *partition) subscribe(l *link) error {
+	for {
+		list := p.subs.toAsk(l.generation)
+		if len(list) == 0 {
+			return nil
+		}
+		channels := make([]string, len(list))
+		for i, s := range list {
+			channels[i] = s.channel
+		}
+		if err := l.ssubscribe(channels); err != nil {
+			return err
+		}
+		p.subs.mu.Lock()
+		for _, s := range list {
+			p.subs.confirm(s, l.generation)
+		}
+		p.subs.mu.Unlock()
+	}
+}
+
+// toLeave takes what nobody has wanted since a time. What the link has of it is listed.
+func (t *subscriptions) toLeave(since time.Time) (list []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for n := len(t.leaving); n > 0; n-- {
+		s := t.leaving[0]
+		if s.refs == 0 && s.left.After(since) {
+			break
+		}
+		t.leaving, s.leaving = t.leaving[1:], false
+		if s.refs > 0 || t.of[s.channel] != s {
+			continue
+		}
+		delete(t.of, s.channel)
+		if s.confirmed {
+			list = append(list, s.channel)
+		}
+	}
+	return list
+}
+
+// unsubscribe leaves what nobody wants any more.
+func (p *partition) unsubscribe(l *link) error {
+	wait := cmp.Or(p.c.opt.linger, linger)
+	for list := range slices.Chunk(p.subs.toLeave(time.Now().Add(-wait)), subscribeAtOnce) {
+		ctx, cancel := l.context()
+		err := l.conn.Do(ctx, l.conn.B().Sunsubscribe().Channel(list...).Build()).Error()
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An entry is somebody who is about to be in a room.
+type entry struct {
+	sub    *subscription
+	since  time.Time
+	answer func(at hub.Position, err error)
+}
+
+// Enter says that somebody is about to be in a room, or, with everyone, among all of an app. answer is
+// called once: with where that is in the log, on the goroutine that delivers the room's events, in their order, so
+// that who is seated within it gets everything behind it and nothing before; or with
+// [hub.ErrAway], within the time that one command may take, at once while the engine is away.
+// answer must neither wait nor call the cluster, but for Occupied and Vacated through the hub.
+func (c *Cluster) Enter(app, room string, everyone bool, answer func(at hub.Position, err error)) {
+	p := c.partition(app, room, everyone)
+	p.mu.Lock()
+	refused := p.over || p.isAway()
+	p.mu.Unlock()
+	if refused {
+		answer(hub.Position{}, hub.ErrAway)
+		return
+	}
+	e := &entry{sub: p.want(p.channel(app, room, everyone)), since: time.Now(), answer: answer}
+	p.subs.mu.Lock()
+	p.subs.entering = append(p.subs.entering, e)
+	p.subs.mu.Unlock()
+	p.wakeUp()
+}
+
+// fenceEntries has all who may go on wait for one fence, and returns that; 0 when there is
+// nobody.
+func (p *partition) fenceEntries() (request uint64, some bool) {
+	p.subs.mu.Lock()
+	defer p.subs.mu.Unlock()
+	var rest, now []*entry
+	for _, e := range p.subs.entering {
+		if e.sub.confirmed {
+			now = append(now, e)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	if len(now) == 0 {
+		return 0, false
+	}
+	p.subs.request++
+	if p.subs.fenced == nil {
+		p.subs.fenced = make(map[uint64][]*entry)
+	}
+	p.subs.entering, p.subs.fenced[p.subs.request] = rest, now
+	return p.subs.request, true
+}
+
+// answerEntries answers who waited for a fence.
+func (p *partition) answerEntries(request uint64, at hub.Position) {
+	p.subs.mu.Lock()
+	list := p.subs.fenced[request]
+	delete(p.subs.fenced, request)
+	p.subs.mu.Unlock()
+	p.answer(list, at, nil)
+}
+
+// failEntries answers who has waited since before a time, or everybody if that is zero or the
+// engine is away.
+func (p *partition) failEntries(limit time.Time) {
+	p.mu.Lock()
+	all := limit.IsZero() || p.isAway()
+	p.mu.Unlock()
+	p.subs.mu.Lock()
+	late := func(e *entry) bool { return all || e.since.Before(limit) }
+	var list []*entry
+	for _, e := range p.subs.entering {
+		if late(e) {
+			list = append(list, e)
+		}
+	}
+	p.subs.entering = slices.DeleteFunc(p.subs.entering, late)
+	for request, waiting := range p.subs.fenced {
+		for _, e := range waiting {
+			if late(e) {
+				list = append(list, e)
+			}
+		}
+		p.subs.fenced[request] = slices.DeleteFunc(waiting, late)
+	}
+	p.subs.mu.Unlock()
+	p.answer(list, hub.Position{}, hub.ErrAway)
+}
+
+func (p *partition) answer(list []*entry, at hub.Position, err error) {
+	for _, e := range list {
+		e.answer(at, err)
+		p.unwant(e.sub)
+	}
+}

@@ -1,0 +1,61 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"poosh/server/hub"
+)
+
+// Who enters waits until the room is subscribed to, for a fence behind that, and for another one
+// when the link that was asked is lost. No engine is needed to see that.
+func TestEntryWaitsForSubscriptionAndFence(t *testing.T) {
+	p := New(Config{Prefix: "test", Timeout: time.Minute}).parts[3]
+	answers := 0
+	s := p.want(p.channel(app, "r", false))
+	p.subs.entering = append(p.subs.entering, &entry{sub: s, since: time.Now(), answer: func(_ hub.Position, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		answers++
+	}})
+	if _, some := p.fenceEntries(); some {
+		t.Fatal("a fence is asked for before the room is subscribed to")
+	}
+	asked := p.subs.toAsk(1)
+	if len(asked) != 1 || asked[0] != s {
+		t.Fatalf("asked for is %v", asked)
+	}
+	p.subs.confirm(s, 1)
+	first, some := p.fenceEntries()
+	if !some {
+		t.Fatal("no fence is asked for")
+	}
+	if again, some := p.fenceEntries(); some {
+		t.Fatalf("fence %d is asked for by nobody", again)
+	}
+	p.subs.lose()
+	p.answerEntries(first, hub.Position{})
+	if answers != 0 {
+		t.Fatal("answered by the fence of a link that is lost")
+	}
+	if list := p.subs.all(2); len(list) != 1 {
+		t.Fatalf("the next link is asked for %q", list)
+	}
+	p.subs.confirmAll(2)
+	second, some := p.fenceEntries()
+	if !some || second == first {
+		t.Fatalf("fence %d, %v", second, some)
+	}
+	p.answerEntries(second, hub.Position{})
+	p.answerEntries(second, hub.Position{})
+	if answers != 1 {
+		t.Errorf("answered %d times", answers)
+	}
+	if s.refs != 0 {
+		t.Errorf("the room is wanted by %d, want nobody: it was not seated", s.refs)
+	}
+	if !p.subs.had(s.channel) || len(p.subs.before(2)) != 1 || len(p.subs.before(1)) != 0 {
+		t.Error("it is not known which link had the room first")
+	}
+}

@@ -1,0 +1,107 @@
+package hub
+
+import (
+	"errors"
+	"sync"
+
+	"poosh/server/latency"
+)
+
+// Send is [Hub.Publish] for who wants to know what became of the publication, in however many
+// processes: done, unless nil, is called once, from any goroutine and maybe before Send
+// returns, and must not block. In one process alone it has been called then. Send itself never
+// waits, so it may be called with a room's turn held.
+//
+// Of what crossed a bridge Handed has the sum: connections together, the processes of the one
+// that reached most, and no error only if all of it was published.
+func (h *Hub) Send(p *Publication, done func(Handed)) {
+	if h.broker == nil {
+		took := h.Publish(p)
+		if done != nil {
+			done(Handed{Took: took, Nodes: 1})
+		}
+		return
+	}
+	h.shardFor(p).published.Add(1)
+	others := h.beyond(p)
+	if done != nil && len(others) > 0 {
+		sum := &handing{left: len(others) + 1, done: done}
+		done = sum.add
+	}
+	h.broker.Publish(p, done)
+	for _, other := range others {
+		h.broker.Publish(other, done)
+	}
+}
+
+// A handing puts together what became of a publication and of what it is beyond bridges.
+type handing struct {
+	done func(Handed) // set once
+
+	mu   sync.Mutex // guards what follows; done is called without it
+	left int        // who have yet to answer
+	any  bool       // somebody has
+	sum  Handed
+}
+
+func (s *handing) add(h Handed) {
+	s.mu.Lock()
+	if s.any {
+		h = s.sum.with(h)
+	}
+	s.sum, s.any = h, true
+	s.left--
+	last := s.left == 0
+	s.mu.Unlock()
+	if last {
+		s.done(h)
+	}
+}
+
+// with is what became of two publications together.
+func (h Handed) with(other Handed) Handed {
+	sum := Handed{Took: h.Took + other.Took, Nodes: max(h.Nodes, other.Nodes), Err: both(h.Err, other.Err)}
+	if h.Took < 0 || other.Took < 0 {
+		sum.Took = -1
+	}
+	return sum
+}
+
+// both is why two publications together were not published.
+func both(one, other error) error {
+	switch {
+	case one == nil && other == nil:
+		return nil
+	case one == nil || other == nil || errors.Is(other, ErrUncertain):
+		return ErrUncertain
+	}
+	return one
+}
+
+// DeliverAt hands a publication that a [Broker] brings to the subscribers of this process, and
+// reports how many took it. Everybody else publishes. at is its place in the log that all
+// processes share: publications of an app that is kept are entered there, and their frames say
+// so; [Position]{} for one that has none, which is delivered and kept nowhere. It crosses no
+// bridge. For one room it is to be called from one goroutine at a time, in the order that all
+// processes have.
+//
+// What is measured begins here: how long the way between the processes took, the broker knows.
+func (h *Hub) DeliverAt(p *Publication, at Position) int {
+	s := h.shardFor(p)
+	n := s.brought.Add(1)
+	if h.meter == nil || !h.meter.Picks(n) {
+		return h.deliverAt(s, p, at, nil)
+	}
+	mark := h.meter.Begin()
+	if mark != nil {
+		defer mark.End()
+	}
+	return h.deliverAt(s, p, at, mark)
+}
+
+func (h *Hub) deliverAt(s *shard, p *Publication, at Position, mark *latency.Mark) int {
+	if at.IsZero() || p.Passing || !h.Keeps(p.App) {
+		return h.handOut(s, p, mark)
+	}
+	return h.keep(s, p, at, mark)
+}

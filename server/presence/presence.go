@@ -1,0 +1,191 @@
+// Package presence says what a dialect asks about everybody who is connected, in however many
+// processes: who is in a room, whose an id is, how many there are. In one process alone there is
+// nobody to ask, and each of these interfaces is nil: the dialect decides by what it knows
+// itself.
+//
+// # Why
+//
+// What one process decides by a look at its own rooms, many have to decide in one place: whether
+// somebody is the first of a channel or one too many. That place takes its time. So nothing here
+// waits but what says so, and what is asked is answered where it has its order: among the events
+// of the room that it is about. Whoever is seated within an answer gets all that comes behind it
+// and nothing that came before.
+//
+// All of it may be called from any goroutine, and starts none of its own.
+package presence
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"poosh/server/hub"
+)
+
+// Why somebody is not let in, or a question has no answer.
+var (
+	// ErrAway says that what joins the processes cannot be reached.
+	ErrAway = hub.ErrAway
+	// ErrMembers and ErrConnections say that a bound of an [Entry] is met.
+	ErrMembers     = errors.New("as many members are in the room as there may be")
+	ErrConnections = errors.New("as many connections are in the room as there may be")
+	// ErrBarred says that an id must not be claimed for now; see [Holder.Bar].
+	ErrBarred = errors.New("the id is barred")
+)
+
+// A Desk seats connections in rooms that many processes share.
+type Desk interface {
+	// Enter says that one more connection of this process is about to be in a room. answer is
+	// called once: on the goroutine that delivers the room's events, in their order, or before
+	// Enter returns. It must not wait. It comes within a time that the Desk bounds, and at once
+	// while nobody can be asked, with [ErrAway]. Without an error the connection counts: it is
+	// seated within answer, or Leave takes it back.
+	//
+	// With an error it does not count, and nobody was told of it.
+	Enter(e Entry, answer func(Seated, error))
+
+	// Leave says that a connection for which Enter was answered without an error is gone, or
+	// never was seated. It never waits, never fails, and calls nobody before it returns. It is
+	// put behind what was entered and left before it.
+	Leave(e Entry)
+
+	// Hear has somebody told what happens in the rooms of an app in which this process has
+	// connections; nil for nobody. It holds for what happens from then on.
+	Hear(app string, l Listener)
+}
+
+// An Entry is a connection in a room. To Enter and to Leave it is given the same, but for Only.
+type Entry struct {
+	App, Room string
+
+	// User is who the connection is in the room, with Info for the others to see; empty for
+	// nobody, and for rooms without members. A room with members is entered and left by who has
+	// its turn, until the answer is there; see [hub.Hub.Queue].
+	User string
+	Info []byte
+	// Only says that no other connection of this process is in the room as User: it is the
+	// first that comes, or was the last to go. Of others nobody elsewhere has to be asked.
+	Only bool
+	// Socket is the subscriber whom [Listener.Came] is not for: that of the connection itself.
+	Socket string
+
+	// The most that there may be in the room, over all processes; 0 for any number. Who is a
+	// member already is not one more.
+	MaxMembers, MaxConnections int
+
+	Cache bool // the room keeps its last event: it is in the answer
+
+	// Told says that one process is to be told, by [Listener.Due], when the room comes into use
+	// or out of it and when User comes and goes. What ends is told only once it has been so for
+	// the time of Hold: who is back by then has never been gone.
+	Told bool
+	Hold time.Duration
+
+	// Count returns how many connections of this process are in the room. It is called when the
+	// others are told, which may be later than Enter or Leave: what is told last is always what
+	// was true last. Those that are on their way in the Desk adds itself. nil for a room whose
+	// connections nobody counts: it is entered for the order of its events alone.
+	Count func() int
+}
+
+// Seated is what an entry is told.
+type Seated struct {
+	Connections int // in the room, over all processes, this one among them; 0 where nobody counts
+	Users       int // members
+
+	// Cached is the last event that the room keeps; nil for none.
+	Cached *hub.Publication
+	At     hub.Position // where the answer stands in the order of events
+}
+
+// A Listener is told what happens in rooms of one app, on the goroutine that delivers their events
+// and in their order. It must not wait. The hub has the members by then; see
+// [hub.Hub.MembersAre].
+type Listener interface {
+	// Came tells of a new member of a room, and Went of one who is none any more, wherever its
+	// connections were. socket is [Entry].Socket.
+	Came(room string, m hub.Member, socket string)
+	Went(room, user string)
+	// Occupied tells of a room that has its first connection, and Vacated of one that has lost
+	// its last. In that room itself nobody may be in this process to hear the second.
+	Occupied(room string)
+	Vacated(room string)
+	// Counted tells how many connections a room has, over all processes, after one of this
+	// process has left it.
+	Counted(room string, connections int)
+
+	// Due tells one of all processes what the applications are to be told, see [Entry].Told.
+	// For one room, and for one user in it, true and false alternate. What is not done, since
+	// the process ends, another one is told. It may be called from another goroutine.
+	Due(h Happening, done func())
+}
+
+// A Happening is that a room came into use, or that a user came into it; or, if There is false,
+// the end of that.
+type Happening struct {
+	Room  string
+	User  string // empty for the room itself
+	There bool
+}
+
+// A Holder gives each id of an app to one connection, over all processes: the last that asks for
+// it.
+type Holder interface {
+	// Claim asks for an id. answer is called once, as that of [Desk.Enter] is; [ErrBarred] and
+	// [ErrAway] are the errors. Claim.Lost is called at most once behind a good answer, when the
+	// connection has the id no more, without Release; it must not wait.
+	Claim(c Claim, answer func(error))
+	// Release gives an id up. It does nothing for who has lost it. It never waits.
+	Release(app, id string)
+	// Bar takes ids away from connections whose Made is not after a time, and has nobody claim
+	// them with such a one for as long as wait. before is in milliseconds as Claim.Made is; 0
+	// means any. done is called once, with the ids that somebody had.
+	Bar(app string, ids []string, before int64, wait time.Duration, done func(had []string, err error))
+}
+
+// A Claim is a connection's for an id.
+type Claim struct {
+	App, ID string
+	Made    int64 // the time in the connection's token, in milliseconds
+	Lost    func(why Lost)
+}
+
+// Lost is why a connection has lost its id.
+type Lost int
+
+// The reasons.
+const (
+	Taken  Lost = iota + 1 // another connection has it
+	Barred                 // by [Holder.Bar]
+)
+
+// A Census answers questions about all processes, for goroutines that may block. What it says was
+// so a moment ago.
+type Census interface {
+	// Count returns how many connections and users are in a room.
+	Count(ctx context.Context, app, room string) (connections, users int, err error)
+	// Members returns who is in a room, in no order.
+	Members(ctx context.Context, app, room string) ([]hub.Member, error)
+	// Rooms yields the rooms of an app that somebody is in whose names begin with a prefix, in
+	// the order of their names. One that is entered or left meanwhile may be yielded or not. An
+	// error is the last that is yielded.
+	Rooms(ctx context.Context, app, prefix string) iter.Seq2[hub.RoomCount, error]
+	// Cached returns the payload of the last event that a room keeps, and for how long it does;
+	// not ok for none.
+	Cached(ctx context.Context, app, room string) (data []byte, left time.Duration, ok bool, err error)
+}
+
+// A Bus carries what processes have to tell each other. Kinds are the dialects' and the server's;
+// package server has their list. Bodies are not changed.
+type Bus interface {
+	// Tell tells all processes, this one too, and never waits. Nothing is told while they cannot
+	// be reached.
+	Tell(kind byte, body []byte)
+	// Ask asks all processes, this one too, and waits for their answers until ctx ends: by the
+	// names of those that gave one, and the names of those that did not.
+	Ask(ctx context.Context, kind byte, body []byte) (answers map[string][]byte, silent []string)
+	// Handle says who is told of a kind, and answers for this process; what it returns goes to
+	// who asked. It must not wait. Call it before anybody is told.
+	Handle(kind byte, answer func(from string, body []byte) []byte)
+}
