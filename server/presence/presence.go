@@ -46,8 +46,8 @@ type Desk interface {
 	Enter(e Entry, answer func(Seated, error))
 
 	// Leave says that a connection for which Enter was answered without an error is gone, or
-	// never was seated. It never waits, never fails, and calls nobody before it returns. It is
-	// put behind what was entered and left before it.
+	// never was seated. It never waits and never fails, and calls nobody but Entry.Count. What
+	// is entered and left has the order in which it was called for.
 	Leave(e Entry)
 
 	// Hear has somebody told what happens in the rooms of an app in which this process has
@@ -84,7 +84,7 @@ type Entry struct {
 
 	// Count returns how many connections of this process are in the room. It is called when the
 	// others are told, which may be later than Enter or Leave: what is told last is always what
-	// was true last. Those that are on their way in the Desk adds itself. nil for a room whose
+	// was true last. Those that are on their way in the Desk adds itself. It must not wait or call the Desk. nil for a room whose
 	// connections nobody counts: it is entered for the order of its events alone.
 	Count func() int
 }
