@@ -29,13 +29,12 @@ func (n *Node) Enter(entry presence.Entry, answer func(presence.Seated, error)) 
 		n.rooms[at] = l
 	}
 	l.entered++
-	l.asked++
 	if entry.User != "" && entry.Only {
 		e.seat(at, r, n, &entry)
 	}
 	s := presence.Seated{At: e.at()}
-	if entry.Count != nil {
-		s.Connections = e.count(at, r, n, entry.Count()+l.asked, entry.Told, 0)
+	if entry.Counted {
+		s.Connections = e.count(at, r, n, l.entered, entry.Told, 0)
 	}
 	s.Users = len(r.members)
 	if entry.Cache && r.cached != nil && time.Now().Before(r.until) {
@@ -50,12 +49,6 @@ func (n *Node) Enter(entry presence.Entry, answer func(presence.Seated, error)) 
 			n.Hub.MembersAre(at.app, at.name, all)
 		}
 		answer(s, nil)
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		l.asked--
-		if entry.Count != nil { // it may not have been seated after all
-			e.count(at, r, n, entry.Count()+l.asked, entry.Told, entry.Hold)
-		}
 	})
 }
 
@@ -94,10 +87,10 @@ func (n *Node) Leave(entry presence.Entry) {
 	if entry.User != "" && entry.Only {
 		e.unseat(at, r, n, entry.User, entry.Told, entry.Hold)
 	}
-	if entry.Count == nil {
+	if !entry.Counted {
 		return
 	}
-	total := e.count(at, r, n, entry.Count()+l.asked, entry.Told, entry.Hold)
+	total := e.count(at, r, n, l.entered, entry.Told, entry.Hold)
 	if hears := n.listeners[at.app]; hears != nil {
 		n.put(func() { hears.Counted(at.name, total) })
 	}

@@ -36,8 +36,7 @@ var (
 
 // local is what a node has of a room.
 type local struct {
-	entered int // entries that were answered without an error, but for those that have left
-	asked   int // entries that are counted in the engine and not seated yet
+	entered int // entries that were let in, but for those that have left
 }
 
 // work does what there is, in its order, until the node ends.
