@@ -82,6 +82,25 @@ func (b portBounds) Open(peer netip.Addr) (http1.Room, bool) {
 	return 0, false
 }
 
+// Passed implements [http1.Bounds].
+func (b portBounds) Passed(peer netip.Addr) (http1.Room, bool) {
+	from, isProxy := peers.Network(peer), b.proxies.Has(peer)
+	var bound string
+	for _, room := range b.rooms {
+		if bound = b.pool(room).take(from, isProxy, nil); bound == "" {
+			return room, true
+		}
+	}
+	for _, room := range slices.Backward(b.rooms) {
+		if b.try(room, from, isProxy) == "" { // and not make: who reads for many connections asks
+			return room, true
+		}
+	}
+	b.pool(b.rooms[0]).refuse()
+	b.log.Warn("connection refused", "remote", peer, "bound", bound)
+	return 0, false
+}
+
 // makingRoom bounds how long a newcomer waits for those who are on their way out, and for
 // those whose turn to say something it is.
 const makingRoom = 20 * time.Millisecond

@@ -322,6 +322,34 @@ func TestLoweredBound(t *testing.T) {
 	})
 }
 
+// TestPassedOn: a connection that another node passes on counts as one of its client, and is refused
+// at once where there is no place for it.
+func TestPassedOn(t *testing.T) {
+	l := newLimiter(network.Config{MaxConnections: 3, MaxConnectionsPerAddress: 2, MaxSenderConnections: 5, MaxSenderConnectionsPerAddress: 5}, discard)
+	b := l.bounds(dialect.Clients)
+	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for i, want := range []bool{true, true, false} {
+		if room, ok := b.Passed(one); ok != want || ok && room != roomClients {
+			t.Errorf("connection %d of one address: %v in %d", i, ok, room)
+		}
+	}
+	if _, ok := b.Passed(other); !ok {
+		t.Error("another has none")
+	}
+	if _, ok := b.Passed(other); ok {
+		t.Error("there are more than there may be")
+	}
+	if !b.Upgrade(one, roomClients, one) {
+		t.Error("one of them may not become a WebSocket")
+	}
+	l.released(one)
+	b.Close(one, roomClients)
+	b.Close(other, roomClients)
+	if st := l.clients.stats(); st.open != 0 || st.refused != 2 {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestLimiterForgets(t *testing.T) {
 	l := newLimiter(network.Config{MaxConnections: 10, MaxConnectionsPerAddress: 10}, discard)
 	a := netip.MustParseAddr("192.0.2.1")

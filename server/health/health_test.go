@@ -441,3 +441,22 @@ func TestCloseDoesNotWaitForWhatIsStuck(t *testing.T) {
 	}
 	release()
 }
+
+// away is a cluster whose other nodes cannot be reached.
+type away struct{ behind chan struct{} }
+
+func (a away) CaughtUp() <-chan struct{} { return a.behind }
+func (away) Late() bool                  { return true }
+func (away) Why() error                  { return admission.ErrAway }
+
+// A node that cannot reach the others serves its clients: a balancer must not take it away, since
+// none would be left.
+func TestClusterAway(t *testing.T) {
+	p := newProcess(t, loop.Config{})
+	p.gate = admission.New(admission.Both(p.loop, away{make(chan struct{})}), 0)
+	p.cfg.Gate = p.gate
+	r := p.look()
+	if r.Status != Degraded || len(r.Faults) != 1 || !strings.Contains(r.Faults[0].Why, admission.ErrAway.Error()) {
+		t.Errorf("%+v", r)
+	}
+}

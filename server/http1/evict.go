@@ -142,11 +142,21 @@ func (s *Server) prove(before Proof, peer netip.Addr, r *http.Request, status in
 	if before == Sender || status < http.StatusOK || status >= http.StatusBadRequest {
 		return before
 	}
-	now := Sender
-	if s.cfg.Proves != nil {
-		now = max(before, s.cfg.Proves(r))
+	return s.proven(before, s.shows(r), peer)
+}
+
+// shows is what a good answer to a request shows about its peer.
+func (s *Server) shows(r *http.Request) Proof {
+	if s.cfg.Proves == nil {
+		return Sender
 	}
-	if now == Sender && s.cfg.Bounds != nil {
+	return s.cfg.Proves(r)
+}
+
+// proven is what has been proven of a peer with one thing more.
+func (s *Server) proven(before, more Proof, peer netip.Addr) Proof {
+	now := max(before, more)
+	if before < Sender && now == Sender && s.cfg.Bounds != nil {
 		s.cfg.Bounds.Proven(peer)
 	}
 	return now
@@ -155,7 +165,13 @@ func (s *Server) prove(before Proof, peer netip.Addr, r *http.Request, status in
 // idles reports whether there is nothing on the connection that is worth its place.
 // c.mu is held.
 func (c *conn) idles() bool {
-	return c.raw != nil && c.proof < Sender && c.state != serving && c.state != gone
+	return c.raw != nil && c.proof < Sender && c.state != serving && c.state != gone && !c.sends()
+}
+
+// sends reports whether a request of a sender's waits for its answer, that was let in. c.mu is
+// held.
+func (c *conn) sends() bool {
+	return c.state == pending && c.pending != nil && Proof(c.pending.shows) == Sender
 }
 
 func (c *conn) evict() bool {

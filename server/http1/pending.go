@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -19,6 +20,7 @@ type Pending struct {
 	marks  *latency.Marks // nil for none
 	status int16
 	typed  bool
+	shows  int8 // the Proof that a good answer is; set before its handler returns
 	last   bool // its request wanted the connection closed
 	inside bool // the handler has not returned
 	given  bool
@@ -77,15 +79,42 @@ func onLoop(w http.ResponseWriter) *response {
 // nobody, so locks may be held. It does nothing when the peer is gone, or the
 // answer was given. Marks that the body's parts carry are passed when it has been written,
 // or never will be.
-func (p *Pending) Answer(body []byte, marks ...*latency.Mark) { p.c.answer(p, body, marks) }
+func (p *Pending) Answer(body []byte, marks ...*latency.Mark) { p.c.answer(p, nil, body, marks) }
 
-// answer is [Pending.Answer].
-func (c *conn) answer(p *Pending, body []byte, marks latency.Marks) {
+// AnswerWith is [Pending.Answer] where status and header were not known when the handler
+// returned: what it set of them before [Later] does not count. It copies the header too.
+func (p *Pending) AnswerWith(status int, header http.Header, body []byte) {
+	p.c.answer(p, &lateHead{cmp.Or(status, http.StatusOK), header}, body, nil)
+}
+
+// A lateHead is what an answer begins with that was not known when the handler returned.
+type lateHead struct {
+	status int
+	header http.Header
+}
+
+// replace has p begin with another head, and the connection have shown what that does. c.mu is
+// held.
+func (c *conn) replace(p *Pending, with *lateHead) {
+	p.text, p.typed = head(p.text[:0], with.status, with.header)
+	p.status, p.last = int16(with.status), p.last || closes(with.header)
+	if with.status < http.StatusBadRequest {
+		c.proof = c.srv.proven(c.proof, Proof(p.shows), c.peer)
+	}
+}
+
+// answer is [Pending.Answer], with another head unless that is nil.
+func (c *conn) answer(p *Pending, with *lateHead, body []byte, marks latency.Marks) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.given || c.pending != p {
 		marks.Pass()
 		return
+	}
+	shown := Client
+	if with != nil {
+		c.replace(p, with)
+		shown = Nothing
 	}
 	p.given, p.last = true, p.last || c.srv.draining.Load()
 	if len(marks) > 0 {
@@ -103,7 +132,7 @@ func (c *conn) answer(p *Pending, body []byte, marks latency.Marks) {
 	if c.state != pending {
 		return
 	}
-	c.proof = max(c.proof, Client)
+	c.proof = max(c.proof, shown)
 	c.enter(idle)
 	c.read()
 	if len(c.in) > 0 {

@@ -24,6 +24,7 @@ const keepBody = 16 << 10
 // newExchange makes one for the pool.
 func (s *Server) newExchange() any {
 	x := new(exchange)
+	x.res.request = &x.req.Request
 	if s.cfg.Context != nil {
 		x.req.ctx = s.cfg.Context()
 	}
@@ -49,6 +50,7 @@ func (x *exchange) last() bool {
 // the handler returns.
 type response struct {
 	c          *conn
+	request    *http.Request // of the same exchange; set once
 	onReader   bool
 	wantsClose bool   // the request said so
 	behind     []byte // what was read behind the request
@@ -126,6 +128,7 @@ func (w *response) postpone(to Waiter) *Pending {
 	last := w.wantsClose || w.closes()
 	p := &Pending{c: c, to: to, inside: true, text: w.head(make([]byte, 0, answerSize)), last: last}
 	p.status, p.typed, p.account = int16(w.status), w.typed, w.account
+	p.shows = int8(c.srv.shows(w.request))
 	w.pending = p
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,12 +149,20 @@ func hasBody(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// head appends what an answer begins with to dst: all that is known before its
-// body and its time are. What the handler said of those, and of the connection,
-// does not count.
+// head appends what the answer begins with to dst: all that is known before its
+// body and its time are.
 func (w *response) head(dst []byte) []byte {
-	if status := w.status; status == 0 || status == http.StatusOK {
+	if w.status == 0 {
 		w.status = http.StatusOK
+	}
+	dst, w.typed = head(dst, w.status, w.header)
+	return dst
+}
+
+// head appends what an answer begins with to dst, and reports whether that says what the body
+// is. What the header says of the connection, or of the body's length and time, does not count.
+func head(dst []byte, status int, header http.Header) (_ []byte, typed bool) {
+	if status == http.StatusOK {
 		dst = append(dst, "HTTP/1.1 200 OK\r\n"...)
 	} else {
 		text := http.StatusText(status)
@@ -162,20 +173,19 @@ func (w *response) head(dst []byte) []byte {
 		dst = strconv.AppendInt(dst, int64(status), 10)
 		dst = append(append(append(dst, ' '), text...), "\r\n"...)
 	}
-	w.typed = false
-	for name, values := range w.header {
+	for name, values := range header {
 		switch name {
 		case "Content-Length", "Connection", "Transfer-Encoding", "Date":
 			continue
 		case "Content-Type", "Content-Encoding":
-			w.typed = true
+			typed = true
 		}
 		for _, value := range values {
 			dst = append(append(append(dst, name...), ": "...), oneLine(value)...)
 			dst = append(dst, "\r\n"...)
 		}
 	}
-	return dst
+	return dst, typed
 }
 
 // finish appends the rest of an answer behind its head. last says whether the
@@ -198,8 +208,10 @@ func finish(dst, body []byte, status int, typed, last bool) []byte {
 }
 
 // closes reports whether the handler wants the connection closed.
-func (w *response) closes() bool {
-	return slices.ContainsFunc(w.header["Connection"], func(v string) bool { return strings.EqualFold(v, "close") })
+func (w *response) closes() bool { return closes(w.header) }
+
+func closes(header http.Header) bool {
+	return slices.ContainsFunc(header["Connection"], func(v string) bool { return strings.EqualFold(v, "close") })
 }
 
 // oneLine keeps a header's value from beginning another header.

@@ -68,6 +68,9 @@ type Bounds interface {
 	// false. peer is its address. When there is no room left it may make some by
 	// [Candidate.Evict]. What it returns with true is given to the other methods.
 	Open(peer netip.Addr) (Room, bool)
+	// Passed is Open for a connection that another process has passed on; see [Server.Take].
+	// peer is the client that it is for. It must not wait.
+	Passed(peer netip.Addr) (Room, bool)
 	// Upgrade is asked when a connection becomes a WebSocket that counts for from, the
 	// network that a proxy saw. From then on [loop.Config].Released tells of its end,
 	// in place of Close.
@@ -263,13 +266,7 @@ func (s *Server) acceptOnLoop() error {
 		return nil
 	}
 	c := &conn{srv: s, remote: socket.Remote.String(), peer: peer, network: peers.Network(peer), room: room, since: time.Now()}
-	s.mu.Lock()
-	over := s.over
-	if !over {
-		s.conns[c] = struct{}{}
-	}
-	s.mu.Unlock()
-	if over {
+	if !s.list(c) {
 		socket.Close()
 		s.closed(peer, room)
 		return nil

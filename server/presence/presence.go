@@ -46,8 +46,8 @@ type Desk interface {
 	Enter(e Entry, answer func(Seated, error))
 
 	// Leave says that a connection for which Enter was answered without an error is gone, or
-	// never was seated. It never waits, never fails, and calls nobody before it returns. It is
-	// put behind what was entered and left before it.
+	// never was seated. It never waits, never fails, and calls nobody before it returns. What is
+	// entered and left has the order in which it was called for.
 	Leave(e Entry)
 
 	// Hear has somebody told what happens in the rooms of an app in which this process has
@@ -82,11 +82,10 @@ type Entry struct {
 	Told bool
 	Hold time.Duration
 
-	// Count returns how many connections of this process are in the room. It is called when the
-	// others are told, which may be later than Enter or Leave: what is told last is always what
-	// was true last. Those that are on their way in the Desk adds itself. nil for a room whose
-	// connections nobody counts: it is entered for the order of its events alone.
-	Count func() int
+	// Counted says that somebody wants to know how many connections are in the room: those that
+	// were entered and have not left. Others are entered for the order of its events alone, and
+	// for its members.
+	Counted bool
 }
 
 // Seated is what an entry is told.

@@ -162,6 +162,7 @@ func TestBoundsByNetwork(t *testing.T) {
 	a.counts = make(map[address]tally)
 	a.bound(Config{MaxSessionsPerAddress: 2, MaxUnfinishedPerAddress: 1})
 	srv := &Server{}
+	srv.rules.Store(&rules{})
 	type answer struct {
 		bound turnedAway
 		ok    bool

@@ -187,6 +187,7 @@ func TestAllOfAPublicationIsSaved(t *testing.T) {
 	for i := range v.NumField() {
 		switch f := v.Field(i); {
 		case v.Type().Field(i).Name == "App", f.Kind() == reflect.Bool:
+		case v.Type().Field(i).Name == "Cached": // for a broker, which has it by then
 		case f.Kind() == reflect.String:
 			f.SetString(v.Type().Field(i).Name + "\xff")
 		default:

@@ -1,0 +1,46 @@
+package history
+
+import (
+	"testing"
+	"time"
+
+	"poosh/server/hub"
+)
+
+// TestAppendAt: the log has what is brought where all processes have it, with others' numbers
+// between; what is there already is not entered again; with another epoch all begins anew.
+func TestAppendAt(t *testing.T) {
+	l := New(Config{Age: time.Minute}, "")
+	var delivered []hub.Position
+	put := func(epoch, number uint64, room string) {
+		l.AppendAt(&hub.Publication{Room: room, Event: "e"}, hub.Position{Epoch: epoch, Number: number}, func(at hub.Position) { delivered = append(delivered, at) })
+		l.check(t)
+	}
+	read := func(room string, after uint64) (numbers []uint64, whole bool) {
+		x := l.Read("", []hub.Span{{Room: room, After: after, UpTo: 1 << 49}}, func(bool, int, int) bool { return true })
+		for _, k := range x.List {
+			numbers = append(numbers, k.At.Number)
+		}
+		return numbers, x.Whole
+	}
+	put(5, 100, "r")
+	put(5, 100, "r")
+	put(5, 90, "r")
+	put(5, 107, "r")
+	if got, whole := read("r", 99); len(got) != 2 || got[0] != 100 || got[1] != 107 || !whole || len(delivered) != 2 {
+		t.Errorf("%d, whole %v, delivered %v", got, whole, delivered)
+	}
+	if _, whole := read("r", 98); whole {
+		t.Error("what was before it began is said to be whole")
+	}
+	put(6, 3, "r")
+	put(6, 4, "s")
+	if got, whole := read("r", 2); len(got) != 1 || got[0] != 3 || !whole {
+		t.Errorf("of another epoch %d, whole %v", got, whole)
+	}
+	l.Hold("", func(head hub.Position, _ hub.Reader) {
+		if head != (hub.Position{Epoch: 6, Number: 4}) {
+			t.Errorf("the head is %v", head)
+		}
+	})
+}
