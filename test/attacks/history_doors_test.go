@@ -128,7 +128,7 @@ func (a *assault) manyPositions(i int) error {
 			b = append(b, text(fmt.Sprintf(`{"event":"sockudo:subscribe","data":{"channel":"c%d","resume":%s}}`, n, position))...)
 		}
 	}
-	for range 10 {
+	for range 3 {
 		b = append(b, text(`{"event":"sockudo:resume","data":{"channel_positions":{`+positions+`}}}`)...)
 	}
 	if _, err := c.Write(append(b, text(`{"event":"sockudo:ping","data":{}}`)...)); err != nil {
