@@ -183,7 +183,7 @@ func (s *stormed) storm(a *assault) {
 		if i%2 > 0 {
 			ask, told = `"rewind":{"seconds":1000000}`, "sockudo:rewind_complete"
 		}
-		for range 3 {
+		for range 2 {
 			var b []byte
 			for n := range largeRooms {
 				b = append(b, text(`{"event":"sockudo:subscribe","data":{"channel":"`+largeRoom(n)+`",`+ask+`}}`)...)

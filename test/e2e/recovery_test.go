@@ -66,9 +66,10 @@ func TestRecoveryForEveryClient(t *testing.T) {
 	looks(more, `,"`)
 	looks(old, "]")
 	for _, c := range back {
-		sid := c.wait(t, "connect", 1+rounds)[0].SID
-		for i, r := range c.seen("connect") {
-			if state := c.seen("state")[i].Text; r.SID != sid || state != fmt.Sprint(i > 0) {
+		states := c.wait(t, "state", 2) // who polls may be between two polls when it is cut off
+		sid := c.wait(t, "connect", len(states))[0].SID
+		for i, r := range c.seen("connect")[:len(states)] {
+			if state := states[i].Text; r.SID != sid || state != fmt.Sprint(i > 0) {
 				t.Errorf("%s: connection %d is that of %s, recovered %s; it was %s", c.id, i, r.SID, state, sid)
 			}
 		}
