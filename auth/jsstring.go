@@ -38,11 +38,17 @@ func (v Value) String() string {
 		if bytes.IndexByte(s, '\\') < 0 {
 			return string(s)
 		}
-		return string(appendUnquoted(make([]byte, 0, len(s)), s))
+		return string(v.AppendUnquoted(make([]byte, 0, len(s))))
 	case Object:
 		return "[object Object]"
 	}
 	return string(appendJoined(nil, v.text))
+}
+
+// AppendUnquoted appends the characters of a value that is a string, as [JSString] has
+// them. It must be one.
+func (v Value) AppendUnquoted(dst []byte) []byte {
+	return appendUnquoted(dst, v.text[1:len(v.text)-1])
 }
 
 // appendJoined appends an array's text as Array.prototype.join does. A nested

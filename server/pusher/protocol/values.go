@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,24 +30,23 @@ func TextOf(v auth.Value) (string, bool) {
 	case auth.Absent, auth.Null:
 		return "", true
 	case auth.String:
-		if quoted := v.Bytes(); plain(quoted) {
-			return string(quoted[1 : len(quoted)-1]), true
-		}
-		var text string
-		err := json.Unmarshal(v.Bytes(), &text)
-		return text, err == nil
+		var room [64]byte
+		return string(appendText(room[:0], v)), true
 	}
 	return "", false
 }
 
-// plain reports whether a JSON string stands for the bytes between its quotes.
-func plain(quoted []byte) bool {
-	for _, c := range quoted {
-		if c >= utf8.RuneSelf || c == '\\' {
-			return false
-		}
+// appendText appends the text that a string is. Half of a surrogate pair, and what is no
+// UTF-8, becomes U+FFFD, as encoding/json and Pusher's own servers have it.
+func appendText(dst []byte, v auth.Value) []byte {
+	from := len(dst)
+	dst = v.AppendUnquoted(slices.Grow(dst, len(v.Bytes())))
+	if utf8.Valid(dst[from:]) {
+		return dst
 	}
-	return true
+	var text string
+	json.Unmarshal(v.Bytes(), &text) // a string of JSON that was read before: it cannot fail
+	return append(dst[:from], text...)
 }
 
 // idOf is a user's id: a text, or a number as PHP and Pusher's own documentation
@@ -64,8 +64,7 @@ func idOf(v auth.Value) string {
 // what the value was read from.
 func DataText(v auth.Value) []byte {
 	if v.Kind() == auth.String {
-		text, _ := TextOf(v)
-		return []byte(text)
+		return appendText(nil, v)
 	}
 	return v.AppendCompact(nil)
 }
