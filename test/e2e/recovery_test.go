@@ -31,6 +31,11 @@ func TestRecoveryForEveryClient(t *testing.T) {
 		old = append(old, open(s.clientURL(), version, "polling"))
 	}
 	s.waitRoom(t, "b", len(back)+len(more)+len(old))
+	for _, c := range back {
+		if c.way == "upgrade" {
+			c.wait(t, "upgrade", 1)
+		}
+	}
 	n := 0
 	send := func() {
 		for range 6 {
@@ -66,7 +71,11 @@ func TestRecoveryForEveryClient(t *testing.T) {
 	looks(more, `,"`)
 	looks(old, "]")
 	for _, c := range back {
-		states := c.wait(t, "state", 2) // who polls may be between two polls when it is cut off
+		connections := 1 // at the least: who polls may be between two polls whenever it is cut off
+		if c.way == "upgrade" {
+			connections++
+		}
+		states := c.wait(t, "state", connections)
 		sid := c.wait(t, "connect", len(states))[0].SID
 		for i, r := range c.seen("connect")[:len(states)] {
 			if state := states[i].Text; r.SID != sid || state != fmt.Sprint(i > 0) {
