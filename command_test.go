@@ -42,6 +42,7 @@ var secrets = map[string]string{
 type station struct {
 	t     *testing.T
 	dir   string
+	env   []string // that commands have; nothing if nil
 	ports map[string]string
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -147,9 +148,9 @@ func (s *station) stop() {
 	}
 }
 
-// command is one in the server's directory, with nothing in its environment.
+// command is one in the server's directory, with nothing in its environment but the station's.
 func (s *station) command(args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
-	cmd, stdout, stderr = poosh(s.t, nil, args...)
+	cmd, stdout, stderr = poosh(s.t, s.env, args...)
 	cmd.Dir = s.dir
 	return cmd, stdout, stderr
 }

@@ -29,6 +29,7 @@ type authority struct {
 	domains []string
 	dir     string
 	every   time.Duration        // between looks at when certificates end; zero for the library's
+	early   float64              // the part of a certificate's life in which it is renewed; zero for the library's
 	issuer  certmagic.ACMEIssuer // what Watch makes one of
 	log     *slog.Logger
 
@@ -46,7 +47,7 @@ func newAuthority(cfg *Config, log *slog.Logger) (*authority, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ACME_DIR: %w", err)
 	}
-	a := &authority{domains: cfg.Domains, dir: cfg.Dir, every: cfg.Every, log: log}
+	a := &authority{domains: cfg.Domains, dir: cfg.Dir, every: cfg.Every, early: cfg.Early, log: log}
 	a.issuer = certmagic.ACMEIssuer{
 		CA: cfg.CA, Email: cfg.Email, Agreed: true, Logger: zapLogger(log),
 		AltHTTPPort: cfg.HTTPPort, DisableHTTPChallenge: cfg.HTTPPort == setting.AnyPort,
@@ -76,10 +77,11 @@ func (a *authority) manage() *managed {
 		Logger:             a.issuer.Logger,
 	})
 	own := certmagic.Config{
-		Storage:           &certmagic.FileStorage{Path: a.dir},
-		DefaultServerName: a.domains[0], // for who names none
-		Logger:            a.issuer.Logger,
-		OnEvent:           a.happened,
+		Storage:            &certmagic.FileStorage{Path: a.dir},
+		DefaultServerName:  a.domains[0], // for who names none
+		RenewalWindowRatio: a.early,
+		Logger:             a.issuer.Logger,
+		OnEvent:            a.happened,
 	}
 	m.magic = certmagic.New(m.cache, own)
 	m.magic.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(m.magic, a.issuer)}
@@ -88,8 +90,13 @@ func (a *authority) manage() *managed {
 
 // happened is told by the library of what it does.
 func (a *authority) happened(_ context.Context, event string, data map[string]any) error {
-	if event == "cert_obtained" {
+	switch {
+	case event == "cert_obtained":
 		a.log.Info("certificate obtained by ACME", "name", data["identifier"], "renewal", data["renewal"], "authority", data["issuer"])
+	case event == "cert_failed" && data["renewal"] == true: // of a first one the library says when it tries again
+		left, _ := data["remaining"].(time.Duration)
+		a.log.Error("certificate not renewed by ACME: the one before is shown, and it is tried again in a minute or more", "name", data["identifier"],
+			"until", time.Now().Add(left).Truncate(time.Second), "err", data["error"])
 	}
 	return nil
 }

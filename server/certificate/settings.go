@@ -34,6 +34,9 @@ type Config struct {
 	// Every is how often is looked whether a certificate is to be renewed; 0 for every ten
 	// minutes.
 	Every time.Duration
+	// Early is the part of a certificate's life, at its end, in which it is renewed; 0 for a
+	// third.
+	Early float64
 
 	Senders  bool   // the port of senders alone speaks TLS too
 	ClientCA string // file with the authorities of which every peer has to show a certificate

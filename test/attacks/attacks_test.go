@@ -21,12 +21,17 @@ type attack struct {
 	before func(*assault)
 	during func(*assault, status)
 	after  func(*assault) // when the strangers are gone
+	tls    bool           // all ports speak it
 	closed bool           // strangers hold real clients' places, so that no new one is to be had
 }
 
 // try runs an attack against a server of its own.
 func (x attack) try(t *testing.T, files int) {
-	s := start(t, files, x.settings...)
+	begin := start
+	if x.tls {
+		begin = startOverTLS
+	}
+	s := begin(t, files, x.settings...)
 	g := newGood(t, s)
 	a := &assault{t: t, s: s, good: g, ctx: t.Context()}
 	defer a.hangUp()

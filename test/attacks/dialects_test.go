@@ -18,7 +18,7 @@ type pooshDialect struct{ s *server }
 func (pooshDialect) name() string { return "poosh" }
 
 func (d pooshDialect) listen(room string, got func(int), gone func(error)) (io.Closer, error) {
-	ws, err := dialWebSocket(d.s.clientPort, "/socket.io/?EIO=4&transport=websocket")
+	ws, err := d.s.dialWebSocket(d.s.clientPort, "/socket.io/?EIO=4&transport=websocket")
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (d pooshDialect) send(c *http.Client, room string, n int) error {
 // sendPayload sends an event of the name n with a payload of JSON that JavaScript
 // would print as it stands.
 func (d pooshDialect) sendPayload(c *http.Client, room, payload string) error {
-	_, err := post(c, "http://"+addr(d.s.serverPort)+"/send", `{"room":"`+room+`","event":"n","payload":`+payload+`}`, func(r *http.Request) {
+	_, err := post(c, d.s.url(d.s.serverPort)+"/send", `{"room":"`+room+`","event":"n","payload":`+payload+`}`, func(r *http.Request) {
 		r.Header.Set("Authorization", auth.PooshSign(pooshSecret, []byte(payload)))
 	})
 	return err
@@ -79,7 +79,7 @@ type pusherDialect struct{ s *server }
 func (pusherDialect) name() string { return "pusher" }
 
 func (d pusherDialect) listen(channel string, got func(int), gone func(error)) (io.Closer, error) {
-	ws, err := dialWebSocket(d.s.pusherPort, "/app/"+pusherKey+"?protocol=7")
+	ws, err := d.s.dialWebSocket(d.s.pusherPort, "/app/"+pusherKey+"?protocol=7")
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (d pusherDialect) send(c *http.Client, channel string, n int) error {
 func (d pusherDialect) call(c *http.Client, path, body string) (string, error) {
 	path = "/apps/" + pusherID + path
 	query := auth.SignPusherQuery(pusherKey, pusherSecret, http.MethodPost, path, []byte(body), time.Now())
-	return post(c, "http://"+addr(d.s.pusherPort)+path+"?"+query, body, nil)
+	return post(c, d.s.url(d.s.pusherPort)+path+"?"+query, body, nil)
 }
 
 // socktopusDialect is Socktopus; a room is the id of a connection.
@@ -125,7 +125,7 @@ func (d socktopusDialect) target(id string) string {
 }
 
 func (d socktopusDialect) listen(id string, got func(int), gone func(error)) (io.Closer, error) {
-	ws, err := dialWebSocket(d.s.socktopusPort, d.target(id))
+	ws, err := d.s.dialWebSocket(d.s.socktopusPort, d.target(id))
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (d socktopusDialect) listen(id string, got func(int), gone func(error)) (io
 }
 
 func (d socktopusDialect) send(c *http.Client, id string, n int) error {
-	text, err := post(c, "http://"+addr(d.s.socktopusPort)+"/send",
+	text, err := post(c, d.s.url(d.s.socktopusPort)+"/send",
 		fmt.Sprintf(`{"secretName":%q,"secret":%q,"messages":[{"recipient":%q,"content":"%d"}]}`, socktopusName, socktopusSecret, id, n), nil)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package attacks_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -38,16 +39,18 @@ func newSender() *http.Client { return newSenderFrom(senderAddress) }
 
 func newSenderFrom(address string) *http.Client {
 	dialer := &net.Dialer{Timeout: sendPatience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
-	return &http.Client{Timeout: sendPatience, Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 2}}
+	return &http.Client{Timeout: sendPatience, Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 2,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // clients look at certificates
 }
 
 // dialWebSocket opens a WebSocket as a client that does nothing wrong.
-func dialWebSocket(port int, target string) (*websocket.Conn, error) {
+func (s *server) dialWebSocket(port int, target string) (*websocket.Conn, error) {
 	dialer := websocket.Dialer{
+		TLSClientConfig:  s.trusts,
 		HandshakeTimeout: sendPatience,
 		NetDialContext:   (&net.Dialer{Timeout: sendPatience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(clientAddress)}}).DialContext,
 	}
-	ws, resp, err := dialer.Dial("ws://"+addr(port)+target, nil)
+	ws, resp, err := dialer.Dial(strings.Replace(s.url(port), "http", "ws", 1)+target, nil)
 	if err != nil && resp != nil {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 		err = fmt.Errorf("%w: %s %s", err, resp.Status, text)

@@ -41,7 +41,7 @@ type returning struct{ sid, pid, last string }
 const awayRoom = "away"
 
 func (r *returning) leave(a *assault) {
-	ws, err := dialWebSocket(a.s.clientPort, socketIO4)
+	ws, err := a.s.dialWebSocket(a.s.clientPort, socketIO4)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func (a *assault) tell(room string, n int) {
 
 func (r *returning) comeBack(a *assault) {
 	a.tell(awayRoom, 2)
-	ws, err := dialWebSocket(a.s.clientPort, socketIO4)
+	ws, err := a.s.dialWebSocket(a.s.clientPort, socketIO4)
 	if err != nil {
 		a.t.Error(err)
 		return

@@ -173,7 +173,7 @@ func (r *receiver) watch(a *assault) {
 
 // subscribeSigned joins a private or presence channel with a good signature.
 func subscribeSigned(s *server, channel string) (io.Closer, error) {
-	ws, err := dialWebSocket(s.pusherPort, pusherTarget)
+	ws, err := s.dialWebSocket(s.pusherPort, pusherTarget)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (d *device) password() string {
 
 // post makes a request as the device.
 func (d *device) post(c *http.Client, path, body string) (string, error) {
-	return post(c, "http://"+addr(d.s.pushPort)+path, body, func(r *http.Request) { r.SetBasicAuth(d.username, d.password()) })
+	return post(c, d.s.url(d.s.pushPort)+path, body, func(r *http.Request) { r.SetBasicAuth(d.username, d.password()) })
 }
 
 // register makes the device known.
@@ -59,7 +59,7 @@ func (d *device) mail(c *http.Client, to *device, text string) error {
 
 // listen connects, authorizes, and confirms the messages that come.
 func (d *device) listen(got func(body string) error, gone func(error)) (io.Closer, error) {
-	ws, err := dialWebSocket(d.s.pushPort, "/socket.io/?EIO=4&transport=websocket")
+	ws, err := d.s.dialWebSocket(d.s.pushPort, "/socket.io/?EIO=4&transport=websocket")
 	if err != nil {
 		return nil, err
 	}

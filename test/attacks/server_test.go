@@ -2,6 +2,7 @@ package attacks_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/certificate/certificatetest"
 	"poosh/server/logtest"
 	"poosh/test/process"
 )
@@ -38,7 +40,8 @@ type server struct {
 	cmd    *exec.Cmd
 	log    *logtest.Buffer
 	exited chan struct{}
-	dead   bool // and the test has said so
+	dead   bool        // and the test has said so
+	trusts *tls.Config // of clients; nil for a server without TLS
 
 	clientPort, serverPort, pusherPort, socktopusPort, pushPort int
 }
@@ -116,6 +119,24 @@ func (s *server) launch(files int, env []string) error {
 func (s *server) db() string { return filepath.Join(s.dir, "push.db") }
 
 func addr(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+// url is where a port is.
+func (s *server) url(port int) string {
+	if s.trusts != nil {
+		return "https://" + addr(port)
+	}
+	return "http://" + addr(port)
+}
+
+// startOverTLS is start for a server whose ports all speak TLS.
+func startOverTLS(t *testing.T, files int, env ...string) *server {
+	t.Helper()
+	a := certificatetest.New(t)
+	cert, key, _ := a.Write(t.TempDir(), "attacks.example")
+	s := start(t, files, append(env, "TLS_CERT="+cert, "TLS_KEY="+key, "TLS_SENDERS=on")...)
+	s.trusts = a.Client()
+	return s
+}
 
 func (s *server) ended() bool {
 	select {

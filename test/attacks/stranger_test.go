@@ -3,6 +3,7 @@ package attacks_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -88,9 +89,22 @@ type conn struct {
 	a  *assault
 }
 
-// dial connects from an address. The connection has little room for what it does not
-// read, and stays open until the assault is over.
+// dial connects from an address, over TLS where the server speaks it.
 func (a *assault) dial(port int, from string) (*conn, error) {
+	c, err := a.socket(port, from)
+	if err != nil || a.s.trusts == nil {
+		return c, err
+	}
+	over := tls.Client(c.Conn, a.s.trusts)
+	if err := over.HandshakeContext(a.ctx); err != nil {
+		return nil, err
+	}
+	return &conn{over, bufio.NewReaderSize(over, 512), a}, nil
+}
+
+// socket connects from an address by TCP. The connection has little room for what it does not
+// read, and stays open until the assault is over.
+func (a *assault) socket(port int, from string) (*conn, error) {
 	d := net.Dialer{
 		LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)},
 		Control: func(_, _ string, raw syscall.RawConn) error {

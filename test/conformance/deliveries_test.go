@@ -79,7 +79,11 @@ func or(target string, f func() string) string {
 func (p *peer) delivered(a audience, pad string) string {
 	p.t.Helper()
 	url, authorization, body := a.publish(pad)
-	req, err := http.NewRequest(http.MethodPost, "http://"+address(p.d.senders)+url, strings.NewReader(body))
+	scheme := "http://"
+	if p.d.trusts != nil {
+		scheme = "https://"
+	}
+	req, err := http.NewRequest(http.MethodPost, scheme+address(p.d.senders)+url, strings.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -87,7 +91,7 @@ func (p *peer) delivered(a audience, pad string) string {
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
-	client := http.Client{Timeout: process.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: process.Patience, Transport: &http.Transport{TLSClientConfig: p.d.trusts, DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
 		p.t.Fatal(err)

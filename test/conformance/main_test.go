@@ -5,6 +5,7 @@
 package conformance_test
 
 import (
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/certificate/certificatetest"
 	"poosh/test/process"
 )
 
@@ -33,9 +35,19 @@ func TestMain(m *testing.M) {
 	os.Exit(process.Main(m, "conformance", true, &program))
 }
 
-// TestConformance runs one server for all cases, which are independent of one another.
+// TestConformance runs one server for all cases, which are independent of one another, and one
+// that speaks TLS: that is below the dialects, so most cases are tried there with one of them.
 func TestConformance(t *testing.T) {
-	all := start(t)
+	for name, over := range map[string]*certificatetest.Authority{"plain": nil, "over TLS": certificatetest.New(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conform(t, over)
+		})
+	}
+}
+
+func conform(t *testing.T, over *certificatetest.Authority) {
+	all := start(t, over)
 	watch(t, all)
 	for name, test := range map[string]func(*testing.T, []*dialect){
 		"frames": testFrames, "close": testClose, "close without an answer": testCloseWithoutAnAnswer,
@@ -47,6 +59,10 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if over != nil && name != "deliveries" && name != "frames with the handshake" {
+				test(t, all[:1])
+				return
+			}
 			test(t, all)
 		})
 	}
@@ -60,6 +76,7 @@ type dialect struct {
 	name    string
 	port    int // of clients
 	senders int
+	trusts  *tls.Config // of its peers; nil for a port without TLS
 	target  func() string
 	// greeting is how the first message begins that the server sends by itself, enter
 	// what a client says to that, and entered how the answer begins. Empty where there
@@ -83,23 +100,29 @@ const (
 	socktopusSecret = "secret of socktopus"
 )
 
-// start runs the server with all dialects on.
-func start(t *testing.T) []*dialect {
+// start runs the server with all dialects on, with TLS on all ports if an authority is given.
+func start(t *testing.T, over *certificatetest.Authority) []*dialect {
 	t.Helper()
+	var secured []string
+	var trusts *tls.Config
+	if over != nil {
+		cert, key, _ := over.Write(t.TempDir(), "conformance.example")
+		secured, trusts = []string{"TLS_CERT=" + cert, "TLS_KEY=" + key, "TLS_SENDERS=on"}, over.Client()
+	}
 	sender, pusher, socktopus := process.FreePort(t), process.FreePort(t), process.FreePort(t)
 	limit := strconv.Itoa(maxMessage)
-	p := process.Start(t, program, "CLIENT_PORT",
+	p := process.Start(t, program, "CLIENT_PORT", append(secured,
 		"SERVER_PORT="+strconv.Itoa(sender), "SERVER_SECRET="+pooshSecret, "MAX_PACKET_BYTES="+limit,
 		"PUSHER_PORT="+strconv.Itoa(pusher), "PUSHER_APP_ID=1", "PUSHER_APP_KEY="+pusherKey, "PUSHER_APP_SECRET="+pusherSecret,
 		"PUSHER_MAX_MESSAGE_BYTES="+limit, "PUSHER_MAX_EVENT_BYTES="+limit, "OUTBOX_BYTES=8MiB",
 		"SOCKTOPUS_PORT="+strconv.Itoa(socktopus), "MYAPP_SOCKTOPUS_SECRET="+socktopusSecret, "SOCKTOPUS_MAX_MESSAGE_BYTES="+limit,
 		"SOCKTOPUS_READ_TIMEOUT=60s", "SHUTDOWN_TIMEOUT=1s", "LOG_LEVEL=warn", "GORACE=atexit_sleep_ms=0",
-	)
+	)...)
 	for _, port := range []int{sender, pusher, socktopus} {
 		await(t, port)
 	}
 	var id atomic.Int64
-	return []*dialect{
+	all := []*dialect{
 		{
 			name: "socketio", port: p.Port, senders: sender, greeting: "0{", enter: "40", entered: "40{", protocols: true, anyKey: true,
 			target: func() string { return "/socket.io/?EIO=4&transport=websocket" },
@@ -130,6 +153,10 @@ func start(t *testing.T) []*dialect {
 			},
 		},
 	}
+	for _, d := range all {
+		d.trusts = trusts
+	}
+	return all
 }
 
 // await waits until a port accepts connections.

@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"bufio"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -98,6 +99,9 @@ func (d *dialect) dial(t *testing.T) *peer {
 	t.Cleanup(func() { _ = nc.Close() })
 	if err := nc.SetDeadline(time.Now().Add(process.Patience)); err != nil {
 		t.Fatal(err)
+	}
+	if d.trusts != nil {
+		nc = tls.Client(nc, d.trusts) // shakes hands with what is said first
 	}
 	return &peer{nc, t, d, bufio.NewReader(nc)}
 }

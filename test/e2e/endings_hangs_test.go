@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -16,48 +21,64 @@ const soon = 10 * time.Second
 // hangs are all of them.
 func hangs() []hang {
 	list := []hang{
-		{"nothing", soon, nil},
-		{"polling handshakes and nothing more", soon, func(e *ending) {
+		{name: "nothing", limit: soon},
+		{name: "polling handshakes and nothing more", limit: soon, begin: func(e *ending) {
 			for _, eio := range []int{3, 4} {
 				ask(e.t, "GET", fmt.Sprintf("%s/socket.io/?EIO=%d&transport=polling", e.clientURL(), eio), "")
 			}
 		}},
-		{"a poller that does not come back", soon, func(e *ending) { e.silentPoller() }},
-		{"a poller that does not come back for its events", endingTime, func(e *ending) {
+		{name: "a poller that does not come back", limit: soon, begin: func(e *ending) { e.silentPoller() }},
+		{name: "a poller that does not come back for its events", limit: endingTime, begin: func(e *ending) {
 			e.silentPoller()
 			e.flood(pooshDialect(3), "silent", nil, 10)
 		}},
-		{"a webhook that never answers", endingTime, func(e *ending) { e.enterHooked("dead").Close() }},
-		{"a kick that waits", soon, (*ending).waitingKick},
-		{"a large answer that nobody reads", soon, (*ending).unreadScript},
-		{"answers that nobody reads before a request of another kind", endingTime, (*ending).unreadPolls},
-		{"handshakes that are half there", soon, func(e *ending) {
+		{name: "many pollers that do not come back for their events", limit: endingTime, begin: func(e *ending) { e.absentPollers(300) }},
+		{name: "a webhook that never answers", limit: endingTime, begin: func(e *ending) { e.enterHooked("dead").Close() }},
+		{name: "a kick that waits", limit: soon, begin: (*ending).waitingKick},
+		{name: "a large answer that nobody reads", limit: soon, begin: (*ending).unreadScript},
+		{name: "answers that nobody reads before a request of another kind", limit: endingTime, begin: (*ending).unreadPolls},
+		{name: "handshakes that are half there", limit: soon, begin: func(e *ending) {
 			for _, port := range e.ports() {
 				e.say(port, string(plainHead("/", sampleKey))[:60])
 				e.say(port, "")
 			}
 		}},
+		{name: "halves of events that would be taken", limit: soon, begin: (*ending).halfEvents},
+		{name: "over TLS: nothing", limit: soon, tls: true},
+		{name: "over TLS: peers in the middle of a handshake", limit: soon, tls: true, begin: (*ending).halfHandshakes},
+		{name: "over TLS: halves of heads and of events", limit: soon, tls: true, begin: func(e *ending) {
+			for _, port := range e.ports() {
+				e.say(port, string(plainHead("/", sampleKey))[:60])
+				e.say(port, "")
+			}
+			e.halfEvents()
+		}},
+		{name: "over TLS: many pollers that do not come back for their events", limit: endingTime, tls: true, begin: func(e *ending) { e.absentPollers(100) }},
+		{name: "over TLS: a large answer that nobody reads", limit: soon, tls: true, begin: (*ending).unreadScript},
 	}
-	for name, path := range posted {
-		for _, length := range []int{100, 100_000, 1_000_000} { // read on the loop, elsewhere, by net/http
-			list = append(list, hang{fmt.Sprintf("a body of %d bytes that does not come on %s", length, name), soon, func(e *ending) {
-				e.say(e.ports()[name], announced(path, length))
-			}})
-		}
+	for _, length := range []int{100, 100_000, 1_000_000} { // read on the loop, elsewhere, by net/http
+		list = append(list, hang{name: fmt.Sprintf("bodies of %d bytes that do not come", length), limit: soon, begin: func(e *ending) {
+			for name, path := range posted {
+				e.say(e.ports()[name], announced(path, length, "{"))
+			}
+		}})
 	}
 	for _, d := range dialects() {
 		list = append(list,
-			hang{d.name + ": a WebSocket that does not read", endingTime, func(e *ending) { e.unreadSocket(d) }},
-			hang{d.name + ": a WebSocket that does not answer the close frame", soon, func(e *ending) { e.join(d, "mute") }},
+			hang{name: d.name + ": a WebSocket that does not read", limit: endingTime, begin: func(e *ending) { e.unreadSocket(d) }},
+			hang{name: d.name + ": a WebSocket that does not answer the close frame", limit: soon, begin: func(e *ending) { e.join(d, "mute") }},
 		)
 	}
-	return list
+	d := pooshDialect(4) // below the dialects all are one
+	return append(list,
+		hang{name: "over TLS: a WebSocket that does not read", limit: endingTime, tls: true, begin: func(e *ending) { e.unreadSocket(d) }},
+		hang{name: "over TLS: a WebSocket that does not answer the close frame", limit: soon, tls: true, begin: func(e *ending) { e.join(d, "mute") }},
+	)
 }
 
-// say opens a connection, says something, and nothing more.
-func (e *ending) say(port int, text string) net.Conn {
+// dial opens a connection without room for answers that are not read.
+func (e *ending) dial(port int) net.Conn {
 	e.t.Helper()
-	// Without room for answers that are not read.
 	d := net.Dialer{Timeout: patience, Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
 	}}
@@ -66,10 +87,104 @@ func (e *ending) say(port int, text string) net.Conn {
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// say opens a connection, over TLS where the port speaks it, says something, and nothing more.
+func (e *ending) say(port int, text string) net.Conn {
+	e.t.Helper()
+	c := e.dial(port)
+	if e.trusts != nil && port != e.serverPort {
+		over := tls.Client(c, e.trusts)
+		if err := over.Handshake(); err != nil {
+			e.t.Fatal(err)
+		}
+		c = over
+	}
 	if _, err := io.WriteString(c, text); err != nil {
 		e.t.Fatal(err)
 	}
 	return c
+}
+
+// halfHandshakes are peers that stop at each point of a handshake.
+func (e *ending) halfHandshakes() {
+	hello := helloOf(e.t, e.trusts)
+	for _, port := range e.ports() {
+		if port == e.serverPort {
+			continue
+		}
+		for _, said := range [][]byte{nil, hello[:3], hello[:len(hello)/2], hello} {
+			if _, err := e.dial(port).Write(said); err != nil {
+				e.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// helloOf is what a client begins with.
+func helloOf(t *testing.T, trusts *tls.Config) []byte {
+	t.Helper()
+	client, server := net.Pipe()
+	defer server.Close()
+	shaken := make(chan struct{})
+	go func() { // ends with server
+		defer close(shaken)
+		_ = tls.Client(client, trusts).Handshake()
+	}()
+	defer func() { <-shaken }()
+	defer client.Close()
+	var head [5]byte
+	if _, err := io.ReadFull(server, head[:]); err != nil {
+		t.Fatal(err)
+	}
+	rest := make([]byte, int(head[3])<<8|int(head[4]))
+	if _, err := io.ReadFull(server, rest); err != nil {
+		t.Fatal(err)
+	}
+	return append(head[:], rest...)
+}
+
+// halfEvents are waited for: they are signed, or what they are signed with has not come.
+func (e *ending) halfEvents() {
+	e.t.Helper()
+	var all []net.Conn
+	for _, name := range []string{"PUSHER_PORT", "SOCKTOPUS_PORT"} {
+		for _, length := range []int{100, 100_000, 900_000} { // read on the loop, elsewhere, by net/http
+			all = append(all, e.say(e.ports()[name], halfEvent(name, length)))
+		}
+	}
+	end := time.Now().Add(200 * time.Millisecond)
+	for i, c := range all {
+		_ = c.SetReadDeadline(end)
+		b := make([]byte, 200)
+		if n, err := c.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+			e.t.Fatalf("half %d is answered %q, %v: nobody waits for the rest", i, b[:n], err)
+		}
+	}
+}
+
+// absentPollers are sessions over polling that have joined a room, have gone, and do not come
+// back for what is sent to it.
+func (e *ending) absentPollers(n int) {
+	e.t.Helper()
+	var joining sync.WaitGroup
+	for worker := range 4 {
+		joining.Go(func() {
+			for i := worker; i < n; i += 4 {
+				p := newBrowserPoller(e.fourfold, i%2, 3+i/2%2)
+				err := p.join("absent")
+				p.close()
+				if err != nil {
+					e.t.Errorf("%s: %v", p, err)
+					return
+				}
+			}
+		})
+	}
+	joining.Wait()
+	e.waitRoom(e.t, "absent", n)
+	e.flood(pooshDialect(3), "absent", nil, 3)
 }
 
 // join lets one more client in, which does nothing.
@@ -107,7 +222,7 @@ func (e *ending) silentPoller() {
 func (e *ending) unreadSocket(d *dialect) {
 	e.t.Helper()
 	m := e.join(d, "unread")
-	m.Conn.(*net.TCPConn).SetReadBuffer(4096)
+	socketOf(m.Conn).SetReadBuffer(4096)
 	if strings.HasPrefix(d.name, "Poosh") {
 		e.waitRoom(e.t, "unread", 1)
 	}

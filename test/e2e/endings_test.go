@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/auth"
 	"poosh/server/stalltest"
 )
 
@@ -28,6 +29,7 @@ type hang struct {
 	// with a right to it still waits for.
 	limit time.Duration
 	begin func(e *ending)
+	tls   bool // with TLS on the ports of clients
 }
 
 // What hangs costs itself alone: clients of every dialect are sent away as the
@@ -41,7 +43,7 @@ func TestEndings(t *testing.T) {
 			if h.limit == soon {
 				timeout = 2 * soon
 			}
-			e := newEnding(t, timeout)
+			e := newEnding(t, timeout, way{tls: h.tls})
 			if h.begin != nil {
 				h.begin(e)
 			}
@@ -82,7 +84,7 @@ type ending struct {
 
 // hookedApp is an app with two webhooks: one that lives, and one that does not answer
 // if the file says so.
-func newEnding(t *testing.T, timeout time.Duration) *ending {
+func newEnding(t *testing.T, timeout time.Duration, w way) *ending {
 	t.Helper()
 	e := &ending{t: t, hooks: newHookRecord(t)}
 	dir := t.TempDir()
@@ -98,7 +100,7 @@ func newEnding(t *testing.T, timeout time.Duration) *ending {
 			t.Fatal(err)
 		}
 	}
-	e.fourfold = startFourfold(t, "SHUTDOWN_TIMEOUT="+timeout.String(), "PUSHER_APPS="+apps,
+	e.fourfold = w.start(t, "SHUTDOWN_TIMEOUT="+timeout.String(), "PUSHER_APPS="+apps,
 		"PUSHER_APP_ID=", "PUSHER_APP_KEY=", "PUSHER_APP_SECRET=", "CLIENT_SCRIPT="+script)
 	for _, d := range dialects() {
 		k := kinds()[1]
@@ -232,8 +234,19 @@ var posted = map[string]string{
 	"PUSHER_PORT": "/apps/" + pusherID + "/events", "SOCKTOPUS_PORT": "/send", "PUSH_SOCKET_PORT": "/api/v1/message/",
 }
 
-// announced is a request whose body does not come.
-func announced(path string, length int) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: e2e.example\r\nContent-Type: application/json\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n{",
-		path, strings.Repeat("0123456789", 4), length)
+// announced is a request whose body does not come, but for its beginning.
+func announced(path string, length int, begins string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: e2e.example\r\nContent-Type: application/json\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
+		path, strings.Repeat("0123456789", 4), length, begins)
+}
+
+// halfEvent is half of a request that would be taken if it were whole, where a signature is in
+// the head or in the body.
+func halfEvent(port string, length int) string {
+	path, body := posted[port], `{"secretName":"`+socktopusName+`","secret":"`+socktopusSecret+`","messages":[{"recipient":"1","content":"`+strings.Repeat("x", length)+`"}]}`
+	if port == "PUSHER_PORT" {
+		body = `{"name":"n","channel":"c","data":"` + strings.Repeat("x", min(length, 9000)) + `"` + strings.Repeat(" ", max(0, length-9000)) + `}`
+		path += "?" + auth.SignPusherQuery(pusherKey, pusherSecret, http.MethodPost, path, []byte(body), time.Now())
+	}
+	return announced(path, len(body), body[:len(body)/2])
 }

@@ -50,7 +50,7 @@ func (l *mailLedger) password() string {
 }
 
 func (l *mailLedger) post(f *fourfold, path, body string) (answer, error) {
-	req, err := http.NewRequest(http.MethodPost, "http://"+addr(f.pushSocketPort)+path, strings.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, f.url(f.pushSocketPort)+path, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}

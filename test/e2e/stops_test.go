@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"poosh/server/certificate/certificatetest"
 )
 
 // stops is how often TestStops stops a server. The default takes about a minute on
@@ -26,8 +29,8 @@ const (
 	stopAfter   = 250 * time.Millisecond
 )
 
-// Stopped at a random moment under the load of all dialects, the server exits well,
-// and every event that its sender was told 200 for has reached every client that was
+// Stopped at a random moment under the load of all dialects, the server exits well, over TLS
+// as without, and every event that its sender was told 200 for has reached every client that was
 // there and stayed, once and in order.
 func TestStops(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "poosh") // without the race detector, which makes a start slow
@@ -42,7 +45,7 @@ func TestStops(t *testing.T) {
 		for i := range stopWorkers {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
-				w := &stopWorker{t: t, sum: &sum, binary: binary, dir: t.TempDir()}
+				w := &stopWorker{t: t, sum: &sum, binary: binary, dir: t.TempDir(), authority: certificatetest.New(t)}
 				for n := next.Add(1); n <= int64(*stops) && !t.Failed(); n = next.Add(1) {
 					w.round(n)
 				}
@@ -50,16 +53,16 @@ func TestStops(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d stops: %d sends answered 200, %d deliveries of them checked, %d clients stayed to the end (%d of them changed to WebSocket under load), %d mails; the longest end took %v",
-		*stops, sum.sent.Load(), sum.delivered.Load(), sum.stayed.Load(), sum.upgraded.Load(), sum.mails.Load(), time.Duration(sum.longest.Load()))
-	if sum.sent.Load() < int64(*stops) || sum.delivered.Load() < int64(*stops) || sum.upgraded.Load() < int64(*stops)/10 {
+	t.Logf("%d stops: %d sends answered 200, %d deliveries of them checked, %d clients stayed to the end (%d of them over TLS, %d changed to WebSocket under load), %d mails; the longest end took %v",
+		*stops, sum.sent.Load(), sum.delivered.Load(), sum.stayed.Load(), sum.secured.Load(), sum.upgraded.Load(), sum.mails.Load(), time.Duration(sum.longest.Load()))
+	if sum.sent.Load() < int64(*stops) || sum.delivered.Load() < int64(*stops) || sum.upgraded.Load() < int64(*stops)/10 || sum.secured.Load() < int64(*stops)/10 {
 		t.Error("hardly anything happened: the test shows nothing")
 	}
 }
 
 // A stopSum is what all rounds together came to.
 type stopSum struct {
-	sent, delivered, stayed, upgraded, mails, longest atomic.Int64
+	sent, delivered, stayed, secured, upgraded, mails, longest atomic.Int64
 }
 
 // A stopWorker stops one server after the other, all of them with one store of mail.
@@ -67,6 +70,7 @@ type stopWorker struct {
 	t           *testing.T
 	sum         *stopSum
 	binary, dir string
+	authority   *certificatetest.Authority
 	mail        *mailLedger
 }
 
@@ -94,11 +98,17 @@ type stayed struct {
 	err  error
 }
 
-func (w *stopWorker) start() *fourfold {
+func (w *stopWorker) start(overTLS bool) *fourfold {
 	w.t.Helper()
+	env := []string{"SHUTDOWN_TIMEOUT=" + stopWithin.String(), "PUSH_SOCKET_MESSAGES_PER_DEVICE=1000000"}
+	var trusts *tls.Config
+	if overTLS {
+		cert, key, _ := w.authority.Write(w.dir, "e2e.example")
+		env, trusts = append(env, "TLS_CERT="+cert, "TLS_KEY="+key), w.authority.Client()
+	}
 	for try := 1; ; try++ {
-		f := prepareFourfold(w.t, "SHUTDOWN_TIMEOUT="+stopWithin.String(), "PUSH_SOCKET_MESSAGES_PER_DEVICE=1000000")
-		f.program, f.dir = w.binary, w.dir
+		f := prepareFourfold(w.t, env...)
+		f.program, f.dir, f.trusts = w.binary, w.dir, trusts
 		err := f.launchAll()
 		if err == nil {
 			return f
@@ -111,7 +121,8 @@ func (w *stopWorker) start() *fourfold {
 
 // round starts a server, loads it, stops it at some moment, and looks at the ledger.
 func (w *stopWorker) round(n int64) {
-	r := &stopRound{fourfold: w.start(), w: w, n: n, synced: n%2 == 0, over: make(chan struct{}), acked: make(map[string]map[int]int)}
+	overTLS := n%3 == 0
+	r := &stopRound{fourfold: w.start(overTLS), w: w, n: n, synced: n%2 == 0, over: make(chan struct{}), acked: make(map[string]map[int]int)}
 	if w.mail == nil {
 		w.mail = newMailLedger(w.t, r.fourfold)
 	}
@@ -135,7 +146,7 @@ func (w *stopWorker) round(n int64) {
 	r.checkLog()
 	r.checkLedger()
 	if err := errors.Join(r.faults...); err != nil {
-		w.t.Errorf("stop %d, clients first: %v, the end took %v:\n%v\n%s", n, r.synced, took, err, r.log.Tail())
+		w.t.Errorf("stop %d, clients first: %v, over TLS: %v, the end took %v:\n%v\n%s", n, r.synced, overTLS, took, err, r.log.Tail())
 	}
 }
 
@@ -144,7 +155,7 @@ func (w *stopWorker) lastRound() {
 	if w.mail == nil {
 		return
 	}
-	f := w.start()
+	f := w.start(false)
 	defer f.stop()
 	w.mail.settle(w.t, f)
 	w.sum.mails.Add(int64(len(w.mail.queued)))
@@ -316,6 +327,9 @@ func (r *stopRound) checkLedger() {
 			continue
 		}
 		r.w.sum.stayed.Add(1)
+		if r.trusts != nil {
+			r.w.sum.secured.Add(1)
+		}
 		for from, n := range r.acked[h.y.d.begins] {
 			got, ok := h.y.last[from]
 			if !ok && (h.y.late || h.y.d.name == "Socktopus") {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -83,4 +84,21 @@ func (f *Front) Reset() {
 		}
 		_ = c.Close()
 	}
+}
+
+// Join copies both ways between a connection and another one, which it keeps and drops, until
+// both ends are closed.
+func (f *Front) Join(c, up net.Conn) {
+	defer f.Drop(up)
+	if !f.Keep(c, up) {
+		return
+	}
+	pass := func(to, from net.Conn) {
+		_, _ = io.Copy(to, from)
+		_ = to.(*net.TCPConn).CloseWrite()
+	}
+	var back sync.WaitGroup
+	back.Go(func() { pass(c, up) })
+	pass(up, c)
+	back.Wait()
 }

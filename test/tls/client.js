@@ -1,13 +1,16 @@
 // One real client over TLS: says "in" when it is in its room, then each event it gets.
-//   node client.js sio MODULE URL TRANSPORT | node client.js pusher MODULE PORT KEY
+//   node client.js sio MODULE URL polling|websocket|upgrade | node client.js pusher MODULE PORT KEY
 'use strict'
 const [kind, path, at, how] = process.argv.slice(2)
 const lib = require(path)
 const say = (...words) => console.log(words.join(' '))
 if (kind === 'sio') {
   const connect = lib.io || lib
-  const socket = connect(at, { transports: [how], upgrade: false, forceNew: true })
-  socket.on('connect', () => { socket.emit('room', 'r'); say('in') })
+  const upgrade = how === 'upgrade'
+  const socket = connect(at, upgrade ? { forceNew: true } : { transports: [how], upgrade: false, forceNew: true })
+  const enter = () => { socket.emit('room', 'r'); say('in') }
+  if (upgrade) socket.io.on('open', () => socket.io.engine.on('upgrade', enter))
+  else socket.on('connect', enter)
   socket.on('e', data => say('got', JSON.stringify(data)))
   for (const bad of ['connect_error', 'error']) socket.on(bad, err => say('failed', err && (err.description || err.message || err)))
 } else {

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"poosh/server/certificate/certificatetest"
 )
@@ -34,8 +33,9 @@ func module(t *testing.T, folder, name string) string {
 
 // TestRealClients has clients of both protocols and of Pusher hear an event, as they come.
 func TestRealClients(t *testing.T) {
+	t.Parallel()
 	set, a, _, root := files(t, "push.example.com")
-	set["TLS_SENDERS"] = "on"
+	set["TLS_SENDERS"], set["SHUTDOWN_TIMEOUT"] = "on", "1s" // nobody comes back for a poll
 	set["PUSHER_APP_ID"], set["PUSHER_APP_KEY"], set["PUSHER_APP_SECRET"] = "1", "key", "a secret of the app"
 	pusher := freePort(t)
 	set["PUSHER_PORT"] = strconv.Itoa(pusher)
@@ -45,8 +45,10 @@ func TestRealClients(t *testing.T) {
 	for name, args := range map[string][]string{
 		"1.0.6 polling":   {"sio", module(t, "e2e/npm", "sio-1.0.6"), url, "polling"},
 		"1.7.4 polling":   {"sio", module(t, "e2e/npm", "sio-1.7.4"), url, "polling"},
+		"1.7.4 upgrade":   {"sio", module(t, "e2e/npm", "sio-1.7.4"), url, "upgrade"},
 		"1.7.4 websocket": {"sio", module(t, "e2e/npm", "sio-1.7.4"), url, "websocket"},
 		"4.8.1 polling":   {"sio", module(t, "e2e/npm", "sio-4.8.1"), url, "polling"},
+		"4.8.1 upgrade":   {"sio", module(t, "e2e/npm", "sio-4.8.1"), url, "upgrade"},
 		"4.8.1 websocket": {"sio", module(t, "e2e/npm", "sio-4.8.1"), url, "websocket"},
 		"pusher-js":       {"pusher", module(t, "pusher", "pusher-js-8"), strconv.Itoa(pusher), "key"},
 	} {
@@ -59,11 +61,12 @@ func TestRealClients(t *testing.T) {
 			if args[0] == "pusher" {
 				return // that it is in came over the same connection
 			}
-			time.Sleep(100 * time.Millisecond) // its room is asked for behind that
-			if err := s.send("https", a.Client(), name); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "the event", says(`got "`+name+`"`))
+			eventually(t, "the event", func() bool { // which everybody gets
+				if err := s.send("https", a.Client(), name); err != nil {
+					t.Fatal(err)
+				}
+				return says(`got "` + name + `"`)()
+			})
 		})
 	}
 }
@@ -93,6 +96,12 @@ func TestTools(t *testing.T) {
 		if (err == nil) != (tt.want != "") || !strings.Contains(text, tt.want) {
 			t.Errorf("%v: %v, want %q in:\n%s", tt.args, err, tt.want, text)
 		}
+	}
+	// Who wants to negotiate anew is closed with an alert, RFC 5246 section 7.2.2.
+	again := exec.Command(openssl, "s_client", "-connect", at, "-CAfile", root, "-verify_return_error", "-tls1_2")
+	again.Stdin = strings.NewReader("R\n")
+	if text, err := again.CombinedOutput(); err == nil || !strings.Contains(string(text), "RENEGOTIATING") || !strings.Contains(string(text), "alert number 10") {
+		t.Errorf("renegotiation: %v in:\n%s", err, text)
 	}
 	for url, want := range map[string]string{
 		"https://" + at + "/socket.io/?EIO=4&transport=polling": "200",

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type site struct {
 	*server.Server
 	client, sender int
 	log            *logtest.Buffer
+	stop           func() // and waits for its end
 }
 
 // serve runs a server until the test ends.
@@ -53,11 +55,14 @@ func serve(t testing.TB, set map[string]string, change func(*server.Config)) *si
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }() // ends with stop
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	})
+	t.Cleanup(func() {
+		s.stop()
 		if t.Failed() {
 			text := s.log.String()
 			t.Logf("the server:\n%s", text[max(0, len(text)-6000):])

@@ -60,7 +60,9 @@ const ready = (async () => {
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
       // Pages in the background keep their timers: all but one are there.
-      '--disable-background-timer-throttling', '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows']
+      '--disable-background-timer-throttling', '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows',
+      // What a test has to say about certificates, for one.
+      ...(process.env.CHROMIUM_FLAGS || '').split(' ').filter(Boolean)]
   });
   say({ id: '', saw: 'ready' });
 })().catch(fault);
