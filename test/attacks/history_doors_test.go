@@ -153,7 +153,7 @@ func (s *stormed) fill(a *assault) {
 			a.t.Fatal(err)
 		}
 	}
-	ws, err := dialWebSocket(a.s.pusherPort, pusherTarget2)
+	ws, err := a.s.dialWebSocket(a.s.pusherPort, pusherTarget2)
 	if err != nil {
 		a.t.Fatal(err)
 	}

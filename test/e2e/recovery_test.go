@@ -12,7 +12,7 @@ import (
 // socket.io 4.6 and newer are who they were, and miss nothing. Those of 3.x and 4.x before see one
 // argument more, and those of 1.x and 2.x see nothing of it.
 func TestRecoveryForEveryClient(t *testing.T) {
-	s := start(t, "HISTORY=2m", "SOCKETIO_RECOVERY=on", "MAX_CONNECTIONS_PER_ADDRESS=10000")
+	s := start(t, "HISTORY=2m", "SOCKETIO_RECOVERY=on", "MAX_CONNECTIONS_PER_ADDRESS=10000", "PING_INTERVAL=5s", "PING_TIMEOUT=20s")
 	cutter := newScissors(t, addr(s.clientPort))
 	d := drive(t, "node.js")
 	open := func(url, version, way string) *client {
@@ -31,9 +31,12 @@ func TestRecoveryForEveryClient(t *testing.T) {
 		old = append(old, open(s.clientURL(), version, "polling"))
 	}
 	s.waitRoom(t, "b", len(back)+len(more)+len(old))
-	for _, c := range back {
-		if c.way == "upgrade" {
-			c.wait(t, "upgrade", 1)
+	// A client that is cut off in the middle of an upgrade finds that out by its heartbeat.
+	upgraded := func(times int) {
+		for _, c := range back {
+			if c.way == "upgrade" {
+				c.wait(t, "upgrade", times)
+			}
 		}
 	}
 	n := 0
@@ -44,7 +47,8 @@ func TestRecoveryForEveryClient(t *testing.T) {
 		}
 	}
 	const rounds = 3
-	for range rounds {
+	for round := range rounds {
+		upgraded(1 + round)
 		send()
 		cutter.without(send)
 		send()
