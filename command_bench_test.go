@@ -198,13 +198,14 @@ func TestBenchBarInTmux(t *testing.T) {
 	}
 }
 
-// A socket.io 4.8 server on Node, which knows nothing of Poosh: a join, events that
-// clients emit to a room, and an echo.
-func TestBenchOfAnotherServer(t *testing.T) {
-	if _, err := os.Stat("test/loadtest/node_modules/socket.io"); err != nil {
+// foreignServer starts a server of socket.io on Node that knows nothing of Poosh, of a
+// version that test/loadtest has, and returns its address.
+func foreignServer(t *testing.T, version string) string {
+	t.Helper()
+	if _, err := os.Stat("test/loadtest/node_modules/socket.io-" + version); err != nil {
 		t.Fatal("socket.io is not installed: npm ci --prefix test/loadtest")
 	}
-	node := exec.Command("node", "server.js")
+	node := exec.Command("node", "server.js", version)
 	node.Dir = "test/loadtest"
 	hold, err := node.StdinPipe()
 	if err != nil {
@@ -226,37 +227,52 @@ func TestBenchOfAnotherServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := "http://127.0.0.1:" + strings.TrimSpace(port)
-	s := &station{t: t, dir: t.TempDir()} // without settings
-	base := []string{at, "--clients", "12", "--duration", "1s", "--rate", "40"}
-	for name, args := range map[string][]string{
-		"emit":          {"--join", "join", "--emit", "publish", "--rooms", "3"},
-		"emit, eio3":    {"--join", "join", "--emit", "publish", "--protocol", "eio3"},
-		"emit, polling": {"--join", "join", "--emit", "publish", "--transport", "polling", "--rooms", "2"},
+	return "http://127.0.0.1:" + strings.TrimSpace(port)
+}
+
+// Servers of socket.io 1.3.5 and 4.8.1: a join, events that clients emit to a room, and an
+// echo. Nothing is lost, and the report says what was asked of whom.
+func TestBenchOfAnotherServer(t *testing.T) {
+	at := map[string]string{"1": foreignServer(t, "1"), "4": foreignServer(t, "4")}
+	dir := t.TempDir() // without settings
+	const clients, events = 12, 40
+	emit := []string{"--join", "join", "--emit", "publish"}
+	for _, row := range []struct {
+		version, protocol, transport string
+		args                         []string
+		each                         int64 // deliveries of an event
+	}{
+		{"4", "eio4", "websocket", append(emit, "--rooms", "3"), clients / 3},
+		{"4", "eio3", "websocket", emit, clients},
+		{"4", "eio4", "polling", append(emit, "--rooms", "2"), clients / 2},
+		{"4", "eio4", "websocket", []string{"--echo", "ping me"}, 1},
+		{"4", "eio3", "polling", []string{"--echo", "ping me"}, 1},
+		{"1", "eio3", "websocket", append(emit, "--rooms", "3"), clients / 3},
+		{"1", "eio3", "polling", emit, clients},
+		{"1", "eio3", "websocket", []string{"--echo", "ping me"}, 1},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := &station{t: t, dir: s.dir}
-			r := s.bench(0, append(base[:len(base):len(base)], args...)...)
-			if r.Events.Accepted != 40 || r.Deliveries.Delivered != int64(40*12/r.Rooms) || r.Latency == nil {
+		t.Run(strings.Join(append([]string{row.version, row.protocol, row.transport}, row.args...), " "), func(t *testing.T) {
+			s := &station{t: t, dir: dir}
+			r := s.bench(0, append([]string{at[row.version], "--clients", "12", "--duration", "1s", "--rate", "40",
+				"--protocol", row.protocol, "--transport", row.transport}, row.args...)...)
+			if r.Events.Accepted != events || r.Deliveries.Delivered != events*row.each || r.Latency == nil || !r.Good() {
 				t.Errorf("%+v", r)
+			}
+			if "http://"+r.Server != at[row.version] || r.Protocol != row.protocol || r.Transport != row.transport {
+				t.Errorf("it says %s, %s over %s", r.Server, r.Protocol, r.Transport)
 			}
 		})
 	}
-	for name, args := range map[string][]string{"echo": nil, "echo, polling": {"--transport", "polling", "--protocol", "eio3"}} {
-		t.Run(name, func(t *testing.T) {
-			s := &station{t: t, dir: s.dir}
-			r := s.bench(0, append(append(base[:len(base):len(base)], "--echo", "ping me"), args...)...)
-			if r.Events.Accepted != 40 || r.Deliveries.Delivered != 40 {
-				t.Errorf("%+v", r)
-			}
-		})
+	for version, protocol := range map[string]string{"1": "eio3", "4": "eio4"} {
+		s := &station{t: t, dir: dir}
+		flat := s.bench(0, append([]string{at[version], "--clients", "12", "--duration", "1s", "--flat-out", "--protocol", protocol}, emit...)...)
+		if flat.Events.Accepted < 20 || flat.Deliveries.Delivered != clients*flat.Events.Accepted {
+			t.Errorf("socket.io %s: %+v", version, flat)
+		}
 	}
-	flat := s.bench(0, at, "--clients", "12", "--duration", "1s", "--flat-out", "--join", "join", "--emit", "publish")
-	if flat.Events.Accepted < 20 || flat.Deliveries.Delivered != 12*flat.Events.Accepted {
-		t.Errorf("%+v", flat)
-	}
-	twice := s.bench(1, append(base, "--join", "join", "--emit", "twice")...)
-	if d := twice.Deliveries; d.Delivered != 480 || d.Doubled != 480 || d.Lost != 0 {
+	s := &station{t: t, dir: dir}
+	twice := s.bench(1, at["4"], "--clients", "12", "--duration", "1s", "--rate", "40", "--join", "join", "--emit", "twice")
+	if d := twice.Deliveries; d.Delivered != clients*events || d.Doubled != clients*events || d.Lost != 0 {
 		t.Errorf("%+v", d)
 	}
 }

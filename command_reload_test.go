@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,5 +70,55 @@ func TestReloadAndDrain(t *testing.T) {
 		if strings.Contains(text, "hush") {
 			t.Errorf("a secret is shown in %s", text)
 		}
+	}
+}
+
+// What drain says while it waits, on a terminal, and what it says elsewhere.
+func TestDrainSays(t *testing.T) {
+	if _, err := exec.LookPath("script"); err != nil {
+		t.Fatal("script is not installed: apt-get install bsdutils")
+	}
+	for name, row := range map[string]struct {
+		terminal bool
+		env      string
+		args     string
+		says     []string // patterns, in this order
+		not      string   // part of none of it
+	}{
+		"a terminal": {true, "NO_COLOR=", "", []string{"\r\x1b\\[K1 connection left, after [0-9.]+m?s of 30s\r\x1b", "\r\x1b\\[Kended after [0-9.]+s\r\n$"}, "within"},
+		"a terminal that is asked for no colours": {true, "NO_COLOR=1", "", []string{"^ended after [0-9.]+s\r\n$"}, "left"},
+		"a pipe, waiting":                         {false, "", "--wait", []string{"^ended after [0-9.]+s\n$"}, "left"},
+		"a pipe":                                  {false, "", "", []string{"^it ends within 30s\n$"}, "left"},
+		"a program":                               {false, "", "--json", []string{`^\{"status":"draining","delay_seconds":2,"over_seconds":0,"within_seconds":30\}\n$`}, "left"},
+		"a program, and waits":                    {false, "", "--json --wait", []string{`^\{"status":"ended","delay_seconds":2,"over_seconds":0,"within_seconds":30,"took_seconds":[0-9.]+\}\n$`}, "left"},
+		"a terminal of a program":                 {true, "NO_COLOR=", "--json", []string{`^\{"status":"draining"`}, "left"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startStation(t, "DRAIN_DELAY=2s", "SHUTDOWN_TIMEOUT=30s")
+			s.follow("listen", "--room", "news")
+			s.untilTaken("--room", "news", "hello")
+			args := append([]string{program, "drain"}, strings.Fields(row.args)...)
+			if row.terminal {
+				args = []string{"script", "-qec", strings.Join(args, " "), "/dev/null"}
+			}
+			cmd := exec.Command(args[0], args[1:]...)
+			cmd.Dir, cmd.Env = s.dir, []string{"TERM=xterm", row.env, "PATH=" + os.Getenv("PATH")}
+			out, err := cmd.Output()
+			if err != nil {
+				t.Errorf("%v: %q", err, out)
+			}
+			rest := out
+			for _, pattern := range row.says {
+				at := regexp.MustCompile(pattern).FindIndex(rest)
+				if at == nil {
+					t.Fatalf("it does not say %q: %q", pattern, out)
+				}
+				rest = rest[at[1]:]
+			}
+			if bytes.Contains(out, []byte(row.not)) {
+				t.Errorf("it says %q: %q", row.not, out)
+			}
+		})
 	}
 }

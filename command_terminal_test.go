@@ -58,7 +58,7 @@ func TestProgress(t *testing.T) {
 // A shell with the script completes commands, what is below them and flags, as keys are
 // pressed in a terminal.
 func TestCompletion(t *testing.T) {
-	for tool, install := range map[string]string{"script": "bsdutils", "bash": "bash", "zsh": "zsh"} {
+	for tool, install := range map[string]string{"script": "bsdutils", "bash": "bash", "zsh": "zsh", "fish": "fish"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Fatalf("%s is not installed: apt-get install %s", tool, install)
 		}
@@ -71,12 +71,17 @@ func TestCompletion(t *testing.T) {
 	for name, text := range map[string]string{
 		".bashrc": "PS1='> '\n. " + library + "\nsource <(poosh completion bash)\n",
 		".zshrc":  "PS1='> '\nautoload -U compinit\ncompinit -u\nsource <(poosh completion zsh)\n",
+		// What fish offers by itself, before a key asks for it, is no completion.
+		".config/fish/config.fish": "set -g fish_greeting\nset -g fish_autosuggestion_enabled 0\nfunction fish_prompt\necho -n '> '\nend\npoosh completion fish | source\n",
 	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(home, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for shell, start := range map[string]string{"bash": "bash --noprofile --rcfile " + home + "/.bashrc -i", "zsh": "zsh -i"} {
+	for shell, start := range map[string]string{"bash": "bash --noprofile --rcfile " + home + "/.bashrc -i", "zsh": "zsh -i", "fish": "fish -i"} {
 		t.Run(shell, func(t *testing.T) {
 			cmd := exec.Command("script", "-qec", start, "/dev/null")
 			cmd.Dir = home

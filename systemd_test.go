@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
+	"poosh/auth"
+	"poosh/server/logtest"
 	"poosh/server/systemd/systemdtest"
 	"poosh/test/process"
 )
@@ -35,6 +39,18 @@ func TestProgramTellsSystemd(t *testing.T) {
 	told.Silence(0, 1100*time.Millisecond)
 }
 
+// activated are all settings of ports, in the order in which systemd has the sockets.
+var activated = []string{"CLIENT_PORT", "SERVER_PORT", "PUSHER_PORT", "SOCKTOPUS_PORT", "PUSH_SOCKET_PORT", "ADMIN_PORT"}
+
+// ofActivated turns all dialects on, at no port of their own.
+func ofActivated() (env []string) {
+	for _, setting := range activated {
+		env = append(env, setting+"=0")
+	}
+	return append(env, "SERVER_SECRET=thisisthesharedsecret", "HOST=127.0.0.1", "PUSHER_APP_ID=1", "PUSHER_APP_KEY=key",
+		"PUSHER_APP_SECRET=thisisthesecretofpusher", "MYAPP_SOCKTOPUS_SECRET=thisisthesecretofsocktopus", "SHUTDOWN_TIMEOUT=2s")
+}
+
 // Ports are the sockets that systemd has opened, by their names, and others are opened as
 // always.
 func TestSocketActivation(t *testing.T) {
@@ -42,19 +58,99 @@ func TestSocketActivation(t *testing.T) {
 	if err != nil {
 		t.Fatal("systemd-socket-activate is not installed: apt-get install systemd")
 	}
-	addrs := make([]string, 2)
-	for i := range addrs {
-		addrs[i] = fmt.Sprint("127.0.0.1:", process.FreePort(t))
+	for _, names := range [][]string{activated, {"SERVER_PORT", "ADMIN_PORT"}, {"CLIENT_PORT"}} {
+		t.Run(strings.Join(names, " "), func(t *testing.T) {
+			addrs, args := make(map[string]string), []string{"--fdname=" + strings.Join(names, ":")}
+			for _, setting := range names {
+				addrs[setting] = fmt.Sprint("127.0.0.1:", process.FreePort(t))
+				args = append(args, "-l", addrs[setting])
+			}
+			for _, set := range ofActivated() {
+				args = append(args, "-E", set)
+			}
+			cmd := exec.Command(activate, append(args, program)...)
+			cmd.Dir = t.TempDir()
+			log := new(logtest.Buffer)
+			cmd.Stderr = log
+			ended := begin(t, cmd)
+			// The first one who connects has the program start.
+			for _, setting := range names {
+				answers(t, addrs[setting], setting)
+			}
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+			ends(t, cmd, ended, log)
+			for _, setting := range names {
+				if want := fmt.Sprintf("setting=%s addr=%s from=systemd", setting, addrs[setting]); !strings.Contains(log.String(), want) {
+					t.Errorf("the log does not say %q:\n%s", want, log)
+				}
+			}
+			if strings.Count(log.String(), "from=systemd") != len(names) || strings.Count(log.String(), "msg=listening") != len(activated) {
+				t.Errorf("the log is\n%s", log)
+			}
+		})
 	}
-	cmd := exec.Command(activate, "-l", addrs[0], "-l", addrs[1], "--fdname=SERVER_PORT:ADMIN_PORT",
-		"-E", "SERVER_SECRET=thisisthesharedsecret", "-E", "HOST=127.0.0.1", "-E", "CLIENT_PORT=0", "-E", "SERVER_PORT=0", "-E", "ADMIN_PORT=0", program)
-	cmd.Dir = t.TempDir()
-	var log bytes.Buffer
-	cmd.Stderr = &log
+}
+
+// What systemd has opened stays open while the program starts anew: who comes meanwhile waits,
+// and is served by the next process, on the event loop as elsewhere.
+func TestActivatedPortsStayOpen(t *testing.T) {
+	var files []*os.File
+	addrs := make(map[string]string)
+	for _, setting := range activated {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close() // what is open is the file
+		defer f.Close()
+		files, addrs[setting] = append(files, f), l.Addr().String()
+	}
+	for range 2 {
+		// They come before the process does.
+		waiting := make(chan error, 1)
+		go func() { waiting <- hears(addrs["CLIENT_PORT"], addrs["SERVER_PORT"]) }() // ends by itself
+		cmd, _, _ := poosh(t, append(ofActivated(), fmt.Sprintf("LISTEN_FDS=%d", len(files)), "LISTEN_FDNAMES="+strings.Join(activated, ":")))
+		// The process is the one that the sockets are for.
+		cmd.Args = []string{"sh", "-c", "LISTEN_PID=$$ exec " + cmd.Path}
+		cmd.Path = "/bin/sh"
+		cmd.ExtraFiles = files
+		log := new(logtest.Buffer)
+		cmd.Stderr = log
+		ended := begin(t, cmd)
+		if err := <-waiting; err != nil {
+			t.Errorf("%v\n%s", err, log)
+		}
+		for _, setting := range activated {
+			answers(t, addrs[setting], setting)
+		}
+		_ = cmd.Process.Signal(syscall.SIGUSR1)
+		eventually(t, "the status line", func() bool { return strings.Contains(log.String(), "msg=status") })
+		if !strings.Contains(log.String(), " goroutine_connections=0 ") {
+			t.Errorf("connections are not on the event loop:\n%s", log)
+		}
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		ends(t, cmd, ended, log)
+		for setting, addr := range addrs { // which the next process finds
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatalf("%s is closed: %v", setting, err)
+			}
+			_ = c.Close()
+		}
+	}
+}
+
+// begin starts a command that ends with the test.
+func begin(t *testing.T, cmd *exec.Cmd) (ended chan struct{}) {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{})
+	ended = make(chan struct{})
 	go func() { // ends with the process
 		_ = cmd.Wait()
 		close(ended)
@@ -63,41 +159,90 @@ func TestSocketActivation(t *testing.T) {
 		_ = cmd.Process.Kill()
 		<-ended
 	})
-	client := http.Client{Timeout: process.Patience}
-	defer client.CloseIdleConnections()
-	ask := func(addr, path string) int { // the first one who connects has the program start
-		t.Helper()
-		for end := time.Now().Add(process.Patience); ; time.Sleep(20 * time.Millisecond) {
-			resp, err := client.Get("http://" + addr + path)
-			if err == nil {
-				_, _ = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				return resp.StatusCode
-			}
-			if time.Now().After(end) {
-				t.Fatal(err)
-			}
-		}
-	}
-	if status := ask(addrs[1], "/live"); status != http.StatusOK {
-		t.Errorf("ADMIN_PORT answers %d", status)
-	}
-	if status := ask(addrs[0], "/"); status != http.StatusUnauthorized {
-		t.Errorf("SERVER_PORT answers %d", status)
-	}
-	_ = cmd.Process.Signal(syscall.SIGTERM)
+	return ended
+}
+
+// ends waits until a command has ended well.
+func ends(t *testing.T, cmd *exec.Cmd, ended chan struct{}, log *logtest.Buffer) {
+	t.Helper()
 	select {
 	case <-ended:
 	case <-time.After(process.Patience):
 		t.Fatal("it does not end")
 	}
-	for i, setting := range []string{"SERVER_PORT", "ADMIN_PORT"} {
-		if want := fmt.Sprintf("setting=%s addr=%s from=systemd", setting, addrs[i]); !strings.Contains(log.String(), want) {
-			t.Errorf("the log does not say %q:\n%s", want, &log)
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, log)
+	}
+}
+
+// answers asks a port for something that it alone answers so.
+func answers(t *testing.T, addr, setting string) {
+	t.Helper()
+	want := map[string]struct {
+		path   string
+		status int
+	}{
+		"CLIENT_PORT": {"/ready", 200}, "SERVER_PORT": {"/", 401}, "PUSHER_PORT": {"/up/1", 200}, "SOCKTOPUS_PORT": {"/receive", 400},
+		"PUSH_SOCKET_PORT": {"/socket.io/?EIO=3&transport=polling", 200}, "ADMIN_PORT": {"/live", 200},
+	}[setting]
+	client := http.Client{Timeout: process.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	for end := time.Now().Add(process.Patience); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := client.Get("http://" + addr + want.path)
+		if err == nil {
+			text, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != want.status {
+				t.Errorf("%s answers %s %.200q", setting, resp.Status, text)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
 		}
 	}
-	if strings.Count(log.String(), "from=systemd") != 2 || !strings.Contains(log.String(), "setting=CLIENT_PORT") {
-		t.Errorf("the log is\n%s", &log)
+}
+
+// hears has a client of socket.io come, who waits for the server as long as that takes, and
+// an event that reaches it.
+func hears(clients, senders string) error {
+	dialer := websocket.Dialer{HandshakeTimeout: process.Patience}
+	ws, _, err := dialer.Dial("ws://"+clients+"/socket.io/?EIO=3&transport=websocket", nil)
+	if err != nil {
+		return err
+	}
+	defer ws.Close()
+	_ = ws.SetReadDeadline(time.Now().Add(process.Patience))
+	if err := ws.WriteMessage(websocket.TextMessage, []byte(`42["room","r"]`)); err != nil {
+		return err
+	}
+	end := time.Now().Add(process.Patience)
+	for delivered := ""; delivered != "1"; time.Sleep(20 * time.Millisecond) { // until it is in the room
+		if time.Now().After(end) {
+			return errors.New("the client is not in its room")
+		}
+		req, err := http.NewRequest("POST", "http://"+senders+"/send", strings.NewReader(`{"room":"r","event":"e","payload":1}`))
+		if err != nil {
+			return err
+		}
+		req.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {auth.PooshSign("thisisthesharedsecret", []byte("1"))}}
+		req.Close = true
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if delivered = resp.Header.Get("X-Poosh-Delivered"); resp.StatusCode != 200 {
+			return fmt.Errorf("a send is answered %s", resp.Status)
+		}
+	}
+	for {
+		_, text, err := ws.ReadMessage()
+		if err != nil {
+			return err
+		}
+		if string(text) == `42["e",1]` {
+			return nil
+		}
 	}
 }
 

@@ -65,6 +65,7 @@ func TestBundle(t *testing.T) {
 	env := map[string]string{"ADMIN_PORT": "0", "PUSHER_PORT": "0", "PUSHER_APP_ID": "3", "PUSHER_APP_KEY": "key-of-a-pusher-app", "SOCKTOPUS_PORT": "0",
 		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(t.TempDir(), "x.db")}
 	maps.Copy(env, secrets)
+	started := time.Now()
 	r := run(t, env, nil)
 	ws := r.listen(t, room)
 	stop, sending := make(chan struct{}), make(chan struct{})
@@ -91,6 +92,7 @@ func TestBundle(t *testing.T) {
 			t.Fatal("there are no samples of the series")
 		}
 	}
+	sampled := r.series.Samples()
 	req, err := http.NewRequest("POST", "http://"+r.Addrs()["ADMIN_PORT"].String()+"/api/bundle?seconds=1", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +143,16 @@ func TestBundle(t *testing.T) {
 	at := slices.Index(rows[0], "published")
 	if at < 0 || rows[len(rows)-1][at] == "0" || slices.Index(rows[0], "heap_bytes") < 0 {
 		t.Errorf("the series are %q", rows)
+	}
+	// All seconds that there are, up to the one in which it was asked for.
+	first, err := time.Parse(time.RFC3339, rows[1][0])
+	if err != nil || first.After(started.Add(2*time.Second)) || len(rows)-1 < sampled {
+		t.Errorf("%v: %d rows of %d seconds, the first of %v, and the server started at %v", err, len(rows)-1, sampled, first, started)
+	}
+	for i, row := range rows[2:] {
+		if at, err := time.Parse(time.RFC3339, row[0]); err != nil || at.Before(first.Add(time.Duration(i)*time.Second)) {
+			t.Errorf("second %d is told of as %s, and the first as %v", i+1, row[0], first)
+		}
 	}
 	r.stop()
 	if err := r.wait(t); err != nil {

@@ -26,8 +26,8 @@ func (l lowered) String() string {
 }
 
 // fitFiles lowers the bounds on connections to what the process may open, and returns
-// which: accept would fail for all of them alike otherwise. Senders have a fourth at
-// the most. Where a bound is lowered, one address may have half of it.
+// which: accept would fail for all of them alike otherwise. Senders have a fourth, and what
+// clients may not have anyway. Where a bound is lowered, one address may have half of it.
 //
 // reserve is what is needed beside reservedFiles.
 func fitFiles(n *network.Config, limit uint64, reserve int) (less []lowered) {
@@ -43,7 +43,7 @@ func fitFiles(n *network.Config, limit uint64, reserve int) (less []lowered) {
 		}
 		return false
 	}
-	if lower("MAX_SENDER_CONNECTIONS", &n.MaxSenderConnections, max(left/4, leastConnections)) {
+	if lower("MAX_SENDER_CONNECTIONS", &n.MaxSenderConnections, max(left/4, left-n.MaxConnections, leastConnections)) {
 		lower("MAX_SENDER_CONNECTIONS_PER_ADDRESS", &n.MaxSenderConnectionsPerAddress, n.MaxSenderConnections/2)
 	}
 	if lower("MAX_CONNECTIONS", &n.MaxConnections, left-n.MaxSenderConnections) {

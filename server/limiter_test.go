@@ -361,4 +361,11 @@ func TestFitFiles(t *testing.T) {
 			t.Errorf("%d files: %d clients and %d senders, want %d and %d", tt.limit, n.MaxConnections, n.MaxSenderConnections, tt.clients, tt.senders)
 		}
 	}
+	// What fits as it is stays, however much of it is for senders.
+	for limit, senders := range map[uint64]int{164: 40, 163: 39, 1000: 40} {
+		n := network.Config{MaxConnections: 60, MaxSenderConnections: 40, MaxConnectionsPerAddress: 50, MaxSenderConnectionsPerAddress: 10}
+		if less := fitFiles(&n, limit, 0); n.MaxConnections != 60 || n.MaxSenderConnections != senders || (len(less) > 0) != (senders < 40) {
+			t.Errorf("of %d files: %v, %+v", limit, less, n)
+		}
+	}
 }

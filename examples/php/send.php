@@ -18,15 +18,20 @@ final class Poosh
      * @param string $secret  the SERVER_SECRET of that Poosh
      * @param float  $timeout seconds that a try to send may take
      * @param int    $retries how often a send is tried again that was not answered, or
-     *                        that the server had no time for
+     *                        that the server, or a proxy in front of it, had no time for
+     * @param float  $pause   seconds before each of these, in which a server may start anew
      */
     public function __construct(
         private string $url,
         private string $secret,
         private float $timeout = 5.0,
         private int $retries = 2,
+        private float $pause = 1.0,
     ) {
     }
+
+    /** Answers after which a try may end well: Poosh's own 503, and what proxies say without it. */
+    private const LATER = [502, 503, 504];
 
     /**
      * Sends $event with $payload, anything that json_encode takes, to the clients
@@ -58,6 +63,9 @@ final class Poosh
         ];
 
         for ($try = 0;; $try++) {
+            if ($try > 0) {
+                usleep((int) ($this->pause * 1e6));
+            }
             try {
                 [$status, $answer, $reached] = function_exists('curl_init')
                     ? $this->postWithCurl($headers, $body)
@@ -71,10 +79,9 @@ final class Poosh
             if ($status === 200) {
                 return $reached;
             }
-            if ($status !== 503 || $try >= $this->retries) {
+            if (!in_array($status, self::LATER, true) || $try >= $this->retries) {
                 throw new RuntimeException("Poosh answered $status: $answer");
             }
-            sleep(1); // as it asks for
         }
     }
 

@@ -23,20 +23,24 @@ func (l *line) doctorCommand() *cli.Command {
 		Name: "doctor", Usage: "look from outside for what is wrong between clients and a server", ArgsUsage: "URL",
 		Description: `Goes to URL as clients do, through whatever proxy is in between: name and addresses,
 certificate, polling, WebSocket at once and after polling, JSONP, cross-origin answers, sizes,
-idle connections until the heartbeat, caches, balancers, cookies, HTTP versions, clocks, the
-addresses that the server sees, and an event in each dialect that the settings have. For each
+idle connections until the heartbeat, Server-Sent Events, caches, balancers, cookies, HTTP
+versions, clocks, the addresses that the server sees, and an event in each dialect that the
+settings have. For each
 fault it prints what was seen, why that matters, and the lines that mend it in nginx, haproxy,
 Caddy and Apache.
 
 URL is where clients of socket.io connect; where the settings have none of its dialects, it is
-Pusher's or Socktopus' port. Events are sent to this machine, to the ports of the settings,
-unless flags name other addresses. The address that the server sees is asked of ADMIN_PORT,
+that of the Push Socket Protocol, of Pusher or of Socktopus. Events are sent to this machine, to
+the ports of the settings, unless flags name other addresses; a device of the Push Socket
+Protocol registers and sends where it listens. The address that the server sees is asked of ADMIN_PORT,
 which needs ADMIN_TOKEN. Without settings there are no events.
 
 Exit codes: 0 all that was looked at is well, 1 faults, 2 misused, 4 nothing answers at URL.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "pusher", Usage: "where clients of Pusher connect, if that is not `URL`"},
 			&cli.StringFlag{Name: "socktopus", Usage: "where clients of Socktopus connect, if that is not `URL`"},
+			&cli.StringFlag{Name: "push-socket", Usage: "where devices of the Push Socket Protocol connect, if that is not `URL`"},
+			&cli.BoolFlag{Name: "events", Usage: "clients use Server-Sent Events: that /events is not handed on is a fault"},
 			&cli.StringFlag{Name: "senders", Usage: "the `URL` of senders, in place of SERVER_PORT of this machine"},
 			&cli.StringFlag{Name: "pusher-api", Usage: "the `URL` of Pusher's API, in place of PUSHER_PORT of this machine"},
 			&cli.StringFlag{Name: "socktopus-api", Usage: "the `URL` of Socktopus' API, in place of SOCKTOPUS_PORT of this machine"},
@@ -169,7 +173,7 @@ func (l *line) newExamination(c *cli.Command) (*examination, error) {
 // sites are what is examined: the URL, and the addresses of other dialects that flags name.
 func (e *examination) sites() ([]doctor.Config, error) {
 	first := e.base
-	first.SocketIO = true
+	first.SocketIO, first.Events, first.EventsMeant = true, true, e.c.Bool("events")
 	if e.cfg == nil {
 		first.Blind = []doctor.NotLooked{{What: "events, and addresses of clients", Why: "there are no settings here: " + e.why.Error()}}
 		return []doctor.Config{first}, nil
@@ -178,13 +182,18 @@ func (e *examination) sites() ([]doctor.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	first.Events = e.isOpen("CLIENT_PORT") || first.EventsMeant
 	first.SocketIO = e.isOpen("CLIENT_PORT") || e.isOpen("PUSH_SOCKET_PORT")
 	if first.SocketIO {
 		if err := e.socketIO(&first); err != nil {
 			return nil, err
 		}
 	}
-	all := []doctor.Config{first}
+	push, err := e.pushSockets(&first)
+	if err != nil {
+		return nil, err
+	}
+	all := append([]doctor.Config{first}, push...)
 	for _, d := range list {
 		if d.at == nil {
 			d.canary.Guessed = first.SocketIO || len(all[0].Canaries) > 0
@@ -205,6 +214,30 @@ func (e *examination) sites() ([]doctor.Config, error) {
 		all[0].Upstream = cmp.Or(all[0].Upstream, list[0].upstream)
 	}
 	return all, nil
+}
+
+// pushSockets has a device of the Push Socket Protocol tried at the URL, where there is no
+// other socket.io, or at the address of its flag, which is looked at as the URL is.
+func (e *examination) pushSockets(first *doctor.Config) ([]doctor.Config, error) {
+	at, err := e.clients("push-socket")
+	switch {
+	case err != nil || !e.isOpen("PUSH_SOCKET_PORT"):
+		return nil, err
+	case at == nil && !e.isOpen("CLIENT_PORT"):
+		first.Canaries = append(first.Canaries, e.pushSocket(e.at))
+		return nil, nil
+	case at == nil:
+		first.Blind = append(first.Blind, doctor.NotLooked{What: "an event of the Push Socket Protocol", Why: "it has a port of its own: say --push-socket"})
+		return nil, nil
+	}
+	site := e.base
+	site.URL, site.Upstream, site.SocketIO = at, e.near("PUSH_SOCKET_PORT"), true
+	if err := e.operators(&site); err != nil {
+		return nil, err
+	}
+	e.trusts(&site)
+	site.Canaries = []doctor.Canary{e.pushSocket(at)}
+	return []doctor.Config{site}, nil
 }
 
 // isOpen reports whether a server of the settings opens a port.

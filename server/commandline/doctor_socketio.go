@@ -37,9 +37,7 @@ func (e *examination) socketIO(site *doctor.Config) error {
 			site.Origin = list[0]
 		}
 	}
-	site.Trusts = func(a netip.Addr) bool {
-		return slices.ContainsFunc(e.cfg.Network.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
-	}
+	e.trusts(site)
 	if err := e.operators(site); err != nil {
 		return err
 	}
@@ -67,6 +65,13 @@ func (e *examination) socketIO(site *doctor.Config) error {
 		Send:   func(ctx context.Context) (int, error) { return p.send(ctx, room, event) },
 	})
 	return nil
+}
+
+// trusts has a site know whom the server takes for a proxy.
+func (e *examination) trusts(site *doctor.Config) {
+	site.Trusts = func(a netip.Addr) bool {
+		return slices.ContainsFunc(e.cfg.Network.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
 }
 
 // number is a size, a count or a time of the settings.

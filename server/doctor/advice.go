@@ -46,14 +46,27 @@ func lines(list ...string) []string { return list }
 
 func (a *advice) nginxPass() string { return "proxy_pass http://" + a.upstream + ";" }
 
-func (a *advice) nginxPlace() string { return "location " + a.path + "/socket.io/" }
+// nginxPlace is where clients ask: with a path of the server's own all that is behind it.
+func (a *advice) nginxPlace() string { return "location " + a.path + a.nginxWithin() }
+
+// nginxWithin is what the server is asked for there.
+func (a *advice) nginxWithin() string {
+	if a.path != "" {
+		return "/"
+	}
+	return "/socket.io/"
+}
 
 // nginxLocation is a block of its own for the server: of the one that it takes requests from
 // it has nothing. It does not hand on what stands before /socket.io/.
 func (a *advice) nginxLocation() string {
-	return a.nginxPlace() + " {\n\t" + strings.Join([]string{"proxy_pass http://" + a.upstream + "/socket.io/;", "proxy_http_version 1.1;",
-		"proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection $http_connection;",
-		"proxy_set_header X-Forwarded-For $remote_addr;", "proxy_read_timeout " + a.silent() + ";"}, "\n\t") + "\n}"
+	return a.nginxBlock(a.nginxPlace(), a.nginxWithin(), "proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection $http_connection;")
+}
+
+func (a *advice) nginxBlock(place, path string, more ...string) string {
+	list := append([]string{"proxy_pass http://" + a.upstream + path + ";", "proxy_http_version 1.1;"}, more...)
+	list = append(list, "proxy_set_header X-Forwarded-For $remote_addr;", "proxy_read_timeout "+a.silent()+";")
+	return place + " {\n\t" + strings.Join(list, "\n\t") + "\n}"
 }
 
 func (a *advice) apachePass() string {
@@ -110,6 +123,14 @@ func (a *advice) passBehindPath() []Mend {
 		{"caddy", inSite, lines("handle_path " + a.path + "/* {\n\treverse_proxy " + a.upstream + "\n}"), lines("uri", "rewrite", "handle_path")},
 		{"apache", inHost, lines(a.apachePass()), lines("ProxyPass", "RewriteRule")},
 	}
+}
+
+// passStream is pass for /events alone.
+func (a *advice) passStream() []Mend {
+	place := "location = " + a.path + "/events"
+	list := a.pass()
+	list[0] = Mend{"nginx", inServer, lines(a.nginxBlock(place, "/events", "proxy_buffering off;")), lines(place)}
+	return list
 }
 
 func (a *advice) cache() []Mend {
@@ -173,6 +194,27 @@ func (a *advice) idle() []Mend {
 		{"haproxy", "defaults", lines("timeout client "+s, "timeout server "+s, "timeout tunnel "+s), lines("timeout client ", "timeout server ", "timeout tunnel ")},
 		{"caddy", inProxy, lines("transport http {\n\tresponse_header_timeout " + s + "\n}"), lines("response_header_timeout", "read_timeout", "write_timeout", "transport")},
 		{"apache", inHost, lines(fmt.Sprintf("ProxyTimeout %d", a.seconds), a.apachePass()), lines("ProxyTimeout", "ProxyPass")},
+	}
+}
+
+// cut is against bounds on the time of a whole answer. nginx and haproxy have none but on
+// silence.
+func (a *advice) cut() []Mend {
+	s := a.silent()
+	return []Mend{
+		{"nginx", inLocation, lines("proxy_read_timeout "+s+";", "send_timeout "+s+";"), lines("proxy_read_timeout", "send_timeout", "limit_rate")},
+		{"haproxy", "defaults", lines("timeout client "+s, "timeout server "+s, "timeout tunnel "+s), lines("timeout client ", "timeout server ", "timeout tunnel ")},
+		{"caddy", "servers", lines("timeouts {\n\twrite 0\n}"), lines("timeouts")},
+		{"apache", inHost, lines(fmt.Sprintf("ProxyTimeout %d", a.seconds), fmt.Sprintf("TimeOut %d", a.seconds)), lines("ProxyTimeout", "TimeOut")},
+	}
+}
+
+func (a *advice) authorization() []Mend {
+	return []Mend{
+		{"nginx", inLocation, nil, lines("proxy_set_header Authorization", "auth_basic")},
+		{"haproxy", inBackend, nil, lines("http-request del-header Authorization", "http-request set-header Authorization")},
+		{"caddy", inProxy, nil, lines("header_up -Authorization", "header_up Authorization")},
+		{"apache", inHost, nil, lines("RequestHeader unset Authorization", "RequestHeader set Authorization")},
 	}
 }
 

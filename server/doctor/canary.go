@@ -26,6 +26,9 @@ type Canary struct {
 	// error it returns: up is to be called when it is where it wants to be, and heard for
 	// each event. The connection's deadlines are not its own.
 	Listen func(conn *websocket.Conn, up func(), heard func(event string)) error
+	// Begin does what a client does before it connects, and returns what undoes that; nil for
+	// a dialect in which it does nothing.
+	Begin func(ctx context.Context) (end func(), err error)
 	// Send sends the event that heard is to be called with, and returns how many took it;
 	// a negative number from who does not know.
 	Send  func(ctx context.Context) (delivered int, err error)
@@ -55,6 +58,14 @@ func (x *exam) canary(ctx context.Context, c Canary) {
 	if x.has("unsteady") {
 		x.skip(what, askedAnother)
 		return
+	}
+	if c.Begin != nil {
+		end, err := c.Begin(ctx)
+		if err != nil {
+			x.notSent("what comes before "+what, err)
+			return
+		}
+		defer end()
 	}
 	conn, a := x.upgradeTo(ctx, c.At(), nil)
 	if conn == nil {
@@ -148,6 +159,10 @@ func (x *exam) notSent(what string, err error) {
 		x.fault("secret-refused", what+": "+err.Error())
 	case errors.Is(err, ErrClock):
 		x.fault("clock", what+": "+err.Error())
+	case errors.Is(err, ErrNotPassed):
+		x.fault("api-not-passed", what+": "+err.Error())
+	case errors.Is(err, ErrNoAuthorization):
+		x.fault("authorization-stripped", what+": "+err.Error())
 	default:
 		x.skip(what, err.Error())
 	}

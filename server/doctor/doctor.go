@@ -52,6 +52,9 @@ type Config struct {
 	// SocketIO says that socket.io is spoken there. Without it only name, certificate and
 	// canaries are looked at.
 	SocketIO bool
+	// Events says that Server-Sent Events are at /events beside socket.io, and EventsMeant
+	// that clients use them: that they are not handed on is a fault then.
+	Events, EventsMeant bool
 	// Send publishes an event, which has no payload, to a room of socket.io, and returns
 	// how many took it; nil for who cannot.
 	Send func(ctx context.Context, room, event string) (delivered int, err error)
@@ -192,7 +195,7 @@ func (x *exam) socketIO(ctx context.Context, all *sync.WaitGroup) {
 	sessions := !cached && x.polls(ctx)
 	web := x.webSocket(ctx)
 	x.progress("heartbeat")
-	all.Go(func() { x.idle(ctx, sessions, web) })
+	all.Go(func() { x.idle(ctx, sessions, web, x.Events && !cached) })
 	all.Go(func() {
 		if sessions {
 			x.progress("sizes, addresses and events of polling clients")
@@ -209,9 +212,10 @@ func (x *exam) socketIO(ctx context.Context, all *sync.WaitGroup) {
 		}
 		switch {
 		case x.has("unsteady"): // the fault of any answer would be that of who is away
-			x.skip("headers, forms and versions of answers", askedAnother)
+			x.skip("headers, forms and versions of answers, and "+streams, askedAnother)
 		case !cached:
 			x.answers(ctx)
+			x.streams(ctx)
 		}
 	})
 }
@@ -257,6 +261,13 @@ var ErrSecret = errors.New("the signature is refused")
 
 // ErrClock says that a server finds a signature too old or too new.
 var ErrClock = errors.New("the time of the signature is refused")
+
+// ErrNotPassed says that something else answers in place of the server's API.
+var ErrNotPassed = errors.New("that is no answer of the server")
+
+// ErrNoAuthorization says that the server does not see the header in which a request says
+// whose it is.
+var ErrNoAuthorization = errors.New("the header Authorization does not arrive")
 
 // ErrTooLarge says that something on the way takes no body as large as the server would.
 var ErrTooLarge = errors.New("the body is refused as too large")

@@ -13,9 +13,9 @@ import (
 // The heartbeat is due after the interval, and everything may be behind by a little.
 const behind = 4 * time.Second
 
-// idle leaves a poll and a WebSocket alone until the heartbeat: who is silent for less is
-// never cut off.
-func (x *exam) idle(ctx context.Context, poll, web bool) {
+// idle leaves a poll, a WebSocket and a stream alone until the heartbeat: who is silent for
+// less is never cut off.
+func (x *exam) idle(ctx context.Context, poll, web, stream bool) {
 	interval := x.timing.Interval
 	switch {
 	case !poll && !web:
@@ -25,14 +25,17 @@ func (x *exam) idle(ctx context.Context, poll, web bool) {
 		x.skip("idle connections", fmt.Sprintf("the heartbeat comes every %s, and %s is the longest that one is left idle: say --patience %s", interval, x.Patience, interval+2*slack))
 		return
 	}
-	var both sync.WaitGroup
+	var all sync.WaitGroup
 	if web {
-		both.Go(func() { x.idleWebSocket(ctx, interval) })
+		all.Go(func() { x.idleWebSocket(ctx, interval) })
 	}
 	if poll {
-		both.Go(func() { x.idlePoll(ctx, interval) })
+		all.Go(func() { x.idlePoll(ctx, interval) })
 	}
-	both.Wait()
+	if stream {
+		all.Go(func() { x.idleStream(ctx, interval) })
+	}
+	all.Wait()
 }
 
 // busy says that others' events kept a connection from being idle.

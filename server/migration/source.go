@@ -44,8 +44,6 @@ type source struct {
 	read func(text string) (map[string]string, error)
 	// finish makes what follows from several keys.
 	finish func(*draft)
-	// nothing says that there is nothing to make, but what is to be said of the keys.
-	nothing bool
 
 	once   sync.Once
 	rooted *table

@@ -40,11 +40,8 @@ func (f file) in(dir string) string {
 	return filepath.Join(dir, f.name)
 }
 
-// files makes the files that Poosh needs; none of a source that makes nothing.
+// files makes the files that Poosh needs.
 func (d *draft) files() ([]file, error) {
-	if d.source.nothing {
-		return nil, nil
-	}
 	var files []file
 	if len(d.apps) > 0 {
 		text, err := d.appsText()

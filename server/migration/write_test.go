@@ -60,15 +60,6 @@ func TestWrittenFiles(t *testing.T) {
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 2 {
 		t.Errorf("%v, %v", list, err)
 	}
-
-	// Where there is nothing to make, nothing is.
-	none := filepath.Join(t.TempDir(), "none")
-	if code, _, _ := imported(t, "testdata/laravel-echo-server.json", Options{Out: none}); code != NeedLook {
-		t.Error(code)
-	}
-	if _, err := os.Stat(none); err == nil {
-		t.Error("a directory was made for nothing")
-	}
 }
 
 // Of two files none is written if one cannot be.

@@ -17,7 +17,7 @@ import (
 // that does not answer cost nobody else anything; the error and the log say what was
 // left. Publications must have ended before: see [Config].Gate.
 //
-// [Dialect.ServeHTTP] may go on; connections open after it answers 4100.
+// [Dialect.ServeHTTP] may go on; who connects after it is told 4100, or answered 503.
 func (d *Dialect) Shutdown(ctx context.Context) error {
 	d.apps.Drain()
 	err := d.closeClients(ctx)

@@ -1,8 +1,11 @@
 package pusher_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/gorilla/websocket"
 
 	"poosh/server/hub"
 	"poosh/server/leaktest"
@@ -54,9 +57,54 @@ func TestHealth(t *testing.T) {
 	if status != 503 || h.Get("Retry-After") != "2" {
 		t.Errorf("publishing while draining: %d %s %v", status, text, h)
 	}
-	p := s.Open("/app/"+pushertest.Key, nil)
-	if code := p.Closed(); code != 4100 {
-		t.Errorf("connecting while draining: %d", code)
+	checkNoPlace(t, s)
+}
+
+// A server that is full tells so as one that ends does.
+func TestFull(t *testing.T) {
+	s := pushertest.New(t, pusher.Config{MaxConnections: 1})
+	s.Dial()
+	checkNoPlace(t, s)
+}
+
+// checkNoPlace connects where nobody is taken now: clients are told 4100 on an open connection
+// but for those that would stay away for good after two of these.
+func checkNoPlace(t *testing.T, s *pushertest.Site) {
+	t.Helper()
+	const browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+	for _, row := range []struct {
+		query, agent string
+		status       int // of the handshake
+	}{
+		{"", "", 101},
+		{"?protocol=7&client=js&version=4.4.0&flash=false", "", 503},
+		{"?protocol=7&client=js&version=7.6.0&flash=false", "", 503},
+		{"?protocol=7&client=js&version=7.6.0&flash=false", "okhttp/4.9.1", 503},
+		{"?protocol=7&client=js&version=7.6.0&flash=false", browser, 101},
+		{"?protocol=7&client=js&version=8.1.0&flash=false", "", 503},
+		{"?protocol=7&client=js&version=8.2.0&flash=false", "", 101},
+		{"?protocol=7&client=js&version=10.0.0&flash=false", "", 101},
+		{"?protocol=7&client=js&version=x", "", 101},
+		{"?protocol=7&client=js", "", 101},
+		{"?protocol=7&client=java-client&version=2.4.4", "", 101},
+	} {
+		path, header := "/app/"+pushertest.Key+row.query, http.Header{"User-Agent": {row.agent}}
+		if row.status == 101 {
+			if code := s.Open(path, header).Closed(); code != 4100 {
+				t.Errorf("%s from %q: closed with %d", path, row.agent, code)
+			}
+			continue
+		}
+		ws, resp, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.Server.URL, "http")+path, header)
+		if err == nil {
+			_ = ws.Close()
+			t.Errorf("%s from %q is taken", path, row.agent)
+		} else if resp == nil || resp.StatusCode != row.status || resp.Header.Get("Retry-After") != "5" {
+			t.Errorf("%s from %q: %v %v", path, row.agent, err, resp)
+		}
+	}
+	if n := s.Dialect.Stats().Counts["connect refused 4100"]; n != 11 {
+		t.Errorf("%d refusals are counted", n)
 	}
 }
 

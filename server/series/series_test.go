@@ -116,6 +116,17 @@ func TestDay(t *testing.T) {
 		if times, _ := r.store.lines(time.Minute, time.Now().Add(-time.Hour), nil); len(times) != 59 { // the first has begun before that, and the last is not over
 			t.Errorf("%d minutes of the last hour", len(times))
 		}
+		// What an archive of an incident has: each second of the last quarter of an hour.
+		rows := read(t, r.store)
+		if len(rows) != 1+900 || strings.Join(rows[0], " ") != "time by/rare peak sent" {
+			t.Fatalf("%d rows of %q", len(rows), rows[0])
+		}
+		for i, row := range rows[1:] {
+			at := time.Now().Truncate(time.Second).Add(time.Duration(i-899) * time.Second)
+			if row[0] != at.UTC().Format("2006-01-02T15:04:05.000Z") || row[3] != fmt.Sprint(3*int(at.Sub(began).Seconds())) {
+				t.Fatalf("row %d is %q, want that of %v", i, row, at)
+			}
+		}
 		r.Close()
 		before := told
 		time.Sleep(time.Minute)

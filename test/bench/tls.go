@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,6 +30,7 @@ func tlsColumns() (names []string) {
 			names = append(names, metric+", "+way)
 		}
 	}
+	names = append(names, handshakeColumns()...)
 	return append(names, "cpu us, nginx alone", "KB/connection, nginx alone", "cpu us/connect, nginx alone")
 }
 
@@ -49,6 +51,13 @@ func secured(s *trial, w work) error {
 		}
 		return nil
 	}
+	shake := func(at netip.AddrPort, way string, cpu func() (time.Duration, error)) error {
+		got, err := bareHandshakes(at, 2*w.clients, cpu)
+		for name, value := range got {
+			m[name+", "+way] = value
+		}
+		return err
+	}
 	if err := take(s, withoutTLS, nil); err != nil {
 		return err
 	}
@@ -67,7 +76,9 @@ func secured(s *trial, w work) error {
 	if err != nil {
 		return err
 	}
-	err = take(own, ownTLS, nil)
+	if err = take(own, ownTLS, nil); err == nil {
+		err = shake(own.server.clients, ownTLS, own.server.cpu)
+	}
 	own.close()
 	if err != nil {
 		return err
@@ -92,6 +103,9 @@ func secured(s *trial, w work) error {
 	behind.crowd = crowd
 	if err := take(behind, behindNginx, front.process); err != nil {
 		return fmt.Errorf("%w\nnginx: %s", err, front.process.printed())
+	}
+	if err := shake(front.process.clients, behindNginx, front.process.cpuWithChildren); err != nil {
+		return fmt.Errorf("nginx: %w", err)
 	}
 	s.record(m)
 	return nil

@@ -20,6 +20,8 @@ type trial struct {
 	certificate string // none without TLS
 	mended      bool   // what is advised for the proxy mends it
 	path        string // that clients are told, in front of /socket.io/
+	pushSocket  bool   // the proxy is in front of that protocol's port
+	args        []string
 }
 
 const wrongXFF = "proxy_set_header X-Forwarded-For"
@@ -29,6 +31,41 @@ var trials = []trial{
 	{proxy: "haproxy", name: "answers held back", want: "buffering", mended: true, wrong: func(l *layout, s *station) {
 		l.add("global", "lua-load "+s.pki.file("hold.lua"))
 		l.add("backend", "http-response lua.hold")
+	}},
+
+	// So do those who wait in vain.
+	{proxy: "nginx", name: "streams held back", want: "buffering", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("location", "proxy_ignore_headers X-Accel-Buffering;")
+	}},
+	{proxy: "caddy", name: "streams held back", want: "buffering", wrong: func(l *layout, s *station) { // of WebSockets it would break all
+		l.add("site", "@stream path /events", "reverse_proxy @stream "+s.first.Addr()+" {\nbuffer_responses\n}")
+	}},
+	{proxy: "caddy", name: "streams that may not be long", want: "stream-cut", mended: true, args: []string{"--patience", "15s"}, wrong: func(l *layout, _ *station) {
+		l.add("servers", "timeouts {\nwrite 9s\n}")
+	}},
+	{proxy: "haproxy", name: "streams that may not be silent", want: "idle-timeout", wrong: func(l *layout, s *station) {
+		l.add("frontend", "use_backend streams if { path /events }")
+		// An answer that has no length is a tunnel, to haproxy.
+		l.add("backend", "backend streams", "timeout server 3s", "timeout tunnel 3s", "server poosh "+s.first.Addr())
+	}},
+
+	{proxy: "nginx", name: "streams compressed", want: "compressed", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("location", "gzip on;", "gzip_types text/event-stream;")
+	}},
+	{proxy: "haproxy", name: "streams that are text", want: "stream-type", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("backend", "http-response set-header Content-Type text/plain if { res.hdr(content-type) -m beg text/event-stream }")
+	}},
+	{proxy: "nginx", name: "no streams", want: "stream-not-passed", mended: true, args: []string{"--events"}, wrong: func(l *layout, _ *station) {
+		l.add("server", "location = /events { return 404; }")
+	}},
+	{proxy: "haproxy", name: "devices do not register", pushSocket: true, want: "api-not-passed", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("backend", "http-request return status 404 if { path_beg /api/ }")
+	}},
+	{proxy: "nginx", name: "devices are nobody", pushSocket: true, want: "authorization-stripped", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("location", `proxy_set_header Authorization "";`)
+	}},
+	{proxy: "apache", name: "devices without WebSockets", pushSocket: true, want: "no-upgrade", mended: true, wrong: func(l *layout, _ *station) {
+		l.add("VirtualHost", "RequestHeader unset Upgrade")
 	}},
 
 	{proxy: "nginx", name: "no upgrade", want: "no-upgrade", mended: true, wrong: func(l *layout, _ *station) {
@@ -187,7 +224,7 @@ func together(t *testing.T, n int, name func(int) string, do func(int) error) {
 
 // Each fault is named, and no other; and with the lines that are advised there is none.
 func TestBrokenProxies(t *testing.T) {
-	s := startStation(t)
+	s := startStation(t, "")
 	base := t.TempDir()
 	together(t, len(trials), func(i int) string { return trials[i].proxy + " " + trials[i].name }, func(i int) error {
 		tr := &trials[i]
@@ -196,6 +233,9 @@ func TestBrokenProxies(t *testing.T) {
 			return err
 		}
 		l := newLayout(s, tr.proxy, tr.certificate)
+		if tr.pushSocket {
+			l = layoutOf(s.pki, fmt.Sprint("127.0.0.1:", s.pushSocket), tr.proxy, tr.certificate)
+		}
 		if tr.wrong != nil {
 			tr.wrong(l, s)
 		}
@@ -227,5 +267,9 @@ func (tr *trial) examine(t *testing.T, l *layout, s *station, dir string, want [
 	if l.tls {
 		scheme = "https"
 	}
-	return s.finds(want, fmt.Sprintf("%s://127.0.0.1:%d%s", scheme, port, tr.path))
+	at := fmt.Sprintf("%s://127.0.0.1:%d%s", scheme, port, tr.path)
+	if tr.pushSocket {
+		return s.finds(want, "--push-socket", at, s.first.URL())
+	}
+	return s.finds(want, append(slices.Clone(tr.args), at)...)
 }

@@ -63,7 +63,7 @@ func TestCommand(t *testing.T) {
 
 // Where a WebSocket is led to is told without the token that it was asked for with.
 func TestRedirectedSocktopus(t *testing.T) {
-	s := startStation(t)
+	s := startStation(t, "")
 	p, port, err := anywhere(t, func(port int) (*proxy, error) {
 		l := newLayout(s, "nginx", "")
 		l.add("server", "return 301 https://push.example.com$request_uri;")

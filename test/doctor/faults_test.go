@@ -119,7 +119,7 @@ func (v *visitor) ask(method, at, body string) (status int, text string) {
 }
 
 func TestCircumstances(t *testing.T) {
-	s := startStation(t)
+	s := startStation(t, "")
 	list := make([]func() error, len(circumstances))
 	for i, c := range circumstances {
 		in, args := c.look(t, s)

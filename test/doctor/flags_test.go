@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -32,7 +34,7 @@ const page = "https://app.example.com"
 
 func startSeveral(t *testing.T) *several {
 	t.Helper()
-	s := &several{station: &station{dir: t.TempDir(), pki: newAuthority(t), pusher: process.FreePort(t), socktopus: process.FreePort(t)},
+	s := &several{station: &station{dir: t.TempDir(), pki: newAuthority(t), pusher: process.FreePort(t), socktopus: process.FreePort(t), pushSocket: process.FreePort(t)},
 		senders: process.FreePort(t), admin: process.FreePort(t), nobody: process.FreePort(t)}
 	apps := filepath.Join(s.dir, "apps.json")
 	text := fmt.Sprintf(`{"apps":[{"id":"1","key":"one","secret":%q},{"id":"2","key":"two","secret":"%s-2"}]}`, appSecret, appSecret)
@@ -40,7 +42,7 @@ func startSeveral(t *testing.T) *several {
 		t.Fatal(err)
 	}
 	env := []string{"SERVER_SECRET=" + secret, "PUSHER_APPS=" + apps, "ONE_SOCKTOPUS_SECRET=" + octoSecret, "OTHER_SOCKTOPUS_SECRET=" + octoSecret + "-2",
-		"ADMIN_TOKEN=" + adminToken, "CLIENT_ORIGINS=" + page, "SHUTDOWN_TIMEOUT=2s", fmt.Sprint("PUSHER_PORT=", s.pusher), fmt.Sprint("SOCKTOPUS_PORT=", s.socktopus),
+		"ADMIN_TOKEN=" + adminToken, "CLIENT_ORIGINS=" + page, "SHUTDOWN_TIMEOUT=2s", fmt.Sprint("PUSHER_PORT=", s.pusher), fmt.Sprint("SOCKTOPUS_PORT=", s.socktopus), fmt.Sprint("PUSH_SOCKET_PORT=", s.pushSocket), "PUSH_SOCKET_OPERATOR_TOKEN=" + keysToken,
 		fmt.Sprint("SERVER_PORT=", s.senders), fmt.Sprint("ADMIN_PORT=", s.admin)}
 	s.first = process.Start(t, program, "CLIENT_PORT", env...)
 	env = append(env, fmt.Sprint("CLIENT_PORT=", s.first.Port), "HOST=127.0.0.1")
@@ -95,6 +97,51 @@ func (f *flagged) look(at string) error {
 	return nil
 }
 
+// identities is what a key server has.
+func (s *several) identities(t *testing.T) (known, revoked int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/operator/store", s.pushSocket), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+keysToken)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var view struct {
+		Usage struct{ Identities, Revoked int }
+	}
+	if err := json.NewDecoder(res.Body).Decode(&view); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%d, %v", res.StatusCode, err)
+	}
+	return view.Usage.Identities, view.Usage.Revoked
+}
+
+// The device that the doctor was is forgotten by who may have it forgotten, and has left
+// otherwise.
+func TestDeviceIsForgotten(t *testing.T) {
+	s := startSeveral(t)
+	for name, row := range map[string]struct {
+		in   *station
+		left int
+	}{
+		"with the operators' token": {s.station, 0},
+		"without":                   {s.with(t, "PUSH_SOCKET_OPERATOR_TOKEN="+keysToken, ""), 1},
+	} {
+		known, revoked := s.identities(t)
+		look := flagged{name: name, in: row.in, args: []string{"--patience", "1s", "--push-socket", fmt.Sprint("http://127.0.0.1:", s.pushSocket)},
+			good: []string{"an event of the Push Socket Protocol arrives"}}
+		if err := look.look(s.first.URL()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if nowKnown, nowRevoked := s.identities(t); nowRevoked-revoked != row.left || nowKnown-known > row.left {
+			t.Errorf("%s: %d identities and %d revoked, and before %d and %d", name, nowKnown, nowRevoked, known, revoked)
+		}
+	}
+}
+
 // Each flag that says where something is, or what to ask as, is what decides.
 func TestFlags(t *testing.T) {
 	s := startSeveral(t)
@@ -118,6 +165,8 @@ func TestFlags(t *testing.T) {
 		{"without --origin", none, nil, 0, nil, "", "not in: say --origin"},
 		{"--origin that may", none, []string{"--origin", page}, 0, []string{"cross-origin: a handshake", "cross-origin: a preflight", "JSONP"}, "", ""},
 		{"--origin that may not", none, []string{"--origin", "https://else.example.com"}, 0, nil, "", "lets pages of https://else.example.com not in"},
+		{"without --push-socket", s.station, nil, 0, []string{"Server-Sent Events"}, "", "say --push-socket"},
+		{"--push-socket", s.station, []string{"--push-socket", local(s.pushSocket)}, 0, []string{"an event of the Push Socket Protocol arrives"}, "", ""},
 		{"without --app", s.station, slices.Concat(pusher, socktopus), 0, []string{"an event of Pusher, app 1 arrives", "an event of Socktopus, one arrives"}, "", ""},
 		{"--app of Pusher", s.station, slices.Concat(pusher, socktopus, []string{"--app", "2"}), 0, []string{"an event of Pusher, app 2 arrives", "an event of Socktopus, one arrives"}, "", ""},
 		{"--app of Socktopus", s.station, slices.Concat(pusher, socktopus, []string{"--app", "OTHER"}), 0, []string{"an event of Pusher, app 1 arrives", "an event of Socktopus, other arrives"}, "", ""},

@@ -32,6 +32,7 @@ const (
 	appSecret   = "hush-two-of-the-app-1234"
 	adminToken  = "hush-three-of-operators"
 	octoSecret  = "hush-four-of-socktopus"
+	keysToken   = "hush-five-of-key-servers"
 	doctorComes = "127.0.0.2" // from there, so that it is not the proxy's address
 )
 
@@ -40,20 +41,26 @@ const (
 type station struct {
 	dir               string // with the first one's .env
 	first, second     *process.Process
-	pusher, socktopus int // ports of the first
+	pusher, socktopus int // ports of the first, as the next
+	pushSocket        int
 	pki               *authority
 }
 
-func startStation(t *testing.T) *station {
+// startStation starts one; with a certificate its servers speak TLS.
+func startStation(t *testing.T, certificate string) *station {
 	t.Helper()
 	s := &station{dir: t.TempDir(), pki: newAuthority(t)}
 	begin := func() (*process.Process, []string) {
-		s.pusher, s.socktopus = process.FreePort(t), process.FreePort(t)
+		s.pusher, s.socktopus, s.pushSocket = process.FreePort(t), process.FreePort(t), process.FreePort(t)
 		env := []string{"SERVER_SECRET=" + secret, "PUSHER_APP_ID=1", "PUSHER_APP_KEY=key", "PUSHER_APP_SECRET=" + appSecret,
 			"A_SOCKTOPUS_SECRET=" + octoSecret, "ADMIN_TOKEN=" + adminToken, "PING_INTERVAL=6s", "TRUSTED_PROXIES=127.0.0.1",
 			"PUSHER_ACTIVITY_TIMEOUT=2s", "SHUTDOWN_TIMEOUT=2s", "MAX_CONNECTIONS=2000", "MAX_SENDER_CONNECTIONS=200",
-			fmt.Sprint("PUSHER_PORT=", s.pusher), fmt.Sprint("SOCKTOPUS_PORT=", s.socktopus),
+			"PUSH_SOCKET_OPERATOR_TOKEN=" + keysToken, "PUSH_SOCKET_REGISTRATIONS=off",
+			fmt.Sprint("PUSHER_PORT=", s.pusher), fmt.Sprint("SOCKTOPUS_PORT=", s.socktopus), fmt.Sprint("PUSH_SOCKET_PORT=", s.pushSocket),
 			fmt.Sprint("SERVER_PORT=", process.FreePort(t)), fmt.Sprint("ADMIN_PORT=", process.FreePort(t))}
+		if certificate != "" {
+			env = append(env, "TLS_CERT="+s.pki.file(certificate+".pem"), "TLS_KEY="+s.pki.file(certificate+".key"))
+		}
 		return process.Start(t, program, "CLIENT_PORT", env...), env
 	}
 	s.second, _ = begin()
@@ -81,7 +88,7 @@ func (s *station) doctor(args ...string) ([]doctor.Report, int, error) {
 		return nil, code, err
 	}
 	said := out.String() + errs.String()
-	for _, no := range []string{secret, appSecret, adminToken, octoSecret, "token="} {
+	for _, no := range []string{secret, appSecret, adminToken, octoSecret, keysToken, "token="} {
 		if strings.Contains(said, no) {
 			return nil, code, fmt.Errorf("a secret is printed:\n%s", said)
 		}

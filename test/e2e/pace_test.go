@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -18,29 +20,30 @@ import (
 const (
 	paceClients = 5000
 	paceLibrary = 300 // of them are socket.io's own, and come back by themselves
+	pacePusher  = 100 // are pusher-js, and do so too
+	paceRaw     = paceClients - paceLibrary - pacePusher
 	paceOver    = 20 * time.Second
 	paceEvents  = 3 // that are sent before, to all
 
-	// paceWindow is what clients are counted in: much longer than it takes until one of
-	// them sees its end, where each has to wait for a processor.
-	paceWindow = 3 * time.Second
+	paceWindow = time.Second // what clients are counted in
 )
 
 // Emigrants are clients of all dialects and transports that move from one process to the
-// next.
+// next, to which they come through balancers that note when it answers each.
 type emigrants struct {
-	from, to *fourfold
+	from, to  *fourfold
+	next      *fourfold // to as clients see it, behind the balancers
+	balancers map[int]*process.Balancer
 
-	mu      sync.Mutex // guards what follows
-	ids     []string   // of Socktopus
-	arrived []time.Time
-	heard   []*tally
-	faults  []error
-	stalls  []stall
+	mu     sync.Mutex // guards what follows
+	ids    []string   // of Socktopus
+	heard  []*tally
+	faults []error
+	stalls []stall
 }
 
-// A stall is a time during which this process did not run, and so could not see who came:
-// they seem to come when it ends.
+// A stall is a time during which this process or the next one did not run, and so could not
+// take who came: they seem to come when it ends.
 type stall struct{ from, to time.Time }
 
 const (
@@ -48,11 +51,14 @@ const (
 	leastStall = 4 * clockTick
 )
 
-// watchClock notes stalls until it is stopped.
+// watchClock notes stalls until it is stopped: it asks the next process whether it lives,
+// again and again.
 func (c *emigrants) watchClock() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
+	asking := &http.Client{Transport: &http.Transport{}, Timeout: patience}
 	go func() { // ends with stop
 		defer close(ended)
+		defer asking.CloseIdleConnections()
 		tick := time.NewTicker(clockTick)
 		defer tick.Stop()
 		for last := time.Now(); ; {
@@ -60,6 +66,9 @@ func (c *emigrants) watchClock() (stop func()) {
 			case <-tick.C:
 			case <-done:
 				return
+			}
+			if a, err := tryAsk(asking, http.MethodGet, c.to.clientURL()+"/live", ""); err != nil || a.status != http.StatusOK {
+				c.fault(-1, fmt.Errorf("the next process: %d, %w", a.status, err))
 			}
 			now := time.Now()
 			if now.Sub(last) > leastStall {
@@ -74,20 +83,23 @@ func (c *emigrants) watchClock() (stop func()) {
 	}
 }
 
-// stalled is for how long this process did not run before moments of the window that begins
-// then: what came meanwhile is seen in that window. Whoever is seen first may be before or
-// behind the clock, by as little as is no stall.
-func (c *emigrants) stalled(at time.Time) (sum time.Duration) {
+// stalled is for how long nobody was taken before moments of the window that begins then: who
+// came meanwhile is seen in that window. A stall in which clients came is one for as much as
+// they were fewer than even: a herd has no time for the clock either, and is no stall. Whoever
+// is seen first may be before or behind the clock, by as little as is no stall.
+func (c *emigrants) stalled(at time.Time, arrived []time.Time) (sum time.Duration) {
 	for _, s := range c.stalls {
 		if s.to.After(at.Add(-leastStall)) && s.to.Before(at.Add(paceWindow+leastStall)) {
-			sum += s.to.Sub(s.from)
+			from, _ := slices.BinarySearchFunc(arrived, s.from, time.Time.Compare)
+			to, _ := slices.BinarySearchFunc(arrived, s.to, time.Time.Compare)
+			sum += max(s.to.Sub(s.from)-paceOver*time.Duration(to-from)/paceClients, 0)
 		}
 	}
 	return sum
 }
 
 // Clients of all dialects leave a process that ends over DRAIN_TIME, and come to the next
-// one as evenly: in no three seconds more than a fifth above the pace. Each has heard all that was
+// one as evenly: in no second does that take more than a fifth above the pace. Each has heard all that was
 // accepted before the end began, and what was sent while it was there still.
 func TestPace(t *testing.T) {
 	binary, err := process.Build(t.TempDir(), false) // without the race detector, which has no time for crowds
@@ -95,13 +107,14 @@ func TestPace(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &emigrants{
-		from: startProgram(t, binary, "DRAIN_TIME="+paceOver.String(), "SHUTDOWN_TIMEOUT=40s"),
+		from: startProgram(t, binary, "DRAIN_TIME="+paceOver.String(), "SHUTDOWN_TIMEOUT=40s", "PUSH_SOCKET_AUTH_TIMEOUT=10m"),
 		to:   startProgram(t, binary, "SHUTDOWN_TIMEOUT=1s"), // pollers that it has do not come back
 	}
+	c.balance(t)
 	var entering, moving sync.WaitGroup
 	for worker := range 8 {
 		entering.Go(func() {
-			for i := worker; i < paceClients-paceLibrary; i += 8 {
+			for i := worker; i < paceRaw; i += 8 {
 				move, err := c.enter(i)
 				if err != nil {
 					c.fault(i, err)
@@ -115,10 +128,14 @@ func TestPace(t *testing.T) {
 	if len(c.faults) > 0 {
 		t.Fatal(c.faults[0])
 	}
-	c.from.waitRoom(t, "r", (paceClients-paceLibrary)*3/5)
-	balancer := process.Balance(t, c.from.clientPort)
-	library := enterLibrary(t, balancer)
-	c.from.waitRoom(t, "library", len(library))
+	inRoom := 0
+	for i := range paceRaw {
+		if emigrantKinds[i%len(emigrantKinds)].room {
+			inRoom++
+		}
+	}
+	c.from.waitRoom(t, "r", inRoom)
+	libraries := c.enterLibraries(t)
 	for n := 1; n <= paceEvents; n++ {
 		for _, d := range dialects()[1:] {
 			if a, err := d.publish(c.from, "r", c.ids, eventText(0, n, 200)); err != nil || a.status != http.StatusOK {
@@ -128,16 +145,17 @@ func TestPace(t *testing.T) {
 	}
 	stopWatching := c.watchClock()
 	began := time.Now()
-	balancer.Choose(c.to.clientPort)
+	c.balancers[c.from.clientPort].Choose(c.to.clientPort)
+	c.balancers[c.from.pusherPort].Choose(c.to.pusherPort)
 	c.from.signal(syscall.SIGTERM)
 	var handed []int
 	var sending sync.WaitGroup
 	sending.Go(func() { handed = c.sendOn() }) // until it is refused
 	moving.Wait()
-	took := time.Since(began)
-	for _, client := range library {
-		c.arrived = append(c.arrived, client.wait(t, "connect", 2)[1].at)
+	for _, client := range libraries {
+		client.wait(t, "connect", 2)
 	}
+	took := time.Since(began)
 	stopWatching()
 	sending.Wait()
 	c.from.waitExit(patience)
@@ -150,6 +168,21 @@ func TestPace(t *testing.T) {
 	}
 	c.checkPace(t, took)
 	c.checkHeard(t, handed)
+}
+
+// balance puts balancers in front of the next process. Clients of libraries come through
+// two of them to the first one, too.
+func (c *emigrants) balance(t *testing.T) {
+	next, behind := *c.to, *c.to.server
+	next.server, c.next = &behind, &next
+	c.balancers = make(map[int]*process.Balancer)
+	for _, port := range []*int{&behind.clientPort, &next.pusherPort, &next.socktopusPort, &next.pushSocketPort} {
+		b := process.Balance(t, *port)
+		c.balancers[*port], *port = b, b.Port
+	}
+	for _, port := range []int{c.from.clientPort, c.from.pusherPort} {
+		c.balancers[port] = process.Balance(t, port)
+	}
 }
 
 // fault notes what went wrong with a client, if anything did.
@@ -173,86 +206,6 @@ func startProgram(t *testing.T, binary string, settings ...string) *fourfold {
 	return f
 }
 
-// enterLibrary connects clients of the socket.io library, of which each version has its part.
-func enterLibrary(t *testing.T, balancer *process.Balancer) (all []*client) {
-	t.Helper()
-	d := drive(t, "node.js")
-	versions, ways := []string{"1.7.4", "2.5.0", "4.8.1"}, []string{"polling", "websocket", "upgrade"}
-	for i := range paceLibrary {
-		all = append(all, d.open(opening{
-			Version: versions[i%3], Way: ways[i/3%3], URL: "http://" + addr(balancer.Port), Rooms: []string{"library"},
-		}))
-	}
-	for _, c := range all {
-		c.wait(t, "connect", 1)
-		if c.way == "upgrade" {
-			c.wait(t, "upgrade", 1)
-		}
-	}
-	return all
-}
-
-// enter connects a client to the first process. move reads to its end there, and then
-// connects to the next at once, as clients of Pusher do; others would wait a little.
-func (c *emigrants) enter(i int) (move func() error, err error) {
-	if i%5 == 4 {
-		return c.enterPolling(3 + i/5%2)
-	}
-	d := dialects()[i%5]
-	m, err := d.enter(c.from, kinds()[i/5%2], "r")
-	if err != nil {
-		return nil, err
-	}
-	if d.name == "Socktopus" {
-		c.mu.Lock()
-		c.ids = append(c.ids, m.id)
-		c.mu.Unlock()
-	}
-	return func() error {
-		defer m.Close()
-		y := newTally(d)
-		if err := m.readToEnd(y, paceOver+2*patience, d.closes); err != nil {
-			return fmt.Errorf("%s: after %d events: %w", d.name, y.count, err)
-		}
-		c.comes(y)
-		next, err := d.enter(c.to, m.kind, "r")
-		if err != nil {
-			return fmt.Errorf("%s: at the next process: %w", d.name, err)
-		}
-		return next.Close()
-	}, nil
-}
-
-// enterPolling is enter for a client that polls.
-func (c *emigrants) enterPolling(eio int) (move func() error, err error) {
-	p := newBrowserPoller(c.from, 0, eio)
-	if err := p.join("r"); err != nil {
-		return nil, err
-	}
-	return func() error {
-		defer p.close()
-		y := newTally(pooshDialect(eio))
-		if err := afterTheEnd(p.read(y, 1<<30)); err != nil {
-			return fmt.Errorf("polling: %w", err)
-		}
-		c.comes(y)
-		next := newBrowserPoller(c.to, 0, eio)
-		defer next.close()
-		if err := next.join("r"); err != nil {
-			return fmt.Errorf("polling: at the next process: %w", err)
-		}
-		return nil
-	}, nil
-}
-
-// comes notes a client that is about to connect to the next process, and what it has heard
-// from the first.
-func (c *emigrants) comes(y *tally) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.arrived, c.heard = append(c.arrived, time.Now()), append(c.heard, y)
-}
-
 // sendOn sends events to the first process until that takes none any more, and returns to
 // how many clients each was handed.
 func (c *emigrants) sendOn() (handed []int) {
@@ -267,28 +220,43 @@ func (c *emigrants) sendOn() (handed []int) {
 	}
 }
 
+// arrived is when the next process answered each client that came.
+func (c *emigrants) arrived() (all []time.Time) {
+	for _, port := range []int{c.to.clientPort, c.to.pusherPort, c.to.socktopusPort, c.to.pushSocketPort} {
+		for _, b := range c.balancers {
+			all = append(all, b.Came(port)...)
+		}
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	return all
+}
+
 // checkPace looks at when clients came.
 func (c *emigrants) checkPace(t *testing.T, took time.Duration) {
-	slices.SortFunc(c.arrived, time.Time.Compare)
+	arrived := c.arrived()
+	if len(arrived) < paceClients { // a library may try twice
+		t.Fatalf("%d clients came of %d", len(arrived), paceClients)
+	}
 	even := float64(paceClients) / paceOver.Seconds()
 	busiest, worst, from := 0, 0.0, 0
-	for i, at := range c.arrived {
-		for at.Sub(c.arrived[from]) >= paceWindow {
+	for i, at := range arrived {
+		for at.Sub(arrived[from]) >= paceWindow {
 			from++
 		}
 		n := i - from + 1
 		busiest = max(busiest, n)
-		worst = max(worst, float64(n)/(paceWindow+c.stalled(c.arrived[from])).Seconds())
+		worst = max(worst, float64(n)/(paceWindow+c.stalled(arrived[from], arrived)).Seconds())
 	}
-	t.Logf("%d clients came in %v, at most %d in %v, %.0f a second without this process's own stalls; even are %.0f",
-		len(c.arrived), took.Round(time.Millisecond), busiest, paceWindow, worst, even)
-	if len(c.arrived) != paceClients {
-		t.Errorf("%d clients came of %d", len(c.arrived), paceClients)
+	var standing time.Duration
+	for _, s := range c.stalls {
+		standing += s.to.Sub(s.from)
 	}
+	t.Logf("%d clients came in %v, at most %d in %v, %.0f a second without stalls, which were %v in all; even are %.0f",
+		len(arrived), took.Round(time.Millisecond), busiest, paceWindow, worst, standing.Round(time.Millisecond), even)
 	if worst > even*6/5 {
 		each := make([]int, int(took.Seconds())+1)
-		for _, at := range c.arrived {
-			each[min(int(at.Sub(c.arrived[0]).Seconds()), len(each)-1)]++
+		for _, at := range arrived {
+			each[min(int(at.Sub(arrived[0]).Seconds()), len(each)-1)]++
 		}
 		t.Errorf("%.0f came in a second, more than a fifth above %.0f; in each %v", worst, even, each)
 	}
@@ -317,4 +285,35 @@ func (c *emigrants) checkHeard(t *testing.T, handed []int) {
 	if !slices.Equal(heard, handed) {
 		t.Error(errors.New("events were not heard by as many as they were handed to"), fmt.Sprintf("%.500s, %.500s", fmt.Sprint(heard), fmt.Sprint(handed)))
 	}
+}
+
+// pusherModules are where pusher-js is installed.
+var pusherModules = filepath.Join("..", "pusher", "node_modules")
+
+// enterLibraries connects clients of the socket.io library, of which each version has its
+// part, and of pusher-js, and waits until they are in their rooms.
+func (c *emigrants) enterLibraries(t *testing.T) (all []*client) {
+	t.Helper()
+	if _, err := os.Stat(pusherModules); err != nil {
+		t.Fatal("pusher-js is not installed: npm ci --prefix test/pusher")
+	}
+	d := drive(t, "node.js")
+	versions, ways := []string{"1.7.4", "2.5.0", "4.8.1"}, []string{"polling", "websocket", "upgrade"}
+	for i := range paceLibrary {
+		all = append(all, d.open(opening{
+			Version: versions[i%3], Way: ways[i/3%3], URL: "http://" + addr(c.balancers[c.from.clientPort].Port), Rooms: []string{"library"},
+		}))
+	}
+	for range pacePusher {
+		all = append(all, d.open(opening{Version: "pusher-js", Way: "websocket", URL: "http://" + addr(c.balancers[c.from.pusherPort].Port),
+			Rooms: []string{"library"}, Options: map[string]any{"key": pusherKey}}))
+	}
+	for _, client := range all {
+		client.wait(t, "connect", 1)
+		if client.way == "upgrade" {
+			client.wait(t, "upgrade", 1)
+		}
+	}
+	c.from.waitRoom(t, "library", paceLibrary)
+	return all
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -31,6 +32,8 @@ const (
 	lost        // the request is answered, and the answer cut off
 	silent      // the request is answered, and nobody is told: its client runs out of time
 	halfway     // a part of the request arrives
+	away        // a proxy says that it does not reach the server
+	late        // the request is answered, and a proxy has not waited for that
 )
 
 // newCuttingPort begins with a cut, and has every second or third connection pass.
@@ -47,7 +50,7 @@ func (c *cuttingPort) url() string { return "http://" + addr(c.Port) }
 func (c *cuttingPort) what() cut {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	order := []cut{lost, passes, silent, passes, halfway, passes, lost, halfway, silent, passes, lost, lost, passes}
+	order := []cut{lost, passes, silent, passes, away, halfway, passes, late, lost, halfway, silent, passes, away, late, passes, lost, lost, passes}
 	c.next++
 	return order[(c.next-1)%len(order)]
 }
@@ -62,9 +65,13 @@ func (c *cuttingPort) serve(f *process.Front, conn net.Conn) {
 		return
 	}
 	what := c.what()
-	if what == halfway {
+	if what == halfway || what == away {
 		b := make([]byte, 64<<10)
 		n, _ := conn.Read(b)
+		if what == away {
+			_, _ = io.WriteString(conn, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			return
+		}
 		_, _ = server.Write(b[:n/2])
 		return
 	}
@@ -85,13 +92,15 @@ func (c *cuttingPort) serve(f *process.Front, conn net.Conn) {
 	case passes:
 		_, _ = conn.Write(b[:n])
 		_, _ = io.Copy(conn, server)
+	case late:
+		_, _ = io.WriteString(conn, "HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	case silent:
 		<-gone
 	}
 }
 
-// A sender that retries after a time-out, or a connection that was cut, sends each event
-// once: the class of the example, with curl and with streams, and a script for the Pusher
+// A sender that retries after a time-out, a connection that was cut, or what a proxy says of a
+// server that it does not reach, sends each event once: the class of the example, with curl and with streams, and a script for the Pusher
 // API. What it sends is heard by one client, over the bridge.
 func TestPHPRetriesSendOnce(t *testing.T) {
 	const room, n = "retried", 12
@@ -141,5 +150,26 @@ func TestPHPRetriesSendOnce(t *testing.T) {
 			ws.Close()
 			eventually(t, patience, "nobody in the room", func() bool { return s.send(t, room, "nobody", "0") == 0 })
 		})
+	}
+}
+
+// A sender that finds nobody waits between two tries, so that the server has the time to start.
+func TestPHPWaitsForTheServer(t *testing.T) {
+	s := startFourfold(t)
+	s.stop()
+	for _, way := range [][]string{nil, {"-d", "disable_functions=curl_init"}} {
+		sent := make(chan string, 1)
+		go func() { // ends with the script
+			out, err := exec.Command("php", append(way, filepath.Join("senders", "retry.php"), example("php", "send.php"), "poosh", s.serverURL()+"/send", secret, "r", "1")...).CombinedOutput()
+			sent <- fmt.Sprintf("%s%v", out, err)
+		}()
+		time.Sleep(300 * time.Millisecond) // as a server that is restarted
+		if err := s.launchAll(); err != nil {
+			t.Fatalf("%v\n%s", err, s.log)
+		}
+		if got := <-sent; got != "0\n<nil>" {
+			t.Errorf("with %q PHP printed %s", way, got)
+		}
+		s.stop()
 	}
 }

@@ -101,6 +101,39 @@ func TestNextServer(t *testing.T) {
 	}
 }
 
+// TestNewcomersAtTheEnd has clients come back to a process that has not ended yet, again and
+// again: none gives up, and all are in their channel once the next process is there.
+func TestNewcomersAtTheEnd(t *testing.T) {
+	s := start(t, "SERVER_SECRET="+pooshKey, "SHUTDOWN_TIMEOUT=5s")
+	d := drive(t, s)
+	var clients []*client
+	for _, w := range ways {
+		c := d.dial(s, w, w.name, "1")
+		c.join("news")
+		clients = append(clients, c)
+	}
+	// The end waits for a client that polls and does not come back.
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/socket.io/?EIO=3&transport=polling", s.client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	<-s.exited
+	if !strings.Contains(s.log.String(), "the server is going away, try again") {
+		t.Fatalf("nobody came back while it ended: the test shows nothing\n%s", s.log)
+	}
+	s.launch()
+	for _, c := range clients {
+		c.connections(2)
+		d.wait(c.id, "channel", "pusher:subscription_succeeded", "news", 2)
+	}
+	d.call("trigger", "news", "again", "x")
+	for _, c := range clients {
+		c.events("news", "again", 1)
+	}
+}
+
 // TestReconnectAtOnce has a client told to come back, with the code of a drain.
 func TestReconnectAtOnce(t *testing.T) {
 	s := start(t)

@@ -3,11 +3,13 @@ package pusher_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,20 +32,47 @@ var migrated = []struct {
 	{"reverb.env", "", []app{{"4001", "reverb-key", "secret-of-the-reverb-app"}}},
 	{"laravel/config/reverb.php", "laravel/application.env", []app{{"4003", "config-key", "secret-of-the-config-app"}, {"4002", "second-key", "secret-of-the-second-reverb-app"}}},
 	{"laravel/config/websockets.php", "laravel/application.env", []app{{"5001", "websockets-key", "secret-of-the-websockets-app"}}},
+	{"laravel/config/websockets-2-beta.php", "laravel/application.env", []app{{"5001", "websockets-key", "secret-of-the-websockets-app"}, {"5003", "second-websockets-key", "secret-of-the-second-websockets-app"}}},
+	{"laravel-echo-server.json", "", []app{{"9f2c", "secret-key-of-echo", ""}}},
 }
 
+// An app is one of the file of apps. Without a secret it has one that was made for it.
 type app struct{ id, key, secret string }
+
+// madeSecrets puts the secrets of a file of apps in where there are none.
+func madeSecrets(t *testing.T, dir string, apps []app) []app {
+	t.Helper()
+	var made struct {
+		Apps []struct{ ID, Secret string }
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "apps.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &made)
+	}
+	if err != nil || len(made.Apps) != len(apps) {
+		t.Fatalf("%v, %d apps, want %d", err, len(made.Apps), len(apps))
+	}
+	apps = slices.Clone(apps)
+	for i := range apps {
+		if apps[i].secret == "" && made.Apps[i].ID == apps[i].id {
+			apps[i].secret = made.Apps[i].Secret
+		}
+	}
+	return apps
+}
 
 // What is made of another server's configuration starts as it was written, and a client
 // with the key of each app gets what is sent with its secret.
 func TestMigration(t *testing.T) {
 	for _, m := range migrated {
 		t.Run(strings.ReplaceAll(m.file, "/", "-"), func(t *testing.T) {
-			s := startIn(t, migrate(t, m.file, m.env))
-			for _, a := range m.apps {
+			dir := migrate(t, m.file, m.env)
+			apps := madeSecrets(t, dir, m.apps)
+			s := startIn(t, dir)
+			for _, a := range apps {
 				s.secrets = append(s.secrets, a.secret)
 			}
-			for _, a := range m.apps {
+			for _, a := range apps {
 				ctx, stop := context.WithTimeout(t.Context(), patience)
 				defer stop()
 				settings := marshal(map[string]any{"app": a.id, "key": a.key, "secret": a.secret, "port": s.port})

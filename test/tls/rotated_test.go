@@ -3,6 +3,7 @@ package tls
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,12 +16,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"poosh/auth"
+	"github.com/gorilla/websocket"
+
 	"poosh/server/logtest"
 	"poosh/test/process"
 )
@@ -28,12 +29,12 @@ import (
 // A rotation is the built program, whose .env is written anew while it runs.
 type rotation struct {
 	*site
-	t        *testing.T
-	dir, bin string
-	admin    int
-	env      map[string]string
-	cmd      *exec.Cmd
-	trusts   *tls.Config
+	t                        *testing.T
+	dir, bin                 string
+	admin, pusher, socktopus int
+	env                      map[string]string
+	cmd                      *exec.Cmd
+	trusts                   *tls.Config
 }
 
 const adminToken = "token-of-the-operators"
@@ -55,7 +56,7 @@ func (r *rotation) launch() {
 	r.cmd = exec.Command(r.bin)
 	r.cmd.Dir, r.cmd.Env = r.dir, []string{"PATH=" + os.Getenv("PATH")}
 	r.log = start(r.t, r.cmd)
-	for _, port := range []int{r.client, r.sender, r.admin} {
+	for _, port := range []int{r.client, r.sender, r.admin, r.pusher, r.socktopus} {
 		eventually(r.t, "a port", func() bool {
 			nc, err := net.Dial("tcp", addr(port))
 			if err == nil {
@@ -96,49 +97,40 @@ func (r *rotation) hangup() {
 	eventually(r.t, "the reload", func() bool { return strings.Count(r.log.String(), "settings reloaded") > before })
 }
 
-// signed sends a number to everybody, signed with a secret.
-func (r *rotation) signed(client *http.Client, secret string, n int) error {
-	req, err := http.NewRequest(http.MethodPost, "https://"+addr(r.sender)+"/send", strings.NewReader(fmt.Sprintf(`{"event":"e","payload":%d}`, n)))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", auth.PooshSign(secret, fmt.Append(nil, n)))
-	res, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if text, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s", res.Status, text)
-	}
-	return nil
-}
-
-// rotate prepares a program with TLS and an operators' port, and starts it.
-func rotate(t *testing.T, race bool) (r *rotation, root string, renew func(name string)) {
+// rotate prepares a program with TLS, an operators' port and a secret of each kind, and starts
+// it.
+func rotate(t *testing.T, first string) (r *rotation, secrets []*rotated, root string, renew func(name string)) {
 	set, a, certs, root := files(t, "push.example.com")
-	r = &rotation{site: &site{client: freePort(t), sender: freePort(t)}, t: t, dir: t.TempDir(), admin: freePort(t), env: set, trusts: a.Client()}
+	r = &rotation{site: &site{client: freePort(t), sender: freePort(t)}, t: t, dir: t.TempDir(), admin: freePort(t),
+		pusher: freePort(t), socktopus: freePort(t), env: set, trusts: a.Client()}
 	var err error
-	if r.bin, err = process.Build(t.TempDir(), race); err != nil {
+	if r.bin, err = process.Build(t.TempDir(), true); err != nil {
 		t.Fatal(err)
 	}
+	secrets = r.rotatedSecrets(first)
 	r.write("HOST", "127.0.0.1", "CLIENT_PORT", strconv.Itoa(r.client), "SERVER_PORT", strconv.Itoa(r.sender), "ADMIN_PORT", strconv.Itoa(r.admin),
-		"ADMIN_TOKEN", adminToken, "TLS_SENDERS", "on", "SERVER_SECRET", "secret-number-0-of-the-senders", "MAX_ROOMS", "10")
+		"ADMIN_TOKEN", adminToken, "TLS_SENDERS", "on", "MAX_ROOMS", "10", "PUSHER_PORT", strconv.Itoa(r.pusher), "PUSHER_APP_ID", envApp,
+		"PUSHER_APP_KEY", envKey, "SOCKTOPUS_PORT", strconv.Itoa(r.socktopus), "SOCKTOPUS_READ_TIMEOUT", "10m")
 	r.launch()
-	return r, root, func(name string) { a.Write(certs, name) }
+	return r, secrets, root, func(name string) { a.Write(certs, name) }
 }
 
-// TestRotatedUnderLoad replaces the secret, the certificate and limits of the built program
-// again and again, by SIGHUP and over the operators' port, and has it read mistakes between,
-// while clients listen and a sender sends: nobody is closed, nothing is refused, and
-// everybody hears everything, in order.
+// TestRotatedUnderLoad replaces the secrets of all dialects, the file of apps, the certificate
+// and limits of the built program again and again, by SIGHUP and over the operators' port, and
+// has it read mistakes between, while clients listen and senders send: nobody is closed, nothing
+// is refused, and everybody hears everything, in order.
 func TestRotatedUnderLoad(t *testing.T) {
-	r, root, renew := rotate(t, true)
+	use := func(n int) string { return fmt.Sprintf("secret-number-%d-of-the-senders", n) }
+	r, secrets, root, renew := rotate(t, use(0))
 	node := tool(t, "node", "nodejs")
-	var clients []*listener
+	poosh := secrets[0]
 	for range 10 {
-		clients = append(clients, r.listen(t, r.trusts))
+		poosh.clients = append(poosh.clients, r.listen(t, r.trusts))
+	}
+	for _, id := range []string{"1", "2"} {
+		secrets[1].clients = append(secrets[1].clients, r.hearPusher(t, envKey))
+		secrets[2].clients = append(secrets[2].clients, r.hearPusher(t, fileKey))
+		secrets[3].clients = append(secrets[3].clients, r.hearSocktopus(t, use(0), id))
 	}
 	var real []*logtest.Buffer
 	for _, how := range []string{"websocket", "polling"} {
@@ -148,12 +140,6 @@ func TestRotatedUnderLoad(t *testing.T) {
 		eventually(t, "a real client to be in", func() bool { return strings.Contains(out.String(), "in\n") })
 		real = append(real, out)
 	}
-	var secretNow atomic.Pointer[string]
-	use := func(n int) string { return fmt.Sprintf("secret-number-%d-of-the-senders", n) }
-	first := use(0)
-	secretNow.Store(&first)
-	var sent atomic.Int64
-	var turn sync.Mutex // held while one event is sent
 	stop := make(chan struct{})
 	var loading sync.WaitGroup
 	end := sync.OnceFunc(func() {
@@ -161,73 +147,68 @@ func TestRotatedUnderLoad(t *testing.T) {
 		loading.Wait()
 	})
 	defer end() // also where the test ends before
-	loading.Go(func() {
-		client := &http.Client{Transport: &http.Transport{TLSClientConfig: r.trusts}, Timeout: patience}
-		for n := 0; ; n++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(3 * time.Millisecond):
-			}
-			turn.Lock()
-			err := r.signed(client, *secretNow.Load(), n)
-			turn.Unlock()
-			if err != nil {
-				t.Errorf("event %d: %v", n, err)
-				return
-			}
-			sent.Store(int64(n + 1))
+	for _, s := range secrets {
+		loading.Go(func() { // ends with stop
+			client := &http.Client{Transport: &http.Transport{TLSClientConfig: r.trusts}, Timeout: patience}
+			defer client.CloseIdleConnections()
+			s.sendOn(t, client, stop)
+		})
+	}
+	goOn := func(events int64) { // until all senders have sent so many more
+		t.Helper()
+		for _, s := range secrets {
+			begun := s.sent.Load()
+			eventually(t, "events of "+s.name, func() bool { return s.sent.Load() > begun+events || t.Failed() })
 		}
-	})
+	}
 	another := &http.Client{Transport: &http.Transport{TLSClientConfig: r.trusts}, Timeout: patience}
 	defer another.CloseIdleConnections()
 	for round := 1; round <= 4; round++ {
 		before, after := use(round-1), use(round)
-		begun := sent.Load()
-		eventually(t, "some events", func() bool { return sent.Load() > begun+20 || t.Failed() })
+		goOn(20)
 		renew("push.example.com")
-		r.write("SERVER_SECRET", after, "SERVER_SECRET_PREVIOUS", before, "MAX_ROOMS", strconv.Itoa(10+round), "MAX_BODY_BYTES", strconv.Itoa(100000+round),
-			"MAX_CONNECTIONS_PER_ADDRESS", strconv.Itoa(900+round), "LOG_LEVEL", "info")
-		r.hangup() // the sender signs with the one before, and is heard
-		begun = sent.Load()
-		eventually(t, "events with the previous secret", func() bool { return sent.Load() > begun+10 || t.Failed() })
+		for _, s := range secrets {
+			s.use(after, before)
+		}
+		r.write("MAX_ROOMS", strconv.Itoa(10+round), "MAX_BODY_BYTES", strconv.Itoa(100000+round),
+			"MAX_CONNECTIONS_PER_ADDRESS", strconv.Itoa(900+round), "OUTBOX_BYTES", strconv.Itoa(2<<20+round), "LOG_LEVEL", "info")
+		r.hangup() // senders sign with the one before, and are heard
+		goOn(10)
+		if code := r.refusedBy(t, fileKey); code != 4004 {
+			t.Errorf("more clients of an app than it may have now: %d", code)
+		}
 		r.write("MAX_ROOMS", "many") // a mistake: nothing changes
 		if status, text := r.reload(""); status != http.StatusUnprocessableEntity || !strings.Contains(text, "MAX_ROOMS is") || strings.Contains(text, after) {
 			t.Errorf("a mistake: %d %s", status, text)
 		}
-		r.write("MAX_ROOMS", "10")
-		secretNow.Store(&after)
-		turn.Lock() // nobody is on the way with the old one
-		r.write("SERVER_SECRET_PREVIOUS", "")
-		turn.Unlock()
+		// All limits are lower than before, some as low as may be.
+		r.write("MAX_ROOMS", "1", "MAX_BODY_BYTES", "1024", "MAX_CONNECTIONS_PER_ADDRESS", "100", "OUTBOX_BYTES", strconv.Itoa(256<<10))
+		for _, s := range secrets {
+			s.now.Store(&after)
+			s.turn.Lock() // nobody is on the way with the old one
+			s.use(after, "")
+			s.turn.Unlock()
+		}
 		if status, text := r.reload("?dry-run=1"); status != 200 || !strings.Contains(text, "SERVER_SECRET_PREVIOUS is not set any more") {
 			t.Errorf("a dry run: %d %s", status, text)
 		}
 		if status, text := r.reload(""); status != 200 || strings.Contains(text, before) || strings.Contains(text, after) {
 			t.Errorf("%d %s", status, text)
 		}
-		if err := r.signed(another, before, -1); err == nil || !strings.Contains(err.Error(), "401") {
-			t.Errorf("the secret before is good for ever: %v", err)
-		}
-	}
-	end()
-	for _, l := range clients {
-		for n := range sent.Load() {
-			select {
-			case got := <-l.got:
-				if want := fmt.Sprintf(`42["e",%d]`, n); got != want {
-					t.Fatalf("%s in place of %s", got, want)
-				}
-			case err := <-l.ended:
-				t.Fatalf("closed after %d of %d events: %v", n, sent.Load(), err)
-			case <-time.After(patience):
-				t.Fatalf("%d of %d events", n, sent.Load())
+		goOn(10)
+		for _, s := range secrets {
+			if err := s.send(another, before, -1); err == nil || !strings.Contains(err.Error(), "401") && !strings.Contains(err.Error(), "403") {
+				t.Errorf("%s: the secret before is good for ever: %v", s.name, err)
 			}
 		}
 	}
+	end()
+	for _, s := range secrets {
+		s.checkHeard(t)
+	}
 	var want strings.Builder
 	want.WriteString("in\n")
-	for n := range sent.Load() {
+	for n := range poosh.sent.Load() {
 		fmt.Fprintf(&want, "got %d\n", n)
 	}
 	for _, out := range real {
@@ -246,5 +227,26 @@ func TestRotatedUnderLoad(t *testing.T) {
 	}
 	if !strings.Contains(log, "the previous secret is still in use") {
 		t.Error("the log says nothing of who uses the previous secret")
+	}
+}
+
+// refusedBy is the code that a newcomer of a Pusher app is sent away with.
+func (r *rotation) refusedBy(t *testing.T, key string) int {
+	t.Helper()
+	dialer := websocket.Dialer{TLSClientConfig: r.trusts, HandshakeTimeout: patience}
+	ws, _, err := dialer.Dial("wss://"+addr(r.pusher)+"/app/"+key+"?protocol=7", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	_ = ws.SetReadDeadline(time.Now().Add(patience))
+	for {
+		if _, _, err := ws.ReadMessage(); err != nil {
+			var closed *websocket.CloseError
+			if !errors.As(err, &closed) {
+				t.Fatal(err)
+			}
+			return closed.Code
+		}
 	}
 }

@@ -3,9 +3,11 @@ package client
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"poosh/server/closed"
@@ -47,12 +49,37 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, parts []string)
 			return
 		}
 	}
-	no := s.refuse(a, len(parts), r)
-	if no != nil {
+	switch no := s.refuse(a, len(parts), r); {
+	case no == nil:
+		s.accept(w, r, a)
+	case no.code == protocol.CodeFull && givesUp(r):
+		s.answer.Count(tally.Refused(no.code), 1)
+		s.answer.Log.Debug("connection refused", "remote", r.RemoteAddr, "status", http.StatusServiceUnavailable, "reason", no.text)
+		s.answer.Fail(w, &answer.Error{Status: http.StatusServiceUnavailable, Code: "service_unavailable", Text: no.text, Retry: fullRetry})
+	default:
 		s.acceptRefused(w, r, no)
-		return
 	}
-	s.accept(w, r, a)
+}
+
+// fullRetry is what a client is told to wait where it is told by HTTP that there is no place.
+const fullRetry = 5 * time.Second
+
+// givesUp reports whether a client is one that comes back for ever from a handshake that is
+// refused, and that stays away for good from the second connection that ends soon after it
+// was opened, whatever it is told there: pusher-js before 8.2 outside a browser. It counts
+// ends that were not clean, and its WebSocket (faye-websocket) says of none that it was. All
+// others come back after a second where they are told 4100, and much later from a handshake
+// that failed: pusher-js after 15 seconds, then 30, then 60.
+func givesUp(r *http.Request) bool {
+	query := r.URL.Query()
+	if query.Get("client") != "js" || strings.HasPrefix(r.UserAgent(), "Mozilla/") { // as of every browser
+		return false
+	}
+	var major, minor int
+	if n, _ := fmt.Sscanf(query.Get("version"), "%d.%d", &major, &minor); n < 2 {
+		return false
+	}
+	return major < 8 || major == 8 && minor < 2
 }
 
 // refuse looks for a reason not to take a connection. If there is none, it counts

@@ -28,14 +28,14 @@ function trigger(string $url, string $secret, string $app, string $key, string $
             continue;
         }
         $status = (int) explode(' ', $http_response_header[0])[1];
-        if ($status !== 503) { // which is answered while the server is busy, or the event under way
+        if (!in_array($status, [502, 503, 504])) { // which are answered while the server is busy, or the event under way
             return $status === 200 ? $answer : "$status $answer";
         }
         usleep(100_000);
     }
 }
 
-$poosh = new Poosh($url, $secret, 0.7, 50);
+$poosh = new Poosh($url, $secret, 0.7, 600, 0.1);
 for ($i = 1; $i <= $n; $i++) {
     echo $door === 'pusher' ? trigger($url, $secret, $argv[7], $argv[8], $room, $i) : $poosh->send('e', ['n' => $i], $room), "\n";
 }
