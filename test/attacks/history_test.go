@@ -26,7 +26,7 @@ func TestHistory(t *testing.T) {
 		{name: "streams that ask for more than fits, in a loop", run: streamsInALoop("false"), least: 1000, before: fillRooms(6), settings: append(kept, "OUTBOX_BYTES=256KiB", "MAX_BODY_BYTES=20KiB")},
 		{name: "streams that are not read", run: unreadStreams, least: 50, before: fillRooms(50), during: queued(16 << 20), time: 3 * time.Second,
 			settings: append(kept, "OUTBOX_BYTES=16MiB")},
-		{name: "streams of one network", run: ofOneNetwork, least: 3000, whole: true, settings: append(kept, fmt.Sprint("MAX_CONNECTIONS_PER_ADDRESS=", networkStreams))},
+		{name: "streams of one network", run: ofOneNetwork, least: 3000, settings: append(kept, fmt.Sprint("MAX_CONNECTIONS_PER_ADDRESS=", networkStreams))},
 		{name: "places without sense, at all doors", run: absurdPlaces, least: 2000, before: back.leave, after: back.comeBack, settings: append(kept, "PUSHER_HISTORY=10m")},
 		{name: "resumes and rewinds in a storm", run: storm.storm, least: 40, before: storm.fill, settings: []string{"PUSHER_HISTORY=10m"}},
 		{name: "pids that are guessed", run: guessedPIDs, least: 5000, before: back.leave, after: back.comeBack, settings: kept},
