@@ -309,7 +309,7 @@ func (c *conn) Closed(wc *loop.Conn, _ error) {
 	c.drop()
 	p := c.pending
 	c.pending = nil
-	told, answered := p != nil && (!p.given || p.text != nil || p.unsent || wc.Truncated()), p != nil && p.given
+	told := p != nil && (!p.given || p.text != nil || p.unsent || wc.Truncated())
 	if p != nil {
 		p.given = true
 		if p.marks != nil {
@@ -319,7 +319,7 @@ func (c *conn) Closed(wc *loop.Conn, _ error) {
 	}
 	c.mu.Unlock()
 	if told {
-		p.to.Abandoned(answered)
+		p.to.Abandoned()
 	}
 	c.srv.forget(c)
 	c.srv.closed(c.peer, c.room)

@@ -39,4 +39,4 @@ func AnswerLater(w http.ResponseWriter, r *http.Request, begin func(answer func(
 // unconcerned is a [Waiter] to whom it is all the same: what was asked for happens in any case.
 type unconcerned struct{}
 
-func (unconcerned) Abandoned(bool) {}
+func (unconcerned) Abandoned() {}

@@ -16,9 +16,9 @@ import (
 )
 
 // waiter notes what it is told.
-type waiter chan bool
+type waiter chan struct{}
 
-func (w waiter) Abandoned(answered bool) { w <- answered }
+func (w waiter) Abandoned() { w <- struct{}{} }
 
 // later is a handler whose answers are given by the test, but for those to /now and
 // to what is not plain.
@@ -204,7 +204,7 @@ func TestLaterAbandoned(t *testing.T) {
 		l := newLater()
 		cfg.Handler = l
 		s, addr := start(t, cfg)
-		for name, cut := range map[string]func(p *peer){
+		for _, cut := range map[string]func(p *peer){
 			"closed":      func(p *peer) { p.Close() },
 			"half closed": func(p *peer) { _ = p.Conn.(*net.TCPConn).CloseWrite() },
 			"reset":       func(p *peer) { _ = p.Conn.(*net.TCPConn).SetLinger(0); p.Close() },
@@ -213,9 +213,7 @@ func TestLaterAbandoned(t *testing.T) {
 			p.say(plainGet)
 			pending := <-l.pending
 			cut(p)
-			if answered := <-l.gone; answered {
-				t.Errorf("%s: told that it was answered", name)
-			}
+			<-l.gone
 			pending.Answer([]byte("to nobody"))
 		}
 		// One that takes nothing.
@@ -223,9 +221,7 @@ func TestLaterAbandoned(t *testing.T) {
 		_ = p.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 		p.say(plainGet)
 		(<-l.pending).Answer(make([]byte, 32<<20))
-		if answered := <-l.gone; !answered {
-			t.Error("told that it was not answered")
-		}
+		<-l.gone
 		for end := time.Now().Add(patience); len(s.all()) > 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%d connections are left", len(s.all()))
@@ -246,9 +242,7 @@ func TestLaterAbandoned(t *testing.T) {
 		p := dial(t, addr)
 		p.say(plainGet)
 		(<-l.pending).Answer(make([]byte, 2000))
-		if answered := <-l.gone; !answered {
-			t.Error("told that it was not answered")
-		}
+		<-l.gone
 		p.ends()
 	})
 }
@@ -322,9 +316,7 @@ func TestLaterPanics(t *testing.T) {
 			p.hear()
 			p.say(plainGet)
 			p.ends()
-			if got := <-gone; got != answered {
-				t.Errorf("told answered: %v, want %v", got, answered)
-			}
+			<-gone
 			if len(gone) > 0 {
 				t.Error("told twice")
 			}
@@ -466,9 +458,7 @@ func TestShutdownInTime(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		_ = s.Close()
-		if answered := <-l.gone; answered {
-			t.Error("told that it was answered")
-		}
+		<-l.gone
 		p.ends()
 	})
 }

@@ -27,11 +27,11 @@ type Pending struct {
 	unsent bool // the loop did not take it
 }
 
-// A Waiter is told when the peer of a pending answer is gone: before the answer was
-// given, or, with answered set, before it was written. It is told at most once, on
-// a goroutine of the loop's that must not be held up for long.
+// A Waiter is told when the peer of a pending answer is gone before the answer was given,
+// or before it was written. It is told at most once, on a goroutine of the loop's that
+// must not be held up for long.
 type Waiter interface {
-	Abandoned(answered bool)
+	Abandoned()
 }
 
 // Later lets a handler return before there is an answer: it sets status and headers,

@@ -38,8 +38,7 @@ const entryCost = 350
 // not forgotten for what can be made again.
 const largest = 16
 
-// step is how many entries that are too old go for one that comes: a loop's goroutine
-// may be waiting for the lock.
+// step is how many entries go at once: a loop's goroutine may be waiting for the lock.
 const step = 64
 
 // An entry is a key that was taken.
@@ -97,32 +96,33 @@ func (k *Keys) old(e *entry, now time.Time) bool {
 	return now.Sub(e.answer.At) >= k.store.bounds.Load().TTL
 }
 
-// cut forgets what is too much, and of what is too old so many at most, the oldest first.
-// What is under way is neither: there is no more of it than there are requests. more says
-// that some too old ones are left. k.mu is held.
-func (k *Keys) cut(now time.Time, most int) (more bool) {
+// cut forgets what is too much or too old, so many at most, the oldest first. What is under
+// way is neither: there is no more of it than there are requests. What is said to be left is
+// for another step. k.mu is held.
+func (k *Keys) cut(now time.Time, most int) (old, much bool) {
 	by := k.store.bounds.Load()
 	for e := k.first; e != nil; e = k.first {
-		old := k.old(e, now)
-		if len(k.byName) <= by.Most && k.bytes <= by.Bytes {
-			if !old || most <= 0 {
-				return old
-			}
-		} else if !old {
+		old, much = k.old(e, now), len(k.byName) > by.Most || k.bytes > by.Bytes
+		if !old && !much || most <= 0 {
+			return old, much
+		}
+		if !old {
 			k.store.counts.Add(forgotten, 1)
 		}
 		k.forget(e)
 		most--
 	}
-	return false
+	return false, false
 }
 
-// tidy forgets all that is too much or too old, and lets others in between.
-func (k *Keys) tidy() {
+// tidy forgets all that is too much, and with all that is too old as well, and lets others in
+// between.
+func (k *Keys) tidy(all bool) {
 	for more := true; more; {
 		k.mu.Lock()
-		more = k.cut(time.Now(), step)
+		old, much := k.cut(time.Now(), step)
 		k.mu.Unlock()
+		more = much || all && old
 	}
 }
 
@@ -139,7 +139,7 @@ func (k *Keys) forget(e *entry) {
 
 // size returns how much is remembered.
 func (k *Keys) size() (keys int, bytes int64) {
-	k.tidy()
+	k.tidy(true)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.byName), k.bytes
@@ -174,6 +174,7 @@ func (c *Claim) Settle(a Answer) {
 	}
 	answer.ID, answer.Asked = strings.Clone(a.ID), strings.Clone(answer.Asked) // they may be parts of longer texts
 	answer.At = time.Now()
+	defer k.tidy(false) // it may take the place of many
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	more := int64(len(a.ID) + cap(answer.Body) + cap(answer.Account) + len(answer.Asked))
@@ -185,7 +186,6 @@ func (c *Claim) Settle(a Answer) {
 	}
 	k.last = e
 	e.wake()
-	k.cut(answer.At, step)
 }
 
 // Release says that nothing was sent: whoever comes next with the key sends. It does

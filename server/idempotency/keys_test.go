@@ -312,11 +312,18 @@ func TestOldGoByAndBy(t *testing.T) {
 			t.Errorf("%d keys, %d in the list in the end", n, list)
 		}
 		answered(t, k, strconv.Itoa(old-1), text("b"), "again")
-		// What is too much goes at once, as other bounds come.
+		// What is too much goes at once as other bounds come, but in steps: who comes meanwhile
+		// waits for one of them.
 		for i := range old - 1 {
 			send(i)
 		}
-		s.Change(Config{TTL: time.Minute, Most: 10, Bytes: 1 << 30})
+		lower := Config{TTL: time.Minute, Most: 10, Bytes: 1 << 30}
+		s.bounds.Store(lower.withDefaults())
+		claim(t, k, "meanwhile", text("a")).Release()
+		if n, list := held(); n != old-step || list != old-step {
+			t.Errorf("%d keys, %d in the list after one step", n, list)
+		}
+		s.Change(lower)
 		if n, list := held(); n != 10 || list != 10 || count(s, forgotten) != old-10 {
 			t.Errorf("%d keys, %d in the list, %d forgotten", n, list, count(s, forgotten))
 		}

@@ -70,7 +70,7 @@ func (s *Store) Change(cfg Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k := range s.all {
-		k.tidy()
+		k.tidy(true)
 	}
 }
 

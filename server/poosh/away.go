@@ -98,6 +98,5 @@ func (a *states) keep(st *state, until time.Time) {
 		st.cost += int64(len(room)) + stateRoomCost
 	}
 	a.byName[st.pid[:pidName]] = st
-	st.at = a.away.PushBack(st)
-	a.size += st.cost
+	a.list(st)
 }

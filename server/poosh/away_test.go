@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -202,4 +203,60 @@ func FuzzStates(f *testing.F) {
 			t.Errorf("%d of %d, %d bytes of %d", n, len(b.byName), size, b.size)
 		}
 	})
+}
+
+// A network from where many come and go forgets its own when there is no room, and those of others
+// stay; as long as there is room it may have all of it.
+func TestOneNetworkForgetsItsOwn(t *testing.T) {
+	const cost = stateCost + 1 + stateRoomCost
+	a := statesOf(time.Minute, 8*cost)
+	leaves := func(n int, address string) {
+		st := stateFor(n, "r")
+		if address != "" {
+			st.network = netip.MustParseAddr(address)
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.keep(st, time.Now().Add(time.Minute))
+		a.expire(time.Now())
+	}
+	left := func() (list []int) {
+		for n := range 100 {
+			if a.byName[pidOf(n)[:pidName]] != nil {
+				list = append(list, n)
+			}
+		}
+		return list
+	}
+	leaves(0, "")
+	leaves(1, "192.0.2.1")
+	leaves(2, "192.0.2.2")
+	for n := 10; n < 15; n++ {
+		leaves(n, "203.0.113.9")
+	}
+	if got, want := left(), []int{0, 1, 2, 10, 11, 12, 13, 14}; !slices.Equal(got, want) {
+		t.Errorf("with room for all there are %v", got)
+	}
+	for n := 15; n < 50; n++ {
+		leaves(n, "203.0.113.9")
+	}
+	leaves(3, "192.0.2.1")
+	leaves(4, "")
+	if got, want := left(), []int{0, 1, 2, 3, 4, 47, 48, 49}; !slices.Equal(got, want) {
+		t.Errorf("strangers leave %v, want %v", got, want)
+	}
+	// Where none has much, who left first goes.
+	for n := range 4 {
+		leaves(50+n, fmt.Sprint("198.51.100.", n))
+	}
+	if got, want := left(), []int{3, 4, 48, 49, 50, 51, 52, 53}; !slices.Equal(got, want) {
+		t.Errorf("there are %v, want %v", got, want)
+	}
+	// Nothing stays behind.
+	for _, n := range left() {
+		a.take(pidOf(n))
+	}
+	if a.size != 0 || a.away.Len() != 0 || len(a.crowds) != 0 || len(a.large) != 0 {
+		t.Errorf("%d bytes, %d in the list, %d networks and %d large ones of nobody", a.size, a.away.Len(), len(a.crowds), len(a.large))
+	}
 }

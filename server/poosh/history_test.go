@@ -219,3 +219,29 @@ func TestHistoryRefusals(t *testing.T) {
 		s.page(t, "?"+query).want(t, true, false, "1")
 	}
 }
+
+// Whatever stands behind /history?, it is a page of one room that there may be, or refused.
+func FuzzHistoryQuery(f *testing.F) {
+	for _, s := range []string{
+		"", "room=r", "room=", "room=a%20b&limit=1000", "limit=1001", "limit=+5", "limit=0x10", "limit=1e3", "since=all", "since=ALL", "since=0000000001-0000000002",
+		"since=0000000000-0000000000", "since=vvvvvvvvvv-vvvvvvvvvv", "room=a;since=all", "room=%ff", "room=%zz", "room=r&room=r", "%72oom=x", "room", "&&&", "limit=",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ask, err := readPageAsk(text)
+		if err != nil {
+			return
+		}
+		if ask.Limit < 1 || ask.Limit > maxPage || ask.Everyone && ask.Room != "" || !ask.Since && !ask.After.IsZero() {
+			t.Fatalf("%q asks for %+v", text, ask)
+		}
+		if !ask.After.IsZero() && !strings.Contains(text, "since") && !strings.Contains(text, "%") {
+			t.Fatalf("%q asks for what is behind %v", text, ask.After)
+		}
+		var p hub.Page // of an empty log
+		if body := pageBody(&ask, &p); !json.Valid(body) {
+			t.Fatalf("%q is answered %q", text, body)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ const (
 
 // What a state takes, about, beside the names of its rooms, and each room beside its name.
 const (
-	stateCost     = 600
+	stateCost     = 700
 	stateRoomCost = 90
 )
 
@@ -38,10 +39,21 @@ type state struct {
 	until   time.Time
 	cost    int64
 	at      *list.Element
+	network netip.Addr    // from where it was; the zero Addr if that is not known
+	crowd   *crowd        // nil without a network
+	beside  *list.Element // its place there
+}
+
+// A crowd is the states of one network that are away. It belongs to the states' lock.
+type crowd struct {
+	network netip.Addr
+	away    list.List // of *state, who left first in front
+	size    int64
 }
 
 // states are those of the clients that are here, and of those who left lately: bounded by
-// time and bytes, and who left first is forgotten first.
+// time and bytes, and who left first is forgotten first. But a network that has more than a
+// fourth of the bytes forgets its own: a stranger who comes and goes does not push out others.
 type states struct {
 	hub   *hub.Hub      // set once
 	most  time.Duration // set once
@@ -51,10 +63,13 @@ type states struct {
 	byName map[string]*state // by the name in the pid
 	away   list.List         // of *state, who left first in front
 	size   int64             // what away costs
+	crowds map[netip.Addr]*crowd
+	large  map[*crowd]bool // those with more than a fourth: three at the most, but for a moment
 }
 
 func (a *states) init(h *hub.Hub, most time.Duration, bytes int64) {
 	a.hub, a.most, a.bytes, a.byName = h, most, bytes, make(map[string]*state)
+	a.crowds, a.large = make(map[netip.Addr]*crowd), make(map[*crowd]bool)
 }
 
 // begin gives a client that is new a state.
@@ -93,9 +108,7 @@ func (a *states) take(pid string) (st *state, old *socketio.Session) {
 		old, st.open.state = st.session, nil
 		st.open, st.session = nil, nil
 	} else {
-		a.size -= st.cost
-		a.away.Remove(st.at)
-		st.at = nil
+		a.unlist(st)
 	}
 	return st, old
 }
@@ -128,6 +141,7 @@ func (a *states) left(l *listener, keep bool) {
 	}
 	now := time.Now()
 	a.note(st, l)
+	st.network = l.from
 	a.keep(st, now.Add(a.most))
 	a.expire(now)
 }
@@ -136,11 +150,55 @@ func (a *states) left(l *listener, keep bool) {
 func (a *states) expire(now time.Time) {
 	for e := a.away.Front(); e != nil; e = a.away.Front() {
 		st := e.Value.(*state)
-		if now.Before(st.until) && a.size <= a.bytes {
-			return
+		if now.Before(st.until) {
+			if a.size <= a.bytes {
+				return
+			}
+			for c := range a.large {
+				st = c.away.Front().Value.(*state)
+			}
 		}
-		a.away.Remove(e)
-		a.size -= st.cost
+		a.unlist(st)
 		delete(a.byName, st.pid[:pidName])
+	}
+}
+
+// list has a state be one of those that are away. mu is held.
+func (a *states) list(st *state) {
+	st.at = a.away.PushBack(st)
+	a.size += st.cost
+	if !st.network.IsValid() {
+		return
+	}
+	c := a.crowds[st.network]
+	if c == nil {
+		c = &crowd{network: st.network}
+		a.crowds[st.network] = c
+	}
+	st.crowd, st.beside = c, c.away.PushBack(st)
+	a.grow(c, st.cost)
+}
+
+// unlist has a state be none of those. mu is held.
+func (a *states) unlist(st *state) {
+	a.away.Remove(st.at)
+	a.size -= st.cost
+	if c := st.crowd; c != nil {
+		c.away.Remove(st.beside)
+		a.grow(c, -st.cost)
+	}
+	st.at, st.crowd, st.beside = nil, nil, nil
+}
+
+// grow notes that a crowd takes so much more. mu is held.
+func (a *states) grow(c *crowd, cost int64) {
+	c.size += cost
+	if c.size > a.bytes/4 {
+		a.large[c] = true
+	} else {
+		delete(a.large, c)
+	}
+	if c.size == 0 {
+		delete(a.crowds, c.network)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 	"unsafe"
 
 	"poosh/server/hub"
@@ -54,4 +55,36 @@ func TestRoomsOfStreamsAreText(t *testing.T) {
 	if _, err := wishFor(t, "GET /events?room=123456%ff HTTP/1.1\r\n\r\n"); !errors.Is(err, errLongName) {
 		t.Errorf("a name that becomes too long: %v", err)
 	}
+}
+
+// What a stranger asks for of events is a wish that can be granted, or refused: it is in rooms that
+// may be, each once, and asks for what was before or for nothing.
+func FuzzStreamWish(f *testing.F) {
+	for _, query := range []string{"room=a&room=b&room=a", "room=%ff&since=all", "since=18446744073709551616", "since=5&since=all", "room=&since=0", "since=-1", "since=%00", "room;x", "room=%zz", "since=0000000001-0000000001"} {
+		for _, seen := range []string{"", "0000000001-0000000002", "vvvvvvvvvv-vvvvvvvvvv", "0000000000-0000000000", "all", "7", strings.Repeat("x", 8<<10)} {
+			f.Add(query, seen)
+		}
+	}
+	const most, long = 3, 8
+	c := NewClients(ClientConfig{MaxRooms: most, MaxRoomNameBytes: long}, hub.New(), slog.New(slog.DiscardHandler))
+	f.Fuzz(func(t *testing.T, query, seen string) {
+		w, rooms, err := c.readStreamWish(&http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{lastEventID: {seen}}})
+		if err != nil {
+			return
+		}
+		if len(rooms) > most || !slices.IsSorted(rooms) || len(slices.Compact(slices.Clone(rooms))) != len(rooms) {
+			t.Fatalf("%q is in %q", query, rooms)
+		}
+		for _, room := range rooms {
+			if len(room) > long || !utf8.ValidString(room) {
+				t.Fatalf("%q is in %q", query, room)
+			}
+		}
+		if !w.since || w.missed != (w.last != 0 || !w.after.IsZero()) || w.last != 0 && !w.after.IsZero() || w.last < -1 {
+			t.Fatalf("%q, and %q seen: %+v", query, seen, w)
+		}
+		if seen != "" && (w.last != 0 || w.after.IsZero()) {
+			t.Fatalf("%q has seen %q and asks for %+v", query, seen, w)
+		}
+	})
 }

@@ -381,7 +381,7 @@ func TestStreamRecoveryFromALogThatWasCut(t *testing.T) {
 			p.send("other", "x", kilobyte)
 		}
 		p.send("a", "x", "2")
-		for n := 0; p.hub.Page(App, hub.PageAsk{Room: "nobody", Limit: 1, Since: true, After: seen}).Whole; n++ {
+		for n := 0; p.hub.Page(App, hub.PageAsk{Room: "other", Limit: 1, Since: true, After: seen}).Whole; n++ {
 			if n > 100 {
 				t.Fatal("the log is not cut")
 			}

@@ -198,7 +198,7 @@ func (e *exchange) hangUp() {
 	e.mu.Unlock()
 	e.cut()
 	if waiter != nil && !done {
-		waiter.Abandoned(false)
+		waiter.Abandoned()
 	}
 }
 

@@ -277,14 +277,14 @@ func (g *pollWait) wait(w http.ResponseWriter, r *http.Request) {
 	case frames := <-g.frames:
 		g.session.server.answer(w, g.form, g.session, frames)
 	case <-r.Context().Done():
-		g.Abandoned(false)
+		g.Abandoned()
 	}
 }
 
 // Abandoned implements [http1.Waiter]: a GET could not be answered, or not be written
 // the answer that it was given. Nothing is lost with one that has given way to a
 // newer, or was answered with nothing.
-func (g *pollWait) Abandoned(bool) {
+func (g *pollWait) Abandoned() {
 	s := g.session
 	s.mu.Lock()
 	mine := s.poll != nil && s.poll.get == g

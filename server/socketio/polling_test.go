@@ -28,8 +28,7 @@ func TestNewerPoll(t *testing.T) {
 		s.await(session, before, nil)
 		older := session.pollWait()
 		newer := p.waiting()
-		older.Abandoned(true)
-		older.Abandoned(false)
+		older.Abandoned()
 		time.Sleep(quiet)
 		session.Deliver(EventFrame("e", nil))
 		if got := take(s.T, newer, "the event"); !slices.Equal(got, []string{`42["e",null]`}) {
@@ -48,7 +47,7 @@ func TestAnswerThatNobodyGets(t *testing.T) {
 		answered := p.waiting()
 		g := session.pollWait()
 		session.Deliver(EventFrame("e", nil))
-		g.Abandoned(false) // as who waits for both may find the client's end first
+		g.Abandoned() // as who waits for both may find the client's end first
 		if reason := take(s.T, s.closed, "the end"); reason != reasonFailed.String() {
 			s.Errorf("it ended with %q", reason)
 		}

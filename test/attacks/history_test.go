@@ -14,7 +14,7 @@ import (
 
 // What is kept for those who come back: strangers ask for it too, and for what is not theirs.
 func TestHistory(t *testing.T) {
-	back := new(returning)
+	back, storm := new(returning), new(stormed)
 	kept := []string{"HISTORY=10m"}
 	tryAll(t, plentyFiles, []attack{
 		{name: "joins with absurd positions", run: absurdJoins, least: 20_000, before: back.leave, after: back.comeBack, settings: kept},
@@ -22,6 +22,13 @@ func TestHistory(t *testing.T) {
 		{name: "replays that are not read", run: unreadReplays, least: 50, before: fillRooms(50), during: queued(16 << 20), time: 4 * time.Second,
 			settings: append(kept, "OUTBOX_BYTES=16MiB")},
 		{name: "more than fits, in a loop", run: largeReplays, least: 5000, before: fillRooms(6), settings: append(kept, "OUTBOX_BYTES=256KiB", "MAX_BODY_BYTES=20KiB")},
+		{name: "streams that ask for all, in a loop", run: streamsInALoop("true"), least: 60, before: fillRooms(3), settings: kept},
+		{name: "streams that ask for more than fits, in a loop", run: streamsInALoop("false"), least: 1000, before: fillRooms(6), settings: append(kept, "OUTBOX_BYTES=256KiB", "MAX_BODY_BYTES=20KiB")},
+		{name: "streams that are not read", run: unreadStreams, least: 50, before: fillRooms(50), during: queued(16 << 20), time: 3 * time.Second,
+			settings: append(kept, "OUTBOX_BYTES=16MiB")},
+		{name: "streams of one network", run: ofOneNetwork, least: 3000, settings: append(kept, fmt.Sprint("MAX_CONNECTIONS_PER_ADDRESS=", networkStreams))},
+		{name: "places without sense, at all doors", run: absurdPlaces, least: 2000, before: back.leave, after: back.comeBack, settings: append(kept, "PUSHER_HISTORY=10m")},
+		{name: "resumes and rewinds in a storm", run: storm.storm, least: 40, before: storm.fill, settings: []string{"PUSHER_HISTORY=10m"}},
 		{name: "pids that are guessed", run: guessedPIDs, least: 5000, before: back.leave, after: back.comeBack, settings: kept},
 		{name: "ten thousand sessions that wait", run: manyAway(10_000), least: 10_000, whole: true, before: back.leave, after: back.comeBack, settings: kept},
 		{name: "sessions that wait, more than there is room for", run: manyAway(2000), least: 2000, whole: true, settings: append(kept, "HISTORY_SESSION_BYTES=64KiB")},
@@ -201,7 +208,7 @@ func (c *conn) hears(text string) error {
 		if err != nil {
 			return err
 		}
-		seen += string(b[:n])
+		seen = seen[max(0, len(seen)-len(text)):] + string(b[:n])
 	}
 	return nil
 }

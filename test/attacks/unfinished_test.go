@@ -216,7 +216,11 @@ func slowHeads(a *assault) {
 		if err != nil {
 			return err
 		}
-		for _, b := range []byte(strings.Repeat("GET / HTTP/1.1\r\nX: ", 100)) {
+		text := "GET / HTTP/1.1\r\nX: "
+		if i%2 > 0 {
+			text = "GET /events?room=r HTTP/1.1\r\nLast-Event-ID: "
+		}
+		for _, b := range []byte(strings.Repeat(text, 100)) {
 			if _, err := c.Write([]byte{b}); err != nil {
 				return fmt.Errorf("closed: %w", err)
 			}

@@ -8,6 +8,11 @@ import (
 
 // each runs a test with every version of pusher-js against one server.
 func each(t *testing.T, env []string, test func(t *testing.T, s *server, d *driver, w way)) {
+	eachOf(t, ways, env, test)
+}
+
+// eachOf is each, for some versions.
+func eachOf(t *testing.T, ways []way, env []string, test func(t *testing.T, s *server, d *driver, w way)) {
 	s := start(t, env...)
 	d := drive(t, s)
 	for _, w := range ways {

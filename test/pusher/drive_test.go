@@ -161,6 +161,9 @@ type way struct {
 // ways are the versions of pusher-js, and a browser.
 var ways = []way{{"4.4.0", "4", false}, {"7.6.0", "7", false}, {"8.6.0", "8", false}, {"8.6.0 in Chromium", "8", true}}
 
+// between are the versions that are as 4 and 7 are, but for what the plugin changes.
+var between = []way{{"5.1.1", "5", false}, {"6.0.3", "6", false}}
+
 // open starts a client of a user; auth is how a version says whom to ask.
 func (d *driver) open(s *server, w way, id, user string, more map[string]any) *client {
 	d.t.Helper()

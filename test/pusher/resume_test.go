@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -33,7 +34,7 @@ func TestResumePluginIsSmall(t *testing.T) {
 // examples/pusher: what is sent while they are away they get when they are back, once and in
 // order, behind what they had.
 func TestResumePlugin(t *testing.T) {
-	each(t, []string{"PUSHER_HISTORY=5m", "PUSHER_CLIENT_EVENTS=on"}, func(t *testing.T, s *server, d *driver, w way) {
+	eachOf(t, slices.Concat(ways, between), []string{"PUSHER_HISTORY=5m", "PUSHER_CLIENT_EVENTS=on"}, func(t *testing.T, s *server, d *driver, w way) {
 		resumeBesideAnother(t, s, d, w)
 		more := map[string]any{"resume": true}
 		if !w.browser {
@@ -42,8 +43,8 @@ func TestResumePlugin(t *testing.T) {
 		c := d.open(s, w, w.name, "1", more)
 		c.wait("connected", "", 1)
 		suffix := strings.ReplaceAll(w.name, " ", "-")
-		public, private, presence := "news-"+suffix, "private-"+suffix, "presence-"+suffix
-		channels := []string{public, private, presence}
+		public, private, presence, sealed := "news-"+suffix, "private-"+suffix, "presence-"+suffix, "private-encrypted-"+suffix
+		channels := []string{public, private, presence, sealed}
 		c.join(channels...)
 		if !w.browser {
 			c.op("listen", "kind", "private", "channel", suffix, "event", ".e")
@@ -180,7 +181,7 @@ func resumeBesideAnother(t *testing.T, s *server, d *driver, w way) {
 		a.events(channel, "e", 1)
 	}
 	a.op("unsubscribe", "channel", brief[0])
-	signsIn := w.version != "4"
+	signsIn := w.version >= "7"
 	user := func(event string) {
 		t.Helper()
 		if r := d.call("sendToUser", "1", event, "x"); r.Name != "200" {

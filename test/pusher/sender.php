@@ -4,7 +4,8 @@
  * (pusher-http-php 7.2, Pusher::build_auth_query_params and array_implode).
  *
  * sender.php SETTINGS METHOD PATH PARAMETERS BODY: the first, PARAMETERS and BODY
- * as JSON; an empty BODY is none. Prints the status and the body of the answer.
+ * as JSON; an empty BODY is none. Prints the status and the body of the answer, and
+ * whether it is that of a request before.
  * sender.php SETTINGS authorize SOCKET CHANNEL DATA prints what lets a client in, as
  * Pusher::socket_auth does, and sender.php SETTINGS webhook BODY the signature that
  * Pusher::ensure_valid_signature wants.
@@ -61,4 +62,5 @@ $context = stream_context_create(['http' => [
 ]]);
 $answer = file_get_contents($url, false, $context);
 preg_match('/ (\d+)/', $http_response_header[0], $status);
-echo json_encode(['status' => (int) $status[1], 'body' => $answer]);
+$replayed = (bool) preg_grep('/^Idempotent-Replayed: true$/i', $http_response_header);
+echo json_encode(['status' => (int) $status[1], 'body' => $answer, 'replayed' => $replayed]);

@@ -48,18 +48,26 @@ func callGo(t *testing.T, s *server, call string, args map[string]any) string {
 // callPHP sends a request as the PHP library does.
 func callPHP(t *testing.T, s *server, more map[string]any, method, path string, params map[string]any, body string) (int, string) {
 	t.Helper()
+	status, text, _ := askPHP(t, s, more, method, path, params, body)
+	return status, text
+}
+
+// askPHP is callPHP, and tells whether the answer is that of a request before.
+func askPHP(t *testing.T, s *server, more map[string]any, method, path string, params map[string]any, body string) (status int, text string, replayed bool) {
+	t.Helper()
 	if params == nil {
 		params = map[string]any{}
 	}
 	out, err := exec.Command("php", "sender.php", s.settings(more), method, path, marshal(params), body).Output()
 	var answer struct {
-		Status int
-		Body   string
+		Status   int
+		Body     string
+		Replayed bool
 	}
 	if err != nil || json.Unmarshal(out, &answer) != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return answer.Status, answer.Body
+	return answer.Status, answer.Body, answer.Replayed
 }
 
 // crowd is two users in a public, a private and a presence channel.
@@ -240,6 +248,51 @@ func TestPHPSender(t *testing.T) {
 	php(200, `{}`, "POST", "/users/nobody/terminate_connections", nil, `{}`)
 	php(413, `The data content of this event exceeds the allowed maximum (10240 bytes)`, "POST", "/events", nil,
 		`{"name":"e","data":"`+strings.Repeat("x", 10241)+`","channel":"news"}`)
+}
+
+// TestPHPSenderSendsOnce has the PHP library send again what it has no answer to. What it is given
+// beside the event stands in the body (pusher-http-php 7.2, Pusher::make_event), so Laravel's
+// broadcaster can have a key too, where its payload has what that adds.
+func TestPHPSenderSendsOnce(t *testing.T) {
+	s := start(t)
+	d, a, b := crowd(t, s)
+	socket := a.connections(1)[0]
+	event := func(key, text string) string {
+		return `{"name":"App\\Events\\OrderShipped","data":"{\"text\":\"` + text + `\",\"socket\":\"` + socket + `\"}","channels":["news","private-p"],"socket_id":"` + socket + `","idempotency_key":"` + key + `"}`
+	}
+	item := func(key, name string) string {
+		return `{"channel":"presence-p","name":"` + name + `","data":"1","idempotency_key":"` + key + `"}`
+	}
+	for _, tt := range []struct {
+		path, body string
+		status     int
+		replayed   bool
+	}{
+		{"/events", event("one", "first"), 200, false},
+		{"/events", event("one", "first"), 200, true},
+		{"/events", event("one", "other"), 409, false},
+		{"/events", event("two", "first"), 200, false},
+		{"/events", event("", "first"), 400, false},
+		{"/batch_events", `{"batch":[` + item("three", "php-1") + `]}`, 200, false},
+		{"/batch_events", `{"batch":[` + item("three", "php-1") + `,` + item("four", "php-2") + `]}`, 200, false},
+	} {
+		status, text, replayed := askPHP(t, s, nil, "POST", tt.path, nil, tt.body)
+		if status != tt.status || replayed != tt.replayed {
+			t.Errorf("%s %s: %d %s, again %v; want %d, %v", tt.path, tt.body, status, text, replayed, tt.status, tt.replayed)
+		}
+	}
+	d.wait(b.id, "channel", "php-2", "presence-p", 1)
+	for channel, want := range map[string]int{"news": 2, "private-p": 2} {
+		if n := len(b.events(channel, `App\Events\OrderShipped`, want)); n != want {
+			t.Errorf("%d events came to %s, want %d", n, channel, want)
+		}
+	}
+	if n := len(d.seen(b.id, "channel", "php-1", "presence-p")); n != 1 {
+		t.Errorf("an item of two batches came %d times", n)
+	}
+	if n := len(d.seen(a.id, "channel", `App\Events\OrderShipped`, "")); n != 0 {
+		t.Errorf("the sender heard its own event %d times", n)
+	}
 }
 
 func TestNodeSender(t *testing.T) {

@@ -210,8 +210,9 @@ type app struct {
 	over     bool       // it lacks publications: nobody may go on with it
 	epoch    uint64
 	head     uint64    // the number of the last publication
-	floor    uint64    // those up to it may be gone
+	floor    uint64    // all up to it are gone; the next process takes that for where quiet rooms are cut
 	dropped  time.Time // when the last of those entered; the zero Time if that is not known
+	quiet    quiet     // rooms that are not in rooms
 	gaps     []gap     // of numbers that no publication has, oldest first
 	first    *entry    // the oldest
 	last     *entry
@@ -283,7 +284,7 @@ func (a *app) roomOf(p *hub.Publication) *room {
 	}
 	r := a.rooms[p.Room]
 	if r == nil {
-		r = &room{name: p.Room, cut: a.floor, dropped: a.dropped}
+		r = newRoom(p.Room, a.quiet.of(p.Room))
 		a.rooms[p.Room] = r
 		a.bytes += r.cost()
 	}
@@ -329,5 +330,6 @@ func (a *app) drop(e *entry) {
 	if r.len() == 0 && !e.Everyone {
 		delete(a.rooms, r.name)
 		a.bytes -= r.cost()
+		a.quiet.gone(r.name, r.cutOff())
 	}
 }

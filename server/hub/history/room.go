@@ -19,6 +19,8 @@ type room struct {
 	through int64 // bytes of payload of all there ever were
 }
 
+func newRoom(name string, c cut) *room { return &room{name: name, cut: c.upTo, dropped: c.dropped} }
+
 func (r *room) cost() int64 { return int64(roomCost + len(r.name)) }
 
 func (r *room) len() int { return len(r.events) - r.gone }
@@ -103,7 +105,7 @@ func (a *app) ofSpan(s *hub.Span) *room {
 	if r := a.rooms[s.Room]; r != nil {
 		return r
 	}
-	return &room{cut: a.floor, dropped: a.dropped}
+	return newRoom(s.Room, a.quiet.of(s.Room))
 }
 
 // behind is where in a list the first entry behind a number is.

@@ -56,6 +56,7 @@ func (a *app) forget(upTo uint64) {
 		a.drop(e)
 	}
 	a.floor = max(a.floor, upTo)
+	a.quiet.forget(cut{upTo, a.dropped})
 	a.everyone.forget(upTo, a.dropped)
 	for _, r := range a.rooms {
 		r.forget(upTo, a.dropped)
@@ -231,7 +232,7 @@ func (l *Log) Restore(r *handover.Reader, written time.Time) (done Restored, err
 func (a *app) become(b *app) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.epoch, a.head, a.floor, a.dropped, a.gaps = b.epoch, b.head, b.floor, b.dropped, b.gaps
+	a.epoch, a.head, a.floor, a.dropped, a.quiet, a.gaps = b.epoch, b.head, b.floor, b.dropped, b.quiet, b.gaps
 	a.first, a.last, a.rooms, a.everyone = b.first, b.last, b.rooms, b.everyone
 	a.events, a.bytes, a.early = b.events, b.bytes, b.early
 	a.goOn()
@@ -244,6 +245,7 @@ func (a *app) restore(r *handover.Reader) {
 	now := time.Now()
 	floor, everyone := restoreCut(r, now), restoreCut(r, now)
 	a.floor, a.dropped = floor.upTo, floor.dropped
+	a.quiet.forget(floor) // of quiet rooms no more is saved
 	a.everyone.cut, a.everyone.dropped = everyone.upTo, everyone.dropped
 	if a.epoch == 0 || a.epoch >= 1<<50 || head >= 1<<50 || max(a.floor, a.everyone.cut) > head {
 		r.Fail("a log has numbers that no log has")

@@ -3,9 +3,11 @@ package api
 import (
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"testing"
 	"unicode/utf8"
 
+	"poosh/auth"
 	"poosh/server/hub"
 	"poosh/server/idempotency"
 	"poosh/server/pusher/answer"
@@ -51,6 +53,45 @@ func FuzzEvents(f *testing.F) {
 			if err := json.Unmarshal(frame, &out); err != nil || !utf8.Valid(frame) || out.Event != e.name || out.Channel != channel || !protocol.ValidChannel(channel) {
 				t.Fatalf("%q became %q: %v", body, frame, err)
 			}
+		}
+	})
+}
+
+// FuzzPage reads the query of a request for a page of a channel's history. What is accepted is a
+// page that there may be, and goes on where its cursor is.
+func FuzzPage(f *testing.F) {
+	stream := protocol.StreamID(7)
+	for _, s := range []string{
+		"", "limit=1&direction=oldest_first", "limit=100000000000&direction=backwards", "limit=0", "limit=-1", "direction=x",
+		"start_serial=5&end_serial=3", "start_serial=18446744073709551615&end_serial=18446744073709551615", "start_time_ms=18446744073709551615&end_time_ms=18446744073709551615",
+		"cursor=" + stream + ":12", "cursor=" + stream + ":0", "cursor=:18446744073709551615&direction=forwards", "cursor=%ff:1", "cursor=" + stream + "%3A1&start_serial=9&end_time_ms=0",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		query, err := auth.ParsePusherQuery(raw)
+		if err != nil {
+			return
+		}
+		p, err := (&call{query: query}).readPage()
+		if err != nil {
+			if answer.As(err).Status != http.StatusBadRequest {
+				t.Fatalf("%q is refused with %v", raw, err)
+			}
+			return
+		}
+		ask := p.ask()
+		if ask.Limit < 1 || ask.Limit > maxPage || ask.OldestFirst != (p.direction == "oldest_first") {
+			t.Fatalf("%q asks for %+v", raw, ask)
+		}
+		if p.given[0] && ask.After+1 < p.serials[0] || p.given[1] && ask.UpTo > p.serials[1] {
+			t.Fatalf("%q asks for serials of %+v", raw, ask)
+		}
+		if p.cursor > 0 && (ask.OldestFirst && ask.After < p.cursor || !ask.OldestFirst && ask.UpTo >= p.cursor) {
+			t.Fatalf("%q does not go on behind its cursor: %+v", raw, ask)
+		}
+		if b := p.appendBounds([]byte(`{"x":0`)); !json.Valid(append(b, '}')) {
+			t.Fatalf("%q has the bounds %s", raw, b)
 		}
 	})
 }

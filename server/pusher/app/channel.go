@@ -174,6 +174,7 @@ func (e *entry) join(r *hub.Roster, member hub.Member) (first, missed bool, told
 		greet = append(greet, frame)
 	}
 	if e.since.Resume {
+		e.c.app.recovered(hub.Recovery{})
 		no := notKept(e.channel)
 		greet = append(greet, no[:]...)
 	}

@@ -60,7 +60,7 @@ func (m *resumed) add(channel string, since *Since, got hub.Recovery) []byte {
 	switch {
 	case since.After.Epoch != got.Head.Epoch:
 		no.Code, no.Reason = "stream_reset", "stream_id_mismatch"
-		if since.After.Epoch != 0 { // the client's, where it was a log's
+		if since.After != NoPosition { // the client's, where it was a log's
 			no.Expected = protocol.StreamID(since.After.Epoch)
 		}
 	case since.After.Number > got.Head.Number:

@@ -8,6 +8,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/loop"
 	"poosh/server/pusher/protocol"
+	"poosh/server/pusher/tally"
 	"poosh/server/rate"
 )
 
@@ -73,6 +74,17 @@ func (c *Connection) ask(t *trail, since *Since) (q *question, done func()) {
 	}
 }
 
+// recovered counts what became of a question. It is called while nothing is published, so it
+// does no more.
+func (a *App) recovered(got hub.Recovery) {
+	what := tally.NotRecovered
+	if got.Whole {
+		what = tally.Recovered
+	}
+	a.shared.Count(what, 1)
+	a.shared.Count(tally.Replayed, got.Missed)
+}
+
 // joinKept seats the connection in a channel of an app that is kept, with what it missed.
 // A cached event stands behind that, unless it is among it.
 func (e *entry) joinKept(r *hub.Roster, t *trail, member hub.Member, data []byte) (first, missed bool, told int, err error) {
@@ -95,6 +107,9 @@ func (e *entry) joinKept(r *hub.Roster, t *trail, member hub.Member, data []byte
 		if cached != nil && !hasCached(got.List) {
 			missed = none
 			push(cached)
+		}
+		if e.since.Resume || e.since.Rewind {
+			c.app.recovered(got)
 		}
 		switch {
 		case e.since.Resume:
@@ -149,11 +164,13 @@ func (c *Connection) Resume(names []string, of func(name string) Since) (told in
 			if got.Missed > 0 {
 				told += q.cost
 			}
+			c.app.recovered(got)
 			if no := said.add(name, &since, got); no != nil {
 				push(no)
 			}
 		}
 		if _, err := c.app.shared.Hub.Recover(c.sub, &t.Trail, &q.Ask); err != nil {
+			c.app.recovered(hub.Recovery{})
 			push(said.fail(name, failedChannel{Code: "unauthorized", Reason: "not_subscribed"}))
 		}
 		done()

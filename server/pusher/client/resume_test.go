@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -283,9 +284,215 @@ func TestNotResumed(t *testing.T) {
 	if got, want := q.told("sockudo:resume_failed", "c"), `"expected_stream_id":"`+other.StreamID+`","current_stream_id":"`+ack.StreamID+`"`; !strings.Contains(got, want) {
 		t.Errorf("%s, want %s in it", got, want)
 	}
-	for _, bad := range []string{`{}`, `"{"`, `{"channel_positions":{}}`, `{"channel_positions":7}`, `7`} {
+	for bad, code := range map[string]int{
+		`{}`: 4302, `{"channel_positions":{}}`: 4302, `{"channel_positions":7}`: 4302, `{"channel_positions":null}`: 4302,
+		`{"channel_serials":{"c":1}}`: 4302, `{"Channel_Positions":{"c":{}}}`: 4302,
+		`"{"`: 4000, `7`: 4000, `null`: 4000, `[]`: 4000,
+		`{"channel_positions":{` + strings.Repeat(`"x":{},`, 500) + manyPositions(s.App().Conf().MaxChannels+1) + `}}`: protocol.CodeFull,
+	} {
 		p.Send(`{"event":"sockudo:resume","data":` + bad + `}`)
-		p.told("sockudo:error", "")
+		if got := p.told("sockudo:error", ""); !strings.HasPrefix(got, fmt.Sprintf(`{"code":%d,`, code)) {
+			t.Errorf("%.60s: %s, want code %d", bad, got, code)
+		}
+	}
+	// Of all that, what was asked of a channel was counted, and nothing was given.
+	if counts := s.Dialect.Stats().Counts; counts["recovery not_recovered"] != 9 || counts["recovery recovered"] != 0 || counts["replayed"] != 0 {
+		t.Errorf("counted are %v", counts)
+	}
+}
+
+// manyPositions are positions in so many channels.
+func manyPositions(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"%x":{}`, i)
+	}
+	return b.String()[1:]
+}
+
+// TestFramesOfSockudo has both sides of a connection word by word, as Sockudo has them but for
+// what docs/history.md names. What is in angle brackets is found out the first time.
+func TestFramesOfSockudo(t *testing.T) {
+	s := pushertest.New(t, kept())
+	known := make(map[string]string)
+	var p *pushertest.Peer
+	fill := func(text string) string {
+		for name, value := range known {
+			text = strings.ReplaceAll(text, "<"+name+">", value)
+		}
+		return text
+	}
+	unknown := regexp.MustCompile(`<([a-z0-9]+)>`)
+	hears := func(want string) {
+		t.Helper()
+		var got bytes.Buffer
+		if f := p.Read(); json.Compact(&got, []byte(f.Raw)) != nil {
+			t.Fatalf("%s", f)
+		}
+		want = fill(want)
+		names := unknown.FindAllStringSubmatch(want, -1)
+		pattern := unknown.ReplaceAllString(regexp.QuoteMeta(want), `([0-9a-f.-]+)`)
+		found := regexp.MustCompile("^" + pattern + "$").FindStringSubmatch(got.String())
+		if found == nil {
+			t.Fatalf("received\n%s, want\n%s", got.String(), want)
+		}
+		for i, name := range names {
+			known[name[1]] = found[1+i]
+		}
+	}
+	failed := func(channel, data string) {
+		t.Helper()
+		hears(`{"event":"sockudo:resume_failed","channel":"` + channel + `","data":` + pushertest.Quoted(data) + `}`)
+		all := `{"recovered":[],"failed":[{"channel":"` + channel + `",` + data[1:] + `]}`
+		hears(`{"event":"sockudo:resume_success","data":` + pushertest.Quoted(all) + `}`)
+	}
+	p = s.Open("/app/"+pushertest.Key+"?protocol=2", nil)
+	hears(`{"event":"sockudo:connection_established","data":"{\"socket_id\":\"<socket>\",\"activity_timeout\":<n>}"}`)
+	p.Send(`{"event":"sockudo:subscribe","data":{"channel":"orders"}}`)
+	hears(`{"event":"sockudo_internal:subscription_succeeded","channel":"orders","data":"{}","stream_id":"<stream>","serial":0}`)
+	s.Trigger("orders", "order.created", `{"id":1}`)
+	hears(`{"event":"order.created","channel":"orders","data":"{\"id\":1}","message_id":"<first>","stream_id":"<stream>","serial":1}`)
+	s.Trigger("orders", "order.created", `2`)
+	hears(`{"event":"order.created","channel":"orders","data":"2","message_id":"<second>","stream_id":"<stream>","serial":2}`)
+	resume := func(positions string) {
+		t.Helper()
+		p.Send(`{"event":"sockudo:resume","data":` + pushertest.Quoted(`{"channel_positions":`+fill(positions)+`}`) + `}`)
+	}
+	for positions, data := range map[string]string{
+		`{"orders":{"stream_id":"nope","serial":1,"last_message_id":"<first>"}}`: `{"code":"stream_reset","reason":"stream_id_mismatch","current_stream_id":"<stream>","newest_available_serial":2}`,
+		`{"orders":{"stream_id":"<stream>","serial":9}}`:                         `{"code":"continuity_unverifiable","reason":"position_ahead_of_stream","current_stream_id":"<stream>","newest_available_serial":2}`,
+	} {
+		resume(positions)
+		failed("orders", fill(data))
+	}
+	resume(`{"private-x":{"stream_id":"<stream>","serial":0}}`)
+	failed("private-x", `{"code":"unauthorized","reason":"not_subscribed"}`)
+	_ = p.WS.Close()
+	p = s.Open("/app/"+pushertest.Key+"?protocol=2", nil)
+	hears(`{"event":"sockudo:connection_established","data":"{\"socket_id\":\"<another>\",\"activity_timeout\":<n>}"}`)
+	p.Send(`{"event":"sockudo:subscribe","data":{"channel":"orders"}}`)
+	hears(`{"event":"sockudo_internal:subscription_succeeded","channel":"orders","data":"{}","stream_id":"<stream>","serial":2}`)
+	resume(`{"orders":{"stream_id":"<stream>","serial":1,"last_message_id":"<first>"}}`)
+	hears(`{"event":"order.created","channel":"orders","data":"2","message_id":"<second>","stream_id":"<stream>","serial":2}`)
+	hears(`{"event":"sockudo:resume_success","data":` + pushertest.Quoted(fill(`{"recovered":[{"channel":"orders","source":"hot","replayed":1,"position":{"stream_id":"<stream>","serial":2}}],"failed":[]}`)) + `}`)
+	p.Send(`{"event":"sockudo:unsubscribe","data":{"channel":"orders"}}`)
+	p.Send(`{"event":"sockudo:subscribe","data":{"channel":"orders","rewind":1}}`)
+	hears(`{"event":"sockudo_internal:subscription_succeeded","channel":"orders","data":"{}","stream_id":"<stream>","serial":2}`)
+	hears(`{"event":"order.created","channel":"orders","data":"2","message_id":"<second>","stream_id":"<stream>","serial":2}`)
+	hears(`{"event":"sockudo:rewind_complete","channel":"orders","data":{"historical_count":1,"live_count":0,"complete":false,"truncated_by_limit":true,"truncated_by_retention":false}}`)
+	// A resume that recovered, and a rewind, with an event each.
+	if counts := s.Dialect.Stats().Counts; counts["recovery recovered"] != 2 || counts["recovery not_recovered"] != 3 || counts["replayed"] != 2 {
+		t.Errorf("counted are %v", counts)
+	}
+}
+
+// A reader of channels to which many publish knows where it is in each, and what it saw.
+type reader struct {
+	p    v2
+	at   map[string]placed // of the last event, or confirmation
+	seen map[string][]string
+}
+
+// dial connects anew, and goes on in each channel where it was.
+func (r *reader) dial(s *pushertest.Site, channels []string) {
+	if r.p.Peer != nil {
+		_ = r.p.WS.Close()
+	}
+	r.p = dialV2(s)
+	for _, channel := range channels {
+		more := ""
+		if at, was := r.at[channel]; was {
+			more = `"resume":` + resumeAt(at, "")
+		}
+		r.p.SubscribeWith(channel, "", more)
+	}
+}
+
+func (r *reader) read() {
+	r.p.T.Helper()
+	switch f := r.p.next(); f.Event {
+	case "e":
+		if was := r.at[f.Channel]; f.Serial <= was.Serial || f.StreamID != was.StreamID {
+			r.p.T.Fatalf("behind %s\ncomes %s", was, f)
+		}
+		r.at[f.Channel], r.seen[f.Channel] = f, append(r.seen[f.Channel], f.Text())
+	case "sockudo_internal:subscription_succeeded":
+		if _, was := r.at[f.Channel]; !was {
+			r.at[f.Channel] = f
+		}
+	case "sockudo:resume_success":
+	default:
+		r.p.T.Fatalf("received %s", f)
+	}
+}
+
+// TestResumeWhileManyPublish has readers of two channels that are cut off again and again while
+// publishers call the API at once, with batches and with events for several channels: what each
+// reader sees of a channel is all of it, in the order of its places, and what one publisher sent
+// is in the order in which it did.
+func TestResumeWhileManyPublish(t *testing.T) {
+	const publishers, rounds, readers = 4, 30, 3
+	cfg := kept()
+	cfg.Apps[0].HistoryEvents = 10_000
+	s := pushertest.New(t, cfg)
+	channels := []string{"a", "private-b"}
+	list := make([]reader, readers)
+	for i := range list {
+		list[i] = reader{at: make(map[string]placed), seen: make(map[string][]string)}
+		list[i].dial(s, channels)
+		for len(list[i].at) < len(channels) {
+			list[i].read()
+		}
+	}
+	var publishing sync.WaitGroup
+	defer publishing.Wait()
+	for who := range publishers {
+		publishing.Go(func() { // ends with its events
+			for n := range rounds {
+				path, body := "/events", fmt.Sprintf(`{"name":"e","channels":["a","private-b"],"data":"%d %d"}`, who, 2*n)
+				if n%2 > 0 {
+					path, body = "/batch_events", fmt.Sprintf(`{"batch":[{"name":"e","channel":"a","data":"%d %d"},{"name":"e","channel":"private-b","data":"%d %d"},{"name":"e","channel":"a","data":"%d %d"},{"name":"e","channel":"c","data":""}]}`,
+						who, 2*n, who, 2*n, who, 2*n+1)
+				}
+				if status, text := s.Call("POST", path, nil, body); status != 200 {
+					t.Errorf("%s: %d %s", path, status, text)
+				}
+			}
+		})
+	}
+	all := map[string]int{"a": publishers * rounds / 2 * 3, "private-b": publishers * rounds}
+	for left := readers; left > 0; {
+		left = 0
+		for i := range list {
+			r := &list[i]
+			open := func() bool { return len(r.seen["a"]) < all["a"] || len(r.seen["private-b"]) < all["private-b"] }
+			for n := 0; n < 20+5*i && open(); n++ {
+				r.read()
+			}
+			if open() {
+				left++
+				r.dial(s, channels)
+			}
+		}
+	}
+	for i, r := range list {
+		for _, channel := range channels {
+			var want, got [publishers][]string
+			for who := range publishers {
+				for n := range rounds {
+					want[who] = append(want[who], fmt.Sprint(who, " ", 2*n))
+					if channel == "a" && n%2 > 0 {
+						want[who] = append(want[who], fmt.Sprint(who, " ", 2*n+1))
+					}
+				}
+			}
+			for _, text := range r.seen[channel] {
+				got[text[0]-'0'] = append(got[text[0]-'0'], text)
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("reader %d of %s saw %v", i, channel, got)
+			}
+		}
 	}
 }
 

@@ -129,6 +129,19 @@ func readPosition(text []byte) app.Since {
 
 var resumeNames = []string{"channel_positions"}
 
+// readPositions reads where a client was in channels, by name; none for what says no such thing.
+// It fails for data that is no object.
+func readPositions(m message) (positions map[string]json.RawMessage, err error) {
+	var values [1]auth.Value
+	if err := m.pick(resumeNames, values[:]); err != nil {
+		return nil, err
+	}
+	if values[0].Kind() == auth.Object && json.Unmarshal(values[0].Bytes(), &positions) != nil {
+		return nil, nil
+	}
+	return positions, nil
+}
+
 // resume gives a client what it missed of channels that it has subscribed to (Sockudo,
 // "Connection recovery"). Sockudo gives it to anybody; here nobody is given what it may not
 // subscribe to.
@@ -137,13 +150,12 @@ func (c *client) resume(m message) {
 		c.unknown(m)
 		return
 	}
-	var values [1]auth.Value
-	if err := m.pick(resumeNames, values[:]); err != nil {
+	positions, err := readPositions(m)
+	if err != nil {
 		c.reject(tally.MessageRefused, codeBadSince, "sockudo:resume: "+err.Error()+" with channel_positions")
 		return
 	}
-	var positions map[string]json.RawMessage
-	if values[0].Kind() == auth.Object && json.Unmarshal(values[0].Bytes(), &positions) != nil || len(positions) == 0 {
+	if len(positions) == 0 {
 		c.reject(tally.MessageRefused, codeNoPositions, "sockudo:resume: no channel_positions")
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"regexp"
+	"strings"
 	"testing"
 
 	"poosh/server/hub"
@@ -73,4 +74,20 @@ func TestSockudoFrames(t *testing.T) {
 			t.Errorf("%s is taken from a sender", event)
 		}
 	}
+}
+
+// A text names a stream, and then it is what that is called, or it does not.
+func FuzzStreamID(f *testing.F) {
+	for _, s := range []string{StreamID(1), StreamID(1<<50 - 1), MessageID(hub.Position{Epoch: 1, Number: 1}), noID, "", "00000000-0007-8000-8000-00000000000g", strings.Repeat("\xff", idLength), strings.ToUpper(StreamID(1<<50 - 1))} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		epoch, ok := ParseStreamID(text)
+		if !ok {
+			return
+		}
+		if epoch == 0 || epoch >= 1<<50 || StreamID(epoch) != text {
+			t.Errorf("%q is read as %d, which is called %q", text, epoch, StreamID(epoch))
+		}
+	})
 }

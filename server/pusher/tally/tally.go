@@ -22,6 +22,10 @@ const (
 	ClientEventRefused
 	CacheEvicted
 
+	Recovered // channels of which clients asked for what was before
+	NotRecovered
+	Replayed // events that they were given then
+
 	WebhookSent // events for webhooks
 	WebhookRetried
 	WebhookRefused
@@ -62,10 +66,11 @@ const (
 
 // The first and the last of each kind.
 const (
-	FirstOfClients, LastOfClients   = Connect, CacheEvicted
-	FirstOfWebhooks, LastOfWebhooks = WebhookSent, WebhookPanic
-	FirstAnswer, LastAnswer         = answer200, answerOther
-	FirstRefused, LastRefused       = refused400, refusedOther
+	FirstOfClients, LastOfClients       = Connect, CacheEvicted
+	FirstOfRecoveries, LastOfRecoveries = Recovered, Replayed
+	FirstOfWebhooks, LastOfWebhooks     = WebhookSent, WebhookPanic
+	FirstAnswer, LastAnswer             = answer200, answerOther
+	FirstRefused, LastRefused           = refused400, refusedOther
 )
 
 // Names are what the things are called.
@@ -82,6 +87,10 @@ var Names = [...]string{
 	ClientEvent:        "client event",
 	ClientEventRefused: "client event refused",
 	CacheEvicted:       "cache evicted",
+
+	Recovered:    "recovery recovered", // and nothing of it is missing
+	NotRecovered: "recovery not_recovered",
+	Replayed:     "replayed",
 
 	WebhookSent:    "webhook sent",
 	WebhookRetried: "webhook retried",

@@ -11,7 +11,7 @@ import (
 func TestKindsAreEverything(t *testing.T) {
 	set := metric.Closed[Thing](Names[:])
 	shown := make(map[string]int)
-	for _, kind := range [][2]Thing{{FirstOfClients, LastOfClients}, {FirstOfWebhooks, LastOfWebhooks},
+	for _, kind := range [][2]Thing{{FirstOfClients, LastOfClients}, {FirstOfRecoveries, LastOfRecoveries}, {FirstOfWebhooks, LastOfWebhooks},
 		{FirstAnswer, LastAnswer}, {FirstRefused, LastRefused}} {
 		for _, s := range set.Samples(kind[0], kind[1], "") {
 			shown[s.Labels[0]]++
