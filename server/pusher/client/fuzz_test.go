@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"testing"
 	"unicode/utf8"
 
@@ -99,7 +100,7 @@ func FuzzSince(f *testing.F) {
 		}
 		s, err := readRewind(want.rewind)
 		if err != nil {
-			if s != (app.Since{}) {
+			if !reflect.DeepEqual(s, app.Since{}) {
 				t.Fatalf("%s is refused, and asks for %+v", in, s)
 			}
 			return
