@@ -1,0 +1,164 @@
+package pusher_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kinds of events: 'a' goes to the public channel, 'b' to the private one, and 'x' to the
+// public one too, but not to one connection.
+const eventKinds = "abx"
+
+// channelOf is where each kind goes.
+var channelOf = map[byte]string{'a': "a", 'b': "private-b", 'x': "a"}
+
+// A course is what was published of each kind.
+type course struct {
+	sent   map[byte]*sent
+	except map[int]string // of the kind 'x', by number, the socket id that was left out
+}
+
+// sent is what was sent of one kind. It belongs to who sends that.
+type sent struct {
+	begun  []time.Time    // when it was begun to send each number
+	unsure map[int]string // why nobody knows of some whether they were accepted
+}
+
+func newCourse() *course {
+	c := &course{sent: make(map[byte]*sent), except: make(map[int]string)}
+	for _, kind := range []byte(eventKinds) {
+		c.sent[kind] = &sent{unsure: make(map[int]string)}
+	}
+	return c
+}
+
+// A witness follows what one page saw that resumes, and says what was wrong with it: an event
+// twice, out of order, or none of one that it was not told of.
+type witness struct {
+	*course
+	own  map[string]time.Time // socket ids that it has had, and when it had another one
+	id   string               // the last of them
+	next map[byte]int         // the next event that is due of each kind, once one has come
+	from map[byte]time.Time   // before that: what was begun to send later is due
+	told int                  // times that it was told that something is missing
+	bad  map[string]bool      // what was wrong, once each
+}
+
+// see follows the reports of a page.
+func (c *course) see(reports []report) *witness {
+	w := &witness{course: c, own: make(map[string]time.Time), next: make(map[byte]int), from: make(map[byte]time.Time), bad: make(map[string]bool)}
+	for _, r := range reports {
+		switch {
+		case r.Saw == "connected":
+			if w.id != "" {
+				w.own[w.id] = r.at
+			}
+			w.id, w.own[r.Name] = r.Name, time.Time{}
+		case r.Saw == "event" && r.Name == "bait":
+			w.wrong("an event of a channel that it is not in came")
+		case r.Name == "pusher:subscription_succeeded":
+			w.begin(r)
+		case r.Name == "pusher:resume_failed":
+			w.told++
+			w.forget(r.Channel)
+			w.begin(r)
+		case r.Saw == "channel" && r.Name == "e":
+			w.event(r)
+		}
+	}
+	return w
+}
+
+func (w *witness) wrong(format string, args ...any) {
+	if len(w.bad) < 5 {
+		w.bad[fmt.Sprintf(format, args...)] = true
+	}
+}
+
+// begin is told that the page is in a channel. What that has had before goes on.
+func (w *witness) begin(r report) {
+	for kind, channel := range channelOf {
+		_, had := w.next[kind]
+		_, began := w.from[kind]
+		if channel == r.Channel && !had && !began {
+			w.from[kind] = r.at
+		}
+	}
+}
+
+// forget is told that something of a channel is missing.
+func (w *witness) forget(name string) {
+	for kind, channel := range channelOf {
+		if channel == name {
+			delete(w.next, kind)
+			delete(w.from, kind)
+		}
+	}
+}
+
+// mayCome reports whether an event may come that was not for a connection of the page's: one
+// that was sent when it had another one, or nearly so.
+func (w *witness) mayCome(n int) bool {
+	until, had := w.own[w.except[n]]
+	return !had || !until.IsZero() && until.Sub(w.sent['x'].begun[n]) < time.Second/2
+}
+
+// free reports whether an event need not come.
+func (w *witness) free(kind byte, n int) bool {
+	_, own := w.own[w.except[n]]
+	return w.sent[kind].unsure[n] != "" || kind == 'x' && own
+}
+
+// event takes an event.
+func (w *witness) event(r report) {
+	text := strings.Trim(r.Text, `"`)
+	var n int
+	if text == "" || channelOf[text[0]] != r.Channel {
+		w.wrong("%s came in %s", r.Text, r.Channel)
+		return
+	}
+	kind := text[0]
+	if _, err := fmt.Sscanf(text[1:], "%d", &n); err != nil || n >= len(w.sent[kind].begun) {
+		w.wrong("%s came in %s", r.Text, r.Channel)
+		return
+	}
+	if kind == 'x' && !w.mayCome(n) {
+		w.wrong("%s came, which is its own", text)
+	}
+	due, had := w.next[kind]
+	for ; had && due < n && w.free(kind, due); due++ {
+	}
+	switch {
+	case had && due != n:
+		w.wrong("%s came where %c%d was due", text, kind, due)
+	case !had:
+		before := n - 1
+		for ; before >= 0 && w.free(kind, before); before-- {
+		}
+		if from, in := w.from[kind]; !in {
+			w.wrong("%s came before it was in the channel", text)
+		} else if before >= 0 && w.sent[kind].begun[before].After(from) {
+			w.wrong("%s is the first that came, though %c%d was sent when it was in the channel", text, kind, before)
+		}
+	}
+	w.next[kind] = n + 1
+}
+
+// end is asked when everything has come.
+func (w *witness) end() {
+	for _, kind := range []byte(eventKinds) {
+		n, had := w.next[kind]
+		for ; had && n < len(w.sent[kind].begun) && w.free(kind, n); n++ {
+		}
+		if all := len(w.sent[kind].begun); !had || n != all {
+			w.wrong("%c%d is the next that is due, and there were %d (%v)", kind, n, all, had)
+		}
+	}
+}
+
+func (w *witness) faults() string {
+	return strings.Join(slices.Sorted(maps.Keys(w.bad)), "\n  ")
+}
