@@ -11,21 +11,24 @@
     var runtime = Pusher.Runtime, make = runtime.createWebSocket
     runtime.createWebSocket = function (url) {
       var socket = make.call(runtime, url.replace('protocol=7', 'protocol=2'))
-      var send = socket.send, close = socket.close, at = {}, heads = {}, ids = {}, id, hear, gone
+      var send = socket.send, close = socket.close, at = {}, heads = {}, own = [], id, hear, gone
       function leave() { gone = true }
-      // Until it has all that it missed, what it sent itself on connections before is not for it.
-      function place(m, c) { return { stream_id: m.stream_id, serial: m.serial, socket_id: ids[c] || id } }
+      function place(m) { return { stream_id: m.stream_id, serial: m.serial } }
       // Finds whose connection this is, and where it was: as a channel that it has kept since.
+      // What was sent for all but one of the connections that it has had is its own.
       function find(channel) {
         Pusher.instances.forEach(function (p) {
-          var c = p.connection.connection, of = p.resumeOf = p.resumeOf || {}, now = p.channels.channels
-          if (!c || !c.transport || c.transport.socket !== socket) return
+          if (p.connection.socket_id !== id) return
+          var of = p.resumeOf = p.resumeOf || {}, now = p.channels.channels
           at = p.resumeAt = p.resumeAt || {}
+          own = p.resumeOwn = p.resumeOwn || []
+          if (own.indexOf(id) < 0) own.push(id)
+          own.splice(0, own.length - 20)
           for (var name in at) if (of[name] !== now[name]) delete at[name]
           for (name in of) if (of[name] !== now[name]) delete of[name]
-          of[channel] = now[channel]
+          if (channel) of[channel] = now[channel]
         })
-        if (at[channel]) ids[channel] = [].concat(at[channel].socket_id, id).slice(-20)
+        if (at[channel]) at[channel].socket_id = own
         return at[channel]
       }
 
@@ -49,21 +52,18 @@
         m.event = m.event.replace(/^sockudo(?=:|_internal:)/, 'pusher')
         if (m.event === 'pusher:connection_established') id = JSON.parse(m.data).socket_id
         if (m.event === 'pusher:resume_success') {
-          JSON.parse(m.data).recovered.forEach(function (r) {
-            delete ids[r.channel]
-            at[r.channel] = place(r.position)
-          })
+          JSON.parse(m.data).recovered.forEach(function (r) { at[r.channel] = place(r.position) })
         } else if (m.event === 'pusher:resume_failed') {
           at[channel] = heads[channel]
-          delete ids[channel]
         } else if (m.event === 'pusher_internal:subscription_succeeded') {
-          heads[channel] = m.stream_id && place(m, channel)
+          heads[channel] = m.stream_id && place(m)
           if (!was) at[channel] = heads[channel]
         } else if (m.serial) {
           if (was && was.stream_id === m.stream_id && was.serial >= m.serial) return
-          at[channel] = place(m, channel)
+          at[channel] = place(m)
         }
         hear({ data: JSON.stringify(m) })
+        if (m.event === 'pusher:connection_established') find()
       })
       return socket
     }

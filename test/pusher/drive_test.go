@@ -184,7 +184,7 @@ func (d *driver) open(s *server, w way, id, user string, more map[string]any) *c
 	}
 	cmd := map[string]any{"op": "open", "id": id, "version": w.version, "key": appKey, "browser": w.browser, "options": options}
 	for k, v := range more {
-		if k == "echo" || k == "resume" || k == "page" || k == "quiet" {
+		if k == "echo" || k == "resume" || k == "page" || k == "quiet" || k == "leaves" {
 			cmd[k] = v
 		} else {
 			options[k] = v

@@ -29,7 +29,11 @@ function makeClients(load, say) {
     client.see = see;
     client.quiet = cmd.quiet;
     pusher.connection.bind('state_change', s => see('state', s.current));
-    pusher.connection.bind('connected', () => see('connected', pusher.connection.socket_id));
+    let connections = 0;
+    pusher.connection.bind('connected', () => {
+      see('connected', pusher.connection.socket_id);
+      if (++connections === cmd.leaves) pusher.disconnect(); // before any answer
+    });
     pusher.connection.bind('error', err => see('error', '', err && (err.error || err)));
     // Everything that a channel, or the connection itself, hands to its page; of a quiet
     // client what is in a channel is told by that.
