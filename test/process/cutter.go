@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"strconv"
@@ -21,7 +22,7 @@ type Cutter struct {
 
 	mu       sync.Mutex // guards what follows; held while bytes go on
 	points   []CutPoint // the next one in front
-	passed   int        // bytes since the last cut
+	passed   int        // bytes since the last cut, as far as they count
 	answered time.Time  // the server's first byte since then passed; zero before
 	pairs    map[*pair]bool
 	silent   []net.Conn // to the server, which has not been told that they are over
@@ -32,6 +33,9 @@ type Cutter struct {
 type CutPoint struct {
 	After int // bytes
 	How   Cutting
+	// Behind is in the bytes to the client from whose end on those of a connection count. It
+	// comes in one piece. Empty: all count.
+	Behind string
 }
 
 // Cutting is a way to cut a connection.
@@ -55,7 +59,7 @@ func CutPoints(span, n, client, clients int) (list []CutPoint) {
 	}
 	for i := range n {
 		at := (i*step + client) % n
-		list = append(list, CutPoint{1 + (at*clients+client)*span/(n*clients), Cutting((i + client) % int(cuttings))})
+		list = append(list, CutPoint{After: 1 + (at*clients+client)*span/(n*clients), How: Cutting((i + client) % int(cuttings))})
 	}
 	return list
 }
@@ -68,7 +72,10 @@ func divisor(a, b int) int {
 }
 
 // A pair is a connection of the client and one to the server.
-type pair struct{ client, server net.Conn }
+type pair struct {
+	client, server net.Conn
+	begun          bool // what the next point is behind has passed
+}
 
 // Cut opens a cutter in front of a port of this machine for as long as the test lasts. At a
 // point it lets nothing pass until the client has had the server's first byte for the time
@@ -95,13 +102,22 @@ func (c *Cutter) URL() string { return "http://127.0.0.1:" + strconv.Itoa(c.Port
 // Left is how many points have not been met. It may be called from any goroutine.
 func (c *Cutter) Left() int { return int(c.left.Load()) }
 
+// Spare lets everything pass from now on, and returns how many points have not been met. It may
+// be called from any goroutine.
+func (c *Cutter) Spare() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.points = nil
+	return int(c.left.Swap(0))
+}
+
 // carry joins a connection to the port behind, until either end closes it or it is cut.
 func (c *Cutter) carry(_ *Front, conn net.Conn) {
 	there, err := net.Dial("tcp", c.to)
 	if err != nil {
 		return
 	}
-	p := &pair{conn, there}
+	p := &pair{client: conn, server: there}
 	c.mu.Lock()
 	c.pairs[p] = true
 	if c.closed {
@@ -145,7 +161,12 @@ func (c *Cutter) pass(p *pair, to io.Writer, data []byte) bool {
 	if len(data) > 0 && to == p.client && c.answered.IsZero() {
 		c.answered = time.Now()
 	}
-	if len(c.points) == 0 || c.passed+len(data) < c.points[0].After {
+	if len(c.points) == 0 || !p.begun && c.points[0].Behind != "" {
+		p.begun = len(c.points) > 0 && to == p.client && bytes.Contains(data, []byte(c.points[0].Behind))
+		_, _ = to.Write(data)
+		return true
+	}
+	if c.passed+len(data) < c.points[0].After {
 		c.passed += len(data)
 		_, _ = to.Write(data)
 		return true

@@ -14,6 +14,9 @@ import (
 	"poosh/server/logtest"
 )
 
+// at is when it was seen, by the clock of whoever saw it, cut to milliseconds.
+func (r report) at() time.Time { return time.UnixMilli(r.At) }
+
 // A driver is the Node process of drive/drive.js: clients, and the npm library.
 type driver struct {
 	t     *testing.T
@@ -36,7 +39,7 @@ type report struct {
 	Text    string `json:"text"`
 	Channel string `json:"channel"`
 
-	at time.Time // it was read
+	At int64 `json:"at"` // milliseconds since 1970; zero from who does not say
 }
 
 func drive(t *testing.T, s *server) *driver {
@@ -69,7 +72,6 @@ func (d *driver) read(out io.Reader) {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			r = report{Saw: "fault", Text: lines.Text()}
 		}
-		r.at = time.Now()
 		d.mu.Lock()
 		d.reports[r.ID] = append(d.reports[r.ID], r)
 		close(d.news)

@@ -15,6 +15,9 @@ const eventKinds = "abx"
 // channelOf is where each kind goes.
 var channelOf = map[byte]string{'a': "a", 'b': "private-b", 'x': "a"}
 
+// clocks is how far those of a page and of the test may be apart, which are of one machine.
+const clocks = 50 * time.Millisecond
+
 // A course is what was published of each kind.
 type course struct {
 	sent   map[byte]*sent
@@ -24,6 +27,7 @@ type course struct {
 // sent is what was sent of one kind. It belongs to who sends that.
 type sent struct {
 	begun  []time.Time    // when it was begun to send each number
+	done   []time.Time    // when that was over
 	unsure map[int]string // why nobody knows of some whether they were accepted
 }
 
@@ -54,7 +58,7 @@ func (c *course) see(reports []report) *witness {
 		switch {
 		case r.Saw == "connected":
 			if w.id != "" {
-				w.own[w.id] = r.at
+				w.own[w.id] = r.at()
 			}
 			w.id, w.own[r.Name] = r.Name, time.Time{}
 		case r.Saw == "event" && r.Name == "bait":
@@ -84,7 +88,7 @@ func (w *witness) begin(r report) {
 		_, had := w.next[kind]
 		_, began := w.from[kind]
 		if channel == r.Channel && !had && !began {
-			w.from[kind] = r.at
+			w.from[kind] = r.at()
 		}
 	}
 }
@@ -100,10 +104,10 @@ func (w *witness) forget(name string) {
 }
 
 // mayCome reports whether an event may come that was not for a connection of the page's: one
-// that was sent when it had another one, or nearly so.
+// that may have been taken when it had another one.
 func (w *witness) mayCome(n int) bool {
 	until, had := w.own[w.except[n]]
-	return !had || !until.IsZero() && until.Sub(w.sent['x'].begun[n]) < time.Second/2
+	return !had || !until.IsZero() && until.Before(w.sent['x'].done[n].Add(clocks))
 }
 
 // free reports whether an event need not come.
@@ -140,11 +144,29 @@ func (w *witness) event(r report) {
 		}
 		if from, in := w.from[kind]; !in {
 			w.wrong("%s came before it was in the channel", text)
-		} else if before >= 0 && w.sent[kind].begun[before].After(from) {
+		} else if before >= 0 && w.sent[kind].begun[before].After(from.Add(clocks)) {
 			w.wrong("%s is the first that came, though %c%d was sent when it was in the channel", text, kind, before)
 		}
 	}
 	w.next[kind] = n + 1
+}
+
+// listened compares what came to Echo with what came to the channels under it.
+func (w *witness) listened(reports []report) {
+	came := make(map[string]string)
+	for _, r := range reports {
+		switch {
+		case r.Saw == "channel" && r.Name == "e":
+			came[r.Channel] += " " + r.Text
+		case r.Saw == "echo" && r.Name == ".e":
+			came["echo of "+r.Channel] += " " + r.Text
+		}
+	}
+	for _, channel := range channelOf {
+		if echo := came["echo of "+strings.TrimPrefix(channel, "private-")]; echo != came[channel] {
+			w.wrong("to Echo came in %s%.2000s, and to the channel%.2000s", channel, echo, came[channel])
+		}
+	}
 }
 
 // end is asked when everything has come.

@@ -12,6 +12,11 @@ function text(value) {
   }
 }
 
+// short is what is told of an event's data: of a quiet client, whose events are many, the first word.
+function short(client, data) {
+  return client.quiet && typeof data === 'string' ? data.split(' ')[0] : data;
+}
+
 // makeClients returns the function that carries out a command. load gives the
 // Pusher class of a version, and Echo; say takes reports.
 function makeClients(load, say) {
@@ -25,7 +30,7 @@ function makeClients(load, say) {
     const pusher = new Pusher(cmd.key, cmd.options);
     const client = { pusher, echo: null };
     clients.set(cmd.id, client);
-    const see = (saw, name, data, channel) => say({ id: cmd.id, saw, name: name || '', text: text(data), channel: channel || '' });
+    const see = (saw, name, data, channel) => say({ id: cmd.id, saw, name: name || '', text: text(data), channel: channel || '', at: Date.now() });
     client.see = see;
     client.quiet = cmd.quiet;
     pusher.connection.bind('state_change', s => see('state', s.current));
@@ -49,8 +54,7 @@ function makeClients(load, say) {
   function subscribe(client, name) {
     const channel = client.pusher.subscribe(name);
     channel.bind_global((event, data) => {
-      if (client.quiet && typeof data === 'string') data = data.split(' ')[0];
-      if (!event.startsWith('pusher_internal:')) client.see('channel', event, data, name);
+      if (!event.startsWith('pusher_internal:')) client.see('channel', event, short(client, data), name);
     });
     channel.bind('client-y', (data, metadata) => client.see('from', 'client-y', metadata && metadata.user_id, name));
     channel.bind('pusher:subscription_succeeded', () => {
@@ -66,7 +70,7 @@ function makeClients(load, say) {
   function listen(client, cmd) {
     const { see } = client;
     const channel = client.echo[cmd.kind](cmd.channel);
-    channel.listen(cmd.event, data => see('echo', cmd.event, data, cmd.channel));
+    channel.listen(cmd.event, data => see('echo', cmd.event, short(client, data), cmd.channel));
     channel.error(err => see('echo', 'error', err, cmd.channel));
     if (channel.subscribed) channel.subscribed(() => see('echo', 'subscribed', null, cmd.channel));
     if (channel.listenForWhisper) channel.listenForWhisper('typing', data => see('echo', 'whisper', data, cmd.channel));
