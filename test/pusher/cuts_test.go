@@ -302,6 +302,7 @@ func (p *publishing) until(t *testing.T, pages []*page) (left int) {
 		if err := p.round(pages[p.rounds%len(pages)].socket()); err != nil {
 			t.Fatal(err)
 		}
+		p.d.lives()
 		left = 0
 		for _, page := range pages {
 			if page.gaveUp() {
@@ -342,6 +343,7 @@ func (p *publishing) through(t *testing.T, pages []*page) {
 			if page.gaveUp() {
 				page.enter(p.s, p.d)
 			}
+			p.d.lives()
 			if round(); time.Now().After(end) {
 				t.Fatalf("%s has heard nothing for %v since it was cut off last; it saw%s", page.id, patience, page.story())
 			}

@@ -89,11 +89,23 @@ func (d *driver) stop() {
 		<-d.done
 		d.t.Error("the driver did not end")
 	}
-	_ = d.cmd.Wait()
+	if err := d.cmd.Wait(); err != nil {
+		d.t.Errorf("the driver ended with %v:\n%s", err, d.fault)
+	}
 	for _, r := range d.reports[""] {
 		if r.Saw == "fault" {
 			d.t.Errorf("driver: %s\n%s", r.Text, d.fault)
 		}
+	}
+}
+
+// lives fails the test if the driver has ended, of which [driver.stop] tells why.
+func (d *driver) lives() {
+	d.t.Helper()
+	select {
+	case <-d.done:
+		d.t.Fatal("the driver has ended")
+	default:
 	}
 }
 

@@ -9,7 +9,17 @@ const readline = require('readline');
 const Server = require('pusher');
 const makeClients = require('./clients.js');
 
-const say = line => fs.writeSync(1, JSON.stringify(line) + '\n');
+// say reports. Who reads may be slow: nothing of it is lost for that.
+function say(line) {
+  let rest = Buffer.from(JSON.stringify(line) + '\n');
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(fs.writeSync(1, rest));
+    } catch (err) {
+      if (err.code !== 'EAGAIN') throw err;
+    }
+  }
+}
 const fault = err => {
   say({ id: '', saw: 'fault', text: String((err && err.stack) || err) });
   process.exit(1);
