@@ -88,6 +88,10 @@ type Cluster struct {
 	over    context.Context // done when the cluster is to end
 	end     context.CancelFunc
 	running sync.WaitGroup // what Close waits for
+	// Beats end before the lease is given back: a later one would enter this node again.
+	beating   context.Context // of over; done when the beats are to end
+	endBeats  context.CancelFunc
+	beatsOver chan struct{} // closed when they have; nil before they begin
 	up      atomic.Bool    // the engine is there
 	kick    chan struct{}  // has the node beat at once
 }
@@ -99,6 +103,7 @@ func New(cfg Config) *Cluster {
 	c.asks.waiting = make(map[string]chan answer)
 	c.asks.handlers = make(map[byte]func(string, []byte) []byte)
 	c.over, c.end = context.WithCancel(context.Background())
+	c.beating, c.endBeats = context.WithCancel(c.over)
 	var tags [partitions]tag
 	tags, c.nodes = tagsOf(&cfg)
 	for i, t := range tags {
@@ -140,7 +145,11 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
 	}
 	c.running.Go(c.watch)
-	c.running.Go(c.beats)
+	c.beatsOver = make(chan struct{})
+	c.running.Go(func() {
+		defer close(c.beatsOver)
+		c.beats()
+	})
 	return nil
 }
 
@@ -159,11 +168,7 @@ func (c *Cluster) begin(ctx context.Context) error {
 		}
 	}
 	c.up.Store(true)
-	if err := c.beat(ctx); err != nil {
-		return err
-	}
-	c.Tell(kindNode, nil)
-	return nil
+	return c.beat(ctx)
 }
 
 // Name is what this node is called, for the life of its process: 6 characters.
@@ -181,6 +186,10 @@ func (c *Cluster) Up() bool { return c.up.Load() }
 func (c *Cluster) Close(ctx context.Context) error {
 	if c.closed.Swap(true) {
 		return nil
+	}
+	c.endBeats()
+	if c.beatsOver != nil {
+		<-c.beatsOver
 	}
 	c.leave(ctx)
 	c.end()

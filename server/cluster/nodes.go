@@ -34,6 +34,7 @@ type table struct {
 	addr    string
 	number  uint64 // of this node's lease
 	entered bool   // the engine has that
+	told    string // the lease and what goes with it, as the others were told of last
 	drains  bool
 	nodes   map[string]Node // by name
 	leases  []string        // in the engine, sorted
@@ -101,12 +102,12 @@ func (c *Cluster) beats() {
 	quarter := c.cfg.Lease / 4
 	for {
 		select {
-		case <-c.over.Done():
+		case <-c.beating.Done():
 			return
 		case <-c.kick:
 		case <-time.After(quarter - mrand.N(quarter/5+1)):
 		}
-		ctx, cancel := context.WithTimeout(c.over, c.cfg.Timeout)
+		ctx, cancel := context.WithTimeout(c.beating, c.cfg.Timeout)
 		if err := c.beat(ctx); err != nil {
 			c.count.beatsFailed.Add(1)
 		}
@@ -159,10 +160,22 @@ func (c *Cluster) beat(ctx context.Context) error {
 		return nil
 	}
 	c.learn(infos, over)
+	c.tellNews(lease + "\n" + string(info))
 	for _, dead := range over[:min(len(over), 8)] {
 		c.reap(ctx, dead, lease)
 	}
 	return nil
+}
+
+// tellNews has the others look at the table when what the engine has of this node is new to them.
+func (c *Cluster) tellNews(now string) {
+	c.table.mu.Lock()
+	isNew := now != c.table.told
+	c.table.told = now
+	c.table.mu.Unlock()
+	if isNew {
+		c.Tell(kindNode, nil)
+	}
 }
 
 // agreeAgain is for an engine that may have forgotten what all nodes agreed on.
@@ -297,22 +310,23 @@ func (p *partition) forget(ctx context.Context, name string) error {
 // leave gives the lease back, so that nobody waits for it to be over.
 func (c *Cluster) leave(ctx context.Context) {
 	c.table.mu.Lock()
-	lease, entered := c.table.lease(c.name), c.table.entered
+	// A beat without an answer may have entered it too.
+	lease, never := c.table.lease(c.name), c.table.started.IsZero()
 	c.table.mu.Unlock()
-	if !entered {
+	if never {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	p := c.parts[partitions]
+	// The lease goes last: nobody would clean up what is there without one.
 	if p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
+		return b.Hdel().Key(c.nodes.info()).Field(lease).Build()
+	}) != nil || p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Zrem().Key(c.nodes.leases()).Member(lease).Build()
 	}) != nil {
 		return // the others clean up, when the lease is over
 	}
-	_ = p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
-		return b.Hdel().Key(c.nodes.info()).Field(lease).Build()
-	})
 	c.Tell(kindNode, nil)
 	_ = c.Flush(ctx)
 	// Nothing is published behind this.

@@ -27,6 +27,7 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
+	cfg.Lease = 5 * time.Minute // so that nothing is learnt by a beat that was due
 	a := join(t, cfg)
 	changed := make(chan struct{}, 16)
 	a.Changed(func() { changed <- struct{}{} })
@@ -42,8 +43,6 @@ func TestTable(t *testing.T) {
 	}
 	b.Reach("10.0.0.5:7000")
 	until(t, "where it is reached is known", func() bool {
-		// Until the next beat of the one that asks.
-		a.beatNow()
 		addr, ok := a.Addr(b.Name())
 		return ok && addr == "10.0.0.5:7000"
 	})
@@ -55,6 +54,9 @@ func TestTable(t *testing.T) {
 	}
 	if err := b.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if got := redis.Do("ZCARD", a.nodes.leases()); got != ":1" {
+		t.Errorf("%s leases are there, want that of the one that stays", got)
 	}
 	until(t, "who leaves is gone at once", func() bool { return slices.Equal(a.names(), []string{a.Name()}) })
 	for _, part := range a.parts {
@@ -99,6 +101,25 @@ func TestLeaseIsOver(t *testing.T) {
 	}
 	b.mustSend("r", "2")
 	b.hasExactly("r", []string{"1", "2"})
+}
+
+// A node whose leaving is cut short is still cleaned up behind.
+func TestLeaveIsCutShort(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Lease = 3 * time.Second
+	redis.Do("ACL", "SETUSER", "b", "on", ">open-sesame", "~*", "&*", "+@all", "-hdel")
+	other := cfg
+	other.Redis, _ = ParseEngine("redis://b:open-sesame@" + redis.Addr)
+	a, b := join(t, cfg), join(t, other)
+	until(t, "both are known", func() bool { return len(a.Nodes()) == 2 })
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	until(t, "nothing of it is left", func() bool {
+		return redis.Do("HLEN", a.nodes.info()) == ":1" && redis.Do("ZCARD", a.nodes.leases()) == ":1" && slices.Equal(a.names(), []string{a.Name()})
+	})
 }
 
 // What one node tells, all hear, and a question has everybody's answer.
