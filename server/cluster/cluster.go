@@ -28,8 +28,9 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,8 +93,8 @@ type Cluster struct {
 	beating   context.Context // of over; done when the beats are to end
 	endBeats  context.CancelFunc
 	beatsOver chan struct{} // closed when they have; nil before they begin
-	up      atomic.Bool    // the engine is there
-	kick    chan struct{}  // has the node beat at once
+	up        atomic.Bool   // the engine is there
+	kick      chan struct{} // has the node beat at once
 }
 
 // New returns what this process will have of a cluster, once it has joined it; nothing but Join may be
@@ -143,6 +144,11 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	if err := c.begin(ctx); err != nil {
 		_ = c.Close(context.Background())
 		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
+	}
+	// Another one may have started at the same moment and said otherwise: from here on it is heard.
+	if err := c.agreeAgain(ctx); err != nil {
+		_ = c.Close(context.Background())
+		return err
 	}
 	c.running.Go(c.watch)
 	c.beatsOver = make(chan struct{})
@@ -224,22 +230,39 @@ func (c *Cluster) partition(app, room string, everyone bool) *partition {
 }
 
 // agree compares with the engine what all nodes must have in common, and enters it if this is
-// the first. secret is for a cluster whose operator set none.
+// the first. secret is for a cluster whose operator set none; the engine never sees one that is
+// set.
 func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret string) error {
-	secret = cmp.Or(c.cfg.Secret, secret)
-	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "secret", secret}
-	there, err := foundScript.on(ctx, conn, []string{c.nodes.meta()}, args).AsStrSlice()
+	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "check", checkOf(c.cfg.Secret)}
+	if c.cfg.Secret == "" {
+		args = append(args, "secret", secret)
+	}
+	there, err := foundScript.on(ctx, conn, []string{c.nodes.meta(), c.nodes.leases()}, args).AsStrSlice()
 	if err != nil {
 		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
 	}
-	if len(there) != 3 || there[0] != args[1] || there[1] != args[3] {
+	if len(there) != len(args)/2 || there[0] != args[1] || there[1] != args[3] {
 		return fmt.Errorf("CLUSTER_PREFIX: what is in %s under %q was made by a version that this one cannot be beside: want another prefix, or the same version on all nodes", c.cfg.Redis, c.cfg.Prefix)
 	}
-	if c.cfg.Secret == "" {
-		secret = there[2]
+	if there[2] != args[5] {
+		return errors.New("CLUSTER_SECRET: differs from that of the nodes that are there: want the same on all of them, or to end all before it is changed")
+	}
+	secret = c.cfg.Secret
+	if secret == "" {
+		secret = there[3]
 	}
 	c.secret.Store(&secret)
 	return nil
+}
+
+// checkOf is what nodes compare to know that an operator set the same secret on all; "none" for
+// none.
+func checkOf(secret string) string {
+	if secret == "" {
+		return "none"
+	}
+	sum := sha256.Sum256([]byte("poosh cluster\x00" + secret))
+	return hex.EncodeToString(sum[:])
 }
 
 // blip is how long the engine may be gone without anybody being told.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	mrand "math/rand/v2"
 	"slices"
 	"strconv"
@@ -182,7 +183,7 @@ func (c *Cluster) tellNews(now string) {
 func (c *Cluster) agreeAgain(ctx context.Context) error {
 	l := c.parts[partitions].current()
 	if l == nil {
-		return hub.ErrAway
+		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, hub.ErrAway)
 	}
 	return c.agree(ctx, l.conn, c.Secret())
 }

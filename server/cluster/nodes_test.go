@@ -227,6 +227,46 @@ func TestOtherFormatIsRefused(t *testing.T) {
 	}
 }
 
+// Nodes whose operator chose a secret have the same one, or do not start beside each other; and
+// the engine does not hold it.
+func TestChosenSecret(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Secret = "a secret of an operator"
+	a, b := join(t, cfg), join(t, cfg)
+	if a.Secret() != cfg.Secret || b.Secret() != cfg.Secret {
+		t.Error("the nodes have another secret than the one that was chosen")
+	}
+	if got := redis.Do("EVAL", "return table.concat(redis.call('HGETALL', KEYS[1]), ' ')", "1", a.nodes.meta()); strings.Contains(got, cfg.Secret) {
+		t.Errorf("the engine holds %s", got)
+	}
+	refused := func(cfg Config) error {
+		c := New(cfg)
+		err := c.Join(t.Context(), Options{Log: discard})
+		if err == nil {
+			_ = c.Close(t.Context())
+			t.Fatalf("it started with the secret %q beside others", cfg.Secret)
+		}
+		return err
+	}
+	other, none := cfg, cfg
+	other.Secret, none.Secret = "another secret than that", ""
+	for _, c := range []Config{other, none} {
+		if text := refused(c).Error(); !strings.Contains(text, "CLUSTER_SECRET") || strings.Contains(text, "secret of") || strings.Contains(text, "another secret") {
+			t.Errorf("it says %q", text)
+		}
+	}
+	// Another one may be chosen once nobody is there.
+	for _, p := range []*process{a, b} {
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	join(t, other)
+	refused(cfg)
+}
+
 // Numbers are there for operators, by names that are told apart.
 func TestReadings(t *testing.T) {
 	t.Parallel()
