@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -166,6 +167,42 @@ func TestMoreThanTheBacklog(t *testing.T) {
 		if got := a.missedRooms(); len(got) != 0 {
 			t.Errorf("who was there all the time missed something in %v", got)
 		}
+	}
+}
+
+// What was missed may take longer to arrive than one command may: each page of it is one.
+func TestLongWayBack(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	cfg := config(t, at(redis.Addr))
+	cfg.Backlog = 8 << 20
+	far := cfg
+	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far.Timeout = 2 * time.Second
+	a, b := join(t, cfg), join(t, far)
+	b.enter("r")
+	a.mustSend("r", "0")
+	b.hasExactly("r", []string{"0"})
+	wire.Cut()
+	b.away(true)
+	padding := strings.Repeat("x", 100<<10)
+	for i := 1; i <= 60; i++ {
+		a.mustSend("r", fmt.Sprint(i, padding))
+	}
+	wire.Slow(500 * time.Microsecond) // half a second for a page, three for all
+	wire.Heal()
+	until(t, "everything is there", func() bool { return len(b.in("r")) == 61 })
+	for i, text := range b.in("r") {
+		if got, _, _ := strings.Cut(text, "x"); got != fmt.Sprint(i) {
+			t.Errorf("%s is there, want %d", got, i)
+		}
+	}
+	if got := b.missedRooms(); len(got) != 0 {
+		t.Errorf("missed in %v", got)
+	}
+	if err := b.partition(app, "r", false).lastError(); err != nil && strings.Contains(err.Error(), "brings nothing") {
+		t.Errorf("the last way back before was given up: %v", err)
 	}
 }
 
@@ -459,6 +496,107 @@ func TestLocalWhileAway(t *testing.T) {
 		got := a.in("r")
 		return got[len(got)-1] == "4"
 	})
+}
+
+// What a node delivers by itself while the engine is away is behind what waited for that before, and
+// never beside what came from it. No engine is needed to see that.
+func TestLocalKeepsItsOrder(t *testing.T) {
+	t.Parallel()
+	c := New(Config{Prefix: "test", Timeout: time.Minute, QueueBytes: 1 << 20, WhenDown: Local})
+	c.log = discard
+	var got []string
+	c.opt.Deliver = func(p *hub.Publication, _ hub.Position) int {
+		got = append(got, string(p.Data))
+		if string(p.Data) == "4" {
+			panic("a dialect that fails")
+		}
+		return 1
+	}
+	answered := make(chan hub.Handed, 8)
+	send := func(text string) {
+		c.Publish(&hub.Publication{App: app, Room: "r", Data: []byte(text)}, func(h hub.Handed) {
+			answered <- h
+			if text == "1" {
+				panic("a sender that fails")
+			}
+		})
+	}
+	p := c.partition(app, "r", false)
+	send("1")
+	send("2")
+	p.mu.Lock()
+	p.since = time.Now().Add(-2 * c.cfg.Timeout)
+	p.mu.Unlock()
+	p.inbox.put("something of the engine")
+	send("3")
+	if h := <-answered; !errors.Is(h.Err, hub.ErrAway) || len(got) != 0 {
+		t.Errorf("beside what came from the engine it became %+v, delivered is %v", h, got)
+	}
+	p.inbox.mu.Lock()
+	p.inbox.list = nil
+	p.inbox.mu.Unlock()
+	for _, text := range []string{"4", "5"} {
+		send(text)
+	}
+	if want := []string{"1", "2", "4", "5"}; !slices.Equal(got, want) {
+		t.Errorf("delivered is %v, want %v", got, want)
+	}
+	for i, took := range []int{1, 1, -1, 1} {
+		select {
+		case h := <-answered:
+			if h.Err != nil || h.Took != took {
+				t.Errorf("%s became %+v, want %d that took it", got[i], h, took)
+			}
+		default:
+			t.Fatal("a sender is not answered")
+		}
+	}
+	if n := c.waiting.Load(); n != 0 {
+		t.Errorf("%d bytes wait", n)
+	}
+}
+
+// Before anything is delivered of what a link brought it is there, so that nothing is delivered without
+// the engine any more.
+func TestLinkIsThereBeforeWhatItBrings(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	cfg := config(t, at(redis.Addr))
+	far := cfg
+	far.Redis, _ = ParseEngine(at(wire.Addr))
+	a := join(t, cfg)
+	var b *process
+	var early atomic.Int64
+	b = join(t, far, func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(p *hub.Publication, at hub.Position) int {
+			if string(p.Data) != "0" && b.partition(app, "r", false).current() == nil {
+				early.Add(1)
+			}
+			return deliver(p, at)
+		}
+	})
+	b.enter("r")
+	a.mustSend("r", "0")
+	b.hasExactly("r", []string{"0"})
+	wire.Cut()
+	b.away(true)
+	const many = 10_000 // so that the first is handed out while others are still put into the inbox
+	answered := make(chan error, many)
+	for i := 1; i <= many; i++ {
+		a.Publish(&hub.Publication{App: app, Room: "r", Data: fmt.Append(nil, i)}, func(h hub.Handed) { answered <- h.Err })
+	}
+	for range many {
+		if err := <-answered; err != nil {
+			t.Fatalf("send: %v", err)
+		}
+	}
+	wire.Heal()
+	b.hasExactly("r", numbered(0, many))
+	if n := early.Load(); n != 0 {
+		t.Errorf("%d were delivered without a link", n)
+	}
 }
 
 // A node does not start alone by mistake, and says why without a secret in it.

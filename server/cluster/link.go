@@ -87,8 +87,9 @@ func (l *link) open() error {
 	return l.resume()
 }
 
-// close gives the connection back, which ends it.
-func (l *link) close() {
+// cut has nothing more of what comes put into the inbox, once it returns.
+func (l *link) cut(why error) {
+	l.fail(why)
 	l.mu.Lock()
 	held := 0
 	for _, text := range l.held {
@@ -97,7 +98,10 @@ func (l *link) close() {
 	l.held, l.holding = nil, false
 	l.mu.Unlock()
 	l.p.c.arriving.Add(int64(-held))
-	l.fail(errStopped)
+}
+
+// close gives the connection back, which ends it.
+func (l *link) close() {
 	l.conn.Close()
 	l.release()
 }
@@ -211,7 +215,9 @@ func (l *link) letGo(missed []string, at hub.Position) {
 }
 
 // waitUntil polls what nobody signals, and reports whether it came to be in time.
-func (l *link) waitUntil(ctx context.Context, done func() bool) bool {
+func (l *link) waitUntil(done func() bool) bool {
+	ctx, cancel := l.context()
+	defer cancel()
 	for !done() {
 		select {
 		case <-ctx.Done():

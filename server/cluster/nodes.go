@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"poosh/server/guard"
 	"poosh/server/hub"
 )
 
@@ -235,7 +236,7 @@ func (c *Cluster) learn(infos, over []string) {
 	}
 	t.mu.Unlock()
 	for _, f := range tell {
-		f()
+		guard.Call(c.log, "telling that a node has come or gone", f)
 	}
 }
 

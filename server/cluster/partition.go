@@ -101,9 +101,9 @@ func (p *partition) run() {
 		err := l.open()
 		if err == nil {
 			wait.Reset()
-			p.found(l)
 			err = p.live(l)
 		}
+		l.cut(err)
 		p.lose(err)
 		l.close()
 		select {
@@ -244,17 +244,13 @@ func (p *partition) expire() (away time.Duration, why error) {
 	if b := p.doubt; b != nil && !b.underWay && b.since.Before(limit) {
 		p.doubt, lost = nil, b.items
 	}
-	var here []*item
-	var took []int
+	here := local{rest: late}
 	if p.link == nil {
-		here, took, late = p.deliverHere(late)
+		here = p.deliverHere(late)
 	}
 	p.mu.Unlock()
-	for i, it := range here {
-		p.settle(it, hub.Handed{Took: took[i], Nodes: 1})
-	}
+	p.settleHere(here)
 	p.refuse(lost, hub.ErrUncertain)
-	p.refuse(late, hub.ErrAway)
 	p.failEntries(limit)
 	return away, why
 }
