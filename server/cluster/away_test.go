@@ -105,6 +105,27 @@ func TestCutWhileOthersPublish(t *testing.T) {
 	}
 }
 
+// A node that stood still for a while says nothing of the engine: its connections stay.
+func TestNodeStandsStill(t *testing.T) {
+	t.Parallel()
+	a := join(t, config(t, at(redistest.Start(t).Addr)))
+	a.enter("r")
+	a.live()
+	p := a.partition(app, "r", false)
+	l := p.current()
+	p.subs.mu.Lock() // which has run wait
+	p.wakeUp()
+	time.Sleep(3*fenceEvery + fenceEvery/2)
+	p.subs.mu.Unlock()
+	since := time.Since(l.began)
+	until(t, "a fence comes on the same link", func() bool { return l.heardSince(since) || p.current() != l })
+	a.mustSend("r", "1")
+	a.hasExactly("r", []string{"1"})
+	if n := a.lost(); n != 0 {
+		t.Errorf("%d links were lost:\n%s", n, a.log)
+	}
+}
+
 // An engine that is started anew and knows less than before, as a replica does that was behind:
 // numbers mean other events then, and those are not taken for old ones.
 func TestEngineGoesBack(t *testing.T) {

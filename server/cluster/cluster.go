@@ -80,6 +80,7 @@ type Cluster struct {
 	table  table
 	asks   asks
 	count  counts
+	losses losses
 
 	waiting  atomic.Int64 // bytes that wait for the engine
 	arriving atomic.Int64 // bytes that came from it and are not handled yet

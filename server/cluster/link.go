@@ -57,9 +57,13 @@ func (l *link) fail(why error) {
 
 func (l *link) why() error { return l.reason }
 
-// silent reports that no fence came for so long. What came is not to be handled yet.
-func (l *link) silent(since time.Duration) bool {
-	return time.Since(l.began)-time.Duration(l.heard.Load()) > since
+// heardSince reports that a fence has come since a time of the link. It may have to be handled yet.
+func (l *link) heardSince(asked time.Duration) bool { return time.Duration(l.heard.Load()) >= asked }
+
+// silent reports that one that was asked for, and that the engine says it sent, has not come for
+// so long. That nobody asked says nothing.
+func (l *link) silent(asked, patience time.Duration) bool {
+	return !l.heardSince(asked) && time.Since(l.began)-asked > patience
 }
 
 // context bounds one command.

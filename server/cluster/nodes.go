@@ -102,6 +102,7 @@ func (c *Cluster) beatNow() {
 // beats renews this node's lease, four times within one, until the cluster is over.
 func (c *Cluster) beats() {
 	quarter := c.cfg.Lease / 4
+	failing := false // and the log says so
 	for {
 		select {
 		case <-c.beating.Done():
@@ -110,10 +111,20 @@ func (c *Cluster) beats() {
 		case <-time.After(quarter - mrand.N(quarter/5+1)):
 		}
 		ctx, cancel := context.WithTimeout(c.beating, c.cfg.Timeout)
-		if err := c.beat(ctx); err != nil {
-			c.count.beatsFailed.Add(1)
-		}
+		err := c.beat(ctx)
 		cancel()
+		switch {
+		case err == nil:
+			failing = false
+		case c.beating.Err() != nil: // by that it failed
+		default:
+			c.count.beatsFailed.Add(1)
+			// An engine that is away is said to be so elsewhere.
+			if !failing && c.Up() && !errors.Is(err, hub.ErrAway) {
+				failing = true
+				c.log.Error("the cluster's engine does not take that this node is there: the others will give it up", "node", c.name, "err", err)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -120,6 +121,60 @@ func TestLeaveIsCutShort(t *testing.T) {
 	until(t, "nothing of it is left", func() bool {
 		return redis.Do("HLEN", a.nodes.info()) == ":1" && redis.Do("ZCARD", a.nodes.leases()) == ":1" && slices.Equal(a.names(), []string{a.Name()})
 	})
+}
+
+// That the table of nodes is not to be used is said, once until it is again.
+func TestBeatFails(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	a := join(t, config(t, at(redis.Addr)))
+	said := func() int { return strings.Count(a.log.String(), "does not take that this node is there") }
+	for round := 1; round <= 2; round++ {
+		redis.Do("EVAL", "redis.call('DEL', KEYS[1]) return redis.call('SET', KEYS[1], 'nonsense')", "1", a.nodes.leases())
+		for range 3 {
+			failed := a.count.beatsFailed.Load()
+			a.beatNow()
+			until(t, "a beat fails", func() bool { return a.count.beatsFailed.Load() > failed })
+		}
+		until(t, "the log says so", func() bool { return said() > 0 })
+		if n := said(); n != round || !strings.Contains(a.log.String(), "WRONGTYPE") {
+			t.Errorf("the log says so %d times, want %d:\n%s", n, round, a.log)
+		}
+		redis.Do("DEL", a.nodes.leases())
+		a.beatNow()
+		until(t, "it is in the table", func() bool { return redis.Do("ZCARD", a.nodes.leases()) == ":1" })
+		// One more, for the end of the one that entered it.
+		until(t, "it has done so", func() bool {
+			a.table.mu.Lock()
+			defer a.table.mu.Unlock()
+			return a.table.entered && a.table.number == uint64(round)
+		})
+	}
+}
+
+// Why a connection ended is said, though not of each when all end; an end that was wanted is not.
+func TestLossIsSaid(t *testing.T) {
+	log := &logged{}
+	c := New(Config{Prefix: "test", Timeout: time.Minute})
+	c.log = slog.New(slog.NewTextHandler(log, nil))
+	for i, p := range c.parts {
+		p.found(newLink(p, 1))
+		why := errors.New("reset by somebody")
+		if i == 0 {
+			why = errStopped
+		}
+		p.lose(why)
+		p.lose(errors.New("not there yet")) // of which there was none
+	}
+	if n := strings.Count(log.String(), "reset by somebody"); n != 1 {
+		t.Errorf("the log says %d times why, want once:\n%s", n, log)
+	}
+	if text := log.String(); strings.Contains(text, errStopped.Error()) || strings.Contains(text, "not there yet") {
+		t.Errorf("the log says\n%s", text)
+	}
+	if n := c.losses.unsaid; n != partitions-1 {
+		t.Errorf("%d are to be said yet, want %d", n, partitions-1)
+	}
 }
 
 // What one node tells, all hear, and a question has everybody's answer.
