@@ -74,7 +74,7 @@ func TestLeaseIsOver(t *testing.T) {
 	redis := redistest.Start(t)
 	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	cfg.Lease = time.Second
+	cfg.Lease = 5 * time.Second
 	far := cfg
 	far.Redis, _ = ParseEngine(at(wire.Addr))
 	a, c, b := join(t, cfg), join(t, cfg), join(t, far)
@@ -100,6 +100,7 @@ func TestLeaseIsOver(t *testing.T) {
 	if b.count.givenUp.Load() == 0 {
 		t.Error("it did not find out")
 	}
+	b.live()
 	b.mustSend("r", "2")
 	b.hasExactly("r", []string{"1", "2"})
 }
@@ -210,7 +211,7 @@ func TestTellAndAsk(t *testing.T) {
 	<-heard
 	wire.Cut()
 	b.away(true)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	answers, silent = a.Ask(ctx, 16, nil)
 	if !slices.Equal(silent, []string{b.Name()}) || len(answers) != 1 {
