@@ -288,7 +288,8 @@ func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 	if ok && !c.alive(name) {
 		c.log.Warn("a node of the cluster is gone: its lease is over", "node", name)
 		for _, p := range c.parts {
-			if p.forget(ctx, name) != nil {
+			// What was written is written again within one timeout, and may be one more on its way.
+			if !p.giveUp(ctx, name, 2*c.cfg.Timeout) {
 				return // whoever finds the claim over goes on
 			}
 		}
@@ -318,6 +319,18 @@ func (p *partition) forget(ctx context.Context, name string) error {
 	return p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Hdel().Key(p.tag.state()).Field("s:" + name).Build()
 	})
+}
+
+// giveUp is forget for a node that may still be there. It reports false where that may yet write
+// something once more, since it did less than quiet ago, or nobody can say.
+func (p *partition) giveUp(ctx context.Context, name string, quiet time.Duration) bool {
+	args := []string{name, strconv.FormatInt(quiet.Milliseconds(), 10)}
+	answer, err := p.exec(ctx, forgetScript, []string{p.tag.state()}, args)
+	if err != nil {
+		return false
+	}
+	done, err := answer.AsInt64()
+	return err == nil && done == 1
 }
 
 // leave gives the lease back, so that nobody waits for it to be over.

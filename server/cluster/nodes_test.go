@@ -74,7 +74,7 @@ func TestLeaseIsOver(t *testing.T) {
 	redis := redistest.Start(t)
 	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	cfg.Lease = 5 * time.Second
+	cfg.Lease, cfg.Timeout = 10*time.Second, 2*time.Second // far enough apart for what waits until it is quiet
 	far := cfg
 	far.Redis, _ = ParseEngine(at(wire.Addr))
 	a, c, b := join(t, cfg), join(t, cfg), join(t, far)
@@ -103,6 +103,28 @@ func TestLeaseIsOver(t *testing.T) {
 	b.live()
 	b.mustSend("r", "2")
 	b.hasExactly("r", []string{"1", "2"})
+}
+
+// How far a node's publications were taken is kept as long as it may write one once more, though it was
+// given up.
+func TestGivenUpTooEarly(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a := join(t, cfg)
+	a.mustSend("r", "1")
+	p := a.partition(app, "r", false)
+	const quiet = 5 * time.Minute
+	if p.giveUp(t.Context(), a.Name(), quiet) || redis.Do("HEXISTS", p.tag.state(), "s:"+a.Name()) != ":1" {
+		t.Error("it is forgotten a moment after it published")
+	}
+	if !p.giveUp(t.Context(), "nobody", quiet) {
+		t.Error("a node that never published is not given up")
+	}
+	redis.Do("HSET", p.tag.state(), "s:"+a.Name(), "1 1700000000000")
+	if !p.giveUp(t.Context(), a.Name(), quiet) || redis.Do("HEXISTS", p.tag.state(), "s:"+a.Name()) != ":0" {
+		t.Error("it is not forgotten long after it published")
+	}
 }
 
 // A node whose leaving is cut short is still cleaned up behind.
