@@ -22,7 +22,7 @@
 // beat and watch; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
 // time.
 //
-// Lock order: partition.mu, or subscriptions.mu, each by itself; a hub may hold a room's lock as it
+// Lock order: partition.mu, or subscriptions.mu, each by itself, and inbox.mu last of all; a hub may hold a room's lock as it
 // calls [Cluster.Occupied]. With partition.mu held a hub is called only to deliver while the
 // engine is away, see [Local].
 package cluster
