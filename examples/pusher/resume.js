@@ -11,21 +11,23 @@
     var runtime = Pusher.Runtime, make = runtime.createWebSocket
     runtime.createWebSocket = function (url) {
       var socket = make.call(runtime, url.replace('protocol=7', 'protocol=2'))
-      var send = socket.send, close = socket.close, at = {}, heads = {}, ids = {}, id, hear, gone
+      var send = socket.send, close = socket.close, at = {}, heads = {}, ids = {}, id, met, hear, gone
       function leave() { gone = true }
       // Until it has all that it missed, what it sent itself on connections before is not for it.
       function place(m, c) { return { stream_id: m.stream_id, serial: m.serial, socket_id: ids[c] || id } }
       // Finds whose connection this is, and where it was: as a channel that it has kept since.
+      // What it sends from now on is not for it, should this end before it has all.
       function find(channel) {
         Pusher.instances.forEach(function (p) {
-          var c = p.connection.connection, of = p.resumeOf = p.resumeOf || {}, now = p.channels.channels
+          var c = p.connection.connection, of = p.resumeOf = p.resumeOf || {}, now = p.channels.channels, name
           if (!c || !c.transport || c.transport.socket !== socket) return
           at = p.resumeAt = p.resumeAt || {}
-          for (var name in at) if (of[name] !== now[name]) delete at[name]
+          for (name in at) if (of[name] !== now[name]) delete at[name]
           for (name in of) if (of[name] !== now[name]) delete of[name]
-          of[channel] = now[channel]
+          if (channel) of[channel] = now[channel]
+          for (name in at) if (at[name] && !met) ids[name] = at[name].socket_id = [].concat(at[name].socket_id, id).slice(-20)
+          met = true
         })
-        if (at[channel]) ids[channel] = [].concat(at[channel].socket_id, id).slice(-20)
         return at[channel]
       }
 
@@ -64,6 +66,7 @@
           at[channel] = place(m, channel)
         }
         hear({ data: JSON.stringify(m) })
+        if (!met) find()
       })
       return socket
     }
