@@ -81,6 +81,13 @@ func TestCompletion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// Without these fish makes them of all manual pages, in the background and for longer than
+	// it runs itself.
+	for _, dir := range []string{".local/share/fish/generated_completions", ".cache/fish/generated_completions"} {
+		if err := os.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for shell, start := range map[string]string{"bash": "bash --noprofile --rcfile " + home + "/.bashrc -i", "zsh": "zsh -i", "fish": "fish -i"} {
 		t.Run(shell, func(t *testing.T) {
 			cmd := exec.Command("script", "-qec", start, "/dev/null")

@@ -27,7 +27,7 @@ func TestCommandsOverTLS(t *testing.T) {
 	s.wants(0, "{\"status\":\"ok\"}", "", "health")
 	s.wants(4, "", "poosh: no answer from ", "send", "--url", "https://127.0.0.1:"+s.ports["SERVER_PORT"], "hello")
 	s.wants(1, "", "poosh: 127.0.0.1:"+s.ports["SERVER_PORT"]+" does not take it: 400, this port speaks HTTPS", "send", "--url", "http://127.0.0.1:"+s.ports["SERVER_PORT"], "hello")
-	s.wants(4, "", "poosh: 127.0.0.1:"+s.ports["CLIENT_PORT"]+": ", "listen", "--for", "300ms", "--url", "https://127.0.0.1:"+s.ports["CLIENT_PORT"])
+	s.wants(4, "", "poosh: 127.0.0.1:"+s.ports["CLIENT_PORT"]+": ", "listen", "--for", "3s", "--url", "https://127.0.0.1:"+s.ports["CLIENT_PORT"])
 	s.wants(3, "", "poosh: 127.0.0.1:"+s.ports["CLIENT_PORT"]+" opens no WebSocket", "listen", "--url", "http://127.0.0.1:"+s.ports["CLIENT_PORT"])
 
 	t.Run("as this machine", func(t *testing.T) { s.operateOverTLS(t, nil, nil, nil) })

@@ -111,26 +111,33 @@ func TestActivatedPortsStayOpen(t *testing.T) {
 	}
 	for range 2 {
 		// They come before the process does.
+		var ws *websocket.Conn
 		waiting := make(chan error, 1)
-		go func() { waiting <- hears(addrs["CLIENT_PORT"], addrs["SERVER_PORT"]) }() // ends by itself
+		go func() { // ends by itself
+			var err error
+			ws, err = hears(addrs["CLIENT_PORT"], addrs["SERVER_PORT"])
+			waiting <- err
+		}()
 		cmd, _, _ := poosh(t, append(ofActivated(), fmt.Sprintf("LISTEN_FDS=%d", len(files)), "LISTEN_FDNAMES="+strings.Join(activated, ":")))
-		// The process is the one that the sockets are for.
-		cmd.Args = []string{"sh", "-c", "LISTEN_PID=$$ exec " + cmd.Path}
-		cmd.Path = "/bin/sh"
-		cmd.ExtraFiles = files
+		activate(cmd, files)
 		log := new(logtest.Buffer)
 		cmd.Stderr = log
 		ended := begin(t, cmd)
 		if err := <-waiting; err != nil {
-			t.Errorf("%v\n%s", err, log)
-		}
-		for _, setting := range activated {
-			answers(t, addrs[setting], setting)
+			t.Fatalf("%v\n%s", err, log)
 		}
 		_ = cmd.Process.Signal(syscall.SIGUSR1)
-		eventually(t, "the status line", func() bool { return strings.Contains(log.String(), "msg=status") })
-		if !strings.Contains(log.String(), " goroutine_connections=0 ") {
-			t.Errorf("connections are not on the event loop:\n%s", log)
+		var status string
+		eventually(t, "the status line", func() bool {
+			_, status, _ = strings.Cut(log.String(), "msg=status")
+			return strings.Contains(status, "\n")
+		})
+		if status, _, _ = strings.Cut(status, "\n"); !strings.Contains(status, " goroutine_connections=0 ") || !strings.Contains(status, " websockets=1 ") {
+			t.Errorf("the client that is there is not on the event loop:%s", status)
+		}
+		_ = ws.Close()
+		for _, setting := range activated {
+			answers(t, addrs[setting], setting)
 		}
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		ends(t, cmd, ended, log)
@@ -142,6 +149,13 @@ func TestActivatedPortsStayOpen(t *testing.T) {
 			_ = c.Close()
 		}
 	}
+}
+
+// activate has a command take files as the sockets that systemd has opened for it.
+func activate(cmd *exec.Cmd, files []*os.File) {
+	cmd.Args = []string{"sh", "-c", "LISTEN_PID=$$ exec " + cmd.Path} // the process is the one that they are for
+	cmd.Path = "/bin/sh"
+	cmd.ExtraFiles = files
 }
 
 // begin starts a command that ends with the test.
@@ -203,14 +217,22 @@ func answers(t *testing.T, addr, setting string) {
 }
 
 // hears has a client of socket.io come, who waits for the server as long as that takes, and
-// an event that reaches it.
-func hears(clients, senders string) error {
+// an event that reaches it. Without an error the client is still there.
+func hears(clients, senders string) (*websocket.Conn, error) {
 	dialer := websocket.Dialer{HandshakeTimeout: process.Patience}
 	ws, _, err := dialer.Dial("ws://"+clients+"/socket.io/?EIO=3&transport=websocket", nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer ws.Close()
+	if err := reaches(senders, ws); err != nil {
+		_ = ws.Close()
+		return nil, err
+	}
+	return ws, nil
+}
+
+// reaches sends events to a client that has just come until one arrives.
+func reaches(senders string, ws *websocket.Conn) error {
 	_ = ws.SetReadDeadline(time.Now().Add(process.Patience))
 	if err := ws.WriteMessage(websocket.TextMessage, []byte(`42["room","r"]`)); err != nil {
 		return err
@@ -295,10 +317,7 @@ func TestSocketActivationMistakes(t *testing.T) {
 	} {
 		cmd, _, stderr := poosh(t, []string{"SERVER_SECRET=thisisthesharedsecret", "CLIENT_PORT=0", "SERVER_PORT=0", "HOST=127.0.0.1",
 			fmt.Sprintf("LISTEN_FDS=%d", len(row.files)), "LISTEN_FDNAMES=" + row.names})
-		// The process is the one that the sockets are for.
-		cmd.Args = []string{"sh", "-c", "LISTEN_PID=$$ exec " + cmd.Path}
-		cmd.Path = "/bin/sh"
-		cmd.ExtraFiles = row.files
+		activate(cmd, row.files)
 		if code := exitCode(t, cmd); code != 1 || !strings.Contains(stderr.String(), row.says) {
 			t.Errorf("%q: exit code %d, it says\n%s", row.names, code, stderr)
 		}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"poosh/server/admin"
 	"poosh/server/dialect"
 	"poosh/server/setting"
 )
@@ -154,19 +153,15 @@ func lastWord(err error) error {
 	return err
 }
 
-// fewFiles says that there are fewer open files than connections may be; a server that
-// starts says so itself, see [fitFiles].
-func (c *Config) fewFiles(m *setting.Mistakes) []string {
-	limit, ok := fileLimit()
-	if !ok || m.Has("MAX_CONNECTIONS", "MAX_SENDER_CONNECTIONS") {
+// fewFiles says which bounds are lowered as there are fewer open files than connections may
+// be; a server that starts says so itself.
+func (c *Config) fewFiles(m *setting.Mistakes) (lines []string) {
+	if m.Has("MAX_CONNECTIONS", "MAX_SENDER_CONNECTIONS") {
 		return nil
 	}
-	need := uint64(c.Network.MaxConnections + c.Network.MaxSenderConnections + reservedFiles)
-	if c.Admin.On() {
-		need += admin.MaxConnections
+	_, less := fitted(&c.Network, c.Admin.On())
+	for _, l := range less {
+		lines = append(lines, l.String())
 	}
-	if limit >= need {
-		return nil
-	}
-	return []string{fmt.Sprintf("MAX_CONNECTIONS and MAX_SENDER_CONNECTIONS need %d open files, and %d are allowed here: both will be lowered; raise the limit (ulimit -n, LimitNOFILE, --ulimit nofile), or set them to less", need, limit)}
+	return lines
 }

@@ -20,6 +20,8 @@ func TestCheckReachesTheDatabase(t *testing.T) {
 		"not there":    {"postgres://u:" + postgrestest.Password + "@127.0.0.1:1/db", `PUSH_SOCKET_DB is "postgres://u@127.0.0.1:1/db": failed to connect`},
 		"no database":  {strings.Replace(good, "/postgres?", "/none?", 1), `database "none" does not exist`},
 		"no address":   {"postgres://u:" + postgrestest.Password + "/x@h/db", `PUSH_SOCKET_DB is "postgres://...": want postgres://USER:PASSWORD@`},
+		"a database":   {"postgres://u:/" + postgrestest.Password + "@127.0.0.1:1/db", `PUSH_SOCKET_DB is "postgres://...": want postgres://USER:PASSWORD@`},
+		"a port":       {"postgres://127.0.0.1:1/" + postgrestest.Password + "@127.0.0.1:1/db", `PUSH_SOCKET_DB is "postgres://...": want postgres://USER:PASSWORD@`},
 		"of no driver": {"postgres://u:" + postgrestest.Password + "@h/db?sslmode=" + postgrestest.Password, `PUSH_SOCKET_DB is "postgres://u@h/db?...": want postgres://`},
 	} {
 		t.Run(name, func(t *testing.T) {

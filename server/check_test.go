@@ -46,7 +46,7 @@ func findingsOf(t *testing.T, dotenv string, env map[string]string, ports bool) 
 		errors = append(errors, f.Text)
 	}
 	for _, f := range found.Warnings {
-		if !strings.Contains(f.Text, "open files, and") && !strings.Contains(f.Text, "of memory") {
+		if !strings.Contains(f.Text, "the limit of open files") && !strings.Contains(f.Text, "of memory") {
 			warnings = append(warnings, strings.ReplaceAll(f.Text, path, ".env"))
 		}
 	}

@@ -22,7 +22,7 @@ type lowered struct {
 }
 
 func (l lowered) String() string {
-	return fmt.Sprintf("%s is %d, and lowered to %d: the limit of open files allows no more", l.setting, l.from, l.to)
+	return fmt.Sprintf("%s is %d, and lowered to %d: the limit of open files allows no more; raise it (ulimit -n, LimitNOFILE, --ulimit nofile), or set this to less", l.setting, l.from, l.to)
 }
 
 // fitFiles lowers the bounds on connections to what the process may open, and returns

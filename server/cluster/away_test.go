@@ -1,3 +1,5 @@
+//go:build unix
+
 package cluster
 
 import (
@@ -5,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,33 +77,41 @@ func TestCutWhileOthersPublish(t *testing.T) {
 	a, b := join(t, cfg), join(t, far)
 	a.enter("r")
 	b.enter("r")
-	stop, stopped := make(chan struct{}), make(chan int)
-	go func() {
-		for n := 1; ; n++ {
-			select {
-			case <-stop:
-				stopped <- n - 1
-				return
-			default:
-				if h := a.send("r", fmt.Sprint(n)); h.Err != nil {
-					t.Errorf("send: %v", h.Err)
-				}
-			}
-		}
-	}()
-	for range 8 {
+	stop := a.sendOn("r")
+	// That something overlaps is chance.
+	for round := 0; round < 8 || round < 50 && b.count.again.Load() == 0; round++ {
 		before := b.lost()
 		wire.Cut()
 		until(t, "links are lost", func() bool { return b.lost() > before })
 		wire.Heal()
 		b.live()
 	}
-	close(stop)
-	n := <-stopped
+	n := stop()
 	a.hasExactly("r", numbered(1, n))
 	b.hasExactly("r", numbered(1, n))
 	if b.count.again.Load() == 0 {
 		t.Error("nothing overlapped: the test shows less than it should")
+	}
+}
+
+// A node that stood still for a while says nothing of the engine: its connections stay.
+func TestNodeStandsStill(t *testing.T) {
+	t.Parallel()
+	a := join(t, config(t, at(redistest.Start(t).Addr)))
+	a.enter("r")
+	a.live()
+	p := a.partition(app, "r", false)
+	l := p.current()
+	p.subs.mu.Lock() // which has run wait
+	p.wakeUp()
+	time.Sleep(3*fenceEvery + fenceEvery/2)
+	p.subs.mu.Unlock()
+	since := time.Since(l.began)
+	until(t, "a fence comes on the same link", func() bool { return l.heardSince(since) || p.current() != l })
+	a.mustSend("r", "1")
+	a.hasExactly("r", []string{"1"})
+	if n := a.lost(); n != 0 {
+		t.Errorf("%d links were lost:\n%s", n, a.log)
 	}
 }
 
@@ -169,6 +180,42 @@ func TestMoreThanTheBacklog(t *testing.T) {
 	}
 }
 
+// What was missed may take longer to arrive than one command may: each page of it is one.
+func TestLongWayBack(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	cfg := config(t, at(redis.Addr))
+	cfg.Backlog = 8 << 20
+	far := cfg
+	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far.Timeout = 2 * time.Second
+	a, b := join(t, cfg), join(t, far)
+	b.enter("r")
+	a.mustSend("r", "0")
+	b.hasExactly("r", []string{"0"})
+	wire.Cut()
+	b.away(true)
+	padding := strings.Repeat("x", 100<<10)
+	for i := 1; i <= 60; i++ {
+		a.mustSend("r", fmt.Sprint(i, padding))
+	}
+	wire.Slow(500 * time.Microsecond) // half a second for a page, three for all
+	wire.Heal()
+	until(t, "everything is there", func() bool { return len(b.in("r")) == 61 })
+	for i, text := range b.in("r") {
+		if got, _, _ := strings.Cut(text, "x"); got != fmt.Sprint(i) {
+			t.Errorf("%s is there, want %d", got, i)
+		}
+	}
+	if got := b.missedRooms(); len(got) != 0 {
+		t.Errorf("missed in %v", got)
+	}
+	if err := b.partition(app, "r", false).lastError(); err != nil && strings.Contains(err.Error(), "brings nothing") {
+		t.Errorf("the last way back before was given up: %v", err)
+	}
+}
+
 // A short cut with nothing published does not close anybody, without a backlog too.
 func TestCutWithNothingPublished(t *testing.T) {
 	t.Parallel()
@@ -234,7 +281,7 @@ func TestRedisRestarted(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
-	cfg.Timeout = time.Second
+	cfg.Timeout = 2 * time.Second
 	a, b := join(t, cfg), join(t, cfg)
 	a.enter("r", "s")
 	b.enter("r", "s")
@@ -245,6 +292,10 @@ func TestRedisRestarted(t *testing.T) {
 	redis.Kill()
 	a.away(true)
 	b.away(true)
+	// Before that it may be written to a link of which nobody knows yet that it is lost.
+	until(t, "no partition has a link", func() bool {
+		return !slices.ContainsFunc(a.parts[:], func(part *partition) bool { return part.current() != nil })
+	})
 	if h := a.send("r", "lost"); !errors.Is(h.Err, hub.ErrAway) {
 		t.Errorf("it became %+v, want %v", h, hub.ErrAway)
 	}
@@ -322,7 +373,7 @@ func TestPausedRedis(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
-	cfg.Timeout = time.Second
+	cfg.Timeout = 2 * time.Second
 	a, b := join(t, cfg), join(t, cfg)
 	a.enter("r")
 	b.enter("r")
@@ -430,7 +481,7 @@ func TestLocalWhileAway(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
-	cfg.Timeout, cfg.WhenDown = 500*time.Millisecond, Local
+	cfg.Timeout, cfg.WhenDown = 2*time.Second, Local
 	a := join(t, cfg, func(o *Options) { o.Together = func(app string) bool { return app == "kept" } })
 	a.enter("r")
 	a.mustSend("r", "1")
@@ -461,6 +512,107 @@ func TestLocalWhileAway(t *testing.T) {
 	})
 }
 
+// What a node delivers by itself while the engine is away is behind what waited for that before, and
+// never beside what came from it. No engine is needed to see that.
+func TestLocalKeepsItsOrder(t *testing.T) {
+	t.Parallel()
+	c := New(Config{Prefix: "test", Timeout: time.Minute, QueueBytes: 1 << 20, WhenDown: Local})
+	c.log = discard
+	var got []string
+	c.opt.Deliver = func(p *hub.Publication, _ hub.Position) int {
+		got = append(got, string(p.Data))
+		if string(p.Data) == "4" {
+			panic("a dialect that fails")
+		}
+		return 1
+	}
+	answered := make(chan hub.Handed, 8)
+	send := func(text string) {
+		c.Publish(&hub.Publication{App: app, Room: "r", Data: []byte(text)}, func(h hub.Handed) {
+			answered <- h
+			if text == "1" {
+				panic("a sender that fails")
+			}
+		})
+	}
+	p := c.partition(app, "r", false)
+	send("1")
+	send("2")
+	p.mu.Lock()
+	p.since = time.Now().Add(-2 * c.cfg.Timeout)
+	p.mu.Unlock()
+	p.inbox.put("something of the engine")
+	send("3")
+	if h := <-answered; !errors.Is(h.Err, hub.ErrAway) || len(got) != 0 {
+		t.Errorf("beside what came from the engine it became %+v, delivered is %v", h, got)
+	}
+	p.inbox.mu.Lock()
+	p.inbox.list = nil
+	p.inbox.mu.Unlock()
+	for _, text := range []string{"4", "5"} {
+		send(text)
+	}
+	if want := []string{"1", "2", "4", "5"}; !slices.Equal(got, want) {
+		t.Errorf("delivered is %v, want %v", got, want)
+	}
+	for i, took := range []int{1, 1, -1, 1} {
+		select {
+		case h := <-answered:
+			if h.Err != nil || h.Took != took {
+				t.Errorf("%s became %+v, want %d that took it", got[i], h, took)
+			}
+		default:
+			t.Fatal("a sender is not answered")
+		}
+	}
+	if n := c.waiting.Load(); n != 0 {
+		t.Errorf("%d bytes wait", n)
+	}
+}
+
+// Before anything is delivered of what a link brought it is there, so that nothing is delivered without
+// the engine any more.
+func TestLinkIsThereBeforeWhatItBrings(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	cfg := config(t, at(redis.Addr))
+	far := cfg
+	far.Redis, _ = ParseEngine(at(wire.Addr))
+	a := join(t, cfg)
+	var b *process
+	var early atomic.Int64
+	b = join(t, far, func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(p *hub.Publication, at hub.Position) int {
+			if string(p.Data) != "0" && b.partition(app, "r", false).current() == nil {
+				early.Add(1)
+			}
+			return deliver(p, at)
+		}
+	})
+	b.enter("r")
+	a.mustSend("r", "0")
+	b.hasExactly("r", []string{"0"})
+	wire.Cut()
+	b.away(true)
+	const many = 10_000 // so that the first is handed out while others are still put into the inbox
+	answered := make(chan error, many)
+	for i := 1; i <= many; i++ {
+		a.Publish(&hub.Publication{App: app, Room: "r", Data: fmt.Append(nil, i)}, func(h hub.Handed) { answered <- h.Err })
+	}
+	for range many {
+		if err := <-answered; err != nil {
+			t.Fatalf("send: %v", err)
+		}
+	}
+	wire.Heal()
+	b.hasExactly("r", numbered(0, many))
+	if n := early.Load(); n != 0 {
+		t.Errorf("%d were delivered without a link", n)
+	}
+}
+
 // A node does not start alone by mistake, and says why without a secret in it.
 func TestStartWithoutEngine(t *testing.T) {
 	t.Parallel()
@@ -472,7 +624,7 @@ func TestStartWithoutEngine(t *testing.T) {
 		"redis-sentinel://:pass-word@" + addr + "/main?password=pw2": "",
 	} {
 		cfg := config(t, url)
-		cfg.Timeout = 300 * time.Millisecond
+		cfg.Timeout = time.Second
 		began := time.Now()
 		c := New(cfg)
 		err := c.Join(t.Context(), Options{Log: discard})
@@ -527,7 +679,7 @@ func TestLeastRights(t *testing.T) {
 	user := append([]string{"ACL", "SETUSER", "poosh", "reset", "on", ">open-sesame"}, rights...)
 	redis.Do(user...)
 	few := cfg
-	few.Timeout = 300 * time.Millisecond
+	few.Timeout = 2 * time.Second
 	c := New(few)
 	err := c.Join(t.Context(), Options{Log: discard})
 	if err == nil {

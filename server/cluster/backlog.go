@@ -26,16 +26,19 @@ type resumed struct {
 // resume finds what this node missed, and then lets what comes go on its way. Everything is
 // subscribed to already, so nothing is between the two.
 func (l *link) resume() error {
-	ctx, cancel := l.context()
-	defer cancel()
 	// What the last link brought is to be handed out first: only then it is known how far.
-	if !l.waitUntil(ctx, l.p.inbox.idle) {
+	if !l.waitUntil(l.p.inbox.idle) {
 		return errors.New("what came before is not handed out yet")
 	}
 	began := l.p.position()
 	at, missed := began, []string(nil)
 	var r resumed
-	for {
+	for { // for as long as it takes, with a bound for each page
+		select {
+		case <-l.failed:
+			return l.why()
+		default:
+		}
 		var err error
 		if r, err = l.ask(at); err != nil {
 			return err
@@ -50,6 +53,8 @@ func (l *link) resume() error {
 		at = hub.Position{Epoch: last.epoch, Number: last.number}
 		missed = append(missed, l.p.ours(r.frames)...)
 	}
+	ctx, cancel := l.context()
+	defer cancel()
 	if err := l.fence(l.openingFence()); err != nil {
 		return err
 	}
@@ -65,6 +70,7 @@ func (l *link) resume() error {
 	}
 	l.p.c.count.caught.Add(uint64(len(missed)))
 	l.p.judge(began, r, l.generation)
+	l.p.found(l) // before anything of it is handed out, see [partition.publishHere]
 	l.letGo(missed, r.at)
 	l.p.subs.confirmAll(l.generation)
 	l.p.wakeUp()

@@ -13,7 +13,8 @@ import (
 )
 
 // What nodes tell each other goes the way of publications, through a partition of its own, so
-// that a node that was cut off hears it when it is back. In its envelopes the app is empty, the
+// that a node that was cut off hears it when it is back; but for answers, which are for one node
+// that waits no longer by then. In its envelopes the app is empty, the
 // room is the node that it is for, empty for all, and the event says what it is.
 
 // The kinds that are the cluster's own; others are what [Cluster.Handle] is given.

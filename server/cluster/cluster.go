@@ -22,14 +22,15 @@
 // beat and watch; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
 // time.
 //
-// Lock order: partition.mu, or subscriptions.mu, each by itself; a hub may hold a room's lock as it
+// Lock order: partition.mu, or subscriptions.mu, each by itself, and inbox.mu last of all; a hub may hold a room's lock as it
 // calls [Cluster.Occupied]. With partition.mu held a hub is called only to deliver while the
 // engine is away, see [Local].
 package cluster
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -79,6 +80,7 @@ type Cluster struct {
 	table  table
 	asks   asks
 	count  counts
+	losses losses
 
 	waiting  atomic.Int64 // bytes that wait for the engine
 	arriving atomic.Int64 // bytes that came from it and are not handled yet
@@ -88,8 +90,12 @@ type Cluster struct {
 	over    context.Context // done when the cluster is to end
 	end     context.CancelFunc
 	running sync.WaitGroup // what Close waits for
-	up      atomic.Bool    // the engine is there
-	kick    chan struct{}  // has the node beat at once
+	// Beats end before the lease is given back: a later one would enter this node again.
+	beating   context.Context // of over; done when the beats are to end
+	endBeats  context.CancelFunc
+	beatsOver chan struct{} // closed when they have; nil before they begin
+	up        atomic.Bool   // the engine is there
+	kick      chan struct{} // has the node beat at once
 }
 
 // New returns what this process will have of a cluster, once it has joined it; nothing but Join may be
@@ -99,6 +105,7 @@ func New(cfg Config) *Cluster {
 	c.asks.waiting = make(map[string]chan answer)
 	c.asks.handlers = make(map[byte]func(string, []byte) []byte)
 	c.over, c.end = context.WithCancel(context.Background())
+	c.beating, c.endBeats = context.WithCancel(c.over)
 	var tags [partitions]tag
 	tags, c.nodes = tagsOf(&cfg)
 	for i, t := range tags {
@@ -139,8 +146,17 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 		_ = c.Close(context.Background())
 		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
 	}
+	// Another one may have started at the same moment and said otherwise: from here on it is heard.
+	if err := c.agreeAgain(ctx); err != nil {
+		_ = c.Close(context.Background())
+		return err
+	}
 	c.running.Go(c.watch)
-	c.running.Go(c.beats)
+	c.beatsOver = make(chan struct{})
+	c.running.Go(func() {
+		defer close(c.beatsOver)
+		c.beats()
+	})
 	return nil
 }
 
@@ -159,11 +175,7 @@ func (c *Cluster) begin(ctx context.Context) error {
 		}
 	}
 	c.up.Store(true)
-	if err := c.beat(ctx); err != nil {
-		return err
-	}
-	c.Tell(kindNode, nil)
-	return nil
+	return c.beat(ctx)
 }
 
 // Name is what this node is called, for the life of its process: 6 characters.
@@ -181,6 +193,10 @@ func (c *Cluster) Up() bool { return c.up.Load() }
 func (c *Cluster) Close(ctx context.Context) error {
 	if c.closed.Swap(true) {
 		return nil
+	}
+	c.endBeats()
+	if c.beatsOver != nil {
+		<-c.beatsOver
 	}
 	c.leave(ctx)
 	c.end()
@@ -215,22 +231,39 @@ func (c *Cluster) partition(app, room string, everyone bool) *partition {
 }
 
 // agree compares with the engine what all nodes must have in common, and enters it if this is
-// the first. secret is for a cluster whose operator set none.
+// the first. secret is for a cluster whose operator set none; the engine never sees one that is
+// set.
 func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret string) error {
-	secret = cmp.Or(c.cfg.Secret, secret)
-	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "secret", secret}
-	there, err := foundScript.on(ctx, conn, []string{c.nodes.meta()}, args).AsStrSlice()
+	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "check", checkOf(c.cfg.Secret)}
+	if c.cfg.Secret == "" {
+		args = append(args, "secret", secret)
+	}
+	there, err := foundScript.on(ctx, conn, []string{c.nodes.meta(), c.nodes.leases()}, args).AsStrSlice()
 	if err != nil {
 		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
 	}
-	if len(there) != 3 || there[0] != args[1] || there[1] != args[3] {
+	if len(there) != len(args)/2 || there[0] != args[1] || there[1] != args[3] {
 		return fmt.Errorf("CLUSTER_PREFIX: what is in %s under %q was made by a version that this one cannot be beside: want another prefix, or the same version on all nodes", c.cfg.Redis, c.cfg.Prefix)
 	}
-	if c.cfg.Secret == "" {
-		secret = there[2]
+	if there[2] != args[5] {
+		return errors.New("CLUSTER_SECRET: differs from that of the nodes that are there: want the same on all of them, or to end all before it is changed")
+	}
+	secret = c.cfg.Secret
+	if secret == "" {
+		secret = there[3]
 	}
 	c.secret.Store(&secret)
 	return nil
+}
+
+// checkOf is what nodes compare to know that an operator set the same secret on all; "none" for
+// none.
+func checkOf(secret string) string {
+	if secret == "" {
+		return "none"
+	}
+	sum := sha256.Sum256([]byte("poosh cluster\x00" + secret))
+	return hex.EncodeToString(sum[:])
 }
 
 // blip is how long the engine may be gone without anybody being told.

@@ -57,9 +57,13 @@ func (l *link) fail(why error) {
 
 func (l *link) why() error { return l.reason }
 
-// silent reports that no fence came for so long. What came is not to be handled yet.
-func (l *link) silent(since time.Duration) bool {
-	return time.Since(l.began)-time.Duration(l.heard.Load()) > since
+// heardSince reports that a fence has come since a time of the link. It may have to be handled yet.
+func (l *link) heardSince(asked time.Duration) bool { return time.Duration(l.heard.Load()) >= asked }
+
+// silent reports that one that was asked for, and that the engine says it sent, has not come for
+// so long. That nobody asked says nothing.
+func (l *link) silent(asked, patience time.Duration) bool {
+	return !l.heardSince(asked) && time.Since(l.began)-asked > patience
 }
 
 // context bounds one command.
@@ -87,8 +91,9 @@ func (l *link) open() error {
 	return l.resume()
 }
 
-// close gives the connection back, which ends it.
-func (l *link) close() {
+// cut has nothing more of what comes put into the inbox, once it returns.
+func (l *link) cut(why error) {
+	l.fail(why)
 	l.mu.Lock()
 	held := 0
 	for _, text := range l.held {
@@ -97,7 +102,10 @@ func (l *link) close() {
 	l.held, l.holding = nil, false
 	l.mu.Unlock()
 	l.p.c.arriving.Add(int64(-held))
-	l.fail(errStopped)
+}
+
+// close gives the connection back, which ends it.
+func (l *link) close() {
 	l.conn.Close()
 	l.release()
 }
@@ -211,7 +219,9 @@ func (l *link) letGo(missed []string, at hub.Position) {
 }
 
 // waitUntil polls what nobody signals, and reports whether it came to be in time.
-func (l *link) waitUntil(ctx context.Context, done func() bool) bool {
+func (l *link) waitUntil(done func() bool) bool {
+	ctx, cancel := l.context()
+	defer cancel()
 	for !done() {
 		select {
 		case <-ctx.Done():

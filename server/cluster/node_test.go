@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,19 +24,11 @@ const app = "shop"
 // until polls with a generous deadline.
 var until = redistest.Until
 
-// one is a Redis that tests share which do it no harm, each under a prefix of its own.
-var one struct {
-	sync.Mutex
-	n int
-}
+// prefixes counts those that tests have.
+var prefixes atomic.Int64
 
 // prefix is one that no other test has.
-func prefix() string {
-	one.Lock()
-	defer one.Unlock()
-	one.n++
-	return fmt.Sprintf("test%d", one.n)
-}
+func prefix() string { return fmt.Sprintf("test%d", prefixes.Add(1)) }
 
 // A process is a node with what it delivered.
 type process struct {
@@ -165,6 +158,35 @@ func (p *process) mustSend(room, text string) {
 	if h := p.send(room, text); h.Err != nil {
 		p.t.Fatalf("send: %v", h.Err)
 	}
+}
+
+// sendOn publishes numbers from 1 on until stop is called, or the test ends. stop waits until the last one
+// is answered, and returns that.
+func (p *process) sendOn(room string) (stop func() (last int)) {
+	n := 0
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if h := p.send(room, fmt.Sprint(n+1)); h.Err != nil {
+				p.t.Errorf("send: %v", h.Err)
+				return
+			}
+			n++
+		}
+	}()
+	stop = sync.OnceValue(func() int {
+		close(over)
+		<-ended
+		return n
+	})
+	p.t.Cleanup(func() { stop() })
+	return stop
 }
 
 func (p *process) in(room string) []string {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	mrand "math/rand/v2"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"poosh/server/guard"
 	"poosh/server/hub"
 )
 
@@ -34,6 +36,7 @@ type table struct {
 	addr    string
 	number  uint64 // of this node's lease
 	entered bool   // the engine has that
+	told    string // the lease and what goes with it, as the others were told of last
 	drains  bool
 	nodes   map[string]Node // by name
 	leases  []string        // in the engine, sorted
@@ -99,18 +102,29 @@ func (c *Cluster) beatNow() {
 // beats renews this node's lease, four times within one, until the cluster is over.
 func (c *Cluster) beats() {
 	quarter := c.cfg.Lease / 4
+	failing := false // and the log says so
 	for {
 		select {
-		case <-c.over.Done():
+		case <-c.beating.Done():
 			return
 		case <-c.kick:
 		case <-time.After(quarter - mrand.N(quarter/5+1)):
 		}
-		ctx, cancel := context.WithTimeout(c.over, c.cfg.Timeout)
-		if err := c.beat(ctx); err != nil {
-			c.count.beatsFailed.Add(1)
-		}
+		ctx, cancel := context.WithTimeout(c.beating, c.cfg.Timeout)
+		err := c.beat(ctx)
 		cancel()
+		switch {
+		case err == nil:
+			failing = false
+		case c.beating.Err() != nil: // by that it failed
+		default:
+			c.count.beatsFailed.Add(1)
+			// An engine that is away is said to be so elsewhere.
+			if !failing && c.Up() && !errors.Is(err, hub.ErrAway) {
+				failing = true
+				c.log.Error("the cluster's engine does not take that this node is there: the others will give it up", "node", c.name, "err", err)
+			}
+		}
 	}
 }
 
@@ -159,17 +173,29 @@ func (c *Cluster) beat(ctx context.Context) error {
 		return nil
 	}
 	c.learn(infos, over)
+	c.tellNews(lease + "\n" + string(info))
 	for _, dead := range over[:min(len(over), 8)] {
 		c.reap(ctx, dead, lease)
 	}
 	return nil
 }
 
+// tellNews has the others look at the table when what the engine has of this node is new to them.
+func (c *Cluster) tellNews(now string) {
+	c.table.mu.Lock()
+	isNew := now != c.table.told
+	c.table.told = now
+	c.table.mu.Unlock()
+	if isNew {
+		c.Tell(kindNode, nil)
+	}
+}
+
 // agreeAgain is for an engine that may have forgotten what all nodes agreed on.
 func (c *Cluster) agreeAgain(ctx context.Context) error {
 	l := c.parts[partitions].current()
 	if l == nil {
-		return hub.ErrAway
+		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, hub.ErrAway)
 	}
 	return c.agree(ctx, l.conn, c.Secret())
 }
@@ -221,7 +247,7 @@ func (c *Cluster) learn(infos, over []string) {
 	}
 	t.mu.Unlock()
 	for _, f := range tell {
-		f()
+		guard.Call(c.log, "telling that a node has come or gone", f)
 	}
 }
 
@@ -262,7 +288,8 @@ func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 	if ok && !c.alive(name) {
 		c.log.Warn("a node of the cluster is gone: its lease is over", "node", name)
 		for _, p := range c.parts {
-			if p.forget(ctx, name) != nil {
+			// What was written is written again within one timeout, and may be one more on its way.
+			if !p.giveUp(ctx, name, 2*c.cfg.Timeout) {
 				return // whoever finds the claim over goes on
 			}
 		}
@@ -294,25 +321,38 @@ func (p *partition) forget(ctx context.Context, name string) error {
 	})
 }
 
+// giveUp is forget for a node that may still be there. It reports false where that may yet write
+// something once more, since it did less than quiet ago, or nobody can say.
+func (p *partition) giveUp(ctx context.Context, name string, quiet time.Duration) bool {
+	args := []string{name, strconv.FormatInt(quiet.Milliseconds(), 10)}
+	answer, err := p.exec(ctx, forgetScript, []string{p.tag.state()}, args)
+	if err != nil {
+		return false
+	}
+	done, err := answer.AsInt64()
+	return err == nil && done == 1
+}
+
 // leave gives the lease back, so that nobody waits for it to be over.
 func (c *Cluster) leave(ctx context.Context) {
 	c.table.mu.Lock()
-	lease, entered := c.table.lease(c.name), c.table.entered
+	// A beat without an answer may have entered it too.
+	lease, never := c.table.lease(c.name), c.table.started.IsZero()
 	c.table.mu.Unlock()
-	if !entered {
+	if never {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	p := c.parts[partitions]
+	// The lease goes last: nobody would clean up what is there without one.
 	if p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
+		return b.Hdel().Key(c.nodes.info()).Field(lease).Build()
+	}) != nil || p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Zrem().Key(c.nodes.leases()).Member(lease).Build()
 	}) != nil {
 		return // the others clean up, when the lease is over
 	}
-	_ = p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
-		return b.Hdel().Key(c.nodes.info()).Field(lease).Build()
-	})
 	c.Tell(kindNode, nil)
 	_ = c.Flush(ctx)
 	// Nothing is published behind this.

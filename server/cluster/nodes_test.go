@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -27,6 +28,7 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
+	cfg.Lease = 5 * time.Minute // so that nothing is learnt by a beat that was due
 	a := join(t, cfg)
 	changed := make(chan struct{}, 16)
 	a.Changed(func() { changed <- struct{}{} })
@@ -42,8 +44,6 @@ func TestTable(t *testing.T) {
 	}
 	b.Reach("10.0.0.5:7000")
 	until(t, "where it is reached is known", func() bool {
-		// Until the next beat of the one that asks.
-		a.beatNow()
 		addr, ok := a.Addr(b.Name())
 		return ok && addr == "10.0.0.5:7000"
 	})
@@ -55,6 +55,9 @@ func TestTable(t *testing.T) {
 	}
 	if err := b.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if got := redis.Do("ZCARD", a.nodes.leases()); got != ":1" {
+		t.Errorf("%s leases are there, want that of the one that stays", got)
 	}
 	until(t, "who leaves is gone at once", func() bool { return slices.Equal(a.names(), []string{a.Name()}) })
 	for _, part := range a.parts {
@@ -71,7 +74,7 @@ func TestLeaseIsOver(t *testing.T) {
 	redis := redistest.Start(t)
 	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	cfg.Lease = time.Second
+	cfg.Lease, cfg.Timeout = 10*time.Second, 2*time.Second // far enough apart for what waits until it is quiet
 	far := cfg
 	far.Redis, _ = ParseEngine(at(wire.Addr))
 	a, c, b := join(t, cfg), join(t, cfg), join(t, far)
@@ -97,8 +100,104 @@ func TestLeaseIsOver(t *testing.T) {
 	if b.count.givenUp.Load() == 0 {
 		t.Error("it did not find out")
 	}
+	b.live()
 	b.mustSend("r", "2")
 	b.hasExactly("r", []string{"1", "2"})
+}
+
+// How far a node's publications were taken is kept as long as it may write one once more, though it was
+// given up.
+func TestGivenUpTooEarly(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a := join(t, cfg)
+	a.mustSend("r", "1")
+	p := a.partition(app, "r", false)
+	const quiet = 5 * time.Minute
+	if p.giveUp(t.Context(), a.Name(), quiet) || redis.Do("HEXISTS", p.tag.state(), "s:"+a.Name()) != ":1" {
+		t.Error("it is forgotten a moment after it published")
+	}
+	if !p.giveUp(t.Context(), "nobody", quiet) {
+		t.Error("a node that never published is not given up")
+	}
+	redis.Do("HSET", p.tag.state(), "s:"+a.Name(), "1 1700000000000")
+	if !p.giveUp(t.Context(), a.Name(), quiet) || redis.Do("HEXISTS", p.tag.state(), "s:"+a.Name()) != ":0" {
+		t.Error("it is not forgotten long after it published")
+	}
+}
+
+// A node whose leaving is cut short is still cleaned up behind.
+func TestLeaveIsCutShort(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Lease = 3 * time.Second
+	redis.Do("ACL", "SETUSER", "b", "on", ">open-sesame", "~*", "&*", "+@all", "-hdel")
+	other := cfg
+	other.Redis, _ = ParseEngine("redis://b:open-sesame@" + redis.Addr)
+	a, b := join(t, cfg), join(t, other)
+	until(t, "both are known", func() bool { return len(a.Nodes()) == 2 })
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	until(t, "nothing of it is left", func() bool {
+		return redis.Do("HLEN", a.nodes.info()) == ":1" && redis.Do("ZCARD", a.nodes.leases()) == ":1" && slices.Equal(a.names(), []string{a.Name()})
+	})
+}
+
+// That the table of nodes is not to be used is said, once until it is again.
+func TestBeatFails(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	a := join(t, config(t, at(redis.Addr)))
+	said := func() int { return strings.Count(a.log.String(), "does not take that this node is there") }
+	for round := 1; round <= 2; round++ {
+		redis.Do("EVAL", "redis.call('DEL', KEYS[1]) return redis.call('SET', KEYS[1], 'nonsense')", "1", a.nodes.leases())
+		for range 3 {
+			failed := a.count.beatsFailed.Load()
+			a.beatNow()
+			until(t, "a beat fails", func() bool { return a.count.beatsFailed.Load() > failed })
+		}
+		until(t, "the log says so", func() bool { return said() > 0 })
+		if n := said(); n != round || !strings.Contains(a.log.String(), "WRONGTYPE") {
+			t.Errorf("the log says so %d times, want %d:\n%s", n, round, a.log)
+		}
+		redis.Do("DEL", a.nodes.leases())
+		a.beatNow()
+		until(t, "it is in the table", func() bool { return redis.Do("ZCARD", a.nodes.leases()) == ":1" })
+		// One more, for the end of the one that entered it.
+		until(t, "it has done so", func() bool {
+			a.table.mu.Lock()
+			defer a.table.mu.Unlock()
+			return a.table.entered && a.table.number == uint64(round)
+		})
+	}
+}
+
+// Why a connection ended is said, though not of each when all end; an end that was wanted is not.
+func TestLossIsSaid(t *testing.T) {
+	log := &logged{}
+	c := New(Config{Prefix: "test", Timeout: time.Minute})
+	c.log = slog.New(slog.NewTextHandler(log, nil))
+	for i, p := range c.parts {
+		p.found(newLink(p, 1))
+		why := errors.New("reset by somebody")
+		if i == 0 {
+			why = errStopped
+		}
+		p.lose(why)
+		p.lose(errors.New("not there yet")) // of which there was none
+	}
+	if n := strings.Count(log.String(), "reset by somebody"); n != 1 {
+		t.Errorf("the log says %d times why, want once:\n%s", n, log)
+	}
+	if text := log.String(); strings.Contains(text, errStopped.Error()) || strings.Contains(text, "not there yet") {
+		t.Errorf("the log says\n%s", text)
+	}
+	if n := c.losses.unsaid; n != partitions-1 {
+		t.Errorf("%d are to be said yet, want %d", n, partitions-1)
+	}
 }
 
 // What one node tells, all hear, and a question has everybody's answer.
@@ -134,7 +233,7 @@ func TestTellAndAsk(t *testing.T) {
 	<-heard
 	wire.Cut()
 	b.away(true)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	answers, silent = a.Ask(ctx, 16, nil)
 	if !slices.Equal(silent, []string{b.Name()}) || len(answers) != 1 {
@@ -204,6 +303,46 @@ func TestOtherFormatIsRefused(t *testing.T) {
 	if !strings.Contains(err.Error(), "CLUSTER_PREFIX") {
 		t.Errorf("it says %q", err)
 	}
+}
+
+// Nodes whose operator chose a secret have the same one, or do not start beside each other; and
+// the engine does not hold it.
+func TestChosenSecret(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Secret = "a secret of an operator"
+	a, b := join(t, cfg), join(t, cfg)
+	if a.Secret() != cfg.Secret || b.Secret() != cfg.Secret {
+		t.Error("the nodes have another secret than the one that was chosen")
+	}
+	if got := redis.Do("EVAL", "return table.concat(redis.call('HGETALL', KEYS[1]), ' ')", "1", a.nodes.meta()); strings.Contains(got, cfg.Secret) {
+		t.Errorf("the engine holds %s", got)
+	}
+	refused := func(cfg Config) error {
+		c := New(cfg)
+		err := c.Join(t.Context(), Options{Log: discard})
+		if err == nil {
+			_ = c.Close(t.Context())
+			t.Fatalf("it started with the secret %q beside others", cfg.Secret)
+		}
+		return err
+	}
+	other, none := cfg, cfg
+	other.Secret, none.Secret = "another secret than that", ""
+	for _, c := range []Config{other, none} {
+		if text := refused(c).Error(); !strings.Contains(text, "CLUSTER_SECRET") || strings.Contains(text, "secret of") || strings.Contains(text, "another secret") {
+			t.Errorf("it says %q", text)
+		}
+	}
+	// Another one may be chosen once nobody is there.
+	for _, p := range []*process{a, b} {
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	join(t, other)
+	refused(cfg)
 }
 
 // Numbers are there for operators, by names that are told apart.

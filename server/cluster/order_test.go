@@ -136,26 +136,12 @@ func TestEnterHasNoGap(t *testing.T) {
 	t.Parallel()
 	cfg := config(t, at(redistest.Start(t).Addr))
 	a, b := join(t, cfg), join(t, cfg)
-	stop, stopped := make(chan struct{}), make(chan int)
-	go func() {
-		n := 0
-		for {
-			select {
-			case <-stop:
-				stopped <- n
-				return
-			default:
-				n++
-				a.mustSend("r", fmt.Sprint(n))
-			}
-		}
-	}()
+	stop := a.sendOn("r")
 	until(t, "some were published", func() bool { return a.count.published.Load() > 20 })
 	b.enter("r")
 	entered := a.count.published.Load()
 	until(t, "some more were published", func() bool { return a.count.published.Load() > entered+20 })
-	close(stop)
-	last := <-stopped
+	last := stop()
 	until(t, "the last one is there", func() bool {
 		got := b.in("r")
 		return len(got) > 0 && got[len(got)-1] == fmt.Sprint(last)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -101,9 +102,9 @@ func (p *partition) run() {
 		err := l.open()
 		if err == nil {
 			wait.Reset()
-			p.found(l)
 			err = p.live(l)
 		}
+		l.cut(err)
 		p.lose(err)
 		l.close()
 		select {
@@ -126,13 +127,40 @@ func (p *partition) found(l *link) {
 // lose ends the use of the link, if there is one.
 func (p *partition) lose(why error) {
 	p.mu.Lock()
-	if p.link != nil {
+	was := p.link != nil
+	if was {
 		p.link, p.since = nil, time.Now()
 		p.c.count.lost.Add(1)
 	}
 	p.err = why
 	p.mu.Unlock()
 	p.subs.lose()
+	if was && !errors.Is(why, errStopped) {
+		p.c.losses.say(p.c.log, p.index, why)
+	}
+}
+
+// sayLost is how often the log has a line about a link that ended: all of them do when the
+// engine goes.
+const sayLost = time.Minute
+
+// losses are the links that ended and are not in the log.
+type losses struct {
+	mu     sync.Mutex // guards what follows
+	said   time.Time
+	unsaid int // since then
+}
+
+// say has the log say why a link ended, if it does not do so too often.
+func (s *losses) say(log *slog.Logger, partition int, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.said.IsZero() && time.Since(s.said) < sayLost {
+		s.unsaid++
+		return
+	}
+	log.Warn("a connection to the cluster's engine ended, and is made anew", "partition", partition, "err", why, "others before", s.unsaid)
+	s.said, s.unsaid = time.Now(), 0
 }
 
 func (p *partition) lastError() error {
@@ -149,6 +177,8 @@ func (p *partition) live(l *link) error {
 	// Not all partitions, and nodes, at the same moment.
 	next := time.NewTimer(rand.N(fenceEvery))
 	defer next.Stop()
+	// The first fence that was asked for in time, and of which nothing is known to have come.
+	var asked time.Duration
 	for {
 		beat := false
 		select {
@@ -165,7 +195,7 @@ func (p *partition) live(l *link) error {
 		case <-next.C:
 			beat = true
 			next.Reset(fenceEvery)
-			if l.silent(3 * fenceEvery) {
+			if asked > 0 && l.silent(asked, 3*fenceEvery) {
 				return errors.New("the subscription brings nothing, though the engine answers")
 			}
 			if err := p.unsubscribe(l); err != nil {
@@ -176,8 +206,12 @@ func (p *partition) live(l *link) error {
 			return err
 		}
 		if request, some := p.fenceEntries(); some || beat {
+			now := time.Since(l.began)
 			if err := l.fence(request); err != nil {
 				return err
+			}
+			if asked == 0 || l.heardSince(asked) {
+				asked = now
 			}
 		}
 	}
@@ -244,17 +278,13 @@ func (p *partition) expire() (away time.Duration, why error) {
 	if b := p.doubt; b != nil && !b.underWay && b.since.Before(limit) {
 		p.doubt, lost = nil, b.items
 	}
-	var here []*item
-	var took []int
+	here := local{rest: late}
 	if p.link == nil {
-		here, took, late = p.deliverHere(late)
+		here = p.deliverHere(late)
 	}
 	p.mu.Unlock()
-	for i, it := range here {
-		p.settle(it, hub.Handed{Took: took[i], Nodes: 1})
-	}
+	p.settleHere(here)
 	p.refuse(lost, hub.ErrUncertain)
-	p.refuse(late, hub.ErrAway)
 	p.failEntries(limit)
 	return away, why
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 	"unsafe"
 
+	"poosh/server/guard"
 	"poosh/server/hub"
 )
 
@@ -41,32 +42,59 @@ func (p *partition) alone(app string) bool {
 	return p.c.cfg.WhenDown == Local && p.index < partitions && (p.c.opt.Together == nil || !p.c.opt.Together(app))
 }
 
-// publishHere delivers to this process alone what the engine was too far away for. The lock has it
-// end before anything of the engine's begins.
+// publishHere delivers to this process alone what the engine was too far away for, behind what waited
+// for it. The lock has it end before anything of the engine's begins.
 func (p *partition) publishHere(pub *hub.Publication, why error) (took int, ok bool) {
 	if why != hub.ErrAway || !p.alone(pub.App) {
 		return 0, false
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.over || !p.isAway() {
+	if p.over || !p.isAway() || !p.inbox.idle() {
+		p.mu.Unlock()
 		return 0, false
 	}
-	p.c.count.local.Add(1)
-	return p.c.opt.Deliver(pub, hub.Position{}), true
+	here := p.deliverHere(p.takeQueue())
+	took = p.deliverAlone(pub)
+	p.mu.Unlock()
+	p.settleHere(here)
+	return took, true
 }
 
-// deliverHere does so with items that waited for the engine. It returns those that it was done
-// with, and what became of them, and those that it may not be done with. mu is held.
-func (p *partition) deliverHere(list []*item) (done []*item, took []int, rest []*item) {
+// A local is what became of items that waited for an engine that is away.
+type local struct {
+	done []*item // delivered to this process alone
+	took []int   // by so many
+	rest []*item // not to be delivered without the engine
+}
+
+// deliverHere does what publishHere does with items that waited. mu is held, and there is no link.
+func (p *partition) deliverHere(list []*item) (l local) {
+	if !p.inbox.idle() {
+		return local{rest: list} // those of the engine that came before are first, on another goroutine
+	}
 	for _, i := range list {
 		e, err := openEnvelope(i.envelope)
 		if err != nil || !p.alone(e.App) {
-			rest = append(rest, i)
+			l.rest = append(l.rest, i)
 			continue
 		}
-		p.c.count.local.Add(1)
-		done, took = append(done, i), append(took, p.c.opt.Deliver(&e.Publication, hub.Position{}))
+		l.done, l.took = append(l.done, i), append(l.took, p.deliverAlone(&e.Publication))
 	}
-	return done, took, rest
+	return l
+}
+
+// deliverAlone delivers one; -1 took it if that panicked. mu is held.
+func (p *partition) deliverAlone(pub *hub.Publication) (took int) {
+	p.c.count.local.Add(1)
+	took = -1
+	guard.Call(p.c.log, "a publication is handed out without the engine", func() { took = p.c.opt.Deliver(pub, hub.Position{}) }, "partition", p.index)
+	return took
+}
+
+// settleHere answers who sent them.
+func (p *partition) settleHere(l local) {
+	for n, i := range l.done {
+		p.settle(i, hub.Handed{Took: l.took[n], Nodes: 1})
+	}
+	p.refuse(l.rest, hub.ErrAway)
 }

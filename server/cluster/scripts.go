@@ -23,6 +23,9 @@ var fenceText string
 //go:embed scripts/resume.lua
 var resumeText string
 
+//go:embed scripts/forget.lua
+var forgetText string
+
 //go:embed scripts/found.lua
 var foundText string
 
@@ -48,6 +51,7 @@ var (
 	foundScript   = newScript(foundText)
 	beatScript    = newScript(beatText)
 	claimScript   = newScript(claimText)
+	forgetScript  = newScript(forgetText)
 )
 
 func newScript(text string) *script {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"poosh/server/guard"
 	"poosh/server/hub"
 )
 
@@ -279,6 +280,12 @@ func (c *Cluster) Enter(app, room string, everyone bool, answer func(at hub.Posi
 	p.subs.mu.Lock()
 	p.subs.entering = append(p.subs.entering, e)
 	p.subs.mu.Unlock()
+	p.mu.Lock()
+	over := p.over
+	p.mu.Unlock()
+	if over {
+		p.failEntries(time.Time{}) // which the end may have done before there was this one
+	}
 	p.wakeUp()
 }
 
@@ -344,7 +351,7 @@ func (p *partition) failEntries(limit time.Time) {
 
 func (p *partition) answer(list []*entry, at hub.Position, err error) {
 	for _, e := range list {
-		e.answer(at, err)
+		guard.Call(p.c.log, "who enters a room is answered", func() { e.answer(at, err) }, "partition", p.index)
 		p.unwant(e.sub)
 	}
 }

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,5 +59,46 @@ func TestEntryWaitsForSubscriptionAndFence(t *testing.T) {
 	}
 	if !p.subs.had(s.channel) || len(p.subs.before(2)) != 1 || len(p.subs.before(1)) != 0 {
 		t.Error("it is not known which link had the room first")
+	}
+}
+
+// Somebody whose answer fails is in nobody's way: others are answered, and the room is left.
+func TestEntryThatFails(t *testing.T) {
+	c := New(Config{Prefix: "test", Timeout: time.Minute})
+	c.log = discard
+	p := c.parts[3]
+	s := p.channel(app, "r", false)
+	var answered []int
+	for i := range 3 {
+		e := &entry{sub: p.want(s), since: time.Now(), answer: func(hub.Position, error) {
+			answered = append(answered, i)
+			if i == 1 {
+				panic("a dialect that fails")
+			}
+		}}
+		p.subs.entering = append(p.subs.entering, e)
+	}
+	p.failEntries(time.Time{})
+	if want := []int{0, 1, 2}; !slices.Equal(answered, want) {
+		t.Errorf("answered are %v, want %v", answered, want)
+	}
+	if s.refs != 0 {
+		t.Errorf("the room is wanted by %d, want nobody", s.refs)
+	}
+}
+
+// Who enters as the node ends is answered, once.
+func TestEnterAtTheEnd(t *testing.T) {
+	for range 3000 {
+		c := New(Config{Prefix: "test", Timeout: time.Minute})
+		p := c.partition(app, "r", false)
+		answers := make(chan error, 2)
+		var ending sync.WaitGroup
+		ending.Go(p.stop)
+		c.Enter(app, "r", false, func(_ hub.Position, err error) { answers <- err })
+		ending.Wait()
+		if len(answers) != 1 {
+			t.Fatalf("answered %d times, want once", len(answers))
+		}
 	}
 }

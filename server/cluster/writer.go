@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"poosh/server/guard"
 	"poosh/server/hub"
 )
 
@@ -85,7 +86,7 @@ func (p *partition) settle(i *item, h hub.Handed) {
 	p.c.waiting.Add(-i.size())
 	p.c.count.settled(h.Err)
 	if i.done != nil {
-		i.done(h)
+		guard.Call(p.c.log, "a sender is answered", func() { i.done(h) }, "partition", p.index)
 	}
 }
 

@@ -182,8 +182,9 @@ func (e *examination) sites() ([]doctor.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	first.Events = e.isOpen("CLIENT_PORT") || first.EventsMeant
+	first.Events = e.isOpen("CLIENT_PORT")
 	first.SocketIO = e.isOpen("CLIENT_PORT") || e.isOpen("PUSH_SOCKET_PORT")
+	first.Blind = e.inVain(first.SocketIO)
 	if first.SocketIO {
 		if err := e.socketIO(&first); err != nil {
 			return nil, err
@@ -238,6 +239,28 @@ func (e *examination) pushSockets(first *doctor.Config) ([]doctor.Config, error)
 	e.trusts(&site)
 	site.Canaries = []doctor.Canary{e.pushSocket(at)}
 	return []doctor.Config{site}, nil
+}
+
+// inVain says which flags ask for what the settings have no port for: nobody would look at it.
+func (e *examination) inVain(socketIO bool) (blind []doctor.NotLooked) {
+	for _, of := range []struct {
+		what, port string
+		open       bool
+		flags      []string
+	}{
+		{"Server-Sent Events", "CLIENT_PORT", e.isOpen("CLIENT_PORT"), []string{"events"}},
+		{"an event of socket.io", "CLIENT_PORT", socketIO, []string{"senders"}},
+		{"addresses of clients (X-Forwarded-For)", "CLIENT_PORT", socketIO, []string{"admin"}},
+		{"an event of Pusher", "PUSHER_PORT", e.isOpen("PUSHER_PORT"), []string{"pusher", "pusher-api"}},
+		{"an event of Socktopus", "SOCKTOPUS_PORT", e.isOpen("SOCKTOPUS_PORT"), []string{"socktopus", "socktopus-api"}},
+		{"an event of the Push Socket Protocol", "PUSH_SOCKET_PORT", e.isOpen("PUSH_SOCKET_PORT"), []string{"push-socket"}},
+	} {
+		i := slices.IndexFunc(of.flags, func(flag string) bool { return e.c.IsSet(flag) && e.c.Value(flag) != false })
+		if i >= 0 && !of.open {
+			blind = append(blind, doctor.NotLooked{What: of.what, Why: "--" + of.flags[i] + " is for a server with " + of.port + ", which is not open with these settings"})
+		}
+	}
+	return blind
 }
 
 // isOpen reports whether a server of the settings opens a port.

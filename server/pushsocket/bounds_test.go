@@ -147,8 +147,11 @@ func TestStrangersFillNoMailbox(t *testing.T) {
 // forgetting is a store whose devices have contacts that are too old.
 type forgetting struct {
 	store.Store
+	fails  error // of messages
 	before time.Time
 }
+
+func (f *forgetting) Expire(context.Context, time.Time) (int, error) { return 0, f.fails }
 
 func (f *forgetting) ExpireContacts(_ context.Context, before time.Time) (int, error) {
 	f.before = before
@@ -163,6 +166,19 @@ func TestContactsExpire(t *testing.T) {
 	d.expireAt(now)
 	if want := now.Add(-f.Limits().IdleAge); !f.before.Equal(want) || d.counts.All()["contacts expired"] != 3 {
 		t.Errorf("before %v, want %v; %v", f.before, want, d.counts.All())
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Contacts go when messages cannot.
+func TestContactsExpireWithoutMessages(t *testing.T) {
+	f := &forgetting{Store: newFailing(t), fails: store.ErrUnavailable}
+	d := &Dialect{store: f, log: slog.New(slog.DiscardHandler), ctx: t.Context(), counts: metric.Closed[happening](happeningNames[:])}
+	d.expireAt(time.Now())
+	if d.counts.All()["contacts expired"] != 3 {
+		t.Error(d.counts.All())
 	}
 	if err := f.Close(t.Context()); err != nil {
 		t.Error(err)

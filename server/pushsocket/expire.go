@@ -34,16 +34,18 @@ func (d *Dialect) expireAt(now time.Time) {
 	if n > 0 {
 		d.log.Info("push socket: old messages removed", "messages", n)
 	}
-	if err == nil {
-		d.stillUsed()
-		var r store.Removed
-		r, err = d.store.ExpireIdentities(d.ctx, now.Add(-l.UnusedAge), now.Add(-l.IdleAge))
-		d.removed(r, identitiesExpired, reasonNotRegistered)
-	}
-	if err == nil {
-		n, err = d.store.ExpireContacts(d.ctx, now.Add(-l.IdleAge))
-		d.count(contactsExpired, n)
-	}
+	d.expireFailed(err)
+	d.stillUsed()
+	r, err := d.store.ExpireIdentities(d.ctx, now.Add(-l.UnusedAge), now.Add(-l.IdleAge))
+	d.removed(r, identitiesExpired, reasonNotRegistered)
+	d.expireFailed(err)
+	n, err = d.store.ExpireContacts(d.ctx, now.Add(-l.IdleAge))
+	d.count(contactsExpired, n)
+	d.expireFailed(err)
+}
+
+// expireFailed says that one kind was not removed. The others are nevertheless.
+func (d *Dialect) expireFailed(err error) {
 	if err != nil {
 		d.failed("removing what is too old", "", err)
 	}

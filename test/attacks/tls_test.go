@@ -2,15 +2,15 @@ package attacks_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"poosh/server/certificate/certificatetest"
 )
 
 // Ports that speak TLS have the bounds of others, from the first byte of a handshake on.
@@ -28,25 +28,7 @@ func TestOverTLS(t *testing.T) {
 func (a *assault) hello(protocols ...string) []byte {
 	cfg := a.s.trusts.Clone()
 	cfg.NextProtos = protocols
-	client, server := net.Pipe()
-	defer server.Close()
-	shaken := make(chan struct{})
-	go func() { // ends with client
-		defer close(shaken)
-		_ = tls.Client(client, cfg).Handshake()
-	}()
-	defer func() { <-shaken }()
-	defer client.Close()
-	b := make([]byte, 5)
-	if _, err := io.ReadFull(server, b); err != nil {
-		a.t.Error(err)
-		return b
-	}
-	b = append(b, make([]byte, int(b[3])<<8|int(b[4]))...)
-	if _, err := io.ReadFull(server, b[5:]); err != nil {
-		a.t.Error(err)
-	}
-	return b
+	return certificatetest.Hello(a.t, cfg)
 }
 
 // halfHandshakes stop at each point, the last of them where the first request would begin.

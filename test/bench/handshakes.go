@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,8 +30,10 @@ func bareHandshakes(at netip.AddrPort, n int, cpu func() (time.Duration, error))
 	m := make(metrics)
 	for name, resume := range map[string]bool{"handshakes/s": false, "resumed/s": true} {
 		h := handshaker{at: at.String(), resume: resume}
-		if err := h.some(4 * runtime.GOMAXPROCS(0)); err != nil { // tickets, and what is only done once
-			return nil, err
+		for i := range h.cache { // each gets a ticket, and what is done once is done
+			if err := h.one(i); err != nil {
+				return nil, err
+			}
 		}
 		from, err := cpu()
 		if err != nil {
@@ -59,8 +60,8 @@ type handshaker struct {
 	cache  [8]tls.ClientSessionCache // one for each at a time; nil before the first
 }
 
-// some makes so many, and looks that each was resumed if that is wanted, but for the first of
-// all.
+// some makes so many, and looks that each was resumed if that is wanted and its cache has been
+// used before.
 func (h *handshaker) some(n int) error {
 	var left atomic.Int64
 	left.Store(int64(n))

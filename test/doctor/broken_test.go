@@ -40,8 +40,8 @@ var trials = []trial{
 	{proxy: "caddy", name: "streams held back", want: "buffering", wrong: func(l *layout, s *station) { // of WebSockets it would break all
 		l.add("site", "@stream path /events", "reverse_proxy @stream "+s.first.Addr()+" {\nbuffer_responses\n}")
 	}},
-	{proxy: "caddy", name: "streams that may not be long", want: "stream-cut", mended: true, args: []string{"--patience", "15s"}, wrong: func(l *layout, _ *station) {
-		l.add("servers", "timeouts {\nwrite 9s\n}")
+	{proxy: "caddy", name: "streams that may not be long", want: "stream-cut", mended: true, args: []string{"--patience", "20s"}, wrong: func(l *layout, _ *station) {
+		l.add("servers", "timeouts {\nwrite 12s\n}")
 	}},
 	{proxy: "haproxy", name: "streams that may not be silent", want: "idle-timeout", wrong: func(l *layout, s *station) {
 		l.add("frontend", "use_backend streams if { path /events }")

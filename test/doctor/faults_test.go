@@ -63,6 +63,16 @@ func (s *station) with(t *testing.T, text, other string) *station {
 	return changed
 }
 
+// only is a station with these settings alone.
+func (s *station) only(t *testing.T, env ...string) *station {
+	t.Helper()
+	changed := s.empty(t)
+	if err := os.WriteFile(filepath.Join(changed.dir, ".env"), []byte(strings.Join(append(env, "HOST=127.0.0.1"), "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
 // empty is a station without settings.
 func (s *station) empty(t *testing.T) *station {
 	changed := *s

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -66,6 +67,7 @@ type flagged struct {
 	code       int
 	good       []string // what begins so is well
 	faults, no string   // what is wrong, and what could not be looked at
+	at         string   // where, if that is not the first one's CLIENT_PORT
 }
 
 func (f *flagged) look(at string) error {
@@ -156,22 +158,28 @@ func TestFlags(t *testing.T) {
 	const large, noLarge = "an event of MAX_BODY_BYTES arrives", "an event as large as the server takes"
 	senders, admin, none := s.elsewhere(t, "SERVER_PORT", s.senders), s.elsewhere(t, "ADMIN_PORT", s.admin), s.empty(t)
 	pusher, socktopus := []string{"--pusher", local(s.pusher)}, []string{"--socktopus", local(s.socktopus)}
+	keys := s.only(t, fmt.Sprint("PUSH_SOCKET_PORT=", s.pushSocket), "PUSH_SOCKET_OPERATOR_TOKEN="+keysToken)
+	few := s.only(t, "SERVER_SECRET="+secret, fmt.Sprint("SERVER_PORT=", s.senders), fmt.Sprint("CLIENT_PORT=", s.first.Port), "CLIENT_ORIGINS="+page)
 	rows := []flagged{
-		{"without --senders", senders, nil, 0, nil, "", "--senders names another address"},
-		{"--senders", senders, []string{"--senders", local(s.senders)}, 0, []string{"an event of socket.io arrives", "an event for a polling client arrives", "size of bodies: " + large}, "", ""},
-		{"--senders, through a proxy", senders, []string{"--senders", local(port)}, 1, []string{"an event of socket.io arrives"}, noLarge, ""},
-		{"without --admin", admin, nil, 0, nil, "", "--admin names another address"},
-		{"--admin", admin, []string{"--admin", local(s.admin)}, 0, []string{"addresses of clients: no proxy"}, "", ""},
-		{"without --origin", none, nil, 0, nil, "", "not in: say --origin"},
-		{"--origin that may", none, []string{"--origin", page}, 0, []string{"cross-origin: a handshake", "cross-origin: a preflight", "JSONP"}, "", ""},
-		{"--origin that may not", none, []string{"--origin", "https://else.example.com"}, 0, nil, "", "lets pages of https://else.example.com not in"},
-		{"without --push-socket", s.station, nil, 0, []string{"Server-Sent Events"}, "", "say --push-socket"},
-		{"--push-socket", s.station, []string{"--push-socket", local(s.pushSocket)}, 0, []string{"an event of the Push Socket Protocol arrives"}, "", ""},
-		{"without --app", s.station, slices.Concat(pusher, socktopus), 0, []string{"an event of Pusher, app 1 arrives", "an event of Socktopus, one arrives"}, "", ""},
-		{"--app of Pusher", s.station, slices.Concat(pusher, socktopus, []string{"--app", "2"}), 0, []string{"an event of Pusher, app 2 arrives", "an event of Socktopus, one arrives"}, "", ""},
-		{"--app of Socktopus", s.station, slices.Concat(pusher, socktopus, []string{"--app", "OTHER"}), 0, []string{"an event of Pusher, app 1 arrives", "an event of Socktopus, other arrives"}, "", ""},
+		{"without --senders", senders, nil, 0, nil, "", "--senders names another address", ""},
+		{"--senders", senders, []string{"--senders", local(s.senders)}, 0, []string{"an event of socket.io arrives", "an event for a polling client arrives", "size of bodies: " + large}, "", "", ""},
+		{"--senders, through a proxy", senders, []string{"--senders", local(port)}, 1, []string{"an event of socket.io arrives"}, noLarge, "", ""},
+		{"without --admin", admin, nil, 0, nil, "", "--admin names another address", ""},
+		{"--admin", admin, []string{"--admin", local(s.admin)}, 0, []string{"addresses of clients: no proxy"}, "", "", ""},
+		{"without --origin", none, nil, 0, nil, "", "not in: say --origin", ""},
+		{"--origin that may", none, []string{"--origin", page}, 0, []string{"cross-origin: a handshake", "cross-origin: a preflight", "JSONP"}, "", "", ""},
+		{"--origin that may not", none, []string{"--origin", "https://else.example.com"}, 0, nil, "", "lets pages of https://else.example.com not in", ""},
+		{"without --push-socket", s.station, nil, 0, []string{"Server-Sent Events"}, "", "say --push-socket", ""},
+		{"--push-socket", s.station, []string{"--push-socket", local(s.pushSocket)}, 0, []string{"an event of the Push Socket Protocol arrives"}, "", "", ""},
+		{"--events without CLIENT_PORT", keys, []string{"--events"}, 0, nil, "", "Server-Sent Events: --events is for a server with CLIENT_PORT", local(s.pushSocket)},
+		{"--push-socket without its port", few, []string{"--push-socket", local(s.nobody)}, 0, nil, "", "an event of the Push Socket Protocol: --push-socket is for a server with PUSH_SOCKET_PORT", ""},
+		{"--pusher without its port", few, []string{"--pusher", local(s.nobody)}, 0, nil, "", "an event of Pusher: --pusher is for a server with PUSHER_PORT", ""},
+		{"--socktopus-api without its port", few, []string{"--socktopus-api", local(s.nobody)}, 0, nil, "", "an event of Socktopus: --socktopus-api is for a server with SOCKTOPUS_PORT", ""},
+		{"without --app", s.station, slices.Concat(pusher, socktopus), 0, []string{"an event of Pusher, app 1 arrives", "an event of Socktopus, one arrives"}, "", "", ""},
+		{"--app of Pusher", s.station, slices.Concat(pusher, socktopus, []string{"--app", "2"}), 0, []string{"an event of Pusher, app 2 arrives", "an event of Socktopus, one arrives"}, "", "", ""},
+		{"--app of Socktopus", s.station, slices.Concat(pusher, socktopus, []string{"--app", "OTHER"}), 0, []string{"an event of Pusher, app 1 arrives", "an event of Socktopus, other arrives"}, "", "", ""},
 	}
-	together(t, len(rows), func(i int) string { return rows[i].name }, func(i int) error { return rows[i].look(s.first.URL()) })
+	together(t, len(rows), func(i int) string { return rows[i].name }, func(i int) error { return rows[i].look(cmp.Or(rows[i].at, s.first.URL())) })
 	for app, dir := range map[string]string{"3": s.dir, "none": s.with(t, "PUSHER_APPS=", "NOT_PUSHER_APPS=").dir} {
 		if _, errs, code := text(t, dir, "--app", app, s.first.URL()); code != 1 || !strings.Contains(errs, fmt.Sprintf("%q", app)) || !strings.Contains(errs, "the settings have no") {
 			t.Errorf("--app %s: exit code %d: %s", app, code, errs)

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
+
+	"poosh/server/certificate/certificatetest"
 )
 
 // soon is how long an end may take that only strangers stand in the way of, or
@@ -109,7 +110,7 @@ func (e *ending) say(port int, text string) net.Conn {
 
 // halfHandshakes are peers that stop at each point of a handshake.
 func (e *ending) halfHandshakes() {
-	hello := helloOf(e.t, e.trusts)
+	hello := certificatetest.Hello(e.t, e.trusts)
 	for _, port := range e.ports() {
 		if port == e.serverPort {
 			continue
@@ -122,29 +123,6 @@ func (e *ending) halfHandshakes() {
 	}
 }
 
-// helloOf is what a client begins with.
-func helloOf(t *testing.T, trusts *tls.Config) []byte {
-	t.Helper()
-	client, server := net.Pipe()
-	defer server.Close()
-	shaken := make(chan struct{})
-	go func() { // ends with server
-		defer close(shaken)
-		_ = tls.Client(client, trusts).Handshake()
-	}()
-	defer func() { <-shaken }()
-	defer client.Close()
-	var head [5]byte
-	if _, err := io.ReadFull(server, head[:]); err != nil {
-		t.Fatal(err)
-	}
-	rest := make([]byte, int(head[3])<<8|int(head[4]))
-	if _, err := io.ReadFull(server, rest); err != nil {
-		t.Fatal(err)
-	}
-	return append(head[:], rest...)
-}
-
 // halfEvents are waited for: they are signed, or what they are signed with has not come.
 func (e *ending) halfEvents() {
 	e.t.Helper()
@@ -154,9 +132,9 @@ func (e *ending) halfEvents() {
 			all = append(all, e.say(e.ports()[name], halfEvent(name, length)))
 		}
 	}
-	end := time.Now().Add(200 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond) // in which an answer would have come to any of them
 	for i, c := range all {
-		_ = c.SetReadDeadline(end)
+		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // one that is over reads nothing, even of what is there
 		b := make([]byte, 200)
 		if n, err := c.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
 			e.t.Fatalf("half %d is answered %q, %v: nobody waits for the rest", i, b[:n], err)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -68,7 +69,8 @@ func (c *emigrants) watchClock() (stop func()) {
 				return
 			}
 			if a, err := tryAsk(asking, http.MethodGet, c.to.clientURL()+"/live", ""); err != nil || a.status != http.StatusOK {
-				c.fault(-1, fmt.Errorf("the next process: %d, %w", a.status, err))
+				c.fault(-1, fmt.Errorf("the next process: %d, %v", a.status, err))
+				return
 			}
 			now := time.Now()
 			if now.Sub(last) > leastStall {
@@ -107,8 +109,9 @@ func TestPace(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &emigrants{
-		from: startProgram(t, binary, "DRAIN_TIME="+paceOver.String(), "SHUTDOWN_TIMEOUT=40s", "PUSH_SOCKET_AUTH_TIMEOUT=10m"),
-		to:   startProgram(t, binary, "SHUTDOWN_TIMEOUT=1s"), // pollers that it has do not come back
+		from: startProgram(t, binary, "DRAIN_TIME="+paceOver.String(), "SHUTDOWN_TIMEOUT=40s",
+			"PUSH_SOCKET_AUTH_TIMEOUT=10m", "PING_TIMEOUT=10m"), // raw clients wait until all are there, and say nothing meanwhile
+		to: startProgram(t, binary, "SHUTDOWN_TIMEOUT=1s"), // pollers that it has do not come back
 	}
 	c.balance(t)
 	var entering, moving sync.WaitGroup
@@ -125,8 +128,11 @@ func TestPace(t *testing.T) {
 		})
 	}
 	entering.Wait()
-	if len(c.faults) > 0 {
-		t.Fatal(c.faults[0])
+	c.mu.Lock()
+	faults := c.faults
+	c.mu.Unlock()
+	if len(faults) > 0 {
+		t.Fatal(faults[0])
 	}
 	inRoom := 0
 	for i := range paceRaw {
@@ -165,6 +171,11 @@ func TestPace(t *testing.T) {
 	c.from.checkLog()
 	for _, err := range c.faults[:min(len(c.faults), 5)] {
 		t.Error(err)
+	}
+	for line := range strings.Lines(c.from.log.String()) {
+		if strings.Contains(line, "clients did not leave at the pace") {
+			t.Fatal("the process that ended had no time to keep its pace, so nothing is known of that: ", line)
+		}
 	}
 	c.checkPace(t, took)
 	c.checkHeard(t, handed)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 	"time"
 
 	"poosh/server/certificate/certificatetest"
+	"poosh/test/process"
 )
 
 // stops is how often TestStops stops a server. The default takes about a minute on
@@ -33,11 +32,9 @@ const (
 // as without, and every event that its sender was told 200 for has reached every client that was
 // there and stayed, once and in order.
 func TestStops(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "poosh") // without the race detector, which makes a start slow
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the server: %v\n%s", err, out)
+	binary, err := process.Build(t.TempDir(), false) // without the race detector, which makes a start slow
+	if err != nil {
+		t.Fatal(err)
 	}
 	var sum stopSum
 	var next atomic.Int64

@@ -1,10 +1,12 @@
 package pusher_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"poosh/test/process"
@@ -17,8 +19,9 @@ import (
 // to come later, which is the second.
 type door struct {
 	*process.Front
-	to   string
-	gate sync.RWMutex // held for writing while it is shut
+	to    string
+	gate  sync.RWMutex // held for writing while it is shut
+	mutes atomic.Int64 // so many of the next connections that say something hear nothing from then on
 }
 
 // newDoor opens one; it is taken away at the end of the test.
@@ -48,12 +51,47 @@ func (d *door) carry(f *process.Front, c net.Conn) {
 	if !f.Keep(c, up) {
 		return
 	}
-	pass := func(to, from net.Conn) {
-		_, _ = io.Copy(to, from)
-		_ = to.(*net.TCPConn).CloseWrite()
-	}
 	var back sync.WaitGroup
-	back.Go(func() { pass(c, up) })
-	pass(up, c)
+	e := &ear{door: d, conn: c}
+	back.Go(func() {
+		_, _ = io.Copy(e, up)
+		_ = c.(*net.TCPConn).CloseWrite()
+	})
+	_, _ = io.Copy(up, io.TeeReader(c, (*mouth)(e)))
+	_ = up.(*net.TCPConn).CloseWrite()
 	back.Wait()
+}
+
+// An ear is what a client hears through a door: nothing any more once it is muted.
+type ear struct {
+	door  *door
+	conn  net.Conn
+	head  []byte // of its handshake, until that is whole; of the mouth alone
+	spoke bool   // it has said something behind that; of the mouth alone
+	muted atomic.Bool
+}
+
+func (e *ear) Write(b []byte) (int, error) {
+	if e.muted.Load() {
+		return len(b), nil
+	}
+	return e.conn.Write(b)
+}
+
+// A mouth is shown what the client of an ear says, before the server is.
+type mouth ear
+
+func (m *mouth) Write(b []byte) (int, error) {
+	if m.spoke {
+		return len(b), nil
+	}
+	m.head = append(m.head, b...)
+	if _, behind, whole := bytes.Cut(m.head, []byte("\r\n\r\n")); whole && len(behind) > 0 {
+		m.spoke, m.head = true, nil
+		if m.door.mutes.Load() > 0 {
+			m.muted.Store(true)
+			m.door.mutes.Add(-1)
+		}
+	}
+	return len(b), nil
 }

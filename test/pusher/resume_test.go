@@ -36,6 +36,9 @@ func TestResumePluginIsSmall(t *testing.T) {
 func TestResumePlugin(t *testing.T) {
 	eachOf(t, slices.Concat(ways, between), []string{"PUSHER_HISTORY=5m", "PUSHER_CLIENT_EVENTS=on"}, func(t *testing.T, s *server, d *driver, w way) {
 		resumeBesideAnother(t, s, d, w)
+		if w.browser { // which is cut off as often as one likes
+			resumeBeforeAnything(t, s, d, w)
+		}
 		more := map[string]any{"resume": true}
 		if !w.browser {
 			more["echo"] = "pusher"
@@ -140,6 +143,50 @@ func TestResumePlugin(t *testing.T) {
 		}
 		c.op("disconnect")
 	})
+}
+
+// resumeBeforeAnything has a page cut off twice before anything has come on its connection, when
+// it has subscribed, and when it does not know yet whether it may: what it sent on these is not
+// for it on the next one either.
+func resumeBeforeAnything(t *testing.T, s *server, d *driver, w way) {
+	t.Helper()
+	at := newDoor(t, s.port)
+	c := d.open(s, w, w.name+" cut off early", "1", map[string]any{"resume": true, "wsPort": at.Port})
+	c.wait("connected", "", 1)
+	const channel = "private-early"
+	c.join(channel)
+	send := func(data string, more ...any) {
+		t.Helper()
+		if r := d.call("trigger", append([]any{channel, "e", data}, more...)...); r.Name != "200" {
+			t.Fatalf("trigger: %+v", r)
+		}
+	}
+	own := func(connection int) {
+		t.Helper()
+		send("its own", map[string]any{"socket_id": c.connections(connection)[connection-1]})
+	}
+	send("1")
+	c.events(channel, "e", 1)
+	own(1)
+	at.mutes.Store(1)
+	c.op("cut")
+	own(2)
+	eventually(t, "the page to subscribe", func() bool { return at.mutes.Load() == 0 })
+	send("2")
+	d.do(map[string]any{"op": "ignore"})
+	c.op("cut")
+	own(3)
+	d.wait("", "ignored", channel, "", 1)
+	send("3")
+	c.op("cut")
+	c.connections(4)
+	send("4")
+	c.events(channel, "e", 4)
+	send("5")
+	if got := strings.Join(c.events(channel, "e", 5), " "); got != "1 2 3 4 5" {
+		t.Errorf("it received %s", got)
+	}
+	c.op("disconnect")
 }
 
 // resumeBesideAnother has two clients of one class in one page, both away: each goes on where it

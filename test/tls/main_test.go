@@ -4,6 +4,7 @@ package tls
 
 import (
 	"fmt"
+	"net/http"
 	"os/exec"
 	"testing"
 	"time"
@@ -13,6 +14,9 @@ import (
 )
 
 const patience = 60 * time.Second
+
+// operators ask over HTTP, and do not wait forever.
+var operators = &http.Client{Timeout: patience}
 
 // tool is where a program is, which a test needs.
 func tool(t testing.TB, program, pack string) string {

@@ -3,7 +3,6 @@ package tls
 import (
 	"crypto/tls"
 	"io"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,7 +15,7 @@ import (
 // failed is how many handshakes have failed, as Prometheus is told.
 func (s *site) failed(t *testing.T, admin int) int {
 	t.Helper()
-	resp, err := http.Get("http://" + addr(admin) + "/metrics")
+	resp, err := operators.Get("http://" + addr(admin) + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

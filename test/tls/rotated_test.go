@@ -75,7 +75,7 @@ func (r *rotation) reload(query string) (int, string) {
 		r.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+adminToken)
-	res, err := http.DefaultClient.Do(req)
+	res, err := operators.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -10,10 +10,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -84,6 +86,28 @@ func (a *Authority) Server(name string) *tls.Config {
 // Client is how a client does that believes the authority.
 func (a *Authority) Client() *tls.Config {
 	return &tls.Config{RootCAs: a.Pool(), ServerName: "127.0.0.1"}
+}
+
+// Hello is what a client begins a handshake with, the whole record.
+func Hello(t testing.TB, cfg *tls.Config) []byte {
+	t.Helper()
+	client, server := net.Pipe()
+	var shaking sync.WaitGroup
+	shaking.Go(func() { // ends with server
+		defer client.Close() // who has nothing to say is not waited for
+		_ = tls.Client(client, cfg).Handshake()
+	})
+	defer shaking.Wait()
+	defer server.Close()
+	b := make([]byte, 5) // what a record begins with, its length at the end
+	if _, err := io.ReadFull(server, b); err != nil {
+		t.Fatal(err)
+	}
+	b = append(b, make([]byte, int(b[3])<<8|int(b[4]))...)
+	if _, err := io.ReadFull(server, b[5:]); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // Write puts a certificate for a name that is good for a day, its key and the authority's

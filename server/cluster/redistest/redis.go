@@ -5,7 +5,9 @@ package redistest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -32,7 +34,6 @@ type Server struct {
 	args []string
 	mu   sync.Mutex // guards what follows
 	cmd  *exec.Cmd
-	out  *bytes.Buffer
 }
 
 // Start starts one with more arguments, and ends it with the test.
@@ -41,8 +42,8 @@ func Start(t testing.TB, args ...string) *Server {
 	_, port := FreePort(t)
 	s := &Server{Addr: "127.0.0.1:" + port, t: t, dir: t.TempDir()}
 	s.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir}, args...)
-	s.Run()
 	t.Cleanup(s.Kill)
+	s.Run()
 	return s
 }
 
@@ -71,19 +72,22 @@ func (s *Server) Run() {
 
 func (s *Server) start(program string, args ...string) {
 	s.t.Helper()
-	s.mu.Lock()
-	s.out = new(bytes.Buffer)
-	s.cmd = exec.Command(program, args...)
-	s.cmd.Stdout, s.cmd.Stderr, s.cmd.Dir = s.out, s.out, s.dir
-	err := s.cmd.Start()
-	s.mu.Unlock()
-	if err != nil {
+	out := new(bytes.Buffer)
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, s.dir
+	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	Until(s.t, "redis-server at "+s.Addr+" answers", func() bool {
+	s.mu.Lock()
+	s.cmd = cmd
+	s.mu.Unlock()
+	if !within(patience, func() bool {
 		answer, err := s.Try("PING")
 		return err == nil && (strings.Contains(answer, "PONG") || strings.Contains(answer, "NOAUTH"))
-	})
+	}) {
+		s.Kill() // so that it says nothing more
+		s.t.Fatalf("not within %s: %s at %s answers. It says\n%s", patience, program, s.Addr, out)
+	}
 }
 
 // Kill ends the server as SIGKILL does.
@@ -141,30 +145,29 @@ func (s *Server) Try(args ...string) (string, error) {
 			return "", err
 		}
 		text := make([]byte, n)
-		if _, err = readFull(r, text); err == nil {
+		if _, err = io.ReadFull(r, text); err == nil {
 			return string(text), nil
 		}
 	}
 	return strings.TrimSpace(line), err
 }
 
-func readFull(r *bufio.Reader, b []byte) (n int, err error) {
-	for n < len(b) && err == nil {
-		var m int
-		m, err = r.Read(b[n:])
-		n += m
-	}
-	return n, err
-}
-
 // Until polls until something is so, and fails the test if it does not come to be.
 func Until(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+	if !within(patience, done) {
+		t.Fatalf("not within %s: %s", patience, what)
+	}
+}
+
+// within polls until something is so, and reports false if it does not come to be in time.
+func within(limit time.Duration, done func() bool) bool {
+	for end := time.Now().Add(limit); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within %s: %s", patience, what)
+			return false
 		}
 	}
+	return true
 }
 
 // Cluster starts a Redis Cluster of three.
@@ -174,11 +177,13 @@ func Cluster(t testing.TB) []*Server {
 	create := []string{"--cluster", "create"}
 	for range 3 {
 		_, bus := FreePort(t)
-		s := Start(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000")
+		s := Start(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "15000")
 		list = append(list, s)
 		create = append(create, s.Addr)
 	}
-	out, err := exec.Command(find(t, "redis-cli", "apt-get install redis-tools"), append(create, "--cluster-yes")...).CombinedOutput()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, find(t, "redis-cli", "apt-get install redis-tools"), append(create, "--cluster-yes")...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
 	}
@@ -207,8 +212,8 @@ func Sentinel(t testing.TB) (primary, replica *Server, sentinels []*Server) {
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.start(find(t, "redis-sentinel", "apt-get install redis-sentinel"), conf)
 		t.Cleanup(s.Kill)
+		s.start(find(t, "redis-sentinel", "apt-get install redis-sentinel"), conf)
 		sentinels = append(sentinels, s)
 	}
 	for _, s := range sentinels {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A Wire leads to a server until it is cut.
@@ -18,6 +19,7 @@ type Wire struct {
 
 	mu    sync.Mutex // guards what follows
 	cut   bool
+	pace  time.Duration // that a KiB takes
 	conns map[net.Conn]bool
 }
 
@@ -56,6 +58,13 @@ func (w *Wire) Heal() {
 	w.cut = false
 }
 
+// Slow has each KiB take so long from now on, either way on each connection.
+func (w *Wire) Slow(pace time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pace = pace
+}
+
 func (w *Wire) accept() {
 	for {
 		c, err := w.ln.Accept()
@@ -89,11 +98,25 @@ func (w *Wire) add(c net.Conn) bool {
 
 // lead copies until one side ends, and ends the other.
 func (w *Wire) lead(from, to net.Conn) {
-	_, _ = io.Copy(to, from)
+	_, _ = io.Copy(slowed{w, to}, from)
 	_ = from.Close()
 	_ = to.Close()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.conns, from)
 	delete(w.conns, to)
+}
+
+// slowed is a connection at the pace of a wire.
+type slowed struct {
+	w  *Wire
+	to net.Conn
+}
+
+func (s slowed) Write(b []byte) (int, error) {
+	s.w.mu.Lock()
+	pace := s.w.pace
+	s.w.mu.Unlock()
+	time.Sleep(pace * time.Duration(len(b)) / 1024)
+	return s.to.Write(b)
 }

@@ -4,7 +4,7 @@
 -- What was done before is not done again: the caller had no answer and says it once more.
 local e = epoch()
 local m = redis.call('HMGET', meta, 'n', 'b', 's:' .. ARGV[4])
-local n, b, done = tonumber(m[1] or 0), tonumber(m[2] or 0), tonumber(m[3] or 0)
+local n, b, done = tonumber(m[1] or 0), tonumber(m[2] or 0), tonumber(string.match(m[3] or '', '^%d+') or 0)
 local seq, limit, out = tonumber(ARGV[5]), tonumber(ARGV[6]), {}
 for i = 7, #ARGV, 2 do
   if seq > done then
@@ -23,5 +23,8 @@ while b > limit do
   if not old then b = 0 break end
   b = b - #old
 end
-redis.call('HSET', meta, 'n', num(n), 'b', num(b), 's:' .. ARGV[4], num(math.max(done, seq - 1)))
+-- With when that was, for forget.lua.
+local t = redis.call('TIME')
+local now = num(t[1] * 1000 + math.floor(t[2] / 1000))
+redis.call('HSET', meta, 'n', num(n), 'b', num(b), 's:' .. ARGV[4], num(math.max(done, seq - 1)) .. ' ' .. now)
 return {e, out}

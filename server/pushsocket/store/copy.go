@@ -45,7 +45,7 @@ var copied = []table{
 // PostgreSQL, whole or, on an error, not at all. Ids of devices and messages stay what
 // they are. The file is only read: no server may be using it, or what that stores
 // meanwhile is not copied. Before it commits, it compares what is there with what was. The
-// error has no password in it.
+// error is one line, and has no password in it.
 func CopyTo(ctx context.Context, path, where string) (Copied, error) {
 	var done Copied
 	if !IsPostgres(where) {
@@ -69,7 +69,7 @@ func CopyTo(ctx context.Context, path, where string) (Copied, error) {
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
 	if err != nil {
-		return done, err
+		return done, onOneLine(err)
 	}
 	defer func() { _ = conn.Close(ctx) }() // what counts is committed
 	err = pgx.BeginFunc(ctx, conn, func(to pgx.Tx) (err error) {
@@ -77,7 +77,7 @@ func CopyTo(ctx context.Context, path, where string) (Copied, error) {
 		return err
 	})
 	if err != nil {
-		return Copied{}, fmt.Errorf("nothing is copied: %w", err)
+		return Copied{}, onOneLine(fmt.Errorf("nothing is copied: %w", err))
 	}
 	return done, nil
 }

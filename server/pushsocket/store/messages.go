@@ -87,12 +87,14 @@ func (s *keeper) Confirm(ctx context.Context, d DeviceID, ids []string) (int, er
 	return confirmed, nil
 }
 
+// sqlOld are the oldest messages: with their devices, since a Seq may be of several.
+const sqlOld = `SELECT device, seq FROM messages WHERE seq < $1 ORDER BY seq, device LIMIT $2`
+
 // Expire implements [Store].
 func (s *keeper) Expire(ctx context.Context, before time.Time) (int, error) {
-	of := &found{`SELECT device FROM messages WHERE seq < $1 ORDER BY seq LIMIT $2`, []any{seqAt(before), expireStep}}
+	of := &found{`SELECT device FROM (` + sqlOld + `) AS old`, []any{seqAt(before), expireStep}}
 	n, err := s.inSteps(ctx, of, func(b *batch) (int, error) {
-		return b.affect(`DELETE FROM messages WHERE seq IN
-			(SELECT seq FROM messages WHERE seq < $1 ORDER BY seq LIMIT $2)`, seqAt(before), expireStep)
+		return b.affect(`DELETE FROM messages WHERE (device, seq) IN (`+sqlOld+`)`, seqAt(before), expireStep)
 	})
 	if err == nil {
 		err = s.engine.tidy(ctx)

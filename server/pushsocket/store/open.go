@@ -31,7 +31,7 @@ func Shown(where string) string {
 		return where
 	}
 	u, err := url.Parse(where)
-	if err != nil || u.Opaque != "" {
+	if err != nil || u.Opaque != "" || ambiguous(where) {
 		return unreadable
 	}
 	shown := &url.URL{Scheme: "postgres", Host: u.Host, Path: u.Path}
@@ -43,6 +43,15 @@ func Shown(where string) string {
 		shown.RawQuery = "..."
 	}
 	return shown.String()
+}
+
+// ambiguous reports whether an @ stands behind the first /, ? or # of a URI. That may be the
+// one that ends the password, which then has one of these unescaped: a parser takes what is
+// before it for a host and a port, and the rest of the password for a database.
+func ambiguous(where string) bool {
+	_, rest, _ := strings.Cut(where, "://")
+	i := strings.IndexAny(rest, "/?#")
+	return i >= 0 && strings.Contains(rest[i:], "@")
 }
 
 // unreadable stands for an address that cannot be read, so that nobody knows which part
@@ -83,4 +92,4 @@ func onOneLine(err error) error {
 	return line{err}
 }
 
-var errAddress = errors.New("want postgres://USER:PASSWORD@HOST:5432/DATABASE, with what pgx knows behind a ?, such as sslmode=verify-full; in a password write %25 for %, %2F for /, %3A for :, %40 for @, %23 for # and %3F for ?")
+var errAddress = errors.New("want postgres://USER:PASSWORD@HOST:5432/DATABASE, with what pgx knows behind a ?, such as sslmode=verify-full; in a password write %25 for %, %2F for /, %3A for :, %40 for @, %23 for # and %3F for ?, and %40 for every @ behind the host")

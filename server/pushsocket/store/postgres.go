@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,11 +52,11 @@ type postgres struct {
 	bounded int64 // bytes that are not too many
 	keys    int64 // of these, for more than messages
 
-	ctx  context.Context // ends with close
-	stop context.CancelFunc
-	size sync.WaitGroup // the goroutine that measures
+	ctx       context.Context // ends with close
+	stop      context.CancelFunc
+	measuring sync.WaitGroup // the goroutines that measure
 
-	used atomic.Int64 // bytes in use, when it was measured last
+	size gauge
 
 	sweptMu sync.Mutex
 	swept   int64 // the last of bodies that was looked at
@@ -80,7 +79,7 @@ func newPostgres(where string, l Limits) (*keeper, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openPatience)
 	defer cancel()
 	e := &postgres{shown: Shown(where), bounded: l.BytesOnDisk, keys: l.BytesOnDisk / 100 * int64(l.KeysPercent)}
-	if e.reads, err = pool(ctx, cfg, l.ConcurrentReadings); err != nil {
+	if e.reads, err = pool(ctx, cfg, max(2, l.ConcurrentReadings)); err != nil {
 		return nil, err
 	}
 	writes, err := pool(ctx, cfg, postgresWriters)
@@ -104,7 +103,12 @@ func newPostgres(where string, l Limits) (*keeper, error) {
 	if err := e.look(ctx); err != nil {
 		return fail(err)
 	}
-	e.size.Go(e.keepLooking) // ends with close
+	wait := e.count(ctx, startPatience)
+	if !e.size.knows() {
+		wait = 0 // the size of tables counts until it is counted behind the start
+	}
+	e.measuring.Go(e.keepLooking)                   // ends with close
+	e.measuring.Go(func() { e.keepCounting(wait) }) // ends with close
 	shared := &sharedPool{Pool: writes, left: postgresWriters}
 	var committers []committer
 	for range postgresWriters {
@@ -117,7 +121,7 @@ func newPostgres(where string, l Limits) (*keeper, error) {
 // cannot be read the password ends.
 func postgresConfig(where string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(where)
-	if err != nil || cfg.ConnConfig.Host == "" {
+	if err != nil || cfg.ConnConfig.Host == "" || ambiguous(where) {
 		return nil, errAddress
 	}
 	if cfg.ConnConfig.ConnectTimeout == 0 {
@@ -178,6 +182,13 @@ func asked(err error) error {
 // lost, as all are when the database was started anew. receive gets its rows.
 func (e *postgres) query(ctx context.Context, text string, args []any, receive func(pgx.Rows) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	return e.ask(ctx, text, args, receive)
+}
+
+// ask is query with the patience of its ctx.
+func (e *postgres) ask(ctx context.Context, text string, args []any, receive func(pgx.Rows) error) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.ctx, cancel)()
 	for again := true; ; again = false {
@@ -265,13 +276,13 @@ func (e *postgres) ready() error { return nil }
 // measure implements [engine].
 func (e *postgres) measure(ctx context.Context) (inUse, onDisk int64, err error) {
 	onDisk, err = e.onDisk(ctx)
-	return e.used.Load(), onDisk, err
+	return e.size.used.Load(), onDisk, err
 }
 
 // close implements [engine].
 func (e *postgres) close() error {
 	e.stop()
-	e.size.Wait()
+	e.measuring.Wait()
 	e.reads.Close()
 	return nil
 }

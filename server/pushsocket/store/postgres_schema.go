@@ -186,6 +186,13 @@ CREATE TRIGGER messages_removed AFTER DELETE ON messages REFERENCING OLD TABLE A
 // schema, or change it: "poos", as in the header of a file.
 const schemaLock = applicationID
 
+// The numbers of two more: one process at a time looks for what is to expire, and one
+// tidies.
+const (
+	expiryLock = schemaLock + 1 + iota
+	tidyLock
+)
+
 // migratePostgres brings a schema to the newest version, whole or not at all. Of
 // processes that start at once one does, and the others wait for it.
 func migratePostgres(ctx context.Context, pool *pgxpool.Pool) error {

@@ -32,12 +32,17 @@ func newPostgresWrites(e *postgres, pool *sharedPool) *postgresWrites {
 // connection turned out to be gone before it had begun.
 const tries = 3
 
+// tryPause is between two of them, so that those that were in the way have what they wait
+// for first, and the next one does not meet them again.
+const tryPause = 50 * time.Millisecond
+
 // transact implements [committer].
 func (w *postgresWrites) transact(changes []*change, run func(*batch, *change) error, old *acquainted) (errs []error, err error) {
 	for range tries {
 		if errs, err = w.attempt(changes, run, old); !passes(err) {
 			break
 		}
+		time.Sleep(tryPause)
 	}
 	return errs, asked(err)
 }
@@ -119,18 +124,20 @@ func (w *postgresWrites) settle(count int64, why error) error {
 	}
 }
 
-// stored reports whether a transaction of this writer was committed. The lock waits for
-// the end of one that the server is still about to commit.
+// sqlSettled makes the row of a writer when there is none, and returns its count. It waits
+// for the end of a transaction that the server is still about to commit, of one too that
+// made the row: nobody else sees that, and only who makes it as well is told of it.
+const sqlSettled = `INSERT INTO writers AS w (id, count, at) VALUES ($1, 0, floor(extract(epoch FROM clock_timestamp()) * 1000))
+	ON CONFLICT (id) DO UPDATE SET count = w.count RETURNING count`
+
+// stored reports whether a transaction of this writer was committed.
 func (w *postgresWrites) stored(count int64) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
 	defer cancel()
 	defer context.AfterFunc(w.engine.ctx, cancel)()
 	var last int64
-	err := w.pool.QueryRow(ctx, `SELECT count FROM writers WHERE id = $1 FOR UPDATE`, w.id).Scan(&last)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil // not even its first
-	}
-	return last >= count, err
+	err := w.pool.QueryRow(ctx, sqlSettled, w.id).Scan(&last)
+	return err == nil && last >= count, err
 }
 
 // rest implements [committer].
@@ -180,6 +187,10 @@ const sqlHold = `WITH wanted (id) AS MATERIALIZED (
 // sqlHoldTotal locks the number of identities, behind devices.
 const sqlHoldTotal = `SELECT identities FROM totals FOR UPDATE`
 
+// sqlAlone waits until no other transaction has a lock of this number, and takes it until
+// the end of this one.
+const sqlAlone = `SELECT pg_advisory_xact_lock($1)`
+
 // begin begins the transaction, with what changes are about held.
 func (t *postgresTx) begin(writer, count int64, changes []*change) error {
 	var p pgx.Batch
@@ -197,6 +208,8 @@ func (t *postgresTx) begin(writer, count int64, changes []*change) error {
 		h.add(&c.touches)
 	}
 	if len(h.found) > 0 { // whom it is about must be known first
+		// Another process would find the same ones now, and others when it had them.
+		p.Queue(sqlAlone, int64(expiryLock))
 		if err := t.conn.SendBatch(t.ctx, &p).Close(); err != nil {
 			return err
 		}
@@ -347,7 +360,7 @@ func (t *postgresTx) nextSeq(d DeviceID) int64 {
 }
 
 // inUse implements [tx].
-func (t *postgresTx) inUse() (int64, error) { return t.engine.used.Load(), nil }
+func (t *postgresTx) inUse() (int64, error) { return t.engine.size.used.Load(), nil }
 
 // full implements [tx].
-func (t *postgresTx) full(*Limits) bool { return t.engine.used.Load() >= t.engine.bounded }
+func (t *postgresTx) full(*Limits) bool { return t.engine.size.used.Load() >= t.engine.bounded }

@@ -97,7 +97,7 @@ const (
 
 // A Message is one that waits for its device.
 type Message struct {
-	Seq          int64  // grows with each message of the store
+	Seq          int64  // grows with each message of its device, and may be of one of another too
 	ID           string // what its device confirms it by: 24 hexadecimal digits
 	Header, Body []byte // as in Copy
 }
@@ -126,7 +126,7 @@ type Limits struct {
 	UnusedAge  time.Duration // after which an identity goes that was only registered; 30 days
 	IdleAge    time.Duration // after which one goes that has not been used since; 365 days
 
-	BytesOnDisk int64 // of the database file; 10 GiB. Fixed when it is opened
+	BytesOnDisk int64 // of the database file, or of PostgreSQL's tables; 10 GiB. Fixed when it is opened
 	// KeysPercent is the part of BytesOnDisk that may be in use when identities and
 	// keys still come in; 75. What is left is for messages alone.
 	KeysPercent int
@@ -170,8 +170,12 @@ type Usage struct {
 	Bytes      int64     `json:"messageBytes"` // as devices will be given them: a shared body counts for each
 	Oldest     time.Time `json:"oldestMessage,omitzero"`
 	FullestOf  int       `json:"mostMessagesOfADevice"`
-	InUse      int64     `json:"bytesInUse"`  // of the database file
-	OnDisk     int64     `json:"bytesOnDisk"` // of it and the two beside it
+	// InUse is how many bytes of the database file are in use; of PostgreSQL's tables, what
+	// BytesOnDisk is compared with: their size, or about what is in them when that is beyond.
+	InUse int64 `json:"bytesInUse"`
+	// OnDisk is how many bytes the file and the two beside it have, or the tables with
+	// their indexes.
+	OnDisk int64 `json:"bytesOnDisk"`
 }
 
 // A Store keeps identities, prekeys and messages. Its methods may be called from

@@ -53,6 +53,7 @@ const inNode = makeClients(load, say);
 const script = file => fs.readFileSync(file);
 const modules = path.join(__dirname, '..', 'node_modules');
 let examplePage = '';
+let ignored = 0; // so many of the next requests to sign a subscription are never answered
 const site = http.createServer((req, res) => {
   res.setHeader('Access-Control-Allow-Origin', '*');
   res.setHeader('Access-Control-Allow-Headers', '*');
@@ -79,6 +80,10 @@ const site = http.createServer((req, res) => {
     const user = form.get('user') || url.searchParams.get('user') || '';
     const socket = form.get('socket_id'), channel = form.get('channel_name');
     res.setHeader('Content-Type', 'application/json');
+    if (url.pathname === '/auth' && ignored > 0) {
+      ignored--;
+      return say({ id: '', saw: 'ignored', name: channel });
+    }
     if (user === 'nobody') return res.writeHead(403).end('{}');
     if (url.pathname === '/user') {
       return res.end(JSON.stringify(server.authenticateUser(socket, {
@@ -157,6 +162,7 @@ function run(line) {
   if (cmd.op === 'call') return call(cmd);
   if (cmd.op === 'webhook') return webhook(cmd);
   if (cmd.op === 'page') return example(cmd);
+  if (cmd.op === 'ignore') return ignored++;
   if (cmd.browser) inBrowser.add(cmd.id);
   if (cmd.op === 'open') cmd.options = JSON.parse(JSON.stringify(cmd.options).replaceAll('SITE', 'http://localhost:' + site.address().port));
   if (!inBrowser.has(cmd.id)) return inNode(cmd);

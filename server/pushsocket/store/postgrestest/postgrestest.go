@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -38,7 +37,7 @@ type Server struct {
 	dir     string // of data and socket
 	bin     string // where its programs are
 	options []string
-	as      *syscall.Credential // nil for who runs the tests
+	as      owner
 
 	cmd    *exec.Cmd
 	log    bytes.Buffer // written by cmd, read when it has ended
@@ -86,12 +85,15 @@ func End() {
 	}
 }
 
-// programs is where initdb and postgres are: on the path, or where Debian has them, the
-// newest first.
+// programs is where initdb and postgres are: behind the one on the path, or where Debian
+// has them, the newest first.
 func programs() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
-			return filepath.Dir(path), nil
+			dir := filepath.Dir(path)
+			if _, err := os.Stat(filepath.Join(dir, "postgres")); err == nil { // else it is a script
+				return dir, nil
+			}
 		}
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
@@ -105,21 +107,6 @@ func programs() (string, error) {
 	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })), nil
 }
 
-// credential is whom a server runs as: it refuses to be root's.
-func credential() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		if u, err := user.Lookup(name); err == nil {
-			uid, err := strconv.ParseUint(u.Uid, 10, 32)
-			gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(err, err2)
-		}
-	}
-	return nil, errors.New("neither postgres nor nobody is a user of this machine, and PostgreSQL does not run as root")
-}
-
 func start(settings ...string) (*Server, error) {
 	bin, err := programs()
 	if err != nil {
@@ -129,18 +116,12 @@ func start(settings ...string) (*Server, error) {
 	if s.as, err = credential(); err != nil {
 		return nil, err
 	}
-	// Not a test's own directory, whose name is too long for a socket in it.
-	if s.dir, err = os.MkdirTemp("", "pg"); err != nil {
+	if s.dir, err = directory(s.as); err != nil {
 		return nil, err
 	}
 	s.options = []string{"-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0777"}
 	for _, option := range settings {
 		s.options = append(s.options, "-c", option)
-	}
-	if s.as != nil {
-		if err := os.Chown(s.dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(s.dir))
-		}
 	}
 	initdb := s.command("initdb", "-D", s.data(), "-U", "poosh", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -157,7 +138,7 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.bin, name), args...)
 	cmd.Dir, cmd.Env = s.dir, []string{"PATH=" + s.bin + ":/usr/bin:/bin", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	runAs(cmd, s.as)
 	return cmd
 }
 
@@ -258,7 +239,7 @@ func (s *Server) Kill(t testing.TB) {
 	}
 	for _, field := range bytes.Fields(children) {
 		if pid, err := strconv.Atoi(string(field)); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // gone by itself, or of a session that went on
+			kill(pid)
 		}
 	}
 }
@@ -292,7 +273,7 @@ func (s *Server) remove() {
 	select {
 	case <-s.exited:
 	default:
-		_ = s.cmd.Process.Signal(syscall.SIGCONT) // a test may have stopped it
+		_ = s.cmd.Process.Signal(goOn) // a test may have stopped it
 		if !s.end(syscall.SIGINT) {
 			s.end(syscall.SIGKILL)
 		}
