@@ -160,10 +160,11 @@ const sqlBegin = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
 
 // sqlWriter changes the writer's own row and returns the time, in milliseconds. It also
 // sets what the transaction is bounded by on the server, so that one whose process hangs,
-// or whose machine is gone, does not hold rows that others wait for.
+// or whose machine is gone, does not hold rows that others wait for, and what triggers
+// want.
 const sqlWriter = `INSERT INTO writers (id, count, at) VALUES ($1, $2, floor(extract(epoch FROM clock_timestamp()) * 1000))
 	ON CONFLICT (id) DO UPDATE SET count = excluded.count, at = excluded.at
-	RETURNING at, concat(set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '20s', true))`
+	RETURNING at, concat(set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '20s', true), ` + byIndex + `)`
 
 // sqlHold locks the rows of devices in the order of their ids.
 const sqlHold = `WITH wanted (id) AS MATERIALIZED (
