@@ -330,6 +330,22 @@ func (t *postgresTx) rows(text string, args []any, next func(scanner) (bool, err
 	return errors.Join(err, rows.Err())
 }
 
+// confirm implements [tx]: one statement, and the triggers run once for all.
+func (t *postgresTx) confirm(d DeviceID, seqs, tags []int64, gone func(DeviceID)) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	return t.rows(`DELETE FROM messages m USING unnest(CAST($2 AS BIGINT[]), CAST($3 AS BIGINT[])) AS c (seq, tag)
+		WHERE m.device = $1 AND m.seq = c.seq AND m.tag = c.tag RETURNING m.sender`, []any{int64(d), seqs, tags}, func(row scanner) (bool, error) {
+		var sender DeviceID
+		err := row.Scan(&sender)
+		if err == nil {
+			gone(sender)
+		}
+		return true, err
+	})
+}
+
 // holds implements [tx].
 func (t *postgresTx) holds(d DeviceID) bool {
 	_, ok := t.last[d]
