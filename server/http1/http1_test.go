@@ -2,12 +2,15 @@ package http1
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -164,6 +167,7 @@ func (p *peer) say(text string) {
 // hear reads one answer.
 func (p *peer) hear() (*http.Response, string) {
 	p.t.Helper()
+	_ = p.SetDeadline(time.Now().Add(patience))
 	res, err := http.ReadResponse(p.r, nil)
 	if err != nil {
 		p.t.Fatalf("no answer: %v", err)
@@ -178,8 +182,13 @@ func (p *peer) hear() (*http.Response, string) {
 // ends waits until the server has closed the connection.
 func (p *peer) ends() {
 	p.t.Helper()
+	_ = p.SetDeadline(time.Now().Add(patience))
 	if n, err := io.Copy(io.Discard, p.r); err != nil && !isReset(err) || n > 0 {
 		p.t.Errorf("got %d bytes and %v, want the end", n, err)
+		if errors.Is(err, os.ErrDeadlineExceeded) { // who waits for what then
+			text := make([]byte, 1<<20)
+			p.t.Logf("%s", text[:runtime.Stack(text, true)])
+		}
 	}
 }
 

@@ -205,11 +205,13 @@ func (p *poller) forget(fd int) {
 	p.mu.Unlock()
 }
 
-// closeConn closes a connection's descriptor, which also ends the waiting for it.
+// closeConn ends the waiting for a connection's descriptor and closes it. close(2) alone would do
+// both. But the reader that looks at the descriptor within epoll_wait just then holds the socket
+// (Linux since 6.10), closes it once it returns from there, and may go to sleep first: the
+// peer saw no end until something happened to some other connection.
 func (p *poller) closeConn(fd int) {
-	p.mu.Lock()
-	p.table[fd] = nil
-	p.mu.Unlock()
+	p.forget(fd)
+	p.unwatch(fd)
 	closeFD(fd)
 }
 

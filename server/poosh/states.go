@@ -154,8 +154,14 @@ func (a *states) expire(now time.Time) {
 			if a.size <= a.bytes {
 				return
 			}
+			var oldest *state // of the large ones, of which there are three at the most
 			for c := range a.large {
-				st = c.away.Front().Value.(*state)
+				if s := c.away.Front().Value.(*state); oldest == nil || s.until.Before(oldest.until) {
+					oldest = s
+				}
+			}
+			if oldest != nil {
+				st = oldest
 			}
 		}
 		a.unlist(st)

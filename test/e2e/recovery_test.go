@@ -12,7 +12,7 @@ import (
 // socket.io 4.6 and newer are who they were, and miss nothing. Those of 3.x and 4.x before see one
 // argument more, and those of 1.x and 2.x see nothing of it.
 func TestRecoveryForEveryClient(t *testing.T) {
-	s := start(t, "HISTORY=2m", "SOCKETIO_RECOVERY=on", "MAX_CONNECTIONS_PER_ADDRESS=10000", "PING_INTERVAL=5s", "PING_TIMEOUT=20s")
+	s := start(t, "HISTORY=2m", "SOCKETIO_RECOVERY=on", "MAX_CONNECTIONS_PER_ADDRESS=10000", "PING_INTERVAL=5s", "PING_TIMEOUT=20s", "UPGRADE_TIMEOUT=60s")
 	cutter := newScissors(t, addr(s.clientPort))
 	d := drive(t, "node.js")
 	open := func(url, version, way string) *client {

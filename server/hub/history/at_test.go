@@ -33,8 +33,18 @@ func TestAppendAt(t *testing.T) {
 	if _, whole := read("r", 98); whole {
 		t.Error("what was before it began is said to be whole")
 	}
+	for after, want := range map[uint64]bool{98: false, 99: true} {
+		if _, whole := read("silent", after); whole != want {
+			t.Errorf("a room without events behind %d: whole %v", after, whole)
+		}
+	}
 	put(6, 3, "r")
 	put(6, 4, "s")
+	for after, want := range map[uint64]bool{1: false, 2: true} {
+		if _, whole := read("silent", after); whole != want {
+			t.Errorf("a room without events behind %d of another epoch: whole %v", after, whole)
+		}
+	}
 	if got, whole := read("r", 2); len(got) != 1 || got[0] != 3 || !whole {
 		t.Errorf("of another epoch %d, whole %v", got, whole)
 	}

@@ -136,6 +136,7 @@ func (a *app) begin(at hub.Position) {
 	a.epoch, a.head, a.floor = at.Epoch, at.Number-1, at.Number-1
 	a.dropped, a.gaps = time.Time{}, nil
 	a.everyone = room{cut: a.floor}
+	a.quiet = quiet{all: cut{upTo: a.floor}} // what it knew was of another epoch
 }
 
 // Read implements [hub.Log].
