@@ -336,7 +336,7 @@ func (t *postgresTx) confirm(d DeviceID, seqs, tags []int64, gone func(DeviceID)
 		return nil
 	}
 	return t.rows(`DELETE FROM messages m USING unnest(CAST($2 AS BIGINT[]), CAST($3 AS BIGINT[])) AS c (seq, tag)
-		WHERE m.device = $1 AND m.seq = c.seq AND m.tag = c.tag RETURNING m.sender`, []any{int64(d), seqs, tags}, func(row scanner) (bool, error) {
+		WHERE m.device = $1 AND m.seq = ANY (CAST($2 AS BIGINT[])) AND m.seq = c.seq AND m.tag = c.tag RETURNING m.sender`, []any{int64(d), seqs, tags}, func(row scanner) (bool, error) {
 		var sender DeviceID
 		err := row.Scan(&sender)
 		if err == nil {
