@@ -18,6 +18,10 @@ type tx interface {
 	// rows gives the rows of a query one by one while next says so.
 	rows(text string, args []any, next func(scanner) (bool, error)) error
 
+	// confirm removes messages of a device by their Seqs and tags, and gives the sender of
+	// each that was there.
+	confirm(d DeviceID, seqs, tags []int64, gone func(sender DeviceID)) error
+
 	// holds reports whether nobody else can change what is of a device, which is so for
 	// those that were there when the transaction began and that its changes had named.
 	holds(DeviceID) bool

@@ -133,6 +133,9 @@ func copyAll(ctx context.Context, from *readOnly, to pgx.Tx) (done Copied, err e
 	if _, err := to.Exec(ctx, `LOCK TABLE identities, devices IN EXCLUSIVE MODE`); err != nil {
 		return done, err
 	}
+	if _, err := to.Exec(ctx, `SELECT `+byIndex); err != nil { // for the triggers
+		return done, err
+	}
 	var there int64
 	if err := to.QueryRow(ctx, `SELECT count(*) FROM identities`).Scan(&there); err != nil {
 		return done, err

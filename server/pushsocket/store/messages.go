@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"time"
 )
 
@@ -59,25 +57,22 @@ func (s *keeper) Pending(ctx context.Context, d DeviceID, after int64, maxBytes 
 
 // Confirm implements [Store].
 func (s *keeper) Confirm(ctx context.Context, d DeviceID, ids []string) (int, error) {
+	var seqs, tags []int64
+	for _, id := range ids {
+		if seq, tag, ok := parseMessageID(id); ok {
+			seqs, tags = append(seqs, seq), append(tags, int64(tag))
+		}
+	}
 	confirmed := 0
 	err := s.change(ctx, touches{devices: []DeviceID{d}}, 24*len(ids), func(b *batch) error {
 		confirmed = 0
 		senders := make(map[DeviceID]bool)
-		for _, id := range ids {
-			seq, tag, ok := parseMessageID(id)
-			if !ok {
-				continue
-			}
-			var sender DeviceID
-			switch err := b.row(`DELETE FROM messages WHERE seq = $1 AND tag = $2 AND device = $3 RETURNING sender`,
-				seq, int64(tag), int64(d)).Scan(&sender); {
-			case errors.Is(err, sql.ErrNoRows):
-			case err != nil:
-				return err
-			default:
-				confirmed++
-				senders[sender] = true
-			}
+		err := b.confirm(d, seqs, tags, func(sender DeviceID) {
+			confirmed++
+			senders[sender] = true
+		})
+		if err != nil {
+			return err
 		}
 		return b.heard(d, senders, s.limits.Load())
 	}, nil)

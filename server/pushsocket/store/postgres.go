@@ -15,8 +15,10 @@ import (
 )
 
 // postgresWriters is how many transactions of one process write side by side. Each takes
-// all changes that wait, up to maxBatch, so that more of them gain little.
-const postgresWriters = 8
+// all changes that wait, up to maxBatch, so that more of them are smaller, cost more for
+// each change, and wait for each other's devices. With a second, one that waits for
+// another process does not hold up all.
+const postgresWriters = 2
 
 // How long the database may take for what it is asked, so that one that hangs, or is
 // behind a cable that was cut, holds nothing for ever.

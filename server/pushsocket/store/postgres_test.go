@@ -541,3 +541,20 @@ func TestOddNames(t *testing.T) {
 		}
 	})
 }
+
+// Each transaction is bounded on the server and goes by indexes, and readers are not.
+func TestSettingsOfATransaction(t *testing.T) {
+	s := openAt(t, postgrestest.Shared(t).Schema(t), Limits{})
+	const settings = `SELECT concat_ws(' ', current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'),
+		current_setting('enable_seqscan'), current_setting('enable_hashjoin'), current_setting('enable_mergejoin'), current_setting('jit'))`
+	var inside, after string
+	if err := s.change(t.Context(), touches{}, 0, func(b *batch) error { return b.row(settings).Scan(&inside) }, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := "10s 20s off off off off"; inside != want {
+		t.Errorf("%q, want %q", inside, want)
+	}
+	if err := s.engine.row(t.Context(), settings).Scan(&after); err != nil || after == inside {
+		t.Errorf("a reader has %q, %v", after, err)
+	}
+}

@@ -163,17 +163,15 @@ type postgresTx struct {
 	last   map[DeviceID]int64 // newest Seq of each device that is held
 }
 
-// What a transaction is bounded by on the server, so that one whose process hangs, or
-// whose machine is gone, does not hold rows that others wait for.
-const (
-	sqlBegin     = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
-	sqlLockLimit = `SET LOCAL lock_timeout = '10s'`
-	sqlIdleLimit = `SET LOCAL idle_in_transaction_session_timeout = '20s'`
-)
+const sqlBegin = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
 
-// sqlWriter changes the writer's own row and returns the time, in milliseconds.
+// sqlWriter changes the writer's own row and returns the time, in milliseconds. It also
+// sets what the transaction is bounded by on the server, so that one whose process hangs,
+// or whose machine is gone, does not hold rows that others wait for, and what triggers
+// want.
 const sqlWriter = `INSERT INTO writers (id, count, at) VALUES ($1, $2, floor(extract(epoch FROM clock_timestamp()) * 1000))
-	ON CONFLICT (id) DO UPDATE SET count = excluded.count, at = excluded.at RETURNING at`
+	ON CONFLICT (id) DO UPDATE SET count = excluded.count, at = excluded.at
+	RETURNING at, concat(set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '20s', true), ` + byIndex + `)`
 
 // sqlHold locks the rows of devices in the order of their ids.
 const sqlHold = `WITH wanted (id) AS MATERIALIZED (
@@ -195,11 +193,9 @@ const sqlAlone = `SELECT pg_advisory_xact_lock($1)`
 func (t *postgresTx) begin(writer, count int64, changes []*change) error {
 	var p pgx.Batch
 	p.Queue(sqlBegin)
-	p.Queue(sqlLockLimit)
-	p.Queue(sqlIdleLimit)
 	p.Queue(sqlWriter, writer, count).QueryRow(func(row pgx.Row) error {
 		var at int64
-		err := row.Scan(&at)
+		err := row.Scan(&at, nil)
 		t.now = time.UnixMilli(at)
 		return err
 	})
@@ -345,6 +341,22 @@ func (t *postgresTx) rows(text string, args []any, next func(scanner) (bool, err
 	}
 	rows.Close()
 	return errors.Join(err, rows.Err())
+}
+
+// confirm implements [tx]: one statement, and the triggers run once for all.
+func (t *postgresTx) confirm(d DeviceID, seqs, tags []int64, gone func(DeviceID)) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	return t.rows(`DELETE FROM messages m USING unnest(CAST($2 AS BIGINT[]), CAST($3 AS BIGINT[])) AS c (seq, tag)
+		WHERE m.device = $1 AND m.seq = ANY (CAST($2 AS BIGINT[])) AND m.seq = c.seq AND m.tag = c.tag RETURNING m.sender`, []any{int64(d), seqs, tags}, func(row scanner) (bool, error) {
+		var sender DeviceID
+		err := row.Scan(&sender)
+		if err == nil {
+			gone(sender)
+		}
+		return true, err
+	})
 }
 
 // holds implements [tx].

@@ -159,6 +159,22 @@ func (t *sqliteTx) rows(text string, args []any, next func(scanner) (bool, error
 	return eachRow(rows, next)
 }
 
+// confirm implements [tx].
+func (t *sqliteTx) confirm(d DeviceID, seqs, tags []int64, gone func(DeviceID)) error {
+	for i, seq := range seqs {
+		var sender DeviceID
+		switch err := t.row(`DELETE FROM messages WHERE seq = $1 AND tag = $2 AND device = $3 RETURNING sender`,
+			seq, tags[i], int64(d)).Scan(&sender); {
+		case errors.Is(err, sql.ErrNoRows):
+		case err != nil:
+			return err
+		default:
+			gone(sender)
+		}
+	}
+	return nil
+}
+
 // holds implements [tx].
 func (t *sqliteTx) holds(DeviceID) bool { return true }
 

@@ -512,3 +512,37 @@ func benchmarkQueue(b *testing.B, s *keeper, n int) {
 		}
 	})
 }
+
+// BenchmarkConfirm confirms 64 messages at once of those that wait for a device.
+func BenchmarkConfirm(b *testing.B) {
+	for _, db := range []string{"sqlite", "postgres"} {
+		b.Run(db, func(b *testing.B) {
+			where := filepath.Join(b.TempDir(), "x.db")
+			if db == "postgres" {
+				where = postgrestest.Start(b).Schema(b)
+			}
+			s := openAt(b, where, Limits{MessagesPerDevice: 1 << 30, BytesPerDevice: 1 << 40})
+			d := register(b, s, "k", "1", 0)
+			messages := slices.Repeat([]Outgoing{outgoing(`"x"`, address("k", "1"))}, 64)
+			for range b.N {
+				if _, _, err := s.Queue(b.Context(), d.ID, messages, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ResetTimer()
+			for range b.N {
+				list, err := s.Pending(b.Context(), d.ID, 0, 1<<20)
+				if err != nil {
+					b.Fatal(err)
+				}
+				var ids []string
+				for _, m := range list {
+					ids = append(ids, m.ID)
+				}
+				if n, err := s.Confirm(b.Context(), d.ID, ids); n != 64 || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}
