@@ -329,11 +329,11 @@ func TestCutAtEachPoint(t *testing.T) {
 	}
 }
 
-// until sends until every cutter is through, or for as long as is patience, and returns how many
+// until sends until every cutter is through, or for a few minutes, and returns how many
 // points are left that nobody met. From then on nobody is cut off.
 func (p *publishing) until(t *testing.T, pages []*page) (left int) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(3 * patience); ; {
 		p.next(t, pages[p.rounds%len(pages)].socket())
 		left = 0
 		for _, page := range pages {
