@@ -132,9 +132,8 @@ const sqlSettled = `INSERT INTO writers AS w (id, count, at) VALUES ($1, 0, floo
 
 // stored reports whether a transaction of this writer was committed.
 func (w *postgresWrites) stored(count int64) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), readPatience)
+	ctx, cancel := context.WithTimeout(w.engine.ctx, readPatience)
 	defer cancel()
-	defer context.AfterFunc(w.engine.ctx, cancel)()
 	var last int64
 	err := w.pool.QueryRow(ctx, sqlSettled, w.id).Scan(&last)
 	return err == nil && last >= count, err
