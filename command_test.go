@@ -559,12 +559,16 @@ func TestCommandsPrintNoSecrets(t *testing.T) {
 		{"status"}, {"status", "--json"}, {"status", "--url", "http://127.0.0.1:" + s.ports["CLIENT_PORT"]}, {"kick", "x"}, {"kick", "--address", "x"},
 		{"bundle", "--seconds", "1", "-o", "-"}, {"health"}, {"bench", "--clients", "2", "--duration", "100ms"}, {"bench", "--protocol", "pusher", "--clients", "2", "--duration", "100ms", "--json"},
 		{"bench", "--sender", "http://127.0.0.1:9", "--clients", "2"}, {"bench", "http://127.0.0.1:9", "--protocol", "pusher"}, {"version", "--json"}, {"help"}, {"--help"}, {"completion", "bash"}, {"socktopus"}, {"nonsense"},
+		{"doctor", "http://127.0.0.1:9"}, {"doctor", "http://127.0.0.1:" + s.ports["CLIENT_PORT"], "--json"}, {"import", "/nowhere/soketi.json"},
+		{"reload"}, {"reload", "--url", "http://127.0.0.1:9"}, {"drain", "--url", "http://127.0.0.1:9"},
 	}
 	for _, c := range commandNames(t) {
-		rows = append(rows, []string{c, "--help"}, []string{"help", c})
 		if !slices.ContainsFunc(rows, func(row []string) bool { return row[0] == c }) {
 			t.Errorf("the command %s is not tried", c)
 		}
+	}
+	for _, c := range commandNames(t) {
+		rows = append(rows, []string{c, "--help"}, []string{"help", c})
 	}
 	look := func(args []string, env ...string) {
 		cmd, stdout, stderr := s.command(args...)

@@ -3,7 +3,6 @@ package attacks_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -60,17 +59,7 @@ func slowHandshakes(a *assault) {
 		if err != nil {
 			return err
 		}
-		for _, b := range hello {
-			if _, err := c.Write([]byte{b}); err != nil {
-				return fmt.Errorf("closed: %w", err)
-			}
-			select {
-			case <-a.ctx.Done():
-				return nil
-			case <-time.After(50 * time.Millisecond):
-			}
-		}
-		return nil
+		return a.trickle(c, hello)
 	})
 	if still := a.done.Load(); still > 0 {
 		a.t.Errorf("%d of %d handshakes were waited for longer than HEADER_TIMEOUT", still, n)

@@ -220,21 +220,26 @@ func slowHeads(a *assault) {
 		if i%2 > 0 {
 			text = "GET /events?room=r HTTP/1.1\r\nLast-Event-ID: "
 		}
-		for _, b := range []byte(strings.Repeat(text, 100)) {
-			if _, err := c.Write([]byte{b}); err != nil {
-				return fmt.Errorf("closed: %w", err)
-			}
-			select {
-			case <-a.ctx.Done():
-				return nil
-			case <-time.After(50 * time.Millisecond):
-			}
-		}
-		return nil
+		return a.trickle(c, []byte(strings.Repeat(text, 100)))
 	})
 	if still := a.done.Load(); still > 0 {
 		a.t.Errorf("%d of %d heads were waited for longer than HEADER_TIMEOUT", still, n)
 	}
+}
+
+// trickle writes a byte every 50 ms, until it may not.
+func (a *assault) trickle(c io.Writer, text []byte) error {
+	for _, b := range text {
+		if _, err := c.Write([]byte{b}); err != nil {
+			return fmt.Errorf("closed: %w", err)
+		}
+		select {
+		case <-a.ctx.Done():
+			return nil
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 func largeHeads(a *assault) {
