@@ -253,7 +253,7 @@ func (a *app) restore(r *handover.Reader) {
 	a.restoreGaps(r, head)
 	for range r.Count(8) {
 		e := a.restoreEntry(r, now)
-		if e == nil || e.At.Number > head || e.At.Number <= a.head {
+		if e == nil || e.At.Number > head || e.At.Number <= max(a.head, floor.upTo) {
 			r.Fail("an event is not in its order")
 			return
 		}
