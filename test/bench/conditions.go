@@ -46,7 +46,7 @@ func conditionWorks() []work {
 			clients: 1000, events: 200, interval: time.Second / 20,
 		},
 		{
-			name: "tls", run: secured, columns: tlsColumns(), upright: true, entrants: []entrant{poosh, poosh4, before, before4},
+			name: "tls", run: secured, columns: tlsColumns(), upright: true, entrants: []entrant{poosh, poosh4, pooshPusher, before, before4, beforePusher},
 			clients: 1000, events: 100, interval: time.Second / 20, duration: 2 * time.Second,
 		},
 		{
