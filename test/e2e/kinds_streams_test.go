@@ -270,6 +270,7 @@ func TestStreamsDrain(t *testing.T) {
 	const size, events = 10_000, 800
 	for _, w := range pollWays() {
 		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
 			f := w.start(t, "OUTBOX_BYTES=16MiB", "SHUTDOWN_TIMEOUT=40s")
 			all := listeners(t, f, "r", 1)
 			for _, s := range all {
@@ -310,6 +311,7 @@ func TestStreamsKick(t *testing.T) {
 	const adminToken, size, events = "operators of e2e", 10_000, 100
 	for _, w := range pollWays() {
 		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
 			port := freePort(t)
 			f := w.start(t, fmt.Sprint("ADMIN_PORT=", port), "ADMIN_TOKEN="+adminToken, "OUTBOX_BYTES=16MiB")
 			kicked, others, unread := listeners(t, f, "r", 1), listeners(t, f, "others", 1), listeners(t, f, "r", 1)
