@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,36 +14,64 @@ import (
 func TestStreams(t *testing.T) {
 	for where, overTLS := range map[string]bool{"": false, "over TLS: ": true} {
 		tryAll(t, plentyFiles, []attack{
-			{name: where + "streams whose events are not read", tls: overTLS, run: unreadRoom, least: 500, time: 3 * time.Second, during: anyQueued},
-			{name: where + "streams that are read a byte at a time", tls: overTLS, run: slowRoom, least: 300, time: 3 * time.Second, during: anyQueued},
+			{name: where + "streams whose events are not read", tls: overTLS, run: unreadRoom, least: crowd, whole: true, during: anyQueued},
+			{name: where + "streams that are read a byte at a time", tls: overTLS, run: slowRoom, least: crowd, whole: true, during: anyQueued},
 		})
 	}
 	kept := []string{"HISTORY=10m", "OUTBOX_BYTES=16MiB"}
 	tryAll(t, plentyFiles, []attack{
 		{name: "over TLS: streams of all that is kept, not read", tls: true, run: unreadStreams, least: 50, before: fillRooms(50), during: queued(16 << 20), time: 3 * time.Second, settings: kept},
 		{name: "over TLS: handshakes that stop, with a request for events behind them", tls: true, run: cutHandshakes, least: 500, during: cutOff, settings: []string{"HEADER_TIMEOUT=2s"}},
-		{name: "over TLS: streams that are silent in the middle of a record", tls: true, run: silentInRecord, least: 500, during: anyQueued},
+		{name: "over TLS: streams that are silent in the middle of a record", tls: true, run: silentInRecord, least: crowd, whole: true, during: anyQueued},
 	})
 }
 
+// crowd is how many streams of a room strangers have. Their sockets hold megabytes each.
+const crowd = 150
+
 // unreadRoom are streams in a room of large events, and none is read.
 func unreadRoom(a *assault) {
-	a.together(500, 64, func(i int) error {
+	a.together(crowd, 64, func(i int) error {
 		c, err := a.stream(from(i/20), "room=large", "")
 		if err == nil {
 			err = c.hears("poosh:connected")
 		}
 		return err
 	})
-	sendLarge(a)
+	a.fillStreams()
+}
+
+// fillStreams has a good sender send large events to the strangers' room, until something waits
+// in the server for which their sockets have no room, and a little longer.
+func (a *assault) fillStreams() {
+	payload := `"` + strings.Repeat("x", 90_000) + `"`
+	c := newSender()
+	defer c.CloseIdleConnections()
+	waits := func() bool {
+		st := a.s.status()
+		return st.count(a.t, "stuck_bytes") > 1<<20 || st.count(a.t, "closed_slow") > 0
+	}
+	for a.ctx.Err() == nil {
+		_ = (pooshDialect{a.s}).sendPayload(c, "large", payload) // it may be told to wait, and does
+		if !waits() {
+			continue
+		}
+		if time.Sleep(later); waits() { // and not for a moment
+			return
+		}
+	}
 }
 
 // slowRoom are streams in a room of large events, each read by a byte every 50 ms: it is never
 // quite silent.
 func slowRoom(a *assault) {
 	var reading sync.WaitGroup
-	defer reading.Wait()
-	a.together(300, 64, func(i int) error {
+	over := make(chan struct{})
+	defer func() {
+		close(over)
+		reading.Wait()
+	}()
+	a.together(crowd, 64, func(i int) error {
 		c, err := a.stream(from(i/20), "room=large", "")
 		if err == nil {
 			err = c.hears("poosh:connected")
@@ -50,22 +79,27 @@ func slowRoom(a *assault) {
 		if err != nil {
 			return err
 		}
-		reading.Go(func() { // ends with c, or with a's time
-			for a.ctx.Err() == nil {
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		reading.Go(func() { // ends with c, or with over
+			for {
 				if _, err := c.in.ReadByte(); err != nil {
 					return
 				}
-				time.Sleep(50 * time.Millisecond)
+				select {
+				case <-over:
+					return
+				case <-time.After(50 * time.Millisecond):
+				}
 			}
 		})
 		return nil
 	})
-	sendLarge(a)
+	a.fillStreams()
 }
 
 // anyQueued wants something to wait, or slow readers are no attack.
 func anyQueued(a *assault, st status) {
-	if st.count(a.t, "queued_bytes") == 0 && st.count(a.t, "closed_slow") == 0 {
+	if st.count(a.t, "stuck_bytes") == 0 && st.count(a.t, "closed_slow") == 0 {
 		a.t.Error("nothing waits for who reads slowly, and nobody was closed for it: it shows nothing")
 	}
 }
@@ -129,7 +163,7 @@ func (a *assault) cutStream(from string, writes int) (*conn, error) {
 // silentInRecord are streams of a room of large events whose clients say half a record more, and
 // then read nothing.
 func silentInRecord(a *assault) {
-	a.together(600, 64, func(i int) error {
+	a.together(crowd, 64, func(i int) error {
 		c, err := a.cutStream(from(i/5), 3)
 		if err == nil {
 			err = c.hears("poosh:connected")
@@ -139,5 +173,5 @@ func silentInRecord(a *assault) {
 		}
 		return err
 	})
-	sendLarge(a)
+	a.fillStreams()
 }
