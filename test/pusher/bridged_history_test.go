@@ -231,6 +231,7 @@ func TestBridgedHistory(t *testing.T) {
 		placed = append(placed, placedEvent{f.Channel, f.Data, fmt.Sprintf("%09d", f.Serial)})
 	}
 	checkBridged(t, "protocol 2", placed)
+	t.Logf("both sides have them in the same order: %v", slices.EqualFunc(heard, placed, func(a, b placedEvent) bool { return a.label == b.label }))
 	for _, room := range bridgedRooms {
 		var want []string
 		for _, e := range of(placed, room) {
