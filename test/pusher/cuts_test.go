@@ -16,7 +16,8 @@ import (
 	"poosh/test/process"
 )
 
-// points is at how many places connections are cut where all is kept.
+// points is at how many places connections are cut where all is kept, or a few less. A thousand
+// take a minute or two.
 var points = flag.Int("points", 500, "places at which clients of Pusher are cut off, spread over their versions")
 
 // established begins what the server says first. pusher-js takes a connection for one from there
