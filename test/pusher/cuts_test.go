@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +16,8 @@ import (
 	"poosh/test/process"
 )
 
-// points is at how many places connections are cut where all is kept.
+// points is at how many places connections are cut where all is kept, or a few less. A thousand
+// take a minute or two.
 var points = flag.Int("points", 500, "places at which clients of Pusher are cut off, spread over their versions")
 
 // established begins what the server says first. pusher-js takes a connection for one from there
@@ -42,17 +42,8 @@ const (
 // begin, and later ones wait that follow on such as were cut off. So they have few points each.
 const inBrowser, browserPoints = 3, 4
 
-// A page is a client behind a cutter of its own, and those that stood in its place before they
-// gave up.
-type page struct {
-	*client
-	cutter *process.Cutter
-	port   int // where it connects to
-	way    way
-	echo   bool   // Echo is on top of it
-	host   string // the page of the browser that it stands in
-	former []*client
-}
+// alone is how many clients of a version are a member of their own; all others of it are one.
+const alone = 2
 
 // A publishing sends events of each kind to the channels of an app.
 type publishing struct {
@@ -87,7 +78,7 @@ func (p *publishing) round(except string) error {
 	var sending sync.WaitGroup
 	sending.Go(func() {
 		_ = p.post(`{"name":"bait","channel":"c","data":"c"}`)
-		other = p.send('b', n, "")
+		other = errors.Join(p.send('b', n, ""), p.send('p', n, ""))
 	})
 	err := errors.Join(p.send('a', n, ""), p.send('x', n, except))
 	sending.Wait()
@@ -138,85 +129,6 @@ func (p *publishing) post(body string) error {
 	return nil
 }
 
-// all is what a client saw so far.
-func (c *client) all() []report { return c.seen(c.id, "", "", "") }
-
-// latest are the last that a client saw, up to n.
-func (c *client) latest(n int) []report {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := c.reports[c.id]
-	return slices.Clone(all[max(0, len(all)-n):])
-}
-
-// heard reports whether a client has had, lately, an event of each kind with that number or a
-// later one.
-func (c *client) heard(from int) bool {
-	seen := make(map[byte]bool)
-	for _, r := range c.latest(100) {
-		var kind byte
-		var n int
-		if r.Saw != "channel" || r.Name != "e" {
-			continue
-		}
-		if _, err := fmt.Sscanf(r.Text, `"%c%d`, &kind, &n); err == nil && n >= from {
-			seen[kind] = true
-		}
-	}
-	return len(seen) == len(eventKinds)
-}
-
-// story is what a client saw last, but for events.
-func (c *client) story() (text string) {
-	for _, r := range c.all() {
-		if r.Name != "e" {
-			text += fmt.Sprintf("\n  %s %s %s %s %.200s", r.at().Format("05.000"), r.Saw, r.Name, r.Channel, r.Text)
-		}
-	}
-	return text[max(0, len(text)-3000):]
-}
-
-// socket is the id of its connection as far as it knows; empty if it has had none.
-func (c *client) socket() string {
-	all := c.seen(c.id, "connected", "", "")
-	if len(all) == 0 {
-		return ""
-	}
-	return all[len(all)-1].Name
-}
-
-// enter opens the client of a page in its channels, again if it has given up.
-func (p *page) enter(s *server, d *driver) {
-	id := fmt.Sprintf("%s behind %d", p.way.name, p.port)
-	if p.client != nil {
-		p.former = append(p.former, p.client)
-		id += fmt.Sprint(" again ", len(p.former))
-	}
-	more := map[string]any{
-		"resume": true, "quiet": true, "wsPort": p.port,
-		"activityTimeout": activity.Milliseconds(), "activity_timeout": activity.Milliseconds(),
-	}
-	if p.host != "" {
-		more["page"] = p.host
-	}
-	if p.echo {
-		more["echo"] = "pusher"
-	}
-	p.client = d.open(s, p.way, id, "1", more)
-	for _, channel := range []string{channelOf['a'], channelOf['b']} {
-		p.op("subscribe", "channel", channel)
-	}
-	if p.echo {
-		p.op("listen", "kind", "channel", "channel", "a", "event", ".e")
-		p.op("listen", "kind", "private", "channel", "b", "event", ".e")
-	}
-}
-
-// gaveUp reports whether pusher-js will not try any more.
-func (p *page) gaveUp() bool {
-	return slices.ContainsFunc(p.latest(10), func(r report) bool { return r.Saw == "state" && r.Name == "failed" })
-}
-
 // openPages opens so many clients of each version in Node, every other one with Echo, and some in
 // one page of a browser, and spreads points over them; shake has some cut off in a handshake.
 func openPages(t *testing.T, s *server, d *driver, each, points int, shake bool) (pages []*page, all int) {
@@ -224,7 +136,8 @@ func openPages(t *testing.T, s *server, d *driver, each, points int, shake bool)
 	for _, w := range ways {
 		for i := range each {
 			if !w.browser || i < inBrowser {
-				pages = append(pages, &page{way: w, echo: !w.browser && i%2 == 0})
+				user := fmt.Sprint(w.name, " ", min(i, alone)) // some are alone, and come and leave
+				pages = append(pages, &page{way: w, echo: !w.browser && i%2 == 0, user: user})
 			}
 		}
 	}
@@ -262,32 +175,12 @@ func behind(n, client, clients int) []process.CutPoint {
 	return list
 }
 
-// judge looks at what the clients of a page saw that has all by now. It returns how many
-// connections they had, and how often they were told that something is missing.
-func (p *page) judge(t *testing.T, c *course) (connections, told int) {
-	t.Helper()
-	for _, one := range append(p.former, p.client) {
-		reports := one.all()
-		w := c.see(reports)
-		if one == p.client {
-			w.end()
-		}
-		if p.echo {
-			w.listened(reports)
-		}
-		if len(w.bad) > 0 {
-			t.Errorf("%s:\n  %s", one.id, w.faults())
-		}
-		connections, told = connections+len(w.own), told+w.told
-	}
-	return connections, told
-}
-
 // Stock pusher-js of three versions, Laravel Echo on top of it, and pusher-js in a browser, with
 // the plugin of examples/pusher, is cut off at each of hundreds of points, from the first byte of
-// its handshake to what it missed, while two publishers send events to two channels, to all but
-// one connection, and to a channel that is none of theirs. What each page saw of a channel is
-// complete, in order and without repeats, or it was told that something is missing.
+// its handshake to what it missed, while two publishers send events to a public channel, a private
+// one and one with members, to all but one connection, and to a channel that is none of theirs.
+// What each page saw of a channel is complete, in order and without repeats, or it was told that
+// something is missing; and who it takes for the members were there.
 func TestCutAtEachPoint(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
@@ -303,16 +196,19 @@ func TestCutAtEachPoint(t *testing.T) {
 			d := drive(t, s)
 			pages, all := openPages(t, s, d, tt.each, tt.points, !tt.gaps)
 			p := newPublishing(s, d)
-			p.steady = &page{way: ways[2], port: s.port}
+			p.steady = &page{way: ways[2], port: s.port, user: "steady"}
 			p.steady.enter(s, d)
 			eventually(t, "who is never cut off to be in its channels", func() bool {
-				return len(d.seen(p.steady.id, "channel", "pusher:subscription_succeeded", "")) == 2
+				return len(d.seen(p.steady.id, "channel", "pusher:subscription_succeeded", "")) == len(channels)
 			})
+			x := strange(t, s)
 			met := all - p.until(t, pages)
 			p.through(t, pages)
+			x.end(t)
 			told, connections, former := 0, 0, 0
-			for _, page := range append(pages, p.steady) {
-				n, gaps := page.judge(t, p.course)
+			everybody := append(pages, p.steady)
+			for _, page := range everybody {
+				n, gaps := page.judge(t, p.course, usersOf(everybody))
 				if gaps > 0 && (!tt.gaps || page == p.steady) {
 					t.Errorf("%s was told %d times that something is missing", page.id, gaps)
 				}

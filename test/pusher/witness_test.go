@@ -1,6 +1,7 @@
 package pusher_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,12 +9,15 @@ import (
 	"time"
 )
 
-// Kinds of events: 'a' goes to the public channel, 'b' to the private one, and 'x' to the
-// public one too, but not to one connection.
-const eventKinds = "abx"
+// Kinds of events: 'a' goes to the public channel, 'b' to the private one, 'p' to the one with
+// members, and 'x' to the public one too, but not to one connection.
+const eventKinds = "abpx"
 
 // channelOf is where each kind goes.
-var channelOf = map[byte]string{'a': "a", 'b': "private-b", 'x': "a"}
+var channelOf = map[byte]string{'a': "a", 'b': "private-b", 'p': "presence-p", 'x': "a"}
+
+// channels are all of them.
+var channels = []string{channelOf['a'], channelOf['b'], channelOf['p']}
 
 // clocks is how far those of a page and of the test may be apart, which are of one machine.
 const clocks = 50 * time.Millisecond
@@ -49,6 +53,9 @@ type witness struct {
 	from map[byte]time.Time   // before that: what was begun to send later is due
 	told int                  // times that it was told that something is missing
 	bad  map[string]bool      // what was wrong, once each
+
+	members map[string]bool // of the channel that has such, by the user's id; nil while it is not in it
+	me      string          // which of them it is itself
 }
 
 // see follows the reports of a page.
@@ -60,7 +67,7 @@ func (c *course) see(reports []report) *witness {
 			if w.id != "" {
 				w.own[w.id] = r.at()
 			}
-			w.id, w.own[r.Name] = r.Name, time.Time{}
+			w.id, w.own[r.Name], w.members = r.Name, time.Time{}, nil
 		case r.Saw == "event" && r.Name == "bait":
 			w.wrong("an event of a channel that it is not in came")
 		case r.Name == "pusher:subscription_succeeded":
@@ -71,9 +78,41 @@ func (c *course) see(reports []report) *witness {
 			w.begin(r)
 		case r.Saw == "channel" && r.Name == "e":
 			w.event(r)
+		case r.Saw == "members" || r.Name == "pusher:member_added" || r.Name == "pusher:member_removed":
+			w.member(r)
 		}
 	}
 	return w
+}
+
+// member is told who the members are, or of one that comes or leaves.
+func (w *witness) member(r report) {
+	var all struct {
+		Me    string
+		Count int
+		IDs   [][]any
+	}
+	var one struct{ ID string }
+	switch {
+	case r.Saw == "members" && json.Unmarshal([]byte(r.Text), &all) == nil:
+		w.me, w.members = all.Me, make(map[string]bool)
+		for _, member := range all.IDs {
+			w.members[fmt.Sprint(member[0])] = true
+		}
+		if len(w.members) != all.Count || !w.members[w.me] {
+			w.wrong("the members are %s", r.Text)
+		}
+	case r.Saw == "members" || json.Unmarshal([]byte(r.Text), &one) != nil:
+		w.wrong("%s %s", r.Name, r.Text)
+	case w.members == nil:
+		w.wrong("%s %s came before it was in the channel", r.Name, one.ID)
+	case w.members[one.ID] == (r.Name == "pusher:member_added") || one.ID == w.me:
+		w.wrong("%s %s came, where the members were %s", r.Name, one.ID, slices.Sorted(maps.Keys(w.members)))
+	case r.Name == "pusher:member_added":
+		w.members[one.ID] = true
+	default:
+		delete(w.members, one.ID)
+	}
 }
 
 func (w *witness) wrong(format string, args ...any) {
@@ -151,6 +190,11 @@ func (w *witness) event(r report) {
 	w.next[kind] = n + 1
 }
 
+// bare is the name of a channel as Echo takes it.
+func bare(channel string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(channel, "private-"), "presence-")
+}
+
 // listened compares what came to Echo with what came to the channels under it.
 func (w *witness) listened(reports []report) {
 	came := make(map[string]string)
@@ -163,14 +207,17 @@ func (w *witness) listened(reports []report) {
 		}
 	}
 	for _, channel := range channelOf {
-		if echo := came["echo of "+strings.TrimPrefix(channel, "private-")]; echo != came[channel] {
+		if echo := came["echo of "+bare(channel)]; echo != came[channel] {
 			w.wrong("to Echo came in %s%.2000s, and to the channel%.2000s", channel, echo, came[channel])
 		}
 	}
 }
 
-// end is asked when everything has come.
-func (w *witness) end() {
+// end is asked when everything has come, and all users are there.
+func (w *witness) end(users map[string]bool) {
+	if !maps.Equal(w.members, users) {
+		w.wrong("the members are %s at the end, and there are %s", slices.Sorted(maps.Keys(w.members)), slices.Sorted(maps.Keys(users)))
+	}
 	for _, kind := range []byte(eventKinds) {
 		n, had := w.next[kind]
 		for ; had && n < len(w.sent[kind].begun) && w.free(kind, n); n++ {

@@ -96,6 +96,9 @@ function makeClients(load, say) {
       case 'connect': return client.pusher.connect();
       case 'places': // that the plugin of examples/pusher has of channels
         return client.see('places', '', ['resumeOf', 'resumeAt'].map(of => Object.keys(client.pusher[of]).sort().join(' ')));
+      case 'place': // gives the plugin a place of another page's, or of another time, for a channel
+        return Object.assign(client.pusher.resumeAt[cmd.channel], cmd.place);
+      case 'place of': return client.see('place of', '', client.pusher.resumeAt[cmd.channel], cmd.channel);
       case 'cut': return client.pusher.connection.connection.transport.socket.close();
       default: throw new Error('unknown command ' + cmd.op);
     }

@@ -53,6 +53,7 @@ const inNode = makeClients(load, say);
 const script = file => fs.readFileSync(file);
 const modules = path.join(__dirname, '..', 'node_modules');
 let examplePage = '';
+const rights = {}; // as whom the site signs for a user from now on
 let ignored = 0; // so many of the next requests to sign a subscription are never answered
 const site = http.createServer((req, res) => {
   res.setHeader('Access-Control-Allow-Origin', '*');
@@ -77,7 +78,8 @@ const site = http.createServer((req, res) => {
   req.on('data', d => { body += d; });
   req.on('end', () => {
     const form = new URLSearchParams(body);
-    const user = form.get('user') || url.searchParams.get('user') || '';
+    const asked = form.get('user') || url.searchParams.get('user') || '';
+    const user = rights[asked] || asked;
     const socket = form.get('socket_id'), channel = form.get('channel_name');
     res.setHeader('Content-Type', 'application/json');
     if (url.pathname === '/auth' && ignored > 0) {
@@ -163,6 +165,7 @@ function run(line) {
   if (cmd.op === 'webhook') return webhook(cmd);
   if (cmd.op === 'page') return example(cmd);
   if (cmd.op === 'ignore') return ignored++;
+  if (cmd.op === 'sign') return rights[cmd.user] = cmd.as;
   if (cmd.browser) inBrowser.add(cmd.id);
   if (cmd.op === 'open') cmd.options = JSON.parse(JSON.stringify(cmd.options).replaceAll('SITE', 'http://localhost:' + site.address().port));
   if (!inBrowser.has(cmd.id)) return inNode(cmd);
