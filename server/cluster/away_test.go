@@ -305,7 +305,7 @@ func TestRedisRestarted(t *testing.T) {
 		return errors.Is(a.send("r", "lost").Err, hub.ErrAway) && time.Since(began) < cfg.Timeout/2
 	})
 	entered := make(chan error, 1)
-	a.Enter(app, "new", false, func(_ hub.Position, err error) { entered <- err })
+	a.Fence(app, "new", false, func(_ hub.Position, err error) { entered <- err })
 	if err := <-entered; !errors.Is(err, hub.ErrAway) {
 		t.Errorf("entering was answered %v", err)
 	}

@@ -62,7 +62,18 @@ type Options struct {
 	// connections, so that they know. It may be called before Deliver of what comes then.
 	Missed func(app, room string, everyone bool)
 
+	// Mirror is told who is in the rooms of this process, see [presence.Desk]; nil for nobody.
+	Mirror Mirror
+
 	linger time.Duration // how long a room without seats stays subscribed to; 0 for the standard
+}
+
+// A Mirror keeps who the members of rooms are, see [hub.Hub.MembersAre]. It is called in the order of
+// what happens, on the goroutine that calls Deliver.
+type Mirror interface {
+	MembersAre(app, room string, all []hub.Member) (came, went []hub.Member)
+	MemberIn(app, room string, m hub.Member) (news bool)
+	MemberOut(app, room, user string) (news bool)
 }
 
 var _ hub.Broker = (*Cluster)(nil)
@@ -79,6 +90,7 @@ type Cluster struct {
 	parts  [partitions + 1]*partition // the last one is the nodes' own
 	table  table
 	asks   asks
+	hears  hears
 	count  counts
 	losses losses
 
@@ -152,6 +164,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 		return err
 	}
 	c.running.Go(c.watch)
+	c.running.Go(c.sweep)
 	c.beatsOver = make(chan struct{})
 	c.running.Go(func() {
 		defer close(c.beatsOver)

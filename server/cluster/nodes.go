@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -41,6 +42,8 @@ type table struct {
 	nodes   map[string]Node // by name
 	leases  []string        // in the engine, sorted
 	changed []func()
+
+	beats atomic.Uint64 // that the engine has taken
 }
 
 // newSecret is a secret for a cluster whose operator set none.
@@ -246,6 +249,8 @@ func (c *Cluster) learn(infos, over []string) {
 		tell = slices.Clone(t.changed)
 	}
 	t.mu.Unlock()
+	t.beats.Add(1)
+	c.wakeDesks()
 	for _, f := range tell {
 		guard.Call(c.log, "telling that a node has come or gone", f)
 	}
@@ -274,6 +279,9 @@ func nodeOf(lease string) (name string, ok bool) {
 // reapTime is how long one node may take to clean up behind another.
 const reapTime = 30 * time.Second
 
+// jitter is a part of a lease, so that nodes do not do the same at the same time.
+func (c *Cluster) jitter() int64 { return mrand.Int64N(int64(c.cfg.Lease)/4 + 1) }
+
 // reap cleans up behind a lease that is over, unless somebody else does.
 func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 	args := []string{dead, lease, strconv.FormatInt(reapTime.Milliseconds(), 10)}
@@ -283,6 +291,17 @@ func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 	}
 	if mine, err := answer.AsInt64(); err != nil || mine != 1 {
 		return
+	}
+	c.running.Go(func() { c.cleanUp(dead) })
+}
+
+// cleanUp does what reap began. It may take its time; past reapTime another node does it too, which
+// does no harm.
+func (c *Cluster) cleanUp(dead string) {
+	ctx, cancel := context.WithTimeout(c.beating, reapTime)
+	defer cancel()
+	if err := c.takeAway(ctx, dead); err != nil {
+		return // whoever finds the claim over goes on
 	}
 	name, ok := nodeOf(dead)
 	if ok && !c.alive(name) {
@@ -345,6 +364,11 @@ func (c *Cluster) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	p := c.parts[partitions]
+	for _, part := range c.parts {
+		if part.desk.giveBack(ctx) != nil {
+			return // the others clean up, when the lease is over
+		}
+	}
 	// The lease goes last: nobody would clean up what is there without one.
 	if p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Hdel().Key(c.nodes.info()).Field(lease).Build()

@@ -16,6 +16,7 @@ type counts struct {
 	unknown, malformed              atomic.Uint64
 	lost, overrun                   atomic.Uint64
 	beatsFailed, givenUp, reaped    atomic.Uint64
+	seats                           atomic.Uint64
 
 	lag atomic.Int64 // nanoseconds, of what came last
 }
