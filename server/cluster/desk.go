@@ -46,11 +46,12 @@ type desk struct {
 	steps []*step  // of one of them
 	look  []place  // rooms whose members are to be heard anew
 
-	lookAt  time.Time // when that is to be done for all rooms; zero for never
-	renew   time.Time // when all is told anew that the engine forgets after a day
-	retry   time.Time // when the engine is to be asked again that has said no
-	dueAt   time.Time // when the applications may have to be told of something
-	telling int       // of how many happenings they are being told
+	lookAt  time.Time          // when that is to be done for all rooms; zero for never
+	renew   time.Time          // when all is told anew that the engine forgets after a day
+	retry   time.Time          // when the engine is to be asked again that has said no
+	dueAt   time.Time          // when the applications may have to be told of something
+	telling map[happening]bool // what they are being told
+	dueFull bool               // there were more than this node may tell of at once
 }
 
 // A place is a room.
@@ -171,7 +172,7 @@ func (c *Cluster) Leave(e presence.Entry) {
 }
 
 func newDesk(p *partition) *desk {
-	return &desk{p: p, wake: make(chan struct{}, 1), book: make(map[place]*booked)}
+	return &desk{p: p, wake: make(chan struct{}, 1), book: make(map[place]*booked), telling: make(map[happening]bool)}
 }
 
 // wakeUp has run look at what there is to do. d may be nil, which has nothing to do.

@@ -1,8 +1,14 @@
 package cluster
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
+
+	"github.com/redis/rueidis"
 
 	"poosh/server/guard"
 	"poosh/server/presence"
@@ -13,83 +19,91 @@ const (
 	dueMost   = 256 // that this node tells of at once, in each partition
 )
 
+// A happening is one in a room of an app.
+type happening struct {
+	app string
+	presence.Happening
+}
+
+// happening is what the applications were told by a step that says so.
+func (s *step) happening() happening {
+	e := &s.entry
+	return happening{e.App, presence.Happening{Room: e.Room, User: e.User, There: string(e.Info) == "1"}}
+}
+
+// done is the step that says that they were.
+func (h *happening) done() *step {
+	s := &step{kind: stepDone}
+	s.entry.App, s.entry.Room, s.entry.User, s.entry.Info = h.app, h.Room, h.User, []byte("0")
+	if h.There {
+		s.entry.Info = []byte("1")
+	}
+	return s
+}
+
 // takeDue takes what the applications are to be told, and has them told. It reports whether there
 // may be more.
 func (d *desk) takeDue(l *link) bool {
 	apps := d.p.c.heardApps()
 	d.mu.Lock()
 	now := time.Now()
-	if d.dueAt.IsZero() {
-		d.dueAt = now // what others left behind
+	poll := now.Add(d.p.c.cfg.Lease / 2)
+	room := min(dueAtOnce, dueMost-len(d.telling))
+	if len(apps) == 0 || room <= 0 {
+		d.dueAt, d.dueFull = poll, room <= 0
 	}
-	room := min(dueAtOnce, dueMost-d.telling)
-	if now.Before(d.dueAt) || room <= 0 || len(apps) == 0 {
-		if len(apps) == 0 || room <= 0 {
-			d.dueAt = now.Add(d.p.c.cfg.Lease / 2)
-		}
+	if now.Before(d.dueAt) {
 		d.mu.Unlock()
 		return false
 	}
-	name := d.seat.name
+	name, telling := d.seat.name, len(d.telling)
 	d.mu.Unlock()
-	answer, err := d.script(l, dueScript, append([]string{name, strconv.Itoa(room)}, apps...)...).ToArray()
+	answer, err := d.script(l, dueScript, append([]string{name, strconv.Itoa(room), strconv.Itoa(telling)}, apps...)...).ToArray()
 	if err != nil || len(answer) < 2 {
-		d.failed(l, err)
+		d.failed(l, fmt.Errorf("what applications are told: %w", errors.Join(err, notAnswer(len(answer) < 2))))
 		return false
 	}
 	status, _ := answer[0].ToString()
 	wait, _ := answer[1].AsInt64()
-	var list []presence.Happening
-	var apps2 []string
-	for i := 2; i+1 < len(answer); i += 2 {
-		item, _ := answer[i].ToString()
-		is, _ := answer[i+1].ToString()
-		fields := netstrings(item)
-		if len(fields) < 3 {
-			continue
-		}
-		apps2 = append(apps2, fields[0])
-		list = append(list, presence.Happening{Room: fields[1], User: fields[2], There: is == "1"})
-	}
+	list := parseDue(answer[2:])
 	d.mu.Lock()
 	if status == "gone" && d.seat.name == name && !d.seat.lost {
 		d.lose()
 	}
 	// Who took what is due may be gone before it has told of it.
-	next := d.p.c.cfg.Lease / 2
-	if wait >= 0 {
-		next = min(next, time.Duration(wait)*time.Millisecond)
+	d.dueAt = poll
+	if at := now.Add(time.Duration(wait) * time.Millisecond); wait >= 0 && at.Before(poll) {
+		d.dueAt = at
 	}
-	d.dueAt = time.Now().Add(next)
-	d.telling += len(list)
+	list = slices.DeleteFunc(list, func(h happening) bool { return d.telling[h] })
+	for _, h := range list {
+		d.telling[h] = true
+	}
 	d.mu.Unlock()
-	for i, h := range list {
-		d.happened(apps2[i], h)
+	for _, h := range list {
+		d.happened(h)
 	}
 	return len(list) > 0
 }
 
-// happened has the applications told.
-func (d *desk) happened(app string, h presence.Happening) {
-	told := func() {
-		d.mu.Lock()
-		d.telling--
-		d.mu.Unlock()
-		s := &step{kind: stepDone}
-		s.entry.App, s.entry.Room, s.entry.User = app, h.Room, h.User
-		d.put(s)
-	}
-	once := make(chan struct{}, 1)
-	done := func() {
-		select {
-		case once <- struct{}{}:
-			told()
-		default:
+// parseDue reads an item and whether it is there, in turns.
+func parseDue(answer []rueidis.RedisMessage) (list []happening) {
+	for i := 0; i+1 < len(answer); i += 2 {
+		item, _ := answer[i].ToString()
+		is, _ := answer[i+1].ToString()
+		if fields := netstrings(item); len(fields) >= 3 {
+			list = append(list, happening{fields[0], presence.Happening{Room: fields[1], User: fields[2], There: is == "1"}})
 		}
 	}
-	l := d.p.c.listener(app)
+	return list
+}
+
+// happened has the applications told.
+func (d *desk) happened(h happening) {
+	done := sync.OnceFunc(func() { d.put(h.done()) })
+	l := d.p.c.listener(h.app)
 	if l == nil {
 		return // it has just ceased to listen: another one is told when this node has gone
 	}
-	guard.Call(d.p.c.log, "an application is told who came or went", func() { l.Due(h, done) })
+	guard.Call(d.p.c.log, "an application is told who came or went", func() { l.Due(h.Happening, done) })
 }

@@ -4,7 +4,7 @@
 -- connections of the seat in the room, most members, most connections, milliseconds of Hold.
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
--- applications were told. Flags: c counted, u the user's first or last, t told, s they know, k with the last
+-- applications were told what info says. Flags: c counted, u the user's first or last, t told, s they know, k with the last
 -- event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
 local own, seat, batch, old = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
@@ -44,7 +44,7 @@ local function step(i, code)
   elseif kind == 'D' then
     local mine, item = T .. ':dh:' .. seat, net(app) .. net(room) .. net(user)
     local was = redis.call('HGET', mine, item)
-    if was then
+    if was == ARGV[i + 5] then
       redis.call('HDEL', mine, item)
       local key = keyOf('t', app, room)
       if was == '1' then redis.call('HSET', key, toldField(user), '1') keep(key)
