@@ -73,7 +73,7 @@ func (w *town) build(t testing.TB, addr string) *house {
 	h.Cluster = New(cfg)
 	h.hub = hub.NewWith(h.Cluster, nil)
 	opt := Options{Log: slog.New(slog.NewTextHandler(h.log, nil)), Version: "test", Deliver: h.hub.DeliverAt, Mirror: h.hub,
-		Missed: func(string, string, bool) {}}
+		Missed: func(string, string, bool, hub.Position) {}}
 	if err := h.Join(t.Context(), opt); err != nil {
 		t.Fatal(err)
 	}
