@@ -56,6 +56,7 @@ type town struct {
 
 	mu   sync.Mutex // guards what follows
 	told map[string][]bool
+	ends int // of those told, how many were that something ended
 	last int
 }
 
@@ -150,6 +151,9 @@ func (h *house) Due(what presence.Happening, done func()) {
 	}
 	h.town.mu.Lock()
 	key := what.Room + " " + what.User
+	if !what.There {
+		h.town.ends++
+	}
 	if list := h.town.told[key]; len(list) == 0 || list[len(list)-1] != what.There {
 		h.town.told[key] = append(list, what.There)
 	} else {

@@ -391,3 +391,66 @@ func BenchmarkEnter(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBack has an engine forget everything, with so many connections in as many rooms: ms/op is
+// until it has them all again.
+func BenchmarkBack(b *testing.B) {
+	redis := redistest.Start(b)
+	cfg := config(b, at(redis.Addr))
+	a := newTown(cfg).build(b, "")
+	const rooms = 20_000
+	enterMany(b, a, rooms)
+	for b.Loop() {
+		redis.Do("FLUSHALL")
+		until(b, "all are entered again", func() bool {
+			n := 0
+			for _, p := range a.parts[:partitions] {
+				m, _ := strconv.Atoi(redis.Do("ZCARD", string(p.tag)+":dz:"+app)[1:])
+				n += m
+			}
+			return n == rooms
+		})
+	}
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/op")
+}
+
+// BenchmarkReap takes away what a node had, of so many connections in as many rooms.
+func BenchmarkReap(b *testing.B) {
+	redis := redistest.Start(b)
+	w := newTown(config(b, at(redis.Addr)))
+	a, c := w.build(b, ""), w.build(b, "")
+	enterMany(b, c, 10_000)
+	lease, _ := c.leaseNow()
+	began := time.Now()
+	if err := a.takeAway(b.Context(), lease); err != nil {
+		b.Fatal(err)
+	}
+	took := time.Since(began)
+	until(b, "the applications know", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.ends == 20_000
+	})
+	b.ReportMetric(float64(took.Milliseconds()), "ms-reaped")
+	b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms-told")
+}
+
+// enterMany has one member enter each of so many rooms.
+func enterMany(b *testing.B, h *house, rooms int) {
+	b.Helper()
+	room := make(chan struct{}, 1000)
+	for i := range rooms {
+		room <- struct{}{}
+		e := h.entry("room-"+strconv.Itoa(i), "u", "123.456")
+		e.Only = true
+		h.Enter(e, func(_ presence.Seated, err error) {
+			if err != nil {
+				b.Error(err)
+			}
+			<-room
+		})
+	}
+	for range cap(room) {
+		room <- struct{}{}
+	}
+}

@@ -38,6 +38,9 @@ local function step(i, code)
     if has('c') then count(seat, '', app, room, connections, how, hold) end
   elseif kind == 'R' then
     count(seat, old, app, room, connections, how, hold)
+    roomOf(app, room).anew = true
+    keep(index(seat))
+    keep(keyOf('m', app, room))
     keep(keyOf('t', app, room))
   elseif kind == 'U' then
     add(seat, old, app, room, user, ARGV[i + 5], ARGV[i + 6], how)
@@ -64,6 +67,7 @@ for i = 9, #ARGV, size do
   if again then codes[place] = string.sub(verdicts, place, place)
   else codes[place] = step(i, 'K') end
 end
+endRooms()
 endLog()
 if not again then
   redis.call('HSET', seats, seat, num(batch) .. ' ' .. table.concat(codes))
@@ -94,7 +98,7 @@ for i = 9, #ARGV, size do
   end
   parts[#parts + 1] = net(answer)
 end
-local next = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-parts[#parts + 1] = net(next[2] and num(math.max(0, math.ceil(tonumber(next[2]) - now))) or '')
+local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+parts[#parts + 1] = net(first[2] and num(math.max(0, math.ceil(tonumber(first[2]) - now))) or '')
 redis.call('SPUBLISH', own, table.concat(parts))
 return {'ok', e}

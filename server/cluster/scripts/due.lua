@@ -32,8 +32,8 @@ for _, item in ipairs(list) do
     end
   end
 end
-local next = redis.call('ZRANGEBYSCORE', due, '(' .. num(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-if next[2] then answer[2] = math.max(1, math.ceil(tonumber(next[2]) - now)) end
+local later = redis.call('ZRANGEBYSCORE', due, '(' .. num(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+if later[2] then answer[2] = math.max(1, math.ceil(tonumber(later[2]) - now)) end
 if #answer >= 2 + 2 * most then answer[2] = 0 end
 for i = 1, #had do answer[#answer + 1] = had[i] end
 return answer

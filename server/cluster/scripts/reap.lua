@@ -20,5 +20,6 @@ for i = 1, #items, 2 do
   if at2 > #items[i] then count(seat, '', app, room, 0, 'a', 0)
   else remove(seat, app, room, (cut(items[i], at2)), 'a', 0) end
 end
+endRooms()
 endLog()
 return #items / 2

@@ -16,16 +16,65 @@ local DAY = 86400
 local seats, due = T .. ':da', T .. ':dq'
 local function keyOf(letter, app, room) return T .. ':d' .. letter .. ':' .. app .. '\0' .. room end
 local function index(seat) return T .. ':di:' .. seat end
-local function keep(key) redis.call('EXPIRE', key, DAY) end
+local kept = {}
+local function keep(key)
+  if kept[key] then return end
+  kept[key] = true
+  redis.call('EXPIRE', key, DAY)
+end
 local function cut(text, at)
   local colon = string.find(text, ':', at, true)
   local size = tonumber(string.sub(text, at, colon - 1))
   return string.sub(text, colon + 1, colon + size), colon + size + 1
 end
-local function total(app, room)
-  local sum = 0
-  for _, v in ipairs(redis.call('HVALS', keyOf('r', app, room))) do sum = sum + tonumber(v) end
-  return sum
+-- What the rooms of a script have by seats, and in all; what changes is written by endRooms.
+local rooms = {}
+local function roomOf(app, room)
+  local where = app .. '\0' .. room
+  local r = rooms[where]
+  if r then return r end
+  r = {app = app, room = room, sum = 0, by = {}, was = {}}
+  local all = redis.call('HGETALL', keyOf('r', app, room))
+  for i = 1, #all, 2 do
+    local connections = tonumber(all[i + 1])
+    r.by[all[i]], r.was[all[i]], r.sum = connections, connections, r.sum + connections
+  end
+  rooms[where] = r
+  return r
+end
+local function total(app, room) return roomOf(app, room).sum end
+local function setSeat(r, seat, connections)
+  r.sum = r.sum + connections - (r.by[seat] or 0)
+  r.by[seat], r.changed = connections > 0 and connections or nil, true
+end
+local function endRooms()
+  for _, r in pairs(rooms) do
+    local key, item = keyOf('r', r.app, r.room), net(r.app) .. net(r.room)
+    for seat, connections in pairs(r.by) do
+      if r.was[seat] ~= connections then
+        redis.call('HSET', key, seat, num(connections))
+        if not r.was[seat] then
+          redis.call('ZADD', index(seat), 1, item)
+          keep(index(seat))
+        end
+      end
+    end
+    for seat in pairs(r.was) do
+      if not r.by[seat] then
+        redis.call('HDEL', key, seat)
+        redis.call('ZREM', index(seat), item)
+      end
+    end
+    -- Other keys are kept by who tells of them anew.
+    if r.sum > 0 and (not next(r.was) or r.anew) then
+      local all = T .. ':dz:' .. r.app
+      redis.call('ZADD', all, 0, r.room)
+      keep(all)
+      keep(key)
+    elseif r.sum == 0 and next(r.was) then
+      redis.call('ZREM', T .. ':dz:' .. r.app, r.room)
+    end
+  end
 end
 local function there(app, room, user)
   if user == '' then return total(app, room) > 0 end
@@ -55,32 +104,16 @@ end
 
 -- Says that a seat has so many connections in a room; old is a seat that it takes the place of.
 local function count(seat, old, app, room, connections, how, hold)
-  local key = keyOf('r', app, room)
-  local before = total(app, room)
-  local item = net(app) .. net(room)
-  if connections > 0 then
-    redis.call('HSET', key, seat, num(connections))
-    keep(key)
-    redis.call('ZADD', index(seat), 1, item)
-    keep(index(seat))
-  elseif redis.call('HDEL', key, seat) == 1 then
-    redis.call('ZREM', index(seat), item)
-  end
-  if old ~= '' then redis.call('HDEL', key, old) end
-  local after = total(app, room)
-  local rooms = T .. ':dz:' .. app
-  if after > 0 then
-    -- At each change, for the one that has been forgotten.
-    redis.call('ZADD', rooms, 0, room)
-    keep(rooms)
-  end
-  if before == 0 and after > 0 then
+  local r = roomOf(app, room)
+  local before = r.sum
+  setSeat(r, seat, connections)
+  if old ~= '' then setSeat(r, old, 0) end
+  if before == 0 and r.sum > 0 then
     if how ~= 's' then say(app, room, 'O' .. net(app) .. net(room)) end
     look(app, room, '', how, 0, true)
-  elseif after > 0 and how == 's' then
+  elseif r.sum > 0 and how == 's' then
     look(app, room, '', how, 0, true)
-  elseif before > 0 and after == 0 then
-    redis.call('ZREM', rooms, room)
+  elseif before > 0 and r.sum == 0 then
     say(app, room, 'V' .. net(app) .. net(room))
     look(app, room, '', how, hold, false)
   end
