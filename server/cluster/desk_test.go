@@ -121,6 +121,23 @@ func TestDeskReapedTwice(t *testing.T) {
 	settled(t, w, []*house{a, b, c}, []string{"r"})
 }
 
+// What nobody has cleaned up behind is found, and taken away.
+func TestDeskSweep(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	w := newTown(shortLease(t, redis))
+	a, b := w.build(t, ""), w.build(t, redis.Addr)
+	a.mustSit("r", "a")
+	b.mustSit("r", "b")
+	settled(t, w, []*house{a, b}, []string{"r"})
+	lease, _ := b.leaseNow()
+	b.kill()
+	// As if somebody had done so, and ended in the middle.
+	redis.Do("ZREM", a.nodes.leases(), lease)
+	redis.Do("HDEL", a.nodes.info(), lease)
+	settled(t, w, []*house{a}, []string{"r"})
+}
+
 // A node that was cut off for longer than its lease enters its connections again.
 func TestDeskGivenUp(t *testing.T) {
 	t.Parallel()
@@ -418,9 +435,15 @@ func BenchmarkBack(b *testing.B) {
 func BenchmarkReap(b *testing.B) {
 	redis := redistest.Start(b)
 	w := newTown(config(b, at(redis.Addr)))
-	a, c := w.build(b, ""), w.build(b, "")
+	a, c := w.build(b, ""), w.build(b, redis.Addr)
 	enterMany(b, c, 10_000)
+	until(b, "the applications know that they came", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.told) == 20_000
+	})
 	lease, _ := c.leaseNow()
+	c.kill()
 	began := time.Now()
 	if err := a.takeAway(b.Context(), lease); err != nil {
 		b.Fatal(err)

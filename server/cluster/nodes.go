@@ -44,6 +44,7 @@ type table struct {
 	changed []func()
 
 	beats atomic.Uint64 // that the engine has taken
+	next  time.Time     // when the first lease is over, unless it is renewed
 }
 
 // newSecret is a secret for a cluster whose operator set none.
@@ -111,7 +112,7 @@ func (c *Cluster) beats() {
 		case <-c.beating.Done():
 			return
 		case <-c.kick:
-		case <-time.After(quarter - mrand.N(quarter/5+1)):
+		case <-time.After(c.untilBeat(quarter - mrand.N(quarter/5+1))):
 		}
 		ctx, cancel := context.WithTimeout(c.beating, c.cfg.Timeout)
 		err := c.beat(ctx)
@@ -129,6 +130,18 @@ func (c *Cluster) beats() {
 			}
 		}
 	}
+}
+
+// untilBeat is how long it is until the next beat, not longer than wait: it comes as soon as the
+// lease of a node that says nothing is over.
+func (c *Cluster) untilBeat(wait time.Duration) time.Duration {
+	c.table.mu.Lock()
+	next := c.table.next
+	c.table.mu.Unlock()
+	if d := time.Until(next); d > 0 {
+		wait = min(wait, d+10*time.Millisecond+mrand.N(50*time.Millisecond))
+	}
+	return wait
 }
 
 // lease is what this node is called in the engine until it is given up: a name and a number. mu
@@ -158,10 +171,13 @@ func (c *Cluster) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	status, infos, over, err := parseBeat(answer)
+	status, infos, over, next, err := parseBeat(answer)
 	if err != nil {
 		return err
 	}
+	t.mu.Lock()
+	t.next = time.Now().Add(next)
+	t.mu.Unlock()
 	if status == "gone" {
 		c.count.givenUp.Add(1)
 		c.log.Warn("the cluster had given this node up, and has it back", "node", c.name)
@@ -208,19 +224,20 @@ func (c *Cluster) leaseKeys() []string {
 }
 
 // parseBeat reads the answer of the script: what it was, a lease and what is told of it in
-// turns, and the leases that are over.
-func parseBeat(answer rueidis.RedisResult) (status string, infos, over []string, err error) {
+// turns, the leases that are over, and how long until the next one is.
+func parseBeat(answer rueidis.RedisResult) (status string, infos, over []string, next time.Duration, err error) {
 	list, err := answer.ToArray()
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, 0, err
 	}
-	if len(list) != 3 {
-		return "", nil, nil, errors.New("beat: not an answer")
+	if len(list) != 4 {
+		return "", nil, nil, 0, errors.New("beat: not an answer")
 	}
 	status, err = list[0].ToString()
 	infos, wrong := list[1].AsStrSlice()
 	over, wrongToo := list[2].AsStrSlice()
-	return status, infos, over, errors.Join(err, wrong, wrongToo)
+	ms, wrongAsWell := list[3].AsInt64()
+	return status, infos, over, time.Duration(ms) * time.Millisecond, errors.Join(err, wrong, wrongToo, wrongAsWell)
 }
 
 // learn takes over who is there. infos are a lease and what is told of it, in turns; of those in over
