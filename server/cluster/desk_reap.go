@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/rueidis"
 )
 
 // reapAtOnce is how many of what a seat has are taken away in one command.
@@ -152,5 +150,3 @@ func (c *Cluster) hasLease(lease string) bool {
 	defer c.table.mu.Unlock()
 	return lease == c.table.lease(c.name) || slices.Contains(c.table.leases, lease)
 }
-
-var _ rueidis.Completed

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-
-	"poosh/server/hub"
 )
 
 // What one batch has in it, at the most, and how many of its answers have all members of a room.
@@ -58,8 +56,12 @@ func (d *desk) pause() time.Duration {
 	now := time.Now()
 	wait := time.Second
 	for _, at := range []time.Time{d.lookAt, d.retry, d.dueAt} {
-		if !at.IsZero() {
-			wait = min(wait, max(at.Sub(now), time.Millisecond))
+		switch left := at.Sub(now); {
+		case at.IsZero():
+		case left > 0:
+			wait = min(wait, left)
+		default: // it could not be done
+			wait = min(wait, 50*time.Millisecond)
 		}
 	}
 	return wait
@@ -156,9 +158,7 @@ func (d *desk) sitDown(l *link, lease string) bool {
 	if old == "" {
 		return true
 	}
-	if before.silent && len(d.again) > 0 {
-		d.seat.silent = true // it was not over
-	}
+	d.seat.silent = d.seat.silent || before.silent // which was not over
 	d.old = append(d.old, old)
 	d.p.c.count.seats.Add(1)
 	d.requeue()
@@ -351,7 +351,7 @@ func (s *step) args(list []string, silent bool) []string {
 	}
 	flag(e.Counted, 'c')
 	flag(e.User != "" && e.Only, 'u')
-	flag(e.Told && !silent, 't')
+	flag(e.Told, 't')
 	flag(silent, 's')
 	flag(e.Cache, 'k')
 	flag(s.members, 'm')
@@ -407,5 +407,3 @@ func (c *Cluster) hearsAny() bool {
 	defer c.hears.mu.Unlock()
 	return len(c.hears.of) > 0
 }
-
-var _ = hub.ErrAway

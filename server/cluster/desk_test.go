@@ -324,6 +324,15 @@ func TestDeskKeysEnd(t *testing.T) {
 	p := a.partition(app, "r", false)
 	const unbounded = `local n = '' for _, k in ipairs(redis.call('KEYS', ARGV[1])) do if redis.call('TTL', k) < 0 then n = n .. ' ' .. k end end return n`
 	until(t, "every key of the partition ends", func() bool { return redis.Do("EVAL", unbounded, "0", string(p.tag)+":*") == "" })
+	// Its node sees to it that what is there stays.
+	for _, key := range []string{p.tag.connections(app, "r"), p.tag.members(app, "r"), string(p.tag) + ":di:" + p.desk.seat.name, string(p.tag) + ":dz:" + app, string(p.tag) + ":dt:" + app + "\x00r"} {
+		redis.Do("EXPIRE", key, "1000")
+		p.desk.mu.Lock()
+		p.desk.renew = time.Now().Add(-time.Second)
+		p.desk.mu.Unlock()
+		p.desk.wakeUp()
+		until(t, key+" is renewed", func() bool { return len(redis.Do("TTL", key)) == len(":86400") })
+	}
 	a.rise(id)
 	settled(t, w, []*house{a}, []string{"r"})
 	for _, key := range []string{"dr:" + app + "\x00r", "dm:" + app + "\x00r", "dt:" + app + "\x00r", "dz:" + app, "dq"} {

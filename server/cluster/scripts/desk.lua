@@ -4,7 +4,7 @@
 -- connections of the seat in the room, most members, most connections, milliseconds of Hold.
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
--- applications were told what info says. Flags: c counted, u the user's first or last, t told, s they know, k with the last
+-- applications were told what info says. Flags: c counted, u the user's first or last, t told, s it is news to nobody, k with the last
 -- event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
 local own, seat, batch, old = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
@@ -19,7 +19,7 @@ local refused, codes = {}, {}
 local function step(i, code)
   local kind, flags, app, room, user = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local has = function(flag) return string.find(flags, flag, 1, true) ~= nil end
-  local how = has('t') and 't' or has('s') and 's' or ''
+  local how = has('t') and (has('s') and 's' or 't') or ''
   local where = app .. '\0' .. room
   local connections, hold = tonumber(ARGV[i + 7]) - (refused[where] or 0), tonumber(ARGV[i + 10])
   if kind == 'E' then
@@ -37,7 +37,7 @@ local function step(i, code)
     if has('u') then remove(seat, app, room, user, how, hold) end
     if has('c') then count(seat, '', app, room, connections, how, hold) end
   elseif kind == 'R' then
-    count(seat, old, app, room, connections, how, hold)
+    count(seat, old, app, room, connections, how, hold, has('s'))
     roomOf(app, room).anew = true
     keep(index(seat))
     keep(keyOf('m', app, room))

@@ -102,14 +102,15 @@ local function look(app, room, user, how, hold, is)
   keep(due)
 end
 
--- Says that a seat has so many connections in a room; old is a seat that it takes the place of.
-local function count(seat, old, app, room, connections, how, hold)
+-- Says that a seat has so many connections in a room; old is a seat that it takes the place of. quiet: nobody
+-- is told that the room is in use.
+local function count(seat, old, app, room, connections, how, hold, quiet)
   local r = roomOf(app, room)
   local before = r.sum
   setSeat(r, seat, connections)
   if old ~= '' then setSeat(r, old, 0) end
   if before == 0 and r.sum > 0 then
-    if how ~= 's' then say(app, room, 'O' .. net(app) .. net(room)) end
+    if not quiet then say(app, room, 'O' .. net(app) .. net(room)) end
     look(app, room, '', how, 0, true)
   elseif r.sum > 0 and how == 's' then
     look(app, room, '', how, 0, true)
