@@ -38,7 +38,6 @@ type desk struct {
 	last  uint64  // number of the last batch
 	book  map[place]*booked
 	late  []*step // were not told in time, and are to be answered
-	bytes int64   // of those that enter and wait
 
 	seat  seat
 	old   []string // seats before, of which something may be left
@@ -112,9 +111,8 @@ func (s *step) size() int64 {
 
 // hears are who is told, by apps.
 type hears struct {
-	mu  sync.Mutex // guards of
-	of  map[string]presence.Listener
-	set uint64
+	mu sync.Mutex // guards of
+	of map[string]presence.Listener
 }
 
 var _ presence.Desk = (*Cluster)(nil)
