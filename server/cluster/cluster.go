@@ -18,11 +18,11 @@
 //
 // # Who owns what
 //
-// A [Cluster] starts two goroutines for each partition and one for its writing, and those that
-// beat and watch; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
+// A [Cluster] starts two goroutines for each partition, one for its writing and one for its [desk],
+// and those that beat, watch and sweep; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
 // time.
 //
-// Lock order: partition.mu, or subscriptions.mu, each by itself, and inbox.mu last of all; a hub may hold a room's lock as it
+// Lock order: partition.mu, or subscriptions.mu, behind desk.mu for moments, each by itself, and inbox.mu last of all; a hub may hold a room's lock as it
 // calls [Cluster.Occupied]. With partition.mu held a hub is called only to deliver while the
 // engine is away, see [Local].
 package cluster
