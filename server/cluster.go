@@ -40,9 +40,9 @@ func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return
 	}
-	h.Bus = s.cluster
+	h.Bus, h.Desk, h.Census = s.cluster, s.cluster, s.cluster
 	h.Node = dialect.Node{Name: s.cluster.Name()}
-	// h.Desk, h.Holder and h.Census come here, and h.Node.Passer.
+	// h.Holder comes here, and h.Node.Passer.
 }
 
 // join makes the process one of its cluster, and returns why it could not.
@@ -63,6 +63,7 @@ func (s *Server) join(ctx context.Context) error {
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
 		Deliver:  s.hub.DeliverAt,
 		Missed:   s.missed,
+		Mirror:   s.hub,
 	}); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/hub"
+	"poosh/server/presence"
 )
 
 // A node that was cut off is given everything that it missed, once and in order.
@@ -305,7 +306,7 @@ func TestRedisRestarted(t *testing.T) {
 		return errors.Is(a.send("r", "lost").Err, hub.ErrAway) && time.Since(began) < cfg.Timeout/2
 	})
 	entered := make(chan error, 1)
-	a.Enter(app, "new", false, func(_ hub.Position, err error) { entered <- err })
+	a.Fence(app, "new", false, func(_ hub.Position, err error) { entered <- err })
 	if err := <-entered; !errors.Is(err, hub.ErrAway) {
 		t.Errorf("entering was answered %v", err)
 	}
@@ -675,7 +676,7 @@ func TestLeastRights(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, "redis://poosh:open-sesame@"+redis.Addr)
-	rights := []string{"+@pubsub", "+@scripting", "+@hash", "+@sortedset", "+@list", "+@connection", "+del", "+expire", "+time", "+info", "~" + cfg.Prefix + ":*"}
+	rights := []string{"+@pubsub", "+@scripting", "+@hash", "+@sortedset", "+@list", "+@connection", "+del", "+expire", "+exists", "+rename", "+get", "+set", "+pttl", "+time", "+info", "~" + cfg.Prefix + ":*"}
 	user := append([]string{"ACL", "SETUSER", "poosh", "reset", "on", ">open-sesame"}, rights...)
 	redis.Do(user...)
 	few := cfg
@@ -694,9 +695,34 @@ func TestLeastRights(t *testing.T) {
 	a.enter("r")
 	a.mustSend("r", "1")
 	a.hasExactly("r", []string{"1"})
+	entered := make(chan error, 1)
+	e := presence.Entry{App: app, Room: "r", User: "u", Only: true, Counted: true, Told: true, Cache: true}
+	if h := publishCached(a, "r"); h != nil {
+		t.Errorf("to be kept: %v", h)
+	}
+	a.Enter(e, func(_ presence.Seated, err error) { entered <- err })
+	if err := <-entered; err != nil {
+		t.Errorf("enter: %v", err)
+	}
+	if _, _, ok, err := a.Cached(t.Context(), app, "r"); !ok || err != nil {
+		t.Errorf("what is kept: %v, %v", ok, err)
+	}
+	for r, err := range a.Rooms(t.Context(), app, "") {
+		if err != nil {
+			t.Errorf("rooms: %+v, %v", r, err)
+		}
+	}
+	a.Leave(e)
 	if got := a.Nodes(); len(got) != 1 {
 		t.Errorf("it knows of %d nodes, want 1", len(got))
 	}
+}
+
+// publishCached publishes what the engine is to keep, and waits for what became of it.
+func publishCached(p *process, room string) error {
+	answered := make(chan error, 1)
+	p.Publish(&hub.Publication{App: app, Room: room, Event: "e", Data: []byte("kept"), Cached: 60}, func(h hub.Handed) { answered <- h.Err })
+	return <-answered
 }
 
 // What waits for an engine that does not answer is bounded, and so is what comes from it.

@@ -73,6 +73,7 @@ func (l *link) resume() error {
 	l.p.found(l) // before anything of it is handed out, see [partition.publishHere]
 	l.letGo(missed, r.at)
 	l.p.subs.confirmAll(l.generation)
+	l.p.desk.wakeUp()
 	l.p.wakeUp()
 	return nil
 }
@@ -83,7 +84,7 @@ func (l *link) lastEpoch() uint64 {
 	defer l.mu.Unlock()
 	for _, text := range l.held {
 		if f, ok := parseFence(text); ok && f.request == l.openingFence() {
-			l.epoch = f.epoch
+			l.epoch, l.opened = f.epoch, f.epoch
 			return f.epoch
 		}
 	}
@@ -166,6 +167,12 @@ func (p *partition) ours(frames []string) []string {
 	for _, text := range frames {
 		f, ok := parseFrame(text)
 		if !ok {
+			continue
+		}
+		if n, ok := parseNews(f.envelope); ok {
+			if p.subs.had(p.tag.room(n.app, n.room)) {
+				list = append(list, text)
+			}
 			continue
 		}
 		e, err := openEnvelope(f.envelope)

@@ -18,11 +18,11 @@
 //
 // # Who owns what
 //
-// A [Cluster] starts two goroutines for each partition and one for its writing, and those that
-// beat and watch; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
+// A [Cluster] starts two goroutines for each partition, one for its writing and one for its [desk],
+// and those that beat, watch and sweep; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
 // time.
 //
-// Lock order: partition.mu, or subscriptions.mu, each by itself, and inbox.mu last of all; a hub may hold a room's lock as it
+// Lock order: partition.mu, or subscriptions.mu, behind desk.mu for moments, each by itself, and inbox.mu last of all; a hub may hold a room's lock as it
 // calls [Cluster.Occupied]. With partition.mu held a hub is called only to deliver while the
 // engine is away, see [Local].
 package cluster
@@ -63,7 +63,18 @@ type Options struct {
 	// connections, so that they know. It may be called before Deliver of what comes then.
 	Missed func(app, room string, everyone bool, at hub.Position)
 
+	// Mirror is told who is in the rooms of this process, see [presence.Desk]; nil for nobody.
+	Mirror Mirror
+
 	linger time.Duration // how long a room without seats stays subscribed to; 0 for the standard
+}
+
+// A Mirror keeps who the members of rooms are, see [hub.Hub.MembersAre]. It is called in the order of
+// what happens, on the goroutine that calls Deliver.
+type Mirror interface {
+	MembersAre(app, room string, all []hub.Member) (came, went []hub.Member)
+	MemberIn(app, room string, m hub.Member) (news bool)
+	MemberOut(app, room, user string) (news bool)
 }
 
 var _ hub.Broker = (*Cluster)(nil)
@@ -80,6 +91,7 @@ type Cluster struct {
 	parts  [partitions + 1]*partition // the last one is the nodes' own
 	table  table
 	asks   asks
+	hears  hears
 	count  counts
 	losses losses
 
@@ -153,6 +165,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 		return err
 	}
 	c.running.Go(c.watch)
+	c.running.Go(c.sweep)
 	c.beatsOver = make(chan struct{})
 	c.running.Go(func() {
 		defer close(c.beatsOver)

@@ -29,6 +29,7 @@ type link struct {
 	release    func()
 	ended      <-chan error // the connection's
 	process    string       // of the engine
+	opened     uint64       // epoch of the log as it was opened; set before the link is used
 
 	heard atomic.Int64 // when the last fence came, in nanoseconds since the start of the link
 	began time.Time

@@ -107,3 +107,37 @@ func epochOf(text string) uint64 {
 	f, _ := parseFence(text)
 	return f.epoch
 }
+
+// A news is a frame of who came and went, in the place of an envelope: "P", a letter for what it is, and
+// netstrings.
+type news struct {
+	kind                          byte
+	app, room, user, info, socket string // as many of them as the kind has
+}
+
+// The kinds of news.
+const (
+	letterNews = 'P'
+
+	newsCame     = 'C'
+	newsWent     = 'W'
+	newsOccupied = 'O'
+	newsVacated  = 'V'
+)
+
+// parseNews reads one. A later version may have further fields, and kinds.
+func parseNews(text string) (n news, ok bool) {
+	if len(text) < 2 || text[0] != letterNews {
+		return n, false
+	}
+	n.kind, text = text[1], text[2:]
+	for _, at := range []*string{&n.app, &n.room, &n.user, &n.info, &n.socket} {
+		if text == "" {
+			break
+		}
+		if *at, text, ok = cutNetstring(text); !ok {
+			return news{}, false
+		}
+	}
+	return n, true
+}

@@ -35,6 +35,13 @@ func (t tag) everyone(app string) string {
 	return string(t) + ":E:" + app
 }
 
+// seats, connections, members and cached are keys of who is in rooms; scripts/roster.lua says
+// what is in them, and has the others.
+func (t tag) seats() string                    { return string(t) + ":da" }
+func (t tag) connections(app, r string) string { return string(t) + ":dr:" + app + "\x00" + r }
+func (t tag) members(app, r string) string     { return string(t) + ":dm:" + app + "\x00" + r }
+func (t tag) cached(app, r string) string      { return string(t) + ":dc:" + app + "\x00" + r }
+
 // node is the channel of one node, for answers.
 func (t tag) node(name string) string { return string(t) + ":N:" + name }
 

@@ -60,7 +60,7 @@ func (l *logged) String() string {
 }
 
 // config is that of tests.
-func config(t *testing.T, url string) Config {
+func config(t testing.TB, url string) Config {
 	t.Helper()
 	engine, err := ParseEngine(url)
 	if err != nil {
@@ -115,7 +115,7 @@ func (p *process) enter(rooms ...string) {
 	p.t.Helper()
 	entered := make(chan error, len(rooms))
 	for _, room := range rooms {
-		p.Enter(app, room, false, func(_ hub.Position, err error) {
+		p.Fence(app, room, false, func(_ hub.Position, err error) {
 			if err == nil {
 				p.Occupied(app, room, false)
 			}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -41,6 +42,9 @@ type table struct {
 	nodes   map[string]Node // by name
 	leases  []string        // in the engine, sorted
 	changed []func()
+
+	beats atomic.Uint64 // that the engine has taken
+	next  time.Time     // when the first lease is over, unless it is renewed
 }
 
 // newSecret is a secret for a cluster whose operator set none.
@@ -108,7 +112,7 @@ func (c *Cluster) beats() {
 		case <-c.beating.Done():
 			return
 		case <-c.kick:
-		case <-time.After(quarter - mrand.N(quarter/5+1)):
+		case <-time.After(c.untilBeat(quarter - mrand.N(quarter/5+1))):
 		}
 		ctx, cancel := context.WithTimeout(c.beating, c.cfg.Timeout)
 		err := c.beat(ctx)
@@ -126,6 +130,18 @@ func (c *Cluster) beats() {
 			}
 		}
 	}
+}
+
+// untilBeat is how long it is until the next beat, not longer than wait: it comes as soon as the
+// lease of a node that says nothing is over.
+func (c *Cluster) untilBeat(wait time.Duration) time.Duration {
+	c.table.mu.Lock()
+	next := c.table.next
+	c.table.mu.Unlock()
+	if d := time.Until(next); d > 0 {
+		wait = min(wait, d+10*time.Millisecond+mrand.N(50*time.Millisecond))
+	}
+	return wait
 }
 
 // lease is what this node is called in the engine until it is given up: a name and a number. mu
@@ -155,10 +171,13 @@ func (c *Cluster) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	status, infos, over, err := parseBeat(answer)
+	status, infos, over, next, err := parseBeat(answer)
 	if err != nil {
 		return err
 	}
+	t.mu.Lock()
+	t.next = time.Now().Add(next)
+	t.mu.Unlock()
 	if status == "gone" {
 		c.count.givenUp.Add(1)
 		c.log.Warn("the cluster had given this node up, and has it back", "node", c.name)
@@ -205,19 +224,20 @@ func (c *Cluster) leaseKeys() []string {
 }
 
 // parseBeat reads the answer of the script: what it was, a lease and what is told of it in
-// turns, and the leases that are over.
-func parseBeat(answer rueidis.RedisResult) (status string, infos, over []string, err error) {
+// turns, the leases that are over, and how long until the next one is.
+func parseBeat(answer rueidis.RedisResult) (status string, infos, over []string, next time.Duration, err error) {
 	list, err := answer.ToArray()
 	if err != nil {
-		return "", nil, nil, err
+		return "", nil, nil, 0, err
 	}
-	if len(list) != 3 {
-		return "", nil, nil, errors.New("beat: not an answer")
+	if len(list) != 4 {
+		return "", nil, nil, 0, errors.New("beat: not an answer")
 	}
 	status, err = list[0].ToString()
 	infos, wrong := list[1].AsStrSlice()
 	over, wrongToo := list[2].AsStrSlice()
-	return status, infos, over, errors.Join(err, wrong, wrongToo)
+	ms, wrongAsWell := list[3].AsInt64()
+	return status, infos, over, time.Duration(ms) * time.Millisecond, errors.Join(err, wrong, wrongToo, wrongAsWell)
 }
 
 // learn takes over who is there. infos are a lease and what is told of it, in turns; of those in over
@@ -246,6 +266,8 @@ func (c *Cluster) learn(infos, over []string) {
 		tell = slices.Clone(t.changed)
 	}
 	t.mu.Unlock()
+	t.beats.Add(1)
+	c.wakeDesks()
 	for _, f := range tell {
 		guard.Call(c.log, "telling that a node has come or gone", f)
 	}
@@ -274,6 +296,9 @@ func nodeOf(lease string) (name string, ok bool) {
 // reapTime is how long one node may take to clean up behind another.
 const reapTime = 30 * time.Second
 
+// jitter is a part of a lease, so that nodes do not do the same at the same time.
+func (c *Cluster) jitter() int64 { return mrand.Int64N(int64(c.cfg.Lease)/4 + 1) }
+
 // reap cleans up behind a lease that is over, unless somebody else does.
 func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 	args := []string{dead, lease, strconv.FormatInt(reapTime.Milliseconds(), 10)}
@@ -283,6 +308,17 @@ func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 	}
 	if mine, err := answer.AsInt64(); err != nil || mine != 1 {
 		return
+	}
+	c.running.Go(func() { c.cleanUp(dead) })
+}
+
+// cleanUp does what reap began. It may take its time; past reapTime another node does it too, which
+// does no harm.
+func (c *Cluster) cleanUp(dead string) {
+	ctx, cancel := context.WithTimeout(c.beating, reapTime)
+	defer cancel()
+	if err := c.takeAway(ctx, dead); err != nil {
+		return // whoever finds the claim over goes on
 	}
 	name, ok := nodeOf(dead)
 	if ok && !c.alive(name) {
@@ -345,6 +381,11 @@ func (c *Cluster) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	p := c.parts[partitions]
+	for _, part := range c.parts {
+		if part.desk.giveBack(ctx) != nil {
+			return // the others clean up, when the lease is over
+		}
+	}
 	// The lease goes last: nobody would clean up what is there without one.
 	if p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Hdel().Key(c.nodes.info()).Field(lease).Build()

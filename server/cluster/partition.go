@@ -17,8 +17,8 @@ import (
 
 // A partition is a part of all rooms, with an order of its own. It is away, or has a link.
 //
-// Its goroutines are run, which keeps a link, work, which handles what came, and write; its
-// [Cluster] owns them.
+// Its goroutines are run, which keeps a link, handle, which handles what came, write, and its
+// desk's; its [Cluster] owns them.
 type partition struct {
 	c     *Cluster
 	index int
@@ -27,6 +27,7 @@ type partition struct {
 
 	subs  subscriptions
 	inbox inbox
+	desk  *desk // nil for the nodes' own partition
 
 	first     chan struct{} // closed when it had a link for the first time
 	firstOnce sync.Once
@@ -61,6 +62,9 @@ func newPartition(c *Cluster, index int, t tag) *partition {
 	p.work = sync.NewCond(&p.mu)
 	p.inbox.ready = sync.NewCond(&p.inbox.mu)
 	p.inbox.total = &c.arriving
+	if index < partitions {
+		p.desk = newDesk(p)
+	}
 	return p
 }
 
@@ -70,6 +74,9 @@ func (p *partition) start() {
 	p.c.running.Go(p.run)
 	p.c.running.Go(p.handle)
 	p.c.running.Go(p.write)
+	if p.desk != nil {
+		p.c.running.Go(p.desk.run)
+	}
 }
 
 // stop has its goroutines end, and answers who waits. The cluster's context is over already.
@@ -87,6 +94,7 @@ func (p *partition) stop() {
 	p.refuse(lost, hub.ErrUncertain)
 	p.refuse(waiting, hub.ErrAway)
 	p.failEntries(time.Time{})
+	p.desk.stop()
 }
 
 // errStopped is why a link ends when the cluster does.
@@ -121,6 +129,7 @@ func (p *partition) found(l *link) {
 	p.link = l
 	p.work.Broadcast()
 	p.mu.Unlock()
+	p.desk.wakeUp()
 	p.firstOnce.Do(func() { close(p.first) })
 }
 
@@ -286,6 +295,7 @@ func (p *partition) expire() (away time.Duration, why error) {
 	p.settleHere(here)
 	p.refuse(lost, hub.ErrUncertain)
 	p.failEntries(limit)
+	p.desk.expire(limit)
 	return away, why
 }
 
@@ -298,6 +308,7 @@ func (p *partition) position() hub.Position {
 
 // missed says of what was subscribed to before a link that something may be missing up to a place.
 func (p *partition) missed(generation uint64, at hub.Position, why string) {
+	p.desk.lookAgain()
 	list := p.subs.before(generation)
 	if len(list) == 0 {
 		return

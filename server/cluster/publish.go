@@ -15,6 +15,9 @@ func (c *Cluster) Publish(p *hub.Publication, done func(hub.Handed)) {
 	part := c.partition(p.App, p.Room, p.Everyone)
 	e := envelope{Publication: *p}
 	i := &item{channel: part.channelOf(&e), envelope: c.seal(&e), since: time.Now(), done: done}
+	if !p.Everyone && !p.Passing {
+		i.cached = p.Cached
+	}
 	err := part.enqueue(i)
 	if err == nil {
 		return

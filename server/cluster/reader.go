@@ -81,6 +81,10 @@ func (p *partition) one(text string) {
 		p.fence(f)
 		return
 	}
+	if p.desk != nil && text != "" && (text[0] == letterDesk || text[0] == letterFailed) {
+		p.desk.one(text)
+		return
+	}
 	f, ok := parseFrame(text)
 	if !ok {
 		p.drop(errMalformed)
@@ -88,6 +92,10 @@ func (p *partition) one(text string) {
 	}
 	if !p.advance(f) {
 		p.c.count.again.Add(1)
+		return
+	}
+	if n, ok := parseNews(f.envelope); ok && p.desk != nil {
+		p.desk.news(&n)
 		return
 	}
 	e, err := openEnvelope(f.envelope)
@@ -125,6 +133,7 @@ func (p *partition) fence(f fence) {
 	}
 	p.place.Unlock()
 	p.heardOf(f.before, f.reached)
+	p.desk.heardOf(f.epoch)
 	p.answerEntries(f.request, hub.Position{Epoch: f.epoch, Number: f.number})
 }
 

@@ -35,6 +35,30 @@ var beatText string
 //go:embed scripts/claim.lua
 var claimText string
 
+//go:embed scripts/log.lua
+var logText string
+
+//go:embed scripts/roster.lua
+var rosterText string
+
+//go:embed scripts/desk.lua
+var deskText string
+
+//go:embed scripts/seat.lua
+var seatText string
+
+//go:embed scripts/reap.lua
+var reapText string
+
+//go:embed scripts/due.lua
+var dueText string
+
+//go:embed scripts/count.lua
+var countText string
+
+//go:embed scripts/rooms.lua
+var roomsText string
+
 // A script runs in the engine, where nothing else runs meanwhile.
 //
 // Why not rueidis.Lua: that asks for a client, and everything of a partition goes over one
@@ -52,6 +76,13 @@ var (
 	beatScript    = newScript(beatText)
 	claimScript   = newScript(claimText)
 	forgetScript  = newScript(forgetText)
+
+	deskScript  = newScript(preludeText + logText + rosterText + deskText)
+	seatScript  = newScript(preludeText + logText + rosterText + seatText)
+	reapScript  = newScript(preludeText + logText + rosterText + reapText)
+	dueScript   = newScript(preludeText + logText + rosterText + dueText)
+	countScript = newScript(countText)
+	roomsScript = newScript(roomsText)
 )
 
 func newScript(text string) *script {

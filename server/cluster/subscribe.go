@@ -217,6 +217,7 @@ func (p *partition) subscribe(l *link) error {
 			p.subs.confirm(s, l.generation)
 		}
 		p.subs.mu.Unlock()
+		p.desk.wakeUp()
 	}
 }
 
@@ -262,12 +263,12 @@ type entry struct {
 	answer func(at hub.Position, err error)
 }
 
-// Enter says that somebody is about to be in a room, or, with everyone, among all of an app. answer is
+// Fence says that somebody is about to be in a room whom nobody counts, or, with everyone, among all of an app. answer is
 // called once: with where that is in the log, on the goroutine that delivers the room's events, in their order, so
 // that who is seated within it gets everything behind it and nothing before; or with
 // [hub.ErrAway], within the time that one command may take, at once while the engine is away.
 // answer must neither wait nor call the cluster, but for Occupied and Vacated through the hub.
-func (c *Cluster) Enter(app, room string, everyone bool, answer func(at hub.Position, err error)) {
+func (c *Cluster) Fence(app, room string, everyone bool, answer func(at hub.Position, err error)) {
 	p := c.partition(app, room, everyone)
 	p.mu.Lock()
 	refused := p.over || p.isAway()

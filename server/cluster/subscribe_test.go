@@ -95,7 +95,7 @@ func TestEnterAtTheEnd(t *testing.T) {
 		answers := make(chan error, 2)
 		var ending sync.WaitGroup
 		ending.Go(p.stop)
-		c.Enter(app, "r", false, func(_ hub.Position, err error) { answers <- err })
+		c.Fence(app, "r", false, func(_ hub.Position, err error) { answers <- err })
 		ending.Wait()
 		if len(answers) != 1 {
 			t.Fatalf("answered %d times, want once", len(answers))

@@ -25,6 +25,7 @@ const (
 type item struct {
 	channel  string
 	envelope string
+	cached   uint32 // seconds for which the engine keeps it as the last of its room; 0 for not
 	since    time.Time
 	done     func(hub.Handed) // nil for nobody
 }
@@ -70,8 +71,9 @@ func (p *partition) takeQueue() []*item {
 // flushed reports that nothing waits or is under way.
 func (p *partition) flushed() bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.queue) == 0 && p.doubt == nil
+	waits := len(p.queue) > 0 || p.doubt != nil
+	p.mu.Unlock()
+	return !waits && p.desk.flushed()
 }
 
 // refuse answers items that were not published, or may not have been.
@@ -209,7 +211,7 @@ func (p *partition) finish(b *batch) {
 func (p *partition) publish(ctx context.Context, b *batch, l *link) (handed []int, epoch uint64, err error) {
 	args := append(l.args(), p.c.name, strconv.FormatUint(b.first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
 	for _, i := range b.items {
-		args = append(args, i.channel, i.envelope)
+		args = append(args, i.channel, i.envelope, strconv.FormatUint(uint64(i.cached), 10))
 	}
 	answer, err := publishScript.on(ctx, l.conn, []string{p.tag.state()}, args).ToArray()
 	if err != nil {

@@ -1,0 +1,80 @@
+package cluster
+
+import (
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"poosh/server/cluster/redistest"
+	"poosh/server/presence"
+)
+
+// Whatever happens to three nodes, at each quiet moment all know what is true, and nobody was told
+// what cannot be.
+func TestDeskModel(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("POOSH_SEED"); text != "" {
+		seed, _ = strconv.ParseUint(text, 10, 64)
+	}
+	t.Logf("POOSH_SEED=%d", seed)
+	dice := rand.New(rand.NewPCG(seed, 1))
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Lease, cfg.Timeout = 3*time.Second, time.Second
+	w := newTown(cfg)
+	rooms := []string{"r0", "r1", "r2", "r3", "r4"}
+	list := []*house{w.build(t, redis.Addr), w.build(t, redis.Addr), w.build(t, redis.Addr)}
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		var wait sync.WaitGroup
+		for _, h := range list {
+			mine := rand.New(rand.NewPCG(dice.Uint64(), 2))
+			wait.Go(func() { h.live(mine, rooms) })
+		}
+		n := dice.IntN(6)
+		victim := dice.IntN(len(list))
+		pause := time.Duration(dice.IntN(300)) * time.Millisecond
+		time.Sleep(pause) // how far it is by then is the dice's
+		switch n {
+		case 0, 1:
+			h := list[victim]
+			h.wire.Cut()
+			time.Sleep(pause)
+			h.wire.Heal()
+		case 2: // longer than its lease
+			h := list[victim]
+			h.wire.Cut()
+			time.Sleep(cfg.Lease + time.Second + pause)
+			h.wire.Heal()
+		}
+		wait.Wait()
+		if n == 3 {
+			list[victim].kill()
+			list[victim] = w.build(t, redis.Addr)
+		}
+		settled(t, w, list, rooms)
+	}
+}
+
+// live has connections of a node come and go.
+func (h *house) live(dice *rand.Rand, rooms []string) {
+	for range 60 {
+		h.mu.Lock()
+		ids := slices.Sorted(maps.Keys(h.guests))
+		h.mu.Unlock()
+		if len(ids) > 0 && dice.IntN(10) < 3+len(ids)/3 {
+			h.rise(ids[dice.IntN(len(ids))])
+			continue
+		}
+		_, err := h.sit(rooms[dice.IntN(len(rooms))], "u"+strconv.Itoa(dice.IntN(4)))
+		if err != nil && !errors.Is(err, presence.ErrAway) {
+			h.t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+-- Behind log.lua: who is in the rooms of a partition. A seat is a node, under one lease, since it
+-- came to this engine; whatever it has is noted under its seat, and the sums are computed.
+--
+--   T:da           hash: a seat, and the number and verdicts of its last batch
+--   T:dr:APP\0ROOM hash: a seat, and how many connections it has in the room
+--   T:dm:APP\0ROOM hash: a user, and "seat seat ...\0info"
+--   T:di:SEAT      sorted set: what the seat has, so that it can be taken away; users first
+--   T:dz:APP       sorted set: rooms that somebody is in, by name
+--   T:dc:APP\0ROOM the last event of a room, as a frame
+--   T:dt:APP\0ROOM hash: what the applications were told of the room (r) and of users (u and the
+--                  id): "1" that it is there; with p in front while somebody tells them, with a when
+--                  that one is gone and somebody has to tell them again
+--   T:dq           sorted set: of what they may have to be told something, by when
+--   T:dh:SEAT      hash: what the seat tells them
+local DAY = 86400
+local seats, due = T .. ':da', T .. ':dq'
+local function keyOf(letter, app, room) return T .. ':d' .. letter .. ':' .. app .. '\0' .. room end
+local function index(seat) return T .. ':di:' .. seat end
+local kept = {}
+local function keep(key)
+  if kept[key] then return end
+  kept[key] = true
+  redis.call('EXPIRE', key, DAY)
+end
+local function cut(text, at)
+  local colon = string.find(text, ':', at, true)
+  local size = tonumber(string.sub(text, at, colon - 1))
+  return string.sub(text, colon + 1, colon + size), colon + size + 1
+end
+-- What the rooms of a script have by seats, and in all; what changes is written by endRooms.
+local rooms = {}
+local function roomOf(app, room)
+  local where = app .. '\0' .. room
+  local r = rooms[where]
+  if r then return r end
+  r = {app = app, room = room, sum = 0, by = {}, was = {}}
+  local all = redis.call('HGETALL', keyOf('r', app, room))
+  for i = 1, #all, 2 do
+    local connections = tonumber(all[i + 1])
+    r.by[all[i]], r.was[all[i]], r.sum = connections, connections, r.sum + connections
+  end
+  rooms[where] = r
+  return r
+end
+local function total(app, room) return roomOf(app, room).sum end
+local function setSeat(r, seat, connections)
+  r.sum = r.sum + connections - (r.by[seat] or 0)
+  r.by[seat], r.changed = connections > 0 and connections or nil, true
+end
+local function endRooms()
+  for _, r in pairs(rooms) do
+    local key, item = keyOf('r', r.app, r.room), net(r.app) .. net(r.room)
+    for seat, connections in pairs(r.by) do
+      if r.was[seat] ~= connections then
+        redis.call('HSET', key, seat, num(connections))
+        if not r.was[seat] then
+          redis.call('ZADD', index(seat), 1, item)
+          keep(index(seat))
+        end
+      end
+    end
+    for seat in pairs(r.was) do
+      if not r.by[seat] then
+        redis.call('HDEL', key, seat)
+        redis.call('ZREM', index(seat), item)
+      end
+    end
+    -- Other keys are kept by who tells of them anew.
+    if r.sum > 0 and (not next(r.was) or r.anew) then
+      local all = T .. ':dz:' .. r.app
+      redis.call('ZADD', all, 0, r.room)
+      keep(all)
+      keep(key)
+    elseif r.sum == 0 and next(r.was) then
+      redis.call('ZREM', T .. ':dz:' .. r.app, r.room)
+    end
+  end
+end
+local function there(app, room, user)
+  if user == '' then return total(app, room) > 0 end
+  return redis.call('HEXISTS', keyOf('m', app, room), user) == 1
+end
+local function toldField(user) return user == '' and 'r' or 'u' .. user end
+
+-- How the applications come to know: 't' if somebody wants them to, 's' if they know already, '' if
+-- nobody wants it, and 'a' if that is to be found out.
+local function look(app, room, user, how, hold, is)
+  local key = keyOf('t', app, room)
+  local item = net(app) .. net(room) .. net(user)
+  if how == 'a' then
+    if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', due, item) then return end
+  elseif how == 's' then
+    if is then
+      redis.call('HSETNX', key, toldField(user), '1')
+      keep(key)
+    end
+    return
+  elseif how ~= 't' then return end
+  -- Whoever goes does so before the room does.
+  local last = (user == '' and not is) and 0.5 or 0
+  redis.call('ZADD', due, string.format('%.1f', now + hold + last), item)
+  keep(due)
+end
+
+-- Says that a seat has so many connections in a room; old is a seat that it takes the place of. quiet: nobody
+-- is told that the room is in use.
+local function count(seat, old, app, room, connections, how, hold, quiet)
+  local r = roomOf(app, room)
+  local before = r.sum
+  setSeat(r, seat, connections)
+  if old ~= '' then setSeat(r, old, 0) end
+  if before == 0 and r.sum > 0 then
+    if not quiet then say(app, room, 'O' .. net(app) .. net(room)) end
+    look(app, room, '', how, 0, true)
+  elseif r.sum > 0 and how == 's' then
+    look(app, room, '', how, 0, true)
+  elseif before > 0 and r.sum == 0 then
+    say(app, room, 'V' .. net(app) .. net(room))
+    look(app, room, '', how, hold, false)
+  end
+end
+
+local function without(list, seat)
+  local rest, found = {}, false
+  for s in string.gmatch(list, '[^ ]+') do
+    if s == seat then found = true else rest[#rest + 1] = s end
+  end
+  return table.concat(rest, ' '), found
+end
+
+-- Makes a user of a seat a member.
+local function add(seat, old, app, room, user, info, socket, how)
+  local key = keyOf('m', app, room)
+  local is = redis.call('HGET', key, user)
+  if not is then
+    redis.call('HSET', key, user, seat .. '\0' .. info)
+    say(app, room, 'C' .. net(app) .. net(room) .. net(user) .. net(info) .. net(socket))
+    look(app, room, user, how, 0, true)
+  else
+    local at = string.find(is, '\0', 1, true)
+    local list, had = string.sub(is, 1, at - 1), false
+    if old ~= '' then list = without(list, old) end
+    list = without(list, seat)
+    redis.call('HSET', key, user, (list == '' and seat or list .. ' ' .. seat) .. string.sub(is, at))
+    if how == 's' then look(app, room, user, how, 0, true) end
+  end
+  keep(key)
+  redis.call('ZADD', index(seat), 0, net(app) .. net(room) .. net(user))
+  keep(index(seat))
+end
+
+-- Takes a user away from a seat.
+local function remove(seat, app, room, user, how, hold)
+  redis.call('ZREM', index(seat), net(app) .. net(room) .. net(user))
+  local key = keyOf('m', app, room)
+  local is = redis.call('HGET', key, user)
+  if not is then return end
+  local at = string.find(is, '\0', 1, true)
+  local list, found = without(string.sub(is, 1, at - 1), seat)
+  if not found then return end
+  if list ~= '' then
+    redis.call('HSET', key, user, list .. string.sub(is, at))
+    return
+  end
+  redis.call('HDEL', key, user)
+  say(app, room, 'W' .. net(app) .. net(room) .. net(user))
+  look(app, room, user, how, hold, false)
+end
