@@ -10,6 +10,7 @@ import (
 	"poosh/server/dialect"
 	"poosh/server/health"
 	"poosh/server/hub"
+	"poosh/server/overview"
 	"poosh/server/poosh"
 	"poosh/server/setting"
 )
@@ -99,6 +100,18 @@ func (s *Server) reached(app string, at hub.Position) {
 	if s.kept != nil && s.kept.Keeps(app) {
 		s.kept.Reached(app, at)
 	}
+}
+
+// nodes are those of the cluster, for operators; nil for a process that is alone.
+func (s *Server) nodes() *overview.Cluster {
+	if s.cluster == nil {
+		return nil
+	}
+	c := &overview.Cluster{Node: s.cluster.Name(), Engine: s.cluster.Up(), Lag: s.cluster.Lag().Seconds(), Nodes: []overview.Node{}}
+	for _, n := range s.cluster.Nodes() {
+		c.Nodes = append(c.Nodes, overview.Node{Name: n.Name, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining})
+	}
+	return c
 }
 
 // missed closes who may have missed something up to a place in the log, and has the log begin
