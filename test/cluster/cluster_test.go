@@ -32,6 +32,13 @@ func TestOneOrder(t *testing.T) {
 // balancers. A node that is cut off alone is no island either.
 func TestRedisAwayAndBack(t *testing.T) {
 	redis, nodes := three(t)
+	t.Cleanup(func() {
+		for i, n := range nodes {
+			if t.Failed() {
+				t.Logf("node %d:\n%s", i+1, n.Log())
+			}
+		}
+	})
 	w := watch(t, nodes, "r")
 	a, b := nodes[0].sends("a", "r", 0), nodes[1].sends("b", "r", 0)
 	ready := func(want int, of ...*node) {
@@ -55,12 +62,12 @@ func TestRedisAwayAndBack(t *testing.T) {
 		}
 	}
 	goesOn()
-	redis.Do("FLUSHALL")
-	goesOn() // what was forgotten has been handed out everywhere
 	nodes[1].wire.Cut()
 	ready(http.StatusServiceUnavailable, nodes[1])
 	nodes[1].wire.Heal()
 	ready(http.StatusOK, nodes...)
+	goesOn()
+	redis.Do("FLUSHALL")
 	goesOn()
 	a.stop(t)
 	b.stop(t)
