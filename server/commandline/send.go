@@ -153,7 +153,7 @@ func (l *line) sent(c *cli.Command, o outcome) error {
 		err = l.print(fmt.Sprintf("sent %s, %s", printable(o.ID), took(o.Delivered)))
 	}
 	if err == nil && o.Delivered < 0 && c.Bool("require-subscriber") {
-		return l.fail(Failed, "several nodes act as one, and only --explain says how many took it: want that too")
+		return l.fail(Failed, "several nodes act as one, and nobody counts over all of them who took it")
 	}
 	if err == nil && o.Delivered == 0 && c.Bool("require-subscriber") {
 		return l.fail(nobody, "nobody took it")

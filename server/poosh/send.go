@@ -109,9 +109,11 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	body := respond.Go.Body(account)
 	claim.Settle(idempotency.Answer{ID: id, Handed: e.Took, Account: body})
 	a.note(r, id, m, pub, e.Took)
-	setSent(w.Header(), id, e.Took)
 	if a.hub.Across() {
+		w.Header()[sends.Header] = []string{id}
 		setNodes(w.Header(), e.Nodes)
+	} else {
+		setSent(w.Header(), id, e.Took)
 	}
 	respond.Go.Bytes(w, http.StatusOK, body)
 }
