@@ -111,6 +111,7 @@ func (s *Server) newLive() *overview.Live {
 			return list
 		},
 		Latency: s.lately,
+		Cluster: s.nodes,
 	})
 }
 

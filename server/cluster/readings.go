@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"poosh/server/hub"
 	"poosh/server/metric"
@@ -35,6 +36,9 @@ func (c *counts) settled(err error) {
 	}
 }
 
+// Lag is how long what came last was on its way, as far as the clocks of two nodes agree.
+func (c *Cluster) Lag() time.Duration { return time.Duration(c.count.lag.Load()) }
+
 // Readings are the cluster's numbers of this moment.
 func (c *Cluster) Readings() []metric.Reading {
 	n := &c.count
@@ -63,6 +67,6 @@ func (c *Cluster) Readings() []metric.Reading {
 		metric.Counter("cluster_told_anew", "cluster_rosters_told_anew_total", "Times that this node told the engine anew who is in the rooms of a partition: it was given up, or the engine had forgotten it.", n.seats.Load()),
 		metric.Gauge("cluster_waiting_bytes", "cluster_waiting_bytes", "Bytes of publications and of who enters rooms that wait for the engine.", c.waiting.Load()),
 		metric.Gauge("cluster_arriving_bytes", "cluster_arriving_bytes", "Bytes that came from the engine and are not handed out yet.", c.arriving.Load()),
-		metric.Gauge("", "cluster_lag_seconds", "How long what came last was on its way, as far as the clocks of two nodes agree.", float64(n.lag.Load())/1e9),
+		metric.Gauge("", "cluster_lag_seconds", "How long what came last was on its way, as far as the clocks of two nodes agree.", c.Lag().Seconds()),
 	}
 }

@@ -138,6 +138,23 @@ func (st *state) text(s style) string {
 		row("", "%s", s.yellow("it is shutting down"))
 	}
 	row("version", "%s", printable(st.Version))
+	if c := st.Cluster; c != nil {
+		away := ""
+		if !c.Engine {
+			away = s.red(", and cannot be reached")
+		}
+		row("nodes", "%s%s", many(len(c.Nodes), "node"), away)
+		for _, n := range c.Nodes {
+			more := ""
+			if n.Name == c.Node {
+				more = ", this one"
+			}
+			if n.Draining {
+				more += s.yellow(", shutting down")
+			}
+			row("", "%s: version %s, since %s%s", printable(n.Name), printable(n.Version), n.Started.UTC().Format(time.RFC3339), more)
+		}
+	}
 	row("clients", "%s", sockets(st.Connections.Clients))
 	for _, a := range st.Connections.Apps {
 		old := ""

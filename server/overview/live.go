@@ -38,6 +38,8 @@ type Config struct {
 	// Latency is that of the last minute or so; nil, or a result of nil, where it is not
 	// measured. It is called as Apps is.
 	Latency func() *Latency
+	// Cluster is that of this moment; nil for a process that is alone. It is called as Apps is.
+	Cluster func() *Cluster
 }
 
 // A Live is the overview of a process that goes on. Make one with [New]; its methods may
@@ -47,8 +49,9 @@ type Live struct {
 
 	mu          sync.Mutex // guards what follows
 	now, before Moment
-	apps        []App // of now, as latency
+	apps        []App // of now, as latency and cluster
 	latency     *Latency
+	cluster     *Cluster
 	text        []byte // of now; nil as long as nobody asked
 	made        int    // how many were written down, for tests
 	watchers    map[*watcher]struct{}
@@ -76,10 +79,14 @@ func (l *Live) Told(now time.Time, readings []metric.Reading) {
 	if l.cfg.Latency != nil {
 		latency = l.cfg.Latency()
 	}
+	var cluster *Cluster
+	if l.cfg.Cluster != nil {
+		cluster = l.cfg.Cluster()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.before, l.now, l.text = l.now, Moment{now, readings}, nil
-	l.apps, l.latency = apps, latency
+	l.apps, l.latency, l.cluster = apps, latency, cluster
 	if len(l.watchers) == 0 {
 		return
 	}
@@ -105,7 +112,7 @@ func (l *Live) latest() []byte {
 	if l.cfg.MemoryLimit > 0 {
 		o.Process.MemoryLimit = &l.cfg.MemoryLimit
 	}
-	o.Connections.Apps, o.Latency = l.apps, l.latency
+	o.Connections.Apps, o.Latency, o.Cluster = l.apps, l.latency, l.cluster
 	text, err := json.Marshal(o)
 	if err != nil {
 		panic("overview: " + err.Error()) // of our own types

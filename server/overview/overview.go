@@ -38,6 +38,23 @@ type Overview struct {
 	Closes      []Close     `json:"closes"`   // those that there were
 	Refusals    []Refusal   `json:"refusals"` // those that there were
 	Webhooks    *Webhooks   `json:"webhooks"` // nil without the dialect that has them
+	Cluster     *Cluster    `json:"cluster"`  // nil for a process that is alone
+}
+
+// A Cluster is what a process knows of those that it acts as one with.
+type Cluster struct {
+	Node   string  `json:"node"`      // this one
+	Engine bool    `json:"engine_up"` // what joins them is there
+	Lag    float64 `json:"lag_seconds"`
+	Nodes  []Node  `json:"nodes"`
+}
+
+// A Node is one of them, as it tells of itself.
+type Node struct {
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Started  time.Time `json:"started"`
+	Draining bool      `json:"draining"`
 }
 
 // A Count is how often something happened.
