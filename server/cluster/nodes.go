@@ -289,7 +289,7 @@ func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 		c.log.Warn("a node of the cluster is gone: its lease is over", "node", name)
 		for _, p := range c.parts {
 			// What was written is written again within one timeout, and may be one more on its way.
-			if !p.giveUp(ctx, name, 2*c.cfg.Timeout) {
+			if !p.giveUp(ctx, name, 2*c.cfg.Timeout) || !p.free(ctx, name) {
 				return // whoever finds the claim over goes on
 			}
 		}
@@ -344,6 +344,7 @@ func (c *Cluster) leave(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
+	c.stopHolding(ctx)
 	p := c.parts[partitions]
 	// The lease goes last: nobody would clean up what is there without one.
 	if p.do(ctx, func(b rueidis.Builder) rueidis.Completed {

@@ -26,6 +26,7 @@ type partition struct {
 	own   string // the channel of this node, for answers
 
 	subs  subscriptions
+	holds holdings
 	inbox inbox
 
 	first     chan struct{} // closed when it had a link for the first time
@@ -58,6 +59,7 @@ func newPartition(c *Cluster, index int, t tag) *partition {
 		first: make(chan struct{}), wake: make(chan struct{}, 1), since: time.Now(),
 	}
 	p.subs.of = make(map[string]*subscription)
+	p.holds.init(p)
 	p.work = sync.NewCond(&p.mu)
 	p.inbox.ready = sync.NewCond(&p.inbox.mu)
 	p.inbox.total = &c.arriving
@@ -70,6 +72,7 @@ func (p *partition) start() {
 	p.c.running.Go(p.run)
 	p.c.running.Go(p.handle)
 	p.c.running.Go(p.write)
+	p.c.running.Go(p.holds.work)
 }
 
 // stop has its goroutines end, and answers who waits. The cluster's context is over already.
@@ -87,6 +90,7 @@ func (p *partition) stop() {
 	p.refuse(lost, hub.ErrUncertain)
 	p.refuse(waiting, hub.ErrAway)
 	p.failEntries(time.Time{})
+	p.holds.stop()
 }
 
 // errStopped is why a link ends when the cluster does.
@@ -205,6 +209,7 @@ func (p *partition) live(l *link) error {
 		if err := p.subscribe(l); err != nil {
 			return err
 		}
+		p.holds.wakeUp()
 		if request, some := p.fenceEntries(); some || beat {
 			now := time.Since(l.began)
 			if err := l.fence(request); err != nil {
@@ -266,7 +271,8 @@ func (p *partition) expire() (away time.Duration, why error) {
 	}
 	limit := now.Add(-p.c.cfg.Timeout)
 	var late []*item
-	if p.isAway() {
+	gone := p.isAway()
+	if gone {
 		late = p.takeQueue()
 	} else {
 		for len(p.queue) > 0 && p.queue[0].since.Before(limit) {
@@ -286,6 +292,7 @@ func (p *partition) expire() (away time.Duration, why error) {
 	p.settleHere(here)
 	p.refuse(lost, hub.ErrUncertain)
 	p.failEntries(limit)
+	p.holds.expire(limit, gone)
 	return away, why
 }
 

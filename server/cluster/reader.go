@@ -81,6 +81,9 @@ func (p *partition) one(text string) {
 		p.fence(f)
 		return
 	}
+	if p.heldText(text) {
+		return
+	}
 	f, ok := parseFrame(text)
 	if !ok {
 		p.drop(errMalformed)

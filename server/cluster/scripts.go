@@ -35,6 +35,15 @@ var beatText string
 //go:embed scripts/claim.lua
 var claimText string
 
+//go:embed scripts/hold.lua
+var holdText string
+
+//go:embed scripts/held.lua
+var heldText string
+
+//go:embed scripts/free.lua
+var freeText string
+
 // A script runs in the engine, where nothing else runs meanwhile.
 //
 // Why not rueidis.Lua: that asks for a client, and everything of a partition goes over one
@@ -52,6 +61,9 @@ var (
 	beatScript    = newScript(beatText)
 	claimScript   = newScript(claimText)
 	forgetScript  = newScript(forgetText)
+	holdScript    = newScript(preludeText + holdText)
+	heldScript    = newScript(heldText)
+	freeScript    = newScript(freeText)
 )
 
 func newScript(text string) *script {
