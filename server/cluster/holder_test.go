@@ -275,6 +275,28 @@ func TestCutWhileIDsAreClaimed(t *testing.T) {
 	a.holds(false, ids(7)...)
 }
 
+// What was done and whose answer was lost with the cable is not done again.
+func TestAnswerAboutIDsIsLost(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a, b, wire := claimants(t, cfg, redis.Addr)
+	wire.Slow(5 * time.Millisecond)
+	for i := range 40 {
+		id := fmt.Sprint("id", i)
+		a.must(1, id)
+		b.live()
+		done := make(chan string, 1)
+		b.Holder.Bar(presencetest.App, []string{id}, 1, time.Hour, func(had []string, err error) { done <- fmt.Sprint(had, err) })
+		time.Sleep(time.Duration(i%10) * time.Millisecond)
+		wire.Cut()
+		wire.Heal()
+		if got, want := <-done, fmt.Sprint([]string{id}, error(nil)); got != want {
+			t.Fatalf("round %d: barred %s, want %s", i, got, want)
+		}
+	}
+}
+
 // A primary that is killed, and the replica that takes over: ids stay whose they were.
 func TestIDsOverFailover(t *testing.T) {
 	t.Parallel()
