@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,7 +50,7 @@ type holding struct {
 	claim  *presence.Claim // nil for bars
 	sub    *subscription   // of a claim, until its answer
 	answer func(error)     // of a claim; nil once it has been called
-	done   func(had bool, err error)
+	done   func(said string, err error)
 	again  bool // a bar that the engine forgot
 }
 
@@ -143,8 +145,8 @@ func (h *holdings) release(what, number string) {
 }
 
 // Bar implements [presence.Holder].
-func (c *Cluster) Bar(app string, ids []string, before int64, wait time.Duration, done func([]string, error)) {
-	all := &barring{left: len(ids), done: done}
+func (c *Cluster) Bar(app string, ids []string, before int64, wait time.Duration, done func(map[string]int64, error)) {
+	all := &barring{left: len(ids), done: done, had: make(map[string]int64)}
 	if len(ids) == 0 {
 		done(nil, nil)
 		return
@@ -152,27 +154,28 @@ func (c *Cluster) Bar(app string, ids []string, before int64, wait time.Duration
 	for _, id := range ids {
 		h := &c.partition(app, id, false).holds
 		o := &holding{op: opBar, what: app + "\x00" + id, number: number(before), wait: wait, since: time.Now()}
-		o.done = func(had bool, err error) { all.add(id, had, err) }
+		o.done = func(had string, err error) { all.add(id, had, err) }
 		if !h.put(o) {
-			all.add(id, false, presence.ErrAway)
+			all.add(id, "", presence.ErrAway)
 		}
 	}
 }
 
 // A barring puts together what became of the bars of one call.
 type barring struct {
-	done func([]string, error) // set once
+	done func(map[string]int64, error) // set once
 
 	mu   sync.Mutex // guards what follows
 	left int
-	had  []string
+	had  map[string]int64
 	err  error
 }
 
-func (b *barring) add(id string, had bool, err error) {
+// add notes what became of one: had is "h" and the time of the token of who had it.
+func (b *barring) add(id, had string, err error) {
 	b.mu.Lock()
-	if had {
-		b.had = append(b.had, id)
+	if strings.HasPrefix(had, "h") {
+		b.had[id], _ = strconv.ParseInt(had[1:], 10, 64) // the engine has it from a node
 	}
 	b.err = cmp.Or(b.err, err)
 	b.left--

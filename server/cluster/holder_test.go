@@ -122,7 +122,7 @@ func TestNodeWithIDsDies(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	if had, err := a.Bar(0, time.Minute, all[0]); len(had) != 0 || err != nil {
-		t.Errorf("of a dead node %q, %v", had, err)
+		t.Errorf("of a dead node %v, %v", had, err)
 	}
 	until(t, "nothing is left of it", func() bool {
 		left := 0
@@ -180,7 +180,7 @@ func TestCutOffWithIDs(t *testing.T) {
 			}
 			theirs := a.must(1, all[:10]...)
 			if had, err := a.Bar(1, 100*time.Millisecond, all[10:15]...); err != nil || len(had) != 0 && givenUp || len(had) != 5 && !givenUp {
-				t.Errorf("barred %q, %v", had, err)
+				t.Errorf("barred %v, %v", had, err)
 			}
 			time.Sleep(200 * time.Millisecond) // the bar is over before anybody is back
 			for _, c := range mine {
@@ -214,8 +214,8 @@ func TestEngineForgetsIDs(t *testing.T) {
 	first := a.must(1, all...)
 	second := b.must(1, all[:20]...)
 	a.told(first[:20], "1")
-	if had, err := a.Bar(1, time.Hour, "barred", all[59]); fmt.Sprint(had) != "[id59]" || err != nil {
-		t.Fatalf("barred %q, %v", had, err)
+	if had, err := a.Bar(1, time.Hour, "barred", all[59]); fmt.Sprint(had) != "map[id59:1]" || err != nil {
+		t.Fatalf("barred %v, %v", had, err)
 	}
 	a.told(first[59:], "2")
 	redis.Do("FLUSHALL")
@@ -287,11 +287,11 @@ func TestAnswerAboutIDsIsLost(t *testing.T) {
 		a.must(1, id)
 		b.live()
 		done := make(chan string, 1)
-		b.Holder.Bar(presencetest.App, []string{id}, 1, time.Hour, func(had []string, err error) { done <- fmt.Sprint(had, err) })
+		b.Holder.Bar(presencetest.App, []string{id}, 1, time.Hour, func(had map[string]int64, err error) { done <- fmt.Sprint(had, err) })
 		time.Sleep(time.Duration(i%10) * time.Millisecond)
 		wire.Cut()
 		wire.Heal()
-		if got, want := <-done, fmt.Sprint([]string{id}, error(nil)); got != want {
+		if got, want := <-done, fmt.Sprint(map[string]int64{id: 1}, error(nil)); got != want {
 			t.Fatalf("round %d: barred %s, want %s", i, got, want)
 		}
 	}

@@ -180,7 +180,7 @@ func (h *holdings) fail(o *holding, err error) {
 			answer(err)
 		}
 		if done != nil {
-			done(false, err)
+			done("", err)
 		}
 	})
 }
@@ -270,7 +270,7 @@ func (h *holdings) settle(o *holding, said string) func() {
 		}
 		if done := o.done; done != nil {
 			o.done = nil
-			return func() { done(said == "h", nil) }
+			return func() { done(said, nil) }
 		}
 	}
 	return nil

@@ -140,8 +140,9 @@ type Holder interface {
 	Release(c *Claim)
 	// Bar takes ids away from connections whose Made is not after a time, and has nobody claim
 	// them with such a one for as long as wait. before is in milliseconds as Claim.Made is; 0
-	// means any. done is called once, with the ids that somebody had.
-	Bar(app string, ids []string, before int64, wait time.Duration, done func(had []string, err error))
+	// means any. Of two bars the later counts. done is called once, with the ids that somebody
+	// had and Claim.Made of each.
+	Bar(app string, ids []string, before int64, wait time.Duration, done func(had map[string]int64, err error))
 	// Held reports of each id whether somebody has it. It may wait, and what it says was so a
 	// moment ago.
 	Held(ctx context.Context, app string, ids []string) ([]bool, error)

@@ -14,6 +14,7 @@ import (
 	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/peers"
+	"poosh/server/presence"
 	"poosh/server/rotation"
 	"poosh/server/websocket"
 )
@@ -27,9 +28,10 @@ type client struct {
 	until   time.Time       // when its token expires, by the monotonic clock
 	conn    *websocket.Conn // set before it is seated
 	seat    *hub.Subscriber // set when it is seated; guarded by app.mu
-	claimed bool            // the registry said yes; guarded by app.mu
+	claim   *presence.Claim // set before it is claimed; nil in one process alone
+	claimed bool            // the id is its own; guarded by app.mu
 	quiet   loop.Timer      // fires when no PING came in time
-	line    command.Line    // what was said before the registry has answered
+	line    command.Line    // what was said before the holder has answered
 
 	mu    sync.Mutex // guards what follows, and keeps CLOSE the last frame
 	ended bool
@@ -228,7 +230,7 @@ func (c *client) leave() {
 		c.dialect.hub.Unregister(seat)
 	}
 	if claimed {
-		by.Registry.Release(a.name, c.id)
+		by.Holder.Release(c.claim)
 	}
 }
 

@@ -65,7 +65,7 @@ while at <= #ARGV do
     redis.call('SET', T .. ':b:' .. what, number, 'PX', wait)
     local who, others, theirs, made = read(what)
     if who and who ~= '-' and holds(number, made) then
-      if who == node or redis.call('EXISTS', T .. ':L:' .. who) == 1 then said = 'h' end
+      if who == node or redis.call('EXISTS', T .. ':L:' .. who) == 1 then said = 'h' .. num(made) end
       lost('b', what, who, others)
       -- For a node that is cut off, and would keep it when it is back.
       write(what, '-', '0', math.max(now, theirs + 1), made, 3600)

@@ -110,10 +110,10 @@ func (c *Claimant) Held(ids ...string) string {
 }
 
 // Bar bars ids, and returns who had them.
-func (c *Claimant) Bar(before int64, wait time.Duration, ids ...string) (had []string, err error) {
+func (c *Claimant) Bar(before int64, wait time.Duration, ids ...string) (had map[string]int64, err error) {
 	c.T.Helper()
 	done := make(chan struct{})
-	c.Holder.Bar(App, ids, before, wait, func(h []string, e error) { had, err = h, e; close(done) })
+	c.Holder.Bar(App, ids, before, wait, func(h map[string]int64, e error) { had, err = h, e; close(done) })
 	await(c.T, "the answer to a bar", done)
 	return had, err
 }
@@ -151,7 +151,7 @@ func testReleased(t *testing.T, a, b *Claimant) {
 	a.Holder.Release(one)
 	soon(t, "who has the id", "[false] <nil>", func() any { return b.Held("id") })
 	if had, err := b.Bar(0, time.Millisecond, "id"); len(had) != 0 || err != nil {
-		t.Errorf("barred %q, %v", had, err)
+		t.Errorf("barred %v, %v", had, err)
 	}
 	if got := a.Told(one); got != "" {
 		t.Errorf("who released it was told %q", got)
@@ -161,7 +161,7 @@ func testReleased(t *testing.T, a, b *Claimant) {
 func testBar(t *testing.T, a, b *Claimant) {
 	one, other := a.Must("id", 5), b.Must("other", 5)
 	if had, err := b.Bar(4, time.Hour, "id", "nobody's"); len(had) != 0 || err != nil {
-		t.Errorf("barred %q, %v", had, err)
+		t.Errorf("barred %v, %v", had, err)
 	}
 	if got := a.Told(one); got != "" {
 		t.Errorf("a newer one was told %q", got)
@@ -170,8 +170,8 @@ func testBar(t *testing.T, a, b *Claimant) {
 		t.Errorf("an old one: %v", err)
 	}
 	b.Must("nobody's", 5)
-	if had, err := b.Bar(5, time.Hour, "id"); fmt.Sprint(had) != "[id]" || err != nil {
-		t.Errorf("barred %q, %v", had, err)
+	if had, err := b.Bar(5, time.Hour, "id"); fmt.Sprint(had) != "map[id:5]" || err != nil {
+		t.Errorf("barred %v, %v", had, err)
 	}
 	a.Has("what it is told", one, "2")
 	a.Holder.Release(one)
@@ -179,8 +179,8 @@ func testBar(t *testing.T, a, b *Claimant) {
 		t.Errorf("an old one: %v", err)
 	}
 	six := a.Must("id", 6)
-	if had, err := a.Bar(0, time.Hour, "id"); fmt.Sprint(had) != "[id]" || err != nil { // any
-		t.Errorf("barred %q, %v", had, err)
+	if had, err := a.Bar(0, time.Hour, "id"); fmt.Sprint(had) != "map[id:6]" || err != nil { // any
+		t.Errorf("barred %v, %v", had, err)
 	}
 	a.Has("what it is told", six, "2")
 	if _, err := b.Try("id", 1<<50); !errors.Is(err, presence.ErrBarred) {

@@ -73,7 +73,7 @@ func (n *Node) Held(ctx context.Context, app string, ids []string) ([]bool, erro
 }
 
 // Bar implements [presence.Holder].
-func (n *Node) Bar(app string, ids []string, before int64, wait time.Duration, done func([]string, error)) {
+func (n *Node) Bar(app string, ids []string, before int64, wait time.Duration, done func(map[string]int64, error)) {
 	e := n.engine
 	e.mu.Lock()
 	if e.away {
@@ -82,13 +82,13 @@ func (n *Node) Bar(app string, ids []string, before int64, wait time.Duration, d
 		return
 	}
 	defer e.mu.Unlock()
-	var had []string
+	had := make(map[string]int64)
 	for _, id := range ids {
 		at := key{app, id}
 		e.bars[at] = &bar{before, time.Now().Add(wait)}
 		if h := e.held[at]; h != nil && e.bars[at].holds(h.Made) {
 			delete(e.held, at)
-			had = append(had, id)
+			had[id] = h.Made
 			h.node.put(func() { h.Lost(presence.Barred) })
 		}
 	}

@@ -64,11 +64,11 @@ func TestKill(t *testing.T) {
 	e.Kill(n)
 	soon(t, "what b is told", []string{"went r v"}, func() any { return b.told("went") })
 	soon(t, "the count", "1 1 <nil>", func() any { return b.count("r") })
-	var had []string
-	m.Bar(App, []string{"id"}, 0, time.Second, func(ids []string, _ error) { had = ids })
+	var had map[string]int64
+	m.Bar(App, []string{"id"}, 0, time.Second, func(ids map[string]int64, _ error) { had = ids })
 	e.Quiet()
 	if len(had) > 0 || len(lost) > 0 {
-		t.Errorf("%q of the dead node, %d lost", had, len(lost))
+		t.Errorf("%v of the dead node, %d lost", had, len(lost))
 	}
 }
 
