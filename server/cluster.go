@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"poosh/server/admission"
 	"poosh/server/cluster"
@@ -16,8 +17,6 @@ import (
 // by nobody.
 var notAcross = []string{
 	"pusher",
-	"socktopus",
-	"push socket",
 }
 
 // checkCluster finds what cannot be in a cluster.
@@ -30,6 +29,17 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 			m.Add("CLUSTER_REDIS", "is set, and so is what has %s opened, for %s, which cannot be on several nodes yet: want one of them unset", d.Ports[0].Setting, d.Name)
 		}
 	}
+	for _, d := range c.on() {
+		if d.Alone == nil {
+			continue
+		}
+		if err := d.Alone(); err != nil {
+			name, why, _ := strings.Cut(err.Error(), ": ")
+			if !m.Has(name) {
+				m.Add(name, "%s", why)
+			}
+		}
+	}
 	if c.History.File != "" && !m.Has("HISTORY_FILE") {
 		m.Add("HISTORY_FILE", "is set with CLUSTER_REDIS: the other nodes have the history of a node that ends, and go on meanwhile; want one of them unset")
 	}
@@ -40,9 +50,9 @@ func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return
 	}
-	h.Bus = s.cluster
+	h.Bus, h.Holder = s.cluster, s.cluster
 	h.Node = dialect.Node{Name: s.cluster.Name()}
-	// h.Desk, h.Holder and h.Census come here, and h.Node.Passer.
+	// h.Desk and h.Census come here, and h.Node.Passer.
 }
 
 // join makes the process one of its cluster, and returns why it could not.

@@ -29,7 +29,7 @@ func newClaimant(t *testing.T, name string, cfg Config) *claimant {
 	c := New(cfg)
 	h := hub.NewWith(c, nil)
 	p := &process{Cluster: c, t: t, log: &logged{}}
-	opt := Options{Log: slog.New(slog.NewTextHandler(p.log, nil)), Deliver: h.DeliverAt, Missed: func(string, string, bool) {}}
+	opt := Options{Log: slog.New(slog.NewTextHandler(p.log, nil)), Deliver: h.DeliverAt, Missed: func(string, string, bool, hub.Position) {}}
 	if err := c.Join(t.Context(), opt); err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ func Declare() *dialect.Dialect {
 		On:       s.on,
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
+		Alone:    s.alone,
 
 		Applications: s.applications,
 		Commands: []dialect.Command{{
@@ -39,6 +40,14 @@ func Declare() *dialect.Dialect {
 			Help: "print a token that a Socktopus client may join with", Codes: "0 printed, 1 failed, 2 misused", Run: TokenCommand,
 		}},
 	}
+}
+
+// alone says what cannot be had on several nodes.
+func (s *settings) alone() error {
+	if s.Config.Keep {
+		return errors.New("SOCKTOPUS_KEEP: is on, with CLUSTER_REDIS: what one node keeps is not given to who joins again on another; want off, or CLUSTER_REDIS unset")
+	}
+	return nil
 }
 
 // on reports whether there is a secret.
