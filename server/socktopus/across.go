@@ -3,6 +3,7 @@ package socktopus
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"poosh/auth"
@@ -19,6 +20,37 @@ func (d *Dialect) publishAcross(r *http.Request, a *app, id string, messages []m
 	ctx, cancel := context.WithTimeout(r.Context(), sendPatience)
 	defer cancel()
 	there, askErr := d.held(ctx, a, messages)
+	became := d.sendAll(ctx, a, messages, there)
+	var kept map[int]bool
+	if askErr == nil && d.keepsAcross() {
+		kept = d.keepElsewhere(ctx, a, messages, d.without(messages, there, nil))
+		if rest := d.without(messages, there, kept); len(rest) > 0 { // some may have come back in between
+			again, err := d.held(ctx, a, messages)
+			for i := range again {
+				again[i] = err == nil && again[i] && slices.Contains(rest, i)
+			}
+			for i, h := range d.sendAll(ctx, a, messages, again) {
+				if again[i] {
+					became[i] = h
+				}
+			}
+		}
+	}
+	return d.sortOut(r, a, id, messages, became, kept, askErr)
+}
+
+// without are the places of messages whose recipients nobody has, and that are not kept.
+func (d *Dialect) without(messages []message, there []bool, kept map[int]bool) (places []int) {
+	for i, m := range messages {
+		if !there[i] && !kept[i] && d.fits(m) {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+// sendAll sends the messages whose recipients are there, in order, and returns what became of each.
+func (d *Dialect) sendAll(ctx context.Context, a *app, messages []message, there []bool) []hub.Handed {
 	became := make([]hub.Handed, len(messages))
 	answers := make(chan struct{}, len(messages)) // nobody waits to say so
 	asked, published := 0, 0
@@ -42,12 +74,12 @@ func (d *Dialect) publishAcross(r *http.Request, a *app, id string, messages []m
 	for range asked { // which the broker bounds
 		<-answers
 	}
-	return d.sortOut(r, a, id, messages, became, askErr)
+	return became
 }
 
 // sortOut says what became of messages. Without an engine nobody may be told that all have
 // failed: they may have recipients elsewhere.
-func (d *Dialect) sortOut(r *http.Request, a *app, id string, messages []message, became []hub.Handed, away error) (answer sendAnswer, ok bool) {
+func (d *Dialect) sortOut(r *http.Request, a *app, id string, messages []message, became []hub.Handed, kept map[int]bool, away error) (answer sendAnswer, ok bool) {
 	answer = sendAnswer{Succeeded: []message{}, Failed: []message{}}
 	for i, m := range messages {
 		h, took := became[i], 0
@@ -57,16 +89,19 @@ func (d *Dialect) sortOut(r *http.Request, a *app, id string, messages []message
 			took = 1
 		}
 		a.traffic.Published(len(m.Content), took)
-		if took > 0 {
+		switch {
+		case took > 0:
 			answer.Succeeded = append(answer.Succeeded, m)
-		} else {
+		case kept[i]:
+			answer.Kept = append(answer.Kept, m)
+		default:
 			answer.Failed = append(answer.Failed, m)
 		}
 		if d.cfg().Sends.Watched() {
 			d.report(a, sends.Item(id, i), m, took, r.RemoteAddr)
 		}
 	}
-	return answer, away == nil || len(answer.Succeeded) > 0
+	return answer, away == nil || len(answer.Succeeded)+len(answer.Kept) > 0
 }
 
 // held reports of each message whether somebody has its recipient. If nobody can be asked it is
@@ -101,6 +136,9 @@ func (d *Dialect) kickAcross(w http.ResponseWriter, r *http.Request, a *app, ids
 	if err != nil {
 		d.refuseForNow(w, r, away)
 		return
+	}
+	if d.keepsAcross() { // nobody gets what was kept for who is sent away
+		d.askKeeping(r.Context(), keeping{App: a.name, Drop: ids}, func([]byte) {})
 	}
 	d.log.Debug("socktopus: kick", "remote", r.RemoteAddr, "app", a.name, "connected", len(had))
 	respond.Go.JSON(w, http.StatusOK, http.StatusOK)

@@ -21,7 +21,7 @@ func twoSites(t *testing.T, cfg Config) (e *presencetest.Engine, one, two *site,
 	for i, name := range []string{"one", "two"} {
 		nodes[i] = e.Node(name, nil)
 		of := cfg
-		of.Holder = nodes[i]
+		of.Holder, of.Bus = nodes[i], nodes[i]
 		sites[i] = newSiteOn(t, nodes[i].Hub, of)
 	}
 	return e, sites[0], sites[1], nodes
@@ -107,9 +107,7 @@ func TestSameIDAcross(t *testing.T) {
 	if closes != readers-1 {
 		t.Errorf("%d were told CLOSE, want %d", closes, readers-1)
 	}
-	if n := one.dialect.Stats().Connected + two.dialect.Stats().Connected; n != 1 {
-		t.Errorf("%d are connected", n)
-	}
+	waitFor(t, func() bool { return one.dialect.Stats().Connected+two.dialect.Stats().Connected == 1 })
 }
 
 // Who is kicked is ended wherever it is, and comes back nowhere with a token that was there.
@@ -197,4 +195,58 @@ func TestProcessIsGone(t *testing.T) {
 		t.Error("who joins elsewhere gets nothing")
 	}
 	want(t, b, "DATA:y")
+}
+
+// What is sent to who is between two connections waits, wherever it was sent and the two are, and
+// comes in order, before what is sent after.
+func TestKeepAcross(t *testing.T) {
+	e, one, two, _ := twoSites(t, Config{Keep: true})
+	sites := []*site{one, two}
+	kept := func(s *site, content string) bool {
+		status, body, _ := s.request("POST", "/send", fmt.Sprintf(`{"secretName":"myapp","secret":"s3cret","messages":%s}`, quote([]message{{"id", content}})))
+		if status != 200 {
+			t.Fatalf("%d %s", status, body)
+		}
+		return strings.Contains(body, `"kept"`)
+	}
+	for i := range 6 {
+		at, next := sites[i%2], sites[i/2%2]
+		ws := at.join("id")
+		_ = ws.NetConn().Close()
+		waitFor(t, func() bool { return at.dialect.Stats().Connected == 0 })
+		e.Quiet()
+		for n, s := range []*site{one, two, one} {
+			if !kept(s, fmt.Sprint("kept ", n)) {
+				t.Errorf("round %d, message %d is not kept", i, n)
+			}
+		}
+		again, _, err := next.tryJoin(token("id", 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = again.SetReadDeadline(time.Now().Add(patience))
+		waitFor(t, func() bool { return next.dialect.Stats().Connected == 1 })
+		if kept(two, "after") {
+			t.Error("kept for who is there")
+		}
+		want(t, again, "DATA:kept 0", "DATA:kept 1", "DATA:kept 2", "DATA:after")
+		write(t, again, "CLOSE")
+		want(t, again, "CLOSE")
+		_ = again.Close()
+		waitFor(t, func() bool { return next.dialect.Stats().Connected == 0 })
+		e.Quiet()
+		if kept(one, "x") {
+			t.Error("kept for who asked for the end")
+		}
+	}
+	ws := one.join("id")
+	_ = ws.NetConn().Close()
+	waitFor(t, func() bool { return one.dialect.Stats().Connected == 0 })
+	e.Quiet()
+	kept(two, "for who is kicked")
+	two.kick("id")
+	time.Sleep(2 * time.Millisecond)
+	last := two.join("id")
+	two.send(message{"id", "new"})
+	want(t, last, "DATA:new")
 }

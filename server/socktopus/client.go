@@ -36,6 +36,11 @@ type client struct {
 	mu    sync.Mutex // guards what follows, and keeps CLOSE the last frame
 	ended bool
 	why   closed.Reason // it ended for, once ended
+	// What is kept elsewhere has yet to come: what is sent waits behind it, see keeping.go.
+	name    string // of the connection among all; set before it is claimed
+	holding bool
+	behind  [][]byte
+	waits   int // bytes of behind
 }
 
 // An end is a way in which a connection ends: what it counts as, the text and the code of
@@ -221,7 +226,9 @@ func (c *client) leave() {
 		if ended, why := c.ending(); by.Keep && ended && comesBack(why) && !a.removed.Load() {
 			now := time.Now()
 			c.dialect.cut(a, now)
-			a.away.leaves(c.id, now, by.KeepBytes)
+			if away := a.away.leaves(c.id, now, by.KeepBytes); away != nil {
+				away.left = c.name
+			}
 		}
 	}
 	seat, claimed := c.seat, c.claimed
@@ -264,7 +271,7 @@ func (c *client) Missed() { c.end(endMissed) }
 func (c *client) Deliver(frame []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.ended && c.conn.Push(frame)
+	return c.deliver(frame, func() bool { return c.conn.Push(frame) })
 }
 
 // answer queues a frame that the client has asked for.
@@ -278,7 +285,7 @@ func (c *client) answer(frame []byte) bool {
 func (c *client) DeliverMarked(frame []byte, k *latency.Mark) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.ended && c.conn.PushMarked(frame, k)
+	return c.deliver(frame, func() bool { return c.conn.PushMarked(frame, k) })
 }
 
 // Message takes a client's message. What comes before the client is seated waits.

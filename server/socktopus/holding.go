@@ -1,6 +1,7 @@
 package socktopus
 
 import (
+	"crypto/rand"
 	"errors"
 
 	"poosh/server/closed"
@@ -26,6 +27,9 @@ func (c *client) join(made int64) {
 	}
 	c.heard()
 	c.line.Begin()
+	if c.dialect.keepsAcross() {
+		c.name = rand.Text()
+	}
 	c.claim = &presence.Claim{App: c.app.room, ID: c.id, Made: made, Lost: c.lost}
 	holder.Claim(c.claim, func(err error) {
 		c.conn.Guard(func() { c.answered(made, err) })
@@ -47,6 +51,12 @@ func (c *client) answered(made int64, err error) {
 	c.claimed = true
 	c.app.mu.Unlock()
 	if !c.isEnded() {
+		if c.name != "" {
+			c.mu.Lock()
+			c.holding = true
+			c.mu.Unlock()
+			go c.fetch()
+		}
 		c.seatIn(made)
 	}
 	if c.isEnded() { // maybe as it was seated

@@ -32,7 +32,6 @@ func Declare() *dialect.Dialect {
 		On:       s.on,
 		Ports:    []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders, Where: Where}},
 		Start:    s.start,
-		Alone:    s.alone,
 
 		Applications: s.applications,
 		Commands: []dialect.Command{{
@@ -40,14 +39,6 @@ func Declare() *dialect.Dialect {
 			Help: "print a token that a Socktopus client may join with", Codes: "0 printed, 1 failed, 2 misused", Run: TokenCommand,
 		}},
 	}
-}
-
-// alone says what cannot be had on several nodes.
-func (s *settings) alone() error {
-	if s.Config.Keep {
-		return errors.New("SOCKTOPUS_KEEP: is on, with CLUSTER_REDIS: what one node keeps is not given to who joins again on another; want off, or CLUSTER_REDIS unset")
-	}
-	return nil
 }
 
 // on reports whether there is a secret.
@@ -248,7 +239,7 @@ func (s *settings) within(n network.Config) Config {
 // start wires both doors.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.within(h.Network)
-	cfg.Gate, cfg.Closed, cfg.Sends, cfg.Holder = h.Gate, h.Closed, h.Sends, h.Holder
+	cfg.Gate, cfg.Closed, cfg.Sends, cfg.Holder, cfg.Bus = h.Gate, h.Closed, h.Sends, h.Holder, h.Bus
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err
@@ -256,7 +247,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Reload: func(options any, n network.Config) (func(), error) {
 			next, now := options.(*settings).within(n), d.cfg()
-			next.MaxToken, next.Gate, next.Closed, next.Sends, next.Holder = now.MaxToken, now.Gate, now.Closed, now.Sends, now.Holder
+			next.MaxToken, next.Gate, next.Closed, next.Sends, next.Holder, next.Bus = now.MaxToken, now.Gate, now.Closed, now.Sends, now.Holder, now.Bus
 			return d.change(next)
 		},
 		Routes:   map[string]*route.Router{portSetting: d.routes},

@@ -64,6 +64,7 @@ type Config struct {
 	Sends *sends.Feed
 
 	Holder presence.Holder // says who has an id, among many processes; nil for this one alone
+	Bus    presence.Bus    // carries what is kept between them; set with Holder
 }
 
 func (c Config) withDefaults() Config {
@@ -138,6 +139,9 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	}
 	commit()
 	d.routes = d.mount()
+	if cfg.Bus != nil {
+		cfg.Bus.Handle(kindKeep, d.answerKeeping)
+	}
 	return d, nil
 }
 
