@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"poosh/server/admission"
 	"poosh/server/cluster"
@@ -19,8 +20,6 @@ import (
 // by nobody.
 var notAcross = []string{
 	"pusher",
-	"socktopus",
-	"push socket",
 }
 
 // checkCluster finds what cannot be in a cluster.
@@ -33,6 +32,17 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 			m.Add("CLUSTER_REDIS", "is set, and so is what has %s opened, for %s, which cannot be on several nodes yet: want one of them unset", d.Ports[0].Setting, d.Name)
 		}
 	}
+	for _, d := range c.on() {
+		if d.Alone == nil {
+			continue
+		}
+		if err := d.Alone(); err != nil {
+			name, why, _ := strings.Cut(err.Error(), ": ")
+			if !m.Has(name) {
+				m.Add(name, "%s", why)
+			}
+		}
+	}
 	if c.History.File != "" && !m.Has("HISTORY_FILE") {
 		m.Add("HISTORY_FILE", "is set with CLUSTER_REDIS: the other nodes have the history of a node that ends, and go on meanwhile; want one of them unset")
 	}
@@ -43,10 +53,10 @@ func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return
 	}
-	h.Bus, h.Desk, h.Census = s.cluster, s.cluster, s.cluster
+	h.Bus, h.Desk, h.Holder, h.Census = s.cluster, s.cluster, s.cluster, s.cluster
 	h.Subscribe = s.cluster.Subscribe
 	h.Node = dialect.Node{Name: s.cluster.Name()}
-	// h.Holder comes here, and h.Node.Passer.
+	// h.Node.Passer comes here.
 }
 
 // join makes the process one of its cluster, and returns why it could not.

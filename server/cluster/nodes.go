@@ -325,7 +325,7 @@ func (c *Cluster) cleanUp(dead string) {
 		c.log.Warn("a node of the cluster is gone: its lease is over", "node", name)
 		for _, p := range c.parts {
 			// What was written is written again within one timeout, and may be one more on its way.
-			if !p.giveUp(ctx, name, 2*c.cfg.Timeout) {
+			if !p.giveUp(ctx, name, 2*c.cfg.Timeout) || !p.free(ctx, name) {
 				return // whoever finds the claim over goes on
 			}
 		}
@@ -380,6 +380,7 @@ func (c *Cluster) leave(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
+	c.stopHolding(ctx)
 	p := c.parts[partitions]
 	for _, part := range c.parts {
 		if part.desk.giveBack(ctx) != nil {

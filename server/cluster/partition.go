@@ -26,6 +26,7 @@ type partition struct {
 	own   string // the channel of this node, for answers
 
 	subs  subscriptions
+	holds holdings
 	inbox inbox
 	desk  *desk // nil for the nodes' own partition
 
@@ -59,6 +60,7 @@ func newPartition(c *Cluster, index int, t tag) *partition {
 		first: make(chan struct{}), wake: make(chan struct{}, 1), since: time.Now(),
 	}
 	p.subs.of = make(map[string]*subscription)
+	p.holds.init(p)
 	p.work = sync.NewCond(&p.mu)
 	p.inbox.ready = sync.NewCond(&p.inbox.mu)
 	p.inbox.total = &c.arriving
@@ -77,6 +79,7 @@ func (p *partition) start() {
 	if p.desk != nil {
 		p.c.running.Go(p.desk.run)
 	}
+	p.c.running.Go(p.holds.work)
 }
 
 // stop has its goroutines end, and answers who waits. The cluster's context is over already.
@@ -95,6 +98,7 @@ func (p *partition) stop() {
 	p.refuse(waiting, hub.ErrAway)
 	p.failEntries(time.Time{})
 	p.desk.stop()
+	p.holds.stop()
 }
 
 // errStopped is why a link ends when the cluster does.
@@ -214,6 +218,7 @@ func (p *partition) live(l *link) error {
 		if err := p.subscribe(l); err != nil {
 			return err
 		}
+		p.holds.wakeUp()
 		if request, some := p.fenceEntries(); some || beat {
 			now := time.Since(l.began)
 			if err := l.fence(request); err != nil {
@@ -275,7 +280,8 @@ func (p *partition) expire() (away time.Duration, why error) {
 	}
 	limit := now.Add(-p.c.cfg.Timeout)
 	var late []*item
-	if p.isAway() {
+	gone := p.isAway()
+	if gone {
 		late = p.takeQueue()
 	} else {
 		for len(p.queue) > 0 && p.queue[0].since.Before(limit) {
@@ -296,6 +302,7 @@ func (p *partition) expire() (away time.Duration, why error) {
 	p.refuse(lost, hub.ErrUncertain)
 	p.failEntries(limit)
 	p.desk.expire(limit)
+	p.holds.expire(limit, gone)
 	return away, why
 }
 

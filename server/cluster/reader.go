@@ -85,6 +85,9 @@ func (p *partition) one(text string) {
 		p.desk.one(text)
 		return
 	}
+	if p.heldText(text) {
+		return
+	}
 	f, ok := parseFrame(text)
 	if !ok {
 		p.drop(errMalformed)

@@ -59,6 +59,15 @@ var countText string
 //go:embed scripts/rooms.lua
 var roomsText string
 
+//go:embed scripts/hold.lua
+var holdText string
+
+//go:embed scripts/held.lua
+var heldText string
+
+//go:embed scripts/free.lua
+var freeText string
+
 // A script runs in the engine, where nothing else runs meanwhile.
 //
 // Why not rueidis.Lua: that asks for a client, and everything of a partition goes over one
@@ -83,6 +92,9 @@ var (
 	dueScript   = newScript(preludeText + logText + rosterText + dueText)
 	countScript = newScript(countText)
 	roomsScript = newScript(roomsText)
+	holdScript  = newScript(preludeText + holdText)
+	heldScript  = newScript(heldText)
+	freeScript  = newScript(freeText)
 )
 
 func newScript(text string) *script {

@@ -291,7 +291,7 @@ func (c *Cluster) Fence(app, room string, everyone bool, answer func(at hub.Posi
 }
 
 // Subscribe has answer called once what is published to a room reaches this process, at once where
-// it does already; or with [hub.ErrAway], as [Cluster.Enter]. Who is seated within it misses nothing that
+// it does already; or with [hub.ErrAway], as [Cluster.Fence]. Who is seated within it misses nothing that
 // is published from then on. What is said of that one's answer holds.
 func (c *Cluster) Subscribe(app, room string, answer func(error)) {
 	p := c.partition(app, room, false)

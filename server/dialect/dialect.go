@@ -64,6 +64,10 @@ type Dialect struct {
 	// nil for one that needs none.
 	Reach func(context.Context) error
 
+	// Alone says why the dialect cannot be on several nodes of a cluster as it is set; it begins
+	// with a setting and a colon. The error is nil for one that can, and so may be Alone.
+	Alone func() error
+
 	Ports []Port // that are opened when the dialect is on
 
 	// Start makes the dialect run. When it fails, nothing of it is left.

@@ -134,16 +134,21 @@ type Holder interface {
 	// Claim asks for an id. answer is called once, as that of [Desk.Enter] is; [ErrBarred] and
 	// [ErrAway] are the errors. Claim.Lost is called at most once behind a good answer, when the
 	// connection has the id no more, without Release; it must not wait.
-	Claim(c Claim, answer func(error))
-	// Release gives an id up. It does nothing for who has lost it. It never waits.
-	Release(app, id string)
+	Claim(c *Claim, answer func(error))
+	// Release gives the id of a claim up whose answer was good. It does nothing for one that has
+	// lost it, whoever has it now. It never waits.
+	Release(c *Claim)
 	// Bar takes ids away from connections whose Made is not after a time, and has nobody claim
 	// them with such a one for as long as wait. before is in milliseconds as Claim.Made is; 0
-	// means any. done is called once, with the ids that somebody had.
-	Bar(app string, ids []string, before int64, wait time.Duration, done func(had []string, err error))
+	// means any. Of two bars the later counts. done is called once, with the ids that somebody
+	// had and Claim.Made of each.
+	Bar(app string, ids []string, before int64, wait time.Duration, done func(had map[string]int64, err error))
+	// Held reports of each id whether somebody has it. It may wait, and what it says was so a
+	// moment ago.
+	Held(ctx context.Context, app string, ids []string) ([]bool, error)
 }
 
-// A Claim is a connection's for an id.
+// A Claim is a connection's for an id. It is one by its address, and does not change.
 type Claim struct {
 	App, ID string
 	Made    int64 // the time in the connection's token, in milliseconds

@@ -58,7 +58,7 @@ func (d *Dialect) removed(r store.Removed, what happening, why reason) {
 		d.log.Info("push socket: "+happeningNames[what], "identities", r.Identities)
 	}
 	for _, device := range r.Devices {
-		d.evict(device, why)
+		d.evictEverywhere(device, why)
 	}
 }
 

@@ -219,6 +219,6 @@ func (d *Dialect) removeDevice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.count(devicesRemoved, 1)
-	d.evict(device.ID, reasonRevoked)
+	d.evictEverywhere(device.ID, reasonRevoked)
 	respond.Text(w, http.StatusOK, "OK")
 }

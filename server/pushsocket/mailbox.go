@@ -5,11 +5,13 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"poosh/server/hub"
 	"poosh/server/loop"
+	"poosh/server/presence"
 	"poosh/server/pushsocket/store"
 )
 
@@ -36,11 +38,25 @@ type mailbox struct {
 
 	mu      sync.Mutex // guards what follows
 	clients []*client  // by their last authorization, newest last
+	// Among many processes, see holding.go:
+	claim  *presence.Claim // of the device; nil for none
+	silent bool            // another process pushes
+	looks  bool            // it is looked at though nobody rang
+	gone   reason          // the device was removed elsewhere
 }
 
 // Deliver implements [hub.Receiver]: the device has mail, which is read from the
-// store and not from the publication.
-func (m *mailbox) Deliver([]byte) bool {
+// store and not from the publication. The hub's locks are held.
+func (m *mailbox) Deliver(rung []byte) bool {
+	switch what, why, _ := strings.Cut(string(rung), " "); what {
+	case eventFree:
+		m.look(soonFree)
+		return true
+	case eventEvict:
+		m.mu.Lock()
+		m.gone = reason(why)
+		m.mu.Unlock()
+	}
 	m.dialect.deliverer.wake(&m.push)
 	return true
 }
@@ -51,9 +67,17 @@ func (m *mailbox) Missed() { m.Deliver(nil) }
 // room is the hub's name for a device.
 func room(d store.DeviceID) string { return strconv.FormatInt(int64(d), 10) }
 
-// ring tells every process of the hub that a device has mail. Others that share the store
-// see it when they look, see [Config].LookEvery.
+// ring tells every process of the hub that a device has mail: this one also while the others
+// cannot be reached. Who was not told sees it when it looks, see [Config].LookEvery.
 func (d *Dialect) ring(device store.DeviceID) {
+	if d.cfg.Holder != nil {
+		d.mu.Lock()
+		m := d.mailboxes[device]
+		d.mu.Unlock()
+		if m != nil {
+			d.deliverer.wake(&m.push)
+		}
+	}
 	d.hub.Publish(&hub.Publication{App: hubApp, Room: room(device), Event: eventMessage})
 }
 
@@ -75,8 +99,13 @@ func (d *Dialect) join(c *client, device store.DeviceID) {
 		m = &mailbox{dialect: d, device: device, used: time.Now()}
 		m.push.do = m.run
 		m.push.lost = m.lose
-		m.retry.Fire = func() { d.deliverer.wake(&m.push) }
-		m.seat = d.hub.Register(hubApp, "", 1, nil, m)
+		m.retry.Fire = func() {
+			m.mu.Lock()
+			m.looks = true
+			m.mu.Unlock()
+			d.deliverer.wake(&m.push)
+		}
+		m.seat = d.hub.Register(hubApp, "", 1, bell{}, m)
 		if err := d.hub.Join(m.seat, room(device)); err != nil {
 			panic(err) // a new subscriber may be in one room
 		}
@@ -89,6 +118,7 @@ func (d *Dialect) join(c *client, device store.DeviceID) {
 	c.turn++
 	m.mu.Unlock()
 	d.mu.Unlock()
+	m.claimDevice()
 	d.deliverer.wake(&m.push)
 }
 
@@ -140,6 +170,7 @@ func (d *Dialect) evict(device store.DeviceID, why reason) {
 
 // close ends a mailbox that nobody finds any more.
 func (d *Dialect) close(m *mailbox) {
+	m.release()
 	d.hub.Unregister(m.seat)
 	d.loop.Cancel(&m.retry)
 }
@@ -180,8 +211,19 @@ func (m *mailbox) newest() (c *client, cursor int64, turn int) {
 // room for in its first half, and comes again while there is more.
 func (m *mailbox) run() {
 	d := m.dialect
+	m.mu.Lock()
+	gone := m.gone
+	m.mu.Unlock()
+	if gone != "" {
+		d.evict(m.device, gone)
+		return
+	}
 	c, cursor, turn := m.newest()
 	if c == nil {
+		return
+	}
+	if !m.mayPush() {
+		d.lookLater(m)
 		return
 	}
 	space := d.cfg.SocketIO.Outbox/2 - c.session.Waiting()
@@ -215,8 +257,15 @@ func (m *mailbox) run() {
 	switch {
 	case len(list) > 0:
 		d.deliverer.wake(&m.push)
-	case d.cfg.LookEvery > 0:
-		d.loop.Schedule(&m.retry, d.cfg.LookEvery/2+rand.N(d.cfg.LookEvery))
+	default:
+		d.lookLater(m)
+	}
+}
+
+// lookLater has a mailbox looked at for which nobody rings.
+func (d *Dialect) lookLater(m *mailbox) {
+	if d.cfg.LookEvery > 0 {
+		m.look(d.cfg.LookEvery/2 + rand.N(d.cfg.LookEvery))
 	}
 }
 

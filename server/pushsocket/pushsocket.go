@@ -47,6 +47,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/network"
+	"poosh/server/presence"
 	"poosh/server/pushsocket/store"
 	"poosh/server/rate"
 	"poosh/server/route"
@@ -93,6 +94,8 @@ type Config struct {
 	// another process may have stored something: 1 min where DB is one that processes share,
 	// and else never.
 	LookEvery time.Duration
+	// Holder says which of many processes that share DB pushes to a device; nil for this one alone.
+	Holder presence.Holder
 }
 
 func (c Config) withDefaults() Config {

@@ -40,6 +40,7 @@ func Declare(n *network.Config, sockets *socketio.Config) *dialect.Dialect {
 		Ports: []dialect.Port{{Setting: portSetting, Number: &s.Port, Visitors: dialect.Clients | dialect.Senders,
 			Where: socketio.Where, ClientPath: socketio.Path}},
 		Reach: s.reach,
+		Alone: s.alone,
 		Start: s.start,
 	}
 }
@@ -122,6 +123,14 @@ func (s *settings) group() *setting.Group {
 // parseDB reads PUSH_SOCKET_DB.
 func parseDB(text string) (string, error) { return text, store.Check(text) }
 
+// alone says why the dialect cannot be on several nodes: each would have mail of its own.
+func (s *settings) alone() error {
+	if store.IsPostgres(s.Config.DB) {
+		return nil
+	}
+	return errors.New("PUSH_SOCKET_DB: is a file, with CLUSTER_REDIS: what one node stores the others would never see; want postgres://USER:PASSWORD@HOST/DATABASE, or CLUSTER_REDIS unset")
+}
+
 // reach looks whether the database answers, where it is one of another server.
 func (s *settings) reach(ctx context.Context) error {
 	if err := store.Reach(ctx, s.Config.DB); err != nil {
@@ -161,7 +170,11 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.Config
 	cfg.SocketIO = s.sockets.Within(h.Network)
 	cfg.SocketIO.Origins = s.Config.SocketIO.Origins
-	cfg.Gate, cfg.Sends = h.Gate, h.Sends
+	cfg.Gate, cfg.Sends, cfg.Holder = h.Gate, h.Sends, h.Holder
+	cfg.SocketIO.Node = h.Node.Name
+	if h.Node.Passer != nil {
+		cfg.SocketIO.Passer = h.Node.Passer(portSetting)
+	}
 	cfg.SocketIO.Closed, cfg.SocketIO.Traffic = h.Closed.Source("push socket", hubApp), new(metric.Traffic)
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if errors.Is(err, store.ErrOpen) {

@@ -41,11 +41,17 @@ func newSite(t testing.TB, cfg Config) *site {
 // newSiteWith is newSite for who reads the log.
 func newSiteWith(t testing.TB, cfg Config, log *slog.Logger) *site {
 	t.Helper()
+	return newSiteOn(t, hub.New(), cfg, log)
+}
+
+// newSiteOn is newSite for a process with a hub of its own.
+func newSiteOn(t testing.TB, h *hub.Hub, cfg Config, log *slog.Logger) *site {
+	t.Helper()
 	sockets := http1test.NewSockets(t)
 	if cfg.DB == "" {
 		cfg.DB = filepath.Join(t.TempDir(), "x.db")
 	}
-	d, err := New(cfg, hub.New(), sockets, log)
+	d, err := New(cfg, h, sockets, log)
 	if err != nil {
 		t.Fatal(err)
 	}

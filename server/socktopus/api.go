@@ -54,7 +54,15 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	}
 	defer d.cfg().Gate.Leave()
 	id := d.cfg().Sends.Next()
-	sent := d.publish(r, a, id, b.messages())
+	publish := d.publish
+	if d.cfg().Holder != nil {
+		publish = d.publishAcross
+	}
+	sent, ok := publish(r, a, id, b.messages())
+	if !ok {
+		d.refuseForNow(w, r, away)
+		return
+	}
 	d.sent.Add(uint64(len(sent.Succeeded)))
 	d.failed.Add(uint64(len(sent.Failed)))
 	d.log.Debug("socktopus: send", "id", id, "remote", r.RemoteAddr, "app", a.name,
@@ -74,16 +82,16 @@ const (
 // publish hands messages to their recipients, in order. The caller is inside the gate.
 // What one request holds may be more than an outbox does, so it waits on its way like
 // a new one would; when the server does not catch up, the rest has failed.
-func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message) sendAnswer {
+func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message) (answer sendAnswer, ok bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), sendPatience)
 	defer cancel()
-	answer := sendAnswer{Succeeded: []message{}, Failed: []message{}}
+	answer = sendAnswer{Succeeded: []message{}, Failed: []message{}}
 	published := 0
 	for i, m := range messages {
 		if published > stride {
 			if d.cfg().Gate.Pause(ctx) != nil {
 				answer.Failed = append(answer.Failed, messages[i:]...)
-				return answer
+				return answer, true
 			}
 			published = 0
 		}
@@ -101,7 +109,7 @@ func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message
 			answer.Failed = append(answer.Failed, m)
 		}
 	}
-	return answer
+	return answer, true
 }
 
 // hand hands a message to its recipient, and returns how many took it, or that it is kept
@@ -159,6 +167,10 @@ func (d *Dialect) kick(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.Header().Set("Retry-After", "5")
 		d.refuseSender(w, r, tooManyKicks)
+		return
+	}
+	if d.cfg().Holder != nil {
+		d.kickAcross(w, r, a, b.connections())
 		return
 	}
 	waits := d.bar(a, b.connections())

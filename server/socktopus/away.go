@@ -24,6 +24,7 @@ const awayCost = 300
 // An absence is an id without a connection.
 type absence struct {
 	id     string
+	left   string    // names the connection that has ended, among many processes
 	until  time.Time // monotonic
 	frames [][]byte  // of messages, in their order
 	waits  int       // bytes that frames take in an outbox

@@ -14,6 +14,7 @@ import (
 	"poosh/server/latency"
 	"poosh/server/loop"
 	"poosh/server/peers"
+	"poosh/server/presence"
 	"poosh/server/rotation"
 	"poosh/server/websocket"
 )
@@ -27,13 +28,19 @@ type client struct {
 	until   time.Time       // when its token expires, by the monotonic clock
 	conn    *websocket.Conn // set before it is seated
 	seat    *hub.Subscriber // set when it is seated; guarded by app.mu
-	claimed bool            // the registry said yes; guarded by app.mu
+	claim   *presence.Claim // set before it is claimed; nil in one process alone
+	claimed bool            // the id is its own; guarded by app.mu
 	quiet   loop.Timer      // fires when no PING came in time
-	line    command.Line    // what was said before the registry has answered
+	line    command.Line    // what was said before the holder has answered
 
 	mu    sync.Mutex // guards what follows, and keeps CLOSE the last frame
 	ended bool
 	why   closed.Reason // it ended for, once ended
+	// What is kept elsewhere has yet to come: what is sent waits behind it, see keeping.go.
+	name    string // of the connection among all; set before it is claimed
+	holding bool
+	behind  [][]byte
+	waits   int // bytes of behind
 }
 
 // An end is a way in which a connection ends: what it counts as, the text and the code of
@@ -219,7 +226,9 @@ func (c *client) leave() {
 		if ended, why := c.ending(); by.Keep && ended && comesBack(why) && !a.removed.Load() {
 			now := time.Now()
 			c.dialect.cut(a, now)
-			a.away.leaves(c.id, now, by.KeepBytes)
+			if away := a.away.leaves(c.id, now, by.KeepBytes); away != nil {
+				away.left = c.name
+			}
 		}
 	}
 	seat, claimed := c.seat, c.claimed
@@ -229,7 +238,7 @@ func (c *client) leave() {
 		c.dialect.hub.Unregister(seat)
 	}
 	if claimed {
-		by.Registry.Release(a.name, c.id)
+		by.Holder.Release(c.claim)
 	}
 }
 
@@ -262,7 +271,7 @@ func (c *client) Missed() { c.end(endMissed) }
 func (c *client) Deliver(frame []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.ended && c.conn.Push(frame)
+	return c.deliver(frame, func() bool { return c.conn.Push(frame) })
 }
 
 // answer queues a frame that the client has asked for.
@@ -276,7 +285,7 @@ func (c *client) answer(frame []byte) bool {
 func (c *client) DeliverMarked(frame []byte, k *latency.Mark) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.ended && c.conn.PushMarked(frame, k)
+	return c.deliver(frame, func() bool { return c.conn.PushMarked(frame, k) })
 }
 
 // Message takes a client's message. What comes before the client is seated waits.

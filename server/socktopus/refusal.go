@@ -29,6 +29,7 @@ const (
 	malformed
 	inputFull
 	overloaded
+	away
 
 	numRefusals
 )
@@ -59,6 +60,7 @@ var refusals = [numRefusals]struct {
 	malformed:       {http.StatusBadRequest, "Malformed request"},
 	inputFull:       {http.StatusServiceUnavailable, "Too much input is waiting for its end"},
 	overloaded:      {http.StatusServiceUnavailable, "Too much is waiting to be written"},
+	away:            {http.StatusServiceUnavailable, "The other nodes cannot be reached, try again"},
 }
 
 // answer is what a refusal is answered with.

@@ -239,7 +239,7 @@ func (s *settings) within(n network.Config) Config {
 // start wires both doors.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.within(h.Network)
-	cfg.Gate, cfg.Closed, cfg.Sends = h.Gate, h.Closed, h.Sends
+	cfg.Gate, cfg.Closed, cfg.Sends, cfg.Holder, cfg.Bus = h.Gate, h.Closed, h.Sends, h.Holder, h.Bus
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Reload: func(options any, n network.Config) (func(), error) {
 			next, now := options.(*settings).within(n), d.cfg()
-			next.MaxToken, next.Gate, next.Closed, next.Sends, next.Registry = now.MaxToken, now.Gate, now.Closed, now.Sends, now.Registry
+			next.MaxToken, next.Gate, next.Closed, next.Sends, next.Holder, next.Bus = now.MaxToken, now.Gate, now.Closed, now.Sends, now.Holder, now.Bus
 			return d.change(next)
 		},
 		Routes:   map[string]*route.Router{portSetting: d.routes},

@@ -33,11 +33,17 @@ type site struct {
 // newSite serves a dialect of cfg, which is given to before first.
 func newSite(t testing.TB, cfg Config, before ...func(*Dialect)) *site {
 	t.Helper()
+	return newSiteOn(t, hub.New(), cfg, before...)
+}
+
+// newSiteOn is newSite for a process with a hub of its own.
+func newSiteOn(t testing.TB, h *hub.Hub, cfg Config, before ...func(*Dialect)) *site {
+	t.Helper()
 	if cfg.Secrets == nil {
 		cfg.Secrets = map[string]string{"MyApp": "s3cret", "other": "0ther", "EMPTY": ""}
 	}
 	sockets := http1test.NewSockets(t)
-	d, err := New(cfg, hub.New(), sockets, slog.New(slog.DiscardHandler))
+	d, err := New(cfg, h, sockets, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@
 // clients', encode.go what goes over the wire. Protocol rules are those of the original
 // (socktopus in Go, April 2025) where a comment says "the original". Handlers run on the
 // HTTP server's goroutines, messages and timers on the loop's; the package has none of its
-// own but, with a [Registry], that of a client's [command.Line], which ends with what
+// own but, with a [presence.Holder], that of a client's [command.Line], which ends with what
 // waits there.
 //
 // Lock order: app.mu, then the hub's, then client.mu, then a connection's own.
@@ -26,6 +26,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/hub"
 	"poosh/server/metric"
+	"poosh/server/presence"
 	"poosh/server/rotation"
 	"poosh/server/route"
 	"poosh/server/sends"
@@ -62,7 +63,8 @@ type Config struct {
 	// feed of the dialect's own.
 	Sends *sends.Feed
 
-	Registry Registry // nil for this process alone
+	Holder presence.Holder // says who has an id, among many processes; nil for this one alone
+	Bus    presence.Bus    // carries what is kept between them; set with Holder
 }
 
 func (c Config) withDefaults() Config {
@@ -137,6 +139,9 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	}
 	commit()
 	d.routes = d.mount()
+	if cfg.Bus != nil {
+		cfg.Bus.Handle(kindKeep, d.answerKeeping)
+	}
 	return d, nil
 }
 

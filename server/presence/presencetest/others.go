@@ -13,7 +13,7 @@ import (
 
 type holder struct {
 	node *Node
-	presence.Claim
+	*presence.Claim
 }
 
 type bar struct {
@@ -26,7 +26,7 @@ func (b *bar) holds(made int64) bool {
 }
 
 // Claim implements [presence.Holder].
-func (n *Node) Claim(c presence.Claim, answer func(error)) {
+func (n *Node) Claim(c *presence.Claim, answer func(error)) {
 	e, at := n.engine, key{c.App, c.ID}
 	e.mu.Lock()
 	if e.away {
@@ -47,16 +47,33 @@ func (n *Node) Claim(c presence.Claim, answer func(error)) {
 }
 
 // Release implements [presence.Holder].
-func (n *Node) Release(app, id string) {
+func (n *Node) Release(c *presence.Claim) {
 	n.engine.mu.Lock()
 	defer n.engine.mu.Unlock()
-	if h := n.engine.held[key{app, id}]; h != nil && h.node == n {
-		delete(n.engine.held, key{app, id})
+	if h := n.engine.held[key{c.App, c.ID}]; h != nil && h.Claim == c {
+		delete(n.engine.held, key{c.App, c.ID})
 	}
 }
 
+// Held implements [presence.Holder].
+func (n *Node) Held(ctx context.Context, app string, ids []string) ([]bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	n.engine.mu.Lock()
+	defer n.engine.mu.Unlock()
+	if n.engine.away {
+		return nil, presence.ErrAway
+	}
+	there := make([]bool, len(ids))
+	for i, id := range ids {
+		there[i] = n.engine.held[key{app, id}] != nil
+	}
+	return there, nil
+}
+
 // Bar implements [presence.Holder].
-func (n *Node) Bar(app string, ids []string, before int64, wait time.Duration, done func([]string, error)) {
+func (n *Node) Bar(app string, ids []string, before int64, wait time.Duration, done func(map[string]int64, error)) {
 	e := n.engine
 	e.mu.Lock()
 	if e.away {
@@ -65,13 +82,13 @@ func (n *Node) Bar(app string, ids []string, before int64, wait time.Duration, d
 		return
 	}
 	defer e.mu.Unlock()
-	var had []string
+	had := make(map[string]int64)
 	for _, id := range ids {
 		at := key{app, id}
 		e.bars[at] = &bar{before, time.Now().Add(wait)}
 		if h := e.held[at]; h != nil && e.bars[at].holds(h.Made) {
 			delete(e.held, at)
-			had = append(had, id)
+			had[id] = h.Made
 			h.node.put(func() { h.Lost(presence.Barred) })
 		}
 	}

@@ -3,7 +3,6 @@ package presencetest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -60,16 +59,16 @@ func TestKill(t *testing.T) {
 	a.must("r", "v", "a2")
 	b.must("r", "u", "b1")
 	lost := make(chan presence.Lost, 1)
-	n.Claim(presence.Claim{App: App, ID: "id", Lost: func(why presence.Lost) { lost <- why }}, func(error) {})
+	n.Claim(&presence.Claim{App: App, ID: "id", Lost: func(why presence.Lost) { lost <- why }}, func(error) {})
 	e.Quiet()
 	e.Kill(n)
 	soon(t, "what b is told", []string{"went r v"}, func() any { return b.told("went") })
 	soon(t, "the count", "1 1 <nil>", func() any { return b.count("r") })
-	var had []string
-	m.Bar(App, []string{"id"}, 0, time.Second, func(ids []string, _ error) { had = ids })
+	var had map[string]int64
+	m.Bar(App, []string{"id"}, 0, time.Second, func(ids map[string]int64, _ error) { had = ids })
 	e.Quiet()
 	if len(had) > 0 || len(lost) > 0 {
-		t.Errorf("%q of the dead node, %d lost", had, len(lost))
+		t.Errorf("%v of the dead node, %d lost", had, len(lost))
 	}
 }
 
@@ -93,41 +92,11 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestHolder: an id is the last one's that claimed it.
 func TestHolder(t *testing.T) {
-	e, a, b := pair(t)
-	news := make(chan string, 10)
-	tell := func(format string, args ...any) { news <- fmt.Sprintf(format, args...) }
-	expect := func(want ...string) {
-		t.Helper()
-		e.Quiet()
-		var got []string
-		for len(news) > 0 {
-			got = append(got, <-news)
-		}
-		slices.Sort(got) // the nodes have goroutines of their own
-		if !slices.Equal(got, want) {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-	claim := func(n *Node, made int64) {
-		n.Claim(presence.Claim{App: App, ID: "id", Made: made, Lost: func(why presence.Lost) { tell("%s lost %d", n.Name, why) }},
-			func(err error) { tell("%s: %v", n.Name, err) })
-	}
-	barred := func(had []string, err error) { tell("barred %q, %v", had, err) }
-	claim(a, 1)
-	expect("a: <nil>")
-	claim(b, 2)
-	expect("a lost 1", "b: <nil>")
-	a.Release(App, "id") // which it has lost
-	b.Bar(App, []string{"id", "other"}, 1, time.Hour, barred)
-	expect("barred [], <nil>")
-	claim(a, 1)
-	expect("a: the id is barred")
-	b.Bar(App, []string{"id"}, 0, time.Hour, barred)
-	expect("b lost 2", `barred ["id"], <nil>`)
-	claim(a, 9)
-	expect("a: the id is barred")
+	RunHolder(t, func(t *testing.T) (HolderProcess, HolderProcess) {
+		_, a, b := pair(t)
+		return HolderProcess{a.Hub, a}, HolderProcess{b.Hub, b}
+	})
 }
 
 // TestBus: all are told, and all are asked.

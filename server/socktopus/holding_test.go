@@ -9,21 +9,25 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"poosh/server/presence"
 )
 
 // A registry answers when the test says so, or by chance, and knows who it let in.
 type registry struct {
-	mu      sync.Mutex // guards what follows
-	answers chan func(error)
-	inside  map[string]int
-	wrong   []string
+	presence.Holder            // of which nothing else is asked for
+	mu              sync.Mutex // guards what follows
+	answers         chan func(error)
+	inside          map[string]int
+	wrong           []string
 }
 
 func newRegistry() *registry {
 	return &registry{answers: make(chan func(error), 1000), inside: make(map[string]int)}
 }
 
-func (r *registry) Claim(app, id string, _ int64, answer func(error)) {
+func (r *registry) Claim(c *presence.Claim, answer func(error)) {
+	app, id := c.App, c.ID
 	r.answers <- func(err error) {
 		if err == nil {
 			r.mu.Lock()
@@ -34,7 +38,8 @@ func (r *registry) Claim(app, id string, _ int64, answer func(error)) {
 	}
 }
 
-func (r *registry) Release(app, id string) {
+func (r *registry) Release(c *presence.Claim) {
+	app, id := c.App, c.ID
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.inside[app+id]--; r.inside[app+id] < 0 {
@@ -80,7 +85,7 @@ func (s *site) dial(id string) *websocket.Conn {
 // Who is not answered yet waits with what it says, and nobody else.
 func TestIDIsAskedFor(t *testing.T) {
 	r := newRegistry()
-	s := newSite(t, Config{Registry: r})
+	s := newSite(t, Config{Holder: r})
 	slow, gone, no := s.dial("slow"), s.dial("gone"), s.dial("no")
 	ofSlow, ofGone, ofNo := <-r.answers, <-r.answers, <-r.answers
 	write(t, slow, "PING")
@@ -108,7 +113,7 @@ func TestIDIsAskedFor(t *testing.T) {
 // anywhere, several of one id too.
 func TestAnswersInEveryOrder(t *testing.T) {
 	r := newRegistry()
-	s := newSite(t, Config{Registry: r})
+	s := newSite(t, Config{Holder: r})
 	var all sync.WaitGroup
 	for n := range uint64(8) {
 		all.Go(func() { // ends by itself

@@ -1,0 +1,323 @@
+//go:build unix
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"poosh/server/cluster/redistest"
+	"poosh/server/hub"
+	"poosh/server/presence"
+	"poosh/server/presence/presencetest"
+)
+
+// A claimant is a node with a hub, where ids are claimed.
+type claimant struct {
+	presencetest.Claimant
+	*process
+}
+
+func newClaimant(t *testing.T, name string, cfg Config) *claimant {
+	t.Helper()
+	c := New(cfg)
+	h := hub.NewWith(c, nil)
+	p := &process{Cluster: c, t: t, log: &logged{}}
+	opt := Options{Log: slog.New(slog.NewTextHandler(p.log, nil)), Deliver: h.DeliverAt, Missed: func(string, string, bool, hub.Position) {}}
+	if err := c.Join(t.Context(), opt); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = c.Close(ctx)
+	})
+	k := &claimant{process: p}
+	k.HolderProcess, k.T, k.Name = presencetest.HolderProcess{Hub: h, Holder: c}, t, name
+	return k
+}
+
+// claimants are two nodes, the second over a wire that can be cut.
+func claimants(t *testing.T, cfg Config, addr string) (a, b *claimant, wire *redistest.Wire) {
+	t.Helper()
+	wire = redistest.NewWire(t, addr)
+	far := cfg
+	far.Redis, _ = ParseEngine(at(wire.Addr))
+	return newClaimant(t, "a", cfg), newClaimant(t, "b", far), wire
+}
+
+// What any holder promises, on Redis and on a Redis Cluster of three.
+func TestHolder(t *testing.T) {
+	run := func(t *testing.T, url string) {
+		presencetest.RunHolder(t, func(t *testing.T) (a, b presencetest.HolderProcess) {
+			cfg := config(t, url)
+			return newClaimant(t, "a", cfg).HolderProcess, newClaimant(t, "b", cfg).HolderProcess
+		})
+	}
+	t.Run("Redis", func(t *testing.T) { t.Parallel(); run(t, at(redistest.Start(t).Addr)) })
+	t.Run("Redis Cluster", func(t *testing.T) {
+		t.Parallel()
+		var addrs []string
+		for _, s := range redistest.Cluster(t) {
+			addrs = append(addrs, s.Addr)
+		}
+		run(t, at(strings.Join(addrs, ",")))
+	})
+}
+
+// ids are some in all partitions.
+func ids(n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprint("id", i))
+	}
+	return list
+}
+
+// must claims ids at a claimant.
+func (k *claimant) must(made int64, ids ...string) (list []*presence.Claim) {
+	k.T.Helper()
+	for _, id := range ids {
+		list = append(list, k.Must(id, made))
+	}
+	return list
+}
+
+// told waits until all claims were told the same.
+func (k *claimant) told(claims []*presence.Claim, want string) {
+	k.T.Helper()
+	for _, c := range claims {
+		k.Has("what "+k.Claimant.Name+" is told of "+c.ID, c, want)
+	}
+}
+
+// holds waits until all ids are somebody's, or none is.
+func (k *claimant) holds(there bool, ids ...string) {
+	k.T.Helper()
+	want := fmt.Sprint(!there)
+	until(k.T, fmt.Sprintf("all of %d ids are held: %v", len(ids), there), func() bool {
+		return !strings.Contains(strings.Trim(k.Claimant.Held(ids...), " <nil>"), want)
+	})
+}
+
+// The ids of a node that is killed are free when its lease is over, and somebody else cleans up.
+func TestNodeWithIDsDies(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Lease, cfg.Timeout = 3*time.Second, time.Second
+	a, b, wire := claimants(t, cfg, redis.Addr)
+	all := ids(40)
+	b.must(1, all...)
+	a.holds(true, all...)
+	wire.Cut() // for good: as a node that is gone
+	began := time.Now()
+	a.holds(false, all...)
+	if took := time.Since(began); took > cfg.Lease+10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if had, err := a.Bar(0, time.Minute, all[0]); len(had) != 0 || err != nil {
+		t.Errorf("of a dead node %v, %v", had, err)
+	}
+	until(t, "nothing is left of it", func() bool {
+		left := 0
+		for _, p := range a.parts[:partitions] {
+			if redis.Do("EXISTS", string(p.tag)+":H:"+b.Cluster.Name()) != ":0" {
+				left++
+			}
+		}
+		for _, id := range all[1:] {
+			if redis.Do("EXISTS", string(a.partition(presencetest.App, id, false).tag)+":h:"+presencetest.App+"\x00"+id) != ":0" {
+				left++
+			}
+		}
+		return left == 0
+	})
+}
+
+// A node that was cut off keeps what it has, and is told when it is back of what was taken and barred
+// meanwhile: also if the others had given it up.
+func TestCutOffWithIDs(t *testing.T) {
+	for _, givenUp := range []bool{false, true} {
+		t.Run(fmt.Sprint("given up ", givenUp), func(t *testing.T) {
+			t.Parallel()
+			redis := redistest.Start(t)
+			cfg := config(t, at(redis.Addr))
+			cfg.Timeout = time.Second
+			if givenUp {
+				cfg.Lease = 3 * time.Second
+			}
+			a, b, wire := claimants(t, cfg, redis.Addr)
+			all := ids(30)
+			mine := b.must(1, all...)
+			wire.Cut()
+			b.away(true)
+			until(t, "claims are refused", func() bool { _, err := b.Try("more", 1); return errors.Is(err, presence.ErrAway) })
+			began := time.Now()
+			for range 100 {
+				if _, err := b.Try("more", 1); !errors.Is(err, presence.ErrAway) {
+					t.Fatalf("while the engine is away: %v", err)
+				}
+			}
+			if took := time.Since(began); took > cfg.Timeout {
+				t.Errorf("100 refusals took %s", took)
+			}
+			if _, err := b.Bar(0, time.Minute, "id0"); !errors.Is(err, presence.ErrAway) {
+				t.Errorf("a bar while the engine is away: %v", err)
+			}
+			if _, err := b.Holder.Held(t.Context(), presencetest.App, all); !errors.Is(err, presence.ErrAway) {
+				t.Errorf("a question while the engine is away: %v", err)
+			}
+			b.Holder.Release(mine[29])
+			if givenUp {
+				until(t, "the node is given up", func() bool { return len(a.Nodes()) == 1 })
+				a.holds(false, all...)
+			}
+			theirs := a.must(1, all[:10]...)
+			if had, err := a.Bar(1, 100*time.Millisecond, all[10:15]...); err != nil || len(had) != 0 && givenUp || len(had) != 5 && !givenUp {
+				t.Errorf("barred %v, %v", had, err)
+			}
+			time.Sleep(200 * time.Millisecond) // the bar is over before anybody is back
+			for _, c := range mine {
+				if got := b.Told(c); got != "" {
+					t.Fatalf("who cannot be reached was told %q", got)
+				}
+			}
+			wire.Heal()
+			b.told(mine[:10], "1")
+			// Where the node was given up nobody had them to be barred: they are as good as new ones.
+			if !givenUp {
+				b.told(mine[10:15], "2")
+				b.told(mine[15:], "")
+			}
+			a.holds(true, all[15:29]...)
+			a.holds(false, all[29])
+			a.told(theirs, "")
+			a.must(2, all[15:29]...)
+			b.told(mine[15:29], "1")
+		})
+	}
+}
+
+// An engine that forgets everything is told again who has what, and what is barred.
+func TestEngineForgetsIDs(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a, b := newClaimant(t, "a", cfg), newClaimant(t, "b", cfg)
+	all := ids(60)
+	first := a.must(1, all...)
+	second := b.must(1, all[:20]...)
+	a.told(first[:20], "1")
+	if had, err := a.Bar(1, time.Hour, "barred", all[59]); fmt.Sprint(had) != "map[id59:1]" || err != nil {
+		t.Fatalf("barred %v, %v", had, err)
+	}
+	a.told(first[59:], "2")
+	redis.Do("FLUSHALL")
+	a.holds(true, all[:59]...)
+	until(t, "bars are put up again", func() bool {
+		_, one := b.Try("barred", 1)
+		_, two := b.Try(all[59], 1)
+		return errors.Is(one, presence.ErrBarred) && errors.Is(two, presence.ErrBarred)
+	})
+	b.told(second, "")
+	a.told(first[20:59], "")
+	b.must(2, all...)
+	a.told(first[20:59], "1")
+}
+
+// Claims that are under way as the cable is cut are answered in time, and what was answered is so.
+func TestCutWhileIDsAreClaimed(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a, b, wire := claimants(t, cfg, redis.Addr)
+	var over atomic.Bool
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !over.Load() {
+			time.Sleep(30 * time.Millisecond)
+			wire.Cut()
+			wire.Heal()
+		}
+	}()
+	t.Cleanup(func() { over.Store(true); <-ended })
+	last := make(map[string]*presence.Claim)
+	from := make(map[string]*claimant)
+	for i := range 150 {
+		k, id := b, fmt.Sprint("id", i%7)
+		if i%3 == 0 {
+			k = a
+		}
+		claim, err := k.Try(id, 1)
+		switch {
+		case err == nil:
+			last[id], from[id] = claim, k
+		case !errors.Is(err, presence.ErrAway):
+			t.Fatal(err)
+		default: // it may have been taken for a moment
+			delete(last, id)
+		}
+	}
+	over.Store(true)
+	<-ended
+	b.live()
+	for id, claim := range last {
+		from[id].Has("what is told of the last", claim, "")
+		from[id].Holder.Release(claim)
+	}
+	a.holds(false, ids(7)...)
+}
+
+// What was done and whose answer was lost with the cable is not done again.
+func TestAnswerAboutIDsIsLost(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a, b, wire := claimants(t, cfg, redis.Addr)
+	wire.Slow(5 * time.Millisecond)
+	for i := range 40 {
+		id := fmt.Sprint("id", i)
+		a.must(1, id)
+		b.live()
+		done := make(chan string, 1)
+		b.Holder.Bar(presencetest.App, []string{id}, 1, time.Hour, func(had map[string]int64, err error) { done <- fmt.Sprint(had, err) })
+		time.Sleep(time.Duration(i%10) * time.Millisecond)
+		wire.Cut()
+		wire.Heal()
+		if got, want := <-done, fmt.Sprint(map[string]int64{id: 1}, error(nil)); got != want {
+			t.Fatalf("round %d: barred %s, want %s", i, got, want)
+		}
+	}
+}
+
+// A primary that is killed, and the replica that takes over: ids stay whose they were.
+func TestIDsOverFailover(t *testing.T) {
+	t.Parallel()
+	primary, _, sentinels := redistest.Sentinel(t)
+	var addrs []string
+	for _, s := range sentinels {
+		addrs = append(addrs, s.Addr)
+	}
+	cfg := config(t, "redis-sentinel://"+strings.Join(addrs, ",")+"/"+redistest.Master)
+	a, b := newClaimant(t, "a", cfg), newClaimant(t, "b", cfg)
+	all := ids(40)
+	mine, theirs := a.must(1, all[:20]...), b.must(1, all[20:]...)
+	primary.Kill()
+	a.away(true)
+	a.away(false)
+	b.away(false)
+	a.live()
+	b.live()
+	a.holds(true, all...)
+	a.told(mine, "")
+	b.told(theirs, "")
+	b.must(1, all[:20]...)
+	a.told(mine, "1")
+}

@@ -1,0 +1,358 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"poosh/server/guard"
+	"poosh/server/presence"
+)
+
+// holdAtOnce is how many operations are in one batch.
+const holdAtOnce = 128
+
+// What begins the answers of hold.lua, and what it tells who has lost an id.
+const (
+	letterHeld = 'H'
+	letterLost = 'K'
+)
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// next numbers claims and batches. mu is held.
+func (h *holdings) next() string {
+	h.number++
+	return strconv.FormatUint(h.number, 10)
+}
+
+// work sends what waits, and says each second that this node is there as long as somebody has an
+// id here. It ends with the cluster.
+func (h *holdings) work() {
+	tick := time.NewTicker(fenceEvery)
+	defer tick.Stop()
+	for {
+		beat := false
+		select {
+		case <-h.p.c.over.Done():
+			return
+		case <-h.wake:
+		case <-tick.C:
+			beat = true
+		}
+		if l := h.p.current(); l != nil {
+			if b, args := h.take(l, beat); b != nil {
+				h.send(l, args)
+			}
+		}
+	}
+}
+
+// take takes a batch to send; nil for none.
+func (h *holdings) take(l *link, beat bool) (*holdBatch, []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return nil, nil
+	}
+	if b := h.under; b != nil {
+		if b.link == l.generation {
+			return nil, nil // its answer is on its way
+		}
+		b.link = l.generation
+		return b, h.args(l, b)
+	}
+	if h.afresh || h.link != l.generation {
+		h.keep()
+		h.afresh, h.link = false, l.generation
+	}
+	n := 0
+	for n < len(h.queue) && n < holdAtOnce && h.p.subs.ready(h.queue[n].sub) {
+		n++
+	}
+	if n == 0 && (!beat || len(h.book)+len(h.bars) == 0) {
+		return nil, nil
+	}
+	b := &holdBatch{number: h.next(), list: h.queue[:n:n], link: l.generation}
+	h.queue, h.under = h.queue[n:], b
+	return b, h.args(l, b)
+}
+
+// ready reports that a subscription is there, or that none is needed.
+func (t *subscriptions) ready(s *subscription) bool {
+	if s == nil {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.confirmed
+}
+
+// keep has all that is in the book asked for again, before anything else, and bars put up that
+// the engine may have forgotten. mu is held.
+func (h *holdings) keep() {
+	list := make([]*holding, 0, len(h.book)+len(h.bars))
+	for what, b := range h.bars {
+		if left := time.Until(b.until); left > 0 {
+			list = append(list, &holding{op: opBar, what: what, number: b.before, wait: left, again: true})
+		} else {
+			delete(h.bars, what)
+		}
+	}
+	for what, b := range h.book {
+		list = append(list, &holding{op: opKeep, what: what, number: b.number, stamp: b.stamp, claim: b.claim})
+	}
+	// Some may wait since the last time.
+	h.queue = append(list, slices.DeleteFunc(h.queue, func(o *holding) bool { return o.op == opKeep || o.again })...)
+}
+
+// args are those of hold.lua. mu is held.
+func (h *holdings) args(l *link, b *holdBatch) []string {
+	args := append(l.args(), h.p.c.name, b.number, number(h.p.c.cfg.Lease.Milliseconds()))
+	for _, o := range b.list {
+		switch {
+		case o.op == opClaim && o.answer == nil, o.op == opRelease: // nobody waits for it any more
+			args = append(args, opRelease, o.what, o.number)
+		case o.op == opClaim:
+			args = append(args, opClaim, o.what, o.number, "0", number(o.claim.Made))
+		case o.op == opKeep:
+			args = append(args, opKeep, o.what, o.number, o.stamp, number(o.claim.Made))
+		case o.op == opBar:
+			args = append(args, opBar, o.what, o.number, number(max(1, o.wait.Milliseconds())))
+		}
+	}
+	return args
+}
+
+// send sends a batch. Its answer comes among the events; without one it stays in doubt.
+func (h *holdings) send(l *link, args []string) {
+	ctx, cancel := l.context()
+	defer cancel()
+	err := holdScript.on(ctx, l.conn, []string{h.p.tag.state()}, args).Error()
+	switch {
+	case err == nil:
+	case refused(err): // such as for want of memory
+		h.p.c.log.Error("the engine takes nothing about ids", "partition", h.p.index, "err", err)
+		h.giveUp()
+	default:
+		l.fail(fmt.Errorf("hold: %w", err))
+	}
+}
+
+// giveUp answers those of a batch that the engine did not take. What was to be kept or released
+// is asked for again at the next beat.
+func (h *holdings) giveUp() {
+	h.mu.Lock()
+	b := h.under
+	if b == nil {
+		h.mu.Unlock()
+		return
+	}
+	h.under, h.afresh = nil, true
+	var failed, rest []*holding
+	for _, o := range b.list {
+		if o.op == opRelease {
+			rest = append(rest, o)
+		} else if o.op != opKeep && !o.again {
+			failed = append(failed, o)
+			h.counts--
+		}
+	}
+	h.queue = append(rest, h.queue...)
+	h.mu.Unlock()
+	for _, o := range failed {
+		h.fail(o, presence.ErrAway)
+	}
+}
+
+// fail answers who waited, if somebody does yet.
+func (h *holdings) fail(o *holding, err error) {
+	h.mu.Lock()
+	answer, done, sub := o.answer, o.done, o.sub
+	o.answer, o.done, o.sub = nil, nil, nil
+	h.mu.Unlock()
+	if sub != nil {
+		h.p.unwant(sub)
+	}
+	h.call(func() {
+		if answer != nil {
+			answer(err)
+		}
+		if done != nil {
+			done("", err)
+		}
+	})
+}
+
+func (h *holdings) call(f func()) {
+	guard.Call(h.p.c.log, "who asked for an id is answered", f, "partition", h.p.index)
+}
+
+// expire fails what has waited since before a time, or all if the engine is away. What was sent may have been
+// done: a claim is given back then.
+func (h *holdings) expire(limit time.Time, away bool) {
+	late := func(o *holding) bool {
+		return (o.answer != nil || o.done != nil) && (away || o.since.Before(limit))
+	}
+	h.mu.Lock()
+	var list []*holding
+	h.queue = slices.DeleteFunc(h.queue, func(o *holding) bool {
+		if !late(o) {
+			return false
+		}
+		list = append(list, o)
+		h.counts--
+		return true
+	})
+	if h.under != nil {
+		for _, o := range h.under.list {
+			if late(o) {
+				list = append(list, o)
+			}
+		}
+	}
+	h.mu.Unlock()
+	for _, o := range list {
+		h.fail(o, presence.ErrAway)
+	}
+}
+
+// answered takes the answer to a batch: its number, "n" where the engine knew nothing of this
+// node, and then what became of each operation.
+func (h *holdings) answered(text string) bool {
+	number, text, ok := cutNetstring(text)
+	isNew, text, fine := cutNetstring(text)
+	if !ok || !fine {
+		return false
+	}
+	h.mu.Lock()
+	b := h.under
+	if b == nil || b.number != number {
+		h.mu.Unlock()
+		return true // said once more
+	}
+	h.under = nil
+	h.afresh = h.afresh || isNew == "n" && len(h.book)+len(h.bars) > 0
+	var calls []func()
+	for _, o := range b.list {
+		var said string
+		said, text, ok = cutNetstring(text)
+		if f := h.settle(o, said); f != nil {
+			calls = append(calls, f)
+		}
+	}
+	h.mu.Unlock()
+	for _, f := range calls {
+		h.call(f)
+	}
+	h.wakeUp()
+	return ok || len(b.list) == 0
+}
+
+// settle takes what became of an operation, and returns who is to be told. mu is held.
+func (h *holdings) settle(o *holding, said string) func() {
+	switch o.op {
+	case opClaim:
+		h.counts--
+		return h.claimed(o, said)
+	case opKeep:
+		if b := h.book[o.what]; b != nil && b.number == o.number && (said == "t" || said == "b") {
+			return h.lose(o.what, said)
+		}
+	case opBar:
+		if o.again {
+			return nil
+		}
+		h.counts--
+		if len(h.bars) < mostBars {
+			h.bars[o.what] = barred{o.number, time.Now().Add(o.wait)}
+		}
+		if done := o.done; done != nil {
+			o.done = nil
+			return func() { done(said, nil) }
+		}
+	}
+	return nil
+}
+
+// claimed is settle for a claim.
+func (h *holdings) claimed(o *holding, said string) func() {
+	answer, sub := o.answer, o.sub
+	o.answer, o.sub = nil, nil
+	given := len(said) > 1 && said[0] == 'o'
+	if answer == nil { // it took too long
+		if given {
+			h.release(o.what, o.number)
+		}
+		return nil
+	}
+	var lost func()
+	if given {
+		if h.book[o.what] != nil { // which was told before, but for a link that was cut
+			lost = h.lose(o.what, "t")
+		}
+		h.book[o.what] = &held{number: o.number, stamp: said[1:], claim: o.claim}
+		h.claims[o.claim] = o.what
+	}
+	return func() {
+		if lost != nil {
+			lost()
+		}
+		switch {
+		case given:
+			answer(nil)
+		case said == "b":
+			answer(presence.ErrBarred)
+		default:
+			answer(presence.ErrAway)
+		}
+		if sub != nil {
+			h.p.unwant(sub)
+		}
+	}
+}
+
+// lose takes an id away, and returns who is to be told. mu is held.
+func (h *holdings) lose(what, why string) func() {
+	b := h.forget(what)
+	reason := presence.Taken
+	if why == "b" {
+		reason = presence.Barred
+	}
+	return func() { b.claim.Lost(reason) }
+}
+
+// lost takes what another node's operation took away: why, what, and the number of the claim.
+func (h *holdings) lost(text string) bool {
+	why, text, ok := cutNetstring(text)
+	what, text, fine := cutNetstring(text)
+	number, _, good := cutNetstring(text)
+	if !ok || !fine || !good {
+		return false
+	}
+	h.mu.Lock()
+	var f func()
+	if b := h.book[what]; b != nil && b.number == number {
+		f = h.lose(what, why)
+	}
+	h.mu.Unlock()
+	if f != nil {
+		h.call(f)
+	}
+	return true
+}
+
+// heldText takes what hold.lua says, and reports false for anything else.
+func (p *partition) heldText(text string) bool {
+	if text == "" {
+		return false
+	}
+	switch text[0] {
+	case letterHeld:
+		return p.holds.answered(text[1:])
+	case letterLost:
+		return p.holds.lost(text[1:])
+	}
+	return false
+}
