@@ -57,12 +57,12 @@ func buffered(r *bufio.Reader) []byte {
 // refuse answers somebody who may not ask.
 func (n *Node) refuse(nc net.Conn, h *hello, why refusal) {
 	n.count.refused.Add(why, 1)
-	args := []any{"remote", nc.RemoteAddr().String(), "why", refusalNames[why]}
 	if why == refusedTime { // it has the secret
 		n.opt.Log.Warn("another node's clock is too far from this one's for it to pass requests on", "node", h.from, "ahead", time.Until(time.UnixMilli(h.at)).Round(time.Second))
 	} else {
-		n.opt.Log.Debug("refused at the nodes' port", args...)
+		n.opt.Log.Debug("refused at the nodes' port", "remote", nc.RemoteAddr().String(), "why", refusalNames[why])
 	}
+	_ = nc.SetWriteDeadline(time.Now().Add(time.Second)) // the other one may be over
 	_, _ = nc.Write(refusalText(why))
 	_ = nc.Close()
 }

@@ -99,9 +99,10 @@ func TestUpgrade(t *testing.T) {
 // nothing more is carried.
 func TestUpgradeHandshake(t *testing.T) {
 	a, b := pair(t)
-	query, _ := b.open()
+	var query string
 	var got [2]http.Header
 	for i, s := range []*site{a, b} {
+		query, _ = b.open()
 		_, resp, err := s.upgrade(query)
 		if err != nil || resp.StatusCode != 101 {
 			t.Fatal(err)
@@ -128,7 +129,7 @@ func TestUpgradeSlow(t *testing.T) {
 	a, b := pair(t)
 	query, session := b.open()
 	c := a.moved(query)
-	const n, size = 150, 50_000 // several times of what a pipe holds
+	const n, size = 800, 50_000 // several times of what a pipe and the kernel hold
 	sent := make(chan struct{})
 	go func() { // ends when all is sent
 		defer close(sent)
