@@ -41,8 +41,8 @@ func (s *Server) across(h *dialect.Host) {
 		return
 	}
 	h.Bus = s.cluster
-	h.Node = dialect.Node{Name: s.cluster.Name()}
-	// h.Desk, h.Holder and h.Census come here, and h.Node.Passer.
+	h.Node = dialect.Node{Name: s.cluster.Name(), Passer: s.passer}
+	// h.Desk, h.Holder and h.Census come here.
 }
 
 // join makes the process one of its cluster, and returns why it could not.

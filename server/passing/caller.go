@@ -90,6 +90,7 @@ const pause = 500 * time.Millisecond
 
 // link returns that to a node, which is begun if there is none.
 func (n *Node) link(name, addr string) *outLink {
+	n.run()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peers[name]

@@ -50,16 +50,16 @@ const (
 func (c *counts) init() {
 	c.passed = metric.Closed[result](resultNames)
 	c.refused = metric.Closed[refusal](refusalNames)
-	c.served = metric.Closed[served]([]string{"request", "websocket"})
+	c.served = metric.Closed[served]([]string{"polling", "websocket"})
 }
 
 func (c *counts) readings(waiting, pipes int) []metric.Reading {
 	return []metric.Reading{
-		metric.Counters("passed", "cluster_passed_requests_total", "Requests for sessions of other nodes by what became of them: answered, upgraded to a WebSocket, unknown for that node is not there, abandoned by the client, full since too much waits for that node, or failed since it is out of reach.", "result",
+		metric.Counters("passed", "cluster_passed_requests_total", "Requests for sessions of other nodes by what became of them: answered, upgraded to a WebSocket, unknown for that node is not there, abandoned by the client, full since too much waits for that node, or failed since it is out of reach.", "outcome",
 			c.passed.Samples(passedAnswered, passedFailed, "")),
 		metric.Counters("passed_refused", "cluster_passed_refused_total", "What came to the nodes' own port and was refused, by reason.", "reason",
 			c.refused.Samples(refusedRequest, refusedFrame, "")),
-		metric.Counters("passed_here", "cluster_passed_here_total", "Requests and WebSockets that other nodes have passed on to this one.", "kind",
+		metric.Counters("passed_here", "cluster_passed_here_total", "Requests and WebSockets that other nodes have passed on to this one.", "transport",
 			c.served.Samples(servedRequest, servedWebSocket, "")),
 		metric.Gauge("passed_waiting", "cluster_passed_waiting", "Requests that wait for an answer of another node.", waiting),
 		metric.Gauge("passed_websockets", "cluster_passed_websockets", "WebSockets that are carried to other nodes.", pipes),

@@ -34,7 +34,7 @@
 //
 // # Who owns what
 //
-// A [Node] has one goroutine that accepts and one that looks after links, one for each hello under
+// A [Node] has one goroutine that accepts and one that looks after links, from the first on, one for each hello under
 // way, in either direction, which has Timeout, and the links and WebSockets on the loop. [Node.Close] ends them.
 //
 // Lock order: a session's, then link.mu or Node.mu, each by itself, then a connection's. Nobody who answers or is told of an
@@ -104,12 +104,13 @@ type Node struct {
 	count counts
 	ports map[string]Port // set before Serve
 
-	seen   nonces
-	hellos chan struct{} // has room for those under way, as listener
-	dials  chan struct{} // and as caller
-	work   sync.WaitGroup
-	over   context.Context // done when all is to end
-	end    context.CancelFunc
+	seen    nonces
+	hellos  chan struct{} // has room for those under way, as listener
+	dials   chan struct{} // and as caller
+	work    sync.WaitGroup
+	running sync.Once
+	over    context.Context // done when all is to end
+	end     context.CancelFunc
 
 	draining atomic.Bool
 
@@ -137,7 +138,6 @@ func New(opt Options) *Node {
 		hellos: make(chan struct{}, maxHellos), dials: make(chan struct{}, maxDials)}
 	n.count.init()
 	n.over, n.end = context.WithCancel(context.Background())
-	n.work.Go(n.look) // ends with over
 	return n
 }
 
@@ -153,6 +153,7 @@ func (n *Node) Serve(ln net.Listener) error {
 	if n.over.Err() != nil {
 		return ln.Close()
 	}
+	n.run()
 	for {
 		nc, err := ln.Accept()
 		switch {
@@ -181,7 +182,7 @@ func (n *Node) Serve(ln net.Listener) error {
 	}
 }
 
-// Drain has polls that wait on other nodes answered with nothing, now and each second from
+// Drain has polls that wait on other nodes answered with nothing, now and four times a second from
 // now on, so that their clients ask once more, of another node than this one. What is passed
 // by others is served on.
 func (n *Node) Drain() {
@@ -259,9 +260,18 @@ func (n *Node) allPipes() []*pipe {
 	return list
 }
 
+// run has somebody look after links and pipes, from the first of them on.
+func (n *Node) run() {
+	n.running.Do(func() {
+		if n.over.Err() == nil {
+			n.work.Go(n.look) // ends with over
+		}
+	})
+}
+
 // look looks after links and pipes until the node ends.
 func (n *Node) look() {
-	every := min(n.opt.Timeout/5, time.Second)
+	every := min(n.opt.Timeout/5, 250*time.Millisecond)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -294,9 +304,20 @@ func (n *Node) yield() {
 	}
 }
 
-// Leavers are the WebSockets that are passed on to other nodes, for who sends clients away: it is cut
-// off, and the client connects anew elsewhere.
-func (n *Node) Leavers() []*pipe { return n.allPipes() }
+// A WebSocket is one that is carried to another node.
+type WebSocket struct{ *pipe }
+
+// Leave cuts the client off, so that it connects anew elsewhere.
+func (w WebSocket) Leave() { w.client.conn.Finish() }
+
+// WebSockets are those that are carried to other nodes, for who sends clients away one by one.
+func (n *Node) WebSockets() []WebSocket {
+	var list []WebSocket
+	for _, p := range n.allPipes() {
+		list = append(list, WebSocket{p})
+	}
+	return list
+}
 
 // Readings are the numbers of this moment.
 func (n *Node) Readings() []metric.Reading {

@@ -46,6 +46,13 @@ const (
 // carry has a WebSocket carried to its session's node.
 func (p *Passer) carry(w http.ResponseWriter, r *http.Request, name, addr string) bool {
 	n := p.node
+	if n.draining.Load() { // the client stays on polling, and comes to its WebSocket elsewhere
+		n.count.passed.Add(passedFull, 1)
+		w.Header()["Connection"] = []string{"close"}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	n.run()
 	h := &hello{kind: kindWebSocket, from: n.opt.Name, to: name, port: p.port, remote: r.RemoteAddr, nonce: newNonce()}
 	head := upgradeHead(r)
 	c := &pipe{node: n, to: name}
@@ -123,9 +130,6 @@ func (p *pipe) begin(h *hello, addr string) {
 
 const noGateway = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nConnection: close\r\n" +
 	"Content-Length: 57\r\n\r\n" + `{"code":3,"message":"The session's node is out of reach"}`
-
-// Leave cuts the client off, so that it connects anew elsewhere.
-func (p *pipe) Leave() { p.client.conn.Finish() }
 
 func (p *pipe) abort(why loop.Reason) {
 	p.mu.Lock()
