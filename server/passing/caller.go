@@ -298,6 +298,16 @@ func (l *outLink) over(failed bool) {
 	}
 }
 
+// finish ends the link in order: the other node knows which of its answers came.
+func (l *outLink) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		l.send(ping(l.came.Load()))
+		l.conn.Finish()
+	}
+}
+
 // check pings, and ends the link where the other node does not answer or is not there any more.
 func (l *outLink) check(now time.Duration) {
 	l.mu.Lock()

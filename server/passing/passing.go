@@ -210,7 +210,7 @@ func (n *Node) Close(ctx context.Context) error {
 	n.mu.Unlock()
 	n.work.Wait()
 	for _, l := range n.links() {
-		l.abort(loop.ErrShutdown)
+		l.finish()
 	}
 	for _, p := range n.allPipes() {
 		p.abort(loop.ErrShutdown)
@@ -231,7 +231,7 @@ func (n *Node) busy() bool {
 // A side is either end of a link.
 type side interface {
 	busy() bool
-	abort(why loop.Reason)
+	finish()
 	check(now time.Duration) // looks whether the other node is there
 }
 

@@ -241,6 +241,8 @@ func (l *inLink) busy() bool {
 	return l.waits > 0
 }
 
+func (l *inLink) finish() { l.abort(loop.ErrShutdown) }
+
 func (l *inLink) check(now time.Duration) {
 	if l.silent(now, 2*l.node.opt.Timeout) {
 		l.abort(loop.ErrReset)
