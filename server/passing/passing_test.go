@@ -233,7 +233,6 @@ func TestPanic(t *testing.T) {
 	a, b := pair(t)
 	query, session := b.open()
 	waits := a.waiting(t.Context(), query)
-	b.node.ports["BROKEN"] = Port{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") })}
 	broken := socketio.New(a.node.opt.Sockets, socketio.Config{Node: "nodeAA", Passer: a.node.Passer("BROKEN")}, a, a.node.opt.Log)
 	strange := socketio.New(a.node.opt.Sockets, socketio.Config{Node: "nodeAA", Passer: a.node.Passer("NOBODYS")}, a, a.node.opt.Log)
 	for srv, want := range map[*socketio.Server]int{broken: 500, strange: 403} {
