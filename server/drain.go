@@ -113,9 +113,10 @@ func (s *Server) endPorts(ctx context.Context) {
 	operators.Wait()
 }
 
-// serveDrain asks for the end, as SIGTERM does, and answers before it begins. Who asks
-// again is answered the same.
+// serveDrain asks for the end, as SIGTERM does, and answers how many connections of clients
+// there are before it begins. Who asks again is answered the same, with how many are left.
 func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
+	open := s.limit.clients.stats().open
 	select {
 	case s.asked <- struct{}{}:
 		s.log.Info("an operator asks for the end", "remote", r.RemoteAddr)
@@ -127,7 +128,8 @@ func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
 		Delay  float64 `json:"delay_seconds"`
 		Over   float64 `json:"over_seconds"` // 0: as fast as is sensible
 		Within float64 `json:"within_seconds"`
-	}{"draining", n.DrainDelay.Seconds(), n.DrainTime.Seconds(), n.ShutdownTimeout.Seconds()})
+		Open   int     `json:"connections"` // of clients, now; the overview is of the last second
+	}{"draining", n.DrainDelay.Seconds(), n.DrainTime.Seconds(), n.ShutdownTimeout.Seconds(), open})
 }
 
 // phase runs a part of the end, which has time until so long after since.
