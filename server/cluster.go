@@ -55,8 +55,7 @@ func (s *Server) across(h *dialect.Host) {
 	}
 	h.Bus, h.Desk, h.Holder, h.Census = s.cluster, s.cluster, s.cluster, s.cluster
 	h.Subscribe = s.cluster.Subscribe
-	h.Node = dialect.Node{Name: s.cluster.Name()}
-	// h.Node.Passer comes here.
+	h.Node = dialect.Node{Name: s.cluster.Name(), Passer: s.passer}
 }
 
 // join makes the process one of its cluster, and returns why it could not.

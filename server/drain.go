@@ -75,10 +75,12 @@ func (s *Server) drain(whole time.Duration) {
 		}
 		ending.Wait()
 	})
+	s.yieldPassed()
 	rest = max(left(), 0)
 	s.phase(time.Now(), rest-min(rest/2, time.Second), s.leaveHistory)
 	s.phase(time.Now(), min(max(left(), 0), time.Second), s.leaveCluster)
 	s.phase(time.Now(), min(max(left(), 0), time.Second), s.endPorts)
+	s.phase(time.Now(), min(max(left(), 0), time.Second), s.endPassing)
 	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })
 }

@@ -28,6 +28,8 @@ var house = []struct {
 	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},
 	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/setting"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
+	{"poosh/server/passing", "requests as bytes between nodes, and no dialect; where nodes are it is told",
+		[]string{"poosh/server/http1", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/peers", "poosh/server/socketio", "poosh/server/websocket"}, nil},
 	{"poosh/server/cluster/redistest", "for tests", []string{"poosh/test/process"}, nil},
 	{"poosh/server/handover", "a file with parts, whatever they are of", nil, nil},
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},

@@ -22,6 +22,7 @@ func (s *Server) leave(over, spacing time.Duration) {
 	for _, d := range s.dialects {
 		all = append(all, d.Leave()...)
 	}
+	all = append(all, s.passedLeavers()...)
 	// In any order, so that each moment has its part of each dialect and app.
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	limit := over + over/8 // of what was given, so that few have more room for what is late

@@ -83,6 +83,7 @@ func (s *Server) add(described *dialect.Port, handler http.Handler) {
 	})
 	s.limit.ports = append(s.limit.ports, p.server)
 	s.ports = append(s.ports, p)
+	s.servesPassed(p, handler)
 }
 
 // maxAnswer is the largest answer, in bytes: frames are escaped once more for scripts.

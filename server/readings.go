@@ -59,6 +59,7 @@ func (s *Server) numbers(apps []app) []metric.Reading {
 	list = append(list, s.keys.Readings()...)
 	if s.cluster != nil {
 		list = append(list, s.cluster.Readings()...)
+		list = append(list, s.passingReadings()...)
 	}
 	list = append(list, s.tlsReadings()...)
 	for _, d := range s.dialects {

@@ -31,6 +31,7 @@ import (
 	"poosh/server/loop"
 	"poosh/server/network"
 	"poosh/server/overview"
+	"poosh/server/passing"
 	"poosh/server/poosh"
 	input "poosh/server/quota"
 	"poosh/server/sends"
@@ -49,6 +50,9 @@ type Server struct {
 
 	cluster *cluster.Cluster // nil for a process that is alone
 	joined  bool             // that it is one of it; owned by Run
+
+	passing     *passing.Node // requests for sessions of other nodes; nil for a process that is alone
+	passingEnds chan error    // what serving them says in the end; owned by Run
 
 	file *handover.File // of HISTORY_FILE; nil without it, and before all ports are open
 	loop *loop.Loop
@@ -158,6 +162,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		Input:          s.clientInput,
 		Released:       s.limit.released,
 	})
+	s.pass()
 	s.gate = admission.New(s.backlog(), 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	s.sends, s.keys = sends.New(), idempotency.New(cfg.Idempotency)
@@ -266,6 +271,9 @@ const afterEnd = 5 * time.Second
 func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
 	err := s.join(ctx)
+	if err == nil {
+		err = s.listenForNodes()
+	}
 	if err == nil {
 		err = s.listen()
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // An Engine is where Redis or Valkey is: one, several of a Redis Cluster, or Sentinels that
@@ -25,6 +26,17 @@ type Engine struct {
 
 // IsZero reports whether there is none.
 func (e Engine) IsZero() bool { return len(e.addresses) == 0 }
+
+// Toward returns the address by which this machine reaches the first of them, which tells nothing
+// of whether it is there.
+func (e Engine) Toward() (net.IP, error) {
+	c, err := net.DialTimeout("udp", e.addresses[0], 5*time.Second) // sends nothing
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).IP, nil
+}
 
 // String is where the engine is, with no secret in it.
 func (e Engine) String() string {

@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"io"
 	"net/http"
 	"strings"
 
@@ -17,7 +18,8 @@ type Passer interface {
 	// it may have said so; then the request comes once more.
 	//
 	// To the process that has the session it comes as [Server.ServeHTTP] of a request with the
-	// client's address as its RemoteAddr, and a ResponseWriter that may be a [Postponer].
+	// client's address as its RemoteAddr, and a ResponseWriter that may be a [Postponer]. Of a body
+	// there is one byte more than MaxPayload at the most, so that that process refuses it.
 	Pass(w http.ResponseWriter, r *http.Request, session string) (passed bool)
 }
 
@@ -25,7 +27,30 @@ type Passer interface {
 // An id that this process made was one of a session that has ended.
 func (srv *Server) passes(w http.ResponseWriter, r *http.Request, session string) bool {
 	cfg := srv.cfg()
-	return cfg.Passer != nil && !strings.HasPrefix(session, cfg.Node) && cfg.Passer.Pass(w, r, session)
+	if cfg.Passer == nil || strings.HasPrefix(session, cfg.Node) {
+		return false
+	}
+	if r.ContentLength != 0 && r.Body != nil {
+		r.Body = limited{io.LimitReader(r.Body, int64(cfg.MaxPayload)+1), r.Body}
+	}
+	return cfg.Passer.Pass(w, r, session)
+}
+
+// limited is the beginning of a body.
+type limited struct {
+	io.Reader
+	io.Closer
+}
+
+// Yield has a GET that waits answered with nothing, so that its client asks once more: for who passed
+// it on and goes away. What waits otherwise does nothing.
+func (g *pollWait) Yield() {
+	s := g.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.poll != nil && s.poll.get == g {
+		s.poll.yield()
+	}
 }
 
 // A Postponer is a ResponseWriter of which the answer may come after the handler has returned,

@@ -41,6 +41,7 @@ var tools = []struct{ name, install string }{
 	{"nginx", "apt-get install nginx-light"},
 	{"haproxy", "apt-get install haproxy"},
 	{"python3", "apt-get install python3"},
+	{"redis-server", "apt-get install redis-server"},
 }
 
 func TestMain(m *testing.M) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"testing"
 
 	"poosh/server/http1"
@@ -94,6 +95,11 @@ func Serve(t testing.TB, sockets *websocket.Server, h http.Handler, where func(*
 	}()
 	t.Cleanup(s.Close)
 	return s
+}
+
+// Take is [http1.Server.Take] of the server.
+func (s *Server) Take(raw *loop.Conn, remote netip.AddrPort, early []byte) bool {
+	return s.server.Take(raw, remote, early)
 }
 
 // Client returns a client whose connections end with the server.

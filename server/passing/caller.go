@@ -1,0 +1,358 @@
+package passing
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"time"
+
+	"poosh/server/http1"
+	"poosh/server/loop"
+	"poosh/server/socketio"
+	"poosh/server/websocket"
+)
+
+// Passer returns what passes on the requests that came to the port of a setting.
+func (n *Node) Passer(port string) *Passer { return &Passer{n, port} }
+
+// A Passer passes on what came to one port. It implements the Passer of package socketio, and may be
+// used from any goroutine.
+type Passer struct {
+	node *Node
+	port string
+}
+
+var _ socketio.Passer = (*Passer)(nil)
+
+// nameSize is how long the name of a node is, by which the ids of its sessions begin.
+func (n *Node) nameSize() int { return len(n.opt.Name) }
+
+// Pass passes a request on, if its session's node is there and this node is the first to which it
+// comes. It returns at once for a request on the loop, and else with the answer.
+func (p *Passer) Pass(w http.ResponseWriter, r *http.Request, session string) bool {
+	n := p.node
+	if wasPassed(w) || len(session) <= n.nameSize() {
+		return false
+	}
+	name := session[:n.nameSize()]
+	if name == n.opt.Name {
+		return false
+	}
+	addr, there := n.opt.Nodes.Addr(name)
+	if !there {
+		n.count.passed.Add(passedUnknown, 1)
+		return false
+	}
+	switch {
+	case websocket.IsUpgrade(r) && r.Method == http.MethodGet:
+		return p.carry(w, r, name, addr)
+	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+		return false
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return false
+	}
+	n.link(name, addr).pass(w, r, requestFrame(p.port, r, body))
+	return true
+}
+
+// wasPassed reports whether another node has passed a request on.
+func wasPassed(w http.ResponseWriter) bool {
+	for {
+		switch v := w.(type) {
+		case *writer:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+// readBody reads a body, which package socketio bounds.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength == 0 || r.Method == http.MethodGet {
+		return nil, nil
+	}
+	return io.ReadAll(r.Body)
+}
+
+// A peer is another node, as this one asks it.
+type peer struct {
+	link  *outLink
+	until time.Time // its last link failed: no other one before
+}
+
+// pause is how long a node that is out of reach is not asked again.
+const pause = 500 * time.Millisecond
+
+// link returns that to a node, which is begun if there is none.
+func (n *Node) link(name, addr string) *outLink {
+	n.run()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[name]
+	if p == nil {
+		p = new(peer)
+		n.peers[name] = p
+	}
+	if p.link != nil && p.link.alive() {
+		return p.link
+	}
+	l := &outLink{link: link{node: n, name: name}, calls: make(map[uint64]*passing)}
+	if time.Now().Before(p.until) || n.over.Err() != nil {
+		l.dead = true
+		return l
+	}
+	p.link = l
+	n.work.Go(func() { n.begin(l, addr) }) // has Timeout
+	return l
+}
+
+// lost notes that a link is over.
+func (n *Node) lost(l *outLink, failed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[l.name]
+	if p == nil || p.link != l {
+		return
+	}
+	p.link = nil
+	if failed {
+		p.until = time.Now().Add(pause)
+	}
+	if _, there := n.opt.Nodes.Addr(l.name); !there {
+		delete(n.peers, l.name)
+	}
+}
+
+// An outLink is the end of a link at which requests leave. It implements [loop.Protocol].
+type outLink struct {
+	link
+
+	// Guarded by mu.
+	calls  map[uint64]*passing // that wait for an answer
+	next   uint64              // number of the next request
+	queue  [][]byte            // before there is a connection
+	queued int                 // bytes of it
+
+	header http.Header // of the last answer; owned by the connection's reader, as what follows
+	values [usual]string
+}
+
+// A passing request waits for its answer. It implements [http1.Waiter].
+type passing struct {
+	link *outLink
+	id   uint64
+	to   answerer
+	post bool
+}
+
+// An answerer is [http1.Pending], or somebody who waits.
+type answerer interface {
+	AnswerWith(status int, header http.Header, body []byte)
+}
+
+func (l *outLink) alive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.dead
+}
+
+func (l *outLink) busy() bool { return l.waiting() > 0 }
+
+func (l *outLink) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.calls)
+}
+
+// pass sends a request, whose answer comes to w.
+func (l *outLink) pass(w http.ResponseWriter, r *http.Request, frame []byte) {
+	p := &passing{link: l, post: r.Method == http.MethodPost}
+	if later, ok := http1.Later(w, p); ok {
+		p.to = later
+		if why, ok := l.ask(p, frame); !ok {
+			p.fail(why)
+		}
+		return
+	}
+	waits := make(waits, 1)
+	p.to = waits
+	if why, ok := l.ask(p, frame); !ok {
+		p.fail(why)
+	}
+	select {
+	case a := <-waits:
+		a.write(w)
+	case <-r.Context().Done():
+		p.Abandoned()
+	}
+}
+
+// ask numbers a request and sends it, or says why not.
+func (l *outLink) ask(p *passing, frame []byte) (why result, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting := l.queued
+	if l.conn != nil {
+		waiting = l.conn.Waiting()
+	}
+	switch {
+	case l.dead:
+		return passedFailed, false
+	case waiting+len(frame) > l.node.opt.QueueBytes && waiting > 0:
+		return passedFull, false
+	}
+	l.next++
+	p.id = l.next
+	number(frame, p.id)
+	if l.conn == nil {
+		l.queue, l.queued = append(l.queue, frame), l.queued+loop.Cost(frame)
+	} else if !l.send(frame) {
+		return passedFailed, false
+	}
+	l.calls[p.id] = p
+	return 0, true
+}
+
+// Abandoned implements [http1.Waiter]: nobody waits for the answer, or it did not reach who did.
+func (p *passing) Abandoned() {
+	l := p.link
+	l.mu.Lock()
+	waited := l.calls[p.id] == p
+	delete(l.calls, p.id)
+	cancel := newFrame(frameCancel, p.id, 0)
+	if l.conn == nil && !l.dead && p.id > 0 {
+		l.queue = append(l.queue, cancel)
+	} else {
+		l.send(cancel)
+	}
+	l.mu.Unlock()
+	if waited {
+		l.node.count.passed.Add(passedAbandoned, 1)
+	}
+}
+
+// fail answers a request that was not, for there is no answer.
+func (p *passing) fail(why result) {
+	p.link.node.count.passed.Add(why, 1)
+	status, body := http.StatusBadGateway, unreachable
+	if why == passedFull {
+		status, body = http.StatusServiceUnavailable, busy
+	}
+	p.to.AnswerWith(status, failedHeader, body)
+}
+
+// Answers of this node's own, in the form of engine.io's; all clients close at another status
+// than 200 and connect anew.
+var (
+	unreachable  = []byte(`{"code":3,"message":"The session's node is out of reach"}` + "\n")
+	busy         = []byte(`{"code":3,"message":"Too much waits for the session's node"}` + "\n")
+	failedHeader = http.Header{"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"}, "Access-Control-Allow-Origin": {"*"}, "Retry-After": {"1"}}
+)
+
+// Data implements [loop.Protocol].
+func (l *outLink) Data(c *loop.Conn, data []byte) { l.take(c, data, l.handle) }
+
+func (l *outLink) handle(kind byte, id uint64, rest []byte) bool {
+	l.came.Add(1)
+	if kind != frameAnswer {
+		return true // a pong, or of a later version
+	}
+	l.mu.Lock()
+	p := l.calls[id]
+	delete(l.calls, id)
+	l.mu.Unlock()
+	if p == nil {
+		return true // it was abandoned
+	}
+	if l.header == nil {
+		l.header = make(http.Header)
+	}
+	status, body, ok := readAnswer(rest, l.header, &l.values)
+	if !ok {
+		p.fail(passedFailed)
+		return false
+	}
+	l.node.count.passed.Add(passedAnswered, 1)
+	p.to.AnswerWith(status, l.header, body)
+	return true
+}
+
+// Closed implements [loop.Protocol].
+func (l *outLink) Closed(*loop.Conn, error) { l.over(false) }
+
+// over fails all that wait.
+func (l *outLink) over(failed bool) {
+	l.mu.Lock()
+	l.dead = true
+	calls := l.calls
+	l.calls, l.queue = make(map[uint64]*passing), nil
+	l.mu.Unlock()
+	l.node.lost(l, failed)
+	for _, p := range calls {
+		p.fail(passedFailed)
+	}
+}
+
+// finish ends the link in order: the other node knows which of its answers came.
+func (l *outLink) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		l.send(ping(l.came.Load()))
+		l.conn.Finish()
+	}
+}
+
+// check pings, and ends the link where the other node does not answer or is not there any more.
+func (l *outLink) check(now time.Duration) {
+	l.mu.Lock()
+	there := l.conn != nil
+	if there {
+		l.send(ping(l.came.Load()))
+	}
+	l.mu.Unlock()
+	if _, known := l.node.opt.Nodes.Addr(l.name); there && (!known || l.silent(now, l.node.opt.Timeout)) {
+		l.abort(loop.ErrReset)
+	}
+}
+
+// yield has polls that wait answered with nothing.
+func (l *outLink) yield() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, p := range l.calls {
+		if !p.post {
+			l.send(newFrame(frameYield, id, 0))
+		}
+	}
+}
+
+// waits is where somebody waits for an answer on a goroutine; capacity 1.
+type waits chan whole
+
+// A whole answer.
+type whole struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// AnswerWith implements answerer.
+func (w waits) AnswerWith(status int, header http.Header, body []byte) {
+	w <- whole{status, header.Clone(), bytes.Clone(body)}
+}
+
+func (a whole) write(w http.ResponseWriter) {
+	h := w.Header()
+	clear(h)
+	for name, values := range a.header {
+		h[name] = values
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // see pass: of who is gone the request's context tells, if it does
+}
