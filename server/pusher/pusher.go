@@ -99,6 +99,8 @@ type Config struct {
 
 	Registry app.Registry // is asked who may be where; nil for this process alone
 
+	Across app.Across // joins the processes of a cluster, as the hub's broker does; zero for one alone
+
 	APIRate     Rate // requests of one address; no limit
 	ConnectRate Rate // connections opened by one address; no limit
 
@@ -146,7 +148,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
-		Hub: h, Registry: cfg.Registry, Sends: cfg.Sends, Keys: cfg.Keys, Channels: cfg.Channels,
+		Hub: h, Registry: cfg.Registry, Across: cfg.Across, Sends: cfg.Sends, Keys: cfg.Keys, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
 		Closed: cfg.Closed, Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {
