@@ -59,7 +59,7 @@ var house = []struct {
 	{"poosh/server/pusher/answer", "how requests are refused, whatever they ask for", with("poosh/auth", "poosh/server/pusher/tally"), nil},
 	{"poosh/server/pusher/tally", "what is counted, a list", nil, nil},
 	{"poosh/server/pusher/protocol", "pure functions over bytes", []string{"poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"}, nil},
-	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/hub/history", "poosh/server/presence/presencetest", "poosh/server/pusher", "poosh/server/pusher/app"),
+	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/hub/history", "poosh/server/leaktest", "poosh/server/presence/presencetest", "poosh/server/pusher", "poosh/server/pusher/app"),
 		[]string{"github.com/gorilla/websocket"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
 		with("poosh/auth"), nil},

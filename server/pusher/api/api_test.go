@@ -11,13 +11,12 @@ import (
 	"time"
 
 	"poosh/auth"
-	"poosh/server/leaktest"
 	"poosh/server/pusher"
 	"poosh/server/pusher/pushertest"
 	"poosh/server/rate"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) { pushertest.Main(m) }
 
 // TestPublish sends every kind of body to the two addresses that publish.
 func TestPublish(t *testing.T) {

@@ -139,6 +139,10 @@ func (e *entry) sit(r *hub.Roster, s *presence.Seated) (told int, _ error) {
 		defer r.Close()
 	}
 	e.seated = s
+	if a.kept {
+		a.shared.Hub.Reach(a.hubName, s.At)
+		a.across.seated(e.channel, s.At, r.Connections() == 0)
+	}
 	_, missed, told, err := e.join(r, hub.Member{ID: e.who.ID, Info: e.who.Info})
 	if errors.Is(err, hub.ErrTooManyRooms) {
 		err = tooManyChannels(a.Conf().MaxChannels)
@@ -200,6 +204,9 @@ func (c *Connection) vacateAcross(r *hub.Roster, channel string) {
 	}
 	a.kinds[kindOf(k)].ended.Add(1)
 	c.discharge(channel, k)
+	if a.kept {
+		a.across.left(channel)
+	}
 	at := c.at(channel, k, who)
 	at.Only = last
 	a.across.Desk.Leave(at)

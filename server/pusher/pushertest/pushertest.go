@@ -13,6 +13,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/hub/history"
 	"poosh/server/loop"
+	"poosh/server/presence/presencetest"
 	"poosh/server/pusher"
 	"poosh/server/pusher/app"
 	"poosh/server/websocket"
@@ -40,6 +41,7 @@ type Site struct {
 	Hub     *hub.Hub
 	Loop    *websocket.Server
 	Server  *http1test.Server
+	Senders *Site // where [Site.Raw] sends to; nil for here
 }
 
 // New serves a dialect, of [App] if cfg names none. It ends with the test, when nothing
@@ -61,7 +63,15 @@ func NewOn(t testing.TB, cfg pusher.Config, log *slog.Logger, on loop.Config) *S
 	if cfg.Apps == nil {
 		cfg.Apps = []pusher.App{App()}
 	}
-	return serve(t, cfg, hub.NewWith(nil, logOf(cfg.Apps)), log, on)
+	if !joined {
+		return serve(t, cfg, hub.NewWith(nil, logOf(cfg.Apps)), log, on)
+	}
+	c := &Cluster{Engine: presencetest.New()}
+	t.Cleanup(c.Engine.Close)
+	senders, _ := c.site(t, "senders", cfg, log, on)
+	s, _ := c.site(t, "clients", cfg, log, on)
+	s.Senders = senders
+	return s
 }
 
 // serve serves a dialect whose apps cfg names.
