@@ -172,6 +172,7 @@ func TestQueries(t *testing.T) {
 }
 
 func TestSignaturesAtTheDoor(t *testing.T) {
+	pushertest.Alone(t, "it looks at what one has counted")
 	off := false
 	s := pushertest.New(t, pusher.Config{PathPrefix: "push/", Apps: []pusher.App{pushertest.App(), {ID: "4", Key: "k4", Secret: "secret-of-4"},
 		{ID: "5", Key: pushertest.Key + "5", Secret: pushertest.Secret, Enabled: &off}}})

@@ -72,6 +72,9 @@ func (c *call) publishAll(events []event) error {
 			took := c.publish(channel, e, i, data, account)
 			switch {
 			case c.handing != nil:
+				if e.keyed != nil { // what repeats it in the batch names it
+					e.keyed.id = c.eventID(i)
+				}
 			case j == len(e.channels)-1:
 				c.out = last // before anything else, which may fail
 				c.published(e, i)
