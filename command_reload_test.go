@@ -60,7 +60,7 @@ func TestReloadAndDrain(t *testing.T) {
 	}
 	s.wants(0, "0 settings changed", "", "reload")
 	s.wants(2, "", "poosh: cannot understand", "drain", "now")
-	out := s.wants(0, `{"status":"ended","delay_seconds":0,"over_seconds":0,"within_seconds":10,"took_seconds":`, "", "drain", "--wait", "--json")
+	out := s.wants(0, `{"status":"ended","delay_seconds":0,"over_seconds":0,"within_seconds":10,"connections":0,"took_seconds":`, "", "drain", "--wait", "--json")
 	if out == "" {
 		t.Error("drain says nothing")
 	}
@@ -85,12 +85,12 @@ func TestDrainSays(t *testing.T) {
 		says     []string // patterns, in this order
 		not      string   // part of none of it
 	}{
-		"a terminal": {true, "NO_COLOR=", "", []string{"\r\x1b\\[K1 connection left, after [0-9.]+m?s of 30s\r\x1b", "\r\x1b\\[Kended after [0-9.]+s\r\n$"}, "within"},
+		"a terminal": {true, "NO_COLOR=", "", []string{"^\r\x1b\\[K1 connection left, after [0-9.]+m?s of 30s\r\x1b", "\r\x1b\\[Kended after [0-9.]+s\r\n$"}, "within"},
 		"a terminal that is asked for no colours": {true, "NO_COLOR=1", "", []string{"^ended after [0-9.]+s\r\n$"}, "left"},
 		"a pipe, waiting":                         {false, "", "--wait", []string{"^ended after [0-9.]+s\n$"}, "left"},
 		"a pipe":                                  {false, "", "", []string{"^it ends within 30s\n$"}, "left"},
-		"a program":                               {false, "", "--json", []string{`^\{"status":"draining","delay_seconds":2,"over_seconds":0,"within_seconds":30\}\n$`}, "left"},
-		"a program, and waits":                    {false, "", "--json --wait", []string{`^\{"status":"ended","delay_seconds":2,"over_seconds":0,"within_seconds":30,"took_seconds":[0-9.]+\}\n$`}, "left"},
+		"a program":                               {false, "", "--json", []string{`^\{"status":"draining","delay_seconds":2,"over_seconds":0,"within_seconds":30,"connections":1\}\n$`}, "left"},
+		"a program, and waits":                    {false, "", "--json --wait", []string{`^\{"status":"ended","delay_seconds":2,"over_seconds":0,"within_seconds":30,"connections":1,"took_seconds":[0-9.]+\}\n$`}, "left"},
 		"a terminal of a program":                 {true, "NO_COLOR=", "--json", []string{`^\{"status":"draining"`}, "left"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"poosh/server/admin"
 	"poosh/server/certificate"
+	"poosh/server/cluster"
 	"poosh/server/dialect"
 	"poosh/server/hub/history"
 	"poosh/server/idempotency"
@@ -31,6 +32,7 @@ type Config struct {
 	History  history.Config // what is kept for clients that come back
 
 	Idempotency idempotency.Config // what is remembered of sends with a key
+	Cluster     cluster.Config     // other processes that act as one with this one
 
 	spoken  []*dialect.Dialect
 	noticed func() []string  // looks how the settings are written down; see notices. nil for nobody who does
@@ -57,7 +59,7 @@ func newConfig() *Config {
 		d.Settings.On = d.On
 		c.groups = append(c.groups, d.Settings)
 	}
-	c.groups = append(c.groups, c.SocketIO.Settings(), c.History.Settings(), c.Idempotency.Settings(), c.Network.Settings(), c.TLS.Settings(), c.Admin.Settings(), c.logSettings())
+	c.groups = append(c.groups, c.SocketIO.Settings(), c.History.Settings(), c.Idempotency.Settings(), c.Cluster.Settings(), c.Network.Settings(), c.TLS.Settings(), c.Admin.Settings(), c.logSettings())
 	return c
 }
 
@@ -153,6 +155,7 @@ func (c *Config) readAll(env setting.Environment, m *setting.Mistakes) {
 	setting.Check(c.groups, m)
 	c.checkBridges(m)
 	c.checkHistory(m)
+	c.checkCluster(m)
 	c.checkPaths(m)
 	c.level.Set(c.LogLevel)
 }

@@ -14,6 +14,9 @@ import (
 // sooner when something fails meanwhile, and what that is.
 func (s *Server) announce(failed <-chan error) error {
 	s.health.Drain()
+	if s.cluster != nil {
+		s.cluster.Drain()
+	}
 	select {
 	case <-time.After(s.network().DrainDelay):
 		return nil
@@ -28,7 +31,8 @@ func (s *Server) announce(failed <-chan error) error {
 // so that what hangs in one costs the next nothing:
 //
 //  1. Senders: what has begun to arrive is published and answered, then the gate is
-//     closed and what is inside is waited for. A fourth, and two seconds at the most.
+//     closed and what is inside is waited for. A fourth, and two seconds at the most. In a cluster
+//     the engine then has all that was accepted.
 //  2. Clients are sent away at a pace, those of all dialects in one stream; see [leave].
 //     Half of what is left, and less for few.
 //  3. Dialects, all at the same time: who is still there is sent away, and what waits for
@@ -37,7 +41,9 @@ func (s *Server) announce(failed <-chan error) error {
 //  4. HISTORY_FILE is written: nothing is published any more, and everybody has left. A gate
 //     that still has somebody inside is waited for again, and without that nothing is written.
 //     What is left but a second, or half of it.
-//  5. Ports: the last answers leave. The rest, and a second at the most. The operators'
+//  5. In a cluster the process leaves it: nobody is here any more of whom others would have to
+//     know. A second at the most.
+//  6. Ports: the last answers leave. The rest, and a second at the most. The operators'
 //     port is one of them, so that it tells of the end while that lasts.
 //
 // With DRAIN_TIME clients come first, and have that: another process takes over
@@ -71,6 +77,7 @@ func (s *Server) drain(whole time.Duration) {
 	})
 	rest = max(left(), 0)
 	s.phase(time.Now(), rest-min(rest/2, time.Second), s.leaveHistory)
+	s.phase(time.Now(), min(max(left(), 0), time.Second), s.leaveCluster)
 	s.phase(time.Now(), min(max(left(), 0), time.Second), s.endPorts)
 	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })
@@ -82,7 +89,12 @@ func (s *Server) endSenders(left time.Duration) {
 	s.phase(time.Now(), min(left/4, 2*time.Second), func(ctx context.Context) {
 		s.each((*port).senders, func(p *port) { s.note(p.Setting, p.server.Shutdown(ctx)) })
 	})
-	s.phase(time.Now(), left/8, func(ctx context.Context) { s.note("publications", s.gate.Close(ctx)) })
+	s.phase(time.Now(), left/8, func(ctx context.Context) {
+		s.note("publications", s.gate.Close(ctx))
+		if s.joined {
+			s.note("publications for the cluster", s.cluster.Flush(ctx))
+		}
+	})
 }
 
 // endPorts lets the last answers leave.
@@ -99,9 +111,10 @@ func (s *Server) endPorts(ctx context.Context) {
 	operators.Wait()
 }
 
-// serveDrain asks for the end, as SIGTERM does, and answers before it begins. Who asks
-// again is answered the same.
+// serveDrain asks for the end, as SIGTERM does, and answers how many connections of clients
+// there are before it begins. Who asks again is answered the same, with how many are left.
 func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
+	open := s.limit.clients.stats().open
 	select {
 	case s.asked <- struct{}{}:
 		s.log.Info("an operator asks for the end", "remote", r.RemoteAddr)
@@ -113,7 +126,8 @@ func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
 		Delay  float64 `json:"delay_seconds"`
 		Over   float64 `json:"over_seconds"` // 0: as fast as is sensible
 		Within float64 `json:"within_seconds"`
-	}{"draining", n.DrainDelay.Seconds(), n.DrainTime.Seconds(), n.ShutdownTimeout.Seconds()})
+		Open   int     `json:"connections"` // of clients, now; the overview is of the last second
+	}{"draining", n.DrainDelay.Seconds(), n.DrainTime.Seconds(), n.ShutdownTimeout.Seconds(), open})
 }
 
 // phase runs a part of the end, which has time until so long after since.

@@ -172,15 +172,17 @@ func TestDrainTime(t *testing.T) {
 // An operator may ask for the end, and is told what it will be; once more changes nothing.
 func TestDrainByOperator(t *testing.T) {
 	o := operated(t, map[string]string{"DRAIN_DELAY": "1500ms"})
+	o.running.open(t) // as the overview knows within a second, and the answer at once
 	type answer struct {
 		Status string
 		Delay  float64 `json:"delay_seconds"`
 		Over   float64 `json:"over_seconds"`
 		Within float64 `json:"within_seconds"`
+		Open   int     `json:"connections"`
 	}
 	for range 2 {
 		var told answer
-		if status := o.ask(t, "POST", "/api/drain", "", &told); status != http.StatusAccepted || told != (answer{"draining", 1.5, 0, 2}) {
+		if status := o.ask(t, "POST", "/api/drain", "", &told); status != http.StatusAccepted || told != (answer{"draining", 1.5, 0, 2, 1}) {
 			t.Errorf("%d %+v", status, told)
 		}
 	}

@@ -57,6 +57,9 @@ func (s *Server) numbers(apps []app) []metric.Reading {
 	list = append(list, s.eventReadings()...)
 	list = append(list, s.historyReadings()...)
 	list = append(list, s.keys.Readings()...)
+	if s.cluster != nil {
+		list = append(list, s.cluster.Readings()...)
+	}
 	list = append(list, s.tlsReadings()...)
 	for _, d := range s.dialects {
 		if d.Metrics != nil {

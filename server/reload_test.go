@@ -291,6 +291,8 @@ var another = map[string]string{
 	"PING_INTERVAL": "3s", "PING_TIMEOUT": "4s", "UPGRADE_TIMEOUT": "5s", "CONNECT_TIMEOUT": "6s", "MAX_PACKET_BYTES": "7KiB", "MAX_UNFINISHED_PER_ADDRESS": "8",
 	"SOCKETIO_RECOVERY": "on", "CLIENT_SCRIPT": "https://a.example/x.js",
 	"HISTORY": "3m", "HISTORY_BYTES": "5MiB", "HISTORY_EVENTS": "6", "HISTORY_SESSION_BYTES": "7MiB", "HISTORY_FILE": "history", "IDEMPOTENCY_TTL": "3m", "IDEMPOTENCY_KEYS": "4", "IDEMPOTENCY_BYTES": "5MiB",
+	"CLUSTER_REDIS": "redis://127.0.0.1:9", "CLUSTER_PREFIX": "other", "CLUSTER_WHEN_DOWN": "local", "CLUSTER_ADDR": "127.0.0.1:9", "CLUSTER_SECRET": "another-secret-of-nodes",
+	"CLUSTER_LEASE": "11s", "CLUSTER_TIMEOUT": "3s", "CLUSTER_BACKLOG": "5MiB", "CLUSTER_QUEUE_BYTES": "33MiB",
 	"HOST": "127.0.0.2", "TRUSTED_PROXIES": "10.0.0.0/8", "MAX_CONNECTIONS": "30", "MAX_CONNECTIONS_PER_ADDRESS": "4", "MAX_SENDER_CONNECTIONS": "50",
 	"MAX_SENDER_CONNECTIONS_PER_ADDRESS": "6", "INPUT_BYTES": "7MiB", "ROOM_BYTES": "8MiB", "OUTBOX_BYTES": "9MiB", "BACKLOG_BYTES": "70MiB",
 	"HEADER_TIMEOUT": "3s", "BODY_TIMEOUT": "4s", "IDLE_TIMEOUT": "5s", "WRITE_TIMEOUT": "6s", "SHUTDOWN_TIMEOUT": "7s", "DRAIN_DELAY": "1s", "DRAIN_TIME": "2s",
@@ -298,6 +300,10 @@ var another = map[string]string{
 	"ACME_HTTP_PORT": "81", "TLS_SENDERS": "on", "TLS_CLIENT_CA": "",
 	"ADMIN_PORT": "19000", "ADMIN_HOST": "127.0.0.3", "ADMIN_TOKEN": "another-admin-token", "ADMIN_PPROF": "on", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
 }
+
+// inCluster has only what can be in a cluster be on.
+var inCluster = []string{"PUSHER_APP_ID", "", "PUSHER_APP_KEY", "", "PUSHER_APP_SECRET", "", "PUSHER_PORT", "", "A_SOCKTOPUS_SECRET", "", "SOCKTOPUS_PORT", "",
+	"PUSH_SOCKET_PORT", "", "PUSH_SOCKET_DB", ""}
 
 // Each setting that there is either counts once it is read again, or is named as what needs
 // a restart and stays.
@@ -341,6 +347,11 @@ func TestReloadOfEachSetting(t *testing.T) {
 			pairs = append(pairs, "TLS_CERT", "", "TLS_KEY", "")
 		case "HISTORY_FILE":
 			pairs = append(pairs, "HISTORY", "3m")
+		case "CLUSTER_REDIS", "CLUSTER_ADDR", "CLUSTER_SECRET":
+			pairs = append(pairs, inCluster...)
+			if s.Name != "CLUSTER_REDIS" {
+				pairs = append(pairs, "CLUSTER_REDIS", another["CLUSTER_REDIS"])
+			}
 		case "SOCKTOPUS_PORT", "PORT":
 			pairs = []string{"SOCKTOPUS_PORT", "", s.Name, value}
 		}
@@ -374,7 +385,8 @@ func TestReloadOfEachSetting(t *testing.T) {
 	all := make(map[string]string)
 	for _, s := range Settings() {
 		value := another[s.Name]
-		if s.Name == "SHUTDOWN_TIMEOUT" || value == "" || strings.HasPrefix(s.Name, "TLS_") || strings.HasPrefix(s.Name, "NAME_") || s.Name == "PORT" || s.Name == "BRIDGE" {
+		if s.Name == "SHUTDOWN_TIMEOUT" || value == "" || strings.HasPrefix(s.Name, "TLS_") || strings.HasPrefix(s.Name, "NAME_") || s.Name == "PORT" || s.Name == "BRIDGE" ||
+			s.Name == "CLUSTER_REDIS" || s.Name == "CLUSTER_ADDR" || s.Name == "CLUSTER_SECRET" {
 			continue
 		}
 		all[s.Name] = value

@@ -18,6 +18,7 @@ import (
 	"poosh/server/admin"
 	"poosh/server/admission"
 	"poosh/server/closed"
+	"poosh/server/cluster"
 	"poosh/server/dialect"
 	"poosh/server/handover"
 	"poosh/server/health"
@@ -44,7 +45,11 @@ type Server struct {
 	log  *slog.Logger
 	now  atomic.Pointer[inForce]
 	hub  *hub.Hub
-	kept *history.Log   // nil when nothing is kept
+	kept *history.Log // nil when nothing is kept
+
+	cluster *cluster.Cluster // nil for a process that is alone
+	joined  bool             // that it is one of it; owned by Run
+
 	file *handover.File // of HISTORY_FILE; nil without it, and before all ports are open
 	loop *loop.Loop
 	// websockets are the WebSockets on the loop, of all dialects.
@@ -153,7 +158,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		Input:          s.clientInput,
 		Released:       s.limit.released,
 	})
-	s.gate = admission.New(s.loop, 0)
+	s.gate = admission.New(s.backlog(), 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	s.sends, s.keys = sends.New(), idempotency.New(cfg.Idempotency)
 	if err := s.secure(); err != nil {
@@ -172,7 +177,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// keep makes the hub, with a log behind it if there is to be one.
+// keep makes the hub, with a log behind it if there is to be one, and a cluster.
 func (s *Server) keep() {
 	kept := history.New(history.Config{})
 	apps := 0
@@ -189,20 +194,26 @@ func (s *Server) keep() {
 			apps++
 		}
 	}
-	if apps == 0 {
-		s.hub = hub.New()
-		return
+	var log hub.Log
+	if apps > 0 {
+		s.kept, log = kept, kept
 	}
-	s.kept = kept
-	s.hub = hub.NewWith(nil, s.kept)
+	var broker hub.Broker
+	if s.cfg.Cluster.On() {
+		s.cluster = cluster.New(s.cfg.Cluster)
+		broker = s.cluster
+	}
+	s.hub = hub.NewWith(broker, log)
 }
 
 // start starts a dialect and prepares its ports.
 func (s *Server) start(d *dialect.Dialect) error {
-	r, err := d.Start(&dialect.Host{
+	host := dialect.Host{
 		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed, Sends: s.sends, Keys: s.keys,
 		Network: *s.network(), Log: s.log,
-	})
+	}
+	s.across(&host)
+	r, err := d.Start(&host)
 	if err != nil {
 		return err
 	}
@@ -254,7 +265,10 @@ const afterEnd = 5 * time.Second
 // could not be opened or served. Call it once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.loop.Close()
-	err := s.listen()
+	err := s.join(ctx)
+	if err == nil {
+		err = s.listen()
+	}
 	if err == nil {
 		// With the ports open: this is the process that takes the last one's place.
 		if err = s.goOn(); err != nil {

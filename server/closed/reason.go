@@ -63,6 +63,8 @@ const (
 	TooManyRequests
 	StoreFailed // what it wants needs the store, which is not available
 
+	Missed // a node of a cluster was cut off, and events may have passed it by
+
 	reasons // how many there are
 )
 
@@ -105,6 +107,8 @@ var names = [reasons]string{
 	TooManyEvents:   "too many events",
 	TooManyRequests: "too many requests",
 	StoreFailed:     "store is not available",
+
+	Missed: "may have missed events",
 }
 
 // Error is the reason's name.

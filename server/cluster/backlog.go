@@ -97,7 +97,7 @@ func (p *partition) judge(began hub.Position, r resumed, generation uint64) {
 		return // nobody was here
 	}
 	if !r.whole {
-		p.missed(generation, "more than the engine keeps")
+		p.missed(generation, r.at, "more than the engine keeps")
 		return
 	}
 	if began.Epoch != r.before || began.Epoch == r.at.Epoch {
@@ -120,7 +120,7 @@ func (p *partition) heardOf(epoch, reached uint64) {
 	}
 	p.place.Unlock()
 	if less {
-		p.missed(generation, "another node had more of what the engine has forgotten")
+		p.missed(generation, p.position(), "another node had more of what the engine has forgotten")
 	}
 }
 

@@ -51,16 +51,17 @@ type Options struct {
 
 	// Apps are the apps that reach everyone in them; others only by rooms.
 	Apps []string
-	// Together reports whether all rooms of an app are to be in one order; nil for none.
+	// Together reports whether all rooms of an app are to be in one order, and every node to get
+	// what is published to any of them, whoever is there; nil for none. Such an app is one of Apps.
 	Together func(app string) bool
 
 	// Deliver hands out what comes from the engine, with its place in the log, which is the zero
 	// position for what reaches this process alone, and reports how many took it. Calls for rooms
 	// of one partition come one after the other. It must not wait.
 	Deliver func(p *hub.Publication, at hub.Position) int
-	// Missed says that who is in a room may have missed a publication: close their
+	// Missed says that who is in a room may have missed a publication up to a place in the log: close their
 	// connections, so that they know. It may be called before Deliver of what comes then.
-	Missed func(app, room string, everyone bool)
+	Missed func(app, room string, everyone bool, at hub.Position)
 
 	linger time.Duration // how long a room without seats stays subscribed to; 0 for the standard
 }
@@ -224,11 +225,13 @@ func (c *Cluster) Flush(ctx context.Context) error {
 
 // partition is where a room is, or everyone of an app.
 func (c *Cluster) partition(app, room string, everyone bool) *partition {
-	if everyone || c.opt.Together != nil && c.opt.Together(app) {
+	if everyone || c.together(app) {
 		room = ""
 	}
 	return c.parts[partitionOf(app, room)]
 }
+
+func (c *Cluster) together(app string) bool { return c.opt.Together != nil && c.opt.Together(app) }
 
 // agree compares with the engine what all nodes must have in common, and enters it if this is
 // the first. secret is for a cluster whose operator set none; the engine never sees one that is

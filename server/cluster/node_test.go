@@ -78,7 +78,7 @@ func join(t *testing.T, cfg Config, change ...func(*Options)) *process {
 	opt := Options{
 		Log: slog.New(slog.NewTextHandler(p.log, nil)), Version: "test", Apps: []string{app},
 		Deliver: p.deliver,
-		Missed: func(app, room string, everyone bool) {
+		Missed: func(app, room string, everyone bool, _ hub.Position) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.missed = append(p.missed, room)

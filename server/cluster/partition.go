@@ -296,8 +296,8 @@ func (p *partition) position() hub.Position {
 	return p.at
 }
 
-// missed says of what was subscribed to before a link that something may be missing.
-func (p *partition) missed(generation uint64, why string) {
+// missed says of what was subscribed to before a link that something may be missing up to a place.
+func (p *partition) missed(generation uint64, at hub.Position, why string) {
 	list := p.subs.before(generation)
 	if len(list) == 0 {
 		return
@@ -308,6 +308,6 @@ func (p *partition) missed(generation uint64, why string) {
 		if p.index == partitions {
 			continue // of what nodes tell each other; their table is put right by itself
 		}
-		guard.Call(p.c.log, "clients are told that they missed something", func() { p.c.opt.Missed(s.app, s.room, s.everyone) })
+		guard.Call(p.c.log, "clients are told that they missed something", func() { p.c.opt.Missed(s.app, s.room, s.everyone, at) })
 	}
 }

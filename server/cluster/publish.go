@@ -39,7 +39,7 @@ func (c *Cluster) seal(e *envelope) string {
 // alone reports whether what the engine cannot be given is for this process's own clients. What
 // is in one order with positions cannot be.
 func (p *partition) alone(app string) bool {
-	return p.c.cfg.WhenDown == Local && p.index < partitions && (p.c.opt.Together == nil || !p.c.opt.Together(app))
+	return p.c.cfg.WhenDown == Local && p.index < partitions && !p.c.together(app)
 }
 
 // publishHere delivers to this process alone what the engine was too far away for, behind what waited

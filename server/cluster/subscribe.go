@@ -58,7 +58,7 @@ func (p *partition) channelOf(e *envelope) string {
 		return p.own
 	case p.index == partitions:
 		return p.tag.all()
-	case e.Everyone:
+	case e.Everyone, p.c.together(e.App):
 		return p.tag.everyone(e.App)
 	}
 	return p.tag.room(e.App, e.Room)

@@ -254,10 +254,11 @@ func (e *examination) inVain(socketIO bool) (blind []doctor.NotLooked) {
 		{"an event of Pusher", "PUSHER_PORT", e.isOpen("PUSHER_PORT"), []string{"pusher", "pusher-api"}},
 		{"an event of Socktopus", "SOCKTOPUS_PORT", e.isOpen("SOCKTOPUS_PORT"), []string{"socktopus", "socktopus-api"}},
 		{"an event of the Push Socket Protocol", "PUSH_SOCKET_PORT", e.isOpen("PUSH_SOCKET_PORT"), []string{"push-socket"}},
+		{"an event of an app", "PUSHER_PORT or SOCKTOPUS_PORT", e.isOpen("PUSHER_PORT") || e.isOpen("SOCKTOPUS_PORT"), []string{"app"}},
 	} {
 		i := slices.IndexFunc(of.flags, func(flag string) bool { return e.c.IsSet(flag) && e.c.Value(flag) != false })
 		if i >= 0 && !of.open {
-			blind = append(blind, doctor.NotLooked{What: of.what, Why: "--" + of.flags[i] + " is for a server with " + of.port + ", which is not open with these settings"})
+			blind = append(blind, doctor.NotLooked{What: of.what, Why: "--" + of.flags[i] + " is for a server with " + of.port + ": these settings open no such port"})
 		}
 	}
 	return blind

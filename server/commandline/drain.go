@@ -39,6 +39,7 @@ type drained struct {
 	Delay  float64 `json:"delay_seconds"`
 	Over   float64 `json:"over_seconds"`
 	Within float64 `json:"within_seconds"`
+	Open   int     `json:"connections"` // of clients, when the end was asked for
 	Took   float64 `json:"took_seconds,omitempty"`
 }
 
@@ -95,7 +96,15 @@ func (l *line) untilEnded(ctx context.Context, o *operator, d *drained, began ti
 	p := progressOn(l.Stderr)
 	defer p.done()
 	limit := began.Add(time.Duration(d.Within*float64(time.Second)) + lateEnd)
+	say := func(left int) {
+		p.say("%s left, after %s of %s", many(left, "connection"), seconds(time.Since(began).Seconds()), seconds(d.Within))
+	}
+	say(d.Open)
 	for {
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+		}
 		left, err := o.left(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -107,21 +116,22 @@ func (l *line) untilEnded(ctx context.Context, o *operator, d *drained, began ti
 		case time.Now().After(limit):
 			return l.fail(unfinished, "%s has not ended in its %s", o.at.Host, seconds(d.Within))
 		case err == nil:
-			p.say("%s left, after %s of %s", many(left, "connection"), seconds(time.Since(began).Seconds()), seconds(d.Within))
-		}
-		select {
-		case <-time.After(lookEvery):
-		case <-ctx.Done():
+			say(left)
 		}
 	}
 }
 
 func seconds(n float64) string { return (time.Duration(n*10) * time.Second / 10).String() }
 
-// errEnded says that nobody answers any more.
-var errEnded = errors.New("the server has ended")
+var (
+	// errEnded says that nobody answers any more.
+	errEnded = errors.New("the server has ended")
+	// errEarlier says that nothing newer is known than what was before the end was asked for.
+	errEarlier = errors.New("what it tells is from before the end began")
+)
 
-// left is how many clients are connected; an error if that is not told.
+// left is how many clients are connected; an error if that is not told, or not yet: the server
+// knows it from its last second.
 func (o *operator) left(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -143,6 +153,9 @@ func (o *operator) left(ctx context.Context) (int, error) {
 	var is overview.Overview
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&is); err != nil {
 		return 0, err
+	}
+	if !is.Draining {
+		return 0, errEarlier
 	}
 	return is.Connections.Clients.Open, nil
 }

@@ -57,6 +57,7 @@ type listener struct {
 
 var (
 	_ hub.Describer = (*socketio.Session)(nil)
+	_ hub.Misser    = (*socketio.Session)(nil)
 	_ hub.Replayer  = (*socketio.Session)(nil)
 )
 

@@ -147,6 +147,10 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	sockets.Origins = s.Origins
 	sockets.Closed, sockets.Traffic = h.Closed.Source(dialectName, appID), traffic
 	cfg.Traffic = traffic
+	sockets.Node = h.Node.Name
+	if h.Node.Passer != nil {
+		sockets.Passer = h.Node.Passer("CLIENT_PORT")
+	}
 	api := NewAPI(cfg, h.Hub, h.Log)
 	listeners := NewClients(clients, h.Hub, h.Log)
 	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)

@@ -45,6 +45,7 @@ var (
 	_ session          = (*stream)(nil)
 	_ hub.Marker       = (*stream)(nil)
 	_ hub.Describer    = (*stream)(nil)
+	_ hub.Misser       = (*stream)(nil)
 	_ standing.Stander = (*stream)(nil)
 )
 
@@ -87,6 +88,9 @@ func (s *stream) end(why closed.Reason, text string) bool {
 
 // Leave implements [dialect.Leaver]: an EventSource connects anew by itself.
 func (s *stream) Leave() { s.end(closed.Shutdown, closed.Shutdown.String()) }
+
+// Missed implements [hub.Misser].
+func (s *stream) Missed() { s.end(closed.Missed, closed.Missed.String()) }
 
 // Closed implements [eventsource.Handler].
 func (s *stream) Closed(err error) {

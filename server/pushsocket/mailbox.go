@@ -45,6 +45,9 @@ func (m *mailbox) Deliver([]byte) bool {
 	return true
 }
 
+// Missed implements [hub.Misser]: what the bell was not rung for is in the store.
+func (m *mailbox) Missed() { m.Deliver(nil) }
+
 // room is the hub's name for a device.
 func room(d store.DeviceID) string { return strconv.FormatInt(int64(d), 10) }
 

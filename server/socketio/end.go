@@ -27,6 +27,9 @@ func (s *Session) Leave() {
 	s.shut(websocket.CloseGoingAway, reasonShutdown, reasonShutdown.String())
 }
 
+// Missed ends the session as [Session.Close] does, since events may have passed it by; see [hub.Misser].
+func (s *Session) Missed() { s.Close(closed.Missed, closed.Missed.String()) }
+
 // Guard calls f for the handler on a goroutine that is none of the session's: a panic in
 // it ends the session, and not the program.
 func (s *Session) Guard(f func()) {

@@ -53,6 +53,7 @@ var (
 	endQuiet    = end{closed.PingTimeout, "no ping", websocket.CloseNormal, true}
 	endAsked    = end{closed.Asked, "asked to close", websocket.CloseNormal, true}
 	endShutdown = end{closed.Shutdown, "server shutdown", websocket.CloseGoingAway, false}
+	endMissed   = end{closed.Missed, closed.Missed.String(), websocket.CloseGoingAway, false}
 )
 
 // receive lets a client join: GET /recieve?token=. The order of checks is the
@@ -253,6 +254,9 @@ func (c *client) end(how end) bool {
 // Leave closes the connection since the server goes away: a close frame without CLOSE,
 // after which clients join again as after any end. It implements [dialect.Leaver].
 func (c *client) Leave() { c.end(endShutdown) }
+
+// Missed closes the connection since messages may have passed it by; it implements [hub.Misser].
+func (c *client) Missed() { c.end(endMissed) }
 
 // Deliver queues a frame; it implements [hub.Receiver].
 func (c *client) Deliver(frame []byte) bool {

@@ -175,6 +175,7 @@ func TestFlags(t *testing.T) {
 		{"--push-socket without its port", few, []string{"--push-socket", local(s.nobody)}, 0, nil, "", "an event of the Push Socket Protocol: --push-socket is for a server with PUSH_SOCKET_PORT", ""},
 		{"--pusher without its port", few, []string{"--pusher", local(s.nobody)}, 0, nil, "", "an event of Pusher: --pusher is for a server with PUSHER_PORT", ""},
 		{"--socktopus-api without its port", few, []string{"--socktopus-api", local(s.nobody)}, 0, nil, "", "an event of Socktopus: --socktopus-api is for a server with SOCKTOPUS_PORT", ""},
+		{"--app without a port of apps", few, []string{"--app", "1"}, 0, nil, "", "an event of an app: --app is for a server with PUSHER_PORT or SOCKTOPUS_PORT", ""},
 		{"without --app", s.station, slices.Concat(pusher, socktopus), 0, []string{"an event of Pusher, app 1 arrives", "an event of Socktopus, one arrives"}, "", "", ""},
 		{"--app of Pusher", s.station, slices.Concat(pusher, socktopus, []string{"--app", "2"}), 0, []string{"an event of Pusher, app 2 arrives", "an event of Socktopus, one arrives"}, "", "", ""},
 		{"--app of Socktopus", s.station, slices.Concat(pusher, socktopus, []string{"--app", "OTHER"}), 0, []string{"an event of Pusher, app 1 arrives", "an event of Socktopus, other arrives"}, "", "", ""},

@@ -57,6 +57,15 @@ func hangs() []hang {
 		{name: "over TLS: many pollers that do not come back for their events", limit: endingTime, tls: true, begin: func(e *ending) { e.absentPollers(100) }},
 		{name: "over TLS: a large answer that nobody reads", limit: soon, tls: true, begin: (*ending).unreadScript},
 	}
+	for where, overTLS := range map[string]bool{"": false, "over TLS: ": true} {
+		list = append(list,
+			hang{name: where + "streams of events that are not read", limit: endingTime, tls: overTLS, begin: (*ending).unreadStreams},
+			hang{name: where + "streams of events whose clients do not go", limit: soon, tls: overTLS, begin: (*ending).muteStreams},
+			hang{name: where + "halves of requests for events", limit: soon, tls: overTLS, begin: func(e *ending) {
+				e.say(e.clientPort, "GET /events?room=r HTTP/1.1\r\nHost: e2e.example\r\nLast-Event")
+			}},
+		)
+	}
 	for _, length := range []int{100, 100_000, 1_000_000} { // read on the loop, elsewhere, by net/http
 		list = append(list, hang{name: fmt.Sprintf("bodies of %d bytes that do not come", length), limit: soon, begin: func(e *ending) {
 			for name, path := range posted {
@@ -211,6 +220,21 @@ func (e *ending) unreadSocket(d *dialect) {
 		return e.numbers(e.t)["stuck_bytes"] > 0
 	})
 }
+
+// unreadStreams are streams with events in their outboxes that they do not read.
+func (e *ending) unreadStreams() {
+	e.t.Helper()
+	for _, s := range listeners(e.t, e.fourfold, "unread", 1) {
+		socketOf(s.Conn).SetReadBuffer(4096)
+	}
+	eventually(e.t, patience, "bytes to wait for streams that are not read", func() bool {
+		e.flood(pooshDialect(3), "unread", nil, 20)
+		return e.numbers(e.t)["stuck_bytes"] > 0
+	})
+}
+
+// muteStreams have nothing more to read, are told of the end, and neither read that nor go.
+func (e *ending) muteStreams() { listeners(e.t, e.fourfold, "mute", 1) }
 
 // waitingKick is a request to /kick that is not answered yet: that takes as long as
 // the token of who is kicked lives.

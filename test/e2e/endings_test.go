@@ -47,7 +47,7 @@ func TestEndings(t *testing.T) {
 			if h.begin != nil {
 				h.begin(e)
 			}
-			for _, c := range e.living {
+			for _, c := range append(e.living, &gathering{f: e.fourfold, d: pooshDialect(4), room: livingStreams}) {
 				if err := c.publish(eventText(0, 1, 100)); err != nil {
 					t.Fatal(err)
 				}
@@ -76,11 +76,15 @@ type ending struct {
 	*fourfold
 	t      *testing.T
 	living []*gathering
-	hooked *member     // the one client of an app with webhooks
-	device *rawSocket  // of Push Socket
+	hooked *member    // the one client of an app with webhooks
+	device *rawSocket // of Push Socket
+	reads  []*eventStream
 	hooks  *hookRecord // what a living endpoint was told
 	after  []func()    // what is to be true at the end
 }
+
+// livingStreams is the room of an ending's streams.
+const livingStreams = "living streams"
 
 // hookedApp is an app with two webhooks: one that lives, and one that does not answer
 // if the file says so.
@@ -117,6 +121,7 @@ func newEnding(t *testing.T, timeout time.Duration, w way) *ending {
 		c.settle(t)
 		e.living = append(e.living, c)
 	}
+	e.reads = listeners(t, e.fourfold, livingStreams, 1)
 	e.hooked = e.enterHooked("living")
 	var err error
 	if e.device, err = kinds()[1].open(e.fourfold, e.pushSocketPort, "/socket.io/?EIO=3&transport=websocket", ""); err != nil {
@@ -162,6 +167,15 @@ func (e *ending) checkLiving() {
 			if err := m.readToEnd(newTally(pusherDialect()), patience, code); err != nil {
 				e.t.Errorf("%s: %v", what, err)
 			}
+		})
+	}
+	for _, s := range e.reads {
+		reading.Go(func() {
+			y := streamTally()
+			if err := s.readToEnd(y, patience, "server shutdown"); err != nil || y.count != 1 {
+				e.t.Errorf("/events, %s: %d events, %v", s.kind.name, y.count, err)
+			}
+			s.Close()
 		})
 	}
 	reading.Wait()

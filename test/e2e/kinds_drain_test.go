@@ -17,6 +17,7 @@ func TestKindsDrain(t *testing.T) {
 	const size, events = 10_000, 800
 	for _, w := range ways(everyDialect()...) {
 		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
 			d := w.dialect
 			f := w.start(t, "OUTBOX_BYTES=16MiB", "SHUTDOWN_TIMEOUT=40s")
 			f.proxied(t)

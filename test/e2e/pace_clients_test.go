@@ -1,13 +1,6 @@
 package e2e
 
-import (
-	"bufio"
-	"fmt"
-	"io"
-	"net/http"
-	"strings"
-	"time"
-)
+import "fmt"
 
 // An emigrantKind is a kind of client that moves. enter connects the one of a number to the
 // first process; move reads to its end there, and then connects to the next at once, as
@@ -113,34 +106,23 @@ func (c *emigrants) enterDevice(int) (move func() error, err error) {
 
 // enterStream enters a client of GET /events.
 func (c *emigrants) enterStream(int) (move func() error, err error) {
-	s, err := openEventStream(c.from)
+	k := streamKinds()[0]
+	s, err := k.open(c.from, "r")
 	if err != nil {
 		return nil, err
 	}
 	return func() error {
 		defer s.Close()
-		y := newTally(&dialect{name: "/events", begins: `"`})
-		for {
-			name, data, err := s.nextEvent(paceOver + 2*patience)
-			if err == nil && name == "n" {
-				err = y.take(data)
-			}
-			switch {
-			case err != nil:
-				return fmt.Errorf("/events: after %d events: %w", y.count, err)
-			case name != "poosh:closed":
-				continue
-			}
-			if _, _, err := s.nextEvent(patience); err != io.EOF {
-				return fmt.Errorf("/events: %v, and not the end of the stream", err)
-			}
-			c.has(y)
-			next, err := openEventStream(c.next)
-			if err != nil {
-				return fmt.Errorf("at the next process: %w", err)
-			}
-			return next.Close()
+		y := streamTally()
+		if err := s.readToEnd(y, paceOver+2*patience, "server shutdown"); err != nil {
+			return err
 		}
+		c.has(y)
+		next, err := k.open(c.next, "r")
+		if err != nil {
+			return fmt.Errorf("at the next process: %w", err)
+		}
+		return next.Close()
 	}, nil
 }
 
@@ -149,63 +131,4 @@ func (c *emigrants) has(y *tally) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.heard = append(c.heard, y)
-}
-
-// An eventStream is a connection of GET /events.
-type eventStream struct {
-	*rawSocket
-	body *bufio.Reader
-}
-
-// openEventStream asks for the events of the room "r", and waits until they come.
-func openEventStream(f *fourfold) (*eventStream, error) {
-	c, err := dialFrom(f.clientPort, "")
-	if err != nil {
-		return nil, err
-	}
-	s := &eventStream{rawSocket: &rawSocket{c, bufio.NewReaderSize(c, 1<<10)}}
-	if err := s.begin(); err != nil {
-		c.Close()
-		return nil, fmt.Errorf("/events: %w", err)
-	}
-	return s, nil
-}
-
-func (s *eventStream) begin() error {
-	s.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(s, "GET /events?room=r HTTP/1.1\r\nHost: e2e.example\r\nAccept: text/event-stream\r\n\r\n"); err != nil {
-		return err
-	}
-	resp, err := http.ReadResponse(s.in, nil)
-	if err != nil {
-		return err
-	}
-	s.body = bufio.NewReaderSize(resp.Body, 1<<10)
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %s", resp.Status)
-	}
-	if name, _, err := s.nextEvent(patience); err != nil || name != "poosh:connected" {
-		return fmt.Errorf("%q comes first, %w", name, err)
-	}
-	return nil
-}
-
-// nextEvent reads to the end of an event that has a name.
-func (s *eventStream) nextEvent(limit time.Duration) (name, data string, err error) {
-	s.SetDeadline(time.Now().Add(limit))
-	for {
-		line, err := s.body.ReadString('\n')
-		if err != nil {
-			return "", "", err
-		}
-		line = strings.TrimSuffix(line, "\n")
-		switch field, value, _ := strings.Cut(line, ": "); {
-		case field == "event":
-			name = value
-		case field == "data":
-			data = value
-		case line == "" && name != "":
-			return name, data, nil
-		}
-	}
 }

@@ -50,16 +50,16 @@ func TestStops(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d stops: %d sends answered 200, %d deliveries of them checked, %d clients stayed to the end (%d of them over TLS, %d changed to WebSocket under load), %d mails; the longest end took %v",
-		*stops, sum.sent.Load(), sum.delivered.Load(), sum.stayed.Load(), sum.secured.Load(), sum.upgraded.Load(), sum.mails.Load(), time.Duration(sum.longest.Load()))
-	if sum.sent.Load() < int64(*stops) || sum.delivered.Load() < int64(*stops) || sum.upgraded.Load() < int64(*stops)/10 || sum.secured.Load() < int64(*stops)/10 {
+	t.Logf("%d stops: %d sends answered 200, %d deliveries of them checked, %d clients stayed to the end (%d of them over TLS, of which %d streams, %d changed to WebSocket under load), %d mails; the longest end took %v",
+		*stops, sum.sent.Load(), sum.delivered.Load(), sum.stayed.Load(), sum.secured.Load(), sum.streams.Load(), sum.upgraded.Load(), sum.mails.Load(), time.Duration(sum.longest.Load()))
+	if sum.sent.Load() < int64(*stops) || sum.delivered.Load() < int64(*stops) || sum.upgraded.Load() < int64(*stops)/10 || sum.secured.Load() < int64(*stops)/10 || sum.streams.Load() < int64(*stops)/10 {
 		t.Error("hardly anything happened: the test shows nothing")
 	}
 }
 
 // A stopSum is what all rounds together came to.
 type stopSum struct {
-	sent, delivered, stayed, secured, upgraded, mails, longest atomic.Int64
+	sent, delivered, stayed, secured, streams, upgraded, mails, longest atomic.Int64
 }
 
 // A stopWorker stops one server after the other, all of them with one store of mail.
@@ -173,13 +173,16 @@ func (r *stopRound) load() {
 			r.member(d, &ready)
 		}
 	}
+	for range 2 {
+		r.stream(&ready)
+	}
 	for i, browser := range []int{0, 1} {
 		r.poller(browser, 3+i, false, &ready)
 		r.poller(browser, 3+i, true, &ready)
 	}
 	if r.synced {
 		ready.Wait()
-		r.waitRoom(r.w.t, "r", 2*2+4) // of Poosh: an answer to a POST does not say that it is there
+		r.waitRoom(r.w.t, "r", 2*2+4+2) // of Poosh: an answer to a POST does not say that it is there
 	}
 	for range 4 {
 		r.clients.Go(r.storm) // ends with the process
@@ -326,8 +329,15 @@ func (r *stopRound) checkLedger() {
 		r.w.sum.stayed.Add(1)
 		if r.trusts != nil {
 			r.w.sum.secured.Add(1)
+			if h.y.d.name == "/events" {
+				r.w.sum.streams.Add(1)
+			}
 		}
-		for from, n := range r.acked[h.y.d.begins] {
+		begins := h.y.d.begins
+		if h.y.d.name == "/events" {
+			begins = pooshDialect(4).begins // it is sent what these are
+		}
+		for from, n := range r.acked[begins] {
 			got, ok := h.y.last[from]
 			if !ok && (h.y.late || h.y.d.name == "Socktopus") {
 				continue // not to it, or before its time
@@ -349,6 +359,12 @@ func (r *stopRound) storm() {
 		default:
 		}
 		all := dialects()
+		if rand.IntN(1+len(all)) == 0 {
+			if err := r.visitStream(); err != nil {
+				r.fault(err)
+			}
+			continue
+		}
 		d, k := all[rand.IntN(len(all))], stormKinds()[rand.IntN(len(stormKinds()))]
 		if err := r.visit(d, k, rand.IntN(6)); err != nil {
 			r.fault(fmt.Errorf("a visitor of %s, %s: %w", d.name, k.name, err))

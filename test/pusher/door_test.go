@@ -12,16 +12,18 @@ import (
 	"poosh/test/process"
 )
 
-// A door is a port in front of a server's, at which new connections wait while it is shut.
+// A door is a port in front of a server's, at which new connections wait while it is shut; those
+// that are there go on.
 //
-// Outside a browser pusher-js takes each end of a connection for an unclean one, and gives its
-// one transport up after the second. Who comes back while the server has not ended yet is told
-// to come later, which is the second.
+// Outside a browser pusher-js gives its one transport up after two connections that ended without
+// a word and soon: sooner than two of its activity_timeout after they began. A server that ends is
+// one such end. Who came back to it before it is gone would be let in and told to come later,
+// which is the second. So nobody does: they wait until the next server is there.
 type door struct {
 	*process.Front
 	to    string
 	gate  sync.RWMutex // held for writing while it is shut
-	mutes atomic.Int64 // so many of the next connections that say something hear nothing from then on
+	mutes atomic.Int64 // so many of the connections that have said nothing yet hear nothing more once they do
 }
 
 // newDoor opens one; it is taken away at the end of the test.
@@ -39,7 +41,8 @@ func (d *door) shut(f func()) {
 	f()
 }
 
-// carry joins a connection to the server's port, until both ends are closed.
+// carry joins a connection to the server's port until both ends are closed, as Front.Join does,
+// and can keep what the server says from the client.
 func (d *door) carry(f *process.Front, c net.Conn) {
 	d.gate.RLock()
 	up, err := net.Dial("tcp", d.to)

@@ -21,6 +21,8 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,6 +101,9 @@ func newEpoch() uint64 {
 	return cmp.Or(binary.LittleEndian.Uint64(b[:])&(1<<50-1), 1)
 }
 
+// Apps are those that are kept, in the order of their names.
+func (l *Log) Apps() []string { return slices.Sorted(maps.Keys(l.apps)) }
+
 // Keeps implements [hub.Log].
 func (l *Log) Keeps(app string) bool { return l.apps[app] != nil }
 
@@ -148,6 +153,15 @@ func (a *app) begin(at hub.Position) {
 	a.dropped, a.gaps = time.Time{}, nil
 	a.everyone = room{cut: a.floor}
 	a.quiet = quiet{all: cut{upTo: a.floor}} // what it knew was of another epoch
+}
+
+// Begin has the log of an app begin anew behind a position: what was before, it does not know, or
+// not all of it. What comes later is entered as ever.
+func (l *Log) Begin(app string, at hub.Position) {
+	a := l.apps[app]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.begin(hub.Position{Epoch: at.Epoch, Number: at.Number + 1})
 }
 
 // Read implements [hub.Log].

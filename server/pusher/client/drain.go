@@ -16,6 +16,11 @@ type Leaver struct{ conn *app.Connection }
 // Pysher only when pusher:error comes before.
 func (l Leaver) Leave() { l.conn.Expel(closed.Shutdown, protocol.CodeReconnect, goingAway) }
 
+// Missed closes the connection with 4200, since events may have passed it by; see [hub.Misser].
+func (c *client) Missed() {
+	c.Expel(closed.Missed, protocol.CodeReconnect, "events may have been missed, connect anew")
+}
+
 // Leave takes no connection any more, and returns those that are open. One that comes
 // meanwhile closes itself.
 func (s *Server) Leave() []Leaver {
