@@ -24,6 +24,9 @@ type Cluster struct {
 // NewCluster serves two dialects as [New] does one.
 func NewCluster(t testing.TB, cfg pusher.Config) *Cluster {
 	t.Helper()
+	if joined {
+		t.Skip("it has two processes as it is, and has been run")
+	}
 	c := &Cluster{Engine: presencetest.New()}
 	t.Cleanup(c.Engine.Close)
 	c.A, c.NodeA = c.Site(t, "a", cfg)
