@@ -94,6 +94,7 @@ func TestStrangerAtTheDoor(t *testing.T) {
 // TestWebhookNamesTheSend has the webhook of a client's event carry the event's id in a
 // header of its own, which what watches and the log say too; its body is Pusher's.
 func TestWebhookNamesTheSend(t *testing.T) {
+	pushertest.Alone(t, "a send is watched, and told of in the log, where it is accepted")
 	var mu sync.Mutex // guards ids
 	var ids []string
 	hook := pushertest.NewHook(t, func(r *http.Request) int {
