@@ -105,3 +105,11 @@ func (h *Hub) deliverAt(s *shard, p *Publication, at Position, mark *latency.Mar
 	}
 	return h.keep(s, p, at, mark)
 }
+
+// Reach says that all publications of an app that is kept have been delivered here up to a
+// position, as far as they are for this process; see [Log]. It is to be called where DeliverAt is.
+func (h *Hub) Reach(app string, at Position) {
+	if !at.IsZero() {
+		h.log.Reach(app, at)
+	}
+}

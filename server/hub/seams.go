@@ -67,6 +67,11 @@ type Log interface {
 	// is neither entered nor delivered.
 	AppendAt(p *Publication, at Position, deliver func(at Position))
 
+	// Reach says that all publications up to a position have been there, in whatever process,
+	// and that who comes now has missed none behind it. It is for a log whose publications have
+	// their positions already; one of another epoch begins anew behind it.
+	Reach(app string, at Position)
+
 	// Read returns what is kept of some rooms. A log that is elsewhere may take its time. Work
 	// that grows with what there is it does only once wanted says yes.
 	Read(app string, ask []Span, wanted Wanted) Excerpt

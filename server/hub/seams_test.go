@@ -76,6 +76,8 @@ func (l *log) AppendAt(p *Publication, at Position, deliver func(Position)) {
 	l.Append(p, func(Position) { deliver(at) })
 }
 
+func (*log) Reach(string, Position) {}
+
 func (*log) Read(string, []Span, Wanted) Excerpt { return Excerpt{} }
 
 func (*log) Hold(string, func(Position, Reader)) {}

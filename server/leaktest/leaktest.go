@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -15,8 +14,9 @@ import (
 const grace = 30 * time.Second
 
 // Main runs the tests of a package, ends what they shared, and then waits briefly for the
-// number of goroutines to be what it was. Call it from TestMain; it does not return.
-func Main(m *testing.M, ends ...func()) {
+// number of goroutines to be what it was. Call it from TestMain; it does not return. m is the
+// [testing.M], or what runs it more than once.
+func Main(m interface{ Run() int }, ends ...func()) {
 	before := len(stacks())
 	code := m.Run()
 	for _, end := range ends {

@@ -23,6 +23,7 @@ import (
 // that takes nothing, and a webhook that never answers. The other clients are told
 // to come back, the other webhook has everything, and all is over in time.
 func TestShutdownEndsInTime(t *testing.T) {
+	pushertest.Alone(t, "the other one tells webhooks of who has left")
 	app := pushertest.App()
 	dead := pushertest.NewHook(t, func(r *http.Request) int { <-r.Context().Done(); return 200 })
 	good := pushertest.NewHook(t, nil)

@@ -3,7 +3,7 @@
 // pusher-js, Laravel Echo and their kin, and 2, Sockudo's, for clients that resume. Where
 // Pusher's documentation is silent or its libraries need more, it follows Sockudo.
 //
-// It must not know other dialects, the environment, or how many nodes there are.
+// It must not know other dialects or the environment, nor what joins the nodes of a cluster.
 // Messages are handled on the goroutines of the [websocket.Server]; an app's webhooks
 // have goroutines of their own, which end when nothing waits to be sent and at
 // the latest with [Dialect.Shutdown].
@@ -26,12 +26,14 @@
 // it. The Data of a publication is a JSON string, as it stands in every frame; Meta is
 // the user's id of a client event.
 //
-// # Where nodes would meet
+// # Where nodes meet
 //
-// In a cluster four things cross nodes, all of them in app: publications (the hub's
-// seam), the rosters (first and last connection, and counts), who is signed in, and the
-// last event of a cache channel. Nothing else here keeps state that another node would
-// have to see.
+// In a cluster five things cross nodes, all of them in app: publications (the hub's seam), who is
+// in a channel (the desk: first and last, bounds, counts, the last event of a cache channel), who
+// is signed in and watched (rooms of the app's own at the desk), questions of the API (the census)
+// and the end of a user's connections (the bus). [app.Across] has them; it is zero in one process
+// alone, which asks nobody. Nothing else here keeps state that another node would have to see, but
+// idempotency keys, which are a node's own.
 //
 // Lock order, outermost first: an open roster, the app's users, a client, its place in
 // the app, the app, then the locks of the hub, and those of caches and connections, and
@@ -99,6 +101,8 @@ type Config struct {
 
 	Registry app.Registry // is asked who may be where; nil for this process alone
 
+	Across app.Across // joins the processes of a cluster, as the hub's broker does; zero for one alone
+
 	APIRate     Rate // requests of one address; no limit
 	ConnectRate Rate // connections opened by one address; no limit
 
@@ -146,7 +150,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
-		Hub: h, Registry: cfg.Registry, Sends: cfg.Sends, Keys: cfg.Keys, Channels: cfg.Channels,
+		Hub: h, Registry: cfg.Registry, Across: cfg.Across, Sends: cfg.Sends, Keys: cfg.Keys, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
 		Closed: cfg.Closed, Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {

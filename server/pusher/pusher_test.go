@@ -8,12 +8,11 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/server/hub"
-	"poosh/server/leaktest"
 	"poosh/server/pusher"
 	"poosh/server/pusher/pushertest"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) { pushertest.Main(m) }
 
 func TestNewNamesEveryMistake(t *testing.T) {
 	_, err := pusher.New(pusher.Config{Apps: []pusher.App{{ID: "1", Key: "k", Secret: pushertest.Secret}, {ID: "1", Key: "l", Secret: pushertest.Secret}, {ID: "2", Key: "k", Secret: pushertest.Secret}, {ID: "3", Key: "m"}}},
@@ -29,6 +28,7 @@ func TestNewNamesEveryMistake(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
+	pushertest.Alone(t, "the other one takes events on")
 	s := pushertest.New(t, pusher.Config{PathPrefix: "/push"})
 	check := func(path string, status int, text string) {
 		t.Helper()
@@ -111,8 +111,10 @@ func checkNoPlace(t *testing.T, s *pushertest.Site) {
 // TestBridgedEvents has another dialect's event on the way to Pusher clients.
 func TestBridgedEvents(t *testing.T) {
 	s := pushertest.New(t, pusher.Config{})
-	s.Hub.Bridge("", pusher.HubApp(pushertest.ID), pusher.Import)
-	s.Hub.Bridge(pusher.HubApp(pushertest.ID), "", pusher.Export)
+	for _, h := range s.Hubs() {
+		h.Bridge("", pusher.HubApp(pushertest.ID), pusher.Import)
+		h.Bridge(pusher.HubApp(pushertest.ID), "", pusher.Export)
+	}
 	p := s.Dial()
 	p.Join("news", "private-x")
 	for _, room := range []string{"news", "private-x"} {

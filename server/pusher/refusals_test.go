@@ -58,6 +58,7 @@ func TestNoRoomForABody(t *testing.T) {
 
 // TestRefusalsAreCounted causes each refusal once and looks for its count.
 func TestRefusalsAreCounted(t *testing.T) {
+	pushertest.Alone(t, "it looks at what one has counted")
 	app := pushertest.App()
 	app.Watchlist, app.APIRate, app.ConnectRate = true, pusher.Rate{Limit: 1, Per: time.Hour}, pusher.Rate{Limit: 2, Per: time.Hour}
 	s := pushertest.New(t, pusher.Config{Apps: []pusher.App{app}, APIRate: pusher.Rate{Limit: 2, Per: time.Hour}, ConnectRate: pusher.Rate{Limit: 3, Per: time.Hour}})

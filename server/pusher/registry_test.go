@@ -60,6 +60,7 @@ func (r *lateRegistry) left() int {
 // TestLateAnswers has clients say everything at once while each answer takes its time:
 // what they see is in the order of what they said, to the byte what they see without.
 func TestLateAnswers(t *testing.T) {
+	pushertest.Alone(t, "it has a registry")
 	app := pushertest.App()
 	app.Watchlist = true
 	r := &lateRegistry{rnd: rand.New(rand.NewPCG(1, 1))}
@@ -106,6 +107,7 @@ func TestLateAnswers(t *testing.T) {
 
 // TestLateComeAndGo cuts connections in the midst of what they asked for.
 func TestLateComeAndGo(t *testing.T) {
+	pushertest.Alone(t, "it has a registry")
 	r := &lateRegistry{rnd: rand.New(rand.NewPCG(2, 2))}
 	s := pushertest.New(t, pusher.Config{Registry: r})
 	var all sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 
 	"poosh/server/dialect"
 	"poosh/server/network"
+	"poosh/server/pusher/app"
 	"poosh/server/route"
 	"poosh/server/setting"
 )
@@ -308,6 +309,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg.MaxConnections = h.Network.MaxConnections
 	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
 	cfg.Gate, cfg.Channels, cfg.Health, cfg.Closed, cfg.Sends, cfg.Keys = h.Gate, h.Rooms, h.Health, h.Closed, h.Sends, h.Keys
+	cfg.Across = app.Across{Desk: h.Desk, Census: h.Census, Bus: h.Bus}
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err

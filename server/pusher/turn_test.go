@@ -33,6 +33,7 @@ func onOneLoop(t *testing.T) *pushertest.Site {
 // the same loop subscribe, publish and go, and who waits is answered in the order of
 // what it said.
 func TestStuckTurn(t *testing.T) {
+	pushertest.Alone(t, "among several a channel without members has no turn")
 	s := onOneLoop(t)
 	stuck := s.Hub.Open(app.HubName(pushertest.ID), "stuck")
 	waits, gone := s.Dial(), s.Dial()
@@ -76,6 +77,7 @@ func TestStuckTurn(t *testing.T) {
 // A connection that is in a stuck channel goes too: it is out of everything else at
 // once, and of that channel when it may.
 func TestStuckTurnIsLeft(t *testing.T) {
+	pushertest.Alone(t, "among several a channel without members has no turn")
 	s := onOneLoop(t)
 	p, other := s.Dial(), s.Dial()
 	p.Join("stuck", "free")
@@ -98,6 +100,7 @@ func TestStuckTurnIsLeft(t *testing.T) {
 // What waits for an answer is bounded: the rest stays at the client until there is one,
 // and then nothing is lost.
 func TestFloodBehindACommand(t *testing.T) {
+	pushertest.Alone(t, "among several a channel without members has no turn")
 	s := onOneLoop(t)
 	stuck := s.Hub.Open(app.HubName(pushertest.ID), "stuck")
 	p, other := s.Dial(), s.Dial()

@@ -54,3 +54,35 @@ func TestAppendAt(t *testing.T) {
 		}
 	})
 }
+
+// TestReach: who comes where nothing has been published is at the place that all processes have,
+// and what was before it is not said to be whole.
+func TestReach(t *testing.T) {
+	l := New(Config{Age: time.Minute}, "")
+	head := func(want hub.Position) {
+		t.Helper()
+		l.check(t)
+		l.Hold("", func(at hub.Position, _ hub.Reader) {
+			if at != want {
+				t.Errorf("the head is %v, want %v", at, want)
+			}
+		})
+	}
+	whole := func(after uint64) bool {
+		return l.Read("", []hub.Span{{Room: "r", After: after, UpTo: 1 << 49}}, func(bool, int, int) bool { return true }).Whole
+	}
+	l.Reach("", hub.Position{Epoch: 5, Number: 100})
+	head(hub.Position{Epoch: 5, Number: 100})
+	if whole(99) || !whole(100) {
+		t.Error("what is whole begins elsewhere")
+	}
+	delivered := 0
+	l.AppendAt(&hub.Publication{Room: "r"}, hub.Position{Epoch: 5, Number: 101}, func(hub.Position) { delivered++ })
+	l.Reach("", hub.Position{Epoch: 5, Number: 90})
+	head(hub.Position{Epoch: 5, Number: 101})
+	l.Reach("", hub.Position{Epoch: 5, Number: 110})
+	head(hub.Position{Epoch: 5, Number: 110})
+	if !whole(100) || delivered != 1 {
+		t.Errorf("what was there is lost, %d delivered", delivered)
+	}
+}

@@ -132,6 +132,17 @@ func (l *Log) AppendAt(p *hub.Publication, at hub.Position, deliver func(hub.Pos
 	deliver(e.At)
 }
 
+// Reach implements [hub.Log].
+func (l *Log) Reach(app string, at hub.Position) {
+	a := l.apps[app]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at.Epoch != a.epoch {
+		a.begin(hub.Position{Epoch: at.Epoch, Number: at.Number + 1})
+	}
+	a.head = max(a.head, at.Number)
+}
+
 // begin has the log begin anew at a position of another epoch: of what was before it, it knows
 // nothing. mu is held.
 func (a *app) begin(at hub.Position) {

@@ -1,6 +1,8 @@
 package presencetest
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"poosh/server/hub"
@@ -68,6 +70,7 @@ func (r *room) list() []hub.Member {
 	for _, m := range r.members {
 		all = append(all, m.Member)
 	}
+	slices.SortFunc(all, func(a, b hub.Member) int { return strings.Compare(a.ID, b.ID) }) // so that tests know
 	return all
 }
 

@@ -140,8 +140,11 @@ func (e *Engine) each(f func(n *Node)) {
 	}
 }
 
+// epoch is that of an engine's order.
+const epoch = 0x2bad5eed
+
 // at is the place in the order. mu is held.
-func (e *Engine) at() hub.Position { return hub.Position{Epoch: 1, Number: e.number} }
+func (e *Engine) at() hub.Position { return hub.Position{Epoch: epoch, Number: e.number} }
 
 // open finds a room or makes it. mu is held.
 func (e *Engine) open(at key) *room {

@@ -37,6 +37,8 @@ var (
 	ErrNoRoute  = &Error{Status: http.StatusNotFound, Code: "not_found", Text: "no such address"}
 	ErrNoApp    = &Error{Status: http.StatusNotFound, Code: "app_not_found", Text: "no app has this id"}
 	ErrDraining = &Error{Status: http.StatusServiceUnavailable, Code: "service_unavailable", Text: "the server is going away", Retry: 2 * time.Second}
+	ErrAway     = &Error{Status: http.StatusServiceUnavailable, Code: "service_unavailable", Text: hub.ErrAway.Error(), Retry: time.Second}
+	errFull     = &Error{Status: http.StatusServiceUnavailable, Code: "backpressure", Text: hub.ErrFull.Error(), Retry: time.Second}
 	errBacklog  = &Error{Status: http.StatusServiceUnavailable, Code: "backpressure", Text: admission.ErrOverloaded.Error(), Retry: time.Second}
 	errNoRoom   = &Error{Status: http.StatusServiceUnavailable, Code: "backpressure", Text: quota.ErrFull.Error(), Retry: time.Second}
 	errInternal = &Error{Status: http.StatusInternalServerError, Code: "internal_error", Text: "internal error"}
@@ -61,6 +63,12 @@ func As(err error) *Error {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, hub.ErrAway), errors.Is(err, admission.ErrAway):
+		return ErrAway
+	case errors.Is(err, hub.ErrFull):
+		return errFull
+	case errors.Is(err, hub.ErrUncertain):
+		return &Error{Status: http.StatusServiceUnavailable, Code: "service_unavailable", Text: err.Error(), Retry: time.Second}
 	case errors.Is(err, admission.ErrOverloaded):
 		return errBacklog
 	case errors.Is(err, admission.ErrClosed):

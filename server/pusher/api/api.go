@@ -91,6 +91,7 @@ type call struct {
 	out      bool             // the last event has been published to the last of its channels
 	batch    bool             // it has events with ids below that
 	accounts []*sends.Account // of its events, where the sender asked what becomes of them
+	handing  *handing         // what became of its events, in a cluster
 }
 
 // aside reports whether the call is on a goroutine that must not wait. Then the handler

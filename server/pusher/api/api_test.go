@@ -11,13 +11,12 @@ import (
 	"time"
 
 	"poosh/auth"
-	"poosh/server/leaktest"
 	"poosh/server/pusher"
 	"poosh/server/pusher/pushertest"
 	"poosh/server/rate"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) { pushertest.Main(m) }
 
 // TestPublish sends every kind of body to the two addresses that publish.
 func TestPublish(t *testing.T) {
@@ -173,6 +172,7 @@ func TestQueries(t *testing.T) {
 }
 
 func TestSignaturesAtTheDoor(t *testing.T) {
+	pushertest.Alone(t, "it looks at what one has counted")
 	off := false
 	s := pushertest.New(t, pusher.Config{PathPrefix: "push/", Apps: []pusher.App{pushertest.App(), {ID: "4", Key: "k4", Secret: "secret-of-4"},
 		{ID: "5", Key: pushertest.Key + "5", Secret: pushertest.Secret, Enabled: &off}}})

@@ -16,6 +16,9 @@ import (
 // send publishes events, each to all its channels, in their order, once the server
 // keeps up. All that is wrong with them has been found before: who is refused for
 // that neither waits nor holds a place.
+//
+// In a cluster it waits until the others have them, with no place held. With an error not all
+// of them were published, and which of them cannot be told.
 func (c *call) send(events ...event) error {
 	if c.api.apps.Draining() {
 		return answer.ErrDraining
@@ -23,6 +26,23 @@ func (c *call) send(events ...event) error {
 	if c.goesAside(events) {
 		return errElsewhere
 	}
+	if c.app.Joined() {
+		c.handing = &handing{events: make([]handed, len(events))}
+	}
+	if err := c.publishAll(events); err != nil || c.handing == nil {
+		return err
+	}
+	became, err := c.handing.outcome()
+	for i := range events {
+		if e := &events[i]; !e.keyed.known() && became[i].failed == nil {
+			c.done(e, i, i == len(events)-1 && err == nil, became[i].took)
+		}
+	}
+	return err
+}
+
+// publishAll is send where there is a place.
+func (c *call) publishAll(events []event) error {
 	if elsewhere, err := c.api.gate.EnterOr(c.ctx, c.aside); elsewhere {
 		return errElsewhere
 	} else if err != nil {
@@ -31,11 +51,11 @@ func (c *call) send(events ...event) error {
 	defer c.api.gate.Leave()
 	var rest context.Context // of the time for pauses; nil before the second publication
 	c.id = c.app.NextID()
-	for i, e := range events {
-		last := i == len(events)-1
+	for i := range events {
+		e, last := &events[i], i == len(events)-1
 		if e.keyed.known() {
-			c.accountBefore(&e)
-			c.out = last
+			c.accountBefore(e)
+			c.out = last && c.handing == nil
 			continue
 		}
 		account := c.account(i, e.name)
@@ -49,13 +69,18 @@ func (c *call) send(events ...event) error {
 				}
 				c.pause(rest)
 			}
-			took := c.publish(channel, e, data, account)
-			if j == len(e.channels)-1 {
+			took := c.publish(channel, e, i, data, account)
+			switch {
+			case c.handing != nil:
+				if e.keyed != nil { // what repeats it in the batch names it
+					e.keyed.id = c.eventID(i)
+				}
+			case j == len(e.channels)-1:
 				c.out = last // before anything else, which may fail
-				c.published(&e, i)
-			}
-			if c.app.Watched() {
-				c.app.Report(c.eventID(i), channel, e.name, data, len(e.data), took, c.from)
+				c.published(e, i)
+				fallthrough
+			default:
+				c.report(e, i, channel, data, took)
 			}
 		}
 		if log := c.api.answer.Log; log.Enabled(c.ctx, slog.LevelDebug) {
@@ -63,6 +88,26 @@ func (c *call) send(events ...event) error {
 		}
 	}
 	return nil
+}
+
+// done notes of an event that all processes of a cluster have it. took is how many connections
+// of this one have, where that is known.
+func (c *call) done(e *event, place int, last bool, took int) {
+	c.out = last
+	c.published(e, place)
+	if c.app.Watched() {
+		data := protocol.JSONString(e.data)
+		for _, channel := range e.channels {
+			c.report(e, place, channel, data, took)
+		}
+	}
+}
+
+// report tells those who watch of an event that was published to a channel.
+func (c *call) report(e *event, place int, channel string, data []byte, took int) {
+	if c.app.Watched() {
+		c.app.Report(c.eventID(place), channel, e.name, data, len(e.data), took, c.from)
+	}
 }
 
 // eventID is the id of an event: the request's, or in a batch one below that.
@@ -74,13 +119,20 @@ func (c *call) eventID(place int) string {
 }
 
 // publish publishes an event to one of its channels, and returns how many took it.
-func (c *call) publish(channel string, e event, data []byte, account *sends.Account) int {
-	if account == nil {
-		return c.app.Publish(channel, e.name, data, e.socketID)
+func (c *call) publish(channel string, e *event, place int, data []byte, account *sends.Account) int {
+	switch {
+	case account != nil:
+		p, became := c.app.Explain(channel, e.name, data, e.socketID)
+		account.Add(p, became)
+		if c.handing != nil {
+			c.handing.note(place, became.Took, became.Err)
+		}
+		return became.Took
+	case c.handing != nil:
+		c.app.Send(channel, e.name, data, e.socketID, c.handing.one(place))
+		return 0
 	}
-	p, became := c.app.Explain(channel, e.name, data, e.socketID)
-	account.Add(p, became)
-	return became.Took
+	return c.app.Publish(channel, e.name, data, e.socketID)
 }
 
 // mayWait reports whether the events are more than one publication, or one that waits
@@ -91,7 +143,9 @@ func mayWait(events []event) bool {
 
 // goesAside reports whether the request is to be served on a goroutine of its own, and not
 // here: ask it before anything is done.
-func (c *call) goesAside(events []event) bool { return (mayWait(events) || c.asksWhy()) && c.aside() }
+func (c *call) goesAside(events []event) bool {
+	return (c.app.Joined() || mayWait(events) || c.asksWhy()) && c.aside()
+}
 
 // pause lets the server catch up between two publications of one request, which may
 // be a megabyte for who subscribes to all its channels. It is too late to refuse the
@@ -124,7 +178,7 @@ func (c *call) counts(e event) []byte {
 			b = append(b, ',')
 		}
 		b = append(protocol.AppendString(b, channel), ':')
-		b = appendCounts(b, c.app, channel, e.info)
+		b = c.appendCounts(b, channel, e.info)
 	}
 	return append(b, "}}"...)
 }
@@ -189,7 +243,7 @@ func (c *call) countsOfBatch(events []event) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendCounts(b, c.app, e.channels[0], e.info)
+		b = c.appendCounts(b, e.channels[0], e.info)
 	}
 	return append(b, "]}"...)
 }

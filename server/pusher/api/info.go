@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"poosh/server/pusher/answer"
-	"poosh/server/pusher/app"
 	"poosh/server/pusher/protocol"
 )
 
@@ -42,9 +41,18 @@ func parseInfo(text string, known ...string) ([]string, error) {
 func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
 
 // appendCounts appends an object with the counts that were asked for and that the
-// channel has: only presence channels count users.
-func appendCounts(b []byte, of *app.App, channel string, info []string) []byte {
-	connections, users := of.Count(channel)
+// channel has: only presence channels count users. An event that asks has been published, so
+// nothing is said that has it sent again: counts that nobody can tell are left out.
+func (c *call) appendCounts(b []byte, channel string, info []string) []byte {
+	if len(info) == 0 {
+		return append(b, "{}"...)
+	}
+	ctx, cancel := c.within()
+	defer cancel()
+	connections, users, err := c.app.CountAll(ctx, channel)
+	if err != nil {
+		return append(b, "{}"...)
+	}
 	if !protocol.KindOf(channel).Presence {
 		info = slices.DeleteFunc(slices.Clone(info), func(name string) bool { return name == infoUsers })
 	}

@@ -133,6 +133,7 @@ func TestClosedGate(t *testing.T) {
 // TestLargeRequestIsPaced publishes to many channels in one request, to a server that
 // falls behind with each of them and catches up a little later.
 func TestLargeRequestIsPaced(t *testing.T) {
+	pushertest.Alone(t, "its gate is in the way of one hub")
 	b := new(backlog)
 	s := pushertest.New(t, pusher.Config{Gate: admission.New(b, 0)})
 	p := s.Dial()

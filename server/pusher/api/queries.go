@@ -1,11 +1,15 @@
 package api
 
 import (
+	"context"
+	"iter"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"poosh/server/hub"
 	"poosh/server/pusher/answer"
 	"poosh/server/pusher/protocol"
 )
@@ -21,10 +25,17 @@ func (c *call) channels() (reply, error) {
 	if slices.Contains(info, infoUsers) && !strings.HasPrefix(prefix, "presence-") {
 		return nil, answer.Invalid("user_count is for presence channels only: want a filter_by_prefix that begins with presence-")
 	}
+	all, err := c.allChannels(prefix)
+	if err != nil {
+		return nil, asked(err)
+	}
 	return func(yield func([]byte) bool) {
 		b := []byte(`{"channels":{`)
-		for at := range c.app.Channels() {
-			if !strings.HasPrefix(at.Room, prefix) || protocol.KindOf(at.Room).User {
+		for at, err := range all {
+			if err != nil {
+				panic(http.ErrAbortHandler) // a list that ends is one that was told whole
+			}
+			if protocol.KindOf(at.Room).User {
 				continue
 			}
 			b = append(protocol.AppendString(b, at.Room), ':')
@@ -35,6 +46,29 @@ func (c *call) channels() (reply, error) {
 			b = append(b[:0], ',')
 		}
 		yield(ended(b, "}}"))
+	}, nil
+}
+
+// allChannels yields the channels whose names begin with a prefix, once. An error that is known
+// before the first of them is returned.
+func (c *call) allChannels(prefix string) (iter.Seq2[hub.RoomCount, error], error) {
+	all := c.app.AllChannels(c.ctx, prefix)
+	if !c.app.Joined() {
+		return all, nil
+	}
+	next, stop := iter.Pull2(all)
+	at, err, more := next()
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return func(yield func(hub.RoomCount, error) bool) {
+		defer stop()
+		for ; more; at, err, more = next() {
+			if !yield(at, err) {
+				return
+			}
+		}
 	}, nil
 }
 
@@ -65,7 +99,12 @@ func (c *call) channel() (reply, error) {
 	case slices.Contains(info, infoCache) && !k.Cache:
 		return nil, answer.Invalid("cache is for cache channels only")
 	}
-	connections, users := c.app.Count(name)
+	ctx, cancel := c.within()
+	defer cancel()
+	connections, users, err := c.app.CountAll(ctx, name)
+	if err != nil {
+		return nil, asked(err)
+	}
 	b := append([]byte(`{"occupied":`), strconv.FormatBool(connections > 0)...)
 	for _, attribute := range info {
 		b = append(b, `,"`+attribute+`":`...)
@@ -75,21 +114,26 @@ func (c *call) channel() (reply, error) {
 		case infoConnections:
 			b = appendInt(b, connections)
 		case infoCache:
-			b = c.appendCache(b, name)
+			if b, err = c.appendCache(ctx, b, name); err != nil {
+				return nil, asked(err)
+			}
 		}
 	}
 	return whole(append(b, '}')), nil
 }
 
 // appendCache appends a channel's last event and the seconds that it is kept yet.
-func (c *call) appendCache(b []byte, channel string) []byte {
-	data, left, ok := c.app.Cached(channel)
+func (c *call) appendCache(ctx context.Context, b []byte, channel string) ([]byte, error) {
+	data, left, ok, err := c.app.CachedAll(ctx, channel)
+	if err != nil {
+		return nil, err
+	}
 	if !ok {
-		return append(b, "null"...)
+		return append(b, "null"...), nil
 	}
 	b = append(append(b, `{"data":`...), data...)
 	b = append(b, `,"ttl":`...)
-	return append(appendInt(b, int(left/time.Second)), '}')
+	return append(appendInt(b, int(left/time.Second)), '}'), nil
 }
 
 // channelUsers lists the users in a presence channel.
@@ -112,7 +156,12 @@ func (c *call) channelUsers() (reply, error) {
 			return nil, answer.Invalid("extraneous parameter %s: the list of users takes none but with_user_info", protocol.Shown(param))
 		}
 	}
-	members := c.app.Members(name)
+	ctx, cancel := c.within()
+	defer cancel()
+	members, err := c.app.AllMembers(ctx, name)
+	if err != nil {
+		return nil, asked(err)
+	}
 	return func(yield func([]byte) bool) {
 		b := []byte(`{"users":[`)
 		for _, m := range members {
@@ -131,5 +180,11 @@ func (c *call) channelUsers() (reply, error) {
 
 // connections counts the app's connections, as Reverb does.
 func (c *call) connections() (reply, error) {
-	return whole(append(appendInt([]byte(`{"connections":`), c.app.Len()), '}')), nil
+	ctx, cancel := c.within()
+	defer cancel()
+	n, err := c.app.LenAll(ctx)
+	if err != nil {
+		return nil, asked(err)
+	}
+	return whole(append(appendInt([]byte(`{"connections":`), n), '}')), nil
 }

@@ -30,6 +30,7 @@ func (socket) RemoteAddr() string                    { return "192.0.2.1:1" }
 
 func (s socket) Entered(_ string, _ int, err error) { s.answers <- err }
 func (s socket) Left(string)                        { s.answers <- nil }
+func (s socket) Late(_ string, _ int, err error)    { s.answers <- err }
 func (socket) Ended()                               {}
 func (socket) Guard(f func())                       { f() }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"net/url"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type Shared struct {
 
 	Registry Registry // nil for this process alone
 
+	Across Across // joins the processes of a cluster
+
 	Sends *sends.Feed        // gives sends their ids, and is told of them; nil for one of the list's own
 	Keys  *idempotency.Store // remembers idempotency keys; nil for one of the list's own
 
@@ -46,6 +49,8 @@ type Shared struct {
 	// Count counts n things. It is called from any goroutine and must not block.
 	Count func(what tally.Thing, n int)
 	Log   *slog.Logger
+
+	process string // what this process calls itself when it tells others; set once
 }
 
 // An App is an application at work. It has its channels and what is decided about
@@ -69,6 +74,7 @@ type App struct {
 	cache   *cache
 	hooks   *webhook.Hooks
 	counter counter
+	across  *across // set once; nil in one process alone
 
 	mu     sync.Mutex             // guards what follows
 	open   int                    // connections admitted, also those still in their handshake
@@ -105,6 +111,7 @@ func newApp(conf Config, s *Shared, logged bool) *App {
 	}
 	a.Clients = book.Source("pusher", conf.ID)
 	a.counter.app = a
+	a.across = newAcross(a, s.Across)
 	return a
 }
 
@@ -210,6 +217,18 @@ func (a *App) Publish(channel, event string, data []byte, except string) int {
 	return a.publish(p)
 }
 
+// Send is [App.Publish] in a cluster. It waits for nobody: done is called once, from any goroutine
+// and maybe before Send returns, with what became of the event. It must not block.
+func (a *App) Send(channel, event string, data []byte, except string, done func(hub.Handed)) {
+	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except, Passing: a.passing}
+	a.keepAcross(p)
+	a.traffic.Published(len(data), 0) // who took it, other processes know too
+	a.shared.Hub.Send(p, done)
+}
+
+// Joined reports whether other processes have to be asked.
+func (a *App) Joined() bool { return a.across != nil }
+
 // publish hands an event of an application or a client out, and counts it.
 func (a *App) publish(p *hub.Publication) int {
 	took := a.shared.Hub.Publish(p)
@@ -234,9 +253,21 @@ func (a *App) keep(p *hub.Publication) *hub.Roster {
 	if !protocol.KindOf(p.Room).Cache {
 		return nil
 	}
+	if a.across != nil {
+		a.keepAcross(p)
+		return nil
+	}
 	r := a.shared.Hub.Open(a.hubName, p.Room)
 	a.cache.put(p.Room, p)
 	return r
+}
+
+// keepAcross has an event kept where all processes find it, if its channel keeps one.
+func (a *App) keepAcross(p *hub.Publication) {
+	if protocol.KindOf(p.Room).Cache {
+		p.Cached = uint32(min(max(time.Duration(a.Conf().CacheTTL)/time.Second, 1), math.MaxUint32))
+		a.across.tellFilled(p.Room)
+	}
 }
 
 // announce publishes an event of the protocol to a channel.
@@ -250,20 +281,20 @@ func (a *App) announce(channel, event string, data []byte, except string) {
 // Keeps reports whether the app's events are kept for clients that resume.
 func (a *App) Keeps() bool { return a.kept }
 
-// Count returns how many connections and users are in a channel now.
+// Count returns how many connections and users are in a channel now, in this process.
 func (a *App) Count(channel string) (connections, users int) {
 	return a.shared.Hub.Count(a.hubName, channel)
 }
 
-// Channels yields every channel that somebody is in, as [hub.Hub.Rooms] does.
+// Channels yields every channel that somebody is in, in this process, as [hub.Hub.Rooms] does.
 func (a *App) Channels() iter.Seq[hub.RoomCount] { return a.shared.Hub.Rooms(a.hubName) }
 
 // Members returns who is in a presence channel: a copy, so that nobody who comes or
-// goes waits for who reads it.
+// goes waits for who reads it. It knows of channels that somebody is in in this process.
 func (a *App) Members(channel string) []hub.Member { return a.shared.Hub.Members(a.hubName, channel) }
 
 // Cached returns the data of a cache channel's last event, a JSON string, if there is
-// one, and how long it will be kept yet.
+// one, and how long it will be kept yet. In a cluster it is kept elsewhere.
 func (a *App) Cached(channel string) (data []byte, left time.Duration, ok bool) {
 	event, left := a.cache.get(channel)
 	if event == nil {
@@ -272,7 +303,7 @@ func (a *App) Cached(channel string) (data []byte, left time.Duration, ok bool) 
 	return event.Data, left, true
 }
 
-// Len returns how many connections the app has.
+// Len returns how many connections the app has in this process.
 func (a *App) Len() int { return a.shared.Hub.Len(a.hubName) }
 
 // OfUser returns the connections that are signed in as a user; with members also those
@@ -295,6 +326,13 @@ func (a *App) OfUser(id string, members bool) []*Connection {
 func (a *App) close(ctx context.Context) error {
 	a.counter.stop()
 	a.Keys.Close()
+	if a.across != nil {
+		a.users.await(ctx)
+		a.across.stop()
+		if !a.Removed() {
+			a.across.deaf()
+		}
+	}
 	return a.hooks.Close(ctx)
 }
 
@@ -307,6 +345,13 @@ func (a *App) check() error {
 	if seats := a.Len(); open+conns+trails+online+watched+seats > 0 {
 		return fmt.Errorf("app %s: %d open, %d connections, %d that may resume, %d users, %d watched, %d in the hub",
 			a.id, open, conns, trails, online, watched, seats)
+	}
+	if x := a.across; x != nil {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if n := len(x.waiting) + len(x.counted); n > 0 {
+			return fmt.Errorf("app %s: %d connections wait for other nodes, or are counted there", a.id, n)
+		}
 	}
 	return nil
 }

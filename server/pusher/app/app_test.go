@@ -81,6 +81,7 @@ func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 
 func (s *socket) Entered(_ string, _ int, err error) { s.answers <- err }
 func (s *socket) Left(string)                        { s.answers <- nil }
+func (s *socket) Late(_ string, _ int, err error)    { s.answers <- err }
 func (s *socket) Ended()                             { close(s.ended) }
 func (s *socket) Guard(f func())                     { f() }
 
@@ -459,6 +460,7 @@ func (everything) Deliver([]byte) bool                   { return true }
 func (everything) Expel(closed.Reason, int, string) bool { return true }
 func (everything) RemoteAddr() string                    { return "192.0.2.1:1" }
 func (everything) Left(string)                           {}
+func (everything) Late(string, int, error)               {}
 func (everything) Ended()                                {}
 func (everything) Guard(f func())                        { f() }
 func (everything) Entered(_ string, _ int, err error) {

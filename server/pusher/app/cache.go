@@ -114,6 +114,21 @@ func (c *cache) get(channel string) (event *hub.Publication, left time.Duration)
 	return k.event, left
 }
 
+// filled notes that a channel is not empty, whoever keeps its event.
+func (c *cache) filled(channel string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.misses.Remove(channel)
+}
+
+// knowsMiss reports whether the app was told that a channel is empty.
+func (c *cache) knowsMiss(channel string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, known := c.misses.Get(channel)
+	return known
+}
+
 // missed notes that a channel was found empty. It reports whether that is news
 // since the channel was last not empty.
 func (c *cache) missed(channel string) bool {

@@ -97,6 +97,9 @@ func (a *App) change(conf Config) {
 	a.rules.Store(&rules{conf, before.api.Follow(rate.New(conf.APIRate)), before.connect.Follow(rate.New(conf.ConnectRate))})
 	a.cache.bound(a.shared.CacheBytes, time.Duration(conf.CacheTTL))
 	a.hooks.Change(conf.Webhooks, a.shared.hooksOf(&conf))
+	if a.across != nil {
+		a.users.switched(a.across)
+	}
 }
 
 // How long an app that is no more has for its clients to leave, and for what its webhooks
@@ -122,7 +125,17 @@ func (l *List) remove(a *App) {
 		if err := a.close(ctx); err != nil {
 			a.shared.Log.Warn("not all is delivered of an app that is gone", "id", a.id, "err", err)
 		}
+		l.unhear(a)
 	})
+}
+
+// unhear has nobody told of an app that is gone, unless there is another one of its id since.
+func (l *List) unhear(a *App) {
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	if a.across != nil && l.ID(a.id) == nil {
+		a.across.deaf()
+	}
 }
 
 // hasClients reports whether connections of its own are there, or leaving. In the hub are

@@ -7,6 +7,7 @@ import (
 
 	"poosh/server/hub"
 	"poosh/server/loop"
+	"poosh/server/presence"
 	"poosh/server/pusher/protocol"
 )
 
@@ -41,6 +42,9 @@ type entry struct {
 	kind    protocol.Kind
 	who     protocol.Member // nobody but in a presence channel
 	since   Since
+
+	seated *presence.Seated // what the desk has told; nil in one process alone
+	late   bool             // it waits, or has waited, until other processes can be asked
 }
 
 // Enter subscribes the connection to a channel that it may be in and is not in yet. who
@@ -51,7 +55,7 @@ type entry struct {
 // The confirmation, a cached event, the news of the member and what webhooks are told
 // are one step for the channel.
 func (c *Connection) Enter(channel string, who protocol.Member, since Since) {
-	e := entry{c, channel, protocol.KindOf(channel), who, since}
+	e := entry{c: c, channel: channel, kind: protocol.KindOf(channel), who: who, since: since}
 	if !c.begin() {
 		c.socket.Entered(channel, 0, ErrGone)
 		return
@@ -62,6 +66,11 @@ func (c *Connection) Enter(channel string, who protocol.Member, since Since) {
 		return
 	}
 	shared := c.app.shared
+	if c.app.across != nil {
+		asks := e // on the heap, as below
+		asks.enterAcross()
+		return
+	}
 	r := shared.Hub.TryOpen(c.app.hubName, channel)
 	long := r != nil && e.long(r)
 	if r != nil && !long && shared.Registry == nil {
@@ -129,7 +138,7 @@ func (e *entry) seat(r *hub.Roster, err error) (told int, _ error) {
 	first, missed, told, err := e.join(r, member)
 	if err != nil {
 		if errors.Is(err, hub.ErrTooManyRooms) {
-			err = fmt.Errorf("this connection subscribes to %d channels, as many as it may", a.Conf().MaxChannels)
+			err = tooManyChannels(a.Conf().MaxChannels)
 		}
 		return 0, err
 	}
@@ -189,6 +198,9 @@ func (e *entry) join(r *hub.Roster, member hub.Member) (first, missed bool, told
 // no event.
 func (e *entry) cached() (frame []byte, missed bool) {
 	last, _ := e.c.app.cache.get(e.channel)
+	if e.seated != nil {
+		last = e.seated.Cached
+	}
 	if last != nil {
 		if frame = e.c.encodeCached(last); frame != nil {
 			return frame, false
@@ -210,6 +222,10 @@ func (c *Connection) Leave(channel string) {
 // leave ends a subscription, and tells who asked for that. It is one of what is under
 // way.
 func (c *Connection) leave(channel string, tell bool) {
+	if c.app.across != nil {
+		c.leaveAcross(channel, tell)
+		return
+	}
 	h, name := c.app.shared.Hub, c.app.hubName
 	if r := h.TryOpen(name, channel); r != nil {
 		c.unseat(r, channel, tell)
@@ -233,7 +249,13 @@ func (c *Connection) unseat(r *hub.Roster, channel string, tell bool) {
 
 // vacate does what leaving is, and closes the channel.
 func (c *Connection) vacate(r *hub.Roster, channel string) {
-	defer r.Close()
+	if r != nil {
+		defer r.Close()
+	}
+	if c.app.across != nil {
+		c.vacateAcross(r, channel)
+		return
+	}
 	a, k := c.app, protocol.KindOf(channel)
 	var id string
 	if k.Presence {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -46,10 +47,13 @@ type Socket interface {
 	Fits(frames, bytes int) bool
 
 	// Entered answers [Connection.Enter], with an error for the client or, when that
-	// is gone, [ErrGone]. told is what was delivered to it as the answer, in bytes of
+	// is gone, [ErrGone]; with [ErrAway] it is made later, by itself. told is what was delivered to it as the answer, in bytes of
 	// [loop.Cost]. Left answers [Connection.Leave].
 	Entered(channel string, told int, err error)
 	Left(channel string)
+	// Late tells of an entry that was answered with [ErrAway], and has been made since or, with
+	// another error, is not made at all.
+	Late(channel string, told int, err error)
 
 	// Ended follows [Connection.Close], once nothing of the connection is left.
 	Ended()
@@ -139,6 +143,9 @@ func (c *Connection) Close() bool {
 	c.gone = true
 	c.underway++
 	c.mu.Unlock()
+	if c.app.across != nil {
+		c.dropLate()
+	}
 	c.leaveAll()
 	c.done()
 	return true
@@ -204,6 +211,9 @@ func (c *Connection) end() {
 // unregister is the last step of Close.
 func (c *Connection) unregister() {
 	a := c.app
+	if a.across != nil {
+		a.across.uncount(c)
+	}
 	a.shared.Hub.Unregister(c.sub)
 	a.mu.Lock()
 	delete(a.conns, c.sub.ID())
@@ -245,6 +255,12 @@ func (c *Connection) Expel(why closed.Reason, code int, text string) bool {
 
 // In reports whether the connection is subscribed to a channel.
 func (c *Connection) In(channel string) bool { return c.sub.In(channel) }
+
+// Asked reports whether the connection is subscribed to a channel, or will be as soon as other
+// processes can be asked.
+func (c *Connection) Asked(channel string) bool {
+	return c.sub.In(channel) || c.app.across != nil && c.app.across.waits(c, channel)
+}
 
 // Trusted reports whether the client has shown a good signature.
 func (c *Connection) Trusted() bool {
@@ -380,11 +396,34 @@ func (c *Connection) ClientEvent(channel, event string, data []byte) {
 		App: a.hubName, Room: channel, Event: event, Data: protocol.JSONString(data),
 		Meta: userID, Except: c.sub.ID(), Passing: a.passing,
 	}
-	took := a.publish(p)
+	if a.across != nil {
+		c.sendAcross(id, p, data)
+		return
+	}
+	c.sent(id, p, data, a.publish(p))
+}
+
+// sendAcross hands a client's event to all processes. The client is told if nobody gets it: such
+// events have no answer else.
+func (c *Connection) sendAcross(id string, p *hub.Publication, data []byte) {
+	data = bytes.Clone(data) // it is told of when the message is handled
+	c.app.traffic.Published(len(p.Data), 0)
+	c.app.shared.Hub.Send(p, func(h hub.Handed) {
+		if h.Err != nil {
+			c.Push(protocol.ErrorFrame(protocol.CodeClientEvent, p.Room, h.Err.Error()))
+			return
+		}
+		c.sent(id, p, data, max(h.Took, 0))
+	})
+}
+
+// sent tells of a client's event that was published.
+func (c *Connection) sent(id string, p *hub.Publication, data []byte, took int) {
+	a, channel, event := c.app, p.Room, p.Event
 	if a.Watched() {
 		a.Report(id, channel, event, p.Data, len(data), took, "")
 	}
-	a.hooks.ClientEvent(id, channel, event, data, c.sub.ID(), userID, c.cause())
+	a.hooks.ClientEvent(id, channel, event, data, c.sub.ID(), p.Meta, c.cause())
 	if log := a.shared.Log; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("client event", "id", id, "app", a.ID(), "channel", channel, "event", event, "bytes", len(data), "socket", c.sub.ID())
 	}

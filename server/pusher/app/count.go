@@ -23,6 +23,8 @@ type counter struct {
 	mu      sync.Mutex             // guards what follows
 	waiting map[string]*time.Timer // channels with a crowd that changed
 	over    bool
+
+	settling map[string]*settling // in a cluster
 }
 
 // changed says that a channel now has n connections, since one from a network came
@@ -57,6 +59,12 @@ func (c *counter) due(channel string) {
 	if over {
 		return
 	}
+	if c.app.across != nil {
+		if n, ok := c.ask(channel); ok && n > countCrowd {
+			c.tell(channel, n, noNetwork)
+		}
+		return
+	}
 	r := c.app.shared.Hub.Open(c.app.hubName, channel)
 	defer r.Close()
 	// A smaller number has been told as it changed.
@@ -69,6 +77,9 @@ func (c *counter) tell(channel string, n int, from netip.Addr) {
 	c.app.announce(channel, "pusher_internal:subscription_count",
 		[]byte(`{"subscription_count":`+strconv.Itoa(n)+`}`), "")
 	c.app.hooks.Subscriptions(channel, n, from)
+	if c.app.across != nil {
+		c.settle(channel, n)
+	}
 }
 
 // stop ends the timers.
@@ -79,5 +90,9 @@ func (c *counter) stop() {
 	for channel, t := range c.waiting {
 		t.Stop()
 		delete(c.waiting, channel)
+	}
+	for channel, s := range c.settling {
+		s.timer.Stop()
+		delete(c.settling, channel)
 	}
 }

@@ -37,6 +37,7 @@ func NewList(configs []Config, s *Shared) (*List, error) {
 	if s.Keys == nil {
 		s.Keys = idempotency.New(idempotency.Config{})
 	}
+	s.process = newProcess()
 	l := &List{shared: s, atFirst: make(map[string]keeping)}
 	l.ending, l.hurry = context.WithCancel(context.Background())
 	x := &index{make(map[string]*App), make(map[string]*App)}
@@ -46,6 +47,7 @@ func NewList(configs []Config, s *Shared) (*List, error) {
 		x.add(newApp(conf, s, true))
 	}
 	l.index.Store(x)
+	l.hear(s.Across.Bus)
 	return l, err
 }
 

@@ -13,7 +13,7 @@ type kind uint8
 const (
 	public kind = iota
 	private
-	presence
+	ofPresence
 	encrypted
 	cached // and public
 	ofUser
@@ -21,14 +21,14 @@ const (
 )
 
 // KindNames are what the kinds of channels are called in [Numbers].
-var KindNames = [kinds]string{public: "public", private: "private", presence: "presence", encrypted: "private_encrypted", cached: "cache", ofUser: "user"}
+var KindNames = [kinds]string{public: "public", private: "private", ofPresence: "presence", encrypted: "private_encrypted", cached: "cache", ofUser: "user"}
 
 func kindOf(k protocol.Kind) kind {
 	switch {
 	case k.User:
 		return ofUser
 	case k.Presence:
-		return presence
+		return ofPresence
 	case k.Encrypted:
 		return encrypted
 	case k.Private:

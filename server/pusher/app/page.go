@@ -46,6 +46,7 @@ func (a *App) Page(channel string, ask PageAsk) (p Page) {
 		p.Oldest, p.Newest = l.one(hub.Span{First: 1}), l.one(hub.Span{Last: 1})
 		p.List, p.More = l.pick(ask)
 	})
+	p.Whole = p.Whole && a.across == nil // another process may have had more
 	if !ask.OldestFirst {
 		slices.Reverse(p.List)
 	}

@@ -49,13 +49,16 @@ type question struct {
 
 // ask makes the question of what a client wants, and counts it when it has been answered, by
 // done.
-func (c *Connection) ask(t *trail, since *Since) (q *question, done func()) {
+func (c *Connection) ask(t *trail, channel string, since *Since) (q *question, done func()) {
 	now := time.Since(t.began)
 	spent := t.fruitless.Spent(now)
 	q = &question{Ask: hub.Ask{Formerly: since.Formerly}}
 	switch {
 	case since.Resume:
 		q.After = since.After
+		if x := c.app.across; x != nil && x.below(channel, since.After) {
+			q.After = NoPosition // the client is told by what it has asked for
+		}
 	case since.Rewind && since.Count > 0:
 		q.Last = since.Count
 	case since.Rewind:
@@ -98,7 +101,7 @@ func (e *entry) joinKept(r *hub.Roster, t *trail, member hub.Member, data []byte
 	if e.kind.Cache {
 		cached, none = e.cached()
 	}
-	q, done := c.ask(t, &e.since)
+	q, done := c.ask(t, e.channel, &e.since)
 	defer done()
 	q.Answer = func(got hub.Recovery) {
 		if got.Missed > 0 {
@@ -119,6 +122,9 @@ func (e *entry) joinKept(r *hub.Roster, t *trail, member hub.Member, data []byte
 			}
 			push(said.frame())
 		case e.since.Rewind:
+			if x := c.app.across; x != nil && !x.hasAll(e.channel, q, got) {
+				got.Whole = false
+			}
 			push(rewound(e.channel, q, got))
 		}
 	}
@@ -158,7 +164,7 @@ func (c *Connection) Resume(names []string, of func(name string) Since) (told in
 	}
 	for _, name := range names {
 		since := of(name)
-		q, done := c.ask(t, &since)
+		q, done := c.ask(t, name, &since)
 		q.Rooms, q.Seated = []string{name}, true
 		q.Answer = func(got hub.Recovery) {
 			if got.Missed > 0 {

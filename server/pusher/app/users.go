@@ -15,16 +15,28 @@ type users struct {
 	mu       sync.Mutex // guards what follows, which changes in turn
 	online   map[string]map[*Connection]struct{}
 	watchers map[string]map[*Connection]struct{} // by the id of the user they watch
+
+	people map[string]*person // in a cluster
+	steps  sync.WaitGroup     // that are under way there
 }
 
 // signIn adds a connection, tells it who of its watchlist is online, and tells
 // those who watch the user. It does so at once if it can, and calls done then.
 func (u *users) signIn(c *Connection, user *protocol.User, done func()) {
+	if c.app.across != nil {
+		u.signInAcross(c, user, done)
+		return
+	}
 	u.step(c, func() { u.add(c, user) }, done)
 }
 
 // signOut takes off a connection that has ended, as signIn adds one.
 func (u *users) signOut(c *Connection, user *protocol.User, done func()) {
+	if c.app.across != nil {
+		u.signOutAcross(c, user)
+		done()
+		return
+	}
 	u.step(c, func() { u.remove(c, user) }, done)
 }
 

@@ -10,12 +10,11 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"poosh/server/leaktest"
 	"poosh/server/pusher"
 	"poosh/server/pusher/pushertest"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) { pushertest.Main(m) }
 
 func TestRefusedConnections(t *testing.T) {
 	off := false
@@ -110,6 +109,7 @@ func TestNotAWebSocket(t *testing.T) {
 }
 
 func TestNodeLimit(t *testing.T) {
+	pushertest.Alone(t, "the other one has places left")
 	s := pushertest.New(t, pusher.Config{MaxConnections: 1})
 	s.Dial()
 	for probe, want := range map[string]int{"/accept-traffic": 503, "/ready": 200, "/up": 200} {

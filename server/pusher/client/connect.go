@@ -61,6 +61,8 @@ func (s *Server) Connect(w http.ResponseWriter, r *http.Request, parts []string)
 	}
 }
 
+const overQuota = "the app has as many connections as it may have"
+
 // fullRetry is what a client is told to wait where it is told by HTTP that there is no place.
 const fullRetry = 5 * time.Second
 
@@ -116,7 +118,7 @@ func (s *Server) refuse(a *app.App, parts int, r *http.Request) *refusal {
 	}
 	if !a.Admit() {
 		s.open.Leave()
-		return &refusal{protocol.CodeOverQuota, "the app has as many connections as it may have"}
+		return &refusal{protocol.CodeOverQuota, overQuota}
 	}
 	return nil
 }
@@ -182,8 +184,26 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, a *app.App) {
 	s.answer.Count(tally.Connect, 1)
 	a.Clients.Opened()
 	s.answer.Log.Debug("connection", "app", a.ID(), "remote", r.RemoteAddr, "socket", id)
-	conn.Push(c.own(protocol.EstablishedFrame(id, activitySeconds(*a.Conf()))))
+	established := c.own(protocol.EstablishedFrame(id, activitySeconds(*a.Conf())))
+	counts := a.Limited()
+	if counts {
+		c.line.Begin() // nothing is handled before the first frame
+	} else {
+		conn.Push(established)
+	}
 	c.attach(conn, id)
+	c.place.Count(func(may bool) {
+		switch {
+		case !may:
+			s.answer.Count(tally.Refused(protocol.CodeOverQuota), 1)
+			c.Expel(closed.Forced, protocol.CodeOverQuota, overQuota)
+		case counts:
+			conn.Push(established)
+		}
+		if counts {
+			c.line.End(c)
+		}
+	})
 	switch { // since it was admitted
 	case s.open.Closed():
 		c.Expel(closed.Shutdown, protocol.CodeReconnect, goingAway)

@@ -498,6 +498,7 @@ func TestResumeWhileManyPublish(t *testing.T) {
 
 // TestRewind asks for what was before the subscription.
 func TestRewind(t *testing.T) {
+	pushertest.Alone(t, "what was published before anybody was in a channel here is not known here")
 	cfg := kept()
 	cfg.Apps[0].HistoryEvents = 4
 	s := pushertest.New(t, cfg)
@@ -570,6 +571,9 @@ func TestResumeCached(t *testing.T) {
 	q := dialV2(s)
 	q.join("cache-none", `"resume":`+resumeAt(at, ""))
 	q.told("sockudo:cache_miss", "cache-none")
+	if pushertest.Joined() { // nobody was there here
+		q.told("sockudo:resume_failed", "cache-none")
+	}
 	q.told("sockudo:resume_success", "")
 }
 
@@ -655,6 +659,7 @@ func many(t *testing.T) *pushertest.Site {
 // TestResumesThatDoNotFitAreNotForFree: who asks on and on for more than it can take is told so
 // without a look after a while, in each way of asking, and for what would fit too.
 func TestResumesThatDoNotFitAreNotForFree(t *testing.T) {
+	pushertest.Alone(t, "what was published before anybody was in a channel here is not known here")
 	s := many(t)
 	head := dialV2(s).join("x", "")
 	zero := head
@@ -704,6 +709,7 @@ func TestResumesThatDoNotFitAreNotForFree(t *testing.T) {
 // TestResumesWaitForWhoReads: who asks on and on, all in one go, and does not read meanwhile is
 // heard no further than its outbox holds, and then is given everything.
 func TestResumesWaitForWhoReads(t *testing.T) {
+	pushertest.Alone(t, "what was published before anybody was in a channel here is not known here")
 	s := many(t)
 	p := dialV2(s)
 	at := p.join("x", "")

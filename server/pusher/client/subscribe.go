@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	"poosh/auth"
 	"poosh/server/pusher/app"
@@ -17,6 +18,7 @@ const (
 	refusedAuth  = "AuthError"
 	refusedLimit = "LimitReached"
 	refusedName  = "InvalidChannel"
+	refusedAway  = "ServiceUnavailable" // for now
 )
 
 // refuse tells the client that a subscription is not made. The connection stays. A
@@ -26,8 +28,15 @@ func (c *client) refuse(channel string, code int, kind, text string) {
 	c.count(tally.SubscribeRefused)
 	c.err(code, text)
 	if kind != "" {
-		c.answer(protocol.RefusalFrame(channel, kind, text))
+		c.answer(protocol.RefusalFrame(channel, kind, text, http.StatusUnauthorized))
 	}
+}
+
+// await tells the channel's listeners that the subscription is made later. pusher-js, of all
+// versions, hands them the event and waits on: for it the channel is subscribed to when it is
+// confirmed.
+func (c *client) await(channel string, why error) {
+	c.answer(protocol.RefusalFrame(channel, refusedAway, why.Error(), http.StatusServiceUnavailable))
 }
 
 // A subscription is what a client asks for with pusher:subscribe.
@@ -85,7 +94,7 @@ func (c *client) subscribe(m message) {
 		c.refuse(channel, 0, kind, "Invalid channel name "+protocol.Shown(channel)+": "+protocol.ChannelRule)
 		return
 	}
-	if c.place.In(channel) {
+	if c.place.Asked(channel) {
 		c.refuse("", 0, "", "Existing subscription to channel "+channel)
 		return
 	}
@@ -133,10 +142,23 @@ func (c *client) Entered(channel string, told int, err error) {
 	case err == nil:
 		c.count(tally.Subscribe)
 		c.conn.Owe(told)
+	case errors.Is(err, app.ErrAway):
+		c.await(channel, err)
 	case !errors.Is(err, app.ErrGone):
 		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
 	}
 	c.answered()
+}
+
+// Late tells of a subscription that could not be made at once; see [app.Socket].
+func (c *client) Late(channel string, told int, err error) {
+	switch {
+	case err == nil:
+		c.count(tally.Subscribe)
+		c.conn.Owe(told)
+	case !errors.Is(err, app.ErrGone):
+		c.refuse(channel, protocol.CodeFull, refusedLimit, err.Error())
+	}
 }
 
 // answered goes on behind a command once enough of its answer has been written.
@@ -181,7 +203,7 @@ func (c *client) unsubscribe(m message) {
 		c.reject(tally.UnsubscribeRefused, 0, "pusher:unsubscribe: "+err.Error()+" with a channel")
 		return
 	}
-	if !c.place.In(want.channel) {
+	if !c.place.Asked(want.channel) {
 		c.reject(tally.UnsubscribeRefused, 0, "No current subscription to channel "+protocol.Shown(want.channel))
 		return
 	}

@@ -64,8 +64,8 @@ func ErrorFrame(code int, channel, text string) []byte {
 }
 
 // RefusalFrame tells a channel's own listeners that they are not subscribed, as
-// soketi does.
-func RefusalFrame(channel, kind, text string) []byte {
+// soketi does. status is what it would be over HTTP.
+func RefusalFrame(channel, kind, text string, status int) []byte {
 	b := newFrame(len(channel) + len(text) + len(text)/4 + 128)
 	b = append(b, `{"event":"pusher:subscription_error","channel":`...)
 	b = AppendString(b, channel)
@@ -73,7 +73,8 @@ func RefusalFrame(channel, kind, text string) []byte {
 	b = append(b, kind...)
 	b = append(b, `","error":`...)
 	b = AppendString(b, text)
-	return websocket.FrameInPlace(append(b, `,"status":401}}`...))
+	b = strconv.AppendInt(append(b, `,"status":`...), int64(status), 10)
+	return websocket.FrameInPlace(append(b, "}}"...))
 }
 
 // SignedInFrame confirms a sign-in. Its data is an object whose one value is the

@@ -22,7 +22,7 @@ func TestFrames(t *testing.T) {
 		{"an error", ErrorFrame(4001, "", `no "app"`), `{"event":"pusher:error","data":{"code":4001,"message":"no \"app\""}}`},
 		{"an error without a code", ErrorFrame(0, "", "x"), `{"event":"pusher:error","data":{"code":null,"message":"x"}}`},
 		{"an error of a channel", ErrorFrame(4301, "private-a", "x"), `{"event":"pusher:error","channel":"private-a","data":{"code":4301,"message":"x"}}`},
-		{"a refusal", RefusalFrame("a", "AuthError", "x"), `{"event":"pusher:subscription_error","channel":"a","data":{"type":"AuthError","error":"x","status":401}}`},
+		{"a refusal", RefusalFrame("a", "AuthError", "x", 401), `{"event":"pusher:subscription_error","channel":"a","data":{"type":"AuthError","error":"x","status":401}}`},
 		{"signed in", SignedInFrame(`{"id":"1"}`), `{"event":"pusher:signin_success","data":{"user_data":"{\"id\":\"1\"}"}}`},
 		{"a watchlist", WatchlistFrame([]string{"1", `"`}, []string{"2"}),
 			`{"event":"pusher_internal:watchlist_events","data":"{\"events\":[{\"name\":\"online\",\"user_ids\":[\"1\",\"\\\"\"]},{\"name\":\"offline\",\"user_ids\":[\"2\"]}]}"}`},

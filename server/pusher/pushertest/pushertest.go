@@ -13,6 +13,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/hub/history"
 	"poosh/server/loop"
+	"poosh/server/presence/presencetest"
 	"poosh/server/pusher"
 	"poosh/server/pusher/app"
 	"poosh/server/websocket"
@@ -40,6 +41,7 @@ type Site struct {
 	Hub     *hub.Hub
 	Loop    *websocket.Server
 	Server  *http1test.Server
+	Senders *Site // where [Site.Raw] sends to; nil for here
 }
 
 // New serves a dialect, of [App] if cfg names none. It ends with the test, when nothing
@@ -61,7 +63,21 @@ func NewOn(t testing.TB, cfg pusher.Config, log *slog.Logger, on loop.Config) *S
 	if cfg.Apps == nil {
 		cfg.Apps = []pusher.App{App()}
 	}
-	s := &Site{T: t, Hub: hubOf(cfg.Apps), Loop: http1test.SocketsOn(t, on)}
+	if !joined {
+		return serve(t, cfg, hub.NewWith(nil, logOf(cfg.Apps)), log, on)
+	}
+	c := &Cluster{Engine: presencetest.New()}
+	t.Cleanup(c.Engine.Close)
+	senders, _ := c.site(t, "senders", cfg, log, on)
+	s, _ := c.site(t, "clients", cfg, log, on)
+	s.Senders = senders
+	return s
+}
+
+// serve serves a dialect whose apps cfg names.
+func serve(t testing.TB, cfg pusher.Config, h *hub.Hub, log *slog.Logger, on loop.Config) *Site {
+	t.Helper()
+	s := &Site{T: t, Hub: h, Loop: http1test.SocketsOn(t, on)}
 	var err error
 	if s.Dialect, err = pusher.New(cfg, s.Hub, s.Loop, log); err != nil {
 		t.Fatal(err)
@@ -84,15 +100,15 @@ func NewOn(t testing.TB, cfg pusher.Config, log *slog.Logger, on loop.Config) *S
 	return s
 }
 
-// hubOf is a hub that keeps events of those apps that want it.
-func hubOf(apps []pusher.App) *hub.Hub {
+// logOf keeps events of those apps that want it.
+func logOf(apps []pusher.App) *history.Log {
 	kept := history.New(history.Config{})
 	for _, a := range apps {
 		if a.History > 0 {
 			kept.Add(pusher.HubApp(a.ID), history.Config{Age: time.Duration(a.History), Bytes: a.HistoryBytes, Events: a.HistoryEvents})
 		}
 	}
-	return hub.NewWith(nil, kept)
+	return kept
 }
 
 // App returns the app of [ID] at work.

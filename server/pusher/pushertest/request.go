@@ -52,6 +52,9 @@ func (s *Site) Call(method, path string, query url.Values, body string) (int, st
 // Raw sends a request as it stands.
 func (s *Site) Raw(method, target, body string) (int, string, http.Header) {
 	s.T.Helper()
+	if s.Senders != nil {
+		s = s.Senders
+	}
 	req, err := http.NewRequest(method, s.Server.URL+target, strings.NewReader(body))
 	if err != nil {
 		s.T.Fatal(err)

@@ -100,6 +100,7 @@ func (ep *endpoint) enqueue(e event) {
 	defer ep.mu.Unlock()
 	if ep.over { // nobody would write a line about it any more
 		ep.losses.count(lostEnd, 1)
+		e.promise.take() // which is not kept
 		return
 	}
 	l, why := ep.queue.add(e)
@@ -107,6 +108,7 @@ func (ep *endpoint) enqueue(e event) {
 		ep.losses.add(why, 1, nil)
 		return
 	}
+	e.promise.take()
 	if !l.running {
 		l.running = true
 		ep.work.Go(func() { ep.run(l) }) // ends when the lane is empty, or with ep.ctx
@@ -138,8 +140,14 @@ func (ep *endpoint) run(l *lane) {
 		}
 		ep.mu.Unlock()
 
-		if !guard.Call(ep.log, "sending to a webhook", func() { ep.send(events) }) {
+		over := true
+		if !guard.Call(ep.log, "sending to a webhook", func() { over = ep.send(events) }) {
 			ep.losses.add(lostPanic, len(events), nil)
+		}
+		for i := range events {
+			if over {
+				events[i].promise.kept()
+			}
 		}
 
 		ep.mu.Lock()
@@ -165,11 +173,12 @@ func sendIDs(events []event) string {
 	return strings.Join(ids, ", ")
 }
 
-// send delivers events in one request, again and again if need be.
-func (ep *endpoint) send(events []event) {
+// send delivers events in one request, again and again if need be. It reports false where the end
+// of the server has cut that off.
+func (ep *endpoint) send(events []event) (over bool) {
 	if ep.ctx.Err() != nil {
 		ep.cutOff(events)
-		return
+		return false
 	}
 	body := requestBody(time.Now(), events)
 	by := ep.signs.Load()
@@ -185,9 +194,11 @@ func (ep *endpoint) send(events []event) {
 		ep.losses.add(lostRefused, len(events), refused)
 	case ep.waiting.Err() != nil:
 		ep.cutOff(events)
+		return false
 	default:
 		ep.losses.add(lostTries, len(events), err)
 	}
+	return true
 }
 
 // deliver tries until it succeeds, or there is no point in another try. Once the

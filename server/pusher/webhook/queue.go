@@ -15,6 +15,7 @@ type event struct {
 	from          netip.Addr // the network of the client that caused it; the zero Addr for none
 	send          string     // id of the send that it tells of; empty for what is none
 	body          []byte
+	promise       *promise // kept when it is delivered or given up; nil for nobody's
 }
 
 // newEvent encodes an event. Each has its channel: the PHP library reads that

@@ -1,0 +1,128 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"poosh/server/guard"
+	"poosh/server/presence"
+)
+
+// askWithin bounds a question to the other processes that nobody waits for.
+const askWithin = 5 * time.Second
+
+// settleAfter is how long after a channel's number was told it is looked at again.
+const settleAfter = time.Second
+
+// A settling is a number that was told of a channel, and is looked at again: what two processes
+// tell at once comes in one order, and what they were told in another.
+type settling struct {
+	told  int
+	timer *time.Timer
+}
+
+// settle notes what was told of a channel, in a cluster.
+func (c *counter) settle(channel string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
+	if s := c.settling[channel]; s != nil {
+		s.told = n
+		return
+	}
+	if c.settling == nil {
+		c.settling = make(map[string]*settling)
+	}
+	c.settling[channel] = &settling{n, time.AfterFunc(settleAfter, func() {
+		guard.Call(c.app.shared.Log, "looking how many subscribe", func() { c.settled(channel) }, "app", c.app.ID())
+	})}
+}
+
+// settled tells the number of a channel once more, if this process has told another one. It may
+// wait for other processes.
+func (c *counter) settled(channel string) {
+	c.mu.Lock()
+	s := c.settling[channel]
+	delete(c.settling, channel)
+	over := c.over
+	c.mu.Unlock()
+	if s == nil || over {
+		return
+	}
+	if n, ok := c.ask(channel); ok && n > 0 && n != s.told {
+		c.tell(channel, n, noNetwork)
+	}
+}
+
+// ask asks how many connections are in a channel; not ok where nobody knows.
+func (c *counter) ask(channel string) (n int, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+	defer cancel()
+	n, _, err := c.app.CountAll(ctx, channel)
+	return n, err == nil
+}
+
+// connection is a connection of the app among all of them, as the desk is told it.
+func (x *across) connection(c *Connection, most int) presence.Entry {
+	return presence.Entry{App: x.own, Room: countRoom, Socket: c.sub.ID(), Counted: true, MaxConnections: most}
+}
+
+// count counts a connection among those of all processes, and tells whether it may be there: no
+// more than most may, or any number for 0. While the others cannot be asked it may, and counts
+// later: nobody that was let in is sent away for that.
+func (x *across) count(c *Connection, most int, answer func(may bool)) {
+	at := x.connection(c, most)
+	x.Desk.Enter(at, func(_ presence.Seated, err error) {
+		c.socket.Guard(func() {
+			defer c.done()
+			switch {
+			case x.heard(err):
+				x.later(func() {
+					if c.begin() {
+						x.count(c, 0, func(bool) {})
+					}
+				})
+			case err != nil:
+				answer(false)
+				return
+			case c.isGone():
+				x.Desk.Leave(at)
+			default:
+				x.mu.Lock()
+				x.counted[c] = struct{}{}
+				x.mu.Unlock()
+			}
+			answer(true)
+		})
+	})
+}
+
+// uncount takes back what count did.
+func (x *across) uncount(c *Connection) {
+	x.mu.Lock()
+	_, is := x.counted[c]
+	delete(x.counted, c)
+	x.mu.Unlock()
+	if is {
+		x.Desk.Leave(x.connection(c, 0))
+	}
+}
+
+// Limited reports whether [Connection.Count] may say no.
+func (a *App) Limited() bool { return a.across != nil && a.Conf().MaxConnections > 0 }
+
+// Count counts an open connection among those of all processes. answer is told whether it may be
+// there, on any goroutine and maybe before Count returns, unless the connection is gone; in one
+// process alone it has been asked by [App.Admit]. Call it once.
+func (c *Connection) Count(answer func(may bool)) {
+	x := c.app.across
+	if x == nil {
+		answer(true)
+		return
+	}
+	if c.sub != nil && c.begin() {
+		x.count(c, c.app.Conf().MaxConnections, answer)
+	}
+}
