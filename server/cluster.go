@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"poosh/server/admission"
 	"poosh/server/cluster"
 	"poosh/server/dialect"
+	"poosh/server/health"
 	"poosh/server/hub"
 	"poosh/server/poosh"
 	"poosh/server/setting"
@@ -41,6 +43,7 @@ func (s *Server) across(h *dialect.Host) {
 		return
 	}
 	h.Bus = s.cluster
+	h.Subscribe = s.cluster.Subscribe
 	h.Node = dialect.Node{Name: s.cluster.Name()}
 	// h.Desk, h.Holder and h.Census come here, and h.Node.Passer.
 }
@@ -62,11 +65,13 @@ func (s *Server) join(ctx context.Context) error {
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
 		Deliver:  s.hub.DeliverAt,
+		Reached:  s.reached,
 		Missed:   s.missed,
 	}); err != nil {
 		return err
 	}
 	s.joined = true
+	s.health.Need("cluster", s.engineThere)
 	s.log.Info("joined the cluster", "node", s.cluster.Name(), "engine", s.cfg.Cluster.Redis.String(), "nodes", len(s.cluster.Nodes()))
 	return nil
 }
@@ -75,6 +80,24 @@ func (s *Server) join(ctx context.Context) error {
 func (s *Server) leaveCluster(ctx context.Context) {
 	if s.joined {
 		s.note("cluster", s.cluster.Close(ctx))
+	}
+}
+
+// engineThere is why the process is not ready for want of the engine, or not wholly.
+func (s *Server) engineThere(context.Context) error {
+	switch {
+	case s.cluster.Up():
+		return nil
+	case s.cfg.Cluster.WhenDown == cluster.Local:
+		return health.Soft("cannot reach the other nodes: what is sent reaches the clients of this node alone")
+	}
+	return errors.New("CLUSTER_REDIS: the engine is away")
+}
+
+// reached says how far the log of an app was handed out.
+func (s *Server) reached(app string, at hub.Position) {
+	if s.kept != nil && s.kept.Keeps(app) {
+		s.kept.Reached(app, at)
 	}
 }
 

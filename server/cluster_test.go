@@ -1,12 +1,18 @@
 package server
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"poosh/auth"
 	"poosh/server/cluster/redistest"
+	"poosh/server/health"
 )
 
 // node is a server in a cluster.
@@ -27,8 +33,9 @@ func TestNodesActAsOne(t *testing.T) {
 	subscribed(t, redis, "r", 2)
 	for i, r := range []*running{a, b, a} {
 		payload := string(rune('1' + i))
-		if res := r.send(t, "r", "e", payload); res.StatusCode != 200 {
-			t.Fatal(res.Status)
+		res := r.send(t, "r", "e", payload)
+		if res.StatusCode != 200 || res.Header.Get("X-Poosh-Nodes") != "2" || res.Header["X-Poosh-Delivered"] != nil || res.Header.Get("X-Poosh-Id") == "" {
+			t.Fatal(res.Status, res.Header)
 		}
 		a.hear(t, here, `42["e",`+payload)
 		b.hear(t, there, `42["e",`+payload)
@@ -93,4 +100,126 @@ func TestClusterRefusesDialects(t *testing.T) {
 	if errs, _ := findingsOf(t, "SERVER_SECRET="+testSecret+"\nCLUSTER_REDIS=redis://127.0.0.1:1\nHISTORY=1m\nHISTORY_FILE=x\n", nil, false); len(errs) != 1 || !strings.HasPrefix(errs[0], "HISTORY_FILE") {
 		t.Errorf("with a file: %q", errs)
 	}
+}
+
+// While the engine is away senders are told so, clients stay, and all goes on when it is back.
+func TestEngineAwayAndBack(t *testing.T) {
+	redis := redistest.Start(t)
+	a, b := node(t, redis.Addr, "CLUSTER_TIMEOUT", "500ms"), node(t, redis.Addr, "CLUSTER_TIMEOUT", "500ms")
+	here, there := a.listen(t, "r"), b.listen(t, "r")
+	subscribed(t, redis, "r", 2)
+	redis.Kill()
+	redistest.Until(t, "a refusal", func() bool { return a.send(t, "r", "e", "0").StatusCode != 200 })
+	redistest.Until(t, "the node to know", func() bool { return !a.cluster.Up() && !b.cluster.Up() })
+	req, err := http.NewRequest(http.MethodPost, "http://"+a.sender+"/send", strings.NewReader(`{"room":"r","event":"e","payload":0}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", auth.PooshSign(testSecret, []byte("0")))
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" || !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") || !strings.Contains(string(body), `{"error":"the other nodes`) {
+		t.Errorf("%s %v %s", res.Status, res.Header, body)
+	}
+	if report := a.health.Ready(t.Context()); report.Status != health.NotReady || !strings.Contains(fmt.Sprint(report.Faults), "cluster") {
+		t.Errorf("ready: %+v", report)
+	}
+	redis.Run()
+	subscribed(t, redis, "r", 2)
+	redistest.Until(t, "a send", func() bool { return b.send(t, "r", "e", "1").StatusCode == 200 })
+	a.hear(t, here, `42["e",1`)
+	b.hear(t, there, `42["e",1`)
+	redistest.Until(t, "the node to be ready", func() bool { return a.health.Ready(t.Context()).Status == health.OK })
+}
+
+// With local a send reaches the clients of the node that takes it.
+func TestEngineAwayLocal(t *testing.T) {
+	redis := redistest.Start(t)
+	a := node(t, redis.Addr, "CLUSTER_TIMEOUT", "300ms", "CLUSTER_LEASE", "3s", "CLUSTER_WHEN_DOWN", "local")
+	here := a.listen(t, "r")
+	subscribed(t, redis, "r", 1)
+	redis.Kill()
+	redistest.Until(t, "the node to know", func() bool { return !a.cluster.Up() })
+	redistest.Until(t, "a send", func() bool { return a.send(t, "r", "e", "1").StatusCode == 200 })
+	a.hear(t, here, `42["e",1`)
+	if report := a.health.Ready(t.Context()); report.Status != health.Degraded || !strings.Contains(fmt.Sprint(report.Faults), "this node alone") {
+		t.Errorf("ready: %+v", report)
+	}
+}
+
+// What is kept is kept by every node, at the same positions: who was cut off from one goes on at
+// another, and one that has just started says that it does not know.
+func TestHistoryAcrossNodes(t *testing.T) {
+	redis := redistest.Start(t)
+	a, b := node(t, redis.Addr, "HISTORY", "1m"), node(t, redis.Addr, "HISTORY", "1m")
+	first := a.events(t, "r", "")
+	if !strings.Contains(first, `"recovered":null`) {
+		t.Fatal(first)
+	}
+	at := idOf(t, first)
+	for i, r := range []*running{a, b, a} {
+		if res := r.send(t, "r", "e", string(rune('1'+i))); res.StatusCode != 200 {
+			t.Fatal(res.Status)
+		}
+	}
+	late := node(t, redis.Addr, "HISTORY", "1m")
+	for name, r := range map[string]*running{"where it was": a, "elsewhere": b} {
+		got := r.events(t, "r", at)
+		if !strings.Contains(got, `"recovered":true,"missed":3`) || strings.Count(got, "event: e\n") != 3 ||
+			strings.Index(got, "data: 1") > strings.Index(got, "data: 2") || strings.Index(got, "data: 2") > strings.Index(got, "data: 3") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := late.events(t, "r", at); !strings.Contains(got, `"recovered":false,"missed":0`) {
+		t.Errorf("of one that came later: %s", got)
+	}
+	// A position of a node where nothing has come is known to the others.
+	at = idOf(t, late.events(t, "r", ""))
+	if got := b.events(t, "r", at); !strings.Contains(got, `"recovered":true,"missed":0`) {
+		t.Errorf("from one to the next: %s", got)
+	}
+}
+
+// events is a stream up to where it says that it is there.
+func (r *running) events(t *testing.T, room, after string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.client+"/events?room="+room, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after != "" {
+		req.Header.Set("Last-Event-ID", after)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var all strings.Builder
+	lines := bufio.NewScanner(res.Body)
+	for ended := false; lines.Scan(); {
+		all.WriteString(lines.Text() + "\n")
+		ended = ended || strings.HasPrefix(lines.Text(), "event: poosh:connected")
+		if ended && lines.Text() == "" {
+			return all.String()
+		}
+	}
+	t.Fatalf("the stream ended: %v\n%s", lines.Err(), all.String())
+	return ""
+}
+
+// idOf is the last id in a stream.
+func idOf(t *testing.T, text string) string {
+	t.Helper()
+	_, id, found := strings.Cut(text[strings.LastIndex(text, "id:"):], "id:")
+	if !found {
+		t.Fatal(text)
+	}
+	id, _, _ = strings.Cut(id, "\n")
+	return strings.TrimSpace(id)
 }

@@ -59,6 +59,9 @@ type Options struct {
 	// position for what reaches this process alone, and reports how many took it. Calls for rooms
 	// of one partition come one after the other. It must not wait.
 	Deliver func(p *hub.Publication, at hub.Position) int
+	// Reached says how far the log of an app that is Together was handed out, in the order of Deliver:
+	// once it begins, and each second; nil for nobody.
+	Reached func(app string, at hub.Position)
 	// Missed says that who is in a room may have missed a publication up to a place in the log: close their
 	// connections, so that they know. It may be called before Deliver of what comes then.
 	Missed func(app, room string, everyone bool, at hub.Position)

@@ -125,7 +125,20 @@ func (p *partition) fence(f fence) {
 	}
 	p.place.Unlock()
 	p.heardOf(f.before, f.reached)
+	p.reached(f)
 	p.answerEntries(f.request, hub.Position{Epoch: f.epoch, Number: f.number})
+}
+
+// reached tells how far the logs of apps were handed out that are in this partition as a whole.
+func (p *partition) reached(f fence) {
+	if p.c.opt.Reached == nil || p.index == partitions {
+		return
+	}
+	for _, app := range p.c.opt.Apps {
+		if p.c.together(app) && p.c.partition(app, "", true) == p {
+			p.c.opt.Reached(app, hub.Position{Epoch: f.epoch, Number: f.number})
+		}
+	}
 }
 
 // drop counts what cannot be read, and says so once.

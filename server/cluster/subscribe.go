@@ -289,6 +289,22 @@ func (c *Cluster) Enter(app, room string, everyone bool, answer func(at hub.Posi
 	p.wakeUp()
 }
 
+// Subscribe has answer called once what is published to a room reaches this process, at once where
+// it does already; or with [hub.ErrAway], as [Cluster.Enter]. Who is seated within it misses nothing that
+// is published from then on. What is said of that one's answer holds.
+func (c *Cluster) Subscribe(app, room string, answer func(error)) {
+	p := c.partition(app, room, false)
+	s := p.want(p.channel(app, room, false))
+	there := p.subs.confirmed(s.channel)
+	if there {
+		answer(nil)
+	}
+	p.unwant(s)
+	if !there {
+		c.Enter(app, room, false, func(_ hub.Position, err error) { answer(err) })
+	}
+}
+
 // fenceEntries has all who may go on wait for one fence, and returns that; 0 when there is
 // nobody.
 func (p *partition) fenceEntries() (request uint64, some bool) {

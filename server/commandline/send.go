@@ -79,7 +79,8 @@ func (l *line) token(ctx context.Context, c *cli.Command) error {
 // An outcome is what a sender learns of an event that was taken.
 type outcome struct {
 	ID        string          `json:"id"`
-	Delivered int             `json:"delivered"`
+	Delivered int             `json:"delivered"`       // -1 where nobody counts over all nodes
+	Nodes     int             `json:"nodes,omitempty"` // of a cluster that were handed it
 	Account   json.RawMessage `json:"explanation,omitempty"`
 }
 
@@ -125,6 +126,10 @@ func (l *line) send(ctx context.Context, c *cli.Command) error {
 		return l.notSent(at.Host, status, answer)
 	}
 	o := outcome{ID: header.Get(sends.Header), Account: answer}
+	if o.Nodes, err = strconv.Atoi(header.Get(sends.NodesHeader)); err == nil && o.ID != "" && header.Get(sends.DeliveredHeader) == "" {
+		o.Delivered = -1
+		return l.sent(c, o)
+	}
 	if o.Delivered, err = strconv.Atoi(header.Get(sends.DeliveredHeader)); err != nil || o.ID == "" {
 		return l.fail(Failed, "%s answers as no server of Poosh does: look whether --url or SERVER_PORT is right", at.Host)
 	}
@@ -142,8 +147,13 @@ func (l *line) sent(c *cli.Command, o outcome) error {
 		err = l.json(o)
 	case c.Bool("explain"):
 		err = l.explained(o)
+	case o.Delivered < 0:
+		err = l.print(fmt.Sprintf("sent %s, to %d nodes", printable(o.ID), o.Nodes))
 	default:
 		err = l.print(fmt.Sprintf("sent %s, %s", printable(o.ID), took(o.Delivered)))
+	}
+	if err == nil && o.Delivered < 0 && c.Bool("require-subscriber") {
+		return l.fail(Failed, "several nodes act as one, and only --explain says how many took it: want that too")
 	}
 	if err == nil && o.Delivered == 0 && c.Bool("require-subscriber") {
 		return l.fail(nobody, "nobody took it")

@@ -155,6 +155,11 @@ type Host struct {
 	Census presence.Census
 	Bus    presence.Bus
 	Node   Node
+	// Subscribe has answer called once what is published to a room of an app reaches this process,
+	// on whatever goroutine, maybe before it returns, and within a time that is bounded; who is seated within it
+	// misses nothing from then on. With an error nobody knows when that will be: the others cannot
+	// be reached. nil in one process alone.
+	Subscribe func(app, room string, answer func(error))
 }
 
 // A Node is what a process of a cluster is to clients that a balancer sends to any of them. The

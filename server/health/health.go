@@ -256,6 +256,10 @@ func (h *Health) passes(ctx context.Context) error {
 	return nil
 }
 
+// Soft is what a part returns that does not work as it should while the process is ready all
+// the same; why is told to strangers too.
+func Soft(why string) error { return &Fault{Why: why, soft: true} }
+
 // Error has a Fault be what a part returns that has words of its own.
 func (f *Fault) Error() string { return f.Why }
 

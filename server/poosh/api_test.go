@@ -346,7 +346,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	// Every reason is tried, here or in a test of its own.
-	elsewhere := []string{"overloaded", "broken_body", "slow_body", "input_full", "idempotency_conflict", "idempotency_under_way", "page"}
+	elsewhere := []string{"overloaded", "broken_body", "slow_body", "input_full", "idempotency_conflict", "idempotency_under_way", "page", "away", "away_full", "uncertain"}
 	for why := accepted + 1; why < numReasons; why++ {
 		if name := refusals[why].name; refused[name] == 0 && !slices.Contains(elsewhere, name) {
 			t.Errorf("no request is refused for %s", name)

@@ -28,7 +28,6 @@ func (a *API) sendOnce(w http.ResponseWriter, r *http.Request, m *message, pub *
 	case turn.Answer != nil:
 		a.replay(w, r, m, pub, turn.Answer)
 	case turn.Claim != nil:
-		defer turn.Claim.Release() // where nothing was published
 		a.publish(w, r, m, pub, turn.Claim)
 	}
 }
@@ -52,7 +51,12 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, m *message, pub *hu
 		a.previous.Used(rotation.Sender, r.RemoteAddr)
 	}
 	header := w.Header()
-	setSent(header, was.ID, was.Handed)
+	if a.hub.Across() {
+		header[sends.Header] = []string{was.ID}
+		setNodes(header, was.Handed)
+	} else {
+		setSent(header, was.ID, was.Handed)
+	}
 	header[idempotency.Replayed] = replayedValue
 	if asksWhy(r) {
 		respond.Go.Bytes(w, http.StatusOK, sends.Replayed(was.Account, was.At, was.ID, pub.Event))

@@ -25,6 +25,10 @@ const (
 	noToken
 	overloaded
 
+	away // of several processes
+	awayFull
+	uncertain
+
 	badCharset // the body
 	badEncoding
 	tooLarge
@@ -68,6 +72,10 @@ var refusals = [numReasons]struct {
 	unknownMethod:  {"method", http.StatusBadRequest, "unknown method"},
 	noToken:        {"no_token", http.StatusUnauthorized, ""},
 	overloaded:     {"overloaded", http.StatusServiceUnavailable, "busy, try again"},
+
+	away:      {"away", http.StatusServiceUnavailable, admission.ErrAway.Error()},
+	awayFull:  {"away_full", http.StatusServiceUnavailable, hub.ErrFull.Error()},
+	uncertain: {"uncertain", http.StatusServiceUnavailable, hub.ErrUncertain.Error()},
 
 	badCharset:  {"charset", http.StatusUnsupportedMediaType, "charset must be utf-8"},
 	badEncoding: {"content_encoding", http.StatusUnsupportedMediaType, "content encoding must be gzip, deflate or identity"},
@@ -115,13 +123,13 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, m *message, why rea
 	a.traffic.Requested(m.size())
 	a.logRefusal(r, why)
 	switch why {
-	case overloaded, brokenBody, slowBody, inputFull:
+	case overloaded, away, awayFull, brokenBody, slowBody, inputFull:
 		// Reading on is what cannot be afforded, or cannot be done.
 	default:
 		a.discard(r, m)
 	}
 	header := w.Header()
-	if why == overloaded || why == inputFull || why == keyUnderWay {
+	if why == overloaded || why == away || why == awayFull || why == inputFull || why == keyUnderWay {
 		header["Retry-After"] = retryAfter
 	}
 	by := a.rulesOf(m)

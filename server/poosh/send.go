@@ -1,10 +1,12 @@
 package poosh
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
 
+	"poosh/server/admission"
 	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/idempotency"
@@ -28,20 +30,37 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, m *message) {
 }
 
 // publish publishes an event, once the server keeps up, and answers. The claim is settled
-// then; it is left as it is where nothing was published.
+// then; it is given back where nothing was published.
 func (a *API) publish(w http.ResponseWriter, r *http.Request, m *message, pub *hub.Publication, claim *idempotency.Claim) {
+	later := false // the claim is with who hears what becomes of the event
+	defer func() {
+		if !later {
+			claim.Release()
+		}
+	}()
 	elsewhere, err := a.gate.EnterOr(r.Context(), func() bool { return http1.Aside(w) })
 	if elsewhere {
 		return
 	}
 	if err != nil {
-		a.refuse(w, r, m, overloaded, err)
+		a.refuse(w, r, m, notAdmitted(err), err)
 		return
 	}
-	defer a.gate.Leave()
 	if m.old {
 		a.previous.Used(rotation.Sender, r.RemoteAddr)
 	}
+	across := a.hub.Across()
+	switch {
+	case asksWhy(r) && across:
+		a.gate.Leave() // others are not held up for the other processes
+		a.explain(w, r, a.sends.Next(), m, pub, claim)
+		return
+	case across:
+		later = true
+		a.publishAcross(w, r, m, pub, claim)
+		return
+	}
+	defer a.gate.Leave()
 	id := a.sends.Next()
 	if asksWhy(r) {
 		a.explain(w, r, id, m, pub, claim)
@@ -54,6 +73,14 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, m *message, pub *h
 	setSent(header, id, delivered)
 	header["Content-Length"] = noLength
 	w.WriteHeader(http.StatusOK)
+}
+
+// notAdmitted is why the gate lets nobody in.
+func notAdmitted(err error) reason {
+	if errors.Is(err, admission.ErrAway) {
+		return away
+	}
+	return overloaded
 }
 
 // asksWhy reports whether a sender wants to know what becomes of its event.
@@ -72,6 +99,10 @@ func setSent(header http.Header, id string, delivered int) {
 // explain publishes, and answers what became of the event.
 func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *message, pub *hub.Publication, claim *idempotency.Claim) {
 	e := a.hub.Explain(pub)
+	if why := unsent(e.Err); why != accepted {
+		a.refuse(w, r, m, why, e.Err)
+		return
+	}
 	defer claim.Settle(idempotency.Answer{ID: id, Handed: e.Took}) // where what follows fails: it is out
 	account := sends.Explain(id, pub.Event)
 	account.Add(pub, e)
@@ -79,6 +110,9 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	claim.Settle(idempotency.Answer{ID: id, Handed: e.Took, Account: body})
 	a.note(r, id, m, pub, e.Took)
 	setSent(w.Header(), id, e.Took)
+	if a.hub.Across() {
+		setNodes(w.Header(), e.Nodes)
+	}
 	respond.Go.Bytes(w, http.StatusOK, body)
 }
 

@@ -152,6 +152,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		sockets.Passer = h.Node.Passer("CLIENT_PORT")
 	}
 	api := NewAPI(cfg, h.Hub, h.Log)
+	if h.Subscribe != nil && !h.Hub.Keeps(App) { // what is kept reaches every process, whoever is there
+		clients.Registry = subscriptions(h.Subscribe)
+	}
 	listeners := NewClients(clients, h.Hub, h.Log)
 	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)
 	events := newStreams(listeners, h.WebSockets, server, server.Heartbeat(), sockets.Closed, h.Log)

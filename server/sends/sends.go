@@ -40,6 +40,10 @@ const Header = "X-Poosh-Id"
 // send, where a dialect tells that.
 const DeliveredHeader = "X-Poosh-Delivered"
 
+// NodesHeader is the header that stands in its place where several processes act as one: it says
+// how many of them were handed the send.
+const NodesHeader = "X-Poosh-Nodes"
+
 // MaxWatchers is how many may watch at once.
 const MaxWatchers = 16
 
