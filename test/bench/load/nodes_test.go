@@ -57,6 +57,24 @@ func TestRoomsOfOneClient(t *testing.T) {
 	}
 }
 
+// Who is in several rooms must get what probes each.
+func TestProbeOfRoomsOfOneClient(t *testing.T) {
+	l := newLedger()
+	l.rooms = Rooms{Count: 6, Each: 2}
+	l.expectProbe(3, 12)
+	for n := 12; n < 18; n++ {
+		if l.Complete() {
+			t.Fatalf("complete before event %d", n)
+		}
+		l.scan(n%3, message(0, n-6), 0) // of an attempt before
+		l.scan(n%3, message(0, n), 0)
+		l.scan(n%3, message(0, n), 0)
+	}
+	if !l.Complete() || l.Err() != nil {
+		t.Errorf("complete %v, %v", l.Complete(), l.Err())
+	}
+}
+
 func TestLooseTallyTakesAnyOrder(t *testing.T) {
 	tests := []struct {
 		name   string

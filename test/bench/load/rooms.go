@@ -8,7 +8,7 @@ type Rooms struct {
 	// Count is how many rooms events go to, 0 and 1 for one. Client i is in number
 	// i modulo Count.
 	Count int
-	// Each is how many of these rooms each client is in, 0 and 1 for one. Count is a multiple
+	// Each is how many of these rooms each client is in, 0 and 1 for one, at most 16. Count is a multiple
 	// of it, and client i is in number i modulo Count/Each and in those that are Count/Each,
 	// twice that, and so on further.
 	Each int
@@ -20,8 +20,13 @@ type Rooms struct {
 // count returns how many rooms events go to, of which those of one client count as one.
 func (r Rooms) count() int { return max(r.Count/max(r.Each, 1), 1) }
 
-// whole reports whether each client is in as many rooms as the others.
-func (r Rooms) whole() bool { return r.Each <= 1 || r.Count > 0 && r.Count%r.Each == 0 }
+// mostEach is how many rooms of one client can be told apart.
+const mostEach = 16
+
+// whole reports whether each client is in as many rooms as the others, and not in too many.
+func (r Rooms) whole() bool {
+	return r.Each <= 1 || r.Each <= mostEach && r.Count > 0 && r.Count%r.Each == 0
+}
 
 // single reports whether r is the one room.
 func (r Rooms) single() bool { return r.Count <= 1 && r.Shared == 0 }

@@ -81,7 +81,7 @@ func (l *ledger) expect(n, next, events, publishers int) {
 func (l *ledger) expectProbe(n, event int) {
 	l.expect(n, 0, 0, 1)
 	clear(l.next)
-	l.Expected = int64(n)
+	l.Expected = int64(n * max(l.rooms.Each, 1))
 	l.probing, l.probe = true, int32(event)
 }
 
@@ -118,10 +118,7 @@ func (l *ledger) scan(client int, b []byte, received int64) int {
 // count counts one event.
 func (l *ledger) count(client, publisher int, n int32) {
 	if l.probing {
-		if n >= l.probe && n < l.probe+int32(l.rooms.count()) && l.next[client] == 0 {
-			l.next[client] = 1
-			l.Delivered++
-		}
+		l.countProbe(client, n-l.probe)
 		return
 	}
 	i := client*l.publishers + publisher
@@ -141,6 +138,18 @@ func (l *ledger) count(client, publisher int, n int32) {
 	}
 	l.next[i] += step
 	l.Delivered++
+}
+
+// countProbe counts the event that is so many behind the first of a probe. next has a bit for
+// each room of the client.
+func (l *ledger) countProbe(client int, n int32) {
+	if n < 0 || n >= int32(max(l.rooms.Count, 1)) {
+		return
+	}
+	if bit := int32(1) << (n / int32(l.rooms.count())); l.next[client]&bit == 0 {
+		l.next[client] |= bit
+		l.Delivered++
+	}
 }
 
 func (l *ledger) lose(err error) {
