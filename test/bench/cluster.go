@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"poosh/test/bench/load"
 )
 
 // The entrants that are several processes joined by Redis.
@@ -18,6 +20,8 @@ var (
 	joined       = entrant{"cluster", poosh.protocol}
 	joined4      = entrant{"cluster", poosh4.protocol}
 	centrifugoes = entrant{"centrifugo-redis", centrifugo.protocol}
+	joinedPoll4  = entrant{"cluster", load.Poll4}
+	joinedPoll3  = entrant{"cluster", load.Poll3}
 	sio4s        = entrant{"socketio4-redis", sio4.protocol}
 )
 

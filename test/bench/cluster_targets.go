@@ -21,6 +21,8 @@ var clusterTargets = []target{
 var clusterBounds = []bound{
 	{"cluster-back", "right ms", joined, 5000},
 	{"cluster-back", "right ms", joined4, 5000},
+	{"cluster-passed", "passed growth", joinedPoll4, 2.5},
+	{"cluster-passed", "passed growth", joinedPoll3, 2.5},
 }
 
 // A difference is what a median of poosh may be more than another of its own.

@@ -32,6 +32,7 @@ func clusterWorks() []work {
 			clients: 5000, rooms: load.Rooms{Count: 5000, Shared: 10}, publishers: 16, events: 1500, repeats: 3,
 		},
 		backWork(),
+		passedWork(),
 	}
 }
 
@@ -42,6 +43,8 @@ func describeCluster(w work) string {
 		return fmt.Sprintf("%d clients over all nodes, %g events/s, %d in all", w.clients, rate, w.events)
 	case "cluster-burst":
 		return fmt.Sprintf("%d clients over all nodes, %d events without a pause", w.clients, w.events)
+	case "cluster-passed":
+		return fmt.Sprintf("%d clients poll, %g events/s, at the nodes of their sessions and at others", w.clients, rate)
 	case "cluster-back":
 		return fmt.Sprintf("Redis away for %v and back, empty; %d clients in %d rooms over all nodes", w.duration, w.clients, w.rooms.Count)
 	}

@@ -155,7 +155,7 @@ func (w *work) resize(s size) {
 func (w *work) describe() string {
 	rate := 1 / w.interval.Seconds()
 	switch w.name {
-	case "cluster-paced", "cluster-burst", "cluster-rooms", "cluster-back":
+	case "cluster-paced", "cluster-burst", "cluster-rooms", "cluster-back", "cluster-passed":
 		return describeCluster(*w)
 	case "burst":
 		return fmt.Sprintf("%d clients, %d events without a pause", w.clients, w.events)
