@@ -22,6 +22,7 @@ var (
 	centrifugoes = entrant{"centrifugo-redis", centrifugo.protocol}
 	joinedPoll4  = entrant{"cluster", load.Poll4}
 	joinedPoll3  = entrant{"cluster", load.Poll3}
+	joinedPusher = entrant{"cluster", load.Pusher}
 	sio4s        = entrant{"socketio4-redis", sio4.protocol}
 )
 
@@ -33,8 +34,9 @@ func (e entrant) clustered() bool {
 // A cluster is some nodes of one server and the Redis between them.
 type cluster struct {
 	redis *process
-	dir   string // where redis runs
-	nodes []*process
+	dir   string     // where redis runs
+	nodes []*process // those that are running; a dead one is nil
+	site  *site      // that gets webhooks; nil if the work has none
 }
 
 // startCluster starts Redis and the nodes of a work one after the other. Stop it.
@@ -49,6 +51,13 @@ func startCluster(o options, w work, e entrant) (*cluster, error) {
 		return nil, err
 	}
 	w.redis = c.redis.clients
+	if w.told {
+		if c.site, err = startSite(); err != nil {
+			c.stop()
+			return nil, err
+		}
+		w.limits = append(slices.Clone(w.limits), "PUSHER_WEBHOOK_URL="+c.site.url)
+	}
 	for range o.nodes {
 		node, err := e.start(o, w)
 		if err != nil {
@@ -98,7 +107,23 @@ func (c *cluster) stop() {
 			p.stop()
 		}
 	}
+	if c.site != nil {
+		_ = c.site.server.Close()
+	}
 	_ = os.RemoveAll(c.dir)
+}
+
+// survivors is the cluster without a node.
+func (c *cluster) survivors(dead int) *cluster {
+	rest := *c
+	rest.nodes = slices.Delete(slices.Clone(c.nodes), dead, dead+1)
+	return &rest
+}
+
+// kill ends a node as a power cut does, without a word to anybody.
+func (c *cluster) kill(node int) {
+	c.nodes[node].stop()
+	c.nodes[node] = nil
 }
 
 // cpu returns the processor time that the nodes and Redis have used.
@@ -136,7 +161,11 @@ func (s *trial) more(part func(*process) netip.AddrPort) (list []netip.AddrPort)
 	if s.cluster == nil {
 		return nil
 	}
-	for _, p := range s.cluster.nodes[1:] {
+	nodes := s.cluster.nodes[1:]
+	if s.work.heavy {
+		nodes = append(slices.Clone(nodes), nodes[len(nodes)-1])
+	}
+	for _, p := range nodes {
 		list = append(list, part(p))
 	}
 	return list

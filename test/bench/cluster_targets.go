@@ -18,7 +18,12 @@ var clusterTargets = []target{
 	{"cluster-rooms", "publishes/s", joined4, centrifugoes, true, 1.5},
 }
 
+// withinLease is the default of CLUSTER_LEASE and two seconds, in ms.
+const withinLease = 12_000
+
 var clusterBounds = []bound{
+	{"cluster-killed", "rosters ms", joinedPusher, withinLease},
+	{"cluster-killed", "webhooks ms", joinedPusher, withinLease},
 	{"cluster-back", "right ms", joined, 5000},
 	{"cluster-back", "right ms", joined4, 5000},
 	{"cluster-passed", "passed growth", joinedPoll4, 2.5},

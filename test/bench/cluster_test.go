@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -79,6 +80,35 @@ func TestNodesAreToldOfRedis(t *testing.T) {
 		if !w.joined && slices.ContainsFunc(w.entrants, entrant.clustered) {
 			t.Errorf("%s is done by a cluster", w.name)
 		}
+	}
+}
+
+func TestSiteCountsWebhooks(t *testing.T) {
+	s, err := startSite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.server.Close()
+	post := func(body string) {
+		t.Helper()
+		answer, err := http.Post(s.url, "application/json", strings.NewReader(body))
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%v, %v", answer, err)
+		}
+		answer.Body.Close()
+	}
+	const one = `{"name":"member_removed","channel":"presence-a","user_id":"1"}`
+	post(`{"time_ms":1,"events":[` + one + `,{"name":"member_removed","channel":"presence-b","user_id":"1"},{"name":"channel_vacated","channel":"presence-a"}]}`)
+	if s.told("member_removed") != 2 || s.told("channel_vacated") != 1 || s.wrong() != nil {
+		t.Errorf("%d removed, %d vacated, %v", s.told("member_removed"), s.told("channel_vacated"), s.wrong())
+	}
+	post(`{"events":[` + one + `]}`)
+	if err := s.wrong(); err == nil || !strings.Contains(err.Error(), "1 events came twice") {
+		t.Errorf("an event that came twice: %v", err)
+	}
+	post(`{"events":`)
+	if err := s.wrong(); err == nil || !strings.Contains(err.Error(), "a webhook:") {
+		t.Errorf("half a webhook: %v", err)
 	}
 }
 

@@ -32,6 +32,7 @@ func clusterWorks() []work {
 			clients: 5000, rooms: load.Rooms{Count: 5000, Shared: 10}, publishers: 16, events: 1500, repeats: 3,
 		},
 		backWork(),
+		killedWork(),
 		passedWork(),
 	}
 }
@@ -43,6 +44,8 @@ func describeCluster(w work) string {
 		return fmt.Sprintf("%d clients over all nodes, %g events/s, %d in all", w.clients, rate, w.events)
 	case "cluster-burst":
 		return fmt.Sprintf("%d clients over all nodes, %d events without a pause", w.clients, w.events)
+	case "cluster-killed":
+		return fmt.Sprintf("%d members in %d presence channels, of whom the node that dies has two in three, or half with -nodes 3", w.clients, w.rooms.Count)
 	case "cluster-passed":
 		return fmt.Sprintf("%d clients poll, %g events/s, at the nodes of their sessions and at others", w.clients, rate)
 	case "cluster-back":

@@ -28,6 +28,8 @@ type work struct {
 	more       int // clients, in a second step
 	rooms      load.Rooms
 	presence   bool           // the room is a presence channel
+	heavy      bool           // the last node of a cluster has twice as many clients as each other
+	told       bool           // webhooks are sent, and looked at
 	limits     []string       // settings of poosh's Pusher dialect without which it would refuse this
 	publishers int            // 0 for one
 	events     int            // of each publisher
@@ -155,7 +157,7 @@ func (w *work) resize(s size) {
 func (w *work) describe() string {
 	rate := 1 / w.interval.Seconds()
 	switch w.name {
-	case "cluster-paced", "cluster-burst", "cluster-rooms", "cluster-back", "cluster-passed":
+	case "cluster-paced", "cluster-burst", "cluster-rooms", "cluster-back", "cluster-killed", "cluster-passed":
 		return describeCluster(*w)
 	case "burst":
 		return fmt.Sprintf("%d clients, %d events without a pause", w.clients, w.events)
