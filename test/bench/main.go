@@ -37,6 +37,7 @@ type options struct {
 	cookies    int // bytes of each client's cookies; 0 for a session cookie alone
 	senders    int
 	tls        bool // clients speak TLS with the server
+	nodes      int  // of a cluster
 	processors int  // that a Go server is told to use; 0 for what it does by itself
 	quick      bool
 	size       size
@@ -79,6 +80,7 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.payload, "payload", 150, "bytes of an event's payload")
 	f.IntVar(&o.cookies, "cookies", 0, "bytes of cookies that each client sends, 64 to 7000 (default a session cookie alone)")
 	f.IntVar(&o.senders, "publishers", 1, "publishers of a burst")
+	f.IntVar(&o.nodes, "nodes", 2, "nodes of a cluster, 2 or 3")
 	f.BoolVar(&o.quick, "quick", false, "one round of small crowds, to see that everything runs")
 	f.IntVar(&o.size.clients, "clients", 0, "clients, in place of a work's own number")
 	f.IntVar(&o.size.events, "events", 0, "events, in place of a work's own number")
@@ -119,6 +121,9 @@ func parseOptions(args []string) (options, error) {
 	}
 	if o.cookies != 0 && (o.cookies < 64 || o.cookies > 7000) {
 		errs = append(errs, errors.New("cookies have 64 to 7000 bytes"))
+	}
+	if o.nodes < 2 || o.nodes > 3 {
+		errs = append(errs, errors.New("a cluster has 2 or 3 nodes here"))
 	}
 	if f.NArg() > 0 || o.rounds < 1 || o.payload < loadtest.MinPayload || o.senders < 1 || o.senders > loadtest.MaxPublishers {
 		errs = append(errs, errors.New("a flag is out of bounds"))
@@ -161,6 +166,11 @@ func run(o options) (err error) {
 	if slices.Contains(o.works, "proxy") || slices.Contains(o.works, "tls") {
 		if _, err := exec.LookPath("nginx"); err != nil {
 			return errors.New("nginx is not installed: apt-get install nginx-light, or leave out the works proxy and tls")
+		}
+	}
+	if slices.ContainsFunc(works(o.quick, o.size), func(w work) bool { return w.joined && slices.Contains(o.works, w.name) }) {
+		if _, err := findRedis(); err != nil {
+			return err
 		}
 	}
 	if slices.Contains(o.works, "publish") {

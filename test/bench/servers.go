@@ -16,7 +16,9 @@ import (
 
 // serverNames are the servers in the order of the tables.
 func serverNames() []string {
-	return []string{"poosh", "operated", "kept", "before", "gws", "nbio", "centrifugo", "centrifuge", "sockudo", "zishang520", "socketio4", "socketio1", "floor"}
+	return []string{"poosh", "operated", "kept", "before", "gws", "nbio", "centrifugo", "centrifuge", "sockudo", "zishang520", "socketio4", "socketio1", "floor",
+		"cluster", "centrifugo-redis", "socketio4-redis",
+	}
 }
 
 // An entrant is a server with the protocol that its clients speak.
@@ -76,6 +78,10 @@ var titles = map[string]string{
 	"socketio4":  "socket.io 4.8.1",
 	"socketio1":  "socket.io 1.3.5",
 	"floor":      "write(2) floor",
+
+	"cluster":          "poosh, cluster",
+	"centrifugo-redis": "Centrifugo 6.9.1, Redis",
+	"socketio4-redis":  "socket.io 4.8.1, Redis",
 }
 
 // patience is how long clients of a server wait before they connect anew. As it
@@ -88,7 +94,7 @@ func (e entrant) String() string { return titles[e.server] + ", " + e.protocol.S
 func (e entrant) isPoosh() bool { return e.isThis() || e.server == "before" }
 
 // ourselves are the servers that are poosh of this commit.
-var ourselves = []string{"poosh", "operated", "kept"}
+var ourselves = []string{"poosh", "operated", "kept", "cluster"}
 
 // isThis reports whether the server is poosh of this commit.
 func (e entrant) isThis() bool { return slices.Contains(ourselves, e.server) }
@@ -98,7 +104,7 @@ func (e entrant) api() load.API {
 	switch {
 	case e.protocol == load.Pusher:
 		return load.PusherAPI
-	case e.server == "centrifugo":
+	case e.protocol == load.Centrifuge && e.server != "centrifuge":
 		return load.CentrifugoAPI
 	}
 	return load.SendAPI
@@ -108,7 +114,7 @@ func (e entrant) api() load.API {
 func (e entrant) start(o options, w work) (*process, error) {
 	profiled := e.isThis() && (o.profile != "" || w.profiled)
 	p, err := startProcess(func(p *process) ([]string, []string, error) {
-		env := e.settings(p, w)
+		env := append(e.settings(p, w), e.clusterSettings(w.redis)...)
 		if e.isThis() {
 			env = append(env, strings.Fields(o.env)...)
 		}
@@ -142,7 +148,7 @@ func (e entrant) settings(p *process, w work) []string {
 		return append([]string{
 			"PUSHER_APP_ID=" + load.PusherApp, "PUSHER_APP_KEY=" + load.PusherKey, "PUSHER_APP_SECRET=" + secret,
 		}, w.limits...)
-	case e.server == "centrifugo":
+	case e.server == "centrifugo", e.server == "centrifugo-redis":
 		return centrifugoSettings(p)
 	case e.server == "sockudo":
 		return sockudoSettings(p)
@@ -154,12 +160,14 @@ func (e entrant) settings(p *process, w work) []string {
 // the environment, as poosh is.
 func (e entrant) command(o options, profiled bool) []string {
 	switch e.server {
-	case "poosh", "operated", "kept":
+	case "poosh", "operated", "kept", "cluster":
 		if profiled {
 			return []string{filepath.Join(o.bin, "profiled")}
 		}
 		return []string{filepath.Join(o.bin, "poosh")}
-	case "socketio1", "socketio4":
+	case "centrifugo-redis":
+		return []string{filepath.Join(o.bin, "centrifugo")}
+	case "socketio1", "socketio4", "socketio4-redis":
 		return []string{"node", filepath.Join(o.node, e.server+".js")}
 	}
 	return []string{filepath.Join(o.bin, e.server)}

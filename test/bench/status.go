@@ -107,12 +107,18 @@ func (s *trial) checkHome() error {
 	if !s.entrant.isPoosh() || s.opts.tls {
 		return nil
 	}
-	line, err := s.server.status()
-	if err != nil {
-		return err
+	nodes := []*process{s.server}
+	if s.cluster != nil {
+		nodes = s.cluster.nodes
 	}
-	if err := line.checkHome(s.entrant.protocol, s.crowd.Len()); err != nil {
-		return errors.Join(err, fmt.Errorf("status %v", line))
+	for _, p := range nodes {
+		line, err := p.status()
+		if err != nil {
+			return err
+		}
+		if err := line.checkHome(s.entrant.protocol, s.crowd.At(p.clients)); err != nil {
+			return errors.Join(err, fmt.Errorf("status %v", line))
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 )
 
 // A target is what a ratio of poosh's median to another server's must be.
@@ -17,7 +18,7 @@ type target struct {
 	limit  float64
 }
 
-var targets = []target{
+var targets = slices.Concat([]target{
 	{"burst", "cpu us", poosh, centrifuge, false, 0.5},
 	{"burst", "cpu us", poosh, sio4, false, 0.25},
 	{"burst", "cpu us", poosh4, sio4, false, 0.25},
@@ -79,7 +80,7 @@ var targets = []target{
 	{"big10k", "cpu us", pooshPusher, floor, false, atFloor},
 	{"big100k", "cpu us", poosh, floor, false, atFloor},
 	{"big100k", "cpu us", pooshPusher, floor, false, atFloor},
-}
+}, clusterTargets)
 
 // watched is how much more poosh may cost when operators look at it.
 const watched = 1.02
@@ -96,7 +97,7 @@ type bound struct {
 	most   float64
 }
 
-var bounds = []bound{
+var bounds = slices.Concat([]bound{
 	{"growth", "burst growth", poosh, 1.2},
 	{"growth", "paced growth", poosh, 1.2},
 	{"idle15k", "KB/connection", poosh, 7},
@@ -110,7 +111,7 @@ var bounds = []bound{
 	{"proxy", "cpu growth", pooshPusher, 1.1},
 	{"seats", "bytes/room", poosh, 400},
 	{"seats", "bytes/seat", poosh, 200},
-}
+}, clusterBounds)
 
 // printTargets prints the ratios of medians, as far as both sides were measured.
 func (r *results) printTargets(w io.Writer) {
@@ -138,6 +139,7 @@ func (r *results) printTargets(w io.Writer) {
 			})
 		}
 	}
+	rows = append(rows, r.differenceRows()...)
 	if len(rows) > 0 {
 		fmt.Fprint(w, "\n### What poosh is to reach\n\n")
 		printTable(w, []string{"work", "what", "clients", "beside", "poosh", "other", "ratio", "to reach", "reached"}, rows)

@@ -22,6 +22,7 @@ type trial struct {
 	work    work
 	entrant entrant
 	server  *process
+	cluster *cluster // of which server is a node; nil for one that stands alone
 	crowd   *load.Crowd
 	empty   memory     // of the server before the first client
 	next    int        // number of the next event
@@ -42,39 +43,61 @@ func startTrial(o options, w work, e entrant) (*trial, error) {
 	if w.payload > 0 {
 		o.payload = w.payload
 	}
-	server, err := e.start(o, w)
-	if err != nil {
+	s := &trial{opts: o, work: w, entrant: e}
+	if err := s.start(); err != nil {
 		return nil, err
 	}
-	s := &trial{opts: o, work: w, entrant: e, server: server}
+	var err error
 	if e.server == "operated" {
-		if s.watched, err = operate(server.operators.String()); err != nil {
-			server.stop()
+		if s.watched, err = operate(s.server.operators.String()); err != nil {
+			s.stop()
 			return nil, err
 		}
 	}
-	if s.empty, err = server.memory(); err == nil {
+	if s.empty, err = s.server.memory(); err == nil {
 		s.crowd, err = load.NewCrowd(s.crowdConfig())
 	}
 	if err != nil {
 		_ = s.unwatch()
-		server.stop()
+		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
+// start starts the server, or all that it consists of.
+func (s *trial) start() (err error) {
+	if !s.entrant.clustered() {
+		s.server, err = s.entrant.start(s.opts, s.work)
+		return err
+	}
+	if s.cluster, err = startCluster(s.opts, s.work, s.entrant); err == nil {
+		s.server = s.cluster.nodes[0]
+	}
+	return err
+}
+
+// stop ends what start started.
+func (s *trial) stop() {
+	if s.cluster != nil {
+		s.cluster.stop()
+		return
+	}
+	s.server.stop()
+}
+
 // crowdConfig is how the clients of this trial are.
 func (s *trial) crowdConfig() load.Config {
 	return load.Config{
-		Addr: s.server.clients, Protocol: s.entrant.protocol, PayloadSize: s.opts.payload, Cookie: s.opts.cookie(),
+		Addr: s.server.clients, Also: s.more(clientsOf), Loose: s.loose(),
+		Protocol: s.entrant.protocol, PayloadSize: s.opts.payload, Cookie: s.opts.cookie(),
 		Patience: patience[s.entrant.server], Rooms: s.work.rooms, Presence: s.work.presence, Secret: secret, TLS: s.opts.tls,
 	}
 }
 
 func (s *trial) close() {
 	_ = s.unwatch()
-	s.server.stop()
+	s.stop()
 	s.crowd.Close()
 }
 
@@ -101,17 +124,22 @@ func (s *trial) another(o options) (*trial, error) {
 // usage is processor time and time on the clock.
 type usage struct {
 	server, own, clock time.Duration
+	redis              time.Duration // part of server
 }
 
 func (u usage) sub(v usage) usage {
-	return usage{u.server - v.server, u.own - v.own, u.clock - v.clock}
+	return usage{u.server - v.server, u.own - v.own, u.clock - v.clock, u.redis - v.redis}
 }
 
 var began = time.Now()
 
 func (s *trial) usage() (usage, error) {
+	if s.cluster != nil {
+		nodes, redis, err := s.cluster.cpu()
+		return usage{nodes + redis, ownCPU(), time.Since(began), redis}, err
+	}
 	cpu, err := s.server.cpu()
-	return usage{cpu, ownCPU(), time.Since(began)}, err
+	return usage{cpu, ownCPU(), time.Since(began), 0}, err
 }
 
 // connect adds clients until there are n and makes sure that every one is in the
@@ -167,7 +195,7 @@ func (s *trial) probe() error {
 // interval. What they did comes on the channel.
 func (s *trial) publish(publishers, events int, interval time.Duration, progress *load.Progress) (<-chan load.Sent, error) {
 	p, err := load.NewPublishers(load.PublisherConfig{
-		Addr: s.server.senders, API: s.entrant.api(), Secret: secret, Publishers: publishers, Rooms: s.work.rooms,
+		Addr: s.server.senders, Also: s.more(sendersOf), API: s.entrant.api(), Secret: secret, Publishers: publishers, Rooms: s.work.rooms,
 		PayloadSize: s.opts.payload, Timeout: answerTimeout, Progress: progress,
 	})
 	if err != nil {
@@ -231,6 +259,8 @@ func (s *trial) deliverTold(publishers, events int, interval time.Duration, prog
 		"p99 ms":         millis(t.Latency.Quantile(0.99)),
 		"max ms":         millis(t.Latency.Max()),
 		"late":           float64(r.Late),
+		"early":          float64(t.Early),
+		"redis us":       micros(spent.redis) / n,
 	}, nil
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -19,17 +20,21 @@ type work struct {
 	run      func(*trial, work) error
 	tool     func(options, work) (metrics, error) // in place of run, for what needs no server
 	profiled bool                                 // poosh runs in the build that can be profiled
+	joined   bool                                 // it is about several nodes, and needs Redis
 	upright  bool                                 // its table has a row for each of columns
 
 	// How much of it; each work uses what it needs.
 	clients    int
 	more       int // clients, in a second step
 	rooms      load.Rooms
-	presence   bool     // the room is a presence channel
-	limits     []string // settings of poosh's Pusher dialect without which it would refuse this
-	publishers int      // 0 for one
-	events     int      // of each publisher
-	payload    int      // bytes, in place of those asked for
+	presence   bool           // the room is a presence channel
+	heavy      bool           // the last node of a cluster has twice as many clients as each other
+	told       bool           // webhooks are sent, and looked at
+	limits     []string       // settings of poosh's Pusher dialect without which it would refuse this
+	publishers int            // 0 for one
+	events     int            // of each publisher
+	payload    int            // bytes, in place of those asked for
+	redis      netip.AddrPort // that the nodes of a cluster meet at; set by startCluster
 	repeats    int
 	interval   time.Duration
 	duration   time.Duration
@@ -59,7 +64,7 @@ type size struct {
 
 // works are all works. Quick ones are small: they show that everything runs.
 func works(quick bool, s size) []work {
-	list := slices.Concat(crowdWorks(), roomWorks(), comingWorks(), recoverWorks(), conditionWorks(), layerWorks())
+	list := slices.Concat(crowdWorks(), roomWorks(), comingWorks(), recoverWorks(), conditionWorks(), layerWorks(), clusterWorks())
 	for i := range list {
 		if quick {
 			list[i].shrink()
@@ -152,6 +157,8 @@ func (w *work) resize(s size) {
 func (w *work) describe() string {
 	rate := 1 / w.interval.Seconds()
 	switch w.name {
+	case "cluster-paced", "cluster-burst", "cluster-rooms", "cluster-back", "cluster-killed", "cluster-passed":
+		return describeCluster(*w)
 	case "burst":
 		return fmt.Sprintf("%d clients, %d events without a pause", w.clients, w.events)
 	case "paced", "paced10k", "polling":

@@ -13,16 +13,17 @@ import (
 
 // A client is one connection of a crowd.
 type client struct {
-	fd     int32
-	state  state
-	asked  asked     // polling: what the request under way is for
-	beaten int64     // when it last showed a sign of life
-	rest   []byte    // the beginning of a frame or response
-	tls    *tls.Conn // nil without TLS
-	target string    // polling: path and query of its requests
-	socket string    // Pusher: the id of its connection
-	awaits uint8     // joins that are to be answered before it is in its rooms
-	due    int64     // when the join of one that comes and goes was due
+	fd       int32
+	state    state
+	asked    asked     // polling: what the request under way is for
+	beaten   int64     // when it last showed a sign of life
+	rest     []byte    // the beginning of a frame or response
+	tls      *tls.Conn // nil without TLS
+	target   string    // polling: path and query of its requests
+	socket   string    // Pusher: the id of its connection
+	awaits   uint8     // joins that are to be answered before it is in its rooms
+	due      int64     // when the join of one that comes and goes was due
+	forsaken bool      // its node is dead, see Forsake
 }
 
 // state is how far a client is.

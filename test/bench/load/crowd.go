@@ -26,13 +26,20 @@ const (
 
 // A Config says who a crowd talks to.
 type Config struct {
-	Addr        netip.AddrPort // where clients connect
+	Addr        netip.AddrPort   // where clients connect
+	Also        []netip.AddrPort // more nodes of the same cluster, at which clients are in turn
 	Protocol    Protocol
 	PayloadSize int // bytes of each event's payload
+	// Elsewhere has polling clients ask for their session at another node than the one where
+	// it began, as behind a balancer without stickiness.
+	Elsewhere bool
+	// Loose takes events of one publisher in another order than it sent them, as long as
+	// none is missing or comes twice, for clusters that keep no order from node to node.
+	Loose bool
 
 	TLS      bool   // clients connect with TLS, and check no certificate
 	Rooms    Rooms  // that clients join; polling clients know one room alone
-	Presence bool   // Pusher: the room is a presence channel
+	Presence bool   // Pusher: the rooms are presence channels, and each client is in one
 	Secret   string // that joining a presence channel is signed with
 	Cookie   string // that every client sends; a session cookie if empty
 	// Patience, if set, is how long a client may take to join before it drops its
@@ -70,6 +77,12 @@ func NewCrowd(cfg Config) (*Crowd, error) {
 	if cfg.Protocol.polling() && !cfg.Rooms.single() {
 		return nil, errors.New("polling clients join one room alone")
 	}
+	if !cfg.Rooms.whole() {
+		return nil, fmt.Errorf("%d rooms, of which each client is to be in %d: want a multiple", cfg.Rooms.Count, cfg.Rooms.Each)
+	}
+	if err := errors.Join(cfg.checkNodes(), cfg.checkPresence()); err != nil {
+		return nil, err
+	}
 	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -86,7 +99,7 @@ func NewCrowd(cfg Config) (*Crowd, error) {
 		shaken: make(chan shaken, shaking),
 	}
 	c.prepareHandshakes()
-	c.tail, c.rooms = loadtest.NewPayload(cfg.PayloadSize).Tail(), cfg.Rooms
+	c.tail, c.rooms, c.loose = loadtest.NewPayload(cfg.PayloadSize).Tail(), cfg.Rooms, cfg.Loose
 	return c, nil
 }
 
@@ -162,7 +175,7 @@ func (c *Crowd) begin(i int) error {
 		c.beginTLS(i)
 		return nil
 	}
-	fd, err := dial(c.cfg.Addr, i%sources)
+	fd, err := dial(c.at(i), i%sources)
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,9 @@ func (c *Crowd) prepareHandshakes() {
 func (c *Crowd) hello(i int) error {
 	cl := &c.clients[i]
 	if c.cfg.Protocol.polling() {
+		if cl.target != "" { // it has moved
+			return c.opened(i)
+		}
 		cl.target = c.cfg.Protocol.target()
 		return c.fetch(i, askedSession)
 	}

@@ -53,10 +53,10 @@ func (c *Crowd) answered(i int, body []byte, t int64) error {
 			return fmt.Errorf("no session in %q", body[:min(len(body), 200)])
 		}
 		cl.state, cl.target = opening, c.cfg.Protocol.target()+"&sid="+string(id)
-		if four {
-			return c.post(i, askedConnect, "40")
+		if c.cfg.Elsewhere {
+			return c.move(i)
 		}
-		return c.post(i, askedRoom, `42["room","`+Room+`"]`)
+		return c.opened(i)
 	case askedConnect:
 		return c.fetch(i, askedWelcome)
 	case askedWelcome:
@@ -81,6 +81,15 @@ func (c *Crowd) answered(i int, body []byte, t int64) error {
 		return fmt.Errorf("payload %q", body[:min(len(body), 80)])
 	}
 	return c.fetch(i, askedEvents)
+}
+
+// opened says the first thing in a session.
+func (c *Crowd) opened(i int) error {
+	c.clients[i].state = opening
+	if c.cfg.Protocol == Poll4 {
+		return c.post(i, askedConnect, "40")
+	}
+	return c.post(i, askedRoom, `42["room","`+Room+`"]`)
 }
 
 // pinged reports whether a payload has the server's ping.

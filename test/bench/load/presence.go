@@ -10,8 +10,15 @@ import (
 	"strconv"
 )
 
-// presenceRoom is the channel of members that know of each other.
-const presenceRoom = "presence-" + Room
+// presenceOf is the channel of members that know of each other in place of a room.
+func presenceOf(room string) string { return "presence-" + room }
+
+func (cfg *Config) checkPresence() error {
+	if cfg.Presence && (cfg.Rooms.Each > 1 || cfg.Rooms.Shared > 0) {
+		return errors.New("a member is in one presence channel alone")
+	}
+	return nil
+}
 
 // A roster is who a member of a presence channel believes to be there: how many, and
 // the sum of their ids, which are numbers from 1 on. It is enough to notice a member
@@ -25,13 +32,13 @@ type roster struct {
 // idOf is the user id of a client.
 func idOf(client int) int { return client + 1 }
 
-// presenceJoin makes the message that a client joins the presence channel with,
+// presenceJoin makes the message that a client joins a presence channel with,
 // signed as the site's server would.
-func presenceJoin(socketID, secret string, client int) string {
+func presenceJoin(socketID, secret, channel string, client int) string {
 	data := `{"user_id":"` + strconv.Itoa(idOf(client)) + `"}`
 	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(socketID + ":" + presenceRoom + ":" + data))
-	return `{"event":"pusher:subscribe","data":{"channel":"` + presenceRoom + `","auth":"` + PusherKey + ":" +
+	mac.Write([]byte(socketID + ":" + channel + ":" + data))
+	return `{"event":"pusher:subscribe","data":{"channel":"` + channel + `","auth":"` + PusherKey + ":" +
 		hex.EncodeToString(mac.Sum(nil)) + `","channel_data":` + strconv.Quote(data) + `}}`
 }
 

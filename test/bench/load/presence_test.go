@@ -15,13 +15,13 @@ func TestPresenceJoinIsSigned(t *testing.T) {
 			ChannelData   string `json:"channel_data"`
 		}
 	}
-	if err := json.Unmarshal([]byte(presenceJoin("12.34", "a secret!!", 6)), &m); err != nil {
+	if err := json.Unmarshal([]byte(presenceJoin("12.34", "a secret!!", "presence-x", 6)), &m); err != nil {
 		t.Fatal(err)
 	}
-	if m.Data.ChannelData != `{"user_id":"7"}` || m.Data.Channel != presenceRoom {
+	if m.Data.ChannelData != `{"user_id":"7"}` || m.Data.Channel != "presence-x" {
 		t.Errorf("%+v", m)
 	}
-	if err := auth.PusherChannel(PusherKey, "a secret!!", "12.34", presenceRoom, &m.Data.ChannelData, m.Data.Auth); err != nil {
+	if err := auth.PusherChannel(PusherKey, "a secret!!", "12.34", "presence-x", &m.Data.ChannelData, m.Data.Auth); err != nil {
 		t.Errorf("the server's check of %q: %v", m.Data.Auth, err)
 	}
 }

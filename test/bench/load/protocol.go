@@ -73,7 +73,7 @@ func (c *Crowd) joinFrames(i int) (frames []byte) {
 		var text string
 		switch {
 		case c.cfg.Presence:
-			text = presenceJoin(c.clients[i].socket, c.cfg.Secret, i)
+			text = presenceJoin(c.clients[i].socket, c.cfg.Secret, presenceOf(room), i)
 		case c.cfg.Protocol == Pusher:
 			text = `{"event":"pusher:subscribe","data":{"channel":"` + room + `"}}`
 		case c.cfg.Protocol == Centrifuge:
@@ -94,7 +94,7 @@ func (c *Crowd) leaveFrame(i int) []byte {
 	room := c.cfg.Rooms.of(i)[0]
 	switch {
 	case c.cfg.Presence:
-		return maskedText(`{"event":"pusher:unsubscribe","data":{"channel":"` + presenceRoom + `"}}`)
+		return maskedText(`{"event":"pusher:unsubscribe","data":{"channel":"` + presenceOf(room) + `"}}`)
 	case c.cfg.Protocol == Pusher:
 		return maskedText(`{"event":"pusher:unsubscribe","data":{"channel":"` + room + `"}}`)
 	case c.cfg.Protocol == Centrifuge:

@@ -38,17 +38,18 @@ func (a API) request(b []byte, host, secret, room string, p loadtest.Payload) []
 // A PublisherConfig says what publishers send, and where.
 type PublisherConfig struct {
 	Addr        netip.AddrPort
+	Also        []netip.AddrPort // more nodes of the same cluster, to which each sends in turn
 	API         API
 	Secret      string // that they sign with
-	Publishers  int    // each with one kept connection, at most [loadtest.MaxPublishers]
+	Publishers  int    // each with one kept connection to each node, at most [loadtest.MaxPublishers]
 	Rooms       Rooms  // that they send to, in turn
 	PayloadSize int
 	Timeout     time.Duration // longest wait for the next answer
 	Progress    *Progress     // of publisher 0; may be nil
 }
 
-// Publishers send events, each one after the other over one kept connection and
-// each once the one before was answered. A server that ends a connection with its
+// Publishers send events, each one after the other over one kept connection to each
+// node and each once the one before was answered. A server that ends a connection with its
 // answer, and says so, gets another one. One thread serves them all.
 type Publishers struct {
 	cfg   PublisherConfig
@@ -60,9 +61,11 @@ type Publishers struct {
 	plan  plan
 }
 
-// A publisher is one connection.
+// A publisher is one connection to each node, of which it uses one at a time.
 type publisher struct {
-	fd      int
+	fd      int   // the one in use
+	nodes   []int // the descriptors of all
+	node    int   // which of them is in use
 	event   loadtest.Payload
 	out     []byte // what the kernel has not taken of the request
 	request []byte // scratch for the next
@@ -99,7 +102,10 @@ func NewPublishers(cfg PublisherConfig) (*Publishers, error) {
 	}
 	p := &Publishers{cfg: cfg, host: cfg.Addr.String(), epoll: -1, timer: -1, list: make([]publisher, cfg.Publishers)}
 	for i := range p.list {
-		p.list[i] = publisher{fd: -1, event: loadtest.NewPayload(cfg.PayloadSize)}
+		p.list[i] = publisher{event: loadtest.NewPayload(cfg.PayloadSize)}
+		for range 1 + len(cfg.Also) {
+			p.list[i].nodes = append(p.list[i].nodes, -1)
+		}
 	}
 	if err := p.connect(); err != nil {
 		p.Close()
@@ -113,20 +119,27 @@ func (p *Publishers) connect() (err error) {
 		return fmt.Errorf("epoll: %w", err)
 	}
 	for i := range p.list {
-		if err := p.dial(i); err != nil {
-			return err
+		for node := range p.list[i].nodes {
+			p.list[i].use(node)
+			if err := p.dial(i); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// dial gives a publisher a connection in place of the one that it has.
+// use has a publisher talk to a node from now on. No answer may be due.
+func (b *publisher) use(node int) { b.node, b.fd = node, b.nodes[node] }
+
+// dial gives a publisher a connection in place of the one that it uses.
 func (p *Publishers) dial(i int) error {
-	if p.list[i].fd >= 0 {
-		_ = syscall.Close(p.list[i].fd)
+	b := &p.list[i]
+	if b.fd >= 0 {
+		_ = syscall.Close(b.fd)
 	}
-	fd, err := dialBlocking(p.cfg.Addr, p.cfg.Timeout)
-	p.list[i].fd = fd
+	fd, err := dialBlocking(node(p.cfg.Addr, p.cfg.Also, b.node), p.cfg.Timeout)
+	b.fd, b.nodes[b.node] = fd, fd
 	if err != nil {
 		return err
 	}
@@ -146,8 +159,10 @@ func (p *Publishers) watch(fd, number int, events uint32) error {
 // Close ends the connections.
 func (p *Publishers) Close() {
 	for i := range p.list {
-		if p.list[i].fd >= 0 {
-			_ = syscall.Close(p.list[i].fd)
+		for _, fd := range p.list[i].nodes {
+			if fd >= 0 {
+				_ = syscall.Close(fd)
+			}
 		}
 	}
 	for _, fd := range []int{p.timer, p.epoll} {
@@ -254,7 +269,8 @@ func (p *Publishers) sendNext(i int) error {
 	}
 	n := p.plan.next + b.sent
 	b.event.Set(at, i, n)
-	room := p.cfg.Rooms.name(p.cfg.Rooms.target(i, len(p.list), n))
+	b.use(p.cfg.Rooms.sentTo(n, len(b.nodes)))
+	room := p.cfg.Rooms.nameFor(i, len(p.list), n)
 	b.request = p.cfg.API.request(b.request[:0], p.host, p.cfg.Secret, room, b.event)
 	b.out, b.answer, b.waiting = b.request, b.answer[:0], true
 	b.sent++

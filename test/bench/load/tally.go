@@ -14,6 +14,7 @@ type Tally struct {
 	Delivered int64
 	Last      time.Duration      // when the last one came, on the clock of Sent.First
 	Latency   loadtest.Histogram // from when it was sent, or was due, to after the read
+	Early     int64              // that came before one which their publisher had sent sooner; see Config.Loose
 
 	misordered int64
 	damaged    int64
@@ -44,10 +45,12 @@ type ledger struct {
 	tail       []byte
 	rooms      Rooms
 	publishers int
-	next       []int32 // by client and publisher
-	probing    bool    // clients may have missed the events before
-	probe      int32   // the first event that counts while probing
-	at         int     // where the marker was last
+	next       []int32  // by client and publisher
+	loose      bool     // see Config.Loose
+	early      []uint64 // by client and publisher: which of those after next have come, see countLoose
+	probing    bool     // clients may have missed the events before
+	probe      int32    // the first event that counts while probing
+	at         int      // where the marker was last
 	Tally
 	visits // of clients that come and go, whom no tally counts
 }
@@ -62,6 +65,7 @@ func (l *ledger) expect(n, next, events, publishers int) {
 	l.next = l.next[:n*publishers]
 	l.probing = false
 	l.Tally = Tally{}
+	l.forgetEarly()
 	count := l.rooms.count()
 	for i := range l.next {
 		first := l.rooms.first(i/publishers%count, i%publishers, publishers, next)
@@ -77,7 +81,7 @@ func (l *ledger) expect(n, next, events, publishers int) {
 func (l *ledger) expectProbe(n, event int) {
 	l.expect(n, 0, 0, 1)
 	clear(l.next)
-	l.Expected = int64(n)
+	l.Expected = int64(n * max(l.rooms.Each, 1))
 	l.probing, l.probe = true, int32(event)
 }
 
@@ -114,10 +118,7 @@ func (l *ledger) scan(client int, b []byte, received int64) int {
 // count counts one event.
 func (l *ledger) count(client, publisher int, n int32) {
 	if l.probing {
-		if n >= l.probe && n < l.probe+int32(l.rooms.count()) && l.next[client] == 0 {
-			l.next[client] = 1
-			l.Delivered++
-		}
+		l.countProbe(client, n-l.probe)
 		return
 	}
 	i := client*l.publishers + publisher
@@ -126,6 +127,10 @@ func (l *ledger) count(client, publisher int, n int32) {
 		return
 	}
 	step := int32(l.rooms.count())
+	if l.loose {
+		l.countLoose(i, n, step)
+		return
+	}
 	if l.next[i] != n {
 		l.misordered++
 		l.next[i] = max(l.next[i], n) + step
@@ -133,6 +138,18 @@ func (l *ledger) count(client, publisher int, n int32) {
 	}
 	l.next[i] += step
 	l.Delivered++
+}
+
+// countProbe counts the event that is so many behind the first of a probe. next has a bit for
+// each room of the client.
+func (l *ledger) countProbe(client int, n int32) {
+	if n < 0 || n >= int32(max(l.rooms.Count, 1)) {
+		return
+	}
+	if bit := int32(1) << (n / int32(l.rooms.count())); l.next[client]&bit == 0 {
+		l.next[client] |= bit
+		l.Delivered++
+	}
 }
 
 func (l *ledger) lose(err error) {
