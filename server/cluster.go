@@ -16,21 +16,10 @@ import (
 	"poosh/server/setting"
 )
 
-// notAcross are the dialects that are not whole in a cluster yet: a part of the truth is served
-// by nobody.
-var notAcross = []string{
-	"pusher",
-}
-
 // checkCluster finds what cannot be in a cluster.
 func (c *Config) checkCluster(m *setting.Mistakes) {
 	if !c.Cluster.On() || m.Has("CLUSTER_REDIS") {
 		return
-	}
-	for _, d := range c.on() {
-		if slices.Contains(notAcross, d.Name) && len(d.Ports) > 0 {
-			m.Add("CLUSTER_REDIS", "is set, and so is what has %s opened, for %s, which cannot be on several nodes yet: want one of them unset", d.Ports[0].Setting, d.Name)
-		}
 	}
 	for _, d := range c.on() {
 		if d.Alone == nil {
@@ -75,7 +64,7 @@ func (s *Server) join(ctx context.Context) error {
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
 		Deliver:  s.hub.DeliverAt,
-		Reached:  s.reached,
+		Reached:  s.hub.Reach,
 		Missed:   s.missed,
 		Mirror:   s.hub,
 	}); err != nil {
@@ -103,13 +92,6 @@ func (s *Server) engineThere(context.Context) error {
 		return health.Soft("cannot reach the other nodes: what is sent reaches the clients of this node alone")
 	}
 	return errors.New("CLUSTER_REDIS: the engine is away")
-}
-
-// reached says how far the log of an app was handed out.
-func (s *Server) reached(app string, at hub.Position) {
-	if s.kept != nil && s.kept.Keeps(app) {
-		s.kept.Reached(app, at)
-	}
 }
 
 // nodes are those of the cluster, for operators; nil for a process that is alone.

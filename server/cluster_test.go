@@ -86,15 +86,6 @@ func TestNodeWithoutAnEngine(t *testing.T) {
 
 // What is not whole in a cluster is in none.
 func TestClusterRefusesDialects(t *testing.T) {
-	for name, env := range map[string]string{
-		"pusher": "PUSHER_APP_ID=1\nPUSHER_APP_KEY=key\nPUSHER_APP_SECRET=0123456789-secret\n",
-	} {
-		errs, _ := findingsOf(t, "SERVER_SECRET="+testSecret+"\nCLUSTER_REDIS=redis://:hushhush@127.0.0.1:1\n"+env, nil, false)
-		all := strings.Join(errs, "\n")
-		if !strings.Contains(all, "CLUSTER_REDIS is set") || !strings.Contains(all, name) || strings.Contains(all, "hush") {
-			t.Errorf("%s: %q", name, errs)
-		}
-	}
 	if errs, _ := findingsOf(t, "SERVER_SECRET="+testSecret+"\nCLUSTER_REDIS=redis://127.0.0.1:1\nPUSH_SOCKET_PORT=18082\n", nil, false); len(errs) != 1 || !strings.HasPrefix(errs[0], "PUSH_SOCKET_DB is a file") {
 		t.Errorf("with a file for mail: %q", errs)
 	}

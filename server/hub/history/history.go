@@ -164,21 +164,6 @@ func (l *Log) Begin(app string, at hub.Position) {
 	a.begin(hub.Position{Epoch: at.Epoch, Number: at.Number + 1})
 }
 
-// Reached says that all publications of an app up to a position have been entered, if there were
-// any: so others' positions that nothing is behind are known here too. With another epoch the log
-// begins anew.
-func (l *Log) Reached(app string, at hub.Position) {
-	a := l.apps[app]
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case at.Epoch != a.epoch:
-		a.begin(hub.Position{Epoch: at.Epoch, Number: at.Number + 1})
-	case at.Number > a.head:
-		a.head = at.Number
-	}
-}
-
 // Read implements [hub.Log].
 func (l *Log) Read(app string, ask []hub.Span, wanted hub.Wanted) hub.Excerpt {
 	x := l.apps[app].take(ask, wanted)
