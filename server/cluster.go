@@ -11,6 +11,7 @@ import (
 	"poosh/server/dialect"
 	"poosh/server/health"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/overview"
 	"poosh/server/poosh"
 	"poosh/server/setting"
@@ -132,4 +133,25 @@ func (e engine) Why() error {
 		return admission.ErrAway
 	}
 	return nil
+}
+
+// sharedClusterReadings are what other servers have of nodes that ask each other. Ours do not tell
+// by app what they ask.
+func sharedClusterReadings(n cluster.Asked) []metric.Reading {
+	list := []metric.Reading{{Name: "horizontal_adapter_resolve_time", Help: "Seconds that questions to the other nodes took, as cluster_ask_duration_seconds.", Kind: metric.IsHistogram, Histogram: n.Took}}
+	for _, c := range []struct {
+		name, help string
+		n          uint64
+	}{
+		{"resolved_promises", "Questions to the other nodes that all of them answered in time.", n.Whole},
+		{"uncomplete_promises", "Questions to the other nodes that not all of them answered in time.", n.Partly},
+		{"sent_requests", "Questions to the other nodes that are over.", n.Whole + n.Partly},
+		{"received_requests", "Questions of other nodes.", n.Heard},
+		{"received_responses", "Answers of other nodes.", n.Answers},
+	} {
+		r := metric.Reading{Samples: []metric.Sample{metric.Of(c.n, "", "")}}
+		list = append(list, common(r, metric.IsCounter, "horizontal_adapter_"+c.name, c.help),
+			common(r, metric.IsCounter, "horizontal_adapter_"+c.name+"_total", c.help))
+	}
+	return list
 }
