@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"poosh/server/admission"
 	"poosh/server/cluster"
@@ -61,7 +62,7 @@ func (s *Server) join(ctx context.Context) error {
 		}
 	}
 	if err := s.cluster.Join(ctx, cluster.Options{
-		Log: s.log, Version: s.cfg.version(), Apps: apps,
+		Log: s.log, Version: s.cfg.version(), Load: s.loads(), Apps: apps,
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
 		Deliver:  s.hub.DeliverAt,
@@ -75,6 +76,21 @@ func (s *Server) join(ctx context.Context) error {
 	s.health.Need("cluster", s.engineThere)
 	s.log.Info("joined the cluster", "node", s.cluster.Name(), "engine", s.cfg.Cluster.Redis.String(), "nodes", len(s.cluster.Nodes()))
 	return nil
+}
+
+// loads returns what tells of this node's load since it was asked before.
+func (s *Server) loads() func() cluster.Load {
+	used, _ := cpuSeconds()
+	at := time.Now()
+	return func() cluster.Load {
+		load := cluster.Load{Connections: s.limit.clients.stats().open, Lag: s.cluster.Lag().Seconds()}
+		now := time.Now()
+		if total, ok := cpuSeconds(); ok && now.After(at) {
+			load.CPU = max(0, total-used) / now.Sub(at).Seconds()
+			used, at = total, now
+		}
+		return load
+	}
 }
 
 // leaveCluster gives back what the other nodes have to know of this one.
@@ -102,7 +118,12 @@ func (s *Server) nodes() *overview.Cluster {
 	}
 	c := &overview.Cluster{Node: s.cluster.Name(), Engine: s.cluster.Up(), Lag: s.cluster.Lag().Seconds(), Nodes: []overview.Node{}}
 	for _, n := range s.cluster.Nodes() {
-		c.Nodes = append(c.Nodes, overview.Node{Name: n.Name, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining})
+		node := overview.Node{Name: n.Name, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining}
+		if n.Load != nil {
+			load := overview.Load(*n.Load)
+			node.Load = &load
+		}
+		c.Nodes = append(c.Nodes, node)
 	}
 	return c
 }

@@ -49,6 +49,11 @@ type Options struct {
 	Log     *slog.Logger
 	Version string // of this process, for operators
 
+	// Load is what this node has to do, which the others are told with each beat; nil for nothing. Calls
+	// come one after the other, and must not wait. What is no number in JSON keeps the node from
+	// saying that it is there.
+	Load func() Load
+
 	// Apps are the apps that reach everyone in them; others only by rooms.
 	Apps []string
 	// Together reports whether all rooms of an app are to be in one order, and every node to get

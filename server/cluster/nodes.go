@@ -28,6 +28,14 @@ type Node struct {
 	Version  string    `json:"version,omitempty"`
 	Started  time.Time `json:"started"`
 	Draining bool      `json:"draining,omitempty"`
+	Load     *Load     `json:"load,omitempty"` // nil for a version that does not tell
+}
+
+// A Load is what a node has to do, as it was when it last told of itself: four times within a lease.
+type Load struct {
+	Connections int     `json:"connections"` // of clients
+	CPU         float64 `json:"cpu"`         // processors in use since the time before, 0 where that is not told
+	Lag         float64 `json:"lag_seconds"` // how long what came last was on its way to it, as far as clocks agree
 }
 
 // A table is who is there, as the engine said it last.
@@ -156,9 +164,18 @@ func (c *Cluster) beat(ctx context.Context) error {
 	if t.started.IsZero() {
 		t.started = time.Now()
 	}
-	info, err := json.Marshal(Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains})
+	self := Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains}
 	lease, isNew := t.lease(c.name), !t.entered
 	t.mu.Unlock()
+	news, err := json.Marshal(self) // a load is none: it is another one each time
+	if err != nil {
+		return err
+	}
+	if c.opt.Load != nil {
+		load := c.opt.Load()
+		self.Load = &load
+	}
+	info, err := json.Marshal(self)
 	if err != nil {
 		return err
 	}
@@ -192,7 +209,7 @@ func (c *Cluster) beat(ctx context.Context) error {
 		return nil
 	}
 	c.learn(infos, over)
-	c.tellNews(lease + "\n" + string(info))
+	c.tellNews(lease + "\n" + string(news))
 	for _, dead := range over[:min(len(over), 8)] {
 		c.reap(ctx, dead, lease)
 	}
