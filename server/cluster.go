@@ -39,7 +39,13 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 	}
 }
 
-// across gives a dialect what there is of the cluster.
+// across gives a dialect what there is of the cluster. What nodes tell and ask each other over the Bus is of
+// these kinds; another one has to be none of them:
+//
+//	0 to 15  the cluster's own
+//	'p'      Pusher: its apps, BusKind of package app
+//	'S'      Socktopus: what is kept for users
+//
 func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return

@@ -12,8 +12,8 @@ import (
 // Each node tells operators of all nodes, and what they have to do.
 func TestOverviewOfNodes(t *testing.T) {
 	redis := redistest.Start(t)
-	a := node(t, redis.Addr, "CLUSTER_LEASE", "10s")
-	b := node(t, redis.Addr, "CLUSTER_LEASE", "10s")
+	a := node(t, redis.Addr, "CLUSTER_LEASE", "10s", "ADMIN_PORT", "0")
+	b := node(t, redis.Addr, "CLUSTER_LEASE", "10s", "ADMIN_PORT", "0")
 	b.listen(t, "r")
 	var got overview.Overview
 	redistest.Until(t, "a node to tell of the client of another one", func() bool {
