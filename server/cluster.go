@@ -45,7 +45,6 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 //	0 to 15  the cluster's own
 //	'p'      Pusher: its apps, BusKind of package app
 //	'S'      Socktopus: what is kept for users
-//
 func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return
