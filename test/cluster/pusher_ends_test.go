@@ -54,6 +54,7 @@ func TestPusherNodeKilled(t *testing.T) {
 	s.nodes[2].Restart()
 	p := s.open(s.nodes[2].pusher, "8", "later", "x", nil)
 	p.join(room)
+	s.wait(p.id, "members", "", room, 1)
 	if got := strings.Join(p.members(room), " "); got != "a b p q x" {
 		t.Errorf("%s has %s", p.id, got)
 	}

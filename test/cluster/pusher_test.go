@@ -147,6 +147,7 @@ func TestPusherPresence(t *testing.T) {
 	for i, p := range pages {
 		again := s.open(s.nodes[(i/3+1)%3].pusher, p.version, p.id+", and again", p.user, nil)
 		again.join(room)
+		s.wait(again.id, "members", "", room, 1)
 		if got := again.members(room); !slices.Equal(got, all) {
 			t.Errorf("%s has %s", again.id, got)
 		}
