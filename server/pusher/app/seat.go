@@ -141,7 +141,6 @@ func (e *entry) sit(r *hub.Roster, s *presence.Seated) (told int, _ error) {
 	e.seated = s
 	if a.kept {
 		a.shared.Hub.Reach(a.hubName, s.At)
-		a.across.seated(e.channel, s.At, r.Connections() == 0)
 	}
 	_, missed, told, err := e.join(r, hub.Member{ID: e.who.ID, Info: e.who.Info})
 	if errors.Is(err, hub.ErrTooManyRooms) {
@@ -204,9 +203,6 @@ func (c *Connection) vacateAcross(r *hub.Roster, channel string) {
 	}
 	a.kinds[kindOf(k)].ended.Add(1)
 	c.discharge(channel, k)
-	if a.kept {
-		a.across.left(channel)
-	}
 	at := c.at(channel, k, who)
 	at.Only = last
 	a.across.Desk.Leave(at)
