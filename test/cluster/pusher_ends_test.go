@@ -178,7 +178,8 @@ func TestPusherRedisAwayAndBack(t *testing.T) {
 	for _, p := range late {
 		hook("member_added", p.user)
 	}
-	s.hooked(room, hooks...) // but for one whose going nobody has seen: the Redis that knew it is gone
+	hook("member_removed", goes.user)
+	s.hooked(room, hooks...)
 	for i, p := range late {
 		s.answers(s.nodes, fmt.Sprint("/channels/late-", i), "info=subscription_count", `{"occupied":true,"subscription_count":1}`)
 		s.trigger(i+1, "e", `"x"`, "", fmt.Sprint("late-", i))
