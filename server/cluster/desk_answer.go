@@ -114,10 +114,17 @@ func (d *desk) resolve(r *ruling) {
 	}
 	d.doubt = nil
 	answered := make([]bool, len(b.steps))
+	var back []*step
 	for i, s := range b.steps {
 		answered[i] = s.gone
-		d.note(s, r.verdicts[i].code == 'K')
+		done := r.verdicts[i].code == 'K'
+		d.note(s, done)
+		if s.kind == stepEnter && s.gone && done { // who enters was told otherwise
+			back = append(back, &step{kind: stepLeave, entry: s.entry})
+		}
 	}
+	// In front: the same user may be about to enter again.
+	d.queue = append(back, d.queue...)
 	if r.due >= 0 {
 		if at := time.Now().Add(r.due); d.dueAt.IsZero() || at.Before(d.dueAt) {
 			d.dueAt = at
@@ -171,10 +178,6 @@ func (d *desk) note(s *step, done bool) {
 		if e.Counted {
 			b.counted++
 			b.told = b.told || e.Told
-		}
-		if s.gone {
-			// Who enters was told otherwise.
-			d.queue = append(d.queue, &step{kind: stepLeave, entry: *e})
 		}
 	case s.kind == stepLeave && b != nil:
 		b.entered--
