@@ -48,6 +48,9 @@ type desk struct {
 	lookAt  time.Time          // when that is to be done for all rooms; zero for never
 	renew   time.Time          // when all is told anew that the engine forgets after a day
 	retry   time.Time          // when the engine is to be asked again that has said no
+	saidNo  bool               // it has, and that is in the log
+	full    bool               // it has said no to who enters: who leaves goes first
+	alone   int                // how many steps are told one by one: its script breaks at one of them
 	dueAt   time.Time          // when the applications may have to be told of something
 	telling map[happening]bool // what they are being told
 	dueFull bool               // there were more than this node may tell of at once
@@ -99,6 +102,8 @@ type step struct {
 
 	connections int  // of this node in the room, as the engine is told
 	members     bool // who is in the room is to be in the answer
+	noted       bool // the book has it already, or is not to have it
+	tries       int  // how often the script broke at it
 }
 
 func (s *step) place() place { return place{s.entry.App, s.entry.Room} }
@@ -261,9 +266,7 @@ func (d *desk) expire(limit time.Time) {
 	some := len(d.late) > before
 	d.mu.Unlock()
 	if some {
-		// They are answered where all others are.
-		d.p.c.arriving.Add(1)
-		d.p.inbox.put(string(letterFailed))
+		d.answerLate()
 	}
 }
 

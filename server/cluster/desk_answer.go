@@ -158,6 +158,7 @@ func (d *desk) note(s *step, done bool) {
 	at, e := s.place(), &s.entry
 	b := d.book[at]
 	switch {
+	case s.noted:
 	case s.kind == stepDone:
 		delete(d.telling, s.happening())
 		if d.dueFull {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -9,12 +10,22 @@ import (
 func (d *desk) next() *slip {
 	b := &slip{seat: d.seat.name, number: d.last + 1}
 	with := make(map[place]*booked) // more than in the book, by the batch
-	bytes, lists := int64(0), 0
-	for len(b.steps) < slipSteps && bytes < slipBytes && lists < slipLists {
+	bytes, lists, most := int64(0), 0, slipSteps
+	if d.full && len(d.again) == 0 && len(d.steps) == 0 {
+		if n := d.leavesFirst(); n > 0 {
+			most = min(most, n)
+		}
+	}
+	if d.alone > 0 {
+		d.alone--
+		most = 1
+	}
+	for len(b.steps) < most && bytes < slipBytes && lists < slipLists {
 		s := d.nextStep(len(b.steps) == 0)
 		if s == nil {
 			break
 		}
+		b.leaves = s.leaves() && (b.leaves || len(b.steps) == 0)
 		d.prepare(s, with)
 		if s.members {
 			lists++
@@ -27,6 +38,27 @@ func (d *desk) next() *slip {
 	}
 	d.last = b.number
 	return b
+}
+
+// leaves reports that a step gives memory back.
+func (s *step) leaves() bool { return s.kind == stepLeave || s.kind == stepDone }
+
+// leavesFirst has who leaves told before all that waits, and returns how many they are: nobody who
+// enters is waited for by who leaves, as a room with members is entered and left in turns. mu is held.
+func (d *desk) leavesFirst() (n int) {
+	slices.SortStableFunc(d.queue, func(a, b *step) int {
+		switch {
+		case a.leaves() == b.leaves():
+			return 0
+		case a.leaves():
+			return -1
+		}
+		return 1
+	})
+	for n < len(d.queue) && d.queue[n].leaves() {
+		n++
+	}
+	return n
 }
 
 // nextStep takes the next step: first all that is to be told anew. mu is held.
@@ -106,11 +138,12 @@ func (d *desk) prepare(s *step, with map[place]*booked) {
 		with[at] = w
 	}
 	by := 0
-	switch s.kind {
-	case stepEnter:
+	switch {
+	case s.noted:
+	case s.kind == stepEnter:
 		s.members = s.entry.User != "" && w.people == 0 && d.p.c.opt.Mirror != nil
 		by = 1
-	case stepLeave:
+	case s.kind == stepLeave:
 		by = -1
 	}
 	if s.entry.User != "" {

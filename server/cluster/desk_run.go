@@ -27,6 +27,7 @@ type slip struct {
 	number uint64
 	seat   string
 	link   uint64 // that it was told by last; 0 for none
+	leaves bool   // nobody enters by it: it costs the engine no memory
 }
 
 // run tells the engine what there is to tell. It ends with the partition.
@@ -208,21 +209,6 @@ func (d *desk) scriptWith(ctx context.Context, l *link, s *script, more ...strin
 	return s.on(ctx, l.conn, []string{d.p.tag.state()}, append(args, more...))
 }
 
-// failed is for an engine that did not answer, or said no.
-func (d *desk) failed(l *link, err error) {
-	if !refused(err) {
-		l.fail(err)
-		return
-	}
-	d.mu.Lock()
-	first := d.retry.IsZero()
-	d.retry = time.Now().Add(100 * time.Millisecond)
-	d.mu.Unlock()
-	if first {
-		d.p.c.log.Error("the engine does not take who is in rooms", "partition", d.p.index, "err", err)
-	}
-}
-
 // tell tells a batch. The answer comes among the frames.
 func (d *desk) tell(l *link, b *slip, replaces string) {
 	args := make([]string, 0, 4+11*len(b.steps))
@@ -235,15 +221,26 @@ func (d *desk) tell(l *link, b *slip, replaces string) {
 	}
 	answer, err := d.script(l, deskScript, args...).AsStrSlice()
 	if err != nil || len(answer) != 2 {
+		err = fmt.Errorf("who is in rooms: %w", errors.Join(err, notAnswer(len(answer) != 2)))
+		var givenUp []*step
 		d.mu.Lock()
 		b.link = 0
+		if d.doubt == b && refused(err) {
+			givenUp = d.takeBack(b, err)
+		}
 		d.mu.Unlock()
-		d.failed(l, fmt.Errorf("who is in rooms: %w", errors.Join(err, notAnswer(len(answer) != 2))))
+		d.failed(l, err)
+		for _, s := range givenUp {
+			d.giveUp(s, err)
+		}
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.retry = time.Time{}
+	if !b.leaves {
+		d.full, d.saidNo = false, false
+	}
 	if answer[0] != "ok" && d.seat.name == b.seat && !d.seat.lost {
 		d.lose()
 	}

@@ -62,6 +62,11 @@ local function step(i, code)
 end
 
 local size = 11
+-- Nobody who enters: that is done by an engine without memory too. It says no to what takes some only
+-- as long as a script has written nothing.
+local leaves = true
+for i = 9, #ARGV, size do leaves = leaves and (ARGV[i] == 'L' or ARGV[i] == 'D') end
+if leaves and not again then keep(seats) end
 for i = 9, #ARGV, size do
   local place = (i - 9) / size + 1
   if again then codes[place] = string.sub(verdicts, place, place)
