@@ -95,7 +95,7 @@ const (
 type step struct {
 	kind   byte
 	entry  presence.Entry
-	answer func(presence.Seated, error) // of who enters
+	answer func(presence.Seated, error) // of who enters; of a look, of who is let in and waits for it
 	sub    *subscription                // that has to be there first; nil for none
 	since  time.Time
 	gone   bool // it was answered already, without having been heard of; guarded by desk.mu
@@ -247,17 +247,20 @@ func (d *desk) expire(limit time.Time) {
 	before := len(d.late)
 	rest := d.queue[:0]
 	for _, s := range d.queue {
-		if s.kind == stepEnter && (all || s.since.Before(limit)) {
-			d.late = append(d.late, s)
-		} else {
+		if s.answer == nil || !all && !s.since.Before(limit) {
 			rest = append(rest, s)
+			continue
+		}
+		d.late = append(d.late, s)
+		if s.kind == stepLook { // it was let in
+			rest = append(rest, &step{kind: stepLeave, entry: s.entry})
 		}
 	}
 	clear(d.queue[len(rest):])
 	d.queue = rest
 	if d.doubt != nil {
 		for _, s := range d.doubt.steps {
-			if s.kind == stepEnter && !s.gone && (all || s.since.Before(limit)) {
+			if s.answer != nil && !s.gone && (all || s.since.Before(limit)) {
 				s.gone = true
 				d.late = append(d.late, s)
 			}
@@ -294,7 +297,7 @@ func (d *desk) stop() {
 	}
 	d.queue, d.doubt = nil, nil
 	for _, s := range list {
-		if s.kind == stepEnter && !s.gone {
+		if s.answer != nil && !s.gone {
 			d.late = append(d.late, s)
 		}
 	}

@@ -18,9 +18,9 @@ const (
 
 // A verdict is what became of a step.
 type verdict struct {
-	code               byte // K for done, M and N for a bound of members and connections
+	code               byte // K for done, P for that and more to ask for, M and N for a bound of members and connections
 	connections, users int
-	cached             string // a frame
+	cached             string // a frame; = for that of a verdict before
 	members            []hub.Member
 }
 
@@ -116,11 +116,19 @@ func (d *desk) resolve(r *ruling) {
 	answered := make([]bool, len(b.steps))
 	var back []*step
 	for i, s := range b.steps {
-		answered[i] = s.gone
-		done := r.verdicts[i].code == 'K'
+		code := r.verdicts[i].code
+		answered[i] = s.gone || code == 'P'
+		done := code == 'K' || code == 'P'
 		d.note(s, done)
-		if s.kind == stepEnter && s.gone && done { // who enters was told otherwise
+		switch {
+		case s.gone && done: // who enters was told otherwise
 			back = append(back, &step{kind: stepLeave, entry: s.entry})
+		case code == 'P' && s.answer != nil:
+			ask := *s
+			ask.kind, ask.since = stepLook, time.Now()
+			back = append(back, &ask)
+		case code == 'P':
+			d.look = append(d.look, s.place())
 		}
 	}
 	// In front: the same user may be about to enter again.
@@ -132,6 +140,16 @@ func (d *desk) resolve(r *ruling) {
 	}
 	d.mu.Unlock()
 	d.wakeUp()
+	events := make(map[place]string)
+	for i, s := range b.steps {
+		switch v := &r.verdicts[i]; v.cached {
+		case "":
+		case "=":
+			v.cached = events[s.place()]
+		default:
+			events[s.place()] = v.cached
+		}
+	}
 	counted := make(map[place]int) // the last of each room has the say
 	for i, s := range b.steps {
 		if s.kind == stepLeave && s.entry.Counted {
@@ -140,14 +158,14 @@ func (d *desk) resolve(r *ruling) {
 	}
 	for i, s := range b.steps {
 		v := &r.verdicts[i]
-		switch s.kind {
-		case stepEnter:
+		switch {
+		case s.answer != nil:
 			d.enterAnswered(s, v, r.at, answered[i])
-		case stepLeave:
+		case s.kind == stepLeave:
 			if l := d.p.c.listener(s.entry.App); l != nil && s.entry.Counted && counted[s.place()] == i {
 				guard.Call(d.p.c.log, "it is told how many are in a room", func() { l.Counted(s.entry.Room, v.connections) })
 			}
-		case stepLook:
+		case s.kind == stepLook && v.code == 'K':
 			d.membersAre(s, v)
 		}
 	}

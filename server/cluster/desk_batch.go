@@ -155,7 +155,7 @@ func (d *desk) prepare(s *step, with map[place]*booked) {
 	s.connections = max(w.counted, 0)
 }
 
-// args are what the script wants to know of a step.
+// args are what the script wants to know of a step. mu is held.
 func (s *step) args(list []string, silent bool) []string {
 	e := &s.entry
 	flags := make([]byte, 0, 8)
@@ -168,8 +168,8 @@ func (s *step) args(list []string, silent bool) []string {
 	flag(e.User != "" && e.Only, 'u')
 	flag(e.Told, 't')
 	flag(silent, 's')
-	flag(e.Cache, 'k')
-	flag(s.members, 'm')
+	flag(e.Cache && !s.gone, 'k') // who is answered already wants to know nothing
+	flag(s.members && !s.gone, 'm')
 	return append(list, string(s.kind), string(flags), e.App, e.Room, e.User, string(e.Info), e.Socket,
 		strconv.Itoa(s.connections), strconv.Itoa(e.MaxMembers), strconv.Itoa(e.MaxConnections), strconv.FormatInt(e.Hold.Milliseconds(), 10))
 }

@@ -59,7 +59,9 @@ func (d *desk) takeBack(b *slip, err error) (givenUp []*step) {
 			}
 		case s.kind == stepCount || s.kind == stepUser:
 			again = append(again, s)
-		case s.kind == stepLook:
+		case s.kind == stepLook && s.gone:
+			queue = append(queue, &step{kind: stepLeave, entry: s.entry})
+		case s.kind == stepLook && s.answer == nil:
 			d.look = append(d.look, s.place())
 		default:
 			queue = append(queue, s)
@@ -80,10 +82,13 @@ func (d *desk) giveUp(s *step, err error) {
 	d.p.c.count.broken.Add(1)
 	d.p.c.log.Error("the engine cannot be told of somebody in a room, and is not any more", "partition", d.p.index, "app", s.entry.App, "room", s.entry.Room, "step", string(s.kind), "err", err)
 	d.mu.Lock()
-	if s.kind != stepEnter {
+	if s.answer == nil {
 		d.note(s, true)
 		d.mu.Unlock()
 		return
+	}
+	if s.kind == stepLook {
+		d.queue = append([]*step{{kind: stepLeave, entry: s.entry}}, d.queue...)
 	}
 	late := !s.gone
 	if late {

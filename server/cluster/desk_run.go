@@ -16,6 +16,9 @@ const (
 	slipSteps = 128
 	slipBytes = 256 << 10
 	slipLists = 8
+	// Of events and members that one answer has; more than that if it is one alone. The members of one
+	// room have to be fewer than client-output-buffer-limit of the engine has for pubsub.
+	rulingBytes = 256 << 10
 )
 
 // renewEvery is how often all is told anew: the engine forgets what it was not told for a day.
@@ -179,10 +182,13 @@ func (d *desk) requeue() {
 	}
 	var list []*step
 	for _, s := range d.doubt.steps {
-		if s.kind != stepEnter && s.kind != stepLeave && s.kind != stepDone {
-			continue
-		}
-		if !s.gone {
+		switch {
+		case s.kind == stepLook && s.answer == nil:
+			d.look = append(d.look, s.place())
+		case s.kind == stepCount, s.kind == stepUser:
+		case s.kind == stepLook && s.gone:
+			list = append(list, &step{kind: stepLeave, entry: s.entry})
+		case !s.gone:
 			list = append(list, s)
 		}
 	}
@@ -211,14 +217,14 @@ func (d *desk) scriptWith(ctx context.Context, l *link, s *script, more ...strin
 
 // tell tells a batch. The answer comes among the frames.
 func (d *desk) tell(l *link, b *slip, replaces string) {
-	args := make([]string, 0, 4+11*len(b.steps))
-	args = append(args, d.p.own, b.seat, strconv.FormatUint(b.number, 10), replaces)
+	args := make([]string, 0, 5+11*len(b.steps))
+	args = append(args, d.p.own, b.seat, strconv.FormatUint(b.number, 10), replaces, strconv.Itoa(rulingBytes))
 	d.mu.Lock()
 	silent := d.seat.silent
-	d.mu.Unlock()
 	for _, s := range b.steps {
 		args = s.args(args, silent && (s.kind == stepCount || s.kind == stepUser))
 	}
+	d.mu.Unlock()
 	answer, err := d.script(l, deskScript, args...).AsStrSlice()
 	if err != nil || len(answer) != 2 {
 		err = fmt.Errorf("who is in rooms: %w", errors.Join(err, notAnswer(len(answer) != 2)))

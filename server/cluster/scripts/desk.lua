@@ -1,12 +1,16 @@
 -- A batch of what a seat says of its connections, and the answer to it among the frames.
 -- ARGV[5] channel of the node, [6] seat, [7] number of the batch, [8] seat that it takes the place
--- of, or empty; then for each step 11 fields: kind, flags, app, room, user, info, socket,
+-- of, or empty, [9] how many bytes of events and members the answer may have; then for each step 11 fields: kind, flags, app, room, user, info, socket,
 -- connections of the seat in the room, most members, most connections, milliseconds of Hold.
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
 -- applications were told what info says. Flags: c counted, u the user's first or last, t told, s it is news to nobody, k with the last
 -- event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
+--
+-- The answer has for each step K for done, and more: how many connections and members there are, the
+-- last event, or = for that of a step before, and the members. It has P in the place of K where that
+-- would be too much: then the node asks once more, by Y. The first of them is not too much whatever it has.
 local own, seat, batch, old = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local last = redis.call('HGET', seats, seat)
 if not last then return {'gone', e} end
@@ -61,14 +65,14 @@ local function step(i, code)
   return code
 end
 
-local size = 11
+local first, size = 10, 11
 -- Nobody who enters: that is done by an engine without memory too. It says no to what takes some only
 -- as long as a script has written nothing.
 local leaves = true
-for i = 9, #ARGV, size do leaves = leaves and (ARGV[i] == 'L' or ARGV[i] == 'D') end
+for i = first, #ARGV, size do leaves = leaves and (ARGV[i] == 'L' or ARGV[i] == 'D') end
 if leaves and not again then keep(seats) end
-for i = 9, #ARGV, size do
-  local place = (i - 9) / size + 1
+for i = first, #ARGV, size do
+  local place = (i - first) / size + 1
   if again then codes[place] = string.sub(verdicts, place, place)
   else codes[place] = step(i, 'K') end
 end
@@ -80,30 +84,40 @@ if not again then
 end
 
 local parts = {'D', net(seat), net(num(batch)), net(e), net(redis.call('HGET', meta, 'n'))}
-local sums = {}
-for i = 9, #ARGV, size do
+local sums, events, bytes, most = {}, {}, 0, tonumber(ARGV[9])
+local function members(app, room)
+  local list = {}
+  local all = redis.call('HGETALL', keyOf('m', app, room))
+  for j = 1, #all, 2 do
+    list[#list + 1] = net(all[j])
+    list[#list + 1] = net(string.sub(all[j + 1], string.find(all[j + 1], '\0', 1, true) + 1))
+  end
+  return table.concat(list)
+end
+for i = first, #ARGV, size do
   local kind, flags, app, room = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local code = codes[(i - 9) / size + 1]
+  local code = codes[(i - first) / size + 1]
   local answer = net(code)
   if code == 'K' and (kind == 'E' or kind == 'L' or kind == 'Y') then
     local where = app .. '\0' .. room
     sums[where] = sums[where] or {total(app, room), redis.call('HLEN', keyOf('m', app, room))}
-    answer = answer .. net(num(sums[where][1])) .. net(num(sums[where][2]))
-    local cached = string.find(flags, 'k', 1, true) and redis.call('GET', keyOf('c', app, room))
-    answer = answer .. net(cached or '')
-    if string.find(flags, 'm', 1, true) then
-      local list = {}
-      local all = redis.call('HGETALL', keyOf('m', app, room))
-      for j = 1, #all, 2 do
-        list[#list + 1] = net(all[j])
-        list[#list + 1] = net(string.sub(all[j + 1], string.find(all[j + 1], '\0', 1, true) + 1))
-      end
-      answer = answer .. table.concat(list)
+    local event, list = '', ''
+    if string.find(flags, 'k', 1, true) then
+      event = events[where] and '=' or redis.call('GET', keyOf('c', app, room)) or ''
+    end
+    if string.find(flags, 'm', 1, true) then list = members(app, room) end
+    local more = #event + #list
+    if more > 1 and bytes > 0 and bytes + more > most then
+      answer = net('P')
+    else
+      bytes = bytes + more
+      if #event > 1 then events[where] = true end
+      answer = answer .. net(num(sums[where][1])) .. net(num(sums[where][2])) .. net(event) .. list
     end
   end
   parts[#parts + 1] = net(answer)
 end
-local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-parts[#parts + 1] = net(first[2] and num(math.max(0, math.ceil(tonumber(first[2]) - now))) or '')
+local soon = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+parts[#parts + 1] = net(soon[2] and num(math.max(0, math.ceil(tonumber(soon[2]) - now))) or '')
 redis.call('SPUBLISH', own, table.concat(parts))
 return {'ok', e}
