@@ -89,6 +89,7 @@ const (
 	stepUser  = 'U'
 	stepLook  = 'Y'
 	stepDone  = 'D'
+	stepBack  = 'B'
 )
 
 // A step is one that the engine is told.
@@ -134,7 +135,9 @@ func (c *Cluster) Hear(app string, l presence.Listener) {
 		c.hears.of[app] = l
 	}
 	c.hears.mu.Unlock()
-	c.wakeDesks()
+	for _, p := range c.parts {
+		p.desk.dueNow()
+	}
 }
 
 // listener is who is told of an app; nil for nobody.

@@ -177,7 +177,7 @@ func (d *desk) note(s *step, done bool) {
 	b := d.book[at]
 	switch {
 	case s.noted:
-	case s.kind == stepDone:
+	case s.kind == stepDone, s.kind == stepBack:
 		delete(d.telling, s.happening())
 		if d.dueFull {
 			d.dueFull, d.dueAt = false, time.Now()

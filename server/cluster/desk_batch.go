@@ -3,6 +3,7 @@ package cluster
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,7 @@ func (d *desk) next() *slip {
 }
 
 // leaves reports that a step gives memory back.
-func (s *step) leaves() bool { return s.kind == stepLeave || s.kind == stepDone }
+func (s *step) leaves() bool { return strings.IndexByte("LDB", s.kind) >= 0 }
 
 // leavesFirst has who leaves told before all that waits, and returns how many they are: nobody who
 // enters is waited for by who leaves, as a room with members is entered and left in turns. mu is held.

@@ -15,20 +15,6 @@ import (
 	"poosh/server/presence"
 )
 
-// fill has connections enter at once, and waits until all are let in.
-func (h *house) fill(list []presence.Entry) {
-	h.t.Helper()
-	done := make(chan error, len(list))
-	for _, e := range list {
-		h.Enter(e, func(_ presence.Seated, err error) { done <- err })
-	}
-	for range list {
-		if err := <-done; err != nil {
-			h.t.Fatal(err)
-		}
-	}
-}
-
 // One event that many want to know who enter at once comes once.
 func TestDeskManyWantEvent(t *testing.T) {
 	t.Parallel()

@@ -69,10 +69,7 @@ func (d *desk) reap(ctx context.Context, seat string) error {
 			return err
 		}
 		if n == 0 {
-			d.mu.Lock()
-			d.dueAt = time.Now() // it may have been telling the applications of something
-			d.mu.Unlock()
-			d.wakeUp()
+			d.dueNow() // it may have been telling the applications of something
 			return nil
 		}
 	}

@@ -376,7 +376,7 @@ func TestDeskKeysEnd(t *testing.T) {
 	}
 	a.rise(id)
 	settled(t, w, []*house{a}, []string{"r"})
-	for _, key := range []string{"dr:" + app + "\x00r", "dm:" + app + "\x00r", "dt:" + app + "\x00r", "dz:" + app, "dq"} {
+	for _, key := range []string{"dr:" + app + "\x00r", "dm:" + app + "\x00r", "dt:" + app + "\x00r", "dz:" + app, "dq:" + app} {
 		until(t, key+" is gone", func() bool { return redis.Do("EXISTS", string(p.tag)+":"+key) == ":0" })
 	}
 }

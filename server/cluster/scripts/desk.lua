@@ -4,7 +4,7 @@
 -- connections of the seat in the room, most members, most connections, milliseconds of Hold.
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
--- applications were told what info says. Flags: c counted, u the user's first or last, t told, s it is news to nobody, k with the last
+-- applications were told what info says, B they were not, as nobody here hears of the app any more. Flags: c counted, u the user's first or last, t told, s it is news to nobody, k with the last
 -- event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
 --
@@ -56,10 +56,16 @@ local function step(i, code)
       local key = keyOf('t', app, room)
       if was == '1' then redis.call('HSET', key, toldField(user), '1') keep(key)
       else redis.call('HDEL', key, toldField(user)) end
-      if there(app, room, user) ~= (was == '1') and not redis.call('ZSCORE', due, item) then
-        redis.call('ZADD', due, num(now), item)
-        keep(due)
+      if there(app, room, user) ~= (was == '1') and not redis.call('ZSCORE', dueKey(app), item) then
+        put(app, item, num(now))
       end
+    end
+  elseif kind == 'B' then
+    local mine, item = T .. ':dh:' .. seat, net(app) .. net(room) .. net(user)
+    local was = redis.call('HGET', mine, item)
+    if was then
+      redis.call('HDEL', mine, item)
+      tellAgain(item, was)
     end
   end
   return code
@@ -69,7 +75,7 @@ local first, size = 10, 11
 -- Nobody who enters: that is done by an engine without memory too. It says no to what takes some only
 -- as long as a script has written nothing.
 local leaves = true
-for i = first, #ARGV, size do leaves = leaves and (ARGV[i] == 'L' or ARGV[i] == 'D') end
+for i = first, #ARGV, size do leaves = leaves and string.find('LDB', ARGV[i], 1, true) ~= nil end
 if leaves and not again then keep(seats) end
 for i = first, #ARGV, size do
   local place = (i - first) / size + 1
@@ -117,7 +123,11 @@ for i = first, #ARGV, size do
   end
   parts[#parts + 1] = net(answer)
 end
-local soon = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-parts[#parts + 1] = net(soon[2] and num(math.max(0, math.ceil(tonumber(soon[2]) - now))) or '')
+local soon
+for app in pairs(dueApps) do
+  local list = redis.call('ZRANGE', dueKey(app), 0, 0, 'WITHSCORES')
+  if list[2] then soon = math.min(soon or math.huge, tonumber(list[2])) end
+end
+parts[#parts + 1] = net(soon and num(math.max(0, math.ceil(soon - now))) or '')
 redis.call('SPUBLISH', own, table.concat(parts))
 return {'ok', e}

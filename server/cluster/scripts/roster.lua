@@ -10,10 +10,10 @@
 --   T:dt:APP\0ROOM hash: what the applications were told of the room (r) and of users (u and the
 --                  id): "1" that it is there; with p in front while somebody tells them, with a when
 --                  that one is gone and somebody has to tell them again
---   T:dq           sorted set: of what they may have to be told something, by when
+--   T:dq:APP       sorted set: of what they may have to be told something, by when
 --   T:dh:SEAT      hash: what the seat tells them
 local DAY = 86400
-local seats, due = T .. ':da', T .. ':dq'
+local seats = T .. ':da'
 local function keyOf(letter, app, room) return T .. ':d' .. letter .. ':' .. app .. '\0' .. room end
 local function index(seat) return T .. ':di:' .. seat end
 local kept = {}
@@ -82,13 +82,35 @@ local function there(app, room, user)
 end
 local function toldField(user) return user == '' and 'r' or 'u' .. user end
 
+-- Has somebody see, at a time, whether the applications of an app are to be told of something. What
+-- nobody who is there has wanted to hear for a day is dropped.
+local dueApps = {}
+local function dueKey(app) return T .. ':dq:' .. app end
+local function put(app, item, at)
+  local key = dueKey(app)
+  redis.call('ZADD', key, at, item)
+  if not dueApps[app] then redis.call('ZREMRANGEBYSCORE', key, '-inf', num(now - DAY * 1000)) end
+  dueApps[app] = true
+  keep(key)
+end
+
+-- Has somebody else tell what a seat was about to tell.
+local function tellAgain(item, was)
+  local app, at = cut(item, 1)
+  local room, at2 = cut(item, at)
+  local key = keyOf('t', app, room)
+  redis.call('HSET', key, toldField((cut(item, at2))), 'a' .. was)
+  keep(key)
+  put(app, item, num(now))
+end
+
 -- How the applications come to know: 't' if somebody wants them to, 's' if they know already, '' if
 -- nobody wants it, and 'a' if that is to be found out.
 local function look(app, room, user, how, hold, is)
   local key = keyOf('t', app, room)
   local item = net(app) .. net(room) .. net(user)
   if how == 'a' then
-    if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', due, item) then return end
+    if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', dueKey(app), item) then return end
   elseif how == 's' then
     if is then
       redis.call('HSETNX', key, toldField(user), '1')
@@ -98,8 +120,7 @@ local function look(app, room, user, how, hold, is)
   elseif how ~= 't' then return end
   -- Whoever goes does so before the room does.
   local last = (user == '' and not is) and 0.5 or 0
-  redis.call('ZADD', due, string.format('%.1f', now + hold + last), item)
-  keep(due)
+  put(app, item, string.format('%.1f', now + hold + last))
 end
 
 -- Says that a seat has so many connections in a room; old is a seat that it takes the place of. quiet: nobody
