@@ -50,6 +50,7 @@ type desk struct {
 	retry   time.Time          // when the engine is to be asked again that has said no
 	saidNo  bool               // it has, and that is in the log
 	full    bool               // it has said no to who enters: who leaves goes first
+	told    int                // batches in a row
 	alone   int                // how many steps are told one by one: its script breaks at one of them
 	dueAt   time.Time          // when the applications may have to be told of something
 	telling map[happening]bool // what they are being told

@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"context"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"poosh/server/cluster/redistest"
@@ -65,4 +68,57 @@ func TestDueOfAppHeardAgain(t *testing.T) {
 	}
 	a.Hear(app, a)
 	until(t, "it is told", func() bool { return slices.Equal(w.due(), []string{"r  [true]", "r u [true]"}) })
+}
+
+// Applications are told, and what is left of a seat is taken away, while many enter and leave without a pause.
+func TestDueUnderLoad(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	w := newTown(shortLease(t, redis))
+	a := w.build(t, "")
+	p := a.partition(app, "r", false)
+	ctx, stop := context.WithCancel(t.Context())
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	defer stop()
+	var entered atomic.Int64
+	for i, n := 0, 0; n < 200; i++ {
+		e := presence.Entry{App: app, Room: "x" + strconv.Itoa(i), Counted: true}
+		if a.partition(app, e.Room, false) != p {
+			continue
+		}
+		n++
+		busy.Go(func() {
+			for ctx.Err() == nil {
+				done := make(chan error, 1)
+				a.Enter(e, func(_ presence.Seated, err error) { done <- err })
+				if <-done == nil {
+					entered.Add(1)
+					a.Leave(e)
+				}
+			}
+		})
+	}
+	until(t, "many have entered", func() bool { return entered.Load() > 1000 })
+	id := a.mustSit("r", "u")
+	until(t, "it is told", func() bool { return len(w.due()) == 2 })
+	// As if it had another seat.
+	d := p.desk
+	const old = "tester.0.1"
+	if err := d.script(p.current(), seatScript, old, "").Error(); err != nil {
+		t.Fatal(err)
+	}
+	s := &step{kind: stepEnter, entry: a.entry("left", "v", "1"), connections: 1}
+	s.entry.Only = true
+	if err := d.script(p.current(), deskScript, s.args([]string{"nobody", old, "1", "", "1000"}, false)...).Error(); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	d.old = append(d.old, old)
+	d.mu.Unlock()
+	before := entered.Load()
+	until(t, "nothing of it is left", func() bool { return redis.Do("EXISTS", string(p.tag)+":di:"+old) == ":0" })
+	until(t, "others enter meanwhile", func() bool { return entered.Load() > before+100 })
+	a.rise(id)
+	until(t, "the end is told", func() bool { return w.toldIsSo(map[string][]string{}) == "" })
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // reapAtOnce is how many of what a seat has are taken away in one command.
-const reapAtOnce = 64
+const reapAtOnce = 256
 
 // leaveBehind takes away what is left of this node's seats before, and reports whether there were any.
 func (d *desk) leaveBehind(l *link) bool {

@@ -21,6 +21,9 @@ const (
 	rulingBytes = 256 << 10
 )
 
+// tellsInTurn is how many batches go before something else that the desk has to do, if there is.
+const tellsInTurn = 4
+
 // renewEvery is how often all is told anew: the engine forgets what it was not told for a day.
 const renewEvery = 8 * time.Hour
 
@@ -101,6 +104,13 @@ func (d *desk) step() bool {
 		d.mu.Unlock()
 		return false
 	}
+	if d.doubt == nil && d.told >= tellsInTurn {
+		d.told = 0
+		d.mu.Unlock()
+		d.leaveBehind(l)
+		d.takeDue(l)
+		return true
+	}
 	s := d.doubt
 	if s == nil {
 		s = d.next()
@@ -112,6 +122,7 @@ func (d *desk) step() bool {
 			return false // the answer is on its way
 		}
 		s.link = l.generation
+		d.told++
 	}
 	replaces := d.seat.replaces
 	d.mu.Unlock()
