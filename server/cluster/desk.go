@@ -62,15 +62,14 @@ type place struct{ app, room string }
 
 // A seat is a node's in a partition.
 type seat struct {
-	name     string // empty for none
-	lease    string
-	epoch    uint64 // of the log when it was taken
-	link     uint64 // by which it was used last
-	lost     bool   // it is none any more
-	beats    uint64 // how often the node had been said to be there when that was found
-	silent   bool   // what is told anew is news to nobody: the engine has forgotten
-	number   uint64 // of seats
-	replaces string // the one before, until all is told anew
+	name   string // empty for none
+	lease  string
+	epoch  uint64 // of the log when it was taken
+	link   uint64 // by which it was used last
+	lost   bool   // it is none any more
+	beats  uint64 // how often the node had been said to be there when that was found
+	silent bool   // what is told anew is news to nobody: the engine has forgotten
+	number uint64 // of seats
 }
 
 // A booked is what this node has in a room, as far as the engine has answered.
@@ -106,6 +105,8 @@ type step struct {
 	members     bool // who is in the room is to be in the answer
 	noted       bool // the book has it already, or is not to have it
 	tries       int  // how often the script broke at it
+	doubtful    bool // it may have been done under a seat before
+	silent      bool // it is news to nobody
 }
 
 func (s *step) place() place { return place{s.entry.App, s.entry.Room} }

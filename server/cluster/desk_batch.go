@@ -9,7 +9,7 @@ import (
 
 // next makes the next batch; nil for nothing to be told. mu is held.
 func (d *desk) next() *slip {
-	b := &slip{seat: d.seat.name, number: d.last + 1}
+	b := &slip{seat: d.seat.name, number: d.last + 1, old: strings.Join(d.old, " ")}
 	with := make(map[place]*booked) // more than in the book, by the batch
 	bytes, lists, most := int64(0), 0, slipSteps
 	if d.full && len(d.again) == 0 && len(d.steps) == 0 {
@@ -22,7 +22,7 @@ func (d *desk) next() *slip {
 		most = 1
 	}
 	for len(b.steps) < most && bytes < slipBytes && lists < slipLists {
-		s := d.nextStep(len(b.steps) == 0)
+		s := d.nextStep()
 		if s == nil {
 			break
 		}
@@ -63,14 +63,11 @@ func (d *desk) leavesFirst() (n int) {
 }
 
 // nextStep takes the next step: first all that is to be told anew. mu is held.
-func (d *desk) nextStep(first bool) *step {
+func (d *desk) nextStep() *step {
 	if s := d.nextAgain(); s != nil {
 		return s
 	}
-	if d.seat.replaces != "" && !first {
-		return nil // what comes is not in the place of anything
-	}
-	d.seat.replaces, d.seat.silent = "", false
+	d.seat.silent = false
 	if len(d.queue) > 0 {
 		s := d.queue[0]
 		if s.sub != nil && !d.p.subs.confirmed(s.sub.channel) {
@@ -112,11 +109,11 @@ func (d *desk) nextAgain() *step {
 		if b == nil {
 			continue
 		}
-		s := &step{kind: stepCount}
+		s := &step{kind: stepCount, silent: d.seat.silent}
 		s.entry.App, s.entry.Room, s.entry.Told = at.app, at.room, b.told
 		d.steps = append(d.steps, s)
 		for _, e := range b.users {
-			d.steps = append(d.steps, &step{kind: stepUser, entry: e})
+			d.steps = append(d.steps, &step{kind: stepUser, entry: e, silent: d.seat.silent})
 		}
 	}
 	if len(d.steps) == 0 {
@@ -157,7 +154,7 @@ func (d *desk) prepare(s *step, with map[place]*booked) {
 }
 
 // args are what the script wants to know of a step. mu is held.
-func (s *step) args(list []string, silent bool) []string {
+func (s *step) args(list []string) []string {
 	e := &s.entry
 	flags := make([]byte, 0, 8)
 	flag := func(set bool, letter byte) {
@@ -168,7 +165,8 @@ func (s *step) args(list []string, silent bool) []string {
 	flag(e.Counted, 'c')
 	flag(e.User != "" && e.Only, 'u')
 	flag(e.Told, 't')
-	flag(silent, 's')
+	flag(s.silent, 's')
+	flag(s.doubtful, 'o')
 	flag(e.Cache && !s.gone, 'k') // who is answered already wants to know nothing
 	flag(s.members && !s.gone, 'm')
 	return append(list, string(s.kind), string(flags), e.App, e.Room, e.User, string(e.Info), e.Socket,

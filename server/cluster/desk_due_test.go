@@ -110,7 +110,7 @@ func TestDueUnderLoad(t *testing.T) {
 	}
 	s := &step{kind: stepEnter, entry: a.entry("left", "v", "1"), connections: 1}
 	s.entry.Only = true
-	if err := d.script(p.current(), deskScript, s.args([]string{"nobody", old, "1", "", "1000"}, false)...).Error(); err != nil {
+	if err := d.script(p.current(), deskScript, s.args([]string{"nobody", old, "1", "", "1000"})...).Error(); err != nil {
 		t.Fatal(err)
 	}
 	d.mu.Lock()

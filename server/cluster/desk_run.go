@@ -32,6 +32,7 @@ type slip struct {
 	steps  []*step
 	number uint64
 	seat   string
+	old    string // the seats that it takes the place of
 	link   uint64 // that it was told by last; 0 for none
 	leaves bool   // nobody enters by it: it costs the engine no memory
 }
@@ -124,10 +125,9 @@ func (d *desk) step() bool {
 		s.link = l.generation
 		d.told++
 	}
-	replaces := d.seat.replaces
 	d.mu.Unlock()
 	if s != nil {
-		d.tell(l, s, replaces)
+		d.tell(l, s)
 		return false // until there is an answer
 	}
 	if d.leaveBehind(l) {
@@ -168,7 +168,7 @@ func (d *desk) sitDown(l *link, lease string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := d.seat
-	d.seat = seat{name: name, lease: lease, epoch: epoch, link: l.generation, number: number, replaces: old, silent: old != "" && epoch != before.epoch}
+	d.seat = seat{name: name, lease: lease, epoch: epoch, link: l.generation, number: number, silent: old != "" && epoch != before.epoch}
 	d.last = 0
 	if old == "" {
 		return true
@@ -186,7 +186,9 @@ func (d *desk) sitDown(l *link, lease string) bool {
 	return true
 }
 
-// requeue puts what was in doubt in front of what waits: nothing of it counts. mu is held.
+// requeue puts what was in doubt in front of what waits. It may have been done under the seat
+// before: who leaves has left, by the book, so that nobody is said to be back, and all of it takes
+// the place of what is under that seat. mu is held.
 func (d *desk) requeue() {
 	if d.doubt == nil {
 		return
@@ -197,13 +199,22 @@ func (d *desk) requeue() {
 		case s.kind == stepLook && s.answer == nil:
 			d.look = append(d.look, s.place())
 		case s.kind == stepCount, s.kind == stepUser:
+			d.seat.silent = d.seat.silent || s.silent // it is told anew
 		case s.kind == stepLook && s.gone:
 			list = append(list, &step{kind: stepLeave, entry: s.entry})
-		case !s.gone:
+		case s.gone:
+			list = append(list, &step{kind: stepLeave, entry: s.entry, noted: true, doubtful: true})
+		default:
+			if s.kind == stepLeave {
+				d.note(s, true)
+				s.noted = true
+			}
+			s.doubtful = true
 			list = append(list, s)
 		}
 	}
 	d.queue, d.doubt = append(list, d.queue...), nil
+	d.dueAt = time.Now() // of what was done nobody may have heard
 }
 
 // tellAll has all that is in the book told anew. mu is held.
@@ -227,13 +238,12 @@ func (d *desk) scriptWith(ctx context.Context, l *link, s *script, more ...strin
 }
 
 // tell tells a batch. The answer comes among the frames.
-func (d *desk) tell(l *link, b *slip, replaces string) {
+func (d *desk) tell(l *link, b *slip) {
 	args := make([]string, 0, 5+11*len(b.steps))
-	args = append(args, d.p.own, b.seat, strconv.FormatUint(b.number, 10), replaces, strconv.Itoa(rulingBytes))
+	args = append(args, d.p.own, b.seat, strconv.FormatUint(b.number, 10), b.old, strconv.Itoa(rulingBytes))
 	d.mu.Lock()
-	silent := d.seat.silent
 	for _, s := range b.steps {
-		args = s.args(args, silent && (s.kind == stepCount || s.kind == stepUser))
+		args = s.args(args)
 	}
 	d.mu.Unlock()
 	answer, err := d.script(l, deskScript, args...).AsStrSlice()

@@ -137,7 +137,7 @@ func TestDeskBatchTwice(t *testing.T) {
 	tell := func(number string, connections int) string {
 		s := &step{kind: stepEnter, entry: a.entry("r", "", "1"), connections: connections}
 		s.entry.MaxConnections = 1
-		list, err := d.script(l, deskScript, s.args([]string{"nobody", seat, number, "", "1000"}, false)...).AsStrSlice()
+		list, err := d.script(l, deskScript, s.args([]string{"nobody", seat, number, "", "1000"})...).AsStrSlice()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,17 +1,19 @@
 -- A batch of what a seat says of its connections, and the answer to it among the frames.
--- ARGV[5] channel of the node, [6] seat, [7] number of the batch, [8] seat that it takes the place
--- of, or empty, [9] how many bytes of events and members the answer may have; then for each step 11 fields: kind, flags, app, room, user, info, socket,
+-- ARGV[5] channel of the node, [6] seat, [7] number of the batch, [8] seats that it takes the place
+-- of, with blanks between them, or empty, [9] how many bytes of events and members the answer may have; then for each step 11 fields: kind, flags, app, room, user, info, socket,
 -- connections of the seat in the room, most members, most connections, milliseconds of Hold.
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
--- applications were told what info says, B they were not, as nobody here hears of the app any more. Flags: c counted, u the user's first or last, t told, s it is news to nobody, k with the last
--- event, m with the members.
+-- applications were told what info says, B they were not, as nobody here hears of the app any more. Flags: c counted, u the user's first or last, t told, s it is news to nobody, o it may have
+-- been done under a seat before, k with the last event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
 --
 -- The answer has for each step K for done, and more: how many connections and members there are, the
 -- last event, or = for that of a step before, and the members. It has P in the place of K where that
 -- would be too much: then the node asks once more, by Y. The first of them is not too much whatever it has.
-local own, seat, batch, old = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local own, seat, batch = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local old = {}
+for s in string.gmatch(ARGV[8], '[^ ]+') do old[#old + 1] = s end
 local last = redis.call('HGET', seats, seat)
 if not last then return {'gone', e} end
 local blank = string.find(last, ' ', 1, true)
@@ -25,21 +27,26 @@ local function step(i, code)
   local has = function(flag) return string.find(flags, flag, 1, true) ~= nil end
   local how = has('t') and (has('s') and 's' or 't') or ''
   local where = app .. '\0' .. room
+  local before = has('o') and old or nil
   local connections, hold = tonumber(ARGV[i + 7]) - (refused[where] or 0), tonumber(ARGV[i + 10])
   if kind == 'E' then
     local members, most = tonumber(ARGV[i + 8]), tonumber(ARGV[i + 9])
+    if before and has('c') then moved(app, room, old) end
     if most > 0 and total(app, room) >= most then code = 'N'
     elseif members > 0 and user ~= '' and redis.call('HEXISTS', keyOf('m', app, room), user) == 0
       and redis.call('HLEN', keyOf('m', app, room)) >= members then code = 'M' end
     if code ~= 'K' then
-      if has('c') then refused[where] = (refused[where] or 0) + 1 end
+      if has('c') then
+        refused[where] = (refused[where] or 0) + 1
+        if before then count(seat, {}, app, room, connections - 1, how, 0) end
+      end
       return code
     end
-    if has('u') then add(seat, '', app, room, user, ARGV[i + 5], ARGV[i + 6], how) end
-    if has('c') then count(seat, '', app, room, connections, how, 0) end
+    if has('u') then add(seat, before or {}, app, room, user, ARGV[i + 5], ARGV[i + 6], how) end
+    if has('c') then count(seat, before or {}, app, room, connections, how, 0) end
   elseif kind == 'L' then
-    if has('u') then remove(seat, app, room, user, how, hold) end
-    if has('c') then count(seat, '', app, room, connections, how, hold) end
+    if has('u') then remove(seat, before or {}, app, room, user, how, hold) end
+    if has('c') then count(seat, before or {}, app, room, connections, how, hold) end
   elseif kind == 'R' then
     count(seat, old, app, room, connections, how, hold, has('s'))
     roomOf(app, room).anew = true

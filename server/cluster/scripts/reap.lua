@@ -10,8 +10,8 @@ local items = redis.call('ZPOPMIN', index(seat), ARGV[6])
 for i = 1, #items, 2 do
   local app, at = cut(items[i], 1)
   local room, at2 = cut(items[i], at)
-  if at2 > #items[i] then count(seat, '', app, room, 0, 'a', 0)
-  else remove(seat, app, room, (cut(items[i], at2)), 'a', 0) end
+  if at2 > #items[i] then count(seat, {}, app, room, 0, 'a', 0)
+  else remove(seat, {}, app, room, (cut(items[i], at2)), 'a', 0) end
 end
 endRooms()
 endLog()

@@ -123,13 +123,14 @@ local function look(app, room, user, how, hold, is)
   put(app, item, string.format('%.1f', now + hold + last))
 end
 
--- Says that a seat has so many connections in a room; old is a seat that it takes the place of. quiet: nobody
+-- Says that a seat has so many connections in a room; old are seats that it takes the place of. quiet: nobody
 -- is told that the room is in use.
 local function count(seat, old, app, room, connections, how, hold, quiet)
   local r = roomOf(app, room)
-  local before = r.sum
+  local before = r.sum + (r.moved or 0)
+  r.moved = nil
   setSeat(r, seat, connections)
-  if old ~= '' then setSeat(r, old, 0) end
+  for _, s in ipairs(old) do setSeat(r, s, 0) end
   if before == 0 and r.sum > 0 then
     if not quiet then say(app, room, 'O' .. net(app) .. net(room)) end
     look(app, room, '', how, 0, true)
@@ -139,6 +140,14 @@ local function count(seat, old, app, room, connections, how, hold, quiet)
     say(app, room, 'V' .. net(app) .. net(room))
     look(app, room, '', how, hold, false)
   end
+end
+
+-- Takes what seats have in a room away, for a count of another one in their place that is about to come.
+local function moved(app, room, old)
+  local r = roomOf(app, room)
+  local before = r.sum
+  for _, s in ipairs(old) do setSeat(r, s, 0) end
+  r.moved = before - r.sum
 end
 
 local function without(list, seat)
@@ -160,7 +169,7 @@ local function add(seat, old, app, room, user, info, socket, how)
   else
     local at = string.find(is, '\0', 1, true)
     local list, had = string.sub(is, 1, at - 1), false
-    if old ~= '' then list = without(list, old) end
+    for _, s in ipairs(old) do list = without(list, s) end
     list = without(list, seat)
     redis.call('HSET', key, user, (list == '' and seat or list .. ' ' .. seat) .. string.sub(is, at))
     if how == 's' then look(app, room, user, how, 0, true) end
@@ -170,14 +179,19 @@ local function add(seat, old, app, room, user, info, socket, how)
   keep(index(seat))
 end
 
--- Takes a user away from a seat.
-local function remove(seat, app, room, user, how, hold)
+-- Takes a user away from a seat, and from those that it takes the place of.
+local function remove(seat, old, app, room, user, how, hold)
   redis.call('ZREM', index(seat), net(app) .. net(room) .. net(user))
   local key = keyOf('m', app, room)
   local is = redis.call('HGET', key, user)
   if not is then return end
   local at = string.find(is, '\0', 1, true)
   local list, found = without(string.sub(is, 1, at - 1), seat)
+  for _, s in ipairs(old) do
+    local had
+    list, had = without(list, s)
+    found = found or had
+  end
   if not found then return end
   if list ~= '' then
     redis.call('HSET', key, user, list .. string.sub(is, at))
