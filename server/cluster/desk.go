@@ -47,6 +47,8 @@ type desk struct {
 
 	lookAt  time.Time          // when that is to be done for all rooms; zero for never
 	renew   time.Time          // when all is told anew that the engine forgets after a day
+	held    time.Time          // until when who enters and leaves waits for other nodes; zero for not
+	others  []string           // those
 	retry   time.Time          // when the engine is to be asked again that has said no
 	saidNo  bool               // it has, and that is in the log
 	full    bool               // it has said no to who enters: who leaves goes first
@@ -70,6 +72,7 @@ type seat struct {
 	beats  uint64 // how often the node had been said to be there when that was found
 	silent bool   // what is told anew is news to nobody: the engine has forgotten
 	number uint64 // of seats
+	all    bool   // all was told anew
 }
 
 // A booked is what this node has in a room, as far as the engine has answered.
@@ -90,6 +93,7 @@ const (
 	stepLook  = 'Y'
 	stepDone  = 'D'
 	stepBack  = 'B'
+	stepAll   = 'Z'
 )
 
 // A step is one that the engine is told.

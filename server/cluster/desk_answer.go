@@ -99,6 +99,10 @@ func (d *desk) one(text string) {
 	r, ok := parseRuling(text)
 	if !ok {
 		d.p.drop(errMalformed)
+		// Another one gets the same answer once more, and nobody waits for this one.
+		if l := d.p.current(); l != nil {
+			l.fail(errMalformed)
+		}
 		return
 	}
 	d.resolve(&r)

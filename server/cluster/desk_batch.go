@@ -68,6 +68,13 @@ func (d *desk) nextStep() *step {
 		return s
 	}
 	d.seat.silent = false
+	if !d.seat.all {
+		d.seat.all = true
+		return &step{kind: stepAll}
+	}
+	if !d.held.IsZero() {
+		return nil
+	}
 	if len(d.queue) > 0 {
 		s := d.queue[0]
 		if s.sub != nil && !d.p.subs.confirmed(s.sub.channel) {

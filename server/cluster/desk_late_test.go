@@ -111,3 +111,30 @@ func TestDeskDoneUnderSeatBefore(t *testing.T) {
 		t.Errorf("the applications were told %q, want %q", got, want)
 	}
 }
+
+// Nodes that enter a room as the engine has forgotten it, which is in use on another, find it in use.
+func TestDeskFlushToldOnce(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	w := newTown(shortLease(t, redis))
+	w.cfg.Timeout, w.cfg.Lease = 8*time.Second, 16*time.Second
+	a, b := w.build(t, ""), w.build(t, "")
+	all := []*house{a, b}
+	var rooms []string
+	for i := range 20 {
+		rooms = append(rooms, "r"+strconv.Itoa(i))
+		a.mustSit(rooms[i], "u")
+	}
+	settled(t, w, all, rooms)
+	redis.Do("FLUSHALL")
+	for _, room := range rooms {
+		b.mustSit(room, "u")
+	}
+	settled(t, w, all, rooms)
+	if got := a.told("occupied"); len(got) != len(rooms) {
+		t.Errorf("told %q", got)
+	}
+	if got := w.due(); len(got) != 2*len(rooms) {
+		t.Errorf("the applications were told %q", got)
+	}
+}

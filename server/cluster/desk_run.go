@@ -63,6 +63,9 @@ func (d *desk) pause() time.Duration {
 	defer d.mu.Unlock()
 	now := time.Now()
 	wait := time.Second
+	if !d.held.IsZero() {
+		wait = 20 * time.Millisecond
+	}
 	for _, at := range []time.Time{d.lookAt, d.retry, d.dueAt} {
 		switch left := at.Sub(now); {
 		case at.IsZero():
@@ -125,10 +128,14 @@ func (d *desk) step() bool {
 		s.link = l.generation
 		d.told++
 	}
+	held := !d.held.IsZero()
 	d.mu.Unlock()
 	if s != nil {
 		d.tell(l, s)
 		return false // until there is an answer
+	}
+	if held {
+		return d.letOn(l)
 	}
 	if d.leaveBehind(l) {
 		return true
@@ -165,13 +172,22 @@ func (d *desk) sitDown(l *link, lease string) bool {
 		d.failed(l, fmt.Errorf("taking a seat: %w", errors.Join(err, answer.Error())))
 		return false
 	}
+	if d.sit(l, name, lease, old, number, epoch) {
+		d.hurry(l)
+	}
+	return true
+}
+
+// sit is for a seat that was taken, and reports whether that is in a log that has just begun.
+func (d *desk) sit(l *link, name, lease, old string, number, epoch uint64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := d.seat
 	d.seat = seat{name: name, lease: lease, epoch: epoch, link: l.generation, number: number, silent: old != "" && epoch != before.epoch}
 	d.last = 0
 	if old == "" {
-		return true
+		d.seat.all = true
+		return false
 	}
 	d.seat.silent = d.seat.silent || before.silent // which was not over
 	d.old = append(d.old, old)
@@ -182,8 +198,9 @@ func (d *desk) sitDown(l *link, lease string) bool {
 		// When all the others have told what they have. Who is not there by then has gone
 		// meanwhile.
 		d.lookAt = time.Now().Add(d.p.c.cfg.Lease)
+		d.holdBack()
 	}
-	return true
+	return d.seat.silent
 }
 
 // requeue puts what was in doubt in front of what waits. It may have been done under the seat
@@ -198,7 +215,7 @@ func (d *desk) requeue() {
 		switch {
 		case s.kind == stepLook && s.answer == nil:
 			d.look = append(d.look, s.place())
-		case s.kind == stepCount, s.kind == stepUser:
+		case s.kind == stepCount, s.kind == stepUser, s.kind == stepAll:
 			d.seat.silent = d.seat.silent || s.silent // it is told anew
 		case s.kind == stepLook && s.gone:
 			list = append(list, &step{kind: stepLeave, entry: s.entry})

@@ -11,6 +11,7 @@
 --                  id): "1" that it is there; with p in front while somebody tells them, with a when
 --                  that one is gone and somebody has to tell them again
 --   T:dq:APP       sorted set: of what they may have to be told something, by when
+--   T:dy:EPOCH     set: nodes that have told all that they have to the log of that epoch
 --   T:dh:SEAT      hash: what the seat tells them
 local DAY = 86400
 local seats = T .. ':da'
@@ -200,4 +201,11 @@ local function remove(seat, old, app, room, user, how, hold)
   redis.call('HDEL', key, user)
   say(app, room, 'W' .. net(app) .. net(room) .. net(user))
   look(app, room, user, how, hold, false)
+end
+
+-- Notes that a seat has told all that its node has.
+local function toldAll(seat)
+  local key = T .. ':dy:' .. e
+  redis.call('SADD', key, (string.match(seat, '^[^.]+')))
+  keep(key)
 end
