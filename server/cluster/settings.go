@@ -62,7 +62,7 @@ func (c *Config) Settings() *setting.Group {
 			{Name: "CLUSTER_BACKLOG", Default: "4MiB", Help: "Bytes of events that Redis keeps in each of 16 partitions for nodes that are cut off, which have to close clients if they missed more; or off",
 				Value: setting.Of(&c.Backlog, parseBacklog)},
 			{Name: "CLUSTER_QUEUE_BYTES", Default: "32MiB", Help: "Bytes of events that wait for Redis, and as many that come from it, before senders are refused or the node starts afresh",
-				Value: setting.Size(&c.QueueBytes, "1MiB", "4GiB")},
+				Value: setting.Size(&c.QueueBytes, "1MiB", "1GiB")},
 		},
 	}
 }
