@@ -45,18 +45,20 @@ type desk struct {
 	steps []*step  // of one of them
 	look  []place  // rooms whose members are to be heard anew
 
-	lookAt  time.Time          // when that is to be done for all rooms; zero for never
-	renew   time.Time          // when all is told anew that the engine forgets after a day
-	held    time.Time          // until when who enters and leaves waits for other nodes; zero for not
-	others  []string           // those
-	retry   time.Time          // when the engine is to be asked again that has said no
-	saidNo  bool               // it has, and that is in the log
-	full    bool               // it has said no to who enters: who leaves goes first
-	told    int                // batches in a row
-	alone   int                // how many steps are told one by one: its script breaks at one of them
-	dueAt   time.Time          // when the applications may have to be told of something
-	telling map[happening]bool // what they are being told
-	dueFull bool               // there were more than this node may tell of at once
+	lookAt    time.Time          // when that is to be done for all rooms; zero for never
+	renew     time.Time          // when all is told anew that the engine forgets after a day
+	looksGone bool               // it is for who is gone since the log before
+	lookGone  bool               // and so are those in look
+	held      time.Time          // until when who enters and leaves waits for other nodes; zero for not
+	others    []string           // those
+	retry     time.Time          // when the engine is to be asked again that has said no
+	saidNo    bool               // it has, and that is in the log
+	full      bool               // it has said no to who enters: who leaves goes first
+	told      int                // batches in a row
+	alone     int                // how many steps are told one by one: its script breaks at one of them
+	dueAt     time.Time          // when the applications may have to be told of something
+	telling   map[happening]bool // what they are being told
+	dueFull   bool               // there were more than this node may tell of at once
 }
 
 // A place is a room.
@@ -94,6 +96,7 @@ const (
 	stepDone  = 'D'
 	stepBack  = 'B'
 	stepAll   = 'Z'
+	stepGone  = 'G'
 )
 
 // A step is one that the engine is told.
@@ -354,7 +357,9 @@ func (d *desk) lookAgain() {
 		return
 	}
 	d.mu.Lock()
-	d.lookAt = time.Now()
+	if !d.looksGone { // that is to come when all have told, and is for this too
+		d.lookAt = time.Now()
+	}
 	d.mu.Unlock()
 	d.wakeUp()
 }

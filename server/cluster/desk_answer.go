@@ -267,6 +267,9 @@ func (d *desk) membersAre(s *step, v *verdict) {
 		}
 		for _, m := range went {
 			l.Went(room, m.ID)
+			if s.silent {
+				d.goneSince(app, room, m.ID)
+			}
 		}
 		for _, m := range came {
 			l.Came(room, m, "")

@@ -86,6 +86,7 @@ func (d *desk) nextStep() *step {
 	now := time.Now()
 	if !d.lookAt.IsZero() && now.After(d.lookAt) {
 		d.lookAt, d.look = time.Time{}, d.look[:0]
+		d.lookGone, d.looksGone = d.looksGone, false
 		for at, b := range d.book {
 			if b.people > 0 {
 				d.look = append(d.look, at)
@@ -95,7 +96,7 @@ func (d *desk) nextStep() *step {
 	if n := len(d.look); n > 0 {
 		at := d.look[n-1]
 		d.look = d.look[:n-1]
-		s := &step{kind: stepLook, members: true}
+		s := &step{kind: stepLook, members: true, silent: d.lookGone}
 		s.entry.App, s.entry.Room = at.app, at.room
 		return s
 	}

@@ -72,3 +72,17 @@ func (t *table) saw(nodes map[string]Node, lease time.Duration) {
 		t.seen[name] = now
 	}
 }
+
+// goneSince has the applications told of a user who was not there any more as a room was looked at
+// anew. Nothing else says so where the log has begun meanwhile: the engine knows of nobody before it.
+func (d *desk) goneSince(app, room, user string) {
+	s := &step{kind: stepGone}
+	s.entry.App, s.entry.Room, s.entry.User = app, room, user
+	d.mu.Lock()
+	b := d.book[s.place()]
+	told := b != nil && b.told
+	d.mu.Unlock()
+	if told {
+		d.put(s)
+	}
+}

@@ -197,7 +197,7 @@ func (d *desk) sit(l *link, name, lease, old string, number, epoch uint64) bool 
 	if d.seat.silent {
 		// When all the others have told what they have. Who is not there by then has gone
 		// meanwhile.
-		d.lookAt = time.Now().Add(d.p.c.cfg.Lease)
+		d.lookAt, d.looksGone = time.Now().Add(d.p.c.cfg.Lease), true
 		d.holdBack()
 	}
 	return d.seat.silent

@@ -272,6 +272,8 @@ func TestDeskDiesWithEngine(t *testing.T) {
 	if why := a.isSo(truthOf([]*house{a}), []string{"r"}); why != "" {
 		t.Error(why)
 	}
+	want := []string{"r  [true]", "r a [true]", "r b [true false]"}
+	until(t, "the applications know", func() bool { return slices.Equal(w.due(), want) })
 }
 
 // An engine that stands still keeps nobody waiting, and is told of all once it goes on.

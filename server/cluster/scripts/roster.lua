@@ -12,6 +12,7 @@
 --                  that one is gone and somebody has to tell them again
 --   T:dq:APP       sorted set: of what they may have to be told something, by when
 --   T:dy:EPOCH     set: nodes that have told all that they have to the log of that epoch
+--   T:dw:EPOCH     set: who was found to be gone that was there in the log before that one
 --   T:dh:SEAT      hash: what the seat tells them
 local DAY = 86400
 local seats = T .. ':da'
@@ -208,4 +209,14 @@ local function toldAll(seat)
   local key = T .. ':dy:' .. e
   redis.call('SADD', key, (string.match(seat, '^[^.]+')))
   keep(key)
+end
+
+-- Has the applications told of a user who is gone since the log before. Several nodes may say so.
+local function goneSince(app, room, user)
+  local key, item = T .. ':dw:' .. e, net(app) .. net(room) .. net(user)
+  if redis.call('SADD', key, item) == 0 then return end
+  keep(key)
+  if there(app, room, user) or redis.call('HSETNX', keyOf('t', app, room), toldField(user), '1') == 0 then return end
+  keep(keyOf('t', app, room))
+  put(app, item, num(now))
 end
