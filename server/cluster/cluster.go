@@ -172,6 +172,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 		_ = c.Close(context.Background())
 		return err
 	}
+	c.checkEviction(ctx)
 	c.running.Go(c.watch)
 	c.running.Go(c.sweep)
 	c.beatsOver = make(chan struct{})

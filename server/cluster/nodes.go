@@ -33,6 +33,7 @@ type table struct {
 	nodes   map[string]Node // by name
 	leases  []string        // in the engine, sorted
 	changed []func()
+	seen    map[string]time.Time // when nodes were there last, within a lease
 
 	beats atomic.Uint64 // that the engine has taken
 	next  time.Time     // when the first lease is over, unless it is renewed
@@ -261,6 +262,7 @@ func (c *Cluster) learn(infos, over []string) {
 	t.entered = true
 	moved := !sameNodes(t.nodes, nodes)
 	t.nodes, t.leases = nodes, leases
+	t.saw(nodes, c.cfg.Lease)
 	var tell []func()
 	if moved {
 		tell = slices.Clone(t.changed)
