@@ -205,5 +205,6 @@ func (c *Conn) watch() {
 			c.kill(ErrReset)
 		}
 	}
+	c.handOver() // where Data has detached it within Start
 	c.release()
 }
