@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"poosh/server/http1"
@@ -43,6 +45,11 @@ func (p *Passer) Pass(w http.ResponseWriter, r *http.Request, session string) bo
 		n.count.passed.Add(passedUnknown, 1)
 		return false
 	}
+	if status := unfit(r); status != 0 {
+		n.count.passed.Add(passedUnfit, 1)
+		answerFailed(w, status, unfitBody)
+		return true
+	}
 	switch {
 	case websocket.IsUpgrade(r) && r.Method == http.MethodGet:
 		return p.carry(w, r, name, addr)
@@ -55,6 +62,35 @@ func (p *Passer) Pass(w http.ResponseWriter, r *http.Request, session string) bo
 	}
 	n.link(name, addr).pass(w, r, requestFrame(p.port, r, body))
 	return true
+}
+
+// unfit is the status for a request that has no form between nodes, where net/http takes more than
+// package http1 does; 0 for one that has.
+func unfit(r *http.Request) int {
+	lines := 0
+	for _, values := range r.Header {
+		lines += len(values)
+	}
+	switch {
+	case lines > maxHeaders:
+		return http.StatusRequestHeaderFieldsTooLarge
+	case !strings.HasPrefix(target(r), "/"):
+		return http.StatusBadRequest
+	}
+	return 0
+}
+
+// target is what a request asks for, without the server that a target in absolute form names too.
+func target(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
+}
+
+// answerFailed answers at once what is not passed on.
+func answerFailed(w http.ResponseWriter, status int, body []byte) {
+	whole{status, failedHeader, body}.write(w)
 }
 
 // wasPassed reports whether another node has passed a request on.
@@ -186,7 +222,9 @@ func (l *outLink) pass(w http.ResponseWriter, r *http.Request, frame []byte) {
 	}
 	select {
 	case a := <-waits:
-		a.write(w)
+		if !a.write(w) {
+			p.Abandoned()
+		}
 	case <-r.Context().Done():
 		p.Abandoned()
 	}
@@ -251,6 +289,7 @@ func (p *passing) fail(why result) {
 var (
 	unreachable  = []byte(`{"code":3,"message":"The session's node is out of reach"}` + "\n")
 	busy         = []byte(`{"code":3,"message":"Too much waits for the session's node"}` + "\n")
+	unfitBody    = []byte(`{"code":3,"message":"Bad request"}` + "\n")
 	failedHeader = http.Header{"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"}, "Access-Control-Allow-Origin": {"*"}, "Retry-After": {"1"}}
 )
 
@@ -273,9 +312,9 @@ func (l *outLink) handle(kind byte, id uint64, rest []byte) bool {
 		l.header = make(http.Header)
 	}
 	status, body, ok := readAnswer(rest, l.header, &l.values)
-	if !ok {
+	if !ok { // it is signed, so the other node is of another version: the rest is still good
 		p.fail(passedFailed)
-		return false
+		return true
 	}
 	l.node.count.passed.Add(passedAnswered, 1)
 	p.to.AnswerWith(status, l.header, body)
@@ -347,12 +386,24 @@ func (w waits) AnswerWith(status int, header http.Header, body []byte) {
 	w <- whole{status, header.Clone(), bytes.Clone(body)}
 }
 
-func (a whole) write(w http.ResponseWriter) {
+// writeTimeout is how long an answer may take to leave through net/http, as in package socketio.
+const writeTimeout = 30 * time.Second
+
+// write answers, and reports whether the answer has left, as far as net/http tells.
+func (a whole) write(w http.ResponseWriter) bool {
 	h := w.Header()
 	clear(h)
 	for name, values := range a.header {
 		h[name] = values
 	}
+	h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // see pass: of who is gone the request's context tells, if it does
+	_, err := w.Write(a.body)
+	if err == nil {
+		// The long wait of the next GET on this connection must not inherit it.
+		_ = control.SetWriteDeadline(time.Time{})
+	}
+	return err == nil
 }

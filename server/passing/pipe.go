@@ -85,9 +85,9 @@ func (p *Passer) carry(w http.ResponseWriter, r *http.Request, name, addr string
 // upgradeHead is a client's request as it is passed on: no other one may follow where it is refused.
 func upgradeHead(r *http.Request) []byte {
 	var b bytes.Buffer
-	b.WriteString("GET " + r.RequestURI + " HTTP/1.1\r\nHost: " + r.Host + "\r\nConnection: Upgrade, close\r\n")
+	b.WriteString("GET " + target(r) + " HTTP/1.1\r\nHost: " + r.Host + "\r\nConnection: Upgrade, close\r\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
-		if ofHop(name) && name != "Upgrade" {
+		if ofHop(name) && name != "Upgrade" || name == "Expect" { // which this node has met
 			continue
 		}
 		for _, v := range r.Header[name] {
