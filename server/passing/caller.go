@@ -3,6 +3,7 @@ package passing
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,7 +41,7 @@ func (p *Passer) Pass(w http.ResponseWriter, r *http.Request, session string) bo
 	if name == n.opt.Name {
 		return false
 	}
-	addr, there := n.opt.Nodes.Addr(name)
+	addr, there := n.where(name)
 	if !there {
 		n.count.passed.Add(passedUnknown, 1)
 		return false
@@ -117,8 +118,47 @@ func readBody(r *http.Request) ([]byte, error) {
 
 // A peer is another node, as this one asks it.
 type peer struct {
-	link  *outLink
-	until time.Time // its last link failed: no other one before
+	dials chan struct{} // has room for the WebSockets that are begun at a time
+
+	// Guarded by the node's mu.
+	link    *outLink
+	addr    string    // of the link
+	until   time.Time // its last link failed: no other one before
+	dialing int       // WebSockets that are begun, or wait for their turn
+}
+
+// peer returns what is known of a node. n.mu is held.
+func (n *Node) peer(name string) *peer {
+	p := n.peers[name]
+	if p == nil {
+		p = &peer{dials: make(chan struct{}, maxDials)}
+		n.peers[name] = p
+	}
+	return p
+}
+
+// where is where a node is reached. One to which a link is open is there, whatever is known of it at
+// this moment: a table that the engine has lost fills again one by one.
+func (n *Node) where(name string) (addr string, there bool) {
+	if addr, there = n.opt.Nodes.Addr(name); there {
+		return addr, true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p := n.peers[name]; p != nil && p.link != nil && p.link.open() {
+		return p.addr, true
+	}
+	return "", false
+}
+
+// forget drops what is known of nodes that are gone.
+func (n *Node) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	maps.DeleteFunc(n.peers, func(name string, p *peer) bool {
+		_, there := n.opt.Nodes.Addr(name)
+		return !there && p.link == nil && p.dialing == 0
+	})
 }
 
 // pause is how long a node that is out of reach is not asked again.
@@ -129,11 +169,7 @@ func (n *Node) link(name, addr string) *outLink {
 	n.run()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.peers[name]
-	if p == nil {
-		p = new(peer)
-		n.peers[name] = p
-	}
+	p := n.peer(name)
 	if p.link != nil && p.link.alive() {
 		return p.link
 	}
@@ -142,7 +178,7 @@ func (n *Node) link(name, addr string) *outLink {
 		l.dead = true
 		return l
 	}
-	p.link = l
+	p.link, p.addr = l, addr
 	n.work.Go(func() { n.begin(l, addr) }) // has Timeout
 	return l
 }
@@ -159,9 +195,6 @@ func (n *Node) lost(l *outLink, failed bool) {
 	if failed {
 		p.until = time.Now().Add(pause)
 	}
-	if _, there := n.opt.Nodes.Addr(l.name); !there {
-		delete(n.peers, l.name)
-	}
 }
 
 // An outLink is the end of a link at which requests leave. It implements [loop.Protocol].
@@ -173,6 +206,8 @@ type outLink struct {
 	next   uint64              // number of the next request
 	queue  [][]byte            // before there is a connection
 	queued int                 // bytes of it
+
+	told uint64 // frames of which the other node knows that they came
 
 	header http.Header // of the last answer; owned by the connection's reader, as what follows
 	values [usual]string
@@ -195,6 +230,13 @@ func (l *outLink) alive() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.dead
+}
+
+// open reports whether there is a connection.
+func (l *outLink) open() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.dead && l.conn != nil
 }
 
 func (l *outLink) busy() bool { return l.waiting() > 0 }
@@ -244,6 +286,7 @@ func (l *outLink) ask(p *passing, frame []byte) (why result, ok bool) {
 	case waiting+len(frame) > l.node.opt.QueueBytes && waiting > 0:
 		return passedFull, false
 	}
+	l.tell()
 	l.next++
 	p.id = l.next
 	number(frame, p.id)
@@ -293,8 +336,21 @@ var (
 	failedHeader = http.Header{"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"}, "Access-Control-Allow-Origin": {"*"}, "Retry-After": {"1"}}
 )
 
+// tell has the other node know at once which of its answers came, before anything else is said: what it
+// does not know of counts as lost when the link is cut. l.mu is held.
+func (l *outLink) tell() {
+	if came := l.came.Load(); came > l.told && l.send(newFrame(frameCame, came, 0)) {
+		l.told = came
+	}
+}
+
 // Data implements [loop.Protocol].
-func (l *outLink) Data(c *loop.Conn, data []byte) { l.take(c, data, l.handle) }
+func (l *outLink) Data(c *loop.Conn, data []byte) {
+	l.take(c, data, l.handle)
+	l.mu.Lock()
+	l.tell()
+	l.mu.Unlock()
+}
 
 func (l *outLink) handle(kind byte, id uint64, rest []byte) bool {
 	l.came.Add(1)
@@ -342,12 +398,12 @@ func (l *outLink) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn != nil {
-		l.send(ping(l.came.Load()))
+		l.tell()
 		l.conn.Finish()
 	}
 }
 
-// check pings, and ends the link where the other node does not answer or is not there any more.
+// check pings, and ends the link where the other node does not answer.
 func (l *outLink) check(now time.Duration) {
 	l.mu.Lock()
 	there := l.conn != nil
@@ -355,7 +411,7 @@ func (l *outLink) check(now time.Duration) {
 		l.send(ping(l.came.Load()))
 	}
 	l.mu.Unlock()
-	if _, known := l.node.opt.Nodes.Addr(l.name); there && (!known || l.silent(now, l.node.opt.Timeout)) {
+	if there && l.silent(now, l.node.opt.Timeout) {
 		l.abort(loop.ErrReset)
 	}
 }

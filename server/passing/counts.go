@@ -28,10 +28,11 @@ const (
 	refusedReplay                   // came before
 	refusedPort                     // no such port here
 	refusedBusy                     // too many at once
+	refusedFull                     // more processes than can be the cluster's have said hello
 	refusedFrame                    // what came on a link was not what the other node sent
 )
 
-var refusalNames = []string{"request", "signature", "target", "time", "replay", "port", "busy", "frame"}
+var refusalNames = []string{"request", "signature", "target", "time", "replay", "port", "busy", "full", "frame"}
 
 // counts are of a node's life.
 type counts struct {

@@ -19,6 +19,8 @@ const (
 
 	frameAnswer
 	framePong
+
+	frameCame // of the caller, in place of a number: how many frames came
 )
 
 const (

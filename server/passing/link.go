@@ -63,7 +63,7 @@ func (l *link) take(c *loop.Conn, data []byte, handle func(kind byte, id uint64,
 	l.heard.Store(int64(l.node.opt.Sockets.Now()))
 	if !l.feed(data, handle) {
 		l.node.count.refused.Add(refusedFrame, 1)
-		l.node.opt.Log.Warn("what came from another node was not what it sent: the connection to it is closed", "node", l.name)
+		l.node.warn("frame "+l.name, "what came from another node was not what it sent: the connection to it is closed", "node", l.name)
 		c.Abort(loop.ErrReset)
 	}
 }

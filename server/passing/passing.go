@@ -104,13 +104,14 @@ type Node struct {
 	count counts
 	ports map[string]Port // set before Serve
 
-	seen    nonces
-	hellos  chan struct{} // has room for those under way, as listener
-	dials   chan struct{} // and as caller
-	work    sync.WaitGroup
-	running sync.Once
-	over    context.Context // done when all is to end
-	end     context.CancelFunc
+	seen     nonces
+	numbers  counter
+	arrivals arrivals
+	warned   warnings
+	work     sync.WaitGroup
+	running  sync.Once
+	over     context.Context // done when all is to end
+	end      context.CancelFunc
 
 	draining atomic.Bool
 
@@ -121,12 +122,6 @@ type Node struct {
 	pipes map[*pipe]struct{}
 }
 
-// Bounds of what is under way at one time.
-const (
-	maxHellos = 256  // that came
-	maxDials  = 1024 // that were begun
-)
-
 // New returns a node, which passes requests at once and is asked none before [Node.Serve].
 func New(opt Options) *Node {
 	opt.Timeout = cmp.Or(opt.Timeout, 5*time.Second)
@@ -134,8 +129,7 @@ func New(opt Options) *Node {
 	if opt.Context == nil {
 		opt.Context = context.Background
 	}
-	n := &Node{opt: opt, ports: make(map[string]Port), peers: make(map[string]*peer), in: make(map[*inLink]struct{}), pipes: make(map[*pipe]struct{}),
-		hellos: make(chan struct{}, maxHellos), dials: make(chan struct{}, maxDials)}
+	n := &Node{opt: opt, ports: make(map[string]Port), peers: make(map[string]*peer), in: make(map[*inLink]struct{}), pipes: make(map[*pipe]struct{})}
 	n.count.init()
 	n.over, n.end = context.WithCancel(context.Background())
 	return n
@@ -169,16 +163,8 @@ func (n *Node) Serve(ln net.Listener) error {
 			}
 			continue
 		}
-		select {
-		case n.hellos <- struct{}{}:
-			n.work.Go(func() { // has Timeout
-				defer func() { <-n.hellos }()
-				n.greet(nc)
-			})
-		default:
-			n.count.refused.Add(refusedBusy, 1)
-			_ = nc.Close()
-		}
+		a := n.arrivals.enter(nc)
+		n.work.Go(func() { n.greet(a) }) // has Timeout
 	}
 }
 
@@ -284,13 +270,32 @@ func (n *Node) look() {
 		for _, l := range n.links() {
 			l.check(now)
 		}
-		for _, p := range n.allPipes() {
-			if _, there := n.opt.Nodes.Addr(p.to); !there {
-				p.abort(loop.ErrReset)
-			}
-		}
+		n.lookAfterPipes(now)
+		n.forget()
 		if n.draining.Load() {
 			n.yield()
+		}
+	}
+}
+
+// lookAfterPipes cuts those to nodes that have been unknown for two times Timeout: a node that dies
+// closes its connections, unless the machine or the network dies with it. When the engine has lost
+// its table, nodes are unknown for less than that.
+func (n *Node) lookAfterPipes(now time.Duration) {
+	there := make(map[string]bool)
+	for _, p := range n.allPipes() {
+		is, asked := there[p.to]
+		if !asked {
+			_, is = n.where(p.to)
+			there[p.to] = is
+		}
+		switch {
+		case is:
+			p.unknown = 0
+		case p.unknown == 0:
+			p.unknown = now
+		case now-p.unknown > 2*n.opt.Timeout:
+			p.abort(loop.ErrReset)
 		}
 	}
 }

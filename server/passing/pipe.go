@@ -21,6 +21,8 @@ type pipe struct {
 	client pipeEnd
 	inner  pipeEnd
 
+	unknown time.Duration // the loop's time since which nobody knows of the other node; owned by look
+
 	mu   sync.Mutex // guards what follows
 	over bool       // one end has closed
 }
@@ -53,7 +55,7 @@ func (p *Passer) carry(w http.ResponseWriter, r *http.Request, name, addr string
 		return true
 	}
 	n.run()
-	h := &hello{kind: kindWebSocket, from: n.opt.Name, to: name, port: p.port, remote: r.RemoteAddr, nonce: newNonce()}
+	h := &hello{kind: kindWebSocket, from: n.opt.Name, to: name, port: p.port, remote: r.RemoteAddr, nonce: n.numbers.nonce()}
 	head := upgradeHead(r)
 	c := &pipe{node: n, to: name}
 	c.client = pipeEnd{pipe: c, other: &c.inner, remote: r.RemoteAddr}

@@ -64,10 +64,14 @@ func (l *inLink) handle(kind byte, id uint64, rest []byte) bool {
 		l.cancel(id)
 	case frameYield:
 		l.yield(id)
+	case frameCame:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.acked = max(l.acked, id)
 	case framePing:
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.acked = id
+		l.acked = max(l.acked, id)
 		return l.put(newFrame(framePong, 0, 0))
 	default: // of a later version
 	}
