@@ -165,6 +165,7 @@ func TestForeignUpgrade(t *testing.T) {
 		"an absolute target": {"GET http://h" + target + " HTTP/1.1\r\nHost: h\r\n", 101},
 		"Expect":             {"GET " + target + " HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n", 101},
 		"a strange host":     {"GET " + target + " HTTP/1.1\r\nHost: h_h\r\n", 101},
+		"as many as may be":  {"GET " + target + " HTTP/1.1\r\nHost: h\r\n" + manyLines(maxHeaders-4), 101}, // net/http's there: Host is one too
 		"many lines":         {"GET " + target + " HTTP/1.1\r\nHost: h\r\n" + manyLines(maxHeaders+1), 431},
 	}
 	for name, tt := range tests {
