@@ -26,7 +26,7 @@ func (n *Node) begin(l *outLink, addr string) {
 	asks, answers := keys(g.secret, h.from, h.to, h.nonce, g.nonce)
 	l.unsealer.seal = newSeal(answers)
 	l.heard.Store(int64(n.opt.Sockets.Now()))
-	c, err := n.opt.Sockets.AttachConn(g.conn, loop.Options{Outbox: linkOutbox, Cork: true}, l)
+	c, err := n.opt.Sockets.AttachConn(g.conn, loop.Options{Outbox: linkOutbox, Cork: true, Trusted: true}, l)
 	if err != nil {
 		l.over(true)
 		return

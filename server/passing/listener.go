@@ -90,7 +90,7 @@ func (n *Node) takeLink(nc net.Conn, name string, asks, answers, early []byte) {
 		_ = nc.Close()
 		return
 	}
-	c, err := n.opt.Sockets.AttachConn(nc, loop.Options{Outbox: linkOutbox, Cork: true}, l)
+	c, err := n.opt.Sockets.AttachConn(nc, loop.Options{Outbox: linkOutbox, Cork: true, Trusted: true}, l)
 	if err != nil {
 		n.mu.Lock()
 		delete(n.in, l)
