@@ -58,8 +58,10 @@ func (p *Passer) Pass(w http.ResponseWriter, r *http.Request, session string) bo
 		return false
 	}
 	body, err := readBody(r)
-	if err != nil {
-		return false
+	if err != nil { // there was no room for it, or it was cut off; it cannot be read again
+		n.count.passed.Add(passedFull, 1)
+		answerFailed(w, http.StatusServiceUnavailable, busy)
+		return true
 	}
 	n.link(name, addr).pass(w, r, requestFrame(p.port, r, body))
 	return true
@@ -216,7 +218,8 @@ type outLink struct {
 // A passing request waits for its answer. It implements [http1.Waiter].
 type passing struct {
 	link *outLink
-	id   uint64
+	id   uint64 // guarded by the link's mu; 0 before it is sent
+	gone bool   // guarded by the link's mu: nobody waits any more
 	to   answerer
 	post bool
 }
@@ -281,6 +284,8 @@ func (l *outLink) ask(p *passing, frame []byte) (why result, ok bool) {
 		waiting = l.conn.Waiting()
 	}
 	switch {
+	case p.gone: // before it was asked for
+		return 0, true
 	case l.dead:
 		return passedFailed, false
 	case waiting+len(frame) > l.node.opt.QueueBytes && waiting > 0:
@@ -303,12 +308,14 @@ func (l *outLink) ask(p *passing, frame []byte) (why result, ok bool) {
 func (p *passing) Abandoned() {
 	l := p.link
 	l.mu.Lock()
-	waited := l.calls[p.id] == p
+	p.gone = true
+	waited := l.calls[p.id] == p || p.id == 0
 	delete(l.calls, p.id)
-	cancel := newFrame(frameCancel, p.id, 0)
-	if l.conn == nil && !l.dead && p.id > 0 {
+	switch cancel := newFrame(frameCancel, p.id, 0); {
+	case p.id == 0: // it is not sent
+	case l.conn == nil && !l.dead:
 		l.queue = append(l.queue, cancel)
-	} else {
+	default:
 		l.send(cancel)
 	}
 	l.mu.Unlock()

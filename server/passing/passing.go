@@ -115,11 +115,12 @@ type Node struct {
 
 	draining atomic.Bool
 
-	mu    sync.Mutex // guards what follows
-	ln    net.Listener
-	peers map[string]*peer
-	in    map[*inLink]struct{}
-	pipes map[*pipe]struct{}
+	mu      sync.Mutex // guards what follows
+	leaving bool       // no WebSocket is carried any more that is not in pipes
+	ln      net.Listener
+	peers   map[string]*peer
+	in      map[*inLink]struct{}
+	pipes   map[*pipe]struct{}
 }
 
 // New returns a node, which passes requests at once and is asked none before [Node.Serve].
@@ -172,6 +173,9 @@ func (n *Node) Serve(ln net.Listener) error {
 // now on, so that their clients ask once more, of another node than this one. What is passed
 // by others is served on.
 func (n *Node) Drain() {
+	n.mu.Lock()
+	n.leaving = true
+	n.mu.Unlock()
 	n.draining.Store(true)
 	n.yield()
 }
@@ -315,8 +319,12 @@ type WebSocket struct{ *pipe }
 // Leave cuts the client off, so that it connects anew elsewhere.
 func (w WebSocket) Leave() { w.client.conn.Finish() }
 
-// WebSockets are those that are carried to other nodes, for who sends clients away one by one.
-func (n *Node) WebSockets() []WebSocket {
+// Leave returns the WebSockets that are carried to other nodes, for who sends their clients away one by
+// one: none is carried any more that comes from now on, and its client stays on polling.
+func (n *Node) Leave() []WebSocket {
+	n.mu.Lock()
+	n.leaving = true
+	n.mu.Unlock()
 	var list []WebSocket
 	for _, p := range n.allPipes() {
 		list = append(list, WebSocket{p})

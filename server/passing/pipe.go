@@ -48,7 +48,7 @@ const (
 // carry has a WebSocket carried to its session's node.
 func (p *Passer) carry(w http.ResponseWriter, r *http.Request, name, addr string) bool {
 	n := p.node
-	if n.draining.Load() { // the client stays on polling, and comes to its WebSocket elsewhere
+	if n.carriesNone() { // the client stays on polling, and comes to its WebSocket elsewhere
 		n.count.passed.Add(passedFull, 1)
 		w.Header()["Connection"] = []string{"close"}
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -77,11 +77,24 @@ func (p *Passer) carry(w http.ResponseWriter, r *http.Request, name, addr string
 	c.client.conn = conn
 	n.mu.Lock()
 	n.pipes[c] = struct{}{}
+	late := n.leaving // and so in no list of those who are sent away
 	n.mu.Unlock()
 	conn.Pause() // until the other end is there
 	conn.Start()
+	if late {
+		n.count.passed.Add(passedFull, 1)
+		conn.End(loop.HalfClose, []byte(noPlace), loop.ErrClosed)
+		return true
+	}
 	n.work.Go(func() { c.begin(h, addr) }) // has Timeout
 	return true
+}
+
+// carriesNone reports whether the node goes away.
+func (n *Node) carriesNone() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leaving
 }
 
 // upgradeHead is a client's request as it is passed on: no other one may follow where it is refused.
