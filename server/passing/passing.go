@@ -16,13 +16,14 @@
 // # Who may ask
 //
 // Both begin with a request in HTTP/1.1, the [hello], which is signed with HMAC-SHA256 and
-// the cluster's secret: kind, both nodes, the time, a number used once and, for a WebSocket,
+// the cluster's secret: kind, both nodes, the time, a number used once (see [counter]) and, for a WebSocket,
 // the port's setting, the client's address and the client's whole request. B refuses with 403
 // what is not signed so, is for another node, is more than [skew] off its clock, or came before.
 // Both sides then have a key of that link alone, from the secret and a number of each of them.
 // Each frame on it, thus each request with its method, path, headers and body, port and
 // the client's address, carries an HMAC-SHA256 of that key over its place in the order and
-// its bytes: none can be made, changed, left out or sent again by somebody else. Nothing is encrypted.
+// its bytes: none can be made, changed, left out or sent again by somebody else. Of a WebSocket
+// that is carried the hello alone is signed. Nothing is encrypted.
 //
 // # How it fails
 //
@@ -30,7 +31,11 @@
 // cannot be answered, for that node is out of reach or has not said a word for
 // [Options].Timeout, is answered 502; clients of all versions close and connect anew then. A poll that
 // nobody can answer any more, since A is gone, is kept by B for a moment: a balancer that
-// asks once more finds the session as it was.
+// asks once more finds the session as it was. What was answered is lost with the link unless A has said
+// that it came, which A does at once.
+//
+// What one client says costs nobody else anything: a signed frame that is no request is answered 400, and
+// only what the other node did not sign ends a link.
 //
 // # Who owns what
 //
