@@ -45,12 +45,12 @@ type desk struct {
 	steps []*step  // of one of them
 	look  []place  // rooms whose members are to be heard anew
 
-	lookAt  time.Time          // when that is to be done for all rooms; zero for never
-	renew   time.Time          // when all is told anew that the engine forgets after a day
-	retry   time.Time          // when the engine is to be asked again that has said no
-	dueAt   time.Time          // when the applications may have to be told of something
-	telling map[happening]bool // what they are being told
-	dueFull bool               // there were more than this node may tell of at once
+	lookAt  time.Time            // when that is to be done for all rooms; zero for never
+	renew   time.Time            // when all is told anew that the engine forgets after a day
+	retry   time.Time            // when the engine is to be asked again that has said no
+	dueAt   time.Time            // when the applications may have to be told of something
+	telling map[happening]*taken // what they are being told
+	tells   map[string]int       // how much that is, by apps
 }
 
 // A place is a room.
@@ -86,6 +86,7 @@ const (
 	stepUser  = 'U'
 	stepLook  = 'Y'
 	stepDone  = 'D'
+	stepBack  = 'B'
 )
 
 // A step is one that the engine is told.
@@ -129,6 +130,9 @@ func (c *Cluster) Hear(app string, l presence.Listener) {
 		c.hears.of[app] = l
 	}
 	c.hears.mu.Unlock()
+	for _, p := range c.parts {
+		p.desk.giveBackOf(app)
+	}
 	c.wakeDesks()
 }
 
@@ -170,7 +174,7 @@ func (c *Cluster) Leave(e presence.Entry) {
 }
 
 func newDesk(p *partition) *desk {
-	return &desk{p: p, wake: make(chan struct{}, 1), book: make(map[place]*booked), telling: make(map[happening]bool)}
+	return &desk{p: p, wake: make(chan struct{}, 1), book: make(map[place]*booked), telling: make(map[happening]*taken), tells: make(map[string]int)}
 }
 
 // wakeUp has run look at what there is to do. d may be nil, which has nothing to do.

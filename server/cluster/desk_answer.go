@@ -151,11 +151,8 @@ func (d *desk) note(s *step, done bool) {
 	at, e := s.place(), &s.entry
 	b := d.book[at]
 	switch {
-	case s.kind == stepDone:
-		delete(d.telling, s.happening())
-		if d.dueFull {
-			d.dueFull, d.dueAt = false, time.Now()
-		}
+	case s.kind == stepDone, s.kind == stepBack:
+		d.told(s.happening())
 	case s.kind == stepEnter && done:
 		if b == nil {
 			b = &booked{users: make(map[string]presence.Entry)}

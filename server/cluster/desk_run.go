@@ -178,7 +178,7 @@ func (d *desk) requeue() {
 	}
 	var list []*step
 	for _, s := range d.doubt.steps {
-		if s.kind != stepEnter && s.kind != stepLeave && s.kind != stepDone {
+		if s.kind != stepEnter && s.kind != stepLeave && s.kind != stepDone && s.kind != stepBack {
 			continue
 		}
 		if !s.gone {

@@ -4,7 +4,7 @@
 -- connections of the seat in the room, most members, most connections, milliseconds of Hold.
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
--- applications were told what info says. Flags: c counted, u the user's first or last, t told, s it is news to nobody, k with the last
+-- applications were told what info says, B they were not and somebody else has to tell them. Flags: c counted, u the user's first or last, t told, s it is news to nobody, k with the last
 -- event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
 local own, seat, batch, old = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
@@ -52,10 +52,18 @@ local function step(i, code)
       local key = keyOf('t', app, room)
       if was == '1' then redis.call('HSET', key, toldField(user), '1') keep(key)
       else redis.call('HDEL', key, toldField(user)) end
-      if there(app, room, user) ~= (was == '1') and not redis.call('ZSCORE', due, item) then
-        redis.call('ZADD', due, num(now), item)
-        keep(due)
+      if there(app, room, user) ~= (was == '1') and not redis.call('ZSCORE', dueOf(app), item) then
+        owe(app, item, now)
       end
+    end
+  elseif kind == 'B' then
+    local mine, item = T .. ':dh:' .. seat, net(app) .. net(room) .. net(user)
+    local was = redis.call('HGET', mine, item)
+    if was == ARGV[i + 5] then
+      redis.call('HDEL', mine, item)
+      redis.call('HSET', keyOf('t', app, room), toldField(user), 'a' .. was)
+      keep(keyOf('t', app, room))
+      owe(app, item, now)
     end
   end
   return code
@@ -98,7 +106,8 @@ for i = 9, #ARGV, size do
   end
   parts[#parts + 1] = net(answer)
 end
-local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-parts[#parts + 1] = net(first[2] and num(math.max(0, math.ceil(tonumber(first[2]) - now))) or '')
+-- What was due before was said before, or is an app's that has as much told as it may.
+if again then soonest = tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]) end
+parts[#parts + 1] = net(soonest and num(math.max(0, math.ceil(soonest - now))) or '')
 redis.call('SPUBLISH', own, table.concat(parts))
 return {'ok', e}

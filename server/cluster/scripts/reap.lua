@@ -10,7 +10,7 @@ for i = 1, #tells, 2 do
   local user = cut(tells[i], at2)
   redis.call('HSET', keyOf('t', app, room), toldField(user), 'a' .. tells[i + 1])
   keep(keyOf('t', app, room))
-  redis.call('ZADD', due, num(now), tells[i])
+  owe(app, tells[i], now)
 end
 redis.call('DEL', mine)
 local items = redis.call('ZPOPMIN', index(seat), ARGV[6])

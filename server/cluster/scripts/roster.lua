@@ -10,7 +10,8 @@
 --   T:dt:APP\0ROOM hash: what the applications were told of the room (r) and of users (u and the
 --                  id): "1" that it is there; with p in front while somebody tells them, with a when
 --                  that one is gone and somebody has to tell them again
---   T:dq           sorted set: of what they may have to be told something, by when
+--   T:dq:APP       sorted set: of what they may have to be told something, by when
+--   T:dq           sorted set: the apps of which there is some, by when or sooner
 --   T:dh:SEAT      hash: what the seat tells them
 local DAY = 86400
 local seats, due = T .. ':da', T .. ':dq'
@@ -76,6 +77,16 @@ local function endRooms()
     end
   end
 end
+-- Has applications told of an item of an app at a time. soonest is when the script has them told first.
+local soonest
+local function dueOf(app) return T .. ':dq:' .. app end
+local function owe(app, item, at)
+  redis.call('ZADD', dueOf(app), string.format('%.1f', at), item)
+  redis.call('ZADD', due, 'LT', string.format('%.1f', at), app)
+  keep(dueOf(app))
+  keep(due)
+  soonest = math.min(soonest or at, at)
+end
 local function there(app, room, user)
   if user == '' then return total(app, room) > 0 end
   return redis.call('HEXISTS', keyOf('m', app, room), user) == 1
@@ -88,7 +99,7 @@ local function look(app, room, user, how, hold, is)
   local key = keyOf('t', app, room)
   local item = net(app) .. net(room) .. net(user)
   if how == 'a' then
-    if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', due, item) then return end
+    if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', dueOf(app), item) then return end
   elseif how == 's' then
     if is then
       redis.call('HSETNX', key, toldField(user), '1')
@@ -98,8 +109,7 @@ local function look(app, room, user, how, hold, is)
   elseif how ~= 't' then return end
   -- Whoever goes does so before the room does.
   local last = (user == '' and not is) and 0.5 or 0
-  redis.call('ZADD', due, string.format('%.1f', now + hold + last), item)
-  keep(due)
+  owe(app, item, now + hold + last)
 end
 
 -- Says that a seat has so many connections in a room; old is a seat that it takes the place of. quiet: nobody
