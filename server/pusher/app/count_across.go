@@ -79,7 +79,7 @@ func (x *across) count(c *Connection, most int, answer func(may bool)) {
 			defer c.done()
 			switch {
 			case x.heard(err):
-				x.later(func() {
+				x.later(c, func() {
 					if c.begin() {
 						x.count(c, 0, func(bool) {})
 					}
@@ -91,7 +91,7 @@ func (x *across) count(c *Connection, most int, answer func(may bool)) {
 				x.Desk.Leave(at)
 			default:
 				x.mu.Lock()
-				x.counted[c] = struct{}{}
+				x.counted[c] = most
 				x.mu.Unlock()
 			}
 			answer(true)
@@ -102,11 +102,12 @@ func (x *across) count(c *Connection, most int, answer func(may bool)) {
 // uncount takes back what count did.
 func (x *across) uncount(c *Connection) {
 	x.mu.Lock()
-	_, is := x.counted[c]
+	most, is := x.counted[c]
 	delete(x.counted, c)
+	x.pull(c)
 	x.mu.Unlock()
 	if is {
-		x.Desk.Leave(x.connection(c, 0))
+		x.Desk.Leave(x.connection(c, most))
 	}
 }
 
