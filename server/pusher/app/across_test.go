@@ -1,20 +1,26 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"poosh/server/hub"
 	"poosh/server/presence"
 	"poosh/server/presence/presencetest"
 	"poosh/server/pusher/protocol"
 	"poosh/server/pusher/tally"
+	"poosh/server/pusher/webhook"
 )
 
 // A moodyDesk is a process's desk that a test has refuse, or keep its answers.
@@ -81,7 +87,9 @@ func newMoodyApp(t *testing.T, conf Config) (*App, *moodyDesk, *presencetest.Eng
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := apps.Close(t.Context()); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // that of the test is over
+		defer cancel()
+		if err := apps.Close(ctx); err != nil {
 			t.Error(err)
 		}
 		if err := apps.Check(); err != nil {
@@ -243,5 +251,41 @@ func awaitThat(t *testing.T, is func() bool) {
 		if time.Now().After(end) {
 			t.Fatal("it does not come to be so")
 		}
+	}
+}
+
+// TestMissIsNewsAgain has an event come to a cache channel by a node that does not know that the
+// channel was empty. When it is so again, that is told.
+func TestMissIsNewsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(1<<20, time.Minute, true, func(tally.Thing, int) {})
+		for range 3 {
+			if !c.missed("seen") || c.missed("seen") {
+				t.Error("an emptiness is told never, or twice")
+			}
+			time.Sleep(time.Minute) // an event may have come and gone
+		}
+	})
+	hooks := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(hooks.Close)
+	a, _, engine := newMoodyApp(t, Config{Webhooks: []webhook.Config{{URL: hooks.URL}}})
+	s := connect(t, a)
+	s.enter("cache-x", "")
+	engine.Quiet()
+	if !a.cache.knowsMiss("cache-x") {
+		t.Fatal("it is not known to be empty")
+	}
+	s.leave("cache-x")
+	other := engine.Node("b", nil) // which has just begun
+	p := &hub.Publication{App: a.hubName, Room: "cache-x", Event: "e", Data: []byte(`"1"`), Cached: 60}
+	done := make(chan hub.Handed, 1)
+	other.Hub.Send(p, func(h hub.Handed) { done <- h })
+	if got := <-done; got.Err != nil {
+		t.Fatal(got.Err)
+	}
+	s.enter("cache-x", "")
+	engine.Quiet()
+	if a.cache.knowsMiss("cache-x") {
+		t.Error("it is held for empty, and its event was handed to a client")
 	}
 }

@@ -168,8 +168,11 @@ func (e *entry) sit(r *hub.Roster, s *presence.Seated) (told int, _ error) {
 	if k.Presence {
 		c.setMember(e.channel, e.who.ID)
 	}
-	if missed {
+	switch {
+	case missed:
 		a.across.tellMiss(e.channel)
+	case s.Cached != nil: // who published that may not have known of any emptiness
+		a.across.tellFilled(e.channel)
 	}
 	if !k.Presence && !k.User {
 		a.counter.changed(e.channel, s.Connections, c.cause())
