@@ -13,6 +13,7 @@ import (
 	"poosh/auth"
 	"poosh/server/cluster/redistest"
 	"poosh/server/health"
+	"poosh/server/poosh"
 )
 
 // node is a server in a cluster.
@@ -30,6 +31,7 @@ func TestNodesActAsOne(t *testing.T) {
 	redis := redistest.Start(t)
 	a, b := node(t, redis.Addr), node(t, redis.Addr)
 	here, there := a.listen(t, "r"), b.listen(t, "r")
+	seated(t, "r", a, b)
 	subscribed(t, redis, "r", 2)
 	for i, r := range []*running{a, b, a} {
 		payload := string(rune('1' + i))
@@ -61,6 +63,15 @@ return n`
 	redistest.Until(t, "subscriptions", func() bool {
 		return redis.Do("EVAL", count, "0", "\x00"+room) == ":"+strconv.Itoa(nodes)
 	})
+}
+
+// seated waits until each of these has a client in a room: that it is subscribed to is known a
+// moment before.
+func seated(t *testing.T, room string, nodes ...*running) {
+	t.Helper()
+	for _, r := range nodes {
+		redistest.Until(t, "a seat", func() bool { n, _ := r.hub.Count(poosh.App, room); return n > 0 })
+	}
 }
 
 // A node does not start alone by mistake, and says why without a password.
@@ -99,6 +110,7 @@ func TestEngineAwayAndBack(t *testing.T) {
 	redis := redistest.Start(t)
 	a, b := node(t, redis.Addr, "CLUSTER_TIMEOUT", "500ms"), node(t, redis.Addr, "CLUSTER_TIMEOUT", "500ms")
 	here, there := a.listen(t, "r"), b.listen(t, "r")
+	seated(t, "r", a, b)
 	subscribed(t, redis, "r", 2)
 	redis.Kill()
 	redistest.Until(t, "a refusal", func() bool { return a.send(t, "r", "e", "0").StatusCode != 200 })
@@ -134,6 +146,7 @@ func TestEngineAwayLocal(t *testing.T) {
 	redis := redistest.Start(t)
 	a := node(t, redis.Addr, "CLUSTER_TIMEOUT", "300ms", "CLUSTER_LEASE", "3s", "CLUSTER_WHEN_DOWN", "local")
 	here := a.listen(t, "r")
+	seated(t, "r", a)
 	subscribed(t, redis, "r", 1)
 	redis.Kill()
 	redistest.Until(t, "the node to know", func() bool { return !a.cluster.Up() })

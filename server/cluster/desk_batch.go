@@ -83,6 +83,8 @@ func (d *desk) nextAgain() *step {
 		s.entry.App, s.entry.Room, s.entry.Told = at.app, at.room, b.told
 		d.steps = append(d.steps, s)
 		for _, e := range b.users {
+			// Who was given up, and is seen to come back, was seen to go by its own connection too.
+			e.Socket = ""
 			d.steps = append(d.steps, &step{kind: stepUser, entry: e})
 		}
 	}

@@ -21,15 +21,6 @@ import (
 	"poosh/server/hub"
 )
 
-// A Node is one process of a cluster, as it tells of itself.
-type Node struct {
-	Name     string    `json:"name"`
-	Addr     string    `json:"addr,omitempty"` // where others reach it; empty for nowhere
-	Version  string    `json:"version,omitempty"`
-	Started  time.Time `json:"started"`
-	Draining bool      `json:"draining,omitempty"`
-}
-
 // A table is who is there, as the engine said it last.
 type table struct {
 	mu      sync.Mutex // guards what follows
@@ -156,9 +147,18 @@ func (c *Cluster) beat(ctx context.Context) error {
 	if t.started.IsZero() {
 		t.started = time.Now()
 	}
-	info, err := json.Marshal(Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains})
+	self := Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains}
 	lease, isNew := t.lease(c.name), !t.entered
 	t.mu.Unlock()
+	news, err := json.Marshal(self) // a load is none: it is another one each time
+	if err != nil {
+		return err
+	}
+	if c.opt.Load != nil {
+		load := c.opt.Load()
+		self.Load = &load
+	}
+	info, err := json.Marshal(self)
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (c *Cluster) beat(ctx context.Context) error {
 		return nil
 	}
 	c.learn(infos, over)
-	c.tellNews(lease + "\n" + string(info))
+	c.tellNews(lease + "\n" + string(news))
 	for _, dead := range over[:min(len(over), 8)] {
 		c.reap(ctx, dead, lease)
 	}

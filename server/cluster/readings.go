@@ -46,7 +46,7 @@ func (c *Cluster) Readings() []metric.Reading {
 	if c.Up() {
 		up = 1
 	}
-	return []metric.Reading{
+	return append(c.askReadings(), []metric.Reading{
 		metric.Gauge("cluster_up", "cluster_engine_up", "1 while the engine of the cluster is there, 0 while it is away.", up),
 		metric.Gauge("cluster_nodes", "cluster_nodes", "Nodes of the cluster, as the engine said it last.", len(c.Nodes())),
 		metric.Counters("cluster_sent", "cluster_publications_total", "Publications of this node, by what became of them.", "outcome", []metric.Sample{
@@ -68,5 +68,5 @@ func (c *Cluster) Readings() []metric.Reading {
 		metric.Gauge("cluster_waiting_bytes", "cluster_waiting_bytes", "Bytes of publications and of who enters rooms that wait for the engine.", c.waiting.Load()),
 		metric.Gauge("cluster_arriving_bytes", "cluster_arriving_bytes", "Bytes that came from the engine and are not handed out yet.", c.arriving.Load()),
 		metric.Gauge("", "cluster_lag_seconds", "How long what came last was on its way, as far as the clocks of two nodes agree.", c.Lag().Seconds()),
-	}
+	}...)
 }

@@ -50,9 +50,6 @@ type across struct {
 	timer   *time.Timer // fires try; nil while nothing is in queue
 	away    bool        // the last answer was that nobody can be asked
 	over    bool
-
-	floors     map[string]floor // of an app that is kept
-	leftFloors int              // channels that were left since they were looked through
 }
 
 // A seatKind is what one of an app's own seats is for.

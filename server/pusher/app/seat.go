@@ -80,8 +80,7 @@ func (e *entry) answered(r *hub.Roster, at *presence.Entry, s *presence.Seated, 
 		e.postpone()
 		return
 	}
-	late := e.late
-	if late && !x.drop(e) {
+	if e.late && !x.drop(e) {
 		return // it has been taken back, with what it cost
 	}
 	if err != nil {
@@ -90,7 +89,7 @@ func (e *entry) answered(r *hub.Roster, at *presence.Entry, s *presence.Seated, 
 	} else if e.kind.Private {
 		c.trust()
 	}
-	if late {
+	if e.late {
 		c.socket.Late(e.channel, told, err)
 		return
 	}
@@ -155,7 +154,6 @@ func (e *entry) sit(r *hub.Roster, s *presence.Seated) (told int, _ error) {
 	e.seated = s
 	if a.kept {
 		a.shared.Hub.Reach(a.hubName, s.At)
-		a.across.seated(e.channel, s.At, r.Connections() == 0)
 	}
 	_, missed, told, err := e.join(r, hub.Member{ID: e.who.ID, Info: e.who.Info})
 	if errors.Is(err, hub.ErrTooManyRooms) {
@@ -222,9 +220,6 @@ func (c *Connection) vacateAcross(r *hub.Roster, channel string) {
 	}
 	a.kinds[kindOf(k)].ended.Add(1)
 	c.discharge(channel, k)
-	if a.kept {
-		a.across.left(channel)
-	}
 	at := c.at(channel, k, who)
 	at.Only = last
 	a.across.Desk.Leave(at)
