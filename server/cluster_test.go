@@ -2,8 +2,10 @@ package server
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -227,4 +229,43 @@ func idOf(t *testing.T, text string) string {
 	}
 	id, _, _ = strings.Cut(id, "\n")
 	return strings.TrimSpace(id)
+}
+
+// Where rooms are hangs on whose events are kept, so a node that says otherwise than those that are there
+// does not start: they would not hear each other. With nobody there it may be changed.
+func TestNodesKeepTheSame(t *testing.T) {
+	redis := redistest.Start(t)
+	env := map[string]string{"CLUSTER_REDIS": "redis://" + redis.Addr}
+	pusher := map[string]string{"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "secret-of-pusher", "PUSHER_PORT": "0"}
+	refused := func(more ...map[string]string) {
+		t.Helper()
+		all := maps.Clone(env)
+		for _, m := range more {
+			maps.Copy(all, m)
+		}
+		s, err := New(configured(t, all), discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), "HISTORY, PUSHER_HISTORY: differ") {
+			t.Errorf("%v: %v", more, err)
+		}
+	}
+	a := node(t, redis.Addr, "HISTORY", "1m")
+	refused()
+	refused(map[string]string{"HISTORY": "1m", "PUSHER_HISTORY": "1m"}, pusher)
+	a.stop()
+	if err := a.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	b := node(t, redis.Addr)
+	refused(map[string]string{"HISTORY": "1m"})
+	here := b.listen(t, "r")
+	seated(t, "r", b)
+	if res := b.send(t, "r", "e", "1"); res.StatusCode != 200 {
+		t.Error(res.Status)
+	}
+	b.hear(t, here, `42["e",1`)
 }

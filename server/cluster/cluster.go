@@ -34,6 +34,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -253,7 +256,8 @@ func (c *Cluster) together(app string) bool { return c.opt.Together != nil && c.
 // the first. secret is for a cluster whose operator set none; the engine never sees one that is
 // set.
 func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret string) error {
-	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "check", checkOf(c.cfg.Secret)}
+	kept := c.keptTogether()
+	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "check", checkOf(c.cfg.Secret), "kept", kept}
 	if c.cfg.Secret == "" {
 		args = append(args, "secret", secret)
 	}
@@ -267,12 +271,36 @@ func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret str
 	if there[2] != args[5] {
 		return errors.New("CLUSTER_SECRET: differs from that of the nodes that are there: want the same on all of them, or to end all before it is changed")
 	}
+	if there[3] != kept {
+		return fmt.Errorf("HISTORY, PUSHER_HISTORY: differ from those of the nodes that are there, which keep the events of %s, and this one of %s: want the same on all of them, or to end all before it is changed", namesOf(there[3]), namesOf(kept))
+	}
 	secret = c.cfg.Secret
 	if secret == "" {
-		secret = there[3]
+		secret = there[4]
 	}
 	c.secret.Store(&secret)
 	return nil
+}
+
+// keptTogether lists the apps that are Together, in one order: where their rooms are hangs on it, so
+// nodes that say otherwise would not hear each other.
+func (c *Cluster) keptTogether() string {
+	var list []string
+	for _, app := range c.opt.Apps {
+		if c.together(app) {
+			list = append(list, strconv.Quote(app)) // the name of one is empty
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), " ")
+}
+
+// namesOf is such a list for an operator.
+func namesOf(list string) string {
+	if list == "" {
+		return "no app"
+	}
+	return fmt.Sprintf("%.200s", list)
 }
 
 // checkOf is what nodes compare to know that an operator set the same secret on all; "none" for

@@ -28,7 +28,8 @@ type subscription struct {
 	leaving   bool      // it is in the list of those
 	asked     uint64    // the link that was asked for it
 	confirmed bool      // that has it
-	first     uint64    // the link that had it first; 0 for none
+	first     uint64    // the link that had it first, or that somebody may have been seated under; 0 for none
+	blind     bool      // somebody was let in though no link has it
 }
 
 // subscriptions are those of a partition. What a link does with them is done by the partition's run.
@@ -113,7 +114,10 @@ func (t *subscriptions) all(generation uint64) []string {
 			delete(t.of, channel)
 			continue
 		}
-		s.asked = generation
+		s.asked, s.blind = generation, false
+		if s.first == 0 {
+			s.first = generation - 1 // who came while there was no link has missed what others have
+		}
 		list = append(list, channel)
 	}
 	t.idle, t.leaving = nil, nil
@@ -215,10 +219,34 @@ func (p *partition) subscribe(l *link) error {
 		p.subs.mu.Lock()
 		for _, s := range list {
 			p.subs.confirm(s, l.generation)
+			if s.blind {
+				p.tellMissed(s)
+			}
 		}
 		p.subs.mu.Unlock()
 		p.desk.wakeUp()
 	}
+}
+
+// tellMissed has those of a room told, behind the next fence, that they may have missed something: they were
+// let in before it was subscribed to. subs.mu is held.
+func (p *partition) tellMissed(s *subscription) {
+	s.blind = false
+	s.refs++ // which the answer takes back
+	p.subs.entering = append(p.subs.entering, &entry{sub: s, since: time.Now(), answer: func(at hub.Position, err error) {
+		if err != nil {
+			return // with the link: the next one brings what is missing, or it is told
+		}
+		p.c.count.missed.Add(1)
+		p.c.opt.Missed(s.app, s.room, s.everyone, at)
+	}})
+}
+
+// letIn notes that somebody may be seated though no link may have the room.
+func (t *subscriptions) letIn(s *subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.blind = s.blind || !s.confirmed
 }
 
 // toLeave takes what nobody has wanted since a time. What the link has of it is listed.
@@ -268,13 +296,19 @@ type entry struct {
 // that who is seated within it gets everything behind it and nothing before; or with
 // [hub.ErrAway], within the time that one command may take, at once while the engine is away.
 // answer must neither wait nor call the cluster, but for Occupied and Vacated through the hub.
+//
+// Who is seated in spite of ErrAway gets what was published since, once the engine is there; where that is not
+// known any more, [Options].Missed says so.
 func (c *Cluster) Fence(app, room string, everyone bool, answer func(at hub.Position, err error)) {
 	p := c.partition(app, room, everyone)
 	p.mu.Lock()
 	refused := p.over || p.isAway()
 	p.mu.Unlock()
 	if refused {
+		s := p.want(p.channel(app, room, everyone))
+		p.subs.letIn(s)
 		answer(hub.Position{}, hub.ErrAway)
+		p.unwant(s)
 		return
 	}
 	e := &entry{sub: p.want(p.channel(app, room, everyone)), since: time.Now(), answer: answer}
@@ -350,13 +384,14 @@ func (p *partition) failEntries(limit time.Time) {
 	var list []*entry
 	for _, e := range p.subs.entering {
 		if late(e) {
+			e.sub.blind = e.sub.blind || !e.sub.confirmed
 			list = append(list, e)
 		}
 	}
 	p.subs.entering = slices.DeleteFunc(p.subs.entering, late)
 	for request, waiting := range p.subs.fenced {
 		for _, e := range waiting {
-			if late(e) {
+			if late(e) { // it was subscribed to, and still is: lose would have it wait anew
 				list = append(list, e)
 			}
 		}
