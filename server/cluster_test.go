@@ -7,10 +7,13 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"poosh/auth"
 	"poosh/server/cluster/redistest"
@@ -268,4 +271,40 @@ func TestNodesKeepTheSame(t *testing.T) {
 		t.Error(res.Status)
 	}
 	b.hear(t, here, `42["e",1`)
+}
+
+// Who is let into a room while its node alone is cut off gets what was sent meanwhile, as those do who were
+// in theirs before; or is closed, where the engine does not have it any more.
+func TestSeatedWhileCutOff(t *testing.T) {
+	for backlog, heard := range map[string]bool{"4MiB": true, "off": false} {
+		redis := redistest.Start(t)
+		wire := redistest.NewWire(t, redis.Addr)
+		a := node(t, wire.Addr, "CLUSTER_TIMEOUT", "500ms", "CLUSTER_BACKLOG", backlog)
+		b := node(t, redis.Addr, "CLUSTER_TIMEOUT", "500ms", "CLUSTER_BACKLOG", backlog)
+		old := a.listen(t, "old")
+		seated(t, "old", a)
+		wire.Cut()
+		redistest.Until(t, "the node to know", func() bool { return !a.cluster.Up() })
+		late := a.listen(t, "new")
+		seated(t, "new", a)
+		for _, room := range []string{"old", "new"} {
+			if res := b.send(t, room, "e", `"missed"`); res.StatusCode != 200 {
+				t.Fatal(res.Status)
+			}
+		}
+		wire.Heal()
+		for room, ws := range map[string]*websocket.Conn{"old": old, "new": late} {
+			if heard {
+				a.hear(t, ws, `42["e","missed"`)
+				continue
+			}
+			_ = ws.SetReadDeadline(time.Now().Add(patience))
+			for err := error(nil); err == nil; {
+				var text []byte
+				if _, text, err = ws.ReadMessage(); strings.Contains(string(text), "missed\"") || os.IsTimeout(err) {
+					t.Errorf("in %s: %q, %v; want the end", room, text, err)
+				}
+			}
+		}
+	}
 }

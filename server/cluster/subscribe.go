@@ -216,15 +216,20 @@ func (p *partition) subscribe(l *link) error {
 		if err := l.ssubscribe(channels); err != nil {
 			return err
 		}
-		p.subs.mu.Lock()
-		for _, s := range list {
-			p.subs.confirm(s, l.generation)
-			if s.blind {
-				p.tellMissed(s)
-			}
-		}
-		p.subs.mu.Unlock()
+		p.confirm(list, l.generation)
 		p.desk.wakeUp()
+	}
+}
+
+// confirm notes that a link has these.
+func (p *partition) confirm(list []*subscription, generation uint64) {
+	p.subs.mu.Lock()
+	defer p.subs.mu.Unlock()
+	for _, s := range list {
+		p.subs.confirm(s, generation)
+		if s.blind {
+			p.tellMissed(s)
+		}
 	}
 }
 
@@ -391,7 +396,7 @@ func (p *partition) failEntries(limit time.Time) {
 	p.subs.entering = slices.DeleteFunc(p.subs.entering, late)
 	for request, waiting := range p.subs.fenced {
 		for _, e := range waiting {
-			if late(e) { // it was subscribed to, and still is: lose would have it wait anew
+			if late(e) {
 				list = append(list, e)
 			}
 		}
