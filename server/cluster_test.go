@@ -308,3 +308,44 @@ func TestSeatedWhileCutOff(t *testing.T) {
 		}
 	}
 }
+
+// A client gets what is sent to its id by whatever node as soon as it knows that, however far the engine is:
+// nothing has to be subscribed to first. Others may be in a room of that name, on any node.
+func TestOwnRoomAtOnce(t *testing.T) {
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	a, b := node(t, wire.Addr), node(t, redis.Addr)
+	wire.Slow(20 * time.Millisecond)
+	for n := range 5 {
+		ws, _, err := websocket.DefaultDialer.Dial("ws://"+a.client+"/socket.io/?EIO=3&transport=websocket", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.Close()
+		_, text, err := ws.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, id, _ := strings.Cut(string(text), `"sid":"`)
+		id, _, _ = strings.Cut(id, `"`)
+		a.hear(t, ws, "40")
+		want := `42["e",` + strconv.Itoa(n)
+		if n == 4 {
+			beside, elsewhere := a.listen(t, id), b.listen(t, id)
+			redistest.Until(t, "seats", func() bool {
+				here, _ := a.hub.Count(poosh.App, id)
+				there, _ := b.hub.Count(poosh.App, id)
+				return here == 2 && there == 1
+			})
+			defer func() {
+				a.hear(t, beside, want)
+				b.hear(t, elsewhere, want)
+			}()
+		}
+		res := b.send(t, id, "e", strconv.Itoa(n))
+		if nodes := res.Header.Get("X-Poosh-Nodes"); res.StatusCode != 200 || nodes != strconv.Itoa(1+n/4) {
+			t.Errorf("%s, %s nodes", res.Status, nodes)
+		}
+		a.hear(t, ws, want)
+	}
+}

@@ -58,6 +58,11 @@ type Options struct {
 	// what is published to any of them, whoever is there; nil for none. Such an app is one of Apps.
 	Together func(app string) bool
 
+	// Home names the node whose client has a room's name as its id, by the name alone; "" for none, and
+	// nil for no app. That node gets what is published there without a subscription of its own, from
+	// before anybody can know the id. It is the same on all nodes.
+	Home func(app, room string) string
+
 	// Deliver hands out what comes from the engine, with its place in the log, which is the zero
 	// position for what reaches this process alone, and reports how many took it. Calls for rooms
 	// of one partition come one after the other. It must not wait.
@@ -228,15 +233,28 @@ func (c *Cluster) Close(ctx context.Context) error {
 	return nil
 }
 
-// Flush waits until all that was published before is answered, or ctx ends.
+// Flush waits until all that was published before is answered and handed out here, or ctx ends.
 func (c *Cluster) Flush(ctx context.Context) error {
 	for _, p := range c.parts {
-		for !p.flushed() {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(5 * time.Millisecond):
-			}
+		if err := wait(ctx, p.flushed); err != nil {
+			return err
+		}
+		// What the engine has sent back came before its answer.
+		last := p.inbox.last()
+		if err := wait(ctx, func() bool { return p.inbox.behind(last) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait polls what nobody signals, until it is so or ctx ends.
+func wait(ctx context.Context, done func() bool) error {
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	return nil

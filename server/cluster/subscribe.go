@@ -22,6 +22,7 @@ type subscription struct {
 	channel   string
 	app, room string
 	everyone  bool
+	home      bool // it comes by the channel of this node, see [Options].Home
 
 	refs      int       // seats of the hub, taken as one, and who enters
 	left      time.Time // when refs was 0 last
@@ -49,7 +50,15 @@ func (p *partition) channel(app, room string, everyone bool) *subscription {
 	if everyone {
 		return &subscription{channel: p.tag.everyone(app), app: app, everyone: true}
 	}
-	return &subscription{channel: p.tag.room(app, room), app: app, room: room}
+	return &subscription{channel: p.tag.room(app, room), app: app, room: room, home: p.c.home(app, room) == p.c.name}
+}
+
+// home is where a room is at home; "" for nowhere.
+func (c *Cluster) home(app, room string) string {
+	if c.opt.Home == nil || c.together(app) {
+		return ""
+	}
+	return c.opt.Home(app, room)
 }
 
 // channelOf is the channel that an envelope came by.
@@ -118,7 +127,9 @@ func (t *subscriptions) all(generation uint64) []string {
 		if s.first == 0 {
 			s.first = generation - 1 // who came while there was no link has missed what others have
 		}
-		list = append(list, channel)
+		if !s.home {
+			list = append(list, channel)
+		}
 	}
 	t.idle, t.leaving = nil, nil
 	for _, s := range t.of {
@@ -209,9 +220,11 @@ func (p *partition) subscribe(l *link) error {
 		if len(list) == 0 {
 			return nil
 		}
-		channels := make([]string, len(list))
-		for i, s := range list {
-			channels[i] = s.channel
+		channels := make([]string, 0, len(list))
+		for _, s := range list {
+			if !s.home {
+				channels = append(channels, s.channel)
+			}
 		}
 		if err := l.ssubscribe(channels); err != nil {
 			return err
@@ -268,7 +281,7 @@ func (t *subscriptions) toLeave(since time.Time) (list []string) {
 			continue
 		}
 		delete(t.of, s.channel)
-		if s.confirmed {
+		if s.confirmed && !s.home {
 			list = append(list, s.channel)
 		}
 	}
