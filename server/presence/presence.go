@@ -42,7 +42,8 @@ type Desk interface {
 	// while nobody can be asked, with [ErrAway]. Without an error the connection counts: it is
 	// seated within answer, or Leave takes it back.
 	//
-	// With an error it does not count, and nobody was told of it.
+	// With an error it does not count. Nobody was told of it, but for [ErrAway]: where the engine did
+	// not answer in time it may have let them in, and then the others hear that they came and went.
 	Enter(e Entry, answer func(Seated, error))
 
 	// Leave says that a connection for which Enter was answered without an error is gone, or
@@ -146,6 +147,9 @@ type Holder interface {
 	// Held reports of each id whether somebody has it. It may wait, and what it says was so a
 	// moment ago.
 	Held(ctx context.Context, app string, ids []string) ([]bool, error)
+	// Changed has f called whenever a process has come or gone: the ids of one that has gone are
+	// free by then, or soon. f must not wait. Call it before anybody claims.
+	Changed(f func())
 }
 
 // A Claim is a connection's for an id. It is one by its address, and does not change.
