@@ -70,6 +70,7 @@ func (s *Server) join(ctx context.Context) error {
 		Log: s.log, Version: s.cfg.version(), Load: s.loads(), Apps: apps,
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
+		Home:     home,
 		Deliver:  s.hub.DeliverAt,
 		Reached:  s.hub.Reach,
 		Missed:   s.missed,
@@ -81,6 +82,15 @@ func (s *Server) join(ctx context.Context) error {
 	s.health.Need("cluster", s.engineThere)
 	s.log.Info("joined the cluster", "node", s.cluster.Name(), "engine", s.cfg.Cluster.Redis.String(), "nodes", len(s.cluster.Nodes()))
 	return nil
+}
+
+// home names the node of the client of the original dialect that has a room's name as its id. That
+// others have such names too costs little.
+func home(app, room string) string {
+	if app != poosh.App {
+		return ""
+	}
+	return poosh.NodeOf(room)
 }
 
 // loads returns what tells of this node's load since it was asked before.

@@ -2,13 +2,18 @@ package server
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"poosh/auth"
 	"poosh/server/cluster/redistest"
@@ -227,4 +232,120 @@ func idOf(t *testing.T, text string) string {
 	}
 	id, _, _ = strings.Cut(id, "\n")
 	return strings.TrimSpace(id)
+}
+
+// Where rooms are hangs on whose events are kept, so a node that says otherwise than those that are there
+// does not start: they would not hear each other. With nobody there it may be changed.
+func TestNodesKeepTheSame(t *testing.T) {
+	redis := redistest.Start(t)
+	env := map[string]string{"CLUSTER_REDIS": "redis://" + redis.Addr}
+	pusher := map[string]string{"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "secret-of-pusher", "PUSHER_PORT": "0"}
+	refused := func(more ...map[string]string) {
+		t.Helper()
+		all := maps.Clone(env)
+		for _, m := range more {
+			maps.Copy(all, m)
+		}
+		s, err := New(configured(t, all), discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), "HISTORY, PUSHER_HISTORY: differ") {
+			t.Errorf("%v: %v", more, err)
+		}
+	}
+	a := node(t, redis.Addr, "HISTORY", "1m")
+	refused()
+	refused(map[string]string{"HISTORY": "1m", "PUSHER_HISTORY": "1m"}, pusher)
+	a.stop()
+	if err := a.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	b := node(t, redis.Addr)
+	refused(map[string]string{"HISTORY": "1m"})
+	here := b.listen(t, "r")
+	seated(t, "r", b)
+	if res := b.send(t, "r", "e", "1"); res.StatusCode != 200 {
+		t.Error(res.Status)
+	}
+	b.hear(t, here, `42["e",1`)
+}
+
+// Who is let into a room while its node alone is cut off gets what was sent meanwhile, as those do who were
+// in theirs before; or is closed, where the engine does not have it any more.
+func TestSeatedWhileCutOff(t *testing.T) {
+	for backlog, heard := range map[string]bool{"4MiB": true, "off": false} {
+		redis := redistest.Start(t)
+		wire := redistest.NewWire(t, redis.Addr)
+		a := node(t, wire.Addr, "CLUSTER_TIMEOUT", "500ms", "CLUSTER_BACKLOG", backlog)
+		b := node(t, redis.Addr, "CLUSTER_TIMEOUT", "500ms", "CLUSTER_BACKLOG", backlog)
+		old := a.listen(t, "old")
+		seated(t, "old", a)
+		wire.Cut()
+		redistest.Until(t, "the node to know", func() bool { return !a.cluster.Up() })
+		late := a.listen(t, "new")
+		seated(t, "new", a)
+		for _, room := range []string{"old", "new"} {
+			if res := b.send(t, room, "e", `"missed"`); res.StatusCode != 200 {
+				t.Fatal(res.Status)
+			}
+		}
+		wire.Heal()
+		for room, ws := range map[string]*websocket.Conn{"old": old, "new": late} {
+			if heard {
+				a.hear(t, ws, `42["e","missed"`)
+				continue
+			}
+			_ = ws.SetReadDeadline(time.Now().Add(patience))
+			for err := error(nil); err == nil; {
+				var text []byte
+				if _, text, err = ws.ReadMessage(); strings.Contains(string(text), "missed\"") || os.IsTimeout(err) {
+					t.Errorf("in %s: %q, %v; want the end", room, text, err)
+				}
+			}
+		}
+	}
+}
+
+// A client gets what is sent to its id by whatever node as soon as it knows that, however far the engine is:
+// nothing has to be subscribed to first. Others may be in a room of that name, on any node.
+func TestOwnRoomAtOnce(t *testing.T) {
+	redis := redistest.Start(t)
+	wire := redistest.NewWire(t, redis.Addr)
+	a, b := node(t, wire.Addr), node(t, redis.Addr)
+	wire.Slow(20 * time.Millisecond)
+	for n := range 5 {
+		ws, _, err := websocket.DefaultDialer.Dial("ws://"+a.client+"/socket.io/?EIO=3&transport=websocket", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.Close()
+		_, text, err := ws.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, id, _ := strings.Cut(string(text), `"sid":"`)
+		id, _, _ = strings.Cut(id, `"`)
+		a.hear(t, ws, "40")
+		want := `42["e",` + strconv.Itoa(n)
+		if n == 4 {
+			beside, elsewhere := a.listen(t, id), b.listen(t, id)
+			redistest.Until(t, "seats", func() bool {
+				here, _ := a.hub.Count(poosh.App, id)
+				there, _ := b.hub.Count(poosh.App, id)
+				return here == 2 && there == 1
+			})
+			defer func() {
+				a.hear(t, beside, want)
+				b.hear(t, elsewhere, want)
+			}()
+		}
+		res := b.send(t, id, "e", strconv.Itoa(n))
+		if nodes := res.Header.Get("X-Poosh-Nodes"); res.StatusCode != 200 || nodes != strconv.Itoa(1+n/4) {
+			t.Errorf("%s, %s nodes", res.Status, nodes)
+		}
+		a.hear(t, ws, want)
+	}
 }

@@ -60,6 +60,11 @@ type Options struct {
 	// what is published to any of them, whoever is there; nil for none. Such an app is one of Apps.
 	Together func(app string) bool
 
+	// Home names the node whose client has a room's name as its id, by the name alone; "" for none, and
+	// nil for no app. That node gets what is published there without a subscription of its own, from
+	// before anybody can know the id. It is the same on all nodes.
+	Home func(app, room string) string
+
 	// Deliver hands out what comes from the engine, with its place in the log, which is the zero
 	// position for what reaches this process alone, and reports how many took it. Calls for rooms
 	// of one partition come one after the other. It must not wait.
@@ -231,15 +236,28 @@ func (c *Cluster) Close(ctx context.Context) error {
 	return nil
 }
 
-// Flush waits until all that was published before is answered, or ctx ends.
+// Flush waits until all that was published before is answered and handed out here, or ctx ends.
 func (c *Cluster) Flush(ctx context.Context) error {
 	for _, p := range c.parts {
-		for !p.flushed() {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(5 * time.Millisecond):
-			}
+		if err := wait(ctx, p.flushed); err != nil {
+			return err
+		}
+		// What the engine has sent back came before its answer.
+		last := p.inbox.last()
+		if err := wait(ctx, func() bool { return p.inbox.behind(last) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait polls what nobody signals, until it is so or ctx ends.
+func wait(ctx context.Context, done func() bool) error {
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	return nil
@@ -259,7 +277,8 @@ func (c *Cluster) together(app string) bool { return c.opt.Together != nil && c.
 // the first. secret is for a cluster whose operator set none; the engine never sees one that is
 // set.
 func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret string) error {
-	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "check", checkOf(c.cfg.Secret)}
+	kept := c.keptTogether()
+	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "check", checkOf(c.cfg.Secret), "kept", kept}
 	if c.cfg.Secret == "" {
 		args = append(args, "secret", secret)
 	}
@@ -273,9 +292,12 @@ func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret str
 	if there[2] != args[5] {
 		return errSecret
 	}
+	if there[3] != kept {
+		return fmt.Errorf("HISTORY, PUSHER_HISTORY: differ from those of the nodes that are there, which keep the events of %s, and this one of %s: want the same on all of them, or to end all before it is changed", namesOf(there[3]), namesOf(kept))
+	}
 	secret = c.cfg.Secret
 	if secret == "" {
-		secret = there[3]
+		secret = there[4]
 	}
 	c.secret.Store(&secret)
 	return nil

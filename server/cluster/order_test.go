@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -266,4 +267,33 @@ func TestPublishedOnceThoughWrittenTwice(t *testing.T) {
 	}
 	a.mustSend("r", "5")
 	a.hasExactly("r", numbered(1, 5))
+}
+
+// What was accepted is handed out here too once a node is flushed: its clients are sent away then.
+func TestFlushHandsOut(t *testing.T) {
+	t.Parallel()
+	begun, release := make(chan struct{}), make(chan struct{})
+	p := join(t, config(t, at(redistest.Start(t).Addr)), func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
+			close(begun)
+			<-release
+			return deliver(pub, at)
+		}
+	})
+	p.enter("r")
+	p.mustSend("r", "1")
+	<-begun
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := p.Flush(short); err == nil {
+		t.Error("it is flushed, and its own client has not been handed what was sent")
+	}
+	close(release)
+	if err := p.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := p.in("r"); len(got) != 1 {
+		t.Errorf("handed out is %q", got)
+	}
 }

@@ -18,6 +18,11 @@ func (c *Cluster) Publish(p *hub.Publication, done func(hub.Handed)) {
 	if !p.Everyone && !p.Passing {
 		i.cached = p.Cached
 	}
+	if !p.Everyone {
+		if name := c.home(p.App, p.Room); name != "" {
+			i.home = part.tag.node(name)
+		}
+	}
 	err := part.enqueue(i)
 	if err == nil {
 		return

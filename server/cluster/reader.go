@@ -20,6 +20,9 @@ type inbox struct {
 	list  []string
 	busy  bool // some are being handled
 	over  bool
+
+	came, handled uint64 // texts, since the start
+	under         int    // that are being handled
 }
 
 // weight is what a text counts for, among those that came and are not handled yet. An answer to the
@@ -34,6 +37,7 @@ func weight(text string) int64 {
 func (b *inbox) put(text string) {
 	b.mu.Lock()
 	b.list = append(b.list, text)
+	b.came++
 	b.mu.Unlock()
 	b.ready.Signal()
 }
@@ -45,11 +49,12 @@ func (b *inbox) take(spare []string) ([]string, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.busy = false
+	b.handled, b.under = b.handled+uint64(b.under), 0
 	for len(b.list) == 0 && !b.over {
 		b.ready.Wait()
 	}
 	list := b.list
-	b.list, b.busy = spare[:0], true
+	b.list, b.busy, b.under = spare[:0], true, len(list)
 	return list, !b.over
 }
 
@@ -58,6 +63,20 @@ func (b *inbox) idle() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.list) == 0 && !b.busy
+}
+
+// last is how many texts have come.
+func (b *inbox) last() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.came
+}
+
+// behind reports that so many are handled, or never will be.
+func (b *inbox) behind(n uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over || b.handled >= n
 }
 
 func (b *inbox) close() {

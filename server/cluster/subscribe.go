@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"poosh/server/guard"
 	"poosh/server/hub"
 )
 
@@ -22,13 +21,15 @@ type subscription struct {
 	channel   string
 	app, room string
 	everyone  bool
+	home      bool // it comes by the channel of this node, see [Options].Home
 
 	refs      int       // seats of the hub, taken as one, and who enters
 	left      time.Time // when refs was 0 last
 	leaving   bool      // it is in the list of those
 	asked     uint64    // the link that was asked for it
 	confirmed bool      // that has it
-	first     uint64    // the link that had it first; 0 for none
+	first     uint64    // the link that had it first, or that somebody may have been seated under; 0 for none
+	blind     bool      // somebody was let in though no link has it
 }
 
 // subscriptions are those of a partition. What a link does with them is done by the partition's run.
@@ -48,7 +49,15 @@ func (p *partition) channel(app, room string, everyone bool) *subscription {
 	if everyone {
 		return &subscription{channel: p.tag.everyone(app), app: app, everyone: true}
 	}
-	return &subscription{channel: p.tag.room(app, room), app: app, room: room}
+	return &subscription{channel: p.tag.room(app, room), app: app, room: room, home: p.c.home(app, room) == p.c.name}
+}
+
+// home is where a room is at home; "" for nowhere.
+func (c *Cluster) home(app, room string) string {
+	if c.opt.Home == nil || c.together(app) {
+		return ""
+	}
+	return c.opt.Home(app, room)
 }
 
 // channelOf is the channel that an envelope came by.
@@ -113,8 +122,13 @@ func (t *subscriptions) all(generation uint64) []string {
 			delete(t.of, channel)
 			continue
 		}
-		s.asked = generation
-		list = append(list, channel)
+		s.asked, s.blind = generation, false
+		if s.first == 0 {
+			s.first = generation - 1 // who came while there was no link has missed what others have
+		}
+		if !s.home {
+			list = append(list, channel)
+		}
 	}
 	t.idle, t.leaving = nil, nil
 	for _, s := range t.of {
@@ -205,20 +219,51 @@ func (p *partition) subscribe(l *link) error {
 		if len(list) == 0 {
 			return nil
 		}
-		channels := make([]string, len(list))
-		for i, s := range list {
-			channels[i] = s.channel
+		channels := make([]string, 0, len(list))
+		for _, s := range list {
+			if !s.home {
+				channels = append(channels, s.channel)
+			}
 		}
 		if err := l.ssubscribe(channels); err != nil {
 			return err
 		}
-		p.subs.mu.Lock()
-		for _, s := range list {
-			p.subs.confirm(s, l.generation)
-		}
-		p.subs.mu.Unlock()
+		p.confirm(list, l.generation)
 		p.desk.wakeUp()
 	}
+}
+
+// confirm notes that a link has these.
+func (p *partition) confirm(list []*subscription, generation uint64) {
+	p.subs.mu.Lock()
+	defer p.subs.mu.Unlock()
+	for _, s := range list {
+		p.subs.confirm(s, generation)
+		if s.blind {
+			p.tellMissed(s)
+		}
+	}
+}
+
+// tellMissed has those of a room told, behind the next fence, that they may have missed something: they were
+// let in before it was subscribed to. subs.mu is held.
+func (p *partition) tellMissed(s *subscription) {
+	s.blind = false
+	s.refs++ // which the answer takes back
+	p.subs.entering = append(p.subs.entering, &entry{sub: s, since: time.Now(), answer: func(at hub.Position, err error) {
+		if err != nil {
+			return // with the link: the next one brings what is missing, or it is told
+		}
+		p.c.count.missed.Add(1)
+		p.c.opt.Missed(s.app, s.room, s.everyone, at)
+	}})
+}
+
+// letIn notes that somebody may be seated though no link may have the room.
+func (t *subscriptions) letIn(s *subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.blind = s.blind || !s.confirmed
 }
 
 // toLeave takes what nobody has wanted since a time. What the link has of it is listed.
@@ -235,7 +280,7 @@ func (t *subscriptions) toLeave(since time.Time) (list []string) {
 			continue
 		}
 		delete(t.of, s.channel)
-		if s.confirmed {
+		if s.confirmed && !s.home {
 			list = append(list, s.channel)
 		}
 	}
@@ -254,121 +299,4 @@ func (p *partition) unsubscribe(l *link) error {
 		}
 	}
 	return nil
-}
-
-// An entry is somebody who is about to be in a room.
-type entry struct {
-	sub    *subscription
-	since  time.Time
-	answer func(at hub.Position, err error)
-}
-
-// Fence says that somebody is about to be in a room whom nobody counts, or, with everyone, among all of an app. answer is
-// called once: with where that is in the log, on the goroutine that delivers the room's events, in their order, so
-// that who is seated within it gets everything behind it and nothing before; or with
-// [hub.ErrAway], within the time that one command may take, at once while the engine is away.
-// answer must neither wait nor call the cluster, but for Occupied and Vacated through the hub.
-func (c *Cluster) Fence(app, room string, everyone bool, answer func(at hub.Position, err error)) {
-	p := c.partition(app, room, everyone)
-	p.mu.Lock()
-	refused := p.over || p.isAway()
-	p.mu.Unlock()
-	if refused {
-		answer(hub.Position{}, hub.ErrAway)
-		return
-	}
-	e := &entry{sub: p.want(p.channel(app, room, everyone)), since: time.Now(), answer: answer}
-	p.subs.mu.Lock()
-	p.subs.entering = append(p.subs.entering, e)
-	p.subs.mu.Unlock()
-	p.mu.Lock()
-	over := p.over
-	p.mu.Unlock()
-	if over {
-		p.failEntries(time.Time{}) // which the end may have done before there was this one
-	}
-	p.wakeUp()
-}
-
-// Subscribe has answer called once what is published to a room reaches this process, at once where
-// it does already; or with [hub.ErrAway], as [Cluster.Fence]. Who is seated within it misses nothing that
-// is published from then on. What is said of that one's answer holds.
-func (c *Cluster) Subscribe(app, room string, answer func(error)) {
-	p := c.partition(app, room, false)
-	s := p.want(p.channel(app, room, false))
-	there := p.subs.confirmed(s.channel)
-	if there {
-		answer(nil)
-	}
-	p.unwant(s)
-	if !there {
-		c.Fence(app, room, false, func(_ hub.Position, err error) { answer(err) })
-	}
-}
-
-// fenceEntries has all who may go on wait for one fence, and returns that; 0 when there is
-// nobody.
-func (p *partition) fenceEntries() (request uint64, some bool) {
-	p.subs.mu.Lock()
-	defer p.subs.mu.Unlock()
-	var rest, now []*entry
-	for _, e := range p.subs.entering {
-		if e.sub.confirmed {
-			now = append(now, e)
-		} else {
-			rest = append(rest, e)
-		}
-	}
-	if len(now) == 0 {
-		return 0, false
-	}
-	p.subs.request++
-	if p.subs.fenced == nil {
-		p.subs.fenced = make(map[uint64][]*entry)
-	}
-	p.subs.entering, p.subs.fenced[p.subs.request] = rest, now
-	return p.subs.request, true
-}
-
-// answerEntries answers who waited for a fence.
-func (p *partition) answerEntries(request uint64, at hub.Position) {
-	p.subs.mu.Lock()
-	list := p.subs.fenced[request]
-	delete(p.subs.fenced, request)
-	p.subs.mu.Unlock()
-	p.answer(list, at, nil)
-}
-
-// failEntries answers who has waited since before a time, or everybody if that is zero or the
-// engine is away.
-func (p *partition) failEntries(limit time.Time) {
-	p.mu.Lock()
-	all := limit.IsZero() || p.isAway()
-	p.mu.Unlock()
-	p.subs.mu.Lock()
-	late := func(e *entry) bool { return all || e.since.Before(limit) }
-	var list []*entry
-	for _, e := range p.subs.entering {
-		if late(e) {
-			list = append(list, e)
-		}
-	}
-	p.subs.entering = slices.DeleteFunc(p.subs.entering, late)
-	for request, waiting := range p.subs.fenced {
-		for _, e := range waiting {
-			if late(e) {
-				list = append(list, e)
-			}
-		}
-		p.subs.fenced[request] = slices.DeleteFunc(waiting, late)
-	}
-	p.subs.mu.Unlock()
-	p.answer(list, hub.Position{}, hub.ErrAway)
-}
-
-func (p *partition) answer(list []*entry, at hub.Position, err error) {
-	for _, e := range list {
-		guard.Call(p.c.log, "who enters a room is answered", func() { e.answer(at, err) }, "partition", p.index)
-		p.unwant(e.sub)
-	}
 }

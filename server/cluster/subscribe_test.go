@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -100,5 +101,46 @@ func TestEnterAtTheEnd(t *testing.T) {
 		if len(answers) != 1 {
 			t.Fatalf("answered %d times, want once", len(answers))
 		}
+	}
+}
+
+// Who is let in though the engine did not answer, and is not subscribed for by the link that comes, is told
+// behind the first fence behind the subscription. Who came before the link is not: that brings what was missed.
+func TestLetInUnseen(t *testing.T) {
+	c := New(Config{Prefix: "test", Timeout: time.Minute})
+	c.log = discard
+	var missed []string
+	c.opt.Missed = func(_, room string, _ bool, _ hub.Position) { missed = append(missed, room) }
+	p := c.partition(app, "r", false)
+	p.subs.all(1)
+	p.since = time.Now().Add(-time.Hour) // it is away
+	letIn := func() {
+		c.Fence(app, "r", false, func(_ hub.Position, err error) {
+			if !errors.Is(err, hub.ErrAway) {
+				t.Error(err)
+			}
+			c.Occupied(app, "r", false)
+		})
+	}
+	letIn()
+	asked := p.subs.toAsk(1)
+	if len(asked) != 1 {
+		t.Fatalf("asked for is %v", asked)
+	}
+	p.confirm(asked, 1)
+	request, some := p.fenceEntries()
+	if !some || len(missed) != 0 {
+		t.Fatalf("%v before a fence, which is asked for: %v", missed, some)
+	}
+	p.answerEntries(request, hub.Position{})
+	if !slices.Equal(missed, []string{"r"}) || asked[0].refs != 1 {
+		t.Errorf("missed in %v, and %d want it", missed, asked[0].refs)
+	}
+	p.subs.lose()
+	letIn()
+	p.subs.all(2)
+	p.subs.confirmAll(2)
+	if _, some := p.fenceEntries(); some || !p.subs.had(asked[0].channel) {
+		t.Error("who was there before the link is told, though that brings what was missed")
 	}
 }

@@ -24,6 +24,7 @@ const (
 // An item is a publication that waits to be written.
 type item struct {
 	channel  string
+	home     string // a channel of one node that gets it too; "" for none
 	envelope string
 	cached   uint32 // seconds for which the engine keeps it as the last of its room; 0 for not
 	since    time.Time
@@ -31,7 +32,7 @@ type item struct {
 }
 
 // size is what an item counts for.
-func (i *item) size() int64 { return int64(len(i.envelope) + len(i.channel) + 128) }
+func (i *item) size() int64 { return int64(len(i.envelope) + len(i.channel) + len(i.home) + 128) }
 
 // A batch is items that are written in one command.
 type batch struct {
@@ -212,7 +213,7 @@ func (p *partition) finish(b *batch) {
 func (p *partition) publish(ctx context.Context, b *batch, l *link) (handed []int, epoch uint64, err error) {
 	args := append(l.args(), p.c.name, strconv.FormatUint(b.first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
 	for _, i := range b.items {
-		args = append(args, i.channel, i.envelope, strconv.FormatUint(uint64(i.cached), 10))
+		args = append(args, i.channel, i.envelope, strconv.FormatUint(uint64(i.cached), 10), i.home)
 	}
 	answer, err := publishScript.on(ctx, l.conn, []string{p.tag.state()}, args).ToArray()
 	if err != nil {

@@ -18,9 +18,9 @@ func (h *Hub) Begin(app, id, own string, maxRooms int, recv Receiver, t *Trail, 
 	made, may := h.prepare(app, id, ask.Encoder, t, ask)
 	h.log.Hold(app, func(head Position, read Reader) {
 		s = h.Register(app, id, maxRooms, ask.Encoder, recv)
-		*t = Trail{everyone: head.Number}
+		*t = trailFrom(head)
 		var got Recovery
-		err := h.enter(s, t, own, head.Number)
+		err := h.enter(s, t, own, head)
 		if err == nil {
 			got, err = h.recover(s, t, ask, ask.Encoder, head, read, may)
 		}

@@ -16,6 +16,7 @@ var ErrNotIn = errors.New("subscriber is not in the room")
 // belongs to the hub between the calls that are given it, which must not overlap for one
 // subscriber.
 type Trail struct {
+	epoch uint64 // of the log that the numbers are of; 0 before it is known
 	// All of a room's publications with greater numbers were handed to the subscriber, or
 	// will be; so were those of everyone.
 	rooms    map[string]uint64
@@ -43,8 +44,10 @@ type Ask struct {
 	Formerly []string
 
 	// Joined are the numbers that some of the rooms were joined behind: up to there nothing is
-	// missed of them, whatever After says; see [Hub.Joined].
-	Joined map[string]uint64
+	// missed of them, whatever After says; see [Hub.Joined]. They are of the log of the epoch
+	// JoinedIn, and say nothing of another one: that began while the rooms were joined.
+	Joined   map[string]uint64
+	JoinedIn uint64
 
 	// Encoder is the subscriber's from here on, for all its rooms; nil for the one it has.
 	Encoder Encoder
@@ -124,7 +127,7 @@ func (h *Hub) Return(app, id string, maxRooms int, recv Receiver, t *Trail, ask 
 	}
 	h.log.Hold(app, func(head Position, read Reader) {
 		s = h.Register(app, id, maxRooms, ask.Encoder, recv)
-		*t = Trail{everyone: head.Number}
+		*t = trailFrom(head)
 		got, err := h.recover(s, t, ask, ask.Encoder, head, read, true)
 		switch {
 		case err != nil || !got.Whole:
@@ -141,7 +144,7 @@ func (h *Hub) Return(app, id string, maxRooms int, recv Receiver, t *Trail, ask 
 // JoinKept is [Hub.Join] for a room of an app that is kept.
 func (h *Hub) JoinKept(s *Subscriber, t *Trail, name string) (err error) {
 	h.log.Hold(s.appName(), func(head Position, _ Reader) {
-		err = h.enter(s, t, name, head.Number)
+		err = h.enter(s, t, name, head)
 	})
 	return err
 }
@@ -150,17 +153,35 @@ func (h *Hub) JoinKept(s *Subscriber, t *Trail, name string) (err error) {
 func (h *Hub) RegisterKept(app, id string, maxRooms int, enc Encoder, recv Receiver, t *Trail) (s *Subscriber, at Position) {
 	h.log.Hold(app, func(head Position, _ Reader) {
 		s = h.Register(app, id, maxRooms, enc, recv)
-		*t, at = Trail{everyone: head.Number}, head
+		*t, at = trailFrom(head), head
 	})
 	return s, at
 }
 
 // Joined returns the rooms of a subscriber of an app that is kept, each with the number behind
-// which it has had everything, or will: what was published before is not its own. It may be
-// called while the trail is given to others.
-func (h *Hub) Joined(s *Subscriber, t *Trail) (joined map[string]uint64) {
-	h.log.Hold(s.appName(), func(Position, Reader) { joined = maps.Clone(t.rooms) })
-	return joined
+// which it has had everything, or will: what was published before is not its own. The numbers are of
+// the log of an epoch. It may be called while the trail is given to others.
+func (h *Hub) Joined(s *Subscriber, t *Trail) (joined map[string]uint64, epoch uint64) {
+	h.log.Hold(s.appName(), func(head Position, _ Reader) {
+		t.in(head)
+		joined, epoch = maps.Clone(t.rooms), t.epoch
+	})
+	return joined, epoch
+}
+
+// trailFrom is that of one who has had nothing before a position.
+func trailFrom(head Position) Trail { return Trail{epoch: head.Epoch, everyone: head.Number} }
+
+// in has the numbers be those of the log that there is. Who stayed while another log began, since
+// all that was known was lost, has had that from its beginning: who may not have is closed.
+func (t *Trail) in(head Position) {
+	if t.epoch != 0 && t.epoch != head.Epoch {
+		t.everyone = 0
+		for room := range t.rooms {
+			t.rooms[room] = 0
+		}
+	}
+	t.epoch = head.Epoch
 }
 
 // prepare makes the frames that are likely to be handed over to a subscriber of that id.
@@ -173,7 +194,8 @@ func (h *Hub) prepare(app, id string, e Encoder, t *Trail, ask *Ask) (made [][]b
 	var spans []Span
 	h.log.Hold(app, func(head Position, _ Reader) {
 		if ask.within(head) {
-			spans = t.missing(ask, head.Number)
+			t.in(head)
+			spans = t.missing(ask, head)
 		}
 	})
 	if len(spans) == 0 {
@@ -197,7 +219,7 @@ func (a *Ask) backward() bool { return a.Last != 0 || !a.Since.IsZero() }
 // subscriber joined at.
 func (a *Ask) within(head Position) bool {
 	for _, n := range a.Joined {
-		if n > head.Number {
+		if n > head.Number && a.JoinedIn == head.Epoch {
 			return false
 		}
 	}
@@ -216,7 +238,7 @@ func (a *Ask) fits(frames, bytes int) bool {
 }
 
 // enter joins a room, from which on a newcomer has had what comes behind head.
-func (h *Hub) enter(s *Subscriber, t *Trail, name string, head uint64) error {
+func (h *Hub) enter(s *Subscriber, t *Trail, name string, head Position) error {
 	joined, err := h.join(s, name, nil, nil, nil)
 	if joined {
 		t.begin(name, head)
@@ -227,7 +249,7 @@ func (h *Hub) enter(s *Subscriber, t *Trail, name string, head uint64) error {
 // recover is [Hub.Recover] while nothing is published, of what the subscriber may have.
 func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Position, read Reader, may bool) (Recovery, error) {
 	got := Recovery{Head: head, Whole: true}
-	if err := h.seat(s, t, ask, head.Number); err != nil {
+	if err := h.seat(s, t, ask, head); err != nil {
 		return got, err
 	}
 	if !ask.asks() {
@@ -236,7 +258,8 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 	if got.Whole = may && ask.within(head); !got.Whole {
 		return got, nil
 	}
-	spans := t.missing(ask, head.Number)
+	t.in(head)
+	spans := t.missing(ask, head)
 	x := read(spans, ask.wants)
 	got.Whole, got.More = x.Whole, x.More
 	frames, fits := fitting(s.id, x.List, enc, ask)
@@ -260,7 +283,7 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 }
 
 // seat has a subscriber in the rooms that it asks for.
-func (h *Hub) seat(s *Subscriber, t *Trail, ask *Ask, head uint64) error {
+func (h *Hub) seat(s *Subscriber, t *Trail, ask *Ask, head Position) error {
 	if ask.Seated {
 		if !s.isIn(ask.Rooms) {
 			return ErrNotIn // it has left since it asked
@@ -304,15 +327,18 @@ func (s *Subscriber) HasRoomFor(rooms []string) bool {
 }
 
 // missing is what the subscriber has not had of what it asks for; of a room that it is not
-// in, all up to head.
-func (t *Trail) missing(ask *Ask, head uint64) []Span {
+// in, all up to head. The trail is of its log.
+func (t *Trail) missing(ask *Ask, head Position) []Span {
 	var spans []Span
 	for _, room := range ask.Rooms {
 		had, in := t.rooms[room]
 		if !in {
-			had = head
+			had = head.Number
 		}
-		after := max(ask.After.Number, ask.Joined[room])
+		after := ask.After.Number
+		if ask.JoinedIn == head.Epoch {
+			after = max(after, ask.Joined[room])
+		}
 		if ask.backward() || after < had {
 			spans = append(spans, Span{Room: room, After: after, UpTo: had, Last: ask.Last, Since: ask.Since})
 		}

@@ -21,7 +21,7 @@ func (r *Roster) JoinKept(s *Subscriber, t *Trail, who Member, ask *Ask, welcome
 		if first, err = r.Join(s, who, welcome(head)...); err != nil {
 			return
 		}
-		t.begin(r.room.name, head.Number)
+		t.begin(r.room.name, head)
 		got, err = h.recover(s, t, ask, enc, head, read, may)
 		if err == nil && ask.Answer != nil {
 			ask.Answer(got)
@@ -32,11 +32,12 @@ func (r *Roster) JoinKept(s *Subscriber, t *Trail, who Member, ask *Ask, welcome
 }
 
 // begin notes that the subscriber is in a room, and has had what comes behind head.
-func (t *Trail) begin(room string, head uint64) {
+func (t *Trail) begin(room string, head Position) {
+	t.in(head)
 	if t.rooms == nil {
 		t.rooms = make(map[string]uint64)
 	}
-	t.rooms[room] = head
+	t.rooms[room] = head.Number
 }
 
 // Forget forgets a room that the subscriber has left.

@@ -28,6 +28,9 @@ type Answer struct {
 	// did not ask, and where the answer is too large.
 	Account []byte
 
+	// Uncertain says that nobody knows whether it was sent, or all of it.
+	Uncertain bool
+
 	At time.Time // when it was given; set by [Claim.Settle]
 }
 

@@ -17,8 +17,8 @@ import (
 // them have been told, and how many connections take it nobody waits for.
 
 // publishAcross is the end of [API.publish] in one of several processes. The claim is settled
-// once it is known what became of the event, or given back where nothing was published, or nobody
-// knows: who hears that may send once more.
+// once it is known what became of the event, or that nobody knows, or given back where nothing was
+// published.
 func (a *API) publishAcross(w http.ResponseWriter, r *http.Request, m *message, pub *hub.Publication, claim *idempotency.Claim) {
 	id := a.sends.Next()
 	a.traffic.Requested(m.size())
@@ -29,6 +29,7 @@ func (a *API) publishAcross(w http.ResponseWriter, r *http.Request, m *message, 
 			defer claim.Release() // where it is not settled
 			if why := unsent(h.Err); why != accepted {
 				a.lost(why, remote)
+				settleUncertain(claim, id, why)
 				answer(refusals[why].status, refusedAcross(why), a.bodies[why])
 				return
 			}
@@ -38,6 +39,14 @@ func (a *API) publishAcross(w http.ResponseWriter, r *http.Request, m *message, 
 			answer(http.StatusOK, a.sentAcross(id, h.Nodes), nil)
 		})
 	})
+}
+
+// settleUncertain has a key remember that its event may have been published: the same once more could
+// come twice, so a repetition is told so too, and nothing is sent.
+func settleUncertain(claim *idempotency.Claim, id string, why reason) {
+	if why == uncertain {
+		claim.Settle(idempotency.Answer{ID: id, Uncertain: true})
+	}
 }
 
 // unsent is why a publication did not get to all processes.

@@ -16,14 +16,14 @@ func TestSendAcross(t *testing.T) {
 		handed           hub.Handed
 		code             int
 		nodes, retry, in string
-		again            bool // the key may be used again
+		again            int // status of the next one with the key; 0 where it may be used again
 	}{
-		"sent":         {hub.Handed{Took: -1, Nodes: 3}, http.StatusOK, "3", "", "", false},
-		"asked twice":  {hub.Handed{Took: -1, Nodes: -1}, http.StatusOK, "", "", "", false},
-		"here alone":   {hub.Handed{Took: 2, Nodes: 1}, http.StatusOK, "1", "", "", false},
-		"away":         {hub.Handed{Err: hub.ErrAway}, http.StatusServiceUnavailable, "", "1", "cannot be reached", true},
-		"too much":     {hub.Handed{Err: hub.ErrFull}, http.StatusServiceUnavailable, "", "1", "too much waits", true},
-		"nobody knows": {hub.Handed{Err: hub.ErrUncertain}, http.StatusServiceUnavailable, "", "", "may have been published", true},
+		"sent":         {hub.Handed{Took: -1, Nodes: 3}, http.StatusOK, "3", "", "", 200},
+		"asked twice":  {hub.Handed{Took: -1, Nodes: -1}, http.StatusOK, "", "", "", 200},
+		"here alone":   {hub.Handed{Took: 2, Nodes: 1}, http.StatusOK, "1", "", "", 200},
+		"away":         {hub.Handed{Err: hub.ErrAway}, http.StatusServiceUnavailable, "", "1", "cannot be reached", 0},
+		"too much":     {hub.Handed{Err: hub.ErrFull}, http.StatusServiceUnavailable, "", "1", "too much waits", 0},
+		"nobody knows": {hub.Handed{Err: hub.ErrUncertain}, http.StatusServiceUnavailable, "", "", "may have been published", 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, Config{})
@@ -38,9 +38,10 @@ func TestSendAcross(t *testing.T) {
 				t.Errorf("%d %v %s", code, header, body)
 			}
 			s.API.hub = hub.NewWith(answering{hub.Handed{Took: -1, Nodes: 2}}, nil)
-			code, header, _ = ask()
-			if again := header.Get(idempotency.Replayed) == ""; code != http.StatusOK || again != tt.again {
-				t.Errorf("the second with the key: %d %v", code, header)
+			code, header, body = ask()
+			if replayed := header.Get(idempotency.Replayed) != ""; replayed != (tt.again != 0) || code != max(tt.again, 200) && replayed ||
+				replayed && (header.Get(sends.NodesHeader) != tt.nodes || !strings.Contains(body, tt.in)) {
+				t.Errorf("the second with the key: %d %v %s", code, header, body)
 			}
 		})
 	}
@@ -55,3 +56,15 @@ func (a answering) Publish(_ *hub.Publication, done func(hub.Handed)) { done(a.h
 // Occupied and Vacated implement [hub.Broker].
 func (answering) Occupied(string, string, bool) {}
 func (answering) Vacated(string, string, bool)  {}
+
+// Ids of both kinds name their node.
+func TestNodeOf(t *testing.T) {
+	for id, want := range map[string]string{
+		newStreamID("aB-_09"): "aB-_09", newStreamID(""): "", "aB-_09" + strings.Repeat("x", 20): "aB-_09",
+		"": "", strings.Repeat("x", 25): "", strings.Repeat("x", 27): "", "aB-_09 " + strings.Repeat("x", 19): "",
+	} {
+		if got := NodeOf(id); got != want && (want != "" || len(id) != 26) {
+			t.Errorf("%q is of %q, want %q", id, got, want)
+		}
+	}
+}

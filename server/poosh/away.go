@@ -28,7 +28,7 @@ func (a *states) snapshot() []state {
 	a.expire(now)
 	list := make([]state, 0, len(a.byName))
 	add := func(st *state, until time.Time) *state {
-		list = append(list, state{pid: st.pid, sid: st.sid, start: st.start, rooms: st.rooms, joined: st.joined, until: until})
+		list = append(list, state{pid: st.pid, sid: st.sid, start: st.start, rooms: st.rooms, joined: st.joined, log: st.log, until: until})
 		return &list[len(list)-1]
 	}
 	for e := a.away.Front(); e != nil; e = e.Next() {
@@ -69,7 +69,7 @@ func (a *states) restore(r *handover.Reader) error {
 			r.Fail("a client is in more rooms than it may be")
 			break
 		}
-		st.joined = make(map[string]uint64)
+		st.joined, st.log = make(map[string]uint64), st.start.Epoch // in one process there is no other log
 		for range rooms {
 			room := r.Text()
 			st.rooms, st.joined[room] = append(st.rooms, room), r.Uint()

@@ -61,6 +61,7 @@ func TestStatesAreHandedOver(t *testing.T) {
 			}
 		}
 		here.joined = map[string]uint64{"room before": 1} // on a connection that is over
+		_, here.log = a.hub.Joined(l.sub, l.trail)
 		a.resume(l, nil, here)
 		for n := range 3 {
 			st := stateFor(n, "a", "room \xff")

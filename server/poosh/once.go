@@ -44,20 +44,25 @@ func contentOf(pub *hub.Publication) idempotency.Content {
 // replayedValue is the value of the header that says so. It is shared.
 var replayedValue = []string{"true"}
 
-// replay answers as the event was answered that had the key before.
+// replay answers as the event was answered that had the key before; also where that was that nobody
+// knows whether it was published.
 func (a *API) replay(w http.ResponseWriter, r *http.Request, m *message, pub *hub.Publication, was *idempotency.Answer) {
+	header := w.Header()
+	header[idempotency.Replayed] = replayedValue
+	if was.Uncertain {
+		a.refuse(w, r, m, uncertain, hub.ErrUncertain)
+		return
+	}
 	a.traffic.Requested(m.size())
 	if m.old {
 		a.previous.Used(rotation.Sender, r.RemoteAddr)
 	}
-	header := w.Header()
 	if a.hub.Across() {
 		header[sends.Header] = []string{was.ID}
 		setNodes(header, was.Handed)
 	} else {
 		setSent(header, was.ID, was.Handed)
 	}
-	header[idempotency.Replayed] = replayedValue
 	if asksWhy(r) {
 		respond.Go.Bytes(w, http.StatusOK, sends.Replayed(was.Account, was.At, was.ID, pub.Event))
 		return

@@ -64,7 +64,7 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 	}
 	asked := wish{missed: true}
 	l.sub = c.hub.Return(App, st.sid, c.bounds.Load().rooms+1, s, l.trail, &hub.Ask{
-		Rooms: st.rooms, After: after, Joined: st.joined, Encoder: EncoderIDs4, Fits: s.Fits,
+		Rooms: st.rooms, After: after, Joined: st.joined, JoinedIn: st.log, Encoder: EncoderIDs4, Fits: s.Fits,
 		Answer: func(r hub.Recovery) {
 			c.recovered.count(&asked, r)
 			s.Resume(st.sid, st.pid)

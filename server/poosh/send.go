@@ -100,14 +100,19 @@ func setSent(header http.Header, id string, delivered int) {
 func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *message, pub *hub.Publication, claim *idempotency.Claim) {
 	e := a.hub.Explain(pub)
 	if why := unsent(e.Err); why != accepted {
+		settleUncertain(claim, id, why)
 		a.refuse(w, r, m, why, e.Err)
 		return
 	}
-	defer claim.Settle(idempotency.Answer{ID: id, Handed: e.Took}) // where what follows fails: it is out
+	handed := e.Took
+	if a.hub.Across() {
+		handed = e.Nodes
+	}
+	defer claim.Settle(idempotency.Answer{ID: id, Handed: handed}) // where what follows fails: it is out
 	account := sends.Explain(id, pub.Event)
 	account.Add(pub, e)
 	body := respond.Go.Body(account)
-	claim.Settle(idempotency.Answer{ID: id, Handed: e.Took, Account: body})
+	claim.Settle(idempotency.Answer{ID: id, Handed: handed, Account: body})
 	a.note(r, id, m, pub, e.Took)
 	if a.hub.Across() {
 		w.Header()[sends.Header] = []string{id}

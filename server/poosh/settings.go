@@ -158,6 +158,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	listeners := NewClients(clients, h.Hub, h.Log)
 	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)
 	events := newStreams(listeners, h.WebSockets, server, server.Heartbeat(), sockets.Closed, h.Log)
+	events.node = h.Node.Name
 	return &dialect.Running{
 		Reload: func(options any, n network.Config) (func(), error) {
 			next := options.(*settings)

@@ -36,6 +36,7 @@ type state struct {
 	session *socketio.Session
 	rooms   []string          // while it is away, and what follows
 	joined  map[string]uint64 // see [hub.Hub.Joined]
+	log     uint64            // the epoch of their numbers
 	until   time.Time
 	cost    int64
 	at      *list.Element
@@ -116,9 +117,13 @@ func (a *states) take(pid string) (st *state, old *socketio.Session) {
 // note keeps the rooms of a client, and since when it has been in each, over all of its
 // connections: what it has had since is said by its offset. mu is held.
 func (a *states) note(st *state, l *listener) {
-	before := st.joined
-	st.rooms, st.joined = l.sub.Rooms(), a.hub.Joined(l.sub, l.trail)
+	before, log := st.joined, st.log
+	st.rooms = l.sub.Rooms()
+	st.joined, st.log = a.hub.Joined(l.sub, l.trail)
 	for room, n := range before {
+		if log != st.log { // another one has begun since
+			n = 0
+		}
 		if since, in := st.joined[room]; in {
 			st.joined[room] = min(since, n)
 		}

@@ -50,6 +50,7 @@ type streams struct {
 	ends    *closed.Source
 	refused *metric.Set[noStream]
 	log     *slog.Logger
+	node    string // begins ids
 	door    admission.Door
 
 	mu  sync.Mutex // guards all
@@ -59,6 +60,37 @@ type streams struct {
 func newStreams(clients *Clients, sockets *websocket.Server, pages *socketio.Server, heartbeat time.Duration, ends *closed.Source, log *slog.Logger) *streams {
 	return &streams{clients: clients, sockets: sockets, pages: pages, every: heartbeat, ends: ends, log: log,
 		refused: metric.Closed[noStream](noStreamNames[:]), all: make(map[*stream]struct{})}
+}
+
+// idRest is how many characters of an id follow the name of its node, of socket.io and of streams;
+// nodeName is how many that has.
+const (
+	idRest   = 20
+	nodeName = 6
+)
+
+// newStreamID returns an id that nobody can guess, behind the name of the node, if there is one.
+func newStreamID(node string) string {
+	if node == "" {
+		return rand.Text()
+	}
+	return node + rand.Text()[:idRest] // of 5 bits each
+}
+
+// NodeOf is the name of the node that has given an id to a client, in a cluster; "" for what is no such
+// id. What reads like one is taken for one.
+func NodeOf(id string) string {
+	if len(id) != nodeName+idRest {
+		return ""
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return ""
+		}
+	}
+	return id[:nodeName]
 }
 
 // now is the clock of streams; it never jumps.
@@ -122,7 +154,7 @@ func (d *streams) refuse(w http.ResponseWriter, r *http.Request, status int, why
 
 // open begins a stream.
 func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms []string) (err error) {
-	s := &stream{door: d, id: rand.Text(), remote: r.RemoteAddr, from: peers.Of(r.RemoteAddr), opened: d.now()}
+	s := &stream{door: d, id: newStreamID(d.node), remote: r.RemoteAddr, from: peers.Of(r.RemoteAddr), opened: d.now()}
 	s.mu.Lock() // who closes it waits until it has begun
 	defer s.mu.Unlock()
 	s.conn, err = eventsource.Accept(d.sockets, w, r, d.every, s)

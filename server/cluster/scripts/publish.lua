@@ -1,13 +1,13 @@
 -- Numbers publications, keeps them for nodes that are cut off, and hands them to all nodes.
 -- ARGV[4] name of the node, [5] number of the first within what the node publishes, [6] bytes that
 -- are kept; then for each: channel, envelope, and for how many seconds it is the last of its room that
--- is kept, or 0.
+-- is kept, or 0, and the channel of a node that gets it whether or not it is subscribed to the first.
 -- What was done before is not done again: the caller had no answer and says it once more.
 local e = epoch()
 local m = redis.call('HMGET', meta, 'n', 'b', 's:' .. ARGV[4])
 local n, b, done = tonumber(m[1] or 0), tonumber(m[2] or 0), tonumber(string.match(m[3] or '', '^%d+') or 0)
 local seq, limit, out = tonumber(ARGV[5]), tonumber(ARGV[6]), {}
-for i = 7, #ARGV, 3 do
+for i = 7, #ARGV, 4 do
   if seq > done then
     n = n + 1
     local frame = e .. ' ' .. num(n) .. ' ' .. ARGV[i + 1]
@@ -17,7 +17,9 @@ for i = 7, #ARGV, 3 do
       -- T:R:ROOM is the channel, T:dc:ROOM the key.
       redis.call('SET', T .. ':dc:' .. string.sub(ARGV[i], #T + 4), frame, 'EX', ARGV[i + 2])
     end
-    out[#out + 1] = redis.call('SPUBLISH', ARGV[i], frame)
+    local handed = redis.call('SPUBLISH', ARGV[i], frame)
+    if ARGV[i + 3] ~= '' then handed = handed + redis.call('SPUBLISH', ARGV[i + 3], frame) end
+    out[#out + 1] = handed
   else
     out[#out + 1] = -1
   end

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -107,7 +108,7 @@ func TestReturnBehindTheJoin(t *testing.T) {
 	if err := h.JoinKept(c.sub, &c.trail, "late"); err != nil {
 		t.Fatal(err)
 	}
-	joined := h.Joined(c.sub, &c.trail)
+	joined, _ := h.Joined(c.sub, &c.trail)
 	if !maps.Equal(joined, map[string]uint64{"r": 0, "late": 2}) {
 		t.Fatalf("joined at %v", joined)
 	}
@@ -116,18 +117,64 @@ func TestReturnBehindTheJoin(t *testing.T) {
 	again := func(joined map[string]uint64) *client {
 		c := new(client)
 		c.sub = h.Return("", "c", 100, &c.page, &c.trail, &hub.Ask{
-			Rooms: []string{"r", "late"}, After: start, Joined: joined, Encoder: numbered{}})
+			Rooms: []string{"r", "late"}, After: start, Joined: joined, JoinedIn: start.Epoch, Encoder: numbered{}})
 		return c
 	}
 	back := again(joined)
 	if got := back.take(); !slices.Equal(got, []string{at(start, "1", 1), at(start, "3", 3)}) {
 		t.Errorf("saw %q", got)
 	}
-	if got := h.Joined(back.sub, &back.trail); !maps.Equal(got, joined) {
+	if got, _ := h.Joined(back.sub, &back.trail); !maps.Equal(got, joined) {
 		t.Errorf("joined at %v, and at %v when it came back", joined, got)
 	}
 	if never := again(map[string]uint64{"late": 4}); never.sub != nil || never.take() != nil {
 		t.Error("who joined what is not there yet came back")
+	}
+}
+
+// An engine that lost all that it knew begins another log, and who is there stays: what it joined at and has had
+// is of the one before, and hides nothing of the new one, and brings nothing of that twice.
+func TestAnotherLog(t *testing.T) {
+	h, _ := site(t, Config{})
+	bring := func(epoch, from, to uint64) {
+		for n := from; n <= to; n++ {
+			h.DeliverAt(&hub.Publication{Room: "r", Event: fmt.Sprint(n)}, hub.Position{Epoch: epoch, Number: n})
+		}
+	}
+	events := func(from, to uint64) (list []string) {
+		for n := from; n <= to; n++ {
+			list = append(list, at(hub.Position{Epoch: 2}, fmt.Sprint(n), n))
+		}
+		return list
+	}
+	bring(1, 1000, 1000)
+	c, stays := connect(h, "c"), connect(h, "stays")
+	for _, c := range []*client{c, stays} {
+		c.ask(t, h, &hub.Ask{Rooms: []string{"r"}, Encoder: numbered{}})
+	}
+	bring(2, 1, 998)
+	c.take()
+	stays.take()
+	if got := stays.ask(t, h, &hub.Ask{Rooms: []string{"r"}, After: hub.Position{Epoch: 2, Number: 990}}); !got.Whole || got.Missed != 0 {
+		t.Errorf("who has had everything is told %+v", got)
+	}
+	joined, epoch := h.Joined(c.sub, &c.trail)
+	if epoch != 2 || joined["r"] != 0 {
+		t.Errorf("joined at %v of %d", joined, epoch)
+	}
+	h.Unregister(c.sub)
+	bring(2, 999, 1003)
+	for _, in := range []struct {
+		joined map[string]uint64
+		epoch  uint64
+	}{{joined, epoch}, {map[string]uint64{"r": 1000}, 1}, {map[string]uint64{"r": 5000}, 1}} {
+		back := new(client)
+		back.sub = h.Return("", "c", 100, &back.page, &back.trail, &hub.Ask{Rooms: []string{"r"},
+			After: hub.Position{Epoch: 2, Number: 998}, Joined: in.joined, JoinedIn: in.epoch, Encoder: numbered{}})
+		if got := back.take(); back.sub == nil || !slices.Equal(got, events(999, 1003)) {
+			t.Errorf("joined at %v of %d: came back: %v, with %q", in.joined, in.epoch, back.sub != nil, got)
+		}
+		h.Unregister(back.sub)
 	}
 }
 
