@@ -20,11 +20,13 @@ import (
 
 	"poosh/server"
 	"poosh/server/certificate/certificatetest"
+	"poosh/server/cluster/redistest"
+	"poosh/server/pushsocket/store/postgrestest"
 	"poosh/test/process"
 )
 
-// everything is a scrape of a server with all dialects and all limits on, that nobody has
-// connected to.
+// everything is a scrape of a server with all dialects and all limits on, in a cluster of one, that
+// nobody has connected to.
 func everything(t *testing.T) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -40,12 +42,13 @@ func withEverything(t *testing.T) http.Handler {
 	t.Helper()
 	cert, key, _ := certificatetest.New(t).Write(t.TempDir(), "push.example.com")
 	set := map[string]string{
+		"CLUSTER_REDIS": "redis://" + redistest.Start(t).Addr, "CLUSTER_TIMEOUT": "5s",
 		"TLS_CERT": cert, "TLS_KEY": key,
 		"HISTORY": "1m", "HOST": "127.0.0.1", "SERVER_SECRET": "thisisthesharedsecret", "CLIENT_PORT": "0", "SERVER_PORT": "0",
 		"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of the app", "PUSHER_PORT": "0",
 		"PUSHER_API_RATE": "100/60s", "PUSHER_CONNECT_RATE": "100/60s",
 		"DEMO_SOCKTOPUS_SECRET": "replace-this-secret", "SOCKTOPUS_PORT": "0",
-		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(t.TempDir(), "push-socket.db"),
+		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": postgrestest.Start(t, "fsync=off").Schema(t),
 	}
 	lookup := func(name string) (string, bool) { text, ok := set[name]; return text, ok }
 	cfg, err := server.FromEnv(lookup, "DEMO_SOCKTOPUS_SECRET")
@@ -65,7 +68,17 @@ func withEverything(t *testing.T) http.Handler {
 			t.Error(err)
 		}
 	})
-	return s.MetricsHandler()
+	// What is known once it has joined.
+	for end := time.Now().Add(process.Patience); ; time.Sleep(10 * time.Millisecond) {
+		w := httptest.NewRecorder()
+		s.MetricsHandler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		if strings.Contains(w.Body.String(), "\npoosh_cluster_engine_up 1\n") && strings.Contains(w.Body.String(), "poosh_cluster_passed_here_total") {
+			return s.MetricsHandler()
+		}
+		if time.Now().After(end) {
+			t.Fatal("the server has not joined its cluster")
+		}
+	}
 }
 
 // A family is one name of a scrape with all that has it.
@@ -145,8 +158,8 @@ func TestLabelsAreClosedSets(t *testing.T) {
 	}
 }
 
-// sharedNames are what the dashboard and the alert rules of Sockudo ask for, but for what
-// is about several nodes (ops/grafana/websocket-dashboard-example.json and
+// sharedNames are what the dashboard and the alert rules of Sockudo ask for, but for
+// horizontal_adapter_resolve_time, which is a histogram without labels (ops/grafana/websocket-dashboard-example.json and
 // ops/grafana/alert-rules-example.json of Sockudo 5.0.1, with metrics_prefix), with the
 // labels that they use.
 var sharedNames = map[string][]string{
@@ -156,6 +169,8 @@ var sharedNames = map[string][]string{
 	"ws_messages_received_total": nil, "ws_messages_sent_total": nil,
 	"http_calls_received_total": nil, "http_received_bytes": nil, "http_transmitted_bytes": nil,
 	"active_channels": {"channel_type"}, "channel_subscriptions_total": {"channel_type"}, "channel_unsubscriptions_total": {"channel_type"},
+	"horizontal_adapter_resolved_promises": nil, "horizontal_adapter_uncomplete_promises": nil, "horizontal_adapter_sent_requests": nil,
+	"horizontal_adapter_received_requests": nil, "horizontal_adapter_received_responses": nil,
 	"rate_limit_checks_total": {"limiter_type", "request_context"}, "rate_limit_triggered_total": {"limiter_type", "request_context"},
 }
 
@@ -186,9 +201,11 @@ func promtool(t *testing.T, stdin string, args ...string) (string, error) {
 
 // oldNames are counters that other servers named before there was a rule for that. Each
 // is there with _total too.
-var oldNames = []string{"poosh_socket_received_bytes", "poosh_socket_transmitted_bytes", "poosh_http_received_bytes", "poosh_http_transmitted_bytes"}
+var oldNames = []string{"poosh_socket_received_bytes", "poosh_socket_transmitted_bytes", "poosh_http_received_bytes", "poosh_http_transmitted_bytes",
+	"poosh_horizontal_adapter_received_requests", "poosh_horizontal_adapter_received_responses", "poosh_horizontal_adapter_resolved_promises",
+	"poosh_horizontal_adapter_sent_requests", "poosh_horizontal_adapter_uncomplete_promises"}
 
-// promtool finds nothing but the four old names.
+// promtool finds nothing but the old names.
 func TestPromtoolChecksMetrics(t *testing.T) {
 	scraped := everything(t)
 	out, _ := promtool(t, scraped, "check", "metrics")

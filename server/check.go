@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"poosh/server/cluster"
 	"poosh/server/dialect"
 	"poosh/server/setting"
 )
@@ -117,21 +118,27 @@ func (c *Config) tryPorts(m *setting.Mistakes) error {
 	return errors.Join(wrong...)
 }
 
-// reachPatience is how long servers that dialects need have to answer.
+// reachPatience is how long each server has to answer that dialects or the cluster need.
 const reachPatience = 10 * time.Second
 
-// tryReach looks whether what dialects need of other servers is there.
+// tryReach looks whether what dialects and the cluster need of other servers is there.
 func (c *Config) tryReach(m *setting.Mistakes) error {
 	if m.Err() != nil {
 		return nil // where it would be looked may be wrong
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), reachPatience)
-	defer cancel()
 	var wrong []error
+	try := func(reach func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(context.Background(), reachPatience)
+		defer cancel()
+		wrong = append(wrong, reach(ctx))
+	}
 	for _, d := range c.on() {
 		if d.Reach != nil {
-			wrong = append(wrong, d.Reach(ctx))
+			try(d.Reach)
 		}
+	}
+	if c.Cluster.On() {
+		try(func(ctx context.Context) error { return cluster.Try(ctx, c.Cluster) })
 	}
 	return errors.Join(wrong...)
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"poosh/server/admission"
 	"poosh/server/cluster"
 	"poosh/server/dialect"
 	"poosh/server/health"
 	"poosh/server/hub"
+	"poosh/server/metric"
 	"poosh/server/overview"
 	"poosh/server/poosh"
 	"poosh/server/setting"
@@ -37,7 +39,12 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 	}
 }
 
-// across gives a dialect what there is of the cluster.
+// across gives a dialect what there is of the cluster. What nodes tell and ask each other over the Bus is of
+// these kinds; another one has to be none of them:
+//
+//	0 to 15  the cluster's own
+//	'p'      Pusher: its apps, BusKind of package app
+//	'S'      Socktopus: what is kept for users
 func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return
@@ -60,7 +67,7 @@ func (s *Server) join(ctx context.Context) error {
 		}
 	}
 	if err := s.cluster.Join(ctx, cluster.Options{
-		Log: s.log, Version: s.cfg.version(), Apps: apps,
+		Log: s.log, Version: s.cfg.version(), Load: s.loads(), Apps: apps,
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
 		Deliver:  s.hub.DeliverAt,
@@ -74,6 +81,21 @@ func (s *Server) join(ctx context.Context) error {
 	s.health.Need("cluster", s.engineThere)
 	s.log.Info("joined the cluster", "node", s.cluster.Name(), "engine", s.cfg.Cluster.Redis.String(), "nodes", len(s.cluster.Nodes()))
 	return nil
+}
+
+// loads returns what tells of this node's load since it was asked before.
+func (s *Server) loads() func() cluster.Load {
+	used, _ := cpuSeconds()
+	at := time.Now()
+	return func() cluster.Load {
+		load := cluster.Load{Connections: s.limit.clients.stats().open, Lag: s.cluster.Lag().Seconds()}
+		now := time.Now()
+		if total, ok := cpuSeconds(); ok && now.After(at) {
+			load.CPU = max(0, total-used) / now.Sub(at).Seconds()
+			used, at = total, now
+		}
+		return load
+	}
 }
 
 // leaveCluster gives back what the other nodes have to know of this one.
@@ -101,7 +123,12 @@ func (s *Server) nodes() *overview.Cluster {
 	}
 	c := &overview.Cluster{Node: s.cluster.Name(), Engine: s.cluster.Up(), Lag: s.cluster.Lag().Seconds(), Nodes: []overview.Node{}}
 	for _, n := range s.cluster.Nodes() {
-		c.Nodes = append(c.Nodes, overview.Node{Name: n.Name, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining})
+		node := overview.Node{Name: n.Name, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining}
+		if n.Load != nil {
+			load := overview.Load(*n.Load)
+			node.Load = &load
+		}
+		c.Nodes = append(c.Nodes, node)
 	}
 	return c
 }
@@ -132,4 +159,25 @@ func (e engine) Why() error {
 		return admission.ErrAway
 	}
 	return nil
+}
+
+// sharedClusterReadings are what other servers have of nodes that ask each other. Ours do not tell
+// by app what they ask.
+func sharedClusterReadings(n cluster.Asked) []metric.Reading {
+	list := []metric.Reading{{Name: "horizontal_adapter_resolve_time", Help: "Seconds that questions to the other nodes took, as cluster_ask_duration_seconds.", Kind: metric.IsHistogram, Histogram: n.Took}}
+	for _, c := range []struct {
+		name, help string
+		n          uint64
+	}{
+		{"resolved_promises", "Questions to the other nodes that all of them answered in time.", n.Whole},
+		{"uncomplete_promises", "Questions to the other nodes that not all of them answered in time.", n.Partly},
+		{"sent_requests", "Questions to the other nodes that are over.", n.Whole + n.Partly},
+		{"received_requests", "Questions of other nodes.", n.Heard},
+		{"received_responses", "Answers of other nodes.", n.Answers},
+	} {
+		r := metric.Reading{Samples: []metric.Sample{metric.Of(c.n, "", "")}}
+		list = append(list, common(r, metric.IsCounter, "horizontal_adapter_"+c.name, c.help),
+			common(r, metric.IsCounter, "horizontal_adapter_"+c.name+"_total", c.help))
+	}
+	return list
 }

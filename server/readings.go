@@ -18,6 +18,9 @@ func (s *Server) metrics() []metric.Reading {
 	apps := s.apps()
 	list := []metric.Reading{filesReading(openFiles())}
 	list = append(list, s.numbers(apps)...)
+	if s.cluster != nil {
+		list = append(list, sharedClusterReadings(s.cluster.Asked())...)
+	}
 	return append(list, sharedReadings(apps, s.answers(apps))...)
 }
 

@@ -676,7 +676,7 @@ func TestLeastRights(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, "redis://poosh:open-sesame@"+redis.Addr)
-	rights := []string{"+@pubsub", "+@scripting", "+@hash", "+@sortedset", "+@list", "+@connection", "+del", "+expire", "+exists", "+rename", "+get", "+set", "+pttl", "+time", "+info", "~" + cfg.Prefix + ":*"}
+	rights := leastRights(t, cfg.Prefix)
 	user := append([]string{"ACL", "SETUSER", "poosh", "reset", "on", ">open-sesame"}, rights...)
 	redis.Do(user...)
 	few := cfg

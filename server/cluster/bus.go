@@ -33,7 +33,8 @@ type answer struct {
 
 // asks are the questions that wait, and who answers others'.
 type asks struct {
-	last atomic.Uint64
+	last  atomic.Uint64
+	asked asked
 
 	mu       sync.Mutex // guards what follows
 	waiting  map[string]chan answer
@@ -78,7 +79,7 @@ func (c *Cluster) publishNodes(e *envelope, done func(hub.Handed)) {
 // reached have answered, or ctx ends; and then who of the table has not: everybody, while the
 // engine is away. It waits, so it is not for goroutines of the loop or of the cluster.
 func (c *Cluster) Ask(ctx context.Context, kind byte, body []byte) (answers map[string][]byte, silent []string) {
-	id := strconv.FormatUint(c.asks.last.Add(1), 36)
+	began, id := time.Now(), strconv.FormatUint(c.asks.last.Add(1), 36)
 	nodes := c.Nodes()
 	came := make(chan answer, len(nodes)+16)
 	c.asks.mu.Lock()
@@ -116,6 +117,9 @@ func (c *Cluster) Ask(ctx context.Context, kind byte, body []byte) (answers map[
 			silent = append(silent, n.Name)
 		}
 	}
+	if len(nodes) > 1 {
+		c.asks.asked.end(time.Since(began), len(silent) == 0)
+	}
 	return answers, silent
 }
 
@@ -136,6 +140,9 @@ func (c *Cluster) heard(e *envelope) {
 		c.asks.mu.Unlock()
 		select {
 		case came <- answer{e.node, e.Data}:
+			if e.node != c.name {
+				c.asks.asked.answers.Add(1)
+			}
 		default: // nobody asked, or asks any more
 		}
 	default:
@@ -148,6 +155,9 @@ func (c *Cluster) heard(e *envelope) {
 		}
 		body := f(e.node, e.Data)
 		if e.id != "" {
+			if e.node != c.name {
+				c.asks.asked.heard.Add(1)
+			}
 			c.tell(kindAnswer, e.node, e.id, body, nil)
 		}
 	}

@@ -49,6 +49,11 @@ type Options struct {
 	Log     *slog.Logger
 	Version string // of this process, for operators
 
+	// Load is what this node has to do, which the others are told with each beat; nil for nothing. Calls
+	// come one after the other, and must not wait. What is no number in JSON keeps the node from
+	// saying that it is there.
+	Load func() Load
+
 	// Apps are the apps that reach everyone in them; others only by rooms.
 	Apps []string
 	// Together reports whether all rooms of an app are to be in one order, and every node to get
@@ -144,7 +149,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	client, err := dial(ctx, &c.cfg, c.name)
 	if err != nil {
 		c.end()
-		return fmt.Errorf("CLUSTER_REDIS: %s is not there: %w", c.cfg.Redis, err)
+		return fmt.Errorf("CLUSTER_REDIS: %s %w", c.cfg.Redis, c.cfg.Redis.worded(err))
 	}
 	c.client = client
 	if err := c.agree(ctx, client, newSecret()); err != nil {
@@ -161,13 +166,14 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	}
 	if err := c.begin(ctx); err != nil {
 		_ = c.Close(context.Background())
-		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
+		return fmt.Errorf("CLUSTER_REDIS: %s %w", c.cfg.Redis, c.cfg.Redis.worded(err))
 	}
 	// Another one may have started at the same moment and said otherwise: from here on it is heard.
 	if err := c.agreeAgain(ctx); err != nil {
 		_ = c.Close(context.Background())
 		return err
 	}
+	c.checkEviction(ctx)
 	c.running.Go(c.watch)
 	c.running.Go(c.sweep)
 	c.beatsOver = make(chan struct{})
@@ -260,13 +266,13 @@ func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret str
 	}
 	there, err := foundScript.on(ctx, conn, []string{c.nodes.meta(), c.nodes.leases()}, args).AsStrSlice()
 	if err != nil {
-		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, err)
+		return fmt.Errorf("CLUSTER_REDIS: %s %w", c.cfg.Redis, c.cfg.Redis.worded(err))
 	}
 	if len(there) != len(args)/2 || there[0] != args[1] || there[1] != args[3] {
-		return fmt.Errorf("CLUSTER_PREFIX: what is in %s under %q was made by a version that this one cannot be beside: want another prefix, or the same version on all nodes", c.cfg.Redis, c.cfg.Prefix)
+		return errFormat(&c.cfg)
 	}
 	if there[2] != args[5] {
-		return errors.New("CLUSTER_SECRET: differs from that of the nodes that are there: want the same on all of them, or to end all before it is changed")
+		return errSecret
 	}
 	secret = c.cfg.Secret
 	if secret == "" {
@@ -274,6 +280,12 @@ func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret str
 	}
 	c.secret.Store(&secret)
 	return nil
+}
+
+var errSecret = errors.New("CLUSTER_SECRET: differs from that of the nodes that are there: want the same on all of them, or to end all before it is changed")
+
+func errFormat(cfg *Config) error {
+	return fmt.Errorf("CLUSTER_PREFIX: what is in %s under %q was made by a version that this one cannot be beside: want another prefix, or the same version on all nodes", cfg.Redis, cfg.Prefix)
 }
 
 // checkOf is what nodes compare to know that an operator set the same secret on all; "none" for

@@ -45,12 +45,20 @@ type desk struct {
 	steps []*step  // of one of them
 	look  []place  // rooms whose members are to be heard anew
 
-	lookAt  time.Time          // when that is to be done for all rooms; zero for never
-	renew   time.Time          // when all is told anew that the engine forgets after a day
-	retry   time.Time          // when the engine is to be asked again that has said no
-	dueAt   time.Time          // when the applications may have to be told of something
-	telling map[happening]bool // what they are being told
-	dueFull bool               // there were more than this node may tell of at once
+	lookAt    time.Time          // when that is to be done for all rooms; zero for never
+	renew     time.Time          // when all is told anew that the engine forgets after a day
+	looksGone bool               // it is for who is gone since the log before
+	lookGone  bool               // and so are those in look
+	held      time.Time          // until when who enters and leaves waits for other nodes; zero for not
+	others    []string           // those
+	retry     time.Time          // when the engine is to be asked again that has said no
+	saidNo    bool               // it has, and that is in the log
+	full      bool               // it has said no to who enters: who leaves goes first
+	told      int                // batches in a row
+	alone     int                // how many steps are told one by one: its script breaks at one of them
+	dueAt     time.Time          // when the applications may have to be told of something
+	telling   map[happening]bool // what they are being told
+	dueFull   bool               // there were more than this node may tell of at once
 }
 
 // A place is a room.
@@ -58,15 +66,15 @@ type place struct{ app, room string }
 
 // A seat is a node's in a partition.
 type seat struct {
-	name     string // empty for none
-	lease    string
-	epoch    uint64 // of the log when it was taken
-	link     uint64 // by which it was used last
-	lost     bool   // it is none any more
-	beats    uint64 // how often the node had been said to be there when that was found
-	silent   bool   // what is told anew is news to nobody: the engine has forgotten
-	number   uint64 // of seats
-	replaces string // the one before, until all is told anew
+	name   string // empty for none
+	lease  string
+	epoch  uint64 // of the log when it was taken
+	link   uint64 // by which it was used last
+	lost   bool   // it is none any more
+	beats  uint64 // how often the node had been said to be there when that was found
+	silent bool   // what is told anew is news to nobody: the engine has forgotten
+	number uint64 // of seats
+	all    bool   // all was told anew
 }
 
 // A booked is what this node has in a room, as far as the engine has answered.
@@ -86,19 +94,26 @@ const (
 	stepUser  = 'U'
 	stepLook  = 'Y'
 	stepDone  = 'D'
+	stepBack  = 'B'
+	stepAll   = 'Z'
+	stepGone  = 'G'
 )
 
 // A step is one that the engine is told.
 type step struct {
 	kind   byte
 	entry  presence.Entry
-	answer func(presence.Seated, error) // of who enters
+	answer func(presence.Seated, error) // of who enters; of a look, of who is let in and waits for it
 	sub    *subscription                // that has to be there first; nil for none
 	since  time.Time
 	gone   bool // it was answered already, without having been heard of; guarded by desk.mu
 
 	connections int  // of this node in the room, as the engine is told
 	members     bool // who is in the room is to be in the answer
+	noted       bool // the book has it already, or is not to have it
+	tries       int  // how often the script broke at it
+	doubtful    bool // it may have been done under a seat before
+	silent      bool // it is news to nobody
 }
 
 func (s *step) place() place { return place{s.entry.App, s.entry.Room} }
@@ -129,7 +144,9 @@ func (c *Cluster) Hear(app string, l presence.Listener) {
 		c.hears.of[app] = l
 	}
 	c.hears.mu.Unlock()
-	c.wakeDesks()
+	for _, p := range c.parts {
+		p.desk.dueNow()
+	}
 }
 
 // listener is who is told of an app; nil for nobody.
@@ -242,17 +259,20 @@ func (d *desk) expire(limit time.Time) {
 	before := len(d.late)
 	rest := d.queue[:0]
 	for _, s := range d.queue {
-		if s.kind == stepEnter && (all || s.since.Before(limit)) {
-			d.late = append(d.late, s)
-		} else {
+		if s.answer == nil || !all && !s.since.Before(limit) {
 			rest = append(rest, s)
+			continue
+		}
+		d.late = append(d.late, s)
+		if s.kind == stepLook { // it was let in
+			rest = append(rest, &step{kind: stepLeave, entry: s.entry})
 		}
 	}
 	clear(d.queue[len(rest):])
 	d.queue = rest
 	if d.doubt != nil {
 		for _, s := range d.doubt.steps {
-			if s.kind == stepEnter && !s.gone && (all || s.since.Before(limit)) {
+			if s.answer != nil && !s.gone && (all || s.since.Before(limit)) {
 				s.gone = true
 				d.late = append(d.late, s)
 			}
@@ -261,9 +281,7 @@ func (d *desk) expire(limit time.Time) {
 	some := len(d.late) > before
 	d.mu.Unlock()
 	if some {
-		// They are answered where all others are.
-		d.p.c.arriving.Add(1)
-		d.p.inbox.put(string(letterFailed))
+		d.answerLate()
 	}
 }
 
@@ -291,7 +309,7 @@ func (d *desk) stop() {
 	}
 	d.queue, d.doubt = nil, nil
 	for _, s := range list {
-		if s.kind == stepEnter && !s.gone {
+		if s.answer != nil && !s.gone {
 			d.late = append(d.late, s)
 		}
 	}
@@ -339,7 +357,9 @@ func (d *desk) lookAgain() {
 		return
 	}
 	d.mu.Lock()
-	d.lookAt = time.Now()
+	if !d.looksGone { // that is to come when all have told, and is for this too
+		d.lookAt = time.Now()
+	}
 	d.mu.Unlock()
 	d.wakeUp()
 }

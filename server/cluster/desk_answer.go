@@ -18,9 +18,9 @@ const (
 
 // A verdict is what became of a step.
 type verdict struct {
-	code               byte // K for done, M and N for a bound of members and connections
+	code               byte // K for done, P for that and more to ask for, M and N for a bound of members and connections
 	connections, users int
-	cached             string // a frame
+	cached             string // a frame; = for that of a verdict before
 	members            []hub.Member
 }
 
@@ -99,6 +99,10 @@ func (d *desk) one(text string) {
 	r, ok := parseRuling(text)
 	if !ok {
 		d.p.drop(errMalformed)
+		// Another one gets the same answer once more, and nobody waits for this one.
+		if l := d.p.current(); l != nil {
+			l.fail(errMalformed)
+		}
 		return
 	}
 	d.resolve(&r)
@@ -114,10 +118,25 @@ func (d *desk) resolve(r *ruling) {
 	}
 	d.doubt = nil
 	answered := make([]bool, len(b.steps))
+	var back []*step
 	for i, s := range b.steps {
-		answered[i] = s.gone
-		d.note(s, r.verdicts[i].code == 'K')
+		code := r.verdicts[i].code
+		answered[i] = s.gone || code == 'P'
+		done := code == 'K' || code == 'P'
+		d.note(s, done)
+		switch {
+		case s.gone && done: // who enters was told otherwise
+			back = append(back, &step{kind: stepLeave, entry: s.entry})
+		case code == 'P' && s.answer != nil:
+			ask := *s
+			ask.kind, ask.since = stepLook, time.Now()
+			back = append(back, &ask)
+		case code == 'P':
+			d.look = append(d.look, s.place())
+		}
 	}
+	// In front: the same user may be about to enter again.
+	d.queue = append(back, d.queue...)
 	if r.due >= 0 {
 		if at := time.Now().Add(r.due); d.dueAt.IsZero() || at.Before(d.dueAt) {
 			d.dueAt = at
@@ -125,6 +144,16 @@ func (d *desk) resolve(r *ruling) {
 	}
 	d.mu.Unlock()
 	d.wakeUp()
+	events := make(map[place]string)
+	for i, s := range b.steps {
+		switch v := &r.verdicts[i]; v.cached {
+		case "":
+		case "=":
+			v.cached = events[s.place()]
+		default:
+			events[s.place()] = v.cached
+		}
+	}
 	counted := make(map[place]int) // the last of each room has the say
 	for i, s := range b.steps {
 		if s.kind == stepLeave && s.entry.Counted {
@@ -133,14 +162,14 @@ func (d *desk) resolve(r *ruling) {
 	}
 	for i, s := range b.steps {
 		v := &r.verdicts[i]
-		switch s.kind {
-		case stepEnter:
+		switch {
+		case s.answer != nil:
 			d.enterAnswered(s, v, r.at, answered[i])
-		case stepLeave:
+		case s.kind == stepLeave:
 			if l := d.p.c.listener(s.entry.App); l != nil && s.entry.Counted && counted[s.place()] == i {
 				guard.Call(d.p.c.log, "it is told how many are in a room", func() { l.Counted(s.entry.Room, v.connections) })
 			}
-		case stepLook:
+		case s.kind == stepLook && v.code == 'K':
 			d.membersAre(s, v)
 		}
 	}
@@ -151,7 +180,8 @@ func (d *desk) note(s *step, done bool) {
 	at, e := s.place(), &s.entry
 	b := d.book[at]
 	switch {
-	case s.kind == stepDone:
+	case s.noted:
+	case s.kind == stepDone, s.kind == stepBack:
 		delete(d.telling, s.happening())
 		if d.dueFull {
 			d.dueFull, d.dueAt = false, time.Now()
@@ -171,10 +201,6 @@ func (d *desk) note(s *step, done bool) {
 		if e.Counted {
 			b.counted++
 			b.told = b.told || e.Told
-		}
-		if s.gone {
-			// Who enters was told otherwise.
-			d.queue = append(d.queue, &step{kind: stepLeave, entry: *e})
 		}
 	case s.kind == stepLeave && b != nil:
 		b.entered--
@@ -241,6 +267,9 @@ func (d *desk) membersAre(s *step, v *verdict) {
 		}
 		for _, m := range went {
 			l.Went(room, m.ID)
+			if s.silent {
+				d.goneSince(app, room, m.ID)
+			}
 		}
 		for _, m := range came {
 			l.Came(room, m, "")

@@ -56,10 +56,12 @@ func (d *desk) takeDue(l *link) bool {
 		d.mu.Unlock()
 		return false
 	}
+	d.dueAt = poll // who takes something away meanwhile makes it sooner
 	name, telling := d.seat.name, len(d.telling)
 	d.mu.Unlock()
 	answer, err := d.script(l, dueScript, append([]string{name, strconv.Itoa(room), strconv.Itoa(telling)}, apps...)...).ToArray()
 	if err != nil || len(answer) < 2 {
+		d.dueNow()
 		d.failed(l, fmt.Errorf("what applications are told: %w", errors.Join(err, notAnswer(len(answer) < 2))))
 		return false
 	}
@@ -71,8 +73,7 @@ func (d *desk) takeDue(l *link) bool {
 		d.lose()
 	}
 	// Who took what is due may be gone before it has told of it.
-	d.dueAt = poll
-	if at := now.Add(time.Duration(wait) * time.Millisecond); wait >= 0 && at.Before(poll) {
+	if at := now.Add(time.Duration(wait) * time.Millisecond); wait >= 0 && at.Before(d.dueAt) {
 		d.dueAt = at
 	}
 	list = slices.DeleteFunc(list, func(h happening) bool { return d.telling[h] })
@@ -83,7 +84,18 @@ func (d *desk) takeDue(l *link) bool {
 	for _, h := range list {
 		d.happened(h)
 	}
-	return len(list) > 0
+	return len(list) > 0 || wait == 0
+}
+
+// dueNow has run look whether the applications are to be told of something. d may be nil.
+func (d *desk) dueNow() {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	d.dueAt = time.Now()
+	d.mu.Unlock()
+	d.wakeUp()
 }
 
 // parseDue reads an item and whether it is there, in turns.
@@ -102,8 +114,11 @@ func parseDue(answer []rueidis.RedisMessage) (list []happening) {
 func (d *desk) happened(h happening) {
 	done := sync.OnceFunc(func() { d.put(h.done()) })
 	l := d.p.c.listener(h.app)
-	if l == nil {
-		return // it has just ceased to listen: another one is told when this node has gone
+	if l == nil { // it has just ceased to listen: another one is told, or this one when it does again
+		back := h.done()
+		back.kind = stepBack
+		d.put(back)
+		return
 	}
 	guard.Call(d.p.c.log, "an application is told who came or went", func() { l.Due(h.Happening, done) })
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cluster
 
 import (
@@ -8,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +55,14 @@ func TestDeskModel(t *testing.T) {
 			h.wire.Cut()
 			time.Sleep(cfg.Lease + time.Second + pause)
 			h.wire.Heal()
+		case 4: // all want the same while the engine stands still
+			room := rooms[dice.IntN(len(rooms))]
+			redis.Signal(syscall.SIGSTOP)
+			for _, h := range list {
+				wait.Go(func() { h.insist(room, "u0") })
+			}
+			time.Sleep(cfg.Timeout + 3*pause)
+			redis.Signal(syscall.SIGCONT)
 		}
 		wait.Wait()
 		if n == 3 {
@@ -75,6 +86,20 @@ func (h *house) live(dice *rand.Rand, rooms []string) {
 		_, err := h.sit(rooms[dice.IntN(len(rooms))], "u"+strconv.Itoa(dice.IntN(4)))
 		if err != nil && !errors.Is(err, presence.ErrAway) {
 			h.t.Error(err)
+		}
+	}
+}
+
+// insist has a user enter a room until it is let in.
+func (h *house) insist(room, user string) {
+	for {
+		_, err := h.sit(room, user)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, presence.ErrAway) {
+			h.t.Error(err)
+			return
 		}
 	}
 }

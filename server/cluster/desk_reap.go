@@ -10,7 +10,7 @@ import (
 )
 
 // reapAtOnce is how many of what a seat has are taken away in one command.
-const reapAtOnce = 64
+const reapAtOnce = 256
 
 // leaveBehind takes away what is left of this node's seats before, and reports whether there were any.
 func (d *desk) leaveBehind(l *link) bool {
@@ -69,10 +69,7 @@ func (d *desk) reap(ctx context.Context, seat string) error {
 			return err
 		}
 		if n == 0 {
-			d.mu.Lock()
-			d.dueAt = time.Now() // it may have been telling the applications of something
-			d.mu.Unlock()
-			d.wakeUp()
+			d.dueNow() // it may have been telling the applications of something
 			return nil
 		}
 	}

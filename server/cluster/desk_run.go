@@ -16,7 +16,13 @@ const (
 	slipSteps = 128
 	slipBytes = 256 << 10
 	slipLists = 8
+	// Of events and members that one answer has; more than that if it is one alone. The members of one
+	// room have to be fewer than client-output-buffer-limit of the engine has for pubsub.
+	rulingBytes = 256 << 10
 )
+
+// tellsInTurn is how many batches go before something else that the desk has to do, if there is.
+const tellsInTurn = 4
 
 // renewEvery is how often all is told anew: the engine forgets what it was not told for a day.
 const renewEvery = 8 * time.Hour
@@ -26,7 +32,9 @@ type slip struct {
 	steps  []*step
 	number uint64
 	seat   string
+	old    string // the seats that it takes the place of
 	link   uint64 // that it was told by last; 0 for none
+	leaves bool   // nobody enters by it: it costs the engine no memory
 }
 
 // run tells the engine what there is to tell. It ends with the partition.
@@ -55,6 +63,9 @@ func (d *desk) pause() time.Duration {
 	defer d.mu.Unlock()
 	now := time.Now()
 	wait := time.Second
+	if !d.held.IsZero() {
+		wait = 20 * time.Millisecond
+	}
 	for _, at := range []time.Time{d.lookAt, d.retry, d.dueAt} {
 		switch left := at.Sub(now); {
 		case at.IsZero():
@@ -97,6 +108,13 @@ func (d *desk) step() bool {
 		d.mu.Unlock()
 		return false
 	}
+	if d.doubt == nil && d.told >= tellsInTurn {
+		d.told = 0
+		d.mu.Unlock()
+		d.leaveBehind(l)
+		d.takeDue(l)
+		return true
+	}
 	s := d.doubt
 	if s == nil {
 		s = d.next()
@@ -108,12 +126,16 @@ func (d *desk) step() bool {
 			return false // the answer is on its way
 		}
 		s.link = l.generation
+		d.told++
 	}
-	replaces := d.seat.replaces
+	held := !d.held.IsZero()
 	d.mu.Unlock()
 	if s != nil {
-		d.tell(l, s, replaces)
+		d.tell(l, s)
 		return false // until there is an answer
+	}
+	if held {
+		return d.letOn(l)
 	}
 	if d.leaveBehind(l) {
 		return true
@@ -150,13 +172,22 @@ func (d *desk) sitDown(l *link, lease string) bool {
 		d.failed(l, fmt.Errorf("taking a seat: %w", errors.Join(err, answer.Error())))
 		return false
 	}
+	if d.sit(l, name, lease, old, number, epoch) {
+		d.hurry(l)
+	}
+	return true
+}
+
+// sit is for a seat that was taken, and reports whether that is in a log that has just begun.
+func (d *desk) sit(l *link, name, lease, old string, number, epoch uint64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := d.seat
-	d.seat = seat{name: name, lease: lease, epoch: epoch, link: l.generation, number: number, replaces: old, silent: old != "" && epoch != before.epoch}
+	d.seat = seat{name: name, lease: lease, epoch: epoch, link: l.generation, number: number, silent: old != "" && epoch != before.epoch}
 	d.last = 0
 	if old == "" {
-		return true
+		d.seat.all = true
+		return false
 	}
 	d.seat.silent = d.seat.silent || before.silent // which was not over
 	d.old = append(d.old, old)
@@ -166,26 +197,41 @@ func (d *desk) sitDown(l *link, lease string) bool {
 	if d.seat.silent {
 		// When all the others have told what they have. Who is not there by then has gone
 		// meanwhile.
-		d.lookAt = time.Now().Add(d.p.c.cfg.Lease)
+		d.lookAt, d.looksGone = time.Now().Add(d.p.c.cfg.Lease), true
+		d.holdBack()
 	}
-	return true
+	return d.seat.silent
 }
 
-// requeue puts what was in doubt in front of what waits: nothing of it counts. mu is held.
+// requeue puts what was in doubt in front of what waits. It may have been done under the seat
+// before: who leaves has left, by the book, so that nobody is said to be back, and all of it takes
+// the place of what is under that seat. mu is held.
 func (d *desk) requeue() {
 	if d.doubt == nil {
 		return
 	}
 	var list []*step
 	for _, s := range d.doubt.steps {
-		if s.kind != stepEnter && s.kind != stepLeave && s.kind != stepDone {
-			continue
-		}
-		if !s.gone {
+		switch {
+		case s.kind == stepLook && s.answer == nil:
+			d.look = append(d.look, s.place())
+		case s.kind == stepCount, s.kind == stepUser, s.kind == stepAll:
+			d.seat.silent = d.seat.silent || s.silent // it is told anew
+		case s.kind == stepLook && s.gone:
+			list = append(list, &step{kind: stepLeave, entry: s.entry})
+		case s.gone:
+			list = append(list, &step{kind: stepLeave, entry: s.entry, noted: true, doubtful: true})
+		default:
+			if s.kind == stepLeave {
+				d.note(s, true)
+				s.noted = true
+			}
+			s.doubtful = true
 			list = append(list, s)
 		}
 	}
 	d.queue, d.doubt = append(list, d.queue...), nil
+	d.dueAt = time.Now() // of what was done nobody may have heard
 }
 
 // tellAll has all that is in the book told anew. mu is held.
@@ -208,42 +254,37 @@ func (d *desk) scriptWith(ctx context.Context, l *link, s *script, more ...strin
 	return s.on(ctx, l.conn, []string{d.p.tag.state()}, append(args, more...))
 }
 
-// failed is for an engine that did not answer, or said no.
-func (d *desk) failed(l *link, err error) {
-	if !refused(err) {
-		l.fail(err)
-		return
-	}
-	d.mu.Lock()
-	first := d.retry.IsZero()
-	d.retry = time.Now().Add(100 * time.Millisecond)
-	d.mu.Unlock()
-	if first {
-		d.p.c.log.Error("the engine does not take who is in rooms", "partition", d.p.index, "err", err)
-	}
-}
-
 // tell tells a batch. The answer comes among the frames.
-func (d *desk) tell(l *link, b *slip, replaces string) {
-	args := make([]string, 0, 4+11*len(b.steps))
-	args = append(args, d.p.own, b.seat, strconv.FormatUint(b.number, 10), replaces)
+func (d *desk) tell(l *link, b *slip) {
+	args := make([]string, 0, 5+11*len(b.steps))
+	args = append(args, d.p.own, b.seat, strconv.FormatUint(b.number, 10), b.old, strconv.Itoa(rulingBytes))
 	d.mu.Lock()
-	silent := d.seat.silent
-	d.mu.Unlock()
 	for _, s := range b.steps {
-		args = s.args(args, silent && (s.kind == stepCount || s.kind == stepUser))
+		args = s.args(args)
 	}
+	d.mu.Unlock()
 	answer, err := d.script(l, deskScript, args...).AsStrSlice()
 	if err != nil || len(answer) != 2 {
+		err = fmt.Errorf("who is in rooms: %w", errors.Join(err, notAnswer(len(answer) != 2)))
+		var givenUp []*step
 		d.mu.Lock()
 		b.link = 0
+		if d.doubt == b && refused(err) {
+			givenUp = d.takeBack(b, err)
+		}
 		d.mu.Unlock()
-		d.failed(l, fmt.Errorf("who is in rooms: %w", errors.Join(err, notAnswer(len(answer) != 2))))
+		d.failed(l, err)
+		for _, s := range givenUp {
+			d.giveUp(s, err)
+		}
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.retry = time.Time{}
+	if !b.leaves {
+		d.full, d.saidNo = false, false
+	}
 	if answer[0] != "ok" && d.seat.name == b.seat && !d.seat.lost {
 		d.lose()
 	}

@@ -137,7 +137,7 @@ func TestDeskBatchTwice(t *testing.T) {
 	tell := func(number string, connections int) string {
 		s := &step{kind: stepEnter, entry: a.entry("r", "", "1"), connections: connections}
 		s.entry.MaxConnections = 1
-		list, err := d.script(l, deskScript, s.args([]string{"nobody", seat, number, ""}, false)...).AsStrSlice()
+		list, err := d.script(l, deskScript, s.args([]string{"nobody", seat, number, "", "1000"})...).AsStrSlice()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,6 +272,8 @@ func TestDeskDiesWithEngine(t *testing.T) {
 	if why := a.isSo(truthOf([]*house{a}), []string{"r"}); why != "" {
 		t.Error(why)
 	}
+	want := []string{"r  [true]", "r a [true]", "r b [true false]"}
+	until(t, "the applications know", func() bool { return slices.Equal(w.due(), want) })
 }
 
 // An engine that stands still keeps nobody waiting, and is told of all once it goes on.
@@ -376,7 +378,7 @@ func TestDeskKeysEnd(t *testing.T) {
 	}
 	a.rise(id)
 	settled(t, w, []*house{a}, []string{"r"})
-	for _, key := range []string{"dr:" + app + "\x00r", "dm:" + app + "\x00r", "dt:" + app + "\x00r", "dz:" + app, "dq"} {
+	for _, key := range []string{"dr:" + app + "\x00r", "dm:" + app + "\x00r", "dt:" + app + "\x00r", "dz:" + app, "dq:" + app} {
 		until(t, key+" is gone", func() bool { return redis.Do("EXISTS", string(p.tag)+":"+key) == ":0" })
 	}
 }

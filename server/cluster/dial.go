@@ -52,37 +52,45 @@ func clientOption(cfg *Config, name string) rueidis.ClientOption {
 // dial reaches the engine within ctx, and tries again until then: a node may start a moment
 // before its engine does.
 func dial(ctx context.Context, cfg *Config, name string) (rueidis.Client, error) {
-	type reached struct {
-		client rueidis.Client
-		err    error
-	}
 	last := errors.New("no answer")
 	for {
-		// rueidis takes no context. Left alone, this ends within a few times cfg.Timeout.
-		done := make(chan reached, 1)
-		go func() {
-			client, err := rueidis.NewClient(clientOption(cfg, name))
-			done <- reached{client, err}
-		}()
-		var r reached
-		select {
-		case r = <-done:
-		case <-ctx.Done():
-			go func() {
-				if r := <-done; r.err == nil {
-					r.client.Close()
-				}
-			}()
-			return nil, last
+		client, err := dialOnce(ctx, cfg, name)
+		if err == nil {
+			return client, nil
 		}
-		if r.err == nil {
-			return r.client, nil
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil, last // which says more than that time is up
 		}
-		last = r.err
+		last = err
 		select {
 		case <-ctx.Done():
 			return nil, last
 		case <-time.After(50 * time.Millisecond):
 		}
+	}
+}
+
+// dialOnce is dial that does not try again.
+func dialOnce(ctx context.Context, cfg *Config, name string) (rueidis.Client, error) {
+	type reached struct {
+		client rueidis.Client
+		err    error
+	}
+	// rueidis takes no context. Left alone, this ends within a few times cfg.Timeout.
+	done := make(chan reached, 1)
+	go func() {
+		client, err := rueidis.NewClient(clientOption(cfg, name))
+		done <- reached{client, err}
+	}()
+	select {
+	case r := <-done:
+		return r.client, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				r.client.Close()
+			}
+		}()
+		return nil, ctx.Err()
 	}
 }

@@ -372,3 +372,17 @@ func settled(t *testing.T, w *town, list []*house, rooms []string) {
 		}
 	}
 }
+
+// fill has connections enter at once, and waits until all are let in.
+func (h *house) fill(list []presence.Entry) {
+	h.t.Helper()
+	done := make(chan error, len(list))
+	for _, e := range list {
+		h.Enter(e, func(_ presence.Seated, err error) { done <- err })
+	}
+	for range list {
+		if err := <-done; err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}

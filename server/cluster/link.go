@@ -96,13 +96,13 @@ func (l *link) open() error {
 func (l *link) cut(why error) {
 	l.fail(why)
 	l.mu.Lock()
-	held := 0
+	held := int64(0)
 	for _, text := range l.held {
-		held += len(text)
+		held += weight(text)
 	}
 	l.held, l.holding = nil, false
 	l.mu.Unlock()
-	l.p.c.arriving.Add(int64(-held))
+	l.p.c.arriving.Add(-held)
 }
 
 // close gives the connection back, which ends it.
@@ -141,8 +141,8 @@ func (l *link) message(m rueidis.PubSubMessage) {
 		return // whatever comes now will be asked for again
 	default:
 	}
-	if l.p.c.arriving.Add(int64(len(text))) > int64(l.p.c.cfg.QueueBytes) {
-		l.p.c.arriving.Add(int64(-len(text)))
+	if l.p.c.arriving.Add(weight(text)) > int64(l.p.c.cfg.QueueBytes) {
+		l.p.c.arriving.Add(-weight(text))
 		l.p.c.count.overrun.Add(1)
 		l.fail(errors.New("more came from the engine than could be handed out: CLUSTER_QUEUE_BYTES"))
 		return
@@ -213,7 +213,7 @@ func (l *link) letGo(missed []string, at hub.Position) {
 		if there {
 			l.p.inbox.put(text)
 		} else {
-			l.p.c.arriving.Add(int64(-len(text)))
+			l.p.c.arriving.Add(-weight(text))
 		}
 	}
 	l.held, l.holding = nil, false

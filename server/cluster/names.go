@@ -42,6 +42,11 @@ func (t tag) connections(app, r string) string { return string(t) + ":dr:" + app
 func (t tag) members(app, r string) string     { return string(t) + ":dm:" + app + "\x00" + r }
 func (t tag) cached(app, r string) string      { return string(t) + ":dc:" + app + "\x00" + r }
 
+// toldAll is of which nodes have told all that they have to the log of an epoch.
+func (t tag) toldAll(epoch uint64) string {
+	return string(t) + ":dy:" + strconv.FormatUint(epoch, 10)
+}
+
 // node is the channel of one node, for answers.
 func (t tag) node(name string) string { return string(t) + ":N:" + name }
 

@@ -21,15 +21,6 @@ import (
 	"poosh/server/hub"
 )
 
-// A Node is one process of a cluster, as it tells of itself.
-type Node struct {
-	Name     string    `json:"name"`
-	Addr     string    `json:"addr,omitempty"` // where others reach it; empty for nowhere
-	Version  string    `json:"version,omitempty"`
-	Started  time.Time `json:"started"`
-	Draining bool      `json:"draining,omitempty"`
-}
-
 // A table is who is there, as the engine said it last.
 type table struct {
 	mu      sync.Mutex // guards what follows
@@ -42,6 +33,7 @@ type table struct {
 	nodes   map[string]Node // by name
 	leases  []string        // in the engine, sorted
 	changed []func()
+	seen    map[string]time.Time // when nodes were there last, within a lease
 
 	beats atomic.Uint64 // that the engine has taken
 	next  time.Time     // when the first lease is over, unless it is renewed
@@ -156,9 +148,18 @@ func (c *Cluster) beat(ctx context.Context) error {
 	if t.started.IsZero() {
 		t.started = time.Now()
 	}
-	info, err := json.Marshal(Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains})
+	self := Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains}
 	lease, isNew := t.lease(c.name), !t.entered
 	t.mu.Unlock()
+	news, err := json.Marshal(self) // a load is none: it is another one each time
+	if err != nil {
+		return err
+	}
+	if c.opt.Load != nil {
+		load := c.opt.Load()
+		self.Load = &load
+	}
+	info, err := json.Marshal(self)
 	if err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ func (c *Cluster) beat(ctx context.Context) error {
 		return nil
 	}
 	c.learn(infos, over)
-	c.tellNews(lease + "\n" + string(info))
+	c.tellNews(lease + "\n" + string(news))
 	for _, dead := range over[:min(len(over), 8)] {
 		c.reap(ctx, dead, lease)
 	}
@@ -261,6 +262,7 @@ func (c *Cluster) learn(infos, over []string) {
 	t.entered = true
 	moved := !sameNodes(t.nodes, nodes)
 	t.nodes, t.leases = nodes, leases
+	t.saw(nodes, c.cfg.Lease)
 	var tell []func()
 	if moved {
 		tell = slices.Clone(t.changed)

@@ -17,7 +17,7 @@ type counts struct {
 	unknown, malformed              atomic.Uint64
 	lost, overrun                   atomic.Uint64
 	beatsFailed, givenUp, reaped    atomic.Uint64
-	seats                           atomic.Uint64
+	seats, broken                   atomic.Uint64
 
 	lag atomic.Int64 // nanoseconds, of what came last
 }
@@ -46,7 +46,7 @@ func (c *Cluster) Readings() []metric.Reading {
 	if c.Up() {
 		up = 1
 	}
-	return []metric.Reading{
+	return append(c.askReadings(), []metric.Reading{
 		metric.Gauge("cluster_up", "cluster_engine_up", "1 while the engine of the cluster is there, 0 while it is away.", up),
 		metric.Gauge("cluster_nodes", "cluster_nodes", "Nodes of the cluster, as the engine said it last.", len(c.Nodes())),
 		metric.Counters("cluster_sent", "cluster_publications_total", "Publications of this node, by what became of them.", "outcome", []metric.Sample{
@@ -65,8 +65,9 @@ func (c *Cluster) Readings() []metric.Reading {
 		metric.Counter("cluster_given_up", "cluster_given_up_total", "How often this node found that the others had given it up.", n.givenUp.Load()),
 		metric.Counter("cluster_reaped", "cluster_reaped_total", "Leases of other nodes that were over, behind which this node cleaned up.", n.reaped.Load()),
 		metric.Counter("cluster_told_anew", "cluster_rosters_told_anew_total", "Times that this node told the engine anew who is in the rooms of a partition: it was given up, or the engine had forgotten it.", n.seats.Load()),
+		metric.Counter("", "cluster_steps_given_up_total", "Steps in or out of rooms that the engine could not be told of, since its script broke at them.", n.broken.Load()),
 		metric.Gauge("cluster_waiting_bytes", "cluster_waiting_bytes", "Bytes of publications and of who enters rooms that wait for the engine.", c.waiting.Load()),
 		metric.Gauge("cluster_arriving_bytes", "cluster_arriving_bytes", "Bytes that came from the engine and are not handed out yet.", c.arriving.Load()),
 		metric.Gauge("", "cluster_lag_seconds", "How long what came last was on its way, as far as the clocks of two nodes agree.", c.Lag().Seconds()),
-	}
+	}...)
 }

@@ -190,10 +190,11 @@ func (p *partition) send(b *batch, l *link) {
 // refused reports that an error is the engine's no to what it was told, such as for want of memory,
 // and nothing was done: another connection would hear the same.
 func refused(err error) bool {
-	if _, ok := rueidis.IsRedisErr(err); !ok {
+	var no *rueidis.RedisError // maybe within others, where rueidis.IsRedisErr does not look
+	if !errors.As(err, &no) || no.IsNil() {
 		return false
 	}
-	word, _, _ := strings.Cut(err.Error(), " ")
+	word, _, _ := strings.Cut(no.Error(), " ")
 	return !slices.Contains([]string{"READONLY", "MOVED", "ASK", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN", "BUSY"}, word)
 }
 

@@ -179,13 +179,21 @@ func (l *line) explained(o outcome) error {
 	}
 	s := styleOf(l.Stdout)
 	var b strings.Builder
-	fmt.Fprintf(&b, "sent %s, %s\n", printable(a.ID), took(a.Handed))
+	if a.Uncounted {
+		fmt.Fprintf(&b, "sent %s, which %s\n", printable(a.ID), printable(a.Text))
+	} else {
+		fmt.Fprintf(&b, "sent %s, %s\n", printable(a.ID), took(a.Handed))
+	}
 	for _, r := range a.Rooms {
 		room := "for everybody"
 		if r.Room != nil {
 			room = "room " + strconv.Quote(printable(*r.Room))
 		}
-		fmt.Fprintf(&b, "%s: %d there, %d took it\n", s.bold(room), r.Matched, r.Handed)
+		if !a.Uncounted {
+			fmt.Fprintf(&b, "%s: %d there, %d took it\n", s.bold(room), r.Matched, r.Handed)
+		} else if len(r.By)+len(r.LeftOut)+len(r.Left) > 0 {
+			fmt.Fprintf(&b, "%s, as far as is known:\n", s.bold(room))
+		}
 		for _, by := range r.By {
 			fmt.Fprintf(&b, "  %s: %d there, %d took it", printable(strings.Join(strings.Fields(by.Dialect+" "+by.App+" "+by.Kind), " ")), by.Matched, by.Handed)
 			if by.Waiting > 0 {

@@ -149,6 +149,9 @@ func (st *state) text(s style) string {
 			if n.Name == c.Node {
 				more = ", this one"
 			}
+			if n.Load != nil {
+				more += fmt.Sprintf(", %s, %.2f processors, lag %.1f ms", many(n.Load.Connections, "connection"), n.Load.CPU, n.Load.Lag*1000)
+			}
 			if n.Draining {
 				more += s.yellow(", shutting down")
 			}

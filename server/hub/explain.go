@@ -29,6 +29,8 @@ type Explanation struct {
 	// beyond a bridge, did not reach them all, as [Handed] has both.
 	Nodes int
 	Err   error
+	// Uncounted says that nobody knows who took it: the broker tells of processes alone.
+	Uncounted bool
 
 	// Causes say why nobody was in the room; nil if somebody was.
 	Causes []Cause

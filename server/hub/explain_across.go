@@ -46,7 +46,7 @@ func (h *Hub) explainAcross(p *Publication) *Explanation {
 			}
 		}
 	}
-	if e.Matched() > 0 {
+	if e.Matched() > 0 || e.Uncounted {
 		e.Causes = nil
 	}
 	return e
@@ -61,7 +61,7 @@ func (h *Hub) askBroker(p *Publication) *Explanation {
 	h.broker.Publish(p, func(h Handed) { answer <- h })
 	got := <-answer // within the broker's time
 	took := max(0, got.Took)
-	return &Explanation{Took: took, Nodes: got.Nodes, Err: got.Err, Parts: []Part{{App: p.App, Elsewhere: took}}}
+	return &Explanation{Took: took, Nodes: got.Nodes, Err: got.Err, Uncounted: got.Err == nil && got.Took < 0, Parts: []Part{{App: p.App, Elsewhere: took}}}
 }
 
 // explainBeyond is [Hub.explainBridge] in one of several processes. Of those whom it does not
@@ -73,6 +73,7 @@ func (h *Hub) explainBeyond(b *bridge, p *Publication, e *Explanation) {
 		other := h.askBroker(&there)
 		e.Took += other.Took
 		e.Parts = append(e.Parts, other.Parts...)
+		e.Uncounted = e.Uncounted || other.Uncounted
 		e.Nodes, e.Err = max(e.Nodes, other.Nodes), both(e.Err, other.Err)
 	} else if r := h.shard(b.to, p.Room).find(b.to, p.Room, false); r != nil {
 		e.take(Part{App: b.to, Tallies: r.without(RefusedName)}, 0)
@@ -87,6 +88,7 @@ func (e *Explanation) Add(other *Explanation) {
 	}
 	e.Took += other.Took
 	e.Nodes += other.Nodes
+	e.Uncounted = e.Uncounted || other.Uncounted
 	if e.Err == nil {
 		e.Err = other.Err
 	}
@@ -97,7 +99,7 @@ func (e *Explanation) Add(other *Explanation) {
 	slices.SortStableFunc(e.Left, func(a, b Departure) int { return b.At.Compare(a.At) })
 	e.Left = e.Left[:min(len(e.Left), maxLeft)]
 	e.Causes = nil
-	if e.Matched() == 0 {
+	if e.Matched() == 0 && !e.Uncounted {
 		e.Causes = inBoth(before, after)
 	}
 }

@@ -55,6 +55,14 @@ type Node struct {
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Draining bool      `json:"draining"`
+	Load     *Load     `json:"load"` // nil where its version does not tell
+}
+
+// A Load is what a node has to do, as of when it last told of itself: some seconds ago.
+type Load struct {
+	Connections int     `json:"connections"` // of clients
+	CPU         float64 `json:"cpu"`         // processors in use
+	Lag         float64 `json:"lag_seconds"` // how long the last event was on its way to it, as far as clocks agree
 }
 
 // A Count is how often something happened.

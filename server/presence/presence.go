@@ -42,7 +42,8 @@ type Desk interface {
 	// while nobody can be asked, with [ErrAway]. Without an error the connection counts: it is
 	// seated within answer, or Leave takes it back.
 	//
-	// With an error it does not count, and nobody was told of it.
+	// With an error it does not count. Nobody was told of it, but for [ErrAway]: where the engine did
+	// not answer in time it may have let them in, and then the others hear that they came and went.
 	Enter(e Entry, answer func(Seated, error))
 
 	// Leave says that a connection for which Enter was answered without an error is gone, or

@@ -99,8 +99,6 @@ type Config struct {
 	// dialect's own.
 	Keys *idempotency.Store
 
-	Registry app.Registry // is asked who may be where; nil for this process alone
-
 	Across app.Across // joins the processes of a cluster, as the hub's broker does; zero for one alone
 
 	APIRate     Rate // requests of one address; no limit
@@ -150,7 +148,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.answer = answer.Writer{Count: d.counts.Add, Log: log.With("dialect", "pusher")}
 	var err error
 	if d.apps, err = app.NewList(cfg.Apps, &app.Shared{
-		Hub: h, Registry: cfg.Registry, Across: cfg.Across, Sends: cfg.Sends, Keys: cfg.Keys, Channels: cfg.Channels,
+		Hub: h, Across: cfg.Across, Sends: cfg.Sends, Keys: cfg.Keys, Channels: cfg.Channels,
 		CacheBytes: cfg.CacheBytes, WebhookQueue: cfg.WebhookQueue, WebhookHold: cfg.WebhookHold,
 		Closed: cfg.Closed, Count: d.counts.Add, Log: d.answer.Log,
 	}); err != nil {

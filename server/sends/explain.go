@@ -1,6 +1,7 @@
 package sends
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,13 @@ type Account struct {
 	Matched int           `json:"matched"` // connections that were there, in all rooms
 	Handed  int           `json:"handed"`  // of those, connections that took it
 	Rooms   []RoomAccount `json:"rooms"`   // in the order of the request
+
+	// Uncounted says that the event went to several processes, and nobody counts over all of them:
+	// what is counted beside it is none of those who got it. Nodes is how many were handed it, 0
+	// where nobody knows, and Text says so for people.
+	Uncounted bool   `json:"uncounted,omitempty"`
+	Nodes     int    `json:"nodes,omitempty"`
+	Text      string `json:"text,omitempty"`
 
 	Replayed *Replay `json:"replayed,omitempty"` // it was sent before
 }
@@ -145,9 +153,25 @@ func (a *Account) Add(p *hub.Publication, e *hub.Explanation) {
 	for _, d := range e.Left {
 		r.Left = append(r.Left, Left{d.ID, d.Why, time.Since(d.At).Round(time.Millisecond).String()})
 	}
+	if e.Uncounted {
+		a.Uncounted, a.Nodes = true, max(a.Nodes, e.Nodes)
+		a.Text = uncounted(a.Nodes)
+	}
 	a.Matched += r.Matched
 	a.Handed += r.Handed
 	a.Rooms = append(a.Rooms, r)
+}
+
+// uncounted says what is known of an event that several processes were handed.
+func uncounted(nodes int) string {
+	to := "all nodes"
+	switch {
+	case nodes == 1:
+		to = "1 node"
+	case nodes > 1:
+		to = fmt.Sprintf("%d nodes", nodes)
+	}
+	return "went to the engine of the cluster, and from there to " + to + "; who took it, on all of them, nobody counts"
 }
 
 // Names says whose an app of the hub is: the dialect, and the app as the dialect calls

@@ -59,6 +59,9 @@ func newSiteOn(t testing.TB, h *hub.Hub, cfg Config, before ...func(*Dialect)) *
 		}
 		server.Close()
 		for _, a := range d.rules.Load().apps {
+			// Who has just gone leaves the hub a moment later.
+			for end := time.Now().Add(patience); d.hub.Len(a.room) != 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			}
 			if len(a.clients) != 0 || d.hub.Len(a.room) != 0 {
 				t.Errorf("%s: %d clients left, %d in the hub", a.name, len(a.clients), d.hub.Len(a.room))
 			}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -87,8 +88,10 @@ func (n *node) ask(path, rest string) (status int, header http.Header, body stri
 	return res.StatusCode, res.Header, string(text), err
 }
 
-// sendTo sends a text to ids, and returns those that have it; nil where the node answers with something
-// else.
+// errRefused is what a node says that takes nothing for now.
+var errRefused = errors.New("503")
+
+// sendTo sends a text to ids, and returns those that have it.
 func (n *node) sendTo(text string, ids ...string) (succeeded []string, err error) {
 	var list []string
 	for _, id := range ids {
@@ -99,7 +102,7 @@ func (n *node) sendTo(text string, ids ...string) (succeeded []string, err error
 	case err != nil:
 		return nil, err
 	case status == http.StatusServiceUnavailable && header.Get("Retry-After") != "" && strings.HasPrefix(body, `{"code":503,`):
-		return nil, nil
+		return nil, errRefused
 	case status != http.StatusOK:
 		return nil, fmt.Errorf("%d %s", status, body)
 	}
@@ -212,6 +215,7 @@ func (n *node) streams(id string) *stream {
 		for i := 0; !s.stopping.Load(); i++ {
 			text := fmt.Sprintf("s%05d", i)
 			switch got, err := n.sendTo(text, id); {
+			case errors.Is(err, errRefused):
 			case err != nil:
 				s.strange = err
 				return

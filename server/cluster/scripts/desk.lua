@@ -1,13 +1,20 @@
 -- A batch of what a seat says of its connections, and the answer to it among the frames.
--- ARGV[5] channel of the node, [6] seat, [7] number of the batch, [8] seat that it takes the place
--- of, or empty; then for each step 11 fields: kind, flags, app, room, user, info, socket,
+-- ARGV[5] channel of the node, [6] seat, [7] number of the batch, [8] seats that it takes the place
+-- of, with blanks between them, or empty, [9] how many bytes of events and members the answer may have; then for each step 11 fields: kind, flags, app, room, user, info, socket,
 -- connections of the seat in the room, most members, most connections, milliseconds of Hold.
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
--- applications were told what info says. Flags: c counted, u the user's first or last, t told, s it is news to nobody, k with the last
--- event, m with the members.
+-- applications were told what info says, B they were not, as nobody here hears of the app any more,
+-- Z that is all that the node has, G a user that the applications were told of was in it in the log before. Flags: c counted, u the user's first or last, t told, s it is news to nobody, o it may have
+-- been done under a seat before, k with the last event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
-local own, seat, batch, old = ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+--
+-- The answer has for each step K for done, and more: how many connections and members there are, the
+-- last event, or = for that of a step before, and the members. It has P in the place of K where that
+-- would be too much: then the node asks once more, by Y. The first of them is not too much whatever it has.
+local own, seat, batch = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local old = {}
+for s in string.gmatch(ARGV[8], '[^ ]+') do old[#old + 1] = s end
 local last = redis.call('HGET', seats, seat)
 if not last then return {'gone', e} end
 local blank = string.find(last, ' ', 1, true)
@@ -21,21 +28,26 @@ local function step(i, code)
   local has = function(flag) return string.find(flags, flag, 1, true) ~= nil end
   local how = has('t') and (has('s') and 's' or 't') or ''
   local where = app .. '\0' .. room
+  local before = has('o') and old or nil
   local connections, hold = tonumber(ARGV[i + 7]) - (refused[where] or 0), tonumber(ARGV[i + 10])
   if kind == 'E' then
     local members, most = tonumber(ARGV[i + 8]), tonumber(ARGV[i + 9])
+    if before and has('c') then moved(app, room, old) end
     if most > 0 and total(app, room) >= most then code = 'N'
     elseif members > 0 and user ~= '' and redis.call('HEXISTS', keyOf('m', app, room), user) == 0
       and redis.call('HLEN', keyOf('m', app, room)) >= members then code = 'M' end
     if code ~= 'K' then
-      if has('c') then refused[where] = (refused[where] or 0) + 1 end
+      if has('c') then
+        refused[where] = (refused[where] or 0) + 1
+        if before then count(seat, {}, app, room, connections - 1, how, 0) end
+      end
       return code
     end
-    if has('u') then add(seat, '', app, room, user, ARGV[i + 5], ARGV[i + 6], how) end
-    if has('c') then count(seat, '', app, room, connections, how, 0) end
+    if has('u') then add(seat, before or {}, app, room, user, ARGV[i + 5], ARGV[i + 6], how) end
+    if has('c') then count(seat, before or {}, app, room, connections, how, 0) end
   elseif kind == 'L' then
-    if has('u') then remove(seat, app, room, user, how, hold) end
-    if has('c') then count(seat, '', app, room, connections, how, hold) end
+    if has('u') then remove(seat, before or {}, app, room, user, how, hold) end
+    if has('c') then count(seat, before or {}, app, room, connections, how, hold) end
   elseif kind == 'R' then
     count(seat, old, app, room, connections, how, hold, has('s'))
     roomOf(app, room).anew = true
@@ -52,18 +64,33 @@ local function step(i, code)
       local key = keyOf('t', app, room)
       if was == '1' then redis.call('HSET', key, toldField(user), '1') keep(key)
       else redis.call('HDEL', key, toldField(user)) end
-      if there(app, room, user) ~= (was == '1') and not redis.call('ZSCORE', due, item) then
-        redis.call('ZADD', due, num(now), item)
-        keep(due)
+      if there(app, room, user) ~= (was == '1') and not redis.call('ZSCORE', dueKey(app), item) then
+        put(app, item, num(now))
       end
+    end
+  elseif kind == 'G' then
+    goneSince(app, room, user)
+  elseif kind == 'Z' then
+    toldAll(seat)
+  elseif kind == 'B' then
+    local mine, item = T .. ':dh:' .. seat, net(app) .. net(room) .. net(user)
+    local was = redis.call('HGET', mine, item)
+    if was then
+      redis.call('HDEL', mine, item)
+      tellAgain(item, was)
     end
   end
   return code
 end
 
-local size = 11
-for i = 9, #ARGV, size do
-  local place = (i - 9) / size + 1
+local first, size = 10, 11
+-- Nobody who enters: that is done by an engine without memory too. It says no to what takes some only
+-- as long as a script has written nothing.
+local leaves = true
+for i = first, #ARGV, size do leaves = leaves and string.find('LDB', ARGV[i], 1, true) ~= nil end
+if leaves and not again then keep(seats) end
+for i = first, #ARGV, size do
+  local place = (i - first) / size + 1
   if again then codes[place] = string.sub(verdicts, place, place)
   else codes[place] = step(i, 'K') end
 end
@@ -75,30 +102,44 @@ if not again then
 end
 
 local parts = {'D', net(seat), net(num(batch)), net(e), net(redis.call('HGET', meta, 'n'))}
-local sums = {}
-for i = 9, #ARGV, size do
+local sums, events, bytes, most = {}, {}, 0, tonumber(ARGV[9])
+local function members(app, room)
+  local list = {}
+  local all = redis.call('HGETALL', keyOf('m', app, room))
+  for j = 1, #all, 2 do
+    list[#list + 1] = net(all[j])
+    list[#list + 1] = net(string.sub(all[j + 1], string.find(all[j + 1], '\0', 1, true) + 1))
+  end
+  return table.concat(list)
+end
+for i = first, #ARGV, size do
   local kind, flags, app, room = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local code = codes[(i - 9) / size + 1]
+  local code = codes[(i - first) / size + 1]
   local answer = net(code)
   if code == 'K' and (kind == 'E' or kind == 'L' or kind == 'Y') then
     local where = app .. '\0' .. room
     sums[where] = sums[where] or {total(app, room), redis.call('HLEN', keyOf('m', app, room))}
-    answer = answer .. net(num(sums[where][1])) .. net(num(sums[where][2]))
-    local cached = string.find(flags, 'k', 1, true) and redis.call('GET', keyOf('c', app, room))
-    answer = answer .. net(cached or '')
-    if string.find(flags, 'm', 1, true) then
-      local list = {}
-      local all = redis.call('HGETALL', keyOf('m', app, room))
-      for j = 1, #all, 2 do
-        list[#list + 1] = net(all[j])
-        list[#list + 1] = net(string.sub(all[j + 1], string.find(all[j + 1], '\0', 1, true) + 1))
-      end
-      answer = answer .. table.concat(list)
+    local event, list = '', ''
+    if string.find(flags, 'k', 1, true) then
+      event = events[where] and '=' or redis.call('GET', keyOf('c', app, room)) or ''
+    end
+    if string.find(flags, 'm', 1, true) then list = members(app, room) end
+    local more = #event + #list
+    if more > 1 and bytes > 0 and bytes + more > most then
+      answer = net('P')
+    else
+      bytes = bytes + more
+      if #event > 1 then events[where] = true end
+      answer = answer .. net(num(sums[where][1])) .. net(num(sums[where][2])) .. net(event) .. list
     end
   end
   parts[#parts + 1] = net(answer)
 end
-local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-parts[#parts + 1] = net(first[2] and num(math.max(0, math.ceil(tonumber(first[2]) - now))) or '')
+local soon
+for app in pairs(dueApps) do
+  local list = redis.call('ZRANGE', dueKey(app), 0, 0, 'WITHSCORES')
+  if list[2] then soon = math.min(soon or math.huge, tonumber(list[2])) end
+end
+parts[#parts + 1] = net(soon and num(math.max(0, math.ceil(soon - now))) or '')
 redis.call('SPUBLISH', own, table.concat(parts))
 return {'ok', e}

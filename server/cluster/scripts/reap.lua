@@ -4,21 +4,14 @@ local seat = ARGV[5]
 redis.call('HDEL', seats, seat)
 local mine = T .. ':dh:' .. seat
 local tells = redis.call('HGETALL', mine)
-for i = 1, #tells, 2 do
-  local app, at = cut(tells[i], 1)
-  local room, at2 = cut(tells[i], at)
-  local user = cut(tells[i], at2)
-  redis.call('HSET', keyOf('t', app, room), toldField(user), 'a' .. tells[i + 1])
-  keep(keyOf('t', app, room))
-  redis.call('ZADD', due, num(now), tells[i])
-end
+for i = 1, #tells, 2 do tellAgain(tells[i], tells[i + 1]) end
 redis.call('DEL', mine)
 local items = redis.call('ZPOPMIN', index(seat), ARGV[6])
 for i = 1, #items, 2 do
   local app, at = cut(items[i], 1)
   local room, at2 = cut(items[i], at)
-  if at2 > #items[i] then count(seat, '', app, room, 0, 'a', 0)
-  else remove(seat, app, room, (cut(items[i], at2)), 'a', 0) end
+  if at2 > #items[i] then count(seat, {}, app, room, 0, 'a', 0)
+  else remove(seat, {}, app, room, (cut(items[i], at2)), 'a', 0) end
 end
 endRooms()
 endLog()

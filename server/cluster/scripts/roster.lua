@@ -10,10 +10,12 @@
 --   T:dt:APP\0ROOM hash: what the applications were told of the room (r) and of users (u and the
 --                  id): "1" that it is there; with p in front while somebody tells them, with a when
 --                  that one is gone and somebody has to tell them again
---   T:dq           sorted set: of what they may have to be told something, by when
+--   T:dq:APP       sorted set: of what they may have to be told something, by when
+--   T:dy:EPOCH     set: nodes that have told all that they have to the log of that epoch
+--   T:dw:EPOCH     set: who was found to be gone that was there in the log before that one
 --   T:dh:SEAT      hash: what the seat tells them
 local DAY = 86400
-local seats, due = T .. ':da', T .. ':dq'
+local seats = T .. ':da'
 local function keyOf(letter, app, room) return T .. ':d' .. letter .. ':' .. app .. '\0' .. room end
 local function index(seat) return T .. ':di:' .. seat end
 local kept = {}
@@ -82,13 +84,35 @@ local function there(app, room, user)
 end
 local function toldField(user) return user == '' and 'r' or 'u' .. user end
 
+-- Has somebody see, at a time, whether the applications of an app are to be told of something. What
+-- nobody who is there has wanted to hear for a day is dropped.
+local dueApps = {}
+local function dueKey(app) return T .. ':dq:' .. app end
+local function put(app, item, at)
+  local key = dueKey(app)
+  redis.call('ZADD', key, at, item)
+  if not dueApps[app] then redis.call('ZREMRANGEBYSCORE', key, '-inf', num(now - DAY * 1000)) end
+  dueApps[app] = true
+  keep(key)
+end
+
+-- Has somebody else tell what a seat was about to tell.
+local function tellAgain(item, was)
+  local app, at = cut(item, 1)
+  local room, at2 = cut(item, at)
+  local key = keyOf('t', app, room)
+  redis.call('HSET', key, toldField((cut(item, at2))), 'a' .. was)
+  keep(key)
+  put(app, item, num(now))
+end
+
 -- How the applications come to know: 't' if somebody wants them to, 's' if they know already, '' if
 -- nobody wants it, and 'a' if that is to be found out.
 local function look(app, room, user, how, hold, is)
   local key = keyOf('t', app, room)
   local item = net(app) .. net(room) .. net(user)
   if how == 'a' then
-    if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', due, item) then return end
+    if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', dueKey(app), item) then return end
   elseif how == 's' then
     if is then
       redis.call('HSETNX', key, toldField(user), '1')
@@ -98,17 +122,17 @@ local function look(app, room, user, how, hold, is)
   elseif how ~= 't' then return end
   -- Whoever goes does so before the room does.
   local last = (user == '' and not is) and 0.5 or 0
-  redis.call('ZADD', due, string.format('%.1f', now + hold + last), item)
-  keep(due)
+  put(app, item, string.format('%.1f', now + hold + last))
 end
 
--- Says that a seat has so many connections in a room; old is a seat that it takes the place of. quiet: nobody
+-- Says that a seat has so many connections in a room; old are seats that it takes the place of. quiet: nobody
 -- is told that the room is in use.
 local function count(seat, old, app, room, connections, how, hold, quiet)
   local r = roomOf(app, room)
-  local before = r.sum
+  local before = r.sum + (r.moved or 0)
+  r.moved = nil
   setSeat(r, seat, connections)
-  if old ~= '' then setSeat(r, old, 0) end
+  for _, s in ipairs(old) do setSeat(r, s, 0) end
   if before == 0 and r.sum > 0 then
     if not quiet then say(app, room, 'O' .. net(app) .. net(room)) end
     look(app, room, '', how, 0, true)
@@ -118,6 +142,14 @@ local function count(seat, old, app, room, connections, how, hold, quiet)
     say(app, room, 'V' .. net(app) .. net(room))
     look(app, room, '', how, hold, false)
   end
+end
+
+-- Takes what seats have in a room away, for a count of another one in their place that is about to come.
+local function moved(app, room, old)
+  local r = roomOf(app, room)
+  local before = r.sum
+  for _, s in ipairs(old) do setSeat(r, s, 0) end
+  r.moved = before - r.sum
 end
 
 local function without(list, seat)
@@ -139,7 +171,7 @@ local function add(seat, old, app, room, user, info, socket, how)
   else
     local at = string.find(is, '\0', 1, true)
     local list, had = string.sub(is, 1, at - 1), false
-    if old ~= '' then list = without(list, old) end
+    for _, s in ipairs(old) do list = without(list, s) end
     list = without(list, seat)
     redis.call('HSET', key, user, (list == '' and seat or list .. ' ' .. seat) .. string.sub(is, at))
     if how == 's' then look(app, room, user, how, 0, true) end
@@ -149,14 +181,19 @@ local function add(seat, old, app, room, user, info, socket, how)
   keep(index(seat))
 end
 
--- Takes a user away from a seat.
-local function remove(seat, app, room, user, how, hold)
+-- Takes a user away from a seat, and from those that it takes the place of.
+local function remove(seat, old, app, room, user, how, hold)
   redis.call('ZREM', index(seat), net(app) .. net(room) .. net(user))
   local key = keyOf('m', app, room)
   local is = redis.call('HGET', key, user)
   if not is then return end
   local at = string.find(is, '\0', 1, true)
   local list, found = without(string.sub(is, 1, at - 1), seat)
+  for _, s in ipairs(old) do
+    local had
+    list, had = without(list, s)
+    found = found or had
+  end
   if not found then return end
   if list ~= '' then
     redis.call('HSET', key, user, list .. string.sub(is, at))
@@ -165,4 +202,21 @@ local function remove(seat, app, room, user, how, hold)
   redis.call('HDEL', key, user)
   say(app, room, 'W' .. net(app) .. net(room) .. net(user))
   look(app, room, user, how, hold, false)
+end
+
+-- Notes that a seat has told all that its node has.
+local function toldAll(seat)
+  local key = T .. ':dy:' .. e
+  redis.call('SADD', key, (string.match(seat, '^[^.]+')))
+  keep(key)
+end
+
+-- Has the applications told of a user who is gone since the log before. Several nodes may say so.
+local function goneSince(app, room, user)
+  local key, item = T .. ':dw:' .. e, net(app) .. net(room) .. net(user)
+  if redis.call('SADD', key, item) == 0 then return end
+  keep(key)
+  if there(app, room, user) or redis.call('HSETNX', keyOf('t', app, room), toldField(user), '1') == 0 then return end
+  keep(keyOf('t', app, room))
+  put(app, item, num(now))
 end

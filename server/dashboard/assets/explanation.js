@@ -13,6 +13,7 @@ export function explanation({ status, id, delivered, answer }) {
     el('p', { class: good ? null : 'error' }, good ? handed(delivered, answer) : 'It answered ' + status + '.'),
   ];
   if (id) nodes.push(el('p', { class: 'hint' }, 'Its id is ', el('span', { class: 'mono' }, id), '.'));
+  if (Array.isArray(answer?.rooms) && answer.uncounted) return nodes;
   if (Array.isArray(answer?.rooms)) nodes.push(...answer.rooms.flatMap(ofRoom));
   else if (answer !== null && answer !== undefined) nodes.push(el('p', {}, 'The answer: ', el('span', { class: 'mono' }, JSON.stringify(answer))));
   return nodes;
@@ -20,6 +21,7 @@ export function explanation({ status, id, delivered, answer }) {
 
 // handed says how many took it, as far as the dialect says so.
 function handed(delivered, answer) {
+  if (answer?.uncounted) return 'It ' + answer.text + '.';
   if (Array.isArray(answer?.failed)) delivered = answer.succeeded.length; // Socktopus names recipients
   if (delivered === null) return 'To how many connections it was handed the dialect does not say.';
   return 'Handed to ' + count(delivered) + (delivered === 1 ? ' connection.' : ' connections.');

@@ -4,6 +4,7 @@ import { el } from './dom.js';
 import { Charts } from './charts.js';
 import { Tiles } from './tiles.js';
 import { byKind, closes, refusals, topRooms, topSenders, traffic } from './lists.js';
+import { nodes } from './nodes.js';
 import { ask, poll } from './ask.js';
 import { slowClients } from './clients.js';
 import { told } from './told.js';
@@ -14,6 +15,7 @@ export function overview(context) {
   const lists = { byKind: byKind(), traffic: traffic(), closes: closes(), refusals: refusals() };
   const top = { rooms: topRooms(), senders: topSenders() };
   const slow = slowClients(context.now);
+  const cluster = nodes(context.now);
 
   poll(2000, context.signal, () => context.telling('what is at the top', async (signal) => {
     const list = await ask('api/top', { signal, query: { limit: 10 } });
@@ -28,13 +30,14 @@ export function overview(context) {
     title: 'Overview',
     nodes: [
       el('div', { class: 'top' }, el('h1', { tabindex: '-1' }, 'Overview'), charts.choice),
-      tiles.element, charts.element,
+      tiles.element, cluster.element, charts.element,
       el('div', { class: 'columns' },
         card(slow, true), card(top.rooms), card(top.senders), card(lists.byKind), card(lists.traffic), card(lists.closes), card(lists.refusals)),
     ],
     update(now) {
       tiles.show(now);
       charts.show(now);
+      cluster.show(now.cluster);
       lists.byKind.show(now.connections.by);
       lists.traffic.show(now.traffic.dialects);
       lists.closes.show(now.closes);

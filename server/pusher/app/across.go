@@ -50,9 +50,6 @@ type across struct {
 	timer   *time.Timer              // fires try; nil while nothing is in queue
 	away    bool                     // the last answer was that nobody can be asked
 	over    bool
-
-	floors     map[string]floor // of an app that is kept
-	leftFloors int              // channels that were left since they were looked through
 }
 
 // A seatKind is what one of an app's own seats is for.
@@ -216,11 +213,24 @@ func (x *across) stillWaits(e *entry) bool {
 	return x.waiting[e.c][e.channel] == e
 }
 
+// take has an entry not wait any more, and reports false if it does not: it has been taken back,
+// and there may be another one of the connection for the channel.
+func (x *across) take(e *entry) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.waiting[e.c][e.channel] == e && x.remove(e.c, e.channel)
+}
+
 // drop takes back an entry that is made later, and reports whether there was one. Who has asked
 // for it just now finds that it is not wanted any more.
 func (x *across) drop(c *Connection, channel string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	return x.remove(c, channel)
+}
+
+// remove takes an entry off what waits, and reports whether there was one. mu is held.
+func (x *across) remove(c *Connection, channel string) bool {
 	of := x.waiting[c]
 	if _, is := of[channel]; !is {
 		return false

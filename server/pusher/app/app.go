@@ -29,8 +29,6 @@ import (
 type Shared struct {
 	Hub *hub.Hub
 
-	Registry Registry // nil for this process alone
-
 	Across Across // joins the processes of a cluster
 
 	Sends *sends.Feed        // gives sends their ids, and is told of them; nil for one of the list's own

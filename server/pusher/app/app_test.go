@@ -28,11 +28,15 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 // newTestApp makes an app without a server.
 func newTestApp(t testing.TB, conf Config, channels *quota.Quota) *App {
 	t.Helper()
+	return newAppOf(t, conf, &Shared{Hub: hub.New(), Channels: channels})
+}
+
+// newAppOf is newTestApp for who says more of what apps have in common.
+func newAppOf(t testing.TB, conf Config, shared *Shared) *App {
+	t.Helper()
 	conf.ID, conf.Key, conf.Secret = "3", "key", "not-so-secret"
-	apps, err := NewList([]Config{conf}, &Shared{
-		Hub: hub.New(), Channels: channels, CacheBytes: 1 << 20,
-		Count: func(tally.Thing, int) {}, Log: slog.New(slog.DiscardHandler),
-	})
+	shared.CacheBytes, shared.Count, shared.Log = 1<<20, func(tally.Thing, int) {}, slog.New(slog.DiscardHandler)
+	apps, err := NewList([]Config{conf}, shared)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,9 +62,14 @@ type socket struct {
 	mu       sync.Mutex // guards what follows
 	got      []string
 	expelled int // the code; 0 for not yet
+
+	takes func() // called with each frame, before it is there; nil for nothing
 }
 
 func (s *socket) Deliver(frame []byte) bool {
+	if s.takes != nil {
+		s.takes()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.got = append(s.got, string(websocket.Payload(frame)))
@@ -81,7 +90,7 @@ func (s *socket) RemoteAddr() string { return "192.0.2.1:1" }
 
 func (s *socket) Entered(_ string, _ int, err error) { s.answers <- err }
 func (s *socket) Left(string)                        { s.answers <- nil }
-func (s *socket) Late(_ string, _ int, err error)    { s.answers <- err }
+func (s *socket) Late(string, int, error)            {} // which nobody waits for
 func (s *socket) Ended()                             { close(s.ended) }
 func (s *socket) Guard(f func())                     { f() }
 

@@ -73,47 +73,33 @@ func (c *Connection) Enter(channel string, who protocol.Member, since Since) {
 	}
 	r := shared.Hub.TryOpen(c.app.hubName, channel)
 	long := r != nil && e.long(r)
-	if r != nil && !long && shared.Registry == nil {
-		e.decide(r, nil)
+	if r != nil && !long {
+		e.decide(r)
 		return
 	}
 	later := e // on the heap, where what is decided at once does not go
-	switch {
-	case r == nil:
+	if r == nil {
 		shared.Hub.Queue(c.app.hubName, channel, later.run)
-	case long:
-		go later.run(r) // ends with the entry, or with the question to the registry
-	default:
-		later.run(r)
+		return
 	}
+	go later.run(r) // ends with the entry
 }
 
 // long reports whether deciding takes long.
 func (e *entry) long(r *hub.Roster) bool { return e.kind.Presence && r.Len() > crowd }
 
-// run decides with the channel open, once everybody who has a say has been asked.
+// run decides with the channel open.
 func (e *entry) run(r *hub.Roster) {
-	registry := e.c.app.shared.Registry
-	if registry == nil {
-		e.c.socket.Guard(func() { e.decide(r, nil) })
-		return
-	}
-	registry.Enter(e.c.app.ID(), e.channel, e.who.ID, func(err error) {
-		e.c.socket.Guard(func() { e.decide(r, err) })
-	})
+	e.c.socket.Guard(func() { e.decide(r) })
 }
 
-// decide seats the connection, unless somebody else has an error, and answers.
-func (e *entry) decide(r *hub.Roster, err error) {
+// decide seats the connection, and answers.
+func (e *entry) decide(r *hub.Roster) {
 	c := e.c
 	defer c.done()
-	refused := err != nil
-	told, err := e.seat(r, err)
+	told, err := e.seat(r)
 	if err != nil {
 		c.discharge(e.channel, e.kind)
-		if registry := c.app.shared.Registry; registry != nil && !refused {
-			registry.Leave(c.app.ID(), e.channel, e.who.ID)
-		}
 	} else if e.kind.Private {
 		c.trust()
 	}
@@ -122,11 +108,8 @@ func (e *entry) decide(r *hub.Roster, err error) {
 
 // seat does what an entry is, and closes the channel. told is what the client is told of its
 // subscription, in bytes of [loop.Cost].
-func (e *entry) seat(r *hub.Roster, err error) (told int, _ error) {
+func (e *entry) seat(r *hub.Roster) (told int, _ error) {
 	defer r.Close()
-	if err != nil {
-		return 0, err
-	}
 	c, a, channel, k, who := e.c, e.c.app, e.channel, e.kind, e.who
 	if c.isGone() {
 		return 0, ErrGone
@@ -267,9 +250,6 @@ func (c *Connection) vacate(r *hub.Roster, channel string) {
 	}
 	a.kinds[kindOf(k)].ended.Add(1)
 	c.discharge(channel, k)
-	if a.shared.Registry != nil {
-		a.shared.Registry.Leave(a.ID(), channel, id)
-	}
 	if k.User {
 		return
 	}

@@ -200,12 +200,7 @@ func (c *Connection) end() {
 		c.unregister()
 		return
 	}
-	c.app.users.signOut(c, user, func() {
-		if registry := c.app.shared.Registry; registry != nil {
-			registry.SignOut(c.app.ID(), user.ID)
-		}
-		c.unregister()
-	})
+	c.app.users.signOut(c, user, c.unregister)
 }
 
 // unregister is the last step of Close.
@@ -299,26 +294,8 @@ func (c *Connection) SignIn(user *protocol.User, answer func(first bool, err err
 		answer(false, ErrGone)
 		return
 	}
-	registry := c.app.shared.Registry
-	if known := c.User(); registry == nil || known != nil {
-		defer c.done()
-		answer(c.become(user))
-		return
-	}
-	registry.SignIn(c.app.ID(), user.ID, func(err error) {
-		c.socket.Guard(func() {
-			defer c.done()
-			if err != nil {
-				answer(false, err)
-				return
-			}
-			first, err := c.become(user)
-			if !first {
-				registry.SignOut(c.app.ID(), user.ID)
-			}
-			answer(first, err)
-		})
-	})
+	defer c.done()
+	answer(c.become(user))
 }
 
 // become makes the connection a user's, unless it is somebody's or gone.

@@ -67,7 +67,7 @@ func (e *entry) again() {
 func (e *entry) answered(r *hub.Roster, at *presence.Entry, s *presence.Seated, err error) {
 	c, x := e.c, e.c.app.across
 	defer c.done()
-	told := 0
+	told, back := 0, false
 	func() {
 		if r != nil {
 			defer r.Close()
@@ -78,14 +78,17 @@ func (e *entry) answered(r *hub.Roster, at *presence.Entry, s *presence.Seated, 
 		if told, err = e.sit(r, s); err != nil {
 			x.Desk.Leave(*at)
 			x.heard(nil)
+			return
+		}
+		if back = e.late && !x.take(e); back {
+			c.unsit(r, e.channel) // the client has left as it sat down
 		}
 	}()
 	if x.heard(err) {
 		e.postpone()
 		return
 	}
-	late := e.late
-	if late && !x.drop(c, e.channel) {
+	if back || err != nil && e.late && !x.take(e) {
 		return // it has been taken back, with what it cost
 	}
 	if err != nil {
@@ -94,7 +97,7 @@ func (e *entry) answered(r *hub.Roster, at *presence.Entry, s *presence.Seated, 
 	} else if e.kind.Private {
 		c.trust()
 	}
-	if late {
+	if e.late {
 		c.socket.Late(e.channel, told, err)
 		return
 	}
@@ -141,7 +144,6 @@ func (e *entry) sit(r *hub.Roster, s *presence.Seated) (told int, _ error) {
 	e.seated = s
 	if a.kept {
 		a.shared.Hub.Reach(a.hubName, s.At)
-		a.across.seated(e.channel, s.At, r.Connections() == 0)
 	}
 	_, missed, told, err := e.join(r, hub.Member{ID: e.who.ID, Info: e.who.Info})
 	if errors.Is(err, hub.ErrTooManyRooms) {
@@ -190,6 +192,14 @@ func (c *Connection) leaveAcross(channel string, tell bool) {
 
 // vacateAcross does what leaving is. r is the channel's turn; nil where there is none.
 func (c *Connection) vacateAcross(r *hub.Roster, channel string) {
+	if c.unsit(r, channel) {
+		c.discharge(channel, protocol.KindOf(channel))
+	}
+}
+
+// unsit is vacateAcross of a subscription that does not count as one any more. It reports whether
+// there was one.
+func (c *Connection) unsit(r *hub.Roster, channel string) bool {
 	a, k := c.app, protocol.KindOf(channel)
 	var who protocol.Member
 	var was, last bool
@@ -200,16 +210,13 @@ func (c *Connection) vacateAcross(r *hub.Roster, channel string) {
 		was = a.shared.Hub.Leave(c.sub, channel)
 	}
 	if !was {
-		return
+		return false
 	}
 	a.kinds[kindOf(k)].ended.Add(1)
-	c.discharge(channel, k)
-	if a.kept {
-		a.across.left(channel)
-	}
 	at := c.at(channel, k, who)
 	at.Only = last
 	a.across.Desk.Leave(at)
+	return true
 }
 
 // dropLate takes back what was to be entered later by a connection that is gone.

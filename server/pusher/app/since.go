@@ -56,9 +56,6 @@ func (c *Connection) ask(t *trail, channel string, since *Since) (q *question, d
 	switch {
 	case since.Resume:
 		q.After = since.After
-		if x := c.app.across; x != nil && x.below(channel, since.After) {
-			q.After = NoPosition // the client is told by what it has asked for
-		}
 	case since.Rewind && since.Count > 0:
 		q.Last = since.Count
 	case since.Rewind:
@@ -122,9 +119,6 @@ func (e *entry) joinKept(r *hub.Roster, t *trail, member hub.Member, data []byte
 			}
 			push(said.frame())
 		case e.since.Rewind:
-			if x := c.app.across; x != nil && !x.hasAll(e.channel, q, got) {
-				got.Whole = false
-			}
 			push(rewound(e.channel, q, got))
 		}
 	}

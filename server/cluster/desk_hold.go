@@ -1,0 +1,88 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+)
+
+// In a log that has just begun nobody comes or goes by this desk until all the other nodes have
+// told what they have: a room that is in use by them would seem to be new, and be told of twice.
+
+// holdBack begins that, for no longer than a node that does not come may keep others waiting. mu is held.
+func (d *desk) holdBack() {
+	d.others = d.p.c.others()
+	d.held = time.Now().Add(d.p.c.cfg.Timeout / 2)
+}
+
+// hurry has the others find out at once that a log has begun, which they would within a second.
+func (d *desk) hurry(l *link) {
+	for _, name := range d.p.c.others() {
+		ctx, cancel := l.context()
+		err := fenceScript.on(ctx, l.conn, []string{d.p.tag.state()}, append(l.args(), d.p.tag.node(name), "0")).Error()
+		cancel()
+		if err != nil {
+			return // they find out by themselves
+		}
+	}
+}
+
+// letOn ends it once all the others have told, and reports whether it has ended.
+func (d *desk) letOn(l *link) bool {
+	d.mu.Lock()
+	key, others, late := d.p.tag.toldAll(d.seat.epoch), d.others, time.Now().After(d.held)
+	d.mu.Unlock()
+	if !late {
+		ctx, cancel := l.context()
+		told, err := l.conn.Do(ctx, l.conn.B().Smembers().Key(key).Build()).AsStrSlice()
+		cancel()
+		if err != nil || slices.ContainsFunc(others, func(name string) bool { return !slices.Contains(told, name) }) {
+			return false
+		}
+	}
+	d.mu.Lock()
+	d.held, d.others = time.Time{}, nil
+	d.mu.Unlock()
+	return true
+}
+
+// others are the other nodes that were there within a lease.
+func (c *Cluster) others() (names []string) {
+	c.table.mu.Lock()
+	defer c.table.mu.Unlock()
+	for name, at := range c.table.seen {
+		if name != c.name && time.Since(at) < c.cfg.Lease {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// saw notes who is there. mu is held.
+func (t *table) saw(nodes map[string]Node, lease time.Duration) {
+	if t.seen == nil {
+		t.seen = make(map[string]time.Time)
+	}
+	now := time.Now()
+	for name, at := range t.seen {
+		if now.Sub(at) > lease {
+			delete(t.seen, name)
+		}
+	}
+	for name := range nodes {
+		t.seen[name] = now
+	}
+}
+
+// goneSince has the applications told of a user who was not there any more as a room was looked at
+// anew. Nothing else says so where the log has begun meanwhile: the engine knows of nobody before it.
+func (d *desk) goneSince(app, room, user string) {
+	s := &step{kind: stepGone}
+	s.entry.App, s.entry.Room, s.entry.User = app, room, user
+	d.mu.Lock()
+	b := d.book[s.place()]
+	told := b != nil && b.told
+	d.mu.Unlock()
+	if told {
+		d.put(s)
+	}
+}

@@ -1,0 +1,152 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"poosh/server/hub"
+)
+
+// Try looks whether the engine can be reached and would let a node of cfg join, for who checks the
+// settings, within ctx. It changes nothing there: what it asks for is about a key and a channel that
+// nobody has. The error begins with a setting's name, says what is wrong, and has no secret.
+func Try(ctx context.Context, cfg Config) error {
+	where := func(err error) error { return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err)) }
+	client, err := dialOnce(ctx, &cfg, newName())
+	if err != nil {
+		return where(err)
+	}
+	defer client.Close()
+	// An engine that is too old is found before what it does not know.
+	info, err := client.Do(ctx, client.B().Info().Section("server").Build()).ToString()
+	if err == nil {
+		err = oldEngine(info)
+	}
+	if err != nil {
+		return where(err)
+	}
+	parts, nodes := tagsOf(&cfg)
+	for _, t := range append(parts[:], nodes) { // each may be at another server of a Redis Cluster
+		if err := tryRights(ctx, client, t); err != nil {
+			return where(err)
+		}
+	}
+	return trySecret(ctx, client, &cfg, nodes)
+}
+
+// tryRights does what a node does in a partition, each kind once, to what is not there.
+func tryRights(ctx context.Context, client rueidis.Client, t tag) error {
+	none := string(t) + ":check"
+	var list []rueidis.Completed
+	for _, words := range [][]string{
+		{"EVAL", "return 1", "1", none}, {"TIME"}, {"PING"},
+		{"EXISTS", none}, {"GET", none}, {"SET", none, "", "XX"}, {"DEL", none}, {"EXPIRE", none, "1"}, {"PTTL", none},
+		{"HDEL", none, "f"}, {"ZREM", none, "m"}, {"LTRIM", none, "0", "-1"}, {"RENAME", none, none},
+		{"SPUBLISH", none, ""},
+	} {
+		b := client.B().Arbitrary(words[0])
+		if words[0] == "EVAL" {
+			b = b.Args(words[1], words[2]).Keys(none)
+		} else if len(words) > 1 {
+			b = b.Keys(none).Args(words[2:]...)
+		}
+		list = append(list, b.Build())
+	}
+	for _, r := range client.DoMulti(ctx, list...) {
+		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) && !strings.Contains(err.Error(), "no such key") { // of RENAME
+			return err
+		}
+	}
+	return nil
+}
+
+// trySecret looks whether nodes that are there have another secret, or are of a version that this
+// one cannot be beside; see [Cluster.agree].
+func trySecret(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag) error {
+	there, err := client.Do(ctx, client.B().Zcard().Key(nodes.leases()).Build()).AsInt64()
+	if err != nil {
+		return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err))
+	}
+	said, err := client.Do(ctx, client.B().Hgetall().Key(nodes.meta()).Build()).AsStrMap()
+	switch {
+	case err != nil:
+		return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err))
+	case len(said) == 0:
+		return nil // it would be the first node
+	case said["format"] != strconv.Itoa(format) || said["partitions"] != strconv.Itoa(partitions):
+		return errFormat(cfg)
+	case there > 0 && said["check"] != checkOf(cfg.Secret):
+		return errSecret
+	}
+	return nil
+}
+
+// worded says what an operator is to do about what the engine, or the way to it, answers. The
+// engine's own words stand behind, unless they have a password: what does not know a command says
+// what it was given.
+func (e Engine) worded(err error) error {
+	text := err.Error()
+	if e.isSecret(text) {
+		text, err = "unknown command", errors.New("it does not know how to let somebody in")
+	}
+	say := func(what string) error { return fmt.Errorf("%s: %w", what, err) }
+	has := func(parts ...string) bool {
+		for _, part := range parts {
+			if strings.Contains(text, part) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case errors.Is(err, errOld):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return say("does not answer in time")
+	case errors.Is(err, hub.ErrAway):
+		return err
+	case has("WRONGPASS", "NOAUTH", "invalid password", "without any password configured"):
+		return say("does not let this node in: want its user and password in CLUSTER_REDIS")
+	case has("DB index is out of range", "invalid DB index"):
+		return say("does not have the database whose number CLUSTER_REDIS ends with")
+	case has("SELECT is not allowed in cluster mode"):
+		return say("is a Redis Cluster, which has no databases: want no number at the end of CLUSTER_REDIS")
+	case has("NOPERM", "The user executing the script can't run"):
+		return say("lets this node in, but not do all that it has to: want the rights of its user that docs/cluster.md lists")
+	case has("MOVED"):
+		return say("is a Redis Cluster, and does not tell this node of its servers: want the right +cluster, see docs/cluster.md")
+	case has("unknown command"):
+		return say("does not know a command: want Redis 7 or Valkey, with no command renamed")
+	}
+	return say("is not there")
+}
+
+// isSecret reports whether a text has a password.
+func (e Engine) isSecret(text string) bool {
+	for _, secret := range []string{e.password, e.sentinelPassword} {
+		if secret != "" && strings.Contains(text, secret) {
+			return true
+		}
+	}
+	return false
+}
+
+var errOld = errors.New("is too old")
+
+// oldEngine reads what INFO says of the server. Valkey tells with which version of Redis it goes.
+func oldEngine(info string) error {
+	for line := range strings.SplitSeq(info, "\r\n") {
+		if version, ok := strings.CutPrefix(line, "redis_version:"); ok {
+			major, _, _ := strings.Cut(version, ".")
+			if n, err := strconv.Atoi(major); err == nil && n < 7 {
+				return fmt.Errorf("%w: it is Redis %s, want Redis 7 or Valkey", errOld, version)
+			}
+		}
+	}
+	return nil
+}
