@@ -98,7 +98,8 @@ type Cluster struct {
 	opt    Options
 	log    *slog.Logger
 	client rueidis.Client
-	name   string // of this node, for the life of its process
+	name   string        // of this node, for the life of its process
+	idLife time.Duration // see there; set before Join
 	nodes  tag
 	secret atomic.Pointer[string]
 	parts  [partitions + 1]*partition // the last one is the nodes' own
@@ -127,7 +128,7 @@ type Cluster struct {
 // New returns what this process will have of a cluster, once it has joined it; nothing but Join may be
 // called before, and Occupied, Vacated and Publish by a hub that nobody uses yet.
 func New(cfg Config) *Cluster {
-	c := &Cluster{cfg: cfg, name: newName(), kick: make(chan struct{}, 1)}
+	c := &Cluster{cfg: cfg, name: newName(), kick: make(chan struct{}, 1), idLife: idLife}
 	c.asks.waiting = make(map[string]chan answer)
 	c.asks.handlers = make(map[byte]func(string, []byte) []byte)
 	c.over, c.end = context.WithCancel(context.Background())

@@ -20,7 +20,8 @@ import (
 //
 // What somebody has here is in a book. After each link that was made anew, and whenever the
 // engine knows nothing of this node, all of it is asked for again with the time at which it was
-// got: who was taken or barred meanwhile hears of it then.
+// got: who was taken or barred meanwhile hears of it then, for as long as an hour. What the engine
+// has of ids ends by itself, so all of the book is kept again in turns, some at each beat.
 
 // Bounds of what waits in one partition.
 const (
@@ -30,12 +31,16 @@ const (
 
 var _ presence.Holder = (*Cluster)(nil)
 
+// idLife is until the engine forgets an id that is not kept again.
+const idLife = 24 * time.Hour
+
 // What an operation is, as hold.lua reads it.
 const (
 	opClaim   = "c"
 	opKeep    = "k"
 	opRelease = "r"
 	opBar     = "b"
+	opAgain   = "a" // a bar that the engine may have forgotten
 )
 
 // A holding is an operation on an id, in its turn.
@@ -43,15 +48,15 @@ type holding struct {
 	op     string
 	what   string // app, a byte 0, id
 	number string // of the claim; of a bar the time before which it holds
-	stamp  string // of what is kept: when the engine gave it
+	stamp  string // of what is kept, and of bars that are put up again: when the engine gave it
 	wait   time.Duration
+	until  time.Time // of a bar that is put up again
 	since  time.Time
 
 	claim  *presence.Claim // nil for bars
 	sub    *subscription   // of a claim, until its answer
 	answer func(error)     // of a claim; nil once it has been called
 	done   func(said string, err error)
-	again  bool // a bar that the engine forgot
 }
 
 // A held is an id that somebody here has.
@@ -62,8 +67,8 @@ type held struct {
 
 // A barred is a bar that this node put up.
 type barred struct {
-	before string
-	until  time.Time
+	before, stamp string
+	until         time.Time
 }
 
 // holdings are what a partition has of ids. Its goroutine is work; answers come on that of the
@@ -80,9 +85,13 @@ type holdings struct {
 	book   map[string]*held
 	claims map[*presence.Claim]string // of book: what
 	bars   map[string]barred
-	number uint64 // of the last claim or batch
-	link   uint64 // the last for which the book was asked for again
-	afresh bool   // it is to be
+	number uint64    // of the last claim or batch
+	link   uint64    // the last for which the book was asked for again
+	afresh bool      // it is to be
+	turn   []string  // what of the book is to be kept yet in this turn
+	turned time.Time // when it began
+
+	refused bool // the engine takes nothing, and that is in the log; of work
 }
 
 // A holdBatch was sent, or is about to be.
@@ -90,10 +99,11 @@ type holdBatch struct {
 	number string
 	list   []*holding
 	link   uint64 // that it was sent to last; 0 for none
+	doubt  bool   // it was sent to one before, and may have been done
 }
 
 func (h *holdings) init(p *partition) {
-	h.p, h.wake = p, make(chan struct{}, 1)
+	h.p, h.wake, h.turned = p, make(chan struct{}, 1), time.Now()
 	h.book, h.claims, h.bars = make(map[string]*held), make(map[*presence.Claim]string), make(map[string]barred)
 }
 
@@ -171,8 +181,9 @@ type barring struct {
 	err  error
 }
 
-// add notes what became of one: had is "h" and the time of the token of who had it.
+// add notes what became of one: had begins with "h" and the time of the token of who had it.
 func (b *barring) add(id, had string, err error) {
+	had, _, _ = strings.Cut(had, " ")
 	b.mu.Lock()
 	if strings.HasPrefix(had, "h") {
 		b.had[id], _ = strconv.ParseInt(had[1:], 10, 64) // the engine has it from a node
@@ -241,8 +252,12 @@ const freeAtOnce = 512
 // free frees what a node has that is given up, or is this one and leaves. It reports false where
 // something may be left.
 func (p *partition) free(ctx context.Context, node string) bool {
+	leaves := "0"
+	if node == p.c.name {
+		leaves = "1"
+	}
 	for {
-		answer, err := p.exec(ctx, freeScript, []string{p.tag.state()}, []string{string(p.tag), node, number(freeAtOnce)})
+		answer, err := p.exec(ctx, freeScript, []string{p.tag.state()}, []string{string(p.tag), node, number(freeAtOnce), leaves})
 		if err != nil {
 			return false
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"poosh/server/guard"
@@ -28,7 +29,7 @@ func (h *holdings) next() string {
 }
 
 // work sends what waits, and says each second that this node is there as long as somebody has an
-// id here. It ends with the cluster.
+// id here. An engine that takes nothing is asked once a second. It ends with the cluster.
 func (h *holdings) work() {
 	tick := time.NewTicker(fenceEvery)
 	defer tick.Stop()
@@ -38,6 +39,9 @@ func (h *holdings) work() {
 		case <-h.p.c.over.Done():
 			return
 		case <-h.wake:
+			if h.refused {
+				continue
+			}
 		case <-tick.C:
 			beat = true
 		}
@@ -56,16 +60,22 @@ func (h *holdings) take(l *link, beat bool) (*holdBatch, []string) {
 	if h.over {
 		return nil, nil
 	}
+	if beat {
+		h.prune()
+	}
 	if b := h.under; b != nil {
 		if b.link == l.generation {
 			return nil, nil // its answer is on its way
 		}
-		b.link = l.generation
+		b.link, b.doubt = l.generation, true
 		return b, h.args(l, b)
 	}
 	if h.afresh || h.link != l.generation {
 		h.keep()
 		h.afresh, h.link = false, l.generation
+	}
+	if beat && len(h.queue) == 0 {
+		h.keepSome()
 	}
 	n := 0
 	for n < len(h.queue) && n < holdAtOnce && h.p.subs.ready(h.queue[n].sub) {
@@ -89,29 +99,15 @@ func (t *subscriptions) ready(s *subscription) bool {
 	return s.confirmed
 }
 
-// keep has all that is in the book asked for again, before anything else, and bars put up that
-// the engine may have forgotten. mu is held.
-func (h *holdings) keep() {
-	list := make([]*holding, 0, len(h.book)+len(h.bars))
-	for what, b := range h.bars {
-		if left := time.Until(b.until); left > 0 {
-			list = append(list, &holding{op: opBar, what: what, number: b.before, wait: left, again: true})
-		} else {
-			delete(h.bars, what)
-		}
-	}
-	for what, b := range h.book {
-		list = append(list, &holding{op: opKeep, what: what, number: b.number, stamp: b.stamp, claim: b.claim})
-	}
-	// Some may wait since the last time.
-	h.queue = append(list, slices.DeleteFunc(h.queue, func(o *holding) bool { return o.op == opKeep || o.again })...)
-}
-
 // args are those of hold.lua. mu is held.
 func (h *holdings) args(l *link, b *holdBatch) []string {
-	args := append(l.args(), h.p.c.name, b.number, number(h.p.c.cfg.Lease.Milliseconds()))
+	args := append(l.args(), h.p.c.name, b.number, number(h.p.c.cfg.Lease.Milliseconds()), number(h.p.c.idLife.Milliseconds()))
 	for _, o := range b.list {
 		switch {
+		case o.op == opBar && o.done == nil, o.op == opAgain && !o.until.After(time.Now()):
+			// It is too late for it: who asked was told that nobody could be, or it is over. Nothing is
+			// done in its place.
+			args = append(args, opRelease, o.what, "0")
 		case o.op == opClaim && o.answer == nil, o.op == opRelease: // nobody waits for it any more
 			args = append(args, opRelease, o.what, o.number)
 		case o.op == opClaim:
@@ -120,6 +116,8 @@ func (h *holdings) args(l *link, b *holdBatch) []string {
 			args = append(args, opKeep, o.what, o.number, o.stamp, number(o.claim.Made))
 		case o.op == opBar:
 			args = append(args, opBar, o.what, o.number, number(max(1, o.wait.Milliseconds())))
+		case o.op == opAgain:
+			args = append(args, opAgain, o.what, o.number, number(max(1, time.Until(o.until).Milliseconds())), o.stamp)
 		}
 	}
 	return args
@@ -132,16 +130,21 @@ func (h *holdings) send(l *link, args []string) {
 	err := holdScript.on(ctx, l.conn, []string{h.p.tag.state()}, args).Error()
 	switch {
 	case err == nil:
+		h.refused = false
 	case refused(err): // such as for want of memory
-		h.p.c.log.Error("the engine takes nothing about ids", "partition", h.p.index, "err", err)
+		if !h.refused {
+			h.refused = true
+			h.p.c.log.Error("the engine takes nothing about ids", "partition", h.p.index, "err", err)
+		}
 		h.giveUp()
 	default:
 		l.fail(fmt.Errorf("hold: %w", err))
 	}
 }
 
-// giveUp answers those of a batch that the engine did not take. What was to be kept or released
-// is asked for again at the next beat.
+// giveUp answers those of a batch that the engine did not take. What was to be kept or released,
+// and bars that are put up again, come in the next. Where the batch was in doubt, claims may have been
+// done, so they are given back.
 func (h *holdings) giveUp() {
 	h.mu.Lock()
 	b := h.under
@@ -149,14 +152,18 @@ func (h *holdings) giveUp() {
 		h.mu.Unlock()
 		return
 	}
-	h.under, h.afresh = nil, true
+	h.under = nil
 	var failed, rest []*holding
 	for _, o := range b.list {
-		if o.op == opRelease {
-			rest = append(rest, o)
-		} else if o.op != opKeep && !o.again {
+		switch o.op {
+		case opClaim, opBar:
 			failed = append(failed, o)
 			h.counts--
+			if o.op == opClaim && b.doubt {
+				rest = append(rest, &holding{op: opRelease, what: o.what, number: o.number})
+			}
+		default:
+			rest = append(rest, o)
 		}
 	}
 	h.queue = append(rest, h.queue...)
@@ -261,17 +268,17 @@ func (h *holdings) settle(o *holding, said string) func() {
 			return h.lose(o.what, said)
 		}
 	case opBar:
-		if o.again {
+		h.counts--
+		done := o.done
+		if done == nil { // it took too long, and nobody counts on it
 			return nil
 		}
-		h.counts--
-		if len(h.bars) < mostBars {
-			h.bars[o.what] = barred{o.number, time.Now().Add(o.wait)}
+		o.done = nil
+		_, stamp, ok := strings.Cut(said, " ")
+		if _, some := h.bars[o.what]; ok && (some || len(h.bars) < mostBars) {
+			h.bars[o.what] = barred{o.number, stamp, time.Now().Add(o.wait)}
 		}
-		if done := o.done; done != nil {
-			o.done = nil
-			return func() { done(said, nil) }
-		}
+		return func() { done(said, nil) }
 	}
 	return nil
 }
