@@ -82,12 +82,13 @@ func (s *Server) yieldPassed() {
 	}
 }
 
-// passedLeavers are clients of other nodes that are connected here.
+// passedLeavers are clients of other nodes that are connected here. From now on no WebSocket is added to
+// them.
 func (s *Server) passedLeavers() []dialect.Leaver {
 	if s.passing == nil {
 		return nil
 	}
-	return dialect.Leavers(s.passing.WebSockets())
+	return dialect.Leavers(s.passing.Leave())
 }
 
 // passingReadings are about what nodes pass on; none for a process that is alone.

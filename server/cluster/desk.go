@@ -45,20 +45,20 @@ type desk struct {
 	steps []*step  // of one of them
 	look  []place  // rooms whose members are to be heard anew
 
-	lookAt    time.Time          // when that is to be done for all rooms; zero for never
-	renew     time.Time          // when all is told anew that the engine forgets after a day
-	looksGone bool               // it is for who is gone since the log before
-	lookGone  bool               // and so are those in look
-	held      time.Time          // until when who enters and leaves waits for other nodes; zero for not
-	others    []string           // those
-	retry     time.Time          // when the engine is to be asked again that has said no
-	saidNo    bool               // it has, and that is in the log
-	full      bool               // it has said no to who enters: who leaves goes first
-	told      int                // batches in a row
-	alone     int                // how many steps are told one by one: its script breaks at one of them
-	dueAt     time.Time          // when the applications may have to be told of something
-	telling   map[happening]bool // what they are being told
-	dueFull   bool               // there were more than this node may tell of at once
+	lookAt    time.Time            // when that is to be done for all rooms; zero for never
+	renew     time.Time            // when all is told anew that the engine forgets after a day
+	looksGone bool                 // it is for who is gone since the log before
+	lookGone  bool                 // and so are those in look
+	held      time.Time            // until when who enters and leaves waits for other nodes; zero for not
+	others    []string             // those
+	retry     time.Time            // when the engine is to be asked again that has said no
+	saidNo    bool                 // it has, and that is in the log
+	full      bool                 // it has said no to who enters: who leaves goes first
+	told      int                  // batches in a row
+	alone     int                  // how many steps are told one by one: its script breaks at one of them
+	dueAt     time.Time            // when the applications may have to be told of something
+	telling   map[happening]*taken // what they are being told
+	tells     map[string]int       // how much that is, by apps
 }
 
 // A place is a room.
@@ -145,6 +145,7 @@ func (c *Cluster) Hear(app string, l presence.Listener) {
 	}
 	c.hears.mu.Unlock()
 	for _, p := range c.parts {
+		p.desk.giveBackOf(app)
 		p.desk.dueNow()
 	}
 }
@@ -187,7 +188,7 @@ func (c *Cluster) Leave(e presence.Entry) {
 }
 
 func newDesk(p *partition) *desk {
-	return &desk{p: p, wake: make(chan struct{}, 1), book: make(map[place]*booked), telling: make(map[happening]bool)}
+	return &desk{p: p, wake: make(chan struct{}, 1), book: make(map[place]*booked), telling: make(map[happening]*taken), tells: make(map[string]int)}
 }
 
 // wakeUp has run look at what there is to do. d may be nil, which has nothing to do.

@@ -182,10 +182,7 @@ func (d *desk) note(s *step, done bool) {
 	switch {
 	case s.noted:
 	case s.kind == stepDone, s.kind == stepBack:
-		delete(d.telling, s.happening())
-		if d.dueFull {
-			d.dueFull, d.dueAt = false, time.Now()
-		}
+		d.settled(s.happening())
 	case s.kind == stepEnter && done:
 		if b == nil {
 			b = &booked{users: make(map[string]presence.Entry)}

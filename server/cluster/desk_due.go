@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -16,8 +15,13 @@ import (
 
 const (
 	dueAtOnce = 64  // happenings that are taken in one command
-	dueMost   = 256 // that this node tells of at once, in each partition
+	dueMost   = 256 // that this node tells one app of at once, in each partition
 )
+
+// A taken is a happening of which this node tells an application.
+type taken struct {
+	over bool // what became of it is said; guarded by desk.mu
+}
 
 // A happening is one in a room of an app.
 type happening struct {
@@ -48,18 +52,24 @@ func (d *desk) takeDue(l *link) bool {
 	d.mu.Lock()
 	now := time.Now()
 	poll := now.Add(d.p.c.cfg.Lease / 2)
-	room := min(dueAtOnce, dueMost-len(d.telling))
-	if len(apps) == 0 || room <= 0 {
-		d.dueAt, d.dueFull = poll, room <= 0
-	}
 	if now.Before(d.dueAt) {
 		d.mu.Unlock()
 		return false
 	}
 	d.dueAt = poll // who takes something away meanwhile makes it sooner
-	name, telling := d.seat.name, len(d.telling)
+	name := d.seat.name
+	args := []string{name, strconv.Itoa(dueAtOnce), strconv.Itoa(len(d.telling))}
+	none := len(args)
+	for _, app := range apps {
+		if room := dueMost - d.tells[app]; room > 0 {
+			args = append(args, app, strconv.Itoa(room))
+		}
+	}
 	d.mu.Unlock()
-	answer, err := d.script(l, dueScript, append([]string{name, strconv.Itoa(room), strconv.Itoa(telling)}, apps...)...).ToArray()
+	if len(args) == none {
+		return false
+	}
+	answer, err := d.script(l, dueScript, args...).ToArray()
 	if err != nil || len(answer) < 2 {
 		d.dueNow()
 		d.failed(l, fmt.Errorf("what applications are told: %w", errors.Join(err, notAnswer(len(answer) < 2))))
@@ -76,15 +86,67 @@ func (d *desk) takeDue(l *link) bool {
 	if at := now.Add(time.Duration(wait) * time.Millisecond); wait >= 0 && at.Before(d.dueAt) {
 		d.dueAt = at
 	}
-	list = slices.DeleteFunc(list, func(h happening) bool { return d.telling[h] })
+	list = slices.DeleteFunc(list, func(h happening) bool { return d.telling[h] != nil })
+	takes := make([]*taken, 0, len(list))
 	for _, h := range list {
-		d.telling[h] = true
+		takes = append(takes, d.take(h))
 	}
 	d.mu.Unlock()
-	for _, h := range list {
-		d.happened(h)
+	for i, h := range list {
+		d.happened(h, takes[i])
 	}
 	return len(list) > 0 || wait == 0
+}
+
+// take notes what an application is being told. mu is held.
+func (d *desk) take(h happening) *taken {
+	t := new(taken)
+	d.telling[h] = t
+	d.tells[h.app]++
+	return t
+}
+
+// settled forgets that. mu is held.
+func (d *desk) settled(h happening) {
+	if d.telling[h] == nil {
+		return
+	}
+	delete(d.telling, h)
+	if d.tells[h.app]--; d.tells[h.app] == 0 {
+		delete(d.tells, h.app)
+	}
+	if d.tells[h.app] == dueMost/2 { // there may be more, which had no place
+		d.dueAt = time.Now()
+	}
+}
+
+// finish says to the engine, once, what became of a happening. mu is held.
+func (d *desk) finish(h happening, t *taken, kind byte) {
+	if t.over {
+		return
+	}
+	t.over = true
+	s := h.done()
+	s.kind = kind
+	d.queue = append(d.queue, s)
+}
+
+// giveBackOf has somebody else tell what this node was telling of an app, or who hears of it from
+// now on. d may be nil.
+func (d *desk) giveBackOf(app string) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tells[app] == 0 {
+		return
+	}
+	for h, t := range d.telling {
+		if h.app == app {
+			d.finish(h, t, stepBack)
+		}
+	}
 }
 
 // dueNow has run look whether the applications are to be told of something. d may be nil.
@@ -111,14 +173,23 @@ func parseDue(answer []rueidis.RedisMessage) (list []happening) {
 }
 
 // happened has the applications told.
-func (d *desk) happened(h happening) {
-	done := sync.OnceFunc(func() { d.put(h.done()) })
+func (d *desk) happened(h happening, t *taken) {
+	end := func(kind byte) {
+		d.mu.Lock()
+		d.finish(h, t, kind)
+		d.mu.Unlock()
+		d.wakeUp()
+	}
 	l := d.p.c.listener(h.app)
 	if l == nil { // it has just ceased to listen: another one is told, or this one when it does again
-		back := h.done()
-		back.kind = stepBack
-		d.put(back)
+		end(stepBack)
 		return
 	}
-	guard.Call(d.p.c.log, "an application is told who came or went", func() { l.Due(h.Happening, done) })
+	d.mu.Lock()
+	over := t.over
+	d.mu.Unlock()
+	if over {
+		return // it was given back
+	}
+	guard.Call(d.p.c.log, "an application is told who came or went", func() { l.Due(h.Happening, func() { end(stepDone) }) })
 }

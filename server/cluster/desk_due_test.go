@@ -48,7 +48,7 @@ func TestDueOfAppHeardAgain(t *testing.T) {
 	d.mu.Lock()
 	seat := d.seat.name
 	d.mu.Unlock()
-	list, err := d.script(d.p.current(), dueScript, seat, "64", "0", app).AsStrSlice()
+	list, err := d.script(d.p.current(), dueScript, seat, "64", "0", app, "64").AsStrSlice()
 	if err != nil || len(list) != 6 || list[2] != item {
 		t.Fatalf("answered %q, %v: want %q among it", list, err, item)
 	}
@@ -56,9 +56,9 @@ func TestDueOfAppHeardAgain(t *testing.T) {
 		fields := netstrings(list[i])
 		h := happening{fields[0], presence.Happening{Room: fields[1], User: fields[2], There: true}}
 		d.mu.Lock()
-		d.telling[h] = true
+		t := d.take(h)
 		d.mu.Unlock()
-		d.happened(h)
+		d.happened(h, t)
 	}
 	until(t, "it is given back", func() bool {
 		d.mu.Lock()

@@ -292,8 +292,17 @@ func (c *conn) leave(data []byte) {
 	c.mu.Unlock()
 	c.raw.Detach(func(nc net.Conn) {
 		c.srv.forget(c)
-		c.srv.pass(&passed{Conn: nc, srv: c.srv, peer: c.peer, network: c.network, room: c.room, early: early, heading: true})
+		c.srv.pass(&passed{Conn: nc, srv: c.srv, remote: c.client(), peer: c.peer, network: c.network, room: c.room, early: early, heading: true})
 	})
+}
+
+// client is the address of who connected; nil for that of the socket.
+func (c *conn) client() net.Addr {
+	remote, err := netip.ParseAddrPort(c.remote)
+	if err != nil {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(remote)
 }
 
 // RemoteAddr implements [loop.Protocol].

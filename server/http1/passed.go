@@ -85,6 +85,7 @@ func (s *Server) changed(nc net.Conn, state http.ConnState) {
 type passed struct {
 	net.Conn
 	srv     *Server
+	remote  net.Addr // nil for the connection's own
 	peer    netip.Addr
 	network netip.Addr // of peer
 	room    Room
@@ -139,6 +140,14 @@ func (p *passed) Upgraded(from netip.Addr) bool {
 	}
 	p.srv.closed(p.peer, p.room)
 	return false
+}
+
+// RemoteAddr is the client's, which is not the connection's where another process has passed that on.
+func (p *passed) RemoteAddr() net.Addr {
+	if p.remote != nil {
+		return p.remote
+	}
+	return p.Conn.RemoteAddr()
 }
 
 // Unwrap implements the Passed of websocket.

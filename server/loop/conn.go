@@ -34,6 +34,9 @@ type Options struct {
 	// Cork has what is pushed during Data leave in one write when that returns.
 	// Otherwise it is written as whatever is pushed, see [Loop].
 	Cork bool
+	// Trusted is for a peer that is no stranger: its connection does not end because others' sockets
+	// take nothing, see Config.MaxBlocked, and has its outbox in any case.
+	Trusted bool
 }
 
 // A Conn is one connection of a [Loop]. Its methods may be called from any goroutine.
@@ -80,6 +83,7 @@ const (
 	owes                        // something of owed waits
 	deaf                        // nothing is read until what is owed has been written
 	shares                      // its outbox is the loop's
+	trusted                     // of Options
 )
 
 // A life is how far a connection has come. It only ever grows.
@@ -114,7 +118,7 @@ func (l *Loop) newConn(o Options, p Protocol) *Conn {
 
 // bound gives a connection its bounds.
 func (c *Conn) bound(o Options) {
-	c.flags &^= corks | shares
+	c.flags &^= corks | shares | trusted
 	if o.Outbox == 0 {
 		o.Outbox = int(c.shard.loop.outbox.Load())
 		c.flags |= shares
@@ -122,6 +126,9 @@ func (c *Conn) bound(o Options) {
 	c.limit = int32(min(o.Outbox, math.MaxInt32))
 	if o.Cork {
 		c.flags |= corks
+	}
+	if o.Trusted {
+		c.flags |= trusted
 	}
 }
 
@@ -205,5 +212,6 @@ func (c *Conn) watch() {
 			c.kill(ErrReset)
 		}
 	}
+	c.handOver() // where Data has detached it within Start
 	c.release()
 }

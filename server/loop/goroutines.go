@@ -85,7 +85,7 @@ func (c *Conn) watchWrite() (stop func()) {
 			return
 		}
 		c.setBlocked(isFull)
-		if isFull && c.shard.tooMuchBlocked() {
+		if isFull && c.flags&trusted == 0 && c.shard.tooMuchBlocked() {
 			c.kill(ErrSlow)
 			return
 		}

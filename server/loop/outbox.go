@@ -21,7 +21,7 @@ func (c *Conn) Push(buffer []byte) bool {
 		c.mu.Unlock()
 		return false
 	}
-	if int(c.size)+Cost(buffer) > int(c.limit) && !c.grow(Cost(buffer)) || c.flags&blocked != 0 && c.shard.tooMuchBlocked() {
+	if int(c.size)+Cost(buffer) > int(c.limit) && !c.grow(Cost(buffer)) || c.flags&(blocked|trusted) == blocked && c.shard.tooMuchBlocked() {
 		c.kill(ErrSlow)
 		c.mu.Unlock()
 		return false

@@ -303,3 +303,21 @@ func TestChurn(t *testing.T) {
 		}
 	})
 }
+
+// TestTrusted: what strangers leave unread ends no connection to one who is none.
+func TestTrusted(t *testing.T) {
+	s := newSite(t, Config{})
+	_, c := s.dial(t)
+	for _, trusts := range []bool{true, false} {
+		c.Become(s.recorder, Options{Outbox: 1 << 20, Trusted: trusts})
+		c.mu.Lock()
+		c.setBlocked(true)
+		c.mu.Unlock()
+		c.shard.blockedBytes.Add(c.shard.maxBlocked + 1)
+		took := c.Push([]byte("x"))
+		c.shard.blockedBytes.Add(-c.shard.maxBlocked - 1)
+		if took != trusts {
+			t.Errorf("trusted %v: taken %v", trusts, took)
+		}
+	}
+}

@@ -3,7 +3,10 @@ package passing
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"poosh/server/http1"
@@ -38,10 +41,15 @@ func (p *Passer) Pass(w http.ResponseWriter, r *http.Request, session string) bo
 	if name == n.opt.Name {
 		return false
 	}
-	addr, there := n.opt.Nodes.Addr(name)
+	addr, there := n.where(name)
 	if !there {
 		n.count.passed.Add(passedUnknown, 1)
 		return false
+	}
+	if status := unfit(r); status != 0 {
+		n.count.passed.Add(passedUnfit, 1)
+		answerFailed(w, status, unfitBody)
+		return true
 	}
 	switch {
 	case websocket.IsUpgrade(r) && r.Method == http.MethodGet:
@@ -50,11 +58,42 @@ func (p *Passer) Pass(w http.ResponseWriter, r *http.Request, session string) bo
 		return false
 	}
 	body, err := readBody(r)
-	if err != nil {
-		return false
+	if err != nil { // there was no room for it, or it was cut off; it cannot be read again
+		n.count.passed.Add(passedFull, 1)
+		answerFailed(w, http.StatusServiceUnavailable, busy)
+		return true
 	}
 	n.link(name, addr).pass(w, r, requestFrame(p.port, r, body))
 	return true
+}
+
+// unfit is the status for a request that has no form between nodes, where net/http takes more than
+// package http1 does; 0 for one that has.
+func unfit(r *http.Request) int {
+	lines := 0
+	for _, values := range r.Header {
+		lines += len(values)
+	}
+	switch {
+	case lines > maxHeaders:
+		return http.StatusRequestHeaderFieldsTooLarge
+	case !strings.HasPrefix(target(r), "/"):
+		return http.StatusBadRequest
+	}
+	return 0
+}
+
+// target is what a request asks for, without the server that a target in absolute form names too.
+func target(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
+}
+
+// answerFailed answers at once what is not passed on.
+func answerFailed(w http.ResponseWriter, status int, body []byte) {
+	whole{status, failedHeader, body}.write(w)
 }
 
 // wasPassed reports whether another node has passed a request on.
@@ -81,8 +120,47 @@ func readBody(r *http.Request) ([]byte, error) {
 
 // A peer is another node, as this one asks it.
 type peer struct {
-	link  *outLink
-	until time.Time // its last link failed: no other one before
+	dials chan struct{} // has room for the WebSockets that are begun at a time
+
+	// Guarded by the node's mu.
+	link    *outLink
+	addr    string    // of the link
+	until   time.Time // its last link failed: no other one before
+	dialing int       // WebSockets that are begun, or wait for their turn
+}
+
+// peer returns what is known of a node. n.mu is held.
+func (n *Node) peer(name string) *peer {
+	p := n.peers[name]
+	if p == nil {
+		p = &peer{dials: make(chan struct{}, maxDials)}
+		n.peers[name] = p
+	}
+	return p
+}
+
+// where is where a node is reached. One to which a link is open is there, whatever is known of it at
+// this moment: a table that the engine has lost fills again one by one.
+func (n *Node) where(name string) (addr string, there bool) {
+	if addr, there = n.opt.Nodes.Addr(name); there {
+		return addr, true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p := n.peers[name]; p != nil && p.link != nil && p.link.open() {
+		return p.addr, true
+	}
+	return "", false
+}
+
+// forget drops what is known of nodes that are gone.
+func (n *Node) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	maps.DeleteFunc(n.peers, func(name string, p *peer) bool {
+		_, there := n.opt.Nodes.Addr(name)
+		return !there && p.link == nil && p.dialing == 0
+	})
 }
 
 // pause is how long a node that is out of reach is not asked again.
@@ -93,11 +171,7 @@ func (n *Node) link(name, addr string) *outLink {
 	n.run()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.peers[name]
-	if p == nil {
-		p = new(peer)
-		n.peers[name] = p
-	}
+	p := n.peer(name)
 	if p.link != nil && p.link.alive() {
 		return p.link
 	}
@@ -106,7 +180,7 @@ func (n *Node) link(name, addr string) *outLink {
 		l.dead = true
 		return l
 	}
-	p.link = l
+	p.link, p.addr = l, addr
 	n.work.Go(func() { n.begin(l, addr) }) // has Timeout
 	return l
 }
@@ -123,9 +197,6 @@ func (n *Node) lost(l *outLink, failed bool) {
 	if failed {
 		p.until = time.Now().Add(pause)
 	}
-	if _, there := n.opt.Nodes.Addr(l.name); !there {
-		delete(n.peers, l.name)
-	}
 }
 
 // An outLink is the end of a link at which requests leave. It implements [loop.Protocol].
@@ -138,6 +209,8 @@ type outLink struct {
 	queue  [][]byte            // before there is a connection
 	queued int                 // bytes of it
 
+	told uint64 // frames of which the other node knows that they came
+
 	header http.Header // of the last answer; owned by the connection's reader, as what follows
 	values [usual]string
 }
@@ -145,7 +218,8 @@ type outLink struct {
 // A passing request waits for its answer. It implements [http1.Waiter].
 type passing struct {
 	link *outLink
-	id   uint64
+	id   uint64 // guarded by the link's mu; 0 before it is sent
+	gone bool   // guarded by the link's mu: nobody waits any more
 	to   answerer
 	post bool
 }
@@ -159,6 +233,13 @@ func (l *outLink) alive() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.dead
+}
+
+// open reports whether there is a connection.
+func (l *outLink) open() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.dead && l.conn != nil
 }
 
 func (l *outLink) busy() bool { return l.waiting() > 0 }
@@ -186,7 +267,9 @@ func (l *outLink) pass(w http.ResponseWriter, r *http.Request, frame []byte) {
 	}
 	select {
 	case a := <-waits:
-		a.write(w)
+		if !a.write(w) {
+			p.Abandoned()
+		}
 	case <-r.Context().Done():
 		p.Abandoned()
 	}
@@ -201,11 +284,14 @@ func (l *outLink) ask(p *passing, frame []byte) (why result, ok bool) {
 		waiting = l.conn.Waiting()
 	}
 	switch {
+	case p.gone: // before it was asked for
+		return 0, true
 	case l.dead:
 		return passedFailed, false
 	case waiting+len(frame) > l.node.opt.QueueBytes && waiting > 0:
 		return passedFull, false
 	}
+	l.tell()
 	l.next++
 	p.id = l.next
 	number(frame, p.id)
@@ -222,12 +308,14 @@ func (l *outLink) ask(p *passing, frame []byte) (why result, ok bool) {
 func (p *passing) Abandoned() {
 	l := p.link
 	l.mu.Lock()
-	waited := l.calls[p.id] == p
+	p.gone = true
+	waited := l.calls[p.id] == p || p.id == 0
 	delete(l.calls, p.id)
-	cancel := newFrame(frameCancel, p.id, 0)
-	if l.conn == nil && !l.dead && p.id > 0 {
+	switch cancel := newFrame(frameCancel, p.id, 0); {
+	case p.id == 0: // it is not sent
+	case l.conn == nil && !l.dead:
 		l.queue = append(l.queue, cancel)
-	} else {
+	default:
 		l.send(cancel)
 	}
 	l.mu.Unlock()
@@ -251,11 +339,25 @@ func (p *passing) fail(why result) {
 var (
 	unreachable  = []byte(`{"code":3,"message":"The session's node is out of reach"}` + "\n")
 	busy         = []byte(`{"code":3,"message":"Too much waits for the session's node"}` + "\n")
+	unfitBody    = []byte(`{"code":3,"message":"Bad request"}` + "\n")
 	failedHeader = http.Header{"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"}, "Access-Control-Allow-Origin": {"*"}, "Retry-After": {"1"}}
 )
 
+// tell has the other node know at once which of its answers came, before anything else is said: what it
+// does not know of counts as lost when the link is cut. l.mu is held.
+func (l *outLink) tell() {
+	if came := l.came.Load(); came > l.told && l.send(newFrame(frameCame, came, 0)) {
+		l.told = came
+	}
+}
+
 // Data implements [loop.Protocol].
-func (l *outLink) Data(c *loop.Conn, data []byte) { l.take(c, data, l.handle) }
+func (l *outLink) Data(c *loop.Conn, data []byte) {
+	l.take(c, data, l.handle)
+	l.mu.Lock()
+	l.tell()
+	l.mu.Unlock()
+}
 
 func (l *outLink) handle(kind byte, id uint64, rest []byte) bool {
 	l.came.Add(1)
@@ -273,9 +375,9 @@ func (l *outLink) handle(kind byte, id uint64, rest []byte) bool {
 		l.header = make(http.Header)
 	}
 	status, body, ok := readAnswer(rest, l.header, &l.values)
-	if !ok {
+	if !ok { // it is signed, so the other node is of another version: the rest is still good
 		p.fail(passedFailed)
-		return false
+		return true
 	}
 	l.node.count.passed.Add(passedAnswered, 1)
 	p.to.AnswerWith(status, l.header, body)
@@ -303,12 +405,12 @@ func (l *outLink) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn != nil {
-		l.send(ping(l.came.Load()))
+		l.tell()
 		l.conn.Finish()
 	}
 }
 
-// check pings, and ends the link where the other node does not answer or is not there any more.
+// check pings, and ends the link where the other node does not answer.
 func (l *outLink) check(now time.Duration) {
 	l.mu.Lock()
 	there := l.conn != nil
@@ -316,7 +418,7 @@ func (l *outLink) check(now time.Duration) {
 		l.send(ping(l.came.Load()))
 	}
 	l.mu.Unlock()
-	if _, known := l.node.opt.Nodes.Addr(l.name); there && (!known || l.silent(now, l.node.opt.Timeout)) {
+	if there && l.silent(now, l.node.opt.Timeout) {
 		l.abort(loop.ErrReset)
 	}
 }
@@ -347,12 +449,24 @@ func (w waits) AnswerWith(status int, header http.Header, body []byte) {
 	w <- whole{status, header.Clone(), bytes.Clone(body)}
 }
 
-func (a whole) write(w http.ResponseWriter) {
+// writeTimeout is how long an answer may take to leave through net/http, as in package socketio.
+const writeTimeout = 30 * time.Second
+
+// write answers, and reports whether the answer has left, as far as net/http tells.
+func (a whole) write(w http.ResponseWriter) bool {
 	h := w.Header()
 	clear(h)
 	for name, values := range a.header {
 		h[name] = values
 	}
+	h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // see pass: of who is gone the request's context tells, if it does
+	_, err := w.Write(a.body)
+	if err == nil {
+		// The long wait of the next GET on this connection must not inherit it.
+		_ = control.SetWriteDeadline(time.Time{})
+	}
+	return err == nil
 }

@@ -11,10 +11,11 @@ const (
 	passedUnknown                 // no such node
 	passedAbandoned               // the client went before there was an answer
 	passedFull                    // too much waits for the other node
+	passedUnfit                   // has no form between nodes
 	passedFailed                  // the other node is out of reach, or went meanwhile
 )
 
-var resultNames = []string{"answered", "upgraded", "unknown", "abandoned", "full", "failed"}
+var resultNames = []string{"answered", "upgraded", "unknown", "abandoned", "full", "unfit", "failed"}
 
 // A refusal is why somebody who came to the nodes' listener was turned away.
 type refusal uint8
@@ -27,10 +28,11 @@ const (
 	refusedReplay                   // came before
 	refusedPort                     // no such port here
 	refusedBusy                     // too many at once
+	refusedFull                     // more processes than can be the cluster's have said hello
 	refusedFrame                    // what came on a link was not what the other node sent
 )
 
-var refusalNames = []string{"request", "signature", "target", "time", "replay", "port", "busy", "frame"}
+var refusalNames = []string{"request", "signature", "target", "time", "replay", "port", "busy", "full", "frame"}
 
 // counts are of a node's life.
 type counts struct {
@@ -55,7 +57,7 @@ func (c *counts) init() {
 
 func (c *counts) readings(waiting, pipes int) []metric.Reading {
 	return []metric.Reading{
-		metric.Counters("passed", "cluster_passed_requests_total", "Requests for sessions of other nodes by what became of them: answered, upgraded to a WebSocket, unknown for that node is not there, abandoned by the client, full since too much waits for that node, or failed since it is out of reach.", "outcome",
+		metric.Counters("passed", "cluster_passed_requests_total", "Requests for sessions of other nodes by what became of them: answered, upgraded to a WebSocket, unknown for that node is not there, abandoned by the client, full since too much waits for that node, unfit since it has more than 100 header lines or no path, or failed since it is out of reach.", "outcome",
 			c.passed.Samples(passedAnswered, passedFailed, "")),
 		metric.Counters("passed_refused", "cluster_passed_refused_total", "What came to the nodes' own port and was refused, by reason.", "reason",
 			c.refused.Samples(refusedRequest, refusedFrame, "")),

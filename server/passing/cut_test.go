@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"poosh/server/socketio"
 )
 
 // A wire is between a node and another one's listener, and can be cut.
@@ -91,6 +93,31 @@ func (w *wire) setDeaf(yes bool) {
 	w.deaf = yes
 }
 
+// incoming is a link to here; nil for none.
+func (s *site) incoming() *inLink {
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	for l := range s.node.in {
+		return l
+	}
+	return nil
+}
+
+// takesOver has a GET here take the place of one that waits on a link which is over, and hear what is new.
+func (s *site) takesOver(was *inLink, query string, session *socketio.Session) {
+	s.Helper()
+	again := make(chan answer, 1)
+	go func() { // ends with the answer
+		got, _ := s.try(s.Context(), "GET", query, "")
+		again <- got
+	}()
+	eventually(s, "it has taken the other's place", func() bool { return !was.busy() })
+	session.Deliver(event("news"))
+	if got := take(s, again, "the answer to the next"); !strings.Contains(got.body, "news") {
+		s.Errorf("got %d %q", got.status, got.body)
+	}
+}
+
 // TestCut: the client of a GET that waits is told when the way to its session's node is cut, and a
 // balancer that asks elsewhere at once finds the session with nothing lost.
 func TestCut(t *testing.T) {
@@ -100,25 +127,12 @@ func TestCut(t *testing.T) {
 	query, session := b.open()
 	waits := a.waiting(t.Context(), query)
 	eventually(t, "it waits there", b.node.busy)
+	was := b.incoming()
 	w.cut()
 	if got := take(t, waits, "the answer"); got.status != http.StatusBadGateway {
 		t.Errorf("got %d %q", got.status, got.body)
 	}
-	again := make(chan answer, 1)
-	go func() { // ends with the answer
-		got, _ := b.try(t.Context(), "GET", query, "")
-		again <- got
-	}()
-	eventually(t, "it has taken the other's place", func() bool {
-		b.node.mu.Lock()
-		defer b.node.mu.Unlock()
-		return len(b.node.in) == 0 && b.server.Stats().Sessions == 1
-	})
-	time.Sleep(50 * time.Millisecond) // nothing tells of a GET here that took over; too little shows in the next line alone
-	session.Deliver(event("news"))
-	if got := take(t, again, "the answer to the next"); !strings.Contains(got.body, "news") {
-		t.Errorf("got %d %q", got.status, got.body)
-	}
+	b.takesOver(was, query, session)
 	// And by the same way, once that is whole.
 	eventually(t, "another link", func() bool {
 		session.Deliver(event("more"))
@@ -129,6 +143,58 @@ func TestCut(t *testing.T) {
 		}
 		return strings.Contains(got.body, "more")
 	})
+}
+
+// TestCutAcked: a cut link ends no session whose client has read what it was answered.
+func TestCutAcked(t *testing.T) {
+	for range 5 {
+		nodes := newTable()
+		a, b := serve(t, "nodeAA", nodes), serve(t, "nodeBB", nodes)
+		w := wireTo(t, b, nodes)
+		query, session := b.open()
+		first := a.waiting(t.Context(), query)
+		session.Deliver(event("got"))
+		if got := take(t, first, "the answer"); !strings.Contains(got.body, "got") {
+			t.Fatalf("got %d %q", got.status, got.body)
+		}
+		a.waiting(t.Context(), query)
+		eventually(t, "it waits there", b.node.busy)
+		was := b.incoming()
+		w.cut()
+		eventually(t, "the link is over there", func() bool { return b.incoming() == nil })
+		b.takesOver(was, query, session)
+	}
+}
+
+// TestUnlisted: when the table of nodes is lost for a moment, what is open goes on, and a session is found
+// by way of an open link.
+func TestUnlisted(t *testing.T) {
+	nodes := newTable()
+	a, b := serve(t, "nodeAA", nodes), serve(t, "nodeBB", nodes)
+	query, session := b.open()
+	socket, other := b.open()
+	c := a.moved(socket)
+	waits := a.waiting(t.Context(), query)
+	eventually(t, "it waits there", b.node.busy)
+	nodes.set("nodeBB", "")
+	var looks int
+	eventually(t, "somebody has looked", func() bool {
+		looks++ // one a millisecond at the most
+		return looks > 600
+	})
+	session.Deliver(event("news"))
+	if got := take(t, waits, "the answer"); !strings.Contains(got.body, "news") {
+		t.Errorf("got %d %q", got.status, got.body)
+	}
+	session.Deliver(event("more"))
+	if got := a.ask("GET", query, ""); !strings.Contains(got.body, "more") {
+		t.Errorf("then %d %q", got.status, got.body)
+	}
+	other.Deliver(event("on it"))
+	a.hears(c, `42["e","on it"]`)
+	if d := a.moved(query); d == nil {
+		t.Error("no way to a WebSocket")
+	}
 }
 
 // TestCutAndNobodyComes: a session whose GET was cut off and that nobody asks for again ends soon.

@@ -3,6 +3,7 @@ package passing
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"errors"
 	"fmt"
@@ -15,17 +16,17 @@ import (
 
 // begin connects a link and has what waits for it leave.
 func (n *Node) begin(l *outLink, addr string) {
-	h := &hello{kind: kindLink, from: n.opt.Name, to: l.name, nonce: newNonce()}
+	h := &hello{kind: kindLink, from: n.opt.Name, to: l.name, nonce: n.numbers.nonce()}
 	g, err := n.greeted(h, addr)
 	if err != nil {
-		n.opt.Log.Warn("another node is out of reach: requests for its sessions fail", "node", l.name, "addr", addr, "err", err)
+		n.warn("reach "+l.name, "another node is out of reach: requests for its sessions fail", "node", l.name, "addr", addr, "err", err)
 		l.over(true)
 		return
 	}
 	asks, answers := keys(g.secret, h.from, h.to, h.nonce, g.nonce)
 	l.unsealer.seal = newSeal(answers)
 	l.heard.Store(int64(n.opt.Sockets.Now()))
-	c, err := n.opt.Sockets.AttachConn(g.conn, loop.Options{Outbox: linkOutbox, Cork: true}, l)
+	c, err := n.opt.Sockets.AttachConn(g.conn, loop.Options{Outbox: linkOutbox, Cork: true, Trusted: true}, l)
 	if err != nil {
 		l.over(true)
 		return
@@ -44,6 +45,40 @@ func (n *Node) begin(l *outLink, addr string) {
 	}
 }
 
+// Bounds of the WebSockets that are begun to one node, so that one that hangs costs the others nothing.
+const (
+	maxDials   = 64   // at a time
+	maxDialing = 1024 // and with those that wait for their turn
+)
+
+var errDialing = errors.New("too many WebSockets to the node are begun at once")
+
+// turn waits for the turn of a WebSocket to a node; done ends it.
+func (n *Node) turn(ctx context.Context, name string) (done func(), err error) {
+	n.mu.Lock()
+	p := n.peer(name)
+	full := p.dialing >= maxDialing
+	if !full {
+		p.dialing++
+	}
+	n.mu.Unlock()
+	if full {
+		return nil, errDialing
+	}
+	leave := func() {
+		n.mu.Lock()
+		p.dialing--
+		n.mu.Unlock()
+	}
+	select {
+	case p.dials <- struct{}{}:
+		return func() { <-p.dials; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, errDialing
+	}
+}
+
 // A greeted connection is one that another node has taken.
 type greeted struct {
 	conn   net.Conn
@@ -54,17 +89,22 @@ type greeted struct {
 
 // greeted says hello to a node and hears its answer.
 func (n *Node) greeted(h *hello, addr string) (*greeted, error) {
-	select {
-	case n.dials <- struct{}{}:
-		defer func() { <-n.dials }()
-	default:
-		return nil, errors.New("too many connections to other nodes are begun at once")
+	ctx, cancel := context.WithTimeout(n.over, n.opt.Timeout)
+	defer cancel()
+	if h.kind == kindWebSocket { // the link's is one, and waits for none of them
+		done, err := n.turn(ctx, h.to)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
 	}
-	d := net.Dialer{Timeout: n.opt.Timeout}
-	nc, err := d.DialContext(n.over, "tcp", addr)
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
+	until, _ := ctx.Deadline()
+	_ = nc.SetDeadline(until)
 	g, err := n.greetedOn(nc, h)
 	if err != nil {
 		_ = nc.Close()
@@ -74,7 +114,6 @@ func (n *Node) greeted(h *hello, addr string) (*greeted, error) {
 }
 
 func (n *Node) greetedOn(nc net.Conn, h *hello) (*greeted, error) {
-	_ = nc.SetDeadline(time.Now().Add(n.opt.Timeout))
 	secret := n.opt.Secret()
 	h.at = time.Now().UnixMilli()
 	if _, err := nc.Write(h.write(nil, secret)); err != nil {

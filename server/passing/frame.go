@@ -19,6 +19,8 @@ const (
 
 	frameAnswer
 	framePong
+
+	frameCame // of the caller, in place of a number: how many frames came
 )
 
 const (
@@ -77,7 +79,7 @@ func ofHop(name string) bool {
 // head, which is port, method, target, host, the client's address and the header, and the body.
 func requestFrame(port string, r *http.Request, body []byte) []byte {
 	head := make([]byte, 0, 512)
-	for _, text := range [...]string{port, r.Method, r.RequestURI, r.Host, r.RemoteAddr} {
+	for _, text := range [...]string{port, r.Method, target(r), r.Host, r.RemoteAddr} {
 		head = appendText(head, text)
 	}
 	head = appendHeader(head, r.Header, ofHop)

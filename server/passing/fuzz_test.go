@@ -3,6 +3,7 @@ package passing
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"net/http"
 	"testing"
 	"time"
@@ -26,6 +27,27 @@ func FuzzRequest(f *testing.F) {
 		second, ok := again.read(frame)
 		if !ok || !bytes.Equal(body, second) || again.RequestURI != q.RequestURI || again.Host != q.Host || again.RemoteAddr != q.RemoteAddr || again.port != q.port {
 			t.Errorf("%q became %q", b, frame)
+		}
+	})
+}
+
+// FuzzForeign: whatever net/http takes has a form between nodes or is refused at once, and is read as
+// what it was.
+func FuzzForeign(f *testing.F) {
+	for _, head := range []string{"GET /socket.io/?sid=x HTTP/1.1\r\nHost: h\r\n\r\n", "GET http://h/socket.io/?sid=x HTTP/1.1\r\nHost: h\r\n\r\n",
+		"POST //a?b HTTP/1.0\r\n\r\n", "GET http://h HTTP/1.1\r\nHost: h_h\r\n\r\n", "GET * HTTP/1.1\r\nHost:\r\n\r\n", "GET mailto:x HTTP/1.1\r\nHost: h\r\n\r\n", "GET /%73? HTTP/1.1\r\nHost: h\r\n" + manyLines(101) + "\r\n"} {
+		f.Add([]byte(head))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw))) //nolint:bodyclose // it is in memory
+		if err != nil || r.Method != http.MethodGet && r.Method != http.MethodPost || unfit(r) != 0 {
+			return
+		}
+		var q request
+		if _, ok := q.read(requestFrame("P", r, nil)[lengthSize+frameHead:]); !ok {
+			t.Errorf("%q cannot be read", raw)
+		} else if q.URL.Path != cmp.Or(r.URL.Path, "/") || q.URL.RawQuery != r.URL.RawQuery || q.Host != r.Host {
+			t.Errorf("%q became %v at %q", raw, q.URL, q.Host)
 		}
 	})
 }

@@ -35,11 +35,13 @@ func (l *link) RemoteAddr() string { return "node " + l.name }
 
 // send seals a frame and has it written; it reports false when the link ends. l.mu is held.
 func (l *link) send(frame []byte) bool {
-	if l.dead || l.conn == nil {
-		return false
-	}
+	return !l.dead && l.conn != nil && l.conn.Push(l.sealed(frame))
+}
+
+// sealed is a frame with its length and HMAC, the next to be sent. l.mu is held.
+func (l *link) sealed(frame []byte) []byte {
 	binary.BigEndian.PutUint32(frame, uint32(len(frame)-lengthSize))
-	return l.conn.Push(append(frame, l.seal.of(frame[lengthSize:])...))
+	return append(frame, l.seal.of(frame[lengthSize:])...)
 }
 
 func (l *link) abort(why loop.Reason) {
@@ -61,7 +63,7 @@ func (l *link) take(c *loop.Conn, data []byte, handle func(kind byte, id uint64,
 	l.heard.Store(int64(l.node.opt.Sockets.Now()))
 	if !l.feed(data, handle) {
 		l.node.count.refused.Add(refusedFrame, 1)
-		l.node.opt.Log.Warn("what came from another node was not what it sent: the connection to it is closed", "node", l.name)
+		l.node.warn("frame "+l.name, "what came from another node was not what it sent: the connection to it is closed", "node", l.name)
 		c.Abort(loop.ErrReset)
 	}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // greet takes a connection of another node, or refuses it.
-func (n *Node) greet(nc net.Conn) {
+func (n *Node) greet(a *arrival) {
+	nc := a.Conn
 	_ = nc.SetDeadline(time.Now().Add(n.opt.Timeout))
 	r := bufio.NewReaderSize(nc, maxHelloHead)
 	h, signature, err := readHello(r)
@@ -29,7 +30,11 @@ func (n *Node) greet(nc net.Conn) {
 			}
 		}
 	}
-	if !ok {
+	switch there := n.arrivals.leave(a); {
+	case !there: // it made room for another one
+		n.count.refused.Add(refusedBusy, 1)
+		return
+	case !ok:
 		n.refuse(nc, h, why)
 		return
 	}
@@ -57,9 +62,12 @@ func buffered(r *bufio.Reader) []byte {
 // refuse answers somebody who may not ask.
 func (n *Node) refuse(nc net.Conn, h *hello, why refusal) {
 	n.count.refused.Add(why, 1)
-	if why == refusedTime { // it has the secret
-		n.opt.Log.Warn("another node's clock is too far from this one's for it to pass requests on", "node", h.from, "ahead", time.Until(time.UnixMilli(h.at)).Round(time.Second))
-	} else {
+	switch why { // of those that have the secret
+	case refusedTime:
+		n.warn("clock "+h.from, "another node's clock is too far from this one's for it to pass requests on", "node", h.from, "ahead", time.Until(time.UnixMilli(h.at)).Round(time.Second))
+	case refusedFull:
+		n.warn("full", "more processes say hello than can be nodes of this cluster: who has its secret?", "node", h.from, "processes", maxSenders)
+	default:
 		n.opt.Log.Debug("refused at the nodes' port", "remote", nc.RemoteAddr().String(), "why", refusalNames[why])
 	}
 	_ = nc.SetWriteDeadline(time.Now().Add(time.Second)) // the other one may be over
@@ -82,7 +90,7 @@ func (n *Node) takeLink(nc net.Conn, name string, asks, answers, early []byte) {
 		_ = nc.Close()
 		return
 	}
-	c, err := n.opt.Sockets.AttachConn(nc, loop.Options{Outbox: linkOutbox, Cork: true}, l)
+	c, err := n.opt.Sockets.AttachConn(nc, loop.Options{Outbox: linkOutbox, Cork: true, Trusted: true}, l)
 	if err != nil {
 		n.mu.Lock()
 		delete(n.in, l)

@@ -16,13 +16,14 @@
 // # Who may ask
 //
 // Both begin with a request in HTTP/1.1, the [hello], which is signed with HMAC-SHA256 and
-// the cluster's secret: kind, both nodes, the time, a number used once and, for a WebSocket,
+// the cluster's secret: kind, both nodes, the time, a number used once (see [counter]) and, for a WebSocket,
 // the port's setting, the client's address and the client's whole request. B refuses with 403
 // what is not signed so, is for another node, is more than [skew] off its clock, or came before.
 // Both sides then have a key of that link alone, from the secret and a number of each of them.
 // Each frame on it, thus each request with its method, path, headers and body, port and
 // the client's address, carries an HMAC-SHA256 of that key over its place in the order and
-// its bytes: none can be made, changed, left out or sent again by somebody else. Nothing is encrypted.
+// its bytes: none can be made, changed, left out or sent again by somebody else. Of a WebSocket
+// that is carried the hello alone is signed. Nothing is encrypted.
 //
 // # How it fails
 //
@@ -30,7 +31,11 @@
 // cannot be answered, for that node is out of reach or has not said a word for
 // [Options].Timeout, is answered 502; clients of all versions close and connect anew then. A poll that
 // nobody can answer any more, since A is gone, is kept by B for a moment: a balancer that
-// asks once more finds the session as it was.
+// asks once more finds the session as it was. What was answered is lost with the link unless A has said
+// that it came, which A does at once.
+//
+// What one client says costs nobody else anything: a signed frame that is no request is answered 400, and
+// only what the other node did not sign ends a link.
 //
 // # Who owns what
 //
@@ -104,28 +109,24 @@ type Node struct {
 	count counts
 	ports map[string]Port // set before Serve
 
-	seen    nonces
-	hellos  chan struct{} // has room for those under way, as listener
-	dials   chan struct{} // and as caller
-	work    sync.WaitGroup
-	running sync.Once
-	over    context.Context // done when all is to end
-	end     context.CancelFunc
+	seen     nonces
+	numbers  counter
+	arrivals arrivals
+	warned   warnings
+	work     sync.WaitGroup
+	running  sync.Once
+	over     context.Context // done when all is to end
+	end      context.CancelFunc
 
 	draining atomic.Bool
 
-	mu    sync.Mutex // guards what follows
-	ln    net.Listener
-	peers map[string]*peer
-	in    map[*inLink]struct{}
-	pipes map[*pipe]struct{}
+	mu      sync.Mutex // guards what follows
+	leaving bool       // no WebSocket is carried any more that is not in pipes
+	ln      net.Listener
+	peers   map[string]*peer
+	in      map[*inLink]struct{}
+	pipes   map[*pipe]struct{}
 }
-
-// Bounds of what is under way at one time.
-const (
-	maxHellos = 256  // that came
-	maxDials  = 1024 // that were begun
-)
 
 // New returns a node, which passes requests at once and is asked none before [Node.Serve].
 func New(opt Options) *Node {
@@ -134,8 +135,7 @@ func New(opt Options) *Node {
 	if opt.Context == nil {
 		opt.Context = context.Background
 	}
-	n := &Node{opt: opt, ports: make(map[string]Port), peers: make(map[string]*peer), in: make(map[*inLink]struct{}), pipes: make(map[*pipe]struct{}),
-		hellos: make(chan struct{}, maxHellos), dials: make(chan struct{}, maxDials)}
+	n := &Node{opt: opt, ports: make(map[string]Port), peers: make(map[string]*peer), in: make(map[*inLink]struct{}), pipes: make(map[*pipe]struct{})}
 	n.count.init()
 	n.over, n.end = context.WithCancel(context.Background())
 	return n
@@ -169,16 +169,8 @@ func (n *Node) Serve(ln net.Listener) error {
 			}
 			continue
 		}
-		select {
-		case n.hellos <- struct{}{}:
-			n.work.Go(func() { // has Timeout
-				defer func() { <-n.hellos }()
-				n.greet(nc)
-			})
-		default:
-			n.count.refused.Add(refusedBusy, 1)
-			_ = nc.Close()
-		}
+		a := n.arrivals.enter(nc)
+		n.work.Go(func() { n.greet(a) }) // has Timeout
 	}
 }
 
@@ -186,6 +178,9 @@ func (n *Node) Serve(ln net.Listener) error {
 // now on, so that their clients ask once more, of another node than this one. What is passed
 // by others is served on.
 func (n *Node) Drain() {
+	n.mu.Lock()
+	n.leaving = true
+	n.mu.Unlock()
 	n.draining.Store(true)
 	n.yield()
 }
@@ -284,13 +279,32 @@ func (n *Node) look() {
 		for _, l := range n.links() {
 			l.check(now)
 		}
-		for _, p := range n.allPipes() {
-			if _, there := n.opt.Nodes.Addr(p.to); !there {
-				p.abort(loop.ErrReset)
-			}
-		}
+		n.lookAfterPipes(now)
+		n.forget()
 		if n.draining.Load() {
 			n.yield()
+		}
+	}
+}
+
+// lookAfterPipes cuts those to nodes that have been unknown for two times Timeout: a node that dies
+// closes its connections, unless the machine or the network dies with it. When the engine has lost
+// its table, nodes are unknown for less than that.
+func (n *Node) lookAfterPipes(now time.Duration) {
+	there := make(map[string]bool)
+	for _, p := range n.allPipes() {
+		is, asked := there[p.to]
+		if !asked {
+			_, is = n.where(p.to)
+			there[p.to] = is
+		}
+		switch {
+		case is:
+			p.unknown = 0
+		case p.unknown == 0:
+			p.unknown = now
+		case now-p.unknown > 2*n.opt.Timeout:
+			p.abort(loop.ErrReset)
 		}
 	}
 }
@@ -310,8 +324,12 @@ type WebSocket struct{ *pipe }
 // Leave cuts the client off, so that it connects anew elsewhere.
 func (w WebSocket) Leave() { w.client.conn.Finish() }
 
-// WebSockets are those that are carried to other nodes, for who sends clients away one by one.
-func (n *Node) WebSockets() []WebSocket {
+// Leave returns the WebSockets that are carried to other nodes, for who sends their clients away one by
+// one: none is carried any more that comes from now on, and its client stays on polling.
+func (n *Node) Leave() []WebSocket {
+	n.mu.Lock()
+	n.leaving = true
+	n.mu.Unlock()
 	var list []WebSocket
 	for _, p := range n.allPipes() {
 		list = append(list, WebSocket{p})

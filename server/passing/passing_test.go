@@ -131,17 +131,12 @@ func TestLarge(t *testing.T) {
 
 // TestUnknown: who is for nobody is told so at once, in the words of engine.io.
 func TestUnknown(t *testing.T) {
-	a, b := pair(t)
-	query, _ := b.open()
+	a, _ := pair(t)
 	for _, sid := range []string{"nodeCCxxxxxxxxxxxxxxxxxxxx", "nodeBBxxxxxxxxxxxxxxxxxxxx", "nodeBB", "x"} {
 		got := a.ask("GET", "EIO=4&sid="+sid, "")
 		if got.status != 400 || !strings.Contains(got.body, "Session ID unknown") {
 			t.Errorf("%s: %d %q", sid, got.status, got.body)
 		}
-	}
-	a.node.opt.Nodes.(*table).set("nodeBB", "")
-	if got := a.ask("GET", query, ""); got.status != 400 || !strings.Contains(got.body, "Session ID unknown") {
-		t.Errorf("of a node that is gone: %d %q", got.status, got.body)
 	}
 }
 
@@ -201,6 +196,50 @@ func TestDrain(t *testing.T) {
 	session.Deliver(event("news"))
 	if got := b.ask("GET", query, ""); !strings.Contains(got.body, "news") {
 		t.Errorf("elsewhere %d %q", got.status, got.body)
+	}
+}
+
+// TestLeave: from when clients are sent away on no WebSocket is carried that would be in no list of them,
+// and polls are passed on.
+func TestLeave(t *testing.T) {
+	a, b := pair(t)
+	query, session := b.open()
+	socket, _ := b.open()
+	c := a.moved(socket)
+	leavers := a.node.Leave()
+	if len(leavers) != 1 {
+		t.Fatalf("%d leave", len(leavers))
+	}
+	if _, resp, err := a.upgrade(query); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("an upgrade got %v, %v", resp, err)
+	}
+	session.Deliver(event("news"))
+	if got := a.ask("GET", query, ""); !strings.Contains(got.body, "news") {
+		t.Errorf("got %d %q", got.status, got.body)
+	}
+	leavers[0].Leave()
+	if _, _, err := c.ReadMessage(); err == nil {
+		t.Error("who leaves is still there")
+	}
+}
+
+// TestCutOffBody: a POST whose body cannot be read is not one of an unknown session.
+func TestCutOffBody(t *testing.T) {
+	a, b := pair(t)
+	query, _ := b.open()
+	got := a.raw("POST " + socketio.Path + "?transport=polling&" + query + " HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+	if got != http.StatusServiceUnavailable {
+		t.Errorf("got %d", got)
+	}
+}
+
+// TestGoneBeforeAsked: what nobody waits for any more before it was sent is not sent.
+func TestGoneBeforeAsked(t *testing.T) {
+	l := &outLink{link: link{node: New(Options{Name: "nodeAA"})}, calls: make(map[uint64]*passing)}
+	p := &passing{link: l}
+	p.Abandoned()
+	if why, ok := l.ask(p, newFrame(frameRequest, 0, 0)); !ok || len(l.queue)+len(l.calls) != 0 {
+		t.Errorf("%v %v, %d are queued", why, ok, len(l.queue))
 	}
 }
 

@@ -21,6 +21,8 @@ type pipe struct {
 	client pipeEnd
 	inner  pipeEnd
 
+	unknown time.Duration // the loop's time since which nobody knows of the other node; owned by look
+
 	mu   sync.Mutex // guards what follows
 	over bool       // one end has closed
 }
@@ -46,14 +48,14 @@ const (
 // carry has a WebSocket carried to its session's node.
 func (p *Passer) carry(w http.ResponseWriter, r *http.Request, name, addr string) bool {
 	n := p.node
-	if n.draining.Load() { // the client stays on polling, and comes to its WebSocket elsewhere
+	if n.carriesNone() { // the client stays on polling, and comes to its WebSocket elsewhere
 		n.count.passed.Add(passedFull, 1)
 		w.Header()["Connection"] = []string{"close"}
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	}
 	n.run()
-	h := &hello{kind: kindWebSocket, from: n.opt.Name, to: name, port: p.port, remote: r.RemoteAddr, nonce: newNonce()}
+	h := &hello{kind: kindWebSocket, from: n.opt.Name, to: name, port: p.port, remote: r.RemoteAddr, nonce: n.numbers.nonce()}
 	head := upgradeHead(r)
 	c := &pipe{node: n, to: name}
 	c.client = pipeEnd{pipe: c, other: &c.inner, remote: r.RemoteAddr}
@@ -75,19 +77,32 @@ func (p *Passer) carry(w http.ResponseWriter, r *http.Request, name, addr string
 	c.client.conn = conn
 	n.mu.Lock()
 	n.pipes[c] = struct{}{}
+	late := n.leaving // and so in no list of those who are sent away
 	n.mu.Unlock()
 	conn.Pause() // until the other end is there
 	conn.Start()
+	if late {
+		n.count.passed.Add(passedFull, 1)
+		conn.End(loop.HalfClose, []byte(noPlace), loop.ErrClosed)
+		return true
+	}
 	n.work.Go(func() { c.begin(h, addr) }) // has Timeout
 	return true
+}
+
+// carriesNone reports whether the node goes away.
+func (n *Node) carriesNone() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leaving
 }
 
 // upgradeHead is a client's request as it is passed on: no other one may follow where it is refused.
 func upgradeHead(r *http.Request) []byte {
 	var b bytes.Buffer
-	b.WriteString("GET " + r.RequestURI + " HTTP/1.1\r\nHost: " + r.Host + "\r\nConnection: Upgrade, close\r\n")
+	b.WriteString("GET " + target(r) + " HTTP/1.1\r\nHost: " + r.Host + "\r\nConnection: Upgrade, close\r\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
-		if ofHop(name) && name != "Upgrade" {
+		if ofHop(name) && name != "Upgrade" || name == "Expect" { // which this node has met
 			continue
 		}
 		for _, v := range r.Header[name] {

@@ -59,15 +59,19 @@ func (l *inLink) Data(c *loop.Conn, data []byte) { l.take(c, data, l.handle) }
 func (l *inLink) handle(kind byte, id uint64, rest []byte) bool {
 	switch kind {
 	case frameRequest:
-		return l.serve(id, rest)
+		l.serve(id, rest)
 	case frameCancel:
 		l.cancel(id)
 	case frameYield:
 		l.yield(id)
+	case frameCame:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.acked = max(l.acked, id)
 	case framePing:
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.acked = id
+		l.acked = max(l.acked, id)
 		return l.put(newFrame(framePong, 0, 0))
 	default: // of a later version
 	}
@@ -83,13 +87,18 @@ func (l *inLink) put(frame []byte) bool {
 	return true
 }
 
-// serve serves a request. It reports false for what is none.
-func (l *inLink) serve(id uint64, b []byte) bool {
+// serve serves a request. One that is none costs nobody but who asked: it is signed, so what comes
+// behind it is what the other node sent.
+func (l *inLink) serve(id uint64, b []byte) {
+	n := l.node
 	body, ok := l.q.read(b)
 	if !ok {
-		return false
+		n.count.refused.Add(refusedRequest, 1)
+		l.w.reset(l, id)
+		l.w.fail(http.StatusBadRequest)
+		l.w.end()
+		return
 	}
-	n := l.node
 	n.count.served.Add(servedRequest, 1)
 	if len(body) > 0 {
 		l.q.Request.Body = io.NopCloser(bytes.NewReader(body))
@@ -109,7 +118,6 @@ func (l *inLink) serve(id uint64, b []byte) bool {
 		l.w.fail(http.StatusInternalServerError)
 	}
 	l.w.end()
-	return true
 }
 
 // call has the request served, and reports whether the handler returned.

@@ -14,7 +14,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -131,43 +130,10 @@ func (n *Node) judge(h *hello, signature []byte, now time.Time) (refusal, bool) 
 		return refusedTarget, false
 	case off > skew || off < -skew:
 		return refusedTime, false
-	case !n.seen.add(h.nonce, now):
-		return refusedReplay, false
 	case h.kind == kindLink && len(h.body) > 0, h.kind != kindLink && h.kind != kindWebSocket:
 		return refusedRequest, false
 	}
-	return 0, true
-}
-
-// nonces are those that came within the time in which they could come again.
-type nonces struct {
-	mu     sync.Mutex // guards what follows
-	turned time.Time
-	now    map[string]struct{}
-	before map[string]struct{}
-}
-
-// maxNonces bounds each half of them; who has the secret does not make as many.
-const maxNonces = 1 << 17
-
-// add reports whether a nonce is new, and there is room for it.
-func (s *nonces) add(nonce string, at time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	// A hello is taken for skew before and behind its time.
-	if passed := at.Sub(s.turned); s.now == nil || passed >= 2*skew {
-		if s.before = s.now; passed >= 4*skew {
-			s.before = nil
-		}
-		s.turned, s.now = at, make(map[string]struct{})
-	}
-	_, now := s.now[nonce]
-	_, before := s.before[nonce]
-	if now || before || len(s.now) >= maxNonces {
-		return false
-	}
-	s.now[nonce] = struct{}{}
-	return true
+	return n.seen.add(h.from, h.nonce, now)
 }
 
 // keys are those of one link: for what its caller says, and for what is answered.

@@ -48,6 +48,7 @@ func (s *site) say(c *websocket.Conn, text string) {
 
 func (s *site) hears(c *websocket.Conn, want string) {
 	s.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(patience)) // of each by itself
 	if _, got, err := c.ReadMessage(); err != nil || string(got) != want {
 		s.Fatalf("heard %.100q, %v, want %.100q", got, err, want)
 	}

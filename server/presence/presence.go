@@ -147,6 +147,9 @@ type Holder interface {
 	// Held reports of each id whether somebody has it. It may wait, and what it says was so a
 	// moment ago.
 	Held(ctx context.Context, app string, ids []string) ([]bool, error)
+	// Changed has f called whenever a process has come or gone: the ids of one that has gone are
+	// free by then, or soon. f must not wait. Call it before anybody claims.
+	Changed(f func())
 }
 
 // A Claim is a connection's for an id. It is one by its address, and does not change.

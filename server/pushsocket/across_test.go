@@ -145,14 +145,88 @@ func TestDeviceIsRemovedElsewhere(t *testing.T) {
 	if status, text, _ := p.on(two).request("DELETE", "/api/v1/key/", ""); status != 200 {
 		t.Fatalf("%d %s", status, text)
 	}
-	_ = c.ws.SetReadDeadline(time.Now().Add(patience))
+	c.revoked()
+}
+
+// revoked waits until the device is told that it was removed.
+func (s *socket) revoked() {
+	s.t.Helper()
+	_ = s.ws.SetReadDeadline(time.Now().Add(patience))
 	for {
-		_, text, err := c.ws.ReadMessage()
+		_, text, err := s.ws.ReadMessage()
 		if err != nil {
-			t.Fatal(err)
+			s.t.Fatal(err)
 		}
-		if strings.Contains(string(text), `"not authorized"`) {
-			break
+		if strings.Contains(string(text), `"not authorized"`) && strings.Contains(string(text), `"revoked"`) {
+			return
+		}
+	}
+}
+
+// One that is removed while the processes cannot reach each other is told so when they can, without a
+// look; and with looks while they cannot.
+func TestDeviceIsRemovedElsewhereMeanwhile(t *testing.T) {
+	for _, look := range []time.Duration{bound, 200 * time.Millisecond} {
+		e, one, two, _ := twoSites(t, look)
+		p := one.registered("1", 1)
+		c := p.authorized()
+		e.Away(true)
+		if status, text, _ := p.on(two).request("DELETE", "/api/v1/key/", ""); status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+		if look == bound {
+			c.synced() // and nothing else came
+			e.Away(false)
+		}
+		c.revoked()
+		e.Away(false)
+	}
+}
+
+// Mail that cannot be rung for is, when the processes reach each other again.
+func TestBellsAreRungLater(t *testing.T) {
+	e, one, two, _ := twoSites(t, bound)
+	p := one.registered("1", 1)
+	c := p.authorized()
+	e.Away(true)
+	p.on(two).mail(p.username, "a", "b")
+	c.synced()
+	e.Away(false)
+	c.bodies("a", "b")
+}
+
+// A process that dies leaves a device to who is silent: that one looks soon by itself, and bells do
+// not put the look off.
+func TestSilentLookSoon(t *testing.T) {
+	e, one, two, nodes := twoSites(t, bound)
+	p := one.registered("1", 1)
+	first := p.authorized()
+	p.on(two).authorized()
+	waitUntil(t, "the first is silent", func() bool { return pushes(two) && !pushes(one) })
+	e.Kill(nodes[1])
+	for began := time.Now(); !pushes(one); time.Sleep(10 * time.Millisecond) {
+		p.mail(p.username, "x")
+		if time.Since(began) > patience {
+			t.Fatal("the first does not have the device")
+		}
+	}
+	first.bodies("x")
+}
+
+// A silent connection looks in its time, however often it is rung for.
+func TestBellsDoNotPutALookOff(t *testing.T) {
+	_, one, two, nodes := twoSites(t, 400*time.Millisecond)
+	p := one.registered("1", 1)
+	p.authorized()
+	p.on(two).authorized()
+	waitUntil(t, "the first is silent", func() bool { return pushes(two) && !pushes(one) })
+	device := deviceOf(one)
+	m := one.dialect.mailboxes[device]
+	nodes[1].Release(two.dialect.mailboxes[device].claim) // as a lease that is over, of which nobody tells
+	for began := time.Now(); !pushes(one); time.Sleep(10 * time.Millisecond) {
+		one.dialect.deliverer.wake(&m.push)
+		if time.Since(began) > patience {
+			t.Fatal("the first does not have the device")
 		}
 	}
 }

@@ -265,7 +265,8 @@ func (c *client) authenticate(cred credential) {
 	c.refused = 0
 	if c.session.Replay(authorizedFrame) {
 		d.count(authorized, 1)
-		d.join(c, device.ID)
+		address, _ := auth.ParseAddress(cred.username) // which check has read
+		d.join(c, device.ID, address)
 	}
 }
 

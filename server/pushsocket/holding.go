@@ -2,9 +2,12 @@ package pushsocket
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"time"
 
-	"poosh/server/hub"
 	"poosh/server/presence"
 	"poosh/server/pushsocket/store"
 )
@@ -14,21 +17,14 @@ import (
 // when that one has none any more. What is stored rings all of them through the hub. While nobody
 // can be asked each pushes to whom it has: what is not confirmed comes again in any case.
 
-// What the hub carries to a device's room beside eventMessage.
+// When who is silent looks whether the device is nobody's: as another process has told that it has none
+// of its connections any more, of which the engine may hear behind the bell, and as one is gone,
+// whose ids are free with its lease. Each look in vain doubles the time until the next, up to
+// that of any other look.
 const (
-	eventFree  = "free"  // the process that pushed has no connection any more
-	eventEvict = "evict" // the device was removed; the payload says why
+	soonFree = 500 * time.Millisecond
+	soonGone = time.Second
 )
-
-// soonFree is when the others look whether the device is nobody's. The engine may hear of that
-// behind the bell.
-const soonFree = 500 * time.Millisecond
-
-// A bell encodes what is carried for mailboxes.
-type bell struct{}
-
-// Encode implements [hub.Encoder].
-func (bell) Encode(p *hub.Publication) []byte { return append([]byte(p.Event+" "), p.Data...) }
 
 // claimDevice asks for the device, unless that is done. It is asked for again by each connection that is the newest of
 // all, so by none while this process has it.
@@ -86,7 +82,7 @@ func (m *mailbox) release() {
 	}
 	d := m.dialect
 	d.cfg.Holder.Release(c)
-	d.hub.Publish(&hub.Publication{App: hubApp, Room: room(m.device), Event: eventFree})
+	d.tellDevice(m.device, bell{event: eventFree})
 }
 
 // mayPush reports whether this process is to push, and claims the device if it is nobody's. A
@@ -116,13 +112,83 @@ func (m *mailbox) mayPush() bool {
 	return false
 }
 
-// look has the mailbox looked at later, for what nobody rang for.
-func (m *mailbox) look(in time.Duration) { m.dialect.loop.Schedule(&m.retry, in) }
+// mayBeFree has a mailbox look soon whether the device is nobody's, and again.
+func (m *mailbox) mayBeFree(soon time.Duration) {
+	m.mu.Lock()
+	m.soon, m.waits = soon, true
+	m.mu.Unlock()
+	m.dialect.loop.Schedule(&m.retry, soon)
+}
+
+// lookLater has the mailbox looked at later, for what nobody rang for. One that waits for that goes on
+// to: bells do not put it off.
+func (m *mailbox) lookLater() {
+	d := m.dialect
+	if d.cfg.LookEvery == 0 {
+		return
+	}
+	in := d.cfg.LookEvery/2 + rand.N(d.cfg.LookEvery)
+	m.mu.Lock()
+	if m.waits {
+		m.mu.Unlock()
+		return
+	}
+	m.waits = true
+	if m.soon *= 2; !m.silent || m.soon >= in {
+		m.soon = 0
+	}
+	if m.soon > 0 {
+		in = m.soon
+	}
+	m.mu.Unlock()
+	d.loop.Schedule(&m.retry, in)
+}
+
+// changed has who is silent look: a process may have gone that pushed.
+func (d *Dialect) changed() {
+	d.mu.Lock()
+	all := slices.Collect(maps.Values(d.mailboxes))
+	d.mu.Unlock()
+	for _, m := range all {
+		m.mu.Lock()
+		silent := m.silent
+		m.mu.Unlock()
+		if silent {
+			m.mayBeFree(soonGone/2 + rand.N(soonGone))
+		}
+	}
+}
+
+// isGone is why the device is no more; empty for one that is there. Who removed it tells all, but
+// for those that could not be reached: so a look asks the store. A worker asks, so it may wait.
+func (m *mailbox) isGone() reason {
+	d := m.dialect
+	m.mu.Lock()
+	gone, due := m.gone, m.looks && d.cfg.LookEvery > 0 && time.Since(m.stood) >= d.cfg.LookEvery/2
+	m.mu.Unlock()
+	if gone != "" || !due {
+		return gone
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, d.cfg.StoreTimeout)
+	defer cancel()
+	device, err := d.store.Find(ctx, m.address)
+	switch {
+	case errors.Is(err, store.ErrRevoked):
+		return reasonRevoked
+	case errors.Is(err, store.ErrNotRegistered), err == nil && device.ID != m.device:
+		return reasonNotRegistered
+	case err == nil:
+		m.mu.Lock()
+		m.stood = time.Now()
+		m.mu.Unlock()
+	}
+	return "" // nobody knows, until the next look
+}
 
 // evictEverywhere is evict for all processes.
 func (d *Dialect) evictEverywhere(device store.DeviceID, why reason) {
 	d.evict(device, why)
 	if d.cfg.Holder != nil {
-		d.hub.Publish(&hub.Publication{App: hubApp, Room: room(device), Event: eventEvict, Data: []byte(why)})
+		d.tellDevice(device, bell{eventEvict, why})
 	}
 }

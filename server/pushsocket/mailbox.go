@@ -2,13 +2,13 @@ package pushsocket
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"poosh/auth"
 	"poosh/server/hub"
 	"poosh/server/loop"
 	"poosh/server/presence"
@@ -30,6 +30,7 @@ const (
 type mailbox struct {
 	dialect *Dialect
 	device  store.DeviceID
+	address auth.Address    // the device's
 	seat    *hub.Subscriber // set once, before anybody else has the mailbox
 	push    task
 	retry   loop.Timer
@@ -42,7 +43,10 @@ type mailbox struct {
 	claim  *presence.Claim // of the device; nil for none
 	silent bool            // another process pushes
 	looks  bool            // it is looked at though nobody rang
+	waits  bool            // for its next look
+	soon   time.Duration   // until the next look of one that is silent, when it may be its turn; else 0
 	gone   reason          // the device was removed elsewhere
+	stood  time.Time       // when the device was seen in the store last; zero if it may be gone
 }
 
 // Deliver implements [hub.Receiver]: the device has mail, which is read from the
@@ -50,7 +54,7 @@ type mailbox struct {
 func (m *mailbox) Deliver(rung []byte) bool {
 	switch what, why, _ := strings.Cut(string(rung), " "); what {
 	case eventFree:
-		m.look(soonFree)
+		m.mayBeFree(soonFree)
 		return true
 	case eventEvict:
 		m.mu.Lock()
@@ -61,8 +65,14 @@ func (m *mailbox) Deliver(rung []byte) bool {
 	return true
 }
 
-// Missed implements [hub.Misser]: what the bell was not rung for is in the store.
-func (m *mailbox) Missed() { m.Deliver(nil) }
+// Missed implements [hub.Misser]: what the bell was not rung for is in the store, which knows
+// too whether the device is there yet.
+func (m *mailbox) Missed() {
+	m.mu.Lock()
+	m.looks, m.stood = true, time.Time{}
+	m.mu.Unlock()
+	m.dialect.deliverer.wake(&m.push)
+}
 
 // room is the hub's name for a device.
 func room(d store.DeviceID) string { return strconv.FormatInt(int64(d), 10) }
@@ -78,13 +88,13 @@ func (d *Dialect) ring(device store.DeviceID) {
 			d.deliverer.wake(&m.push)
 		}
 	}
-	d.hub.Publish(&hub.Publication{App: hubApp, Room: room(device), Event: eventMessage})
+	d.tellDevice(device, bell{event: eventMessage})
 }
 
 // join puts a client that was authorized into its device's mailbox, as the newest,
 // and has all that is unconfirmed pushed to it. Authorizing again on the same
 // connection asks for all of it again.
-func (d *Dialect) join(c *client, device store.DeviceID) {
+func (d *Dialect) join(c *client, device store.DeviceID, address auth.Address) {
 	if c.device != 0 && c.device != device {
 		d.leave(c)
 	}
@@ -96,16 +106,16 @@ func (d *Dialect) join(c *client, device store.DeviceID) {
 	}
 	m := d.mailboxes[device]
 	if m == nil {
-		m = &mailbox{dialect: d, device: device, used: time.Now()}
+		m = &mailbox{dialect: d, device: device, address: address, used: time.Now(), stood: time.Now()}
 		m.push.do = m.run
 		m.push.lost = m.lose
 		m.retry.Fire = func() {
 			m.mu.Lock()
-			m.looks = true
+			m.looks, m.waits = true, false
 			m.mu.Unlock()
 			d.deliverer.wake(&m.push)
 		}
-		m.seat = d.hub.Register(hubApp, "", 1, bell{}, m)
+		m.seat = d.hub.Register(hubApp, "", 1, ringer{}, m)
 		if err := d.hub.Join(m.seat, room(device)); err != nil {
 			panic(err) // a new subscriber may be in one room
 		}
@@ -186,6 +196,7 @@ func (d *Dialect) closeMailboxes() {
 	for _, m := range all {
 		d.close(m)
 	}
+	d.endBells()
 }
 
 // remove takes a client off the list. m.mu is held.
@@ -211,19 +222,16 @@ func (m *mailbox) newest() (c *client, cursor int64, turn int) {
 // room for in its first half, and comes again while there is more.
 func (m *mailbox) run() {
 	d := m.dialect
-	m.mu.Lock()
-	gone := m.gone
-	m.mu.Unlock()
-	if gone != "" {
-		d.evict(m.device, gone)
-		return
-	}
 	c, cursor, turn := m.newest()
 	if c == nil {
 		return
 	}
+	if why := m.isGone(); why != "" {
+		d.evict(m.device, why)
+		return
+	}
 	if !m.mayPush() {
-		d.lookLater(m)
+		m.lookLater()
 		return
 	}
 	space := d.cfg.SocketIO.Outbox/2 - c.session.Waiting()
@@ -258,14 +266,7 @@ func (m *mailbox) run() {
 	case len(list) > 0:
 		d.deliverer.wake(&m.push)
 	default:
-		d.lookLater(m)
-	}
-}
-
-// lookLater has a mailbox looked at for which nobody rings.
-func (d *Dialect) lookLater(m *mailbox) {
-	if d.cfg.LookEvery > 0 {
-		m.look(d.cfg.LookEvery/2 + rand.N(d.cfg.LookEvery))
+		m.lookLater()
 	}
 }
 

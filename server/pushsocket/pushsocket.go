@@ -154,6 +154,7 @@ type Dialect struct {
 	mailboxes map[store.DeviceID]*mailbox
 	ended     bool // no mailbox is opened any more
 
+	bells  bells // that wait for the other processes
 	counts *metric.Set[happening]
 }
 
@@ -186,6 +187,10 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) (*Dia
 	d.rules.Store(&rules{cfg.SocketIO.Origins, cfg.OperatorToken})
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
 	d.routes = d.mount()
+	d.bells.again.Fire = d.ringAgain
+	if cfg.Holder != nil {
+		cfg.Holder.Changed(d.changed)
+	}
 	d.janitor.Go(d.expire) // ends with Shutdown
 	return d, nil
 }

@@ -1,6 +1,6 @@
 // Package cluster drives several built servers that act as one, from outside: three nodes, a
 // Redis that is stopped, emptied and cut off, real socket.io clients of every version and
-// streams of events, each on another node.
+// streams of events, each on another node; and those of Socktopus and of the Push Socket Protocol.
 package cluster
 
 import (
@@ -22,9 +22,11 @@ func TestMain(m *testing.M) {
 	if process.Listing() {
 		os.Exit(m.Run())
 	}
-	if _, err := os.Stat(filepath.Join(clients, "node_modules")); err != nil {
-		fmt.Fprintln(os.Stderr, "test/cluster: the clients are not installed: npm ci --prefix test/e2e/npm")
-		os.Exit(1)
+	for _, dir := range []string{"e2e/npm", "socktopus", "pushsocket"} {
+		if _, err := os.Stat(filepath.Join("..", dir, "node_modules")); err != nil {
+			fmt.Fprintln(os.Stderr, "test/cluster: the clients are not installed: npm ci --prefix test/"+dir)
+			os.Exit(1)
+		}
 	}
 	os.Exit(process.Main(m, "cluster", true, &program))
 }

@@ -25,19 +25,45 @@ const (
 type node struct {
 	*process.Process // whose port is that of clients
 	wire             *redistest.Wire
-	server, admin    int
+	admin            int
+	server           int // 0 for other dialects than that of POST /send
 }
 
 // startNode starts a process in the cluster that redis has.
 func startNode(t *testing.T, redis *redistest.Server, more ...string) *node {
 	t.Helper()
-	n := &node{wire: redistest.NewWire(t, redis.Addr), server: process.FreePort(t), admin: process.FreePort(t)}
-	n.Process = process.Start(t, program, "CLIENT_PORT", append([]string{
-		"SERVER_PORT=" + strconv.Itoa(n.server), "ADMIN_PORT=" + strconv.Itoa(n.admin), "SERVER_SECRET=" + secret,
+	server := process.FreePort(t)
+	n := startDialect(t, redis, "CLIENT_PORT", append([]string{"SERVER_PORT=" + strconv.Itoa(server), "SERVER_SECRET=" + secret}, more...)...)
+	n.server = server
+	return n
+}
+
+// startDialect is startNode for a dialect whose port a setting names.
+func startDialect(t *testing.T, redis *redistest.Server, port string, more ...string) *node {
+	t.Helper()
+	n := &node{wire: redistest.NewWire(t, redis.Addr), admin: process.FreePort(t)}
+	n.Process = process.Start(t, program, port, append([]string{
+		"ADMIN_PORT=" + strconv.Itoa(n.admin),
 		"CLUSTER_REDIS=redis://" + n.wire.Addr, "CLUSTER_LEASE=" + lease.String(), "CLUSTER_TIMEOUT=1s", "SHUTDOWN_TIMEOUT=10s",
 		"GORACE=halt_on_error=0 atexit_sleep_ms=0",
 	}, more...)...)
 	return n
+}
+
+// threeDialects starts a cluster of three of a dialect, whose logs are shown if the test fails.
+func threeDialects(t *testing.T, port string, more ...string) (*redistest.Server, []*node) {
+	t.Helper()
+	redis := redistest.Start(t)
+	nodes := make([]*node, 3)
+	for i := range nodes {
+		nodes[i] = startDialect(t, redis, port, more...)
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("node %d:\n%.6000s", i+1, nodes[i].Log())
+			}
+		})
+	}
+	return redis, nodes
 }
 
 // three starts a cluster of three.

@@ -11,7 +11,8 @@ const axolotl = require('axolotl-crypto');
 const base = process.argv[2];
 
 class Device {
-  constructor(id = '1') {
+  constructor(id = '1', url = base) {
+    this.url = url;
     const pair = axolotl.generateKeyPair();
     this.private = pair.private;
     this.key = Buffer.from(pair.public).toString('base64');
@@ -28,11 +29,11 @@ class Device {
   credentials(time) { return { username: this.username, password: this.password(time) }; }
   authorization() { return 'Basic ' + Buffer.from(this.username + ':' + this.password()).toString('base64'); }
 
-  request(method, path, body) {
+  request(method, path, body, url = this.url) {
     return new Promise((resolve, reject) => {
       const headers = { Authorization: this.authorization() };
       if (body !== undefined) headers['Content-Type'] = 'application/json';
-      const req = http.request(base + path, { method, headers }, (res) => {
+      const req = http.request(url + path, { method, headers }, (res) => {
         const parts = [];
         res.on('data', (part) => parts.push(part));
         res.on('end', () => resolve({ status: res.statusCode, headers: res.headers, body: Buffer.concat(parts).toString() }));
@@ -60,12 +61,12 @@ class Device {
 const events = ['connect', 'authorized', 'not authorized', 'message', 'disconnect'];
 
 class Socket {
-  constructor(version, way) {
+  constructor(version, way, url = base) {
     const lib = require('sio-' + version);
     const transports = { polling: ['polling'], websocket: ['websocket'], upgrade: ['polling', 'websocket'] }[way];
     this.seen = [];
     this.waiting = [];
-    this.socket = (lib.io || lib)(base, { forceNew: true, 'force new connection': true, transports, reconnection: false });
+    this.socket = (lib.io || lib)(url, { forceNew: true, 'force new connection': true, transports, reconnection: false });
     for (const name of events) {
       this.socket.on(name, (data) => {
         this.seen.push([name, data]);

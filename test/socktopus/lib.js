@@ -20,10 +20,10 @@ function token(id, age = 0, name = 'MyApp', secret = 's3cret-of-myapp') {
 }
 
 class Client {
-  constructor(text, path = '/recieve') {
+  constructor(text, path = '/recieve', url = base) {
     this.frames = [];
     this.waiting = [];
-    this.socket = new WebSocket(base.replace('http', 'ws') + path + '?token=' + encodeURIComponent(text));
+    this.socket = new WebSocket(url.replace('http', 'ws') + path + '?token=' + encodeURIComponent(text));
     this.opened = new Promise((resolve, reject) => {
       this.socket.on('open', resolve);
       this.socket.on('error', reject);

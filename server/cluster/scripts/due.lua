@@ -1,6 +1,7 @@
 -- Takes some of what the applications have to be told now.
 -- ARGV[5] seat, [6] how many, [7] how many the node knows that it took before and is not done with, then
--- the apps that it can tell of. Where the seat has more, an answer was lost, and all are in this one.
+-- the apps that it can tell of, each with how many more. Where the seat has more, an answer was lost, and
+-- all are in this one.
 -- Returns whether the seat is there, milliseconds until there may be more or -1, and then in turns
 -- an item and 1 for there or 0.
 local seat, most = ARGV[5], tonumber(ARGV[6])
@@ -28,15 +29,16 @@ local function take(app, item)
   answer[#answer + 1] = item
   answer[#answer + 1] = tell
 end
-for i = 8, #ARGV do
-  local app, key = ARGV[i], dueKey(ARGV[i])
+for i = 8, #ARGV, 2 do
+  local app, room, key = ARGV[i], tonumber(ARGV[i + 1]), dueKey(ARGV[i])
   if taken < most then
-    local list = redis.call('ZRANGEBYSCORE', key, '-inf', num(now), 'LIMIT', 0, most - taken)
+    local list = redis.call('ZRANGEBYSCORE', key, '-inf', num(now), 'LIMIT', 0, math.min(room, most - taken))
     for _, item in ipairs(list) do take(app, item) end
-    taken = taken + #list
+    taken, room = taken + #list, room - #list
   end
+  -- Of an app that has no place left the node asks again when it has.
   local next = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  if next[2] then
+  if next[2] and room > 0 then
     local wait = math.ceil(tonumber(next[2]) - now)
     if wait <= 0 then more = true else soon = math.min(soon or wait, wait) end
   end

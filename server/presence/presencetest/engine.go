@@ -119,6 +119,11 @@ func (e *Engine) Kill(n *Node) {
 			delete(e.held, at)
 		}
 	}
+	for _, other := range e.nodes {
+		for _, f := range other.moved {
+			other.put(f)
+		}
+	}
 }
 
 // Quiet waits until all nodes have done what has been decided up to now.

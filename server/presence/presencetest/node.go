@@ -23,6 +23,7 @@ type Node struct {
 	rooms     map[key]*local
 	listeners map[string]presence.Listener
 	handlers  map[byte]func(from string, body []byte) []byte
+	moved     []func()
 }
 
 var (

@@ -55,6 +55,13 @@ func (n *Node) Release(c *presence.Claim) {
 	}
 }
 
+// Changed implements [presence.Holder].
+func (n *Node) Changed(f func()) {
+	n.engine.mu.Lock()
+	defer n.engine.mu.Unlock()
+	n.moved = append(n.moved, f)
+}
+
 // Held implements [presence.Holder].
 func (n *Node) Held(ctx context.Context, app string, ids []string) ([]bool, error) {
 	if err := ctx.Err(); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"poosh/server/hub"
 	"poosh/server/pusher/answer"
+	"poosh/server/sends"
 )
 
 // askWithin bounds what is asked of the other processes of a cluster.
@@ -84,4 +85,31 @@ func asked(err error) error {
 		return answer.ErrAway
 	}
 	return err
+}
+
+// An unexplained is the publication of an event to one of its channels, of which all processes
+// are to say what becomes of it.
+type unexplained struct {
+	channel string
+	event   *event
+	place   int
+	data    []byte
+	account *sends.Account
+}
+
+// explainAcross publishes what waits for the processes' accounts, one after the other, with no place
+// held. When [askWithin] is over it does not wait for more of them: the rest is published without.
+func (c *call) explainAcross() {
+	list := c.unexplained
+	c.unexplained = nil
+	end := time.Now().Add(askWithin)
+	for _, u := range list {
+		if time.Now().After(end) {
+			c.app.Send(u.channel, u.event.name, u.data, u.event.socketID, c.handing.one(u.place))
+			continue
+		}
+		p, became := c.app.Explain(u.channel, u.event.name, u.data, u.event.socketID)
+		u.account.Add(p, became)
+		c.handing.note(u.place, became.Took, became.Err)
+	}
 }

@@ -87,11 +87,12 @@ type call struct {
 	head  http.Header
 	w     http.ResponseWriter
 
-	id       string           // of the send, once it is accepted
-	out      bool             // the last event has been published to the last of its channels
-	batch    bool             // it has events with ids below that
-	accounts []*sends.Account // of its events, where the sender asked what becomes of them
-	handing  *handing         // what became of its events, in a cluster
+	id          string           // of the send, once it is accepted
+	out         bool             // the last event has been published to the last of its channels
+	batch       bool             // it has events with ids below that
+	accounts    []*sends.Account // of its events, where the sender asked what becomes of them
+	handing     *handing         // what became of its events, in a cluster
+	unexplained []unexplained    // what is left to be published, in a cluster
 }
 
 // aside reports whether the call is on a goroutine that must not wait. Then the handler

@@ -32,6 +32,7 @@ func (c *call) send(events ...event) error {
 	if err := c.publishAll(events); err != nil || c.handing == nil {
 		return err
 	}
+	c.explainAcross()
 	became, err := c.handing.outcome()
 	for i := range events {
 		if e := &events[i]; !e.keyed.known() && became[i].failed == nil {
@@ -121,12 +122,12 @@ func (c *call) eventID(place int) string {
 // publish publishes an event to one of its channels, and returns how many took it.
 func (c *call) publish(channel string, e *event, place int, data []byte, account *sends.Account) int {
 	switch {
+	case account != nil && c.handing != nil:
+		c.unexplained = append(c.unexplained, unexplained{channel, e, place, data, account})
+		return 0
 	case account != nil:
 		p, became := c.app.Explain(channel, e.name, data, e.socketID)
 		account.Add(p, became)
-		if c.handing != nil {
-			c.handing.note(place, became.Took, became.Err)
-		}
 		return became.Took
 	case c.handing != nil:
 		c.app.Send(channel, e.name, data, e.socketID, c.handing.one(place))
@@ -172,13 +173,15 @@ func (c *call) counts(e event) []byte {
 	if len(e.info) == 0 {
 		return nil
 	}
+	ctx, cancel := c.within()
+	defer cancel()
 	b := []byte(`{"channels":{`)
 	for i, channel := range e.channels {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(protocol.AppendString(b, channel), ':')
-		b = c.appendCounts(b, channel, e.info)
+		b = c.appendCounts(ctx, b, channel, e.info)
 	}
 	return append(b, "}}"...)
 }
@@ -238,12 +241,14 @@ func (c *call) countsOfBatch(events []event) []byte {
 	if !slices.ContainsFunc(events, func(e event) bool { return len(e.info) > 0 }) {
 		return nil
 	}
+	ctx, cancel := c.within()
+	defer cancel()
 	b := []byte(`{"batch":[`)
 	for i, e := range events {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = c.appendCounts(b, e.channels[0], e.info)
+		b = c.appendCounts(ctx, b, e.channels[0], e.info)
 	}
 	return append(b, "]}"...)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,13 +43,12 @@ func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 1
 
 // appendCounts appends an object with the counts that were asked for and that the
 // channel has: only presence channels count users. An event that asks has been published, so
-// nothing is said that has it sent again: counts that nobody can tell are left out.
-func (c *call) appendCounts(b []byte, channel string, info []string) []byte {
-	if len(info) == 0 {
+// nothing is said that has it sent again: counts that nobody can tell are left out. ctx bounds all
+// that a request asks: its sender waits, and must not think that nothing was sent.
+func (c *call) appendCounts(ctx context.Context, b []byte, channel string, info []string) []byte {
+	if len(info) == 0 || ctx.Err() != nil {
 		return append(b, "{}"...)
 	}
-	ctx, cancel := c.within()
-	defer cancel()
 	connections, users, err := c.app.CountAll(ctx, channel)
 	if err != nil {
 		return append(b, "{}"...)

@@ -1,14 +1,13 @@
 package app
 
 import (
+	"container/list"
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"sync"
 	"time"
 
-	"poosh/server/guard"
 	"poosh/server/hub"
 	"poosh/server/presence"
 	"poosh/server/pusher/protocol"
@@ -45,10 +44,11 @@ type across struct {
 
 	mu      sync.Mutex // guards what follows
 	waiting map[*Connection]map[string]*entry
-	counted map[*Connection]struct{} // those that the desk has counted
-	queue   []func()                 // oldest first; for each thing that waits one, at the most
-	timer   *time.Timer              // fires try; nil while nothing is in queue
-	away    bool                     // the last answer was that nobody can be asked
+	counted map[*Connection]int // those that the desk has counted, and the most that there could be
+	queue   *list.List          // of *later, oldest first
+	queued  map[any]*list.Element
+	timer   *time.Timer // fires try; nil while nothing is in queue
+	away    bool        // the last answer was that nobody can be asked
 	over    bool
 }
 
@@ -71,7 +71,8 @@ func newAcross(a *App, with Across) *across {
 		return nil
 	}
 	x := &across{Across: with, app: a, own: a.hubName + "#own",
-		waiting: make(map[*Connection]map[string]*entry), counted: make(map[*Connection]struct{})}
+		waiting: make(map[*Connection]map[string]*entry), counted: make(map[*Connection]int),
+		queue: list.New(), queued: make(map[any]*list.Element)}
 	for i := range x.seats {
 		x.seats[i] = a.shared.Hub.Register(x.own, "", math.MaxInt32, nil, nobody{})
 	}
@@ -91,7 +92,9 @@ func (nobody) Deliver([]byte) bool { return true }
 // stop ends what waits. Every connection is gone.
 func (x *across) stop() {
 	x.mu.Lock()
-	x.over, x.queue = true, nil
+	x.over = true
+	x.queue.Init()
+	clear(x.queued)
 	if x.timer != nil {
 		x.timer.Stop()
 	}
@@ -105,151 +108,6 @@ func (x *across) stop() {
 func (x *across) deaf() {
 	x.Desk.Hear(x.app.hubName, nil)
 	x.Desk.Hear(x.own, nil)
-}
-
-// How often what waits is tried: one while nobody can be asked, and many once somebody can.
-const (
-	tryEvery  = 500 * time.Millisecond
-	tryNext   = 20 * time.Millisecond
-	tryAtOnce = 256
-)
-
-// later has something tried when others can be asked again, on a goroutine that may not wait
-// long. It ends nowhere but with the app: what it is for looks whether that is still wanted.
-func (x *across) later(f func()) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.over {
-		return
-	}
-	x.queue = append(x.queue, f)
-	x.schedule()
-}
-
-// schedule sets the timer. mu is held.
-func (x *across) schedule() {
-	if x.timer != nil || len(x.queue) == 0 || x.over {
-		return
-	}
-	wait := tryNext
-	if x.away {
-		wait = tryEvery/2 + rand.N(tryEvery) // not all apps and processes at once
-	}
-	x.timer = time.AfterFunc(wait, func() {
-		guard.Call(x.app.shared.Log, "asking the other nodes again", x.try, "app", x.app.ID())
-	})
-}
-
-// try tries what has waited longest.
-func (x *across) try() {
-	x.mu.Lock()
-	n := min(tryAtOnce, len(x.queue))
-	if x.away {
-		n = min(1, n)
-	}
-	now := x.queue[:n:n]
-	x.queue = x.queue[n:]
-	if len(x.queue) == 0 {
-		x.queue = nil // the array of a crowd
-	}
-	x.mu.Unlock()
-	defer func() {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.timer = nil
-		x.schedule()
-	}()
-	for _, f := range now {
-		f()
-	}
-}
-
-// heard notes what an answer says of whether others can be asked.
-func (x *across) heard(err error) (away bool) {
-	away = errors.Is(err, presence.ErrAway)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.away = away
-	return away
-}
-
-// wait has an entry made later. It reports false if it cannot: the client is gone.
-func (x *across) wait(e *entry) bool {
-	c := e.c
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.over || c.isGone() {
-		return false
-	}
-	of := x.waiting[c]
-	if of == nil {
-		of = make(map[string]*entry)
-		x.waiting[c] = of
-	}
-	e.late = true
-	of[e.channel] = e
-	return true
-}
-
-// waits reports whether an entry of a connection is made later.
-func (x *across) waits(c *Connection, channel string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	_, is := x.waiting[c][channel]
-	return is
-}
-
-// waitingOf returns how many entries of a connection are made later.
-func (x *across) waitingOf(c *Connection) int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.waiting[c])
-}
-
-// stillWaits reports whether an entry is still to be made.
-func (x *across) stillWaits(e *entry) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.waiting[e.c][e.channel] == e
-}
-
-// take has an entry not wait any more, and reports false if it does not: it has been taken back,
-// and there may be another one of the connection for the channel.
-func (x *across) take(e *entry) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.waiting[e.c][e.channel] == e && x.remove(e.c, e.channel)
-}
-
-// drop takes back an entry that is made later, and reports whether there was one. Who has asked
-// for it just now finds that it is not wanted any more.
-func (x *across) drop(c *Connection, channel string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.remove(c, channel)
-}
-
-// remove takes an entry off what waits, and reports whether there was one. mu is held.
-func (x *across) remove(c *Connection, channel string) bool {
-	of := x.waiting[c]
-	if _, is := of[channel]; !is {
-		return false
-	}
-	if delete(of, channel); len(of) == 0 {
-		delete(x.waiting, c)
-	}
-	return true
-}
-
-// dropAll is drop for all entries of a connection that is gone, and returns their channels.
-func (x *across) dropAll(c *Connection) (channels []string) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for channel := range x.waiting[c] {
-		channels = append(channels, channel)
-	}
-	delete(x.waiting, c)
-	return channels
 }
 
 // said is an error of the desk in words for a client.

@@ -92,7 +92,7 @@ type rules struct {
 func newApp(conf Config, s *Shared, logged bool) *App {
 	a := &App{
 		id: conf.ID, shared: s, hubName: HubName(conf.ID),
-		cache: newCache(s.CacheBytes, time.Duration(conf.CacheTTL), s.Count),
+		cache: newCache(s.CacheBytes, time.Duration(conf.CacheTTL), s.Across.joined(), s.Count),
 		hooks: webhook.New(conf.Webhooks, s.hooksOf(&conf)),
 		conns: make(map[string]*Connection), trails: make(map[*Connection]*trail),
 		Keys: s.Keys.App(), Previous: rotation.New("pusher", conf.ID, s.Log),

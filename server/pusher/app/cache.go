@@ -18,17 +18,20 @@ import (
 // Which channels were found empty, and the app told so, is known beside it: anybody
 // may subscribe to a cache channel of any name, and must not push events out with
 // that. The one looked at longest ago is forgotten first, and told of once more if
-// it is met again.
+// it is met again. In a cluster an event may come by a process that knows of no emptiness; so
+// nobody holds a channel for empty for longer than an event is kept, and none that was there
+// goes unnoticed as it goes.
 type cache struct {
-	count func(what tally.Thing, n int)
+	count   func(what tally.Thing, n int)
+	forgets bool // set once: in a cluster
 
 	mu     sync.Mutex // guards what follows
 	limit  int        // bytes
 	ttl    time.Duration
 	size   int
 	byName map[string]*list.Element
-	order  *list.List                 // of *kept, the latest in front
-	misses *lru.LRU[string, struct{}] // channels whose emptiness has been told
+	order  *list.List                  // of *kept, the latest in front
+	misses *lru.LRU[string, time.Time] // channels whose emptiness has been told, and when
 }
 
 // maxMisses bounds the empty channels that are known of one app; each takes about
@@ -49,12 +52,12 @@ func (k *kept) size() int {
 	return len(k.channel) + overhead + len(k.event.Event) + len(k.event.Data)
 }
 
-func newCache(limit int, ttl time.Duration, count func(what tally.Thing, n int)) *cache {
-	misses, err := lru.NewLRU[string, struct{}](maxMisses, nil)
+func newCache(limit int, ttl time.Duration, across bool, count func(what tally.Thing, n int)) *cache {
+	misses, err := lru.NewLRU[string, time.Time](maxMisses, nil)
 	if err != nil {
 		panic(err) // for a size that is not positive
 	}
-	return &cache{limit: limit, ttl: ttl, count: count, byName: make(map[string]*list.Element), order: list.New(), misses: misses}
+	return &cache{limit: limit, ttl: ttl, forgets: across, count: count, byName: make(map[string]*list.Element), order: list.New(), misses: misses}
 }
 
 // put makes an event its channel's last. One that is larger than the whole cache is
@@ -125,8 +128,13 @@ func (c *cache) filled(channel string) {
 func (c *cache) knowsMiss(channel string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, known := c.misses.Get(channel)
-	return known
+	return c.known(channel)
+}
+
+// known is knowsMiss with mu held.
+func (c *cache) known(channel string) bool {
+	at, known := c.misses.Get(channel)
+	return known && !(c.forgets && time.Since(at) >= c.ttl)
 }
 
 // missed notes that a channel was found empty. It reports whether that is news
@@ -134,9 +142,9 @@ func (c *cache) knowsMiss(channel string) bool {
 func (c *cache) missed(channel string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.misses.Get(channel); known || c.byName[channel] != nil {
+	if c.known(channel) || c.byName[channel] != nil {
 		return false
 	}
-	c.misses.Add(channel, struct{}{})
+	c.misses.Add(channel, time.Now())
 	return true
 }

@@ -12,7 +12,7 @@ import (
 
 func TestCacheIsBounded(t *testing.T) {
 	evicted := 0
-	c := newCache(10*(overhead+100), time.Hour, func(what tally.Thing, n int) {
+	c := newCache(10*(overhead+100), time.Hour, false, func(what tally.Thing, n int) {
 		if what == tally.CacheEvicted {
 			evicted += n
 		}
@@ -48,7 +48,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 // TestMissesEvictNoEvents has strangers look at empty cache channels of all names.
 func TestMissesEvictNoEvents(t *testing.T) {
-	c := newCache(100*(overhead+200), time.Hour, func(tally.Thing, int) {})
+	c := newCache(100*(overhead+200), time.Hour, false, func(tally.Thing, int) {})
 	event := &hub.Publication{Data: make([]byte, 90)}
 	c.put("cache-price", event)
 	size := c.size

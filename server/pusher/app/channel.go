@@ -45,6 +45,7 @@ type entry struct {
 
 	seated *presence.Seated // what the desk has told; nil in one process alone
 	late   bool             // it waits, or has waited, until other processes can be asked
+	sits   bool             // and is being made now; across.mu guards it
 }
 
 // Enter subscribes the connection to a channel that it may be in and is not in yet. who

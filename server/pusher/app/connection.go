@@ -79,6 +79,7 @@ type Connection struct {
 	gone       bool              // Close was called
 	trusted    bool              // has signed in, or has been let into a channel
 	speaks     uint8             // set once, by Open: the version of the protocol; it fits here
+	greeted    bool              // was told of whom it watches, in a cluster; users.mu guards it
 	user       *protocol.User    // who signed in; nil for nobody
 	membership map[string]string // presence channels: the user's id in each
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -24,7 +25,7 @@ type counter struct {
 	waiting map[string]*time.Timer // channels with a crowd that changed
 	over    bool
 
-	settling map[string]*settling // in a cluster
+	settling settlings // in a cluster
 }
 
 // changed says that a channel now has n connections, since one from a network came
@@ -60,7 +61,7 @@ func (c *counter) due(channel string) {
 		return
 	}
 	if c.app.across != nil {
-		if n, ok := c.ask(channel); ok && n > countCrowd {
+		if n, ok := c.ask(context.Background(), channel); ok && n > countCrowd && !c.isOver() {
 			c.tell(channel, n, noNetwork)
 		}
 		return
@@ -82,8 +83,16 @@ func (c *counter) tell(channel string, n int, from netip.Addr) {
 	}
 }
 
+// isOver reports whether stop was called.
+func (c *counter) isOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
+
 // stop ends the timers.
 func (c *counter) stop() {
+	defer c.settling.work.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
@@ -91,8 +100,7 @@ func (c *counter) stop() {
 		t.Stop()
 		delete(c.waiting, channel)
 	}
-	for channel, s := range c.settling {
-		s.timer.Stop()
-		delete(c.settling, channel)
+	if c.settling.stop != nil {
+		c.settling.stop()
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"poosh/server/guard"
@@ -17,8 +18,20 @@ const settleAfter = time.Second
 // A settling is a number that was told of a channel, and is looked at again: what two processes
 // tell at once comes in one order, and what they were told in another.
 type settling struct {
-	told  int
-	timer *time.Timer
+	channel string
+	told    int
+	due     time.Time
+}
+
+// settlings are those of an app. One goroutine looks at them, one after the other, and ends when
+// there are none, or soon after stop.
+type settlings struct {
+	of    map[string]*settling
+	queue []*settling // in the order in which they are due
+	ctx   context.Context
+	stop  context.CancelFunc
+	busy  bool // the goroutine is there
+	work  sync.WaitGroup
 }
 
 // settle notes what was told of a channel, in a cluster.
@@ -28,37 +41,68 @@ func (c *counter) settle(channel string, n int) {
 	if c.over {
 		return
 	}
-	if s := c.settling[channel]; s != nil {
+	l := &c.settling
+	if s := l.of[channel]; s != nil {
 		s.told = n
 		return
 	}
-	if c.settling == nil {
-		c.settling = make(map[string]*settling)
+	if l.of == nil {
+		l.of = make(map[string]*settling)
+		l.ctx, l.stop = context.WithCancel(context.Background())
 	}
-	c.settling[channel] = &settling{n, time.AfterFunc(settleAfter, func() {
-		guard.Call(c.app.shared.Log, "looking how many subscribe", func() { c.settled(channel) }, "app", c.app.ID())
-	})}
+	s := &settling{channel, n, time.Now().Add(settleAfter)}
+	l.of[channel] = s
+	l.queue = append(l.queue, s)
+	if !l.busy {
+		l.busy = true
+		l.work.Go(func() {
+			for c.settleNext(l.ctx) {
+			}
+		})
+	}
 }
 
-// settled tells the number of a channel once more, if this process has told another one. It may
-// wait for other processes.
-func (c *counter) settled(channel string) {
+// settleNext looks at the next channel once that is due, and reports whether it did.
+func (c *counter) settleNext(ctx context.Context) bool {
 	c.mu.Lock()
-	s := c.settling[channel]
-	delete(c.settling, channel)
-	over := c.over
-	c.mu.Unlock()
-	if s == nil || over {
-		return
+	l := &c.settling
+	if c.over || len(l.queue) == 0 {
+		l.busy, l.queue = false, nil
+		c.mu.Unlock()
+		return false
 	}
-	if n, ok := c.ask(channel); ok && n > 0 && n != s.told {
+	next := l.queue[0]
+	c.mu.Unlock()
+	wait := time.NewTimer(time.Until(next.due))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+		return true
+	}
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return true
+	}
+	l.queue[0], l.queue = nil, l.queue[1:]
+	delete(l.of, next.channel)
+	told := next.told
+	c.mu.Unlock()
+	guard.Call(c.app.shared.Log, "looking how many subscribe", func() { c.settled(ctx, next.channel, told) }, "app", c.app.ID())
+	return true
+}
+
+// settled tells the number of a channel once more, if this process has told another one.
+func (c *counter) settled(ctx context.Context, channel string, told int) {
+	if n, ok := c.ask(ctx, channel); ok && n > 0 && n != told && ctx.Err() == nil {
 		c.tell(channel, n, noNetwork)
 	}
 }
 
 // ask asks how many connections are in a channel; not ok where nobody knows.
-func (c *counter) ask(channel string) (n int, ok bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+func (c *counter) ask(ctx context.Context, channel string) (n int, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	n, _, err := c.app.CountAll(ctx, channel)
 	return n, err == nil
@@ -79,7 +123,7 @@ func (x *across) count(c *Connection, most int, answer func(may bool)) {
 			defer c.done()
 			switch {
 			case x.heard(err):
-				x.later(func() {
+				x.later(c, func() {
 					if c.begin() {
 						x.count(c, 0, func(bool) {})
 					}
@@ -91,7 +135,7 @@ func (x *across) count(c *Connection, most int, answer func(may bool)) {
 				x.Desk.Leave(at)
 			default:
 				x.mu.Lock()
-				x.counted[c] = struct{}{}
+				x.counted[c] = most
 				x.mu.Unlock()
 			}
 			answer(true)
@@ -102,11 +146,12 @@ func (x *across) count(c *Connection, most int, answer func(may bool)) {
 // uncount takes back what count did.
 func (x *across) uncount(c *Connection) {
 	x.mu.Lock()
-	_, is := x.counted[c]
+	most, is := x.counted[c]
 	delete(x.counted, c)
+	x.pull(c)
 	x.mu.Unlock()
 	if is {
-		x.Desk.Leave(x.connection(c, 0))
+		x.Desk.Leave(x.connection(c, most))
 	}
 }
 

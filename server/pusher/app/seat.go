@@ -67,28 +67,20 @@ func (e *entry) again() {
 func (e *entry) answered(r *hub.Roster, at *presence.Entry, s *presence.Seated, err error) {
 	c, x := e.c, e.c.app.across
 	defer c.done()
-	told, back := 0, false
+	away, told := x.heard(err), 0
 	func() {
 		if r != nil {
 			defer r.Close()
 		}
-		if err != nil {
-			return
-		}
-		if told, err = e.sit(r, s); err != nil {
-			x.Desk.Leave(*at)
-			x.heard(nil)
-			return
-		}
-		if back = e.late && !x.take(e); back {
-			c.unsit(r, e.channel) // the client has left as it sat down
+		if err == nil {
+			told, err = e.trySit(r, at, s)
 		}
 	}()
-	if x.heard(err) {
+	if away {
 		e.postpone()
 		return
 	}
-	if back || err != nil && e.late && !x.take(e) {
+	if e.late && !x.drop(e) {
 		return // it has been taken back, with what it cost
 	}
 	if err != nil {
@@ -108,16 +100,14 @@ func (e *entry) answered(r *hub.Roster, at *presence.Entry, s *presence.Seated, 
 func (e *entry) postpone() {
 	c, x := e.c, e.c.app.across
 	if e.late {
-		x.later(e.again)
+		x.waitOn(e)
 		return
 	}
 	err := ErrAway
 	switch most := c.app.Conf().MaxChannels; {
 	case len(c.sub.Rooms())+x.waitingOf(c) >= most:
 		err = tooManyChannels(most)
-	case x.wait(e):
-		x.later(e.again)
-	default:
+	case !x.wait(e):
 		err = ErrGone
 	}
 	if !errors.Is(err, ErrAway) {
@@ -130,16 +120,36 @@ func tooManyChannels(most int) error {
 	return fmt.Errorf("this connection subscribes to %d channels, as many as it may", most)
 }
 
+// trySit is sit, and gives the place at the desk back where that fails.
+func (e *entry) trySit(r *hub.Roster, at *presence.Entry, s *presence.Seated) (told int, err error) {
+	c, x, returned := e.c, e.c.app.across, false
+	defer func() {
+		if returned {
+			return
+		}
+		// A panic ends the connection, which leaves what it is in.
+		if x.drop(e); !c.sub.In(e.channel) {
+			c.discharge(e.channel, e.kind)
+			x.Desk.Leave(*at)
+		}
+	}()
+	if told, err = e.sit(r, s); err != nil {
+		x.Desk.Leave(*at)
+	}
+	returned = true
+	return told, err
+}
+
 // sit does what an entry is, once the desk has let it in.
 func (e *entry) sit(r *hub.Roster, s *presence.Seated) (told int, _ error) {
 	c, a, k := e.c, e.c.app, e.kind
-	if c.isGone() || e.late && !a.across.stillWaits(e) {
-		return 0, ErrGone
-	}
 	if r == nil {
 		// Nobody keeps the turn of a channel without members, so it is free, or is in a moment.
 		r = a.shared.Hub.Open(a.hubName, e.channel)
 		defer r.Close()
+	}
+	if c.isGone() || e.late && !a.across.sits(e) {
+		return 0, ErrGone
 	}
 	e.seated = s
 	if a.kept {
@@ -156,8 +166,11 @@ func (e *entry) sit(r *hub.Roster, s *presence.Seated) (told int, _ error) {
 	if k.Presence {
 		c.setMember(e.channel, e.who.ID)
 	}
-	if missed {
+	switch {
+	case missed:
 		a.across.tellMiss(e.channel)
+	case s.Cached != nil: // who published that may not have known of any emptiness
+		a.across.tellFilled(e.channel)
 	}
 	if !k.Presence && !k.User {
 		a.counter.changed(e.channel, s.Connections, c.cause())
@@ -168,7 +181,8 @@ func (e *entry) sit(r *hub.Roster, s *presence.Seated) (told int, _ error) {
 // leaveAcross is [Connection.leave] where other processes have to be told.
 func (c *Connection) leaveAcross(channel string, tell bool) {
 	x, k := c.app.across, protocol.KindOf(channel)
-	if x.drop(c, channel) {
+	was, sits := x.takeBack(c, channel)
+	if was {
 		c.discharge(channel, k)
 		c.done()
 		if tell {
@@ -176,7 +190,7 @@ func (c *Connection) leaveAcross(channel string, tell bool) {
 		}
 		return
 	}
-	if !k.Presence {
+	if !k.Presence && !sits {
 		c.unseat(nil, channel, tell)
 		return
 	}
@@ -192,14 +206,6 @@ func (c *Connection) leaveAcross(channel string, tell bool) {
 
 // vacateAcross does what leaving is. r is the channel's turn; nil where there is none.
 func (c *Connection) vacateAcross(r *hub.Roster, channel string) {
-	if c.unsit(r, channel) {
-		c.discharge(channel, protocol.KindOf(channel))
-	}
-}
-
-// unsit is vacateAcross of a subscription that does not count as one any more. It reports whether
-// there was one.
-func (c *Connection) unsit(r *hub.Roster, channel string) bool {
 	a, k := c.app, protocol.KindOf(channel)
 	var who protocol.Member
 	var was, last bool
@@ -210,18 +216,18 @@ func (c *Connection) unsit(r *hub.Roster, channel string) bool {
 		was = a.shared.Hub.Leave(c.sub, channel)
 	}
 	if !was {
-		return false
+		return
 	}
 	a.kinds[kindOf(k)].ended.Add(1)
+	c.discharge(channel, k)
 	at := c.at(channel, k, who)
 	at.Only = last
 	a.across.Desk.Leave(at)
-	return true
 }
 
 // dropLate takes back what was to be entered later by a connection that is gone.
 func (c *Connection) dropLate() {
-	for _, channel := range c.app.across.dropAll(c) {
+	for _, channel := range c.app.across.takeAllBack(c) {
 		c.discharge(channel, protocol.KindOf(channel))
 	}
 }

@@ -72,6 +72,7 @@ func (u *users) signInAcross(c *Connection, user *protocol.User, done func()) {
 		u.online = make(map[string]map[*Connection]struct{})
 		u.watchers = make(map[string]map[*Connection]struct{})
 	}
+	c.greeted = true
 	enlist(u.online, user.ID, c)
 	if c.app.Conf().Watchlist {
 		u.look(c.app.across, u.personOf(user.ID))
@@ -114,10 +115,13 @@ func (u *users) greet(g *greeting) {
 	}
 }
 
-// signOutAcross is signOut in a cluster, of a connection that was greeted.
+// signOutAcross is signOut in a cluster. Who has gone before it was greeted has nothing to take back.
 func (u *users) signOutAcross(c *Connection, user *protocol.User) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if !c.greeted {
+		return
+	}
 	for _, id := range watched(user) {
 		strike(u.watchers, id, c)
 		p := u.people[id]
@@ -130,12 +134,17 @@ func (u *users) signOutAcross(c *Connection, user *protocol.User) {
 	}
 }
 
+// wanted is in which rooms of a person this process is to be. u.mu is held.
+func (u *users) wanted(x *across, p *person) [seatKinds]bool {
+	return [seatKinds]bool{forOnline: len(u.online[p.id]) > 0 && x.app.Conf().Watchlist, forWatch: p.watch > 0}
+}
+
 // look does the next step towards what is wanted of a person, if none is under way. u.mu is held.
 func (u *users) look(x *across, p *person) {
 	if p.asking {
 		return
 	}
-	wanted := [seatKinds]bool{forOnline: len(u.online[p.id]) > 0 && x.app.Conf().Watchlist, forWatch: p.watch > 0}
+	wanted := u.wanted(x, p)
 	for _, kind := range []seatKind{forWatch, forOnline} {
 		if wanted[kind] == p.in[kind] {
 			continue
@@ -154,6 +163,7 @@ func (u *users) look(x *across, p *person) {
 	}
 	if !p.in[forOnline] && !p.in[forWatch] {
 		delete(u.people, p.id)
+		x.forget(p)
 	}
 }
 
@@ -204,10 +214,10 @@ func (u *users) entered(x *across, p *person, kind seatKind, there bool, err err
 	for _, g := range ready {
 		u.greet(g)
 	}
-	if err == nil {
-		u.look(x, p)
+	if err == nil || u.wanted(x, p) == p.in {
+		u.look(x, p) // of whom nobody wants anything any more, nothing waits
 	} else {
-		x.later(func() {
+		x.later(p, func() {
 			u.mu.Lock()
 			defer u.mu.Unlock()
 			if u.people[p.id] == p {

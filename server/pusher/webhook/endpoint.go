@@ -54,7 +54,8 @@ type endpoint struct {
 	mu    sync.Mutex // guards what follows
 	queue queue
 	over  bool
-	cut   int // events lost at the end
+	cut   int  // events lost at the end
+	left  bool // the process goes on without it: what is lost then, nobody tells later
 }
 
 func newEndpoint(conf Config, o Options) *endpoint {
@@ -100,7 +101,9 @@ func (ep *endpoint) enqueue(e event) {
 	defer ep.mu.Unlock()
 	if ep.over { // nobody would write a line about it any more
 		ep.losses.count(lostEnd, 1)
-		e.promise.take() // which is not kept
+		if !ep.left {
+			e.promise.take() // which is not kept
+		}
 		return
 	}
 	l, why := ep.queue.add(e)
@@ -144,6 +147,9 @@ func (ep *endpoint) run(l *lane) {
 		if !guard.Call(ep.log, "sending to a webhook", func() { over = ep.send(events) }) {
 			ep.losses.add(lostPanic, len(events), nil)
 		}
+		ep.mu.Lock()
+		over = over || ep.left
+		ep.mu.Unlock()
 		for i := range events {
 			if over {
 				events[i].promise.kept()
@@ -274,6 +280,14 @@ func (ep *endpoint) post(body []byte, signed signature, ids string) error {
 	default:
 		return backoff.Permanent(&refusedError{s})
 	}
+}
+
+// leave is close in a process that goes on without the address.
+func (ep *endpoint) leave(ctx context.Context) error {
+	ep.mu.Lock()
+	ep.left = true
+	ep.mu.Unlock()
+	return ep.close(ctx)
 }
 
 // close takes no more events and waits until those that are queued are sent, each

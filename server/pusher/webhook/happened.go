@@ -7,8 +7,8 @@ import (
 
 // Happened tells what other processes of a cluster have seen to: that a channel came into use,
 // or a user into a presence channel, or the end of that. Nothing is held back here. done is called
-// once, from any goroutine, when each address has taken it, or will not: not if this process ends
-// before, so that another one can tell it.
+// once, from any goroutine, when each address has taken it, or will not, as one that [Hooks.Change]
+// has ended: not if [Hooks.Close] cuts it off, so that another process can tell it.
 func (w *Hooks) Happened(channel, userID string, there bool, done func()) {
 	var e event
 	switch {

@@ -97,7 +97,7 @@ func (w *Hooks) Change(configs []Config, o Options) {
 			w.leaving.Go(func() { // ends with ending at the latest
 				ctx, cancel := context.WithTimeout(w.ending, sendWithin)
 				defer cancel()
-				if err := ep.close(ctx); err != nil {
+				if err := ep.leave(ctx); err != nil {
 					ep.log.Warn("not all is delivered to a webhook that is not told any more", "err", err)
 				}
 			})
