@@ -219,9 +219,10 @@ func TestLeaveAsItIsLetInLate(t *testing.T) {
 				t.Fatal(err)
 			}
 			var once sync.Once
-			s.takes = func() { once.Do(func() { s.leave(channel) }) }
+			s.takes = func() { once.Do(func() { go s.Leave(channel) }) } // ends with its answer, behind the turn
 			engine.Away(false)
 			time.Sleep(time.Minute)
+			<-s.answers
 			if s.Asked(channel) || room.Used() != 0 {
 				t.Errorf("%s: it is there, and takes %d bytes", channel, room.Used())
 			}
