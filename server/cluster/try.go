@@ -13,7 +13,7 @@ import (
 )
 
 // Try looks whether the engine can be reached and would let a node of cfg join, for who checks the
-// settings, within ctx. It changes nothing there: what it asks for is about a key and a channel that
+// settings, within ctx. It leaves nothing there: what it asks for is about a key and a channel that
 // nobody has. The error begins with a setting's name, says what is wrong, and has no secret.
 func Try(ctx context.Context, cfg Config) error {
 	where := func(err error) error { return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err)) }
@@ -47,7 +47,7 @@ func tryRights(ctx context.Context, client rueidis.Client, t tag) error {
 		{"EVAL", "return 1", "1", none}, {"TIME"}, {"PING"},
 		{"EXISTS", none}, {"GET", none}, {"SET", none, "", "XX"}, {"DEL", none}, {"EXPIRE", none, "1"}, {"PTTL", none},
 		{"HDEL", none, "f"}, {"ZREM", none, "m"}, {"LTRIM", none, "0", "-1"}, {"RENAME", none, none},
-		{"SPUBLISH", none, ""},
+		{"SPUBLISH", none, ""}, {"SMEMBERS", none}, {"SADD", none, "m"}, {"EXPIRE", none, "1"}, {"DEL", none},
 	} {
 		b := client.B().Arbitrary(words[0])
 		if words[0] == "EVAL" {
