@@ -42,18 +42,19 @@ func Try(ctx context.Context, cfg Config) error {
 // tryRights does what a node does in a partition, each kind once, to what is not there.
 func tryRights(ctx context.Context, client rueidis.Client, t tag) error {
 	none := string(t) + ":check"
+	set := none + ":set" // which is there for a moment
 	var list []rueidis.Completed
 	for _, words := range [][]string{
 		{"EVAL", "return 1", "1", none}, {"TIME"}, {"PING"},
 		{"EXISTS", none}, {"GET", none}, {"SET", none, "", "XX"}, {"DEL", none}, {"EXPIRE", none, "1"}, {"PTTL", none},
 		{"HDEL", none, "f"}, {"ZREM", none, "m"}, {"LTRIM", none, "0", "-1"}, {"RENAME", none, none},
-		{"SPUBLISH", none, ""}, {"SMEMBERS", none}, {"SADD", none, "m"}, {"EXPIRE", none, "1"}, {"DEL", none},
+		{"SPUBLISH", none, ""}, {"SMEMBERS", set}, {"SADD", set, "m"}, {"EXPIRE", set, "1"}, {"DEL", set},
 	} {
 		b := client.B().Arbitrary(words[0])
 		if words[0] == "EVAL" {
 			b = b.Args(words[1], words[2]).Keys(none)
 		} else if len(words) > 1 {
-			b = b.Keys(none).Args(words[2:]...)
+			b = b.Keys(words[1]).Args(words[2:]...)
 		}
 		list = append(list, b.Build())
 	}
