@@ -68,6 +68,46 @@ func TestJoinKept(t *testing.T) {
 	trail.Forget("news")
 }
 
+// A welcomed is a subscriber that publishes as it gets its welcome, and goes on soon after that
+// has begun.
+type welcomed struct {
+	page
+	publish func()
+	over    sync.WaitGroup
+}
+
+func (w *welcomed) Deliver(frame []byte) bool {
+	if string(frame) == "welcome" {
+		begun := make(chan struct{})
+		w.over.Go(func() { // ends once it is published
+			close(begun)
+			w.publish()
+		})
+		<-begun
+		time.Sleep(20 * time.Millisecond) // to where it waits for the seat, or the log
+	}
+	return w.page.Deliver(frame)
+}
+
+// TestJoinKeptIsOneStep: what is published between the seat and what was missed comes behind that.
+func TestJoinKeptIsOneStep(t *testing.T) {
+	h, _ := site(t, Config{})
+	publish(h, "news", "e0")
+	start := headOf(h)
+	publish(h, "news", "e1", "e2")
+	w := &welcomed{publish: func() { publish(h, "news", "e3") }}
+	sub := h.Register("", "me", 10, plain{}, w)
+	var trail hub.Trail
+	r := h.Open("", "news")
+	_, _, err := r.JoinKept(sub, &trail, hub.Member{ID: "anna"}, &hub.Ask{After: start, Answer: func(hub.Recovery) { w.page.Deliver([]byte("answer")) }},
+		func(hub.Position) [][]byte { return [][]byte{[]byte("welcome")} })
+	r.Close()
+	w.over.Wait()
+	if got := strings.Join(w.take(), " "); err != nil || got != "welcome e1 e2 answer e3" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // TestFormerly: who is back under another id gets nothing that excepts one that it had.
 func TestFormerly(t *testing.T) {
 	h, _ := site(t, Config{})
