@@ -272,7 +272,8 @@ func TestBenchOfAnotherServer(t *testing.T) {
 	}
 	s := &station{t: t, dir: dir}
 	twice := s.bench(1, at["4"], "--clients", "12", "--duration", "1s", "--rate", "40", "--join", "join", "--emit", "twice")
-	if d := twice.Deliveries; d.Delivered != clients*events || d.Doubled != clients*events || d.Lost != 0 {
+	// It ends when everybody has the last event, and need not see that come again.
+	if d := twice.Deliveries; d.Delivered != clients*events || d.Doubled < clients*(events-1) || d.Doubled > clients*events || d.Lost != 0 {
 		t.Errorf("%+v", d)
 	}
 }
