@@ -93,14 +93,3 @@ func (a *API) lost(why reason, remote string) {
 	a.refused[why].Add(1)
 	a.log.Warn("refused", "reason", refusals[why].name, "status", refusals[why].status, "remote", remote)
 }
-
-// tell is [API.note] behind the answer of the other processes.
-func (a *API) tell(id string, pub *hub.Publication, remote string, took int, debug bool) {
-	if a.sends.Watched() {
-		a.sends.Report(sends.Send{ID: id, Dialect: dialectName, Room: pub.Room, Everyone: pub.Everyone, Event: pub.Event,
-			Size: len(pub.Data), Handed: max(0, took), From: remote, Payload: pub.Data})
-	}
-	if debug {
-		a.log.Debug("sent", "id", id, "event", clip(pub.Event), "everyone", pub.Everyone, "room", clip(pub.Room), "bytes", len(pub.Data), "remote", remote)
-	}
-}

@@ -1,6 +1,7 @@
 package poosh
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -127,13 +128,23 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 func (a *API) note(r *http.Request, id string, m *message, pub *hub.Publication, delivered int) {
 	a.traffic.Requested(m.size())
 	a.traffic.Published(len(pub.Data), delivered)
+	a.tell(id, pub, r.RemoteAddr, delivered, a.log.Enabled(r.Context(), slog.LevelDebug))
+}
+
+// tell tells the log, if it wants to know, and those who watch of an event that was sent. took is
+// negative where nobody knows how many took it.
+func (a *API) tell(id string, pub *hub.Publication, remote string, took int, debug bool) {
 	if a.sends.Watched() {
 		a.sends.Report(sends.Send{ID: id, Dialect: dialectName, Room: pub.Room, Everyone: pub.Everyone, Event: pub.Event,
-			Size: len(pub.Data), Handed: delivered, From: r.RemoteAddr, Payload: pub.Data})
+			Size: len(pub.Data), Handed: max(0, took), From: remote, Payload: pub.Data})
 	}
-	if a.log.Enabled(r.Context(), slog.LevelDebug) {
-		a.log.LogAttrs(r.Context(), slog.LevelDebug, "sent", slog.String("id", id),
-			slog.String("event", clip(pub.Event)), slog.Bool("everyone", pub.Everyone), slog.String("room", clip(pub.Room)),
-			slog.Int("bytes", len(pub.Data)), slog.Int("delivered", delivered), slog.String("remote", r.RemoteAddr))
+	if !debug {
+		return
 	}
+	attrs := []slog.Attr{slog.String("id", id), slog.String("event", clip(pub.Event)), slog.Bool("everyone", pub.Everyone),
+		slog.String("room", clip(pub.Room)), slog.Int("bytes", len(pub.Data))}
+	if took >= 0 {
+		attrs = append(attrs, slog.Int("delivered", took))
+	}
+	a.log.LogAttrs(context.Background(), slog.LevelDebug, "sent", append(attrs, slog.String("remote", remote))...)
 }
