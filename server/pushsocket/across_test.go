@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/presence"
 	"poosh/server/presence/presencetest"
 	"poosh/server/pushsocket/store"
 	"poosh/server/pushsocket/store/postgrestest"
@@ -137,6 +138,16 @@ func deviceOf(s *site) (last store.DeviceID) {
 	return last
 }
 
+// mailboxOf is a device's mailbox at a process, and what it claims.
+func mailboxOf(s *site, device store.DeviceID) (*mailbox, *presence.Claim) {
+	s.dialect.mu.Lock()
+	defer s.dialect.mu.Unlock()
+	m := s.dialect.mailboxes[device]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m, m.claim
+}
+
 // A device that is removed at one process is told so at the other.
 func TestDeviceIsRemovedElsewhere(t *testing.T) {
 	_, one, two, _ := twoSites(t, bound)
@@ -221,8 +232,9 @@ func TestBellsDoNotPutALookOff(t *testing.T) {
 	p.on(two).authorized()
 	waitUntil(t, "the first is silent", func() bool { return pushes(two) && !pushes(one) })
 	device := deviceOf(one)
-	m := one.dialect.mailboxes[device]
-	nodes[1].Release(two.dialect.mailboxes[device].claim) // as a lease that is over, of which nobody tells
+	m, _ := mailboxOf(one, device)
+	_, claim := mailboxOf(two, device)
+	nodes[1].Release(claim) // as a lease that is over, of which nobody tells
 	for began := time.Now(); !pushes(one); time.Sleep(10 * time.Millisecond) {
 		one.dialect.deliverer.wake(&m.push)
 		if time.Since(began) > patience {
