@@ -133,7 +133,7 @@ func (s *Server) nodes() *overview.Cluster {
 	}
 	c := &overview.Cluster{Node: s.cluster.Name(), Engine: s.cluster.Up(), Lag: s.cluster.Lag().Seconds(), Nodes: []overview.Node{}}
 	for _, n := range s.cluster.Nodes() {
-		node := overview.Node{Name: n.Name, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining}
+		node := overview.Node{Name: n.Name, Addr: n.Addr, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining}
 		if n.Load != nil {
 			load := overview.Load(*n.Load)
 			node.Load = &load

@@ -20,6 +20,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/cluster"
 	"poosh/server/dialect"
+	"poosh/server/fleet"
 	"poosh/server/handover"
 	"poosh/server/health"
 	"poosh/server/hub"
@@ -69,6 +70,7 @@ type Server struct {
 	gate      *admission.Gate
 	health    *health.Health
 	sends     *sends.Feed
+	fleet     *fleet.Fleet
 	keys      *idempotency.Store
 	latency   *latency.Meter     // nil without the operators' port
 	dialects  []started          // that are on, set once
@@ -166,6 +168,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s.gate = admission.New(s.backlog(), 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	s.sends, s.keys = sends.New(), idempotency.New(cfg.Idempotency)
+	s.fleet = s.newFleet()
 	if err := s.secure(); err != nil {
 		s.loop.Close()
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"poosh/server/eventstream"
@@ -55,11 +56,7 @@ func (s *Send) line() line {
 // It asks for no token: who mounts it does. It ends when its client goes or does not
 // read, with the context of its request, or with the feed.
 func (f *Feed) Stream(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	watcher, err := f.Watch(Filter{
-		Dialect: q.Get("dialect"), App: q.Get("app"),
-		Room: q.Get("room"), InRoom: q.Has("room"), Payload: q.Get("payload") == "1",
-	})
+	watcher, err := f.Watch(FilterOf(r.URL.Query()))
 	if err == nil {
 		defer watcher.Stop()
 	}
@@ -71,6 +68,26 @@ func (f *Feed) Stream(w http.ResponseWriter, r *http.Request) {
 	if s.Flush() {
 		follow(s, watcher, r.Context().Done())
 	}
+}
+
+// FilterOf is what the parameters of [Feed.Stream] ask for.
+func FilterOf(q url.Values) Filter {
+	return Filter{
+		Dialect: q.Get("dialect"), App: q.Get("app"),
+		Room: q.Get("room"), InRoom: q.Has("room"), Payload: q.Get("payload") == "1",
+	}
+}
+
+// Lines is [Watcher.Take] of the objects that [Feed.Stream] tells, one a line and none with a line
+// break in it. They are shared: read only. all has those too that are hidden; see [Feed.Hide].
+func (w *Watcher) Lines(all bool) (list [][]byte, dropped uint64) {
+	taken, dropped := w.take()
+	for _, t := range taken {
+		if all || !w.feed.hidden(t) {
+			list = append(list, t.json())
+		}
+	}
+	return list, dropped
 }
 
 // follow writes what a watcher is told until one of both ends.
