@@ -84,6 +84,21 @@ func (s *Server) join(ctx context.Context) error {
 	return nil
 }
 
+// keptApps are the apps of the hub whose events are kept with these settings.
+func (c *Config) keptApps() (list []string) {
+	if c.History.On() {
+		list = append(list, poosh.App)
+	}
+	for _, d := range c.on() {
+		if d.Kept != nil {
+			for _, k := range d.Kept() {
+				list = append(list, k.App)
+			}
+		}
+	}
+	return list
+}
+
 // home names the node of the client of the original dialect that has a room's name as its id. That
 // others have such names too costs little.
 func home(app, room string) string {
