@@ -3,8 +3,11 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/admission"
@@ -51,6 +54,7 @@ func (s *Server) across(h *dialect.Host) {
 	}
 	h.Bus, h.Desk, h.Holder, h.Census = s.cluster, s.cluster, s.cluster, s.cluster
 	h.Subscribe = s.cluster.Subscribe
+	h.Delivered = s.delivered.count
 	h.Node = dialect.Node{Name: s.cluster.Name(), Passer: s.passer}
 }
 
@@ -71,7 +75,7 @@ func (s *Server) join(ctx context.Context) error {
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
 		Home:     home,
-		Deliver:  s.hub.DeliverAt,
+		Deliver:  s.deliver,
 		Reached:  s.hub.Reach,
 		Missed:   s.missed,
 		Mirror:   s.hub,
@@ -97,6 +101,39 @@ func (c *Config) keptApps() (list []string) {
 		}
 	}
 	return list
+}
+
+// A delivered table is who counts what is handed to clients of this process, by the app in the hub. The
+// zero table is empty.
+type delivered struct {
+	mu sync.Mutex                                             // held to replace of
+	of atomic.Pointer[map[string]func(*hub.Publication, int)] // nil for an empty one; never changed in place
+}
+
+// count is for [dialect.Host].
+func (d *delivered) count(app string, f func(*hub.Publication, int)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := make(map[string]func(*hub.Publication, int))
+	if now := d.of.Load(); now != nil {
+		maps.Copy(next, *now)
+	}
+	if next[app] = f; f == nil {
+		delete(next, app)
+	}
+	d.of.Store(&next)
+}
+
+// deliver hands out what the cluster brings, and has it counted where it is handed to clients: who has
+// published it may be another node.
+func (s *Server) deliver(p *hub.Publication, at hub.Position) int {
+	took := s.hub.DeliverAt(p, at)
+	if of := s.delivered.of.Load(); took > 0 && of != nil {
+		if count := (*of)[p.App]; count != nil {
+			count(p, took)
+		}
+	}
+	return took
 }
 
 // home names the node of the client of the original dialect that has a room's name as its id. That

@@ -51,6 +51,8 @@ type Server struct {
 
 	cluster *cluster.Cluster // nil for a process that is alone
 	joined  bool             // that it is one of it; owned by Run
+	// delivered are those who count what comes by it and is handed to clients
+	delivered delivered
 
 	passing     *passing.Node // requests for sessions of other nodes; nil for a process that is alone
 	passingEnds chan error    // what serving them says in the end; owned by Run

@@ -127,7 +127,11 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 // note counts an event that was sent, and tells the log and those who watch.
 func (a *API) note(r *http.Request, id string, m *message, pub *hub.Publication, delivered int) {
 	a.traffic.Requested(m.size())
-	a.traffic.Published(len(pub.Data), delivered)
+	counted := delivered
+	if a.hub.Across() {
+		counted = 0 // each process counts its own
+	}
+	a.traffic.Published(len(pub.Data), counted)
 	a.tell(id, pub, r.RemoteAddr, delivered, a.log.Enabled(r.Context(), slog.LevelDebug))
 }
 
