@@ -27,6 +27,8 @@ const (
 	keepAlive = 15 * time.Second
 	// lookAgain is how often is looked who has come or gone.
 	lookAgain = 500 * time.Millisecond
+	// endWithin is how long another node may take to hear that nobody watches any more.
+	endWithin = time.Second
 	// askAgain is how long a node that did not answer is left alone.
 	askAgain = time.Second
 )
@@ -258,6 +260,11 @@ func (t *tail) followHere(ctx context.Context, w *sends.Watcher) {
 func (t *tail) followOther(ctx context.Context, node string) {
 	query := without(t.filter)
 	begin, lost := true, ""
+	defer func() {
+		if !begin { // or it is kept there for a while, for nobody
+			t.fleet.endAt(node, query.Get("watch"))
+		}
+	}()
 	for ctx.Err() == nil {
 		if begin {
 			query.Set("watch", rand.Text())
@@ -300,4 +307,10 @@ func (t *tail) followOther(ctx context.Context, node string) {
 			rest(ctx, len(n.lines))
 		}
 	}
+}
+
+// endAt has a watcher of this node's end at another one, if that can be told at once.
+func (f *Fleet) endAt(node, watch string) {
+	var none tailed
+	_ = f.ask(context.Background(), endWithin, node, pathTail, url.Values{"watch": {watch}, "end": {"1"}}, &none)
 }

@@ -129,6 +129,15 @@ func (ws *watches) expire(w *watch) {
 	}
 }
 
+// end ends a watch, if it is there and nobody asks; who asks no more is noticed.
+func (ws *watches) end(key string) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if w := ws.of[key]; w != nil && !w.busy {
+		ws.drop(w)
+	}
+}
+
 // drop ends a watch. mu is held.
 func (ws *watches) drop(w *watch) {
 	w.idle.Stop()
@@ -154,6 +163,10 @@ func (f *Fleet) answerTail(q *passing.Question) []byte {
 	id := q.Query.Get("watch")
 	if id == "" || len(id) > 64 {
 		return respond.Go.Body(refused{"watch is missing"})
+	}
+	if q.Query.Get("end") == "1" {
+		f.watches.end(q.From + "/" + id)
+		return (&tailed{}).text()
 	}
 	var begin func() (*sends.Watcher, error)
 	if q.Query.Get("begin") == "1" {
