@@ -81,7 +81,11 @@ func (l *line) drain(ctx context.Context, c *cli.Command) error {
 		if c.Bool("json") {
 			return l.json(d)
 		}
-		return l.print(fmt.Sprintf("it ends within %s", seconds(d.Within)))
+		who := "it"
+		if c.IsSet("node") {
+			who = "node " + printable(d.Node)
+		}
+		return l.print(fmt.Sprintf("%s ends within %s", who, seconds(d.Within)))
 	}
 	left := o.left
 	if c.IsSet("node") {

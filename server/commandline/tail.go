@@ -55,6 +55,7 @@ type told struct {
 	Node, ID, At, Dialect, App, Event string // Node is empty in one process alone
 	Room                              *string
 	Size, Handed                      int
+	Uncounted                         bool // other nodes have it too
 	Payload                           json.RawMessage
 }
 
@@ -149,8 +150,12 @@ func (l *line) tailLine(s style) func(data []byte) error {
 			at += " " + printable(t.Node)
 		}
 		dialect := strings.TrimSpace(printable(t.Dialect) + " " + printable(t.App))
+		handed := took(t.Handed)
+		if t.Uncounted {
+			handed = "for all nodes"
+		}
 		text := fmt.Sprintf("%s %s %s to %s, %d bytes, %s %s", at, dialect, s.bold(printable(t.Event)), room,
-			t.Size, took(t.Handed), s.dim(printable(t.ID)))
+			t.Size, handed, s.dim(printable(t.ID)))
 		if t.Payload != nil {
 			text += "\n  " + printableJSON(t.Payload)
 		}

@@ -27,21 +27,23 @@ const (
 
 // line is a [Send] as watchers over HTTP read it.
 type line struct {
-	ID       string          `json:"id"`
-	At       string          `json:"at"` // RFC 3339, UTC
-	Dialect  string          `json:"dialect"`
-	App      string          `json:"app,omitempty"`
-	Room     *string         `json:"room,omitempty"` // there unless it is for everyone
-	Everyone bool            `json:"everyone,omitempty"`
-	Event    string          `json:"event"`
-	Size     int             `json:"size"`
-	Handed   int             `json:"handed"`
-	Payload  json.RawMessage `json:"payload,omitempty"`
+	ID       string  `json:"id"`
+	At       string  `json:"at"` // RFC 3339, UTC
+	Dialect  string  `json:"dialect"`
+	App      string  `json:"app,omitempty"`
+	Room     *string `json:"room,omitempty"` // there unless it is for everyone
+	Everyone bool    `json:"everyone,omitempty"`
+	Event    string  `json:"event"`
+	Size     int     `json:"size"`
+	Handed   int     `json:"handed"`
+	// Uncounted stands there where Handed is none of those who got it.
+	Uncounted bool            `json:"uncounted,omitempty"`
+	Payload   json.RawMessage `json:"payload,omitempty"`
 }
 
 func (s *Send) line() line {
 	l := line{ID: s.ID, At: s.At.UTC().Format("2006-01-02T15:04:05.000000Z"), Dialect: s.Dialect, App: s.App,
-		Everyone: s.Everyone, Event: s.Event, Size: s.Size, Handed: s.Handed, Payload: s.Payload}
+		Everyone: s.Everyone, Event: s.Event, Size: s.Size, Handed: s.Handed, Uncounted: s.Uncounted, Payload: s.Payload}
 	if !s.Everyone {
 		l.Room = &s.Room
 	}

@@ -400,7 +400,7 @@ func TestOperatorsTail(t *testing.T) {
 			t.Errorf("of node %d: %d, %v", i, len(got), got)
 		}
 	}
-	if err := here.cmd.Wait(); err != nil || strings.Count(here.stdout.String(), " "+names[1]+" ") != each || strings.Contains(here.stdout.String(), names[0]) {
+	if err := here.cmd.Wait(); err != nil || strings.Count(here.stdout.String(), " "+names[1]+" socket.io e to \"r\", ") != each || strings.Count(here.stdout.String(), ", for all nodes ") != each || strings.Contains(here.stdout.String(), names[0]) {
 		t.Errorf("of one node: %v\n%s%s", err, here.stdout.String(), here.stderr.String())
 	}
 

@@ -36,7 +36,7 @@ export class SendList {
     const where = [{ head: 'Room', of: (s) => room({ ...s, app: s.app ?? ownApp(s.dialect) }) }, { head: 'Of', of: whose }];
     this.#table = new Table({
       caption, none: nothing, key: (s) => s.row,
-      columns: [time, ...(of ? [] : where), { head: 'Event', of: (s) => stranger(s.event) }, { head: 'Handed to', of: (s) => count(s.handed), number: true },
+      columns: [time, ...(of ? [] : where), { head: 'Event', of: (s) => stranger(s.event) }, { head: 'Handed to', of: (s) => (s.uncounted ? 'all nodes' : count(s.handed)), number: true },
         { head: 'Size', of: (s) => bytes(s.size), number: true }, { head: 'Payload', of: (s) => ({ text: s.payload ?? '', stranger: s.payload !== undefined }) },
         { head: 'Id', of: (s) => ({ text: s.id + (s.node ? ' at ' + s.node : ''), stranger: true }) }],
     });
