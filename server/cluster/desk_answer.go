@@ -197,7 +197,7 @@ func (d *desk) note(s *step, done bool) {
 		}
 		if e.Counted {
 			b.counted++
-			b.told = b.told || e.Told
+			b.told, b.hold = b.told || e.Told, max(b.hold, e.Hold)
 		}
 	case s.kind == stepLeave && b != nil:
 		b.entered--

@@ -21,6 +21,7 @@ var rigFaults = []rigFault{
 	{name: "nothing", do: func(r *rig) { r.pause(2500) }},
 	{name: "SIGKILL", ends: true, do: func(r *rig) {
 		r.pause(1000)
+		r.happened("", "node %d is killed", r.round.victim)
 		r.nodes[r.round.victim].Kill()
 		r.pause(int(lease/time.Millisecond) * 3 / 2) // over its lease, or not
 		r.nodes[r.round.victim].Restart()
@@ -39,13 +40,16 @@ var rigFaults = []rigFault{
 	{name: "a long cut", apart: true, do: func(r *rig) { r.cuts(lease + 2*time.Second) }},
 	{name: "SIGKILL of Redis", reset: true, do: func(r *rig) {
 		r.pause(1000)
+		r.happened("", "Redis is killed")
 		r.redis.Kill()
 		r.pause(2500)
 		r.redis.Run()
+		r.happened("", "Redis is back")
 		r.pause(1500)
 	}},
 	{name: "FLUSHALL", reset: true, do: func(r *rig) {
 		r.pause(1000)
+		r.happened("", "FLUSHALL")
 		r.redis.Do("FLUSHALL")
 		r.pause(1500)
 	}},
@@ -59,6 +63,7 @@ func (r *rig) pause(most int) {
 // stands has the victim stand still.
 func (r *rig) stands(d time.Duration) {
 	r.pause(1000)
+	r.happened("", "node %d stops", r.round.victim)
 	r.nodes[r.round.victim].Signal(syscall.SIGSTOP)
 	time.Sleep(d)
 	r.nodes[r.round.victim].Signal(syscall.SIGCONT)
@@ -68,6 +73,7 @@ func (r *rig) stands(d time.Duration) {
 // cuts takes Redis from the victim.
 func (r *rig) cuts(d time.Duration) {
 	r.pause(1000)
+	r.happened("", "node %d is cut off", r.round.victim)
 	r.nodes[r.round.victim].wire.Cut()
 	time.Sleep(d)
 	r.nodes[r.round.victim].wire.Heal()

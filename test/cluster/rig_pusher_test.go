@@ -99,7 +99,13 @@ func (s *pusherSlot) connect(dice *rand.Rand) {
 	}
 	g := &pusherGuest{guest: s.r.guest("page of "+s.user, at, data.SocketID, l), user: s.user, channels: make(map[string]*subscription)}
 	s.now.Store(g)
-	go func() { g.over(g.listen()) }() // ends with the connection
+	go func() { // ends with the connection
+		why := g.listen()
+		for channel := range g.channels {
+			g.happened(channel, fmt.Sprint("ends: ", why))
+		}
+		g.over(why)
+	}()
 	for _, channel := range pusherChannels {
 		if s.stays || dice.IntN(3) == 0 {
 			g.subscribe(channel)
@@ -126,6 +132,7 @@ func (g *pusherGuest) subscribe(channel string) {
 	if strings.HasPrefix(channel, "p") {
 		data["auth"] = pushertest.Key + ":" + auth.PusherSign(pushertest.Secret, signed)
 	}
+	g.happened(channel, "subscribes")
 	g.tell("pusher:subscribe", data)
 }
 
@@ -141,8 +148,17 @@ func (g *pusherGuest) unsubscribe(channel string) {
 	s.leaving = g.pings
 	g.mu.Unlock()
 	g.r.truth.rise(s.seat)
+	g.happened(channel, "leaves")
 	g.tell("pusher:unsubscribe", map[string]string{"channel": channel})
 	g.tell("pusher:ping", map[string]string{})
+}
+
+// happened notes what happened to it in a channel.
+func (g *pusherGuest) happened(channel, what string) {
+	if strings.HasPrefix(channel, "presence-") {
+		channel += " " + g.user
+	}
+	g.r.happened(channel, "%s %s", g.name, what)
 }
 
 func (g *pusherGuest) tell(event string, data map[string]string) {
@@ -218,6 +234,7 @@ func (g *pusherGuest) took(f pushertest.Frame) {
 		if s.in {
 			g.r.blame("%s is let into %s twice", g.name, f.Channel)
 		}
+		g.happened(f.Channel, "is in")
 		s.in, s.cached = true, strings.HasPrefix(f.Channel, "cache-")
 		if s.leaving == 0 {
 			g.r.truth.confirm(s.seat)

@@ -195,7 +195,13 @@ func (r *rig) quietHooks() {
 				}
 			}
 		}
-		return r.hooks.differs(is)
+		left := r.hooks.differs(is)
+		for i, what := range left {
+			r.mu.Lock()
+			left[i] = fmt.Sprintf("that %s is there is %v: %s; %s", what, is[what], strings.Join(r.story[what], ", "), strings.Join(r.story[""], ", "))
+			r.mu.Unlock()
+		}
+		return left
 	})
 	for _, text := range r.hooks.again() {
 		if r.round.fault.ends || r.round.fault.reset || r.round.fault.apart {

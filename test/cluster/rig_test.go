@@ -23,6 +23,7 @@ import (
 
 var (
 	rigSeed = flag.Uint64("rig.seed", 20, "which way TestRig goes")
+	rigOnly = flag.String("rig.only", "", "the one fault that TestRig knows")
 	rigFor  = flag.Duration("rig.for", 45*time.Second, "for how long TestRig begins new rounds")
 )
 
@@ -51,6 +52,8 @@ type rig struct {
 	mu     sync.Mutex // guards what follows
 	faults []string
 	ends   []ending
+	began  time.Time
+	story  map[string][]string // of a member of a channel, and of everything: what happened when
 }
 
 // A rigRound is what happens from one quiet moment to the next.
@@ -80,7 +83,7 @@ func TestRig(t *testing.T) {
 	began := time.Now()
 	for time.Since(began) < *rigFor || len(deck) > 0 && *rigFor == 0 {
 		if len(deck) == 0 { // each once, in an order of the dice
-			deck = slices.Clone(rigFaults)
+			deck = slices.DeleteFunc(slices.Clone(rigFaults), func(f rigFault) bool { return *rigOnly != "" && f.name != *rigOnly })
 			r.dice.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}
 		r.play(deck[0])
@@ -96,7 +99,8 @@ func TestRig(t *testing.T) {
 
 // newRig starts all of it.
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, redis: redistest.Start(t), truth: &chronicle{spaces: make(map[string]*space)}, hooks: newRigHooks(t), dice: rand.New(rand.NewPCG(*rigSeed, 0))}
+	r := &rig{t: t, redis: redistest.Start(t), truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string)}
+	r.hooks = newRigHooks(t, r.happened)
 	db := postgrestest.Start(t, "fsync=off").Schema(t)
 	for range 3 {
 		n := &rigNode{pusher: process.FreePort(t), socktopus: process.FreePort(t), pushsocket: process.FreePort(t)}
@@ -163,6 +167,14 @@ func (r *rig) blame(format string, args ...any) {
 	if len(r.faults) < 40 {
 		r.faults = append(r.faults, fmt.Sprintf(format, args...))
 	}
+}
+
+// happened notes what happened to a member of a channel, to be told if something is wrong with it.
+func (r *rig) happened(to, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := append(r.story[to], fmt.Sprintf("%.3f "+format, append([]any{time.Since(r.began).Seconds()}, args...)...))
+	r.story[to] = list[max(0, len(list)-30):]
 }
 
 // ended notes a connection that ended against its client's will.
