@@ -26,7 +26,7 @@ func (r *rig) quiet() {
 	for _, room := range r.truth.rooms() {
 		r.await("all have what was sent", func() []string { return r.truth.owed(room) })
 	}
-	for _, text := range r.truth.judge() {
+	for _, text := range r.truth.judge(r.round.fault.reset) {
 		r.blame("%s", text)
 	}
 	r.quietQuestions()
