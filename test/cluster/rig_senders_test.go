@@ -124,8 +124,12 @@ func (r *rig) delivers(n *rigNode, ids ...string) (list []*letter, succeeded []s
 	if f != taken || json.Unmarshal([]byte(a.body), &said) != nil {
 		return list, nil, r.settle(f, strange, list...)
 	}
+	failed := refused
+	if r.round.fault.apart || r.round.fault.reset {
+		failed = unsure // beside others that have succeeded, one may have failed of which nobody knows
+	}
 	for _, m := range said.Failed {
-		r.truth.answered(refused, byID[m.Recipient])
+		r.truth.answered(failed, byID[m.Recipient])
 	}
 	for _, m := range said.Succeeded {
 		succeeded = append(succeeded, m.Recipient)
