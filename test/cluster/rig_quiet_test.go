@@ -22,6 +22,7 @@ func (r *rig) quiet() {
 	}
 	r.quietDevices()
 	r.quietSubscriptions()
+	r.quietCrowd()
 	last := r.marks()
 	for _, room := range r.truth.rooms() {
 		r.await("all have what was sent", func() []string { return r.truth.owed(room) })
@@ -63,7 +64,7 @@ func (r *rig) marks() map[string]string {
 			})
 		}
 	}
-	for _, room := range append(slices.Clone(pooshRooms), everyone) {
+	for _, room := range append(slices.Clone(pooshRooms), everyone, realRoom) {
 		mark(room, func() (*letter, fate) { return r.sends(r.anyNode(r.dice), room, "") })
 	}
 	for _, channel := range pusherChannels {

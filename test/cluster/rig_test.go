@@ -44,6 +44,7 @@ type rig struct {
 	pusher  []*pusherSlot
 	octopus []*octopusSlot
 	devices []*device
+	crowd   *crowd
 
 	names   atomic.Int64
 	answers [3]atomic.Int64 // by fate
@@ -120,6 +121,7 @@ func newRig(t *testing.T) *rig {
 		}
 	})
 	r.seatAll()
+	r.crowd = newCrowd(r)
 	return r
 }
 
@@ -211,7 +213,7 @@ func (r *rig) workers() (list []worker) {
 	for part := range slices.Chunk(all, 4) {
 		list = append(list, act(part))
 	}
-	for _, send := range []func(*rand.Rand){r.sendSome, r.sendSome, r.triggerSome, r.triggerSome, r.deliverSome, r.mailSome} {
+	for _, send := range []func(*rand.Rand){r.sendSome, r.sendSome, r.sendReal, r.triggerSome, r.triggerSome, r.deliverSome, r.mailSome} {
 		list = append(list, act([]func(*rand.Rand){send}))
 	}
 	return list
