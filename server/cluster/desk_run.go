@@ -158,6 +158,8 @@ func (d *desk) checkSeat(l *link, lease string) bool {
 	if !s.lost && s.link != l.generation {
 		if s.epoch != l.opened {
 			d.lose()
+		} else {
+			d.isWell()
 		}
 		s.link = l.generation
 	}
@@ -202,6 +204,7 @@ func (d *desk) sit(l *link, name, lease, old string, number, epoch uint64) bool 
 	d.tellAll()
 	if d.seat.silent {
 		d.tellParted()
+		d.endedAt = time.Time{}
 		// When all the others have told what they have. Who is not there by then has gone
 		// meanwhile.
 		d.lookAt, d.looksGone = time.Now().Add(d.p.c.cfg.Lease), true

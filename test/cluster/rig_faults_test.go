@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"strings"
 	"syscall"
 	"time"
 )
@@ -40,8 +41,7 @@ var rigFaults = []rigFault{
 	{name: "a long cut", apart: true, do: func(r *rig) { r.cuts(lease + 2*time.Second) }},
 	{name: "SIGKILL of Redis", reset: true, do: func(r *rig) {
 		r.pause(1000)
-		r.happened("", "Redis is killed")
-		r.redis.Kill()
+		r.calmly("Redis is killed", r.redis.Kill)
 		r.pause(2500)
 		r.redis.Run()
 		r.happened("", "Redis is back")
@@ -49,8 +49,7 @@ var rigFaults = []rigFault{
 	}},
 	{name: "FLUSHALL", reset: true, do: func(r *rig) {
 		r.pause(1000)
-		r.happened("", "FLUSHALL")
-		r.redis.Do("FLUSHALL")
+		r.calmly("FLUSHALL", func() { r.redis.Do("FLUSHALL") })
 		r.pause(1500)
 	}},
 }
@@ -78,4 +77,27 @@ func (r *rig) cuts(d time.Duration) {
 	time.Sleep(d)
 	r.nodes[r.round.victim].wire.Heal()
 	r.pause(1000)
+}
+
+// calmly has Redis forget everything once the application knows of all who have come: that somebody came within
+// the moment before it, and what was on its way to tell so, Redis alone knew. Of who has just gone it need not know.
+func (r *rig) calmly(what string, do func()) {
+	r.calm.Store(true)
+	defer r.calm.Store(false)
+	r.await("the application knows who has come", func() (left []string) {
+		users, subscriptions := r.present()
+		for channel := range subscriptions {
+			if !r.hooks.knows(channel) {
+				left = append(left, channel)
+			}
+			for user := range users[channel] {
+				if strings.HasPrefix(channel, "presence-") && !r.hooks.knows(channel+" "+user) {
+					left = append(left, channel+" "+user)
+				}
+			}
+		}
+		return left
+	})
+	r.happened("", "%s", what)
+	do()
 }

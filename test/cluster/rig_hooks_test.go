@@ -61,6 +61,13 @@ func (h *rigHooks) take(_ http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// knows reports whether the application takes somebody, or a channel, for there.
+func (h *rigHooks) knows(what string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.is[what]
+}
+
 func (h *rigHooks) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

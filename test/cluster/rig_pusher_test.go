@@ -62,7 +62,10 @@ func (s *pusherSlot) here() *pusherGuest {
 // act does something that such a client may do.
 func (s *pusherSlot) act(dice *rand.Rand) {
 	g := s.here()
-	if g == nil {
+	switch {
+	case s.r.calm.Load():
+		return
+	case g == nil:
 		s.connect(dice)
 		return
 	}
