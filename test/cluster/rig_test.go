@@ -47,7 +47,7 @@ type rig struct {
 	crowd   *crowd
 
 	names   atomic.Int64
-	calm    atomic.Bool // no client of Pusher comes or goes
+	calm    atomic.Bool     // no client of Pusher comes or goes
 	answers [3]atomic.Int64 // by fate
 	round   rigRound        // written between rounds alone
 
