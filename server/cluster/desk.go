@@ -48,6 +48,9 @@ type desk struct {
 	lookAt    time.Time            // when that is to be done for all rooms; zero for never
 	renew     time.Time            // when all is told anew that the engine forgets after a day
 	looksGone bool                 // it is for who is gone since the log before
+	left      []parting            // of which the applications may not have been told
+	wellAt    time.Time            // when the engine was last known to have all that it was told
+	endedAt   time.Time            // when that was not so any more; zero while it is
 	lookGone  bool                 // and so are those in look
 	held      time.Time            // until when who enters and leaves waits for other nodes; zero for not
 	others    []string             // those
@@ -83,6 +86,7 @@ type booked struct {
 	people  int // those of them with a user
 	counted int // those of them that count
 	told    bool
+	hold    time.Duration             // of those who are told of
 	users   map[string]presence.Entry // members by this node
 }
 
@@ -339,6 +343,8 @@ func (d *desk) heardOf(epoch uint64) {
 	lost := d.seat.name != "" && d.seat.epoch != epoch && !d.seat.lost
 	if lost {
 		d.lose()
+	} else if d.seat.epoch == epoch {
+		d.isWell()
 	}
 	d.mu.Unlock()
 	if lost {
@@ -349,6 +355,7 @@ func (d *desk) heardOf(epoch uint64) {
 // lose notes that the seat is none any more. mu is held.
 func (d *desk) lose() {
 	d.seat.lost, d.seat.beats = true, d.p.c.table.beats.Load()
+	d.isIll()
 	d.p.c.beatNow()
 }
 
@@ -371,6 +378,9 @@ func (d *desk) news(n *news) {
 	d.mu.Lock()
 	b := d.book[at]
 	here := b != nil && b.entered > 0
+	if n.kind == newsWent || n.kind == newsVacated {
+		d.parts(at, n.user)
+	}
 	d.mu.Unlock()
 	mirror, l := d.p.c.opt.Mirror, d.p.c.listener(n.app)
 	switch n.kind {

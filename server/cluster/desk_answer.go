@@ -117,6 +117,9 @@ func (d *desk) resolve(r *ruling) {
 		return // it was answered already, or has to be told anew
 	}
 	d.doubt = nil
+	if d.seat.name == r.seat && !d.seat.lost && r.at.Epoch == d.seat.epoch {
+		d.isWell()
+	}
 	answered := make([]bool, len(b.steps))
 	var back []*step
 	for i, s := range b.steps {
@@ -197,7 +200,7 @@ func (d *desk) note(s *step, done bool) {
 		}
 		if e.Counted {
 			b.counted++
-			b.told = b.told || e.Told
+			b.told, b.hold = b.told || e.Told, max(b.hold, e.Hold)
 		}
 	case s.kind == stepLeave && b != nil:
 		b.entered--

@@ -81,13 +81,19 @@ func (d *desk) pause() time.Duration {
 // step does one thing, and reports whether there may be another.
 func (d *desk) step() bool {
 	l := d.p.current()
-	if l == nil {
-		return false
+	failed := l == nil
+	if !failed {
+		select {
+		case <-l.failed:
+			failed = true
+		default:
+		}
 	}
-	select {
-	case <-l.failed:
+	if failed {
+		d.mu.Lock()
+		d.isIll()
+		d.mu.Unlock()
 		return false // another one will come
-	default:
 	}
 	lease, beats := d.p.c.leaseNow()
 	d.mu.Lock()
@@ -152,6 +158,8 @@ func (d *desk) checkSeat(l *link, lease string) bool {
 	if !s.lost && s.link != l.generation {
 		if s.epoch != l.opened {
 			d.lose()
+		} else {
+			d.isWell()
 		}
 		s.link = l.generation
 	}
@@ -195,6 +203,8 @@ func (d *desk) sit(l *link, name, lease, old string, number, epoch uint64) bool 
 	d.requeue()
 	d.tellAll()
 	if d.seat.silent {
+		d.tellParted()
+		d.endedAt = time.Time{}
 		// When all the others have told what they have. Who is not there by then has gone
 		// meanwhile.
 		d.lookAt, d.looksGone = time.Now().Add(d.p.c.cfg.Lease), true

@@ -48,7 +48,8 @@ func (plain) Encode(p *hub.Publication) []byte { return p.Data }
 
 // A town is nodes on one engine, and what the applications were told by all.
 type town struct {
-	cfg Config
+	cfg  Config
+	hold time.Duration // of who leaves
 
 	mu   sync.Mutex // guards what follows
 	told map[string][]bool
@@ -207,7 +208,7 @@ func (h *house) sit(room, user string) (id string, err error) {
 }
 
 func (h *house) entry(room, user, id string) presence.Entry {
-	return presence.Entry{App: app, Room: room, User: user, Info: []byte("info"), Socket: id, Counted: true, Told: true}
+	return presence.Entry{App: app, Room: room, User: user, Info: []byte("info"), Socket: id, Counted: true, Told: true, Hold: h.town.hold}
 }
 
 func (h *house) seat(r *hub.Roster, e *presence.Entry) {

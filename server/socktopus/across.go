@@ -2,6 +2,7 @@ package socktopus
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -14,9 +15,9 @@ import (
 )
 
 // publishAcross is publish among many processes: a message has succeeded whose recipient some
-// process has and that was handed to all. It is not ok if nothing was sent since nobody can be
-// asked.
-func (d *Dialect) publishAcross(r *http.Request, a *app, id string, messages []message) (answer sendAnswer, ok bool) {
+// process has and that was handed to all. The error is why nothing was sent, or [hub.ErrUncertain] where
+// nobody knows.
+func (d *Dialect) publishAcross(r *http.Request, a *app, id string, messages []message) (sendAnswer, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), sendPatience)
 	defer cancel()
 	there, askErr := d.held(ctx, a, messages)
@@ -78,13 +79,15 @@ func (d *Dialect) sendAll(ctx context.Context, a *app, messages []message, there
 }
 
 // sortOut says what became of messages. Without an engine nobody may be told that all have
-// failed: they may have recipients elsewhere.
-func (d *Dialect) sortOut(r *http.Request, a *app, id string, messages []message, became []hub.Handed, kept map[int]bool, away error) (answer sendAnswer, ok bool) {
-	answer = sendAnswer{Succeeded: []message{}, Failed: []message{}}
+// failed: they may have recipients elsewhere, and where one was on its way as it went, it may have come.
+func (d *Dialect) sortOut(r *http.Request, a *app, id string, messages []message, became []hub.Handed, kept map[int]bool, away error) (sendAnswer, error) {
+	answer := sendAnswer{Succeeded: []message{}, Failed: []message{}}
 	for i, m := range messages {
 		h, took := became[i], 0
 		if h.Err != nil {
-			away = h.Err
+			if !errors.Is(away, hub.ErrUncertain) {
+				away = h.Err
+			}
 		} else if h.Nodes != 0 && h.Took != 0 { // -1: the process that has it knows
 			took = 1
 		}
@@ -101,7 +104,10 @@ func (d *Dialect) sortOut(r *http.Request, a *app, id string, messages []message
 			d.report(a, sends.Item(id, i), m, took, r.RemoteAddr)
 		}
 	}
-	return answer, away == nil || len(answer.Succeeded)+len(answer.Kept) > 0
+	if len(answer.Succeeded)+len(answer.Kept) > 0 {
+		away = nil
+	}
+	return answer, away
 }
 
 // held reports of each message whether somebody has its recipient. If nobody can be asked it is

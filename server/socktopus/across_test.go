@@ -3,6 +3,7 @@ package socktopus
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
+	"poosh/server/hub"
 	"poosh/server/presence/presencetest"
 )
 
@@ -249,4 +251,33 @@ func TestKeepAcross(t *testing.T) {
 	last := two.join("id")
 	two.send(message{"id", "new"})
 	want(t, last, "DATA:new")
+}
+
+// A message that may have come is none that was not sent: its sender is told so, and to try again only where
+// nothing was on its way.
+func TestNobodyKnowsWhatCame(t *testing.T) {
+	_, one, _, _ := twoSites(t, Config{})
+	a := one.dialect.rules.Load().apps["myapp"]
+	list := []message{{"a", "x"}, {"b", "y"}}
+	handed := hub.Handed{Took: -1, Nodes: 1}
+	for _, c := range []struct {
+		became    [2]hub.Handed
+		away      error // to who asked whose recipients are there
+		want      error
+		succeeded int
+	}{
+		{[2]hub.Handed{{Err: hub.ErrUncertain}, {Err: hub.ErrAway}}, nil, hub.ErrUncertain, 0},
+		{[2]hub.Handed{{Err: hub.ErrAway}, {Err: hub.ErrUncertain}}, nil, hub.ErrUncertain, 0},
+		{[2]hub.Handed{{Err: hub.ErrAway}, {Err: hub.ErrAway}}, nil, hub.ErrAway, 0},
+		{[2]hub.Handed{}, hub.ErrAway, hub.ErrAway, 0},
+		{[2]hub.Handed{{Err: hub.ErrUncertain}, handed}, nil, nil, 1},
+		{[2]hub.Handed{handed, handed}, nil, nil, 2},
+		{[2]hub.Handed{}, nil, nil, 0}, // nobody is there
+	} {
+		r := httptest.NewRequest("POST", "/send", nil)
+		answer, err := one.dialect.sortOut(r, a, "id", list, c.became[:], nil, c.away)
+		if err != c.want || len(answer.Succeeded) != c.succeeded || len(answer.Succeeded)+len(answer.Failed) != len(list) {
+			t.Errorf("%v, %v: %v, %+v", c.became, c.away, err, answer)
+		}
+	}
 }

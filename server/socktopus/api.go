@@ -58,8 +58,12 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 	if d.cfg().Holder != nil {
 		publish = d.publishAcross
 	}
-	sent, ok := publish(r, a, id, b.messages())
-	if !ok {
+	sent, err := publish(r, a, id, b.messages())
+	switch {
+	case errors.Is(err, hub.ErrUncertain): // sent again, it may come twice
+		d.refuseSender(w, r, uncertain)
+		return
+	case err != nil:
 		d.refuseForNow(w, r, away)
 		return
 	}
@@ -82,7 +86,7 @@ const (
 // publish hands messages to their recipients, in order. The caller is inside the gate.
 // What one request holds may be more than an outbox does, so it waits on its way like
 // a new one would; when the server does not catch up, the rest has failed.
-func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message) (answer sendAnswer, ok bool) {
+func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message) (answer sendAnswer, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), sendPatience)
 	defer cancel()
 	answer = sendAnswer{Succeeded: []message{}, Failed: []message{}}
@@ -91,7 +95,7 @@ func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message
 		if published > stride {
 			if d.cfg().Gate.Pause(ctx) != nil {
 				answer.Failed = append(answer.Failed, messages[i:]...)
-				return answer, true
+				return answer, nil
 			}
 			published = 0
 		}
@@ -109,7 +113,7 @@ func (d *Dialect) publish(r *http.Request, a *app, id string, messages []message
 			answer.Failed = append(answer.Failed, m)
 		}
 	}
-	return answer, true
+	return answer, nil
 }
 
 // hand hands a message to its recipient, and returns how many took it, or that it is kept

@@ -30,6 +30,7 @@ const (
 	inputFull
 	overloaded
 	away
+	uncertain
 
 	numRefusals
 )
@@ -61,6 +62,7 @@ var refusals = [numRefusals]struct {
 	inputFull:       {http.StatusServiceUnavailable, "Too much input is waiting for its end"},
 	overloaded:      {http.StatusServiceUnavailable, "Too much is waiting to be written"},
 	away:            {http.StatusServiceUnavailable, "The other nodes cannot be reached, try again"},
+	uncertain:       {http.StatusServiceUnavailable, "The other nodes did not answer: it may have been sent, or a part of it"},
 }
 
 // answer is what a refusal is answered with.

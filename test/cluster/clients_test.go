@@ -26,7 +26,8 @@ var versions = []struct{ version, way string }{
 
 // A watcher is everybody who listens, and what each has got.
 type watcher struct {
-	t *testing.T
+	t    *testing.T
+	also func(id, saw, text string) // is told of what clients of socket.io report; nil for nobody
 
 	mu     sync.Mutex // guards what follows
 	got    map[string][]string
@@ -111,6 +112,9 @@ func (w *watcher) drive() io.Writer {
 func (w *watcher) take(line []byte) {
 	var r struct{ ID, Saw, Name, Text string }
 	err := json.Unmarshal(line, &r)
+	if err == nil && w.also != nil {
+		w.also(r.ID, r.Saw, r.Text)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {

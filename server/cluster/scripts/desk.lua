@@ -5,7 +5,7 @@
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
 -- applications were told what info says, B they were not, as nobody here hears of the app any more,
--- Z that is all that the node has, G a user that the applications were told of was in it in the log before. Flags: c counted, u the user's first or last, t told, s it is news to nobody, o it may have
+-- Z that is all that the node has, G a user that the applications were told of was in it in the log before, or the room was in use for an empty one. Flags: c counted, u the user's first or last, t told, s it is news to nobody, o it may have
 -- been done under a seat before, k with the last event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
 --
@@ -69,7 +69,7 @@ local function step(i, code)
       end
     end
   elseif kind == 'G' then
-    goneSince(app, room, user)
+    goneSince(app, room, user, hold, ARGV[i + 5] == '?' and '?' or '1')
   elseif kind == 'Z' then
     toldAll(seat)
   elseif kind == 'B' then

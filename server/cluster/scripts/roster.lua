@@ -8,7 +8,7 @@
 --   T:dz:APP       sorted set: rooms that somebody is in, by name
 --   T:dc:APP\0ROOM the last event of a room, as a frame
 --   T:dt:APP\0ROOM hash: what the applications were told of the room (r) and of users (u and the
---                  id): "1" that it is there; with p in front while somebody tells them, with a when
+--                  id): "1" that it is there, "?" nobody knows what; with p in front while somebody tells them, with a when
 --                  that one is gone and somebody has to tell them again
 --   T:dq:APP       sorted set: of what they may have to be told something, by when
 --   T:dy:EPOCH     set: nodes that have told all that they have to the log of that epoch
@@ -211,12 +211,15 @@ local function toldAll(seat)
   keep(key)
 end
 
--- Has the applications told of a user who is gone since the log before. Several nodes may say so.
-local function goneSince(app, room, user)
+-- Has the applications told of a user, or a room for '', that is gone since the log before, if it is not
+-- back by then. They take it for there, or nobody knows what they were told, for '?': then they are told
+-- what is so, perhaps again. Several nodes may say so.
+local function goneSince(app, room, user, hold, told)
   local key, item = T .. ':dw:' .. e, net(app) .. net(room) .. net(user)
   if redis.call('SADD', key, item) == 0 then return end
   keep(key)
-  if there(app, room, user) or redis.call('HSETNX', keyOf('t', app, room), toldField(user), '1') == 0 then return end
+  if there(app, room, user) and told == '1' or redis.call('HSETNX', keyOf('t', app, room), toldField(user), told) == 0 then return end
   keep(keyOf('t', app, room))
-  put(app, item, num(now))
+  -- Whoever goes does so before the room does.
+  put(app, item, string.format('%.1f', now + hold + (user == '' and 0.5 or 0)))
 end

@@ -68,7 +68,8 @@ func As(err error) *Error {
 	case errors.Is(err, hub.ErrFull):
 		return errFull
 	case errors.Is(err, hub.ErrUncertain):
-		return &Error{Status: http.StatusServiceUnavailable, Code: "service_unavailable", Text: err.Error(), Retry: time.Second}
+		// Without Retry-After: who sends it again may have it come twice.
+		return &Error{Status: http.StatusServiceUnavailable, Code: "service_unavailable", Text: err.Error()}
 	case errors.Is(err, admission.ErrOverloaded):
 		return errBacklog
 	case errors.Is(err, admission.ErrClosed):

@@ -52,8 +52,16 @@ func (h *handing) note(place, took int, err error) {
 	case e.some:
 		e.failed = hub.ErrUncertain
 	default:
-		e.failed = err
+		e.failed = worse(e.failed, err)
 	}
+}
+
+// worse is what is to be said of two that failed: of one nobody may know whether it was published.
+func worse(one, other error) error {
+	if errors.Is(one, hub.ErrUncertain) {
+		return one
+	}
+	return other
 }
 
 // outcome waits for all, and returns what became of each, with an error unless all of it was
@@ -65,7 +73,7 @@ func (h *handing) outcome() (events []handed, err error) {
 		e := &h.events[i]
 		some = some || e.some
 		if e.failed != nil {
-			err = e.failed
+			err = worse(err, e.failed)
 		}
 	}
 	if err != nil && some {

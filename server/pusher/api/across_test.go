@@ -1,0 +1,46 @@
+package api
+
+import (
+	"errors"
+	"testing"
+
+	"poosh/server/hub"
+	"poosh/server/pusher/answer"
+)
+
+// Whatever the order in which it becomes known what became of the events of a request: where one may have been
+// published, its sender is not told to try again.
+func TestNobodyKnowsWhatWasPublished(t *testing.T) {
+	for _, c := range []struct {
+		became [][]error // of each event in each of its channels
+		want   error
+	}{
+		{[][]error{{nil, nil}}, nil},
+		{[][]error{{hub.ErrAway, hub.ErrAway}}, hub.ErrAway},
+		{[][]error{{hub.ErrAway}, {hub.ErrFull}}, hub.ErrFull},
+		{[][]error{{nil, hub.ErrAway}}, hub.ErrUncertain},
+		{[][]error{{hub.ErrAway, nil}}, hub.ErrUncertain},
+		{[][]error{{nil}, {hub.ErrAway}}, hub.ErrUncertain},
+		{[][]error{{hub.ErrUncertain, hub.ErrAway}}, hub.ErrUncertain},
+		{[][]error{{hub.ErrAway, hub.ErrUncertain}}, hub.ErrUncertain},
+		{[][]error{{hub.ErrUncertain}, {hub.ErrAway}}, hub.ErrUncertain},
+		{[][]error{{hub.ErrAway}, {hub.ErrUncertain}}, hub.ErrUncertain},
+	} {
+		h := &handing{events: make([]handed, len(c.became))}
+		for place, channels := range c.became {
+			for _, err := range channels {
+				h.one(place)(hub.Handed{Took: -1, Err: err})
+			}
+		}
+		_, err := h.outcome()
+		if !errors.Is(err, c.want) {
+			t.Errorf("%v: %v, want %v", c.became, err, c.want)
+		}
+		if err == nil {
+			continue
+		}
+		if retry := answer.As(err).Retry > 0; retry == errors.Is(err, hub.ErrUncertain) {
+			t.Errorf("%v: its sender is told to try again: %v", err, retry)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+//go:build unix
+
+package cluster
+
+import (
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A rigFault is what happens in a round.
+type rigFault struct {
+	name  string
+	do    func(*rig)
+	ends  bool // connections to the victim end
+	reset bool // Redis forgets everything: connections may end everywhere
+	apart bool // the victim is apart from Redis: who came meanwhile may be closed
+}
+
+// rigFaults are all of them. Each takes some time before and after, for the workers.
+var rigFaults = []rigFault{
+	{name: "nothing", do: func(r *rig) { r.pause(2500) }},
+	{name: "SIGKILL", ends: true, do: func(r *rig) {
+		r.pause(1000)
+		r.happened("", "node %d is killed", r.round.victim)
+		r.nodes[r.round.victim].Kill()
+		r.pause(int(lease/time.Millisecond) * 3 / 2) // over its lease, or not
+		r.nodes[r.round.victim].Restart()
+		r.pause(1000)
+	}},
+	{name: "SIGTERM", ends: true, do: func(r *rig) {
+		r.pause(1000)
+		r.nodes[r.round.victim].Terminate()
+		r.pause(1000)
+		r.nodes[r.round.victim].Restart()
+		r.pause(1000)
+	}},
+	{name: "a short SIGSTOP", apart: true, do: func(r *rig) { r.stands(time.Second) }},
+	{name: "a long SIGSTOP", apart: true, do: func(r *rig) { r.stands(lease + 2*time.Second) }},
+	{name: "a short cut", apart: true, do: func(r *rig) { r.cuts(500 * time.Millisecond) }},
+	{name: "a long cut", apart: true, do: func(r *rig) { r.cuts(lease + 2*time.Second) }},
+	{name: "SIGKILL of Redis", reset: true, do: func(r *rig) {
+		r.pause(1000)
+		r.calmly("Redis is killed", r.redis.Kill)
+		r.pause(2500)
+		r.redis.Run()
+		r.happened("", "Redis is back")
+		r.pause(1500)
+	}},
+	{name: "FLUSHALL", reset: true, do: func(r *rig) {
+		r.pause(1000)
+		r.calmly("FLUSHALL", func() { r.redis.Do("FLUSHALL") })
+		r.pause(1500)
+	}},
+}
+
+// pause lets the workers work for up to so many milliseconds, and for half of that at the least.
+func (r *rig) pause(most int) {
+	time.Sleep(time.Duration(most/2+r.dice.IntN(most/2)) * time.Millisecond)
+}
+
+// stands has the victim stand still.
+func (r *rig) stands(d time.Duration) {
+	r.pause(1000)
+	r.happened("", "node %d stops", r.round.victim)
+	r.nodes[r.round.victim].Signal(syscall.SIGSTOP)
+	time.Sleep(d)
+	r.nodes[r.round.victim].Signal(syscall.SIGCONT)
+	r.pause(1000)
+}
+
+// cuts takes Redis from the victim.
+func (r *rig) cuts(d time.Duration) {
+	r.pause(1000)
+	r.happened("", "node %d is cut off", r.round.victim)
+	r.nodes[r.round.victim].wire.Cut()
+	time.Sleep(d)
+	r.nodes[r.round.victim].wire.Heal()
+	r.pause(1000)
+}
+
+// calmly has Redis forget everything once the application knows of all who have come: that somebody came within
+// the moment before it, and what was on its way to tell so, Redis alone knew. Of who has just gone it need not know.
+func (r *rig) calmly(what string, do func()) {
+	r.calm.Store(true)
+	defer r.calm.Store(false)
+	r.await("the application knows who has come", func() (left []string) {
+		users, subscriptions := r.present()
+		for channel := range subscriptions {
+			if !r.hooks.knows(channel) {
+				left = append(left, channel)
+			}
+			for user := range users[channel] {
+				if strings.HasPrefix(channel, "presence-") && !r.hooks.knows(channel+" "+user) {
+					left = append(left, channel+" "+user)
+				}
+			}
+		}
+		return left
+	})
+	r.happened("", "%s", what)
+	do()
+}

@@ -1,0 +1,282 @@
+//go:build unix
+
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"poosh/auth"
+)
+
+// quiet waits until all rest, and looks at everything.
+func (r *rig) quiet() {
+	if !r.ready() {
+		return
+	}
+	r.quietDevices()
+	r.quietSubscriptions()
+	r.quietCrowd()
+	last := r.marks()
+	for _, room := range r.truth.rooms() {
+		r.await("all have what was sent", func() []string { return r.truth.owed(room) })
+	}
+	for _, text := range r.truth.judge(r.round.fault.reset) {
+		r.blame("%s", text)
+	}
+	r.quietQuestions()
+	r.quietHooks()
+	r.quietIDs()
+	r.quietHistory(last)
+	r.quietEnds()
+}
+
+// marks sends to each room until all who are there have got something, and then once more. It returns
+// the last text of each room of POST /send.
+func (r *rig) marks() map[string]string {
+	last := make(map[string]string)
+	mark := func(room string, send func() (*letter, fate)) {
+		for range 2 {
+			var l *letter
+			r.await("a send to "+room, func() []string {
+				got, f := send()
+				if l = got; f == taken {
+					return nil
+				}
+				return []string{fmt.Sprint("its fate is ", f)}
+			})
+			last[room] = l.text
+			// Who has just joined may be there a moment later only: it is told again.
+			r.await("all have the last event", func() []string {
+				lacking := r.truth.lacking(l)
+				if len(lacking) > 0 && r.truth.unconfirmed(room) {
+					if again, f := send(); f == taken {
+						l, last[room] = again, again.text
+					}
+				}
+				return lacking
+			})
+		}
+	}
+	for _, room := range append(slices.Clone(pooshRooms), everyone, realRoom) {
+		mark(room, func() (*letter, fate) { return r.sends(r.anyNode(r.dice), room, "") })
+	}
+	for _, channel := range pusherChannels {
+		mark(channel, func() (*letter, fate) {
+			list, f := r.triggers(r.anyNode(r.dice), "", channel)
+			return list[0], f
+		})
+	}
+	return last
+}
+
+// pages are the connections of Pusher that are there.
+func (r *rig) pages() (list []*pusherGuest) {
+	for _, s := range r.pusher {
+		if g := s.here(); g != nil {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+// quietSubscriptions waits until who subscribed is in its channel, and who left it is not.
+func (r *rig) quietSubscriptions() {
+	r.await("pages are in their channels", func() (left []string) {
+		for _, g := range r.pages() {
+			g.mu.Lock()
+			for channel, s := range g.channels {
+				if !s.in || s.leaving > 0 {
+					left = append(left, fmt.Sprintf("%s, %s: in %v, leaving %v", g.name, channel, s.in, s.leaving > 0))
+				}
+			}
+			g.mu.Unlock()
+		}
+		return left
+	})
+}
+
+// present is who is where: users by channel, and how many subscriptions.
+func (r *rig) present() (users map[string]map[string]bool, subscriptions map[string]int) {
+	users, subscriptions = make(map[string]map[string]bool), make(map[string]int)
+	for _, g := range r.pages() {
+		g.mu.Lock()
+		for channel := range g.channels {
+			if users[channel] == nil {
+				users[channel] = make(map[string]bool)
+			}
+			users[channel][g.user] = true
+			subscriptions[channel]++
+		}
+		g.mu.Unlock()
+	}
+	return users, subscriptions
+}
+
+// quietQuestions asks each node what it knows of channels, and looks at what pages were told.
+func (r *rig) quietQuestions() {
+	r.await("pages know who is there", func() (left []string) {
+		users, _ := r.present()
+		for _, g := range r.pages() {
+			g.mu.Lock()
+			for channel, s := range g.channels {
+				if strings.HasPrefix(channel, "presence-") && !maps.Equal(s.members, users[channel]) {
+					left = append(left, fmt.Sprintf("%s has %v in %s, where are %v", g.name, sorted(s.members), channel, sorted(users[channel])))
+				}
+			}
+			g.mu.Unlock()
+		}
+		return left
+	})
+	r.await("nodes know who is there", func() (left []string) {
+		users, subscriptions := r.present()
+		for i, n := range r.nodes {
+			ask := func(want, path string, query url.Values) {
+				if a := r.api(n, http.MethodGet, path, query, ""); a.body != want {
+					left = append(left, fmt.Sprintf("node %d says of %s %d %s %v, and it is %s", i, path, a.status, a.body, a.err, want))
+				}
+			}
+			ask(fmt.Sprintf(`{"connections":%d}`, len(r.pages())), "/connections", nil)
+			for _, channel := range pusherChannels {
+				there := subscriptions[channel]
+				info := fmt.Sprintf(`{"occupied":%v,"subscription_count":%d}`, there > 0, there)
+				asks := "subscription_count"
+				if strings.HasPrefix(channel, "presence-") {
+					info = fmt.Sprintf(`{"occupied":%v,"user_count":%d,"subscription_count":%d}`, there > 0, len(users[channel]), there)
+					asks = "user_count,subscription_count"
+					a := r.api(n, http.MethodGet, "/channels/"+channel+"/users", nil, "")
+					if got := usersOf(a.body); !slices.Equal(got, sorted(users[channel])) {
+						left = append(left, fmt.Sprintf("node %d has %v in %s, where are %v", i, got, channel, sorted(users[channel])))
+					}
+				}
+				ask(info, "/channels/"+channel, url.Values{"info": {asks}})
+			}
+			list := make(map[string]struct{})
+			for channel, there := range subscriptions {
+				if there > 0 {
+					list[channel] = struct{}{}
+				}
+			}
+			text, _ := json.Marshal(map[string]any{"channels": list})
+			ask(string(text), "/channels", nil)
+		}
+		return left
+	})
+}
+
+// usersOf reads an answer about users, whose order is nobody's.
+func usersOf(body string) (ids []string) {
+	var said struct{ Users []struct{ ID string } }
+	_ = json.Unmarshal([]byte(body), &said)
+	for _, u := range said.Users {
+		ids = append(ids, u.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
+
+// quietHooks looks whether the application knows what is so, and was told nothing twice.
+func (r *rig) quietHooks() {
+	r.await("the application knows who is there", func() []string {
+		users, subscriptions := r.present()
+		is := make(map[string]bool)
+		for channel := range subscriptions {
+			is[channel] = true
+			if strings.HasPrefix(channel, "presence-") {
+				for user := range users[channel] {
+					is[channel+" "+user] = true
+				}
+			}
+		}
+		left := r.hooks.differs(is)
+		for i, what := range left {
+			r.mu.Lock()
+			left[i] = fmt.Sprintf("that %s is there is %v: %s; %s", what, is[what], strings.Join(r.story[what], ", "), strings.Join(r.story[""], ", "))
+			r.mu.Unlock()
+		}
+		return left
+	})
+	for _, text := range r.hooks.again() {
+		if r.round.fault.ends || r.round.fault.reset || r.round.fault.apart {
+			r.t.Logf("round %d: %s", r.round.number, text) // its answer may have been lost with a node
+			continue
+		}
+		r.blame("%s", text)
+	}
+}
+
+// quietIDs looks whether each id has one client, and each node knows which have.
+func (r *rig) quietIDs() {
+	r.await("ids are right", func() (left []string) {
+		have := r.ids()
+		for id, n := range have {
+			if n > 1 {
+				left = append(left, fmt.Sprintf("%s has %d clients", id, n))
+			}
+		}
+		for i, n := range r.nodes {
+			_, succeeded, f := r.delivers(n, octopusIDs...)
+			slices.Sort(succeeded)
+			if want := slices.Sorted(maps.Keys(have)); f != taken || !slices.Equal(succeeded, want) {
+				left = append(left, fmt.Sprintf("node %d knows %v, and there are %v (%v)", i, succeeded, want, f))
+			}
+		}
+		return left
+	})
+	for _, id := range octopusIDs {
+		r.await("who has an id has what was sent to it", func() []string { return r.truth.owed(id) })
+	}
+}
+
+// quietHistory looks whether each node has the last events of all rooms at the same places.
+func (r *rig) quietHistory(last map[string]string) {
+	for _, room := range append(slices.Clone(pooshRooms), everyone) {
+		r.await("the history is the same everywhere", func() (left []string) {
+			first := ""
+			for i, n := range r.nodes {
+				path := "/history?limit=1"
+				if room != everyone {
+					path += "&room=" + room
+				}
+				a := asked(http.MethodGet, "http://"+n.at(n.server)+path, auth.PooshSign(secret, []byte(path)), nil)
+				var page struct {
+					Events []struct{ ID, Payload string }
+				}
+				err := json.Unmarshal([]byte(a.body), &page)
+				if err != nil || len(page.Events) != 1 || page.Events[0].Payload != last[room] || i > 0 && page.Events[0].ID != first {
+					left = append(left, fmt.Sprintf("node %d has %s %v of %s, whose last event is %s, with the id %q at the first node", i, a.body, a.err, room, last[room], first))
+				} else {
+					first = page.Events[0].ID
+				}
+			}
+			return left
+		})
+	}
+}
+
+// quietEnds looks whether connections ended that should not have.
+func (r *rig) quietEnds() {
+	r.mu.Lock()
+	ends := r.ends
+	r.ends = nil
+	r.mu.Unlock()
+	counts := make(map[bool]int)
+	for _, e := range ends {
+		hit := e.node == r.round.victim
+		ok := errors.Is(e.why, errReplaced) || r.round.fault.reset || hit && r.round.fault.ends ||
+			hit && r.round.fault.apart && (e.at > r.round.began || r.round.reset)
+		counts[ok]++
+		if !ok {
+			r.blame("%s ended, which was there since %d of %d: %v", e.who, e.at, r.round.began, e.why)
+		}
+	}
+	r.t.Logf("round %d: %d connections ended as they may", r.round.number, counts[true])
+}

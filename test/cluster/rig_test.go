@@ -1,0 +1,283 @@
+//go:build unix
+
+package cluster
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"poosh/server/cluster/redistest"
+	"poosh/server/pusher/pushertest"
+	"poosh/server/pushsocket/store/postgrestest"
+	"poosh/test/process"
+)
+
+var (
+	rigSeed = flag.Uint64("rig.seed", 20, "which way TestRig goes")
+	rigOnly = flag.String("rig.only", "", "the one fault that TestRig knows")
+	rigFor  = flag.Duration("rig.for", 45*time.Second, "for how long TestRig begins new rounds")
+)
+
+// everyone is the room of what is sent without one.
+const everyone = "everyone"
+
+// A rig is a cluster of three that serves all dialects, with clients and senders that do what dice say,
+// and what is true about all of them.
+type rig struct {
+	t     *testing.T
+	redis *redistest.Server
+	nodes []*rigNode
+	truth *chronicle
+	hooks *rigHooks
+	dice  *rand.Rand // of who runs the rounds; each worker has its own
+
+	poosh   []*pooshSlot
+	pusher  []*pusherSlot
+	octopus []*octopusSlot
+	devices []*device
+	crowd   *crowd
+
+	names   atomic.Int64
+	calm    atomic.Bool     // no client of Pusher comes or goes
+	answers [3]atomic.Int64 // by fate
+	round   rigRound        // written between rounds alone
+
+	mu     sync.Mutex // guards what follows
+	faults []string
+	ends   []ending
+	began  time.Time
+	story  map[string][]string // of a member of a channel, and of everything: what happened when
+}
+
+// A rigRound is what happens from one quiet moment to the next.
+type rigRound struct {
+	number int
+	fault  rigFault
+	victim int
+	began  int64 // by the chronicle's clock
+	reset  bool  // Redis had forgotten all in the round before
+	hooks  bool  // a webhook may have come twice
+}
+
+// An ending is a connection that ended though its client did not want that.
+type ending struct {
+	who  string
+	node int
+	why  error
+	at   int64 // since when it was in all of its rooms, by the clock
+}
+
+// TestRig has three nodes serve all dialects through everything that can happen to them, and looks at each
+// quiet moment whether everybody knows what is true, and whether all got what they should have.
+// -rig.seed and -rig.for say how it goes, and for how long.
+func TestRig(t *testing.T) {
+	r := newRig(t)
+	deck := []rigFault(nil)
+	began := time.Now()
+	for time.Since(began) < *rigFor || len(deck) > 0 && *rigFor == 0 {
+		if len(deck) == 0 { // each once, in an order of the dice
+			deck = slices.DeleteFunc(slices.Clone(rigFaults), func(f rigFault) bool { return *rigOnly != "" && f.name != *rigOnly })
+			r.dice.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+		}
+		r.play(deck[0])
+		deck = deck[1:]
+		if t.Failed() {
+			break
+		}
+	}
+	t.Logf("-rig.seed %d: %d rounds; sends taken %d, unsure %d, refused %d; %d webhooks", *rigSeed, r.round.number,
+		r.answers[taken].Load(), r.answers[unsure].Load(), r.answers[refused].Load(), r.hooks.count())
+	r.leave()
+}
+
+// newRig starts all of it.
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, redis: redistest.Start(t), truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string)}
+	r.hooks = newRigHooks(t, r.happened)
+	db := postgrestest.Start(t, "fsync=off").Schema(t)
+	for range 3 {
+		n := &rigNode{pusher: process.FreePort(t), socktopus: process.FreePort(t), pushsocket: process.FreePort(t)}
+		n.node = startNode(t, r.redis, "HISTORY=10m", "HISTORY_EVENTS=100000",
+			"PUSHER_PORT="+strconv.Itoa(n.pusher), "PUSHER_APP_ID="+pushertest.ID, "PUSHER_APP_KEY="+pushertest.Key, "PUSHER_APP_SECRET="+pushertest.Secret,
+			"PUSHER_WEBHOOK_URL="+r.hooks.URL, "PUSHER_SUBSCRIBE_RATE=off",
+			"SOCKTOPUS_PORT="+strconv.Itoa(n.socktopus), "MYAPP_SOCKTOPUS_SECRET="+socktopusSecret, "SOCKTOPUS_READ_TIMEOUT=10m",
+			"PUSH_SOCKET_PORT="+strconv.Itoa(n.pushsocket), "PUSH_SOCKET_DB="+db, "PUSH_SOCKET_REQUESTS=off")
+		r.nodes = append(r.nodes, n)
+	}
+	t.Cleanup(func() {
+		for i, n := range r.nodes {
+			if t.Failed() {
+				log := n.Log()
+				t.Logf("node %d:\n%s", i, log[max(0, len(log)-8000):])
+			}
+		}
+	})
+	r.seatAll()
+	r.crowd = newCrowd(r)
+	return r
+}
+
+// seatAll makes the clients, none of which is connected yet.
+func (r *rig) seatAll() {
+	for i := range 18 {
+		r.poosh = append(r.poosh, &pooshSlot{r: r, stream: i%3 == 2, stays: i < 6, node: i % 3})
+	}
+	for i := range 18 {
+		r.pusher = append(r.pusher, &pusherSlot{r: r, user: fmt.Sprint("u", i%8), stays: i < 3, node: i % 3})
+	}
+	for i := range 9 {
+		r.octopus = append(r.octopus, &octopusSlot{r: r, id: fmt.Sprint("id-", i%7), stays: i < 3, node: i % 3})
+	}
+	for i := range 5 {
+		r.devices = append(r.devices, newDevice(r, i))
+	}
+}
+
+// leave ends all clients.
+func (r *rig) leave() {
+	for _, s := range r.poosh {
+		s.end()
+	}
+	for _, s := range r.pusher {
+		s.end()
+	}
+	for _, s := range r.octopus {
+		s.end()
+	}
+	for _, d := range r.devices {
+		d.end()
+	}
+}
+
+// name makes a name for a connection.
+func (r *rig) name(kind string, node int) string {
+	return fmt.Sprintf("%s %d at node %d", kind, r.names.Add(1), node)
+}
+
+// blame notes what is wrong.
+func (r *rig) blame(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.faults) < 40 {
+		r.faults = append(r.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+// happened notes what happened to a member of a channel, to be told if something is wrong with it.
+func (r *rig) happened(to, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := append(r.story[to], fmt.Sprintf("%.3f "+format, append([]any{time.Since(r.began).Seconds()}, args...)...))
+	r.story[to] = list[max(0, len(list)-30):]
+}
+
+// ended notes a connection that ended against its client's will.
+func (r *rig) ended(who string, node int, since int64, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends = append(r.ends, ending{who, node, why, since})
+}
+
+// worker is what does something again and again in a round.
+type worker func(*rand.Rand)
+
+// workers are all of a round: each has the clients that nobody else has, or sends.
+func (r *rig) workers() (list []worker) {
+	act := func(each []func(*rand.Rand)) worker {
+		return func(dice *rand.Rand) {
+			each[dice.IntN(len(each))](dice)
+			time.Sleep(time.Duration(dice.IntN(20)) * time.Millisecond) // how busy it is
+		}
+	}
+	var all []func(*rand.Rand)
+	for _, s := range r.poosh {
+		all = append(all, s.act)
+	}
+	for _, s := range r.pusher {
+		all = append(all, s.act)
+	}
+	for _, s := range r.octopus {
+		all = append(all, s.act)
+	}
+	for _, d := range r.devices {
+		all = append(all, d.act)
+	}
+	for part := range slices.Chunk(all, 4) {
+		list = append(list, act(part))
+	}
+	for _, send := range []func(*rand.Rand){r.sendSome, r.sendSome, r.sendReal, r.triggerSome, r.triggerSome, r.deliverSome, r.mailSome} {
+		list = append(list, act([]func(*rand.Rand){send}))
+	}
+	return list
+}
+
+func (r *rig) anyNode(dice *rand.Rand) *rigNode { return r.nodes[dice.IntN(len(r.nodes))] }
+
+// play is one round: all do something, something happens to a node or to Redis, and when it is over
+// and all rest, everything has to be right.
+func (r *rig) play(f rigFault) {
+	r.round = rigRound{number: r.round.number + 1, fault: f, victim: r.dice.IntN(len(r.nodes)), began: r.truth.now(), reset: r.round.fault.reset}
+	began := time.Now()
+	var working sync.WaitGroup
+	stop := make(chan struct{})
+	for i, work := range r.workers() {
+		dice := rand.New(rand.NewPCG(r.dice.Uint64(), uint64(i)))
+		working.Go(func() { // ends with stop
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					work(dice)
+				}
+			}
+		})
+	}
+	f.do(r)
+	close(stop)
+	working.Wait()
+	during := time.Since(began)
+	r.quiet()
+	r.mu.Lock()
+	faults := r.faults
+	r.mu.Unlock()
+	r.t.Logf("round %d: %s, node %d: %v, quiet after %v", r.round.number, f.name, r.round.victim, during.Round(time.Millisecond), (time.Since(began) - during).Round(time.Millisecond))
+	for _, text := range faults {
+		r.t.Errorf("-rig.seed %d, round %d, %s of node %d: %s", *rigSeed, r.round.number, f.name, r.round.victim, text)
+	}
+}
+
+// await polls until done has no complaint, and blames what is left of them.
+func (r *rig) await(what string, done func() []string) bool {
+	var left []string
+	for end := time.Now().Add(process.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if left = done(); len(left) == 0 {
+			return true
+		}
+	}
+	r.blame("not within %v: %s: %s", process.Patience, what, strings.Join(left[:min(6, len(left))], "; "))
+	return false
+}
+
+// ready waits until all nodes are there, and know that.
+func (r *rig) ready() bool {
+	return r.await("all nodes are ready and know each other", func() (left []string) {
+		for i, n := range r.nodes {
+			if a := asked(http.MethodGet, "http://"+n.at(n.admin)+"/ready", "", nil); a.status != http.StatusOK {
+				left = append(left, fmt.Sprintf("node %d: %d %.300s %v", i, a.status, a.body, a.err))
+			} else if got := n.metric(r.t, "poosh_cluster_nodes"); got != len(r.nodes) {
+				left = append(left, fmt.Sprintf("node %d knows %d", i, got))
+			}
+		}
+		return left
+	})
+}
