@@ -212,6 +212,7 @@ func (p *partition) finish(b *batch) {
 // before and not heard.
 func (p *partition) publish(ctx context.Context, b *batch, l *link) (handed []int, epoch uint64, err error) {
 	args := append(l.args(), p.c.name, strconv.FormatUint(b.first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
+	args = append(args, p.keepArgs()...)
 	for _, i := range b.items {
 		args = append(args, i.channel, i.envelope, strconv.FormatUint(uint64(i.cached), 10), i.home)
 	}
