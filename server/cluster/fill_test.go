@@ -609,3 +609,22 @@ func TestHistoryModel(t *testing.T) {
 		})
 	}
 }
+
+// The last event of a room is kept beside the history of its app: of each room its own.
+func TestCachedInAppThatIsKept(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, at(redistest.Start(t).Addr))
+	a, b := openLibrary(t, cfg, much), openLibrary(t, cfg, much)
+	for _, room := range []string{"r", "s"} {
+		answered := make(chan error, 1)
+		a.Publish(&hub.Publication{App: app, Room: room, Event: "e", Data: []byte("last of " + room), Cached: 60}, func(h hub.Handed) { answered <- h.Err })
+		if err := <-answered; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, room := range []string{"r", "s"} {
+		if data, _, ok, err := b.Cached(t.Context(), app, room); !ok || err != nil || string(data) != "last of "+room {
+			t.Errorf("%s: %q, %v, %v", room, data, ok, err)
+		}
+	}
+}
