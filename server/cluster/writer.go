@@ -32,7 +32,9 @@ type item struct {
 }
 
 // size is what an item counts for.
-func (i *item) size() int64 { return int64(len(i.envelope) + len(i.channel) + len(i.home) + len(i.cached) + 128) }
+func (i *item) size() int64 {
+	return int64(len(i.envelope) + len(i.channel) + len(i.home) + len(i.cached) + 128)
+}
 
 // A batch is items that are written in one command.
 type batch struct {
