@@ -38,7 +38,7 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 		}
 	}
 	if c.History.File != "" && !m.Has("HISTORY_FILE") {
-		m.Add("HISTORY_FILE", "is set with CLUSTER_REDIS: the other nodes have the history of a node that ends, and go on meanwhile; want one of them unset")
+		m.Add("HISTORY_FILE", "is set with CLUSTER_REDIS: Redis has the history of a node that ends, and the others go on meanwhile; want one of them unset")
 	}
 }
 
@@ -74,6 +74,8 @@ func (s *Server) join(ctx context.Context) error {
 		Log: s.log, Version: s.cfg.version(), Load: s.loads(), Apps: apps,
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
+		Keeping:  s.keeping,
+		Fill:     func(app string, behind hub.Position) cluster.Filling { return s.kept.Fill(app, behind) },
 		Home:     home,
 		Deliver:  s.deliver,
 		Reached:  s.hub.Reach,
@@ -134,6 +136,12 @@ func (s *Server) deliver(p *hub.Publication, at hub.Position) int {
 		}
 	}
 	return took
+}
+
+// keeping is how much is kept of an app that is kept, for the engine to keep it too.
+func (s *Server) keeping(app string) cluster.Keeping {
+	bytes, age := s.kept.Bounds(app)
+	return cluster.Keeping{Bytes: bytes, Age: age}
 }
 
 // home names the node of the client of the original dialect that has a room's name as its id. That

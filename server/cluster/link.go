@@ -72,11 +72,15 @@ func (l *link) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(l.p.c.over, l.p.c.cfg.Timeout)
 }
 
-// open makes the connection, subscribes to all that is wanted, and finds what was missed.
+// open makes the connection, fills the logs of a node that starts, subscribes to all that is wanted, and finds
+// what was missed.
 // What comes meanwhile is held back, and behind that.
 func (l *link) open() error {
 	l.conn, l.release = l.p.c.client.Dedicate()
 	l.ended = l.conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: l.message, OnSubscription: l.subscription})
+	if err := l.fill(); err != nil {
+		return err
+	}
 	// A connection to a Redis Cluster finds its primary by the first name.
 	if err := l.ssubscribe([]string{l.p.own}); err != nil {
 		return err

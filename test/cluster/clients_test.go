@@ -27,7 +27,7 @@ var versions = []struct{ version, way string }{
 // A watcher is everybody who listens, and what each has got.
 type watcher struct {
 	t    *testing.T
-	also func(id, saw, text string) // is told of what clients of socket.io report; nil for nobody
+	also func(id, saw, text string) // is told what clients of socket.io report, with mu held; nil for nobody
 
 	mu     sync.Mutex // guards what follows
 	got    map[string][]string
@@ -112,11 +112,11 @@ func (w *watcher) drive() io.Writer {
 func (w *watcher) take(line []byte) {
 	var r struct{ ID, Saw, Name, Text string }
 	err := json.Unmarshal(line, &r)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err == nil && w.also != nil {
 		w.also(r.ID, r.Saw, r.Text)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	switch {
 	case err != nil || r.Saw == "fault":
 		w.faults = append(w.faults, string(line))

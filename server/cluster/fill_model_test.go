@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"poosh/server/cluster/redistest"
+	"poosh/server/hub"
+	"poosh/server/hub/history"
+)
+
+// The truth is what was published, by its number.
+type truth struct {
+	mu sync.Mutex // guards what follows
+	of map[hub.Position][2]string
+}
+
+func (w *truth) note(o *Options) {
+	deliver := o.Deliver
+	o.Deliver = func(p *hub.Publication, at hub.Position) int {
+		w.mu.Lock()
+		if p.App == app && !p.Passing {
+			w.of[at] = [2]string{p.Room, string(p.Data)}
+		}
+		w.mu.Unlock()
+		return deliver(p, at)
+	}
+}
+
+// missed is what somebody in a room missed between two places.
+func (w *truth) missed(room string, from, to hub.Position) (texts []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := from.Number + 1; n <= to.Number; n++ {
+		if e, ok := w.of[hub.Position{Epoch: from.Epoch, Number: n}]; ok && e[0] == room {
+			texts = append(texts, e[1])
+		}
+	}
+	return texts
+}
+
+// Nodes come and go, all of them too, while others publish and Redis forgets everything now and then: whoever comes
+// back, wherever, gets exactly what was published, or a no; and no no as long as nothing was forgotten or cut.
+func TestHistoryModel(t *testing.T) {
+	t.Parallel()
+	for _, bounds := range []history.Config{much, {Age: 10 * time.Minute, Bytes: 128 << 10, Events: 50}} {
+		t.Run(fmt.Sprint(bounds.Bytes), func(t *testing.T) {
+			t.Parallel()
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			draw := rand.New(rand.NewPCG(seed, 1))
+			redis := redistest.Start(t)
+			cfg := config(t, at(redis.Addr))
+			cfg.Backlog = 64 << 10
+			w := &truth{of: make(map[hub.Position][2]string)}
+			var nodes []*library
+			place := make(map[string]hub.Position) // of who is away, by room
+			yes, no := 0, 0
+			for step := range 400 {
+				for len(nodes) < 1+draw.IntN(2) {
+					nodes = append(nodes, openLibrary(t, cfg, bounds, w.note))
+				}
+				n := nodes[draw.IntN(len(nodes))]
+				room := fmt.Sprint("r", draw.IntN(4))
+				switch draw.IntN(12) {
+				case 0:
+					n.leave()
+					nodes = slices.DeleteFunc(nodes, func(m *library) bool { return m == n })
+				case 1:
+					for _, m := range nodes {
+						m.leave()
+					}
+					nodes = nil
+				case 2, 3, 4, 5: // somebody comes back, and goes again
+					head := n.head()
+					from := place[room]
+					if got, _, whole := n.behind(room, from); whole {
+						yes++
+						if want := w.missed(room, from, head); !slices.Equal(got[:min(len(got), len(want))], want) {
+							t.Fatalf("step %d: in %s behind %v there is %v, want %v", step, room, from, short(got), short(want))
+						}
+					} else if !from.IsZero() {
+						no++
+						if bounds.Bytes == much.Bytes && from.Epoch == head.Epoch {
+							t.Fatalf("step %d: in %s behind %v of %v it knows nothing", step, room, from, head)
+						}
+					}
+					place[room] = head
+				case 6:
+					if draw.IntN(8) == 0 {
+						redis.Do("FLUSHALL")
+					}
+				default:
+					for i := range 1 + draw.IntN(40) {
+						if err := n.publish(room, fmt.Sprint(step, ".", i, strings.Repeat("x", draw.IntN(500)))); err != nil && !errors.Is(err, hub.ErrUncertain) {
+							t.Fatal(err)
+						}
+					}
+					if err := n.Flush(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			t.Logf("%d got what they missed, %d were told no", yes, no)
+			if yes == 0 {
+				t.Error("nobody got anything")
+			}
+		})
+	}
+}
