@@ -108,6 +108,7 @@ type Cluster struct {
 	hears  hears
 	count  counts
 	losses losses
+	lines  lines
 
 	waiting  atomic.Int64 // bytes that wait for the engine
 	arriving atomic.Int64 // bytes that came from it and are not handled yet

@@ -197,11 +197,8 @@ func (p *partition) live(l *link) error {
 		select {
 		case <-p.c.over.Done():
 			return errStopped
-		case err := <-l.ended:
-			if err == nil {
-				err = errors.New("the connection was closed")
-			}
-			return err
+		case <-l.line.ended:
+			return l.line.err
 		case <-l.failed:
 			return l.why()
 		case <-p.wake:
