@@ -70,6 +70,8 @@ func (s *Server) join(ctx context.Context) error {
 		Log: s.log, Version: s.cfg.version(), Load: s.loads(), Apps: apps,
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
+		Keeping:  s.keeping,
+		Fill:     func(app string, behind hub.Position) cluster.Filling { return s.kept.Fill(app, behind) },
 		Home:     home,
 		Deliver:  s.hub.DeliverAt,
 		Reached:  s.hub.Reach,
@@ -82,6 +84,12 @@ func (s *Server) join(ctx context.Context) error {
 	s.health.Need("cluster", s.engineThere)
 	s.log.Info("joined the cluster", "node", s.cluster.Name(), "engine", s.cfg.Cluster.Redis.String(), "nodes", len(s.cluster.Nodes()))
 	return nil
+}
+
+// keeping is how much is kept of an app that is kept, for the engine to keep it too.
+func (s *Server) keeping(app string) cluster.Keeping {
+	bytes, age := s.kept.Bounds(app)
+	return cluster.Keeping{Bytes: bytes, Age: age}
 }
 
 // home names the node of the client of the original dialect that has a room's name as its id. That

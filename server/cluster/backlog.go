@@ -49,6 +49,9 @@ func (l *link) resume() error {
 		at = hub.Position{Epoch: last.epoch, Number: last.number}
 		missed = append(missed, l.p.ours(r.frames)...)
 	}
+	if err := l.fillUpTo(r.at); err != nil {
+		return err
+	}
 	ctx, cancel := l.context()
 	defer cancel()
 	if err := l.fence(l.openingFence()); err != nil {
@@ -67,6 +70,7 @@ func (l *link) resume() error {
 	l.p.c.count.caught.Add(uint64(len(missed)))
 	l.p.judge(began, r, l.generation)
 	l.p.found(l) // before anything of it is handed out, see [partition.publishHere]
+	l.p.filled(r.at)
 	l.letGo(missed, r.at)
 	l.p.subs.confirmAll(l.generation)
 	l.p.desk.wakeUp()

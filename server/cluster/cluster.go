@@ -60,6 +60,13 @@ type Options struct {
 	// what is published to any of them, whoever is there; nil for none. Such an app is one of Apps.
 	Together func(app string) bool
 
+	// Keeping says how much is to be kept of an app that is Together; the engine keeps that, so that a node
+	// that starts has it too. nil for nothing of any app. It may be called from any goroutine, and must not wait.
+	Keeping func(app string) Keeping
+	// Fill begins to fill the log of an app with what is kept of it behind a place, before Deliver is called for
+	// any. It is nil if Keeping is.
+	Fill func(app string, behind hub.Position) Filling
+
 	// Home names the node whose client has a room's name as its id, by the name alone; "" for none, and
 	// nil for no app. That node gets what is published there without a subscription of its own, from
 	// before anybody can know the id. It is the same on all nodes.
@@ -79,7 +86,8 @@ type Options struct {
 	// Mirror is told who is in the rooms of this process, see [presence.Desk]; nil for nobody.
 	Mirror Mirror
 
-	linger time.Duration // how long a room without seats stays subscribed to; 0 for the standard
+	fillTime time.Duration // see there; 0 for the standard
+	linger   time.Duration // how long a room without seats stays subscribed to; 0 for the standard
 }
 
 // A Mirror keeps who the members of rooms are, see [hub.Hub.MembersAre]. It is called in the order of
@@ -109,6 +117,9 @@ type Cluster struct {
 	count  counts
 	losses losses
 	lines  lines
+
+	keeping atomic.Pointer[map[string]Keeping] // the most that any node keeps; nil before that is known
+	filled  filled
 
 	waiting  atomic.Int64 // bytes that wait for the engine
 	arriving atomic.Int64 // bytes that came from it and are not handled yet
@@ -150,7 +161,8 @@ func New(cfg Config) *Cluster {
 // an error there is nothing to close.
 func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	c.opt, c.log = opt, opt.Log
-	ctx, cancel := context.WithTimeout(ctx, 5*c.cfg.Timeout)
+	whole := ctx
+	ctx, cancel := context.WithTimeout(whole, 5*c.cfg.Timeout)
 	defer cancel()
 	client, err := dial(ctx, &c.cfg, c.name)
 	if err != nil {
@@ -168,14 +180,20 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 		p.want(p.channel(app, "", true))
 	}
 	for _, p := range c.parts {
+		p.kept = c.keptIn(p)
+	}
+	for _, p := range c.parts {
 		p.start()
 	}
-	if err := c.begin(ctx); err != nil {
+	if err := c.begin(ctx, whole); err != nil {
 		_ = c.Close(context.Background())
 		return fmt.Errorf("CLUSTER_REDIS: %s %w", c.cfg.Redis, c.cfg.Redis.worded(err))
 	}
+	c.sayFilled()
+	ctx, cancel = context.WithTimeout(whole, 5*c.cfg.Timeout) // to be filled may have taken longer
+	defer cancel()
 	// Another one may have started at the same moment and said otherwise: from here on it is heard.
-	if err := c.agreeAgain(ctx); err != nil {
+	if err := c.whenBack(ctx, c.agreeAgain); err != nil {
 		_ = c.Close(context.Background())
 		return err
 	}
@@ -192,20 +210,47 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 
 func tagsOf(cfg *Config) ([partitions]tag, tag) { return tags(cfg.Prefix, cfg.Redis.db) }
 
-// begin waits until every partition is there, and enters this node in the table.
-func (c *Cluster) begin(ctx context.Context) error {
+// begin waits until every partition is there, and enters this node in the table. It may take longer than
+// ctx, within whole, while a partition is being filled.
+func (c *Cluster) begin(ctx, whole context.Context) error {
 	for _, p := range c.parts {
-		select {
-		case <-p.first:
-		case <-ctx.Done():
-			if err := p.lastError(); err != nil {
-				return err
+		for there := false; !there; {
+			select {
+			case <-p.first:
+				there = true
+			case <-ctx.Done():
+				if whole.Err() == nil && c.filled.goesOn(5*c.cfg.Timeout) {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(whole, c.cfg.Timeout)
+					defer cancel()
+					continue
+				}
+				if err := p.lastError(); err != nil {
+					return err
+				}
+				return errors.New("it does not answer")
 			}
-			return errors.New("it does not answer")
 		}
 	}
 	c.up.Store(true)
-	return c.beat(ctx)
+	ctx, cancel := context.WithTimeout(whole, 5*c.cfg.Timeout)
+	defer cancel()
+	return c.whenBack(ctx, c.beat)
+}
+
+// whenBack does something once the engine is there: a link may have ended while others were filled.
+func (c *Cluster) whenBack(ctx context.Context, do func(context.Context) error) error {
+	for {
+		err := do(ctx)
+		if err == nil || !errors.Is(err, hub.ErrAway) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // Name is what this node is called, for the life of its process: 6 characters.

@@ -5,7 +5,82 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// A Keeping is how much is kept of an app, in bytes as its log counts them, and for how long. The zero
+// one is of an app of which nothing is kept any more.
+type Keeping struct {
+	Bytes int64         `json:"bytes"`
+	Age   time.Duration `json:"age"`
+}
+
+// with is what two nodes keep together.
+func (k Keeping) with(other Keeping) Keeping {
+	return Keeping{max(k.Bytes, other.Bytes), max(k.Age, other.Age)}
+}
+
+// keptIn lists the apps whose events the engine keeps in a partition, in the order of their names.
+func (c *Cluster) keptIn(p *partition) (list []string) {
+	if c.opt.Keeping == nil || p.index == partitions {
+		return nil
+	}
+	for _, app := range c.opt.Apps {
+		if c.together(app) && c.partition(app, "", true) == p {
+			list = append(list, app)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// keepArgs are what scripts/keep.lua is to know of the apps that are kept in the partition: it keeps what
+// the node needs that keeps most.
+func (p *partition) keepArgs() []string {
+	args := []string{strconv.Itoa(len(p.kept))}
+	for _, app := range p.kept {
+		k := p.c.opt.Keeping(app)
+		if others := p.c.keeping.Load(); others != nil && k.Bytes > 0 {
+			k = k.with((*others)[app])
+		}
+		args = append(args, app, strconv.FormatInt(k.Bytes, 10), strconv.FormatInt(k.Age.Milliseconds(), 10))
+	}
+	return args
+}
+
+// keptNames is how scripts/keep.lua names the apps that are kept in the partition.
+func (p *partition) keptNames() string {
+	var b strings.Builder
+	for _, app := range p.kept {
+		b.WriteString(strconv.Itoa(len(app)) + ":" + app)
+	}
+	return b.String()
+}
+
+// keeps is what this node keeps of its apps, for the others; nil for nothing.
+func (c *Cluster) keeps() map[string]Keeping {
+	var keeps map[string]Keeping
+	for _, p := range c.parts {
+		for _, app := range p.kept {
+			if keeps == nil {
+				keeps = make(map[string]Keeping)
+			}
+			keeps[app] = c.opt.Keeping(app)
+		}
+	}
+	return keeps
+}
+
+// learnKeeping notes how much any node keeps.
+func (c *Cluster) learnKeeping(nodes map[string]Node) {
+	most := make(map[string]Keeping)
+	for _, n := range nodes {
+		for app, k := range n.Keeps {
+			most[app] = most[app].with(k)
+		}
+	}
+	c.keeping.Store(&most)
+}
 
 // keptTogether lists the apps that are Together, in one order: where their rooms are hangs on it, so
 // nodes that say otherwise would not hear each other.

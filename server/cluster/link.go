@@ -71,7 +71,8 @@ func (l *link) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(l.p.c.over, l.p.c.cfg.Timeout)
 }
 
-// open makes the connection, subscribes to all that is wanted, and finds what was missed.
+// open makes the connection, fills the logs of a node that starts, subscribes to all that is wanted, and finds
+// what was missed.
 // What comes meanwhile is held back, and behind that.
 func (l *link) open() error {
 	// What the last link brought is to be handed out first: only then it is known how far. A partition
@@ -81,6 +82,9 @@ func (l *link) open() error {
 	}
 	l.line = l.p.c.line(l)
 	l.conn = l.line.conn
+	if err := l.fill(); err != nil {
+		return err
+	}
 	// A connection to a Redis Cluster finds its primary by the first name.
 	if err := l.ssubscribe([]string{l.p.own}); err != nil {
 		return err

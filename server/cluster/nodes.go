@@ -148,7 +148,7 @@ func (c *Cluster) beat(ctx context.Context) error {
 	if t.started.IsZero() {
 		t.started = time.Now()
 	}
-	self := Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains}
+	self := Node{Name: c.name, Addr: t.addr, Version: c.opt.Version, Started: t.started, Draining: t.drains, Keeps: c.keeps()}
 	lease, isNew := t.lease(c.name), !t.entered
 	t.mu.Unlock()
 	news, err := json.Marshal(self) // a load is none: it is another one each time
@@ -257,6 +257,7 @@ func (c *Cluster) learn(infos, over []string) {
 		leases = append(leases, infos[i])
 	}
 	slices.Sort(leases)
+	c.learnKeeping(nodes)
 	t := &c.table
 	t.mu.Lock()
 	t.entered = true

@@ -23,7 +23,10 @@ type partition struct {
 	c     *Cluster
 	index int
 	tag   tag
-	own   string // the channel of this node, for answers
+	own   string   // the channel of this node, for answers
+	kept  []string // apps whose events the engine keeps here; set before it starts
+
+	fills []*fill // of these apps, until they are filled; run's
 
 	subs  subscriptions
 	holds holdings

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -15,8 +16,8 @@ func (c *Cluster) Publish(p *hub.Publication, done func(hub.Handed)) {
 	part := c.partition(p.App, p.Room, p.Everyone)
 	e := envelope{Publication: *p}
 	i := &item{channel: part.channelOf(&e), envelope: c.seal(&e), since: time.Now(), done: done}
-	if !p.Everyone && !p.Passing {
-		i.cached = p.Cached
+	if !p.Everyone && !p.Passing && p.Cached > 0 {
+		i.cached = strconv.FormatUint(uint64(p.Cached), 10) + " " + p.App + "\x00" + p.Room
 	}
 	if !p.Everyone {
 		if name := c.home(p.App, p.Room); name != "" {

@@ -17,6 +17,15 @@ var preludeText string
 //go:embed scripts/publish.lua
 var publishText string
 
+//go:embed scripts/keep.lua
+var keepText string
+
+//go:embed scripts/kept.lua
+var keptText string
+
+//go:embed scripts/page.lua
+var pageText string
+
 //go:embed scripts/fence.lua
 var fenceText string
 
@@ -78,12 +87,14 @@ type script struct {
 
 // The scripts. Two versions of Poosh have scripts of their own: they go by their digest.
 var (
-	publishScript = newScript(preludeText + publishText)
+	publishScript = newScript(preludeText + keepText + publishText)
 	fenceScript   = newScript(preludeText + fenceText)
 	resumeScript  = newScript(preludeText + resumeText)
 	foundScript   = newScript(foundText)
 	beatScript    = newScript(beatText)
 	claimScript   = newScript(claimText)
+	keptScript    = newScript(keptText)
+	pageScript    = newScript(pageText)
 	forgetScript  = newScript(forgetText)
 
 	deskScript  = newScript(preludeText + logText + rosterText + deskText)

@@ -10,6 +10,9 @@ type Node struct {
 	Started  time.Time `json:"started"`
 	Draining bool      `json:"draining,omitempty"`
 	Load     *Load     `json:"load,omitempty"` // nil for a version that does not tell
+
+	// Keeps is how much it keeps of the apps whose events are kept.
+	Keeps map[string]Keeping `json:"keeps,omitempty"`
 }
 
 // A Load is what a node has to do, as it was when it last told of itself: four times within a lease.

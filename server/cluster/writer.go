@@ -26,13 +26,13 @@ type item struct {
 	channel  string
 	home     string // a channel of one node that gets it too; "" for none
 	envelope string
-	cached   uint32 // seconds for which the engine keeps it as the last of its room; 0 for not
+	cached   string // seconds for which the engine keeps it as the last of its room, and that; "" for not
 	since    time.Time
 	done     func(hub.Handed) // nil for nobody
 }
 
 // size is what an item counts for.
-func (i *item) size() int64 { return int64(len(i.envelope) + len(i.channel) + len(i.home) + 128) }
+func (i *item) size() int64 { return int64(len(i.envelope) + len(i.channel) + len(i.home) + len(i.cached) + 128) }
 
 // A batch is items that are written in one command.
 type batch struct {
@@ -212,8 +212,9 @@ func (p *partition) finish(b *batch) {
 // before and not heard.
 func (p *partition) publish(ctx context.Context, b *batch, l *link) (handed []int, epoch uint64, err error) {
 	args := append(l.args(), p.c.name, strconv.FormatUint(b.first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
+	args = append(args, p.keepArgs()...)
 	for _, i := range b.items {
-		args = append(args, i.channel, i.envelope, strconv.FormatUint(uint64(i.cached), 10), i.home)
+		args = append(args, i.channel, i.envelope, i.cached, i.home)
 	}
 	answer, err := publishScript.on(ctx, l.conn, []string{p.tag.state()}, args).ToArray()
 	if err != nil {

@@ -3,12 +3,14 @@
 local e = epoch()
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local n, b, said = nil, nil, false
+local n, b, said, whole = nil, nil, false, nil
 -- Tells everybody who is subscribed to a room, as a numbered frame of the log.
 local function say(app, room, body)
   if not said then
-    local m = redis.call('HMGET', meta, 'n', 'b')
+    local m = redis.call('HMGET', meta, 'n', 'b', 'hk')
     n, b, said = tonumber(m[1] or 0), tonumber(m[2] or 0), true
+    -- What is kept lacks nothing of what is told here, see keep.lua.
+    whole = string.match(m[3] or '', '^' .. e .. ' ' .. num(n) .. '( .*)$')
   end
   n = n + 1
   local frame = e .. ' ' .. num(n) .. ' P' .. body
@@ -24,4 +26,5 @@ local function endLog()
     b = b - #old
   end
   redis.call('HSET', meta, 'n', num(n), 'b', num(b))
+  if whole then redis.call('HSET', meta, 'hk', e .. ' ' .. num(n) .. whole) end
 end

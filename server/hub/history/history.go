@@ -24,6 +24,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/hub"
@@ -203,7 +204,7 @@ func (l *Log) Forget(app string) {
 	defer a.mu.Unlock()
 	a.head++ // who has seen the last event is at a position of before, too
 	a.forget(a.head)
-	a.over = true
+	a.over.Store(true)
 }
 
 // Stats are what is kept of all apps.
@@ -231,9 +232,9 @@ func (l *Log) Stats() (st Stats) {
 type app struct {
 	cfg  Config // set once, as name
 	name string
+	over atomic.Bool // it lacks publications: nobody may go on with it
 
 	mu       sync.Mutex // guards what follows; held while a publication is entered and delivered
-	over     bool       // it lacks publications: nobody may go on with it
 	epoch    uint64
 	head     uint64    // the number of the last publication
 	floor    uint64    // all up to it are gone; the next process takes that for where quiet rooms are cut

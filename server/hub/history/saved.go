@@ -119,7 +119,7 @@ func before(now time.Time, nano uint64) time.Time {
 func (a *app) snapshot() *snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.over {
+	if a.over.Load() {
 		return &snapshot{epoch: newEpoch()} // in which nobody has a position
 	}
 	a.cut()
@@ -232,10 +232,15 @@ func (l *Log) Restore(r *handover.Reader, written time.Time) (done Restored, err
 func (a *app) become(b *app) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.takeOver(b)
+	a.goOn()
+}
+
+// takeOver has the log be another one. mu is held.
+func (a *app) takeOver(b *app) {
 	a.epoch, a.head, a.floor, a.dropped, a.quiet, a.gaps = b.epoch, b.head, b.floor, b.dropped, b.quiet, b.gaps
 	a.first, a.last, a.rooms, a.everyone = b.first, b.last, b.rooms, b.everyone
 	a.events, a.bytes, a.early = b.events, b.bytes, b.early
-	a.goOn()
 }
 
 // restore reads what snapshot.save wrote. What is wrong the reader says.
