@@ -182,6 +182,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	for _, p := range c.parts {
 		p.kept = c.keptIn(p)
 	}
+	c.startWriting()
 	for _, p := range c.parts {
 		p.start()
 	}

@@ -41,9 +41,8 @@ var errEnded = errors.New("the connection was closed")
 // line finds a line for a link, and has what comes by it for the link's partition put there. It waits
 // no longer than a connection takes.
 func (c *Cluster) line(l *link) *line {
-	if c.client.Mode() == rueidis.ClientModeCluster {
-		n := c.newLine(l)
-		return n
+	if !c.isShared() {
+		return c.newLine(l)
 	}
 	began := time.Now()
 	c.lines.mu.Lock()
@@ -65,7 +64,7 @@ func (c *Cluster) newLine(l *link) *line {
 	n.conn, n.release = c.client.Dedicate()
 	n.made = time.Now()
 	only := l // in a Redis Cluster
-	if c.client.Mode() != rueidis.ClientModeCluster {
+	if c.isShared() {
 		only = nil
 	}
 	of := func(channel string) *link {
@@ -114,6 +113,24 @@ func (n *line) close() {
 		n.conn.Close()
 		n.release()
 	})
+}
+
+// isShared reports whether all partitions are at one server.
+func (c *Cluster) isShared() bool { return c.client.Mode() != rueidis.ClientModeCluster }
+
+// startWriting starts who writes: one for all partitions that share a line.
+func (c *Cluster) startWriting() {
+	if c.isShared() {
+		all := c.parts[0].work
+		for _, p := range c.parts {
+			p.work = all // nobody reads it yet
+		}
+		c.running.Go(func() { c.write(c.parts[:], all) })
+		return
+	}
+	for _, p := range c.parts {
+		c.running.Go(func() { c.write([]*partition{p}, p.work) })
+	}
 }
 
 // partitionIn is which partition a channel is of, by its name; -1 for none.
