@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,7 @@ import (
 // of its own, as partitions are on different servers.
 //
 // A link that ends has its line end, and with it the others: what is on its way on a connection
-// cannot be called back.
+// cannot be called back. But where the engine says no to one partition alone, the others stay.
 type line struct {
 	conn    rueidis.DedicatedClient
 	release func()
@@ -33,6 +34,28 @@ type line struct {
 type lines struct {
 	mu  sync.Mutex // guards now; held while a connection is made
 	now *line      // that links share; nil for none yet
+
+	made chan struct{} // closed when a link was opened, for those that wait before they try again; nil while none does
+}
+
+// opened is closed when a link is opened next: then the engine is there.
+func (s *lines) opened() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made == nil {
+		s.made = make(chan struct{})
+	}
+	return s.made
+}
+
+// tellOpened has those try again who wait.
+func (s *lines) tellOpened() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made != nil {
+		close(s.made)
+		s.made = nil
+	}
 }
 
 // errEnded is for a connection that ended without a reason.
@@ -105,6 +128,20 @@ func (n *line) linkOf(partition int) *link {
 
 // isOver reports that nothing can be said over it any more.
 func (n *line) isOver() bool { return n.over.Load() }
+
+// leave has nothing more come for a link, and reports whether that was possible.
+func (n *line) leave(l *link) bool {
+	n.links[l.p.index].CompareAndSwap(l, nil)
+	for list := range slices.Chunk(append(l.p.subs.askedOf(l.generation), l.p.own), subscribeAtOnce) {
+		ctx, cancel := l.context()
+		err := n.conn.Do(ctx, n.conn.B().Sunsubscribe().Channel(list...).Build()).Error()
+		cancel()
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
 
 // close ends the connection, for all links.
 func (n *line) close() {

@@ -113,9 +113,13 @@ func (l *link) cut(why error) {
 	l.p.c.arriving.Add(-held)
 }
 
-// close ends the connection, if the link has one.
-func (l *link) close() {
-	if l.line != nil {
+// close ends the connection, if the link has one. Where others use that too, and the engine has said no to
+// what is this partition's alone, the link leaves it to them.
+func (l *link) close(why error) {
+	if l.line == nil {
+		return
+	}
+	if !l.p.c.isShared() || !refused(why) || l.line.isOver() || !l.line.leave(l) {
 		l.line.close()
 	}
 }

@@ -108,7 +108,7 @@ var errStopped = errors.New("the cluster is left")
 // run keeps a link as long as there is an engine, and ends with the cluster.
 func (p *partition) run() {
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 2*time.Second
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, time.Second
 	wait.RandomizationFactor = 0.5 // nodes are not to come back all at once
 	for generation := uint64(1); ; generation++ {
 		l := newLink(p, generation)
@@ -119,11 +119,17 @@ func (p *partition) run() {
 		}
 		l.cut(err)
 		p.lose(err)
-		l.close()
+		opened := p.c.lines.opened()
+		l.close(err)
+		next := wait.NextBackOff()
+		if refused(err) {
+			opened = nil // which says nothing of this partition
+		}
 		select {
 		case <-p.c.over.Done():
 			return
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(next):
+		case <-opened:
 		}
 	}
 }
@@ -134,6 +140,7 @@ func (p *partition) found(l *link) {
 	p.link = l
 	p.mu.Unlock()
 	p.worked()
+	p.c.lines.tellOpened()
 	p.desk.wakeUp()
 	p.firstOnce.Do(func() { close(p.first) })
 }
