@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"poosh/auth"
 	"poosh/server/cluster/redistest"
 	"poosh/server/health"
+	"poosh/server/metric"
 	"poosh/server/poosh"
 )
 
@@ -163,7 +165,7 @@ func TestEngineAwayLocal(t *testing.T) {
 }
 
 // What is kept is kept by every node, at the same positions: who was cut off from one goes on at
-// another, and one that has just started says that it does not know.
+// another, and at one that has just started, after all others have gone too.
 func TestHistoryAcrossNodes(t *testing.T) {
 	redis := redistest.Start(t)
 	a, b := node(t, redis.Addr, "HISTORY", "1m"), node(t, redis.Addr, "HISTORY", "1m")
@@ -178,20 +180,33 @@ func TestHistoryAcrossNodes(t *testing.T) {
 		}
 	}
 	late := node(t, redis.Addr, "HISTORY", "1m")
-	for name, r := range map[string]*running{"where it was": a, "elsewhere": b} {
+	for name, r := range map[string]*running{"where it was": a, "elsewhere": b, "one that came later": late} {
 		got := r.events(t, "r", at)
 		if !strings.Contains(got, `"recovered":true,"missed":3`) || strings.Count(got, "event: e\n") != 3 ||
 			strings.Index(got, "data: 1") > strings.Index(got, "data: 2") || strings.Index(got, "data: 2") > strings.Index(got, "data: 3") {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	if got := late.events(t, "r", at); !strings.Contains(got, `"recovered":false,"missed":0`) {
-		t.Errorf("of one that came later: %s", got)
-	}
+	before := at
 	// A position of a node where nothing has come is known to the others.
 	at = idOf(t, late.events(t, "r", ""))
 	if got := b.events(t, "r", at); !strings.Contains(got, `"recovered":true,"missed":0`) {
 		t.Errorf("from one to the next: %s", got)
+	}
+	for _, r := range []*running{a, b, late} {
+		r.stop()
+		if err := r.wait(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := node(t, redis.Addr, "HISTORY", "1m")
+	for from, missed := range map[string]int{before: 3, at: 0} {
+		if got := again.events(t, "r", from); !strings.Contains(got, fmt.Sprintf(`"recovered":true,"missed":%d`, missed)) {
+			t.Errorf("after all have ended, want %d: %s", missed, got)
+		}
+	}
+	if n := again.cluster.Readings(); !slices.ContainsFunc(n, func(r metric.Reading) bool { return r.Name == "cluster_history_filled_events" }) {
+		t.Error("no metric tells of what was read")
 	}
 }
 

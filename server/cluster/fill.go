@@ -82,6 +82,19 @@ func (f *filled) came() {
 	f.page = time.Now()
 }
 
+// readings of it.
+type readFilled struct {
+	events  int
+	bytes   int64
+	seconds float64
+}
+
+func (f *filled) read() readFilled {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return readFilled{f.events, f.bytes, f.took.Seconds()}
+}
+
 // sayFilled has the log say what came of it.
 func (c *Cluster) sayFilled() {
 	f := &c.filled

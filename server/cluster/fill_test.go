@@ -343,7 +343,10 @@ func TestKeptBeginsAnew(t *testing.T) {
 					t.Errorf("%s, %s: of before there is %v, whole %v", step.name, name, texts, whole)
 				}
 			}
-			until(t, "what is new", func() bool { texts, _, whole := n.behind("r", place); return whole && slices.Equal(texts, []string{"52"}) })
+			until(t, "what is new", func() bool {
+				texts, _, whole := n.behind("r", place)
+				return whole && slices.Equal(texts, []string{"52"})
+			})
 		}
 		b.leave()
 	}

@@ -46,6 +46,7 @@ func (c *Cluster) Readings() []metric.Reading {
 	if c.Up() {
 		up = 1
 	}
+	filled := c.filled.read()
 	return append(c.askReadings(), []metric.Reading{
 		metric.Gauge("cluster_up", "cluster_engine_up", "1 while the engine of the cluster is there, 0 while it is away.", up),
 		metric.Gauge("cluster_nodes", "cluster_nodes", "Nodes of the cluster, as the engine said it last.", len(c.Nodes())),
@@ -55,6 +56,9 @@ func (c *Cluster) Readings() []metric.Reading {
 		}),
 		metric.Counter("cluster_received", "cluster_received_total", "Publications that came from the engine, those of this node too.", n.received.Load()),
 		metric.Counter("cluster_caught_up", "cluster_caught_up_total", "Publications that were missed by a subscription and found in the backlog.", n.caught.Load()),
+		metric.Gauge("cluster_filled", "cluster_history_filled_events", "Events of before its start that this node read from the engine, for clients that come back.", filled.events),
+		metric.Gauge("", "cluster_history_filled_bytes", "Bytes of these events, as the engine keeps them.", filled.bytes),
+		metric.Gauge("", "cluster_history_fill_seconds", "How long the node took to read them, at its start.", filled.seconds),
 		metric.Counter("cluster_missed", "cluster_rooms_missed_total", "Rooms whose clients were closed, since they may have missed a publication.", n.missed.Load()),
 		metric.Counters("cluster_dropped", "cluster_envelopes_dropped_total", "What came from the engine and was dropped, by reason.", "reason", []metric.Sample{
 			metric.Of(n.unknown.Load(), "version"), metric.Of(n.malformed.Load(), "malformed"), metric.Of(n.again.Load(), "again"),

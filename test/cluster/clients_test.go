@@ -33,6 +33,8 @@ type watcher struct {
 	ended  map[string]string // who was disconnected, and why
 	faults []string
 	on     map[string]*node
+
+	also func(id, saw, text string) // is told what else is reported, with mu held; nil for nobody. Set once
 }
 
 // watch connects a client of each version, and a stream of events for each node, to a room. They
@@ -120,6 +122,8 @@ func (w *watcher) take(line []byte) {
 		w.heard(r.ID, r.Text)
 	case r.Saw == "disconnect":
 		w.ended[r.ID] = r.Text
+	case w.also != nil:
+		w.also(r.ID, r.Saw, r.Text)
 	}
 }
 

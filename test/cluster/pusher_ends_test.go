@@ -299,6 +299,69 @@ func TestPusherResumesElsewhere(t *testing.T) {
 	}
 }
 
+// All nodes are killed while pages are away, and they go on at one that starts after that: they are given what they
+// missed. A cache channel of such an app has its last event there.
+func TestPusherResumesAfterAllWereKilled(t *testing.T) {
+	const keep = "PUSHER_HISTORY=5m"
+	s := newSite(t, keep)
+	to := process.Balance(t, s.nodes[0].pusher)
+	var pages []*page
+	for _, version := range []string{"4", "7", "8"} {
+		p := s.open(to.Port, version, "page "+version, "1", map[string]any{"resume": true})
+		p.join("news")
+		pages = append(pages, p)
+	}
+	n := 0
+	send := func(at int) {
+		t.Helper()
+		s.trigger(at, "e", fmt.Sprint(n), "", "news", "cache-last")
+		n++
+	}
+	has := func(step string) {
+		t.Helper()
+		for _, p := range pages {
+			for i, text := range p.events("news", "e", n) {
+				if text != fmt.Sprint(i) {
+					t.Fatalf("%s, %s: %q is at %d", step, p.id, text, i)
+				}
+			}
+		}
+	}
+	send(0)
+	send(1)
+	has("at first")
+	for _, p := range pages {
+		p.op("disconnect")
+		p.wait(p.id, "state", "disconnected", "", 1)
+	}
+	for range 50 {
+		send(2)
+	}
+	for _, of := range s.nodes {
+		of.Kill()
+	}
+	s.add(keep)
+	send(3)
+	to.Choose(s.nodes[3].pusher)
+	for _, p := range pages {
+		p.op("connect")
+		p.wait(p.id, "connected", "", "", 2)
+	}
+	has("on a node that started later")
+	send(3)
+	has("on it, then")
+	for _, p := range pages {
+		if failed := s.seen(p.id, "channel", "pusher:resume_failed", "news"); len(failed) > 0 {
+			t.Errorf("%s: %s", p.id, failed[0].Text)
+		}
+	}
+	late := s.open(to.Port, "8", "late", "2", nil)
+	late.join("cache-last")
+	if got := late.events("cache-last", "e", 1); got[0] != fmt.Sprint(n-1) {
+		t.Errorf("the last event of a cache channel is %q, want %d", got[0], n-1)
+	}
+}
+
 // A node that ends in order sends its pages elsewhere: they come back on another one and are in their channels, events that are
 // sent meanwhile at the others reach all who stay, and no webhook says that somebody was gone.
 func TestPusherNodeEnds(t *testing.T) {

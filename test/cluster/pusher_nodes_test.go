@@ -61,11 +61,7 @@ func newSite(t *testing.T, more ...string) *site {
 	t.Helper()
 	s := &site{t: t, redis: redistest.Start(t), reports: make(map[string][]report), hooks: newHookSite(t)}
 	for range 3 {
-		port := process.FreePort(t)
-		s.nodes = append(s.nodes, &pusherNode{pusher: port, node: startNode(t, s.redis, append([]string{
-			"PUSHER_PORT=" + strconv.Itoa(port), "PUSHER_APP_ID=" + pushertest.ID, "PUSHER_APP_KEY=" + pushertest.Key, "PUSHER_APP_SECRET=" + pushertest.Secret,
-			"PUSHER_CLIENT_EVENTS=on", "PUSHER_WATCHLIST=on", "PUSHER_WEBHOOK_URL=" + s.hooks.URL,
-		}, more...)...)})
+		s.add(more...)
 	}
 	s.front = process.Serve(t, s.balance)
 	t.Cleanup(func() {
@@ -78,6 +74,16 @@ func newSite(t *testing.T, more ...string) *site {
 	})
 	s.drive()
 	return s
+}
+
+// add starts one more node.
+func (s *site) add(more ...string) {
+	s.t.Helper()
+	port := process.FreePort(s.t)
+	s.nodes = append(s.nodes, &pusherNode{pusher: port, node: startNode(s.t, s.redis, append([]string{
+		"PUSHER_PORT=" + strconv.Itoa(port), "PUSHER_APP_ID=" + pushertest.ID, "PUSHER_APP_KEY=" + pushertest.Key, "PUSHER_APP_SECRET=" + pushertest.Secret,
+		"PUSHER_CLIENT_EVENTS=on", "PUSHER_WATCHLIST=on", "PUSHER_WEBHOOK_URL=" + s.hooks.URL,
+	}, more...)...)})
 }
 
 // balance hands a connection to the next node that takes it.
