@@ -284,6 +284,7 @@ func (c *Cluster) Close(ctx context.Context) error {
 	for _, p := range c.parts {
 		p.stop()
 	}
+	c.lines.close()
 	c.running.Wait()
 	c.client.Close()
 	return nil

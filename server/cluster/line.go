@@ -58,6 +58,15 @@ func (s *lines) tellOpened() {
 	}
 }
 
+// close ends the line that all links may have left. Whoever leaves one later ends it: the cluster is over.
+func (s *lines) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now != nil {
+		s.now.close()
+	}
+}
+
 // errEnded is for a connection that ended without a reason.
 var errEnded = errors.New("the connection was closed")
 

@@ -3,6 +3,7 @@ package cluster
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	"poosh/server/cluster/redistest"
 )
@@ -50,6 +51,26 @@ func TestOnePartitionIsAwayAlone(t *testing.T) {
 	a.hasExactly(bad, numbered(1, 2))
 	if p.current().line != line {
 		t.Error("it is back by another connection")
+	}
+}
+
+// A node ends though the engine has said no to all of its partitions.
+func TestEndsThoughRefused(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	a := join(t, config(t, at(redis.Addr)))
+	for _, p := range a.parts {
+		redis.Do("SET", p.tag.state(), "is no hash")
+	}
+	for _, p := range a.parts {
+		until(t, "all are away", func() bool { return p.current() == nil })
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.Close(t.Context()) }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("it does not end")
 	}
 }
 
