@@ -35,7 +35,7 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 		}
 	}
 	if c.History.File != "" && !m.Has("HISTORY_FILE") {
-		m.Add("HISTORY_FILE", "is set with CLUSTER_REDIS: the other nodes have the history of a node that ends, and go on meanwhile; want one of them unset")
+		m.Add("HISTORY_FILE", "is set with CLUSTER_REDIS: Redis has the history of a node that ends, and the others go on meanwhile; want one of them unset")
 	}
 }
 

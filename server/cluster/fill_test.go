@@ -513,6 +513,50 @@ func TestKeptWhenRedisIsFull(t *testing.T) {
 	openLibrary(t, cfg, much).has("r", begin, numbered(1, 11))
 }
 
+// What is kept needs no more rights than all else: those that docs/cluster.md lists.
+func TestKeptWithLeastRights(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, "redis://poosh:open-sesame@"+redis.Addr)
+	user := append([]string{"ACL", "SETUSER", "poosh", "reset", "on", ">open-sesame"}, leastRights(t, cfg.Prefix)...)
+	redis.Do(append(user, "&"+cfg.Prefix+":*")...)
+	little := much
+	little.Bytes = 64 << 10 // so that chunks end and are dropped
+	a := openLibrary(t, cfg, little)
+	begin := a.head()
+	a.mustSend("r", numbered(1, 1000)...)
+	b := openLibrary(t, cfg, little)
+	if got, _, whole := b.behind("r", begin); whole || len(got) < 100 || got[len(got)-1] != "1000" {
+		t.Errorf("it has %d, whole %v", len(got), whole)
+	}
+}
+
+// After a failover of Sentinels a new log begins, on all nodes: of before nobody says that it is whole.
+func TestKeptOverFailover(t *testing.T) {
+	t.Parallel()
+	primary, _, sentinels := redistest.Sentinel(t)
+	addrs := make([]string, len(sentinels))
+	for i, s := range sentinels {
+		addrs[i] = s.Addr
+	}
+	cfg := config(t, "redis-sentinel://"+strings.Join(addrs, ",")+"/"+redistest.Master)
+	a := openLibrary(t, cfg, much)
+	begin := a.head()
+	a.mustSend("r", numbered(1, 100)...)
+	openLibrary(t, cfg, much).has("r", begin, numbered(1, 100))
+	primary.Kill()
+	until(t, "it goes on with the replica", func() bool { return a.send("r", "101") == nil && a.head().Epoch != begin.Epoch })
+	place := a.head()
+	a.mustSend("r", "102")
+	b := openLibrary(t, cfg, much)
+	for _, n := range []*library{a, b} {
+		if _, _, whole := n.behind("r", begin); whole {
+			t.Error("of before it says that it is whole")
+		}
+		n.has("r", place, []string{"102"})
+	}
+}
+
 // The truth is what was published, by its number.
 type truth struct {
 	mu sync.Mutex // guards what follows
