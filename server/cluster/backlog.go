@@ -26,10 +26,6 @@ type resumed struct {
 // resume finds what this node missed, and then lets what comes go on its way. Everything is
 // subscribed to already, so nothing is between the two.
 func (l *link) resume() error {
-	// What the last link brought is to be handed out first: only then it is known how far.
-	if !l.waitUntil(l.p.inbox.idle) {
-		return errors.New("what came before is not handed out yet")
-	}
 	began := l.p.position()
 	at, missed := began, []string(nil)
 	var r resumed

@@ -5,7 +5,7 @@
 // # How
 //
 // Rooms are divided into 16 partitions. All that a node and the engine say to each other about
-// one goes over one connection, a [link]: what the node publishes, what it subscribes to, and
+// one goes over one connection, by a [link]: what the node publishes, what it subscribes to, and
 // what comes back. So there is one order, and what a node was told of is behind all that it was
 // told before. Each publication is numbered in the log of its partition, by a script that also keeps
 // it for a while; every node delivers what comes back from the engine, the one that accepted it
@@ -16,13 +16,18 @@
 // themselves what they need: nothing is missed without a word. A request for a fence, each second,
 // keeps the last number fresh and finds an engine that does not answer.
 //
+// Most of what a publication costs is not the script but to write and to wake up. So partitions that are at one server
+// share a connection, a [line], and one goroutine writes for all of them: while it waits for an
+// answer more gathers, and the next call has a batch of each partition.
+//
 // # Who owns what
 //
-// A [Cluster] starts two goroutines for each partition, one for its writing and one for its [desk],
-// and those that beat, watch and sweep; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
+// A [Cluster] starts goroutines for each partition, see there, one that writes for all that share a line, one for
+// each line, and those that beat, watch and sweep; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
 // time.
 //
-// Lock order: partition.mu, or subscriptions.mu, behind desk.mu for moments, each by itself, and inbox.mu last of all; a hub may hold a room's lock as it
+// Lock order: partition.mu, or subscriptions.mu, behind desk.mu for moments, each by itself, and inbox.mu last of all. lines.mu is
+// held alone, while a connection is made; a hub may hold a room's lock as it
 // calls [Cluster.Occupied]. With partition.mu held a hub is called only to deliver while the
 // engine is away, see [Local].
 package cluster
@@ -116,6 +121,7 @@ type Cluster struct {
 	hears  hears
 	count  counts
 	losses losses
+	lines  lines
 
 	keeping atomic.Pointer[map[string]Keeping] // the most that any node keeps; nil before that is known
 	filled  filled
@@ -181,6 +187,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	for _, p := range c.parts {
 		p.kept = c.keptIn(p)
 	}
+	c.startWriting()
 	for _, p := range c.parts {
 		p.start()
 	}
@@ -277,6 +284,7 @@ func (c *Cluster) Close(ctx context.Context) error {
 	for _, p := range c.parts {
 		p.stop()
 	}
+	c.lines.close()
 	c.running.Wait()
 	c.client.Close()
 	return nil

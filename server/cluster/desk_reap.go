@@ -2,10 +2,12 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -90,17 +92,26 @@ func (d *desk) seatsOf(ctx context.Context, whose func(lease string) bool) (list
 	return list, err
 }
 
-// takeAway takes away all that a lease has in all partitions.
+// takeAway takes away all that a lease has, in all partitions at once: one after the other they would wait
+// for an answer each time.
 func (c *Cluster) takeAway(ctx context.Context, lease string) error {
-	for _, p := range c.parts[:partitions] {
-		list, err := p.desk.seatsOf(ctx, func(of string) bool { return of == lease })
-		if err != nil {
+	var taking sync.WaitGroup
+	var failed [partitions]error
+	for i, p := range c.parts[:partitions] {
+		taking.Go(func() { failed[i] = p.desk.takeAway(ctx, lease) })
+	}
+	taking.Wait()
+	return errors.Join(failed[:]...)
+}
+
+func (d *desk) takeAway(ctx context.Context, lease string) error {
+	list, err := d.seatsOf(ctx, func(of string) bool { return of == lease })
+	if err != nil {
+		return err
+	}
+	for _, seat := range list {
+		if err := d.reap(ctx, seat); err != nil {
 			return err
-		}
-		for _, seat := range list {
-			if err := p.desk.reap(ctx, seat); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -16,8 +16,8 @@ import (
 	"poosh/server/hub"
 )
 
-// A link is one connection of a partition, for all that is said about that: so it is known which
-// process of the engine answers, and that what was told before was told by the same one.
+// A link is a partition's use of a connection, see [line], for all that is said about that: so it is known
+// which process of the engine answers, and that what was told before was told by the same one.
 //
 // Why not one client for commands, and Receive for messages: both find another connection by
 // themselves when one ends, and hide that something may have been missed, or said to a
@@ -25,11 +25,10 @@ import (
 type link struct {
 	p          *partition
 	generation uint64 // counts links of the partition
-	conn       rueidis.DedicatedClient
-	release    func()
-	ended      <-chan error // the connection's
-	process    string       // of the engine
-	opened     uint64       // epoch of the log as it was opened; set before the link is used
+	line       *line
+	conn       rueidis.DedicatedClient // of the line
+	process    string                  // of the engine
+	opened     uint64                  // epoch of the log as it was opened; set before the link is used
 
 	heard atomic.Int64 // when the last fence came, in nanoseconds since the start of the link
 	began time.Time
@@ -76,8 +75,13 @@ func (l *link) context() (context.Context, context.CancelFunc) {
 // what was missed.
 // What comes meanwhile is held back, and behind that.
 func (l *link) open() error {
-	l.conn, l.release = l.p.c.client.Dedicate()
-	l.ended = l.conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: l.message, OnSubscription: l.subscription})
+	// What the last link brought is to be handed out first: only then it is known how far. A partition
+	// that takes its time keeps no other one from its line.
+	if !l.waitUntil(l.p.inbox.idle) {
+		return errors.New("what came before is not handed out yet")
+	}
+	l.line = l.p.c.line(l)
+	l.conn = l.line.conn
 	if err := l.fill(); err != nil {
 		return err
 	}
@@ -109,10 +113,15 @@ func (l *link) cut(why error) {
 	l.p.c.arriving.Add(-held)
 }
 
-// close gives the connection back, which ends it.
-func (l *link) close() {
-	l.conn.Close()
-	l.release()
+// close ends the connection, if the link has one. Where others use that too, and the engine has said no to
+// what is this partition's alone, the link leaves it to them.
+func (l *link) close(why error) {
+	if l.line == nil {
+		return
+	}
+	if !l.p.c.isShared() || !refused(why) || l.line.isOver() || !l.line.leave(l) {
+		l.line.close()
+	}
 }
 
 // identify learns which process of the engine this is.
@@ -133,8 +142,7 @@ func (l *link) identify() error {
 }
 
 // message takes what comes. It is called by who reads the connection, so it must not wait.
-func (l *link) message(m rueidis.PubSubMessage) {
-	text := m.Message
+func (l *link) message(text string) {
 	if strings.HasPrefix(text, string(letterFence)) {
 		l.heard.Store(int64(time.Since(l.began)))
 	}

@@ -33,7 +33,7 @@ func prefix() string { return fmt.Sprintf("test%d", prefixes.Add(1)) }
 // A process is a node with what it delivered.
 type process struct {
 	*Cluster
-	t   *testing.T
+	t   testing.TB
 	log *logged
 
 	mu     sync.Mutex // guards what follows
@@ -72,7 +72,7 @@ func config(t testing.TB, url string) Config {
 func at(addr string) string { return "redis://" + addr }
 
 // join makes a node, which leaves with the test.
-func join(t *testing.T, cfg Config, change ...func(*Options)) *process {
+func join(t testing.TB, cfg Config, change ...func(*Options)) *process {
 	t.Helper()
 	p := &process{t: t, log: &logged{}, got: make(map[string][]string)}
 	opt := Options{

@@ -256,17 +256,45 @@ func TestPublishedOnceThoughWrittenTwice(t *testing.T) {
 	b := &batch{items: []*item{made("2"), made("3")}, first: p.seq + 1}
 	p.seq += 3
 	p.mu.Unlock()
-	handed, _, err := p.publish(t.Context(), b, p.current())
-	if err != nil || !slices.Equal(handed, []int{1, 1}) {
-		t.Fatalf("handed to %v, %v", handed, err)
+	b.since = time.Now()
+	done := a.publish([]writing{{p, b, p.current()}})[0]
+	if done.err != nil || !slices.Equal(done.handed, []int{1, 1}) {
+		t.Fatalf("handed to %v, %v", done.handed, done.err)
 	}
 	b.items = append(b.items, made("4")) // and one that is new
-	handed, _, err = p.publish(t.Context(), b, p.current())
-	if err != nil || !slices.Equal(handed, []int{-1, -1, 1}) {
-		t.Errorf("the second time handed to %v, %v", handed, err)
+	done = a.publish([]writing{{p, b, p.current()}})[0]
+	if done.err != nil || !slices.Equal(done.handed, []int{-1, -1, 1}) {
+		t.Errorf("the second time handed to %v, %v", done.handed, done.err)
 	}
 	a.mustSend("r", "5")
 	a.hasExactly("r", numbered(1, 5))
+}
+
+// Of partitions that are written together one that cannot be keeps none from the others.
+func TestOnePartitionOfSeveralFails(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	a := join(t, config(t, at(redis.Addr)))
+	var list []writing
+	for i := range 3 {
+		p := a.parts[i]
+		redis.Do("DEL", string(p.tag)+":l")
+		if i == 1 {
+			redis.Do("SET", string(p.tag)+":l", "is no list")
+		}
+		e := envelope{Publication: hub.Publication{App: app, Room: "r", Data: []byte("x")}}
+		b := &batch{items: []*item{{channel: p.own, envelope: a.seal(&e)}}, first: 1, since: time.Now()}
+		list = append(list, writing{p, b, p.current()})
+	}
+	done := a.publish(list)
+	for i, d := range done {
+		switch {
+		case i == 1 && (d.err == nil || !refused(d.err)):
+			t.Errorf("a log that is no list: %v, %v", d.handed, d.err)
+		case i != 1 && (d.err != nil || !slices.Equal(d.handed, []int{1}) || d.epoch == 0):
+			t.Errorf("beside it: %+v", d)
+		}
+	}
 }
 
 // What was accepted is handed out here too once a node is flushed: its clients are sent away then.

@@ -17,7 +17,7 @@ import (
 
 // A partition is a part of all rooms, with an order of its own. It is away, or has a link.
 //
-// Its goroutines are run, which keeps a link, handle, which handles what came, write, and its
+// Its goroutines are run, which keeps a link, handle, which handles what came, and its
 // desk's; its [Cluster] owns them.
 type partition struct {
 	c     *Cluster
@@ -36,9 +36,9 @@ type partition struct {
 	first     chan struct{} // closed when it had a link for the first time
 	firstOnce sync.Once
 	wake      chan struct{} // has run look at what is wanted
+	work      chan struct{} // has who writes look at what there is; of all partitions that it writes for
 
 	mu    sync.Mutex // guards what follows
-	work  *sync.Cond // of mu: there is something to write, or a link, or the end
 	link  *link      // nil while the partition is away
 	since time.Time  // when it went away
 	err   error      // why
@@ -64,7 +64,7 @@ func newPartition(c *Cluster, index int, t tag) *partition {
 	}
 	p.subs.of = make(map[string]*subscription)
 	p.holds.init(p)
-	p.work = sync.NewCond(&p.mu)
+	p.work = make(chan struct{}, 1)
 	p.inbox.ready = sync.NewCond(&p.inbox.mu)
 	p.inbox.total = &c.arriving
 	if index < partitions {
@@ -78,7 +78,6 @@ func (p *partition) start() {
 	p.since = time.Now() // which nobody else reads yet
 	p.c.running.Go(p.run)
 	p.c.running.Go(p.handle)
-	p.c.running.Go(p.write)
 	if p.desk != nil {
 		p.c.running.Go(p.desk.run)
 	}
@@ -89,7 +88,6 @@ func (p *partition) start() {
 func (p *partition) stop() {
 	p.mu.Lock()
 	p.over = true
-	p.work.Broadcast()
 	waiting := p.takeQueue()
 	var lost []*item
 	if b := p.doubt; b != nil && !b.underWay {
@@ -110,7 +108,7 @@ var errStopped = errors.New("the cluster is left")
 // run keeps a link as long as there is an engine, and ends with the cluster.
 func (p *partition) run() {
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 2*time.Second
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, time.Second
 	wait.RandomizationFactor = 0.5 // nodes are not to come back all at once
 	for generation := uint64(1); ; generation++ {
 		l := newLink(p, generation)
@@ -121,11 +119,17 @@ func (p *partition) run() {
 		}
 		l.cut(err)
 		p.lose(err)
-		l.close()
+		opened := p.c.lines.opened()
+		l.close(err)
+		next := wait.NextBackOff()
+		if refused(err) {
+			opened = nil // which says nothing of this partition
+		}
 		select {
 		case <-p.c.over.Done():
 			return
-		case <-time.After(wait.NextBackOff()):
+		case <-time.After(next):
+		case <-opened:
 		}
 	}
 }
@@ -134,8 +138,9 @@ func (p *partition) run() {
 func (p *partition) found(l *link) {
 	p.mu.Lock()
 	p.link = l
-	p.work.Broadcast()
 	p.mu.Unlock()
+	p.worked()
+	p.c.lines.tellOpened()
 	p.desk.wakeUp()
 	p.firstOnce.Do(func() { close(p.first) })
 }
@@ -200,11 +205,8 @@ func (p *partition) live(l *link) error {
 		select {
 		case <-p.c.over.Done():
 			return errStopped
-		case err := <-l.ended:
-			if err == nil {
-				err = errors.New("the connection was closed")
-			}
-			return err
+		case <-l.line.ended:
+			return l.line.err
 		case <-l.failed:
 			return l.why()
 		case <-p.wake:

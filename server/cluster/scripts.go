@@ -26,6 +26,9 @@ var keptText string
 //go:embed scripts/page.lua
 var pageText string
 
+//go:embed scripts/many.lua
+var manyText string
+
 //go:embed scripts/fence.lua
 var fenceText string
 
@@ -88,6 +91,7 @@ type script struct {
 // The scripts. Two versions of Poosh have scripts of their own: they go by their digest.
 var (
 	publishScript = newScript(preludeText + keepText + publishText)
+	manyScript    = newScript(manyText)
 	fenceScript   = newScript(preludeText + fenceText)
 	resumeScript  = newScript(preludeText + resumeText)
 	foundScript   = newScript(foundText)
@@ -116,12 +120,34 @@ func newScript(text string) *script {
 // on runs the script on a connection, and teaches it to an engine that does not know it: one
 // that was started anew forgets.
 func (s *script) on(ctx context.Context, conn rueidis.CoreClient, keys, args []string) rueidis.RedisResult {
+	return onAll(ctx, conn, []scripted{{s, keys, args}})[0]
+}
+
+// A scripted is a script with what it is to be done with.
+type scripted struct {
+	script     *script
+	keys, args []string
+}
+
+// onAll runs several at once, none of which may be about a key of another one.
+func onAll(ctx context.Context, conn rueidis.CoreClient, list []scripted) []rueidis.RedisResult {
 	b := conn.B()
-	answer := conn.Do(ctx, b.Evalsha().Sha1(s.sha).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())
-	if err, ok := rueidis.IsRedisErr(answer.Error()); ok && err.IsNoScript() {
-		answer = conn.Do(ctx, b.Eval().Script(s.text).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())
+	commands := make([]rueidis.Completed, 0, len(list))
+	for _, s := range list {
+		commands = append(commands, b.Evalsha().Sha1(s.script.sha).Numkeys(int64(len(s.keys))).Key(s.keys...).Arg(s.args...).Build())
 	}
-	return answer
+	var answers []rueidis.RedisResult
+	if len(list) == 1 {
+		answers = append(answers, conn.Do(ctx, commands[0]))
+	} else {
+		answers = conn.DoMulti(ctx, commands...)
+	}
+	for i, s := range list {
+		if err, ok := rueidis.IsRedisErr(answers[i].Error()); ok && err.IsNoScript() {
+			answers[i] = conn.Do(ctx, b.Eval().Script(s.script.text).Numkeys(int64(len(s.keys))).Key(s.keys...).Arg(s.args...).Build())
+		}
+	}
+	return answers
 }
 
 // freshEpoch names a log that may begin. A [hub.Position] has 50 bits for it, and 0 is none.

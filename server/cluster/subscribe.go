@@ -137,6 +137,18 @@ func (t *subscriptions) all(generation uint64) []string {
 	return list
 }
 
+// askedOf lists what a link was asked for.
+func (t *subscriptions) askedOf(generation uint64) (list []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for channel, s := range t.of {
+		if s.asked == generation && !s.home {
+			list = append(list, channel)
+		}
+	}
+	return list
+}
+
 // confirmAll notes that a link has what it was asked for.
 func (t *subscriptions) confirmAll(generation uint64) {
 	t.mu.Lock()

@@ -15,7 +15,7 @@ import (
 	"poosh/server/hub"
 )
 
-// What one command of the writer has in it, at the most.
+// What one turn of a writer has in it, at the most.
 const (
 	batchItems = 128
 	batchBytes = 1 << 20
@@ -60,7 +60,7 @@ func (p *partition) enqueue(i *item) error {
 	}
 	p.queue = append(p.queue, i)
 	p.mu.Unlock()
-	p.work.Signal()
+	p.worked()
 	return nil
 }
 
@@ -95,45 +95,94 @@ func (p *partition) settle(i *item, h hub.Handed) {
 	}
 }
 
-// write writes what waits, a batch at a time: a second one would not be known to arrive behind
-// the first. It ends with the partition.
-func (p *partition) write() {
+// A writing is a batch on its way.
+type writing struct {
+	p *partition
+	b *batch
+	l *link
+}
+
+// A written is what became of one: how many nodes were handed each item, -1 where that was told before
+// and not heard.
+type written struct {
+	handed []int
+	epoch  uint64
+	err    error
+}
+
+// write writes what waits in partitions that share a connection, of each a batch at a time: a second one
+// would not be known to arrive behind the first. All of that is one turn, and meanwhile
+// more gathers, so that much costs the engine less than often. It ends with the cluster.
+func (c *Cluster) write(parts []*partition, work <-chan struct{}) {
+	first := 0
 	for {
-		b, l := p.next()
-		if b == nil {
-			return
+		list := nextOf(parts, first)
+		first = (first + 1) % len(parts)
+		if len(list) > 0 {
+			c.send(list)
+			continue
 		}
-		p.send(b, l)
+		select {
+		case <-c.over.Done():
+			return
+		case <-work:
+		}
 	}
 }
 
-// next waits for a batch and a link; nil at the end. What is in doubt comes first.
-func (p *partition) next() (*batch, *link) {
+// worked has who writes look at what there is.
+func (p *partition) worked() {
+	select {
+	case p.work <- struct{}{}:
+	default: // it will
+	}
+}
+
+// nextOf takes a batch of each partition that has one, up to what one turn may have; who is left
+// comes first in a later one.
+func nextOf(parts []*partition, first int) (list []writing) {
+	items, bytes := 0, int64(0)
+	for i := range parts {
+		w := parts[(first+i)%len(parts)].next(batchItems-items, batchBytes-bytes)
+		if w.b == nil {
+			continue
+		}
+		list = append(list, w)
+		for _, it := range w.b.items {
+			items, bytes = items+1, bytes+it.size()
+		}
+		if items >= batchItems || bytes >= batchBytes {
+			break
+		}
+	}
+	return list
+}
+
+// next takes a batch and the link that there is, if there are both. What is in doubt comes first.
+func (p *partition) next(items int, bytes int64) writing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !p.over {
-		if p.link != nil && (p.doubt != nil || len(p.queue) > 0) {
-			select {
-			case <-p.link.failed: // another one will come
-			default:
-				b := p.doubt
-				if b == nil {
-					b = p.batch()
-					p.doubt = b
-				}
-				b.underWay = true
-				return b, p.link
-			}
-		}
-		p.work.Wait()
+	if p.over || p.link == nil || p.doubt == nil && len(p.queue) == 0 {
+		return writing{}
 	}
-	return nil, nil
+	select {
+	case <-p.link.failed: // another one will come
+		return writing{}
+	default:
+	}
+	b := p.doubt
+	if b == nil {
+		b = p.batch(items, bytes)
+		p.doubt = b
+	}
+	b.underWay = true
+	return writing{p, b, p.link}
 }
 
 // batch takes items from the front of the queue. mu is held.
-func (p *partition) batch() *batch {
+func (p *partition) batch(most int, mostBytes int64) *batch {
 	n, bytes := 0, int64(0)
-	for n < len(p.queue) && n < batchItems && (n == 0 || bytes+p.queue[n].size() <= batchBytes) {
+	for n < len(p.queue) && n < most && (n == 0 || bytes+p.queue[n].size() <= mostBytes) {
 		bytes += p.queue[n].size()
 		n++
 	}
@@ -143,36 +192,61 @@ func (p *partition) batch() *batch {
 	return b
 }
 
-// send writes a batch, and settles it if there is an answer. Without one it stays in doubt, to
+// send writes batches, and settles those that have an answer. One without stays in doubt, to
 // be written once more to the next link: a number that was published before is not published
 // again. That holds as long as the engine remembers, so not in another log.
-func (p *partition) send(b *batch, l *link) {
+func (c *Cluster) send(list []writing) {
+	list = slices.DeleteFunc(list, func(w writing) bool { return !w.begin() })
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n].goesWith(list[0]) {
+			n++
+		}
+		for i, done := range c.publish(list[:n]) {
+			list[i].end(done)
+		}
+		list = list[n:]
+	}
+}
+
+// begin notes that a batch is about to be written, or ends it.
+func (w writing) begin() bool {
+	b, l := w.b, w.l
 	switch {
 	case b.epoch == 0:
 		b.epoch, b.since, b.link = l.epoch, time.Now(), l.generation
-	case b.epoch != l.epoch, time.Since(b.since) > p.c.cfg.Timeout:
-		p.finish(b)
-		p.refuse(b.items, hub.ErrUncertain)
-		return
+	case b.epoch != l.epoch, time.Since(b.since) > w.p.c.cfg.Timeout:
+		w.p.finish(b)
+		w.p.refuse(b.items, hub.ErrUncertain)
+		return false
 	}
-	ctx, cancel := context.WithDeadline(p.c.over, b.since.Add(p.c.cfg.Timeout))
-	handed, epoch, err := p.publish(ctx, b, l)
-	cancel()
-	if refused(err) {
+	return true
+}
+
+// goesWith reports whether two batches may be written at once. One that is written once more has
+// less time than others.
+func (w writing) goesWith(first writing) bool {
+	return w.l.line == first.l.line && w.b.link == w.l.generation && first.b.link == first.l.generation
+}
+
+// end settles a batch that has an answer.
+func (w writing) end(done written) {
+	p, b, l := w.p, w.b, w.l
+	if refused(done.err) {
 		why := hub.ErrAway
 		if b.link != l.generation {
 			why = hub.ErrUncertain // the first time it may have been taken
 		}
 		if !p.refused {
 			p.refused = true
-			p.c.log.Error("the engine takes no publications", "partition", p.index, "err", err)
+			p.c.log.Error("the engine takes no publications", "partition", p.index, "err", done.err)
 		}
 		p.finish(b)
 		p.refuse(b.items, why)
 		return
 	}
-	if err != nil {
-		l.fail(fmt.Errorf("publish: %w", err))
+	if done.err != nil {
+		l.fail(fmt.Errorf("publish: %w", done.err))
 		p.mu.Lock()
 		b.underWay = false
 		over := p.over
@@ -183,10 +257,10 @@ func (p *partition) send(b *batch, l *link) {
 		}
 		return
 	}
-	l.epoch, p.refused = epoch, false
+	l.epoch, p.refused = done.epoch, false
 	p.finish(b)
 	for i, it := range b.items {
-		p.settle(it, hub.Handed{Took: -1, Nodes: handed[i]})
+		p.settle(it, hub.Handed{Took: -1, Nodes: done.handed[i]})
 	}
 }
 
@@ -210,30 +284,83 @@ func (p *partition) finish(b *batch) {
 	}
 }
 
-// publish writes a batch, and returns how many nodes were handed each, -1 where that was told
-// before and not heard.
-func (p *partition) publish(ctx context.Context, b *batch, l *link) (handed []int, epoch uint64, err error) {
-	args := append(l.args(), p.c.name, strconv.FormatUint(b.first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
-	args = append(args, p.keepArgs()...)
+// publish writes batches of partitions that have one connection: those of which nothing is kept but the log
+// by one script, and each other one by its own.
+func (c *Cluster) publish(list []writing) []written {
+	first := list[0]
+	ctx, cancel := context.WithDeadline(c.over, first.b.since.Add(c.cfg.Timeout))
+	defer cancel()
+	backlog := strconv.Itoa(max(c.cfg.Backlog, 0))
+	many := scripted{script: manyScript, args: []string{freshEpoch(), first.l.process, c.name, backlog}}
+	var together []int // places in list
+	var calls []scripted
+	var alone []int
+	for i, w := range list {
+		if len(w.p.kept) == 0 {
+			together = append(together, i)
+			many.keys = append(many.keys, w.p.tag.state())
+			many.args = append(many.args, strconv.FormatUint(w.b.first, 10), strconv.Itoa(len(w.b.items)))
+			many.args = w.b.args(many.args)
+			continue
+		}
+		args := append(w.l.args(), c.name, strconv.FormatUint(w.b.first, 10), backlog)
+		alone = append(alone, i)
+		calls = append(calls, scripted{publishScript, []string{w.p.tag.state()}, w.b.args(append(args, w.p.keepArgs()...))})
+	}
+	if len(together) > 0 {
+		calls = append(calls, many)
+	}
+	answers := onAll(ctx, first.l.conn, calls)
+	done := make([]written, len(list))
+	for k, i := range alone {
+		m, err := answers[k].ToMessage()
+		done[i] = list[i].b.written(m, err)
+	}
+	if len(together) == 0 {
+		return done
+	}
+	parts, err := answers[len(alone)].ToArray()
+	if err == nil && len(parts) != len(together) {
+		err = errNotAnswer
+	}
+	for k, i := range together {
+		if err != nil {
+			done[i].err = err
+			continue
+		}
+		done[i] = list[i].b.written(parts[k], parts[k].Error())
+	}
+	return done
+}
+
+var errNotAnswer = errors.New("not an answer")
+
+// args are what the scripts are to know of the items.
+func (b *batch) args(list []string) []string {
 	for _, i := range b.items {
-		args = append(args, i.channel, i.envelope, i.cached, i.home)
+		list = append(list, i.channel, i.envelope, i.cached, i.home)
 	}
-	answer, err := publishScript.on(ctx, l.conn, []string{p.tag.state()}, args).ToArray()
+	return list
+}
+
+// written reads what a script said of the batch.
+func (b *batch) written(m rueidis.RedisMessage, err error) (w written) {
 	if err != nil {
-		return nil, 0, err
+		return written{err: err}
 	}
-	if len(answer) != 2 {
-		return nil, 0, errors.New("not an answer")
+	answer, err := m.ToArray()
+	if err != nil || len(answer) != 2 {
+		return written{err: errors.Join(errNotAnswer, err)}
 	}
 	text, err := answer[0].ToString()
 	epoch, ok := parseNumber(text)
 	counts, wrong := answer[1].AsIntSlice()
 	if err != nil || wrong != nil || !ok || len(counts) != len(b.items) {
-		return nil, 0, errors.New("not an answer")
+		return written{err: errNotAnswer}
 	}
-	handed = make([]int, len(counts))
+	w.epoch, w.handed = epoch, make([]int, len(counts))
 	for i, n := range counts {
-		handed[i] = int(n)
+		w.handed[i] = int(n)
 	}
-	return handed, epoch, nil
+	return w
 }

@@ -3,7 +3,7 @@
 -- ARGV[1] T, ARGV[2] a fresh epoch, ARGV[3] which process of the engine the caller is connected to.
 local T, meta = ARGV[1], KEYS[1]
 -- Lua writes large numbers with an exponent.
-local function num(n) return string.format('%.0f', n) end
+local function num(n) return string.format('%d', n) end
 local function net(x) x = tostring(x or '') return #x .. ':' .. x end
 -- The epoch names the log. One that is not there begins: the engine has forgotten everything.
 local function epoch()
