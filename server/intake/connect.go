@@ -151,7 +151,7 @@ func (r *Reader) lose(err error) {
 		"dialect", r.cfg.Name, "redis", r.cfg.Redis.String(), "err", r.cfg.Redis.Worded(err))
 }
 
-// Ready is why messages are not read at the moment, without secrets, for a dialect's own; nil while
+// Ready is that messages are not read at the moment, for a dialect's own Ready; nil while
 // they are, and for a blip. The process counts as degraded and takes clients: what else is sent
 // reaches them, and elsewhere they would be no better off, since that Redis is away from all.
 func (r *Reader) Ready(context.Context) error {
@@ -160,11 +160,7 @@ func (r *Reader) Ready(context.Context) error {
 	if r.connected || time.Since(r.since) < blip {
 		return nil
 	}
-	why := "no answer yet"
-	if r.err != nil {
-		why = r.cfg.Redis.Worded(r.err).Error()
-	}
-	return health.Soft("messages are not read from Redis at " + r.cfg.Redis.String() + ": " + why)
+	return health.Soft("messages are not read from Redis, which is away") // the log says why
 }
 
 // blip is how long Redis may be gone without a balancer being told.
