@@ -106,6 +106,7 @@ type Cluster struct {
 	table  table
 	asks   asks
 	hears  hears
+	once   sources
 	count  counts
 	losses losses
 

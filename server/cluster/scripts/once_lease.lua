@@ -9,11 +9,13 @@ if who == ARGV[1] then
     redis.call('SET', KEYS[1], '- ' .. token, 'PX', 60000)
     return {'free', token, 0}
   end
-  redis.call('SET', KEYS[1], who .. ' ' .. token, 'PX', ARGV[2])
-  return {'mine', token, 0}
+  if tonumber(token) > tonumber(ARGV[4]) then
+    redis.call('SET', KEYS[1], who .. ' ' .. token, 'PX', ARGV[2])
+    return {'mine', token, 0}
+  end
+elseif who and who ~= '-' then return {'theirs', token, redis.call('PTTL', KEYS[1])}
+elseif ARGV[2] == '0' or ARGV[5] == '2' and not who then return {who and 'free' or 'none', token or '0', 0}
 end
-if who and who ~= '-' then return {'theirs', token, redis.call('PTTL', KEYS[1])} end
-if ARGV[2] == '0' or ARGV[5] == '0' or ARGV[5] == '2' and not who then return {who and 'free' or 'none', token or '0', 0} end
 local t = redis.call('TIME')
 local new = string.format('%.0f', math.max(t[1] * 1000000 + t[2], (token or 0) + 1, ARGV[3] + 1, ARGV[4] + 1))
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. new, 'PX', ARGV[2])
