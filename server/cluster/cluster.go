@@ -182,6 +182,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	c.checkEviction(ctx)
 	c.running.Go(c.watch)
 	c.running.Go(c.sweep)
+	c.once.begin()
 	c.beatsOver = make(chan struct{})
 	c.running.Go(func() {
 		defer close(c.beatsOver)

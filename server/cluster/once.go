@@ -36,8 +36,10 @@ type source struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows, and the tapes
-	reads    bool       // this node reads the source
-	since    time.Time  // when that began, or ended
+	joined   bool
+	early    []func()  // what was read before
+	reads    bool      // this node reads the source
+	since    time.Time // when that began, or ended
 	resigned bool
 	token    uint64    // this node leads with it; 0 while it does not
 	higher   uint64    // a token that another node was seen to have
@@ -56,8 +58,19 @@ type source struct {
 
 // sources are those of a node.
 type sources struct {
-	mu   sync.Mutex // guards what follows
-	list []*source
+	mu     sync.Mutex // guards what follows
+	list   []*source
+	joined bool // this process is one of the cluster
+}
+
+// begin is for when it is.
+func (o *sources) begin() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.joined = true
+	for _, s := range o.list {
+		s.begin()
+	}
 }
 
 var _ presence.Once = (*Cluster)(nil)
@@ -77,7 +90,7 @@ func (c *Cluster) onceKeep() time.Duration { return max(onceKeep, 3*c.cfg.Lease)
 // onceBeat is how often the engine is asked about a source.
 func (c *Cluster) onceBeat() time.Duration { return min(c.cfg.Lease/5, time.Second) }
 
-// Source implements [presence.Once]. Call it once for a name, behind [Cluster.Join].
+// Source implements [presence.Once]. Call it once for a name. What is read before [Cluster.Join] is kept.
 func (c *Cluster) Source(name string) presence.Source {
 	s := &source{c: c, name: name, key: string(c.nodes) + ":once:" + name, kick: make(chan struct{}, 1), since: time.Now()}
 	for i := range s.tapes {
@@ -85,10 +98,24 @@ func (c *Cluster) Source(name string) presence.Source {
 	}
 	s.over, s.end = context.WithCancel(c.over)
 	c.once.mu.Lock()
+	defer c.once.mu.Unlock()
 	c.once.list = append(c.once.list, s)
-	c.once.mu.Unlock()
-	s.running.Go(s.run)
+	if c.once.joined {
+		s.begin()
+	}
 	return s
+}
+
+// begin is for when the process is one of the cluster: before that nobody can say where rooms are.
+func (s *source) begin() {
+	s.mu.Lock()
+	s.joined = true
+	for _, early := range s.early {
+		early()
+	}
+	s.early = nil
+	s.mu.Unlock()
+	s.running.Go(s.run)
 }
 
 // heardOnce is told by a node that a source has nobody who leads it.
@@ -115,6 +142,18 @@ func (s *source) Read(digest uint64, list []*hub.Publication, handed func(*hub.P
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.joined {
+		s.keep(digest, list, handed, now)
+	} else if len(s.early) < earlyMost {
+		s.early = append(s.early, func() { s.keep(digest, list, handed, now) })
+	}
+}
+
+// earlyMost is how many messages are kept before the process is one of the cluster.
+const earlyMost = 1000
+
+// keep notes what was read. mu is held.
+func (s *source) keep(digest uint64, list []*hub.Publication, handed func(*hub.Publication, hub.Handed), now time.Time) {
 	for i, p := range list {
 		t := s.tapes[s.c.partition(p.App, p.Room, p.Everyone).index]
 		s.bytes += t.put(played{seen: seen{digest: digest + uint64(i)*0x9e3779b97f4a7c15, at: now}, pub: p, handed: handed})
