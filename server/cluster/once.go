@@ -69,7 +69,7 @@ func (o *sources) begin() {
 	defer o.mu.Unlock()
 	o.joined = true
 	for _, s := range o.list {
-		s.begin()
+		s.open()
 	}
 }
 
@@ -101,13 +101,13 @@ func (c *Cluster) Source(name string) presence.Source {
 	defer c.once.mu.Unlock()
 	c.once.list = append(c.once.list, s)
 	if c.once.joined {
-		s.begin()
+		s.open()
 	}
 	return s
 }
 
-// begin is for when the process is one of the cluster: before that nobody can say where rooms are.
-func (s *source) begin() {
+// open is for when the process is one of the cluster: before that nobody can say where rooms are.
+func (s *source) open() {
 	s.mu.Lock()
 	s.joined = true
 	for _, early := range s.early {
@@ -146,6 +146,8 @@ func (s *source) Read(digest uint64, list []*hub.Publication, handed func(*hub.P
 		s.keep(digest, list, handed, now)
 	} else if len(s.early) < earlyMost {
 		s.early = append(s.early, func() { s.keep(digest, list, handed, now) })
+	} else {
+		s.full.Add(1)
 	}
 }
 
