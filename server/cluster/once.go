@@ -41,13 +41,14 @@ type source struct {
 	reads    bool      // this node reads the source
 	since    time.Time // when that began, or ended
 	resigned bool
-	token    uint64    // this node leads with it; 0 while it does not
-	higher   uint64    // a token that another node was seen to have
-	renewed  time.Time // when the engine was asked last that confirmed the lease
-	theirs   time.Time // when the lease of another node is over, as the engine said it last
-	absent   time.Time // since when nobody has had the lease
-	last     bool      // nobody else has led since this node did
-	bytes    int       // of all tapes
+	token    uint64              // this node leads with it; 0 while it does not
+	higher   uint64              // a token that another node was seen to have
+	renewed  time.Time           // when the engine was asked last that confirmed the lease
+	theirs   time.Time           // when the lease of another node is over, as the engine said it last
+	absent   time.Time           // since when nobody has had the lease
+	last     bool                // nobody else has led since this node did
+	bytes    int                 // of all tapes
+	before   [contextSize]uint64 // the digests of the messages in front of the next
 
 	leads     atomic.Bool // token is not 0
 	takeovers atomic.Uint64
@@ -156,9 +157,17 @@ const earlyMost = 1000
 
 // keep notes what was read. mu is held.
 func (s *source) keep(digest uint64, list []*hub.Publication, handed func(*hub.Publication, hub.Handed), now time.Time) {
+	context := uint64(0)
+	for _, before := range s.before {
+		context = (context ^ before) * 0x9e3779b97f4a7c15
+		context ^= context >> 29
+	}
+	copy(s.before[:], s.before[1:])
+	s.before[contextSize-1] = digest
 	for i, p := range list {
 		t := s.tapes[s.c.partition(p.App, p.Room, p.Everyone).index]
-		s.bytes += t.put(played{seen: seen{digest: digest + uint64(i)*0x9e3779b97f4a7c15, at: now}, pub: p, handed: handed})
+		text := digest + uint64(i)*0x9e3779b97f4a7c15
+		s.bytes += t.put(played{seen: seen{mark: text>>32<<32 | context>>32, at: now}, pub: p, handed: handed})
 		s.write(t)
 	}
 	for s.bytes > s.c.cfg.QueueBytes && s.dropOldest() {
@@ -202,6 +211,7 @@ func (s *source) Reads(yes bool) {
 	s.mu.Lock()
 	if s.reads != yes {
 		s.reads, s.since = yes, time.Now()
+		clear(s.before[:])
 		for _, t := range s.tapes {
 			t.gap()
 		}

@@ -13,7 +13,7 @@ func readOf(text string) (list []seen) {
 			gap = true
 			continue
 		}
-		list = append(list, seen{digest: uint64(text[i]), gap: gap, at: time.UnixMilli(int64(len(list)))})
+		list = append(list, seen{mark: uint64(text[i])<<32 | 1, gap: gap, at: time.UnixMilli(int64(len(list)))})
 		gap = false
 	}
 	return list
@@ -21,7 +21,7 @@ func readOf(text string) (list []seen) {
 
 func takenOf(text string) (list []uint64) {
 	for i := range len(text) {
-		list = append(list, uint64(text[i]))
+		list = append(list, uint64(text[i])<<32)
 	}
 	return list
 }
@@ -34,22 +34,23 @@ func TestAlign(t *testing.T) {
 	}{
 		{"nothing is known", "", "abc", 99, aligned{}},
 		{"none of them was taken", "xyz", "abc", 99, aligned{}},
-		{"some were", "xyzab", "abcd", 99, aligned{2, 0, 2}},
-		{"all were", "abc", "abc", 99, aligned{3, 0, 3}},
-		{"it began to read later", "abcde", "cdefg", 99, aligned{3, 0, 3}},
-		{"more was taken than it has read yet", "abcdef", "cd", 99, aligned{2, 2, 2}},
-		{"equal ones: the latest", "aaaa", "aaa", 99, aligned{3, 0, 3}},
-		{"equal ones, of which the last came behind what was taken", "aaaa", "aaa", 1, aligned{2, 0, 2}},
-		{"a clock that is wrong", "ab", "ab", -5, aligned{2, 0, 2}},
-		{"who took missed some", "abef", "abcdefg", 99, aligned{6, 0, 2}},
-		{"this node missed some", "abcdef", "ab|efg", 99, aligned{4, 0, 4}},
-		{"what was taken last is in a gap of this node", "abcd", "ab|fg", 99, aligned{2, 2, 2}},
-		{"and the gap has not ended", "abcd", "ab", 99, aligned{2, 2, 2}},
-		{"turns", "ababab", "babab", 99, aligned{5, 0, 5}},
-		{"turns, with more read", "ababab", "bababab", 4, aligned{5, 0, 5}},
-		{"two gaps", "abcdefgh", "ab|d|gh|j", 99, aligned{5, 0, 5}},
+		{"some were", "xyzab", "abcd", 99, aligned{2, 0, row{texts: 2}}},
+		{"all were", "abc", "abc", 99, aligned{3, 0, row{texts: 3}}},
+		{"it began to read later", "abcde", "cdefg", 99, aligned{3, 0, row{texts: 3}}},
+		{"more was taken than it has read yet", "abcdef", "cd", 99, aligned{2, 2, row{texts: 2}}},
+		{"equal ones: the latest", "aaaa", "aaa", 99, aligned{3, 0, row{texts: 3}}},
+		{"equal ones, of which the last came behind what was taken", "aaaa", "aaa", 1, aligned{2, 0, row{texts: 2}}},
+		{"a clock that is wrong", "ab", "ab", -5, aligned{2, 0, row{texts: 2}}},
+		{"who took missed some", "abef", "abcdefg", 99, aligned{6, 0, row{texts: 2}}},
+		{"this node missed some", "abcdef", "ab|efg", 99, aligned{4, 0, row{texts: 4}}},
+		{"what was taken last is in a gap of this node", "abcd", "ab|fg", 99, aligned{2, 2, row{texts: 2}}},
+		{"and the gap has not ended", "abcd", "ab", 99, aligned{2, 2, row{texts: 2}}},
+		{"turns", "ababab", "babab", 99, aligned{5, 0, row{texts: 5}}},
+		{"turns, with more read", "ababab", "bababab", 4, aligned{5, 0, row{texts: 5}}},
+		{"two gaps", "abcdefgh", "ab|d|gh|j", 99, aligned{5, 0, row{texts: 5}}},
 	} {
 		got := align(takenOf(c.taken), time.UnixMilli(int64(c.at)), readOf(c.read))
+		got.row.broken = false
 		if got != c.want {
 			t.Errorf("%s: %q taken, %q read: %+v, want %+v", c.why, c.taken, c.read, got, c.want)
 		}
@@ -68,7 +69,7 @@ func FuzzAlign(f *testing.F) {
 			if equal {
 				d = uint64(i / 100 % 2)
 			}
-			stream = append(stream, d)
+			stream = append(stream, d<<32)
 		}
 		upTo = min(upTo, uint16(len(stream)))
 		tail := stream[max(0, int(upTo)-onceTail):upTo]
@@ -80,21 +81,21 @@ func FuzzAlign(f *testing.F) {
 				missed = true
 				continue
 			}
-			list = append(list, seen{digest: stream[i], gap: missed, at: time.UnixMilli(int64(i))})
+			list = append(list, seen{mark: stream[i], gap: missed, at: time.UnixMilli(int64(i))})
 			missed = false
 			if i < int(upTo) {
 				want++
 			}
 		}
 		got := align(tail, time.UnixMilli(int64(upTo)), list)
-		if got.taken < 0 || got.taken > len(list) || got.ahead > len(tail) || got.run > len(tail) {
+		if got.taken < 0 || got.taken > len(list) || got.ahead > len(tail) || got.row.texts > len(tail) {
 			t.Fatalf("%+v of %d and %d", got, len(tail), len(list))
 		}
 		// Of what it has read, the last that was taken has to be among those that are known.
 		if equal || want == 0 {
 			return
 		}
-		if list[want-1].digest+onceTail < uint64(upTo) {
+		if list[want-1].mark>>32+onceTail < uint64(upTo) {
 			return
 		}
 		if got.taken != want {

@@ -137,16 +137,16 @@ func (t *tape) trim() {
 type begun struct {
 	name  string // of the count; empty for nothing
 	count uint64
-	tail  []uint64
+	tail  []mark
 	at    time.Time // when the last was taken, by this node's clock, about
 }
 
 // onceSlack is how much later this node may have read a message than another one took it.
-const onceSlack = 250 * time.Millisecond
+const onceSlack = 10 * time.Millisecond
 
 // parseTail reads what the engine has of what was taken last: each 8 bytes that stand for it, and 8 for when.
 // now is the engine's time when the answer was made, and got ours when it came.
-func parseTail(list []string, now uint64, got time.Time) (tail []uint64, at time.Time, ok bool) {
+func parseTail(list []string, now uint64, got time.Time) (tail []mark, at time.Time, ok bool) {
 	for _, text := range list {
 		if len(text) != 16 {
 			return nil, at, false
@@ -174,7 +174,7 @@ func (t *tape) look(b *begun) (taken int) {
 		list[i] = t.list[i].seen
 	}
 	a := align(b.tail, b.at, list)
-	if a.run > 0 {
+	if a.row.texts > 0 {
 		t.fix(b.name, b.count, a.taken, a.ahead)
 		if t.next > a.taken { // what is known is not unlearned
 			t.fix(b.name, b.count, t.next, 0)
@@ -205,7 +205,7 @@ func (t *tape) agrees(b *begun) bool {
 	}
 	for i := range b.tail {
 		at := last - int64(len(b.tail)-i)
-		if at >= int64(from) && at < int64(len(t.list)) && t.list[at].digest != b.tail[i] {
+		if at >= int64(from) && at < int64(len(t.list)) && !sameText(t.list[at].mark, b.tail[i]) {
 			return false
 		}
 	}

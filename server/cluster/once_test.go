@@ -189,7 +189,9 @@ func known(t *testing.T, ears ...*ear) {
 // wantIn waits until a node has had so much of a room, and compares.
 func (e *ear) wantIn(room string, want []string) {
 	e.t.Helper()
-	until(e.t, fmt.Sprintf("%d events are in %s at %s", len(want), room, e.Name()), func() bool { return len(e.in(room)) >= len(want) })
+	for end := time.Now().Add(30 * time.Second); len(e.in(room)) < len(want) && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		continue
+	}
 	if got := e.in(room); !slices.Equal(got, want) {
 		e.t.Fatalf("%s had %s\nwant %s\nlog %s", e.Name(), brief(got), brief(want), e.log)
 	}

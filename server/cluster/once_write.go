@@ -159,7 +159,7 @@ func (s *source) publish(p *partition, token uint64, name string, count uint64, 
 	marks := make([]byte, 0, 8*len(list))
 	var items []*item
 	for i := range list {
-		marks = binary.BigEndian.AppendUint64(marks, list[i].digest)
+		marks = binary.BigEndian.AppendUint64(marks, list[i].mark)
 		if list[i].pub != nil {
 			items = append(items, p.item(list[i].pub))
 		}

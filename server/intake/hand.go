@@ -28,6 +28,9 @@ func (r *Reader) one(m Message) {
 	list, why := r.cfg.Read(m)
 	if len(list) == 0 {
 		r.drop(why)
+		if r.source != nil {
+			r.source.Read(digest(&m), nil, nil)
+		}
 		return
 	}
 	if r.source != nil {

@@ -209,7 +209,7 @@ type Once interface {
 // that is said, and never wait.
 type Source interface {
 	// Read says that this process has read a message, and what publications come of it, in every
-	// process the same. Calls come one after the other, in the order of the source. digest stands for
+	// process the same, maybe none. Calls come one after the other, in the order of the source. digest stands for
 	// the message: another one has another, and it is the same in every process. handed, unless nil, is
 	// called for each publication of which this process has seen to it that it is published, once, from
 	// any goroutine; it must not wait.
