@@ -171,6 +171,7 @@ func (s *source) lead(token uint64) {
 func (s *source) leadWith(token uint64) {
 	if s.token == 0 {
 		s.takeovers.Add(1)
+		s.led = time.Now()
 		s.c.log.Info("this node publishes the messages of a source", "source", s.name)
 	}
 	s.token = token

@@ -193,11 +193,17 @@ func (e *ear) wantIn(room string, want []string) {
 		continue
 	}
 	if got := e.in(room); !slices.Equal(got, want) {
+		for i := range min(len(got), len(want)) {
+			if got[i] != want[i] {
+				e.t.Logf("the first that differs is number %d: %q, want %q", i, got[i], want[i])
+				break
+			}
+		}
 		e.t.Fatalf("%s had %s\nwant %s\nlog %s", e.Name(), brief(got), brief(want), e.log)
 	}
 }
 
-func brief(list []string) string { return fmt.Sprintf("%d: %.2000q", len(list), list) }
+func brief(list []string) string { return fmt.Sprintf("%d: %.200q", len(list), list) }
 
 // three makes nodes with a wire each.
 func three(t *testing.T, r *radio, cfg Config, addr string) (list []*ear) {
