@@ -211,13 +211,21 @@ func (t *tape) agrees(b *begun) bool {
 	if last < int64(max(from, t.next)) {
 		return false
 	}
+	compared, same := 0, 0
 	for i := range b.tail {
 		at := last - int64(len(b.tail)-i)
-		if at >= int64(from) && at < int64(len(t.list)) && !sameText(t.list[at].mark, b.tail[i]) {
+		if at < int64(from) || at >= int64(len(t.list)) {
+			continue
+		}
+		if !sameText(t.list[at].mark, b.tail[i]) {
 			return false
 		}
+		compared++
+		if t.list[at].mark == b.tail[i] {
+			same++
+		}
 	}
-	return true
+	return same > 0 || compared <= 2*contextSize // equal texts with others around them
 }
 
 // settle notes how the two stand to each other where nothing has been read since reading began, and nothing

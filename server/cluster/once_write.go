@@ -74,7 +74,7 @@ func (s *source) takeOver(t *tape, token uint64) error {
 		return errAhead
 	}
 	t.fix(b.name, b.count, t.next, 0)
-	t.begun, t.leads = token, true
+	t.begun, t.leads, t.gapped = token, true, t.gapsBehind(t.next)
 	return nil
 }
 
