@@ -47,6 +47,7 @@ type source struct {
 	led      time.Time           // when this node began to lead last
 	theirs   time.Time           // when the lease of another node is over, as the engine said it last
 	absent   time.Time           // since when nobody has had the lease
+	there    bool                // the engine has answered ever since it knew of a lease
 	last     bool                // nobody else has led since this node did
 	bytes    int                 // of all tapes
 	before   [contextSize]uint64 // the digests of the messages in front of the next
