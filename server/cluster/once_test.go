@@ -19,7 +19,6 @@ import (
 // A radio is a source outside: what is said reaches each node that listens at that moment.
 type radio struct {
 	mu   sync.Mutex // guards what follows
-	said int
 	ears []*ear
 }
 
