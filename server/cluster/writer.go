@@ -300,12 +300,11 @@ func (c *Cluster) publish(list []writing) []written {
 			together = append(together, i)
 			many.keys = append(many.keys, w.p.tag.state())
 			many.args = append(many.args, strconv.FormatUint(w.b.first, 10), strconv.Itoa(len(w.b.items)))
-			many.args = w.b.args(many.args)
+			many.args = itemArgs(many.args, w.b.items)
 			continue
 		}
-		args := append(w.l.args(), c.name, strconv.FormatUint(w.b.first, 10), backlog)
 		alone = append(alone, i)
-		calls = append(calls, scripted{publishScript, []string{w.p.tag.state()}, w.b.args(append(args, w.p.keepArgs()...))})
+		calls = append(calls, scripted{publishScript, []string{w.p.tag.state()}, w.p.publishArgs(w.l.args(), c.name, w.b.first, w.b.items)})
 	}
 	if len(together) > 0 {
 		calls = append(calls, many)
@@ -335,12 +334,18 @@ func (c *Cluster) publish(list []writing) []written {
 
 var errNotAnswer = errors.New("not an answer")
 
-// args are what the scripts are to know of the items.
-func (b *batch) args(list []string) []string {
-	for _, i := range b.items {
+// itemArgs are what the scripts are to know of items.
+func itemArgs(list []string, items []*item) []string {
+	for _, i := range items {
 		list = append(list, i.channel, i.envelope, i.cached, i.home)
 	}
 	return list
+}
+
+// publishArgs adds what publish.lua wants to know, and keep.lua in front of it.
+func (p *partition) publishArgs(args []string, name string, first uint64, items []*item) []string {
+	args = append(args, name, strconv.FormatUint(first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
+	return itemArgs(append(args, p.keepArgs()...), items)
 }
 
 // written reads what a script said of the batch.
@@ -349,18 +354,27 @@ func (b *batch) written(m rueidis.RedisMessage, err error) (w written) {
 		return written{err: err}
 	}
 	answer, err := m.ToArray()
-	if err != nil || len(answer) != 2 {
+	if err != nil {
 		return written{err: errors.Join(errNotAnswer, err)}
+	}
+	w.handed, w.epoch, w.err = parsePublished(answer, len(b.items))
+	return w
+}
+
+// parsePublished reads what publish.lua answers.
+func parsePublished(answer []rueidis.RedisMessage, items int) (handed []int, epoch uint64, err error) {
+	if len(answer) != 2 {
+		return nil, 0, errNotAnswer
 	}
 	text, err := answer[0].ToString()
 	epoch, ok := parseNumber(text)
 	counts, wrong := answer[1].AsIntSlice()
-	if err != nil || wrong != nil || !ok || len(counts) != len(b.items) {
-		return written{err: errNotAnswer}
+	if err != nil || wrong != nil || !ok || len(counts) != items {
+		return nil, 0, errNotAnswer
 	}
-	w.epoch, w.handed = epoch, make([]int, len(counts))
+	handed = make([]int, len(counts))
 	for i, n := range counts {
-		w.handed[i] = int(n)
+		handed[i] = int(n)
 	}
-	return w
+	return handed, epoch, nil
 }
