@@ -15,11 +15,13 @@ import (
 //	flags, 1 byte
 //	length of what follows up to the payload, so that a later version may add to it
 //	app, room, event, [meta], [except], [id]: each its length and its bytes
+//	[rooms, except] of a union: each how many, and of each its length and its bytes
 //	name of the node, 6 bytes
 //	nanoseconds of the node's clock as it was made
 //	payload: the rest, as it came
 //
-// A node drops a version that it does not know: a rolling upgrade mixes them.
+// A node drops a version that it does not know: a rolling upgrade mixes them. What has a union is
+// of a later one than the rest: a node that knew no unions would hand it to everyone.
 type envelope struct {
 	hub.Publication
 	id   string // of a question between nodes, and of its answers; empty for publications
@@ -29,12 +31,14 @@ type envelope struct {
 
 const (
 	envelopeVersion = 1
+	unionVersion    = 2
 
 	flagEveryone = 1 << 0
 	flagPassing  = 1 << 1
 	flagMeta     = 1 << 2
 	flagExcept   = 1 << 3
 	flagID       = 1 << 4
+	flagUnion    = 1 << 5 // in unionVersion alone
 )
 
 var (
@@ -62,11 +66,23 @@ func (e *envelope) appendTo(b []byte) []byte {
 			size += varintSize(uint64(len(f))) + len(f)
 		}
 	}
-	b = append(b, envelopeVersion, flags)
+	version := byte(envelopeVersion)
+	var lists [][]string
+	if e.To != nil {
+		version, flags, lists = unionVersion, flags|flagUnion, [][]string{e.To.Rooms, e.To.Except}
+		size += namesSize(lists)
+	}
+	b = append(b, version, flags)
 	b = binary.AppendUvarint(b, uint64(size))
 	for i, f := range fields {
 		if i < 3 || f != "" {
 			b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
+		}
+	}
+	for _, names := range lists {
+		b = binary.AppendUvarint(b, uint64(len(names)))
+		for _, name := range names {
+			b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
 		}
 	}
 	b = append(b, e.node...)
@@ -76,7 +92,21 @@ func (e *envelope) appendTo(b []byte) []byte {
 
 // bound is no less than the bytes of e.
 func (e *envelope) bound() int {
-	return 64 + len(e.App) + len(e.Room) + len(e.Event) + len(e.Meta) + len(e.Except) + len(e.id) + len(e.Data)
+	union := 0
+	if e.To != nil {
+		union = namesSize([][]string{e.To.Rooms, e.To.Except})
+	}
+	return 64 + union + len(e.App) + len(e.Room) + len(e.Event) + len(e.Meta) + len(e.Except) + len(e.id) + len(e.Data)
+}
+
+func namesSize(lists [][]string) (n int) {
+	for _, names := range lists {
+		n += varintSize(uint64(len(names)))
+		for _, name := range names {
+			n += varintSize(uint64(len(name))) + len(name)
+		}
+	}
+	return n
 }
 
 func varintSize(n uint64) int {
@@ -93,7 +123,7 @@ func openEnvelope(text string) (e envelope, err error) {
 	if text == "" {
 		return e, errMalformed
 	}
-	if text[0] != envelopeVersion {
+	if text[0] != envelopeVersion && text[0] != unionVersion {
 		return e, errVersion
 	}
 	if len(text) < 3 {
@@ -114,6 +144,9 @@ func openEnvelope(text string) (e envelope, err error) {
 	}
 	if flags&flagID != 0 {
 		e.id = r.bytes()
+	}
+	if flags&flagUnion != 0 && text[0] == unionVersion {
+		e.To = &hub.Union{Rooms: r.names(), Except: r.names()}
 	}
 	e.node = r.take(nameSize)
 	e.made = r.number()
@@ -157,6 +190,19 @@ func (r *fieldReader) take(n uint64) string {
 	text := r.rest[:n]
 	r.rest = r.rest[n:]
 	return text
+}
+
+// names reads a list. No more is allocated than the text is long.
+func (r *fieldReader) names() (names []string) {
+	n := r.number()
+	if n > uint64(len(r.rest)) {
+		r.bad, r.rest = true, ""
+		return nil
+	}
+	for range n {
+		names = append(names, r.bytes())
+	}
+	return names
 }
 
 func (r *fieldReader) bytes() string { return r.take(r.number()) }

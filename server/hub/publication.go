@@ -20,6 +20,10 @@ type Publication struct {
 	Meta  string // what these encoders want to know beside it; empty for nothing
 
 	Except string // id of a subscriber that gets no copy; empty for none
+
+	// To, unless nil, narrows a publication to Everyone down: then it has no Except. It is
+	// shared, and never changed.
+	To *Union
 }
 
 // An Encoder turns a publication into the bytes that one kind of connection

@@ -266,20 +266,51 @@ func newEntry(p *hub.Publication) *entry {
 	if cap(p.Data) > 2*len(p.Data)+64 {
 		e.Data = append(make([]byte, 0, len(p.Data)), p.Data...)
 	}
-	e.cost = int64(entryCost + cap(e.Data) + len(p.Event) + len(p.Room) + len(p.Meta) + len(p.Except))
+	e.cost = int64(entryCost + cap(e.Data) + len(p.Event) + len(p.Room) + len(p.Meta) + len(p.Except) + unionSize(p.To))
 	return e
 }
 
+// unionSize is about what a union takes.
+func unionSize(u *hub.Union) (n int) {
+	if u == nil {
+		return 0
+	}
+	for _, list := range [][]string{u.Rooms, u.Except} {
+		for _, room := range list {
+			n += len(room) + 16
+		}
+	}
+	return n
+}
+
 // enter gives an entry the next number and its place, and cuts what is too much then. mu
-// is held.
+// is held. One that is for several rooms is entered for each, with the same number.
 func (a *app) enter(e *entry) {
 	a.head++
 	e.At = hub.Position{Epoch: a.epoch, Number: a.head}
 	if a.last != nil && e.Entered.Before(a.last.Entered) {
 		e.Entered = a.last.Entered // it was made earlier, and waited longer
 	}
-	a.add(e)
+	if e.To == nil || len(e.To.Rooms) == 0 {
+		a.add(e)
+	} else {
+		a.addEach(e)
+	}
 	a.cut()
+}
+
+// addEach adds a copy of an entry for each of its rooms, and the payload is that of all. It counts
+// for each, as its copies go one by one. mu is held.
+func (a *app) addEach(e *entry) {
+	for i, room := range e.To.Rooms {
+		if slices.Contains(e.To.Rooms[:i], room) {
+			continue
+		}
+		c := &entry{cost: e.cost + int64(len(room))}
+		c.Publication, c.At, c.Entered = e.Publication, e.At, e.Entered
+		c.Room, c.Everyone = room, false
+		a.add(c)
+	}
 }
 
 // add puts an entry at the end of the list, and of its room. mu is held.
@@ -325,7 +356,8 @@ func (a *app) cut() {
 	oldest := time.Now().Add(-a.cfg.Age)
 	for e := a.first; e != nil; e = a.first {
 		tooOld := e.Entered.Before(oldest)
-		if !tooOld && a.bytes <= a.cfg.Bytes {
+		// All copies of one that is for several rooms go at once.
+		if !tooOld && a.bytes <= a.cfg.Bytes && e.At.Number > a.floor {
 			return
 		}
 		if !tooOld {
