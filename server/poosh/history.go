@@ -160,7 +160,22 @@ func appendKept(b []byte, k *hub.Kept) []byte {
 	if k.Except != "" {
 		b = appendText(append(b, `,"except":`...), k.Except)
 	}
+	if k.To != nil { // rooms of an event for several, and whom it was not for
+		b = appendTexts(append(b, `,"to":{"rooms":`...), k.To.Rooms)
+		b = append(appendTexts(append(b, `,"except":`...), k.To.Except), '}')
+	}
 	return append(b, '}')
+}
+
+func appendTexts(b []byte, texts []string) []byte {
+	b = append(b, '[')
+	for i, text := range texts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, text)
+	}
+	return append(b, ']')
 }
 
 func appendText(b []byte, text string) []byte {

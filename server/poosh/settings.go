@@ -53,7 +53,7 @@ func Declare(n *network.Config, sockets *socketio.Config, kept *history.Config) 
 			if !s.on() {
 				return nil
 			}
-			return &dialect.Bridge{App: App, Import: Bridgeable}
+			return &dialect.Bridge{App: App, Export: exportable, Import: Bridgeable}
 		},
 		Ports: []dialect.Port{
 			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: clientWhere, ClientPath: socketio.Path, Ready: true},
