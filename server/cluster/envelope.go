@@ -15,13 +15,13 @@ import (
 //	flags, 1 byte
 //	length of what follows up to the payload, so that a later version may add to it
 //	app, room, event, [meta], [except], [id]: each its length and its bytes
-//	[rooms, except] of a union: each how many, and of each its length and its bytes
 //	name of the node, 6 bytes
 //	nanoseconds of the node's clock as it was made
 //	payload: the rest, as it came
 //
-// A node drops a version that it does not know: a rolling upgrade mixes them. What has a union is
-// of a later one than the rest: a node that knew no unions would hand it to everyone.
+// A node drops a version that it does not know: a rolling upgrade mixes them. What is
+// narrowed down to a union, which stands in except, is of a later one than the rest: a node that knew
+// no unions would hand it to everyone.
 type envelope struct {
 	hub.Publication
 	id   string // of a question between nodes, and of its answers; empty for publications
@@ -67,22 +67,14 @@ func (e *envelope) appendTo(b []byte) []byte {
 		}
 	}
 	version := byte(envelopeVersion)
-	var lists [][]string
-	if e.To != nil {
-		version, flags, lists = unionVersion, flags|flagUnion, [][]string{e.To.Rooms, e.To.Except}
-		size += namesSize(lists)
+	if e.Narrowed {
+		version, flags = unionVersion, flags|flagUnion
 	}
 	b = append(b, version, flags)
 	b = binary.AppendUvarint(b, uint64(size))
 	for i, f := range fields {
 		if i < 3 || f != "" {
 			b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
-		}
-	}
-	for _, names := range lists {
-		b = binary.AppendUvarint(b, uint64(len(names)))
-		for _, name := range names {
-			b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
 		}
 	}
 	b = append(b, e.node...)
@@ -92,21 +84,7 @@ func (e *envelope) appendTo(b []byte) []byte {
 
 // bound is no less than the bytes of e.
 func (e *envelope) bound() int {
-	union := 0
-	if e.To != nil {
-		union = namesSize([][]string{e.To.Rooms, e.To.Except})
-	}
-	return 64 + union + len(e.App) + len(e.Room) + len(e.Event) + len(e.Meta) + len(e.Except) + len(e.id) + len(e.Data)
-}
-
-func namesSize(lists [][]string) (n int) {
-	for _, names := range lists {
-		n += varintSize(uint64(len(names)))
-		for _, name := range names {
-			n += varintSize(uint64(len(name))) + len(name)
-		}
-	}
-	return n
+	return 64 + len(e.App) + len(e.Room) + len(e.Event) + len(e.Meta) + len(e.Except) + len(e.id) + len(e.Data)
 }
 
 func varintSize(n uint64) int {
@@ -145,12 +123,10 @@ func openEnvelope(text string) (e envelope, err error) {
 	if flags&flagID != 0 {
 		e.id = r.bytes()
 	}
-	if flags&flagUnion != 0 && text[0] == unionVersion {
-		e.To = &hub.Union{Rooms: r.names(), Except: r.names()}
-	}
+	e.Narrowed = text[0] == unionVersion && flags&flagUnion != 0
 	e.node = r.take(nameSize)
 	e.made = r.number()
-	if r.bad {
+	if _, ok := e.Union(); r.bad || e.Narrowed && !ok {
 		return envelope{}, errMalformed
 	}
 	if payload != "" {
@@ -190,19 +166,6 @@ func (r *fieldReader) take(n uint64) string {
 	text := r.rest[:n]
 	r.rest = r.rest[n:]
 	return text
-}
-
-// names reads a list. No more is allocated than the text is long.
-func (r *fieldReader) names() (names []string) {
-	n := r.number()
-	if n > uint64(len(r.rest)) {
-		r.bad, r.rest = true, ""
-		return nil
-	}
-	for range n {
-		names = append(names, r.bytes())
-	}
-	return names
 }
 
 func (r *fieldReader) bytes() string { return r.take(r.number()) }

@@ -19,7 +19,7 @@ var samples = []struct {
 	{"room", envelope{Publication: hub.Publication{App: "shop", Room: "news", Event: "edit", Data: []byte(`{"a":1}`)}, node: "Aa0-_z", made: 1}},
 	{"everyone", envelope{Publication: hub.Publication{App: "shop", Everyone: true, Event: "edit", Data: []byte("x")}, node: "Aa0-_z", made: 1 << 60}},
 	{"all", envelope{Publication: hub.Publication{App: "a", Room: "b\x00", Event: "c", Passing: true, Meta: "m", Except: "1.2", Data: []byte("\x00\xff")}, id: "7", node: "Aa0-_z", made: 300}},
-	{"union", envelope{Publication: hub.Publication{App: "shop", Everyone: true, Event: "edit", Data: []byte("1"), To: &hub.Union{Rooms: []string{"a", "bc"}, Except: []string{"x"}}}, node: "Aa0-_z", made: 1}},
+	{"union", envelope{Publication: hub.Publication{App: "shop", Everyone: true, Event: "edit", Narrowed: true, Except: "\x02\x01a\x02bc\x01\x01x", Data: []byte("1")}, node: "Aa0-_z", made: 1}},
 	{"empty", envelope{node: "Aa0-_z"}},
 	{"long", envelope{Publication: hub.Publication{App: "shop", Room: strings.Repeat("r", 200), Event: "e"}, node: "Aa0-_z"}},
 }
@@ -83,7 +83,7 @@ func TestEnvelopeMalformed(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"", "\x01", "\x01\x00", "\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x80", "\x02\x21\x05\x00\x00\x00\xff\x7f"} {
+	for _, text := range []string{"", "\x01", "\x01\x00", "\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x80", "\x02\x29\x0c\x00\x00\x00\x01\xffAa0-_z\x01"} {
 		if _, err := openEnvelope(text); err != errMalformed {
 			t.Errorf("%q: %v", text, err)
 		}

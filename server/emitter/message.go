@@ -342,6 +342,6 @@ func (to *address) address(p *hub.Publication) {
 	case len(to.except) == 0 && len(to.rooms) == 1:
 		p.Room = to.rooms[0]
 	default:
-		p.Everyone, p.To = true, &hub.Union{Rooms: to.rooms, Except: to.except}
+		p.Narrow(hub.Union{Rooms: to.rooms, Except: to.except})
 	}
 }

@@ -35,9 +35,10 @@ func texts(b []byte) (list []string) {
 
 // whom is whom a publication is for, readable.
 func whom(p *hub.Publication) string {
+	u, narrowed := p.Union()
 	switch {
-	case p.To != nil:
-		return fmt.Sprintf("%v but %v", p.To.Rooms, p.To.Except)
+	case narrowed:
+		return fmt.Sprintf("%v but %v", u.Rooms, u.Except)
 	case p.Everyone:
 		return "all"
 	}

@@ -123,7 +123,7 @@ func (h *Hub) explain(s *shard, p *Publication, at Position) (part Part, took in
 	part.App = p.App
 	var f frames
 	var c *crowd // with a Union
-	if p.To != nil {
+	if p.Narrowed {
 		c = h.crowd(p)
 	} else if r := s.find(p.App, p.Room, p.Everyone); r != nil {
 		f.encode(r, p)
@@ -270,7 +270,7 @@ func (h *Hub) causes(p *Publication, bridged map[string]bool, left bool) (why []
 	switch {
 	case len(why) > 0:
 		return why
-	case p.Everyone && (p.To == nil || len(p.To.Rooms) == 0) || h.Len(p.App) == 0:
+	case p.Everyone && !p.Narrowed || h.Len(p.App) == 0:
 		return []Cause{NobodyThere}
 	}
 	return []Cause{NoSuchRoom}

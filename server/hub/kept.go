@@ -28,7 +28,7 @@ func (h *Hub) Forget(app string) { h.log.Forget(app) }
 // keep has the log enter p, and delivers it in the same step: at a position, or where the log
 // puts it. What takes time is done before.
 func (h *Hub) keep(s *shard, p *Publication, at Position, mark *latency.Mark) (took int) {
-	if p.To != nil {
+	if p.Narrowed {
 		return h.keepUnion(s, p, at, mark)
 	}
 	var f frames

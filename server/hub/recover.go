@@ -375,7 +375,7 @@ func fitting(id string, list []*Kept, e Encoder, t *Trail, ask *Ask) ([][]byte, 
 	for _, k := range list {
 		last := before
 		before = k
-		if k.To != nil && ask.leavesOut(id, k, last, t) {
+		if k.Narrowed && ask.leavesOut(id, k, last, t) {
 			continue
 		}
 		if k.Except != "" && (k.Except == id || slices.Contains(ask.Formerly, k.Except)) {

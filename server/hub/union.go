@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"poosh/server/latency"
@@ -15,8 +16,47 @@ type Union struct {
 	Except []string
 }
 
-// Has reports whether a room is one of those it is for.
-func (u *Union) Has(room string) bool { return slices.Contains(u.Rooms, room) }
+// Narrow has p be for a union in place of one room.
+func (p *Publication) Narrow(u Union) {
+	var b []byte
+	for _, names := range [][]string{u.Rooms, u.Except} {
+		b = binary.AppendUvarint(b, uint64(len(names)))
+		for _, name := range names {
+			b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
+		}
+	}
+	p.Everyone, p.Narrowed, p.Room, p.Except = true, true, "", string(b)
+}
+
+// Union is whom a publication that is Narrowed is for; ok is false for others, and for one of which
+// that cannot be read, which is for nobody. What it returns is made anew by each call.
+func (p *Publication) Union() (u Union, ok bool) {
+	if !p.Narrowed {
+		return u, false
+	}
+	rest := p.Except
+	for _, names := range []*[]string{&u.Rooms, &u.Except} {
+		n, size := uvarint(rest)
+		if rest = rest[size:]; size == 0 || n > uint64(len(rest)) {
+			return Union{}, false
+		}
+		for range n {
+			n, size := uvarint(rest)
+			if rest = rest[size:]; size == 0 || n > uint64(len(rest)) {
+				return Union{}, false
+			}
+			*names = append(*names, rest[:n])
+			rest = rest[n:]
+		}
+	}
+	return u, rest == ""
+}
+
+// uvarint is [binary.Uvarint] of a text; size is 0 for what is none.
+func uvarint(text string) (n uint64, size int) {
+	n, size = binary.Uvarint([]byte(text[:min(len(text), binary.MaxVarintLen64)]))
+	return n, max(size, 0)
+}
 
 // excepts reports whether it is not for subscribers of a room.
 func (u *Union) excepts(room string) bool { return slices.Contains(u.Except, room) }
@@ -26,11 +66,14 @@ func (u *Union) excepts(room string) bool { return slices.Contains(u.Except, roo
 // both, and is handed it once, or in neither.
 type crowd struct {
 	p     *Publication
+	to    Union
 	rooms []*room                  // that it is for, as far as somebody is there
 	no    []*room                  // that it is not for
 	made  []madeFor                // before a room is locked
 	done  map[*Subscriber]struct{} // who is not to be handed it, any more; nil while nobody
 	at    Position                 // see frames.at
+
+	nobody bool // it is for nobody at all
 }
 
 // A madeFor is a frame by its encoder. There are a few kinds of those.
@@ -42,6 +85,10 @@ type madeFor struct {
 // crowd finds the rooms of p, and makes its frames.
 func (h *Hub) crowd(p *Publication) *crowd {
 	c := &crowd{p: p}
+	var ok bool
+	if c.to, ok = p.Union(); !ok {
+		return &crowd{p: p, nobody: true}
+	}
 	c.find(h)
 	for _, r := range c.rooms {
 		for g := r.first.Load(); g != nil; g = g.next.Load() {
@@ -53,6 +100,9 @@ func (h *Hub) crowd(p *Publication) *crowd {
 
 // find looks for the rooms.
 func (c *crowd) find(h *Hub) {
+	if c.nobody {
+		return
+	}
 	named := func(list []*room, names []string) []*room {
 		for _, name := range names {
 			if r := h.shard(c.p.App, name).find(c.p.App, name, false); r != nil {
@@ -61,8 +111,8 @@ func (c *crowd) find(h *Hub) {
 		}
 		return list
 	}
-	c.rooms, c.no = named(c.rooms[:0], c.p.To.Rooms), named(c.no[:0], c.p.To.Except)
-	if len(c.p.To.Rooms) > 0 {
+	c.rooms, c.no = named(c.rooms[:0], c.to.Rooms), named(c.no[:0], c.to.Except)
+	if len(c.to.Rooms) > 0 {
 		return
 	}
 	if r := h.shardOfEveryone(c.p.App).find(c.p.App, "", true); r != nil {
@@ -194,8 +244,8 @@ func (h *Hub) keepUnion(s *shard, p *Publication, at Position, mark *latency.Mar
 // for one who is, or was, in these rooms, or since it came by another of its rooms: such a one
 // is in the log once for each. before is the one before it in the list; nil for none.
 func (ask *Ask) leavesOut(id string, k, before *Kept, t *Trail) bool {
-	u := k.To
-	if before != nil && before.At == k.At || u.excepts(id) ||
+	u, ok := k.Union()
+	if !ok || before != nil && before.At == k.At || u.excepts(id) ||
 		slices.ContainsFunc(ask.Formerly, u.excepts) || slices.ContainsFunc(ask.Rooms, u.excepts) {
 		return true
 	}

@@ -45,7 +45,7 @@ func TestUnion(t *testing.T) {
 			for _, r := range got {
 				r.frames = nil
 			}
-			p := &Publication{Everyone: true, Event: "e", To: &Union{Rooms: strings.Fields(tt.rooms), Except: strings.Fields(tt.except)}}
+			p := narrowed(strings.Fields(tt.rooms), strings.Fields(tt.except)...)
 			var took int
 			if explain {
 				took = h.Explain(p).Took
@@ -64,12 +64,39 @@ func TestUnion(t *testing.T) {
 			}
 		}
 	}
-	e := h.Explain(&Publication{Everyone: true, To: &Union{Rooms: []string{"a"}, Except: []string{"x"}}})
+	e := h.Explain(narrowed([]string{"a"}, "x"))
 	if n := e.Parts[0].Tallies[0].LeftOut[Excluded]; n != 1 || e.Matched() != 3 {
 		t.Errorf("explained as %+v", e)
 	}
-	e = h.Explain(&Publication{Everyone: true, To: &Union{Rooms: []string{"nowhere"}}})
+	e = h.Explain(narrowed([]string{"nowhere"}))
 	if !slices.Equal(e.Causes, []Cause{NoSuchRoom}) {
 		t.Errorf("nobody is in a room: %v", e.Causes)
+	}
+}
+
+func narrowed(rooms []string, except ...string) *Publication {
+	p := &Publication{Event: "e"}
+	p.Narrow(Union{Rooms: rooms, Except: except})
+	return p
+}
+
+// What is no union is for nobody, and never for everyone.
+func TestUnionUnreadable(t *testing.T) {
+	h, got := New(), &inbox{}
+	h.Register("", "x", 1, &kind{}, got)
+	whole := narrowed([]string{"a", "bc", ""}, "x").Except
+	for n := range len(whole) {
+		p := &Publication{Everyone: true, Narrowed: true, Except: whole[:n]}
+		if u, ok := p.Union(); ok || h.Publish(p) != 0 {
+			t.Errorf("%q is %+v", p.Except, u)
+		}
+	}
+	for _, text := range []string{whole + "\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x80"} {
+		if u, ok := (&Publication{Narrowed: true, Except: text}).Union(); ok {
+			t.Errorf("%q is %+v", text, u)
+		}
+	}
+	if u, ok := (&Publication{Narrowed: true, Except: whole}).Union(); !ok || !slices.Equal(u.Rooms, []string{"a", "bc", ""}) || !slices.Equal(u.Except, []string{"x"}) {
+		t.Errorf("%+v", u)
 	}
 }

@@ -43,16 +43,17 @@ func (d *Door) Published(p *hub.Publication, h hub.Handed) {
 	}
 	a.traffic.Published(len(p.Data), max(0, h.Took))
 	id, debug := a.sends.Next(), a.log.Enabled(context.Background(), slog.LevelDebug)
-	if p.To == nil || len(p.To.Rooms) == 0 {
+	to, _ := p.Union()
+	if len(to.Rooms) == 0 {
 		a.tell(id, p, "", h.Took, debug)
 		return
 	}
 	if !a.sends.Watched() && !debug {
 		return
 	}
-	for i, room := range p.To.Rooms {
+	for i, room := range to.Rooms {
 		one := *p
-		one.Room, one.Everyone, one.To = room, false, nil
+		one.Room, one.Everyone, one.Narrowed, one.Except = room, false, false, ""
 		a.tell(id+"."+strconv.Itoa(i+1), &one, "", h.Took, debug)
 	}
 }

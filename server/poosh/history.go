@@ -157,12 +157,12 @@ func appendKept(b []byte, k *hub.Kept) []byte {
 	b = k.Entered.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
 	b = appendText(append(b, `","event":`...), k.Event)
 	b = append(append(b, `,"payload":`...), k.Data...)
-	if k.Except != "" {
+	if k.Except != "" && !k.Narrowed {
 		b = appendText(append(b, `,"except":`...), k.Except)
 	}
-	if k.To != nil { // rooms of an event for several, and whom it was not for
-		b = appendTexts(append(b, `,"to":{"rooms":`...), k.To.Rooms)
-		b = append(appendTexts(append(b, `,"except":`...), k.To.Except), '}')
+	if u, ok := k.Union(); ok { // rooms of an event for several, and whom it was not for
+		b = appendTexts(append(b, `,"to":{"rooms":`...), u.Rooms)
+		b = append(appendTexts(append(b, `,"except":`...), u.Except), '}')
 	}
 	return append(b, '}')
 }

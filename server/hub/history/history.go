@@ -266,21 +266,8 @@ func newEntry(p *hub.Publication) *entry {
 	if cap(p.Data) > 2*len(p.Data)+64 {
 		e.Data = append(make([]byte, 0, len(p.Data)), p.Data...)
 	}
-	e.cost = int64(entryCost + cap(e.Data) + len(p.Event) + len(p.Room) + len(p.Meta) + len(p.Except) + unionSize(p.To))
+	e.cost = int64(entryCost + cap(e.Data) + len(p.Event) + len(p.Room) + len(p.Meta) + len(p.Except))
 	return e
-}
-
-// unionSize is about what a union takes.
-func unionSize(u *hub.Union) (n int) {
-	if u == nil {
-		return 0
-	}
-	for _, list := range [][]string{u.Rooms, u.Except} {
-		for _, room := range list {
-			n += len(room) + 16
-		}
-	}
-	return n
 }
 
 // enter gives an entry the next number and its place, and cuts what is too much then. mu
@@ -291,21 +278,23 @@ func (a *app) enter(e *entry) {
 	if a.last != nil && e.Entered.Before(a.last.Entered) {
 		e.Entered = a.last.Entered // it was made earlier, and waited longer
 	}
-	if e.To == nil || len(e.To.Rooms) == 0 {
-		a.add(e)
+	if u, ok := e.Union(); ok && len(u.Rooms) > 0 {
+		a.addEach(e, u.Rooms)
 	} else {
-		a.addEach(e)
+		a.add(e)
 	}
 	a.cut()
 }
 
 // addEach adds a copy of an entry for each of its rooms, and the payload is that of all. It counts
 // for each, as its copies go one by one. mu is held.
-func (a *app) addEach(e *entry) {
-	for i, room := range e.To.Rooms {
-		if slices.Contains(e.To.Rooms[:i], room) {
+func (a *app) addEach(e *entry, rooms []string) {
+	done := make(map[string]bool)
+	for _, room := range rooms {
+		if done[room] {
 			continue
 		}
+		done[room] = true
 		c := &entry{cost: e.cost + int64(len(room))}
 		c.Publication, c.At, c.Entered = e.Publication, e.At, e.Entered
 		c.Room, c.Everyone = room, false

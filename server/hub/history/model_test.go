@@ -155,18 +155,19 @@ func (m *model) publish(who int) {
 		if d.IntN(8) == 0 {
 			p.Except = fmt.Sprint("reader-", d.IntN(modelReaders))
 		}
+		var union *hub.Union
 		if other := strconv.Itoa(d.IntN(modelRooms)); m.unions && d.IntN(2) == 0 && other != p.Room {
-			p.To = &hub.Union{Rooms: []string{p.Room, other}}
+			union = &hub.Union{Rooms: []string{p.Room, other}}
 			if p.Room, p.Everyone, p.Except = p.Room+"+"+other, false, ""; d.IntN(2) == 0 {
 				p.Except = "elsewhere"
 			}
 		}
 		p.Event = fmt.Sprintf("%d.%d|%s|%t|%s", who, n, p.Room, p.Everyone, p.Except)
-		if p.To != nil {
+		if union != nil {
 			if p.Except != "" {
-				p.To.Except = []string{p.Except}
+				union.Except = []string{p.Except}
 			}
-			p.Room, p.Everyone, p.Except = "", true, ""
+			p.Narrow(*union)
 		}
 		p.Data = make([]byte, d.IntN(200))
 		m.hub.Publish(p)

@@ -146,7 +146,7 @@ func (l *Log) Save(w *handover.Writer) {
 const (
 	flagEveryone = 1 << iota
 	flagFirst    // of its room: where that is cut follows
-	flagUnion    // beside the others: it ends with the names of the rooms that it is for, and not for
+	flagUnion    // beside the others: it is narrowed down to one
 )
 
 func (s *snapshot) save(w *handover.Writer) {
@@ -167,7 +167,7 @@ func (s *snapshot) save(w *handover.Writer) {
 		w.Uint(uint64(e.Entered.UnixNano()))
 		cut, first := s.cuts[e.Room]
 		union := uint64(0)
-		if e.To != nil {
+		if e.Narrowed {
 			union = flagUnion
 		}
 		switch {
@@ -185,25 +185,7 @@ func (s *snapshot) save(w *handover.Writer) {
 		w.Bytes(e.Data)
 		w.Text(e.Meta)
 		w.Text(e.Except)
-		if e.To != nil {
-			saveNames(w, e.To.Rooms)
-			saveNames(w, e.To.Except)
-		}
 	}
-}
-
-func saveNames(w *handover.Writer, names []string) {
-	w.Uint(uint64(len(names)))
-	for _, name := range names {
-		w.Text(name)
-	}
-}
-
-func restoreNames(r *handover.Reader) (names []string) {
-	for range r.Count(1) {
-		names = append(names, r.Text())
-	}
-	return names
 }
 
 // Restored says what became of what was saved.
@@ -307,11 +289,12 @@ func (a *app) restoreGaps(r *handover.Reader, head uint64) {
 // isCopy reports whether an entry is of the publication that the one before it is of, for another
 // room.
 func (a *app) isCopy(e, before *entry) bool {
-	if e == nil || e.To == nil || before == nil || before.To == nil || before.At != e.At || e.Everyone {
+	if e == nil || before == nil || !e.Narrowed || !before.Narrowed || before.At != e.At || e.Everyone || e.Except != before.Except {
 		return false
 	}
+	u, _ := e.Union()
 	r := a.rooms[e.Room]
-	return e.To.Has(e.Room) && (r == nil || r.len() == 0 || r.events[len(r.events)-1].At != e.At)
+	return slices.Contains(u.Rooms, e.Room) && (r == nil || r.len() == 0 || r.events[len(r.events)-1].At != e.At)
 }
 
 // restoreEntry reads an entry, and makes its room as that was; nil for what is none.
@@ -322,9 +305,9 @@ func (a *app) restoreEntry(r *handover.Reader, now time.Time) *entry {
 	}
 	union := flags&flagUnion != 0
 	flags &^= flagUnion
-	p := hub.Publication{App: a.name, Everyone: flags == flagEveryone, Room: r.Text(), Event: r.Text(), Data: r.Bytes(), Meta: r.Text(), Except: r.Text()}
-	if union {
-		p.To = &hub.Union{Rooms: restoreNames(r), Except: restoreNames(r)}
+	p := hub.Publication{App: a.name, Narrowed: union, Everyone: flags == flagEveryone, Room: r.Text(), Event: r.Text(), Data: r.Bytes(), Meta: r.Text(), Except: r.Text()}
+	if _, ok := p.Union(); union && !ok {
+		r.Fail("what an event is for cannot be read")
 	}
 	if r.Err() != nil || flags > flagFirst || flags != 0 && gone.upTo >= number {
 		return nil

@@ -12,7 +12,9 @@ import (
 )
 
 func toBoth(h *hub.Hub, event string, except ...string) {
-	h.Publish(&hub.Publication{Everyone: true, Event: event, To: &hub.Union{Rooms: []string{"a", "b"}, Except: except}})
+	p := &hub.Publication{Event: event}
+	p.Narrow(hub.Union{Rooms: []string{"a", "b"}, Except: except})
+	h.Publish(p)
 }
 
 // names are the events of frames, without their positions.
@@ -75,7 +77,9 @@ func TestUnionIsSaved(t *testing.T) {
 	head := connect(h, "x").ask(t, h, &hub.Ask{}).Head
 	publish(h, "a", "a1")
 	toBoth(h, "u2", "x")
-	h.Publish(&hub.Publication{Everyone: true, Event: "all3", To: &hub.Union{Except: []string{"x"}}})
+	all := &hub.Publication{Event: "all3"}
+	all.Narrow(hub.Union{Except: []string{"x"}})
+	h.Publish(all)
 	var b bytes.Buffer
 	w := handover.NewWriter(t.Context(), &b)
 	l.Save(w)
