@@ -353,6 +353,8 @@ func TestReloadOfEachSetting(t *testing.T) {
 			if s.Name != "CLUSTER_REDIS" {
 				pairs = append(pairs, "CLUSTER_REDIS", another["CLUSTER_REDIS"])
 			}
+		case "EMITTER_REQUESTS":
+			pairs = append(pairs, "EMITTER_REDIS", another["EMITTER_REDIS"])
 		case "SOCKTOPUS_PORT", "PORT":
 			pairs = []string{"SOCKTOPUS_PORT", "", s.Name, value}
 		}
