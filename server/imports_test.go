@@ -52,6 +52,8 @@ var house = []struct {
 		[]string{"github.com/zishang520/socket.io"}},
 	{"poosh/server/poosh", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio"), nil},
+	{"poosh/server/emitter", "a dialect without clients: those of another, to whose door it goes",
+		with("poosh/server/intake", "poosh/server/poosh", "poosh/server/socketio"), nil},
 	{"poosh/server/pusher", "a dialect: never another one, never the environment",
 		with("poosh/server/pusher/answer", "poosh/server/pusher/api", "poosh/server/pusher/app", "poosh/server/pusher/client",
 			"poosh/server/pusher/protocol", "poosh/server/pusher/tally", "poosh/server/pusher/webhook"), nil},

@@ -291,6 +291,7 @@ var another = map[string]string{
 	"PING_INTERVAL": "3s", "PING_TIMEOUT": "4s", "UPGRADE_TIMEOUT": "5s", "CONNECT_TIMEOUT": "6s", "MAX_PACKET_BYTES": "7KiB", "MAX_UNFINISHED_PER_ADDRESS": "8",
 	"SOCKETIO_RECOVERY": "on", "CLIENT_SCRIPT": "https://a.example/x.js",
 	"HISTORY": "3m", "HISTORY_BYTES": "5MiB", "HISTORY_EVENTS": "6", "HISTORY_SESSION_BYTES": "7MiB", "HISTORY_FILE": "history", "IDEMPOTENCY_TTL": "3m", "IDEMPOTENCY_KEYS": "4", "IDEMPOTENCY_BYTES": "5MiB",
+	"EMITTER_REDIS": "redis://127.0.0.1:9", "EMITTER_KEY": "other", "EMITTER_REQUESTS": "on", "EMITTER_ROOMS": "5",
 	"CLUSTER_REDIS": "redis://127.0.0.1:9", "CLUSTER_PREFIX": "other", "CLUSTER_WHEN_DOWN": "local", "CLUSTER_ADDR": "127.0.0.1:9", "CLUSTER_SECRET": "another-secret-of-nodes",
 	"CLUSTER_LEASE": "11s", "CLUSTER_TIMEOUT": "3s", "CLUSTER_BACKLOG": "5MiB", "CLUSTER_QUEUE_BYTES": "33MiB",
 	"HOST": "127.0.0.2", "TRUSTED_PROXIES": "10.0.0.0/8", "MAX_CONNECTIONS": "30", "MAX_CONNECTIONS_PER_ADDRESS": "4", "MAX_SENDER_CONNECTIONS": "50",
@@ -352,6 +353,8 @@ func TestReloadOfEachSetting(t *testing.T) {
 			if s.Name != "CLUSTER_REDIS" {
 				pairs = append(pairs, "CLUSTER_REDIS", another["CLUSTER_REDIS"])
 			}
+		case "EMITTER_REQUESTS":
+			pairs = append(pairs, "EMITTER_REDIS", another["EMITTER_REDIS"])
 		case "SOCKTOPUS_PORT", "PORT":
 			pairs = []string{"SOCKTOPUS_PORT", "", s.Name, value}
 		}

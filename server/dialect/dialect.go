@@ -193,6 +193,11 @@ type Running struct {
 	// by one. Senders are served on. It is called once, before Shutdown.
 	Leave func() []Leaver
 
+	// EndSenders takes nothing more from senders that come to none of the ports, and has what has come
+	// from them published, as the ports of senders have it at the same time; nil for a dialect
+	// without such. It is called once, before Shutdown, and returns soon after ctx ended.
+	EndSenders func(ctx context.Context)
+
 	// Shutdown takes nobody any more, writes what waits for clients, and closes them so
 	// that they connect anew elsewhere. Publications have ended before, and ports serve
 	// on meanwhile. It returns when all are gone, or soon after ctx ended.

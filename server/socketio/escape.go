@@ -32,10 +32,11 @@ func MarkedFrame(event string, data []byte, mark string) []byte {
 	return websocket.FrameInPlace(append(b, `"]`...))
 }
 
-// Mark is the text of so many bytes in a [MarkedFrame].
+// Mark is the text of so many bytes in a [MarkedFrame], or at the end of what a [Packet] makes.
 func Mark(frame []byte, size int) []byte {
-	end := len(frame) - len(`"]`)
-	return frame[end-size : end]
+	text, _, _ := websocket.Cut(frame) // attachments may follow
+	end := len(text) - len(`"]`)
+	return text[end-size : end]
 }
 
 func appendEvent(b []byte, event string, data []byte) []byte {

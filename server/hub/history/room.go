@@ -68,7 +68,7 @@ func payload(list []*entry) int64 {
 	return list[len(list)-1].through - list[0].through + int64(len(list[0].Data))
 }
 
-// inOrder sorts by the numbers, of which none is there twice.
+// inOrder sorts by the numbers. What is for several rooms is there for each that was asked for.
 func inOrder(list []*hub.Kept) {
 	slices.SortFunc(list, func(a, b *hub.Kept) int { return cmp.Compare(a.At.Number, b.At.Number) })
 }
