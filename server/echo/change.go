@@ -5,12 +5,11 @@ package echo
 func (d *Dialect) change(next Config) {
 	now := d.rules.Load()
 	sockets := next.SocketIO
-	if next.SocketIO.Recovery = now.SocketIO.Recovery; true {
-		sockets.Recovery = now.SocketIO.Recovery
-	}
+	sockets.Recovery = now.SocketIO.Recovery
+	next.SocketIO.Recovery = now.SocketIO.Recovery
 	next.SocketIO.Closed, next.SocketIO.Traffic, next.SocketIO.Begin = now.SocketIO.Closed, now.SocketIO.Traffic, now.SocketIO.Begin
 	next.Gate, next.Sends, next.Rooms = now.Gate, now.Sends, now.Rooms
-	next.Desk, next.Census, next.Subscribe = now.Desk, now.Census, now.Subscribe
+	next.Desk, next.Census, next.Once, next.Subscribe = now.Desk, now.Census, now.Once, now.Subscribe
 	if d.asks != nil {
 		d.asks.Change(next.Authorize)
 	}

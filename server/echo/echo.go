@@ -71,6 +71,7 @@ type Config struct {
 	// The other processes of a cluster, see [dialect.Host]; nil in one alone.
 	Desk      presence.Desk
 	Census    presence.Census
+	Once      presence.Once
 	Subscribe func(app, room string, answer func(error))
 }
 

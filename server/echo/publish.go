@@ -5,8 +5,31 @@ import (
 	"log/slog"
 
 	"poosh/server/hub"
+	"poosh/server/intake"
 	"poosh/server/sends"
 )
+
+// read begins to read what Laravel publishes. Whoever calls it stops the reader, before Shutdown.
+func (d *Dialect) read(at intake.Address, maxMessage int) (*intake.Reader, error) {
+	by := d.rules.Load()
+	return intake.Start(intake.Config{
+		Name: dialectName, Redis: at, Patterns: by.reader.patterns(intake.EscapePattern), MaxMessage: maxMessage,
+		Read:    by.reader.publications,
+		Reasons: dropNames[notJSON:],
+		Hub:     d.hub, Gate: by.Gate, Once: by.Once,
+		Handed: func(p *hub.Publication, h hub.Handed) { d.handed(by.Sends.Next(), p, "redis", h) },
+		Log:    d.log,
+	})
+}
+
+// publications is read as the intake asks for it.
+func (r *reader) publications(m intake.Message) ([]*hub.Publication, string) {
+	p, why := r.read(m.Channel, m.Payload)
+	if why != taken {
+		return nil, dropNames[why]
+	}
+	return []*hub.Publication{p}, ""
+}
 
 // publish publishes an event to its channel. The gate has let it in. from is who sent it, as
 // operators are told: empty for a client. done, unless nil, is told what became of it, from any
@@ -14,12 +37,17 @@ import (
 func (d *Dialect) publish(p *hub.Publication, from string, done func(hub.Handed)) {
 	id := d.cfg().Sends.Next()
 	d.hub.Send(p, func(h hub.Handed) {
-		d.cfg().SocketIO.Traffic.Published(len(p.Data), max(0, h.Took))
-		d.tell(id, p, from, h)
+		d.handed(id, p, from, h)
 		if done != nil {
 			done(h)
 		}
 	})
+}
+
+// handed counts a publication of which it is known what became of it.
+func (d *Dialect) handed(id string, p *hub.Publication, from string, h hub.Handed) {
+	d.cfg().SocketIO.Traffic.Published(len(p.Data), max(0, h.Took))
+	d.tell(id, p, from, h)
 }
 
 // tell tells the log, if it wants to know, and those who watch of an event that was published.

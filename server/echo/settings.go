@@ -11,6 +11,7 @@ import (
 	"poosh/server/echo/api"
 	"poosh/server/echo/authorize"
 	"poosh/server/hub/history"
+	"poosh/server/intake"
 	"poosh/server/metric"
 	"poosh/server/network"
 	"poosh/server/route"
@@ -27,7 +28,7 @@ const appID = dialectName
 // settings are what an operator may choose of the dialect.
 type settings struct {
 	Port       int
-	Redis      string // turns the dialect on
+	Redis      intake.Address // turns the dialect on
 	MaxMessage int
 	Apps       []api.App
 	Config     Config
@@ -61,7 +62,7 @@ func Declare(n *network.Config, sockets *socketio.Config, kept *history.Config) 
 }
 
 // on reports whether there is a Redis.
-func (s *settings) on() bool { return s.Redis != "" }
+func (s *settings) on() bool { return !s.Redis.IsZero() }
 
 // fill gives what is not set its default, for a Config made by hand.
 func (s *settings) fill() { setting.Fill(s.group().Settings) }
@@ -83,7 +84,7 @@ func (s *settings) group() *setting.Group {
 	c, a := &s.Config, &s.Config.Authorize
 	return &setting.Group{Title: "Laravel Echo", Check: s.check, Warn: s.warn, Within: within, Origins: []string{"ECHO_ORIGINS"}, Settings: []setting.Setting{
 		{Name: "ECHO_REDIS", Help: "Redis that Laravel broadcasts to with BROADCAST_CONNECTION=redis, such as redis://127.0.0.1:6379; setting it turns the dialect of laravel-echo-server on",
-			Value: setting.Of(&s.Redis, parseRedis), Show: showRedis},
+			Value: setting.Of(&s.Redis, intake.ParseAddress), Secret: true},
 		{Name: portSetting, Default: "6001", Help: "Port of clients of laravel-echo with broadcaster socket.io, and of the HTTP API of laravel-echo-server; another one where PUSHER_PORT is 6001 too",
 			Value: setting.Port(&s.Port)},
 		{Name: "ECHO_PREFIX", Default: "laravel_database_,laravel-database-", Help: "What Laravel puts before the names of channels in Redis (database.redis.options.prefix, REDIS_PREFIX), with commas between; * for channels without any, which is every message of that Redis that looks like an event",
@@ -119,25 +120,6 @@ func (s *settings) group() *setting.Group {
 		{Name: "ECHO_MAX_MESSAGE_BYTES", Default: "1MiB", Help: "Bytes of one message of Redis; a larger one is dropped",
 			Value: setting.Size(&s.MaxMessage, "1KiB", "64MiB")},
 	}}
-}
-
-// parseRedis looks at an address no closer than whoever dials it.
-func parseRedis(text string) (string, error) {
-	scheme, rest, ok := strings.Cut(text, "://")
-	switch {
-	case ok && rest != "" && (scheme == "redis" || scheme == "rediss" || scheme == "redis-sentinel"):
-		return text, nil
-	}
-	return "", errors.New("want redis://HOST:PORT, rediss:// for TLS, or redis-sentinel://")
-}
-
-// showRedis is an address without its password.
-func showRedis(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 {
-		return scheme + "://" + rest[at+1:]
-	}
-	return text
 }
 
 func parseURL(text string) (string, error) { return text, authorize.CheckURL(text) }
@@ -197,7 +179,9 @@ func (s *settings) warn() (lines []string) {
 }
 
 // reach looks whether the Redis answers.
-func (s *settings) reach(context.Context) error { return nil }
+func (s *settings) reach(ctx context.Context) error {
+	return intake.Reach(ctx, "ECHO_REDIS", s.Redis, newReader(&s.Config).patterns(intake.EscapePattern), nil)
+}
 
 // within is the configuration with what ports share.
 func (s *settings) within(n network.Config) Config {
@@ -212,27 +196,34 @@ func (s *settings) within(n network.Config) Config {
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.within(h.Network)
 	cfg.Gate, cfg.Sends, cfg.Rooms = h.Gate, h.Sends, h.Rooms
-	cfg.Desk, cfg.Census, cfg.Subscribe = h.Desk, h.Census, h.Subscribe
+	cfg.Desk, cfg.Census, cfg.Once, cfg.Subscribe = h.Desk, h.Census, h.Once, h.Subscribe
 	cfg.SocketIO.Closed, cfg.SocketIO.Traffic = h.Closed.Source(dialectName, appID), new(metric.Traffic)
 	cfg.SocketIO.Node = h.Node.Name
 	if h.Node.Passer != nil {
 		cfg.SocketIO.Passer = h.Node.Passer(portSetting)
 	}
 	d := New(cfg, h.Hub, h.WebSockets, h.Log)
+	reads, err := d.read(s.Redis, s.MaxMessage)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("ECHO_REDIS: %w", err), d.Shutdown(context.Background()))
+	}
 	return &dialect.Running{
 		Reload: func(options any, n network.Config) (func(), error) {
 			next := options.(*settings).within(n)
 			return func() { d.change(next) }, nil
 		},
-		Routes:   map[string]*route.Router{portSetting: d.mount(h.Health)},
-		Leave:    func() []dialect.Leaver { return dialect.Leavers(d.sockets.Leave()) },
-		Shutdown: d.Shutdown,
-		Kick:     d.kick,
+		Routes: map[string]*route.Router{portSetting: d.mount(h.Health)},
+		Leave:  func() []dialect.Leaver { return dialect.Leavers(d.sockets.Leave()) },
+		Shutdown: func(ctx context.Context) error {
+			reads.Stop(ctx)
+			return d.Shutdown(ctx)
+		},
+		Kick: d.kick,
 		Polling: func() dialect.Polling {
 			st := d.sockets.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}
 		},
-		Metrics: d.metrics,
+		Metrics: func() []metric.Reading { return append(d.metrics(), reads.Readings()...) },
 		Apps:    d.numbers,
 	}, nil
 }
