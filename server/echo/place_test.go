@@ -224,7 +224,6 @@ func (w *page) wants(packets ...string) {
 func (w *page) quiet() {
 	w.t.Helper()
 	w.say(`42["subscribe",{"channel":"private-x","auth":{"headers":[1]}}]`) // is ignored
-	w.p.send("quiet:"+w.sid, "quiet", `0`, "")
 	w.subscribe("quiet:"+w.sid, "")
 	w.p.in("quiet:"+w.sid, 1)
 	w.p.send("quiet:"+w.sid, "quiet", `1`, "")
