@@ -77,6 +77,13 @@ func (w *world) Publish(_ context.Context, e Event) error {
 	return nil
 }
 
+// taken are the events that were published.
+func (w *world) taken() []Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.events)
+}
+
 // serve serves an API of a world, on the stack that ships.
 func serve(t *testing.T, cfg Config, w *world) (*http1test.Server, *API) {
 	t.Helper()
@@ -195,8 +202,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s with %q: %d %s, want %d", row.path, row.head, got.status, got.body, row.status)
 		}
 	}
-	if len(w.events) != 4 {
-		t.Errorf("%d events were published", len(w.events))
+	if n := len(w.taken()); n != 4 {
+		t.Errorf("%d events were published", n)
 	}
 }
 
@@ -240,7 +247,7 @@ func TestEvents(t *testing.T) {
 		s, _ := serve(t, cfg, w)
 		got := ask(t, s, "POST", "/apps/a1b2/events?"+key, row.body)
 		said := ""
-		for _, e := range w.events {
+		for _, e := range w.taken() {
 			said += fmt.Sprintf("%v %s %s %q", e.Channels, e.Name, e.Data, e.Except)
 		}
 		if strings.HasPrefix(row.want, `{"error"`) {
