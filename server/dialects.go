@@ -2,6 +2,7 @@ package server
 
 import (
 	"poosh/server/dialect"
+	"poosh/server/echo"
 	"poosh/server/poosh"
 	"poosh/server/pusher"
 	"poosh/server/pushsocket"
@@ -15,6 +16,7 @@ func (c *Config) dialects() []*dialect.Dialect {
 		poosh.Declare(&c.Network, &c.SocketIO, &c.History),
 		pusher.Declare(&c.Network),
 		socktopus.Declare(),
+		echo.Declare(&c.Network, &c.SocketIO, &c.History),
 		pushsocket.Declare(&c.Network, &c.SocketIO),
 	}
 }

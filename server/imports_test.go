@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/intake", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -27,6 +27,9 @@ var house = []struct {
 	{"poosh/server/presence/presencetest", "for tests", []string{"poosh/server/hub", "poosh/server/presence"}, nil},
 	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},
 	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/setting"},
+		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
+	{"poosh/server/intake", "messages of a Redis of others, whatever they mean; the engine's library, since it is another Redis than the cluster's, and its addresses",
+		[]string{"poosh/server/admission", "poosh/server/cluster", "poosh/server/guard", "poosh/server/health", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
 	{"poosh/server/passing", "requests as bytes between nodes, and no dialect; where nodes are it is told",
 		[]string{"poosh/server/http1", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/peers", "poosh/server/socketio", "poosh/server/websocket"}, nil},

@@ -27,6 +27,23 @@ type Engine struct {
 // IsZero reports whether there is none.
 func (e Engine) IsZero() bool { return len(e.addresses) == 0 }
 
+// At is one of several servers that each do for what is wanted, as any of a Redis Cluster does for
+// messages: the first, the next, and the first again behind the last. Sentinels stay as they are.
+func (e Engine) At(turn int) Engine {
+	if e.master == "" {
+		e.addresses = e.addresses[turn%len(e.addresses):][:1]
+	}
+	return e
+}
+
+// Servers is how many different ones At has.
+func (e Engine) Servers() int {
+	if e.master != "" {
+		return 1
+	}
+	return len(e.addresses)
+}
+
 // Toward returns the address by which this machine reaches the first of them, which tells nothing
 // of whether it is there.
 func (e Engine) Toward() (net.IP, error) {

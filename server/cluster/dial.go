@@ -20,21 +20,26 @@ const (
 // clientOption is how rueidis is to reach the engine. It finds out by itself whether one
 // address is that of a Redis Cluster.
 func clientOption(cfg *Config, name string) rueidis.ClientOption {
-	e := &cfg.Redis
+	option := cfg.Redis.Option("poosh-"+name, cfg.Timeout)
+	option.BlockingPoolSize = 2 * (partitions + 1)
+	option.ReadBufferEachConn, option.WriteBufferEachConn, option.RingScaleEachConn = readBuffer, writeBuffer, 8
+	option.ClusterOption = rueidis.ClusterOption{ShardsRefreshInterval: 5 * time.Second}
+	return option
+}
+
+// Option is how rueidis is to reach an engine as name, with so long for each command.
+func (e Engine) Option(name string, timeout time.Duration) rueidis.ClientOption {
 	option := rueidis.ClientOption{
 		InitAddress: e.addresses, Username: e.user, Password: e.password, SelectDB: e.db,
-		ClientName: "poosh-" + name,
+		ClientName: name,
 
 		DisableCache: true, // which would have the engine track keys
 		DisableRetry: true, // what may be said twice is for us to know
-		// Commands are few: everything of a partition has a connection of its own.
-		PipelineMultiplex:  -1,
-		BlockingPoolSize:   2 * (partitions + 1),
-		ReadBufferEachConn: readBuffer, WriteBufferEachConn: writeBuffer, RingScaleEachConn: 8,
+		// Commands are few: what is much has a connection of its own.
+		PipelineMultiplex: -1,
 
-		ConnWriteTimeout: cfg.Timeout,
-		Dialer:           net.Dialer{Timeout: cfg.Timeout, KeepAlive: time.Second},
-		ClusterOption:    rueidis.ClusterOption{ShardsRefreshInterval: 5 * time.Second},
+		ConnWriteTimeout: timeout,
+		Dialer:           net.Dialer{Timeout: timeout, KeepAlive: time.Second},
 	}
 	if e.tls {
 		option.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} // the name is that of each address

@@ -87,6 +87,14 @@ func trySecret(ctx context.Context, client rueidis.Client, cfg *Config, nodes ta
 	return nil
 }
 
+// Worded is an error of the way to an engine that is none of a cluster, for an operator, without secrets.
+func (e Engine) Worded(err error) error {
+	if e.isSecret(err.Error()) {
+		return errors.New("it does not know how to let somebody in")
+	}
+	return err
+}
+
 // worded says what an operator is to do about what the engine, or the way to it, answers. The
 // engine's own words stand behind, unless they have a password: what does not know a command says
 // what it was given.

@@ -158,6 +158,7 @@ type Host struct {
 	Holder presence.Holder
 	Census presence.Census
 	Bus    presence.Bus
+	Once   presence.Once // of what all processes read elsewhere
 	Node   Node
 	// Subscribe has answer called once what is published to a room of an app reaches this process,
 	// on whatever goroutine, maybe before it returns, and within a time that is bounded; who is seated within it

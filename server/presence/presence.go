@@ -197,3 +197,40 @@ type Bus interface {
 	// who asked. It must not wait. Call it before anybody is told.
 	Handle(kind byte, answer func(from string, body []byte) []byte)
 }
+
+// A Once has each message that all processes read of a source outside, such as another Redis,
+// published by one of them alone.
+type Once interface {
+	// Source begins to follow one, by a name that is the same in all processes.
+	Source(name string) Source
+}
+
+// A Source is what one process has of one. Its methods may be called from any goroutine but where
+// that is said, and never wait.
+type Source interface {
+	// Read says that this process has read a message, and what publications come of it, in every
+	// process the same. Calls come one after the other, in the order of the source. digest stands for
+	// the message: another one has another, and it is the same in every process. handed, unless nil, is
+	// called for each publication of which this process has seen to it that it is published, once, from
+	// any goroutine; it must not wait.
+	Read(digest uint64, list []*hub.Publication, handed func(p *hub.Publication, h hub.Handed))
+	// Reads says whether this process reads the source at all: who does not leaves the messages to
+	// others. At first it does not.
+	Reads(yes bool)
+	// Resign leaves all further messages to others, for a process that ends.
+	Resign()
+	// Stop ends it, and with that resigns: others take over at once. What was read before and has been
+	// published by nobody is published, until ctx ends, if nobody else is there to do it. It waits.
+	Stop(ctx context.Context)
+	// Stats are the counts of this moment.
+	Stats() SourceStats
+}
+
+// SourceStats are what a process counts of a source.
+type SourceStats struct {
+	Leads                          bool   // this process publishes the messages
+	Takeovers                      uint64 // how often it has begun to
+	Waiting                        int    // bytes of messages of which it is not known that they were published
+	Taken                          uint64 // publications of this process
+	Late, Full, Refused, Uncertain uint64 // publications that were lost
+}
