@@ -30,7 +30,6 @@ type settings struct {
 	Port       int
 	Redis      intake.Address // turns the dialect on
 	MaxMessage int
-	Apps       []api.App
 	Config     Config
 
 	network *network.Config  // what all ports share
@@ -101,8 +100,10 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Size(&a.MaxAnswer, "1KiB", "16MiB")},
 		{Name: "ECHO_ORIGINS", Changes: setting.OnReload, Default: "*", Help: "Origins of pages that may connect, such as https://example.com, with commas between; * for all",
 			Value: setting.Origins(&c.SocketIO.Origins)},
-		{Name: "ECHO_KEYS", Secret: true, Help: "Apps of the HTTP API as ID:KEY with commas between, as laravel-echo-server's client:add made them; unset, there is no API",
-			Value: setting.Of(&s.Apps, parseApps)},
+		{Name: "ECHO_KEYS", Changes: setting.OnReload, Secret: true, Help: "Apps of the HTTP API as ID:KEY with commas between, as laravel-echo-server's client:add made them; unset, there is no API",
+			Value: setting.Of(&c.API.Apps, parseApps)},
+		{Name: "ECHO_API_ORIGIN", Changes: setting.OnReload, Help: "Origin of pages that may use the HTTP API from a browser, or *; unset, none",
+			Value: setting.Text(&c.API.CORS.Origin)},
 		{Name: "ECHO_PRESENCE_GRACE", Changes: setting.OnReload, Default: "5s", Help: "Time for which a member of a presence channel stays one whose connection is cut, so that a page that connects anew leaves nobody; 0s for none",
 			Value: setting.Of(&c.Grace, parseGrace)},
 		{Name: "ECHO_DATA_SOCKET", Default: "drop", Help: "The member socket of an event's data, in which Laravel repeats the id of the sender's connection for all to see: drop or keep it",
@@ -188,6 +189,9 @@ func (s *settings) within(n network.Config) Config {
 	cfg := s.Config
 	cfg.SocketIO = s.sockets.Within(n)
 	cfg.SocketIO.Origins = s.Config.SocketIO.Origins
+	if c := &cfg.API.CORS; c.Origin != "" {
+		c.Methods, c.Headers = "GET, POST", "Origin, Content-Type, X-Auth-Token, X-Requested-With, Accept, Authorization, X-CSRF-TOKEN, X-Socket-Id"
+	}
 	cfg.Away, cfg.AwayBytes = s.history.Age, s.history.Sessions
 	return cfg
 }
