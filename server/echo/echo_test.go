@@ -1,6 +1,7 @@
 package echo
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"poosh/server/cluster/redistest"
+	"poosh/server/handover"
 	"poosh/server/intake"
 	"poosh/server/presence/presencetest"
 	"poosh/server/rate"
@@ -364,6 +366,34 @@ func (w *page) offset(begins string) string {
 		w.t.Fatalf("got %s, want %s with a position", got, begins)
 	}
 	return strings.TrimSuffix(rest, `"]`)
+}
+
+// farAhead is when states end that are read in tests.
+var farAhead = time.Unix(1<<33, 0)
+
+// TestNextProcess has a client come back to the next process, in its channels.
+func TestNextProcess(t *testing.T) {
+	app := newApplication(t)
+	p := keptPlace(t, app.config)
+	w := p.page("40")
+	w.join("orders", "", 0)
+	w.subscribe("presence-r", "1")
+	w.read()
+	var file bytes.Buffer
+	out := handover.NewWriter(t.Context(), &file)
+	p.states.save(out)
+	if err := out.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var next states
+	next.init(p.hub, time.Hour, 1<<20)
+	if err := next.restore(handover.NewReader(&file, int64(file.Len()))); err != nil {
+		t.Fatal(err)
+	}
+	st, old := next.take(w.pid)
+	if st == nil || old != nil || len(st.rooms) != 2 || string(st.members["presence-r"].bare) != user1+"}" {
+		t.Fatalf("%+v", st)
+	}
 }
 
 // TestKeepsItsSeat has a client come back while its connection is still there.

@@ -66,12 +66,22 @@ func (s *settings) on() bool { return !s.Redis.IsZero() }
 // fill gives what is not set its default, for a Config made by hand.
 func (s *settings) fill() { setting.Fill(s.group().Settings) }
 
-// outbox is room for the list of a full presence channel, as long as it may be.
+// outbox is room for the most that a client is told in one piece.
 func (s *settings) outbox() int {
 	if !s.on() {
 		return 0
 	}
+	return max(s.largestList(), s.largestEvent())
+}
+
+// largestList is the list of a full presence channel, as long as it may be.
+func (s *settings) largestList() int {
 	return s.Config.MaxMembers*(s.Config.MaxMemberBytes+1) + dialect.FrameBytes
+}
+
+// largestEvent is the longest message of Redis as clients get it.
+func (s *settings) largestEvent() int {
+	return dialect.Growth*s.MaxMessage + s.Config.MaxChannelBytes + dialect.FrameBytes
 }
 
 // within is what cannot be had in full.
@@ -118,7 +128,7 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Size(&c.MaxMemberBytes, "128", "64KiB")},
 		{Name: "ECHO_CLIENT_EVENT_RATE", Changes: setting.OnReload, Default: "10/1s", Help: "Client events (whispers) of one connection in a time, or off for no limit; more are dropped",
 			Value: setting.Rate(&c.Whispers, "10/1s")},
-		{Name: "ECHO_MAX_MESSAGE_BYTES", Default: "1MiB", Help: "Bytes of one message of Redis; a larger one is dropped",
+		{Name: "ECHO_MAX_MESSAGE_BYTES", Default: "256KiB", Help: "Bytes of one message of Redis; a larger one is dropped",
 			Value: setting.Size(&s.MaxMessage, "1KiB", "64MiB")},
 	}}
 }
@@ -159,6 +169,9 @@ func parseGrace(text string) (grace time.Duration, err error) {
 }
 
 func (s *settings) check(m *setting.Mistakes) {
+	if out := s.network.OutboxBytes; s.on() && out < s.largestEvent() && !m.Has("OUTBOX_BYTES", "ECHO_MAX_MESSAGE_BYTES") {
+		m.Add("OUTBOX_BYTES", "is %d: want at least %d, so that one event of ECHO_MAX_MESSAGE_BYTES fits", out, s.largestEvent())
+	}
 	if name := s.Config.MaxChannelBytes + dialect.FrameBytes; s.on() && s.sockets.MaxPayload < name && !m.Has("MAX_PACKET_BYTES", "ECHO_MAX_CHANNEL_BYTES") {
 		m.Add("MAX_PACKET_BYTES", "is %d: want at least %d, so that a channel's name of ECHO_MAX_CHANNEL_BYTES fits", s.sockets.MaxPayload, name)
 	}
