@@ -201,6 +201,7 @@ var refused = []struct {
 	of, reason string
 }{
 	{readConnectionsRefused, "connections", ""},
+	{readEchoRefused, "echo", "subscription_error"},
 	{readInputRefused, "input", "no room"},
 	{readPusherAnswers, "pusher api", ""},
 	{readPusherConnectionsRefused, "pusher connects", ""},
