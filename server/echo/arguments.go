@@ -137,14 +137,3 @@ func kindOf(channel string) kind {
 }
 
 const presencePrefix = "presence-"
-
-// name is the kind as metrics have it.
-func (k kind) name() string {
-	switch {
-	case k.presence:
-		return "presence"
-	case k.private:
-		return "private"
-	}
-	return "public"
-}

@@ -13,6 +13,7 @@ func (d *Dialect) change(next Config) {
 	if d.asks != nil {
 		d.asks.Change(next.Authorize)
 	}
+	d.api.Change(next.API)
 	d.rules.Store(&rules{next, now.reader})
 	d.sockets.Change(sockets)
 }

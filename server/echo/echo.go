@@ -28,6 +28,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/closed"
+	"poosh/server/echo/api"
 	"poosh/server/echo/authorize"
 	"poosh/server/hub"
 	"poosh/server/loop"
@@ -56,6 +57,7 @@ type Config struct {
 	Whispers        rate.Rate     // client events of one connection
 	Grace           time.Duration // how long a member whose connection is cut stays one; negative for not at all
 
+	API       api.Config       // without apps nobody may ask anything
 	Authorize authorize.Config // without a URL nobody gets into private channels
 	SocketIO  socketio.Config
 
@@ -96,7 +98,8 @@ type Dialect struct {
 	log     *slog.Logger
 	sockets *socketio.Server
 	asks    *authorize.Asker // nil without an address: everybody is refused
-	kept    bool             // events are kept for clients that come back
+	api     *api.API
+	kept    bool // events are kept for clients that come back
 	states  states
 
 	rules atomic.Pointer[rules] // never nil
@@ -147,6 +150,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dial
 		d.asks = authorize.New(cfg.Authorize, log)
 	}
 	d.rules.Store(&rules{cfg, newReader(&cfg)})
+	d.api = api.New(cfg.API, door{d}, cfg.SocketIO.Traffic)
 	cfg.SocketIO.Begin = func(r *http.Request) any { return visitor(r.Header.Get("Cookie")) }
 	if d.kept && cfg.SocketIO.Recovery == socketio.RecoveryAsked {
 		// Handlers of laravel-echo take one argument, so one more harms nobody: and pages of

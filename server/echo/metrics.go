@@ -18,6 +18,7 @@ func (d *Dialect) metrics() []metric.Reading {
 		metric.Counter("echo_refused", "echo_subscriptions_refused_total", "Subscriptions of laravel-echo's clients that were answered subscription_error.", d.refused.Load()),
 		metric.Gauge("", "echo_lingering", "Members of presence channels of laravel-echo whose connections are cut, and who are waited for.", d.countLingering()),
 	}
+	list = append(list, d.api.Readings()...)
 	if d.asks != nil {
 		list = append(list, d.asks.Readings()...)
 	}

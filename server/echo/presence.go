@@ -2,6 +2,7 @@ package echo
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -63,11 +64,7 @@ func bareOf(entry []byte) []byte { return without(entry, "socketId") }
 // entries are the members of a channel as clients are told of them, the newest first; but the
 // one of an id comes first, as who, whether it is there yet or not. nil is nobody.
 func entries(list []hub.Member, who *member) []byte {
-	slices.SortFunc(list, func(a, b hub.Member) int {
-		x, _ := seen(a.Info)
-		y, _ := seen(b.Info)
-		return int(y - x)
-	})
+	slices.SortFunc(list, newestFirst)
 	b := []byte{'['}
 	add := func(entry []byte) {
 		if len(b) > 1 {
@@ -85,6 +82,12 @@ func entries(list []hub.Member, who *member) []byte {
 		}
 	}
 	return append(b, ']')
+}
+
+func newestFirst(a, b hub.Member) int {
+	x, _ := seen(a.Info)
+	y, _ := seen(b.Info)
+	return cmp.Compare(y, x)
 }
 
 // many is from how many members on a newcomer is told of them on a goroutine of its own.

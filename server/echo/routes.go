@@ -22,8 +22,7 @@ func (d *Dialect) mount(well *health.Health) *route.Router {
 			r.Head(path, h)
 		}
 	}
-	alive := func(w http.ResponseWriter, _ *http.Request) { respond.Text(w, http.StatusOK, "OK") }
-	r.On("/", route.Methods{"GET": alive, "HEAD": alive})
+	d.api.Mount(r)
 	r.NotFound(nothing)
 	r.MethodNotAllowed(nothing)
 	return r

@@ -30,7 +30,6 @@ type settings struct {
 	Port       int
 	Redis      intake.Address // turns the dialect on
 	MaxMessage int
-	Apps       []api.App
 	Config     Config
 
 	network *network.Config  // what all ports share
@@ -67,12 +66,22 @@ func (s *settings) on() bool { return !s.Redis.IsZero() }
 // fill gives what is not set its default, for a Config made by hand.
 func (s *settings) fill() { setting.Fill(s.group().Settings) }
 
-// outbox is room for the list of a full presence channel, as long as it may be.
+// outbox is room for the most that a client is told in one piece.
 func (s *settings) outbox() int {
 	if !s.on() {
 		return 0
 	}
+	return max(s.largestList(), s.largestEvent())
+}
+
+// largestList is the list of a full presence channel, as long as it may be.
+func (s *settings) largestList() int {
 	return s.Config.MaxMembers*(s.Config.MaxMemberBytes+1) + dialect.FrameBytes
+}
+
+// largestEvent is the longest message of Redis as clients get it.
+func (s *settings) largestEvent() int {
+	return dialect.Growth*s.MaxMessage + s.Config.MaxChannelBytes + dialect.FrameBytes
 }
 
 // within is what cannot be had in full.
@@ -101,8 +110,10 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Size(&a.MaxAnswer, "1KiB", "16MiB")},
 		{Name: "ECHO_ORIGINS", Changes: setting.OnReload, Default: "*", Help: "Origins of pages that may connect, such as https://example.com, with commas between; * for all",
 			Value: setting.Origins(&c.SocketIO.Origins)},
-		{Name: "ECHO_KEYS", Secret: true, Help: "Apps of the HTTP API as ID:KEY with commas between, as laravel-echo-server's client:add made them; unset, there is no API",
-			Value: setting.Of(&s.Apps, parseApps)},
+		{Name: "ECHO_KEYS", Changes: setting.OnReload, Secret: true, Help: "Apps of the HTTP API as ID:KEY with commas between, as laravel-echo-server's client:add made them; unset, there is no API",
+			Value: setting.Of(&c.API.Apps, parseApps)},
+		{Name: "ECHO_API_ORIGIN", Changes: setting.OnReload, Help: "Origin of pages that may use the HTTP API from a browser, or *; unset, none",
+			Value: setting.Text(&c.API.CORS.Origin)},
 		{Name: "ECHO_PRESENCE_GRACE", Changes: setting.OnReload, Default: "5s", Help: "Time for which a member of a presence channel stays one whose connection is cut, so that a page that connects anew leaves nobody; 0s for none",
 			Value: setting.Of(&c.Grace, parseGrace)},
 		{Name: "ECHO_DATA_SOCKET", Default: "drop", Help: "The member socket of an event's data, in which Laravel repeats the id of the sender's connection for all to see: drop or keep it",
@@ -117,7 +128,7 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Size(&c.MaxMemberBytes, "128", "64KiB")},
 		{Name: "ECHO_CLIENT_EVENT_RATE", Changes: setting.OnReload, Default: "10/1s", Help: "Client events (whispers) of one connection in a time, or off for no limit; more are dropped",
 			Value: setting.Rate(&c.Whispers, "10/1s")},
-		{Name: "ECHO_MAX_MESSAGE_BYTES", Default: "1MiB", Help: "Bytes of one message of Redis; a larger one is dropped",
+		{Name: "ECHO_MAX_MESSAGE_BYTES", Default: "256KiB", Help: "Bytes of one message of Redis; a larger one is dropped",
 			Value: setting.Size(&s.MaxMessage, "1KiB", "64MiB")},
 	}}
 }
@@ -158,6 +169,9 @@ func parseGrace(text string) (grace time.Duration, err error) {
 }
 
 func (s *settings) check(m *setting.Mistakes) {
+	if out := s.network.OutboxBytes; s.on() && out < s.largestEvent() && !m.Has("OUTBOX_BYTES", "ECHO_MAX_MESSAGE_BYTES") {
+		m.Add("OUTBOX_BYTES", "is %d: want at least %d, so that one event of ECHO_MAX_MESSAGE_BYTES fits", out, s.largestEvent())
+	}
 	if name := s.Config.MaxChannelBytes + dialect.FrameBytes; s.on() && s.sockets.MaxPayload < name && !m.Has("MAX_PACKET_BYTES", "ECHO_MAX_CHANNEL_BYTES") {
 		m.Add("MAX_PACKET_BYTES", "is %d: want at least %d, so that a channel's name of ECHO_MAX_CHANNEL_BYTES fits", s.sockets.MaxPayload, name)
 	}
@@ -188,6 +202,9 @@ func (s *settings) within(n network.Config) Config {
 	cfg := s.Config
 	cfg.SocketIO = s.sockets.Within(n)
 	cfg.SocketIO.Origins = s.Config.SocketIO.Origins
+	if c := &cfg.API.CORS; c.Origin != "" {
+		c.Methods, c.Headers = "GET, POST", "Origin, Content-Type, X-Auth-Token, X-Requested-With, Accept, Authorization, X-CSRF-TOKEN, X-Socket-Id"
+	}
 	cfg.Away, cfg.AwayBytes = s.history.Age, s.history.Sessions
 	return cfg
 }
