@@ -8,9 +8,6 @@ const readline = require('node:readline')
 const [, , echoName, clientName, url, options] = process.argv
 const print = (line) => process.stdout.write(JSON.stringify(line) + '\n')
 
-// A page has these; Echo looks for what is in them.
-globalThis.window = globalThis
-
 async function main () {
   const Echo = echoName === 'echo-1' ? require('echo-1').default : (await import('echo-2')).default
   const io = require(clientName)
