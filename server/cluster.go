@@ -49,7 +49,7 @@ func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return
 	}
-	h.Bus, h.Desk, h.Holder, h.Census = s.cluster, s.cluster, s.cluster, s.cluster
+	h.Bus, h.Desk, h.Holder, h.Census, h.Once = s.cluster, s.cluster, s.cluster, s.cluster, s.cluster
 	h.Subscribe = s.cluster.Subscribe
 	h.Node = dialect.Node{Name: s.cluster.Name(), Passer: s.passer}
 }

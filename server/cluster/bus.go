@@ -21,6 +21,7 @@ import (
 const (
 	kindNode   byte = 0 // somebody has come or gone
 	kindAnswer byte = 1
+	kindOnce   byte = 2 // a source has nobody who leads it; see [source]
 )
 
 var _ presence.Bus = (*Cluster)(nil)
@@ -134,6 +135,8 @@ func (c *Cluster) heard(e *envelope) {
 	switch kind := e.Event[0]; kind {
 	case kindNode:
 		c.beatNow()
+	case kindOnce:
+		c.heardOnce(string(e.Data))
 	case kindAnswer:
 		c.asks.mu.Lock()
 		came := c.asks.waiting[e.id]

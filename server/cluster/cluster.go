@@ -106,6 +106,7 @@ type Cluster struct {
 	table  table
 	asks   asks
 	hears  hears
+	once   sources
 	count  counts
 	losses losses
 
@@ -181,6 +182,7 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	c.checkEviction(ctx)
 	c.running.Go(c.watch)
 	c.running.Go(c.sweep)
+	c.once.begin()
 	c.beatsOver = make(chan struct{})
 	c.running.Go(func() {
 		defer close(c.beatsOver)

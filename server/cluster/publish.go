@@ -13,16 +13,8 @@ import (
 // goroutine; its count of nodes is -1 where the engine had to be asked twice.
 func (c *Cluster) Publish(p *hub.Publication, done func(hub.Handed)) {
 	part := c.partition(p.App, p.Room, p.Everyone)
-	e := envelope{Publication: *p}
-	i := &item{channel: part.channelOf(&e), envelope: c.seal(&e), since: time.Now(), done: done}
-	if !p.Everyone && !p.Passing {
-		i.cached = p.Cached
-	}
-	if !p.Everyone {
-		if name := c.home(p.App, p.Room); name != "" {
-			i.home = part.tag.node(name)
-		}
-	}
+	i := part.item(p)
+	i.done = done
 	err := part.enqueue(i)
 	if err == nil {
 		return
@@ -35,6 +27,21 @@ func (c *Cluster) Publish(p *hub.Publication, done func(hub.Handed)) {
 	if done != nil {
 		done(h)
 	}
+}
+
+// item is a publication of the partition, to be written.
+func (p *partition) item(pub *hub.Publication) *item {
+	e := envelope{Publication: *pub}
+	i := &item{channel: p.channelOf(&e), envelope: p.c.seal(&e), since: time.Now()}
+	if !pub.Everyone && !pub.Passing {
+		i.cached = pub.Cached
+	}
+	if !pub.Everyone {
+		if name := p.c.home(pub.App, pub.Room); name != "" {
+			i.home = p.tag.node(name)
+		}
+	}
+	return i
 }
 
 // seal writes an envelope.

@@ -68,6 +68,15 @@ var heldText string
 //go:embed scripts/free.lua
 var freeText string
 
+//go:embed scripts/once_lease.lua
+var onceLeaseText string
+
+//go:embed scripts/once_begin.lua
+var onceBeginText string
+
+//go:embed scripts/once_take.lua
+var onceTakeText string
+
 // A script runs in the engine, where nothing else runs meanwhile.
 //
 // Why not rueidis.Lua: that asks for a client, and everything of a partition goes over one
@@ -95,6 +104,10 @@ var (
 	holdScript  = newScript(preludeText + holdText)
 	heldScript  = newScript(heldText)
 	freeScript  = newScript(freeText)
+
+	onceLeaseScript = newScript(onceLeaseText)
+	onceBeginScript = newScript(preludeText + onceBeginText)
+	onceTakeScript  = newScript(preludeText + onceTakeText + publishText)
 )
 
 func newScript(text string) *script {

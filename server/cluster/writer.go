@@ -211,21 +211,32 @@ func (p *partition) finish(b *batch) {
 // publish writes a batch, and returns how many nodes were handed each, -1 where that was told
 // before and not heard.
 func (p *partition) publish(ctx context.Context, b *batch, l *link) (handed []int, epoch uint64, err error) {
-	args := append(l.args(), p.c.name, strconv.FormatUint(b.first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
-	for _, i := range b.items {
-		args = append(args, i.channel, i.envelope, strconv.FormatUint(uint64(i.cached), 10), i.home)
-	}
+	args := p.publishArgs(l.args(), p.c.name, b.first, b.items)
 	answer, err := publishScript.on(ctx, l.conn, []string{p.tag.state()}, args).ToArray()
 	if err != nil {
 		return nil, 0, err
 	}
+	return parsePublished(answer, len(b.items))
+}
+
+// publishArgs adds what publish.lua wants to know.
+func (p *partition) publishArgs(args []string, name string, first uint64, items []*item) []string {
+	args = append(args, name, strconv.FormatUint(first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
+	for _, i := range items {
+		args = append(args, i.channel, i.envelope, strconv.FormatUint(uint64(i.cached), 10), i.home)
+	}
+	return args
+}
+
+// parsePublished reads what publish.lua answers.
+func parsePublished(answer []rueidis.RedisMessage, items int) (handed []int, epoch uint64, err error) {
 	if len(answer) != 2 {
 		return nil, 0, errors.New("not an answer")
 	}
 	text, err := answer[0].ToString()
 	epoch, ok := parseNumber(text)
 	counts, wrong := answer[1].AsIntSlice()
-	if err != nil || wrong != nil || !ok || len(counts) != len(b.items) {
+	if err != nil || wrong != nil || !ok || len(counts) != items {
 		return nil, 0, errors.New("not an answer")
 	}
 	handed = make([]int, len(counts))

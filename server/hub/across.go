@@ -34,6 +34,13 @@ func (h *Hub) Send(p *Publication, done func(Handed)) {
 	}
 }
 
+// Spread returns p with what it is beyond the bridges from its app, for who has publications reach all
+// processes by other means than [Hub.Send], and calls [Hub.Sent] for each p that was.
+func (h *Hub) Spread(p *Publication) []*Publication { return append([]*Publication{p}, h.beyond(p)...) }
+
+// Sent counts a publication that was published, see [Hub.Spread].
+func (h *Hub) Sent(p *Publication) { h.shardFor(p).published.Add(1) }
+
 // A handing puts together what became of a publication and of what it is beyond bridges.
 type handing struct {
 	done func(Handed) // set once

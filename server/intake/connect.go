@@ -28,7 +28,7 @@ func (r *Reader) keep() {
 		began := time.Now()
 		err := r.connect(turn)
 		r.lose(err)
-		if time.Since(began) > 2*pingEvery {
+		if time.Since(began) > 2*r.cfg.ping {
 			wait.Reset()
 		}
 		select {
@@ -45,9 +45,9 @@ var errStopped = errors.New("reading ends")
 
 // connect makes a connection and serves it until it ends; it returns why it did.
 func (r *Reader) connect(turn int) error {
-	ctx, cancel := context.WithTimeout(r.over, 2*timeout)
+	ctx, cancel := context.WithTimeout(r.over, 2*r.cfg.timeout)
 	defer cancel()
-	client, err := dial(ctx, r.cfg.Redis.At(turn), r.cfg.Name, r.cfg.MaxMessage)
+	client, err := dial(ctx, r.cfg.Redis.At(turn), r.cfg.Name, r.cfg.MaxMessage, r.cfg.timeout)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (r *Reader) subscribe(ctx context.Context, conn rueidis.DedicatedClient) er
 
 // watch asks a connection whether it is there, until it is not.
 func (r *Reader) watch(conn rueidis.DedicatedClient, ended <-chan error) error {
-	tick := time.NewTicker(pingEvery)
+	tick := time.NewTicker(r.cfg.ping)
 	defer tick.Stop()
 	for {
 		select {
@@ -96,7 +96,7 @@ func (r *Reader) watch(conn rueidis.DedicatedClient, ended <-chan error) error {
 		case <-tick.C:
 		}
 		came := r.count.came.Load()
-		ctx, cancel := context.WithTimeout(r.over, timeout)
+		ctx, cancel := context.WithTimeout(r.over, r.cfg.timeout)
 		err := conn.Do(ctx, conn.B().Ping().Build()).Error()
 		cancel()
 		// The answer is behind all messages, and those wait for who hands out.
@@ -151,7 +151,7 @@ func (r *Reader) lose(err error) {
 		"dialect", r.cfg.Name, "redis", r.cfg.Redis.String(), "err", r.cfg.Redis.Worded(err))
 }
 
-// Ready is why messages are not read at the moment, without secrets, for a dialect's own; nil while
+// Ready is that messages are not read at the moment, for a dialect's own Ready; nil while
 // they are, and for a blip. The process counts as degraded and takes clients: what else is sent
 // reaches them, and elsewhere they would be no better off, since that Redis is away from all.
 func (r *Reader) Ready(context.Context) error {
@@ -160,11 +160,7 @@ func (r *Reader) Ready(context.Context) error {
 	if r.connected || time.Since(r.since) < blip {
 		return nil
 	}
-	why := "no answer yet"
-	if r.err != nil {
-		why = r.cfg.Redis.Worded(r.err).Error()
-	}
-	return health.Soft("messages are not read from Redis at " + r.cfg.Redis.String() + ": " + why)
+	return health.Soft("messages are not read from Redis, which is away") // the log says why
 }
 
 // blip is how long Redis may be gone without a balancer being told.

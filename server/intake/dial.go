@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -13,12 +14,13 @@ const (
 )
 
 // dial reaches a Redis within ctx.
-func dial(ctx context.Context, at Address, name string, most int) (rueidis.Client, error) {
+func dial(ctx context.Context, at Address, name string, most int, timeout time.Duration) (rueidis.Client, error) {
 	option := at.Option("poosh-"+name, timeout)
 	option.ReadBufferEachConn, option.WriteBufferEachConn, option.RingScaleEachConn = readBuffer, writeBuffer, 4
 	option.BlockingPoolSize, option.SelectDB = 1, 0
 	option.ForceSingleClient = true // any server of a Redis Cluster has all messages
-	option.Dialer.KeepAlive = -1 // watch asks, and knows when nobody reads
+	option.Dialer.KeepAlive = -1    // watch asks, and knows when nobody reads
+	option.DialCtxFn = dialBounded(most)
 	type reached struct {
 		client rueidis.Client
 		err    error
@@ -41,6 +43,3 @@ func dial(ctx context.Context, at Address, name string, most int) (rueidis.Clien
 		return nil, ctx.Err()
 	}
 }
-
-// tooLarge reports that a text stands for one that was not kept.
-func tooLarge(string) bool { return false }

@@ -1,9 +1,11 @@
 package intake
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"poosh/server/admission"
 	"poosh/server/guard"
@@ -26,10 +28,13 @@ func (r *Reader) one(m Message) {
 	list, why := r.cfg.Read(m)
 	if len(list) == 0 {
 		r.drop(why)
+		if r.source != nil {
+			r.source.Read(digest(&m), nil, nil)
+		}
 		return
 	}
 	if r.source != nil {
-		r.source.Read(digest(&m), list, r.handed)
+		r.share(&m, list)
 		return
 	}
 	for _, p := range list {
@@ -41,6 +46,39 @@ func (r *Reader) one(m Message) {
 		r.cfg.Gate.Leave()
 	}
 	r.count.taken.Add(1)
+}
+
+// share is for several processes: one of them publishes the message.
+func (r *Reader) share(m *Message, list []*hub.Publication) {
+	if r.source.Leads() {
+		// Clients that do not keep up have the others wait for a moment: nobody is refused.
+		ctx, cancel := context.WithTimeout(r.over, admission.Patience)
+		if errors.Is(r.pass(ctx), admission.ErrClosed) {
+			r.source.Resign()
+		}
+		cancel()
+	}
+	var all []*hub.Publication
+	for _, p := range list {
+		all = append(all, r.cfg.Hub.Spread(p)...)
+	}
+	r.source.Read(digest(m), all, func(p *hub.Publication, h hub.Handed) {
+		if !slices.Contains(list, p) {
+			return // beyond a bridge
+		}
+		if p == list[0] {
+			r.count.taken.Add(1)
+		}
+		r.cfg.Hub.Sent(p)
+		r.handed(p, h)
+	})
+}
+
+func (r *Reader) pass(ctx context.Context) error {
+	if r.cfg.Gate == nil {
+		return nil
+	}
+	return r.cfg.Gate.Pass(ctx)
 }
 
 // admit waits until the gate lets a publication in, for as long as that takes: nobody is there to be

@@ -24,6 +24,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,6 +85,8 @@ type Config struct {
 	Once presence.Once
 
 	Log *slog.Logger
+
+	ping, timeout time.Duration // for tests; 0 for the standard
 }
 
 const (
@@ -124,6 +127,7 @@ func Start(cfg Config) (*Reader, error) {
 	if cfg.MaxMessage <= 0 {
 		cfg.MaxMessage = defaultMaxMessage
 	}
+	cfg.ping, cfg.timeout = cmp.Or(cfg.ping, pingEvery), cmp.Or(cfg.timeout, timeout)
 	r := &Reader{cfg: cfg, since: time.Now()}
 	r.queue.init(queueBytes)
 	r.count.init(cfg.Reasons)

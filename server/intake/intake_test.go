@@ -1,4 +1,4 @@
-package intake_test
+package intake
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/hub"
-	"poosh/server/intake"
 	"poosh/server/leaktest"
 	"poosh/server/logtest"
 )
@@ -23,8 +22,9 @@ const patience = 30 * time.Second
 type bench struct {
 	t      *testing.T
 	log    logtest.Buffer
-	reader *intake.Reader
+	reader *Reader
 	came   chan string
+	hub    *hub.Hub
 }
 
 type encoder struct{}
@@ -36,9 +36,9 @@ type seat chan string
 func (s seat) Deliver(frame []byte) bool { s <- string(frame); return true }
 
 // read starts a reader of whatever is published below "p:" at an address.
-func read(t *testing.T, url string, change func(*intake.Config)) *bench {
+func read(t *testing.T, url string, change func(*Config)) *bench {
 	t.Helper()
-	at, err := intake.ParseAddress(url)
+	at, err := ParseAddress(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,11 +48,11 @@ func read(t *testing.T, url string, change func(*intake.Config)) *bench {
 	if err := h.Join(s, "r"); err != nil {
 		t.Fatal(err)
 	}
-	cfg := intake.Config{
-		Name: "test", Redis: at, Patterns: []string{intake.EscapePattern("p:") + "*"}, Hub: h,
+	cfg := Config{
+		Name: "test", Redis: at, Patterns: []string{EscapePattern("p:") + "*"}, Hub: h,
 		Log:     slog.New(slog.NewTextHandler(&b.log, nil)),
 		Reasons: []string{"empty"},
-		Read: func(m intake.Message) ([]*hub.Publication, string) {
+		Read: func(m Message) ([]*hub.Publication, string) {
 			if len(m.Payload) == 0 {
 				return nil, "empty"
 			}
@@ -62,7 +62,7 @@ func read(t *testing.T, url string, change func(*intake.Config)) *bench {
 	if change != nil {
 		change(&cfg)
 	}
-	if b.reader, err = intake.Start(cfg); err != nil {
+	if b.reader, err = Start(cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -11,7 +11,7 @@ import (
 // who checks the settings, within ctx. setting is the name of that with the address, which the error
 // begins with; it has no secret.
 func Reach(ctx context.Context, setting string, at Address, patterns, channels []string) error {
-	where := func(err error) error { return fmt.Errorf("%s: %s %w", setting, at, at.Worded(err)) }
+	where := func(err error) error { return fmt.Errorf("%s: %s %w", setting, at, worded(at, err)) }
 	var err error
 	for turn := range at.Servers() {
 		if err = reach(ctx, at.At(turn), patterns, channels); err == nil {
@@ -22,7 +22,7 @@ func Reach(ctx context.Context, setting string, at Address, patterns, channels [
 }
 
 func reach(ctx context.Context, at Address, patterns, channels []string) error {
-	client, err := dial(ctx, at, "check", defaultMaxMessage)
+	client, err := dial(ctx, at, "check", defaultMaxMessage, timeout)
 	if err != nil {
 		return err
 	}

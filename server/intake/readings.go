@@ -6,15 +6,20 @@ import (
 	"time"
 
 	"poosh/server/metric"
+	"poosh/server/presence"
 )
 
 // Why a message, or a publication of one, is dropped, beside what a dialect says.
 const (
 	reasonTooLarge = "too_large" // larger than MaxMessage
 	reasonEnd      = "shutdown"  // read as the process ends
+	// In a cluster, by who was to publish it: it had waited for the cluster's engine for too long, or too
+	// much waited. These are publications.
+	reasonLate = "late"
+	reasonFull = "full"
 )
 
-var ownReasons = []string{reasonTooLarge, reasonEnd}
+var ownReasons = []string{reasonTooLarge, reasonEnd, reasonLate, reasonFull}
 
 // counts are what a reader counts.
 type counts struct {
@@ -58,12 +63,23 @@ func (r *Reader) Readings() []metric.Reading {
 		connected = 1
 	}
 	r.mu.Unlock()
+	var shared presence.SourceStats
+	if r.source != nil {
+		shared = r.source.Stats()
+	}
 	var dropped []metric.Sample
 	for _, why := range r.count.order {
-		dropped = append(dropped, metric.Of(r.count.dropped[why].Load(), why))
+		n := r.count.dropped[why].Load()
+		switch why {
+		case reasonLate:
+			n = shared.Late
+		case reasonFull:
+			n = shared.Full
+		}
+		dropped = append(dropped, metric.Of(n, why))
 	}
 	name := r.cfg.Name + "_redis_"
-	return []metric.Reading{
+	list := []metric.Reading{
 		metric.Gauge("", name+"connected", "1 while messages are read from Redis.", connected),
 		metric.Counter("", name+"messages_total", "Messages that came from Redis.", r.count.came.Load()),
 		metric.Counter("", name+"taken_total", "Messages of which this process has published something.", r.count.taken.Load()),
@@ -71,6 +87,17 @@ func (r *Reader) Readings() []metric.Reading {
 		metric.Counter("", name+"gaps_total", "Connections to Redis that ended: what was published until the next one nobody has.", r.count.gaps.Load()),
 		metric.Gauge("", name+"waiting_bytes", "Bytes of messages from Redis that wait to be handed out.", r.queue.size()),
 	}
+	if r.source == nil {
+		return list
+	}
+	leads := 0
+	if shared.Leads {
+		leads = 1
+	}
+	return append(list,
+		metric.Gauge("", name+"leads", "1 on the node of a cluster that publishes the messages from Redis.", leads),
+		metric.Counter("", name+"takeovers_total", "How often this node of a cluster has begun to publish the messages from Redis.", shared.Takeovers),
+		metric.Gauge("", name+"kept_bytes", "Bytes of messages from Redis that this node of a cluster keeps, to publish them if the node that does so ends.", shared.Waiting))
 }
 
 // A limited is something that is not said too often.

@@ -209,7 +209,7 @@ type Once interface {
 // that is said, and never wait.
 type Source interface {
 	// Read says that this process has read a message, and what publications come of it, in every
-	// process the same. Calls come one after the other, in the order of the source. digest stands for
+	// process the same, maybe none. Calls come one after the other, in the order of the source. digest stands for
 	// the message: another one has another, and it is the same in every process. handed, unless nil, is
 	// called for each publication of which this process has seen to it that it is published, once, from
 	// any goroutine; it must not wait.
@@ -219,8 +219,11 @@ type Source interface {
 	Reads(yes bool)
 	// Resign leaves all further messages to others, for a process that ends.
 	Resign()
-	// Stop ends it, and with that resigns: others take over at once. What was read before and has been
-	// published by nobody is published, until ctx ends, if nobody else is there to do it. It waits.
+	// Leads reports whether this process publishes the messages, and can at the moment.
+	Leads() bool
+	// Stop ends it, and with that resigns: others take over at once. What was read before is published
+	// first, as far as that is quickly done, since nobody else may be there to do it. It waits, until ctx
+	// ends.
 	Stop(ctx context.Context)
 	// Stats are the counts of this moment.
 	Stats() SourceStats
@@ -228,9 +231,12 @@ type Source interface {
 
 // SourceStats are what a process counts of a source.
 type SourceStats struct {
-	Leads                          bool   // this process publishes the messages
-	Takeovers                      uint64 // how often it has begun to
-	Waiting                        int    // bytes of messages of which it is not known that they were published
-	Taken                          uint64 // publications of this process
-	Late, Full, Refused, Uncertain uint64 // publications that were lost
+	Leads     bool   // this process publishes the messages
+	Takeovers uint64 // how often it has begun to
+	Waiting   int    // bytes of messages of which it is not known that they were published
+	Taken     uint64 // publications of this process
+
+	// Publications that this process was to see to and gave up, since they had waited for too long, or
+	// too much waited.
+	Late, Full uint64
 }

@@ -19,6 +19,7 @@ type Wire struct {
 
 	mu    sync.Mutex // guards what follows
 	cut   bool
+	held  chan struct{} // closed when what is on its way goes on; nil while nothing is held
 	pace  time.Duration // that a KiB takes
 	conns map[net.Conn]bool
 }
@@ -45,6 +46,7 @@ func (w *Wire) Cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = true
+	w.letGo()
 	for c := range w.conns {
 		_ = c.Close()
 	}
@@ -56,6 +58,31 @@ func (w *Wire) Heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = false
+}
+
+// Hold has nothing arrive, either way, until [Wire.Release]: connections stay, as they do when a process
+// is stopped.
+func (w *Wire) Hold() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held == nil {
+		w.held = make(chan struct{})
+	}
+}
+
+// Release lets go on what is held.
+func (w *Wire) Release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.letGo()
+}
+
+// letGo is that. mu is held.
+func (w *Wire) letGo() {
+	if w.held != nil {
+		close(w.held)
+		w.held = nil
+	}
 }
 
 // Slow has each KiB take so long from now on, either way on each connection.
@@ -115,8 +142,11 @@ type slowed struct {
 
 func (s slowed) Write(b []byte) (int, error) {
 	s.w.mu.Lock()
-	pace := s.w.pace
+	pace, held := s.w.pace, s.w.held
 	s.w.mu.Unlock()
+	if held != nil {
+		<-held
+	}
 	time.Sleep(pace * time.Duration(len(b)) / 1024)
 	return s.to.Write(b)
 }

@@ -1,0 +1,260 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"poosh/server/hub"
+	"poosh/server/presence"
+)
+
+// Messages of a source outside, which every node reads, are taken by one node at a time: it leads the
+// source. That it does is a lease in the engine. But a lease alone does not keep a node that was paused
+// from publishing what another one has taken meanwhile, and says nothing of how far it came. So in each
+// partition is noted, in the slot where the publications are, whose turn it is, as a token that grows, how
+// many publications were taken, and what the last of them were. A script that publishes looks at the token
+// and notes what it took, at once.
+//
+// Whoever begins to lead writes its token in all partitions. From then on the one before can take nothing,
+// and what it took is known: each node keeps what it has read, finds in it where that ended, and goes on
+// behind. Each node counts what it has read as the engine counts what was taken, and the difference of both
+// stays the same for as long as it reads. So messages that are all equal are told apart by their number.
+//
+// What is taken twice rather than not at all: what a node had under way when the engine forgot everything,
+// and what was taken in the last second or two before that, if the node that took it is gone as well.
+type source struct {
+	c     *Cluster
+	name  string
+	key   string // of its lease
+	tapes [partitions]*tape
+	kick  chan struct{} // has run look at once
+
+	over    context.Context // done when it is to end
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows, and the tapes
+	joined   bool
+	early    []func()  // what was read before
+	reads    bool      // this node reads the source
+	since    time.Time // when that began, or ended
+	resigned bool
+	token    uint64              // this node leads with it; 0 while it does not
+	higher   uint64              // a token that another node was seen to have
+	renewed  time.Time           // when the engine was asked last that confirmed the lease
+	theirs   time.Time           // when the lease of another node is over, as the engine said it last
+	absent   time.Time           // since when nobody has had the lease
+	last     bool                // nobody else has led since this node did
+	bytes    int                 // of all tapes
+	before   [contextSize]uint64 // the digests of the messages in front of the next
+
+	leads     atomic.Bool // token is not 0
+	takeovers atomic.Uint64
+	taken     atomic.Uint64
+	late      atomic.Uint64
+	full      atomic.Uint64
+}
+
+// sources are those of a node.
+type sources struct {
+	mu     sync.Mutex // guards what follows
+	list   []*source
+	joined bool // this process is one of the cluster
+}
+
+// begin is for when it is.
+func (o *sources) begin() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.joined = true
+	for _, s := range o.list {
+		s.open()
+	}
+}
+
+var _ presence.Once = (*Cluster)(nil)
+
+const (
+	// onceKeep is how long a node keeps at least what it has read and may have to take; see
+	// [Cluster.onceKeep].
+	onceKeep = 30 * time.Second
+	// onceDrain is how long a node that is to lead no more may take to publish what it has read.
+	onceDrain = 500 * time.Millisecond
+)
+
+// onceKeep is how long what was read may have to be taken. It is longer than a lease and the time in
+// which a connection to a source is found dead, so that who takes over has it.
+func (c *Cluster) onceKeep() time.Duration { return max(onceKeep, 3*c.cfg.Lease) }
+
+// onceBeat is how often the engine is asked about a source.
+func (c *Cluster) onceBeat() time.Duration { return min(c.cfg.Lease/5, time.Second) }
+
+// Source implements [presence.Once]. Call it once for a name. What is read before [Cluster.Join] is kept.
+func (c *Cluster) Source(name string) presence.Source {
+	s := &source{c: c, name: name, key: string(c.nodes) + ":once:" + name, kick: make(chan struct{}, 1), since: time.Now()}
+	for i := range s.tapes {
+		s.tapes[i] = &tape{part: c.parts[i]}
+	}
+	s.over, s.end = context.WithCancel(c.over)
+	c.once.mu.Lock()
+	defer c.once.mu.Unlock()
+	c.once.list = append(c.once.list, s)
+	if c.once.joined {
+		s.open()
+	}
+	return s
+}
+
+// open is for when the process is one of the cluster: before that nobody can say where rooms are.
+func (s *source) open() {
+	s.mu.Lock()
+	s.joined = true
+	for _, early := range s.early {
+		early()
+	}
+	s.early = nil
+	s.mu.Unlock()
+	s.running.Go(s.run)
+}
+
+// heardOnce is told by a node that a source has nobody who leads it.
+func (c *Cluster) heardOnce(name string) {
+	c.once.mu.Lock()
+	defer c.once.mu.Unlock()
+	for _, s := range c.once.list {
+		if s.name == name {
+			s.lookNow()
+		}
+	}
+}
+
+// lookNow has run look at once.
+func (s *source) lookNow() {
+	select {
+	case s.kick <- struct{}{}:
+	default: // it is about to
+	}
+}
+
+// Read implements [presence.Source].
+func (s *source) Read(digest uint64, list []*hub.Publication, handed func(*hub.Publication, hub.Handed)) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.joined {
+		s.keep(digest, list, handed, now)
+	} else if len(s.early) < earlyMost {
+		s.early = append(s.early, func() { s.keep(digest, list, handed, now) })
+	} else {
+		s.full.Add(1)
+	}
+}
+
+// earlyMost is how many messages are kept before the process is one of the cluster.
+const earlyMost = 1000
+
+// keep notes what was read. mu is held.
+func (s *source) keep(digest uint64, list []*hub.Publication, handed func(*hub.Publication, hub.Handed), now time.Time) {
+	context := uint64(0)
+	for _, before := range s.before {
+		context = (context ^ before) * 0x9e3779b97f4a7c15
+		context ^= context >> 29
+	}
+	copy(s.before[:], s.before[1:])
+	s.before[contextSize-1] = digest
+	for i, p := range list {
+		t := s.tapes[s.c.partition(p.App, p.Room, p.Everyone).index]
+		text := digest + uint64(i)*0x9e3779b97f4a7c15
+		s.bytes += t.put(played{seen: seen{mark: text>>32<<32 | context>>32, at: now}, pub: p, handed: handed})
+		s.write(t)
+	}
+	for s.bytes > s.c.cfg.QueueBytes && s.dropOldest() {
+		continue
+	}
+}
+
+// dropOldest makes room, if it can. mu is held.
+func (s *source) dropOldest() bool {
+	var oldest *tape
+	for _, t := range s.tapes {
+		if e := t.front(); e != nil && (oldest == nil || e.at.Before(oldest.front().at)) {
+			oldest = t
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	s.bytes -= oldest.drop()
+	if s.token != 0 {
+		s.full.Add(1)
+	}
+	return true
+}
+
+// expire drops what is too old to be published. mu is held.
+func (s *source) expire(now time.Time) {
+	limit := now.Add(-s.c.onceKeep())
+	for _, t := range s.tapes {
+		for e := t.front(); e != nil && e.at.Before(limit); e = t.front() {
+			s.bytes -= t.drop()
+			if s.token != 0 {
+				s.late.Add(1)
+			}
+		}
+	}
+}
+
+// Reads implements [presence.Source].
+func (s *source) Reads(yes bool) {
+	s.mu.Lock()
+	if s.reads != yes {
+		s.reads, s.since = yes, time.Now()
+		clear(s.before[:])
+		for _, t := range s.tapes {
+			t.gap()
+		}
+	}
+	s.mu.Unlock()
+	s.lookNow()
+}
+
+// Resign implements [presence.Source].
+func (s *source) Resign() {
+	s.mu.Lock()
+	s.resigned, s.since = true, time.Now()
+	s.mu.Unlock()
+	s.lookNow()
+}
+
+// Stop implements [presence.Source].
+func (s *source) Stop(ctx context.Context) {
+	s.Resign()
+	_ = wait(ctx, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.token == 0 || s.c.over.Err() != nil
+	})
+	s.end()
+	s.running.Wait()
+	s.c.once.mu.Lock()
+	defer s.c.once.mu.Unlock()
+	for i, other := range s.c.once.list {
+		if other == s {
+			s.c.once.list = append(s.c.once.list[:i:i], s.c.once.list[i+1:]...)
+			break
+		}
+	}
+}
+
+// Leads implements [presence.Source].
+func (s *source) Leads() bool { return s.leads.Load() && s.c.Up() }
+
+// Stats implements [presence.Source].
+func (s *source) Stats() presence.SourceStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return presence.SourceStats{Leads: s.token != 0, Takeovers: s.takeovers.Load(), Waiting: s.bytes,
+		Taken: s.taken.Load(), Late: s.late.Load(), Full: s.full.Load()}
+}

@@ -1,0 +1,273 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"poosh/server/guard"
+	"poosh/server/hub"
+)
+
+// run keeps the lease of a source, or waits for it, until it is over.
+func (s *source) run() {
+	for {
+		wait := s.c.onceBeat()
+		guard.Call(s.c.log, "a source is looked after", func() { wait = s.step() }, "source", s.name)
+		select {
+		case <-s.over.Done():
+			s.lead(0)
+			return
+		case <-s.kick:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// step does what there is to do, and returns for how long there is nothing more.
+func (s *source) step() time.Duration {
+	now := time.Now()
+	s.mu.Lock()
+	s.expire(now)
+	token, wants := s.token, s.reads && !s.resigned
+	if token != 0 && now.Sub(s.renewed) > s.c.cfg.Lease {
+		s.unlead()
+		token = 0
+	}
+	busy := token != 0 && !wants && s.busy() && now.Sub(s.since) < onceDrain
+	s.mu.Unlock()
+	switch {
+	case busy: // the others have it too, but who knows whether there are any
+		return 10 * time.Millisecond
+	case token != 0 && !wants:
+		return s.giveUp()
+	case !wants:
+		return s.c.onceBeat()
+	}
+	wait := s.ask(now)
+	if !s.leads.Load() {
+		s.poll()
+	}
+	return wait
+}
+
+// busy reports that something is to be written. mu is held.
+func (s *source) busy() bool {
+	for _, t := range s.tapes {
+		if t.next < len(t.list) {
+			return true
+		}
+	}
+	return false
+}
+
+// giveUp has another node lead.
+func (s *source) giveUp() time.Duration {
+	if _, _, _, err := s.lease(0, false); err != nil && s.over.Err() == nil {
+		s.mu.Lock()
+		late := time.Since(s.since) > s.c.cfg.Timeout
+		s.mu.Unlock()
+		if !late {
+			return 50 * time.Millisecond
+		}
+	} else if err == nil {
+		s.c.Tell(kindOnce, []byte(s.name))
+	}
+	s.lead(0)
+	return s.c.onceBeat()
+}
+
+// ask renews the lease, or asks for it.
+func (s *source) ask(now time.Time) time.Duration {
+	status, token, left, err := s.lease(s.c.cfg.Lease, s.mayTake(now))
+	beat := s.c.onceBeat()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.absent = time.Time{}
+		return beat / 4
+	}
+	switch status {
+	case "mine":
+		s.renewed, s.absent, s.last = now, time.Time{}, true
+		if s.token != token {
+			s.leadWith(token)
+		}
+		return beat
+	case "theirs":
+		s.unlead()
+		s.higher = max(s.higher, token)
+		s.theirs, s.absent, s.last = now.Add(left), time.Time{}, false
+		return min(beat, left+5*time.Millisecond)
+	}
+	if s.absent.IsZero() {
+		s.absent = now
+	}
+	return beat / 4
+}
+
+// mayTake reports that a lease that nobody has is free for this node. The engine may have forgotten one:
+// who has it knows best what it took, and renews it before this.
+func (s *source) mayTake(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.token != 0 || s.last:
+		return true
+	case !s.theirs.IsZero():
+		return now.After(s.theirs) && (now.Sub(s.theirs) < s.c.cfg.Lease || s.waited(now))
+	}
+	return len(s.c.Nodes()) <= 1 || s.waited(now)
+}
+
+// waited reports that nobody has had the lease for some time. mu is held.
+func (s *source) waited(now time.Time) bool {
+	return !s.absent.IsZero() && now.Sub(s.absent) >= 2*s.c.onceBeat()
+}
+
+// lease asks the engine for the lease, or gives it back for a span of 0.
+func (s *source) lease(span time.Duration, take bool) (status string, token uint64, left time.Duration, err error) {
+	s.mu.Lock()
+	held, higher := s.token, s.higher
+	s.mu.Unlock()
+	may := "2"
+	if take {
+		may = "1"
+	}
+	ctx, cancel := context.WithTimeout(s.c.over, s.c.cfg.Timeout)
+	defer cancel()
+	args := []string{s.c.name, strconv.FormatInt(span.Milliseconds(), 10), strconv.FormatUint(held, 10), strconv.FormatUint(higher, 10), may}
+	answer, err := s.c.parts[partitions].exec(ctx, onceLeaseScript, []string{s.key}, args)
+	if err != nil {
+		return "", 0, 0, err
+	}
+	list, err := answer.ToArray()
+	if err != nil || len(list) != 3 {
+		return "", 0, 0, errors.New("not an answer")
+	}
+	status, err = list[0].ToString()
+	text, wrong := list[1].ToString()
+	token, ok := parseToken(text)
+	ms, wrongToo := list[2].AsInt64()
+	if err = errors.Join(err, wrong, wrongToo); err == nil && !ok {
+		err = errors.New("not an answer")
+	}
+	return status, token, time.Duration(ms) * time.Millisecond, err
+}
+
+// lead has this node lead with a token, or no more for 0.
+func (s *source) lead(token uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if token == 0 {
+		s.unlead()
+	} else {
+		s.leadWith(token)
+	}
+}
+
+// leadWith is lead, and unlead that of 0. mu is held.
+func (s *source) leadWith(token uint64) {
+	if s.token == 0 {
+		s.takeovers.Add(1)
+		s.c.log.Info("this node publishes the messages of a source", "source", s.name)
+	}
+	s.token = token
+	s.leads.Store(true)
+	for _, t := range s.tapes {
+		s.write(t)
+	}
+}
+
+func (s *source) unlead() {
+	if s.token == 0 {
+		return
+	}
+	s.token = 0
+	s.leads.Store(false)
+	for _, t := range s.tapes {
+		t.unlead()
+	}
+	s.c.log.Info("another node publishes the messages of a source from now on", "source", s.name)
+}
+
+// poll looks how far who leads has come.
+func (s *source) poll() {
+	for _, t := range s.tapes {
+		s.mu.Lock()
+		if t.fixed && t.next == len(t.list) || s.token != 0 {
+			s.mu.Unlock()
+			continue
+		}
+		s.mu.Unlock()
+		b, fenced, err := s.begin(t, 0)
+		if err != nil || fenced {
+			return
+		}
+		s.mu.Lock()
+		if s.token == 0 {
+			s.bytes -= t.advance(t.look(&b))
+			t.settle(&b, time.Now(), s.c.onceBeat()/2)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// begin asks what was taken in a partition, and makes this node the one that takes with a token that
+// is not 0.
+func (s *source) begin(t *tape, token uint64) (b begun, fenced bool, err error) {
+	s.mu.Lock()
+	name, count := t.name, t.count
+	s.mu.Unlock()
+	l := t.part.current()
+	if l == nil {
+		return b, false, hub.ErrAway
+	}
+	ctx, cancel := context.WithTimeout(s.c.over, s.c.cfg.Timeout)
+	defer cancel()
+	args := append(l.args(), s.name, strconv.FormatUint(token, 10), freshEpoch(), name, strconv.FormatUint(count, 10), strconv.Itoa(onceTail))
+	list, err := onceBeginScript.on(ctx, l.conn, []string{t.part.tag.state()}, args).ToArray()
+	if err != nil {
+		if !refused(err) {
+			l.fail(err)
+		}
+		return b, false, err
+	}
+	got := time.Now()
+	bad := errors.New("not an answer")
+	if len(list) == 2 {
+		text, err := list[1].ToString()
+		higher, ok := parseToken(text)
+		if err != nil || !ok {
+			return b, false, bad
+		}
+		s.mu.Lock()
+		s.higher = max(s.higher, higher)
+		s.mu.Unlock()
+		return b, true, nil
+	}
+	if len(list) != 5 {
+		return b, false, bad
+	}
+	b.name, err = list[1].ToString()
+	text, wrong := list[2].ToString()
+	clock, wrongToo := list[3].ToString()
+	tail, wrongAsWell := list[4].AsStrSlice()
+	var ok, okToo bool
+	b.count, ok = parseNumber(text)
+	now, okToo := parseToken(clock)
+	if errors.Join(err, wrong, wrongToo, wrongAsWell) != nil || !ok || !okToo {
+		return b, false, bad
+	}
+	if b.tail, b.at, ok = parseTail(tail, now, got); !ok {
+		return b, false, bad
+	}
+	return b, false, nil
+}
+
+// parseToken reads a token, or a time of the engine, in microseconds.
+func parseToken(text string) (uint64, bool) {
+	n, err := strconv.ParseUint(text, 10, 53) // what Lua is exact in
+	return n, err == nil
+}
