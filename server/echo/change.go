@@ -8,6 +8,7 @@ func (d *Dialect) change(next Config) {
 	sockets.Recovery = now.SocketIO.Recovery
 	next.SocketIO.Recovery = now.SocketIO.Recovery
 	next.SocketIO.Closed, next.SocketIO.Traffic, next.SocketIO.Begin = now.SocketIO.Closed, now.SocketIO.Traffic, now.SocketIO.Begin
+	next.Updates = now.Updates
 	next.Gate, next.Sends, next.Rooms = now.Gate, now.Sends, now.Rooms
 	next.Desk, next.Census, next.Once, next.Subscribe = now.Desk, now.Census, now.Once, now.Subscribe
 	if d.asks != nil {

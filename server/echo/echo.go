@@ -31,6 +31,7 @@ import (
 	"poosh/server/echo/api"
 	"poosh/server/echo/authorize"
 	"poosh/server/hub"
+	"poosh/server/intake"
 	"poosh/server/loop"
 	"poosh/server/metric"
 	"poosh/server/presence"
@@ -56,6 +57,10 @@ type Config struct {
 	MaxMemberBytes  int           // of what a member is for the others
 	Whispers        rate.Rate     // client events of one connection
 	Grace           time.Duration // how long a member whose connection is cut stays one; negative for not at all
+
+	// Updates is the Redis where the application is told who is in presence channels; none for
+	// not telling it.
+	Updates intake.Address
 
 	API       api.Config       // without apps nobody may ask anything
 	Authorize authorize.Config // without a URL nobody gets into private channels
@@ -101,6 +106,7 @@ type Dialect struct {
 	api     *api.API
 	kept    bool // events are kept for clients that come back
 	states  states
+	updates *updater // nil unless the application is told who is in presence channels
 
 	rules atomic.Pointer[rules] // never nil
 
@@ -157,6 +163,9 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dial
 		// version 1 with a client of socket.io 3 or 4 are repaired by it, unasked.
 		cfg.SocketIO.Recovery = socketio.RecoveryOn
 	}
+	if !cfg.Updates.IsZero() {
+		d.updates = newUpdater(d, cfg.Updates)
+	}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
 	if cfg.Desk != nil {
 		cfg.Desk.Hear(App, others{d})
@@ -186,6 +195,9 @@ func (d *Dialect) Shutdown(ctx context.Context) error {
 	}
 	if d.asks != nil {
 		d.asks.Close()
+	}
+	if d.updates != nil {
+		d.updates.stop(ctx)
 	}
 	return err
 }

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
+
 	"strings"
 	"testing"
 	"time"
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/handover"
+	"poosh/server/hub"
 	"poosh/server/intake"
 	"poosh/server/presence/presencetest"
 	"poosh/server/rate"
@@ -394,6 +397,59 @@ func TestNextProcess(t *testing.T) {
 	if st == nil || old != nil || len(st.rooms) != 2 || string(st.members["presence-r"].bare) != user1+"}" {
 		t.Fatalf("%+v", st)
 	}
+}
+
+// TestPublishesPresence has the application be told who is in a channel, once whatever the number of
+// nodes.
+func TestPublishesPresence(t *testing.T) {
+	redis := redistest.Start(t)
+	at, err := intake.ParseAddress("redis://" + redis.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 100)
+	reads, err := intake.Start(intake.Config{Name: "test", Redis: at, Patterns: []string{updatedChannel}, Hub: hub.New(), Log: slog.New(slog.DiscardHandler), Reasons: []string{"told"},
+		Read: func(m intake.Message) ([]*hub.Publication, string) { told <- string(m.Payload); return nil, "told" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reads.Stop(context.Background()) })
+	until(t, "Redis knows who listens", func() bool { return strings.Contains(redis.Do("PUBSUB", "NUMPAT"), "1") })
+	test := func(t *testing.T, a, b *place) {
+		w, other := a.page("40"), b.page("40")
+		w.subscribe("presence-r", "1")
+		w.read()
+		one := user1 + `,"socketId":"` + w.sid + `"}`
+		wants := func(want string) {
+			t.Helper()
+			select {
+			case got := <-told:
+				if got != `{"event":{"channel":"presence-r:members","members":[`+want+`]}}` {
+					t.Errorf("told %s, want %s", got, want)
+				}
+			case <-time.After(patience):
+				t.Fatal("nothing is told")
+			}
+		}
+		wants(one)
+		other.subscribe("presence-r", "2")
+		other.read()
+		wants(one + `,{"user_id":2,"user_info":{"name":"user 2"},"socketId":"` + other.sid + `"}`)
+		other.say("41")
+		wants(one)
+		w.say("41")
+		wants("")
+	}
+	set := func(c *Config) { newApplication(t).config(c); c.Updates = at }
+	t.Run("one process", func(t *testing.T) {
+		p := newPlace(t, set)
+		test(t, p, p)
+	})
+	t.Run("two nodes", func(t *testing.T) {
+		engine := presencetest.New()
+		t.Cleanup(engine.Close)
+		test(t, nodePlace(t, engine.Node("a", nil), set), nodePlace(t, engine.Node("b", nil), set))
+	})
 }
 
 // TestKeepsItsSeat has a client come back while its connection is still there.

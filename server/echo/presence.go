@@ -210,6 +210,7 @@ func (l *listener) join(r *hub.Roster, s *subscription, who *member) (first bool
 // announce tells those in a channel of one who comes or goes.
 func (d *Dialect) announce(channel, event string, data []byte, except string) {
 	d.hub.Publish(&hub.Publication{App: App, Room: channel, Event: event, Data: data, Except: except, Passing: true})
+	d.updates.note(channel)
 }
 
 // goOut has the client leave a presence channel.
@@ -250,7 +251,7 @@ func (l *listener) leaveAs(r *hub.Roster, s *subscription, who *member) {
 // at is a member as the desk is told it. Only is left to be said.
 func (l *listener) at(s *subscription, who *member) presence.Entry {
 	m := who.in(time.Now())
-	return presence.Entry{App: App, Room: s.channel, User: m.ID, Info: m.Info, Socket: l.sub.ID(), Counted: true, MaxMembers: l.d.cfg().MaxMembers}
+	return presence.Entry{App: App, Room: s.channel, User: m.ID, Info: m.Info, Socket: l.sub.ID(), Counted: true, MaxMembers: l.d.cfg().MaxMembers, Told: l.d.updates != nil}
 }
 
 // ask asks the desk whether the client may be a member. The channel stays open until it has
@@ -367,4 +368,9 @@ func (others) Vacated(string) {}
 func (others) Counted(string, int) {}
 
 // Due implements [presence.Listener].
-func (others) Due(_ presence.Happening, done func()) { done() }
+func (o others) Due(h presence.Happening, done func()) {
+	if h.User != "" {
+		o.d.updates.note(h.Room)
+	}
+	done()
+}

@@ -31,6 +31,7 @@ type settings struct {
 	Redis      intake.Address // turns the dialect on
 	MaxMessage int
 	Config     Config
+	Updates    bool // the application is told who is in presence channels
 
 	network *network.Config  // what all ports share
 	sockets *socketio.Config // what all dialects over Socket.IO share
@@ -116,6 +117,8 @@ func (s *settings) group() *setting.Group {
 			Value: setting.Text(&c.API.CORS.Origin)},
 		{Name: "ECHO_PRESENCE_GRACE", Changes: setting.OnReload, Default: "5s", Help: "Time for which a member of a presence channel stays one whose connection is cut, so that a page that connects anew leaves nobody; 0s for none",
 			Value: setting.Of(&c.Grace, parseGrace)},
+		{Name: "ECHO_PUBLISH_PRESENCE", Default: "off", Help: "on publishes in that Redis, to PresenceChannelUpdated, who is in a presence channel whenever that changes, as laravel-echo-server did with publishPresence",
+			Value: setting.Switch(&s.Updates)},
 		{Name: "ECHO_DATA_SOCKET", Default: "drop", Help: "The member socket of an event's data, in which Laravel repeats the id of the sender's connection for all to see: drop or keep it",
 			Value: setting.Choice(&c.KeepSocket, []string{"drop", "keep"}, []bool{false, true})},
 		{Name: "ECHO_MAX_CHANNELS", Changes: setting.OnReload, Default: "200", Help: "Channels of one connection; one more is answered subscription_error with 429",
@@ -213,6 +216,9 @@ func (s *settings) within(n network.Config) Config {
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.within(h.Network)
 	cfg.Gate, cfg.Sends, cfg.Rooms = h.Gate, h.Sends, h.Rooms
+	if s.Updates {
+		cfg.Updates = s.Redis
+	}
 	cfg.Desk, cfg.Census, cfg.Once, cfg.Subscribe = h.Desk, h.Census, h.Once, h.Subscribe
 	cfg.SocketIO.Closed, cfg.SocketIO.Traffic = h.Closed.Source(dialectName, appID), new(metric.Traffic)
 	cfg.SocketIO.Node = h.Node.Name
