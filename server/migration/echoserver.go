@@ -59,7 +59,7 @@ func echoServerRules() []rule {
 		{keys: redis + ".keyPrefix", take: partOf("ECHO_PREFIX")},
 		{keys: redis + " " + redis + ".**", says: option},
 		{keys: "database databaseConfig.sqlite databaseConfig.sqlite.databasePath", says: memory},
-		{keys: "databaseConfig.publishPresence", look: on, says: "nothing is published to PresenceChannelUpdated: the application asks GET /apps/ID/channels/NAME/users who is there", same: memory},
+		{keys: "databaseConfig.publishPresence", look: on, says: "set ECHO_PUBLISH_PRESENCE=on where the application listens to PresenceChannelUpdated", same: memory},
 		{keys: "devMode", says: "LOG_LEVEL=debug"},
 		{keys: "host", take: toSetting("HOST", words)},
 		{keys: "port", take: toSetting("ECHO_PORT", count(1, 65535))},
