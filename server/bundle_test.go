@@ -59,7 +59,7 @@ func TestBundle(t *testing.T) {
 	const payload, room = "payload-that-nobody-may-see", "room-that-nobody-may-see"
 	secrets := map[string]string{
 		"SERVER_SECRET": testSecret, "ADMIN_TOKEN": "admin-token-of-operators", "PUSHER_APP_SECRET": "secret-of-a-pusher-app",
-		"PUSHER_WEBHOOK_URL": "https://user:password@hooks.example/token-of-a-webhook", "PUSH_SOCKET_OPERATOR_TOKEN": "token-of-push-socket",
+		"PUSHER_WEBHOOK_URL": "https://user:word-of-a-webhook@hooks.example/token-of-a-webhook", "PUSH_SOCKET_OPERATOR_TOKEN": "token-of-push-socket",
 		"SHOP_SOCKTOPUS_SECRET": "secret-of-socktopus",
 	}
 	env := map[string]string{"ADMIN_PORT": "0", "PUSHER_PORT": "0", "PUSHER_APP_ID": "3", "PUSHER_APP_KEY": "key-of-a-pusher-app", "SOCKTOPUS_PORT": "0",
@@ -115,7 +115,7 @@ func TestBundle(t *testing.T) {
 	if names := slices.Sorted(maps.Keys(files)); !slices.Equal(names, want) {
 		t.Errorf("the archive has %q, want %q\n%s", names, want, files["missing.txt"])
 	}
-	hidden := append(slices.Collect(maps.Values(secrets)), payload, room, "event-that-nobody-may-see", "password", "token-of-a-webhook")
+	hidden := append(slices.Collect(maps.Values(secrets)), payload, room, "event-that-nobody-may-see", "word-of-a-webhook", "token-of-a-webhook")
 	for name, text := range files {
 		if len(text) == 0 {
 			t.Errorf("%s is empty", name)

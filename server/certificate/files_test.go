@@ -51,6 +51,7 @@ func TestWatch(t *testing.T) {
 
 	a.Write(dir, "second.example")
 	eventually(t, "the second", func() bool { return shown(f) == "second.example" })
+	eventually(t, "a word about it", func() bool { return log.Count("certificate replaced") > 0 }) // which comes behind
 	if log.Count("certificate replaced") != 1 || log.Count("second.example") != 1 {
 		t.Error(log.String())
 	}
