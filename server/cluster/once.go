@@ -44,8 +44,10 @@ type source struct {
 	token    uint64              // this node leads with it; 0 while it does not
 	higher   uint64              // a token that another node was seen to have
 	renewed  time.Time           // when the engine was asked last that confirmed the lease
+	led      time.Time           // when this node began to lead last
 	theirs   time.Time           // when the lease of another node is over, as the engine said it last
 	absent   time.Time           // since when nobody has had the lease
+	there    bool                // the engine has answered ever since it knew of a lease
 	last     bool                // nobody else has led since this node did
 	bytes    int                 // of all tapes
 	before   [contextSize]uint64 // the digests of the messages in front of the next

@@ -50,6 +50,7 @@ const gapsAtOnce = 3
 // the zero time is none.
 func align(tail []mark, at time.Time, list []seen) aligned {
 	var best, timely aligned
+	ways := 0 // to lay them beside each other
 	for k := len(list); k > 0; k-- {
 		most := 0
 		if k == len(list) || list[k].gap {
@@ -60,6 +61,9 @@ func align(tail []mark, at time.Time, list []seen) aligned {
 			if found.row.better(best.row) {
 				best = found
 			}
+			if x == 0 && found.row.texts > 0 {
+				ways++
+			}
 			if !at.IsZero() && !list[k-1].at.After(at) && found.row.better(timely.row) {
 				timely = found
 			}
@@ -67,6 +71,9 @@ func align(tail []mark, at time.Time, list []seen) aligned {
 	}
 	if timely.row.texts > 0 && !timely.row.broken && (timely.row.marks > 0 || best.row.marks == 0) {
 		return timely
+	}
+	if best.row.marks == 0 && ways > 1 && !at.IsZero() {
+		return aligned{} // equal ones, all of which came later
 	}
 	return best // clocks are no proof
 }

@@ -41,6 +41,7 @@ func TestAlign(t *testing.T) {
 		{"equal ones: the latest", "aaaa", "aaa", 99, aligned{3, 0, row{texts: 3}}},
 		{"equal ones, of which the last came behind what was taken", "aaaa", "aaa", 1, aligned{2, 0, row{texts: 2}}},
 		{"a clock that is wrong", "ab", "ab", -5, aligned{2, 0, row{texts: 2}}},
+		{"equal ones, all of which came behind what was taken", "aaaa", "aaa", -5, aligned{}},
 		{"who took missed some", "abef", "abcdefg", 99, aligned{6, 0, row{texts: 2}}},
 		{"this node missed some", "abcdef", "ab|efg", 99, aligned{4, 0, row{texts: 4}}},
 		{"what was taken last is in a gap of this node", "abcd", "ab|fg", 99, aligned{2, 2, row{texts: 2}}},

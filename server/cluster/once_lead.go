@@ -84,7 +84,7 @@ func (s *source) ask(now time.Time) time.Duration {
 	beat := s.c.onceBeat()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil {
+	if s.there = err == nil && (s.there || status != "none"); err != nil {
 		s.absent = time.Time{}
 		return beat / 4
 	}
@@ -116,14 +116,19 @@ func (s *source) mayTake(now time.Time) bool {
 	case s.token != 0 || s.last:
 		return true
 	case !s.theirs.IsZero():
-		return now.After(s.theirs) && (now.Sub(s.theirs) < s.c.cfg.Lease || s.waited(now))
+		// The engine was there as it ended, and there are others who ask: it is over, and not forgotten.
+		return now.After(s.theirs) && s.there && now.Sub(s.theirs) < s.c.cfg.Lease || s.waited(now)
 	}
 	return len(s.c.Nodes()) <= 1 || s.waited(now)
 }
 
-// waited reports that nobody has had the lease for some time. mu is held.
+// onceAbsent is for how long nobody has a lease, at the most, before any node may take it: who led when
+// the engine forgot it is to be first, which has to find the engine again as all do.
+const onceAbsent = 4 * time.Second
+
+// waited reports that nobody has had the lease for so long. mu is held.
 func (s *source) waited(now time.Time) bool {
-	return !s.absent.IsZero() && now.Sub(s.absent) >= 2*s.c.onceBeat()
+	return !s.absent.IsZero() && now.Sub(s.absent) >= min(s.c.cfg.Lease, onceAbsent)
 }
 
 // lease asks the engine for the lease, or gives it back for a span of 0.
@@ -171,6 +176,7 @@ func (s *source) lead(token uint64) {
 func (s *source) leadWith(token uint64) {
 	if s.token == 0 {
 		s.takeovers.Add(1)
+		s.led = time.Now()
 		s.c.log.Info("this node publishes the messages of a source", "source", s.name)
 	}
 	s.token = token

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"poosh/server/hub"
@@ -50,20 +51,13 @@ func (e *played) size() int {
 	return len(e.pub.Data) + len(e.pub.App) + len(e.pub.Room) + len(e.pub.Event) + len(e.pub.Meta) + len(e.pub.Except) + 256
 }
 
-// put adds one, and returns what it counts for. One that was taken before it was read is only noted.
+// put adds one, and returns what it counts for.
 func (t *tape) put(e played) int {
 	e.gap, t.gone = t.gone, false
-	if t.fixed && !t.leads && t.next == len(t.list) && t.number(len(t.list)) <= int64(t.count) {
-		e.pub = nil
-		t.next++
-	}
 	t.list = append(t.list, e)
 	t.trim()
 	return e.size()
 }
-
-// number is what an entry of list is in the engine's count, where that is known: the first is 1.
-func (t *tape) number(i int) int64 { return int64(t.past) + int64(i) + 1 + t.offset }
 
 // fix notes how the two stand to each other, when so many of list are taken, and ahead more.
 func (t *tape) fix(name string, count uint64, taken, ahead int) {
@@ -174,15 +168,29 @@ func (t *tape) look(b *begun) (taken int) {
 		list[i] = t.list[i].seen
 	}
 	a := align(b.tail, b.at, list)
-	if a.row.texts > 0 {
-		t.fix(b.name, b.count, a.taken, a.ahead)
-		if t.next > a.taken { // what is known is not unlearned
-			t.fix(b.name, b.count, t.next, 0)
-		}
-		return max(t.next, a.taken)
-	}
 	t.fixed = false
-	return t.next
+	switch {
+	case a.row.texts == 0:
+		return t.next
+	case a.taken < t.next: // what is known is not unlearned
+		t.fix(b.name, b.count, t.next, 0)
+	case !t.gapsBehind(a.taken): // of what is missing there more may yet be taken
+		t.fix(b.name, b.count, a.taken, a.ahead)
+	}
+	return max(t.next, a.taken)
+}
+
+// gapsBehind reports that something is missing behind the first so many of list.
+func (t *tape) gapsBehind(n int) bool {
+	return t.gone || slices.ContainsFunc(t.list[n:], func(e played) bool { return e.gap })
+}
+
+// ahead is how many were taken that this node has yet to read, as far as that is known.
+func (t *tape) ahead() int {
+	if !t.fixed {
+		return 0
+	}
+	return max(0, int(int64(t.count)-t.offset-int64(t.past))-len(t.list))
 }
 
 // at is how many of list are taken when the engine counts so many.
@@ -203,13 +211,21 @@ func (t *tape) agrees(b *begun) bool {
 	if last < int64(max(from, t.next)) {
 		return false
 	}
+	compared, same := 0, 0
 	for i := range b.tail {
 		at := last - int64(len(b.tail)-i)
-		if at >= int64(from) && at < int64(len(t.list)) && !sameText(t.list[at].mark, b.tail[i]) {
+		if at < int64(from) || at >= int64(len(t.list)) {
+			continue
+		}
+		if !sameText(t.list[at].mark, b.tail[i]) {
 			return false
 		}
+		compared++
+		if t.list[at].mark == b.tail[i] {
+			same++
+		}
 	}
-	return true
+	return same > 0 || compared <= 2*contextSize // equal texts with others around them
 }
 
 // settle notes how the two stand to each other where nothing has been read since reading began, and nothing

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 // A radio is a source outside: what is said reaches each node that listens at that moment.
 type radio struct {
 	mu   sync.Mutex // guards what follows
-	said int
 	ears []*ear
 }
 
@@ -193,11 +193,17 @@ func (e *ear) wantIn(room string, want []string) {
 		continue
 	}
 	if got := e.in(room); !slices.Equal(got, want) {
+		for i := range min(len(got), len(want)) {
+			if got[i] != want[i] {
+				e.t.Logf("the first that differs is number %d: %q, want %q", i, got[i], want[i])
+				break
+			}
+		}
 		e.t.Fatalf("%s had %s\nwant %s\nlog %s", e.Name(), brief(got), brief(want), e.log)
 	}
 }
 
-func brief(list []string) string { return fmt.Sprintf("%d: %.2000q", len(list), list) }
+func brief(list []string) string { return fmt.Sprintf("%d: %.200q", len(list), list) }
 
 // three makes nodes with a wire each.
 func three(t *testing.T, r *radio, cfg Config, addr string) (list []*ear) {
@@ -284,5 +290,108 @@ func TestOnceLeaderDies(t *testing.T) {
 				e.wantIn("b", b)
 			}
 		})
+	}
+}
+
+// TestOnceEngineForgets: a FLUSHALL costs nothing and doubles nothing, as long as who leads is there.
+func TestOnceEngineForgets(t *testing.T) {
+	redis := redistest.Start(t)
+	r := new(radio)
+	ears := three(t, r, onceConfig(t, redis.Addr), redis.Addr)
+	for _, e := range ears {
+		e.enter("a", "b")
+	}
+	first, others := leader(t, ears...)
+	known(t, others...)
+	var a, b []string
+	for i := range 600 {
+		if i%200 == 100 {
+			redis.Do("FLUSHALL")
+		}
+		if i == 550 { // with what was taken since in the log
+			first.tune(false) // and another one goes on in what is left
+		}
+		r.say(fmt.Sprintf("a:%d", i), "b:same")
+		a, b = append(a, fmt.Sprint(i)), append(b, "same")
+		time.Sleep(time.Millisecond)
+	}
+	for _, e := range ears {
+		e.wantIn("a", a)
+		e.wantIn("b", b)
+	}
+}
+
+// TestOnceEngineAway: what is read while the engine stands still, or is gone and comes back empty, is
+// published when it is back.
+func TestOnceEngineAway(t *testing.T) {
+	for _, how := range []string{"stands still", "restarted"} {
+		t.Run(how, func(t *testing.T) {
+			redis := redistest.Start(t)
+			r := new(radio)
+			ears := three(t, r, onceConfig(t, redis.Addr), redis.Addr)
+			for _, e := range ears {
+				e.enter("a")
+			}
+			leader(t, ears...)
+			var want []string
+			say := func(n int) {
+				for range n {
+					r.say(fmt.Sprintf("a:%d", len(want)))
+					want = append(want, fmt.Sprint(len(want)))
+				}
+			}
+			say(100)
+			for _, e := range ears {
+				e.wantIn("a", want)
+			}
+			if how == "restarted" {
+				redis.Kill()
+			} else {
+				redis.Signal(syscall.SIGSTOP)
+			}
+			say(100)
+			time.Sleep(3 * time.Second) // longer than a lease
+			say(100)
+			if how == "restarted" {
+				redis.Run()
+			} else {
+				redis.Signal(syscall.SIGCONT)
+			}
+			leader(t, ears...)
+			say(100)
+			for _, e := range ears {
+				e.wantIn("a", want)
+			}
+		})
+	}
+}
+
+// TestOnceIsBounded: what can be given to nobody is kept up to a bound, and counted past that.
+func TestOnceIsBounded(t *testing.T) {
+	redis := redistest.Start(t)
+	cfg := onceConfig(t, redis.Addr)
+	cfg.QueueBytes = 1 << 20
+	r := new(radio)
+	e := three(t, r, cfg, redis.Addr)[0]
+	e.enter("a")
+	for _, other := range r.ears[1:] {
+		other.tune(false)
+	}
+	until(t, "it leads", e.source.Leads)
+	e.wire.Cut()
+	for i := range 400 {
+		r.say(fmt.Sprintf("a:%d %s", i, strings.Repeat("x", 10_000)))
+	}
+	until(t, "some were dropped", func() bool { return e.source.Stats().Full > 250 })
+	if n := e.source.Stats().Waiting; n > cfg.QueueBytes {
+		t.Errorf("%d bytes wait", n)
+	}
+	e.wire.Heal()
+	until(t, "the last comes", func() bool {
+		list := e.in("a")
+		return len(list) > 0 && strings.HasPrefix(list[len(list)-1], "399 ")
+	})
+	if n := len(e.in("a")); n < 80 || n > 150 || n+int(e.source.Stats().Full) != 400 {
+		t.Errorf("%d came, and %d were dropped", n, e.source.Stats().Full)
 	}
 }

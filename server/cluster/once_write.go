@@ -47,7 +47,7 @@ func (s *source) writer(t *tape) {
 			pause = 0
 			continue
 		}
-		pause = min(max(2*pause, 20*time.Millisecond), time.Second)
+		pause = min(max(2*pause, 10*time.Millisecond), time.Second)
 		select {
 		case <-s.over.Done():
 		case <-time.After(pause):
@@ -70,10 +70,19 @@ func (s *source) takeOver(t *tape, token uint64) error {
 		return nil
 	}
 	s.bytes -= t.advance(t.look(&b))
+	if t.ahead() > 0 && time.Since(s.led) < onceLag {
+		return errAhead
+	}
 	t.fix(b.name, b.count, t.next, 0)
-	t.begun, t.leads = token, true
+	t.begun, t.leads, t.gapped = token, true, t.gapsBehind(t.next)
 	return nil
 }
+
+// errAhead is that others have taken what this node has yet to read: that is not far.
+var errAhead = errors.New("not as far as the others yet")
+
+// onceLag is how long a node that begins to lead waits for that.
+const onceLag = 3 * time.Second
 
 // fenced is for a node that finds that another one leads, or that its token is too low.
 func (s *source) fenced(token uint64) error {

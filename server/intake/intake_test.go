@@ -24,7 +24,6 @@ type bench struct {
 	log    logtest.Buffer
 	reader *Reader
 	came   chan string
-	hub    *hub.Hub
 }
 
 type encoder struct{}

@@ -14,16 +14,17 @@ import (
 // An Engine joins nodes. Everything that it decides has one order, in which all nodes hear of it,
 // each on a goroutine of its own. Make one with [New]; it ends with [Engine.Close].
 type Engine struct {
-	mu     sync.Mutex // guards what follows, and is held while anything is decided and told
-	nodes  []*Node
-	away   bool
-	number uint64
-	rooms  map[key]*room
-	told   map[presenceKey]bool // what the applications were told
-	due    []*time.Timer
-	held   map[key]*holder
-	bars   map[key]*bar
-	ended  sync.WaitGroup // the nodes' goroutines
+	mu      sync.Mutex // guards what follows, and is held while anything is decided and told
+	nodes   []*Node
+	away    bool
+	number  uint64
+	rooms   map[key]*room
+	told    map[presenceKey]bool // what the applications were told
+	due     []*time.Timer
+	held    map[key]*holder
+	bars    map[key]*bar
+	sources []*source
+	ended   sync.WaitGroup // the nodes' goroutines
 }
 
 type key struct{ app, name string }
