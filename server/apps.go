@@ -99,8 +99,8 @@ func dialectReadings(apps []app) []metric.Reading {
 	}
 	return []metric.Reading{
 		metric.Counters("", "published_total", "Events that senders and clients sent and that were accepted, by dialect.", "dialect", published),
-		metric.Counters("", "delivered_total", "Copies of those events that were handed to clients, by the dialect that they were sent in.", "dialect", delivered),
-		metric.Counters("", "delivered_data_bytes_total", "Bytes of the data of those copies, without frames, by the dialect that they were sent in.", "dialect", bytes),
+		metric.Counters("", "delivered_total", "Copies of events that were handed to clients, by the dialect that they were sent in; in a cluster to clients of this node, by their dialect.", "dialect", delivered),
+		metric.Counters("", "delivered_data_bytes_total", "Bytes of the data of those copies, without frames, by dialect.", "dialect", bytes),
 		metric.Counters("", "client_messages_total", "Messages of clients, by dialect.", "dialect", received),
 		{Key: "ended", Name: "closed_total", Help: "Clients whose connection or session ended, by dialect and reason.", Kind: metric.IsCounter,
 			Labels: []string{"dialect", "reason"}, Samples: ended},

@@ -48,8 +48,9 @@ func Check(path string, lookup func(string) (string, bool), environ []string, po
 		found.err(c.tryPorts(&m))
 	}
 	found.err(c.tryFiles(&m))
-	found.err(c.tryReach(&m))
-	for _, line := range slices.Concat(c.Warnings(), notices(path, environ), c.fewFiles(&m), c.foreignHistory(&m), c.TLS.Expiring(time.Now())) {
+	doubts, err := c.tryReach(&m)
+	found.err(err)
+	for _, line := range slices.Concat(c.Warnings(), doubts, notices(path, environ), c.fewFiles(&m), c.foreignHistory(&m), c.TLS.Expiring(time.Now())) {
 		f := finding(line)
 		if f.Setting == "" || !slices.ContainsFunc(found.Errors, func(e Finding) bool { return e.Setting == f.Setting }) {
 			found.Warnings = append(found.Warnings, f) // what it seems to be is not what the person wrote
@@ -121,10 +122,11 @@ func (c *Config) tryPorts(m *setting.Mistakes) error {
 // reachPatience is how long each server has to answer that dialects or the cluster need.
 const reachPatience = 10 * time.Second
 
-// tryReach looks whether what dialects and the cluster need of other servers is there.
-func (c *Config) tryReach(m *setting.Mistakes) error {
+// tryReach looks whether what dialects and the cluster need of other servers is there, and returns what
+// is to be warned of.
+func (c *Config) tryReach(m *setting.Mistakes) (warnings []string, err error) {
 	if m.Err() != nil {
-		return nil // where it would be looked may be wrong
+		return nil, nil // where it would be looked may be wrong
 	}
 	var wrong []error
 	try := func(reach func(context.Context) error) {
@@ -138,9 +140,12 @@ func (c *Config) tryReach(m *setting.Mistakes) error {
 		}
 	}
 	if c.Cluster.On() {
-		try(func(ctx context.Context) error { return cluster.Try(ctx, c.Cluster) })
+		try(func(ctx context.Context) (err error) {
+			warnings, err = cluster.Try(ctx, c.Cluster, c.keptApps())
+			return err
+		})
 	}
-	return errors.Join(wrong...)
+	return warnings, errors.Join(wrong...)
 }
 
 // lastWord is what the system says, without what was tried.

@@ -30,3 +30,35 @@ func TestCheckReachesTheEngine(t *testing.T) {
 		})
 	}
 }
+
+// Before it starts a node is told that it keeps other events than those that are there, as it would be
+// then, and of an engine that may forget.
+func TestCheckComparesWithTheNodes(t *testing.T) {
+	redis := redistest.Start(t)
+	on := map[string]string{"CLUSTER_REDIS": "redis://" + redis.Addr, "HISTORY": "1m"}
+	r := run(t, on, nil)
+	text := "SERVER_SECRET=" + goodSecret + "\nCLUSTER_REDIS=redis://" + redis.Addr + "\n"
+	check := func(more string) (errs, warnings []string) {
+		t.Helper()
+		return findingsOf(t, text+more, nil, false)
+	}
+	if errs, warnings := check("HISTORY=2m\n"); len(errs)+len(warnings) > 0 {
+		t.Errorf("as the other one: %q, %q", errs, warnings)
+	}
+	const differs = `HISTORY, PUSHER_HISTORY: differ from those of the nodes that are there, which keep the events of "", and this one of no app`
+	if errs, _ := check(""); len(errs) != 1 || !strings.HasPrefix(errs[0], differs) {
+		t.Errorf("without a history: %q", errs)
+	}
+	redis.Do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	if errs, warnings := check("HISTORY=2m\n"); len(errs) > 0 || len(warnings) != 1 || !strings.Contains(warnings[0], " has the maxmemory-policy allkeys-lru: ") {
+		t.Errorf("an engine that forgets: %q, %q", errs, warnings)
+	}
+	r.stop()
+	if err := r.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	redis.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	if errs, warnings := check(""); len(errs)+len(warnings) > 0 {
+		t.Errorf("once all have ended: %q, %q", errs, warnings)
+	}
+}

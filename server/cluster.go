@@ -3,8 +3,11 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/admission"
@@ -51,6 +54,7 @@ func (s *Server) across(h *dialect.Host) {
 	}
 	h.Bus, h.Desk, h.Holder, h.Census, h.Once = s.cluster, s.cluster, s.cluster, s.cluster, s.cluster
 	h.Subscribe = s.cluster.Subscribe
+	h.Delivered = s.delivered.count
 	h.Node = dialect.Node{Name: s.cluster.Name(), Passer: s.passer}
 }
 
@@ -71,7 +75,7 @@ func (s *Server) join(ctx context.Context) error {
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
 		Home:     home,
-		Deliver:  s.hub.DeliverAt,
+		Deliver:  s.deliver,
 		Reached:  s.hub.Reach,
 		Missed:   s.missed,
 		Mirror:   s.hub,
@@ -82,6 +86,54 @@ func (s *Server) join(ctx context.Context) error {
 	s.health.Need("cluster", s.engineThere)
 	s.log.Info("joined the cluster", "node", s.cluster.Name(), "engine", s.cfg.Cluster.Redis.String(), "nodes", len(s.cluster.Nodes()))
 	return nil
+}
+
+// keptApps are the apps of the hub whose events are kept with these settings.
+func (c *Config) keptApps() (list []string) {
+	if c.History.On() {
+		list = append(list, poosh.App)
+	}
+	for _, d := range c.on() {
+		if d.Kept != nil {
+			for _, k := range d.Kept() {
+				list = append(list, k.App)
+			}
+		}
+	}
+	return list
+}
+
+// A delivered table is who counts what is handed to clients of this process, by the app in the hub. The
+// zero table is empty.
+type delivered struct {
+	mu sync.Mutex                                             // held to replace of
+	of atomic.Pointer[map[string]func(*hub.Publication, int)] // nil for an empty one; never changed in place
+}
+
+// count is for [dialect.Host].
+func (d *delivered) count(app string, f func(*hub.Publication, int)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := make(map[string]func(*hub.Publication, int))
+	if now := d.of.Load(); now != nil {
+		maps.Copy(next, *now)
+	}
+	if next[app] = f; f == nil {
+		delete(next, app)
+	}
+	d.of.Store(&next)
+}
+
+// deliver hands out what the cluster brings, and has it counted where it is handed to clients: who has
+// published it may be another node.
+func (s *Server) deliver(p *hub.Publication, at hub.Position) int {
+	took := s.hub.DeliverAt(p, at)
+	if of := s.delivered.of.Load(); took > 0 && of != nil {
+		if count := (*of)[p.App]; count != nil {
+			count(p, took)
+		}
+	}
+	return took
 }
 
 // home names the node of the client of the original dialect that has a room's name as its id. That
@@ -133,7 +185,7 @@ func (s *Server) nodes() *overview.Cluster {
 	}
 	c := &overview.Cluster{Node: s.cluster.Name(), Engine: s.cluster.Up(), Lag: s.cluster.Lag().Seconds(), Nodes: []overview.Node{}}
 	for _, n := range s.cluster.Nodes() {
-		node := overview.Node{Name: n.Name, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining}
+		node := overview.Node{Name: n.Name, Addr: n.Addr, Version: n.Version, Started: n.Started.UTC(), Draining: n.Draining}
 		if n.Load != nil {
 			load := overview.Load(*n.Load)
 			node.Load = &load

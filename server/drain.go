@@ -2,11 +2,10 @@ package server
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
-	"poosh/server/respond"
+	"poosh/server/fleet"
 )
 
 // announce has balancers find out that the process goes away, before anything else
@@ -80,6 +79,7 @@ func (s *Server) drain(whole time.Duration) {
 	s.phase(time.Now(), rest-min(rest/2, time.Second), s.leaveHistory)
 	s.phase(time.Now(), min(max(left(), 0), time.Second), s.leaveCluster)
 	s.phase(time.Now(), min(max(left(), 0), time.Second), s.endPorts)
+	s.fleet.Close() // or what other nodes wait for here is waited for
 	s.phase(time.Now(), min(max(left(), 0), time.Second), s.endPassing)
 	s.sends.Close()
 	s.each(nil, func(p *port) { _ = p.server.Close() })
@@ -113,23 +113,17 @@ func (s *Server) endPorts(ctx context.Context) {
 	operators.Wait()
 }
 
-// serveDrain asks for the end, as SIGTERM does, and answers how many connections of clients
-// there are before it begins. Who asks again is answered the same, with how many are left.
-func (s *Server) serveDrain(w http.ResponseWriter, r *http.Request) {
+// askEnd asks for the end, as SIGTERM does, and returns how many connections of clients there are
+// before it begins; from is who asks. Who asks again is answered the same, with how many are left.
+func (s *Server) askEnd(from string) fleet.Draining {
 	open := s.limit.clients.stats().open
 	select {
 	case s.asked <- struct{}{}:
-		s.log.Info("an operator asks for the end", "remote", r.RemoteAddr)
+		s.log.Info("an operator asks for the end", "remote", from)
 	default:
 	}
 	n := s.network()
-	respond.Go.JSON(w, http.StatusAccepted, struct {
-		Status string  `json:"status"`
-		Delay  float64 `json:"delay_seconds"`
-		Over   float64 `json:"over_seconds"` // 0: as fast as is sensible
-		Within float64 `json:"within_seconds"`
-		Open   int     `json:"connections"` // of clients, now; the overview is of the last second
-	}{"draining", n.DrainDelay.Seconds(), n.DrainTime.Seconds(), n.ShutdownTimeout.Seconds(), open})
+	return fleet.Draining{Status: "draining", Delay: n.DrainDelay.Seconds(), Over: n.DrainTime.Seconds(), Within: n.ShutdownTimeout.Seconds(), Open: open}
 }
 
 // phase runs a part of the end, which has time until so long after since.

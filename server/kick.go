@@ -3,34 +3,28 @@ package server
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 
 	"poosh/server/dialect"
-	"poosh/server/respond"
 	"poosh/server/setting"
 )
 
-// serveKick closes clients for an operator, and answers how many there were. The query
-// names one of id, room and address, and maybe a dialect and an app.
-func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) {
-	whom, speaks, err := s.parseWhom(r.URL.Query())
+// kick closes clients of this process for an operator, and returns how many there were. The query
+// names one of id, room and address, and maybe a dialect and an app; from is who asks.
+func (s *Server) kick(q url.Values, from string) (n int, err error) {
+	whom, speaks, err := s.parseWhom(q)
 	if err != nil {
-		respond.Go.Error(w, http.StatusBadRequest, err.Error())
-		return
+		return 0, err
 	}
-	n := 0
 	for _, d := range s.dialects {
 		if d.Kick != nil && (speaks == "" || speaks == d.name) {
 			n += d.Kick(whom)
 		}
 	}
-	s.log.Info("clients were kicked by an operator", "remote", r.RemoteAddr, "id", whom.ID, "in_room", whom.Room != nil,
-		"address", r.URL.Query().Get("address"), "clients", n)
-	respond.Go.JSON(w, http.StatusOK, struct {
-		Kicked int `json:"kicked"`
-	}{n})
+	s.log.Info("clients were kicked by an operator", "remote", from, "id", whom.ID, "in_room", whom.Room != nil,
+		"address", q.Get("address"), "clients", n)
+	return n, nil
 }
 
 // parseWhom reads a query, of which the port has seen that it has no other parameter and
@@ -62,7 +56,9 @@ func (s *Server) parseWhom(q url.Values) (whom dialect.Whom, speaks string, err 
 		}
 		whom.Address = network
 	}
-	if speaks != "" && !slices.ContainsFunc(s.dialects, func(d started) bool { return d.name == speaks }) {
+	// Another node of a cluster may have dialects on that this one has not.
+	if on := func(d started) bool { return d.name == speaks }; speaks != "" && !slices.ContainsFunc(s.dialects, on) &&
+		(s.cluster == nil || !slices.ContainsFunc(s.cfg.dialects(), func(d *dialect.Dialect) bool { return d.Name == speaks })) {
 		return whom, "", fmt.Errorf("dialect %q is none that is on", speaks)
 	}
 	return whom, speaks, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"poosh/server/admin"
 	"poosh/server/closed"
+	"poosh/server/fleet"
 	"poosh/server/form"
 	"poosh/server/health"
 	"poosh/server/hub"
@@ -60,10 +62,10 @@ func (s *Server) operators() *admin.Server {
 		Live:       s.health.ServeLive,
 		Ready:      s.health.ServeReady,
 		Metrics:    s.MetricsHandler(),
-		Tail:       s.sends.Stream,
-		Kick:       s.serveKick,
+		Tail:       s.fleet.ServeTail,
+		Kick:       s.fleet.ServeKick,
 		Bundle:     s.incidents.ServeBundle,
-		Drain:      s.serveDrain,
+		Drain:      s.fleet.ServeDrain,
 		Reload:     s.serveReload,
 		Profiles:   s.incidents.ServeProfiles,
 		Overview:   s.live.ServeOverview,
@@ -77,6 +79,28 @@ func (s *Server) operators() *admin.Server {
 		Slow:       look.ServeSlow,
 		Send:       s.sender().Serve,
 	})
+}
+
+// newFleet makes what does for all nodes what an operator asks one for. Nodes without a port for
+// operators do what the others are asked for too.
+func (s *Server) newFleet() *fleet.Fleet {
+	cfg := fleet.Config{
+		Feed: s.sends, Kick: s.kick, Drain: s.askEnd, Trusted: s.cfg.Admin.Token != "", Log: s.log,
+		Whom: func(q url.Values) error {
+			_, _, err := s.parseWhom(q)
+			return err
+		},
+	}
+	if s.cluster != nil {
+		cfg.Name, cfg.Link = s.cluster.Name(), s.passing
+		cfg.Nodes = func() (list []fleet.Node) {
+			for _, n := range s.cluster.Nodes() {
+				list = append(list, fleet.Node{Name: n.Name, Addr: n.Addr})
+			}
+			return list
+		}
+	}
+	return fleet.New(cfg)
 }
 
 // usual are those of usualSeries that there are: not every system tells all.

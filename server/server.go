@@ -20,6 +20,7 @@ import (
 	"poosh/server/closed"
 	"poosh/server/cluster"
 	"poosh/server/dialect"
+	"poosh/server/fleet"
 	"poosh/server/handover"
 	"poosh/server/health"
 	"poosh/server/hub"
@@ -50,6 +51,8 @@ type Server struct {
 
 	cluster *cluster.Cluster // nil for a process that is alone
 	joined  bool             // that it is one of it; owned by Run
+	// delivered are those who count what comes by it and is handed to clients
+	delivered delivered
 
 	passing     *passing.Node // requests for sessions of other nodes; nil for a process that is alone
 	passingEnds chan error    // what serving them says in the end; owned by Run
@@ -69,6 +72,7 @@ type Server struct {
 	gate      *admission.Gate
 	health    *health.Health
 	sends     *sends.Feed
+	fleet     *fleet.Fleet
 	keys      *idempotency.Store
 	latency   *latency.Meter     // nil without the operators' port
 	dialects  []started          // that are on, set once
@@ -166,6 +170,7 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 	s.gate = admission.New(s.backlog(), 0)
 	s.health = health.New(health.Config{Hub: s.hub, Loop: s.loop, Gate: s.gate, Log: log})
 	s.sends, s.keys = sends.New(), idempotency.New(cfg.Idempotency)
+	s.fleet = s.newFleet()
 	if err := s.secure(); err != nil {
 		s.loop.Close()
 		return nil, err

@@ -36,16 +36,16 @@ func (s *Server) endpoints() []endpoint {
 		{"/api/connections/{id}", http.MethodGet, nil, s.withToken(p.Connection, "connections are shown", always)},
 		{"/api/left", http.MethodGet, []string{"reason", "dialect", "limit"}, s.withToken(p.Left, "clients that left are shown", always)},
 		{"/api/slow", http.MethodGet, []string{"limit"}, s.withToken(p.Slow, "slow clients are shown", always)},
-		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload"}, s.withToken(while(p.Tail), "payloads are shown", asksPayload)},
+		{"/api/tail", http.MethodGet, []string{"dialect", "app", "room", "payload", "node"}, s.withToken(while(p.Tail), "payloads are shown", asksPayload)},
 		{"/api/openapi.json", http.MethodGet, nil, serveOpenAPI},
 		{"/api/send", http.MethodPost, nil, s.sender()},
-		{"/api/kick", http.MethodPost, []string{"id", "room", "address", "dialect", "app"}, p.Kick},
+		{"/api/kick", http.MethodPost, []string{"id", "room", "address", "dialect", "app", "node"}, p.Kick},
 		// It costs something, so a page of elsewhere must not be able to ask for it, not even
 		// without being shown the answer: browsers say of a POST where it is from.
 		{"/api/bundle", http.MethodPost, []string{"seconds"}, p.Bundle},
 		// Everybody on this machine may look, and not everybody may send signals.
 		{"/api/reload", http.MethodPost, []string{"dry-run"}, s.withToken(p.Reload, "the settings are read again from here", always)},
-		{"/api/drain", http.MethodPost, nil, s.withToken(p.Drain, "the process is ended from here", always)},
+		{"/api/drain", http.MethodPost, []string{"node"}, s.withToken(p.Drain, "the process is ended from here", always)},
 	}
 }
 

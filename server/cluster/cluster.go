@@ -296,7 +296,7 @@ func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret str
 		return errSecret
 	}
 	if there[3] != kept {
-		return fmt.Errorf("HISTORY, PUSHER_HISTORY: differ from those of the nodes that are there, which keep the events of %s, and this one of %s: want the same on all of them, or to end all before it is changed", namesOf(there[3]), namesOf(kept))
+		return errKept(there[3], kept)
 	}
 	secret = c.cfg.Secret
 	if secret == "" {

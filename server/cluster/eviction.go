@@ -3,30 +3,30 @@ package cluster
 import (
 	"context"
 	"strings"
+
+	"github.com/redis/rueidis"
 )
 
 // checkEviction has the log say so where the engine may drop what it was told. Every key of a
 // cluster ends by itself, so any policy but noeviction may take one, singly, and nobody would know.
 func (c *Cluster) checkEviction(ctx context.Context) {
-	policy := c.evictionPolicy(ctx)
-	if policy == "" || policy == "noeviction" {
-		return // or it does not say
-	}
-	c.log.Warn("CLUSTER_REDIS: maxmemory-policy of the engine is to be noeviction: with another one it may forget who is in rooms, and nobody would know", "policy", policy, "engine", c.cfg.Redis.String())
-}
-
-// evictionPolicy is what the engine says of it; empty for nothing.
-func (c *Cluster) evictionPolicy(ctx context.Context) string {
 	l := c.parts[partitions].current()
 	if l == nil {
-		return ""
+		return
 	}
-	info, err := l.conn.Do(ctx, l.conn.B().Info().Section("memory").Build()).ToString()
+	if policy := evictionPolicy(ctx, l.conn); policy != "" {
+		c.log.Warn("CLUSTER_REDIS: maxmemory-policy of the engine is to be noeviction: with another one it may forget who is in rooms, and nobody would know", "policy", policy, "engine", c.cfg.Redis.String())
+	}
+}
+
+// evictionPolicy is what the engine says of it; empty for the good one, and where it does not say.
+func evictionPolicy(ctx context.Context, conn rueidis.CoreClient) string {
+	info, err := conn.Do(ctx, conn.B().Info().Section("memory").Build()).ToString()
 	if err != nil {
 		return ""
 	}
 	for line := range strings.SplitSeq(info, "\r\n") {
-		if policy, ok := strings.CutPrefix(line, "maxmemory_policy:"); ok {
+		if policy, ok := strings.CutPrefix(line, "maxmemory_policy:"); ok && policy != "noeviction" {
 			return policy
 		}
 	}

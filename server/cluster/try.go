@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,12 @@ import (
 
 // Try looks whether the engine can be reached and would let a node of cfg join, for who checks the
 // settings, within ctx. It leaves nothing there: what it asks for is about a key and a channel that
-// nobody has. The error begins with a setting's name, says what is wrong, and has no secret.
-func Try(ctx context.Context, cfg Config) error {
-	where := func(err error) error { return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err)) }
+// nobody has. kept are the apps that would be [Options].Together. The error and the warnings begin with a
+// setting's name, say what is wrong, and have no secret.
+func Try(ctx context.Context, cfg Config, kept []string) (warnings []string, err error) {
+	where := func(err error) ([]string, error) {
+		return nil, fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err))
+	}
 	client, err := dialOnce(ctx, &cfg, newName())
 	if err != nil {
 		return where(err)
@@ -36,7 +40,10 @@ func Try(ctx context.Context, cfg Config) error {
 			return where(err)
 		}
 	}
-	return trySecret(ctx, client, &cfg, nodes)
+	if policy := evictionPolicy(ctx, client); policy != "" {
+		warnings = append(warnings, fmt.Sprintf("CLUSTER_REDIS: %s has the maxmemory-policy %s: with it Redis may forget who is in rooms, and nobody would know; want noeviction", cfg.Redis, policy))
+	}
+	return warnings, tryAgree(ctx, client, &cfg, nodes, listed(kept))
 }
 
 // tryRights does what a node does in a partition, each kind once, to what is not there.
@@ -66,23 +73,38 @@ func tryRights(ctx context.Context, client rueidis.Client, t tag) error {
 	return nil
 }
 
-// trySecret looks whether nodes that are there have another secret, or are of a version that this
-// one cannot be beside; see [Cluster.agree].
-func trySecret(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag) error {
-	there, err := client.Do(ctx, client.B().Zcard().Key(nodes.leases()).Build()).AsInt64()
+// tryAgree looks whether nodes that are there have another secret, keep the events of other apps, or are
+// of a version that this one cannot be beside; see [Cluster.agree].
+func tryAgree(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag, kept string) error {
+	where := func(err error) error { return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err)) }
+	// By the engine's clock: leases that are over stay until somebody has cleaned up.
+	now, err := client.Do(ctx, client.B().Time().Build()).AsStrSlice()
+	if err != nil || len(now) != 2 {
+		return where(cmp.Or(err, errors.New("TIME: not an answer")))
+	}
+	micros, err := strconv.ParseInt(now[1], 10, 64)
 	if err != nil {
-		return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err))
+		return where(err)
+	}
+	there, err := client.Do(ctx, client.B().Zcount().Key(nodes.leases()).Min(fmt.Sprintf("(%s%03d", now[0], micros/1000)).Max("+inf").Build()).AsInt64()
+	if err != nil {
+		return where(err)
 	}
 	said, err := client.Do(ctx, client.B().Hgetall().Key(nodes.meta()).Build()).AsStrMap()
+	if err != nil {
+		return where(err)
+	}
+	theirs, tell := said["kept"]
 	switch {
-	case err != nil:
-		return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err))
 	case len(said) == 0:
 		return nil // it would be the first node
 	case said["format"] != strconv.Itoa(format) || said["partitions"] != strconv.Itoa(partitions):
 		return errFormat(cfg)
-	case there > 0 && said["check"] != checkOf(cfg.Secret):
+	case there == 0: // the next node may say otherwise
+	case said["check"] != checkOf(cfg.Secret):
 		return errSecret
+	case tell && theirs != kept:
+		return errKept(theirs, kept)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func try(t *testing.T, cfg Config) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	err := Try(ctx, cfg)
+	_, err := Try(ctx, cfg, nil)
 	if err == nil {
 		return ""
 	}
@@ -94,7 +94,7 @@ func TestTryEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err := Try(ctx, config(t, at(redis.Addr)))
+	_, err := Try(ctx, config(t, at(redis.Addr)), nil)
 	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), " does not answer in time") || took > 30*time.Second {
 		t.Errorf("%v after %v", err, took)
 	}

@@ -155,7 +155,11 @@ func (st *state) text(s style) string {
 			if n.Draining {
 				more += s.yellow(", shutting down")
 			}
-			row("", "%s: version %s, since %s%s", printable(n.Name), printable(n.Version), n.Started.UTC().Format(time.RFC3339), more)
+			at := ""
+			if n.Addr != "" {
+				at = " at " + printable(n.Addr)
+			}
+			row("", "%s%s: version %s, since %s%s", printable(n.Name), at, printable(n.Version), n.Started.UTC().Format(time.RFC3339), more)
 		}
 	}
 	row("clients", "%s", sockets(st.Connections.Clients))

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+
+	"poosh/server/fleet"
 )
 
 const (
@@ -30,7 +32,9 @@ func (l *line) tailCommand() *cli.Command {
 		Name: "tail", Usage: "print what is sent, as it happens",
 		Description: `Asks the operators' port (ADMIN_PORT) for each send that the server takes, in all dialects:
 when, what, to whom, and how many connections took it. What comes faster than it can be
-shown is counted and left out. It connects again when the connection breaks.
+shown is counted and left out. It connects again when the connection breaks. In a cluster it
+tells of all nodes: each line has its node, and a node that comes, goes or does not answer is told
+of on standard error.
 
 Exit codes: 0 ended by Ctrl-C, --count or --for, 1 failed, 2 misused, 3 refused, 4 there
 was no connection in the time of --for, 5 that time was over before --count were seen.`,
@@ -38,6 +42,7 @@ was no connection in the time of --for, 5 that time was over before --count were
 			&cli.StringFlag{Name: "room", Usage: "only what is sent to this room or channel"},
 			&cli.StringFlag{Name: "dialect", Usage: "only of one: socket.io, pusher, socktopus, echo or push socket"},
 			&cli.StringFlag{Name: "app", Usage: "only of one app"},
+			nodeFlag("only what one node takes"),
 			&cli.BoolFlag{Name: "payload", Usage: "print payloads too; wants ADMIN_TOKEN"},
 			urlFlag("ADMIN_PORT", "http://127.0.0.1:9000"), jsonFlag(),
 		}, boundFlags("sends")...),
@@ -47,10 +52,11 @@ was no connection in the time of --for, 5 that time was over before --count were
 
 // A told send is one as the stream has it.
 type told struct {
-	ID, At, Dialect, App, Event string
-	Room                        *string
-	Size, Handed                int
-	Payload                     json.RawMessage
+	Node, ID, At, Dialect, App, Event string // Node is empty in one process alone
+	Room                              *string
+	Size, Handed                      int
+	Uncounted                         bool // other nodes have it too
+	Payload                           json.RawMessage
 }
 
 func (l *line) tail(ctx context.Context, c *cli.Command) error {
@@ -66,7 +72,7 @@ func (l *line) tail(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	query := make(url.Values)
-	for _, name := range []string{"room", "dialect", "app"} {
+	for _, name := range []string{"room", "dialect", "app", "node"} {
 		if c.IsSet(name) {
 			query.Set(name, c.String(name))
 		}
@@ -87,13 +93,45 @@ func (l *line) tail(ctx context.Context, c *cli.Command) error {
 				}
 				return printed()
 			case "dropped":
-				var d struct{ Count int }
+				var d struct {
+					Node  string
+					Count int
+				}
 				_ = json.Unmarshal(data, &d)
-				l.complain("%d sends came too fast to be shown", d.Count)
+				l.complain("%d sends came too fast to be shown%s", d.Count, ofNode(d.Node))
+			case "node":
+				var n fleet.NodeState
+				_ = json.Unmarshal(data, &n)
+				l.complain("%s", nodeText(n))
 			}
 			return nil
 		})
 	})
+}
+
+// ofNode is whose something is; nothing in one process alone.
+func ofNode(name string) string {
+	if name == "" {
+		return ""
+	}
+	return ", of node " + name
+}
+
+// nodeText is what has become of a node.
+func nodeText(n fleet.NodeState) string {
+	text := "node " + n.Node
+	switch n.State {
+	case fleet.Watched:
+		text += ": what it takes is shown"
+	case fleet.Gone:
+		text += " is gone"
+	default:
+		text += ": what it takes is not shown"
+	}
+	if n.Why != "" {
+		text += ": it " + n.Why
+	}
+	return text
 }
 
 // tailLine prints a send for a person.
@@ -107,9 +145,17 @@ func (l *line) tailLine(s style) func(data []byte) error {
 		if t.Room != nil {
 			room = strconv.Quote(printable(*t.Room))
 		}
+		at := s.dim(clock(t.At))
+		if t.Node != "" {
+			at += " " + printable(t.Node)
+		}
 		dialect := strings.TrimSpace(printable(t.Dialect) + " " + printable(t.App))
-		text := fmt.Sprintf("%s %s %s to %s, %d bytes, %s %s", s.dim(clock(t.At)), dialect, s.bold(printable(t.Event)), room,
-			t.Size, took(t.Handed), s.dim(printable(t.ID)))
+		handed := took(t.Handed)
+		if t.Uncounted {
+			handed = "for all nodes"
+		}
+		text := fmt.Sprintf("%s %s %s to %s, %d bytes, %s %s", at, dialect, s.bold(printable(t.Event)), room,
+			t.Size, handed, s.dim(printable(t.ID)))
 		if t.Payload != nil {
 			text += "\n  " + printableJSON(t.Payload)
 		}

@@ -165,6 +165,10 @@ type Host struct {
 	// misses nothing from then on. With an error nobody knows when that will be: the others cannot
 	// be reached. nil in one process alone.
 	Subscribe func(app, room string, answer func(error))
+	// Delivered has count called whenever a publication of an app has been handed to clients of this
+	// process, with how many; nil for nobody any more. Whoever publishes is not told that in a cluster,
+	// and counts none by himself. count must not wait. nil in one process alone.
+	Delivered func(app string, count func(p *hub.Publication, took int))
 }
 
 // A Node is what a process of a cluster is to clients that a balancer sends to any of them. The

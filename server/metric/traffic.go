@@ -28,6 +28,13 @@ func (t *Traffic) Published(bytes, clients int) {
 	t.deliveredBytes.Add(uint64(bytes) * uint64(clients))
 }
 
+// Delivered counts a copy for so many clients of an event that was counted before, or in another
+// process: [Traffic.Published] with none says that it was.
+func (t *Traffic) Delivered(bytes, clients int) {
+	t.delivered.Add(uint64(clients))
+	t.deliveredBytes.Add(uint64(bytes) * uint64(clients))
+}
+
 // Requested counts a request of a sender, by the bytes of its body.
 func (t *Traffic) Requested(bytes int) {
 	t.requests.Add(1)

@@ -52,6 +52,7 @@ type Cluster struct {
 // A Node is one of them, as it tells of itself.
 type Node struct {
 	Name     string    `json:"name"`
+	Addr     string    `json:"addr"` // where others reach it; empty for nowhere yet
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Draining bool      `json:"draining"`

@@ -57,7 +57,7 @@ func (c *counts) init() {
 
 func (c *counts) readings(waiting, pipes int) []metric.Reading {
 	return []metric.Reading{
-		metric.Counters("passed", "cluster_passed_requests_total", "Requests for sessions of other nodes by what became of them: answered, upgraded to a WebSocket, unknown for that node is not there, abandoned by the client, full since too much waits for that node, unfit since it has more than 100 header lines or no path, or failed since it is out of reach.", "outcome",
+		metric.Counters("passed", "cluster_passed_requests_total", "Requests for sessions of other nodes, and questions of operators to them, by what became of them: answered, upgraded to a WebSocket, unknown for that node is not there, abandoned by the client, full since too much waits for that node, unfit since it has more than 100 header lines or no path, or failed since it is out of reach.", "outcome",
 			c.passed.Samples(passedAnswered, passedFailed, "")),
 		metric.Counters("passed_refused", "cluster_passed_refused_total", "What came to the nodes' own port and was refused, by reason.", "reason",
 			c.refused.Samples(refusedRequest, refusedFrame, "")),

@@ -124,7 +124,7 @@ func TestForeignFrame(t *testing.T) {
 	frames := [][]byte{append(newFrame(frameRequest, 1, 0), "nonsense"...), newFrame(frameRequest, 2, 0), requestFrame(testPort, good, []byte(`42["x"]`))}
 	number(frames[2], 3)
 	for _, f := range frames {
-		_, _ = nc.Write(l.sealed(f))
+		_, _ = nc.Write(l.seal.pieces(f))
 	}
 	for p := make([]byte, 4<<10); len(got) < len(frames); {
 		n, err := r.Read(p)

@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 )
 
 // What is sent on a link is frames: the length of what follows but the HMAC, in four bytes, one byte of
 // what it is, eight with the number of the request that it is about, what there is to say, and the
-// HMAC. Numbers are big endian, or varints where texts have them in front as their length.
+// HMAC. Numbers are big endian, or varints where texts have them in front as their length. What is longer
+// than maxPiece is sent in pieces, each with an HMAC of its own: all but the last are frames of the kind
+// frameMore. So of what nobody has signed no more than a piece is ever kept.
 const (
 	frameRequest byte = iota + 1 // of the caller, as all that follow but the answers
 	frameCancel                  // nobody waits for the answer, or it did not reach who did
@@ -21,13 +22,18 @@ const (
 	framePong
 
 	frameCame // of the caller, in place of a number: how many frames came
+
+	frameMore // of both: a part of the frame behind it, which is none by itself
 )
 
 const (
 	lengthSize = 4
 	frameHead  = 1 + 8
-	// maxFrame bounds a frame: MAX_PACKET_BYTES may be 100 MB, and an answer as much and more.
+	// maxFrame bounds a frame with all its pieces: MAX_PACKET_BYTES may be 100 MB, and an answer as much
+	// and more.
 	maxFrame = 512 << 20
+	// maxPiece bounds what stands between a length and its HMAC.
+	maxPiece = 64 << 10
 	// keepBuffer is how large a buffer may have grown to be used again.
 	keepBuffer = 64 << 10
 	maxHeaders = 100 // lines, as in package http1
@@ -215,8 +221,9 @@ func readAnswer(b []byte, h http.Header, space *[usual]string) (status int, body
 // An unsealer takes frames out of what arrives. It belongs to the connection's reader.
 type unsealer struct {
 	seal *seal
-	rest []byte // of a frame that is not whole
+	rest []byte // of a piece that is not whole; nobody has looked at its HMAC
 	want int    // bytes that rest must have before it is worth looking
+	more []byte // of a frame: the pieces that came, which are signed
 }
 
 // feed calls handle with each frame that is whole, without its length and HMAC; it is valid during the
@@ -230,17 +237,18 @@ func (u *unsealer) feed(data []byte, handle func(kind byte, id uint64, rest []by
 	}
 	u.want = 0
 	for len(data) >= lengthSize {
-		n := int(binary.BigEndian.Uint32(data))
-		if n < frameHead || n > maxFrame {
+		length := binary.BigEndian.Uint32(data)
+		if length < frameHead || length > maxPiece {
 			return false
 		}
+		n := int(length)
 		whole := lengthSize + n + macSize
 		if len(data) < whole {
 			u.want = whole
 			break
 		}
-		frame := data[lengthSize : lengthSize+n]
-		if !u.seal.fits(frame, data[lengthSize+n:whole]) || !handle(frame[0], binary.BigEndian.Uint64(frame[1:]), frame[frameHead:]) {
+		piece := data[lengthSize : lengthSize+n]
+		if !u.seal.fits(piece, data[lengthSize+n:whole]) || !u.piece(piece, handle) {
 			return false
 		}
 		data = data[whole:]
@@ -249,8 +257,46 @@ func (u *unsealer) feed(data []byte, handle func(kind byte, id uint64, rest []by
 		u.rest = nil
 	}
 	u.rest = append(u.rest[:0], data...)
-	if u.want > keepBuffer { // not in steps
-		u.rest = slices.Grow(u.rest, min(u.want, 4<<20)-len(u.rest))
-	}
 	return true
+}
+
+// piece takes one that is signed, and hands on a frame whose last it is.
+func (u *unsealer) piece(b []byte, handle func(kind byte, id uint64, rest []byte) bool) bool {
+	kind, id, rest := b[0], binary.BigEndian.Uint64(b[1:]), b[frameHead:]
+	if kind == frameMore || len(u.more) > 0 {
+		if len(u.more)+len(rest) > maxFrame {
+			return false
+		}
+		u.more = append(u.more, rest...)
+		if kind == frameMore {
+			return true
+		}
+		rest = u.more
+	}
+	ok := handle(kind, id, rest)
+	if u.more = u.more[:0]; cap(u.more) > keepBuffer {
+		u.more = nil
+	}
+	return ok
+}
+
+// pieces is how a frame leaves: with its length and HMAC, in as many pieces as it takes.
+func (s *seal) pieces(frame []byte) []byte {
+	if len(frame) <= lengthSize+maxPiece {
+		binary.BigEndian.PutUint32(frame, uint32(len(frame)-lengthSize))
+		return append(frame, s.of(frame[lengthSize:])...)
+	}
+	const room = maxPiece - frameHead
+	rest := frame[lengthSize+frameHead:]
+	out := make([]byte, 0, len(frame)+(len(rest)/room+1)*(lengthSize+frameHead+macSize))
+	add := func(head, part []byte) {
+		at := len(out)
+		out = append(append(binary.BigEndian.AppendUint32(out, uint32(len(head)+len(part))), head...), part...)
+		out = append(out, s.of(out[at+lengthSize:])...)
+	}
+	for ; len(rest) > room; rest = rest[room:] {
+		add([]byte{0: frameMore, frameHead - 1: 0}, rest[:room])
+	}
+	add(frame[lengthSize:lengthSize+frameHead], rest)
+	return out
 }

@@ -97,14 +97,12 @@ func FuzzHello(f *testing.F) {
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("hello"), []byte("world"), uint16(3), false)
 	f.Add([]byte{}, bytes.Repeat([]byte("x"), 70_000), uint16(1000), true)
+	f.Add(bytes.Repeat([]byte("x"), 200_000), bytes.Repeat([]byte("y"), 2*(maxPiece-frameHead)), uint16(60_000), false)
 	f.Fuzz(func(t *testing.T, one, two []byte, piece uint16, spoil bool) {
 		out, in := newSeal([]byte("key")), &unsealer{seal: newSeal([]byte("key"))}
 		var sent []byte
 		for i, text := range [][]byte{one, two} {
-			b := append(newFrame(frameRequest, uint64(i), 0), text...)
-			n := len(b) - lengthSize
-			b[0], b[1], b[2], b[3] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
-			sent = append(sent, append(b, out.of(b[lengthSize:])...)...)
+			sent = append(sent, out.pieces(append(newFrame(frameRequest, uint64(i), 0), text...))...)
 		}
 		if spoil {
 			sent[len(sent)-1-int(piece)%min(len(two)+macSize, len(sent))] ^= 1

@@ -33,15 +33,9 @@ const linkOutbox = 256 << 20
 // RemoteAddr implements [loop.Protocol].
 func (l *link) RemoteAddr() string { return "node " + l.name }
 
-// send seals a frame and has it written; it reports false when the link ends. l.mu is held.
+// send seals a frame, the next one, and has it written; it reports false when the link ends. l.mu is held.
 func (l *link) send(frame []byte) bool {
-	return !l.dead && l.conn != nil && l.conn.Push(l.sealed(frame))
-}
-
-// sealed is a frame with its length and HMAC, the next to be sent. l.mu is held.
-func (l *link) sealed(frame []byte) []byte {
-	binary.BigEndian.PutUint32(frame, uint32(len(frame)-lengthSize))
-	return append(frame, l.seal.of(frame[lengthSize:])...)
+	return !l.dead && l.conn != nil && l.conn.Push(l.seal.pieces(frame))
 }
 
 func (l *link) abort(why loop.Reason) {

@@ -197,8 +197,8 @@ func (n *Node) Close(ctx context.Context) error {
 		}
 	}
 	err := ctx.Err()
-	n.end()
 	n.mu.Lock()
+	n.end() // no question is taken any more
 	if n.ln != nil {
 		_ = n.ln.Close()
 	}

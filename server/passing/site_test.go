@@ -99,6 +99,7 @@ func serve(t testing.TB, name string, nodes *table, change ...func(*Options)) *s
 	})
 	s.http = http1test.Serve(t, sockets, s.server, socketio.Where)
 	s.node.Add("BROKEN", Port{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") })})
+	s.node.Answer("ASKED", answers)
 	s.node.Add(testPort, Port{Handler: s.server, Taker: s.http})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

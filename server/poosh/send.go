@@ -114,7 +114,11 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	account.Add(pub, e)
 	body := respond.Go.Body(account)
 	claim.Settle(idempotency.Answer{ID: id, Handed: handed, Account: body})
-	a.note(r, id, m, pub, e.Took)
+	took := e.Took
+	if e.Uncounted {
+		took = -1
+	}
+	a.note(r, id, m, pub, took)
 	if a.hub.Across() {
 		w.Header()[sends.Header] = []string{id}
 		setNodes(w.Header(), e.Nodes)
@@ -124,10 +128,15 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	respond.Go.Bytes(w, http.StatusOK, body)
 }
 
-// note counts an event that was sent, and tells the log and those who watch.
+// note counts an event that was sent, and tells the log and those who watch. delivered is negative where
+// nobody knows how many took it.
 func (a *API) note(r *http.Request, id string, m *message, pub *hub.Publication, delivered int) {
 	a.traffic.Requested(m.size())
-	a.traffic.Published(len(pub.Data), delivered)
+	counted := delivered
+	if a.hub.Across() {
+		counted = 0 // each process counts its own
+	}
+	a.traffic.Published(len(pub.Data), counted)
 	a.tell(id, pub, r.RemoteAddr, delivered, a.log.Enabled(r.Context(), slog.LevelDebug))
 }
 
@@ -136,7 +145,7 @@ func (a *API) note(r *http.Request, id string, m *message, pub *hub.Publication,
 func (a *API) tell(id string, pub *hub.Publication, remote string, took int, debug bool) {
 	if a.sends.Watched() {
 		a.sends.Report(sends.Send{ID: id, Dialect: dialectName, Room: pub.Room, Everyone: pub.Everyone, Event: pub.Event,
-			Size: len(pub.Data), Handed: max(0, took), From: remote, Payload: pub.Data})
+			Size: len(pub.Data), Handed: max(0, took), Uncounted: took < 0, From: remote, Payload: pub.Data})
 	}
 	if !debug {
 		return

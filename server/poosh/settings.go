@@ -147,6 +147,9 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	sockets.Origins = s.Origins
 	sockets.Closed, sockets.Traffic = h.Closed.Source(dialectName, appID), traffic
 	cfg.Traffic = traffic
+	if h.Delivered != nil {
+		h.Delivered(App, func(p *hub.Publication, took int) { traffic.Delivered(len(p.Data), took) })
+	}
 	sockets.Node = h.Node.Name
 	if h.Node.Passer != nil {
 		sockets.Passer = h.Node.Passer("CLIENT_PORT")

@@ -309,7 +309,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg.MaxConnections = h.Network.MaxConnections
 	cfg.BodyTimeout, cfg.WriteTimeout = h.Network.BodyTimeout, h.Network.WriteTimeout
 	cfg.Gate, cfg.Channels, cfg.Health, cfg.Closed, cfg.Sends, cfg.Keys = h.Gate, h.Rooms, h.Health, h.Closed, h.Sends, h.Keys
-	cfg.Across = app.Across{Desk: h.Desk, Census: h.Census, Bus: h.Bus}
+	cfg.Across = app.Across{Desk: h.Desk, Census: h.Census, Bus: h.Bus, Delivered: h.Delivered}
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err

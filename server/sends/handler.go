@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"poosh/server/eventstream"
@@ -26,21 +27,23 @@ const (
 
 // line is a [Send] as watchers over HTTP read it.
 type line struct {
-	ID       string          `json:"id"`
-	At       string          `json:"at"` // RFC 3339, UTC
-	Dialect  string          `json:"dialect"`
-	App      string          `json:"app,omitempty"`
-	Room     *string         `json:"room,omitempty"` // there unless it is for everyone
-	Everyone bool            `json:"everyone,omitempty"`
-	Event    string          `json:"event"`
-	Size     int             `json:"size"`
-	Handed   int             `json:"handed"`
-	Payload  json.RawMessage `json:"payload,omitempty"`
+	ID       string  `json:"id"`
+	At       string  `json:"at"` // RFC 3339, UTC
+	Dialect  string  `json:"dialect"`
+	App      string  `json:"app,omitempty"`
+	Room     *string `json:"room,omitempty"` // there unless it is for everyone
+	Everyone bool    `json:"everyone,omitempty"`
+	Event    string  `json:"event"`
+	Size     int     `json:"size"`
+	Handed   int     `json:"handed"`
+	// Uncounted stands there where Handed is none of those who got it.
+	Uncounted bool            `json:"uncounted,omitempty"`
+	Payload   json.RawMessage `json:"payload,omitempty"`
 }
 
 func (s *Send) line() line {
 	l := line{ID: s.ID, At: s.At.UTC().Format("2006-01-02T15:04:05.000000Z"), Dialect: s.Dialect, App: s.App,
-		Everyone: s.Everyone, Event: s.Event, Size: s.Size, Handed: s.Handed, Payload: s.Payload}
+		Everyone: s.Everyone, Event: s.Event, Size: s.Size, Handed: s.Handed, Uncounted: s.Uncounted, Payload: s.Payload}
 	if !s.Everyone {
 		l.Room = &s.Room
 	}
@@ -55,11 +58,7 @@ func (s *Send) line() line {
 // It asks for no token: who mounts it does. It ends when its client goes or does not
 // read, with the context of its request, or with the feed.
 func (f *Feed) Stream(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	watcher, err := f.Watch(Filter{
-		Dialect: q.Get("dialect"), App: q.Get("app"),
-		Room: q.Get("room"), InRoom: q.Has("room"), Payload: q.Get("payload") == "1",
-	})
+	watcher, err := f.Watch(FilterOf(r.URL.Query()))
 	if err == nil {
 		defer watcher.Stop()
 	}
@@ -71,6 +70,26 @@ func (f *Feed) Stream(w http.ResponseWriter, r *http.Request) {
 	if s.Flush() {
 		follow(s, watcher, r.Context().Done())
 	}
+}
+
+// FilterOf is what the parameters of [Feed.Stream] ask for.
+func FilterOf(q url.Values) Filter {
+	return Filter{
+		Dialect: q.Get("dialect"), App: q.Get("app"),
+		Room: q.Get("room"), InRoom: q.Has("room"), Payload: q.Get("payload") == "1",
+	}
+}
+
+// Lines is [Watcher.Take] of the objects that [Feed.Stream] tells, one a line and none with a line
+// break in it. They are shared: read only. all has those too that are hidden; see [Feed.Hide].
+func (w *Watcher) Lines(all bool) (list [][]byte, dropped uint64) {
+	taken, dropped := w.take()
+	for _, t := range taken {
+		if all || !w.feed.hidden(t) {
+			list = append(list, t.json())
+		}
+	}
+	return list, dropped
 }
 
 // follow writes what a watcher is told until one of both ends.

@@ -62,10 +62,12 @@ type Send struct {
 	Room     string // unless it is for everyone
 	Everyone bool
 	Event    string
-	Size     int       // of the payload, in bytes
-	Handed   int       // connections that took it
-	From     string    // the sender's address with its port; empty for a client of the dialect
-	At       time.Time // when it had been handed out; now, if zero
+	Size     int // of the payload, in bytes
+	Handed   int // connections that took it
+	// Uncounted says that nobody knows that: other processes have handed it out too.
+	Uncounted bool
+	From      string    // the sender's address with its port; empty for a client of the dialect
+	At        time.Time // when it had been handed out; now, if zero
 
 	// Payload is JSON. It is told only to watchers who want payloads, and must not
 	// change.

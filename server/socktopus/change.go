@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"poosh/server/hub"
 	"poosh/server/rotation"
 )
 
@@ -68,9 +69,17 @@ func (d *Dialect) change(cfg Config) (commit func(), err error) {
 			a.secrets.Store(s)
 		}
 		d.rules.Store(next)
+		if cfg.Delivered != nil {
+			for a := range shown {
+				cfg.Delivered(a.room, func(p *hub.Publication, took int) { a.traffic.Delivered(len(p.Data), took) })
+			}
+		}
 		for name, a := range before.apps {
 			if next.apps[name] == nil {
 				d.remove(a)
+				if cfg.Delivered != nil {
+					cfg.Delivered(a.room, nil)
+				}
 			}
 		}
 	}, nil

@@ -239,7 +239,7 @@ func (s *settings) within(n network.Config) Config {
 // start wires both doors.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.within(h.Network)
-	cfg.Gate, cfg.Closed, cfg.Sends, cfg.Holder, cfg.Bus = h.Gate, h.Closed, h.Sends, h.Holder, h.Bus
+	cfg.Gate, cfg.Closed, cfg.Sends, cfg.Holder, cfg.Bus, cfg.Delivered = h.Gate, h.Closed, h.Sends, h.Holder, h.Bus, h.Delivered
 	d, err := New(cfg, h.Hub, h.WebSockets, h.Log)
 	if err != nil {
 		return nil, err
@@ -247,7 +247,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	return &dialect.Running{
 		Reload: func(options any, n network.Config) (func(), error) {
 			next, now := options.(*settings).within(n), d.cfg()
-			next.MaxToken, next.Gate, next.Closed, next.Sends, next.Holder, next.Bus = now.MaxToken, now.Gate, now.Closed, now.Sends, now.Holder, now.Bus
+			next.MaxToken, next.Gate, next.Closed, next.Sends, next.Holder, next.Bus, next.Delivered = now.MaxToken, now.Gate, now.Closed, now.Sends, now.Holder, now.Bus, now.Delivered
 			return d.change(next)
 		},
 		Routes:   map[string]*route.Router{portSetting: d.routes},

@@ -65,6 +65,8 @@ type Config struct {
 
 	Holder presence.Holder // says who has an id, among many processes; nil for this one alone
 	Bus    presence.Bus    // carries what is kept between them; set with Holder
+	// Delivered has somebody told what is handed to clients of this process; nil where the dialect counts.
+	Delivered func(app string, count func(p *hub.Publication, took int))
 }
 
 func (c Config) withDefaults() Config {

@@ -125,7 +125,7 @@ func (w *watcher) take(line []byte) {
 
 // heard notes an event. mu is held.
 func (w *watcher) heard(id, text string) {
-	text = strings.Trim(text, `"[] `)
+	text, _, _ = strings.Cut(strings.Trim(text, `"[] `), `"`) // what is behind it is a position
 	w.got[id] = append(w.got[id], text)
 }
 

@@ -26,7 +26,8 @@ type node struct {
 	*process.Process // whose port is that of clients
 	wire             *redistest.Wire
 	admin            int
-	server           int // 0 for other dialects than that of POST /send
+	server           int    // 0 for other dialects than that of POST /send
+	token            string // of the operators' port; empty for none
 }
 
 // startNode starts a process in the cluster that redis has.
@@ -102,7 +103,14 @@ func (n *node) send(room, event, text string) (status int, header http.Header, b
 // get asks the operators' port.
 func (n *node) get(t *testing.T, path string) (int, string) {
 	t.Helper()
-	res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", n.admin, path))
+	req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", n.admin, path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.token != "" {
+		req.Header.Set("Authorization", "Bearer "+n.token)
+	}
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +142,7 @@ func (n *node) metric(t *testing.T, name string) int {
 type sender struct {
 	name     string
 	stopping atomic.Bool
+	sent     atomic.Int64 // so far
 	done     chan struct{}
 
 	// What follows may be read once done is closed.
@@ -164,6 +173,7 @@ func (n *node) sends(name, room string, many int) *sender {
 				s.strange = fmt.Sprint(status, " ", body)
 			}
 			s.statuses[status]++
+			s.sent.Add(1)
 		}
 	}()
 	return s

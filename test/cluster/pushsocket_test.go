@@ -28,13 +28,16 @@ func pushSocket(t *testing.T) (*redistest.Server, []*node, *drive) {
 	return redis, nodes, startDrive(t, "../pushsocket")
 }
 
-// haproxy is a balancer without stickiness in front of nodes; its address is returned.
-func haproxy(t *testing.T, nodes []*node) string {
+// haproxy is a balancer without stickiness in front of nodes; its address is returned. server is more
+// that it is told of each node, and more of all.
+func haproxy(t *testing.T, nodes []*node) string { return haproxyWith(t, nodes, "", "") }
+
+func haproxyWith(t *testing.T, nodes []*node, server, more string) string {
 	t.Helper()
 	addr := fmt.Sprint("127.0.0.1:", process.FreePort(t))
-	conf := "global\n maxconn 4096\ndefaults\n mode http\n timeout connect 5s\n timeout client 300s\n timeout server 300s\n timeout tunnel 300s\n option forwardfor\nlisten poosh\n bind " + addr + "\n balance roundrobin\n"
+	conf := "global\n maxconn 4096\ndefaults\n mode http\n timeout connect 5s\n timeout client 300s\n timeout server 300s\n timeout tunnel 300s\n option forwardfor\nlisten poosh\n bind " + addr + "\n balance roundrobin\n" + more
 	for i, n := range nodes {
-		conf += fmt.Sprintf(" server n%d %s\n", i, n.Addr())
+		conf += fmt.Sprintf(" server n%d %s%s\n", i, n.Addr(), server)
 	}
 	path := filepath.Join(t.TempDir(), "haproxy.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {

@@ -168,6 +168,9 @@ func (p *Process) Terminate() {
 	p.checkLog()
 }
 
+// Exited is closed when the process has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
 func (p *Process) end() {
 	select {
 	case <-p.exited:

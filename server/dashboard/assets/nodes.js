@@ -12,6 +12,7 @@ export function nodes(now) {
     caption: 'Nodes of the cluster', none: 'None is known.', key: (n) => n.name,
     columns: [
       { head: 'Node', of: (n) => n.name + (n.here ? ' (this one)' : '') },
+      { head: 'Address', of: (n) => n.addr },
       { head: 'Version', of: (n) => n.version },
       { head: 'Up', of: (n) => age((now() - Date.parse(n.started)) / 1000) },
       { head: 'State', of: (n) => n.draining ? 'shutting down' : 'serves' },

@@ -12,7 +12,8 @@ const nothing = 'Nothing has been sent since you look.';
 const silence = 40000;     // milliseconds: the server says something every 15 s
 const redraw = 250;        // milliseconds between two changes of the table
 
-// A SendList follows sends: of one room, { dialect, app, room }, or of all.
+// A SendList follows sends: of one room, { dialect, app, room }, or of all. In a cluster it follows all
+// nodes, or the one that is asked.
 export class SendList {
   #of;
   #recent = new Recent();
@@ -21,6 +22,9 @@ export class SendList {
   #timer = 0;
   #stop = () => {};
   #paused = false;
+  #nodes = new Map();        // of a cluster, by name: why sends there are not shown, empty where they are
+  #here = el('input', { type: 'checkbox', change: () => this.#open() });
+  #ofHere = el('label', { class: 'check', hidden: true }, this.#here, 'this node alone');
   #payload = el('input', { type: 'checkbox', change: () => this.#open() });
   #pause = el('button', { type: 'button', click: () => this.#turn() }, 'Pause');
   #said = el('p', { class: 'hint' });
@@ -32,12 +36,12 @@ export class SendList {
     const where = [{ head: 'Room', of: (s) => room({ ...s, app: s.app ?? ownApp(s.dialect) }) }, { head: 'Of', of: whose }];
     this.#table = new Table({
       caption, none: nothing, key: (s) => s.row,
-      columns: [time, ...(of ? [] : where), { head: 'Event', of: (s) => stranger(s.event) }, { head: 'Handed to', of: (s) => count(s.handed), number: true },
+      columns: [time, ...(of ? [] : where), { head: 'Event', of: (s) => stranger(s.event) }, { head: 'Handed to', of: (s) => (s.uncounted ? 'all nodes' : count(s.handed)), number: true },
         { head: 'Size', of: (s) => bytes(s.size), number: true }, { head: 'Payload', of: (s) => ({ text: s.payload ?? '', stranger: s.payload !== undefined }) },
-        { head: 'Id', of: (s) => ({ text: s.id, stranger: true }) }],
+        { head: 'Id', of: (s) => ({ text: s.id + (s.node ? ' at ' + s.node : ''), stranger: true }) }],
     });
     this.element = el('section', { class: 'card result' },
-      el('div', { class: 'row' }, this.#pause, el('label', { class: 'check' }, this.#payload, 'show payloads'), this.#said), this.#table.element);
+      el('div', { class: 'row' }, this.#pause, el('label', { class: 'check' }, this.#payload, 'show payloads'), this.#ofHere, this.#said), this.#table.element);
     signal.addEventListener('abort', () => {
       this.#stop();
       clearTimeout(this.#timer);
@@ -52,20 +56,30 @@ export class SendList {
 
   #open() {
     this.#stop();
+    this.#nodes.clear();
     this.#tell('connecting');
-    this.#stop = follow(withQuery('api/tail', { ...tailOf(this.#of), payload: this.#payload.checked ? 1 : null }), {
+    this.#stop = follow(withQuery('api/tail', { ...tailOf(this.#of), payload: this.#payload.checked ? 1 : null, node: this.#here.checked ? 'this' : null }), {
       state: (open, why) => this.#tell(open ? '' : why),
       event: (name, data, json) => {
         if (name === 'send') this.#take({ ...data, payload: payloadOf(json) });
         else if (name === 'dropped') this.#missed += data.count;
+        else if (name === 'node') this.#node(data);
         this.#tell(this.#closed);
       },
     }, silence);
   }
 
+  // node takes what has become of a node.
+  #node({ node, state, why }) {
+    this.#ofHere.hidden = false; // there is a cluster
+    if (state === 'gone') this.#nodes.delete(node);
+    else this.#nodes.set(node, state === 'watched' ? '' : why ?? 'does not say why');
+  }
+
   #tell(closed) {
     this.#closed = closed;
-    const open = (this.#paused ? 'Paused.' : 'Sends as they happen.') + (this.#missed ? ' ' + count(this.#missed) + ' more were too many to show.' : '');
+    const lost = [...this.#nodes].filter(([, why]) => why !== '').map(([name, why]) => ' Not those of node ' + name + ': it ' + why + '.').join('');
+    const open = (this.#paused ? 'Paused.' : 'Sends as they happen' + (this.#nodes.size > 0 ? (this.#here.checked ? ' at this node.' : ' at all nodes.') : '.')) + lost + (this.#missed ? ' ' + count(this.#missed) + ' more were too many to show.' : '');
     write(this.#said, closed || open);
     if (this.#recent.list.length === 0) this.#table.refuse(closed ? '' : nothing);
   }

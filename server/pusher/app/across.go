@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ type Across struct {
 	Desk   presence.Desk
 	Census presence.Census
 	Bus    presence.Bus
+	// Delivered has somebody told what is handed to clients of this process, by the app in the hub; nil
+	// where nobody counts that.
+	Delivered func(app string, count func(p *hub.Publication, took int))
 }
 
 // joined reports whether there are other processes.
@@ -81,7 +85,18 @@ func newAcross(a *App, with Across) *across {
 	}
 	x.Desk.Hear(a.hubName, listener{a})
 	x.Desk.Hear(x.own, ownListener{a})
+	if x.Delivered != nil {
+		x.Delivered(a.hubName, a.delivered)
+	}
 	return x
+}
+
+// delivered counts what this process has handed to clients. What the protocol itself tells them counts
+// nowhere.
+func (a *App) delivered(p *hub.Publication, took int) {
+	if !strings.HasPrefix(p.Event, "pusher_internal:") {
+		a.traffic.Delivered(len(p.Data), took)
+	}
 }
 
 // nobody is the receiver behind seats that are taken for the rooms' sake.
@@ -108,6 +123,9 @@ func (x *across) stop() {
 func (x *across) deaf() {
 	x.Desk.Hear(x.app.hubName, nil)
 	x.Desk.Hear(x.own, nil)
+	if x.Delivered != nil {
+		x.Delivered(x.app.hubName, nil)
+	}
 }
 
 // said is an error of the desk in words for a client.

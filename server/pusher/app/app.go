@@ -220,7 +220,7 @@ func (a *App) Publish(channel, event string, data []byte, except string) int {
 func (a *App) Send(channel, event string, data []byte, except string, done func(hub.Handed)) {
 	p := &hub.Publication{App: a.hubName, Room: channel, Event: event, Data: data, Except: except, Passing: a.passing}
 	a.keepAcross(p)
-	a.traffic.Published(len(data), 0) // who took it, other processes know too
+	a.traffic.Published(len(data), 0) // who took it each process counts
 	a.shared.Hub.Send(p, done)
 }
 
@@ -241,7 +241,11 @@ func (a *App) Explain(channel, event string, data []byte, except string) (*hub.P
 		defer r.Close()
 	}
 	became := a.shared.Hub.Explain(p)
-	a.traffic.Published(len(p.Data), became.Took)
+	took := became.Took
+	if a.across != nil {
+		took = 0 // each process counts its own
+	}
+	a.traffic.Published(len(p.Data), took)
 	return p, became
 }
 

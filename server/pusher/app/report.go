@@ -13,6 +13,7 @@ func (a *App) Watched() bool { return a.shared.Sends.Watched() }
 // for a client.
 func (a *App) Report(id, channel, event string, data []byte, size, handed int, from string) {
 	a.shared.Sends.Report(sends.Send{
-		ID: id, Dialect: "pusher", App: a.ID(), Room: channel, Event: event, Size: size, Handed: handed, From: from, Payload: data,
+		ID: id, Dialect: "pusher", App: a.ID(), Room: channel, Event: event, Size: size, Handed: handed, Uncounted: a.across != nil && handed == 0,
+		From: from, Payload: data,
 	})
 }
