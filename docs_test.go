@@ -235,6 +235,8 @@ var noSetting = map[string]string{
 	"SOKETI_":              "how variables of soketi begin",
 	"BROADCAST_CONNECTION": "a variable of Laravel",
 	"BROADCAST_DRIVER":     "a variable of Laravel",
+	"REDIS_PREFIX":         "a variable of Laravel",
+	"APP_NAME":             "a variable of Laravel",
 	"NO_COLOR":             "a variable of many programs, no-color.org",
 }
 

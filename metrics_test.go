@@ -49,6 +49,7 @@ func withEverything(t *testing.T) http.Handler {
 		"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of the app", "PUSHER_PORT": "0",
 		"PUSHER_API_RATE": "100/60s", "PUSHER_CONNECT_RATE": "100/60s",
 		"DEMO_SOCKTOPUS_SECRET": "replace-this-secret", "SOCKTOPUS_PORT": "0",
+		"ECHO_REDIS": "redis://127.0.0.1:1", "ECHO_PORT": "0", "ECHO_AUTH_URL": "http://127.0.0.1:1/broadcasting/auth", "ECHO_KEYS": "id:key",
 		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": postgrestest.Start(t, "fsync=off").Schema(t),
 	}
 	lookup := func(name string) (string, bool) { text, ok := set[name]; return text, ok }

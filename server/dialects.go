@@ -2,6 +2,7 @@ package server
 
 import (
 	"poosh/server/dialect"
+	"poosh/server/echo"
 	"poosh/server/emitter"
 	"poosh/server/poosh"
 	"poosh/server/pusher"
@@ -17,6 +18,7 @@ func (c *Config) dialects() []*dialect.Dialect {
 		node,
 		pusher.Declare(&c.Network),
 		socktopus.Declare(),
+		echo.Declare(&c.Network, &c.SocketIO, &c.History),
 		pushsocket.Declare(&c.Network, &c.SocketIO),
 		emitter.Declare(poosh.DoorOf(node)),
 	}
