@@ -117,9 +117,12 @@ type refused struct {
 	Error string `json:"error,omitempty"`
 }
 
+// errPanicked is all that is known of what was not done to its end.
+var errPanicked = errors.New("cannot answer: its log says why")
+
 // answer answers another node.
 func (f *Fleet) answer(q *passing.Question) {
-	text := respond.Go.Body(refused{"it cannot answer: its log says why"})
+	text := respond.Go.Body(refused{errPanicked.Error()})
 	guard.Call(f.cfg.Log, "answering another node", func() { text = f.answerTo(q) }, "node", q.From, "path", q.Path)
 	q.Answer(text)
 }

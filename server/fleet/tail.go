@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"poosh/server/eventstream"
+	"poosh/server/guard"
 	"poosh/server/passing"
 	"poosh/server/sends"
 )
@@ -157,7 +158,9 @@ func (t *tail) follow(ctx context.Context, node string, do func(context.Context)
 	t.following[node] = cancel
 	t.followers.Go(func() {
 		defer cancel()
-		do(ctx)
+		if !guard.Call(t.fleet.cfg.Log, "telling of sends", func() { do(ctx) }, "node", node) {
+			t.give(ctx, news{node: node, state: Lost, why: errPanicked.Error()})
+		}
 	})
 }
 

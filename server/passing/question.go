@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"poosh/server/socketio"
 )
@@ -88,7 +89,7 @@ func (n *Node) Answer(port string, f func(*Question)) {
 		w.Header().Set("Content-Type", "application/json")
 		q.answer = asked.Later(q)
 		go func() { // ends with f
-			defer n.work.Done()
+			defer n.answered()
 			defer func() { <-places }()
 			defer q.end()
 			f(q)
@@ -105,10 +106,52 @@ func (n *Node) takes(places chan struct{}) bool {
 	}
 	select {
 	case places <- struct{}{}:
-		n.work.Add(1)
+		n.asked.now++
 		return true
 	default:
 		return false
+	}
+}
+
+// questions are those of other nodes that are being answered.
+type questions struct {
+	now  int           // guarded by the node's mu
+	gone chan struct{} // has a value when one has been answered
+}
+
+func (n *Node) answered() {
+	n.mu.Lock()
+	n.asked.now--
+	n.mu.Unlock()
+	select {
+	case n.asked.gone <- struct{}{}:
+	default:
+	}
+}
+
+// questionGrace is how long questions may take for their end past that of [Node.Close]'s context.
+const questionGrace = time.Second
+
+// waitForQuestions waits until all are answered, or for a moment behind ctx: what an operator has asked
+// for may hang in a dialect, and is not to keep the process.
+func (n *Node) waitForQuestions(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	late := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(questionGrace, func() { close(late) }) })()
+	for {
+		n.mu.Lock()
+		left := n.asked.now
+		n.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-n.asked.gone:
+		case <-late:
+			n.opt.Log.Error("questions of other nodes' operators are not answered to their end: they are left behind", "questions", left)
+			return
+		}
 	}
 }
 

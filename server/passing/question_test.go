@@ -140,3 +140,41 @@ func TestAskTooMany(t *testing.T) {
 		}
 	}
 }
+
+// Who never answers keeps nobody who ends.
+func TestCloseLeavesWhatHangs(t *testing.T) {
+	nodes := newTable()
+	a, b := serve(t, "nodeAA", nodes), serve(t, "nodeBB", nodes)
+	asked, release, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	b.node.ports["ASKED"] = Port{} // nobody has asked yet
+	b.node.Answer("ASKED", func(q *Question) {
+		close(asked)
+		<-release
+		q.Answer(nil)
+		close(left)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() { // ends with the other node, or ctx
+		_, _ = a.node.Ask(ctx, "nodeBB", "ASKED", "/x", nil)
+		close(ended)
+	}()
+	<-asked
+	over, end := context.WithCancel(context.Background())
+	end()
+	closed := make(chan struct{})
+	go func() { // ends at once, or with what hangs
+		_ = b.node.Close(over)
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Error("it waits for what hangs")
+	}
+	close(release)
+	<-left
+	<-closed
+	<-ended
+}
