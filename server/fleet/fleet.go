@@ -17,7 +17,8 @@
 //
 // Questions of others are answered on goroutines of the link. A stream has one goroutine for each
 // node that it follows, which end with it. What is kept here for another node's watcher ends when
-// that has not asked for a while, when its link is cut, or with [Fleet.Close].
+// that has said so or has not asked for a while, as soon as the link is cut over which it asked last, or
+// with [Fleet.Close].
 package fleet
 
 import (

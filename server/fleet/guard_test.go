@@ -9,18 +9,21 @@ import (
 
 // What panics where an operator asks costs its node's part of the answer, and no process.
 func TestKickPanics(t *testing.T) {
-	town := &town{}
-	a, b := serve(t, town, "nodeAA", 1, false, true), serve(t, town, "nodeBB", 2, false, true)
 	fails := func(url.Values, string) (int, error) { panic("on purpose") }
-	a.cfg.Kick = fails
-	want := `{"kicked":2,"nodes":[{"node":"nodeAA","kicked":0,"error":"` + errPanicked.Error() + `"},{"node":"nodeBB","kicked":2}]}`
-	if status, text := a.ask(t, "/api/kick?id=1"); status != 200 || text != want {
-		t.Errorf("here: %d %s, want %s", status, text, want)
-	}
-	a.cfg.Kick, b.cfg.Kick = func(url.Values, string) (int, error) { return 1, nil }, fails
-	want = `{"kicked":1,"nodes":[{"node":"nodeAA","kicked":1},{"node":"nodeBB","kicked":0,"error":"` + errPanicked.Error() + `"}]}`
-	if status, text := a.ask(t, "/api/kick?id=1"); status != 200 || text != want {
-		t.Errorf("there: %d %s, want %s", status, text, want)
+	const panicked, two = `"kicked":0,"error":"cannot answer: its log says why"}`, `"kicked":2}`
+	for _, here := range []bool{true, false} {
+		town := &town{}
+		a, b := serve(t, town, "nodeAA", 2, false, true), serve(t, town, "nodeBB", 2, false, true)
+		want := `{"kicked":2,"nodes":[{"node":"nodeAA",` + two + `,{"node":"nodeBB",` + panicked + `]}`
+		if here {
+			a.cfg.Kick = fails
+			want = `{"kicked":2,"nodes":[{"node":"nodeAA",` + panicked + `,{"node":"nodeBB",` + two + `]}`
+		} else {
+			b.cfg.Kick = fails
+		}
+		if status, text := a.ask(t, "/api/kick?id=1"); status != 200 || text != want {
+			t.Errorf("%d %s, want %s", status, text, want)
+		}
 	}
 }
 

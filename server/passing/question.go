@@ -84,7 +84,7 @@ func (n *Node) Answer(port string, f func(*Question)) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		q := &Question{From: asked.link.name, Path: strings.Clone(r.URL.Path), Query: r.URL.Query()}
+		q := &Question{From: asked.link.name, Path: strings.Clone(r.URL.Path), Query: r.URL.Query(), link: asked.link.open}
 		q.ctx, q.end = context.WithCancel(n.over)
 		w.Header().Set("Content-Type", "application/json")
 		q.answer = asked.Later(q)
@@ -161,6 +161,7 @@ type Question struct {
 	Path  string // what for
 	Query url.Values
 
+	link   context.Context
 	ctx    context.Context
 	end    context.CancelFunc
 	answer socketio.Answerer
@@ -168,6 +169,10 @@ type Question struct {
 
 // Context ends when nobody waits for the answer any more.
 func (q *Question) Context() context.Context { return q.ctx }
+
+// Link ends as soon as the link is cut over which the question came: nobody gets the answer then. The
+// question's own context ends a moment later.
+func (q *Question) Link() context.Context { return q.link }
 
 // Answer answers. Call it once; the body is not to change any more.
 func (q *Question) Answer(body []byte) { q.answer.Answer(body) }

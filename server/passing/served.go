@@ -26,6 +26,9 @@ type inLink struct {
 	sent     uint64           // frames
 	acked    uint64           // of those, the ones that arrived
 
+	open context.Context // ends with the link; set once, as what follows
+	cut  context.CancelFunc
+
 	q request // owned by the connection's reader, as what follows
 	w writer
 }
@@ -217,6 +220,7 @@ func (l *inLink) Closed(*loop.Conn, error) {
 	n.mu.Lock()
 	delete(n.in, l)
 	n.mu.Unlock()
+	l.cut()
 	var lost, waiting []*call
 	l.mu.Lock()
 	l.dead = true
