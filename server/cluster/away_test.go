@@ -256,6 +256,16 @@ func TestFlushAll(t *testing.T) {
 			a.mustSend("r", fmt.Sprint(n))
 		}
 		redis.Do("FLUSHALL")
+		given, end := a.count.givenUp.Load(), time.Now().Add(20*time.Second)
+		for again := false; !again; again = a.count.givenUp.Load() > given && len(a.Nodes()) == 2 {
+			if got := a.listed(); len(got) != 2 { // who is not in the table is missing, and said to be
+				t.Fatalf("of two nodes there are %v", got)
+			}
+			if time.Now().After(end) {
+				t.Fatal("the nodes do not enter again")
+			}
+			time.Sleep(time.Millisecond)
+		}
 		for range 5 { // less than before: numbers begin anew
 			n++
 			b.mustSend("r", fmt.Sprint(n))
@@ -271,9 +281,20 @@ func TestFlushAll(t *testing.T) {
 			t.Errorf("%d links were lost", got)
 		}
 		until(t, "both nodes are in the table again", func() bool {
-			return p.Secret() == secret && redis.Do("HGET", p.nodes.meta(), "secret") == secret && len(p.Nodes()) == 2 && strings.TrimPrefix(redis.Do("ZCARD", string(p.nodes)+":lease"), ":") == "2"
+			_, missing := p.Known()
+			return len(missing) == 0 && p.Secret() == secret && redis.Do("HGET", p.nodes.meta(), "secret") == secret && len(p.Nodes()) == 2 && strings.TrimPrefix(redis.Do("ZCARD", string(p.nodes)+":lease"), ":") == "2"
 		})
 	}
+}
+
+// listed are the nodes that are there or missing.
+func (p *process) listed() map[string]bool {
+	names := make(map[string]bool)
+	there, missing := p.Known()
+	for _, n := range append(there, missing...) {
+		names[n.Name] = true
+	}
+	return names
 }
 
 // An engine that is started anew, without anything on disk: what was accepted is delivered, what

@@ -69,7 +69,7 @@ func (f *Fleet) kickAt(ctx context.Context, list []Node, whom url.Values, from s
 				at.Kicked = said.Kicked
 			}
 			if err != nil {
-				at.Error = err.Error()
+				at.Error = n.why(err).Error()
 			}
 		})
 	}
@@ -123,7 +123,7 @@ func (f *Fleet) ServeDrain(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, passing.ErrUnknown) {
 			status = http.StatusNotImplemented
 		}
-		respond.Go.Error(w, status, "node "+name+" "+err.Error())
+		respond.Go.Error(w, status, "node "+name+" "+list[0].why(err).Error())
 		return
 	}
 	f.cfg.Log.Info("an operator asks for the end of another node", "remote", r.RemoteAddr, "node", name)

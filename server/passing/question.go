@@ -69,6 +69,19 @@ func (n *Node) Ask(ctx context.Context, name, port, path string, query url.Value
 	}
 }
 
+// Linked lists the nodes to which a link is open, in no order: those are there, whatever is known of them
+// at this moment.
+func (n *Node) Linked() (names []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, p := range n.peers {
+		if p.link != nil && p.link.open() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Answer has f answer the questions that other nodes ask at a port, each on a goroutine of its own:
 // it calls [Question.Answer] once and returns, soon after the question's context has ended at the
 // latest. Call it before [Node.Serve].

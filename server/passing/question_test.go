@@ -178,3 +178,41 @@ func TestCloseLeavesWhatHangs(t *testing.T) {
 	<-closed
 	<-ended
 }
+
+// Who answers knows at once that the link is cut, before the question is given up.
+func TestQuestionKnowsItsLink(t *testing.T) {
+	nodes := newTable()
+	a, b := serve(t, "nodeAA", nodes), serve(t, "nodeBB", nodes)
+	asked, cut := make(chan struct{}), make(chan bool, 1)
+	b.node.ports["ASKED"] = Port{} // nobody has asked yet
+	b.node.Answer("ASKED", func(q *Question) {
+		close(asked)
+		select {
+		case <-q.Link().Done():
+			cut <- q.Context().Err() == nil
+		case <-q.Context().Done():
+			cut <- false
+		}
+		q.Answer(nil)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { // ends with the link, or ctx
+		_, err := a.node.Ask(ctx, "nodeBB", "ASKED", "/x", nil)
+		ended <- err
+	}()
+	<-asked
+	if list := a.node.Linked(); len(list) != 1 || list[0] != "nodeBB" {
+		t.Errorf("linked are %v", list)
+	}
+	for _, l := range a.node.links() {
+		l.finish()
+	}
+	if !<-cut {
+		t.Error("the question knows of its end before that of the link")
+	}
+	if err := <-ended; !errors.Is(err, ErrUnreachable) {
+		t.Error(err)
+	}
+}
