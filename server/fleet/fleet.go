@@ -132,7 +132,27 @@ func (f *Fleet) answer(q *passing.Question) {
 	q.Answer(text)
 }
 
+// known are the parameters of what is asked for.
+var known = map[string][]string{
+	pathKick: {"id", "room", "address", "dialect", "app"}, pathDrain: nil,
+	pathTail: {"dialect", "app", "room", "payload", "watch", "begin", "end"},
+}
+
+// knows reports whether a question has nothing but what is known, each once: a later version may ask for
+// less than this one would do.
+func knows(q *passing.Question) bool {
+	for name, values := range q.Query {
+		if len(values) != 1 || !slices.Contains(known[q.Path], name) {
+			return false
+		}
+	}
+	return true
+}
+
 func (f *Fleet) answerTo(q *passing.Question) []byte {
+	if !knows(q) {
+		return respond.Go.Body(refused{passing.ErrUnknown.Error()})
+	}
 	switch q.Path {
 	case pathKick:
 		n, err := f.cfg.Kick(q.Query, "node "+q.From)
@@ -191,7 +211,7 @@ func (f *Fleet) nodes(q url.Values) ([]Node, error) {
 		}
 		return nil, nil
 	}
-	name, list := q.Get("node"), f.known()
+	name, list := q.Get("node"), f.all()
 	if !q.Has("node") {
 		return list, nil
 	}
@@ -214,9 +234,9 @@ func (f *Fleet) nodes(q url.Values) ([]Node, error) {
 	return found, nil
 }
 
-// known are all nodes that there are, as far as this one can know. The table lacks some for a moment, this
+// all are the nodes that there are, as far as this one can know. The table lacks some for a moment, this
 // one too, after the engine has lost it: those to which a link is open are there still.
-func (f *Fleet) known() []Node {
+func (f *Fleet) all() []Node {
 	list := f.cfg.Nodes()
 	for _, name := range append(f.cfg.Link.Linked(), f.cfg.Name) {
 		if !slices.ContainsFunc(list, func(n Node) bool { return n.Name == name }) {

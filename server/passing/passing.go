@@ -97,6 +97,8 @@ type Port struct {
 	// is given what [http1.Config].Handler is, but with the client's address as RemoteAddr.
 	Handler http.Handler
 	Taker   Taker // serves WebSockets
+
+	counts served // requests as
 }
 
 // A Taker is what [http1.Server] is to a WebSocket that another node passes on.

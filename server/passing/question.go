@@ -87,7 +87,7 @@ func (n *Node) Linked() (names []string) {
 // latest. Call it before [Node.Serve].
 func (n *Node) Answer(port string, f func(*Question)) {
 	places := make(chan struct{}, maxQuestions)
-	n.Add(port, Port{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	n.Add(port, Port{counts: servedQuestion, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked, ok := w.(*writer) // or it came to a port of clients'
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)

@@ -37,6 +37,14 @@ func TestAsk(t *testing.T) {
 	if got, err := b.node.Ask(ctx, "nodeAA", "ASKED", "/large", nil); err != nil || !bytes.Equal(got, large) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
+	for _, row := range []struct {
+		transport string
+		want      float64
+	}{{"question", 1}, {"polling", 0}} {
+		if got := b.node.reading("cluster_passed_here_total", row.transport); float64(got) != row.want {
+			t.Errorf("%v of %s, want %v", got, row.transport, row.want)
+		}
+	}
 	for name, test := range map[string]struct {
 		node, port string
 		want       error

@@ -102,12 +102,12 @@ func (l *inLink) serve(id uint64, b []byte) {
 		l.w.end()
 		return
 	}
-	n.count.served.Add(servedRequest, 1)
+	p, known := n.ports[l.q.port]
+	n.count.served.Add(p.counts, 1)
 	if len(body) > 0 {
 		l.q.Request.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	l.w.reset(l, id)
-	p, known := n.ports[l.q.port]
 	l.mu.Lock()
 	full := l.waits >= maxCalls
 	l.mu.Unlock()
