@@ -58,7 +58,7 @@ func (d *Dialect) tell(id string, p *hub.Publication, from string, h hub.Handed)
 	}
 	if feed := d.cfg().Sends; feed.Watched() {
 		feed.Report(sends.Send{ID: id, Dialect: dialectName, Room: p.Room, Event: p.Event, Size: len(p.Data),
-			Handed: max(0, h.Took), From: from, Payload: p.Data})
+			Handed: max(0, h.Took), Uncounted: h.Took < 0, From: from, Payload: p.Data})
 	}
 	if !d.log.Enabled(context.Background(), slog.LevelDebug) {
 		return
