@@ -114,8 +114,8 @@ func (r *Reader) message(m rueidis.PubSubMessage) {
 		return
 	}
 	payload := unsafe.Slice(unsafe.StringData(m.Message), len(m.Message)) // which nobody else has
-	if !r.queue.put(Message{Pattern: m.Pattern, Channel: m.Channel, Payload: payload}) {
-		r.drop(reasonEnd)
+	if !r.queue.put(Message{Pattern: m.Pattern, Channel: m.Channel, Payload: payload}) && r.source == nil {
+		r.drop(reasonEnd) // in a cluster others have it
 	}
 }
 
