@@ -70,6 +70,8 @@ type Config struct {
 	AwayBytes int64         // of what is known of all that are away
 
 	Gate *admission.Gate // admits what is published; nil admits everything
+	// Begun is closed once what Laravel publishes may reach clients; nil for from the start on.
+	Begun <-chan struct{}
 	// Sends gives publications their ids, and is told of them; nil for a feed of the dialect's
 	// own. Rooms counts what channels cost; nil for nobody.
 	Sends *sends.Feed

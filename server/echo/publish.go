@@ -16,7 +16,7 @@ func (d *Dialect) read(at intake.Address, maxMessage int) (*intake.Reader, error
 		Name: dialectName, Redis: at, Patterns: by.reader.patterns(intake.EscapePattern), MaxMessage: maxMessage,
 		Read:    by.reader.publications,
 		Reasons: dropNames[notJSON:],
-		Hub:     d.hub, Gate: by.Gate, Once: by.Once,
+		Hub:     d.hub, Gate: by.Gate, Begin: by.Begun, Once: by.Once,
 		Handed: func(p *hub.Publication, h hub.Handed) { d.handed(by.Sends.Next(), p, "redis", h) },
 		Log:    d.log,
 	})

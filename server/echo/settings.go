@@ -215,7 +215,7 @@ func (s *settings) within(n network.Config) Config {
 // start wires the clients, the HTTP API, and what comes from Redis.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.within(h.Network)
-	cfg.Gate, cfg.Sends, cfg.Rooms = h.Gate, h.Sends, h.Rooms
+	cfg.Gate, cfg.Begun, cfg.Sends, cfg.Rooms = h.Gate, h.Begun, h.Sends, h.Rooms
 	if s.Updates {
 		cfg.Updates = s.Redis
 	}
