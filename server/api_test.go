@@ -427,7 +427,7 @@ func TestSlowestOfPushSocket(t *testing.T) {
 // Who does not read is found among the slowest, with what waits, and who has left with the
 // reason for it.
 func TestAPITellsOfTheSlowAndTheGone(t *testing.T) {
-	o := operated(t, map[string]string{"OUTBOX_BYTES": "1MiB"})
+	o := operated(t, map[string]string{"OUTBOX_BYTES": "1MiB", "ECHO_MAX_MESSAGE_BYTES": "64KiB"})
 	o.poller(t, "polls") // it has not fetched what comes now
 	o.subscribe(t, "news")
 	for range 20 {

@@ -46,6 +46,7 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 // these kinds; another one has to be none of them:
 //
 //	0 to 15  the cluster's own
+//	'e'      Laravel Echo: how many are in its channels
 //	'p'      Pusher: its apps, BusKind of package app
 //	'S'      Socktopus: what is kept for users
 func (s *Server) across(h *dialect.Host) {

@@ -80,6 +80,7 @@ type Config struct {
 	// The other processes of a cluster, see [dialect.Host]; nil in one alone.
 	Desk      presence.Desk
 	Census    presence.Census
+	Bus       presence.Bus
 	Once      presence.Once
 	Subscribe func(app, room string, answer func(error))
 }
@@ -171,6 +172,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dial
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
 	if cfg.Desk != nil {
 		cfg.Desk.Hear(App, others{d})
+		cfg.Bus.Handle(busKind, d.answerCount)
 	}
 	return d
 }

@@ -44,7 +44,8 @@ func (d *Dialect) publish(p *hub.Publication, from string, done func(hub.Handed)
 	})
 }
 
-// handed counts a publication of which it is known what became of it.
+// handed counts a publication of which it is known what became of it. In a cluster nobody knows here
+// who took it: each process counts what it hands to clients of its own, see [dialect.Host].Delivered.
 func (d *Dialect) handed(id string, p *hub.Publication, from string, h hub.Handed) {
 	d.cfg().SocketIO.Traffic.Published(len(p.Data), max(0, h.Took))
 	d.tell(id, p, from, h)
