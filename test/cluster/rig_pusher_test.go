@@ -263,6 +263,7 @@ func (g *pusherGuest) took(f pushertest.Frame) {
 		if json.Unmarshal([]byte(f.Text()), &data) != nil || s.members[data.UserID] == added {
 			g.r.blame("%s is told %s of %s in %s, and has %v", g.name, f.Event, f.Text(), f.Channel, slices.Sorted(maps.Keys(s.members)))
 		}
+		g.moved(f.Channel + " " + data.UserID)
 		if added {
 			s.members[data.UserID] = true
 		} else {

@@ -11,6 +11,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
+
+	"github.com/gorilla/websocket"
 
 	"poosh/auth"
 )
@@ -207,13 +210,7 @@ func (r *rig) quietHooks() {
 		}
 		return left
 	})
-	for _, text := range r.hooks.again() {
-		if r.round.fault.ends || r.round.fault.reset || r.round.fault.apart {
-			r.t.Logf("round %d: %s", r.round.number, text) // its answer may have been lost with a node
-			continue
-		}
-		r.blame("%s", text)
-	}
+	r.quietOnce()
 }
 
 // quietIDs looks whether each id has one client, and each node knows which have.
@@ -265,6 +262,11 @@ func (r *rig) quietHistory(last map[string]string) {
 	}
 }
 
+// abrupt reports whether a connection ended without a word.
+func abrupt(why error) bool {
+	return websocket.IsCloseError(why, websocket.CloseAbnormalClosure) || errors.Is(why, syscall.ECONNRESET)
+}
+
 // quietEnds looks whether connections ended that should not have.
 func (r *rig) quietEnds() {
 	r.mu.Lock()
@@ -274,7 +276,7 @@ func (r *rig) quietEnds() {
 	counts := make(map[bool]int)
 	for _, e := range ends {
 		hit := e.node == r.round.victim
-		ok := errors.Is(e.why, errReplaced) && rivals(e.who) || r.round.fault.reset || hit && r.round.fault.ends ||
+		ok := errors.Is(e.why, errReplaced) && rivals(e.who) || r.round.fault.reset && !abrupt(e.why) || hit && r.round.fault.ends ||
 			hit && r.round.fault.apart && (e.at > r.round.began || r.round.reset)
 		counts[ok]++
 		if !ok {
@@ -284,7 +286,11 @@ func (r *rig) quietEnds() {
 	kinds := make(map[string]int)
 	for _, e := range ends {
 		kind, _, _ := strings.Cut(e.who, " ")
-		kinds[kind]++
+		why := e.why.Error()
+		if _, said, ok := strings.Cut(why, ", told "); ok {
+			why = said
+		}
+		kinds[kind+" "+why[:min(80, len(why))]]++
 	}
 	r.t.Logf("round %d: %d connections ended as they may, in all %v", r.round.number, counts[true], kinds)
 }

@@ -56,8 +56,9 @@ type rig struct {
 	mu      sync.Mutex // guards what follows
 	faults  []string
 	ends    []ending
-	sound   int      // sends to nodes that nothing happened to, since the last quiet moment
-	unsound []string // those that were not taken
+	sound   int            // sends to nodes that nothing happened to, since the last quiet moment
+	unsound []string       // those that were not taken
+	moves   map[string]int // how often pages far from the fault were told that a member came or went, since then
 	began   time.Time
 	story   map[string][]string // of a member of a channel, and of everything: what happened when
 }
@@ -105,7 +106,7 @@ func TestRig(t *testing.T) {
 
 // newRig starts all of it.
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, redis: redistest.Start(t), truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string)}
+	r := &rig{t: t, redis: redistest.Start(t), truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int)}
 	r.hooks = newRigHooks(t, r.happened)
 	db := postgrestest.Start(t, "fsync=off").Schema(t)
 	for range 3 {

@@ -117,6 +117,13 @@ func (c *chronicle) rise(s *seat) int64 {
 	return s.since
 }
 
+// satSince reports whether a seat has missed nothing since some time.
+func (c *chronicle) satSince(s *seat, at int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !s.over && s.since > 0 && s.since < at
+}
+
 // now is the chronicle's clock.
 func (c *chronicle) now() int64 {
 	c.mu.Lock()
