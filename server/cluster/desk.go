@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"poosh/server/guard"
-	"poosh/server/hub"
 	"poosh/server/presence"
 )
 
@@ -48,7 +47,8 @@ type desk struct {
 	lookAt    time.Time            // when that is to be done for all rooms; zero for never
 	renew     time.Time            // when all is told anew that the engine forgets after a day
 	looksGone bool                 // it is for who is gone since the log before
-	left      []parting            // of which the applications may not have been told
+	left      map[parted]parting   // of which the applications may not have been told
+	trimAt    time.Time            // when those are looked through
 	wellAt    time.Time            // when the engine was last known to have all that it was told
 	endedAt   time.Time            // when that was not so any more; zero while it is
 	lookGone  bool                 // and so are those in look
@@ -370,36 +370,4 @@ func (d *desk) lookAgain() {
 	}
 	d.mu.Unlock()
 	d.wakeUp()
-}
-
-// news tells of who came and went.
-func (d *desk) news(n *news) {
-	at := place{n.app, n.room}
-	d.mu.Lock()
-	b := d.book[at]
-	here := b != nil && b.entered > 0
-	if n.kind == newsWent || n.kind == newsVacated {
-		d.parts(at, n.user)
-	}
-	d.mu.Unlock()
-	mirror, l := d.p.c.opt.Mirror, d.p.c.listener(n.app)
-	switch n.kind {
-	case newsCame:
-		m := hub.Member{ID: n.user, Info: []byte(n.info)}
-		if (mirror == nil || mirror.MemberIn(n.app, n.room, m)) && here && l != nil {
-			l.Came(n.room, m, n.socket)
-		}
-	case newsWent:
-		if (mirror == nil || mirror.MemberOut(n.app, n.room, n.user)) && here && l != nil {
-			l.Went(n.room, n.user)
-		}
-	case newsOccupied:
-		if l != nil {
-			l.Occupied(n.room)
-		}
-	case newsVacated:
-		if l != nil {
-			l.Vacated(n.room)
-		}
-	}
 }

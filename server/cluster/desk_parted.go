@@ -1,42 +1,76 @@
 package cluster
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// partingsKept is how many are known of at the most; the oldest go.
+// partingsKept is how many are known of at the most in a partition; the oldest go.
 const partingsKept = 4096
 
-// A parting is a user who went, or a room that was vacated for an empty one, of which the applications are
-// told a while later. An engine that forgets everything until then would have nobody told.
+// A parting is a user who went, or a room that was vacated, of which the applications are told a while later.
+// An engine that forgets everything until then would have nobody told.
 type parting struct {
-	at    place
-	user  string
 	hold  time.Duration
 	since time.Time // when it was told of here
 	until time.Time // the applications have been told by then
 }
 
-// parts notes one in a room that this node is in. mu is held.
+// A parted is who went: a user, or the room itself for an empty one.
+type parted struct {
+	at   place
+	user string
+}
+
+// parts notes one in a room that this node is in; of a room that no node is in any more nobody does, but who was
+// the last. mu is held.
 func (d *desk) parts(at place, user string) {
 	b := d.book[at]
 	if b == nil || !b.told {
 		return
 	}
-	if len(d.left) == partingsKept {
-		d.left = append(d.left[:0], d.left[partingsKept/4:]...)
+	if d.left == nil {
+		d.left = make(map[parted]parting)
+	}
+	if len(d.left) >= partingsKept {
+		d.dropOldest()
 	}
 	// Who is to tell of it looks when it is time, and is quick unless it is busy.
 	now := time.Now()
-	d.left = append(d.left, parting{at, user, b.hold, now, now.Add(b.hold + d.p.c.cfg.Timeout/2)})
+	d.left[parted{at, user}] = parting{b.hold, now, now.Add(b.hold + d.p.c.cfg.Timeout/2)}
 }
+
+// dropOldest makes room for some more. mu is held.
+func (d *desk) dropOldest() {
+	all := make([]time.Time, 0, len(d.left))
+	for _, g := range d.left {
+		all = append(all, g.since)
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	limit := all[len(all)/4]
+	for who, g := range d.left {
+		if !g.since.After(limit) {
+			delete(d.left, who)
+		}
+	}
+}
+
+// returns notes that somebody is back, before the engine has forgotten anything. mu is held.
+func (d *desk) returns(at place, user string) { delete(d.left, parted{at, user}) }
 
 // isWell notes that the engine has what it was told: of what is over nobody need be told again. mu is held.
 func (d *desk) isWell() {
 	d.wellAt, d.endedAt = time.Now(), time.Time{}
-	n := 0
-	for n < len(d.left) && d.left[n].until.Before(d.wellAt) {
-		n++
+	if len(d.left) == 0 || d.wellAt.Before(d.trimAt) {
+		return
 	}
-	if d.left = d.left[n:]; len(d.left) == 0 {
+	d.trimAt = d.wellAt.Add(time.Second) // not at each answer: they may be many
+	for who, g := range d.left {
+		if g.until.Before(d.wellAt) {
+			delete(d.left, who)
+		}
+	}
+	if len(d.left) == 0 {
 		d.left = nil
 	}
 }
@@ -52,18 +86,20 @@ func (d *desk) isIll() {
 // it was too soon to tell the applications, they take those for there, and are told after the same time if
 // they are not. Otherwise nobody knows, and they are told what is so. mu is held.
 func (d *desk) tellParted() {
-	now := time.Now()
-	for i := range d.left {
-		g := &d.left[i]
+	d.isIll() // a new lease may be the first that is known of it
+	now, late := time.Now(), d.p.c.cfg.Timeout/2
+	for who, g := range d.left {
 		if g.until.Before(d.wellAt) {
 			continue
 		}
 		s := &step{kind: stepGone}
-		s.entry.App, s.entry.Room, s.entry.User, s.entry.Hold = g.at.app, g.at.room, g.user, g.hold
-		if d.endedAt.After(g.since.Add(g.hold)) {
+		s.entry.App, s.entry.Room, s.entry.User, s.entry.Hold = who.at.app, who.at.room, who.user, g.hold
+		// Others may have heard of it somewhat sooner than this node. To be told once more is better than never.
+		if d.endedAt.After(g.since.Add(g.hold - late)) {
 			s.entry.Info = []byte("?")
 		}
 		d.steps = append(d.steps, s)
-		g.until = now.Add(g.hold + d.p.c.cfg.Timeout/2) // it may forget once more
+		g.until = now.Add(g.hold + late) // it may forget once more
+		d.left[who] = g
 	}
 }

@@ -35,3 +35,77 @@ func TestDeskLeftBeforeEngineForgot(t *testing.T) {
 		t.Errorf("the applications were told %q, want %q", got, want)
 	}
 }
+
+// Who left, and was told of, shortly before the engine forgot everything is told of anew when it is back, also
+// where a node finds that out by its lease, before it hears of another log.
+func TestDeskBackAfterEngineForgot(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := shortLease(t, redis)
+	cfg.Lease, cfg.Timeout = 8*time.Second, 4*time.Second // it is not known for so long that all is told
+	w := newTown(cfg)
+	w.hold = 200 * time.Millisecond
+	a, b := w.build(t, ""), w.build(t, "")
+	all := []*house{a, b}
+	a.mustSit("r", "a")
+	goes := b.mustSit("r", "b")
+	settled(t, w, all, []string{"r"})
+	b.rise(goes)
+	settled(t, w, all, []string{"r"})
+	redis.Do("FLUSHALL")
+	for _, h := range all { // before anybody looks at the log
+		h.beatNow()
+	}
+	b.mustSit("r", "b")
+	settled(t, w, all, []string{"r"})
+	want := []string{"r  [true]", "r a [true]", "r b [true false true]"}
+	if got := w.due(); !slices.Equal(got, want) {
+		t.Errorf("the applications were told %q, want %q", got, want)
+	}
+}
+
+// Who came back before the engine forgot everything has not gone: nobody is told of it anew.
+func TestDeskBackBeforeEngineForgot(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := shortLease(t, redis)
+	cfg.Lease, cfg.Timeout = 8*time.Second, 4*time.Second
+	w := newTown(cfg)
+	w.hold = 200 * time.Millisecond
+	a, b := w.build(t, ""), w.build(t, "")
+	all, rooms := []*house{a, b}, []string{"q", "r"}
+	a.mustSit("r", "a")
+	for _, room := range rooms {
+		goes := b.mustSit(room, "b")
+		settled(t, w, all, rooms)
+		b.rise(goes)
+		settled(t, w, all, rooms)
+		b.mustSit(room, "b")
+		settled(t, w, all, rooms)
+	}
+	redis.Do("FLUSHALL")
+	for _, h := range all {
+		h.beatNow()
+	}
+	until(t, "all have told what they have", func() bool {
+		for _, h := range all {
+			for _, room := range rooms {
+				d := h.partition(app, room, false).desk
+				d.mu.Lock()
+				told := d.seat.number > 1 && d.seat.all && d.held.IsZero()
+				d.mu.Unlock()
+				if !told {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	b.mustSit("r", "c")
+	time.Sleep(2 * w.hold) // by then it would be told
+	settled(t, w, all, rooms)
+	want := []string{"q  [true false true]", "q b [true false true]", "r  [true]", "r a [true]", "r b [true false true]", "r c [true]"}
+	if got := w.due(); !slices.Equal(got, want) {
+		t.Errorf("the applications were told %q, want %q", got, want)
+	}
+}

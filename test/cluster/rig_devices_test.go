@@ -136,19 +136,19 @@ func (r *rig) mails(n *rigNode, from, to *device) bool {
 	l := r.truth.write(to.room, "")
 	a := from.ask(n, http.MethodPost, "/api/v1/message/", map[string]any{"messages": []any{map[string]any{
 		"headers": []any{map[string]string{"recipient": to.username, "messageHeader": "h"}}, "body": l.text}}})
-	f, strange := a.fate()
-	switch {
-	case f == taken && !strings.HasPrefix(a.body, `{"messagesQueued":1,`):
-		f, strange = unsure, "mail is answered "+a.body
-	case f == refused: // it may have been stored
-		f = unsure
-	}
-	if f == taken {
+	if f, _ := a.fate(); f == taken {
+		if !strings.HasPrefix(a.body, `{"messagesQueued":1,`) {
+			r.blame("mail is answered %s", a.body)
+		}
 		to.mu.Lock()
 		to.sent[l.text] = true
 		to.mu.Unlock()
 	}
-	return r.settle(f, strange, l) == taken
+	f := r.settle(n, a, l)
+	if f == refused {
+		r.truth.answered(unsure, l) // it may have been stored
+	}
+	return f == taken
 }
 
 // lacks is the accepted mail that a device has not got.

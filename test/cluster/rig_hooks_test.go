@@ -21,11 +21,12 @@ type rigHooks struct {
 	total  int
 	is     map[string]bool // a channel that is occupied, or a channel and a member that is there
 	faults []string        // what was told though it was so, since the last quiet moment
+	moves  map[string]int  // how often something was told, since then
 	tell   func(what, format string, args ...any)
 }
 
 func newRigHooks(t *testing.T, tell func(what, format string, args ...any)) *rigHooks {
-	h := &rigHooks{tell: tell, is: make(map[string]bool)}
+	h := &rigHooks{tell: tell, is: make(map[string]bool), moves: make(map[string]int)}
 	h.Server = httptest.NewServer(http.HandlerFunc(h.take))
 	t.Cleanup(h.Close)
 	return h
@@ -58,6 +59,7 @@ func (h *rigHooks) take(_ http.ResponseWriter, r *http.Request) {
 			h.faults = append(h.faults, fmt.Sprintf("the application is told %s of %s again", e.Name, what))
 		}
 		h.is[what] = came
+		h.moves[what]++
 	}
 }
 
@@ -92,11 +94,74 @@ func (h *rigHooks) differs(is map[string]bool) (list []string) {
 	return list
 }
 
-// again is what it was told twice since the last quiet moment.
-func (h *rigHooks) again() []string {
+// again is what it was told twice since the last quiet moment, and how often it was told something.
+func (h *rigHooks) again() (faults []string, moves map[string]int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	faults := h.faults
-	h.faults = nil
-	return faults
+	faults, moves = h.faults, h.moves
+	h.faults, h.moves = nil, make(map[string]int)
+	return faults, moves
+}
+
+// stayed are the channels, and their members, that some page far from the fault was in from one quiet moment to
+// the next.
+func (r *rig) stayed() (list []string) {
+	if r.round.fault.reset || r.round.reset {
+		return nil
+	}
+	for _, g := range r.pages() {
+		if g.node == r.round.victim {
+			continue
+		}
+		g.mu.Lock()
+		for channel, s := range g.channels {
+			if !r.truth.satSince(s.seat, r.round.began) {
+				continue
+			}
+			list = append(list, channel)
+			if strings.HasPrefix(channel, "presence-") {
+				list = append(list, channel+" "+g.user)
+			}
+		}
+		g.mu.Unlock()
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// hooksAgain is how many webhooks may come twice where a node ends or is cut off: those that it was telling.
+const hooksAgain = 3
+
+// quietOnce looks whether the application was told nothing twice, and nobody that somebody went who had not.
+func (r *rig) quietOnce() {
+	faults, moves := r.hooks.again()
+	blames := r.t.Logf
+	if f := r.round.fault; !f.reset && !r.round.reset && (len(faults) > hooksAgain || !f.ends && !f.apart) {
+		blames = func(format string, args ...any) { r.blame(format, args...) }
+	}
+	for _, text := range faults {
+		blames("round %d: %s", r.round.number, text)
+	}
+	r.mu.Lock()
+	seen := r.moves
+	r.moves = make(map[string]int)
+	r.mu.Unlock()
+	for _, what := range r.stayed() {
+		if moves[what] > 0 || seen[what] > 0 {
+			r.mu.Lock()
+			story := strings.Join(r.story[what], ", ")
+			r.mu.Unlock()
+			r.blame("%s was there all the time, and %d webhooks and %d events say that it came or went: %s", what, moves[what], seen[what], story)
+		}
+	}
+}
+
+// moved notes that a page was told that a member came or went.
+func (g *pusherGuest) moved(what string) {
+	if g.node == g.r.round.victim {
+		return
+	}
+	g.r.mu.Lock()
+	defer g.r.mu.Unlock()
+	g.r.moves[what]++
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"poosh/auth"
 	"poosh/server/pusher/pushertest"
@@ -95,7 +96,9 @@ func (s *pusherSlot) connect(dice *rand.Rand) {
 	var data struct {
 		SocketID string `json:"socket_id"`
 	}
+	_ = l.ws.SetReadDeadline(time.Now().Add(rigPatience))
 	text, err := l.hear()
+	_ = l.ws.SetReadDeadline(time.Time{})
 	if err != nil || json.Unmarshal([]byte(text), &first) != nil || json.Unmarshal([]byte(first.Text()), &data) != nil || data.SocketID == "" {
 		l.close()
 		return
@@ -104,7 +107,10 @@ func (s *pusherSlot) connect(dice *rand.Rand) {
 	s.now.Store(g)
 	go func() { // ends with the connection
 		why := g.listen()
-		for channel := range g.channels {
+		g.mu.Lock() // its worker may be about to subscribe
+		channels := slices.Collect(maps.Keys(g.channels))
+		g.mu.Unlock()
+		for _, channel := range channels {
 			g.happened(channel, fmt.Sprint("ends: ", why))
 		}
 		g.over(why)
@@ -257,6 +263,7 @@ func (g *pusherGuest) took(f pushertest.Frame) {
 		if json.Unmarshal([]byte(f.Text()), &data) != nil || s.members[data.UserID] == added {
 			g.r.blame("%s is told %s of %s in %s, and has %v", g.name, f.Event, f.Text(), f.Channel, slices.Sorted(maps.Keys(s.members)))
 		}
+		g.moved(f.Channel + " " + data.UserID)
 		if added {
 			s.members[data.UserID] = true
 		} else {

@@ -11,15 +11,17 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
+
+	"github.com/gorilla/websocket"
 
 	"poosh/auth"
 )
 
-// quiet waits until all rest, and looks at everything.
+// quiet waits until all rest, and looks at everything. Where something is not so in time it waits no more, and
+// says what else is wrong by what is known already.
 func (r *rig) quiet() {
-	if !r.ready() {
-		return
-	}
+	r.ready()
 	r.quietDevices()
 	r.quietSubscriptions()
 	r.quietCrowd()
@@ -35,6 +37,7 @@ func (r *rig) quiet() {
 	r.quietIDs()
 	r.quietHistory(last)
 	r.quietEnds()
+	r.quietSenders()
 }
 
 // marks sends to each room until all who are there have got something, and then once more. It returns
@@ -51,6 +54,9 @@ func (r *rig) marks() map[string]string {
 				}
 				return []string{fmt.Sprint("its fate is ", f)}
 			})
+			if r.stuck {
+				return
+			}
 			last[room] = l.text
 			// Who has just joined may be there a moment later only: it is told again.
 			r.await("all have the last event", func() []string {
@@ -204,13 +210,7 @@ func (r *rig) quietHooks() {
 		}
 		return left
 	})
-	for _, text := range r.hooks.again() {
-		if r.round.fault.ends || r.round.fault.reset || r.round.fault.apart {
-			r.t.Logf("round %d: %s", r.round.number, text) // its answer may have been lost with a node
-			continue
-		}
-		r.blame("%s", text)
-	}
+	r.quietOnce()
 }
 
 // quietIDs looks whether each id has one client, and each node knows which have.
@@ -262,6 +262,11 @@ func (r *rig) quietHistory(last map[string]string) {
 	}
 }
 
+// abrupt reports whether a connection ended without a word.
+func abrupt(why error) bool {
+	return websocket.IsCloseError(why, websocket.CloseAbnormalClosure) || errors.Is(why, syscall.ECONNRESET)
+}
+
 // quietEnds looks whether connections ended that should not have.
 func (r *rig) quietEnds() {
 	r.mu.Lock()
@@ -271,12 +276,21 @@ func (r *rig) quietEnds() {
 	counts := make(map[bool]int)
 	for _, e := range ends {
 		hit := e.node == r.round.victim
-		ok := errors.Is(e.why, errReplaced) || r.round.fault.reset || hit && r.round.fault.ends ||
+		ok := errors.Is(e.why, errReplaced) && rivals(e.who) || r.round.fault.reset && !abrupt(e.why) || hit && r.round.fault.ends ||
 			hit && r.round.fault.apart && (e.at > r.round.began || r.round.reset)
 		counts[ok]++
 		if !ok {
 			r.blame("%s ended, which was there since %d of %d: %v", e.who, e.at, r.round.began, e.why)
 		}
 	}
-	r.t.Logf("round %d: %d connections ended as they may", r.round.number, counts[true])
+	kinds := make(map[string]int)
+	for _, e := range ends {
+		kind, _, _ := strings.Cut(e.who, " ")
+		why := e.why.Error()
+		if _, said, ok := strings.Cut(why, ", told "); ok {
+			why = said
+		}
+		kinds[kind+" "+why[:min(80, len(why))]]++
+	}
+	r.t.Logf("round %d: %d connections ended as they may, in all %v", r.round.number, counts[true], kinds)
 }

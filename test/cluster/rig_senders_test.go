@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,8 +83,7 @@ func (r *rig) sends(n *rigNode, room, except string) (*letter, fate) {
 		body["except"] = except
 	}
 	text, _ := json.Marshal(body)
-	f, strange := asked(http.MethodPost, "http://"+n.at(n.server)+"/send", auth.PooshSign(secret, payload), text).fate()
-	return l, r.settle(f, strange, l)
+	return l, r.settle(n, asked(http.MethodPost, "http://"+n.at(n.server)+"/send", auth.PooshSign(secret, payload), text), l)
 }
 
 // triggers sends a letter to each of some channels of Pusher.
@@ -98,8 +98,7 @@ func (r *rig) triggers(n *rigNode, except string, channels ...string) (list []*l
 		body["socket_id"] = except
 	}
 	text, _ := json.Marshal(body)
-	f, strange := r.api(n, http.MethodPost, "/events", nil, string(text)).fate()
-	return list, r.settle(f, strange, list...)
+	return list, r.settle(n, r.api(n, http.MethodPost, "/events", nil, string(text)), list...)
 }
 
 // api asks a node by the HTTP API of Pusher.
@@ -119,14 +118,15 @@ func (r *rig) delivers(n *rigNode, ids ...string) (list []*letter, succeeded []s
 	}
 	text, _ := json.Marshal(map[string]any{"secretName": "myapp", "secret": socktopusSecret, "messages": messages})
 	a := asked(http.MethodPost, "http://"+n.at(n.socktopus)+"/send", "", text)
-	f, strange := a.fate()
+	f, _ = a.fate()
 	var said struct{ Succeeded, Failed []struct{ Recipient string } }
 	if f != taken || json.Unmarshal([]byte(a.body), &said) != nil {
-		return list, nil, r.settle(f, strange, list...)
+		return list, nil, r.settle(n, a, list...)
 	}
+	r.answered(n, a, f)
 	failed := refused
-	if r.round.fault.apart || r.round.fault.reset {
-		failed = unsure // beside others that have succeeded, one may have failed of which nobody knows
+	if r.round.fault.ends || r.round.fault.apart || r.round.fault.reset {
+		failed = unsure // who had it may have been killed when it had passed it on; and beside others that have succeeded, one may have failed of which nobody knows
 	}
 	for _, m := range said.Failed {
 		r.truth.answered(failed, byID[m.Recipient])
@@ -141,12 +141,45 @@ func (r *rig) delivers(n *rigNode, ids ...string) (list []*letter, succeeded []s
 	return list, succeeded, taken
 }
 
-// settle notes what became of letters.
-func (r *rig) settle(f fate, strange string, letters ...*letter) fate {
+// settle notes what became of letters that were sent to a node.
+func (r *rig) settle(n *rigNode, a answer, letters ...*letter) fate {
+	f, strange := a.fate()
 	if strange != "" {
 		r.blame("%s", strange)
 	}
 	r.truth.answered(f, letters...)
-	r.answers[f].Add(1)
+	r.answered(n, a, f)
 	return f
+}
+
+// answered notes what a node told a sender, and whether it had a cause for it.
+func (r *rig) answered(n *rigNode, a answer, f fate) {
+	r.answers[f].Add(1)
+	fault := &r.round.fault
+	if fault.reset || (fault.ends || fault.apart) && n == r.nodes[r.round.victim] {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sound++
+	if f != taken {
+		r.unsound = append(r.unsound, fmt.Sprintf("%.3f node %d: %d %.100s %v", time.Since(r.began).Seconds(), slices.Index(r.nodes, n), a.status, a.body, a.err))
+	}
+}
+
+// quietSenders looks whether nodes that nothing had happened to took what they were sent. A few they may refuse
+// on a machine that is very busy.
+func (r *rig) quietSenders() {
+	r.mu.Lock()
+	all, bad := r.sound, r.unsound
+	r.sound, r.unsound = 0, nil
+	r.mu.Unlock()
+	switch {
+	case len(bad) > max(2, all/50):
+		r.blame("of %d sends to nodes without a fault %d were not taken: %s", all, len(bad), strings.Join(bad[:min(6, len(bad))], "; "))
+	case len(bad) > 0:
+		r.t.Logf("round %d: of %d sends to nodes without a fault %d were not taken: %s", r.round.number, all, len(bad), strings.Join(bad, "; "))
+	case !r.round.fault.reset && all < 50:
+		r.blame("only %d sends were answered by nodes without a fault", all)
+	}
 }

@@ -13,6 +13,19 @@ import (
 // octopusIDs are those of the clients of Socktopus. Some have two clients, of which the last that joined stays.
 var octopusIDs = []string{"id-0", "id-1", "id-2", "id-3", "id-4", "id-5", "id-6"}
 
+// octopusSlots is how many clients there are: the first ids have two.
+const octopusSlots = 9
+
+// rivals reports whether a client that ended had a rival, who may have taken its place.
+func rivals(who string) bool {
+	for _, id := range octopusIDs[:octopusSlots-len(octopusIDs)] {
+		if strings.HasPrefix(who, "client "+id+" ") {
+			return true
+		}
+	}
+	return false
+}
+
 // An octopusSlot is a client of Socktopus, which comes and goes. Its worker alone changes it.
 type octopusSlot struct {
 	r     *rig

@@ -24,7 +24,7 @@ import (
 var (
 	rigSeed = flag.Uint64("rig.seed", 20, "which way TestRig goes")
 	rigOnly = flag.String("rig.only", "", "the one fault that TestRig knows")
-	rigFor  = flag.Duration("rig.for", 45*time.Second, "for how long TestRig begins new rounds")
+	rigFor  = flag.Duration("rig.for", 45*time.Second, "for how long TestRig begins new rounds, once it has played each fault")
 )
 
 // everyone is the room of what is sent without one.
@@ -50,12 +50,17 @@ type rig struct {
 	calm    atomic.Bool     // no client of Pusher comes or goes
 	answers [3]atomic.Int64 // by fate
 	round   rigRound        // written between rounds alone
+	until   time.Time       // when a quiet moment is to have come
+	stuck   bool            // it has not: the test ends
 
-	mu     sync.Mutex // guards what follows
-	faults []string
-	ends   []ending
-	began  time.Time
-	story  map[string][]string // of a member of a channel, and of everything: what happened when
+	mu      sync.Mutex // guards what follows
+	faults  []string
+	ends    []ending
+	sound   int            // sends to nodes that nothing happened to, since the last quiet moment
+	unsound []string       // those that were not taken
+	moves   map[string]int // how often pages far from the fault were told that a member came or went, since then
+	began   time.Time
+	story   map[string][]string // of a member of a channel, and of everything: what happened when
 }
 
 // A rigRound is what happens from one quiet moment to the next.
@@ -65,7 +70,6 @@ type rigRound struct {
 	victim int
 	began  int64 // by the chronicle's clock
 	reset  bool  // Redis had forgotten all in the round before
-	hooks  bool  // a webhook may have come twice
 }
 
 // An ending is a connection that ended though its client did not want that.
@@ -78,30 +82,31 @@ type ending struct {
 
 // TestRig has three nodes serve all dialects through everything that can happen to them, and looks at each
 // quiet moment whether everybody knows what is true, and whether all got what they should have.
-// -rig.seed and -rig.for say how it goes, and for how long.
+// All faults come once, however long that takes; -rig.seed and -rig.for say how it goes, and for how long it
+// goes on after that. It ends at the first quiet moment at which something is wrong.
 func TestRig(t *testing.T) {
+	all := slices.DeleteFunc(slices.Clone(rigFaults), func(f rigFault) bool { return *rigOnly != "" && f.name != *rigOnly })
+	if len(all) == 0 {
+		t.Fatalf("no fault has the name %q", *rigOnly)
+	}
 	r := newRig(t)
-	deck := []rigFault(nil)
-	began := time.Now()
-	for time.Since(began) < *rigFor || len(deck) > 0 && *rigFor == 0 {
+	deck, played := []rigFault(nil), []string(nil)
+	for began := time.Now(); !t.Failed() && (len(played) < len(all) || time.Since(began) < *rigFor); deck = deck[1:] {
 		if len(deck) == 0 { // each once, in an order of the dice
-			deck = slices.DeleteFunc(slices.Clone(rigFaults), func(f rigFault) bool { return *rigOnly != "" && f.name != *rigOnly })
+			deck = slices.Clone(all)
 			r.dice.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}
 		r.play(deck[0])
-		deck = deck[1:]
-		if t.Failed() {
-			break
-		}
+		played = append(played, deck[0].name)
 	}
+	t.Logf("played: %s", strings.Join(played, ", "))
 	t.Logf("-rig.seed %d: %d rounds; sends taken %d, unsure %d, refused %d; %d webhooks", *rigSeed, r.round.number,
 		r.answers[taken].Load(), r.answers[unsure].Load(), r.answers[refused].Load(), r.hooks.count())
-	r.leave()
 }
 
 // newRig starts all of it.
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, redis: redistest.Start(t), truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string)}
+	r := &rig{t: t, redis: redistest.Start(t), truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int)}
 	r.hooks = newRigHooks(t, r.happened)
 	db := postgrestest.Start(t, "fsync=off").Schema(t)
 	for range 3 {
@@ -123,6 +128,7 @@ func newRig(t *testing.T) *rig {
 	})
 	r.seatAll()
 	r.crowd = newCrowd(r)
+	t.Cleanup(r.leave)
 	return r
 }
 
@@ -134,7 +140,7 @@ func (r *rig) seatAll() {
 	for i := range 18 {
 		r.pusher = append(r.pusher, &pusherSlot{r: r, user: fmt.Sprint("u", i%8), stays: i < 3, node: i % 3})
 	}
-	for i := range 9 {
+	for i := range octopusSlots {
 		r.octopus = append(r.octopus, &octopusSlot{r: r, id: fmt.Sprint("id-", i%7), stays: i < 3, node: i % 3})
 	}
 	for i := range 5 {
@@ -226,9 +232,18 @@ func (r *rig) anyNode(dice *rand.Rand) *rigNode { return r.nodes[dice.IntN(len(r
 // and all rest, everything has to be right.
 func (r *rig) play(f rigFault) {
 	r.round = rigRound{number: r.round.number + 1, fault: f, victim: r.dice.IntN(len(r.nodes)), began: r.truth.now(), reset: r.round.fault.reset}
+	r.until = time.Now().Add(2 * rigQuiet)
 	began := time.Now()
 	var working sync.WaitGroup
 	stop := make(chan struct{})
+	rest := sync.OnceFunc(func() {
+		close(stop)
+		working.Wait()
+	})
+	defer func() { // also where a node does not start again
+		rest()
+		r.tellFaults()
+	}()
 	for i, work := range r.workers() {
 		dice := rand.New(rand.NewPCG(r.dice.Uint64(), uint64(i)))
 		working.Go(func() { // ends with stop
@@ -243,39 +258,60 @@ func (r *rig) play(f rigFault) {
 		})
 	}
 	f.do(r)
-	close(stop)
-	working.Wait()
+	rest()
 	during := time.Since(began)
+	r.until = time.Now().Add(rigQuiet)
 	r.quiet()
+	r.t.Logf("round %d: %s, node %d: %v, quiet after %v", r.round.number, f.name, r.round.victim, during.Round(time.Millisecond), (time.Since(began) - during).Round(time.Millisecond))
+}
+
+// tellFaults has the test fail by all that is wrong.
+func (r *rig) tellFaults() {
 	r.mu.Lock()
 	faults := r.faults
+	r.faults = nil
 	r.mu.Unlock()
-	r.t.Logf("round %d: %s, node %d: %v, quiet after %v", r.round.number, f.name, r.round.victim, during.Round(time.Millisecond), (time.Since(began) - during).Round(time.Millisecond))
 	for _, text := range faults {
-		r.t.Errorf("-rig.seed %d, round %d, %s of node %d: %s", *rigSeed, r.round.number, f.name, r.round.victim, text)
+		r.t.Errorf("-rig.seed %d, round %d, %s of node %d: %s", *rigSeed, r.round.number, r.round.fault.name, r.round.victim, text)
 	}
 }
 
-// await polls until done has no complaint, and blames what is left of them.
-func (r *rig) await(what string, done func() []string) bool {
-	var left []string
-	for end := time.Now().Add(process.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if left = done(); len(left) == 0 {
-			return true
-		}
+// rigQuiet is how long it may take until all rest, also on a machine that is busy.
+const rigQuiet = 90 * time.Second
+
+// await polls until done has no complaint, and blames what is left of them. Once it has done so it waits for
+// nothing else.
+func (r *rig) await(what string, done func() []string) {
+	if r.stuck {
+		return
 	}
-	r.blame("not within %v: %s: %s", process.Patience, what, strings.Join(left[:min(6, len(left))], "; "))
-	return false
+	began := time.Now()
+	end := began.Add(process.Patience)
+	if end.After(r.until) {
+		end = r.until
+	}
+	for {
+		left := done()
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			r.stuck = true
+			r.blame("not within %v: %s: %s", time.Since(began).Round(time.Millisecond), what, strings.Join(left[:min(6, len(left))], "; "))
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // ready waits until all nodes are there, and know that.
-func (r *rig) ready() bool {
-	return r.await("all nodes are ready and know each other", func() (left []string) {
+func (r *rig) ready() {
+	r.await("all nodes are ready and know each other", func() (left []string) {
 		for i, n := range r.nodes {
 			if a := asked(http.MethodGet, "http://"+n.at(n.admin)+"/ready", "", nil); a.status != http.StatusOK {
 				left = append(left, fmt.Sprintf("node %d: %d %.300s %v", i, a.status, a.body, a.err))
-			} else if got := n.metric(r.t, "poosh_cluster_nodes"); got != len(r.nodes) {
-				left = append(left, fmt.Sprintf("node %d knows %d", i, got))
+			} else if a := asked(http.MethodGet, "http://"+n.at(n.admin)+"/metrics", "", nil); !strings.Contains(a.body, fmt.Sprintf("\npoosh_cluster_nodes %d\n", len(r.nodes))) {
+				left = append(left, fmt.Sprintf("node %d does not know all: %d %v", i, a.status, a.err))
 			}
 		}
 		return left

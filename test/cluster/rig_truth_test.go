@@ -18,6 +18,7 @@ type letter struct {
 	began  int64  // by the clock of the chronicle
 	ended  int64  // when its sender knew; 0 until then
 	fate   fate
+	old    bool // it is of the round before, and nobody knows what became of it
 }
 
 // A fate is what the sender of a letter was told.
@@ -116,6 +117,13 @@ func (c *chronicle) rise(s *seat) int64 {
 	return s.since
 }
 
+// satSince reports whether a seat has missed nothing since some time.
+func (c *chronicle) satSince(s *seat, at int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !s.over && s.since > 0 && s.since < at
+}
+
 // now is the chronicle's clock.
 func (c *chronicle) now() int64 {
 	c.mu.Lock()
@@ -207,7 +215,12 @@ func (c *chronicle) judge(forgot bool) (faults []string) {
 		for _, f := range s.judge(forgot) {
 			faults = append(faults, room+": "+f)
 		}
-		clear(s.letters)
+		for text, l := range s.letters {
+			if l.fate != unsure || l.old { // it may come yet
+				delete(s.letters, text)
+			}
+			l.old = true
+		}
 		s.seats = slices.DeleteFunc(s.seats, func(at *seat) bool { return at.over })
 		for _, at := range s.seats {
 			at.got = nil
