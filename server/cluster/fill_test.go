@@ -2,8 +2,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,7 +113,14 @@ func (n *library) head() (at hub.Position) {
 
 // behind is what the log has of a room behind a place, and whether that is all.
 func (n *library) behind(room string, at hub.Position) (texts []string, numbers []uint64, whole bool) {
-	n.kept.Hold(app, func(head hub.Position, read hub.Reader) {
+	texts, numbers, whole, _ = n.look(room, at)
+	return texts, numbers, whole
+}
+
+// look is behind, with where the log is at that moment.
+func (n *library) look(room string, at hub.Position) (texts []string, numbers []uint64, whole bool, head hub.Position) {
+	n.kept.Hold(app, func(now hub.Position, read hub.Reader) {
+		head = now
 		if at.Epoch != head.Epoch || at.Number > head.Number {
 			return
 		}
@@ -120,7 +130,7 @@ func (n *library) behind(room string, at hub.Position) (texts []string, numbers 
 			texts, numbers = append(texts, string(k.Data)), append(numbers, k.At.Number)
 		}
 	})
-	return texts, numbers, whole
+	return texts, numbers, whole, head
 }
 
 // has looks whether a log has exactly this of a room behind a place.
@@ -234,12 +244,12 @@ func TestEngineAwayWhileFilling(t *testing.T) {
 		own.Redis, _ = ParseEngine(at(wire.Addr))
 		return own, wire
 	}
-	// part waits until a part has been read, but not all.
-	part := func(pages *atomic.Int64) { until(t, "a part is read", func() bool { return pages.Load() > 20 }) }
-	counted := func(pages *atomic.Int64) func(*Options) {
+	// at20 stops a node that reads where it has entered a part, until it may go on.
+	at20 := func(s *stopping) func(*Options) {
+		s.reached, s.goOn = make(chan struct{}), make(chan struct{})
 		return func(o *Options) {
 			fill := o.Fill
-			o.Fill = func(app string, behind hub.Position) Filling { return counting{fill(app, behind), pages} }
+			o.Fill = func(app string, behind hub.Position) Filling { return stoppingFill{fill(app, behind), s} }
 		}
 	}
 	type start struct {
@@ -256,26 +266,28 @@ func TestEngineAwayWhileFilling(t *testing.T) {
 	}
 
 	own, wire := slow()
-	var pages atomic.Int64
-	wire.Slow(500 * time.Microsecond)
-	ended := open(own, counted(&pages))
-	part(&pages)
+	var s stopping
+	ended := open(own, at20(&s))
+	<-s.reached
 	wire.Cut()
 	a.mustSend("r", "while it was away")
-	wire.Slow(0)
+	close(s.goOn)
 	wire.Heal()
 	b := <-ended
 	if b.err != nil {
 		t.Fatal(b.err)
 	}
 	b.n.has("r", begin, append(slices.Clone(want), "while it was away"))
+	if n := s.entered.Load(); n != int64(len(want))+1 {
+		t.Errorf("it has entered %d, want to go on where it was", n)
+	}
 
 	own, wire = slow()
-	pages.Store(0)
-	wire.Slow(500 * time.Microsecond)
-	ended = open(own, counted(&pages))
-	part(&pages)
+	var last stopping
+	ended = open(own, at20(&last))
+	<-last.reached
 	wire.Cut()
+	close(last.goOn)
 	if b := <-ended; b.err == nil || !strings.Contains(b.err.Error(), "CLUSTER_REDIS") {
 		t.Errorf("it started without an engine: %v", b.err)
 	}
@@ -298,13 +310,125 @@ func TestEngineAwayWhileFilling(t *testing.T) {
 	b.n.has("r", place, []string{"later"})
 }
 
-// counting counts what is entered.
-type counting struct {
-	Filling
-	n *atomic.Int64
+// A stopping has a node that fills its log stop when it has entered 20 of more, and counts what it enters.
+type stopping struct {
+	entered       atomic.Int64
+	reached, goOn chan struct{}
 }
 
-func (c counting) Enter(p *hub.Publication, at hub.Position, entered time.Time) {
-	c.n.Add(1)
-	c.Filling.Enter(p, at, entered)
+type stoppingFill struct {
+	Filling
+	*stopping
+}
+
+func (s stoppingFill) Enter(p *hub.Publication, at hub.Position, entered time.Time) {
+	s.Filling.Enter(p, at, entered)
+	if s.entered.Add(1) == 20 {
+		close(s.reached)
+		<-s.goOn
+	}
+}
+
+// A listener is a connection in a room, and what it got.
+type listener struct {
+	mu  sync.Mutex // guards what follows
+	got []string
+}
+
+func (l *listener) Deliver(frame []byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.got = append(l.got, string(frame))
+	return true
+}
+
+func (l *listener) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.got)
+}
+
+// listen seats one.
+func (n *library) listen(room string) *listener {
+	n.t.Helper()
+	l := new(listener)
+	if err := n.hub.Join(n.hub.Register(app, "listener", 1, plain{}, l), room); err != nil {
+		n.t.Fatal(err)
+	}
+	return l
+}
+
+// A log is filled once, when the node starts: not again when a link ends before where it began is handled, which would put
+// what is kept in the place of what comes, and keep that from who listens.
+func TestLogIsFilledOnce(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, at(redistest.Start(t).Addr))
+	a := openLibrary(t, cfg, much)
+	begin := a.head()
+	a.mustSend("r", "1")
+	var fills atomic.Int64
+	b := openLibrary(t, cfg, much, func(o *Options) {
+		fill := o.Fill
+		o.Fill = func(app string, behind hub.Position) Filling {
+			fills.Add(1)
+			return fill(app, behind)
+		}
+	})
+	heard := b.listen("r")
+	before := fills.Load()
+	p := b.partition(app, "", true)
+	again := func() {
+		l := p.current()
+		l.fail(errors.New("cut"))
+		until(t, "there is another link", func() bool { now := p.current(); return now != nil && now != l })
+	}
+	a.mustSend("r", "2")
+	until(t, "it hears", func() bool { return len(heard.all()) == 1 })
+	for i := 3; i <= 30; i++ { // at any moment of it
+		ended := make(chan struct{})
+		go func() { defer close(ended); again() }()
+		a.mustSend("r", strconv.Itoa(i))
+		<-ended
+	}
+	b.has("r", begin, numbered(1, 30))
+	until(t, "all is heard", func() bool { return len(heard.all()) >= 29 })
+	if got := heard.all(); !slices.Equal(got, numbered(1, 30)[1:]) {
+		t.Errorf("who listens got %v", got)
+	}
+	p.place.Lock()
+	p.at = hub.Position{} // as it is before it is handled
+	p.place.Unlock()
+	again()
+	if n := fills.Load() - before; n != 0 {
+		t.Errorf("it was filled %d times more", n)
+	}
+}
+
+// Whoever starts nodes and ends one that is not ready in time has to give it more than it takes when the engine is slow: what
+// is kept, and up to 15 commands.
+func TestStartIsLongEnough(t *testing.T) {
+	t.Parallel()
+	takes := fillTime + 15*2*time.Second // the default of CLUSTER_TIMEOUT
+	number := func(file, pattern string) time.Duration {
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(pattern).FindSubmatch(text)
+		if found == nil {
+			t.Fatalf("%s has no %s", file, pattern)
+		}
+		n, _ := strconv.Atoi(string(found[1]))
+		return time.Duration(n) * time.Second
+	}
+	const values, image = "packaging/helm/poosh/values.yaml", "Dockerfile"
+	for who, gives := range map[string]time.Duration{
+		"startupProbe": number(values, `startupProbe:\n  periodSeconds: 1\n  timeoutSeconds: \d+\n  failureThreshold: (\d+)`),
+		"HEALTHCHECK":  number(image, `--start-period=(\d+)s`) + 3*number(image, `--interval=(\d+)s --timeout=4s --start-period=\d+s --retries=3`),
+		"systemd":      number("packaging/linux/poosh.service", `\nTimeoutStartSec=(\d+)\n`),
+	} {
+		if gives < takes+5*time.Second {
+			t.Errorf("%s gives %v, and it may take %v", who, gives, takes)
+		}
+	}
 }
