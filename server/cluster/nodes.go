@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	mrand "math/rand/v2"
 	"slices"
 	"strconv"
@@ -206,15 +205,6 @@ func (c *Cluster) tellNews(now string) {
 	if isNew {
 		c.Tell(kindNode, nil)
 	}
-}
-
-// agreeAgain is for an engine that may have forgotten what all nodes agreed on.
-func (c *Cluster) agreeAgain(ctx context.Context) error {
-	l := c.parts[partitions].current()
-	if l == nil {
-		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, hub.ErrAway)
-	}
-	return c.agree(ctx, l.conn, c.Secret())
 }
 
 func (c *Cluster) leaseKeys() []string {
