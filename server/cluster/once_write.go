@@ -69,7 +69,9 @@ func (s *source) takeOver(t *tape, token uint64) error {
 	if s.token != token {
 		return nil
 	}
+	was, fixed, off := t.next, t.fixed, t.offset
 	s.bytes -= t.advance(t.look(&b))
+	s.c.log.Info("DBG takeover", "part", t.part.index, "name", b.name, "count", b.count, "known", t.count, "offset", off, "offset2", t.offset, "fixed", fixed, "was", was, "next", t.next, "len", len(t.list), "past", t.past, "gone", t.gone, "gapsBehind", t.gapsBehind(t.next), "ahead", t.ahead(), "since", time.Since(s.since), "lastTaken", time.Since(b.at))
 	if t.ahead() > 0 && time.Since(s.led) < onceLag {
 		return errAhead
 	}
