@@ -41,6 +41,7 @@ type source struct {
 	reads    bool      // this node reads the source
 	since    time.Time // when that began, or ended
 	resigned bool
+	lapsed   time.Time // this node led as it lost the source: what it read since it leaves to others; zero for no
 	token    uint64    // this node leads with it; 0 while it does not
 	higher   uint64    // a token that another node was seen to have
 	renewed  time.Time // when the engine was asked last that confirmed the lease
@@ -225,6 +226,9 @@ func (s *source) Reads(yes bool) {
 	if s.reads != yes {
 		s.reads, s.since, s.last = yes, time.Now(), false
 		s.whole.gap()
+		if !yes && s.token != 0 && s.lapsed.IsZero() {
+			s.lapsed = s.since
+		}
 		s.knows = 0
 		for _, t := range s.tapes {
 			t.gap()

@@ -31,7 +31,8 @@ func (s *source) step() time.Duration {
 	now := time.Now()
 	s.mu.Lock()
 	s.expire(now)
-	token, wants := s.token, s.reads && !s.resigned
+	// A node that lost the source for however short a moment lacks what others have.
+	token, wants := s.token, s.reads && !s.resigned && s.lapsed.IsZero()
 	if token != 0 && now.Sub(s.renewed) > s.c.cfg.Lease {
 		s.unlead()
 		token = 0
@@ -56,11 +57,16 @@ func (s *source) step() time.Duration {
 // busy reports that something is to be written. mu is held.
 func (s *source) busy() bool {
 	for _, t := range s.tapes {
-		if t.next < len(t.list) {
+		if s.mine(t, t.next) {
 			return true
 		}
 	}
 	return false
+}
+
+// mine reports that there is an entry of that number, for who leads to take. mu is held.
+func (s *source) mine(t *tape, i int) bool {
+	return i < len(t.list) && (s.lapsed.IsZero() || t.list[i].at.Before(s.lapsed))
 }
 
 // giveUp has another node lead.
@@ -76,7 +82,7 @@ func (s *source) giveUp() time.Duration {
 		s.c.Tell(kindOnce, []byte(s.name))
 	}
 	s.lead(0)
-	return s.c.onceBeat()
+	return s.c.onceBeat() / 4 // it may read again
 }
 
 // ask renews the lease, or asks for it.
@@ -245,7 +251,7 @@ func (s *source) unlead() {
 	if s.token == 0 {
 		return
 	}
-	s.token = 0
+	s.token, s.lapsed = 0, time.Time{}
 	s.leads.Store(false)
 	for _, t := range s.tapes {
 		t.unlead()
