@@ -233,8 +233,11 @@ var noSetting = map[string]string{
 	"FUZZ_TIME":            "a variable of test/run",
 	"PUSH_SOCKET_":         "how settings begin",
 	"SOKETI_":              "how variables of soketi begin",
+	"LARAVEL_ECHO_SERVER_": "how variables of laravel-echo-server begin",
 	"BROADCAST_CONNECTION": "a variable of Laravel",
 	"BROADCAST_DRIVER":     "a variable of Laravel",
+	"REDIS_PREFIX":         "a variable of Laravel",
+	"APP_NAME":             "a variable of Laravel",
 	"NO_COLOR":             "a variable of many programs, no-color.org",
 }
 

@@ -41,13 +41,15 @@ func everything(t *testing.T) string {
 func withEverything(t *testing.T) http.Handler {
 	t.Helper()
 	cert, key, _ := certificatetest.New(t).Write(t.TempDir(), "push.example.com")
+	redis := "redis://" + redistest.Start(t).Addr
 	set := map[string]string{
-		"CLUSTER_REDIS": "redis://" + redistest.Start(t).Addr, "CLUSTER_TIMEOUT": "5s",
+		"CLUSTER_REDIS": redis, "CLUSTER_TIMEOUT": "5s", "EMITTER_REDIS": redis,
 		"TLS_CERT": cert, "TLS_KEY": key,
 		"HISTORY": "1m", "HOST": "127.0.0.1", "SERVER_SECRET": "thisisthesharedsecret", "CLIENT_PORT": "0", "SERVER_PORT": "0",
 		"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "a secret of the app", "PUSHER_PORT": "0",
 		"PUSHER_API_RATE": "100/60s", "PUSHER_CONNECT_RATE": "100/60s",
 		"DEMO_SOCKTOPUS_SECRET": "replace-this-secret", "SOCKTOPUS_PORT": "0",
+		"ECHO_REDIS": "redis://127.0.0.1:1", "ECHO_PORT": "0", "ECHO_AUTH_URL": "http://127.0.0.1:1/broadcasting/auth", "ECHO_KEYS": "id:key",
 		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": postgrestest.Start(t, "fsync=off").Schema(t),
 	}
 	lookup := func(name string) (string, bool) { text, ok := set[name]; return text, ok }

@@ -52,6 +52,7 @@ func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return
 	}
+	h.Begun = nil
 	h.Bus, h.Desk, h.Holder, h.Census, h.Once = s.cluster, s.cluster, s.cluster, s.cluster, s.cluster
 	h.Subscribe = s.cluster.Subscribe
 	h.Delivered = s.delivered.count

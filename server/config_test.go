@@ -37,7 +37,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]any{
-		"CLIENT_PORT": 8000, "SERVER_PORT": 1337, "PUSHER_PORT": 6001, "SOCKTOPUS_PORT": 8080, "PUSH_SOCKET_PORT": 0, "HOST": "",
+		"CLIENT_PORT": 8000, "SERVER_PORT": 1337, "PUSHER_PORT": 6001, "SOCKTOPUS_PORT": 8080, "PUSH_SOCKET_PORT": 0, "ECHO_PORT": 6001, "HOST": "",
 		"MAX_BODY_BYTES": int64(102_400), "OUTBOX_BYTES": 1 << 20, "PUSHER_MAX_BODY_BYTES": 10_000_000, "PUSH_SOCKET_MAX_IDENTITIES": 1_000_000,
 		"WRITE_TIMEOUT": time.Minute, "PUSH_SOCKET_MAX_AGE": 30 * 24 * time.Hour, "PUSHER_API_RATE": pusher.Rate{Limit: -1},
 		"PUSHER_SUBSCRIBE_RATE": pusher.Rate{Limit: 600, Per: time.Minute}, "PUSHER_CLIENT_EVENTS": false, "PUSHER_MAX_CONNECTIONS": 0,

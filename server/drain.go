@@ -29,7 +29,7 @@ func (s *Server) announce(failed <-chan error) error {
 // balancers are told while it lasts. There are phases that each have a share of the time,
 // so that what hangs in one costs the next nothing:
 //
-//  1. Senders: what has begun to arrive is published and answered, then the gate is
+//  1. Senders: what has begun to arrive, from other servers too, is published and answered, then the gate is
 //     closed and what is inside is waited for. A fourth, and two seconds at the most. In a cluster
 //     the engine then has all that was accepted.
 //  2. Clients are sent away at a pace, those of all dialects in one stream; see [leave].
@@ -89,7 +89,14 @@ func (s *Server) drain(whole time.Duration) {
 // less.
 func (s *Server) endSenders(left time.Duration) {
 	s.phase(time.Now(), min(left/4, 2*time.Second), func(ctx context.Context) {
+		var others sync.WaitGroup
+		for _, d := range s.dialects {
+			if d.EndSenders != nil {
+				others.Go(func() { d.EndSenders(ctx) })
+			}
+		}
 		s.each((*port).senders, func(p *port) { s.note(p.Setting, p.server.Shutdown(ctx)) })
+		others.Wait()
 	})
 	s.phase(time.Now(), left/8, func(ctx context.Context) {
 		s.note("publications", s.gate.Close(ctx))

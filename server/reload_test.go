@@ -281,6 +281,10 @@ var another = map[string]string{
 	"NAME_SOCKTOPUS_SECRET": "another-secret-of-socktopus", "NAME_SOCKTOPUS_SECRET_PREVIOUS": "previous-secret-of-socktopus",
 	"PORT": "18081", "SOCKTOPUS_PORT": "18080", "SOCKTOPUS_ORIGINS": "a.example", "SOCKTOPUS_READ_TIMEOUT": "3s", "SOCKTOPUS_MAX_BODY_BYTES": "2KiB",
 	"SOCKTOPUS_MAX_MESSAGE_BYTES": "3KiB", "SOCKTOPUS_MAX_MESSAGES": "4", "SOCKTOPUS_MAX_KICKS": "5", "SOCKTOPUS_KEEP": "on", "SOCKTOPUS_KEEP_BYTES": "6MiB",
+	"ECHO_REDIS": "redis://127.0.0.1:9", "ECHO_PORT": "18083", "ECHO_PREFIX": "other_", "ECHO_AUTH_URL": "https://other.example/broadcasting/auth", "ECHO_AUTH_TIMEOUT": "3s",
+	"ECHO_AUTH_CONCURRENCY": "4", "ECHO_AUTH_QUEUE": "5", "ECHO_AUTH_MAX_BYTES": "6KiB", "ECHO_ORIGINS": "https://a.example", "ECHO_KEYS": "id:another-key",
+	"ECHO_API_ORIGIN": "https://a.example", "ECHO_PRESENCE_GRACE": "7s", "ECHO_DATA_SOCKET": "keep", "ECHO_PUBLISH_PRESENCE": "on", "ECHO_MAX_CHANNELS": "8", "ECHO_MAX_CHANNEL_BYTES": "90",
+	"ECHO_MAX_MEMBERS": "10", "ECHO_MAX_MEMBER_BYTES": "2KiB", "ECHO_CLIENT_EVENT_RATE": "11/1s", "ECHO_MAX_MESSAGE_BYTES": "12KiB",
 	"PUSH_SOCKET_PORT": "18082", "PUSH_SOCKET_DB": "other.db", "PUSH_SOCKET_DB_MAX_BYTES": "2GiB", "PUSH_SOCKET_KEYS_PERCENT": "3", "PUSH_SOCKET_STORE_TIMEOUT": "4s",
 	"PUSH_SOCKET_MESSAGES_PER_DEVICE": "5", "PUSH_SOCKET_BYTES_PER_DEVICE": "6KiB", "PUSH_SOCKET_SENDER_PERCENT": "7", "PUSH_SOCKET_STRANGERS_PERCENT": "8",
 	"PUSH_SOCKET_CONTACTS_PER_DEVICE": "9", "PUSH_SOCKET_WHEN_FULL": "drop", "PUSH_SOCKET_MAX_AGE": "11m", "PUSH_SOCKET_MAX_PREKEYS": "12", "PUSH_SOCKET_MAX_KEY_BYTES": "130",
@@ -291,6 +295,7 @@ var another = map[string]string{
 	"PING_INTERVAL": "3s", "PING_TIMEOUT": "4s", "UPGRADE_TIMEOUT": "5s", "CONNECT_TIMEOUT": "6s", "MAX_PACKET_BYTES": "7KiB", "MAX_UNFINISHED_PER_ADDRESS": "8",
 	"SOCKETIO_RECOVERY": "on", "CLIENT_SCRIPT": "https://a.example/x.js",
 	"HISTORY": "3m", "HISTORY_BYTES": "5MiB", "HISTORY_EVENTS": "6", "HISTORY_SESSION_BYTES": "7MiB", "HISTORY_FILE": "history", "IDEMPOTENCY_TTL": "3m", "IDEMPOTENCY_KEYS": "4", "IDEMPOTENCY_BYTES": "5MiB",
+	"EMITTER_REDIS": "redis://127.0.0.1:9", "EMITTER_KEY": "other", "EMITTER_REQUESTS": "on", "EMITTER_ROOMS": "5",
 	"CLUSTER_REDIS": "redis://127.0.0.1:9", "CLUSTER_PREFIX": "other", "CLUSTER_WHEN_DOWN": "local", "CLUSTER_ADDR": "127.0.0.1:9", "CLUSTER_SECRET": "another-secret-of-nodes",
 	"CLUSTER_LEASE": "11s", "CLUSTER_TIMEOUT": "3s", "CLUSTER_BACKLOG": "5MiB", "CLUSTER_QUEUE_BYTES": "33MiB",
 	"HOST": "127.0.0.2", "TRUSTED_PROXIES": "10.0.0.0/8", "MAX_CONNECTIONS": "30", "MAX_CONNECTIONS_PER_ADDRESS": "4", "MAX_SENDER_CONNECTIONS": "50",
@@ -303,7 +308,7 @@ var another = map[string]string{
 
 // inCluster has only what can be in a cluster be on.
 var inCluster = []string{"PUSHER_APP_ID", "", "PUSHER_APP_KEY", "", "PUSHER_APP_SECRET", "", "PUSHER_PORT", "", "A_SOCKTOPUS_SECRET", "", "SOCKTOPUS_PORT", "",
-	"PUSH_SOCKET_PORT", "", "PUSH_SOCKET_DB", ""}
+	"PUSH_SOCKET_PORT", "", "PUSH_SOCKET_DB", "", "ECHO_REDIS", "", "ECHO_PORT", "", "ECHO_AUTH_URL", ""}
 
 // Each setting that there is either counts once it is read again, or is named as what needs
 // a restart and stays.
@@ -322,6 +327,7 @@ func TestReloadOfEachSetting(t *testing.T) {
 	}
 	start := map[string]string{"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "0123456789-secret", "PUSHER_PORT": "0",
 		"A_SOCKTOPUS_SECRET": "0123456789-secret", "SOCKTOPUS_PORT": "0", "PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(dir, "x.db"), "MAX_BODY_BYTES": "1KiB",
+		"ECHO_REDIS": "redis://127.0.0.1:1", "ECHO_PORT": "0", "ECHO_AUTH_URL": "http://127.0.0.1:1/broadcasting/auth",
 		"TLS_CERT": filepath.Join(dir, "cert.pem"), "TLS_KEY": filepath.Join(dir, "key.pem"), "ADMIN_PORT": "0", "ADMIN_TOKEN": "the-first-admin-token", "SHUTDOWN_TIMEOUT": "5s"}
 	w := write(start)
 	r := w.serve(t)
@@ -352,6 +358,8 @@ func TestReloadOfEachSetting(t *testing.T) {
 			if s.Name != "CLUSTER_REDIS" {
 				pairs = append(pairs, "CLUSTER_REDIS", another["CLUSTER_REDIS"])
 			}
+		case "EMITTER_REQUESTS":
+			pairs = append(pairs, "EMITTER_REDIS", another["EMITTER_REDIS"])
 		case "SOCKTOPUS_PORT", "PORT":
 			pairs = []string{"SOCKTOPUS_PORT", "", s.Name, value}
 		}

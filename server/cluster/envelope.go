@@ -19,7 +19,9 @@ import (
 //	nanoseconds of the node's clock as it was made
 //	payload: the rest, as it came
 //
-// A node drops a version that it does not know: a rolling upgrade mixes them.
+// A node drops a version that it does not know: a rolling upgrade mixes them. What is
+// narrowed down to a union, which stands in except, is of a later one than the rest: a node that knew
+// no unions would hand it to everyone.
 type envelope struct {
 	hub.Publication
 	id   string // of a question between nodes, and of its answers; empty for publications
@@ -29,12 +31,14 @@ type envelope struct {
 
 const (
 	envelopeVersion = 1
+	unionVersion    = 2
 
 	flagEveryone = 1 << 0
 	flagPassing  = 1 << 1
 	flagMeta     = 1 << 2
 	flagExcept   = 1 << 3
 	flagID       = 1 << 4
+	flagUnion    = 1 << 5 // in unionVersion alone
 )
 
 var (
@@ -62,7 +66,11 @@ func (e *envelope) appendTo(b []byte) []byte {
 			size += varintSize(uint64(len(f))) + len(f)
 		}
 	}
-	b = append(b, envelopeVersion, flags)
+	version := byte(envelopeVersion)
+	if e.Narrowed {
+		version, flags = unionVersion, flags|flagUnion
+	}
+	b = append(b, version, flags)
 	b = binary.AppendUvarint(b, uint64(size))
 	for i, f := range fields {
 		if i < 3 || f != "" {
@@ -93,7 +101,7 @@ func openEnvelope(text string) (e envelope, err error) {
 	if text == "" {
 		return e, errMalformed
 	}
-	if text[0] != envelopeVersion {
+	if text[0] != envelopeVersion && text[0] != unionVersion {
 		return e, errVersion
 	}
 	if len(text) < 3 {
@@ -115,9 +123,10 @@ func openEnvelope(text string) (e envelope, err error) {
 	if flags&flagID != 0 {
 		e.id = r.bytes()
 	}
+	e.Narrowed = text[0] == unionVersion && flags&flagUnion != 0
 	e.node = r.take(nameSize)
 	e.made = r.number()
-	if r.bad {
+	if _, ok := e.Union(); r.bad || e.Narrowed && !ok {
 		return envelope{}, errMalformed
 	}
 	if payload != "" {

@@ -19,6 +19,7 @@ var samples = []struct {
 	{"room", envelope{Publication: hub.Publication{App: "shop", Room: "news", Event: "edit", Data: []byte(`{"a":1}`)}, node: "Aa0-_z", made: 1}},
 	{"everyone", envelope{Publication: hub.Publication{App: "shop", Everyone: true, Event: "edit", Data: []byte("x")}, node: "Aa0-_z", made: 1 << 60}},
 	{"all", envelope{Publication: hub.Publication{App: "a", Room: "b\x00", Event: "c", Passing: true, Meta: "m", Except: "1.2", Data: []byte("\x00\xff")}, id: "7", node: "Aa0-_z", made: 300}},
+	{"union", envelope{Publication: hub.Publication{App: "shop", Everyone: true, Event: "edit", Narrowed: true, Except: "\x02\x01a\x02bc\x01\x01x", Data: []byte("1")}, node: "Aa0-_z", made: 1}},
 	{"empty", envelope{node: "Aa0-_z"}},
 	{"long", envelope{Publication: hub.Publication{App: "shop", Room: strings.Repeat("r", 200), Event: "e"}, node: "Aa0-_z"}},
 }
@@ -73,19 +74,21 @@ func TestEnvelopeWithMore(t *testing.T) {
 }
 
 func TestEnvelopeMalformed(t *testing.T) {
-	whole := string(samples[2].e.appendTo(nil))
-	head := 3 + int(whole[2])
-	for n := range head {
-		if _, err := openEnvelope(whole[:n]); err == nil {
-			t.Errorf("the first %d bytes are an envelope", n)
+	for _, s := range samples[2:4] {
+		whole := string(s.e.appendTo(nil))
+		head := 3 + int(whole[2])
+		for n := range head {
+			if _, err := openEnvelope(whole[:n]); err == nil {
+				t.Errorf("the first %d bytes of %s are an envelope", n, s.name)
+			}
 		}
 	}
-	for _, text := range []string{"", "\x01", "\x01\x00", "\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x80"} {
+	for _, text := range []string{"", "\x01", "\x01\x00", "\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x01\x00\x80", "\x02\x29\x0c\x00\x00\x00\x01\xffAa0-_z\x01"} {
 		if _, err := openEnvelope(text); err != errMalformed {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := openEnvelope("\x02anything"); err != errVersion {
+	if _, err := openEnvelope("\x03anything"); err != errVersion {
 		t.Errorf("another version: %v", err)
 	}
 }

@@ -269,7 +269,7 @@ func TestEnvelopeOfLaterVersion(t *testing.T) {
 	}
 	e := envelope{Publication: hub.Publication{App: app, Room: "r", Data: []byte("2")}, node: a.Name()}
 	newer := e.appendTo(nil)
-	newer[0]++
+	newer[0] += 2
 	channel := p.tag.room(app, "r")
 	redis.Do("SPUBLISH", channel, frame(where.Number+1, string(newer)))
 	redis.Do("SPUBLISH", channel, frame(where.Number+2, string(newer)))

@@ -12,10 +12,10 @@ import (
 func (l *line) importCommand() *cli.Command {
 	return &cli.Command{
 		Name: "import", Usage: "make settings of another server's configuration", ArgsUsage: "FILE",
-		Description: `Reads the configuration of soketi, Sockudo, Laravel Reverb, laravel-websockets or the
-Node server Poosh from FILE, or from standard input for -, and prints a .env and a file of
-apps that say the same, and to standard error what became of every key. No secret is in
-that report. Nothing of the file is run.
+		Description: `Reads the configuration of soketi, Sockudo, Laravel Reverb, laravel-websockets,
+laravel-echo-server or the Node server Poosh from FILE, or from standard input for -, and
+prints a .env and a file of apps that say the same, and to standard error what became of
+every key. No secret is in that report. Nothing of the file is run.
 
 Exit codes: 0 all of it has a counterpart, 1 the file cannot be read or nothing can be
 written, 2 misused, 3 something needs a look: the report begins with it.`,

@@ -25,7 +25,7 @@ Exit codes: 0 closed, 1 failed, or a node did not answer, 2 misused, 3 refused, 
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "room", Usage: "all that are in this room or channel"},
 			&cli.StringFlag{Name: "address", Usage: "all from this address, or from a network such as 2001:db8::/64"},
-			&cli.StringFlag{Name: "dialect", Usage: "of these only those of one: socket.io, pusher, socktopus or push socket"},
+			&cli.StringFlag{Name: "dialect", Usage: "of these only those of one: socket.io, pusher, socktopus, echo or push socket"},
 			&cli.StringFlag{Name: "app", Usage: "of these only those of one app"},
 			nodeFlag("of these only those of one node"),
 			urlFlag("ADMIN_PORT", "http://127.0.0.1:9000"), jsonFlag(),

@@ -40,7 +40,7 @@ Exit codes: 0 ended by Ctrl-C, --count or --for, 1 failed, 2 misused, 3 refused,
 was no connection in the time of --for, 5 that time was over before --count were seen.`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "room", Usage: "only what is sent to this room or channel"},
-			&cli.StringFlag{Name: "dialect", Usage: "only of one: socket.io, pusher, socktopus or push socket"},
+			&cli.StringFlag{Name: "dialect", Usage: "only of one: socket.io, pusher, socktopus, echo or push socket"},
 			&cli.StringFlag{Name: "app", Usage: "only of one app"},
 			nodeFlag("only what one node takes"),
 			&cli.BoolFlag{Name: "payload", Usage: "print payloads too; wants ADMIN_TOKEN"},

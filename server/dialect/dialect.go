@@ -152,6 +152,11 @@ type Host struct {
 	Network    network.Config
 	Log        *slog.Logger
 
+	// Begun is closed once what the last process left is restored and bridges lead to their other sides.
+	// Who takes from senders that come to none of the ports publishes nothing before. nil in a cluster,
+	// where one of the processes publishes what all take.
+	Begun <-chan struct{}
+
 	// Who is asked about all processes of a cluster; nil in one process alone. Hub is
 	// [hub.Hub.Across] where they are not.
 	Desk   presence.Desk
@@ -192,6 +197,11 @@ type Running struct {
 	// Leave takes no client any more, and returns those who are there, to be sent away one
 	// by one. Senders are served on. It is called once, before Shutdown.
 	Leave func() []Leaver
+
+	// EndSenders takes nothing more from senders that come to none of the ports, and has what has come
+	// from them published, as the ports of senders have it at the same time; nil for a dialect
+	// without such. It is called once, before Shutdown, and returns soon after ctx ended.
+	EndSenders func(ctx context.Context)
 
 	// Shutdown takes nobody any more, writes what waits for clients, and closes them so
 	// that they connect anew elsewhere. Publications have ended before, and ports serve

@@ -122,16 +122,23 @@ func (e *Explanation) take(p Part, took int) {
 func (h *Hub) explain(s *shard, p *Publication, at Position) (part Part, took int) {
 	part.App = p.App
 	var f frames
-	if r := s.find(p.App, p.Room, p.Everyone); r != nil {
+	var c *crowd // with a Union
+	if p.Narrowed {
+		c = h.crowd(p)
+	} else if r := s.find(p.App, p.Room, p.Everyone); r != nil {
 		f.encode(r, p)
 	}
 	deliver := func(at Position) {
-		f.place(at)
-		if r := s.find(p.App, p.Room, p.Everyone); r != nil {
-			var refused int
+		var refused int
+		if c != nil {
+			c.find(h)
+			c.place(at)
+			part.Tallies, took, refused = c.explain()
+		} else if r := s.find(p.App, p.Room, p.Everyone); r != nil {
+			f.place(at)
 			part.Tallies, took, refused = r.explain(&f, p)
-			s.count(took, refused)
 		}
+		s.count(took, refused)
 	}
 	if p.Passing || !h.Keeps(p.App) || h.broker != nil && at.IsZero() {
 		deliver(Position{})
@@ -208,6 +215,14 @@ func ending(recv Receiver) (why string, slow bool) {
 	return "", false
 }
 
+// whyNot is why a receiver did not take a frame.
+func whyNot(recv Receiver) Cause {
+	if _, slow := ending(recv); slow {
+		return TooSlow
+	}
+	return Closed
+}
+
 // explain is push with an account of it.
 func (r *room) explain(f *frames, p *Publication) (list tallies, took, refused int) {
 	r.mu.Lock()
@@ -225,11 +240,7 @@ func (r *room) explain(f *frames, p *Publication) (list tallies, took, refused i
 				list.handed(st.receiver)
 			default:
 				refused++
-				why := Closed
-				if _, slow := ending(st.receiver); slow {
-					why = TooSlow
-				}
-				list.leaveOut(st.receiver, why)
+				list.leaveOut(st.receiver, whyNot(st.receiver))
 			}
 		}
 	}
@@ -259,7 +270,7 @@ func (h *Hub) causes(p *Publication, bridged map[string]bool, left bool) (why []
 	switch {
 	case len(why) > 0:
 		return why
-	case p.Everyone || h.Len(p.App) == 0:
+	case p.Everyone && !p.Narrowed || h.Len(p.App) == 0:
 		return []Cause{NobodyThere}
 	}
 	return []Cause{NoSuchRoom}

@@ -137,6 +137,9 @@ func (h *Hub) deliver(s *shard, p *Publication, mark *latency.Mark) int {
 
 // handOut hands p to the subscribers of this process.
 func (h *Hub) handOut(s *shard, p *Publication, mark *latency.Mark) int {
+	if p.Narrowed {
+		return h.handUnion(s, p, mark)
+	}
 	r := s.find(p.App, p.Room, p.Everyone)
 	if r == nil {
 		return 0

@@ -28,6 +28,9 @@ func (h *Hub) Forget(app string) { h.log.Forget(app) }
 // keep has the log enter p, and delivers it in the same step: at a position, or where the log
 // puts it. What takes time is done before.
 func (h *Hub) keep(s *shard, p *Publication, at Position, mark *latency.Mark) (took int) {
+	if p.Narrowed {
+		return h.keepUnion(s, p, at, mark)
+	}
 	var f frames
 	if r := s.find(p.App, p.Room, p.Everyone); r != nil {
 		f.encode(r, p)

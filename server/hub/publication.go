@@ -11,6 +11,9 @@ type Publication struct {
 	// Passing says that it is of its moment alone: no [Log] keeps it. It stands here, where it
 	// takes no memory: many publications are on the heap.
 	Passing bool
+	// Narrowed says that Everyone is narrowed down to a [Union], by [Publication.Narrow]. It takes no
+	// memory either.
+	Narrowed bool
 	// Cached, if not 0, says that a [Broker] is to keep it as the last of its room, for so many
 	// seconds, beside a log; see package presence. In one process alone nobody looks at it.
 	Cached uint32
@@ -19,7 +22,9 @@ type Publication struct {
 	Data  []byte // the payload, in the form that the encoders of App read
 	Meta  string // what these encoders want to know beside it; empty for nothing
 
-	Except string // id of a subscriber that gets no copy; empty for none
+	// Except is the id of a subscriber that gets no copy; empty for none. Of a publication that is
+	// Narrowed it is the union.
+	Except string
 }
 
 // An Encoder turns a publication into the bytes that one kind of connection

@@ -205,7 +205,7 @@ func (h *Hub) prepare(app, id string, e Encoder, t *Trail, ask *Ask) (made [][]b
 	if x.Unwanted {
 		return nil, false
 	}
-	return fitting(id, x.List, e, ask)
+	return fitting(id, x.List, e, nil, ask)
 }
 
 // asks reports whether anything is asked for that was before.
@@ -262,7 +262,7 @@ func (h *Hub) recover(s *Subscriber, t *Trail, ask *Ask, enc Encoder, head Posit
 	spans := t.missing(ask, head)
 	x := read(spans, ask.wants)
 	got.Whole, got.More = x.Whole, x.More
-	frames, fits := fitting(s.id, x.List, enc, ask)
+	frames, fits := fitting(s.id, x.List, enc, t, ask)
 	if x.Unwanted || !fits {
 		got.Whole = false
 		return got, nil
@@ -367,10 +367,17 @@ func (t *Trail) had(spans []Span, list []*Kept, backward bool) {
 }
 
 // fitting makes the frames of what a subscriber may have, and reports whether it can take
-// them. It makes few of those that it cannot.
-func fitting(id string, list []*Kept, e Encoder, ask *Ask) ([][]byte, bool) {
+// them. It makes few of those that it cannot. Without a trail it does not know what of a [Union]
+// the subscriber has had, and takes it to have had nothing.
+func fitting(id string, list []*Kept, e Encoder, t *Trail, ask *Ask) ([][]byte, bool) {
 	frames, bytes := make([][]byte, 0, len(list)), 0
+	var before *Kept
 	for _, k := range list {
+		last := before
+		before = k
+		if k.Narrowed && ask.leavesOut(id, k, last, t) {
+			continue
+		}
 		if k.Except != "" && (k.Except == id || slices.Contains(ask.Formerly, k.Except)) {
 			continue
 		}

@@ -198,9 +198,24 @@ func (r *Roster) Join(s *Subscriber, who Member, welcome ...[]byte) (first bool,
 	if !joined || who.ID == "" {
 		return false, err
 	}
+	return r.count(who), nil
+}
+
+// Adopt has a subscriber be one connection of a user that is in the room as nobody, since it
+// came there by [Hub.Return]. It reports whether that is the user's first in the room, and
+// with an error that the subscriber is not there. Who is there as a user must not be adopted.
+func (r *Roster) Adopt(s *Subscriber, who Member) (first bool, err error) {
+	if !s.In(r.room.name) {
+		return false, ErrNotIn
+	}
+	return r.count(who), nil
+}
+
+// count counts one connection more of a user, and reports whether it is the first.
+func (r *Roster) count(who Member) (first bool) {
 	if m := r.people.find(who.ID); m != nil {
 		m.connections++
-		return false, nil
+		return false
 	}
 	r.room.mu.Lock()
 	defer r.room.mu.Unlock()
@@ -209,7 +224,7 @@ func (r *Roster) Join(s *Subscriber, who Member, welcome ...[]byte) (first bool,
 	}
 	r.people.add(who, 1)
 	r.members.Add(1)
-	return true, nil
+	return true
 }
 
 // Leave is [Hub.Leave] for a connection that joined as the user id, or as nobody. It

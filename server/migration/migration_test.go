@@ -19,11 +19,7 @@ func init() { newWord = func() string { return newWords } }
 var update = flag.Bool("update", false, "write testdata/golden anew")
 
 // fixtures are configurations that we wrote of keys that the servers have.
-var fixtures = []struct {
-	file, env string
-	source    string
-	code      int
-}{
+var fixtures = []fixture{
 	{"soketi.json", "", "soketi", NeedLook},
 	{"soketi.env", "", "soketi", NeedLook},
 	{"soketi-plain.env", "", "soketi", Mapped},
@@ -36,14 +32,41 @@ var fixtures = []struct {
 	{"laravel/config/websockets2.php", "laravel/application.env", "laravel-websockets", NeedLook},
 	{"laravel/config/websockets-2-beta.php", "laravel/application.env", "laravel-websockets", Mapped},
 	{"laravel-echo-server.json", "", "laravel-echo-server", NeedLook},
+	{"laravel-echo-server.env", "", "laravel-echo-server", NeedLook},
+	{"laravel-echo-sentinels.json", "", "laravel-echo-server", NeedLook},
+	{"laravel-echo-plain.json", "", "laravel-echo-server", Mapped},
+	{"laravel-echo-server.json", "", "laravel-echo-server-to-pusher", NeedLook},
 	{"poosh.env", "", "poosh", Mapped},
 }
 
-func options(env string) Options {
-	if env != "" {
-		env = "testdata/" + env
+// A fixture is one of them.
+type fixture struct {
+	file, env string
+	source    string
+	code      int
+}
+
+// asked are sources that have to be named.
+var asked = map[string]bool{"laravel-echo-server-to-pusher": true}
+
+func (f fixture) options() Options {
+	var o Options
+	if f.env != "" {
+		o.Env = "testdata/" + f.env
 	}
-	return Options{Env: env}
+	if asked[f.source] {
+		o.From = f.source
+	}
+	return o
+}
+
+// name is what its example is called.
+func (f fixture) name() string {
+	name := strings.ReplaceAll(f.file, "/", "-")
+	if asked[f.source] {
+		name = f.source + "-" + name
+	}
+	return name
 }
 
 func imported(t *testing.T, file string, o Options) (code int, out, errs string) {
@@ -56,12 +79,12 @@ func imported(t *testing.T, file string, o Options) (code int, out, errs string)
 // What is made of each example, to the letter, so that a change of it is seen.
 func TestExamples(t *testing.T) {
 	for _, f := range fixtures {
-		t.Run(strings.ReplaceAll(f.file, "/", "-"), func(t *testing.T) {
-			code, out, errs := imported(t, "testdata/"+f.file, options(f.env))
+		t.Run(f.name(), func(t *testing.T) {
+			code, out, errs := imported(t, "testdata/"+f.file, f.options())
 			if code != f.code {
 				t.Errorf("exit code %d, want %d", code, f.code)
 			}
-			golden := filepath.Join("testdata/golden", strings.ReplaceAll(f.file, "/", "-")+".txt")
+			golden := filepath.Join("testdata/golden", f.name()+".txt")
 			got := out + "\n--- report ---\n" + errs
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -82,7 +105,7 @@ func TestExamples(t *testing.T) {
 // The file tells whose it is, and the report as JSON has the same as the one for people.
 func TestJSONReport(t *testing.T) {
 	for _, f := range fixtures {
-		o := options(f.env)
+		o := f.options()
 		o.JSON = true
 		code, out, errs := imported(t, "testdata/"+f.file, o)
 		var r Report
@@ -121,8 +144,8 @@ func TestNoSecretInReports(t *testing.T) {
 				texts = append(texts, secrets.FindAllString(string(b), -1)...)
 			}
 		}
-		_, _, errs := imported(t, "testdata/"+f.file, options(f.env))
-		o := options(f.env)
+		_, _, errs := imported(t, "testdata/"+f.file, f.options())
+		o := f.options()
 		o.JSON = true
 		_, report, _ := imported(t, "testdata/"+f.file, o)
 		for _, secret := range append(texts, newWords) {

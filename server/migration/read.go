@@ -52,7 +52,7 @@ func open(path string, o Options, stdin io.Reader) (*input, error) {
 	}
 	var candidates []*source
 	for _, s := range sources() {
-		if o.From == "" || o.From == s.name {
+		if o.From == "" && !s.asked || o.From == s.name {
 			candidates = append(candidates, s)
 		}
 	}

@@ -147,8 +147,8 @@ func freeText(path []string) bool {
 
 // credentials are the app that there must be.
 func credentials(s *source) []entry {
-	at := map[string]string{"soketi": "appManager.array.apps.0.", "sockudo": "app_manager.array.apps.0.", "reverb": "apps.apps.0.", "laravel-websockets": "apps.0.", "laravel-echo-server": "clients.0."}[s.name]
-	id := map[string]string{"reverb": "app_id", "laravel-echo-server": "appId"}[s.name]
+	at := map[string]string{"soketi": "appManager.array.apps.0.", "sockudo": "app_manager.array.apps.0.", "reverb": "apps.apps.0.", "laravel-websockets": "apps.0.", "laravel-echo-server": "clients.0.", "laravel-echo-server-to-pusher": "clients.0."}[s.name]
+	id := map[string]string{"reverb": "app_id", "laravel-echo-server": "appId", "laravel-echo-server-to-pusher": "appId"}[s.name]
 	if id == "" {
 		id = "id"
 	}
@@ -158,7 +158,7 @@ func credentials(s *source) []entry {
 		fields = map[string]any{"SERVER_SECRET": "a-secret-that-is-long-enough"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if at == "" && s.name != "poosh" || name == "enabled" && s.name != "sockudo" || name == "secret" && s.name == "laravel-echo-server" {
+		if at == "" && s.name != "poosh" || name == "enabled" && s.name != "sockudo" || name == "secret" && strings.HasPrefix(s.name, "laravel-echo-server") {
 			continue
 		}
 		list = append(list, entry{name: at + name, path: dotted(at + name), value: fields[name]})

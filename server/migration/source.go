@@ -17,6 +17,7 @@ type source struct {
 	name    string // as --from has it
 	product string // as people say it
 	version string // the release whose keys are known
+	asked   bool   // it is read as this one only where a person says so
 	formats []format
 	rules   []rule
 
@@ -53,7 +54,7 @@ type source struct {
 
 // sources are all that can be read. Each call has them anew.
 func sources() []*source {
-	return []*source{soketi(), sockudo(), reverb(), laravelWebsockets(), echoServer(), original()}
+	return []*source{soketi(), sockudo(), reverb(), laravelWebsockets(), echoServer(), echoServerPusher(), original()}
 }
 
 func (s *source) build() {

@@ -54,6 +54,7 @@ var (
 	readConnectionsLimit         = named("connections_limit")
 	readConnectionsRefused       = named("connections_refused_total")
 	readConnectionsEvicted       = named("connections_evicted_total")
+	readEchoRefused              = named("echo_subscriptions_refused_total")
 	readInputRefused             = named("input_refused_total")
 	readPusherAnswers            = named("pusher_answers_total")
 	readPusherConnectionsRefused = named("pusher_connections_refused_total")

@@ -202,6 +202,7 @@ var refused = []struct {
 	of, reason string
 }{
 	{readConnectionsRefused, "connections", ""},
+	{readEchoRefused, "echo", "subscription_error"},
 	{readInputRefused, "input", "no room"},
 	{readPusherAnswers, "pusher api", ""},
 	{readPusherConnectionsRefused, "pusher connects", ""},

@@ -270,7 +270,7 @@ func publication(m *message) (*hub.Publication, reason) {
 		return nil, badEvent
 	}
 	pub := &hub.Publication{App: App, Event: event.String(), Data: null}
-	if !deliverable(pub.Event) {
+	if !Deliverable(pub.Event) {
 		return nil, reservedEvent
 	}
 	switch room := m.values[roomKey]; room.Kind() {
@@ -295,7 +295,7 @@ func publication(m *message) (*hub.Publication, reason) {
 	return pub, accepted
 }
 
-// deliverable reports whether an event may have a name.
+// Deliverable reports whether an event may have a name.
 //
 // Refused are names that reach no listener or hurt clients. All others the Node
 // server delivered and so do we, those with a meaning of their own too: error,
@@ -303,7 +303,7 @@ func publication(m *message) (*hub.Publication, reason) {
 // empty name is a name. So does disconnect, which is kept although socket.io-client
 // from 4.7 on drops the connection over it and comes back: pages of 1.x may rely on
 // being told to disconnect, and one frame goes to clients of all versions.
-func deliverable(event string) bool {
+func Deliverable(event string) bool {
 	switch event {
 	case
 		// The Node server emitted these on its own namespace instead of to clients

@@ -9,12 +9,12 @@ import (
 const dialectName = "socket.io"
 
 // App is the hub's partition for Poosh's clients. The Data of its publications is JSON
-// text.
+// text, and their Meta a [Shape].
 const App = ""
 
 // How publications reach Poosh's clients: as the Socket.IO event
 // ["event",payload], the same bytes for every client version and transport. Only
-// what clients of Engine.IO protocol 4 must not get sets these apart.
+// what clients of Engine.IO protocol 4 must not get sets these apart, and how buffers are written.
 var (
 	Encoder  hub.Encoder = encoder{}
 	Encoder4 hub.Encoder = encoder{protocol4: true}
@@ -35,7 +35,25 @@ func (e encoder) Encode(p *hub.Publication) []byte {
 	if !e.may(p) {
 		return nil
 	}
+	if p.Meta != "" {
+		return e.shaped(p, "")
+	}
 	return socketio.EventFrame(p.Event, p.Data)
+}
+
+// shaped is the frames of a publication with a [Shape]; nil for one of a shape that is not known
+// here.
+func (e encoder) shaped(p *hub.Publication, mark string) []byte {
+	made, ok := packet(p)
+	if !ok {
+		return nil
+	}
+	made.Mark = mark
+	protocol := 3
+	if e.protocol4 {
+		protocol = 4
+	}
+	return made.Frames(protocol)
 }
 
 func (e encoder) may(p *hub.Publication) bool { return !e.protocol4 || p.Event != "disconnect" }
@@ -49,6 +67,9 @@ var _ hub.Numbered = positioned{}
 func (e positioned) Encode(p *hub.Publication) []byte {
 	if !e.may(p) {
 		return nil
+	}
+	if p.Meta != "" {
+		return e.shaped(p, hub.NoPosition)
 	}
 	return socketio.MarkedFrame(p.Event, p.Data, hub.NoPosition)
 }

@@ -157,10 +157,25 @@ func appendKept(b []byte, k *hub.Kept) []byte {
 	b = k.Entered.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
 	b = appendText(append(b, `","event":`...), k.Event)
 	b = append(append(b, `,"payload":`...), k.Data...)
-	if k.Except != "" {
+	if k.Except != "" && !k.Narrowed {
 		b = appendText(append(b, `,"except":`...), k.Except)
 	}
+	if u, ok := k.Union(); ok { // rooms of an event for several, and whom it was not for
+		b = appendTexts(append(b, `,"to":{"rooms":`...), u.Rooms)
+		b = append(appendTexts(append(b, `,"except":`...), u.Except), '}')
+	}
 	return append(b, '}')
+}
+
+func appendTexts(b []byte, texts []string) []byte {
+	b = append(b, '[')
+	for i, text := range texts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, text)
+	}
+	return append(b, ']')
 }
 
 func appendText(b []byte, text string) []byte {

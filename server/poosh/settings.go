@@ -32,6 +32,8 @@ type settings struct {
 	network *network.Config  // what all ports share
 	sockets *socketio.Config // what all dialects over Socket.IO share
 	history *history.Config  // what is kept, if anything
+
+	inside inside // set by start
 }
 
 // appID is what metrics call the one application.
@@ -53,7 +55,7 @@ func Declare(n *network.Config, sockets *socketio.Config, kept *history.Config) 
 			if !s.on() {
 				return nil
 			}
-			return &dialect.Bridge{App: App, Import: Bridgeable}
+			return &dialect.Bridge{App: App, Export: exportable, Import: Bridgeable}
 		},
 		Ports: []dialect.Port{
 			{Setting: "CLIENT_PORT", Number: &s.ClientPort, Visitors: dialect.Clients, Where: clientWhere, ClientPath: socketio.Path, Ready: true},
@@ -162,6 +164,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)
 	events := newStreams(listeners, h.WebSockets, server, server.Heartbeat(), sockets.Closed, h.Log)
 	events.node = h.Node.Name
+	s.inside = inside{api, server, events, new(unpublished)}
 	return &dialect.Running{
 		Reload: func(options any, n network.Config) (func(), error) {
 			next := options.(*settings)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -56,6 +57,10 @@ type Config struct {
 	// for nobody.
 	Closed  *closed.Source
 	Traffic *metric.Traffic
+
+	// Begin, if set, is shown the request that a session begins with. What it returns is
+	// [Session.Data] for Connected; it must keep nothing of the request that may be large.
+	Begin func(*http.Request) any
 
 	// Node names this process among several that clients may come to: it begins the ids of
 	// sessions. Passer hands on what is for a session of another of them. Empty and nil in one

@@ -13,7 +13,8 @@ import (
 
 // EventFrame returns the packet 42[event,data] as a WebSocket text frame, good
 // for every client version and transport; see [Session.Deliver]. data is JSON
-// text; nil stands for null. The frame must not be changed.
+// text; nil stands for null, and several with commas between are so many arguments. The frame
+// must not be changed.
 func EventFrame(event string, data []byte) []byte {
 	if data == nil {
 		data = []byte("null")
@@ -32,11 +33,15 @@ func MarkedFrame(event string, data []byte, mark string) []byte {
 	return websocket.FrameInPlace(append(b, `"]`...))
 }
 
-// Mark is the text of so many bytes in a [MarkedFrame].
+// Mark is the text of so many bytes in a [MarkedFrame], or at the end of what a [Packet] makes.
 func Mark(frame []byte, size int) []byte {
-	end := len(frame) - len(`"]`)
-	return frame[end-size : end]
+	text, _, _ := websocket.Cut(frame) // attachments may follow
+	end := len(text) - len(`"]`)
+	return text[end-size : end]
 }
+
+// AppendString appends s as a JSON string in ASCII, for the data of an event.
+func AppendString(dst []byte, s string) []byte { return appendString(dst, s) }
 
 func appendEvent(b []byte, event string, data []byte) []byte {
 	b = append(b, `42[`...)

@@ -37,31 +37,63 @@ var (
 	errTooManyPackets = errors.New("too many packets in a payload")
 )
 
-// appendPayload appends ready frames as a payload. All of them are ASCII text,
-// so lengths in bytes and in UTF-16 units agree.
-func appendPayload(dst []byte, f form, frames [][]byte) []byte {
-	for i, frame := range frames {
-		packet := websocket.Payload(frame)
-		switch f {
-		case formBinary:
-			dst = append(dst, 0)
-			mark := len(dst)
-			dst = strconv.AppendInt(dst, int64(len(packet)), 10)
-			for j := mark; j < len(dst); j++ {
-				dst[j] -= '0'
-			}
-			dst = append(dst, 255)
-		case formText:
-			dst = strconv.AppendInt(dst, int64(len(packet)), 10)
-			dst = append(dst, ':')
-		case formSeparated:
-			if i > 0 {
+// appendPayload appends ready frames as a payload. All of them are ASCII text, or attachments
+// behind that, so lengths in bytes and in UTF-16 units agree.
+func appendPayload(dst []byte, f form, pieces [][]byte) []byte {
+	begun := len(dst)
+	for _, frames := range pieces {
+		for len(frames) > 0 {
+			var packet []byte
+			var isBinary bool
+			packet, isBinary, frames = websocket.Cut(frames)
+			if f == formSeparated && len(dst) > begun {
 				dst = append(dst, separator)
 			}
+			if isBinary {
+				dst = appendBinaryPacket(dst, f, packet)
+			} else {
+				dst = appendTextPacket(dst, f, packet)
+			}
 		}
-		dst = append(dst, packet...)
 	}
 	return dst
+}
+
+func appendTextPacket(dst []byte, f form, packet []byte) []byte {
+	switch f {
+	case formBinary:
+		dst = appendLength(dst, 0, len(packet))
+	case formText:
+		dst = append(strconv.AppendInt(dst, int64(len(packet)), 10), ':')
+	}
+	return append(dst, packet...)
+}
+
+// appendBinaryPacket appends an attachment. That of protocols 2 and 3 begins with its type.
+func appendBinaryPacket(dst []byte, f form, packet []byte) []byte {
+	switch f {
+	case formBinary:
+		return append(appendLength(dst, 1, len(packet)), packet...)
+	case formText:
+		packet = packet[len(messageLead):]
+		dst = strconv.AppendInt(dst, int64(2+base64.StdEncoding.EncodedLen(len(packet))), 10)
+		dst = append(dst, ":b4"...)
+	default:
+		dst = append(dst, 'b')
+	}
+	return base64.StdEncoding.AppendEncode(dst, packet)
+}
+
+// appendLength appends what a packet of the binary form begins with. kind is 0 for text and 1 for
+// what is binary.
+func appendLength(dst []byte, kind byte, n int) []byte {
+	dst = append(dst, kind)
+	mark := len(dst)
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	for j := mark; j < len(dst); j++ {
+		dst[j] -= '0'
+	}
+	return append(dst, 255)
 }
 
 // appendJSONP appends the call that a script of the JSONP transport makes.

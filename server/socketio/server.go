@@ -120,7 +120,7 @@ func (srv *Server) Change(cfg Config) {
 	if before := srv.rules.Load(); before != nil { // clients have been told these
 		cfg.PingInterval, cfg.PingTimeout = before.PingInterval, before.PingTimeout
 		cfg.ConnectTimeout, cfg.UnfinishedTimeout = before.ConnectTimeout, before.UnfinishedTimeout
-		cfg.Closed, cfg.Traffic = before.Closed, before.Traffic
+		cfg.Closed, cfg.Traffic, cfg.Begin = before.Closed, before.Traffic, before.Begin
 		cfg.Node, cfg.Passer = before.Node, before.Passer
 	}
 	srv.rules.Store(&rules{cfg, newOrigins(cfg.Origins), clientScript(cfg.ClientScript)})
@@ -156,6 +156,9 @@ func (srv *Server) newSession(r *http.Request) *Session {
 		s.form = formText
 	}
 	s.layer.always = isOldTimestamp(q.get("t"))
+	if begin := srv.cfg().Begin; begin != nil {
+		s.Data = begin(r)
+	}
 	return s
 }
 

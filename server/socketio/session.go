@@ -32,7 +32,7 @@ const (
 // the session does it. It has a transport from before anybody else can find it.
 type Session struct {
 	// Data belongs to the [Handler]: set it in Connected, and read it in the
-	// other calls.
+	// other calls. Before the first of them it is what [Config].Begin returned.
 	Data any
 
 	server   *Server

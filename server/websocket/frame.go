@@ -70,6 +70,28 @@ func Payload(frame []byte) []byte {
 	return frame[2:]
 }
 
+// AppendBinary appends a binary frame with a payload, in two parts, to frames that are pushed in one
+// piece: nothing comes between them.
+func AppendBinary(frames, first, rest []byte) []byte {
+	var header [maxHeader]byte
+	n := len(first) + len(rest)
+	putHeader(header[:], finBit|opBinary, n)
+	return append(append(append(frames, header[:headerLen(n)]...), first...), rest...)
+}
+
+// Cut returns the payload of the first of the frames that one piece has, made by [TextFrame],
+// [FrameInPlace] or [AppendBinary], and the others.
+func Cut(frames []byte) (payload []byte, isBinary bool, rest []byte) {
+	start, n := 2, int(frames[1])
+	switch n {
+	case 126:
+		start, n = 4, int(frames[2])<<8|int(frames[3])
+	case 127:
+		start, n = 10, int(binary.BigEndian.Uint64(frames[2:]))
+	}
+	return frames[start : start+n], frames[0] == finBit|opBinary, frames[start+n:]
+}
+
 func headerLen(n int) int {
 	switch {
 	case n < 126:

@@ -47,6 +47,7 @@ var notRun = []struct{ page, begins, why string }{
 	{"docs/migrating.md", "poosh import --from reverb", "it needs files of other servers: server/migration TestExamples"},
 	{"docs/migrating.md", "poosh import --env .env config/websockets.php", "it needs files of other servers: server/migration TestExamples"},
 	{"docs/migrating.md", "poosh import laravel-echo-server.json", "it needs files of other servers: server/migration TestExamples"},
+	{"docs/migrating.md", "poosh import --from laravel-echo-server-to-pusher", "it needs files of other servers: server/migration TestExamples"},
 	{"docs/migrating.md", "poosh import --from poosh", "it needs files of other servers: server/migration TestExamples"},
 	{"docs/history.md", "var last", "it is a part of a page, with a gap: test/e2e TestMissedEvents"},
 	{"docs/history.md", "const socket", "it is a part of a page: test/e2e TestConnectionStateRecovery"},

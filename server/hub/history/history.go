@@ -51,7 +51,7 @@ func (c *Config) On() bool { return c.Age > 0 }
 // Settings describes the settings that fill c.
 func (c *Config) Settings() *setting.Group {
 	return &setting.Group{Title: "History", Files: []setting.File{{Name: "HISTORY_FILE", Kept: true, Replaced: true}}, Settings: []setting.Setting{
-		{Name: "HISTORY", Help: "Time for which events on SERVER_PORT are kept for clients that come back and ask for what they missed; unset, nothing is kept",
+		{Name: "HISTORY", Help: "Time for which events on SERVER_PORT, and those of ECHO_REDIS and EMITTER_REDIS, are kept for clients that come back and ask for what they missed; unset, nothing is kept",
 			Value: setting.Span(&c.Age, time.Second, 7*24*time.Hour)},
 		{Name: "HISTORY_BYTES", Default: "64MiB", Help: "Bytes that the events kept may take, with 300 for each beside its payload; more and the oldest go",
 			Value: setting.Size(&c.Bytes, "64KiB", "1024GiB")},
@@ -272,15 +272,35 @@ func newEntry(p *hub.Publication) *entry {
 }
 
 // enter gives an entry the next number and its place, and cuts what is too much then. mu
-// is held.
+// is held. One that is for several rooms is entered for each, with the same number.
 func (a *app) enter(e *entry) {
 	a.head++
 	e.At = hub.Position{Epoch: a.epoch, Number: a.head}
 	if a.last != nil && e.Entered.Before(a.last.Entered) {
 		e.Entered = a.last.Entered // it was made earlier, and waited longer
 	}
-	a.add(e)
+	if u, ok := e.Union(); ok && len(u.Rooms) > 0 {
+		a.addEach(e, u.Rooms)
+	} else {
+		a.add(e)
+	}
 	a.cut()
+}
+
+// addEach adds a copy of an entry for each of its rooms, and the payload is that of all. It counts
+// for each, as its copies go one by one. mu is held.
+func (a *app) addEach(e *entry, rooms []string) {
+	done := make(map[string]bool)
+	for _, room := range rooms {
+		if done[room] {
+			continue
+		}
+		done[room] = true
+		c := &entry{cost: e.cost + int64(len(room))}
+		c.Publication, c.At, c.Entered = e.Publication, e.At, e.Entered
+		c.Room, c.Everyone = room, false
+		a.add(c)
+	}
 }
 
 // add puts an entry at the end of the list, and of its room. mu is held.
@@ -326,7 +346,8 @@ func (a *app) cut() {
 	oldest := time.Now().Add(-a.cfg.Age)
 	for e := a.first; e != nil; e = a.first {
 		tooOld := e.Entered.Before(oldest)
-		if !tooOld && a.bytes <= a.cfg.Bytes {
+		// All copies of one that is for several rooms go at once.
+		if !tooOld && a.bytes <= a.cfg.Bytes && e.At.Number > a.floor {
 			return
 		}
 		if !tooOld {

@@ -146,6 +146,7 @@ func (l *Log) Save(w *handover.Writer) {
 const (
 	flagEveryone = 1 << iota
 	flagFirst    // of its room: where that is cut follows
+	flagUnion    // beside the others: it is narrowed down to one
 )
 
 func (s *snapshot) save(w *handover.Writer) {
@@ -165,15 +166,19 @@ func (s *snapshot) save(w *handover.Writer) {
 		number = e.At.Number
 		w.Uint(uint64(e.Entered.UnixNano()))
 		cut, first := s.cuts[e.Room]
+		union := uint64(0)
+		if e.Narrowed {
+			union = flagUnion
+		}
 		switch {
 		case e.Everyone:
-			w.Uint(flagEveryone)
+			w.Uint(union | flagEveryone)
 		case first:
 			delete(s.cuts, e.Room)
-			w.Uint(flagFirst)
+			w.Uint(union | flagFirst)
 			cut.save(w)
 		default:
-			w.Uint(0)
+			w.Uint(union)
 		}
 		w.Text(e.Room)
 		w.Text(e.Event)
@@ -256,13 +261,14 @@ func (a *app) restore(r *handover.Reader) {
 		r.Fail("a log has numbers that no log has")
 	}
 	a.restoreGaps(r, head)
+	var before *entry
 	for range r.Count(8) {
 		e := a.restoreEntry(r, now)
-		if e == nil || e.At.Number > head || e.At.Number <= max(a.head, floor.upTo) {
+		if e == nil || e.At.Number > head || e.At.Number <= max(a.head, floor.upTo) && !a.isCopy(e, before) {
 			r.Fail("an event is not in its order")
 			return
 		}
-		a.head = e.At.Number
+		a.head, before = e.At.Number, e
 		a.add(e)
 		a.cut()
 	}
@@ -285,13 +291,29 @@ func (a *app) restoreGaps(r *handover.Reader, head uint64) {
 	}
 }
 
+// isCopy reports whether an entry is of the publication that the one before it is of, for another
+// room.
+func (a *app) isCopy(e, before *entry) bool {
+	if e == nil || before == nil || !e.Narrowed || !before.Narrowed || before.At != e.At || e.Everyone || e.Except != before.Except {
+		return false
+	}
+	u, _ := e.Union()
+	r := a.rooms[e.Room]
+	return slices.Contains(u.Rooms, e.Room) && (r == nil || r.len() == 0 || r.events[len(r.events)-1].At != e.At)
+}
+
 // restoreEntry reads an entry, and makes its room as that was; nil for what is none.
 func (a *app) restoreEntry(r *handover.Reader, now time.Time) *entry {
 	number, entered, flags, gone := a.head+r.Uint(), r.Uint(), r.Uint(), a.everyone.cutOff()
-	if flags == flagFirst {
+	if flags&^flagUnion == flagFirst {
 		gone = restoreCut(r, now)
 	}
-	p := hub.Publication{App: a.name, Everyone: flags == flagEveryone, Room: r.Text(), Event: r.Text(), Data: r.Bytes(), Meta: r.Text(), Except: r.Text()}
+	union := flags&flagUnion != 0
+	flags &^= flagUnion
+	p := hub.Publication{App: a.name, Narrowed: union, Everyone: flags == flagEveryone, Room: r.Text(), Event: r.Text(), Data: r.Bytes(), Meta: r.Text(), Except: r.Text()}
+	if _, ok := p.Union(); union && !ok {
+		r.Fail("what an event is for cannot be read")
+	}
 	if r.Err() != nil || flags > flagFirst || flags != 0 && gone.upTo >= number {
 		return nil
 	}

@@ -196,6 +196,9 @@ func TestAllOfAPublicationIsSaved(t *testing.T) {
 		}
 	}
 	l.Append(&p, func(hub.Position) {})
+	narrowed := hub.Publication{App: "app", Event: "e"}
+	narrowed.Narrow(hub.Union{Rooms: []string{"of two\xff", "another"}, Except: []string{"x", ""}})
+	l.Append(&narrowed, func(hub.Position) {})
 	again := New(Config{Age: time.Minute}, "app")
 	if _, err := restore(again, saved(t, l), time.Now()); err != nil {
 		t.Fatal(err)
@@ -203,6 +206,11 @@ func TestAllOfAPublicationIsSaved(t *testing.T) {
 	x := again.Read("app", all(p.Room), always)
 	if len(x.List) != 1 || !reflect.DeepEqual(x.List[0].Publication, p) {
 		t.Errorf("%+v is %+v", p, x.List)
+	}
+	narrowed.Room, narrowed.Everyone = "another", false // a copy for each
+	x = again.Read("app", all(narrowed.Room), always)
+	if len(x.List) != 1 || !reflect.DeepEqual(x.List[0].Publication, narrowed) {
+		t.Errorf("%+v is %+v", narrowed, x.List)
 	}
 }
 

@@ -1,0 +1,119 @@
+package echo
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+
+	"poosh/server/admission"
+	"poosh/server/echo/api"
+	"poosh/server/hub"
+)
+
+// A door is the dialect as its HTTP API sees it. In a cluster it answers for all processes, but
+// for the number of connections, which is that of this one.
+type door struct{ *Dialect }
+
+var _ api.Dialect = door{}
+
+// Connections implements [api.Dialect].
+func (d door) Connections(context.Context) (int, error) { return d.sockets.Stats().Sessions, nil }
+
+// Channels implements [api.Dialect].
+func (d door) Channels(ctx context.Context, prefix string) iter.Seq2[api.Channel, error] {
+	return func(yield func(api.Channel, error) bool) {
+		rooms := d.here(prefix)
+		if d.across() {
+			rooms = d.cfg().Census.Rooms(ctx, App, prefix)
+		}
+		for room, err := range rooms {
+			if !yield(channelOf(room), err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// here are the channels of this process.
+func (d door) here(prefix string) iter.Seq2[hub.RoomCount, error] {
+	return func(yield func(hub.RoomCount, error) bool) {
+		for room := range d.hub.Rooms(App) {
+			if strings.HasPrefix(room.Room, prefix) && !yield(room, nil) {
+				return
+			}
+		}
+	}
+}
+
+func channelOf(r hub.RoomCount) api.Channel {
+	return api.Channel{Name: r.Room, Count: r.Connections, Users: r.Users}
+}
+
+// Channel implements [api.Dialect].
+func (d door) Channel(ctx context.Context, name string) (api.Channel, error) {
+	r := hub.RoomCount{Room: name}
+	var err error
+	if d.across() {
+		r.Connections, r.Users, err = d.cfg().Census.Count(ctx, App, name)
+	} else {
+		r.Connections, r.Users = d.hub.Count(App, name)
+	}
+	return channelOf(r), err
+}
+
+// Members implements [api.Dialect].
+func (d door) Members(ctx context.Context, name string) (list []api.Member, err error) {
+	var members []hub.Member
+	if d.across() {
+		if members, err = d.cfg().Census.Members(ctx, App, name); err != nil {
+			return nil, err
+		}
+	} else {
+		members = d.hub.Members(App, name)
+	}
+	slices.SortFunc(members, newestFirst)
+	for _, m := range members {
+		_, entry := seen(m.Info)
+		var is struct {
+			UserID   json.RawMessage `json:"user_id"`
+			UserInfo json.RawMessage `json:"user_info"`
+		}
+		if json.Unmarshal(entry, &is) == nil {
+			list = append(list, api.Member{UserID: is.UserID, Info: is.UserInfo})
+		}
+	}
+	return list, nil
+}
+
+// Publish implements [api.Dialect].
+func (d door) Publish(ctx context.Context, e api.Event) error {
+	by := d.rules.Load()
+	if slices.Contains(reserved, e.Name) {
+		return &api.Error{Status: http.StatusBadRequest, Text: "Event has a name that clients have for something else"}
+	}
+	for _, channel := range e.Channels {
+		if channel == "" || len(channel) > by.MaxChannelBytes {
+			return &api.Error{Status: http.StatusBadRequest, Text: "No client can be in a channel of that name"}
+		}
+	}
+	for _, channel := range e.Channels {
+		if err := d.hand(ctx, by.Gate, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hand publishes one event, and waits until it is known what became of it, which the hub bounds.
+func (d door) hand(ctx context.Context, gate *admission.Gate, p *hub.Publication) error {
+	if err := gate.Enter(ctx); err != nil {
+		return err
+	}
+	defer gate.Leave()
+	became := make(chan error, 1)
+	d.publish(p, "api", func(h hub.Handed) { became <- h.Err })
+	return <-became
+}

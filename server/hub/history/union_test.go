@@ -1,0 +1,125 @@
+package history
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"poosh/server/handover"
+	"poosh/server/hub"
+)
+
+func toBoth(h *hub.Hub, event string, except ...string) {
+	p := &hub.Publication{Event: event}
+	p.Narrow(hub.Union{Rooms: []string{"a", "b"}, Except: except})
+	h.Publish(p)
+}
+
+// names are the events of frames, without their positions.
+func names(frames []string) string {
+	for i, f := range frames {
+		frames[i], _, _ = strings.Cut(f, " ")
+	}
+	return strings.Join(frames, " ")
+}
+
+// What is for several rooms is given once to who comes back to all of them, and to who comes back
+// to one; and to nobody who is where it is not for.
+func TestUnionIsRecovered(t *testing.T) {
+	h, l := site(t, Config{})
+	first := connect(h, "first")
+	head := first.ask(t, h, &hub.Ask{Rooms: []string{"a"}}).Head
+	publish(h, "a", "a1")
+	toBoth(h, "u2")
+	publish(h, "b", "b3")
+	toBoth(h, "u4", "x")
+	if got := names(first.take()); got != "a1 u2 u4" {
+		t.Fatalf("who was there saw %q", got)
+	}
+	// It was in one of the rooms: of the other it gets what it has not had.
+	if got := first.ask(t, h, &hub.Ask{Rooms: []string{"b"}, After: head}); !got.Whole || got.Missed != 1 {
+		t.Errorf("who had them by another room was told %+v", got)
+	}
+	if got := names(first.take()); got != "b3" {
+		t.Errorf("who had them by another room saw %q", got)
+	}
+	tests := []struct {
+		name, rooms, want string
+		formerly          []string
+	}{
+		{"both rooms", "a b", "a1 u2 b3 u4", nil},
+		{"one room", "a", "a1 u2 u4", nil},
+		{"the other", "b", "u2 b3 u4", nil},
+		{"none of them", "c", "", nil},
+		{"where it is not for", "a x", "a1 u2", nil},
+		{"who was excepted", "b", "u2 b3", []string{"x"}},
+	}
+	for _, tt := range tests {
+		c := connect(h, "back")
+		got := c.ask(t, h, &hub.Ask{Rooms: strings.Fields(tt.rooms), After: head, Formerly: tt.formerly})
+		if seen := names(c.take()); seen != tt.want || !got.Whole {
+			t.Errorf("%s: saw %q, told %+v; want %q", tt.name, seen, got, tt.want)
+		}
+		h.Unregister(c.sub)
+	}
+	c := connect(h, "last")
+	if got := c.ask(t, h, &hub.Ask{Rooms: []string{"a", "b"}, Last: 2}); names(c.take()) != "u2 b3 u4" || got.Missed != 3 {
+		t.Errorf("of the last two of each: %+v", got)
+	}
+	l.check(t)
+}
+
+// Who is in several rooms of a publication needs room for it once.
+func TestUnionFitsOnce(t *testing.T) {
+	h, _ := site(t, Config{})
+	head := connect(h, "x").ask(t, h, &hub.Ask{}).Head
+	toBoth(h, "u1")
+	toBoth(h, "u2")
+	for most, whole := range map[int]bool{1: false, 2: true} {
+		c := connect(h, "back")
+		fits := func(frames, _ int) bool { return frames <= most }
+		if got := c.ask(t, h, &hub.Ask{Rooms: []string{"a", "b"}, After: head, Fits: fits}); got.Whole != whole {
+			t.Errorf("with room for %d: %+v", most, got)
+		}
+		h.Unregister(c.sub)
+	}
+}
+
+// A log with unions is restored whole, and one of which copies are too old is too.
+func TestUnionIsSaved(t *testing.T) {
+	h, l := site(t, Config{})
+	head := connect(h, "x").ask(t, h, &hub.Ask{}).Head
+	publish(h, "a", "a1")
+	toBoth(h, "u2", "x")
+	all := &hub.Publication{Event: "all3"}
+	all.Narrow(hub.Union{Except: []string{"x"}})
+	h.Publish(all)
+	var b bytes.Buffer
+	w := handover.NewWriter(t.Context(), &b)
+	l.Save(w)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for name, cfg := range map[string]Config{"all": {Age: time.Minute}, "little": {Age: time.Minute, Bytes: 1, Events: 1}} {
+		again := New(cfg, "")
+		done, err := again.Restore(handover.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len())), time.Now())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		again.check(t)
+		if name != "all" {
+			continue
+		}
+		if done.Events != 4 { // one of them for each room
+			t.Errorf("%d restored", done.Events)
+		}
+		h2 := hub.NewWith(nil, again)
+		c := connect(h2, "back")
+		got := c.ask(t, h2, &hub.Ask{Rooms: []string{"b", "a"}, After: head})
+		if seen := c.take(); names(slices.Clone(seen)) != "a1 u2 all3" || !got.Whole {
+			t.Errorf("saw %q, told %+v", seen, got)
+		}
+	}
+}

@@ -1,0 +1,7 @@
+<?php
+
+// As composer create-project has them, as the next one.
+return [
+    'default' => env('BROADCAST_CONNECTION', 'redis'),
+    'connections' => ['redis' => ['driver' => 'redis', 'connection' => 'default']],
+];

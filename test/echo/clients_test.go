@@ -1,0 +1,116 @@
+package echo
+
+import (
+	"fmt"
+	"testing"
+)
+
+// What Laravel Echo is with which client of socket.io.
+var pairs = []struct{ echo, client string }{
+	{"echo-1", "sio-1.7.4"}, {"echo-1", "sio-2.5.0"}, {"echo-1", "sio-4.8.1"},
+	{"echo-2", "sio-1.7.4"}, {"echo-2", "sio-2.5.0"}, {"echo-2", "sio-4.8.1"},
+}
+
+// everyPair runs a test with each of them, and another one of the other kind beside it.
+func everyPair(t *testing.T, test func(t *testing.T, echo, client string)) {
+	for _, of := range pairs {
+		t.Run(of.echo+" "+of.client, func(t *testing.T) {
+			t.Parallel()
+			test(t, of.echo, of.client)
+		})
+	}
+}
+
+func ann(user int) string { return fmt.Sprintf(`{"id":%d,"name":"Ann é %d"}`, user, user) }
+
+// What is broadcast is heard in channels of each kind, by all or by all but who it is from;
+// whispers reach the others; members of presence channels come and go.
+func TestChannels(t *testing.T) {
+	s := start(t, "ECHO_PRESENCE_GRACE=0s")
+	everyPair(t, func(t *testing.T, echo, client string) {
+		b := newBroadcaster(t, s.redis, prefix)
+		tag := "." + echo + "." + client
+		of := map[string]string{"orders": "orders" + tag, "private": "orders" + tag + ".1", "room": "room" + tag}
+		one, two := open(t, s.URL(), echo, client, 1), open(t, s.URL(), "echo-2", "sio-4.8.1", 2)
+
+		for _, p := range []*page{one, two} {
+			p.join("public", of["orders"], "OrderShipped", ".order.named")
+			p.join("private", of["private"], "OrderShipped", ".order.named")
+			p.hears(b, of["orders"], of["orders"])
+			p.hears(b, of["private"], "private-"+of["private"])
+		}
+		one.join("presence", of["room"], "OrderShipped")
+		one.wants(fmt.Sprintf(`["here",%q,[%s]]`, of["room"], ann(1)))
+		two.join("presence", of["room"], "OrderShipped")
+		two.wants(fmt.Sprintf(`["here",%q,[%s,%s]]`, of["room"], ann(2), ann(1)))
+		one.wants(fmt.Sprintf(`["joining",%q,%s]`, of["room"], ann(2)))
+
+		// Its names, its data, and to all channels of one event once each.
+		order := map[string]any{"order": map[string]any{"id": 7, "name": "Café / Ω <b>"}}
+		b.send(broadcast{Channels: []string{of["orders"], "private-" + of["private"], "presence-" + of["room"]}, Event: `App\Events\OrderShipped`, Data: order})
+		for _, p := range []*page{one, two} {
+			const data = `{"order":{"id":7,"name":"Café / Ω <b>"}}`
+			p.wants(fmt.Sprintf(`["event",%q,"OrderShipped",%s]`, of["orders"], data), fmt.Sprintf(`["event",%q,"OrderShipped",%s]`, of["private"], data), fmt.Sprintf(`["event",%q,"OrderShipped",%s]`, of["room"], data))
+		}
+
+		// toOthers.
+		b.send(broadcast{Channels: []string{of["orders"]}, Event: "order.named", Data: map[string]any{"n": 1}, Socket: &one.id})
+		b.send(broadcast{Channels: []string{"private-" + of["private"]}, Event: "order.named", Data: map[string]any{"n": 2}, Socket: &one.id, Old: true})
+		b.send(broadcast{Channels: []string{of["orders"]}, Event: "order.named", Data: map[string]any{"n": 3}})
+		one.wants(fmt.Sprintf(`["event",%q,".order.named",{"n":3}]`, of["orders"]))
+		two.wants(fmt.Sprintf(`["event",%q,".order.named",{"n":1}]`, of["orders"]), fmt.Sprintf(`["event",%q,".order.named",{"n":2}]`, of["private"]), fmt.Sprintf(`["event",%q,".order.named",{"n":3}]`, of["orders"]))
+
+		// Whispers.
+		one.tell([]any{"whisper", "private", of["private"], map[string]any{"t": 1}})
+		two.wants(fmt.Sprintf(`["whisper",%q,{"t":1}]`, of["private"]))
+		two.tell([]any{"whisper", "presence", of["room"], "text"})
+		one.wants(fmt.Sprintf(`["whisper",%q,"text"]`, of["room"]))
+
+		// Notifications.
+		b.send(broadcast{Channels: []string{"private-" + of["private"]}, Event: `Illuminate\Notifications\Events\BroadcastNotificationCreated`,
+			Data: map[string]any{"amount": 5, "id": "a-b", "type": `App\Notifications\Hi`}})
+		for _, p := range []*page{one, two} {
+			p.wants(fmt.Sprintf(`["notification",%q,{"amount":5,"id":"a-b","type":"App\\Notifications\\Hi"}]`, of["private"]))
+		}
+
+		// A second page of the same user is no new member, and takes none along.
+		three := open(t, s.URL(), echo, client, 2)
+		three.join("presence", of["room"])
+		three.wants(fmt.Sprintf(`["here",%q,[%s,%s]]`, of["room"], ann(2), ann(1)))
+		two.tell([]any{"leave", of["room"]})
+		two.tell([]any{"leave", of["orders"]})
+		three.tell([]any{"close"})
+		one.wants(fmt.Sprintf(`["leaving",%q,%s]`, of["room"], ann(2)))
+		b.send(broadcast{Channels: []string{of["orders"], "presence-" + of["room"], "private-" + of["private"]}, Event: "order.named", Data: map[string]any{"n": 4}})
+		two.wants(fmt.Sprintf(`["event",%q,".order.named",{"n":4}]`, of["private"]))
+	})
+}
+
+// A page that was cut off hears again what is broadcast, whether its Echo subscribes anew or,
+// where that does not, since the server gives it back what it was in.
+func TestReconnect(t *testing.T) {
+	s := start(t, "HISTORY=5m")
+	everyPair(t, func(t *testing.T, echo, client string) {
+		b := newBroadcaster(t, s.redis, prefix)
+		news, room := "news."+echo+"."+client, "back."+echo+"."+client
+		one, two := open(t, s.URL(), echo, client, 1), open(t, s.URL(), "echo-2", "sio-2.5.0", 2)
+		two.join("presence", room, ".said")
+		two.wants(fmt.Sprintf(`["here",%q,[%s]]`, room, ann(2)))
+		one.join("private", news, ".said")
+		one.hears(b, news, "private-"+news)
+		one.join("presence", room)
+		one.wants(fmt.Sprintf(`["here",%q,[%s,%s]]`, room, ann(1), ann(2)))
+		two.wants(fmt.Sprintf(`["joining",%q,%s]`, room, ann(1)))
+
+		one.tell([]any{"cut"})
+		one.wants(`["disconnect"]`)
+		one.connected()
+		one.here = "" // it is told again, at least once
+		// It is back in both; the others have noticed nothing.
+		one.wants(fmt.Sprintf(`["here",%q,[%s,%s]]`, room, ann(1), ann(2)))
+		one.hears(b, news, "private-"+news)
+		b.send(broadcast{Channels: []string{"private-" + news, "presence-" + room}, Event: "said", Data: map[string]any{"n": 1}})
+		one.wants(fmt.Sprintf(`["event",%q,".said",{"n":1}]`, news))
+		two.wants(fmt.Sprintf(`["event",%q,".said",{"n":1}]`, room))
+	})
+}

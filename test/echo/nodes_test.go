@@ -1,0 +1,140 @@
+package echo
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"poosh/server/cluster/redistest"
+	"poosh/test/process"
+)
+
+// nodes starts three in a cluster, whose Redis Laravel publishes in too.
+func nodes(t *testing.T, more ...string) []*server {
+	t.Helper()
+	redis, app := redistest.Start(t), newApplication(t)
+	list := make([]*server, 3)
+	for i := range list {
+		env := settings(redis, app.url, append([]string{"CLUSTER_REDIS=redis://" + redis.Addr, "CLUSTER_LEASE=4s", "CLUSTER_TIMEOUT=1s", "ADMIN_PORT=" + strconv.Itoa(process.FreePort(t))}, more...)...)
+		list[i] = &server{redis: redis, app: app, Process: process.Start(t, program, "ECHO_PORT", env...)}
+		showLog(t, list[i].Process)
+	}
+	return list
+}
+
+// number is that of an event {"n":..} of a channel; not ok for another line.
+func number(line, name string) (n int, ok bool) {
+	var said struct{ N int }
+	text, ok := strings.CutPrefix(line, fmt.Sprintf(`["event",%q,".said",`, name))
+	if !ok || json.Unmarshal([]byte(strings.TrimSuffix(text, "]")), &said) != nil {
+		return 0, false
+	}
+	return said.N, true
+}
+
+// On three nodes each event arrives once and in order, who is left out is left out wherever it
+// is, whispers reach the others, and everybody knows the same members; also when one is killed.
+func TestNodes(t *testing.T) {
+	for name, more := range map[string][]string{"without history": nil, "with history": {"HISTORY=5m"}} {
+		t.Run(name, func(t *testing.T) { threeNodes(t, more...) })
+	}
+}
+
+func threeNodes(t *testing.T, more ...string) {
+	list := nodes(t, more...)
+	b := newBroadcaster(t, list[0].redis, prefix)
+	var pages []*page
+	for i, of := range []struct{ echo, client string }{{"echo-1", "sio-2.5.0"}, {"echo-2", "sio-4.8.1"}, {"echo-2", "sio-2.5.0"}} {
+		p := open(t, list[i].URL(), of.echo, of.client, i+1)
+		p.join("private", "news", ".said")
+		p.hears(b, "news", "private-news")
+		pages = append(pages, p)
+	}
+	here := func(users ...int) string {
+		var list []string
+		for _, u := range users {
+			list = append(list, ann(u))
+		}
+		return fmt.Sprintf(`["here","room",[%s]]`, strings.Join(list, ","))
+	}
+	for i, p := range pages {
+		p.join("presence", "room", ".said")
+		p.wants(here([]int{3, 2, 1}[2-i:]...))
+		for _, other := range pages[:i] {
+			other.wants(fmt.Sprintf(`["joining","room",%s]`, ann(i+1)))
+		}
+	}
+	for i, p := range pages { // each is left out on its own node, by whichever takes the message
+		b.send(broadcast{Channels: []string{"private-news"}, Event: "said", Data: map[string]any{"n": i}, Socket: &p.id})
+	}
+	for i, p := range pages {
+		for n := range pages {
+			if n != i {
+				p.wants(fmt.Sprintf(`["event","news",".said",{"n":%d}]`, n))
+			}
+		}
+	}
+	pages[0].tell([]any{"whisper", "presence", "room", 5})
+	for _, p := range pages[1:] {
+		p.wants(`["whisper","room",5]`)
+	}
+	res, err := http.Get(list[1].URL() + "/apps/app/channels/presence-room?auth_key=" + appKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var counts struct {
+		Count int `json:"subscription_count"`
+		Users int `json:"user_count"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&counts); err != nil || counts.Count != 3 || counts.Users != 3 {
+		t.Errorf("the second node knows of %+v, %v", counts, err)
+	}
+
+	// A stream of events, in which a node is killed.
+	const many, at = 3000, 1000
+	for n := range many {
+		if n == at {
+			list[2].Kill()
+		}
+		b.send(broadcast{Channels: []string{"private-news"}, Event: "said", Data: map[string]any{"n": n}})
+	}
+	left := fmt.Sprintf(`["leaving","room",%s]`, ann(3))
+	for _, p := range pages[:2] {
+		gone := 0
+		for n := 0; n < many; {
+			line := p.next()
+			if line == left {
+				gone++
+				continue
+			}
+			if got, ok := number(line, "news"); !ok || got != n {
+				t.Fatalf("%s: %.200s, want the event %d", p.name, line, n)
+			}
+			n++
+		}
+		if gone == 0 {
+			p.wants(left)
+		}
+		p.tell([]any{"ping"})
+		p.wants(`["pong"]`)
+	}
+	// Who was on it finds its place on another node.
+	three := open(t, list[0].URL(), "echo-2", "sio-4.8.1", 3)
+	three.join("presence", "room")
+	three.wants(here(3, 2, 1))
+	for _, p := range pages[:2] {
+		p.wants(fmt.Sprintf(`["joining","room",%s]`, ann(3)))
+	}
+	list[2].Restart()
+	four := open(t, list[2].URL(), "echo-1", "sio-2.5.0", 4)
+	four.join("private", "news", ".said")
+	four.hears(b, "news", "private-news")
+	b.send(broadcast{Channels: []string{"private-news"}, Event: "said", Data: map[string]any{"n": -1}})
+	for _, p := range []*page{pages[0], pages[1], four} {
+		p.wants(`["event","news",".said",{"n":-1}]`)
+	}
+}
