@@ -238,6 +238,7 @@ var noSetting = map[string]string{
 	"BROADCAST_DRIVER":     "a variable of Laravel",
 	"REDIS_PREFIX":         "a variable of Laravel",
 	"APP_NAME":             "a variable of Laravel",
+	"SSL_CERT_FILE":        "a variable of programs in Go, and of OpenSSL",
 	"NO_COLOR":             "a variable of many programs, no-color.org",
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admin"
+	"poosh/server/cluster/redistest"
 	"poosh/server/inspect"
 	"poosh/server/metric"
 	"poosh/server/overview"
@@ -33,6 +34,7 @@ func operated(t *testing.T, more map[string]string) *operator {
 	env := map[string]string{"ADMIN_PORT": "0", "ADMIN_TOKEN": operatorsToken, "SHUTDOWN_TIMEOUT": "2s",
 		"PUSHER_PORT": "0", "PUSHER_APP_ID": "1", "PUSHER_APP_KEY": pusherKey, "PUSHER_APP_SECRET": pusherSecret,
 		"SOCKTOPUS_PORT": "0", "DEMO_SOCKTOPUS_SECRET": testSecret,
+		"ECHO_PORT": "0", "ECHO_REDIS": "redis://" + redistest.Start(t).Addr,
 		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(t.TempDir(), "x.db")}
 	maps.Copy(env, more)
 	o := &operator{running: run(t, env, nil), answers: make(map[string]bool), compiler: jsonschema.NewCompiler()}
@@ -244,7 +246,7 @@ func TestAPI(t *testing.T) {
 	if now.Process.OpenFiles != nil && (*now.Process.OpenFiles < 5 || *now.Process.OpenFiles != openFiles() && *now.Process.OpenFiles > openFiles()+20) {
 		t.Errorf("%d files are open", *now.Process.OpenFiles)
 	}
-	if len(now.Connections.Apps) != 4 {
+	if len(now.Connections.Apps) != 5 {
 		t.Errorf("apps are %v", now.Connections.Apps)
 	}
 
@@ -425,7 +427,7 @@ func TestSlowestOfPushSocket(t *testing.T) {
 // Who does not read is found among the slowest, with what waits, and who has left with the
 // reason for it.
 func TestAPITellsOfTheSlowAndTheGone(t *testing.T) {
-	o := operated(t, map[string]string{"OUTBOX_BYTES": "1MiB"})
+	o := operated(t, map[string]string{"OUTBOX_BYTES": "1MiB", "ECHO_MAX_MESSAGE_BYTES": "64KiB"})
 	o.poller(t, "polls") // it has not fetched what comes now
 	o.subscribe(t, "news")
 	for range 20 {

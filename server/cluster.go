@@ -46,12 +46,14 @@ func (c *Config) checkCluster(m *setting.Mistakes) {
 // these kinds; another one has to be none of them:
 //
 //	0 to 15  the cluster's own
+//	'e'      Laravel Echo: how many are in its channels
 //	'p'      Pusher: its apps, BusKind of package app
 //	'S'      Socktopus: what is kept for users
 func (s *Server) across(h *dialect.Host) {
 	if s.cluster == nil {
 		return
 	}
+	h.Begun = nil
 	h.Bus, h.Desk, h.Holder, h.Census, h.Once = s.cluster, s.cluster, s.cluster, s.cluster, s.cluster
 	h.Subscribe = s.cluster.Subscribe
 	h.Delivered = s.delivered.count

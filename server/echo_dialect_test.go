@@ -1,7 +1,9 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -82,4 +84,52 @@ func TestEchoPort(t *testing.T) {
 	if len(errs) != 1 || errs[0] != "ECHO_PORT is 6001: want another port than PUSHER_PORT" {
 		t.Errorf("%q", errs)
 	}
+}
+
+// What was read from Redis when the server is to end still reaches clients.
+func TestEchoEnds(t *testing.T) {
+	redis := redistest.Start(t)
+	r := run(t, map[string]string{"ADMIN_PORT": "0", "ECHO_REDIS": "redis://" + redis.Addr, "ECHO_PORT": "0"}, nil)
+	redistest.Until(t, "messages are read", func() bool { return strings.Contains(redis.Do("PUBSUB", "NUMPAT"), "2") })
+	r.isReady(t)
+	ws := r.echoPage(t, "orders")
+	const many = 2000
+	redis.Do("EVAL", `for i = 1, ARGV[1] do redis.call("PUBLISH", "laravel_database_orders", '{"event":"e","data":' .. i .. ',"socket":null}') end`, "0", strconv.Itoa(many))
+	admin := r.Addrs()["ADMIN_PORT"].String()
+	redistest.Until(t, "all is read", func() bool {
+		_, body := get(t, admin, "/metrics")
+		return strings.Contains(body, fmt.Sprintf("poosh_echo_redis_messages_total %d\n", many))
+	})
+	r.stop()
+	texts, code := ends(t, ws)
+	n := 0
+	for _, text := range texts {
+		if strings.HasPrefix(text, `42["e","orders",`) {
+			n++
+		}
+	}
+	if n != many || code != websocket.CloseGoingAway {
+		t.Errorf("%d events of %d, and closed with %d", n, many, code)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := r.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// While Redis is away /ready says so, and clients are taken.
+func TestEchoIsDegraded(t *testing.T) {
+	redis := redistest.Start(t)
+	r := run(t, map[string]string{"ADMIN_PORT": "0", "ECHO_REDIS": "redis://" + redis.Addr, "ECHO_PORT": "0"}, nil)
+	r.isReady(t)
+	redis.Kill()
+	redistest.Until(t, "the server says what is away", func() bool {
+		status, body := get(t, r.Addrs()["ECHO_PORT"].String(), "/ready")
+		return status == 200 && strings.Contains(body, `"degraded"`) && faults(t, body) == "echo"
+	})
+	redis.Run()
+	redistest.Until(t, "that is over", func() bool {
+		_, body := get(t, r.Addrs()["ECHO_PORT"].String(), "/ready")
+		return faults(t, body) == ""
+	})
 }

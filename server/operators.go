@@ -94,8 +94,12 @@ func (s *Server) newFleet() *fleet.Fleet {
 	if s.cluster != nil {
 		cfg.Name, cfg.Link = s.cluster.Name(), s.passing
 		cfg.Nodes = func() (list []fleet.Node) {
-			for _, n := range s.cluster.Nodes() {
-				list = append(list, fleet.Node{Name: n.Name, Addr: n.Addr})
+			there, missing := s.cluster.Known()
+			for _, n := range there {
+				list = append(list, fleet.Node{Name: n.Name, Addr: n.Addr, Started: n.Started})
+			}
+			for _, n := range missing {
+				list = append(list, fleet.Node{Name: n.Name, Addr: n.Addr, Started: n.Started, Missing: true})
 			}
 			return list
 		}

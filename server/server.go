@@ -84,6 +84,7 @@ type Server struct {
 	known     atomic.Pointer[[]inspect.App] // see learnApps
 
 	closed *closed.Book  // connections that have left
+	begun  chan struct{} // closed by Run, see [dialect.Host]
 	asked  chan struct{} // to end, by an operator; capacity 1
 
 	manager *systemd.Manager
@@ -132,7 +133,7 @@ type started struct {
 // New builds a server, and starts what a dialect has beside its ports. It opens no
 // port; see [Server.Run]. cfg is the server's from here on.
 func New(cfg *Config, log *slog.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, log: log, closed: closed.New(closed.Kept), asked: make(chan struct{}, 1), addrs: make(map[string]net.Addr)}
+	s := &Server{cfg: cfg, log: log, closed: closed.New(closed.Kept), begun: make(chan struct{}), asked: make(chan struct{}, 1), addrs: make(map[string]net.Addr)}
 	s.keep()
 	fit, less := fitted(&cfg.Network, cfg.Admin.On())
 	if files, ok := fileLimit(); ok {
@@ -220,7 +221,7 @@ func (s *Server) keep() {
 func (s *Server) start(d *dialect.Dialect) error {
 	host := dialect.Host{
 		Hub: s.hub, WebSockets: s.websockets, Gate: s.gate, Rooms: s.rooms, Health: s.health, Closed: s.closed, Sends: s.sends, Keys: s.keys,
-		Network: *s.network(), Log: s.log,
+		Network: *s.network(), Log: s.log, Begun: s.begun,
 	}
 	s.across(&host)
 	r, err := d.Start(&host)
@@ -292,6 +293,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.drain(s.cfg.Network.ShutdownTimeout) // dialects may have files open
 		return err
 	}
+	close(s.begun)
 	stopStatus := s.reportOnSignal()
 	defer stopStatus()
 	defer s.keepCertificates()()

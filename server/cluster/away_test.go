@@ -249,17 +249,35 @@ func TestFlushAll(t *testing.T) {
 	a, b := join(t, cfg), join(t, cfg)
 	a.enter("r")
 	b.enter("r")
-	secret, n := a.Secret(), 0
+	secret, n, lacked := a.Secret(), 0, false
 	for range 3 {
 		for range 30 {
 			n++
 			a.mustSend("r", fmt.Sprint(n))
 		}
+		before, end := []uint64{a.table.beats.Load(), b.table.beats.Load()}, time.Now().Add(20*time.Second)
 		redis.Do("FLUSHALL")
 		for range 5 { // less than before: numbers begin anew
 			n++
 			b.mustSend("r", fmt.Sprint(n))
 		}
+		for again := false; !again; {
+			again = true
+			for i, p := range []*process{a, b} { // who is not in the table is missing, and said to be
+				if got := p.listed(); len(got) != 2 {
+					t.Fatalf("of two nodes there are %v", got)
+				}
+				lacked = lacked || len(p.Nodes()) < 2
+				again = again && p.table.beats.Load() > before[i]+1 && len(p.Nodes()) == 2
+			}
+			if time.Now().After(end) {
+				t.Fatal("the nodes do not enter again")
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if !lacked {
+		t.Error("no table has lacked anybody: nothing was tried")
 	}
 	a.hasExactly("r", numbered(1, n))
 	b.hasExactly("r", numbered(1, n))
@@ -271,9 +289,20 @@ func TestFlushAll(t *testing.T) {
 			t.Errorf("%d links were lost", got)
 		}
 		until(t, "both nodes are in the table again", func() bool {
-			return p.Secret() == secret && redis.Do("HGET", p.nodes.meta(), "secret") == secret && len(p.Nodes()) == 2 && strings.TrimPrefix(redis.Do("ZCARD", string(p.nodes)+":lease"), ":") == "2"
+			_, missing := p.Known()
+			return len(missing) == 0 && p.Secret() == secret && redis.Do("HGET", p.nodes.meta(), "secret") == secret && len(p.Nodes()) == 2 && strings.TrimPrefix(redis.Do("ZCARD", string(p.nodes)+":lease"), ":") == "2"
 		})
 	}
+}
+
+// listed are the nodes that are there or missing.
+func (p *process) listed() map[string]bool {
+	names := make(map[string]bool)
+	there, missing := p.Known()
+	for _, n := range append(there, missing...) {
+		names[n.Name] = true
+	}
+	return names
 }
 
 // An engine that is started anew, without anything on disk: what was accepted is delivered, what

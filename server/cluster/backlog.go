@@ -69,8 +69,8 @@ func (l *link) resume() error {
 	}
 	l.p.c.count.caught.Add(uint64(len(missed)))
 	l.p.judge(began, r, l.generation)
-	l.p.found(l) // before anything of it is handed out, see [partition.publishHere]
-	l.p.filled(r.at)
+	l.p.filled(r.at) // before anybody may take the node for one that is there
+	l.p.found(l)     // before anything of it is handed out, see [partition.publishHere]
 	l.letGo(missed, r.at)
 	l.p.subs.confirmAll(l.generation)
 	l.p.desk.wakeUp()

@@ -18,8 +18,9 @@ const (
 )
 
 // fillTime is how long a node that starts may take to fill its logs. One that takes longer goes on
-// without: clients are told that it does not know.
-const fillTime = time.Minute
+// without: clients are told that it does not know. It is well within the time after which who starts nodes ends
+// one that is not ready yet: Kubernetes, systemd, Docker.
+const fillTime = 20 * time.Second
 
 // fillTries is how often it begins to fill a log anew, of which something went meanwhile.
 const fillTries = 16
@@ -43,7 +44,7 @@ type fill struct {
 	chunk uint64       // that is being read; 0 for none
 	had   int          // of which it has so many
 
-	tries, events int
+	tries, events int // tries: how often something of it was gone
 	bytes         int64
 	failed        bool // it goes on without
 }
@@ -108,8 +109,9 @@ func (c *Cluster) sayFilled() {
 	}
 }
 
-// starting reports whether this node has never had anything of the partition.
-func (p *partition) starting() bool { return len(p.kept) > 0 && p.position().IsZero() }
+// starting reports whether this node has never had anything of the partition. Its position does not say that: it
+// may not be handled yet when the link is lost by which it came.
+func (p *partition) starting() bool { return len(p.kept) > 0 && !p.started }
 
 // fill reads all that the engine keeps by now.
 func (l *link) fill() error {
@@ -182,7 +184,6 @@ func (f *fill) fail(c *Cluster, why string) {
 // fillStep reads a page, or where to begin, and reports whether that was all.
 func (l *link) fillStep(f *fill, upTo hub.Position) (done bool, err error) {
 	if f.into == nil {
-		f.tries++
 		if err := l.beginFill(f, upTo); err != nil {
 			return false, err
 		}
@@ -209,6 +210,7 @@ func (l *link) fillStep(f *fill, upTo hub.Position) (done bool, err error) {
 		return true, nil
 	}
 	f.into = nil // some of it is not there any more
+	f.tries++
 	return false, nil
 }
 
@@ -289,7 +291,7 @@ func (p *partition) filled(at hub.Position) {
 			p.c.filled.add(f)
 		}
 	}
-	p.fills = nil
+	p.fills, p.started = nil, true
 }
 
 func (f *filled) add(a *fill) {

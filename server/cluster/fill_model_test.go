@@ -78,11 +78,11 @@ func TestHistoryModel(t *testing.T) {
 					}
 					nodes = nil
 				case 2, 3, 4, 5: // somebody comes back, and goes again
-					head := n.head()
 					from := place[room]
-					if got, _, whole := n.behind(room, from); whole {
+					got, _, whole, head := n.look(room, from)
+					if whole {
 						yes++
-						if want := w.missed(room, from, head); !slices.Equal(got[:min(len(got), len(want))], want) {
+						if want := w.missed(room, from, head); !slices.Equal(got, want) {
 							t.Fatalf("step %d: in %s behind %v there is %v, want %v", step, room, from, short(got), short(want))
 						}
 					} else if !from.IsZero() {
@@ -96,6 +96,15 @@ func TestHistoryModel(t *testing.T) {
 					if draw.IntN(8) == 0 {
 						redis.Do("FLUSHALL")
 					}
+				case 7: // a link ends, and what is published meanwhile is asked for
+					p := n.partition(app, "", true)
+					if l := p.current(); l != nil {
+						l.fail(errors.New("cut by the test"))
+					}
+					if err := nodes[0].publish(room, fmt.Sprint(step, ".cut")); err != nil && !errors.Is(err, hub.ErrUncertain) {
+						t.Fatal(err)
+					}
+					until(t, "it is back", func() bool { return p.current() != nil })
 				default:
 					for i := range 1 + draw.IntN(40) {
 						if err := n.publish(room, fmt.Sprint(step, ".", i, strings.Repeat("x", draw.IntN(500)))); err != nil && !errors.Is(err, hub.ErrUncertain) {

@@ -110,7 +110,14 @@ func (n *library) head() (at hub.Position) {
 
 // behind is what the log has of a room behind a place, and whether that is all.
 func (n *library) behind(room string, at hub.Position) (texts []string, numbers []uint64, whole bool) {
-	n.kept.Hold(app, func(head hub.Position, read hub.Reader) {
+	texts, numbers, whole, _ = n.look(room, at)
+	return texts, numbers, whole
+}
+
+// look is behind, with where the log is at that moment.
+func (n *library) look(room string, at hub.Position) (texts []string, numbers []uint64, whole bool, head hub.Position) {
+	n.kept.Hold(app, func(now hub.Position, read hub.Reader) {
+		head = now
 		if at.Epoch != head.Epoch || at.Number > head.Number {
 			return
 		}
@@ -120,7 +127,7 @@ func (n *library) behind(room string, at hub.Position) (texts []string, numbers 
 			texts, numbers = append(texts, string(k.Data)), append(numbers, k.At.Number)
 		}
 	})
-	return texts, numbers, whole
+	return texts, numbers, whole, head
 }
 
 // has looks whether a log has exactly this of a room behind a place.
@@ -234,12 +241,12 @@ func TestEngineAwayWhileFilling(t *testing.T) {
 		own.Redis, _ = ParseEngine(at(wire.Addr))
 		return own, wire
 	}
-	// part waits until a part has been read, but not all.
-	part := func(pages *atomic.Int64) { until(t, "a part is read", func() bool { return pages.Load() > 20 }) }
-	counted := func(pages *atomic.Int64) func(*Options) {
+	// at20 stops a node that reads where it has entered a part, until it may go on.
+	at20 := func(s *stopping) func(*Options) {
+		s.reached, s.goOn = make(chan struct{}), make(chan struct{})
 		return func(o *Options) {
 			fill := o.Fill
-			o.Fill = func(app string, behind hub.Position) Filling { return counting{fill(app, behind), pages} }
+			o.Fill = func(app string, behind hub.Position) Filling { return stoppingFill{fill(app, behind), s} }
 		}
 	}
 	type start struct {
@@ -256,26 +263,28 @@ func TestEngineAwayWhileFilling(t *testing.T) {
 	}
 
 	own, wire := slow()
-	var pages atomic.Int64
-	wire.Slow(500 * time.Microsecond)
-	ended := open(own, counted(&pages))
-	part(&pages)
+	var s stopping
+	ended := open(own, at20(&s))
+	<-s.reached
 	wire.Cut()
 	a.mustSend("r", "while it was away")
-	wire.Slow(0)
+	close(s.goOn)
 	wire.Heal()
 	b := <-ended
 	if b.err != nil {
 		t.Fatal(b.err)
 	}
 	b.n.has("r", begin, append(slices.Clone(want), "while it was away"))
+	if n := s.entered.Load(); n != int64(len(want))+1 {
+		t.Errorf("it has entered %d, want to go on where it was", n)
+	}
 
 	own, wire = slow()
-	pages.Store(0)
-	wire.Slow(500 * time.Microsecond)
-	ended = open(own, counted(&pages))
-	part(&pages)
+	var last stopping
+	ended = open(own, at20(&last))
+	<-last.reached
 	wire.Cut()
+	close(last.goOn)
 	if b := <-ended; b.err == nil || !strings.Contains(b.err.Error(), "CLUSTER_REDIS") {
 		t.Errorf("it started without an engine: %v", b.err)
 	}
@@ -298,13 +307,21 @@ func TestEngineAwayWhileFilling(t *testing.T) {
 	b.n.has("r", place, []string{"later"})
 }
 
-// counting counts what is entered.
-type counting struct {
-	Filling
-	n *atomic.Int64
+// A stopping has a node that fills its log stop when it has entered 20 of more, and counts what it enters.
+type stopping struct {
+	entered       atomic.Int64
+	reached, goOn chan struct{}
 }
 
-func (c counting) Enter(p *hub.Publication, at hub.Position, entered time.Time) {
-	c.n.Add(1)
-	c.Filling.Enter(p, at, entered)
+type stoppingFill struct {
+	Filling
+	*stopping
+}
+
+func (s stoppingFill) Enter(p *hub.Publication, at hub.Position, entered time.Time) {
+	s.Filling.Enter(p, at, entered)
+	if s.entered.Add(1) == 20 {
+		close(s.reached)
+		<-s.goOn
+	}
 }

@@ -59,11 +59,21 @@ func TestEndsThoughRefused(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	a := join(t, config(t, at(redis.Addr)))
+	line := a.parts[0].current().line
 	for _, p := range a.parts {
 		redis.Do("SET", p.tag.state(), "is no hash")
 	}
-	for _, p := range a.parts {
-		until(t, "all are away", func() bool { return p.current() == nil })
+	// Each tries again now and then. One that did as the node ends would end the line too.
+	until(t, "all have left the line", func() bool {
+		for i := range line.links {
+			if a.parts[i].current() != nil || line.links[i].Load() != nil {
+				return false
+			}
+		}
+		return true
+	})
+	if line.isOver() {
+		t.Fatal("the line has ended before the node")
 	}
 	done := make(chan error, 1)
 	go func() { done <- a.Close(t.Context()) }()

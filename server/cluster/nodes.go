@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	mrand "math/rand/v2"
 	"slices"
 	"strconv"
@@ -34,6 +33,7 @@ type table struct {
 	leases  []string        // in the engine, sorted
 	changed []func()
 	seen    map[string]time.Time // when nodes were there last, within a lease
+	missing missing
 
 	beats atomic.Uint64 // that the engine has taken
 	next  time.Time     // when the first lease is over, unless it is renewed
@@ -55,12 +55,7 @@ func (c *Cluster) Addr(name string) (addr string, ok bool) {
 func (c *Cluster) Nodes() []Node {
 	c.table.mu.Lock()
 	defer c.table.mu.Unlock()
-	list := make([]Node, 0, len(c.table.nodes))
-	for _, n := range c.table.nodes {
-		list = append(list, n)
-	}
-	slices.SortFunc(list, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
-	return list
+	return byName(c.table.nodes)
 }
 
 // Changed has f called whenever a node has come or gone, on a goroutine of the cluster; f must not
@@ -188,6 +183,7 @@ func (c *Cluster) beat(ctx context.Context) error {
 		t.mu.Lock()
 		t.number++
 		t.entered = false
+		t.missing.add(t.nodes, c.cfg.Lease/2)
 		t.mu.Unlock()
 		c.beatNow()
 		return nil
@@ -209,15 +205,6 @@ func (c *Cluster) tellNews(now string) {
 	if isNew {
 		c.Tell(kindNode, nil)
 	}
-}
-
-// agreeAgain is for an engine that may have forgotten what all nodes agreed on.
-func (c *Cluster) agreeAgain(ctx context.Context) error {
-	l := c.parts[partitions].current()
-	if l == nil {
-		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, hub.ErrAway)
-	}
-	return c.agree(ctx, l.conn, c.Secret())
 }
 
 func (c *Cluster) leaseKeys() []string {
@@ -263,6 +250,7 @@ func (c *Cluster) learn(infos, over []string) {
 	t.entered = true
 	moved := !sameNodes(t.nodes, nodes)
 	t.nodes, t.leases = nodes, leases
+	t.missing.found(nodes)
 	t.saw(nodes, c.cfg.Lease)
 	var tell []func()
 	if moved {

@@ -41,16 +41,19 @@ type source struct {
 	reads    bool      // this node reads the source
 	since    time.Time // when that began, or ended
 	resigned bool
-	token    uint64              // this node leads with it; 0 while it does not
-	higher   uint64              // a token that another node was seen to have
-	renewed  time.Time           // when the engine was asked last that confirmed the lease
-	led      time.Time           // when this node began to lead last
-	theirs   time.Time           // when the lease of another node is over, as the engine said it last
-	absent   time.Time           // since when nobody has had the lease
-	there    bool                // the engine has answered ever since it knew of a lease
-	last     bool                // nobody else has led since this node did
+	lapsed   time.Time // this node led as it lost the source: what it read since it leaves to others; zero for no
+	token    uint64    // this node leads with it; 0 while it does not
+	higher   uint64    // a token that another node was seen to have
+	renewed  time.Time // when the engine was asked last that confirmed the lease
+	led      time.Time // when this node began to lead last
+	theirs   time.Time // when the lease of another node is over, as the engine said it last
+	absent   time.Time // since when nobody has had the lease
+	there    bool      // the engine has answered ever since it knew of a lease
+	last     bool      // nobody else has led since this node did, and it has no gap since
+	whole    wholeness
 	bytes    int                 // of all tapes
 	before   [contextSize]uint64 // the digests of the messages in front of the next
+	knows    int                 // how many of these were read
 
 	leads     atomic.Bool // token is not 0
 	takeovers atomic.Uint64
@@ -159,22 +162,31 @@ const earlyMost = 1000
 
 // keep notes what was read. mu is held.
 func (s *source) keep(digest uint64, list []*hub.Publication, handed func(*hub.Publication, hub.Handed), now time.Time) {
-	context := uint64(0)
-	for _, before := range s.before {
-		context = (context ^ before) * 0x9e3779b97f4a7c15
-		context ^= context >> 29
-	}
+	front := s.front()
 	copy(s.before[:], s.before[1:])
-	s.before[contextSize-1] = digest
+	s.before[contextSize-1], s.knows = digest, min(s.knows+1, contextSize)
 	for i, p := range list {
 		t := s.tapes[s.c.partition(p.App, p.Room, p.Everyone).index]
 		text := digest + uint64(i)*0x9e3779b97f4a7c15
-		s.bytes += t.put(played{seen: seen{mark: text>>32<<32 | context>>32, at: now}, pub: p, handed: handed})
+		s.bytes += t.put(played{seen: seen{mark: text>>32<<32 | front, at: now}, pub: p, handed: handed})
 		s.write(t)
 	}
 	for s.bytes > s.c.cfg.QueueBytes && s.dropOldest() {
 		continue
 	}
+}
+
+// front stands for the messages in front of the next, see [mark]. mu is held.
+func (s *source) front() uint64 {
+	if s.knows < contextSize {
+		return 0
+	}
+	sum := uint64(0)
+	for _, before := range s.before {
+		sum = (sum ^ before) * 0x9e3779b97f4a7c15
+		sum ^= sum >> 29
+	}
+	return max(sum>>32, 1)
 }
 
 // dropOldest makes room, if it can. mu is held.
@@ -212,8 +224,12 @@ func (s *source) expire(now time.Time) {
 func (s *source) Reads(yes bool) {
 	s.mu.Lock()
 	if s.reads != yes {
-		s.reads, s.since = yes, time.Now()
-		clear(s.before[:])
+		s.reads, s.since, s.last = yes, time.Now(), false
+		s.whole.gap()
+		if !yes && s.token != 0 && s.lapsed.IsZero() {
+			s.lapsed = s.since
+		}
+		s.knows = 0
 		for _, t := range s.tapes {
 			t.gap()
 		}

@@ -1,6 +1,9 @@
 package cluster
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A seen is a message, or a publication of one, that this node has read of a source.
 type seen struct {
@@ -10,14 +13,19 @@ type seen struct {
 }
 
 // A mark stands for a message: 32 bits for itself, and behind that as many for those in front of it in the
-// source, so that messages with equal texts are told apart by what is around them. Where a node began to
-// read, or missed some, it has other ones for the second.
+// source, so that messages with equal texts are told apart by what is around them. The second is 0 where a node
+// does not know all of these, since it began to read there, or missed some.
 type mark = uint64
 
 // contextSize is for how many messages in front of it a mark stands.
 const contextSize = 4
 
 func sameText(a, b mark) bool { return a>>32 == b>>32 }
+
+// sameFront and otherFront report that two with one text have the same messages in front of them, or have not. Neither
+// is so where one does not know.
+func sameFront(a, b mark) bool  { return uint32(a) != 0 && uint32(a) == uint32(b) }
+func otherFront(a, b mark) bool { return uint32(a) != 0 && uint32(b) != 0 && uint32(a) != uint32(b) }
 
 // An aligned is how what a node has read stands to what was taken.
 type aligned struct {
@@ -30,8 +38,13 @@ type aligned struct {
 type row struct {
 	texts  int
 	marks  int  // of these, with equal ones in front
+	others int  // of these, with other ones in front
 	broken bool // and then there are two that differ
 }
+
+// wrong reports that these are other messages, with the same texts. Two nodes that read different servers of a Redis
+// Cluster may differ in what is in front of a few.
+func (r row) wrong() bool { return r.others > r.marks }
 
 func (r row) better(other row) bool {
 	return r.marks > other.marks || r.marks == other.marks && r.texts > other.texts
@@ -58,6 +71,9 @@ func align(tail []mark, at time.Time, list []seen) aligned {
 		}
 		for x := 0; x <= most; x++ {
 			found := aligned{k, x, rowOf(tail[:max(0, len(tail)-x)], list[:k], gapsAtOnce)}
+			if found.row.wrong() {
+				continue
+			}
 			if found.row.better(best.row) {
 				best = found
 			}
@@ -72,10 +88,15 @@ func align(tail []mark, at time.Time, list []seen) aligned {
 	if timely.row.texts > 0 && !timely.row.broken && (timely.row.marks > 0 || best.row.marks == 0) {
 		return timely
 	}
-	if best.row.marks == 0 && ways > 1 && !at.IsZero() {
+	if best.row.marks == 0 && !at.IsZero() && (ways > 1 || oneText(list[:best.taken])) {
 		return aligned{} // equal ones, all of which came later
 	}
 	return best // clocks are no proof
+}
+
+// oneText reports that all are equal, as far as texts tell: such prove nothing.
+func oneText(list []seen) bool {
+	return len(list) > 0 && !slices.ContainsFunc(list, func(e seen) bool { return !sameText(e.mark, list[0].mark) })
 }
 
 // rowOf is how many at the end of both are equal. Behind a gap in list, tail may have more.
@@ -87,8 +108,10 @@ func rowOf(tail []mark, list []seen, gaps int) (r row) {
 			return r
 		}
 		r.texts++
-		if theirs == ours.mark {
+		if sameFront(theirs, ours.mark) {
 			r.marks++
+		} else if otherFront(theirs, ours.mark) {
+			r.others++
 		}
 		if !ours.gap {
 			continue
@@ -99,12 +122,12 @@ func rowOf(tail []mark, list []seen, gaps int) (r row) {
 		}
 		var beyond row
 		for len(tail) > beyond.texts {
-			if found := rowOf(tail, list, gaps-1); found.better(beyond) {
+			if found := rowOf(tail, list, gaps-1); !found.wrong() && found.better(beyond) {
 				beyond = found
 			}
 			tail = tail[:len(tail)-1]
 		}
-		return row{r.texts + beyond.texts, r.marks + beyond.marks, beyond.broken}
+		return row{r.texts + beyond.texts, r.marks + beyond.marks, r.others + beyond.others, beyond.broken}
 	}
 	return r
 }

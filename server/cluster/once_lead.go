@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,7 +31,8 @@ func (s *source) step() time.Duration {
 	now := time.Now()
 	s.mu.Lock()
 	s.expire(now)
-	token, wants := s.token, s.reads && !s.resigned
+	// A node that lost the source for however short a moment lacks what others have.
+	token, wants := s.token, s.reads && !s.resigned && s.lapsed.IsZero()
 	if token != 0 && now.Sub(s.renewed) > s.c.cfg.Lease {
 		s.unlead()
 		token = 0
@@ -55,16 +57,21 @@ func (s *source) step() time.Duration {
 // busy reports that something is to be written. mu is held.
 func (s *source) busy() bool {
 	for _, t := range s.tapes {
-		if t.next < len(t.list) {
+		if s.mine(t, t.next) {
 			return true
 		}
 	}
 	return false
 }
 
+// mine reports that there is an entry of that number, for who leads to take. mu is held.
+func (s *source) mine(t *tape, i int) bool {
+	return i < len(t.list) && (s.lapsed.IsZero() || t.list[i].at.Before(s.lapsed))
+}
+
 // giveUp has another node lead.
 func (s *source) giveUp() time.Duration {
-	if _, _, _, err := s.lease(0, false); err != nil && s.over.Err() == nil {
+	if _, err := s.lease(0, "0"); err != nil && s.over.Err() == nil {
 		s.mu.Lock()
 		late := time.Since(s.since) > s.c.cfg.Timeout
 		s.mu.Unlock()
@@ -75,31 +82,34 @@ func (s *source) giveUp() time.Duration {
 		s.c.Tell(kindOnce, []byte(s.name))
 	}
 	s.lead(0)
-	return s.c.onceBeat()
+	return s.c.onceBeat() / 4 // it may read again
 }
 
 // ask renews the lease, or asks for it.
 func (s *source) ask(now time.Time) time.Duration {
-	status, token, left, err := s.lease(s.c.cfg.Lease, s.mayTake(now))
+	a, err := s.lease(s.c.cfg.Lease, s.may(now))
 	beat := s.c.onceBeat()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.there = err == nil && (s.there || status != "none"); err != nil {
+	if s.there = err == nil && (s.there || a.status != "none"); err != nil {
 		s.absent = time.Time{}
 		return beat / 4
 	}
-	switch status {
+	switch a.status {
 	case "mine":
 		s.renewed, s.absent, s.last = now, time.Time{}, true
-		if s.token != token {
-			s.leadWith(token)
+		if s.token != a.token {
+			s.leadWith(a.token)
+		}
+		if now.Sub(s.led) < 2*beat {
+			return beat / 4 // so that the others know soon that they lack nothing
 		}
 		return beat
 	case "theirs":
 		s.unlead()
-		s.higher = max(s.higher, token)
-		s.theirs, s.absent, s.last = now.Add(left), time.Time{}, false
-		return min(beat, left+5*time.Millisecond)
+		s.higher = max(s.higher, a.token)
+		s.theirs, s.absent, s.last = now.Add(a.left), time.Time{}, false
+		return min(beat, a.left+5*time.Millisecond)
 	}
 	if s.absent.IsZero() {
 		s.absent = now
@@ -107,58 +117,109 @@ func (s *source) ask(now time.Time) time.Duration {
 	return beat / 4
 }
 
-// mayTake reports that a lease that nobody has is free for this node. The engine may have forgotten one:
-// who has it knows best what it took, and renews it before this.
-func (s *source) mayTake(now time.Time) bool {
+// may is what this node takes of a lease that nobody has, as once_lease.lua knows it.
+func (s *source) may(now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	switch alone := len(s.c.Nodes()) <= 1; {
+	case s.mayTake(now, alone):
+		return "1"
+	case alone:
+		return "2"
+	}
+	return "0"
+}
+
+// mayTake reports that a lease that nobody has is free for this node. The engine may have forgotten one:
+// who has it knows best what it took, and renews it before this. A node that has not read all that is yet to
+// be taken leaves it to those that have, as long as such a one may come. mu is held.
+func (s *source) mayTake(now time.Time, alone bool) bool {
 	switch {
 	case s.token != 0 || s.last:
 		return true
 	case !s.theirs.IsZero():
 		// The engine was there as it ended, and there are others who ask: it is over, and not forgotten.
-		return now.After(s.theirs) && s.there && now.Sub(s.theirs) < s.c.cfg.Lease || s.waited(now)
+		return s.whole.is() && now.After(s.theirs) && s.there && now.Sub(s.theirs) < s.c.cfg.Lease || s.waited(now)
 	}
-	return len(s.c.Nodes()) <= 1 || s.waited(now)
+	return alone || s.waited(now)
 }
 
 // onceAbsent is for how long nobody has a lease, at the most, before any node may take it: who led when
 // the engine forgot it is to be first, which has to find the engine again as all do.
 const onceAbsent = 4 * time.Second
 
-// waited reports that nobody has had the lease for so long. mu is held.
+// waited reports that nobody has had the lease for so long. Who knows where it stands in all partitions is
+// likely to have more than who does not, and waits half of that. mu is held.
 func (s *source) waited(now time.Time) bool {
-	return !s.absent.IsZero() && now.Sub(s.absent) >= min(s.c.cfg.Lease, onceAbsent)
+	span := min(s.c.cfg.Lease, onceAbsent)
+	if !s.theirs.IsZero() && !slices.ContainsFunc(s.tapes[:], func(t *tape) bool { return !t.fixed }) {
+		span /= 2
+	}
+	return !s.absent.IsZero() && now.Sub(s.absent) >= span
+}
+
+// A leased is what the engine answers about a lease.
+type leased struct {
+	status string
+	token  uint64
+	left   time.Duration
 }
 
 // lease asks the engine for the lease, or gives it back for a span of 0.
-func (s *source) lease(span time.Duration, take bool) (status string, token uint64, left time.Duration, err error) {
+func (s *source) lease(span time.Duration, may string) (a leased, err error) {
 	s.mu.Lock()
-	held, higher := s.token, s.higher
-	s.mu.Unlock()
-	may := "2"
-	if take {
-		may = "1"
+	if s.token != 0 {
+		s.whole.took(s.oldest())
 	}
+	whole := s.whole
+	args := []string{s.c.name, strconv.FormatInt(span.Milliseconds(), 10), strconv.FormatUint(s.token, 10), strconv.FormatUint(s.higher, 10),
+		may, strconv.FormatUint(whole.clear, 10), strconv.FormatUint(whole.wants(), 10)}
+	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(s.c.over, s.c.cfg.Timeout)
 	defer cancel()
-	args := []string{s.c.name, strconv.FormatInt(span.Milliseconds(), 10), strconv.FormatUint(held, 10), strconv.FormatUint(higher, 10), may}
 	answer, err := s.c.parts[partitions].exec(ctx, onceLeaseScript, []string{s.key}, args)
 	if err != nil {
-		return "", 0, 0, err
+		return a, err
 	}
+	got := time.Now()
 	list, err := answer.ToArray()
-	if err != nil || len(list) != 3 {
-		return "", 0, 0, errors.New("not an answer")
+	if err != nil || len(list) != 5 {
+		return a, errNotAnswer
 	}
-	status, err = list[0].ToString()
-	text, wrong := list[1].ToString()
-	token, ok := parseToken(text)
-	ms, wrongToo := list[2].AsInt64()
-	if err = errors.Join(err, wrong, wrongToo); err == nil && !ok {
-		err = errors.New("not an answer")
+	a.status, err = list[0].ToString()
+	ms, wrong := list[2].AsInt64()
+	var times [3]uint64
+	for i, at := range [...]int{1, 3, 4} {
+		text, wrongToo := list[at].ToString()
+		n, ok := parseToken(text)
+		if wrongToo != nil || !ok {
+			return a, errNotAnswer
+		}
+		times[i] = n
 	}
-	return status, token, time.Duration(ms) * time.Millisecond, err
+	if errors.Join(err, wrong) != nil {
+		return a, errNotAnswer
+	}
+	a.token, a.left = times[0], time.Duration(ms)*time.Millisecond
+	s.mu.Lock()
+	s.whole.heard(whole.gaps, times[1], times[2], got)
+	s.mu.Unlock()
+	return a, nil
+}
+
+// oldest is when the first of those was read that this node has yet to take; the zero time while it does not know,
+// and now for none. mu is held.
+func (s *source) oldest() time.Time {
+	oldest := time.Now()
+	for _, t := range s.tapes {
+		if t.begun != s.token {
+			return time.Time{}
+		}
+		if t.next < len(t.list) && t.list[t.next].at.Before(oldest) {
+			oldest = t.list[t.next].at
+		}
+	}
+	return oldest
 }
 
 // lead has this node lead with a token, or no more for 0.
@@ -190,7 +251,7 @@ func (s *source) unlead() {
 	if s.token == 0 {
 		return
 	}
-	s.token = 0
+	s.token, s.lapsed = 0, time.Time{}
 	s.leads.Store(false)
 	for _, t := range s.tapes {
 		t.unlead()

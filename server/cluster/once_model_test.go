@@ -51,6 +51,13 @@ func runOnceModel(t *testing.T, random *rand.Rand, addr string) {
 	}
 	leader(t, ears...)
 	known(t, ears...)
+	defer func() {
+		if t.Failed() {
+			for _, e := range r.ears {
+				t.Logf("%s says\n%s", e.Name(), e.log)
+			}
+		}
+	}()
 	over, ended := make(chan struct{}), make(chan struct{})
 	var a, b, c []string
 	go func() { // publishes until over

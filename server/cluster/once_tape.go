@@ -159,15 +159,20 @@ func (t *tape) look(b *begun) (taken int) {
 		t.fixed = false
 		return t.next
 	}
-	if t.fixed && b.name == t.name && t.agrees(b) {
+	ok, proof := t.agrees(b)
+	ok = ok && t.fixed && b.name == t.name
+	var a aligned
+	if !ok || !proof {
+		list := make([]seen, len(t.list))
+		for i := range t.list {
+			list[i] = t.list[i].seen
+		}
+		a = align(b.tail, b.at, list)
+	}
+	if ok && a.row.marks == 0 { // which would prove more
 		t.count = max(t.count, b.count)
 		return max(t.next, t.at(b.count))
 	}
-	list := make([]seen, len(t.list))
-	for i := range t.list {
-		list[i] = t.list[i].seen
-	}
-	a := align(b.tail, b.at, list)
 	t.fixed = false
 	switch {
 	case a.row.texts == 0:
@@ -199,8 +204,8 @@ func (t *tape) at(count uint64) int {
 }
 
 // agrees reports that nothing speaks against what is known of how the two stand to each other, which is
-// so from the last gap on.
-func (t *tape) agrees(b *begun) bool {
+// so from the last gap on, and whether anything proves it: what this node has yet to read does not.
+func (t *tape) agrees(b *begun) (ok, proof bool) {
 	from := t.next // who leads knows what was before
 	for i := range t.list {
 		if !t.leads && (i == 0 || t.list[i].gap) {
@@ -209,23 +214,24 @@ func (t *tape) agrees(b *begun) bool {
 	}
 	last := int64(b.count) - t.offset - int64(t.past) // how many of list, and more
 	if last < int64(max(from, t.next)) {
-		return false
+		return false, false
 	}
-	compared, same := 0, 0
+	same, others := 0, 0
 	for i := range b.tail {
 		at := last - int64(len(b.tail)-i)
 		if at < int64(from) || at >= int64(len(t.list)) {
 			continue
 		}
 		if !sameText(t.list[at].mark, b.tail[i]) {
-			return false
+			return false, false
 		}
-		compared++
-		if t.list[at].mark == b.tail[i] {
+		if sameFront(t.list[at].mark, b.tail[i]) {
 			same++
+		} else if otherFront(t.list[at].mark, b.tail[i]) {
+			others++
 		}
 	}
-	return same > 0 || compared <= 2*contextSize // equal texts with others around them
+	return others <= same, same > 0 // equal texts with others around them
 }
 
 // settle notes how the two stand to each other where nothing has been read since reading began, and nothing

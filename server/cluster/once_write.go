@@ -22,7 +22,7 @@ func (s *source) write(t *tape) {
 
 // toWrite reports that there is something. mu is held.
 func (s *source) toWrite(t *tape) bool {
-	return s.token != 0 && s.over.Err() == nil && (t.begun != s.token || t.next < len(t.list))
+	return s.token != 0 && s.over.Err() == nil && (t.begun != s.token || s.mine(t, t.next))
 }
 
 // writer writes until there is nothing more, or another node leads.
@@ -101,13 +101,13 @@ var errCount = errors.New("the count is another one")
 // take publishes what is next, if it is still this node's turn.
 func (s *source) take(t *tape, token uint64) error {
 	s.mu.Lock()
-	if s.token != token || t.begun != token || t.next == len(t.list) {
+	if s.token != token || t.begun != token || !s.mine(t, t.next) {
 		s.mu.Unlock()
 		return nil
 	}
 	var list []played
 	bytes := 0
-	for i := t.next; i < len(t.list) && len(list) < batchItems && (len(list) == 0 || bytes+t.list[i].size() <= batchBytes); i++ {
+	for i := t.next; s.mine(t, i) && len(list) < batchItems && (len(list) == 0 || bytes+t.list[i].size() <= batchBytes); i++ {
 		list = append(list, t.list[i])
 		bytes += t.list[i].size()
 	}

@@ -26,7 +26,8 @@ type partition struct {
 	own   string   // the channel of this node, for answers
 	kept  []string // apps whose events the engine keeps here; set before it starts
 
-	fills []*fill // of these apps, until they are filled; run's
+	fills   []*fill // of these apps, until they are filled; run's
+	started bool    // it had a link before, so its logs are filled; run's
 
 	subs  subscriptions
 	holds holdings

@@ -53,7 +53,7 @@ func tryRights(ctx context.Context, client rueidis.Client, t tag) error {
 	var list []rueidis.Completed
 	for _, words := range [][]string{
 		{"EVAL", "return 1", "1", none}, {"TIME"}, {"PING"},
-		{"EXISTS", none}, {"GET", none}, {"SET", none, "", "XX"}, {"DEL", none}, {"EXPIRE", none, "1"}, {"PTTL", none},
+		{"EXISTS", none}, {"GET", none}, {"SET", none, "", "XX"}, {"DEL", none}, {"UNLINK", none}, {"EXPIRE", none, "1"}, {"PTTL", none},
 		{"HDEL", none, "f"}, {"ZREM", none, "m"}, {"LTRIM", none, "0", "-1"}, {"RENAME", none, none},
 		{"SPUBLISH", none, ""}, {"SMEMBERS", set}, {"SADD", set, "m"}, {"EXPIRE", set, "1"}, {"DEL", set},
 	} {

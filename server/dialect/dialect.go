@@ -152,6 +152,11 @@ type Host struct {
 	Network    network.Config
 	Log        *slog.Logger
 
+	// Begun is closed once what the last process left is restored and bridges lead to their other sides.
+	// Who takes from senders that come to none of the ports publishes nothing before. nil in a cluster,
+	// where one of the processes publishes what all take.
+	Begun <-chan struct{}
+
 	// Who is asked about all processes of a cluster; nil in one process alone. Hub is
 	// [hub.Hub.Across] where they are not.
 	Desk   presence.Desk

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"strings"
 
 	"poosh/server/admission"
 	"poosh/server/echo/api"
@@ -22,12 +21,12 @@ var _ api.Dialect = door{}
 // Connections implements [api.Dialect].
 func (d door) Connections(context.Context) (int, error) { return d.sockets.Stats().Sessions, nil }
 
-// Channels implements [api.Dialect].
+// Channels implements [api.Dialect]. They come in the order of their names.
 func (d door) Channels(ctx context.Context, prefix string) iter.Seq2[api.Channel, error] {
 	return func(yield func(api.Channel, error) bool) {
 		rooms := d.here(prefix)
 		if d.across() {
-			rooms = d.cfg().Census.Rooms(ctx, App, prefix)
+			rooms = d.everywhere(ctx, prefix)
 		}
 		for room, err := range rooms {
 			if !yield(channelOf(room), err) || err != nil {
@@ -40,8 +39,8 @@ func (d door) Channels(ctx context.Context, prefix string) iter.Seq2[api.Channel
 // here are the channels of this process.
 func (d door) here(prefix string) iter.Seq2[hub.RoomCount, error] {
 	return func(yield func(hub.RoomCount, error) bool) {
-		for room := range d.hub.Rooms(App) {
-			if strings.HasPrefix(room.Room, prefix) && !yield(room, nil) {
+		for _, room := range d.named(prefix, "") {
+			if !yield(room, nil) {
 				return
 			}
 		}
@@ -56,10 +55,13 @@ func channelOf(r hub.RoomCount) api.Channel {
 func (d door) Channel(ctx context.Context, name string) (api.Channel, error) {
 	r := hub.RoomCount{Room: name}
 	var err error
-	if d.across() {
-		r.Connections, r.Users, err = d.cfg().Census.Count(ctx, App, name)
-	} else {
+	switch {
+	case !d.across():
 		r.Connections, r.Users = d.hub.Count(App, name)
+	case kindOf(name).presence:
+		r.Connections, r.Users, err = d.cfg().Census.Count(ctx, App, name)
+	default:
+		r.Connections, err = d.sum(ctx, name)
 	}
 	return channelOf(r), err
 }

@@ -9,8 +9,8 @@ func (d *Dialect) change(next Config) {
 	next.SocketIO.Recovery = now.SocketIO.Recovery
 	next.SocketIO.Closed, next.SocketIO.Traffic, next.SocketIO.Begin = now.SocketIO.Closed, now.SocketIO.Traffic, now.SocketIO.Begin
 	next.Updates = now.Updates
-	next.Gate, next.Sends, next.Rooms = now.Gate, now.Sends, now.Rooms
-	next.Desk, next.Census, next.Once, next.Subscribe = now.Desk, now.Census, now.Once, now.Subscribe
+	next.Gate, next.Begun, next.Sends, next.Rooms = now.Gate, now.Begun, now.Sends, now.Rooms
+	next.Desk, next.Census, next.Bus, next.Once, next.Subscribe = now.Desk, now.Census, now.Bus, now.Once, now.Subscribe
 	if d.asks != nil {
 		d.asks.Change(next.Authorize)
 	}

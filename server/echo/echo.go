@@ -70,6 +70,8 @@ type Config struct {
 	AwayBytes int64         // of what is known of all that are away
 
 	Gate *admission.Gate // admits what is published; nil admits everything
+	// Begun is closed once what Laravel publishes may reach clients; nil for from the start on.
+	Begun <-chan struct{}
 	// Sends gives publications their ids, and is told of them; nil for a feed of the dialect's
 	// own. Rooms counts what channels cost; nil for nobody.
 	Sends *sends.Feed
@@ -78,6 +80,7 @@ type Config struct {
 	// The other processes of a cluster, see [dialect.Host]; nil in one alone.
 	Desk      presence.Desk
 	Census    presence.Census
+	Bus       presence.Bus
 	Once      presence.Once
 	Subscribe func(app, room string, answer func(error))
 }
@@ -169,6 +172,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dial
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
 	if cfg.Desk != nil {
 		cfg.Desk.Hear(App, others{d})
+		cfg.Bus.Handle(busKind, d.answerCount)
 	}
 	return d
 }

@@ -98,7 +98,7 @@ func keptPlace(t *testing.T, change func(*Config)) *place {
 func nodePlace(t *testing.T, n *presencetest.Node, change func(*Config)) *place {
 	t.Helper()
 	return servePlace(t, n.Hub, func(c *Config) {
-		c.Desk, c.Census = n, n
+		c.Desk, c.Census, c.Bus = n, n, n
 		if change != nil {
 			change(c)
 		}

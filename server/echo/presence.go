@@ -107,6 +107,15 @@ func (l *listener) turn(channel string, do func(r *hub.Roster)) {
 	}
 }
 
+// shut closes a channel. What is known of its members is forgotten with the last connection of this
+// process, however that went: nobody is told here from then on who comes and goes.
+func (d *Dialect) shut(r *hub.Roster, channel string) {
+	if d.across() && r.Connections() == 0 {
+		d.forget(channel)
+	}
+	r.Close()
+}
+
 // come has the client be a member of a channel, in the place of who it was there.
 func (l *listener) come(s *subscription, who *member) {
 	l.turn(s.channel, func(r *hub.Roster) { l.comeIn(r, s, who) })
@@ -128,14 +137,14 @@ func (l *listener) comeIn(r *hub.Roster, s *subscription, who *member) {
 	l.mu.Unlock()
 	switch {
 	case !wanted:
-		r.Close()
+		l.d.shut(r, s.channel)
 	case again:
-		defer r.Close()
+		defer l.d.shut(r, s.channel)
 		l.session.Deliver(l.list(r, s, who))
 	case l.d.across():
 		l.ask(r, s, who)
 	default:
-		defer r.Close()
+		defer l.d.shut(r, s.channel)
 		l.seat(r, s, who)
 	}
 }
@@ -217,7 +226,7 @@ func (d *Dialect) announce(channel, event string, data []byte, except string) {
 func (l *listener) goOut(s *subscription) {
 	l.turn(s.channel, func(r *hub.Roster) {
 		defer l.wentOut()
-		defer r.Close()
+		defer l.d.shut(r, s.channel)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		who := s.member
@@ -240,9 +249,6 @@ func (l *listener) leaveAs(r *hub.Roster, s *subscription, who *member) {
 		at := l.at(s, who)
 		at.Only = last
 		l.d.cfg().Desk.Leave(at)
-		if r.Connections() == 0 {
-			l.d.forget(s.channel)
-		}
 	case last:
 		l.d.announce(s.channel, "presence:leaving", who.bare, "")
 	}
@@ -266,8 +272,8 @@ func (l *listener) ask(r *hub.Roster, s *subscription, who *member) {
 
 // told goes on with what the desk has answered, in the order of what happens in the channel.
 func (l *listener) told(r *hub.Roster, s *subscription, who *member, at presence.Entry, seated presence.Seated, err error) {
-	defer r.Close()
 	d := l.d
+	defer d.shut(r, s.channel)
 	switch {
 	case errors.Is(err, presence.ErrAway):
 		l.tryLater(s, who)

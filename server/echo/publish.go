@@ -16,7 +16,7 @@ func (d *Dialect) read(at intake.Address, maxMessage int) (*intake.Reader, error
 		Name: dialectName, Redis: at, Patterns: by.reader.patterns(intake.EscapePattern), MaxMessage: maxMessage,
 		Read:    by.reader.publications,
 		Reasons: dropNames[notJSON:],
-		Hub:     d.hub, Gate: by.Gate, Once: by.Once,
+		Hub:     d.hub, Gate: by.Gate, Begin: by.Begun, Once: by.Once,
 		Handed: func(p *hub.Publication, h hub.Handed) { d.handed(by.Sends.Next(), p, "redis", h) },
 		Log:    d.log,
 	})
@@ -44,7 +44,8 @@ func (d *Dialect) publish(p *hub.Publication, from string, done func(hub.Handed)
 	})
 }
 
-// handed counts a publication of which it is known what became of it.
+// handed counts a publication of which it is known what became of it. In a cluster nobody knows here
+// who took it: each process counts what it hands to clients of its own, see [dialect.Host].Delivered.
 func (d *Dialect) handed(id string, p *hub.Publication, from string, h hub.Handed) {
 	d.cfg().SocketIO.Traffic.Published(len(p.Data), max(0, h.Took))
 	d.tell(id, p, from, h)
@@ -58,7 +59,7 @@ func (d *Dialect) tell(id string, p *hub.Publication, from string, h hub.Handed)
 	}
 	if feed := d.cfg().Sends; feed.Watched() {
 		feed.Report(sends.Send{ID: id, Dialect: dialectName, Room: p.Room, Event: p.Event, Size: len(p.Data),
-			Handed: max(0, h.Took), From: from, Payload: p.Data})
+			Handed: max(0, h.Took), Uncounted: h.Took < 0, From: from, Payload: p.Data})
 	}
 	if !d.log.Enabled(context.Background(), slog.LevelDebug) {
 		return

@@ -118,15 +118,18 @@ func (a *states) take(pid string) (st *state, old *listener) {
 	return st, old
 }
 
-// note keeps the channels that a client is in, and since when. mu is held.
+// note keeps the channels that a client is in, and since when, over all of its connections in
+// which it did not leave them: who was sent out of a private channel and is let in again is given
+// nothing of the time between. mu is held.
 func (a *states) note(st *state, l *listener) {
 	before, log := st.joined, st.log
-	st.rooms, st.members = l.seats()
+	var returned map[string]bool
+	st.rooms, st.members, returned = l.seats()
 	joined, epoch := a.hub.Joined(l.sub, l.trail)
 	st.joined, st.log = make(map[string]uint64, len(st.rooms)), epoch
 	for _, room := range st.rooms {
 		n, since := joined[room], before[room]
-		if _, was := before[room]; was {
+		if returned[room] {
 			if log != epoch { // another one has begun since
 				since = 0
 			}
@@ -136,21 +139,26 @@ func (a *states) note(st *state, l *listener) {
 	}
 }
 
-// seats are the channels that the client is in, and who it is there.
-func (l *listener) seats() (rooms []string, members map[string]*member) {
+// seats are the channels that the client is in, who it is there, and to which of them it came back.
+// One that has not been made a member again yet is who it was.
+func (l *listener) seats() (rooms []string, members map[string]*member, returned map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	members = make(map[string]*member)
+	members, returned = make(map[string]*member), make(map[string]bool)
 	for _, s := range l.channels {
+		who := s.member
+		if who == nil && s.returned {
+			who = s.back
+		}
 		switch {
-		case !s.seated || s.kind.presence && s.member == nil:
+		case !s.seated || s.kind.presence && who == nil:
 			continue
 		case s.kind.presence:
-			members[s.channel] = s.member
+			members[s.channel] = who
 		}
-		rooms = append(rooms, s.channel)
+		rooms, returned[s.channel] = append(rooms, s.channel), s.returned
 	}
-	return rooms, members
+	return rooms, members, returned
 }
 
 // left keeps the state of a client that has left, or forgets it. The client is still in its
@@ -252,8 +260,11 @@ func (d *Dialect) comeBack(s *socketio.Session, cookie visitor) *listener {
 	}
 	l, by := d.newListener(s, cookie), d.cfg()
 	for _, room := range st.rooms {
+		if kindOf(room).private && d.asks == nil { // nobody may be in it any more
+			return nil
+		}
 		l.taken += len(room) + channelCost
-		l.channels[room] = &subscription{channel: room, kind: kindOf(room), seated: true, coming: kindOf(room).presence, back: st.members[room]}
+		l.channels[room] = &subscription{channel: room, kind: kindOf(room), seated: true, coming: kindOf(room).presence, back: st.members[room], returned: true}
 	}
 	if by.Rooms != nil && l.taken > 0 && !by.Rooms.Take(l.from, 0, l.taken) {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"poosh/server/dialect"
 	"poosh/server/echo/api"
 	"poosh/server/echo/authorize"
+	"poosh/server/hub"
 	"poosh/server/hub/history"
 	"poosh/server/intake"
 	"poosh/server/metric"
@@ -215,12 +216,16 @@ func (s *settings) within(n network.Config) Config {
 // start wires the clients, the HTTP API, and what comes from Redis.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.within(h.Network)
-	cfg.Gate, cfg.Sends, cfg.Rooms = h.Gate, h.Sends, h.Rooms
+	cfg.Gate, cfg.Begun, cfg.Sends, cfg.Rooms = h.Gate, h.Begun, h.Sends, h.Rooms
 	if s.Updates {
 		cfg.Updates = s.Redis
 	}
-	cfg.Desk, cfg.Census, cfg.Once, cfg.Subscribe = h.Desk, h.Census, h.Once, h.Subscribe
-	cfg.SocketIO.Closed, cfg.SocketIO.Traffic = h.Closed.Source(dialectName, appID), new(metric.Traffic)
+	cfg.Desk, cfg.Census, cfg.Bus, cfg.Once, cfg.Subscribe = h.Desk, h.Census, h.Bus, h.Once, h.Subscribe
+	traffic := new(metric.Traffic)
+	cfg.SocketIO.Closed, cfg.SocketIO.Traffic = h.Closed.Source(dialectName, appID), traffic
+	if h.Delivered != nil {
+		h.Delivered(App, func(p *hub.Publication, took int) { traffic.Delivered(len(p.Data), took) })
+	}
 	cfg.SocketIO.Node = h.Node.Name
 	if h.Node.Passer != nil {
 		cfg.SocketIO.Passer = h.Node.Passer(portSetting)
@@ -237,11 +242,13 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		},
 		Routes: map[string]*route.Router{portSetting: d.mount(h.Health)},
 		Leave:  func() []dialect.Leaver { return dialect.Leavers(d.sockets.Leave()) },
-		Shutdown: func(ctx context.Context) error {
-			reads.Stop(ctx)
-			return d.Shutdown(ctx)
-		},
-		Kick: d.kick,
+		// Behind the gate's end nothing of what was read would be published.
+		EndSenders: reads.Stop,
+		Shutdown:   d.Shutdown,
+		Save:       d.states.save,
+		Restore:    d.states.restore,
+		Ready:      reads.Ready,
+		Kick:       d.kick,
 		Polling: func() dialect.Polling {
 			st := d.sockets.Stats()
 			return dialect.Polling{Queued: st.Queued, Slow: st.Slow}

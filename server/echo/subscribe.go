@@ -20,6 +20,8 @@ type subscription struct {
 	member  *member     // who it is, once it is one
 	retry   *loop.Timer // nil unless the others could not be asked
 	back    *member     // set once: who it was, of a client that has come back
+
+	returned bool // the seat is the one that it came back to
 }
 
 // Why a client that the application would let in is not in a channel, as the status that
@@ -67,7 +69,7 @@ func (l *listener) begin(w wish) (status int) {
 		return 0
 	}
 	defer l.mu.Unlock()
-	if l.d.asks == nil {
+	if l.d.asks == nil { // nor is anybody in one, see comeBack
 		l.drop(s)
 		return notAllowed
 	}
@@ -207,7 +209,7 @@ func (l *listener) leaveRoom(s *subscription) {
 
 // left notes that a seat was given up. l.mu is held.
 func (l *listener) left(s *subscription) {
-	s.seated = false
+	s.seated, s.returned = false, false
 	l.d.kinds[s.kind.index()].ended.Add(1)
 	if l.trail != nil { // which somebody may be reading
 		l.d.hub.Hold(App, func(hub.Position, hub.Reader) { l.trail.Forget(s.channel) })

@@ -42,8 +42,14 @@ func newUpdater(d *Dialect, at intake.Address) *updater {
 	return u
 }
 
+// lastWords is how long what waits at the end is told at the most: Redis may be away, and others wait
+// for the end.
+const lastWords = 2 * time.Second
+
 // stop ends it. What waits is told as long as ctx lasts.
 func (u *updater) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
 	for ctx.Err() == nil && u.tellNext(ctx) {
 	}
 	u.end()

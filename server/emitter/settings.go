@@ -133,7 +133,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	reader, err := intake.Start(intake.Config{
 		Name: name, Redis: s.Redis, Patterns: s.patterns(), Channels: s.channels(),
 		MaxMessage: int(s.door.MaxBody()), Read: t.read, Reasons: reasons,
-		Hub: h.Hub, Gate: h.Gate, Handed: s.door.Published, Once: h.Once, Log: h.Log,
+		Hub: h.Hub, Gate: h.Gate, Handed: s.door.Published, Begin: h.Begun, Once: h.Once, Log: h.Log,
 	})
 	if err != nil {
 		return nil, err

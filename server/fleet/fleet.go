@@ -17,7 +17,8 @@
 //
 // Questions of others are answered on goroutines of the link. A stream has one goroutine for each
 // node that it follows, which end with it. What is kept here for another node's watcher ends when
-// that has not asked for a while, when its link is cut, or with [Fleet.Close].
+// that has said so or has not asked for a while, as soon as the link is cut over which it asked last, or
+// with [Fleet.Close].
 package fleet
 
 import (
@@ -58,7 +59,11 @@ const (
 )
 
 // A Node is one of the cluster, as an operator names it: by its name, or by its address.
-type Node struct{ Name, Addr string }
+type Node struct {
+	Name, Addr string
+	Started    time.Time
+	Missing    bool // it was there, and the table of nodes lacks it for the moment
+}
 
 // A Draining node's answer; what there is to read is for the operator.
 type Draining struct {
@@ -73,7 +78,7 @@ type Draining struct {
 // Config is what one node has. Name, Nodes and Link are zero in one process alone.
 type Config struct {
 	Name  string        // of this node
-	Nodes func() []Node // that are there, this one too
+	Nodes func() []Node // that are there, or may be; this one too
 	Link  *passing.Node
 
 	Feed *sends.Feed
@@ -117,14 +122,37 @@ type refused struct {
 	Error string `json:"error,omitempty"`
 }
 
+// errPanicked is all that is known of what was not done to its end.
+var errPanicked = errors.New("cannot answer: its log says why")
+
 // answer answers another node.
 func (f *Fleet) answer(q *passing.Question) {
-	text := respond.Go.Body(refused{"it cannot answer: its log says why"})
+	text := respond.Go.Body(refused{errPanicked.Error()})
 	guard.Call(f.cfg.Log, "answering another node", func() { text = f.answerTo(q) }, "node", q.From, "path", q.Path)
 	q.Answer(text)
 }
 
+// known are the parameters of what is asked for.
+var known = map[string][]string{
+	pathKick: {"id", "room", "address", "dialect", "app"}, pathDrain: nil,
+	pathTail: {"dialect", "app", "room", "payload", "watch", "begin", "end"},
+}
+
+// knows reports whether a question has nothing but what is known, each once: a later version may ask for
+// less than this one would do.
+func knows(q *passing.Question) bool {
+	for name, values := range q.Query {
+		if len(values) != 1 || !slices.Contains(known[q.Path], name) {
+			return false
+		}
+	}
+	return true
+}
+
 func (f *Fleet) answerTo(q *passing.Question) []byte {
+	if !knows(q) {
+		return respond.Go.Body(refused{passing.ErrUnknown.Error()})
+	}
 	switch q.Path {
 	case pathKick:
 		n, err := f.cfg.Kick(q.Query, "node "+q.From)
@@ -183,23 +211,50 @@ func (f *Fleet) nodes(q url.Values) ([]Node, error) {
 		}
 		return nil, nil
 	}
-	name, list := q.Get("node"), f.cfg.Nodes()
+	name, list := q.Get("node"), f.all()
 	if !q.Has("node") {
-		// The table may lack this one for a moment, after the engine has forgotten it.
-		if !slices.ContainsFunc(list, f.isHere) {
-			list = append(list, Node{Name: f.cfg.Name})
-		}
 		return list, nil
 	}
 	if name == Here || name == f.cfg.Name {
 		return []Node{{Name: f.cfg.Name}}, nil
 	}
+	var found []Node
 	for _, n := range list {
-		if n.Name == name || n.Addr != "" && n.Addr == name {
+		switch {
+		case n.Name == name:
 			return []Node{n}, nil
+		case n.Addr == "" || n.Addr != name:
+		case found == nil || n.Started.After(found[0].Started): // one that died may be listed yet
+			found = []Node{n}
 		}
 	}
-	return nil, fmt.Errorf("node %.80q is not there: `poosh status` lists those that are", name)
+	if found == nil {
+		return nil, fmt.Errorf("node %.80q is not there: `poosh status` lists those that are", name)
+	}
+	return found, nil
+}
+
+// all are the nodes that there are, as far as this one can know. The table lacks some for a moment, this
+// one too, after the engine has lost it: those to which a link is open are there still.
+func (f *Fleet) all() []Node {
+	list := f.cfg.Nodes()
+	for _, name := range append(f.cfg.Link.Linked(), f.cfg.Name) {
+		if !slices.ContainsFunc(list, func(n Node) bool { return n.Name == name }) {
+			list = append(list, Node{Name: name, Missing: name != f.cfg.Name})
+		}
+	}
+	return list
+}
+
+// errMissing is why one of them is not asked.
+var errMissing = errors.New("is missing in the table of nodes, which the engine has lost, and may be there: ask again in a moment")
+
+// why says why a node has not answered.
+func (n Node) why(err error) error {
+	if n.Missing && errors.Is(err, passing.ErrNoNode) {
+		return errMissing
+	}
+	return err
 }
 
 func (f *Fleet) isHere(n Node) bool { return n.Name == f.cfg.Name }

@@ -51,6 +51,7 @@ type site struct {
 	link    *passing.Node
 	feed    *sends.Feed
 	drained chan string // who has asked for the end
+	ended   chan error
 	port    *httptest.Server
 }
 
@@ -85,22 +86,30 @@ func serve(t *testing.T, town *town, name string, kicks int, older, trusted bool
 		t.Fatal(err)
 	}
 	town.mu.Lock()
-	town.nodes = append(town.nodes, Node{name, ln.Addr().String()})
+	town.nodes = append(town.nodes, Node{Name: name, Addr: ln.Addr().String()})
 	town.mu.Unlock()
-	ended := make(chan error, 1)
+	s.ended = make(chan error, 1)
+	ended := s.ended
 	go func() { ended <- link.Serve(ln) }() // ends with Close
-	t.Cleanup(func() {
-		if s.Fleet != nil {
-			s.Fleet.Close()
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // at once
-		_ = link.Close(ctx)
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { s.end(t) })
 	return s
+}
+
+// end ends the links of a node, once.
+func (s *site) end(t *testing.T) {
+	if s.ended == nil {
+		return
+	}
+	if s.Fleet != nil {
+		s.Fleet.Close()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // at once
+	_ = s.link.Close(ctx)
+	if err := <-s.ended; err != nil {
+		t.Error(err)
+	}
+	s.ended = nil
 }
 
 func (s *site) ask(t *testing.T, path string) (int, string) {
@@ -122,7 +131,7 @@ func TestKick(t *testing.T) {
 	town := &town{}
 	a, b := serve(t, town, "nodeAA", 1, false, true), serve(t, town, "nodeBB", 2, false, false)
 	serve(t, town, "nodeCC", 4, true, true)
-	town.nodes = append(town.nodes, Node{"nodeDD", "127.0.0.1:1"}, Node{"nodeEE", ""})
+	town.nodes = append(town.nodes, Node{Name: "nodeDD", Addr: "127.0.0.1:1"}, Node{Name: "nodeEE", Addr: ""})
 	older, away := passing.ErrUnknown.Error(), passing.ErrUnreachable.Error()
 	for _, row := range []struct {
 		at          *site
@@ -228,7 +237,7 @@ func (s *stream) wants(want ...string) {
 func TestTail(t *testing.T) {
 	town := &town{}
 	a, b := serve(t, town, "nodeAA", 1, false, true), serve(t, town, "nodeBB", 2, false, true)
-	serve(t, town, "nodeCC", 4, true, true)
+	c := serve(t, town, "nodeCC", 4, true, true)
 	s := a.tail(t, "room=r")
 	s.wants(`node {"node":"nodeAA","state":"watched"}`, `node {"node":"nodeBB","state":"watched"}`,
 		`node {"node":"nodeCC","state":"lost","why":"`+passing.ErrUnknown.Error()+`"}`)
@@ -247,7 +256,15 @@ func TestTail(t *testing.T) {
 	town.mu.Lock()
 	town.nodes = town.nodes[:1]
 	town.mu.Unlock()
-	s.wants(`node {"node":"nodeBB","state":"gone"}`, `node {"node":"nodeCC","state":"gone"}`)
+	for name, other := range map[string]*site{"nodeBB": b, "nodeCC": c} { // which are there while a link is open
+		other.end(t)
+		gone := `{"node":"` + name + `","state":"gone"}`
+		for name, data := s.next(); data != gone; name, data = s.next() {
+			if name != "node" || !strings.Contains(data, `"state":"lost"`) {
+				t.Fatalf("%s %s, want %s", name, data, gone)
+			}
+		}
+	}
 	until(t, "the other node to be watched no more", func() bool { return !b.feed.Watched() })
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"poosh/server/guard"
 	"poosh/server/passing"
 	"poosh/server/respond"
 )
@@ -61,14 +62,14 @@ func (f *Fleet) kickAt(ctx context.Context, list []Node, whom url.Values, from s
 			at.Node = n.Name
 			var err error
 			if f.isHere(n) {
-				at.Kicked, err = f.cfg.Kick(whom, from)
+				at.Kicked, err = f.kickHere(whom, from)
 			} else {
 				var said Kicked
 				err = f.ask(ctx, askWithin, n.Name, pathKick, whom, &said)
 				at.Kicked = said.Kicked
 			}
 			if err != nil {
-				at.Error = err.Error()
+				at.Error = n.why(err).Error()
 			}
 		})
 	}
@@ -78,6 +79,13 @@ func (f *Fleet) kickAt(ctx context.Context, list []Node, whom url.Values, from s
 	}
 	slices.SortFunc(sum.Nodes, func(a, b KickedAt) int { return compareHere(f.cfg.Name, a.Node, b.Node) })
 	return sum
+}
+
+// kickHere closes this node's clients. What panics there is the dialects', and costs the answer.
+func (f *Fleet) kickHere(whom url.Values, from string) (n int, err error) {
+	err = errPanicked
+	guard.Call(f.cfg.Log, "closing the clients that an operator names", func() { n, err = f.cfg.Kick(whom, from) }, "remote", from)
+	return n, err
 }
 
 // compareHere puts the node that is asked first, and the others by name.
@@ -115,7 +123,7 @@ func (f *Fleet) ServeDrain(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, passing.ErrUnknown) {
 			status = http.StatusNotImplemented
 		}
-		respond.Go.Error(w, status, "node "+name+" "+err.Error())
+		respond.Go.Error(w, status, "node "+name+" "+list[0].why(err).Error())
 		return
 	}
 	f.cfg.Log.Info("an operator asks for the end of another node", "remote", r.RemoteAddr, "node", name)

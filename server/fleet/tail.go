@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"poosh/server/eventstream"
+	"poosh/server/guard"
 	"poosh/server/passing"
 	"poosh/server/sends"
 )
@@ -157,7 +158,9 @@ func (t *tail) follow(ctx context.Context, node string, do func(context.Context)
 	t.following[node] = cancel
 	t.followers.Go(func() {
 		defer cancel()
-		do(ctx)
+		if !guard.Call(t.fleet.cfg.Log, "telling of sends", func() { do(ctx) }, "node", node) {
+			t.give(ctx, news{node: node, state: Lost, why: errPanicked.Error()})
+		}
 	})
 }
 
@@ -259,20 +262,21 @@ func (t *tail) followHere(ctx context.Context, w *sends.Watcher) {
 // followOther follows another node, until that is gone, or cannot tell.
 func (t *tail) followOther(ctx context.Context, node string) {
 	query := without(t.filter)
-	begin, lost := true, ""
+	query.Set("watch", rand.Text()) // one, whatever fails: it takes a place there
+	begin, lost, none := true, "", true
 	defer func() {
-		if !begin { // or it is kept there for a while, for nobody
+		if !none { // or it is kept there for a while, for nobody
 			t.fleet.endAt(node, query.Get("watch"))
 		}
 	}()
 	for ctx.Err() == nil {
 		if begin {
-			query.Set("watch", rand.Text())
 			query.Set("begin", "1")
 		} else {
 			query.Del("begin")
 		}
 		var got tailed
+		none = false
 		err := t.fleet.ask(ctx, holdTail+askWithin, node, pathTail, query, &got)
 		if ctx.Err() != nil {
 			return
@@ -297,8 +301,10 @@ func (t *tail) followOther(ctx context.Context, node string) {
 		}
 		switch {
 		case errors.Is(err, passing.ErrUnknown), errors.Is(err, errNoToken): // and will not
+			none = true
 			return
 		case got.Over != "":
+			none = true
 			t.give(ctx, news{node: node, state: Lost, why: got.Over})
 			return
 		case err != nil:

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,8 +68,11 @@ type watch struct {
 	key            string // set once
 
 	// Guarded by the lock of watches.
-	idle *time.Timer // ends it while nobody asks
-	busy bool        // somebody does
+	idle  *time.Timer // ends it while nobody asks
+	busy  bool        // somebody does
+	ended bool        // whoever asks still is the last
+	turn  uint64      // counts who asks
+	uncut func() bool // no more looks at the link over which it was asked for last
 }
 
 func (ws *watches) init() { ws.of = make(map[string]*watch) }
@@ -78,34 +82,51 @@ var (
 	errNotHere = errors.New("the watching has ended, begin anew")
 )
 
-// take returns the watch that a question is about, which nobody else has until [watches.put]. begin is
-// for a new one.
-func (ws *watches) take(key string, begin func() (*sends.Watcher, error)) (w *watch, isNew bool, err error) {
+// take returns the watch that a question is about, which nobody else has until [watches.put], unless it
+// ends. begin is for one who does not know whether there is one: it goes on where nobody asks for it, and
+// is made anew otherwise. The watch ends with link, over which the question came.
+func (ws *watches) take(key string, link context.Context, begin func() (*sends.Watcher, error)) (w *watch, err error) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.over {
-		return nil, false, sends.ErrClosed
+		return nil, sends.ErrClosed
 	}
-	if w = ws.of[key]; w != nil {
-		if w.busy {
-			return nil, false, errTwice
+	w = ws.of[key]
+	if w != nil && w.busy {
+		if begin == nil {
+			return nil, errTwice
 		}
-		w.busy = true
-		w.idle.Stop()
-		return w, false, nil
+		ws.drop(w) // its answer reaches nobody: there is one who asks for each
+		w = nil
 	}
-	if begin == nil {
-		return nil, false, errNotHere
+	if w == nil {
+		if begin == nil {
+			return nil, errNotHere
+		}
+		watcher, err := begin() // of which there are only so many
+		if err != nil {
+			return nil, err
+		}
+		w = &watch{Watcher: watcher, key: key, uncut: func() bool { return true }}
+		w.idle = time.AfterFunc(idleTail, func() { ws.expire(w) })
+		ws.of[key] = w
 	}
-	watcher, err := begin() // of which there are only so many
-	if err != nil {
-		return nil, false, err
-	}
-	w = &watch{Watcher: watcher, key: key, busy: true}
-	w.idle = time.AfterFunc(idleTail, func() { ws.expire(w) })
 	w.idle.Stop()
-	ws.of[key] = w
-	return w, true, nil
+	w.uncut()
+	w.busy = true
+	w.turn++
+	turn := w.turn
+	w.uncut = context.AfterFunc(link, func() { ws.cut(w, turn) })
+	return w, nil
+}
+
+// cut ends a watch whose link is cut, unless it was asked for over another one since.
+func (ws *watches) cut(w *watch, turn uint64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if w.turn == turn {
+		ws.drop(w)
+	}
 }
 
 // put has others ask, or ends the watch.
@@ -113,11 +134,13 @@ func (ws *watches) put(w *watch, over bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w.busy = false
-	if over || ws.over {
+	switch {
+	case w.ended:
+	case over:
 		ws.drop(w)
-		return
+	default:
+		w.idle.Reset(idleTail)
 	}
-	w.idle.Reset(idleTail)
 }
 
 // expire ends a watch for which nobody has asked.
@@ -129,18 +152,20 @@ func (ws *watches) expire(w *watch) {
 	}
 }
 
-// end ends a watch, if it is there and nobody asks; who asks no more is noticed.
+// end ends a watch, if it is there. Whoever still waits for it is told that it is over.
 func (ws *watches) end(key string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if w := ws.of[key]; w != nil && !w.busy {
+	if w := ws.of[key]; w != nil {
 		ws.drop(w)
 	}
 }
 
 // drop ends a watch. mu is held.
 func (ws *watches) drop(w *watch) {
+	w.ended = true
 	w.idle.Stop()
+	w.uncut()
 	w.Stop()
 	if ws.of[w.key] == w {
 		delete(ws.of, w.key)
@@ -157,8 +182,8 @@ func (ws *watches) close() {
 	}
 }
 
-// answerTail answers with the sends since the last question: at once where there are some, and to the
-// first question of a watcher, who knows from then on that nothing is missed.
+// answerTail answers with the sends since the last question: at once where there are some, and to one who
+// begins, who knows from then on that nothing is missed.
 func (f *Fleet) answerTail(q *passing.Question) []byte {
 	id := q.Query.Get("watch")
 	if id == "" || len(id) > 64 {
@@ -172,12 +197,12 @@ func (f *Fleet) answerTail(q *passing.Question) []byte {
 	if q.Query.Get("begin") == "1" {
 		begin = func() (*sends.Watcher, error) { return f.cfg.Feed.Watch(sends.FilterOf(q.Query)) }
 	}
-	w, isNew, err := f.watches.take(q.From+"/"+id, begin)
+	w, err := f.watches.take(q.From+"/"+id, q.Link(), begin)
 	if err != nil {
 		return respond.Go.Body(refused{fmt.Sprint("does not tell of sends: ", err)})
 	}
 	var t tailed
-	if !isNew {
+	if begin == nil {
 		t.Over = wait(w.Watcher, q)
 	}
 	lines, dropped := w.Lines(true) // who asks there has shown a token
@@ -185,7 +210,7 @@ func (f *Fleet) answerTail(q *passing.Question) []byte {
 		t.Sends = append(t.Sends, l)
 	}
 	t.Dropped = dropped
-	// What is lost with a cut link is lost: whoever comes again begins anew, and its watcher is told.
+	// What an answer had that did not arrive is lost: whoever comes again begins, and its watcher is told.
 	f.watches.put(w, t.Over != "" || q.Context().Err() != nil)
 	return t.text()
 }

@@ -244,8 +244,11 @@ func (h *Hub) keepUnion(s *shard, p *Publication, at Position, mark *latency.Mar
 // for one who is, or was, in these rooms, or since it came by another of its rooms: such a one
 // is in the log once for each. before is the one before it in the list; nil for none.
 func (ask *Ask) leavesOut(id string, k, before *Kept, t *Trail) bool {
+	if before != nil && before.At == k.At {
+		return true
+	}
 	u, ok := k.Union()
-	if !ok || before != nil && before.At == k.At || u.excepts(id) ||
+	if !ok || u.excepts(id) ||
 		slices.ContainsFunc(ask.Formerly, u.excepts) || slices.ContainsFunc(ask.Rooms, u.excepts) {
 		return true
 	}

@@ -113,7 +113,10 @@ func (r *Reader) message(m rueidis.PubSubMessage) {
 		r.drop(reasonTooLarge)
 		return
 	}
-	r.queue.put(Message{Pattern: m.Pattern, Channel: m.Channel, Payload: unsafe.Slice(unsafe.StringData(m.Message), len(m.Message))}) // which nobody else has
+	payload := unsafe.Slice(unsafe.StringData(m.Message), len(m.Message)) // which nobody else has
+	if !r.queue.put(Message{Pattern: m.Pattern, Channel: m.Channel, Payload: payload}) && r.source == nil {
+		r.drop(reasonEnd) // in a cluster others have it
+	}
 }
 
 // found says that there is a connection, and lose that there is none.

@@ -14,12 +14,30 @@ import (
 
 // hand hands out what was read, in order. It ends when the queue is closed and empty.
 func (r *Reader) hand() {
+	begun := r.begins()
 	for {
 		m, ok := r.queue.take()
 		if !ok {
 			return
 		}
+		if !begun {
+			r.drop(reasonEnd)
+			continue
+		}
 		guard.Call(r.cfg.Log, "a message from Redis is handed out", func() { r.one(m) }, "dialect", r.cfg.Name)
+	}
+}
+
+// begins waits until messages may be handed out. It reports false where that never came.
+func (r *Reader) begins() bool {
+	if r.cfg.Begin == nil {
+		return true
+	}
+	select {
+	case <-r.cfg.Begin:
+		return true
+	case <-r.queue.closed():
+		return false
 	}
 }
 

@@ -81,6 +81,10 @@ type Config struct {
 	// and counters, from any goroutine; nil for nobody. It must not wait.
 	Handed func(p *hub.Publication, h hub.Handed)
 
+	// Begin is closed once messages may be handed out; until then they wait, as behind whoever does not
+	// keep up. nil for from the start on.
+	Begin <-chan struct{}
+
 	// Once decides who takes a message; nil in one process alone.
 	Once presence.Once
 

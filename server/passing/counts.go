@@ -47,12 +47,13 @@ type served uint8
 const (
 	servedRequest served = iota
 	servedWebSocket
+	servedQuestion // of operators
 )
 
 func (c *counts) init() {
 	c.passed = metric.Closed[result](resultNames)
 	c.refused = metric.Closed[refusal](refusalNames)
-	c.served = metric.Closed[served]([]string{"polling", "websocket"})
+	c.served = metric.Closed[served]([]string{"polling", "websocket", "question"})
 }
 
 func (c *counts) readings(waiting, pipes int) []metric.Reading {
@@ -61,9 +62,9 @@ func (c *counts) readings(waiting, pipes int) []metric.Reading {
 			c.passed.Samples(passedAnswered, passedFailed, "")),
 		metric.Counters("passed_refused", "cluster_passed_refused_total", "What came to the nodes' own port and was refused, by reason.", "reason",
 			c.refused.Samples(refusedRequest, refusedFrame, "")),
-		metric.Counters("passed_here", "cluster_passed_here_total", "Requests and WebSockets that other nodes have passed on to this one.", "transport",
-			c.served.Samples(servedRequest, servedWebSocket, "")),
-		metric.Gauge("passed_waiting", "cluster_passed_waiting", "Requests that wait for an answer of another node.", waiting),
+		metric.Counters("passed_here", "cluster_passed_here_total", "Requests and WebSockets that other nodes have passed on to this one, and questions of their operators.", "transport",
+			c.served.Samples(servedRequest, servedQuestion, "")),
+		metric.Gauge("passed_waiting", "cluster_passed_waiting", "Requests, and questions of operators, that wait for an answer of another node.", waiting),
 		metric.Gauge("passed_websockets", "cluster_passed_websockets", "WebSockets that are carried to other nodes.", pipes),
 	}
 }

@@ -3,6 +3,7 @@ package passing
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"net"
 	"net/netip"
 	"time"
@@ -78,6 +79,7 @@ func (n *Node) refuse(nc net.Conn, h *hello, why refusal) {
 // takeLink begins a link that another node has asked for.
 func (n *Node) takeLink(nc net.Conn, name string, asks, answers, early []byte) {
 	l := &inLink{link: link{node: n, name: name, seal: newSeal(answers)}, calls: make(map[uint64]*call)}
+	l.open, l.cut = context.WithCancel(n.over)
 	l.unsealer.seal = newSeal(asks)
 	l.heard.Store(int64(n.opt.Sockets.Now()))
 	n.mu.Lock()
@@ -87,6 +89,7 @@ func (n *Node) takeLink(nc net.Conn, name string, asks, answers, early []byte) {
 	}
 	n.mu.Unlock()
 	if over {
+		l.cut()
 		_ = nc.Close()
 		return
 	}
@@ -95,6 +98,7 @@ func (n *Node) takeLink(nc net.Conn, name string, asks, answers, early []byte) {
 		n.mu.Lock()
 		delete(n.in, l)
 		n.mu.Unlock()
+		l.cut()
 		return
 	}
 	l.mu.Lock()

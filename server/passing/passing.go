@@ -40,7 +40,8 @@
 // # Who owns what
 //
 // A [Node] has one goroutine that accepts and one that looks after links, from the first on, one for each hello under
-// way, in either direction, which has Timeout, and the links and WebSockets on the loop. [Node.Close] ends them.
+// way, in either direction, which has Timeout, one for each question of another node's operators, which are bounded, and the
+// links and WebSockets on the loop. [Node.Close] ends them, but for a question that hangs: that is left behind, and logged.
 //
 // Lock order: a session's, then link.mu or Node.mu, each by itself, then a connection's. Nobody who answers or is told of an
 // end is called with one of ours held.
@@ -96,6 +97,8 @@ type Port struct {
 	// is given what [http1.Config].Handler is, but with the client's address as RemoteAddr.
 	Handler http.Handler
 	Taker   Taker // serves WebSockets
+
+	counts served // requests as
 }
 
 // A Taker is what [http1.Server] is to a WebSocket that another node passes on.
@@ -114,6 +117,7 @@ type Node struct {
 	arrivals arrivals
 	warned   warnings
 	work     sync.WaitGroup
+	asked    questions
 	running  sync.Once
 	over     context.Context // done when all is to end
 	end      context.CancelFunc
@@ -137,6 +141,7 @@ func New(opt Options) *Node {
 	}
 	n := &Node{opt: opt, ports: make(map[string]Port), peers: make(map[string]*peer), in: make(map[*inLink]struct{}), pipes: make(map[*pipe]struct{})}
 	n.count.init()
+	n.asked.gone = make(chan struct{}, 1)
 	n.over, n.end = context.WithCancel(context.Background())
 	return n
 }
@@ -186,7 +191,7 @@ func (n *Node) Drain() {
 }
 
 // Close waits until nothing is under way in either direction, or ctx ends, and then ends
-// everything. Ports must have ended before: theirs are the requests that are under way.
+// everything. Questions that are being answered have a second more, since who answers hears of the end then. Ports must have ended before: theirs are the requests that are under way.
 func (n *Node) Close(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -203,7 +208,8 @@ func (n *Node) Close(ctx context.Context) error {
 		_ = n.ln.Close()
 	}
 	n.mu.Unlock()
-	n.work.Wait()
+	n.work.Wait() // each has a time
+	n.waitForQuestions(ctx)
 	for _, l := range n.links() {
 		l.finish()
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"poosh/server/socketio"
 )
@@ -68,12 +69,25 @@ func (n *Node) Ask(ctx context.Context, name, port, path string, query url.Value
 	}
 }
 
+// Linked lists the nodes to which a link is open, in no order: those are there, whatever is known of them
+// at this moment.
+func (n *Node) Linked() (names []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, p := range n.peers {
+		if p.link != nil && p.link.open() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Answer has f answer the questions that other nodes ask at a port, each on a goroutine of its own:
 // it calls [Question.Answer] once and returns, soon after the question's context has ended at the
 // latest. Call it before [Node.Serve].
 func (n *Node) Answer(port string, f func(*Question)) {
 	places := make(chan struct{}, maxQuestions)
-	n.Add(port, Port{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	n.Add(port, Port{counts: servedQuestion, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked, ok := w.(*writer) // or it came to a port of clients'
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
@@ -83,12 +97,12 @@ func (n *Node) Answer(port string, f func(*Question)) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		q := &Question{From: asked.link.name, Path: strings.Clone(r.URL.Path), Query: r.URL.Query()}
+		q := &Question{From: asked.link.name, Path: strings.Clone(r.URL.Path), Query: r.URL.Query(), link: asked.link.open}
 		q.ctx, q.end = context.WithCancel(n.over)
 		w.Header().Set("Content-Type", "application/json")
 		q.answer = asked.Later(q)
 		go func() { // ends with f
-			defer n.work.Done()
+			defer n.answered()
 			defer func() { <-places }()
 			defer q.end()
 			f(q)
@@ -105,10 +119,52 @@ func (n *Node) takes(places chan struct{}) bool {
 	}
 	select {
 	case places <- struct{}{}:
-		n.work.Add(1)
+		n.asked.now++
 		return true
 	default:
 		return false
+	}
+}
+
+// questions are those of other nodes that are being answered.
+type questions struct {
+	now  int           // guarded by the node's mu
+	gone chan struct{} // has a value when one has been answered
+}
+
+func (n *Node) answered() {
+	n.mu.Lock()
+	n.asked.now--
+	n.mu.Unlock()
+	select {
+	case n.asked.gone <- struct{}{}:
+	default:
+	}
+}
+
+// questionGrace is how long questions may take for their end past that of [Node.Close]'s context.
+const questionGrace = time.Second
+
+// waitForQuestions waits until all are answered, or for a moment behind ctx: what an operator has asked
+// for may hang in a dialect, and is not to keep the process.
+func (n *Node) waitForQuestions(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	late := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(questionGrace, func() { close(late) }) })()
+	for {
+		n.mu.Lock()
+		left := n.asked.now
+		n.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-n.asked.gone:
+		case <-late:
+			n.opt.Log.Error("questions of other nodes' operators are not answered to their end: they are left behind", "questions", left)
+			return
+		}
 	}
 }
 
@@ -118,6 +174,7 @@ type Question struct {
 	Path  string // what for
 	Query url.Values
 
+	link   context.Context
 	ctx    context.Context
 	end    context.CancelFunc
 	answer socketio.Answerer
@@ -125,6 +182,10 @@ type Question struct {
 
 // Context ends when nobody waits for the answer any more.
 func (q *Question) Context() context.Context { return q.ctx }
+
+// Link ends as soon as the link is cut over which the question came: nobody gets the answer then. The
+// question's own context ends a moment later.
+func (q *Question) Link() context.Context { return q.link }
 
 // Answer answers. Call it once; the body is not to change any more.
 func (q *Question) Answer(body []byte) { q.answer.Answer(body) }

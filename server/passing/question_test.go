@@ -37,6 +37,14 @@ func TestAsk(t *testing.T) {
 	if got, err := b.node.Ask(ctx, "nodeAA", "ASKED", "/large", nil); err != nil || !bytes.Equal(got, large) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
+	for _, row := range []struct {
+		transport string
+		want      float64
+	}{{"question", 1}, {"polling", 0}} {
+		if got := b.node.reading("cluster_passed_here_total", row.transport); float64(got) != row.want {
+			t.Errorf("%v of %s, want %v", got, row.transport, row.want)
+		}
+	}
 	for name, test := range map[string]struct {
 		node, port string
 		want       error
@@ -138,5 +146,81 @@ func TestAskTooMany(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Who never answers keeps nobody who ends.
+func TestCloseLeavesWhatHangs(t *testing.T) {
+	nodes := newTable()
+	a, b := serve(t, "nodeAA", nodes), serve(t, "nodeBB", nodes)
+	asked, release, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	b.node.ports["ASKED"] = Port{} // nobody has asked yet
+	b.node.Answer("ASKED", func(q *Question) {
+		close(asked)
+		<-release
+		q.Answer(nil)
+		close(left)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() { // ends with the other node, or ctx
+		_, _ = a.node.Ask(ctx, "nodeBB", "ASKED", "/x", nil)
+		close(ended)
+	}()
+	<-asked
+	over, end := context.WithCancel(context.Background())
+	end()
+	closed := make(chan struct{})
+	go func() { // ends at once, or with what hangs
+		_ = b.node.Close(over)
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Error("it waits for what hangs")
+	}
+	close(release)
+	<-left
+	<-closed
+	<-ended
+}
+
+// Who answers knows at once that the link is cut, before the question is given up.
+func TestQuestionKnowsItsLink(t *testing.T) {
+	nodes := newTable()
+	a, b := serve(t, "nodeAA", nodes), serve(t, "nodeBB", nodes)
+	asked, cut := make(chan struct{}), make(chan bool, 1)
+	b.node.ports["ASKED"] = Port{} // nobody has asked yet
+	b.node.Answer("ASKED", func(q *Question) {
+		close(asked)
+		select {
+		case <-q.Link().Done():
+			cut <- q.Context().Err() == nil
+		case <-q.Context().Done():
+			cut <- false
+		}
+		q.Answer(nil)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { // ends with the link, or ctx
+		_, err := a.node.Ask(ctx, "nodeBB", "ASKED", "/x", nil)
+		ended <- err
+	}()
+	<-asked
+	if list := a.node.Linked(); len(list) != 1 || list[0] != "nodeBB" {
+		t.Errorf("linked are %v", list)
+	}
+	for _, l := range a.node.links() {
+		l.finish()
+	}
+	if !<-cut {
+		t.Error("the question knows of its end before that of the link")
+	}
+	if err := <-ended; !errors.Is(err, ErrUnreachable) {
+		t.Error(err)
 	}
 }

@@ -26,6 +26,9 @@ type inLink struct {
 	sent     uint64           // frames
 	acked    uint64           // of those, the ones that arrived
 
+	open context.Context // ends with the link; set once, as what follows
+	cut  context.CancelFunc
+
 	q request // owned by the connection's reader, as what follows
 	w writer
 }
@@ -99,12 +102,12 @@ func (l *inLink) serve(id uint64, b []byte) {
 		l.w.end()
 		return
 	}
-	n.count.served.Add(servedRequest, 1)
+	p, known := n.ports[l.q.port]
+	n.count.served.Add(p.counts, 1)
 	if len(body) > 0 {
 		l.q.Request.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	l.w.reset(l, id)
-	p, known := n.ports[l.q.port]
 	l.mu.Lock()
 	full := l.waits >= maxCalls
 	l.mu.Unlock()
@@ -217,6 +220,7 @@ func (l *inLink) Closed(*loop.Conn, error) {
 	n.mu.Lock()
 	delete(n.in, l)
 	n.mu.Unlock()
+	l.cut()
 	var lost, waiting []*call
 	l.mu.Lock()
 	l.dead = true

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
+	"sync"
+	"time"
 
 	"poosh/server/dialect"
 	"poosh/server/hub"
@@ -24,6 +26,29 @@ type inside struct {
 	api    *API
 	server *socketio.Server
 	events *streams
+
+	unpublished *unpublished
+}
+
+// unpublished are events that came by a door and did not get out. As long as a cluster's engine is away
+// these are all, and the log has a line of them once a minute.
+type unpublished struct {
+	mu    sync.Mutex // guards what follows
+	said  time.Time
+	since int // events since then
+}
+
+func (u *unpublished) say(log *slog.Logger, p *hub.Publication, err error) {
+	u.mu.Lock()
+	if !u.said.IsZero() && time.Since(u.said) < time.Minute {
+		u.since++
+		u.mu.Unlock()
+		return
+	}
+	before := u.since
+	u.said, u.since = time.Now(), 0
+	u.mu.Unlock()
+	log.Warn("an event was not published, or maybe not everywhere", "event", clip(p.Event), "err", err, "others before", before)
 }
 
 // On reports whether the settings ask for Poosh.
@@ -38,7 +63,7 @@ func (d *Door) MaxBody() int64 { return d.settings.API.MaxBody }
 func (d *Door) Published(p *hub.Publication, h hub.Handed) {
 	a := d.settings.inside.api
 	if h.Err != nil {
-		a.log.Warn("an event was not published, or maybe not everywhere", "event", clip(p.Event), "err", h.Err)
+		d.settings.inside.unpublished.say(a.log, p, h.Err)
 		return
 	}
 	a.traffic.Published(len(p.Data), max(0, h.Took))

@@ -164,7 +164,7 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	server := socketio.New(h.WebSockets, sockets, listeners, h.Log)
 	events := newStreams(listeners, h.WebSockets, server, server.Heartbeat(), sockets.Closed, h.Log)
 	events.node = h.Node.Name
-	s.inside = inside{api, server, events}
+	s.inside = inside{api, server, events, new(unpublished)}
 	return &dialect.Running{
 		Reload: func(options any, n network.Config) (func(), error) {
 			next := options.(*settings)

@@ -1,9 +1,13 @@
 package poosh
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"poosh/server/hub"
+	"poosh/server/logtest"
 )
 
 // What an event is to clients of Socket.IO, and to dialects across a bridge, by its shape.
@@ -35,5 +39,19 @@ func TestShapes(t *testing.T) {
 		if s, ok := parseShape(meta, 10); ok {
 			t.Errorf("%q is %+v", meta, s)
 		}
+	}
+}
+
+// While nothing gets out, the log has a line of that once a minute.
+func TestUnpublishedIsSaidSeldom(t *testing.T) {
+	var log logtest.Buffer
+	u := new(unpublished)
+	for range 3 {
+		u.say(slog.New(slog.NewTextHandler(&log, nil)), &hub.Publication{Event: "e"}, hub.ErrUncertain)
+	}
+	u.said = u.said.Add(-time.Minute)
+	u.say(slog.New(slog.NewTextHandler(&log, nil)), &hub.Publication{Event: "e"}, hub.ErrUncertain)
+	if text := log.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, `"others before"=2`) {
+		t.Errorf("the log has\n%s", text)
 	}
 }

@@ -114,3 +114,29 @@ func TestReconnect(t *testing.T) {
 		two.wants(fmt.Sprintf(`["event",%q,".said",{"n":1}]`, room))
 	})
 }
+
+// The same over a restart with HISTORY_FILE: Echo 1 with a client of socket.io 4 is in its channels
+// again.
+func TestRestart(t *testing.T) {
+	s := start(t, "HISTORY=5m", "HISTORY_FILE=kept", "ECHO_PRESENCE_GRACE=0s")
+	b := newBroadcaster(t, s.redis, prefix)
+	one := open(t, s.URL(), "echo-1", "sio-4.8.1", 1)
+	one.join("private", "news", ".said")
+	one.hears(b, "news", "private-news")
+	one.join("presence", "room", ".said")
+	one.wants(fmt.Sprintf(`["here","room",[%s]]`, ann(1)))
+	asked := len(s.app.requests("private-news"))
+
+	s.Terminate()
+	one.wants(`["disconnect"]`)
+	s.Restart()
+	one.connected()
+	one.here = "" // it is told again
+	one.wants(fmt.Sprintf(`["here","room",[%s]]`, ann(1)))
+	one.hears(b, "news", "private-news")
+	b.send(broadcast{Channels: []string{"private-news", "presence-room"}, Event: "said", Data: map[string]any{"n": 1}})
+	one.wants(`["event","news",".said",{"n":1}]`, `["event","room",".said",{"n":1}]`)
+	if n := len(s.app.requests("private-news")); n != asked {
+		t.Errorf("the application was asked %d times more: it subscribed by itself", n-asked)
+	}
+}

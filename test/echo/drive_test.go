@@ -26,6 +26,7 @@ type server struct {
 	*process.Process
 	redis *redistest.Server
 	app   *application
+	admin string // the URL of the operators' port, where there is one
 }
 
 // start starts all three.

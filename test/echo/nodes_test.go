@@ -3,6 +3,7 @@ package echo
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,11 +19,28 @@ func nodes(t *testing.T, more ...string) []*server {
 	redis, app := redistest.Start(t), newApplication(t)
 	list := make([]*server, 3)
 	for i := range list {
-		env := settings(redis, app.url, append([]string{"CLUSTER_REDIS=redis://" + redis.Addr, "CLUSTER_LEASE=4s", "CLUSTER_TIMEOUT=1s", "ADMIN_PORT=" + strconv.Itoa(process.FreePort(t))}, more...)...)
-		list[i] = &server{redis: redis, app: app, Process: process.Start(t, program, "ECHO_PORT", env...)}
+		admin := strconv.Itoa(process.FreePort(t))
+		env := settings(redis, app.url, append([]string{"CLUSTER_REDIS=redis://" + redis.Addr, "CLUSTER_LEASE=4s", "CLUSTER_TIMEOUT=1s", "ADMIN_PORT=" + admin}, more...)...)
+		list[i] = &server{redis: redis, app: app, admin: "http://127.0.0.1:" + admin, Process: process.Start(t, program, "ECHO_PORT", env...)}
 		showLog(t, list[i].Process)
 	}
 	return list
+}
+
+// get is the body of an answer 200.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	client := http.Client{Timeout: process.Patience}
+	res, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %s %v", url, res.Status, body, err)
+	}
+	return string(body)
 }
 
 // number is that of an event {"n":..} of a channel; not ok for another line.
@@ -81,17 +99,24 @@ func threeNodes(t *testing.T, more ...string) {
 	for _, p := range pages[1:] {
 		p.wants(`["whisper","room",5]`)
 	}
-	res, err := http.Get(list[1].URL() + "/apps/app/channels/presence-room?auth_key=" + appKey)
-	if err != nil {
-		t.Fatal(err)
+	for path, want := range map[string]string{
+		"/presence-room": `{"subscription_count":3,"occupied":true,"user_count":3}`,
+		"/private-news":  `{"subscription_count":3,"occupied":true}`,
+		"":               `{"channels":{"presence-room":{"subscription_count":3,"occupied":true},"private-news":{"subscription_count":3,"occupied":true}}}`,
+	} {
+		if got := get(t, list[1].URL()+"/apps/app/channels"+path+"?auth_key="+appKey); got != want {
+			t.Errorf("the second node knows %s of channels%s", got, path)
+		}
 	}
-	defer res.Body.Close()
-	var counts struct {
-		Count int `json:"subscription_count"`
-		Users int `json:"user_count"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&counts); err != nil || counts.Count != 3 || counts.Users != 3 {
-		t.Errorf("the second node knows of %+v, %v", counts, err)
+	for _, s := range list { // each counts what its own page was handed
+		redistest.Until(t, "the node counts what it hands out", func() bool {
+			for line := range strings.Lines(get(t, s.admin+"/metrics")) {
+				if n, ok := strings.CutPrefix(line, `poosh_delivered_total{dialect="echo"} `); ok {
+					return strings.TrimSpace(n) != "0"
+				}
+			}
+			return false
+		})
 	}
 
 	// A stream of events, in which a node is killed.

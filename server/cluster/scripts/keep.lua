@@ -38,12 +38,26 @@ local function dropChunks(a, index)
     if a.d >= a.l then return end
     local key = chunkOf(a, a.d)
     if a.d >= a.f and a.t <= a.bytes and redis.call('EXISTS', key) == 1 then return end
-    redis.call('DEL', key)
+    redis.call('UNLINK', key)
     a.t = a.t - tonumber(redis.call('HGET', index, num(a.d) .. ':c') or 0)
     redis.call('HDEL', index, num(a.d) .. ':c', num(a.d) .. ':b', num(a.d) .. ':t')
     a.d = a.d + 1
     a.f = math.max(a.f, a.d)
   end
+end
+-- Drops what there is of an app of which nothing is kept any more, as few at a time.
+local function forgetChunks(a)
+  local index = T .. ':h:' .. a.name
+  local m = redis.call('HMGET', index, 'd', 'l', 't')
+  if not m[2] then return end
+  local first, last, t = tonumber(m[1] or 1), tonumber(m[2]), tonumber(m[3] or 0)
+  for number = first, math.min(first + 3, last) do
+    redis.call('UNLINK', chunkOf(a, number))
+    t = t - tonumber(redis.call('HGET', index, num(number) .. ':c') or 0)
+    redis.call('HDEL', index, num(number) .. ':c', num(number) .. ':b', num(number) .. ':t')
+    first = number + 1
+  end
+  if first > last then redis.call('UNLINK', index) else redis.call('HSET', index, 'd', num(first), 't', num(t)) end
 end
 local function newChunk(a)
   local index = T .. ':h:' .. a.name
@@ -52,7 +66,7 @@ local function newChunk(a)
     expireChunk(a)
   end
   a.l, a.c, a.begun = a.l + 1, 0, clockMs
-  redis.call('DEL', chunkOf(a, a.l)) -- of an index that was lost
+  redis.call('UNLINK', chunkOf(a, a.l)) -- of an index that was lost
   redis.call('HSET', index, num(a.l) .. ':b', num(a.last), num(a.l) .. ':t', num(clockMs))
   dropChunks(a, index)
 end
@@ -83,11 +97,15 @@ local function endKeeping(e, n)
   if known == '' then return end
   local list = {'hk', e .. ' ' .. num(n) .. ' ' .. known}
   for _, a in ipairs(keepers) do
-    if a.bytes == 0 then a.from, a.last = n, n end
+    if a.bytes == 0 then
+      a.from, a.last = n, n
+      forgetChunks(a)
+    end
     list[#list + 1] = 'h:' .. a.name
     list[#list + 1] = num(a.from) .. ' ' .. num(a.last)
     if a.l and a.c then
       local index = T .. ':h:' .. a.name
+      if a.d < a.f then dropChunks(a, index) end -- of what began before
       redis.call('HSET', index, 'd', num(a.d), 'f', num(a.f), 'l', num(a.l), 't', num(a.t), 'g', a.began, num(a.l) .. ':c', num(a.c))
       redis.call('EXPIRE', index, math.ceil(a.age / 1000) + 1)
       expireChunk(a)

@@ -51,7 +51,7 @@ func (c *Config) On() bool { return c.Age > 0 }
 // Settings describes the settings that fill c.
 func (c *Config) Settings() *setting.Group {
 	return &setting.Group{Title: "History", Files: []setting.File{{Name: "HISTORY_FILE", Kept: true, Replaced: true}}, Settings: []setting.Setting{
-		{Name: "HISTORY", Help: "Time for which events on SERVER_PORT, and those of ECHO_REDIS, are kept for clients that come back and ask for what they missed; unset, nothing is kept",
+		{Name: "HISTORY", Help: "Time for which events on SERVER_PORT, and those of ECHO_REDIS and EMITTER_REDIS, are kept for clients that come back and ask for what they missed; unset, nothing is kept",
 			Value: setting.Span(&c.Age, time.Second, 7*24*time.Hour)},
 		{Name: "HISTORY_BYTES", Default: "64MiB", Help: "Bytes that the events kept may take, with 300 for each beside its payload; more and the oldest go",
 			Value: setting.Size(&c.Bytes, "64KiB", "1024GiB")},

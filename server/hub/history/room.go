@@ -49,7 +49,11 @@ func (a *app) read(ask []hub.Span, wanted hub.Wanted) hub.Excerpt {
 		whole = whole && all
 	}
 	if !wanted(whole, n, int(bytes)) {
-		return hub.Excerpt{Whole: whole, More: more, Unwanted: true}
+		// Whoever is in several of its rooms takes a publication for these once.
+		copies, twice := again(lists)
+		if !whole || copies == 0 || !wanted(whole, n-copies, int(bytes-twice)) {
+			return hub.Excerpt{Whole: whole, More: more, Unwanted: true}
+		}
 	}
 	x := hub.Excerpt{List: make([]*hub.Kept, 0, n), Whole: whole, More: more}
 	for _, list := range lists {
@@ -66,6 +70,25 @@ func payload(list []*entry) int64 {
 		return 0
 	}
 	return list[len(list)-1].through - list[0].through + int64(len(list[0].Data))
+}
+
+// again counts the entries of which there is another one in the lists, for another room of the same
+// publication, and the bytes of their payload.
+func again(lists [][]*entry) (copies int, bytes int64) {
+	seen := make(map[uint64]bool)
+	for _, list := range lists {
+		for _, e := range list {
+			if !e.Narrowed {
+				continue
+			}
+			if seen[e.At.Number] {
+				copies++
+				bytes += int64(len(e.Data))
+			}
+			seen[e.At.Number] = true
+		}
+	}
+	return copies, bytes
 }
 
 // inOrder sorts by the numbers. What is for several rooms is there for each that was asked for.

@@ -71,6 +71,22 @@ func TestUnionIsRecovered(t *testing.T) {
 	l.check(t)
 }
 
+// Who is in several rooms of a publication needs room for it once.
+func TestUnionFitsOnce(t *testing.T) {
+	h, _ := site(t, Config{})
+	head := connect(h, "x").ask(t, h, &hub.Ask{}).Head
+	toBoth(h, "u1")
+	toBoth(h, "u2")
+	for most, whole := range map[int]bool{1: false, 2: true} {
+		c := connect(h, "back")
+		fits := func(frames, _ int) bool { return frames <= most }
+		if got := c.ask(t, h, &hub.Ask{Rooms: []string{"a", "b"}, After: head, Fits: fits}); got.Whole != whole {
+			t.Errorf("with room for %d: %+v", most, got)
+		}
+		h.Unregister(c.sub)
+	}
+}
+
 // A log with unions is restored whole, and one of which copies are too old is too.
 func TestUnionIsSaved(t *testing.T) {
 	h, l := site(t, Config{})

@@ -25,7 +25,7 @@ type handing struct {
 // A handed is what became of an event, in all its channels.
 type handed struct {
 	some   bool // it was published to one at least
-	took   int  // connections of this process, where that is known
+	took   int  // connections that took it, or -1 where nobody knows of all its channels
 	failed error
 }
 
@@ -43,7 +43,12 @@ func (h *handing) note(place, took int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e := &h.events[place]
-	e.took += max(took, 0)
+	switch {
+	case took < 0 && err == nil:
+		e.took = -1
+	case took > 0 && e.took >= 0:
+		e.took += took
+	}
 	switch {
 	case err == nil && e.failed == nil:
 		e.some = true
@@ -118,6 +123,10 @@ func (c *call) explainAcross() {
 		}
 		p, became := c.app.Explain(u.channel, u.event.name, u.data, u.event.socketID)
 		u.account.Add(p, became)
-		c.handing.note(u.place, became.Took, became.Err)
+		took := became.Took
+		if became.Uncounted {
+			took = -1
+		}
+		c.handing.note(u.place, took, became.Err)
 	}
 }

@@ -44,3 +44,19 @@ func TestNobodyKnowsWhatWasPublished(t *testing.T) {
 		}
 	}
 }
+
+// Nobody at all is a number, and not what nobody knows.
+func TestHandingTellsNobodyFromUnknown(t *testing.T) {
+	for _, row := range []struct {
+		took []int
+		want int
+	}{{[]int{0}, 0}, {[]int{2, 0, 1}, 3}, {[]int{-1}, -1}, {[]int{2, -1, 1}, -1}} {
+		h := &handing{events: make([]handed, 1)}
+		for _, n := range row.took {
+			h.one(0)(hub.Handed{Took: n})
+		}
+		if events, err := h.outcome(); err != nil || events[0].took != row.want {
+			t.Errorf("%v: %+v, %v, want %d", row.took, events, err, row.want)
+		}
+	}
+}

@@ -391,11 +391,11 @@ func (c *Connection) sendAcross(id string, p *hub.Publication, data []byte) {
 			c.Push(protocol.ErrorFrame(protocol.CodeClientEvent, p.Room, h.Err.Error()))
 			return
 		}
-		c.sent(id, p, data, max(h.Took, 0))
+		c.sent(id, p, data, h.Took)
 	})
 }
 
-// sent tells of a client's event that was published.
+// sent tells of a client's event that was published. took is as for [App.Report].
 func (c *Connection) sent(id string, p *hub.Publication, data []byte, took int) {
 	a, channel, event := c.app, p.Room, p.Event
 	if a.Watched() {

@@ -100,13 +100,18 @@ func (u *users) tell(id string, online bool) {
 	if len(watchers) == 0 {
 		return
 	}
-	frame := protocol.WatchlistFrame(nil, []string{id})
-	if online {
-		frame = protocol.WatchlistFrame([]string{id}, nil)
-	}
+	frame := changeFrame(id, online)
 	for c := range watchers {
 		c.Push(frame)
 	}
+}
+
+// changeFrame says that a user has come or gone.
+func changeFrame(id string, online bool) []byte {
+	if online {
+		return protocol.WatchlistFrame([]string{id}, nil)
+	}
+	return protocol.WatchlistFrame(nil, []string{id})
 }
 
 // of returns the connections that are signed in as a user.

@@ -23,7 +23,9 @@ type person struct {
 	watch  int             // connections here that watch it, or are about to
 	greets []*greeting     // of those that are to be told, once it is known
 	known  bool            // whether it is there
-	there  bool            // in whatever process
+	there  bool            // in whatever process; what was so last, while that is not known
+	// untold are those who watch it and were greeted while that was not known.
+	untold map[*Connection]struct{}
 }
 
 // A greeting is what a connection that has signed in is told of whom it watches.
@@ -104,6 +106,10 @@ func (u *users) greet(g *greeting) {
 		enlist(u.watchers, id, g.c)
 		switch p := u.people[id]; {
 		case !p.known: // it is told once somebody can be asked
+			if p.untold == nil {
+				p.untold = make(map[*Connection]struct{})
+			}
+			p.untold[g.c] = struct{}{}
 		case p.there:
 			online = append(online, id)
 		default:
@@ -125,6 +131,7 @@ func (u *users) signOutAcross(c *Connection, user *protocol.User) {
 	for _, id := range watched(user) {
 		strike(u.watchers, id, c)
 		p := u.people[id]
+		delete(p.untold, c)
 		p.watch--
 		u.look(c.app.across, p)
 	}
@@ -201,8 +208,7 @@ func (u *users) entered(x *across, p *person, kind seatKind, there bool, err err
 	if err == nil {
 		p.in[kind] = true
 		if !p.known {
-			p.known, p.there = true, there
-			u.tell(p.id, there) // those who were greeted without
+			u.learn(p, there)
 		}
 	}
 	ready := p.greets
@@ -230,6 +236,21 @@ func (u *users) entered(x *across, p *person, kind seatKind, there bool, err err
 		g.c.socket.Guard(g.done)
 	}
 	u.steps.Done()
+}
+
+// learn notes whether a person is there, and tells those who watch it and have heard otherwise, or
+// nothing: who came while this process was about to leave the person's room has heard what was so then.
+// u.mu is held.
+func (u *users) learn(p *person, there bool) {
+	changed := p.there != there
+	p.known, p.there = true, there
+	frame := changeFrame(p.id, there)
+	for c := range u.watchers[p.id] {
+		if _, untold := p.untold[c]; untold || changed {
+			c.Push(frame)
+		}
+	}
+	p.untold = nil
 }
 
 // leave has this process leave a person's room. r is its turn.

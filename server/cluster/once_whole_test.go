@@ -1,0 +1,133 @@
+//go:build unix
+
+package cluster
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"poosh/server/cluster/redistest"
+)
+
+// TestWholeness is by the engine's times alone.
+func TestWholeness(t *testing.T) {
+	begin := time.Now()
+	at := func(ms int) time.Time { return begin.Add(time.Duration(ms) * time.Millisecond) }
+	var leads, other wholeness
+	leads.gap()
+	leads.heard(1, 1_000_000, 0, at(0))
+	leads.took(at(-1))
+	if leads.clear != 0 {
+		t.Errorf("it has yet to take what it read before, and says %d", leads.clear)
+	}
+	leads.took(at(5))
+	if leads.clear != 1_000_000 {
+		t.Errorf("all is taken that was read before 1,000,000, and it says %d", leads.clear)
+	}
+	other.gap()
+	other.heard(0, 900_000, 1, at(0)) // asked before the gap
+	if other.is() || other.wants() != 0 {
+		t.Error("it does not know when it began to read")
+	}
+	for _, c := range []struct {
+		clear uint64
+		want  bool
+	}{{1_000_000, false}, {1_050_000, false}, {1_050_000 + wholeMargin, true}, {5, true}} {
+		other.heard(1, 1_050_000, c.clear, at(0))
+		if other.is() != c.want {
+			t.Errorf("began at %d, all taken before %d: %v, want %v", other.from, c.clear, other.is(), c.want)
+		}
+	}
+	if other.gap(); other.is() {
+		t.Error("there was a gap")
+	}
+}
+
+// TestOnceNewcomerWaits: a node that began to read behind the death of who led leaves it to one that has read what
+// came meanwhile, even if that comes later.
+func TestOnceNewcomerWaits(t *testing.T) {
+	redis := redistest.Start(t)
+	r := new(radio)
+	cfg := onceConfig(t, redis.Addr)
+	ears := three(t, r, cfg, redis.Addr)
+	first, others := leader(t, ears...)
+	known(t, others...)
+	others[1].end()
+	others[1].tune(false)
+	old := others[0]
+	old.enter("a", "b")
+	until(t, "the other one knows that it lacks nothing", func() bool {
+		s := old.source.(*source)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.whole.is()
+	})
+	first.wire.Cut()
+	first.tune(false)
+	var a []string
+	say := func(n int) {
+		for range n {
+			r.say(fmt.Sprintf("a:%d", len(a)))
+			a = append(a, fmt.Sprint(len(a)))
+		}
+	}
+	say(50)
+	young := r.listen(t, cfg, redistest.NewWire(t, redis.Addr))
+	say(50)
+	old.stand(true)
+	s := young.source.(*source)
+	until(t, "the lease is over for the newcomer", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !s.absent.IsZero() && time.Since(s.absent) > cfg.Lease/10
+	})
+	if young.source.Leads() {
+		t.Error("the newcomer leads, and has not read all")
+	}
+	old.stand(false)
+	leader(t, old, young)
+	say(50)
+	old.wantIn("a", a)
+}
+
+// TestOnceLapse: who loses the source for a moment lacks what came in it, and has another one go on.
+func TestOnceLapse(t *testing.T) {
+	redis := redistest.Start(t)
+	r := new(radio)
+	ears := three(t, r, onceConfig(t, redis.Addr), redis.Addr)
+	for _, e := range ears {
+		e.enter("a")
+	}
+	var a []string
+	for range 5 {
+		first, others := leader(t, ears...)
+		known(t, ears...)
+		until(t, "another one knows that it lacks nothing", func() bool {
+			for _, e := range others {
+				s := e.source.(*source)
+				s.mu.Lock()
+				is := s.whole.is()
+				s.mu.Unlock()
+				if !is {
+					return false
+				}
+			}
+			return true
+		})
+		say := func() {
+			for range 20 {
+				r.say(fmt.Sprintf("a:%d", len(a)))
+				a = append(a, fmt.Sprint(len(a)))
+			}
+		}
+		say()
+		first.tune(false)
+		say()
+		first.tune(true)
+		say()
+		for _, e := range ears {
+			e.wantIn("a", a)
+		}
+	}
+}
