@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -36,8 +37,12 @@ func (r *rig) quiet() {
 	r.quietHooks()
 	r.quietIDs()
 	r.quietHistory(last)
-	r.quietEnds()
-	r.quietSenders()
+	stall := time.Duration(r.stall.Swap(0))
+	if stall >= rigStall {
+		r.t.Logf("round %d: the machine stood still for %v: what a node does that takes Redis for away is no fault", r.round.number, stall)
+	}
+	r.quietEnds(stall >= rigStall)
+	r.quietSenders(stall >= rigStall)
 }
 
 // marks sends to each room until all who are there have got something, and then once more. It returns
@@ -268,7 +273,7 @@ func abrupt(why error) bool {
 }
 
 // quietEnds looks whether connections ended that should not have.
-func (r *rig) quietEnds() {
+func (r *rig) quietEnds(stalled bool) {
 	r.mu.Lock()
 	ends := r.ends
 	r.ends = nil
@@ -276,7 +281,7 @@ func (r *rig) quietEnds() {
 	counts := make(map[bool]int)
 	for _, e := range ends {
 		hit := e.node == r.round.victim
-		ok := errors.Is(e.why, errReplaced) && rivals(e.who) || r.round.fault.reset && !abrupt(e.why) || hit && r.round.fault.ends ||
+		ok := errors.Is(e.why, errReplaced) && rivals(e.who) || (r.round.fault.reset || stalled) && !abrupt(e.why) || hit && r.round.fault.ends ||
 			hit && r.round.fault.apart && (e.at > r.round.began || r.round.reset)
 		counts[ok]++
 		if !ok {

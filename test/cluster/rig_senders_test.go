@@ -169,13 +169,13 @@ func (r *rig) answered(n *rigNode, a answer, f fate) {
 
 // quietSenders looks whether nodes that nothing had happened to took what they were sent. A few they may refuse
 // on a machine that is very busy.
-func (r *rig) quietSenders() {
+func (r *rig) quietSenders(stalled bool) {
 	r.mu.Lock()
 	all, bad := r.sound, r.unsound
 	r.sound, r.unsound = 0, nil
 	r.mu.Unlock()
 	switch {
-	case len(bad) > max(2, all/50):
+	case len(bad) > max(2, all/50) && !stalled:
 		r.blame("of %d sends to nodes without a fault %d were not taken: %s", all, len(bad), strings.Join(bad[:min(6, len(bad))], "; "))
 	case len(bad) > 0:
 		r.t.Logf("round %d: of %d sends to nodes without a fault %d were not taken: %s", r.round.number, all, len(bad), strings.Join(bad, "; "))

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -52,6 +53,7 @@ type rig struct {
 	round   rigRound        // written between rounds alone
 	until   time.Time       // when a quiet moment is to have come
 	stuck   bool            // it has not: the test ends
+	stall   atomic.Int64    // the longest time that the machine stood still, since the last quiet moment
 
 	mu      sync.Mutex // guards what follows
 	faults  []string
@@ -111,7 +113,7 @@ func newRig(t *testing.T) *rig {
 	db := postgrestest.Start(t, "fsync=off").Schema(t)
 	for range 3 {
 		n := &rigNode{pusher: process.FreePort(t), socktopus: process.FreePort(t), pushsocket: process.FreePort(t)}
-		n.node = startNode(t, r.redis, "HISTORY=10m", "HISTORY_EVENTS=100000",
+		n.node = startNode(t, r.redis, "CLUSTER_TIMEOUT="+(lease/2).String(), "HISTORY=10m", "HISTORY_EVENTS=100000",
 			"PUSHER_PORT="+strconv.Itoa(n.pusher), "PUSHER_APP_ID="+pushertest.ID, "PUSHER_APP_KEY="+pushertest.Key, "PUSHER_APP_SECRET="+pushertest.Secret,
 			"PUSHER_WEBHOOK_URL="+r.hooks.URL, "PUSHER_SUBSCRIBE_RATE=off",
 			"SOCKTOPUS_PORT="+strconv.Itoa(n.socktopus), "MYAPP_SOCKTOPUS_SECRET="+socktopusSecret, "SOCKTOPUS_READ_TIMEOUT=10m",
@@ -129,7 +131,21 @@ func newRig(t *testing.T) *rig {
 	r.seatAll()
 	r.crowd = newCrowd(r)
 	t.Cleanup(r.leave)
+	go r.watch(t.Context())
 	return r
+}
+
+// rigStall is how long the machine has to have stood still for nodes to take Redis for away.
+const rigStall = lease / 8
+
+// watch notes how long the machine stands still. It ends with the test.
+func (r *rig) watch(ctx context.Context) {
+	for last := time.Now(); ctx.Err() == nil; {
+		time.Sleep(10 * time.Millisecond)
+		now := time.Now()
+		r.stall.Store(max(r.stall.Load(), int64(now.Sub(last))))
+		last = now
+	}
 }
 
 // seatAll makes the clients, none of which is connected yet.
