@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"poosh/server/cluster/redistest"
 	"poosh/test/documents"
 )
 
@@ -125,7 +127,8 @@ func TestREADMEAndDocuments(t *testing.T) {
 	t.Run("README", func(t *testing.T) { runREADME(t, b) })
 	t.Run("swap", func(t *testing.T) { runSwap(t, b) })
 	t.Run("starts", func(t *testing.T) { runStarts(t, b) })
-	f := startFourfold(t, "DEMO_SOCKTOPUS_SECRET=replace-this-secret", "PUSH_SOCKET_OPERATOR_TOKEN="+operatorToken, "HISTORY=1m")
+	f := startFourfold(t, "DEMO_SOCKTOPUS_SECRET=replace-this-secret", "PUSH_SOCKET_OPERATOR_TOKEN="+operatorToken, "HISTORY=1m",
+		"ECHO_REDIS=redis://"+redistest.Start(t).Addr, "ECHO_PORT="+strconv.Itoa(freePort(t)), "ECHO_AUTH_URL=http://127.0.0.1/broadcasting/auth")
 	t.Run("senders", func(t *testing.T) { runSenders(t, b, f) })
 	t.Run("missed", func(t *testing.T) { runMissed(t, b, f) })
 	t.Run("history", func(t *testing.T) { runHistory(t, b, f) })
