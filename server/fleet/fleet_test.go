@@ -22,7 +22,8 @@ import (
 	"poosh/server/sends"
 )
 
-const patience = 20 * time.Second
+// patience is how long something may take that takes a moment, and a watch a test.
+const patience = 60 * time.Second
 
 // town is where nodes are.
 type town struct {
