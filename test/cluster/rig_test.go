@@ -25,7 +25,7 @@ import (
 var (
 	rigSeed = flag.Uint64("rig.seed", 20, "which way TestRig goes")
 	rigOnly = flag.String("rig.only", "", "the one fault that TestRig knows")
-	rigFor  = flag.Duration("rig.for", 0, "for how long TestRig begins new rounds, once it has played each fault")
+	rigFor  = flag.Duration("rig.for", 0, "for how long TestRig begins new rounds, once it has played each fault; without it, it is skipped")
 )
 
 // everyone is the room of what is sent without one.
