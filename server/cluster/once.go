@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -292,12 +293,7 @@ func (s *source) Stop(ctx context.Context) {
 	s.running.Wait()
 	s.c.once.mu.Lock()
 	defer s.c.once.mu.Unlock()
-	for i, other := range s.c.once.list {
-		if other == s {
-			s.c.once.list = append(s.c.once.list[:i:i], s.c.once.list[i+1:]...)
-			break
-		}
-	}
+	s.c.once.list = slices.DeleteFunc(s.c.once.list, func(other *source) bool { return other == s })
 }
 
 // Leads implements [presence.Source].
