@@ -302,7 +302,7 @@ func (d *desk) tell(l *link, b *slip) {
 
 func notAnswer(is bool) error {
 	if is {
-		return errors.New("not an answer")
+		return errNotAnswer
 	}
 	return nil
 }

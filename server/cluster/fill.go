@@ -194,11 +194,11 @@ func (l *link) fillStep(f *fill, upTo hub.Position) (done bool, err error) {
 		return false, err
 	}
 	if len(list) < 2 {
-		return false, errors.New("not an answer")
+		return false, errNotAnswer
 	}
 	now, ok := parseNumber(list[1])
 	if !ok {
-		return false, errors.New("not an answer")
+		return false, errNotAnswer
 	}
 	switch list[0] {
 	case "page":
@@ -230,13 +230,13 @@ func (l *link) beginFill(f *fill, upTo hub.Position) error {
 		return err
 	}
 	if len(list) < 5 || len(list)%3 != 2 {
-		return errors.New("not an answer")
+		return errNotAnswer
 	}
 	numbers := make([]uint64, len(list))
 	for i, digits := range list {
 		var ok bool
 		if numbers[i], ok = parseNumber(digits); !ok {
-			return errors.New("not an answer")
+			return errNotAnswer
 		}
 	}
 	f.from, f.chunk, f.had, f.events, f.bytes = hub.Position{Epoch: numbers[0], Number: numbers[2]}, 0, 0, 0, 0

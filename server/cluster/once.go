@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,7 @@ type source struct {
 
 	mu       sync.Mutex // guards what follows, and the tapes
 	joined   bool
-	early    []func()  // what was read before
+	early    []early   // what was before
 	reads    bool      // this node reads the source
 	since    time.Time // when that began, or ended
 	resigned bool
@@ -116,8 +117,9 @@ func (c *Cluster) Source(name string) presence.Source {
 func (s *source) open() {
 	s.mu.Lock()
 	s.joined = true
-	for _, early := range s.early {
-		early()
+	for _, e := range s.early {
+		s.bytes -= e.size
+		e.do()
 	}
 	s.early = nil
 	s.mu.Unlock()
@@ -150,15 +152,39 @@ func (s *source) Read(digest uint64, list []*hub.Publication, handed func(*hub.P
 	defer s.mu.Unlock()
 	if s.joined {
 		s.keep(digest, list, handed, now)
-	} else if len(s.early) < earlyMost {
-		s.early = append(s.early, func() { s.keep(digest, list, handed, now) })
-	} else {
-		s.full.Add(1)
+		return
 	}
+	e := early{do: func() { s.keep(digest, list, handed, now) }}
+	for _, p := range list {
+		e.size += sizeOf(p)
+	}
+	s.wait(e)
 }
 
-// earlyMost is how many messages are kept before the process is one of the cluster.
+// An early thing is to be done when the process is one of the cluster.
+type early struct {
+	do   func()
+	size int // what its publications count for
+}
+
+// earlyMost is how many messages are kept until then.
 const earlyMost = 1000
+
+// wait keeps one, and drops the oldest if there are too many: what is in front of the first nobody counts, but
+// between two of them none may be missing. mu is held.
+func (s *source) wait(e early) {
+	s.early = append(s.early, e)
+	s.bytes += e.size
+	for len(s.early) > earlyMost || s.bytes > s.c.cfg.QueueBytes {
+		oldest := s.early[0]
+		s.early[0] = early{}
+		s.early = s.early[1:]
+		s.bytes -= oldest.size
+		if oldest.size > 0 {
+			s.full.Add(1)
+		}
+	}
+}
 
 // keep notes what was read. mu is held.
 func (s *source) keep(digest uint64, list []*hub.Publication, handed func(*hub.Publication, hub.Handed), now time.Time) {
@@ -229,13 +255,22 @@ func (s *source) Reads(yes bool) {
 		if !yes && s.token != 0 && s.lapsed.IsZero() {
 			s.lapsed = s.since
 		}
-		s.knows = 0
-		for _, t := range s.tapes {
-			t.gap()
+		if s.joined {
+			s.gap()
+		} else {
+			s.wait(early{do: s.gap})
 		}
 	}
 	s.mu.Unlock()
 	s.lookNow()
+}
+
+// gap notes that messages may be missing behind what was read. mu is held.
+func (s *source) gap() {
+	s.knows = 0
+	for _, t := range s.tapes {
+		t.gap()
+	}
 }
 
 // Resign implements [presence.Source].
@@ -258,12 +293,7 @@ func (s *source) Stop(ctx context.Context) {
 	s.running.Wait()
 	s.c.once.mu.Lock()
 	defer s.c.once.mu.Unlock()
-	for i, other := range s.c.once.list {
-		if other == s {
-			s.c.once.list = append(s.c.once.list[:i:i], s.c.once.list[i+1:]...)
-			break
-		}
-	}
+	s.c.once.list = slices.DeleteFunc(s.c.once.list, func(other *source) bool { return other == s })
 }
 
 // Leads implements [presence.Source].

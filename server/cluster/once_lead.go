@@ -18,7 +18,7 @@ func (s *source) run() {
 		guard.Call(s.c.log, "a source is looked after", func() { wait = s.step() }, "source", s.name)
 		select {
 		case <-s.over.Done():
-			s.lead(0)
+			s.stopLeading()
 			return
 		case <-s.kick:
 		case <-time.After(wait):
@@ -81,7 +81,7 @@ func (s *source) giveUp() time.Duration {
 	} else if err == nil {
 		s.c.Tell(kindOnce, []byte(s.name))
 	}
-	s.lead(0)
+	s.stopLeading()
 	return s.c.onceBeat() / 4 // it may read again
 }
 
@@ -222,18 +222,14 @@ func (s *source) oldest() time.Time {
 	return oldest
 }
 
-// lead has this node lead with a token, or no more for 0.
-func (s *source) lead(token uint64) {
+// stopLeading is unlead of who does not hold mu.
+func (s *source) stopLeading() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if token == 0 {
-		s.unlead()
-	} else {
-		s.leadWith(token)
-	}
+	s.unlead()
 }
 
-// leadWith is lead, and unlead that of 0. mu is held.
+// leadWith has this node lead with a token. mu is held.
 func (s *source) leadWith(token uint64) {
 	if s.token == 0 {
 		s.takeovers.Add(1)
@@ -247,6 +243,7 @@ func (s *source) leadWith(token uint64) {
 	}
 }
 
+// unlead has it lead no more, if it does. mu is held.
 func (s *source) unlead() {
 	if s.token == 0 {
 		return
@@ -256,7 +253,7 @@ func (s *source) unlead() {
 	for _, t := range s.tapes {
 		t.unlead()
 	}
-	s.c.log.Info("another node publishes the messages of a source from now on", "source", s.name)
+	s.c.log.Info("this node publishes the messages of a source no more", "source", s.name)
 }
 
 // poll looks how far who leads has come.
@@ -302,12 +299,11 @@ func (s *source) begin(t *tape, token uint64) (b begun, fenced bool, err error) 
 		return b, false, err
 	}
 	got := time.Now()
-	bad := errors.New("not an answer")
 	if len(list) == 2 {
 		text, err := list[1].ToString()
 		higher, ok := parseToken(text)
 		if err != nil || !ok {
-			return b, false, bad
+			return b, false, errNotAnswer
 		}
 		s.mu.Lock()
 		s.higher = max(s.higher, higher)
@@ -315,7 +311,7 @@ func (s *source) begin(t *tape, token uint64) (b begun, fenced bool, err error) 
 		return b, true, nil
 	}
 	if len(list) != 5 {
-		return b, false, bad
+		return b, false, errNotAnswer
 	}
 	b.name, err = list[1].ToString()
 	text, wrong := list[2].ToString()
@@ -325,10 +321,10 @@ func (s *source) begin(t *tape, token uint64) (b begun, fenced bool, err error) 
 	b.count, ok = parseNumber(text)
 	now, okToo := parseToken(clock)
 	if errors.Join(err, wrong, wrongToo, wrongAsWell) != nil || !ok || !okToo {
-		return b, false, bad
+		return b, false, errNotAnswer
 	}
 	if b.tail, b.at, ok = parseTail(tail, now, got); !ok {
-		return b, false, bad
+		return b, false, errNotAnswer
 	}
 	return b, false, nil
 }

@@ -48,7 +48,12 @@ func (e *played) size() int {
 	if e.pub == nil {
 		return 0
 	}
-	return len(e.pub.Data) + len(e.pub.App) + len(e.pub.Room) + len(e.pub.Event) + len(e.pub.Meta) + len(e.pub.Except) + 256
+	return sizeOf(e.pub)
+}
+
+// sizeOf is what a publication counts for that was read.
+func sizeOf(p *hub.Publication) int {
+	return len(p.Data) + len(p.App) + len(p.Room) + len(p.Event) + len(p.Meta) + len(p.Except) + 256
 }
 
 // put adds one, and returns what it counts for.

@@ -54,7 +54,7 @@ const Here = "this"
 const (
 	// askWithin is how long another node may take for an answer.
 	askWithin = 5 * time.Second
-	// maxAnswer bounds what is read of one, in bytes.
+	// maxAnswer bounds what is understood of one, in bytes. It has come by then: the link has a bound of its own.
 	maxAnswer = 16 << 20
 )
 

@@ -62,18 +62,13 @@ func (f *Fleet) ServeTail(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t := &tail{fleet: f, filter: without(r.URL.Query()), come: make(chan news), following: make(map[string]context.CancelFunc)}
-	if !r.URL.Query().Has("node") {
-		t.list = func() []Node {
-			list, _ := f.nodes(nil) // which has no mistake in it
-			return list
-		}
-	} else if only := list; f.isHere(only[0]) {
-		t.list = func() []Node { return only }
-	} else {
-		t.list = func() []Node { // while it is there
-			list, _ := f.nodes(url.Values{"node": {only[0].Name}})
-			return list
-		}
+	var only url.Values
+	if r.URL.Query().Has("node") {
+		only = url.Values{"node": {list[0].Name}} // not its address, at which another one may be later
+	}
+	t.list = func() []Node {
+		list, _ := f.nodes(only) // none where it has gone
+		return list
 	}
 	t.serve(w, r)
 }

@@ -148,8 +148,6 @@ const questionGrace = time.Second
 // waitForQuestions waits until all are answered, or for a moment behind ctx: what an operator has asked
 // for may hang in a dialect, and is not to keep the process.
 func (n *Node) waitForQuestions(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	late := make(chan struct{})
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(questionGrace, func() { close(late) }) })()
 	for {

@@ -10,26 +10,30 @@
 -- at g, an epoch and a number, l the last, t the cost of all; N:c the cost of one, N:b the number behind which it begins, N:t when.
 -- T:hc:N:APP is a chunk, a list of "milliseconds frame". It ends by itself when all of it is too old, so
 -- nothing large is ever dropped at once.
-local known, keepers, firstItem, clockMs = '', {}, 8 + 3 * ARGV[7], 0
-for i = 8, firstItem - 1, 3 do known = known .. net(ARGV[i]) end
+local known, keepers, firstItem, clockMs = {}, {}, 8 + 3 * ARGV[7], 0
+for i = 8, firstItem - 1, 3 do known[#known + 1] = net(ARGV[i]) end
+known = table.concat(known)
+local start, on -- epoch and number behind which this publishes; whether all was kept up to there
 local function chunkOf(a, number) return T .. ':hc:' .. num(number) .. ':' .. a.name end
 -- Is called before anything is published behind n.
 local function beginKeeping(e, n)
   if known == '' then return end
-  local fields = {'hk'}
-  for i = 8, firstItem - 1, 3 do fields[#fields + 1] = 'h:' .. ARGV[i] end
-  local m = redis.call('HMGET', meta, unpack(fields))
-  local on = m[1] == e .. ' ' .. num(n) .. ' ' .. known
+  start = {e, n}
+  on = redis.call('HGET', meta, 'hk') == e .. ' ' .. num(n) .. ' ' .. known
   local t = redis.call('TIME')
   clockMs = t[1] * 1000 + math.floor(t[2] / 1000)
   for i = 8, firstItem - 1, 3 do
     local a = {name = ARGV[i], bytes = tonumber(ARGV[i + 1]), age = tonumber(ARGV[i + 2])}
-    local from, last = string.match(on and a.bytes > 0 and m[2 + (i - 8) / 3] or '', '^(%d+) (%d+)$')
-    a.from, a.last = tonumber(from or n), tonumber(last or n)
-    a.began = e .. ' ' .. num(a.from)
     keepers[#keepers + 1] = a
     keepers[T .. ':E:' .. a.name] = a
   end
+end
+-- Finds where an app began, once it is of interest: there may be many, of which few are published to.
+local function lookUp(a)
+  if a.from then return end
+  local from, last = string.match(on and a.bytes > 0 and redis.call('HGET', meta, 'h:' .. a.name) or '', '^(%d+) (%d+)$')
+  a.from, a.last = tonumber(from or start[2]), tonumber(last or start[2])
+  a.began = start[1] .. ' ' .. num(a.from)
 end
 local function expireChunk(a) redis.call('EXPIRE', chunkOf(a, a.l), math.ceil(a.age / 1000) + 1) end
 -- Drops what is of no use or too much, a few chunks at a time.
@@ -71,6 +75,7 @@ local function newChunk(a)
   dropChunks(a, index)
 end
 local function openChunk(a)
+  lookUp(a)
   local index = T .. ':h:' .. a.name
   local m = redis.call('HMGET', index, 'd', 'f', 'l', 't', 'g')
   a.d, a.f, a.l, a.t = tonumber(m[1] or 1), tonumber(m[2] or 1), tonumber(m[3] or 0), tonumber(m[4] or 0)
@@ -100,9 +105,17 @@ local function endKeeping(e, n)
     if a.bytes == 0 then
       a.from, a.last = n, n
       forgetChunks(a)
+    elseif not on then
+      lookUp(a)
     end
-    list[#list + 1] = 'h:' .. a.name
-    list[#list + 1] = num(a.from) .. ' ' .. num(a.last)
+    if a.from then -- of the others it is there
+      list[#list + 1] = 'h:' .. a.name
+      list[#list + 1] = num(a.from) .. ' ' .. num(a.last)
+    end
+    if #list > 1000 then -- Lua has no room for any number at once
+      redis.call('HSET', meta, unpack(list))
+      list = {}
+    end
     if a.l and a.c then
       local index = T .. ':h:' .. a.name
       if a.d < a.f then dropChunks(a, index) end -- of what began before
@@ -111,5 +124,5 @@ local function endKeeping(e, n)
       expireChunk(a)
     end
   end
-  redis.call('HSET', meta, unpack(list))
+  if #list > 0 then redis.call('HSET', meta, unpack(list)) end
 end

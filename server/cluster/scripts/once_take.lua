@@ -24,4 +24,6 @@ do
   -- What is done twice is found by the count above.
   redis.call('HDEL', meta, 's:' .. ARGV[10])
 end
-local ARGV = {ARGV[1], ARGV[2], ARGV[3], unpack(ARGV, 10)}
+local rest = {ARGV[1], ARGV[2], ARGV[3]}
+for i = 10, #ARGV do rest[#rest + 1] = ARGV[i] end -- unpack has no room for any number
+local ARGV = rest
