@@ -31,5 +31,5 @@ VOLUME /data
 EXPOSE 80 8000 1337 6001 8080 3100
 STOPSIGNAL SIGTERM
 # The image has no other program in it: the server asks itself, by the same settings.
-HEALTHCHECK --interval=10s --timeout=4s --start-period=30s --retries=3 CMD ["/poosh", "health"]
+HEALTHCHECK --interval=10s --timeout=4s --start-period=60s --retries=3 CMD ["/poosh", "health"]
 ENTRYPOINT ["/poosh"]
