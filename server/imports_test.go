@@ -11,7 +11,7 @@ import (
 
 // shared is what every dialect may use: one of each for all of them.
 var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/intake", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
-	"poosh/server/peers", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
+	"poosh/server/peers", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/returning", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -37,6 +37,7 @@ var house = []struct {
 		[]string{"poosh/server/eventstream", "poosh/server/guard", "poosh/server/passing", "poosh/server/respond", "poosh/server/sends"}, nil},
 	{"poosh/server/cluster/redistest", "for tests", []string{"poosh/test/process"}, nil},
 	{"poosh/server/handover", "a file with parts, whatever they are of", nil, nil},
+	{"poosh/server/returning", "rooms and positions of who is away, whoever they are there", []string{"poosh/server/handover", "poosh/server/hub"}, nil},
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
 	{"poosh/server/guard", "panics, whatever was being done", nil, nil},
 	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},

@@ -384,17 +384,16 @@ func TestNextProcess(t *testing.T) {
 	w.read()
 	var file bytes.Buffer
 	out := handover.NewWriter(t.Context(), &file)
-	p.states.save(out)
+	p.states.Save(out)
 	if err := out.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	var next states
-	next.init(p.hub, time.Hour, 1<<20)
-	if err := next.restore(handover.NewReader(&file, int64(file.Len()))); err != nil {
+	next := newStates(p.hub, time.Hour, 1<<20)
+	if err := next.Restore(handover.NewReader(&file, int64(file.Len()))); err != nil {
 		t.Fatal(err)
 	}
-	st, old := next.take(w.pid)
-	if st == nil || old != nil || len(st.rooms) != 2 || string(st.members["presence-r"].bare) != user1+"}" {
+	st, old := next.Take(w.pid)
+	if st == nil || old != nil || len(st.Rooms) != 2 || string(st.Members["presence-r"].bare) != user1+"}" {
 		t.Fatalf("%+v", st)
 	}
 }
