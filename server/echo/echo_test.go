@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/handover"
-	"poosh/server/hub"
 	"poosh/server/intake"
 	"poosh/server/presence/presencetest"
 	"poosh/server/rate"
@@ -406,14 +404,7 @@ func TestPublishesPresence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan string, 100)
-	reads, err := intake.Start(intake.Config{Name: "test", Redis: at, Patterns: []string{updatedChannel}, Hub: hub.New(), Log: slog.New(slog.DiscardHandler), Reasons: []string{"told"},
-		Read: func(m intake.Message) ([]*hub.Publication, string) { told <- string(m.Payload); return nil, "told" }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reads.Stop(context.Background()) })
-	until(t, "Redis knows who listens", func() bool { return strings.Contains(redis.Do("PUBSUB", "NUMPAT"), "1") })
+	told := listen(t, redis)
 	test := func(t *testing.T, a, b *place) {
 		w, other := a.page("40"), b.page("40")
 		w.subscribe("presence-r", "1")
