@@ -116,14 +116,12 @@ func (u *updater) tellNext(ctx context.Context) bool {
 }
 
 // tell tells of one channel.
-func (u *updater) tell(ctx context.Context, channel string) (err error) {
+func (u *updater) tell(ctx context.Context, channel string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	list := u.d.hub.Members(App, channel)
-	if u.d.across() {
-		if list, err = u.d.cfg().Census.Members(ctx, App, channel); err != nil {
-			return err
-		}
+	list, err := u.d.members(ctx, channel)
+	if err != nil {
+		return err
 	}
 	slices.SortFunc(list, func(a, b hub.Member) int { return newestFirst(b, a) })
 	b := socketio.AppendString([]byte(`{"event":{"channel":`), channel+":members")
