@@ -39,6 +39,7 @@ import (
 	"poosh/server/quota"
 	"poosh/server/rate"
 	"poosh/server/returning"
+	"poosh/server/seldom"
 	"poosh/server/sends"
 	"poosh/server/socketio"
 	"poosh/server/websocket"
@@ -119,6 +120,8 @@ type Dialect struct {
 	kinds   [kindCount]traffic
 	refused atomic.Uint64 // subscriptions that were not made
 	counted recoveries
+
+	unpublished seldom.Word // events that did not get out, or maybe not everywhere
 
 	mu        sync.Mutex // guards what follows
 	listeners map[string]*listener
