@@ -52,6 +52,10 @@ func (l *link) resume() error {
 	if err := l.fillUpTo(r.at); err != nil {
 		return err
 	}
+	gone, err := l.gone()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := l.context()
 	defer cancel()
 	if err := l.fence(l.openingFence()); err != nil {
@@ -71,7 +75,7 @@ func (l *link) resume() error {
 	l.p.judge(began, r, l.generation)
 	l.p.filled(r.at) // before anybody may take the node for one that is there
 	l.p.found(l)     // before anything of it is handed out, see [partition.publishHere]
-	l.letGo(missed, r.at)
+	l.letGo(append(gone, missed...), r.at)
 	l.p.subs.confirmAll(l.generation)
 	l.p.desk.wakeUp()
 	l.p.wakeUp()

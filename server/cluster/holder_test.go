@@ -24,6 +24,7 @@ import (
 type claimant struct {
 	presencetest.Claimant
 	*process
+	heard atomic.Pointer[func(*hub.Publication)] // is told what is to be delivered, before it is
 }
 
 func newClaimant(t *testing.T, name string, cfg Config) *claimant {
@@ -35,7 +36,14 @@ func joinClaimant(t *testing.T, name string, c *Cluster) *claimant {
 	t.Helper()
 	h := hub.NewWith(c, nil)
 	p := &process{Cluster: c, t: t, log: &logged{}}
-	opt := Options{Log: slog.New(slog.NewTextHandler(p.log, nil)), Deliver: h.DeliverAt, Missed: func(string, string, bool, hub.Position) {}}
+	k := &claimant{process: p}
+	deliver := func(pub *hub.Publication, at hub.Position) int {
+		if f := k.heard.Load(); f != nil {
+			(*f)(pub)
+		}
+		return h.DeliverAt(pub, at)
+	}
+	opt := Options{Log: slog.New(slog.NewTextHandler(p.log, nil)), Deliver: deliver, Missed: func(string, string, bool, hub.Position) {}}
 	if err := c.Join(t.Context(), opt); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +52,6 @@ func joinClaimant(t *testing.T, name string, c *Cluster) *claimant {
 		defer cancel()
 		_ = c.Close(ctx)
 	})
-	k := &claimant{process: p}
 	k.HolderProcess, k.T, k.Name = presencetest.HolderProcess{Hub: h, Holder: c}, t, name
 	return k
 }
@@ -209,6 +216,61 @@ func TestCutOffWithIDs(t *testing.T) {
 			a.must(2, all[15:29]...)
 			b.told(mine[15:29], "1")
 		})
+	}
+}
+
+// Who was taken or barred while its node was cut off is told so before it could be handed what is for its
+// successor.
+func TestMailOfSuccessors(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Timeout = time.Second
+	a, b, wire := claimants(t, cfg, redis.Addr)
+	all := ids(40)
+	mine := b.must(1, all...)
+	for _, id := range all {
+		seated := make(chan error, 1)
+		b.Fence(presencetest.App, id, false, func(_ hub.Position, err error) {
+			b.Occupied(presencetest.App, id, false)
+			seated <- err
+		})
+		if err := <-seated; err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := make(chan string, len(all))
+	heard := func(pub *hub.Publication) { told <- pub.Room + " " + b.Told(mine[slices.Index(all, pub.Room)]) }
+	b.heard.Store(&heard)
+	wire.Cut()
+	b.away(true)
+	a.must(1, all[:20]...)
+	if _, err := a.Bar(1, time.Millisecond, all[20:30]...); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i, id := range all {
+		sent := make(chan hub.Handed, 1)
+		a.Publish(&hub.Publication{App: presencetest.App, Room: id, Event: "e", Data: []byte("1")}, func(h hub.Handed) { sent <- h })
+		if h := <-sent; h.Err != nil {
+			t.Fatal(h.Err)
+		}
+		want = append(want, id+" "+[]string{"1", "1", "2", ""}[i/10])
+	}
+	wire.Heal()
+	var got []string
+	for range all {
+		select {
+		case text := <-told:
+			got = append(got, text)
+		case <-time.After(time.Minute):
+			t.Fatalf("%d of %d messages came: %q", len(got), len(all), got)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("messages, and what who had the id had been told before: %q, want %q", got, want)
 	}
 }
 

@@ -52,7 +52,7 @@ func (p *partition) keepArgs() []string {
 func (p *partition) keptNames() string {
 	var b strings.Builder
 	for _, app := range p.kept {
-		b.WriteString(strconv.Itoa(len(app)) + ":" + app)
+		b.WriteString(netstring(app))
 	}
 	return b.String()
 }

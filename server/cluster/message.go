@@ -86,6 +86,9 @@ func (f fence) text() string {
 	return string(b)
 }
 
+// netstring writes what [cutNetstring] takes.
+func netstring(text string) string { return strconv.Itoa(len(text)) + ":" + text }
+
 // cutNetstring takes a netstring without the comma at its end, as the scripts write them.
 func cutNetstring(text string) (field, rest string, ok bool) {
 	digits, rest, found := strings.Cut(text, ":")

@@ -77,6 +77,9 @@ var holdText string
 //go:embed scripts/held.lua
 var heldText string
 
+//go:embed scripts/gone.lua
+var goneText string
+
 //go:embed scripts/free.lua
 var freeText string
 
@@ -118,6 +121,7 @@ var (
 	roomsScript = newScript(roomsText)
 	holdScript  = newScript(preludeText + holdText)
 	heldScript  = newScript(heldText)
+	goneScript  = newScript(goneText)
 	freeScript  = newScript(freeText)
 
 	onceLeaseScript = newScript(onceLeaseText)
