@@ -188,16 +188,19 @@ func TestNamedLikeASocket(t *testing.T) {
 	thief.quiet()
 }
 
-// presenceRoom is one process, or two that act as one: pages are on a and b.
+// graceOfTests is how long pages have to come back, on a busy machine too; whoever stays away is waited for as long.
+const graceOfTests = 4 * time.Second
+
+// eachPresence is for one process, and for two that act as one: pages are on a and b.
 func eachPresence(t *testing.T, test func(t *testing.T, a, b *place)) {
 	t.Run("one process", func(t *testing.T) {
-		p := newPlace(t, func(c *Config) { newApplication(t).config(c); c.Grace = time.Second })
+		p := newPlace(t, func(c *Config) { newApplication(t).config(c); c.Grace = graceOfTests })
 		test(t, p, p)
 	})
 	t.Run("two nodes", func(t *testing.T) {
 		engine := presencetest.New()
 		t.Cleanup(engine.Close)
-		set := func(c *Config) { newApplication(t).config(c); c.Grace = time.Second }
+		set := func(c *Config) { newApplication(t).config(c); c.Grace = graceOfTests }
 		test(t, nodePlace(t, engine.Node("a", nil), set), nodePlace(t, engine.Node("b", nil), set))
 	})
 }

@@ -45,8 +45,7 @@ func whom(p *hub.Publication) string {
 	return p.Room
 }
 
-// cases are the messages of the fact sheet (redis-emitter.md, sections 2, 4, 6 and 9), as they
-// were recorded of the real emitters, or made of these.
+// cases are messages as they were recorded of the real emitters, or made of these.
 var cases = []struct{ name, channel, hex, want string }{
 	{"0.x, all", "socket.io#emitter", "9283a47479706502a46461746192a2657681a16101a36e7370a12f82a5726f6f6d7390a5666c61677380", `all: 42["ev",{"a":1}]`},
 	{"0.x, room", "socket.io#emitter", "9283a47479706502a46461746193a26576a47465787402a36e7370a12f82a5726f6f6d7391a46e657773a5666c61677380", `news: 42["ev","text",2]`},

@@ -22,6 +22,7 @@ import (
 	"poosh/server/sends"
 )
 
+// patience is how long something may take that takes a moment. By idleTail all would be over by itself.
 const patience = 20 * time.Second
 
 // town is where nodes are.
@@ -186,7 +187,7 @@ type stream struct {
 // tail watches at a node until the test ends.
 func (s *site) tail(t *testing.T, query string) *stream {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience) // a whole test
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.port.URL+"/api/tail?"+query, nil)
 	if err != nil {

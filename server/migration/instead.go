@@ -3,7 +3,7 @@ package migration
 // What happens instead, where it is the same for several servers.
 const (
 	ownTLS     = "TLS_CERT and TLS_KEY name the files of a certificate, without a passphrase; or a proxy in front has it, such as nginx with examples/pusher/nginx.conf"
-	noNodes    = "Poosh is one process: there are no other nodes to reach"
+	noNodes    = "Poosh is one process here: CLUSTER_REDIS has several act as one, see docs/cluster.md"
 	noDatabase = "Poosh has its apps in a file and needs no database"
 	noQueue    = "webhooks wait in the process, up to PUSHER_WEBHOOK_QUEUE, and are tried again for five minutes"
 	noCORS     = "the API answers pages of all origins; what they need is a signature"

@@ -61,7 +61,7 @@ func websocketsRules() []rule {
 		{keys: "app_provider", look: other(`beyondcode\laravelwebsockets\apps\configappprovider`), says: "Poosh has its apps in a file: put those of your provider there", same: "Poosh has its apps in a file too"},
 		{keys: "managers.app", look: other(`beyondcode\laravelwebsockets\apps\configappmanager`), says: "Poosh has its apps in a file: put those of the database there", same: "Poosh has its apps in a file too"},
 		{keys: "managers: sqlite.database mysql.connection mysql.table", says: noDatabase},
-		{keys: "replication.mode", look: other("local"), says: noNodes, same: "Poosh is one process too"},
+		{keys: "replication.mode", look: other("local"), says: noNodes, same: "Poosh is one process too, unless CLUSTER_REDIS is set"},
 		{keys: "replication.modes: local.channel_manager local.collector redis.connection redis.channel_manager redis.collector", says: noNodes},
 		{keys: "channel_manager promise_resolver", says: parts},
 		{keys: "handlers: websocket health trigger_event fetch_channels fetch_channel fetch_users", look: otherThanStock, says: parts},

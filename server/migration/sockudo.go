@@ -249,7 +249,7 @@ const (
 func sockudoDropped() []rule {
 	const phones = "Poosh reaches clients that are connected, and no phones through other services"
 	return []rule{
-		{keys: "adapter.driver", look: other("local"), says: noNodes, same: "Poosh is one process too"},
+		{keys: "adapter.driver", look: other("local"), says: noNodes, same: "Poosh is one process too, unless CLUSTER_REDIS is set"},
 		{keys: "cache.driver", look: other("memory", "none"), says: "what cache channels keep is in the process, up to PUSHER_CACHE_BYTES"},
 		{keys: "queue.driver", look: other("memory", "none"), says: noQueue},
 		{keys: sockudoNodes, says: noNodes},

@@ -109,7 +109,7 @@ func soketiRules() []rule {
 			database.postgres: host port user password database
 			database.redis: host port db username password keyPrefix sentinels sentinels.** sentinelPassword name clusterNodes clusterNodes.**
 			databasePooling: enabled min max`, says: noDatabase},
-		rule{keys: "adapter.driver", look: other("local"), says: noNodes, same: "Poosh is one process too"},
+		rule{keys: "adapter.driver", look: other("local"), says: noNodes, same: "Poosh is one process too, unless CLUSTER_REDIS is set"},
 		rule{keys: "cache.driver", look: other("memory"), says: "what cache channels keep is in the process, up to PUSHER_CACHE_BYTES"},
 		rule{keys: "rateLimiter.driver", says: "rates are counted in the process", look: other("local")},
 		rule{keys: "queue.driver", says: noQueue, look: other("sync")},

@@ -72,7 +72,7 @@ func (r *reader) all(want string, times int) {
 	if want == "null" {
 		want = "<nil>"
 	}
-	r.until(fmt.Sprint("everybody is back: ", r.told), func() bool {
+	r.until("somebody is not back", func() bool {
 		for _, v := range away {
 			if len(r.told[v.version]) < times {
 				return false

@@ -11,7 +11,7 @@ import (
 )
 
 // killing are frames of one client that ended laravel-echo-server 1.6.3, or that it took for
-// what they are not (fact sheet, section 8), and others like them.
+// what they are not, and others like them.
 var killing = []string{
 	`["subscribe",null]`, `["unsubscribe",null]`, `["client event",null]`,
 	`["subscribe"]`, `["unsubscribe"]`, `["client event"]`, `["subscribe",5]`, `["subscribe","orders"]`, `["subscribe",[]]`, `["subscribe",{}]`, `["subscribe",true]`,

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -246,11 +247,12 @@ func TestRecovery(t *testing.T) {
 			}
 		}
 	}
+	witness := follow(t, n, "room=a&room=b", "")
 	fmt.Fprintln(in, "go")
 	until(`{"away":`)
 	emitters[5].emit(t, redis, missed...)
 	publish(redis, "", "end")
-	redistest.Until(t, "all is taken", func() bool { return n.metric(t, "poosh_emitter_redis_waiting_bytes") == 0 })
+	redistest.Until(t, "all is published while it is away", func() bool { return witness.has("end []") })
 	fmt.Fprintln(in, "back")
 	if line := until(`{"connected":`); !strings.Contains(line, `"recovered":true`) {
 		t.Error(line)
@@ -284,6 +286,7 @@ func TestBridge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ws.Close()
+	_ = ws.SetReadDeadline(time.Now().Add(process.Patience))
 	if err := ws.WriteMessage(websocket.TextMessage, []byte(`{"event":"pusher:subscribe","data":{"channel":"a"}}`)); err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ var one = Config{Apps: []App{{"a1b2", "0123456789abcdef"}, {"other", "keyofanoth
 
 const key = "auth_key=0123456789abcdef"
 
-// What is answered is what the original answered, to the byte (fact sheet, section 5).
+// What is answered is what the original answered, to the byte.
 func TestAnswers(t *testing.T) {
 	w := &world{channels: map[string][]Member{
 		"orders":          {{}},

@@ -1,7 +1,6 @@
 // Package authorize asks the application who may join: one POST for each subscription to a
-// private or presence channel, as laravel-echo-server 1.6.3 did (shared/protocols,
-// section 4), without what made that one dangerous. It knows an address and answers, and no
-// connection, channel or room.
+// private or presence channel, as laravel-echo-server 1.6.3 did, without what made that one
+// dangerous. It knows an address and answers, and no connection, channel or room.
 //
 // # What it keeps to
 //
