@@ -11,7 +11,7 @@ import (
 
 // shared is what every dialect may use: one of each for all of them.
 var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/intake", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
-	"poosh/server/peers", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/rotation", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
+	"poosh/server/peers", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/returning", "poosh/server/rotation", "poosh/server/route", "poosh/server/seldom", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
 // why. Tests are free.
@@ -26,10 +26,10 @@ var house = []struct {
 	{"poosh/server/presence", "questions about all processes, and nobody who answers them", []string{"poosh/server/hub"}, nil},
 	{"poosh/server/presence/presencetest", "for tests", []string{"poosh/server/hub", "poosh/server/presence"}, nil},
 	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},
-	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/setting"},
+	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/seldom", "poosh/server/setting"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
 	{"poosh/server/intake", "messages of a Redis of others, whatever they mean; the engine's library, since it is another Redis than the cluster's, and its addresses",
-		[]string{"poosh/server/admission", "poosh/server/cluster", "poosh/server/guard", "poosh/server/health", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence"},
+		[]string{"poosh/server/admission", "poosh/server/cluster", "poosh/server/guard", "poosh/server/health", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/seldom"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
 	{"poosh/server/passing", "requests as bytes between nodes, and no dialect; where nodes are it is told",
 		[]string{"poosh/server/http1", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/peers", "poosh/server/socketio", "poosh/server/websocket"}, nil},
@@ -37,7 +37,9 @@ var house = []struct {
 		[]string{"poosh/server/eventstream", "poosh/server/guard", "poosh/server/passing", "poosh/server/respond", "poosh/server/sends"}, nil},
 	{"poosh/server/cluster/redistest", "for tests", []string{"poosh/test/process"}, nil},
 	{"poosh/server/handover", "a file with parts, whatever they are of", nil, nil},
+	{"poosh/server/returning", "rooms and positions of who is away, whoever they are there", []string{"poosh/server/handover", "poosh/server/hub"}, nil},
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
+	{"poosh/server/seldom", "how often the log is told, whatever it is", nil, nil},
 	{"poosh/server/guard", "panics, whatever was being done", nil, nil},
 	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},
 	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed", "poosh/server/guard", "poosh/server/latency"}, []string{"golang.org/x/sys"}},

@@ -44,6 +44,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"poosh/server/hub"
+	"poosh/server/seldom"
 )
 
 // Options are what a process has to say to and hear from its cluster. All functions
@@ -119,7 +120,7 @@ type Cluster struct {
 	hears  hears
 	once   sources
 	count  counts
-	losses losses
+	losses seldom.Word // links that ended
 	lines  lines
 
 	keeping atomic.Pointer[map[string]Keeping] // the most that any node keeps; nil before that is known

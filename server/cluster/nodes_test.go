@@ -195,7 +195,7 @@ func TestLossIsSaid(t *testing.T) {
 	if text := log.String(); strings.Contains(text, errStopped.Error()) || strings.Contains(text, "not there yet") {
 		t.Errorf("the log says\n%s", text)
 	}
-	if n := c.losses.unsaid; n != partitions-1 {
+	if n, _ := c.losses.May(0); n != partitions-1 {
 		t.Errorf("%d are to be said yet, want %d", n, partitions-1)
 	}
 }

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -158,32 +157,15 @@ func (p *partition) lose(why error) {
 	p.mu.Unlock()
 	p.subs.lose()
 	if was && !errors.Is(why, errStopped) {
-		p.c.losses.say(p.c.log, p.index, why)
+		if unsaid, say := p.c.losses.May(sayLost); say {
+			p.c.log.Warn("a connection to the cluster's engine ended, and is made anew", "partition", p.index, "err", why, "others before", unsaid)
+		}
 	}
 }
 
 // sayLost is how often the log has a line about a link that ended: all of them do when the
 // engine goes.
 const sayLost = time.Minute
-
-// losses are the links that ended and are not in the log.
-type losses struct {
-	mu     sync.Mutex // guards what follows
-	said   time.Time
-	unsaid int // since then
-}
-
-// say has the log say why a link ended, if it does not do so too often.
-func (s *losses) say(log *slog.Logger, partition int, why error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.said.IsZero() && time.Since(s.said) < sayLost {
-		s.unsaid++
-		return
-	}
-	log.Warn("a connection to the cluster's engine ended, and is made anew", "partition", partition, "err", why, "others before", s.unsaid)
-	s.said, s.unsaid = time.Now(), 0
-}
 
 func (p *partition) lastError() error {
 	p.mu.Lock()

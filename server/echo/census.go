@@ -68,13 +68,9 @@ func (d door) Channel(ctx context.Context, name string) (api.Channel, error) {
 
 // Members implements [api.Dialect].
 func (d door) Members(ctx context.Context, name string) (list []api.Member, err error) {
-	var members []hub.Member
-	if d.across() {
-		if members, err = d.cfg().Census.Members(ctx, App, name); err != nil {
-			return nil, err
-		}
-	} else {
-		members = d.hub.Members(App, name)
+	members, err := d.members(ctx, name)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(members, newestFirst)
 	for _, m := range members {
@@ -88,6 +84,14 @@ func (d door) Members(ctx context.Context, name string) (list []api.Member, err 
 		}
 	}
 	return list, nil
+}
+
+// members are those of a channel, of all processes, in no order.
+func (d *Dialect) members(ctx context.Context, channel string) ([]hub.Member, error) {
+	if d.across() {
+		return d.cfg().Census.Members(ctx, App, channel)
+	}
+	return d.hub.Members(App, channel), nil
 }
 
 // Publish implements [api.Dialect].

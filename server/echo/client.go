@@ -35,7 +35,7 @@ type listener struct {
 
 	pace  rate.Pace   // of its client events; owned by the session's events
 	grace *loop.Timer // set once, by Dialect.linger
-	state *state      // what it may come back to; nil for nothing. Guarded by states.mu
+	state *state      // what it may come back to; nil for nothing. Set once, before its end
 
 	mu       sync.Mutex // guards what follows, and the subscriptions
 	gone     bool       // its connection has ended
@@ -84,7 +84,8 @@ func (d *Dialect) begin(s *socketio.Session, cookie visitor) *listener {
 	l.trail = new(hub.Trail)
 	var start hub.Position
 	l.sub, start = d.hub.RegisterKept(App, s.ID(), most, numbered, s, l.trail)
-	s.GiveID(d.states.begin(l, start).pid)
+	l.state = d.states.Begin(l, l.sub.ID(), start)
+	s.GiveID(l.state.PID)
 	return l
 }
 
@@ -96,7 +97,7 @@ func (d *Dialect) Closed(s *socketio.Session, reason string) {
 	}
 	s.Data = l.cookie // for one that joins the namespace anew
 	meant := reason == socketio.LeftByClient || s.Kicked()
-	d.states.left(l, !meant)
+	d.states.Left(l, l.state, l.from, !meant)
 	d.strike(l)
 	l.depart(!meant)
 }

@@ -14,7 +14,8 @@
 // may be held up by the gate.
 //
 // Lock order, outermost first: a room's turn, listener.mu, then the hub's and Dialect.mu,
-// and below them a session's own.
+// and below them a session's own. That of the states is taken before listener.mu, and behind no
+// other.
 package echo
 
 import (
@@ -37,6 +38,8 @@ import (
 	"poosh/server/presence"
 	"poosh/server/quota"
 	"poosh/server/rate"
+	"poosh/server/returning"
+	"poosh/server/seldom"
 	"poosh/server/sends"
 	"poosh/server/socketio"
 	"poosh/server/websocket"
@@ -108,7 +111,7 @@ type Dialect struct {
 	asks    *authorize.Asker // nil without an address: everybody is refused
 	api     *api.API
 	kept    bool // events are kept for clients that come back
-	states  states
+	states  *returning.States[*listener, *member]
 	updates *updater // nil unless the application is told who is in presence channels
 
 	rules atomic.Pointer[rules] // never nil
@@ -117,6 +120,8 @@ type Dialect struct {
 	kinds   [kindCount]traffic
 	refused atomic.Uint64 // subscriptions that were not made
 	counted recoveries
+
+	unpublished seldom.Word // events that did not get out, or maybe not everywhere
 
 	mu        sync.Mutex // guards what follows
 	listeners map[string]*listener
@@ -154,7 +159,7 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dial
 	d := &Dialect{hub: h, loop: loop, log: log, kept: h.Keeps(App),
 		ignored: metric.Closed[ignored](ignoredNames[:]), listeners: make(map[string]*listener),
 		lingering: make(map[*listener]struct{}), infos: make(map[string]map[string][]byte)}
-	d.states.init(h, cfg.Away, cfg.AwayBytes)
+	d.states = newStates(h, cfg.Away, cfg.AwayBytes)
 	if cfg.Authorize.URL != "" {
 		d.asks = authorize.New(cfg.Authorize, log)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/handover"
-	"poosh/server/hub"
 	"poosh/server/intake"
 	"poosh/server/presence/presencetest"
 	"poosh/server/rate"
@@ -387,17 +385,16 @@ func TestNextProcess(t *testing.T) {
 	w.read()
 	var file bytes.Buffer
 	out := handover.NewWriter(t.Context(), &file)
-	p.states.save(out)
+	p.states.Save(out)
 	if err := out.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	var next states
-	next.init(p.hub, time.Hour, 1<<20)
-	if err := next.restore(handover.NewReader(&file, int64(file.Len()))); err != nil {
+	next := newStates(p.hub, time.Hour, 1<<20)
+	if err := next.Restore(handover.NewReader(&file, int64(file.Len()))); err != nil {
 		t.Fatal(err)
 	}
-	st, old := next.take(w.pid)
-	if st == nil || old != nil || len(st.rooms) != 2 || string(st.members["presence-r"].bare) != user1+"}" {
+	st, old := next.Take(w.pid)
+	if st == nil || old != nil || len(st.Rooms) != 2 || string(st.Members["presence-r"].bare) != user1+"}" {
 		t.Fatalf("%+v", st)
 	}
 }
@@ -410,14 +407,7 @@ func TestPublishesPresence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan string, 100)
-	reads, err := intake.Start(intake.Config{Name: "test", Redis: at, Patterns: []string{updatedChannel}, Hub: hub.New(), Log: slog.New(slog.DiscardHandler), Reasons: []string{"told"},
-		Read: func(m intake.Message) ([]*hub.Publication, string) { told <- string(m.Payload); return nil, "told" }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reads.Stop(context.Background()) })
-	until(t, "Redis knows who listens", func() bool { return strings.Contains(redis.Do("PUBSUB", "NUMPAT"), "1") })
+	told := listen(t, redis)
 	test := func(t *testing.T, a, b *place) {
 		w, other := a.page("40"), b.page("40")
 		w.subscribe("presence-r", "1")

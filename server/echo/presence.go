@@ -61,24 +61,15 @@ func seen(info []byte) (came int64, entry []byte) {
 // bareOf is an entry as it is told of who goes.
 func bareOf(entry []byte) []byte { return without(entry, "socketId") }
 
-// entries are the members of a channel as clients are told of them, the newest first; but the
-// one of an id comes first, as who, whether it is there yet or not. nil is nobody.
+// entries are the members of a channel as a newcomer is told of them, the newest first; but itself
+// comes first, as who, whether it is there yet or not.
 func entries(list []hub.Member, who *member) []byte {
 	slices.SortFunc(list, newestFirst)
-	b := []byte{'['}
-	add := func(entry []byte) {
-		if len(b) > 1 {
-			b = append(b, ',')
-		}
-		b = append(b, entry...)
-	}
-	if who != nil {
-		add(who.entry)
-	}
+	b := append([]byte{'['}, who.entry...)
 	for _, m := range list {
-		if who == nil || m.ID != who.id {
+		if m.ID != who.id {
 			_, entry := seen(m.Info)
-			add(entry)
+			b = append(append(b, ','), entry...)
 		}
 	}
 	return append(b, ']')

@@ -3,6 +3,7 @@ package echo
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"poosh/server/hub"
 	"poosh/server/intake"
@@ -54,7 +55,9 @@ func (d *Dialect) handed(id string, p *hub.Publication, from string, h hub.Hande
 // tell tells the log, if it wants to know, and those who watch of an event that was published.
 func (d *Dialect) tell(id string, p *hub.Publication, from string, h hub.Handed) {
 	if h.Err != nil {
-		d.log.Warn("echo: not published to all nodes", "id", id, "channel", clip(p.Room), "err", h.Err)
+		if unsaid, say := d.unpublished.May(time.Minute); say { // with the engine away it is all, clients' too
+			d.log.Warn("echo: not published to all nodes", "id", id, "channel", clip(p.Room), "err", h.Err, "others before", unsaid)
+		}
 		return
 	}
 	if feed := d.cfg().Sends; feed.Watched() {

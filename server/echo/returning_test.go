@@ -25,7 +25,7 @@ func TestRestart(t *testing.T) {
 			until(t, "it is gone", func() bool { return p.hub.Len(App) == 0 })
 			var file bytes.Buffer
 			out := handover.NewWriter(t.Context(), &file)
-			p.states.save(out)
+			p.states.Save(out)
 			if err := out.Flush(); err != nil {
 				t.Fatal(err)
 			}
@@ -35,7 +35,7 @@ func TestRestart(t *testing.T) {
 					app.config(c)
 				}
 			})
-			if err := next.states.restore(handover.NewReader(&file, int64(file.Len()))); err != nil {
+			if err := next.states.Restore(handover.NewReader(&file, int64(file.Len()))); err != nil {
 				t.Fatal(err)
 			}
 			back := next.page(fmt.Sprintf(`40{"pid":%q}`, w.pid))

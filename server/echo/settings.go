@@ -245,8 +245,8 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		// Behind the gate's end nothing of what was read would be published.
 		EndSenders: reads.Stop,
 		Shutdown:   d.Shutdown,
-		Save:       d.states.save,
-		Restore:    d.states.restore,
+		Save:       d.states.Save,
+		Restore:    d.states.Restore,
 		Ready:      reads.Ready,
 		Kick:       d.kick,
 		Polling: func() dialect.Polling {

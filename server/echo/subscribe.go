@@ -38,7 +38,6 @@ const (
 func (l *listener) subscribe(w wish) {
 	if status := l.begin(w); status != 0 {
 		l.refuse(w.channel, status)
-		return
 	}
 }
 

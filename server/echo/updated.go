@@ -46,14 +46,15 @@ func newUpdater(d *Dialect, at intake.Address) *updater {
 // for the end.
 const lastWords = 2 * time.Second
 
-// stop ends it. What waits is told as long as ctx lasts.
+// stop ends it. What waits is told as long as ctx lasts, behind the end of run: the speaker is one
+// goroutine's at a time.
 func (u *updater) stop(ctx context.Context) {
+	u.end()
+	<-u.ended
 	ctx, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
 	for ctx.Err() == nil && u.tellNext(ctx) {
 	}
-	u.end()
-	<-u.ended
 	u.speaker.Close()
 }
 
@@ -98,9 +99,11 @@ func (u *updater) tellNext(ctx context.Context) bool {
 		u.mu.Unlock()
 		var err error
 		guard.Call(u.d.log, "telling the application who is in a channel", func() { err = u.tell(ctx, channel) })
+		if err != nil {
+			u.note(channel) // and stop tells of it, if run was ended meanwhile
+		}
 		if err != nil && ctx.Err() == nil {
 			u.d.log.Warn("echo: the application is not told who is in a channel yet", "channel", clip(channel), "err", err)
-			u.note(channel)
 			select {
 			case <-ctx.Done():
 			case <-time.After(again):
@@ -113,14 +116,12 @@ func (u *updater) tellNext(ctx context.Context) bool {
 }
 
 // tell tells of one channel.
-func (u *updater) tell(ctx context.Context, channel string) (err error) {
+func (u *updater) tell(ctx context.Context, channel string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	list := u.d.hub.Members(App, channel)
-	if u.d.across() {
-		if list, err = u.d.cfg().Census.Members(ctx, App, channel); err != nil {
-			return err
-		}
+	list, err := u.d.members(ctx, channel)
+	if err != nil {
+		return err
 	}
 	slices.SortFunc(list, func(a, b hub.Member) int { return newestFirst(b, a) })
 	b := socketio.AppendString([]byte(`{"event":{"channel":`), channel+":members")

@@ -36,6 +36,7 @@ import (
 	"poosh/server/cluster"
 	"poosh/server/hub"
 	"poosh/server/presence"
+	"poosh/server/seldom"
 )
 
 // An Address is where a Redis is, or several of a Redis Cluster, or Sentinels that know; the zero one is
@@ -102,11 +103,11 @@ const (
 // A Reader reads for one dialect. Make one with [Start]; its methods may be called from any
 // goroutine.
 type Reader struct {
-	cfg     Config
-	queue   queue
-	count   counts
-	oversay limited
-	source  presence.Source // nil in one process alone
+	cfg      Config
+	queue    queue
+	count    counts
+	dropping seldom.Word
+	source   presence.Source // nil in one process alone
 
 	over    context.Context // done when it is to end
 	end     context.CancelFunc

@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +49,7 @@ func (r *Reader) drop(why string) {
 		panic("intake: " + r.cfg.Name + " has no reason " + why)
 	}
 	n.Add(1)
-	if unsaid, say := r.oversay.may(time.Minute); say {
+	if unsaid, say := r.dropping.May(time.Minute); say {
 		r.cfg.Log.Warn("dropped a message from Redis", "dialect", r.cfg.Name, "why", why, "others before", unsaid)
 	}
 }
@@ -98,23 +97,4 @@ func (r *Reader) Readings() []metric.Reading {
 		metric.Gauge("", name+"leads", "1 on the node of a cluster that publishes the messages from Redis.", leads),
 		metric.Counter("", name+"takeovers_total", "How often this node of a cluster has begun to publish the messages from Redis.", shared.Takeovers),
 		metric.Gauge("", name+"kept_bytes", "Bytes of messages from Redis that this node of a cluster keeps, to publish them if the node that does so ends.", shared.Waiting))
-}
-
-// A limited is something that is not said too often.
-type limited struct {
-	mu     sync.Mutex // guards what follows
-	said   time.Time
-	unsaid int
-}
-
-// may reports whether it is time, and how many were not said since the last.
-func (l *limited) may(every time.Duration) (unsaid int, say bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.said.IsZero() && time.Since(l.said) < every {
-		l.unsaid++
-		return 0, false
-	}
-	unsaid, l.unsaid, l.said = l.unsaid, 0, time.Now()
-	return unsaid, true
 }

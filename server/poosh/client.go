@@ -12,6 +12,7 @@ import (
 	"poosh/server/hub"
 	"poosh/server/quota"
 	"poosh/server/rate"
+	"poosh/server/returning"
 	"poosh/server/socketio"
 )
 
@@ -45,7 +46,7 @@ var errRoomsFull = errors.New("the rooms of all clients take as much as they may
 type listener struct {
 	sub     *hub.Subscriber
 	trail   *hub.Trail  // what it has had; nil where nothing is kept
-	state   *state      // what it may come back to; nil for nothing. Guarded by states.mu
+	state   *state      // what it may come back to; nil for nothing. Set once, before its end
 	encoder hub.Encoder // of a client that has not asked for positions
 	from    netip.Addr  // the network that its rooms count for
 	taken   int         // of ClientConfig.Rooms; owned by the session's events, or by asks
@@ -73,7 +74,7 @@ type Clients struct {
 	joined, refused atomic.Uint64
 	entered, left   atomic.Uint64 // rooms, but for those of their own ids
 	recovered       recoveries
-	states          states
+	states          *returning.States[connection, struct{}]
 }
 
 // bounds are what may change of a [ClientConfig].
@@ -85,7 +86,7 @@ func (c *ClientConfig) bounds() *bounds { return &bounds{c.MaxRooms, c.MaxRoomNa
 func NewClients(cfg ClientConfig, h *hub.Hub, log *slog.Logger) *Clients {
 	c := &Clients{hub: h, log: log, quota: cfg.Rooms, registry: cfg.Registry, began: time.Now()}
 	c.bounds.Store(cfg.bounds())
-	c.states.init(h, cfg.Away, cfg.AwayBytes)
+	c.states = newStates(h, cfg.Away, cfg.AwayBytes)
 	return c
 }
 
@@ -144,7 +145,7 @@ func (l *listener) enter(h *hub.Hub, room string) error {
 func (c *Clients) Closed(s *socketio.Session, reason string) {
 	if l, ok := s.Data.(*listener); ok {
 		s.Data = nil
-		c.states.left(l, reason != socketio.LeftByClient && !s.Kicked())
+		c.states.Left(connection{l, s}, l.state, l.from, reason != socketio.LeftByClient && !s.Kicked())
 		c.depart(l)
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
-	"sync"
 	"time"
 
 	"poosh/server/dialect"
 	"poosh/server/hub"
+	"poosh/server/seldom"
 	"poosh/server/socketio"
 )
 
@@ -32,23 +32,12 @@ type inside struct {
 
 // unpublished are events that came by a door and did not get out. As long as a cluster's engine is away
 // these are all, and the log has a line of them once a minute.
-type unpublished struct {
-	mu    sync.Mutex // guards what follows
-	said  time.Time
-	since int // events since then
-}
+type unpublished struct{ seldom.Word }
 
 func (u *unpublished) say(log *slog.Logger, p *hub.Publication, err error) {
-	u.mu.Lock()
-	if !u.said.IsZero() && time.Since(u.said) < time.Minute {
-		u.since++
-		u.mu.Unlock()
-		return
+	if before, say := u.May(time.Minute); say {
+		log.Warn("an event was not published, or maybe not everywhere", "event", clip(p.Event), "err", err, "others before", before)
 	}
-	before := u.since
-	u.said, u.since = time.Now(), 0
-	u.mu.Unlock()
-	log.Warn("an event was not published, or maybe not everywhere", "event", clip(p.Event), "err", err, "others before", before)
 }
 
 // On reports whether the settings ask for Poosh.

@@ -1,12 +1,37 @@
 package poosh
 
 import (
+	"time"
+
 	"poosh/server/closed"
 	"poosh/server/hub"
+	"poosh/server/returning"
 	"poosh/server/socketio"
 )
 
 var _ socketio.Returner = (*Clients)(nil)
+
+// A connection is a client while it is there, with its session.
+type connection struct {
+	*listener
+	session *socketio.Session
+}
+
+// A state is what a client may come back to.
+type state = returning.State[connection, struct{}]
+
+// stateRoomCost is about what a room of one who is away takes beside its name, in bytes.
+const stateRoomCost = 90
+
+// newStates keeps what clients may come back to.
+func newStates(h *hub.Hub, most time.Duration, bytes int64) *returning.States[connection, struct{}] {
+	return returning.New(returning.Config[connection, struct{}]{
+		Hub: h, Most: most, Bytes: bytes, RoomCost: stateRoomCost,
+		Seats: func(c connection) returning.Seats[struct{}] {
+			return returning.Seats[struct{}]{Rooms: c.sub.Rooms(), Sub: c.sub, Trail: c.trail}
+		},
+	})
+}
 
 // Returns implements [socketio.Returner]. Of a client whose rooms another process may
 // refuse nothing is given back.
@@ -25,8 +50,8 @@ func (c *Clients) begin(s *socketio.Session, enc hub.Encoder) *listener {
 	if err := l.enter(c.hub, s.ID()); err != nil {
 		panic(err) // a new subscriber may be in one room
 	}
-	st := c.states.begin(l, s, start)
-	s.GiveID(st.pid)
+	l.state = c.states.Begin(connection{l, s}, s.ID(), start)
+	s.GiveID(l.state.PID)
 	return l
 }
 
@@ -36,17 +61,17 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 	if said.PID == "" || said.Wrong {
 		return nil
 	}
-	st, old := c.states.take(said.PID)
+	st, old := c.states.Take(said.PID)
 	if st == nil {
 		return nil
 	}
-	if old != nil {
+	if old := old.session; old != nil {
 		if old.Kicked() { // its end is on its way
 			return nil
 		}
 		old.Close(closed.Replaced, closed.Replaced.String())
 	}
-	after := st.start
+	after := st.Start
 	if said.Offset != "" {
 		var ok bool
 		if after, ok = hub.ParsePosition(said.Offset); !ok {
@@ -54,8 +79,8 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 		}
 	}
 	l := &listener{encoder: Encoder4, trail: new(hub.Trail), from: s.Network()}
-	for _, room := range st.rooms {
-		if room != st.sid {
+	for _, room := range st.Rooms {
+		if room != st.SID {
 			l.taken += len(room) + roomCost
 		}
 	}
@@ -63,11 +88,11 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 		return nil
 	}
 	asked := wish{missed: true}
-	l.sub = c.hub.Return(App, st.sid, c.bounds.Load().rooms+1, s, l.trail, &hub.Ask{
-		Rooms: st.rooms, After: after, Joined: st.joined, JoinedIn: st.log, Encoder: EncoderIDs4, Fits: s.Fits,
+	l.sub = c.hub.Return(App, st.SID, c.bounds.Load().rooms+1, s, l.trail, &hub.Ask{
+		Rooms: st.Rooms, After: after, Joined: st.Joined, JoinedIn: st.Log, Encoder: EncoderIDs4, Fits: s.Fits,
 		Answer: func(r hub.Recovery) {
 			c.recovered.count(&asked, r)
-			s.Resume(st.sid, st.pid)
+			s.Resume(st.SID, st.PID)
 		},
 	})
 	if l.sub == nil {
@@ -76,7 +101,8 @@ func (c *Clients) comeBack(s *socketio.Session) *listener {
 		}
 		return nil
 	}
-	c.entered.Add(uint64(len(st.rooms) - 1))
-	c.states.resume(l, s, st)
+	c.entered.Add(uint64(len(st.Rooms) - 1))
+	l.state = st
+	c.states.Resume(connection{l, s}, st)
 	return l
 }

@@ -258,16 +258,8 @@ func TestRecoveryThatCannotBe(t *testing.T) {
 		{"it was kicked", `40{"pid":%[1]q,"offset":%[2]q}`, func(p *place, _ *tongue, sid string) {
 			p.hub.Find(App, sid).Receiver().(*socketio.Session).Kick()
 		}},
-		{"it was away for too long", `40{"pid":%[1]q,"offset":%[2]q}`, func(p *place, w *tongue, _ string) {
-			p.clients.states.mu.Lock()
-			p.clients.states.most = 0
-			p.clients.states.mu.Unlock()
-		}},
-		{"too many are away", `40{"pid":%[1]q,"offset":%[2]q}`, func(p *place, w *tongue, _ string) {
-			p.clients.states.mu.Lock()
-			p.clients.states.bytes = stateCost
-			p.clients.states.mu.Unlock()
-		}},
+		{"it was away for too long", `40{"pid":%[1]q,"offset":%[2]q}`, nil},
+		{"too many are away", `40{"pid":%[1]q,"offset":%[2]q}`, nil},
 		{"too much was missed", `40{"pid":%[1]q,"offset":%[2]q}`, func(p *place, w *tongue, _ string) {
 			p.send("news", "first", "1")
 			p.send("news", "second", "2")
@@ -276,7 +268,14 @@ func TestRecoveryThatCannotBe(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newPlace(t, history.Config{Age: time.Minute, Events: 3}, socketio.Config{})
+			p := newPlace(t, history.Config{Age: time.Minute, Events: 3}, socketio.Config{}, func(c *ClientConfig) {
+				switch tt.name {
+				case "it was away for too long":
+					c.Away = 0
+				case "too many are away":
+					c.AwayBytes = stateRoomCost
+				}
+			})
 			w, sid, pid := p.start(asks)
 			p.send("news", "e", "1")
 			last := offset(t, w.read(), "e")
@@ -423,36 +422,6 @@ func TestWhoMayComeBack(t *testing.T) {
 				t.Errorf("read %s", got)
 			}
 		})
-	}
-}
-
-// Ten thousand who are away take no more than they may, and the newest of them come back.
-func TestManyAway(t *testing.T) {
-	var a states
-	h := hub.NewWith(nil, history.New(kept, App))
-	a.init(h, time.Minute, 100*stateCost)
-	var pids []string
-	for i := range 10_000 {
-		l := &listener{trail: new(hub.Trail)}
-		l.sub, _ = h.RegisterKept(App, fmt.Sprint(i), 1, Encoder4, &inbox{}, l.trail)
-		st := &state{pid: fmt.Sprintf("%012d%024d", i, i), sid: fmt.Sprint(i)}
-		a.resume(l, nil, st)
-		a.left(l, true)
-		h.Unregister(l.sub)
-		pids = append(pids, st.pid)
-	}
-	if a.size > a.bytes || len(a.byName) != a.away.Len() || a.away.Len() != 100 {
-		t.Errorf("%d of %d bytes for %d, %d of them found by name", a.size, a.bytes, a.away.Len(), len(a.byName))
-	}
-	slices.Reverse(pids)
-	for i, pid := range pids {
-		st, _ := a.take(pid)
-		if again, _ := a.take(pid); (st != nil) != (i < 100) || again != nil {
-			t.Fatalf("number %d from the end: %v, and once more %v", i, st, again)
-		}
-	}
-	if a.size != 0 || len(a.byName) != 0 {
-		t.Errorf("%d bytes of nobody", a.size)
 	}
 }
 

@@ -186,8 +186,8 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			}
 			return errors.Join(server.Shutdown(ctx), events.Shutdown(ctx))
 		},
-		Save:    listeners.states.save,
-		Restore: listeners.states.restore,
+		Save:    listeners.states.Save,
+		Restore: listeners.states.Restore,
 		Kick:    func(whom dialect.Whom) int { return kick(h.Hub, server, events, whom) },
 		Polling: func() dialect.Polling {
 			st := server.Stats()

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"poosh/server/hub"
@@ -45,12 +46,14 @@ func TestShapes(t *testing.T) {
 // While nothing gets out, the log has a line of that once a minute.
 func TestUnpublishedIsSaidSeldom(t *testing.T) {
 	var log logtest.Buffer
-	u := new(unpublished)
-	for range 3 {
+	synctest.Test(t, func(*testing.T) {
+		u := new(unpublished)
+		for range 3 {
+			u.say(slog.New(slog.NewTextHandler(&log, nil)), &hub.Publication{Event: "e"}, hub.ErrUncertain)
+		}
+		time.Sleep(time.Minute)
 		u.say(slog.New(slog.NewTextHandler(&log, nil)), &hub.Publication{Event: "e"}, hub.ErrUncertain)
-	}
-	u.said = u.said.Add(-time.Minute)
-	u.say(slog.New(slog.NewTextHandler(&log, nil)), &hub.Publication{Event: "e"}, hub.ErrUncertain)
+	})
 	if text := log.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, `"others before"=2`) {
 		t.Errorf("the log has\n%s", text)
 	}

@@ -32,14 +32,18 @@ type place struct {
 }
 
 // newPlace serves clients; what is kept is as cfg says, if anything.
-func newPlace(t *testing.T, cfg history.Config, sockets socketio.Config) *place {
+func newPlace(t *testing.T, cfg history.Config, sockets socketio.Config, change ...func(*ClientConfig)) *place {
 	t.Helper()
 	p := &place{t: t, hub: hub.New()}
 	if cfg.On() {
 		p.hub = hub.NewWith(nil, history.New(cfg, App))
 	}
 	log := slog.New(slog.DiscardHandler)
-	clients := NewClients(ClientConfig{MaxRooms: 10, MaxRoomNameBytes: 100, Rooms: quota.New(1 << 20), Away: cfg.Age, AwayBytes: 1 << 20}, p.hub, log)
+	with := ClientConfig{MaxRooms: 10, MaxRoomNameBytes: 100, Rooms: quota.New(1 << 20), Away: cfg.Age, AwayBytes: 1 << 20}
+	for _, set := range change {
+		set(&with)
+	}
+	clients := NewClients(with, p.hub, log)
 	p.clients = clients
 	on := http1test.SocketsOn(t, loop.Config{Outbox: sockets.Outbox})
 	server := socketio.New(on, sockets, clients, log)

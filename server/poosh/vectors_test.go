@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"poosh/server/hub"
-	"poosh/server/hub/history"
 	"poosh/server/socketio"
 )
 
@@ -146,39 +145,6 @@ func (p *place) gone() {
 			p.t.Fatalf("%d are connected", p.hub.Len(App))
 		}
 	}
-}
-
-// Whatever is said in place of a pid, nobody but who was given it finds the state, and that one
-// does once.
-func FuzzPID(f *testing.F) {
-	f.Add("")
-	f.Add(strings.Repeat("A", pidName+pidSecret))
-	f.Add(strings.Repeat("é", (pidName+pidSecret)/2))
-	h := hub.NewWith(nil, history.New(kept, App))
-	f.Fuzz(func(t *testing.T, said string) {
-		var a states
-		a.init(h, time.Minute, 1<<20)
-		const name = "AAAAAAAAAAAA"
-		st := &state{pid: name + "0123456789abcdefghijklmn", sid: "s"}
-		l := &listener{trail: new(hub.Trail)}
-		l.sub, _ = h.RegisterKept(App, "s", 1, Encoder4, &inbox{}, l.trail)
-		a.resume(l, nil, st)
-		a.left(l, true)
-		h.Unregister(l.sub)
-		for _, guess := range []string{said, name + said, st.pid[:len(st.pid)-1] + said} {
-			if got, _ := a.take(guess); got != nil && guess != st.pid {
-				t.Fatalf("%q finds the state of %q", guess, st.pid)
-			} else if got != nil {
-				return
-			}
-		}
-		if got, _ := a.take(st.pid); got != st {
-			t.Error("its own pid does not find it")
-		}
-		if got, _ := a.take(st.pid); got != nil {
-			t.Error("its own pid finds it twice")
-		}
-	})
 }
 
 // Whatever stands behind a room's name, it is a wish for that room and for others of names

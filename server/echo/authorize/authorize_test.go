@@ -370,6 +370,20 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// With other settings more run at once.
+func TestChange(t *testing.T) {
+	g := newGated(t)
+	a, _ := newAsker(t, Config{URL: g.url, Running: 1})
+	for i := range 5 {
+		a.Ask(Question{Channel: "c", SocketID: fmt.Sprint("page", i)}, func(Answer) {})
+	}
+	g.runs(t, "c", 1)
+	a.Change(Config{URL: g.url, Running: 4})
+	g.runs(t, "c", 4)
+	close(g.let)
+	g.runs(t, "c", 0)
+}
+
 // A page that leaves is told nothing, whether its question waits or runs, and what runs for it
 // ends. So it is at the end.
 func TestLeaving(t *testing.T) {

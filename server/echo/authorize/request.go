@@ -31,13 +31,13 @@ func Shown(text string) string {
 	return u.Scheme + "://" + u.Host + u.Path
 }
 
-// newClient returns a client that keeps connections open, follows no redirect, decompresses
-// nothing and has no cookies of its own. Times are the requests'.
+// newClient returns a client that keeps so many connections open, follows no redirect, decompresses
+// nothing and has no cookies of its own. Times are the requests', and how many there are is the
+// queue's, which another setting may change.
 func newClient(running int) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns = running
 	transport.MaxIdleConnsPerHost = running
-	transport.MaxConnsPerHost = running
 	transport.DisableCompression = true
 	transport.MaxResponseHeaderBytes = 64 << 10
 	transport.IdleConnTimeout = 30 * time.Second
