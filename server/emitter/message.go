@@ -290,8 +290,8 @@ func readVolatile(r *reader) (volatile bool) {
 		}
 		value := at
 		_ = at.skip()
-		if v, _ := value.next(); string(name.text) == "volatile" && v.kind == kindBool {
-			volatile = v.bool
+		if v, _ := value.next(); string(name.text) == "volatile" {
+			volatile = v.kind == kindBool && v.bool || v.kind == kindInt && v.int != 0 // Perl has no other yes
 		}
 	}
 	return volatile

@@ -25,5 +25,5 @@ func (t *taker) request(payload []byte) {
 		return
 	}
 	t.asked.Add(1)
-	t.disconnected.Add(uint64(t.settings.door.Disconnect(q.Opts.Rooms, q.Opts.Except)))
+	t.disconnected.Add(uint64(t.disconnect(q.Opts.Rooms, q.Opts.Except)))
 }

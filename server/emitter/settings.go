@@ -108,6 +108,9 @@ type taker struct {
 	bounds   bounds
 	most     atomic.Int64 // bytes of a message
 
+	// disconnect sends clients away, as [poosh.Door.Disconnect] does; set once.
+	disconnect func(rooms, except []string) int
+
 	asked, disconnected atomic.Uint64 // requests that were done, and clients sent away for them
 }
 
@@ -128,7 +131,7 @@ func (t *taker) read(m intake.Message) ([]*hub.Publication, string) {
 }
 
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
-	t := &taker{settings: s, bounds: bounds{s.Rooms}}
+	t := &taker{settings: s, bounds: bounds{s.Rooms}, disconnect: s.door.Disconnect}
 	t.most.Store(s.door.MaxBody())
 	reader, err := intake.Start(intake.Config{
 		Name: name, Redis: s.Redis, Patterns: s.patterns(), Channels: s.channels(),
@@ -147,10 +150,14 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 			most := options.(*settings).door.MaxBody()
 			return func() { t.most.Store(most) }, nil
 		},
-		Metrics: func() []metric.Reading {
-			return append(reader.Readings(),
-				metric.Counter("", "emitter_disconnects_asked_total", "Requests of emitters to disconnect clients that were done, with EMITTER_REQUESTS.", t.asked.Load()),
-				metric.Counter("", "emitter_disconnected_total", "Clients of this process that were sent away for them.", t.disconnected.Load()))
-		},
+		Metrics: func() []metric.Reading { return append(reader.Readings(), t.readings()...) },
 	}, nil
+}
+
+// readings are what it counts of requests.
+func (t *taker) readings() []metric.Reading {
+	return []metric.Reading{
+		metric.Counter("", "emitter_disconnects_asked_total", "Requests of emitters to disconnect clients that were done, with EMITTER_REQUESTS.", t.asked.Load()),
+		metric.Counter("", "emitter_disconnected_total", "Clients of this process that were sent away for them.", t.disconnected.Load()),
+	}
 }

@@ -3,6 +3,7 @@ package emitter
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"poosh/server/cluster/redistest"
@@ -29,8 +30,8 @@ func TestCluster(t *testing.T) {
 				var list []emission
 				var union, room []string
 				for i := range 20 {
-					list = append(list, emission{to("a", "b"), to(), []any{"union", i, "once"}})
-					union = append(union, fmt.Sprintf(`["union",%d,"once"]`, i))
+					list = append(list, emission{to("a", "b"), to(), []any{"union", fmt.Sprint(i), "once"}})
+					union = append(union, fmt.Sprintf(`["union","%d","once"]`, i))
 				}
 				e.emit(t, redis, list...)
 				e.emit(t, redis, emission{to("a", "b"), to(), []any{"end of unions"}})
@@ -38,8 +39,8 @@ func TestCluster(t *testing.T) {
 				one.sees(`["end of unions"]`, union...)
 				list = nil
 				for i := range 20 {
-					list = append(list, emission{to("b"), to(), []any{"room", i}})
-					room = append(room, fmt.Sprintf(`["room",%d]`, i))
+					list = append(list, emission{to("b"), to(), []any{"room", fmt.Sprint(i)}})
+					room = append(room, fmt.Sprintf(`["room","%d"]`, i))
 				}
 				e.emit(t, redis, append(list, emission{to("b"), to(), []any{"end of room"}})...)
 				both.sees(`["end of room"]`, room...)
@@ -51,43 +52,67 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// A node that is killed while events come takes none of them along: another one takes what it took and
-// did not publish, once and in order.
+// The node that publishes is killed while events come, and takes none of them along: another one takes what it
+// took and did not publish, once and in order.
 func TestNodeThatTakesIsKilled(t *testing.T) {
 	redis, nodes := three(t)
-	took := func() (at int) {
-		for i, n := range nodes {
-			if n.metric(t, "poosh_emitter_redis_taken_total") > 0 {
-				at = i
-			}
-		}
-		return at
+	var crowds []*crowd
+	for _, n := range nodes {
+		crowds = append(crowds, listen(t, redis, []string{"a", "b"}, n))
 	}
-	publish(redis, "nobody", "first")
-	redistest.Until(t, "somebody takes", func() bool { return nodes[took()].metric(t, "poosh_emitter_redis_taken_total") > 0 })
-	taker := took()
-	rest := append(append([]*node{}, nodes[:taker]...), nodes[taker+1:]...)
-	c := listen(t, redis, []string{"a", "b"}, rest...)
-	const many = 400
-	done := make(chan struct{})
-	go func() { // ends with its events
+	const many = 200 // before it is killed, and after that
+	begun, killed, done, sent := make(chan struct{}), make(chan struct{}), make(chan struct{}), 0
+	end := sync.OnceFunc(func() { close(killed) })
+	defer func() { end(); <-done }()
+	go func() { // ends with its events, so many after it is told that the node is killed
 		defer close(done)
-		for i := range many {
-			publish(redis, "a", fmt.Sprint("n", i))
-			if i == many/2 {
-				nodes[taker].Kill()
+		for left := many; left > 0; sent++ {
+			publish(redis, "a", fmt.Sprint("n", sent))
+			if sent == many {
+				close(begun)
+			}
+			select {
+			case <-killed:
+				left--
+			default:
 			}
 		}
 	}()
+	<-begun
+	leads := 0
+	redistest.Until(t, "a node says that it publishes", func() bool {
+		for leads = range nodes {
+			if nodes[leads].metric(t, "poosh_emitter_redis_leads") == 1 {
+				return true
+			}
+		}
+		return false
+	})
+	nodes[leads].Kill()
+	end()
 	<-done
-	want := make([]string, 0, many)
-	for i := range many {
+	publish(redis, "a", "end")
+	want := make([]string, 0, sent)
+	for i := range sent {
 		want = append(want, fmt.Sprintf(`["n%d"]`, i))
 	}
-	publish(redis, "a", "end")
-	c.sees(`["end"]`, want...)
-	c.unharmed()
-	if strings.Contains(rest[0].Log(), "panic") {
-		t.Error(rest[0].Log())
+	for i, c := range crowds {
+		if i == leads {
+			continue // its clients are gone with it
+		}
+		c.sees(`["end"]`, want...)
+		c.unharmed()
+		if strings.Contains(nodes[i].Log(), "panic") {
+			t.Error(nodes[i].Log())
+		}
+	}
+	took := 0
+	for i, n := range nodes {
+		if i != leads {
+			took += n.metric(t, "poosh_emitter_redis_taken_total")
+		}
+	}
+	if took < many {
+		t.Errorf("the others took %d, and at least %d came after the one that took was killed", took, many)
 	}
 }

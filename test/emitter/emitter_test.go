@@ -21,48 +21,77 @@ func TestEmitters(t *testing.T) {
 	one := listen(t, redis, []string{"b", "x"}, n)
 	for _, e := range emitters {
 		t.Run(e.name, func(t *testing.T) {
-			list := []emission{
-				{to(), to(), []any{"all", json.RawMessage(`{"z":1,"a":[1.5,null,true]}`), "é😀", strings.Repeat("long ", 60)}},
-				{to(), to(), []any{"none"}},
-				{to("news#1"), to(), []any{"room", 2}},
-				{to("a", "b"), to(), []any{"union", object{}}},
-				{to("nobody"), to(), []any{"nobody"}},
-			}
-			all := `["all",{"z":1,"a":[1.5,null,true]},"é😀","` + strings.Repeat("long ", 60) + `"]`
-			if e.text { // JSON of PHP has lists for empty objects
-				list[3] = emission{to("a", "b"), to(), []any{"union", object{"a": 1}}}
-			}
-			union := `["union",{}]`
-			if e.text {
-				union = `["union",{"a":1}]`
-			}
-			wantBoth := []string{all, `["none"]`, `["room",2]`, union}
-			wantOne := []string{all, `["none"]`, union}
-			if e.except {
-				list = append(list, emission{to("a", "b"), to("x"), []any{"except"}}, emission{to(), to("x"), []any{"all but x"}})
-				wantBoth = append(wantBoth, `["except"]`, `["all but x"]`)
-			}
-			if strings.HasPrefix(e.name, "redis-emitter") {
-				list = append(list, emission{to(), to(), []any{"date", object{"$date": 1700000000000}, object{"$undefined": 1}, object{"a": object{"$undefined": 1}}}})
-				date := `["date","2023-11-14T22:13:20.000Z",null,{}]`
-				wantBoth, wantOne = append(wantBoth, date), append(wantOne, date)
-			}
-			list = append(list, emission{to(), to(), []any{"bin", object{"$buffer": "010203fe"}, []any{object{"a": object{"$buffer": "00"}}}}},
-				emission{to(), to(), []any{"end"}})
-			bin := `["bin",{"$buffer":"010203fe"},[{"a":{"$buffer":"00"}}]]`
-			if e.text { // short strings of PHP are texts, whatever is in them
-				bin = `["bin","\u0001\u0002\u0003�",[{"a":"\u0000"}]]`
-			}
-			wantBoth, wantOne = append(wantBoth, bin), append(wantOne, bin)
-			e.emit(t, redis, list...)
+			p := e.play()
+			e.emit(t, redis, append(p.list, emission{to(), to(), []any{"end"}})...)
 			both.t, one.t = t, t
-			both.sees(`["end"]`, wantBoth...)
-			one.sees(`["end"]`, wantOne...)
+			both.sees(`["end"]`, p.both...)
+			one.sees(`["end"]`, p.one...)
 			both.unharmed()
 			one.unharmed()
 		})
 	}
 	both.t, one.t = t, t
+}
+
+// A play is events, and what clients in a, b and news#1 see of them, and clients in b and x.
+type play struct {
+	list      []emission
+	both, one []string
+}
+
+// add adds an event that is seen by so many.
+func (p *play) add(e emission, both, one string) {
+	p.list = append(p.list, e)
+	if both != "" {
+		p.both = append(p.both, both)
+	}
+	if one != "" {
+		p.one = append(p.one, one)
+	}
+}
+
+// all adds one that all see.
+func (p *play) all(e emission, see string) { p.add(e, see, see) }
+
+// play is what an emitter can do.
+func (e *emitter) play() *play {
+	p := new(play)
+	long := strings.Repeat("long ", 60)
+	switch {
+	case e.texts:
+		p.all(emission{to(), to(), []any{"all", "\x00\"\\", "é😀", long}}, `["all","\u0000\"\\","é😀","`+long+`"]`)
+	case e.shuffled:
+		p.all(emission{to(), to(), []any{"all", json.RawMessage(`{"a":[1.5,null,true,-1,{"z":65536}]}`), "é😀", long}}, `["all",{"a":[1.5,null,true,-1,{"z":65536}]},"é😀","`+long+`"]`)
+	default:
+		p.all(emission{to(), to(), []any{"all", json.RawMessage(`{"z":1,"a":[1.5,null,true]}`), "é😀", long}}, `["all",{"z":1,"a":[1.5,null,true]},"é😀","`+long+`"]`)
+	}
+	p.all(emission{to(), to(), []any{"none"}}, `["none"]`)
+	p.add(emission{to("news#1"), to(), []any{"room", "2"}}, `["room","2"]`, "")
+	switch {
+	case e.texts:
+		p.all(emission{to("a", "b"), to(), []any{"union", "{}"}}, `["union","{}"]`)
+	case e.lists: // JSON of PHP has lists for empty objects
+		p.all(emission{to("a", "b"), to(), []any{"union", object{"a": 1}}}, `["union",{"a":1}]`)
+	default:
+		p.all(emission{to("a", "b"), to(), []any{"union", object{}}}, `["union",{}]`)
+	}
+	p.add(emission{to("nobody"), to(), []any{"nobody"}}, "", "")
+	if e.except {
+		p.add(emission{to("a", "b"), to("x"), []any{"except"}}, `["except"]`, "")
+		p.add(emission{to(), to("x"), []any{"all but x"}}, `["all but x"]`, "")
+	}
+	if e.date != "" {
+		p.all(emission{to(), to(), []any{"date", object{"$date": 1700000000123}, object{"$undefined": 1}, object{"a": object{"$undefined": 1}}}}, e.date)
+	}
+	bin := emission{to(), to(), []any{"bin", object{"$buffer": "010203fe"}, []any{object{"a": object{"$buffer": "00"}}}}}
+	switch {
+	case e.texts:
+	case e.lists: // short strings of PHP are texts, whatever is in them
+		p.all(bin, `["bin","\u0001\u0002\u0003�",[{"a":"\u0000"}]]`)
+	default:
+		p.all(bin, `["bin",{"$buffer":"010203fe"},[{"a":{"$buffer":"00"}}]]`)
+	}
+	return p
 }
 
 // A client's id is a room of its own, and may be excepted.
@@ -98,6 +127,9 @@ func TestOddMessages(t *testing.T) {
 		{"form", "socket.io#/#", "920102"},
 		{"form", "socket.io#/#", "9301" + "83a47479706502a46461746191a26576a36e7370a12f" + "c0"},
 		{"namespace", "socket.io#/ns#", "9301" + "83a47479706502a46461746191a26576a36e7370a32f6e73" + "80"},
+		// Java of sunsus, to a room without a namespace, and bytes.
+		{"namespace", "socket.io#news#", "93a7656d697474657283a47479706502a46461746193a26576a474657874a132a36e7370a12f82a5726f6f6d7391a46e657773a5666c61677380"},
+		{"no_event", "socket.io#/#", "93a7656d697474657283a47479706505a464617461a3010203a36e7370a12f82a5726f6f6d7390a5666c61677380"},
 		{"reserved_event", "socket.io#/#", "9301" + "83a47479706502a46461746191ad636f6e6e6563745f6572726f72a36e7370a12f" + "80"},
 		{"malformed", "socket.io#/#", "68656c6c6f"},
 		{"malformed", "socket.io#/#", ""},
@@ -153,4 +185,19 @@ func TestDisconnect(t *testing.T) {
 	other.unharmed()
 	// It is counted once all are sent away, and they may know that sooner.
 	redistest.Until(t, "6 to be counted", func() bool { return on.metric(t, "poosh_emitter_disconnected_total") == 6 })
+	if got := on.metric(t, "poosh_emitter_disconnects_asked_total"); got != 1 {
+		t.Errorf("%d requests were done, want 1", got)
+	}
+	// The emitter of Go leaves out what is empty, which means everybody.
+	goEmitter := emitterOf("Go")
+	goEmitter.emit(t, redis, emission{to("nobody"), to(), []any{"$disconnect"}}, emission{to(), to("nobody"), []any{"$disconnect"}})
+	redistest.Until(t, "all others to be disconnected", func() bool { return b.count(b.ends) == 6 })
+	redistest.Until(t, "12 to be counted", func() bool { return on.metric(t, "poosh_emitter_disconnected_total") == 12 })
+	if got := on.metric(t, "poosh_emitter_disconnects_asked_total"); got != 3 {
+		t.Errorf("%d requests were done, want 3", got)
+	}
+	if got := off.metric(t, "poosh_emitter_disconnects_asked_total"); got != 0 {
+		t.Errorf("%d requests were done without EMITTER_REQUESTS", got)
+	}
+	other.unharmed()
 }

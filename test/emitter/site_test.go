@@ -169,16 +169,25 @@ func (c *crowd) all(is func(list []string) bool) bool {
 // sees waits until all clients saw an event, and wants what they saw since to be a list, that with it.
 func (c *crowd) sees(last string, want ...string) {
 	c.t.Helper()
-	redistest.Until(c.t, "all clients see "+last, func() bool { return c.all(func(list []string) bool { return slices.Contains(list, last) }) })
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for client, list := range c.saw {
-		list = slices.DeleteFunc(list, func(s string) bool { return strings.HasPrefix(s, `["probe `) })
+	for client, list := range c.until(last) {
 		if !slices.Equal(list, append(slices.Clone(want), last)) {
 			c.t.Errorf("%s in %v saw\n%s\nwant\n%s", client, c.rooms, strings.Join(list, "\n"), strings.Join(append(want, last), "\n"))
 		}
-		c.saw[client] = nil
 	}
+}
+
+// until waits until all clients saw an event, and takes what each saw since, that with it.
+func (c *crowd) until(last string) map[string][]string {
+	c.t.Helper()
+	redistest.Until(c.t, "all clients see "+last, func() bool { return c.all(func(list []string) bool { return slices.Contains(list, last) }) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	saw := c.saw
+	c.saw = make(map[string][]string)
+	for client, list := range saw {
+		saw[client] = slices.DeleteFunc(list, func(s string) bool { return strings.HasPrefix(s, `["probe `) })
+	}
+	return saw
 }
 
 // unharmed wants nobody to have been disconnected.
@@ -193,12 +202,17 @@ func (c *crowd) unharmed() {
 
 // publish publishes an event without arguments in the form of 0.x, to a room or to all.
 func publish(redis *redistest.Server, room, event string) {
+	redis.Do("PUBLISH", "socket.io#emitter", message(room, event))
+}
+
+// message is such an event.
+func message(room, event string) string {
 	rooms := "\x90"
 	if room != "" {
 		rooms = "\x91" + text(room)
 	}
-	redis.Do("PUBLISH", "socket.io#emitter", "\x92\x83"+text("type")+"\x02"+text("data")+"\x91"+text(event)+text("nsp")+text("/")+
-		"\x82"+text("rooms")+rooms+text("flags")+"\x80")
+	return "\x92\x83" + text("type") + "\x02" + text("data") + "\x91" + text(event) + text("nsp") + text("/") +
+		"\x82" + text("rooms") + rooms + text("flags") + "\x80"
 }
 
 // text is a text as msgpack.
@@ -219,10 +233,13 @@ func to(rooms ...string) []string { return append([]string{}, rooms...) }
 
 // An emitter emits what a script says, and waits until Redis has it.
 type emitter struct {
-	name    string
-	command []string // port and script follow
-	except  bool     // it knows that
-	text    bool     // buffers are texts, unless they are all that there is
+	name     string
+	command  []string // port and script follow
+	except   bool     // it knows that
+	date     string   // what becomes of a date and of undefined; empty where it knows neither
+	lists    bool     // buffers are texts, unless they are all that there is, and empty objects lists
+	texts    bool     // it knows no other arguments
+	shuffled bool     // the keys of objects have no order
 }
 
 var emitters = []emitter{
@@ -230,10 +247,17 @@ var emitters = []emitter{
 	{name: "socket.io-emitter 1.1.0", command: []string{"node", "emit.js", "1"}},
 	{name: "socket.io-emitter 2.0.0", command: []string{"node", "emit.js", "2"}},
 	{name: "socket.io-emitter 3.2.0", command: []string{"node", "emit.js", "3"}},
-	{name: "redis-emitter 4.1.1", command: []string{"node", "emit.js", "4"}, except: true},
-	{name: "redis-emitter 5.1.0", command: []string{"node", "emit.js", "5"}, except: true},
+	{name: "redis-emitter 4.1.1", command: []string{"node", "emit.js", "4"}, except: true, date: `["date","2023-11-14T22:13:20.123Z",null,{}]`},
+	{name: "redis-emitter 5.1.0", command: []string{"node", "emit.js", "5"}, except: true, date: `["date","2023-11-14T22:13:20.123Z",null,{}]`},
 	{name: "Python", command: []string{python, "emit.py"}},
-	{name: "PHP", command: []string{"php", "emit.php"}, text: true},
+	{name: "PHP", command: []string{"php", "emit.php"}, lists: true},
+	{name: "Go", command: []string{goEmitter}, except: true, date: `["date","2023-11-14T22:13:20.123Z",null,{"a":null}]`, shuffled: true},
+	{name: "Rust", command: []string{rustEmitter}, texts: true},
+}
+
+// emitterOf is the one of a name.
+func emitterOf(name string) *emitter {
+	return &emitters[slices.IndexFunc(emitters, func(e emitter) bool { return e.name == name })]
 }
 
 func (e *emitter) emit(t *testing.T, redis *redistest.Server, list ...emission) {

@@ -253,8 +253,9 @@ type app struct {
 // An entry is a publication in the list of its app.
 type entry struct {
 	hub.Kept
-	cost         int64
-	through      int64 // bytes of payload in its room, up to it and with it
+	cost         int64   // of itself alone
+	common       *common // of the entries of a publication for several rooms; nil for others
+	through      int64   // bytes of payload in its room, up to it and with it
 	before, next *entry
 }
 
@@ -287,22 +288,6 @@ func (a *app) enter(e *entry) {
 	a.cut()
 }
 
-// addEach adds a copy of an entry for each of its rooms, and the payload is that of all. It counts
-// for each, as its copies go one by one. mu is held.
-func (a *app) addEach(e *entry, rooms []string) {
-	done := make(map[string]bool)
-	for _, room := range rooms {
-		if done[room] {
-			continue
-		}
-		done[room] = true
-		c := &entry{cost: e.cost + int64(len(room))}
-		c.Publication, c.At, c.Entered = e.Publication, e.At, e.Entered
-		c.Room, c.Everyone = room, false
-		a.add(c)
-	}
-}
-
 // add puts an entry at the end of the list, and of its room. mu is held.
 func (a *app) add(e *entry) {
 	if e.before = a.last; a.last != nil {
@@ -318,6 +303,12 @@ func (a *app) add(e *entry) {
 	r.events = append(r.events, e)
 	a.events++
 	a.bytes += e.cost
+	if all := e.common; all != nil {
+		if all.holders == 0 {
+			a.bytes += all.cost
+		}
+		all.holders++
+	}
 	if r.len() > a.cfg.Events {
 		a.drop(r.events[r.gone])
 		a.early++
@@ -373,6 +364,11 @@ func (a *app) drop(e *entry) {
 	e.before, e.next = nil, nil
 	a.events--
 	a.bytes -= e.cost
+	if all := e.common; all != nil {
+		if all.holders--; all.holders == 0 {
+			a.bytes -= all.cost
+		}
+	}
 	r := a.roomOf(&e.Publication)
 	r.shift()
 	if r.len() == 0 && !e.Everyone {

@@ -158,7 +158,7 @@ func (l *Log) check(t *testing.T) {
 	for _, a := range l.apps {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		n, bytes, byRoom := 0, int64(0), make(map[*room]int)
+		n, bytes, byRoom, holders := 0, int64(0), make(map[*room]int), make(map[*common]int)
 		var before *entry
 		for e := a.first; e != nil; before, e = e, e.next {
 			if e.before != before || before != nil && e.At.Number <= before.At.Number && (!e.Narrowed || e.At.Number < before.At.Number) {
@@ -174,6 +174,18 @@ func (l *Log) check(t *testing.T) {
 			byRoom[r]++
 			n++
 			bytes += e.cost
+			if (e.common != nil) != (e.Narrowed && !e.Everyone) {
+				t.Fatalf("entry %d has in common what it has not, or the other way round", e.At.Number)
+			}
+			if e.common != nil {
+				holders[e.common]++
+			}
+		}
+		for all, n := range holders {
+			bytes += all.cost
+			if all.holders != n {
+				t.Errorf("%d entries count for something that %d have in common", all.holders, n)
+			}
 		}
 		for name, r := range a.rooms {
 			if r.len() == 0 || byRoom[r] != r.len() || r.name != name {

@@ -268,6 +268,7 @@ func (a *app) restore(r *handover.Reader) {
 			r.Fail("an event is not in its order")
 			return
 		}
+		e.share(before)
 		a.head, before = e.At.Number, e
 		a.add(e)
 		a.cut()

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,82 @@ func TestUnionFitsOnce(t *testing.T) {
 			t.Errorf("with room for %d: %+v", most, got)
 		}
 		h.Unregister(c.sub)
+	}
+}
+
+// What is for several rooms counts its payload once, in whatever order its copies go, and after a restart.
+func TestUnionCountsOnce(t *testing.T) {
+	const rooms, size = 100, 10_000
+	names := make([]string, rooms)
+	for i := range names {
+		names[i] = fmt.Sprint("room", i)
+	}
+	publish := func(h *hub.Hub) {
+		p := &hub.Publication{Event: "e", Data: make([]byte, size)}
+		p.Narrow(hub.Union{Rooms: names})
+		h.Publish(p)
+	}
+	h, l := site(t, Config{Events: 2})
+	publish(h)
+	l.check(t)
+	one := l.Stats()
+	// One payload, and for each room an entry and the room.
+	if most := int64(size + rooms*(entryCost+roomCost+100)); one.Events != rooms || one.Bytes < size || one.Bytes > most {
+		t.Errorf("%+v of one publication, want at most %d bytes", one, most)
+	}
+	publish(h)
+	l.check(t)
+	two := l.Stats()
+	if got := two.Bytes - one.Bytes; got < size || got > size+rooms*(entryCost+100) {
+		t.Errorf("the second one counts %d bytes", got)
+	}
+	var b bytes.Buffer
+	w := handover.NewWriter(t.Context(), &b)
+	l.Save(w)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	again := New(Config{Age: time.Minute, Events: 2}, "")
+	if _, err := again.Restore(handover.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len())), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	again.check(t)
+	if got := again.Stats(); got.Bytes != two.Bytes || got.Events != two.Events {
+		t.Errorf("restored %+v, saved %+v", got, two)
+	}
+	list := again.Read("", append(all(names[0]), all(names[1])...), always).List
+	if len(list) != 4 || &list[0].Data[0] != &list[1].Data[0] {
+		t.Errorf("%d events of two rooms, and each has a payload of its own", len(list))
+	}
+	// In all rooms but one they go for HISTORY_EVENTS, one copy after the other.
+	for i, log := range []*Log{l, again} {
+		h := hub.NewWith(nil, log)
+		for _, room := range names[1:] {
+			for range 2 {
+				h.Publish(&hub.Publication{Room: room, Event: "small"})
+			}
+			log.check(t)
+		}
+		before := log.Stats()
+		if before.Bytes < 2*size {
+			t.Errorf("log %d: %+v, while a room has both", i, before)
+		}
+		for range 2 {
+			h.Publish(&hub.Publication{Room: names[0], Event: "small"})
+		}
+		log.check(t)
+		if got := before.Bytes - log.Stats().Bytes; got < 2*size {
+			t.Errorf("log %d: the last copies left %d bytes behind", i, 2*size-got)
+		}
+	}
+	// Few bytes hold one of several rooms, and cut it whole.
+	small, log := site(t, Config{Bytes: 2 * (size + rooms*(entryCost+roomCost+100))})
+	for range 5 {
+		publish(small)
+		log.check(t)
+	}
+	if st := log.Stats(); st.Events == 0 || st.Events%rooms != 0 {
+		t.Errorf("%+v are kept", st)
 	}
 }
 
