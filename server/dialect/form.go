@@ -21,6 +21,4 @@ type Request struct {
 	Target string // path and query
 	Header http.Header
 	Body   []byte
-
-	Wrong int // the status with which a wrong secret is answered; 0 for 401
 }
