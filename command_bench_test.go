@@ -98,7 +98,7 @@ func TestBenchFails(t *testing.T) {
 		"a pace and none":        {2, "not both", []string{"--rate", "5", "--flat-out"}},
 		"no pace":                {2, "want a --rate", []string{"--rate", "0"}},
 		"no transport":           {2, "want websocket or polling", []string{"--transport", "carrier pigeon"}},
-		"no protocol":            {2, "want eio4, eio3 or pusher", []string{"--protocol", "mqtt"}},
+		"no protocol":            {2, "want eio4, eio3, pusher or laravel-echo", []string{"--protocol", "mqtt"}},
 		"too many":               {2, "want 1 to 200000 clients", []string{"--clients", "200001"}},
 		"nobody there":           {4, "no client could connect: connection refused", []string{"http://127.0.0.1:9", "--echo", "x"}},
 		"no publisher there":     {4, "what is published has no answer: connection refused", []string{"--sender", "http://127.0.0.1:9"}},

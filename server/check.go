@@ -148,6 +148,17 @@ func (c *Config) tryReach(m *setting.Mistakes) (warnings []string, err error) {
 	return warnings, errors.Join(wrong...)
 }
 
+// Reach looks whether what a dialect needs of other servers is there, such as "echo", within ctx. It
+// changes nothing there. nil for a dialect that is off or needs nothing.
+func (c *Config) Reach(ctx context.Context, of string) error {
+	for _, d := range c.on() {
+		if d.Name == of && d.Reach != nil {
+			return d.Reach(ctx)
+		}
+	}
+	return nil
+}
+
 // lastWord is what the system says, without what was tried.
 func lastWord(err error) error {
 	var op *net.OpError

@@ -115,7 +115,7 @@ var house = []struct {
 	{"poosh/server/eventstream", "answers that go on, whatever they tell of", []string{"poosh/server/respond"}, nil},
 	{"poosh/server/admission", "one door for publications, whatever they say", nil, nil},
 	{"poosh/server/commandline", "a client of a server that runs, as senders, clients and operators are; it reads the settings, and serves nothing",
-		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/doctor", "poosh/server/fleet", "poosh/server/health", "poosh/server/loadtest", "poosh/server/migration", "poosh/server/overview", "poosh/server/pushsocket/store", "poosh/server/sends", "poosh/server/websocketclient"},
+		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/doctor", "poosh/server/fleet", "poosh/server/health", "poosh/server/intake", "poosh/server/loadtest", "poosh/server/migration", "poosh/server/overview", "poosh/server/pushsocket/store", "poosh/server/sends", "poosh/server/websocketclient"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3", "golang.org/x/sys"}},
 	{"poosh/server/loadtest", "clients and publishers of any server: knows protocols, and nothing of how they are served", []string{"poosh/auth", "poosh/server/websocketclient"}, []string{"github.com/gorilla/websocket"}},
 	{"poosh/server/doctor", "a client from outside: who calls it knows the settings", []string{"poosh/server/certificate/validity", "poosh/server/websocketclient"}, []string{"github.com/gorilla/websocket"}},

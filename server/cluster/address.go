@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ type Engine struct {
 
 // IsZero reports whether there is none.
 func (e Engine) IsZero() bool { return len(e.addresses) == 0 }
+
+// Hosts are the addresses that it is given by, as host:port: with Sentinels theirs.
+func (e Engine) Hosts() []string { return slices.Clone(e.addresses) }
 
 // At is one of several servers that each do for what is wanted, as any of a Redis Cluster does for
 // messages: the first, the next, and the first again behind the last. Sentinels stay as they are.

@@ -11,19 +11,21 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"poosh/server"
+	"poosh/server/intake"
 	"poosh/server/loadtest"
 )
 
 func (l *line) benchCommand() *cli.Command {
 	return &cli.Command{
 		Name: "bench", Usage: "connect clients, publish to them, and say how fast and how good that is", ArgsUsage: "[URL]",
-		Description: `Connects clients to URL, this server or any other one that speaks socket.io or Pusher,
-publishes events to their rooms for a while, and prints connections, deliveries, latency and
-everything that went wrong. Without URL it is CLIENT_PORT of this machine, or PUSHER_PORT.
+		Description: `Connects clients to URL, this server or any other one that speaks socket.io, Pusher or what
+pages with Laravel Echo speak over socket.io, publishes events to their rooms for a while, and prints connections, deliveries, latency and
+everything that went wrong. Without URL it is CLIENT_PORT of this machine, PUSHER_PORT or ECHO_PORT.
 Rooms have names of their own, that nobody else is in.
 
 Events are published by POST /send, signed with SERVER_SECRET, to SERVER_PORT of this
-machine or to --sender, and those of Pusher to URL, signed with the app's secret. A
+machine or to --sender, those of Pusher to URL, signed with the app's secret, and those of
+Laravel Echo are published in ECHO_REDIS, as Laravel does. A
 socket.io server without that takes what clients say: with --emit, clients that are in no
 room emit (ROOM, PAYLOAD) and everybody in the room must get the payload; with --echo each
 client emits (PAYLOAD) and must get it back. With --listen-only somebody else publishes, and
@@ -37,7 +39,7 @@ Exit codes: 0 all that was published came, once and in order, 1 something did no
 another fault is in the list, 2 misused, 3 refused: clients, or what is published, 4 no
 answer, 5 nothing came. Ctrl-C ends it with the numbers so far.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "protocol", Usage: "what clients speak: eio4 (socket.io 3 and 4), eio3 (1 and 2) or pusher", Value: "eio4"},
+			&cli.StringFlag{Name: "protocol", Usage: "what clients speak: eio4 (socket.io 3 and 4), eio3 (1 and 2), pusher or laravel-echo", Value: "eio4"},
 			&cli.StringFlag{Name: "transport", Usage: "of socket.io: websocket or polling", Value: "websocket"},
 			&cli.IntFlag{Name: "clients", Usage: "how many connect", Value: 100},
 			&cli.IntFlag{Name: "rooms", Usage: "how many rooms they are in, each client in one", Value: 1},
@@ -146,8 +148,11 @@ func (l *line) load(ctx context.Context, c *cli.Command) (*loadtest.Config, erro
 	}
 	if b.Publish == "" {
 		b.Publish = loadtest.BySend
-		if b.Protocol == loadtest.Pusher {
+		switch b.Protocol {
+		case loadtest.Pusher:
 			b.Publish = loadtest.ByPusher
+		case loadtest.Echo:
+			b.Publish = loadtest.ByRedis
 		}
 	}
 	return b, l.aim(ctx, c, b)
@@ -158,7 +163,7 @@ func (l *line) aim(ctx context.Context, c *cli.Command, b *loadtest.Config) erro
 	var cfg *server.Config
 	var err error
 	posts := b.Publish == loadtest.BySend || b.Publish == loadtest.ByPusher
-	if c.Args().Len() == 0 || posts || b.Protocol == loadtest.Pusher {
+	if c.Args().Len() == 0 || posts || b.Publish == loadtest.ByRedis || b.Protocol == loadtest.Pusher {
 		if cfg, err = l.settings(); err != nil {
 			return err
 		}
@@ -177,7 +182,10 @@ func (l *line) aim(ctx context.Context, c *cli.Command, b *loadtest.Config) erro
 	}
 	if !posts {
 		if c.IsSet("sender") {
-			return l.misused(c, "--sender is of no use with --emit, --echo and --listen-only")
+			return l.misused(c, "--sender is of no use with --emit, --echo, --listen-only and Laravel Echo")
+		}
+		if b.Publish == loadtest.ByRedis {
+			return l.aimRedis(ctx, c, cfg, b)
 		}
 		return nil
 	}
@@ -199,9 +207,41 @@ func (l *line) aim(ctx context.Context, c *cli.Command, b *loadtest.Config) erro
 	return err
 }
 
+// aimRedis has a test publish in ECHO_REDIS. Load goes to that too.
+func (l *line) aimRedis(ctx context.Context, c *cli.Command, cfg *server.Config, b *loadtest.Config) error {
+	at, _ := cfg.Value("ECHO_REDIS").(intake.Address)
+	if at.IsZero() {
+		return l.fail(Failed, "ECHO_REDIS is not set, where what is for clients of Laravel Echo is published")
+	}
+	for _, host := range at.Hosts() {
+		if _, err := l.target(ctx, c, cfg, "ECHO_REDIS", "http://"+host, ""); err != nil {
+			return err
+		}
+	}
+	prefix := echoPrefix(cfg)
+	b.Redis = func() (func(context.Context, string, []byte) error, func()) {
+		s := intake.NewSpeaker("bench", at)
+		return func(ctx context.Context, channel string, event []byte) error {
+			return s.Say(ctx, prefix+channel, event)
+		}, s.Close
+	}
+	return nil
+}
+
+// echoPrefix is what stands before the names of channels in ECHO_REDIS.
+func echoPrefix(cfg *server.Config) string {
+	if list, _ := cfg.Value("ECHO_PREFIX").([]string); len(list) > 0 && list[0] != "*" {
+		return list[0]
+	}
+	return ""
+}
+
 func clientPort(b *loadtest.Config) string {
-	if b.Protocol == loadtest.Pusher {
+	switch b.Protocol {
+	case loadtest.Pusher:
 		return "PUSHER_PORT"
+	case loadtest.Echo:
+		return "ECHO_PORT"
 	}
 	return "CLIENT_PORT"
 }

@@ -26,6 +26,7 @@ func bar(p loadtest.Progress) string {
 // protocolNames is what clients speak, as people call it.
 var protocolNames = map[string]string{
 	string(loadtest.EIO4): "socket.io (Engine.IO 4)", string(loadtest.EIO3): "socket.io (Engine.IO 3)", string(loadtest.Pusher): "Pusher",
+	string(loadtest.Echo): "Laravel Echo (Engine.IO 4)",
 }
 
 // benchReport prints a report for a person.

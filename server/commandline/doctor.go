@@ -30,15 +30,17 @@ fault it prints what was seen, why that matters, and the lines that mend it in n
 Caddy and Apache.
 
 URL is where clients of socket.io connect; where the settings have none of its dialects, it is
-that of the Push Socket Protocol, of Pusher or of Socktopus. Events are sent to this machine, to
+that of the Push Socket Protocol, of Laravel Echo, of Pusher or of Socktopus. Events are sent to this machine, to
 the ports of the settings, unless flags name other addresses; a device of the Push Socket
-Protocol registers and sends where it listens. The address that the server sees is asked of ADMIN_PORT,
+Protocol registers and sends where it listens. What applications publish in ECHO_REDIS and
+EMITTER_REDIS is published there. The address that the server sees is asked of ADMIN_PORT,
 which needs ADMIN_TOKEN. Without settings there are no events.
 
 Exit codes: 0 all that was looked at is well, 1 faults, 2 misused, 4 nothing answers at URL.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "pusher", Usage: "where clients of Pusher connect, if that is not `URL`"},
 			&cli.StringFlag{Name: "socktopus", Usage: "where clients of Socktopus connect, if that is not `URL`"},
+			&cli.StringFlag{Name: "laravel-echo", Usage: "where pages with Laravel Echo and socket.io connect, if that is not `URL`"},
 			&cli.StringFlag{Name: "push-socket", Usage: "where devices of the Push Socket Protocol connect, if that is not `URL`"},
 			&cli.BoolFlag{Name: "events", Usage: "clients use Server-Sent Events: that /events is not handed on is a fault"},
 			&cli.StringFlag{Name: "senders", Usage: "the `URL` of senders, in place of SERVER_PORT of this machine"},
@@ -183,7 +185,7 @@ func (e *examination) sites() ([]doctor.Config, error) {
 		return nil, err
 	}
 	first.Events = e.isOpen("CLIENT_PORT")
-	first.SocketIO = e.isOpen("CLIENT_PORT") || e.isOpen("PUSH_SOCKET_PORT")
+	first.SocketIO = e.isOpen("CLIENT_PORT") || e.isOpen("PUSH_SOCKET_PORT") || e.isOpen("ECHO_PORT")
 	first.Blind = e.inVain(first.SocketIO)
 	if first.SocketIO {
 		if err := e.socketIO(&first); err != nil {
@@ -194,7 +196,12 @@ func (e *examination) sites() ([]doctor.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := append([]doctor.Config{first}, push...)
+	pages, err := e.laravelEchoes(&first)
+	if err != nil {
+		return nil, err
+	}
+	e.emitters(&first)
+	all := slices.Concat([]doctor.Config{first}, push, pages)
 	for _, d := range list {
 		if d.at == nil {
 			d.canary.Guessed = first.SocketIO || len(all[0].Canaries) > 0
@@ -253,6 +260,7 @@ func (e *examination) inVain(socketIO bool) (blind []doctor.NotLooked) {
 		{"addresses of clients (X-Forwarded-For)", "CLIENT_PORT", socketIO, []string{"admin"}},
 		{"an event of Pusher", "PUSHER_PORT", e.isOpen("PUSHER_PORT"), []string{"pusher", "pusher-api"}},
 		{"an event of Socktopus", "SOCKTOPUS_PORT", e.isOpen("SOCKTOPUS_PORT"), []string{"socktopus", "socktopus-api"}},
+		{"an event of Laravel Echo", "ECHO_PORT", e.isOpen("ECHO_PORT"), []string{"laravel-echo"}},
 		{"an event of the Push Socket Protocol", "PUSH_SOCKET_PORT", e.isOpen("PUSH_SOCKET_PORT"), []string{"push-socket"}},
 		{"an event of an app", "PUSHER_PORT or SOCKTOPUS_PORT", e.isOpen("PUSHER_PORT") || e.isOpen("SOCKTOPUS_PORT"), []string{"app"}},
 	} {

@@ -2,6 +2,7 @@ package commandline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -28,20 +29,18 @@ func trusting(roots *x509.CertPool) *tls.Config { return &tls.Config{RootCAs: ro
 // socketIO gives a site of socket.io who sends events there, and who says what the server
 // sees.
 func (e *examination) socketIO(site *doctor.Config) error {
-	site.Upstream = e.near("CLIENT_PORT")
-	if !e.isOpen("CLIENT_PORT") {
-		site.Upstream = e.near("PUSH_SOCKET_PORT")
-	}
-	if site.Origin == "" {
-		if list, _ := e.cfg.Value("CLIENT_ORIGINS").([]string); len(list) > 0 && !slices.Contains(list, "*") {
-			site.Origin = list[0]
-		}
+	site.Upstream = cmp.Or(e.near("CLIENT_PORT"), e.near("PUSH_SOCKET_PORT"), e.near("ECHO_PORT"))
+	if e.isOpen("CLIENT_PORT") || e.isOpen("PUSH_SOCKET_PORT") {
+		e.pageOf(site, "CLIENT_ORIGINS")
 	}
 	e.trusts(site)
 	if err := e.operators(site); err != nil {
 		return err
 	}
 	secret, _ := e.cfg.Value("SERVER_SECRET").(string)
+	if secret == "" && !e.isOpen("PUSH_SOCKET_PORT") {
+		return nil // it is that of a dialect with senders of its own
+	}
 	if secret == "" {
 		site.Blind = append(site.Blind, doctor.NotLooked{What: "an event of socket.io", Why: "SERVER_SECRET is not set"})
 		return nil
@@ -65,6 +64,13 @@ func (e *examination) socketIO(site *doctor.Config) error {
 		Send:   func(ctx context.Context) (int, error) { return p.send(ctx, room, event) },
 	})
 	return nil
+}
+
+// pageOf has a site be asked as pages are that may connect, where a setting names some.
+func (e *examination) pageOf(site *doctor.Config, setting string) {
+	if list, _ := e.cfg.Value(setting).([]string); site.Origin == "" && len(list) > 0 && !slices.Contains(list, "*") {
+		site.Origin = list[0]
+	}
 }
 
 // trusts has a site know whom the server takes for a proxy.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/urfave/cli/v3"
 
+	"poosh/server"
 	"poosh/server/websocketclient"
 )
 
@@ -22,8 +24,11 @@ func (l *line) listenCommand() *cli.Command {
 		Description: `Connects to CLIENT_PORT of this machine as a client of socket.io 4 does, over WebSocket,
 joins the rooms, and prints each event: those for everybody come without a room. With
 --pusher it connects to PUSHER_PORT instead and subscribes to channels; private and
-presence channels are signed for with the app's secret, if that is in the settings. What
-the server itself tells of subscriptions is printed and does not count.
+presence channels are signed for with the app's secret, if that is in the settings. With
+--laravel-echo it connects to ECHO_PORT and subscribes as Laravel Echo does; the application
+says who may join private and presence channels, and gets what --header says: cookies as those
+of the page, the rest as auth.headers. What the server itself tells of subscriptions and members
+is printed and does not count.
 
 It connects again when the connection breaks, and says so on standard error.
 
@@ -33,7 +38,9 @@ was no connection in the time of --for, 5 that time was over before --count had 
 			&cli.StringSliceFlag{Name: "room", Usage: "a room to join, any number of them"},
 			&cli.StringSliceFlag{Name: "pusher", Usage: "a Pusher `CHANNEL` to subscribe to, any number of them"},
 			&cli.StringFlag{Name: "app", Usage: "with --pusher, the id of the app, where there are several"},
-			urlFlag("CLIENT_PORT or PUSHER_PORT", "https://push.example.com"), jsonFlag(),
+			&cli.StringSliceFlag{Name: "laravel-echo", Usage: "a `CHANNEL` of Laravel Echo to subscribe to, any number of them"},
+			&cli.StringSliceFlag{Name: "header", Usage: "with --laravel-echo, a `HEADER` for the application such as 'Authorization: Bearer TOKEN' or 'Cookie: a=b', any number of them"},
+			urlFlag("CLIENT_PORT, PUSHER_PORT or ECHO_PORT", "https://push.example.com"), jsonFlag(),
 		}, boundFlags("events")...),
 		Action: untilSignal(l.listen),
 	}
@@ -42,7 +49,7 @@ was no connection in the time of --for, 5 that time was over before --count had 
 // An event is one as it is printed with --json.
 type event struct {
 	At      time.Time       `json:"at"`
-	Channel string          `json:"channel,omitempty"` // of Pusher
+	Channel string          `json:"channel,omitempty"` // of Pusher and Laravel Echo
 	Event   string          `json:"event"`
 	User    string          `json:"user_id,omitempty"` // of Pusher, who sent a client event
 	Data    json.RawMessage `json:"data,omitempty"`    // the payload; of socket.io the list of arguments where they are not one
@@ -85,41 +92,56 @@ func (l *line) listen(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	port, channels, rooms := "CLIENT_PORT", c.StringSlice("pusher"), c.StringSlice("room")
-	switch {
-	case len(channels) > 0 && len(rooms) > 0:
-		return l.misused(c, "want --room or --pusher, not both")
-	case len(channels) > 0:
-		port = "PUSHER_PORT"
-		slices.Sort(channels)
-		channels = slices.Compact(channels) // who subscribes twice is answered once
-	case c.IsSet("app"):
-		return l.misused(c, "--app goes with --pusher")
-	}
-	at, err := l.where(c, cfg, port)
+	hears, err := l.listener(c, cfg)
 	if err != nil {
 		return err
 	}
-	var speak protocol = &socketIO{rooms: rooms}
-	if len(channels) > 0 {
-		a, err := l.pusherApp(c, cfg)
-		if err != nil {
-			return err
-		}
-		speak = &pusher{key: a.Key, secret: a.Secret, channels: channels}
+	at, err := l.where(c, cfg, hears.port)
+	if err != nil {
+		return err
 	}
 	show := l.eventLine(styleOf(l.Stdout))
 	if c.Bool("json") {
 		show = func(e *event) error { return l.json(e) }
 	}
 	return l.follow(ctx, b, at.Host, func(ctx context.Context, up func(), printed func() error) error {
-		return l.hear(ctx, c, *at, speak, up, func(e *event) error {
-			if err := show(e); err != nil || len(channels) > 0 && strings.HasPrefix(e.Event, internal) {
+		return l.hear(ctx, c, *at, hears, up, func(e *event) error {
+			if err := show(e); err != nil || hears.internal != "" && strings.HasPrefix(e.Event, hears.internal) {
 				return err // it has said why
 			}
 			return printed()
 		})
 	})
+}
+
+// A listener is what a client of the listen command is.
+type listener struct {
+	port     string // the setting of the port that it connects to
+	speak    protocol
+	header   http.Header // of its handshake, beside its own
+	internal string      // begins the names of events that the server itself tells of; empty for none
+}
+
+// listener reads which client is meant.
+func (l *line) listener(c *cli.Command, cfg *server.Config) (listener, error) {
+	channels, rooms, echo := c.StringSlice("pusher"), c.StringSlice("room"), c.IsSet("laravel-echo")
+	switch {
+	case len(channels) > 0 && len(rooms) > 0, echo && len(channels)+len(rooms) > 0:
+		return listener{}, l.misused(c, "want --room or --pusher or --laravel-echo, not both")
+	case len(channels) == 0 && c.IsSet("app"):
+		return listener{}, l.misused(c, "--app goes with --pusher")
+	case !echo && c.IsSet("header"):
+		return listener{}, l.misused(c, "--header goes with --laravel-echo")
+	case echo:
+		speak, header, err := l.newLaravelEcho(c)
+		return listener{port: "ECHO_PORT", speak: speak, header: header, internal: presenceEvent}, err
+	case len(channels) > 0:
+		slices.Sort(channels)
+		channels = slices.Compact(channels) // who subscribes twice is answered once
+		a, err := l.pusherApp(c, cfg)
+		return listener{port: "PUSHER_PORT", speak: &pusher{key: a.Key, secret: a.Secret, channels: channels}, internal: internal}, err
+	}
+	return listener{port: "CLIENT_PORT", speak: &socketIO{rooms: rooms}}, nil
 }
 
 // eventLine prints an event for a person.
@@ -144,16 +166,19 @@ func (l *line) eventLine(s style) func(e *event) error {
 const maxMessage = 128 << 20
 
 // hear connects and hands on events until the connection breaks or ctx ends.
-func (l *line) hear(ctx context.Context, c *cli.Command, at url.URL, speak protocol, up func(), got func(*event) error) error {
+func (l *line) hear(ctx context.Context, c *cli.Command, at url.URL, hears listener, up func(), got func(*event) error) error {
 	dialer := &websocket.Dialer{HandshakeTimeout: patience}
 	if c.String("url") != "" {
 		dialer.Proxy = http.ProxyFromEnvironment
 	} else {
 		dialer.TLSClientConfig = thisMachine()
 	}
+	speak := hears.speak
 	target := speak.address(at)
 	target.Scheme = strings.Replace(target.Scheme, "http", "ws", 1)
-	conn, res, err := websocketclient.Dial(ctx, dialer, target.String(), http.Header{"User-Agent": {agent}})
+	header := http.Header{"User-Agent": {agent}}
+	maps.Copy(header, hears.header)
+	conn, res, err := websocketclient.Dial(ctx, dialer, target.String(), header)
 	if err != nil {
 		if res != nil {
 			return notWebSocket(at.Host, res)

@@ -163,6 +163,8 @@ func (x *exam) notSent(what string, err error) {
 		x.fault("api-not-passed", what+": "+err.Error())
 	case errors.Is(err, ErrNoAuthorization):
 		x.fault("authorization-stripped", what+": "+err.Error())
+	case errors.Is(err, ErrUnheard):
+		x.fault("redis-unheard", what+": "+err.Error())
 	default:
 		x.skip(what, err.Error())
 	}

@@ -69,6 +69,7 @@ type Config struct {
 	Trusts func(netip.Addr) bool
 
 	Canaries []Canary
+	Looks    []Look
 	// Blind says what the caller cannot have looked at, and why.
 	Blind []NotLooked
 
@@ -181,6 +182,9 @@ func (x *exam) examine(ctx context.Context) {
 	for _, c := range x.Canaries {
 		all.Go(func() { x.canary(ctx, c) }) // ends with ctx
 	}
+	for _, l := range x.Looks {
+		all.Go(func() { x.look(ctx, l) }) // ends with ctx
+	}
 }
 
 // socketIO looks at what a server of socket.io is reached through. What takes long goes on
@@ -268,6 +272,9 @@ var ErrNotPassed = errors.New("that is no answer of the server")
 // ErrNoAuthorization says that the server does not see the header in which a request says
 // whose it is.
 var ErrNoAuthorization = errors.New("the header Authorization does not arrive")
+
+// ErrUnheard says that a Redis has handed what is published in it to nobody.
+var ErrUnheard = errors.New("Redis has nobody there who listens")
 
 // ErrTooLarge says that something on the way takes no body as large as the server would.
 var ErrTooLarge = errors.New("the body is refused as too large")

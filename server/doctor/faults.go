@@ -66,6 +66,10 @@ var kinds = []kind{
 	{"proxy-not-trusted", "The server does not believe what the proxy says of clients' addresses, so all count as one.", "set TRUSTED_PROXIES to the proxy's address", nil},
 	{"clock", "Pusher's signatures are good for ten minutes and Socktopus' tokens for five seconds.", "set both clocks, such as by systemctl enable --now systemd-timesyncd", nil},
 	{"secret-refused", "Nothing can be sent with the secret that is set here.", "look which .env this is, and which one the server has", nil},
+	{"redis-refuses", "The server reads there what applications publish.", "give the user of the setting its password, and the rights that docs/emitter.md and docs/laravel-echo.md name", nil},
+	{"redis-unheard", "What applications publish in that Redis reaches nobody.", "look whether the server runs with this Redis, and with this ECHO_PREFIX or EMITTER_KEY", nil},
+	{"auth-endpoint", "Nobody gets into private and presence channels of Laravel Echo.", "look where ECHO_AUTH_URL leads to, and have the application answer who is not let in with 401 or 403", nil},
+	{"auth-open", "Whoever comes gets into private and presence channels of Laravel Echo.", "have the routes of ECHO_AUTH_URL ask who it is, and routes/channels.php say who may", nil},
 	{"other-server", "Who sends and who listens are not at the same server.", "look where CLIENT_PORT and SERVER_PORT lead to, and whether there are several processes", (*advice).sticky},
 	{"canary", "What is sent does not arrive.", "read the server's log, and try poosh tail", nil},
 }

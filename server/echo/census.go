@@ -1,6 +1,7 @@
 package echo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"iter"
@@ -95,31 +96,36 @@ func (d *Dialect) members(ctx context.Context, channel string) ([]hub.Member, er
 }
 
 // Publish implements [api.Dialect].
-func (d door) Publish(ctx context.Context, e api.Event) error {
+func (d door) Publish(ctx context.Context, e api.Event) (sent api.Sent, err error) {
 	by := d.rules.Load()
 	if slices.Contains(reserved, e.Name) {
-		return &api.Error{Status: http.StatusBadRequest, Text: "Event has a name that clients have for something else"}
+		return sent, &api.Error{Status: http.StatusBadRequest, Text: "Event has a name that clients have for something else"}
 	}
 	for _, channel := range e.Channels {
 		if channel == "" || len(channel) > by.MaxChannelBytes {
-			return &api.Error{Status: http.StatusBadRequest, Text: "No client can be in a channel of that name"}
+			return sent, &api.Error{Status: http.StatusBadRequest, Text: "No client can be in a channel of that name"}
 		}
 	}
 	for _, channel := range e.Channels {
-		if err := d.hand(ctx, by.Gate, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except}); err != nil {
-			return err
+		id, took, err := d.hand(ctx, by.Gate, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except})
+		if err != nil {
+			return sent, err
 		}
+		sent.ID = cmp.Or(sent.ID, id)
+		sent.Handed += took
 	}
-	return nil
+	return sent, nil
 }
 
 // hand publishes one event, and waits until it is known what became of it, which the hub bounds.
-func (d door) hand(ctx context.Context, gate *admission.Gate, p *hub.Publication) error {
+// took is negative where nobody counts.
+func (d door) hand(ctx context.Context, gate *admission.Gate, p *hub.Publication) (id string, took int, err error) {
 	if err := gate.Enter(ctx); err != nil {
-		return err
+		return "", 0, err
 	}
 	defer gate.Leave()
-	became := make(chan error, 1)
-	d.publish(p, "api", func(h hub.Handed) { became <- h.Err })
-	return <-became
+	became := make(chan hub.Handed, 1)
+	id = d.publish(p, "api", func(h hub.Handed) { became <- h })
+	h := <-became
+	return id, h.Took, h.Err
 }

@@ -32,6 +32,7 @@ type listener struct {
 	sub     *hub.Subscriber
 	cookie  visitor
 	from    netip.Addr // the network that its channels count for
+	since   time.Time  // when it connected
 
 	pace  rate.Pace   // of its client events; owned by the session's events
 	grace *loop.Timer // set once, by Dialect.linger
@@ -39,6 +40,7 @@ type listener struct {
 
 	mu       sync.Mutex // guards what follows, and the subscriptions
 	gone     bool       // its connection has ended
+	asked    bool       // it has subscribed to something
 	underway int        // presence channels that it has yet to leave
 	trail    *hub.Trail // what it has had; nil unless it may come back
 	channels map[string]*subscription
@@ -69,7 +71,7 @@ func (d *Dialect) Connected(s *socketio.Session) {
 
 // newListener returns a client that is nowhere yet.
 func (d *Dialect) newListener(s *socketio.Session, cookie visitor) *listener {
-	return &listener{d: d, session: s, cookie: cookie, from: s.Network(), channels: make(map[string]*subscription)}
+	return &listener{d: d, session: s, cookie: cookie, from: s.Network(), since: time.Now(), channels: make(map[string]*subscription)}
 }
 
 // begin seats a client that is new. It is in no channel, also not in one of its own id as

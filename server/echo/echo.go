@@ -122,6 +122,8 @@ type Dialect struct {
 	counted recoveries
 
 	unpublished seldom.Word // events that did not get out, or maybe not everywhere
+	silent      seldom.Word // pages that subscribe to nothing
+	unwatch     func()      // ends and awaits who looks for those; set once
 
 	mu        sync.Mutex // guards what follows
 	listeners map[string]*listener
@@ -175,6 +177,13 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dial
 		d.updates = newUpdater(d, cfg.Updates)
 	}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
+	d.unwatch = func() {}
+	if !d.kept {
+		var watching sync.WaitGroup
+		ctx, cancel := context.WithCancel(context.Background())
+		watching.Go(func() { d.watchUnsubscribed(ctx) }) // ends with Shutdown
+		d.unwatch = func() { cancel(); watching.Wait() }
+	}
 	if cfg.Desk != nil {
 		cfg.Desk.Hear(App, others{d})
 		cfg.Bus.Handle(busKind, d.answerCount)
@@ -191,6 +200,7 @@ func (d *Dialect) across() bool { return d.cfg().Desk != nil }
 // Shutdown takes nobody any more, writes what waits for clients, and closes them so that they
 // connect anew elsewhere. It returns when all are gone, or soon after ctx ended.
 func (d *Dialect) Shutdown(ctx context.Context) error {
+	d.unwatch()
 	err := d.sockets.Shutdown(ctx)
 	d.mu.Lock()
 	d.over = true

@@ -34,15 +34,17 @@ func (r *reader) publications(m intake.Message) ([]*hub.Publication, string) {
 
 // publish publishes an event to its channel. The gate has let it in. from is who sent it, as
 // operators are told: empty for a client. done, unless nil, is told what became of it, from any
-// goroutine; it must not block.
-func (d *Dialect) publish(p *hub.Publication, from string, done func(hub.Handed)) {
-	id := d.cfg().Sends.Next()
+// goroutine; it must not block. It returns the id of
+// the send.
+func (d *Dialect) publish(p *hub.Publication, from string, done func(hub.Handed)) (id string) {
+	id = d.cfg().Sends.Next()
 	d.hub.Send(p, func(h hub.Handed) {
 		d.handed(id, p, from, h)
 		if done != nil {
 			done(h)
 		}
 	})
+	return id
 }
 
 // handed counts a publication of which it is known what became of it. In a cluster nobody knows here

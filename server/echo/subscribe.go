@@ -47,6 +47,7 @@ func (l *listener) subscribe(w wish) {
 func (l *listener) begin(w wish) (status int) {
 	l.mu.Lock()
 	s, by := l.channels[w.channel], l.d.cfg()
+	l.asked = true
 	switch {
 	case l.gone, s != nil && (!s.kind.private || s.cancel != nil || s.coming):
 		l.mu.Unlock()

@@ -5,7 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/redis/rueidis"
 )
+
+// Answers reports whether an error is what a Redis itself says, such as to a user without a right, and
+// not that it was not reached.
+func Answers(err error) bool {
+	_, ok := errors.AsType[*rueidis.RedisError](err)
+	return ok
+}
 
 // worded says what an operator is to do about what a Redis, or the way to it, answers, without secrets.
 func worded(at Address, err error) error {

@@ -186,7 +186,7 @@ func (c *client) engine(b []byte, read int64) error {
 	if len(b) == 0 {
 		return errors.New("the server sends an empty packet")
 	}
-	four := c.test.cfg.Protocol == EIO4
+	four := c.test.cfg.Protocol != EIO3
 	switch kind, rest := b[0], b[1:]; kind {
 	case '0':
 		return c.opened(rest, four)
@@ -224,7 +224,11 @@ func (c *client) packet(b []byte, read int64) error {
 	}
 	switch b[0] {
 	case '0':
-		if join := c.test.cfg.Join; join != "" && !c.idle {
+		if c.test.cfg.Protocol == Echo {
+			if err := c.link.send(`42["subscribe",{"channel":` + quoted(c.test.rooms[c.room].name) + `}]`); err != nil {
+				return err
+			}
+		} else if join := c.test.cfg.Join; join != "" && !c.idle {
 			if err := c.link.send("42[" + quoted(join) + "," + quoted(c.test.rooms[c.room].name) + "]"); err != nil {
 				return err
 			}

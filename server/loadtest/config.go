@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -11,9 +12,10 @@ type Protocol string
 
 // The protocols.
 const (
-	EIO4   Protocol = "eio4"   // socket.io 3 and 4
-	EIO3   Protocol = "eio3"   // socket.io 1 and 2
-	Pusher Protocol = "pusher" // Pusher Channels, protocol 7
+	EIO4   Protocol = "eio4"         // socket.io 3 and 4
+	EIO3   Protocol = "eio3"         // socket.io 1 and 2
+	Pusher Protocol = "pusher"       // Pusher Channels, protocol 7
+	Echo   Protocol = "laravel-echo" // pages with Laravel Echo, over socket.io 3 and 4
 )
 
 // A Publish is how events get to a server.
@@ -25,6 +27,7 @@ const (
 	ByPusher Publish = "pusher" // signed requests to the app's events
 	ByEmit   Publish = "emit"   // clients of their own emit an event with the room and the payload
 	ByEcho   Publish = "echo"   // each client emits an event and gets it back, alone
+	ByRedis  Publish = "redis"  // as Laravel's redis broadcaster does
 	ByOthers Publish = "none"   // somebody else publishes: what comes is counted
 )
 
@@ -53,11 +56,14 @@ type Config struct {
 	Join     string // socket.io: the event with which a client says the room that it joins; empty for none
 	Origin   string // the header that browsers send; empty for none
 
-	Publish    Publish
-	API        *Target // of BySend and ByPusher: where events are sent to
-	Emit       string  // of ByEmit and ByEcho: the event's name
-	Secret     string  // of BySend
-	App        App     // of Pusher
+	Publish Publish
+	API     *Target // of BySend and ByPusher: where events are sent to
+	Emit    string  // of ByEmit and ByEcho: the event's name
+	Secret  string  // of BySend
+	App     App     // of Pusher
+	// Redis makes for each publisher of ByRedis what it publishes an event of a channel with, and what
+	// ends that.
+	Redis      func() (publish func(ctx context.Context, channel string, event []byte) error, end func())
 	Publishers int     // each sends its next event when the last was answered
 	Size       int     // bytes of an event's payload
 	Rate       float64 // events a second, of all publishers; 0 for flat out
@@ -77,8 +83,8 @@ func (c *Config) Check() error {
 		}
 	}
 	socketIO := c.Protocol == EIO3 || c.Protocol == EIO4
-	want(socketIO || c.Protocol == Pusher, "the protocol is %q: want %s, %s or %s", c.Protocol, EIO4, EIO3, Pusher)
-	want(socketIO || !c.Polling, "Pusher has WebSockets alone")
+	want(socketIO || c.Protocol == Pusher || c.Protocol == Echo, "the protocol is %q: want %s, %s, %s or %s", c.Protocol, EIO4, EIO3, Pusher, Echo)
+	want(c.Protocol != Pusher || !c.Polling, "Pusher has WebSockets alone")
 	want(c.Clients >= 1 && c.Clients <= MaxClients, "want 1 to %d clients", MaxClients)
 	want(c.Rooms >= 1 && c.Rooms <= max(c.Clients, 1), "want 1 room or more, and no more than there are clients")
 	want(c.Publishers >= 1 && c.Publishers <= MaxSenders, "want 1 to %d publishers", MaxSenders)
@@ -90,9 +96,12 @@ func (c *Config) Check() error {
 	want(c.AtOnce >= 1 && c.AtOnce <= 10_000, "want 1 to 10000 connections that are being opened at once")
 	switch c.Publish {
 	case BySend, ByEmit, ByEcho:
-		want(socketIO, "clients of Pusher get what is published with the signature of their app")
+		want(c.Protocol != Pusher, "clients of Pusher get what is published with the signature of their app")
+		want(c.Protocol != Echo, "clients of Laravel Echo get what is published in their Redis")
 	case ByPusher:
 		want(c.Protocol == Pusher, "what is published for an app reaches clients of Pusher alone")
+	case ByRedis:
+		want(c.Protocol == Echo && c.Redis != nil, "what is published in a Redis reaches clients of Laravel Echo alone")
 	case ByOthers:
 	default:
 		want(false, "cannot publish by %q", c.Publish)

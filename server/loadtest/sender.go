@@ -109,11 +109,29 @@ func (s *emitter) publish(room int, src *source, n int, p Payload) error {
 	return nil
 }
 
+// A broadcaster publishes in a Redis, as Laravel's redis broadcaster does.
+type broadcaster struct {
+	t    *Test
+	tell func(ctx context.Context, channel string, event []byte) error
+	body []byte
+}
+
+func (s *broadcaster) publish(room int, _ *source, _ int, p Payload) error {
+	s.body = append(append(append(s.body[:0], `{"event":"`+Event+`","data":`...), p...), `,"socket":null}`...)
+	ctx, cancel := context.WithTimeout(s.t.posting, s.t.cfg.Timeout)
+	defer cancel()
+	return s.tell(ctx, s.t.rooms[room].name, s.body)
+}
+
 // newSender makes what a publisher sends with. Of one that emits it connects the client.
 func (t *Test) newSender(ctx context.Context) (sender, error) {
 	switch t.cfg.Publish {
 	case ByEcho:
 		return &emitter{t: t}, nil
+	case ByRedis:
+		tell, end := t.cfg.Redis()
+		t.ends = append(t.ends, end)
+		return &broadcaster{t: t, tell: tell}, nil
 	case ByEmit:
 		c := &client{test: t, idle: true, shard: &shard{}, ready: make(chan struct{})}
 		if err := c.connect(ctx); err != nil {

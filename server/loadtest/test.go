@@ -42,6 +42,7 @@ type Test struct {
 	polls   *http.Client
 	posts   *http.Client
 	posting context.Context // of what is posted
+	ends    []func()        // of what publishes in a Redis; of Run's goroutine
 	faults  faults
 	connect timings
 	serving sync.WaitGroup // the clients
@@ -145,6 +146,9 @@ func (t *Test) Run(ctx context.Context) (*Report, error) {
 	t.say("closing")
 	end()
 	t.serving.Wait()
+	for _, end := range t.ends {
+		end()
+	}
 	t.polls.CloseIdleConnections()
 	if t.posts != nil {
 		t.posts.CloseIdleConnections()

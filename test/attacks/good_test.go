@@ -136,7 +136,7 @@ const (
 // newGood connects a client in each dialect, and has the senders begin.
 func newGood(t *testing.T, s *server) *good {
 	t.Helper()
-	g := &good{t: t, s: s, stop: make(chan struct{}), dialects: []dialect{pooshDialect{s}, pusherDialect{s}, socktopusDialect{s}, newPushDialect(t, s)}}
+	g := &good{t: t, s: s, stop: make(chan struct{}), dialects: []dialect{pooshDialect{s}, pusherDialect{s}, socktopusDialect{s}, newPushDialect(t, s), echoDialect{s}, emitterDialect{s}}}
 	for _, d := range g.dialects {
 		l := &ledger{name: d.name()}
 		c, err := d.listen(ledgerRoom, l.got, l.gone)

@@ -36,5 +36,12 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("CGO_ENABLED", "0"); err != nil {
 		panic(err)
 	}
-	os.Exit(process.Main(m, "attacks", false, &program))
+	end, err := startRedis()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "test/attacks:", err)
+		os.Exit(1)
+	}
+	code := process.Main(m, "attacks", false, &program)
+	end()
+	os.Exit(code)
 }

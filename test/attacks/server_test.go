@@ -43,7 +43,7 @@ type server struct {
 	dead   bool        // and the test has said so
 	trusts *tls.Config // of clients; nil for a server without TLS
 
-	clientPort, serverPort, pusherPort, socktopusPort, pushPort int
+	clientPort, serverPort, pusherPort, socktopusPort, pushPort, echoPort int
 }
 
 // start runs the program with as many open files as it may have and with settings
@@ -67,7 +67,7 @@ func start(t *testing.T, files int, env ...string) *server {
 }
 
 func (s *server) ports() []*int {
-	return []*int{&s.clientPort, &s.serverPort, &s.pusherPort, &s.socktopusPort, &s.pushPort}
+	return []*int{&s.clientPort, &s.serverPort, &s.pusherPort, &s.socktopusPort, &s.pushPort, &s.echoPort}
 }
 
 func (s *server) launch(files int, env []string) error {
@@ -87,6 +87,7 @@ func (s *server) launch(files int, env []string) error {
 		"CLIENT_PORT=" + strconv.Itoa(s.clientPort), "SERVER_PORT=" + strconv.Itoa(s.serverPort), "SERVER_SECRET=" + pooshSecret,
 		"PUSHER_PORT=" + strconv.Itoa(s.pusherPort), "PUSHER_APP_ID=" + pusherID, "PUSHER_APP_KEY=" + pusherKey, "PUSHER_APP_SECRET=" + pusherSecret,
 		"SOCKTOPUS_PORT=" + strconv.Itoa(s.socktopusPort), strings.ToUpper(socktopusName) + "_SOCKTOPUS_SECRET=" + socktopusSecret,
+		"ECHO_PORT=" + strconv.Itoa(s.echoPort), "ECHO_REDIS=redis://" + redis, "EMITTER_REDIS=redis://" + redis,
 		"PUSH_SOCKET_PORT=" + strconv.Itoa(s.pushPort), "PUSH_SOCKET_DB=" + s.db(),
 	}, env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log

@@ -39,6 +39,14 @@ var circumstances = []circumstance{
 	{"senders at one server and clients at another", "other-server", func(t *testing.T, s *station) (*station, []string) {
 		return s, []string{s.second.URL()}
 	}},
+	{"a Redis that does not know the user", "redis-refuses", changed(redisPassword, "hush-of-another-redis")},
+	{"another prefix than the server's", "redis-unheard", changed("ECHO_PREFIX=app_", "ECHO_PREFIX=else_")},
+	{"an application that has a login page", "auth-endpoint", answering("has a login")},
+	{"an application that redirects", "auth-endpoint", answering("redirects")},
+	{"an application at another path", "auth-endpoint", answering("is elsewhere")},
+	{"an application that fails", "auth-endpoint", answering("fails")},
+	{"an application that hangs up", "auth-endpoint", answering("hangs up")},
+	{"an application that lets everybody in", "auth-open", answering("lets in")},
 	{"a server that is full", "server-refuses", func(t *testing.T, s *station) (*station, []string) {
 		return s.empty(t), []string{full(t).URL()}
 	}},

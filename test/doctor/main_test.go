@@ -88,7 +88,7 @@ func (s *station) doctor(args ...string) ([]doctor.Report, int, error) {
 		return nil, code, err
 	}
 	said := out.String() + errs.String()
-	for _, no := range []string{secret, appSecret, adminToken, octoSecret, keysToken, "token="} {
+	for _, no := range []string{secret, appSecret, adminToken, octoSecret, keysToken, redisPassword, "token="} {
 		if strings.Contains(said, no) {
 			return nil, code, fmt.Errorf("a secret is printed:\n%s", said)
 		}

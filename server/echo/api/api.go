@@ -38,7 +38,13 @@ type Dialect interface {
 	Members(ctx context.Context, name string) ([]Member, error)
 	// Publish sends an event to its channels as if it came from Redis. An [Error] is answered
 	// as it says, every other one 503.
-	Publish(ctx context.Context, e Event) error
+	Publish(ctx context.Context, e Event) (Sent, error)
+}
+
+// A Sent is an event that was published.
+type Sent struct {
+	ID     string // of the send to the first of its channels
+	Handed int    // to how many connections; negative where several processes act as one, and nobody counts
 }
 
 // A Channel is one that somebody may be in.

@@ -67,14 +67,14 @@ func (w *world) Members(_ context.Context, name string) ([]Member, error) {
 	return w.channels[name], w.fault()
 }
 
-func (w *world) Publish(_ context.Context, e Event) error {
+func (w *world) Publish(_ context.Context, e Event) (Sent, error) {
 	if err := w.fault(); err != nil {
-		return err
+		return Sent{}, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
-	return nil
+	return Sent{"the-id", 2}, nil
 }
 
 // taken are the events that were published.

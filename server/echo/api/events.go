@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"unicode/utf8"
 
 	"poosh/server/exactjson"
 	"poosh/server/quota"
+	"poosh/server/sends"
 )
 
 // events sends an event to its channels.
@@ -24,8 +26,13 @@ func (c *call) events() error {
 		return err
 	}
 	if len(e.Channels) > 0 { // an empty list was ok, and nobody's
-		if err := c.dialect.Publish(c.ctx, e); err != nil {
+		sent, err := c.dialect.Publish(c.ctx, e)
+		if err != nil {
 			return err
+		}
+		c.w.Header().Set(sends.Header, sent.ID)
+		if sent.Handed >= 0 {
+			c.w.Header().Set(sends.DeliveredHeader, strconv.Itoa(sent.Handed))
 		}
 	}
 	c.answer(c.w, http.StatusOK, struct {
