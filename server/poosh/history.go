@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"poosh/server/guard"
 	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/respond"
@@ -53,7 +54,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) {
 		read := func() {
 			answer(http.StatusOK, http.Header{"Content-Type": jsonType, "Cache-Control": {"no-store"}}, a.page(&ask, remote, debug))
 		}
-		if !a.hub.Await(App, ask.After, read) {
+		if !a.hub.Await(App, ask.After, func() { guard.Call(a.log, "the history is read", read) }) {
 			read()
 		}
 	})
