@@ -213,16 +213,25 @@ func TestHistoryAcrossNodes(t *testing.T) {
 // events is a stream up to where it says that it is there.
 func (r *running) events(t *testing.T, room, after string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.client+"/events?room="+room, nil)
+	text, err := r.streamed(t.Context(), room, after)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return text
+}
+
+// streamed is events for who is on another goroutine.
+func (r *running) streamed(ctx context.Context, room, after string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.client+"/events?room="+room, nil)
+	if err != nil {
+		return "", err
 	}
 	if after != "" {
 		req.Header.Set("Last-Event-ID", after)
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer res.Body.Close()
 	var all strings.Builder
@@ -231,11 +240,10 @@ func (r *running) events(t *testing.T, room, after string) string {
 		all.WriteString(lines.Text() + "\n")
 		ended = ended || strings.HasPrefix(lines.Text(), "event: poosh:connected")
 		if ended && lines.Text() == "" {
-			return all.String()
+			return all.String(), nil
 		}
 	}
-	t.Fatalf("the stream ended: %v\n%s", lines.Err(), all.String())
-	return ""
+	return all.String(), fmt.Errorf("the stream ended: %w", lines.Err())
 }
 
 // idOf is the last id in a stream.

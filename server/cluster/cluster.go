@@ -102,7 +102,10 @@ type Mirror interface {
 	MemberOut(app, room, user string) (news bool)
 }
 
-var _ hub.Broker = (*Cluster)(nil)
+var (
+	_ hub.Broker   = (*Cluster)(nil)
+	_ hub.Follower = (*Cluster)(nil)
+)
 
 // A Cluster is what one process has of it. Make one with [New].
 type Cluster struct {

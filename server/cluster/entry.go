@@ -48,6 +48,11 @@ func (c *Cluster) Fence(app, room string, everyone bool, answer func(at hub.Posi
 	p.wakeUp()
 }
 
+// Follow implements [hub.Follower]: behind a fence of an app that is kept.
+func (c *Cluster) Follow(app string, then func()) {
+	c.Fence(app, "", true, func(hub.Position, error) { then() })
+}
+
 // Subscribe has answer called once what is published to a room reaches this process, at once where
 // it does already; or with [hub.ErrAway], as [Cluster.Fence]. Who is seated within it misses nothing that
 // is published from then on. What is said of that one's answer holds.

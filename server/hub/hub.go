@@ -1,6 +1,7 @@
 // Package hub knows rooms, subscribers, publications and who is present, and no
-// protocol: it never reads a payload or opens a socket, and the one goroutine that it
-// starts is that of a room's turn which others wait for, see [Hub.Queue]. Everything in
+// protocol: it never reads a payload or opens a socket, and the goroutines that it
+// starts are that of a room's turn which others wait for, see [Hub.Queue], and one for who has
+// waited for other processes, see [Hub.Await]. Everything in
 // it may be called from any goroutine, and nothing but [Hub.Open] waits.
 //
 // # Why
@@ -52,6 +53,7 @@ type Hub struct {
 	bridging sync.Mutex               // held to replace bridges
 	bridges  atomic.Pointer[[]bridge] // nil without one
 
+	awaiting awaiting                   // who comes from other processes, see Await
 	departed atomic.Pointer[departures] // nil unless it is to remember them
 	meter    *latency.Meter             // set once; nil unless publications are measured
 }

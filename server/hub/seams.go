@@ -7,7 +7,7 @@ import (
 
 // A Broker carries publications between the hubs of several processes. A hub has
 // none unless it is given one to [NewWith]. One that is an [Explainer] too can say what
-// became of them.
+// became of them, and one that is a [Follower] when it has brought them.
 //
 // The hub calls it from any goroutine.
 type Broker interface {

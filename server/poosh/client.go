@@ -50,7 +50,7 @@ type listener struct {
 	encoder hub.Encoder // of a client that has not asked for positions
 	from    netip.Addr  // the network that its rooms count for
 	taken   int         // of ClientConfig.Rooms; owned by the session's events, or by asks
-	asks    *asker      // nil without a registry
+	asks    *asker      // nil without a registry, for who has waited for no other process
 	stream  *stream     // of a client of GET /events; nil for others
 
 	fruitless rate.Fruitless // of its questions for more than it can take; owned as taken is
@@ -187,6 +187,9 @@ func (c *Clients) Event(s *socketio.Session, name string, args [][]byte, ack soc
 	if err != nil {
 		c.decided(s, err)
 		return
+	}
+	if l.asks == nil && w.ahead(c.hub) {
+		l.asks = &asker{clients: c, listener: l, session: s}
 	}
 	if l.asks != nil {
 		l.asks.want(w)

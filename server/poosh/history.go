@@ -1,6 +1,7 @@
 package poosh
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 
+	"poosh/server/guard"
+	"poosh/server/http1"
 	"poosh/server/hub"
 	"poosh/server/respond"
 	"poosh/server/rotation"
@@ -41,14 +44,31 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.traffic.Requested(0)
-	p := a.hub.Page(App, ask)
-	body := pageBody(&ask, &p)
-	if a.log.Enabled(r.Context(), slog.LevelDebug) {
-		a.log.LogAttrs(r.Context(), slog.LevelDebug, "history read", slog.Bool("everyone", ask.Everyone),
-			slog.String("room", clip(ask.Room)), slog.Int("events", len(p.List)), slog.Int("bytes", len(body)), slog.String("remote", r.RemoteAddr))
+	remote, debug := r.RemoteAddr, a.log.Enabled(r.Context(), slog.LevelDebug)
+	if !a.hub.Ahead(App, ask.After) {
+		w.Header().Set("Cache-Control", "no-store")
+		respond.Go.Bytes(w, http.StatusOK, a.page(&ask, remote, debug))
+		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	respond.Go.Bytes(w, http.StatusOK, body)
+	http1.AnswerLater(w, r, func(answer func(int, http.Header, []byte)) {
+		read := func() {
+			answer(http.StatusOK, http.Header{"Content-Type": jsonType, "Cache-Control": {"no-store"}}, a.page(&ask, remote, debug))
+		}
+		if !a.hub.Await(App, ask.After, func() { guard.Call(a.log, "the history is read", read) }) {
+			read()
+		}
+	})
+}
+
+// page is what is kept of a room, as JSON.
+func (a *API) page(ask *hub.PageAsk, remote string, debug bool) []byte {
+	p := a.hub.Page(App, *ask)
+	body := pageBody(ask, &p)
+	if debug {
+		a.log.LogAttrs(context.Background(), slog.LevelDebug, "history read", slog.Bool("everyone", ask.Everyone),
+			slog.String("room", clip(ask.Room)), slog.Int("events", len(p.List)), slog.Int("bytes", len(body)), slog.String("remote", remote))
+	}
+	return body
 }
 
 // signed judges the token of a request without a body.

@@ -21,7 +21,8 @@ type Registry interface {
 	Leave(room string)
 }
 
-// An asker asks a registry for one client, one room after the other.
+// An asker asks a registry for one client, one room after the other, and has one that comes from
+// another process wait until this one has come so far. What it says meanwhile waits.
 type asker struct {
 	clients  *Clients
 	listener *listener
@@ -65,39 +66,59 @@ func (a *asker) want(w wish) {
 }
 
 func (a *asker) ask(w wish) {
-	var rooms []string
-	for _, room := range w.rooms() {
-		if !a.listener.sub.In(room) {
-			rooms = append(rooms, room)
-		}
-	}
-	if len(rooms) == 0 {
-		a.clients.decided(a.session, a.enter(w, nil, nil))
+	rooms := a.unasked(&w)
+	if len(rooms) > 0 && !a.listener.sub.HasRoomFor(rooms) { // before others are bothered with it
+		a.clients.decided(a.session, hub.ErrTooManyRooms)
 		return
 	}
-	if !a.listener.sub.HasRoomFor(rooms) { // before others are bothered with it
-		a.clients.decided(a.session, hub.ErrTooManyRooms)
+	if len(rooms) == 0 && !w.ahead(a.clients.hub) {
+		a.clients.decided(a.session, a.enter(w, nil, nil))
 		return
 	}
 	a.line.Begin()
 	a.askFor(w, rooms, 0)
 }
 
+// unasked are the rooms that the registry has yet to be asked for.
+func (a *asker) unasked(w *wish) (rooms []string) {
+	if a.clients.registry == nil {
+		return nil
+	}
+	for _, room := range w.rooms() {
+		if !a.listener.sub.In(room) {
+			rooms = append(rooms, room)
+		}
+	}
+	return rooms
+}
+
 // askFor asks for the next of some rooms. The client is in none of them before it may be
 // in all.
 func (a *asker) askFor(w wish, rooms []string, next int) {
+	if next == len(rooms) {
+		a.come(w, rooms)
+		return
+	}
 	a.clients.registry.Enter(rooms[next], func(err error) {
-		granted := next + 1
-		switch {
-		case err != nil:
-			granted = next
-		case granted < len(rooms):
-			a.askFor(w, rooms, granted)
+		if err != nil {
+			a.answer(w, rooms[:next], err)
 			return
 		}
-		a.session.Guard(func() { a.clients.decided(a.session, a.enter(w, rooms[:granted], err)) })
-		a.line.End(a)
+		a.askFor(w, rooms, next+1)
 	})
+}
+
+// come lets a client in, once this process has come to where that was.
+func (a *asker) come(w wish, granted []string) {
+	if !w.await(a.clients.hub, func() { a.answer(w, granted, nil) }) {
+		a.answer(w, granted, nil)
+	}
+}
+
+// answer decides the wish that is under way.
+func (a *asker) answer(w wish, granted []string, err error) {
+	a.session.Guard(func() { a.clients.decided(a.session, a.enter(w, granted, err)) })
+	a.line.End(a)
 }
 
 // enter puts the client in rooms that the registry lets it into, unless there is an error.
@@ -127,6 +148,9 @@ func (a *asker) close() {
 	sub := a.listener.sub
 	rooms := sub.Rooms()
 	a.clients.leave(a.listener)
+	if a.clients.registry == nil {
+		return
+	}
 	for _, room := range rooms {
 		if room != sub.ID() {
 			a.clients.registry.Leave(room)

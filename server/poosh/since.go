@@ -115,6 +115,16 @@ func (w *wish) readPosition(text string) {
 	}
 }
 
+// ahead reports whether the client comes from a place that this process has yet to come to.
+func (w *wish) ahead(h *hub.Hub) bool {
+	return w.missed && h.Keeps(App) && h.Ahead(App, w.after)
+}
+
+// await has then called once this process has come so far; see [hub.Hub.Await].
+func (w *wish) await(h *hub.Hub, then func()) bool {
+	return w.missed && h.Keeps(App) && h.Await(App, w.after, then)
+}
+
 // recover has a client in a room from a position on, and tells it what became of that. If it
 // has asked for more than it can take too often, what it asks for is said not to fit, unlooked
 // at.

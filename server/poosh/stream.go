@@ -86,6 +86,16 @@ func (s *stream) end(why closed.Reason, text string) bool {
 	return true
 }
 
+// enter seats a client that has waited until this process came to where it was. Before that it is
+// nowhere: to everyone came what it has had elsewhere.
+func (s *stream) enter(ask wish, rooms []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.gone {
+		s.listener = s.door.clients.enterStream(s, ask, rooms)
+	}
+}
+
 // Leave implements [dialect.Leaver]: an EventSource connects anew by itself.
 func (s *stream) Leave() { s.end(closed.Shutdown, closed.Shutdown.String()) }
 

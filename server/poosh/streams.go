@@ -165,7 +165,9 @@ func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms [
 	d.mu.Lock()
 	d.all[s] = struct{}{}
 	d.mu.Unlock()
-	s.listener = d.clients.enterStream(s, ask, rooms)
+	if !ask.await(d.clients.hub, func() { s.conn.Guard(func() { s.enter(ask, rooms) }) }) {
+		s.listener = d.clients.enterStream(s, ask, rooms)
+	}
 	if d.door.Closed() { // since it came in
 		s.Leave()
 	}

@@ -179,6 +179,19 @@ func (c *Connection) Resume(names []string, of func(name string) Since) (told in
 	return told
 }
 
+// Await has then called once this process has come to where the client was in channels, if that is
+// another one's place; see [hub.Hub.Await].
+func (c *Connection) Await(names []string, of func(name string) Since, then func()) bool {
+	h := c.app.shared.Hub
+	for _, name := range names {
+		// Whatever place it was: what was published before is here when any of them is.
+		if h.Await(c.app.hubName, of(name).After, then) {
+			return true
+		}
+	}
+	return false
+}
+
 // encodeCached is a cached event as the client reads it. It has no place: it is told anew to
 // every newcomer.
 func (c *Connection) encodeCached(event *hub.Publication) []byte {

@@ -173,6 +173,12 @@ func (c *client) resume(m message) {
 	}
 	slices.Sort(names)
 	c.line.Begin()
-	c.conn.Owe(c.place.Resume(names, func(name string) app.Since { return readPosition(positions[name]) }))
-	c.answered()
+	of := func(name string) app.Since { return readPosition(positions[name]) }
+	resume := func() {
+		c.conn.Owe(c.place.Resume(names, of))
+		c.answered()
+	}
+	if !c.place.Await(names, of, func() { c.Guard(resume) }) {
+		resume()
+	}
 }
