@@ -17,7 +17,7 @@ type rigFault struct {
 	apart bool // the victim is apart from Redis: who came meanwhile may be closed
 }
 
-// rigFaults are all of them. Each takes some time before and after, for the workers.
+// rigFaults are those of nodes and of their wires; what happens to Redis, its engine knows. Each takes some time before and after, for the workers.
 var rigFaults = []rigFault{
 	{name: "nothing", do: func(r *rig) { r.pause(2500) }},
 	{name: "SIGKILL", ends: true, do: func(r *rig) {
@@ -39,19 +39,6 @@ var rigFaults = []rigFault{
 	{name: "a long SIGSTOP", apart: true, do: func(r *rig) { r.stands(lease + 2*time.Second) }},
 	{name: "a short cut", apart: true, do: func(r *rig) { r.cuts(500 * time.Millisecond) }},
 	{name: "a long cut", apart: true, do: func(r *rig) { r.cuts(lease + 2*time.Second) }},
-	{name: "SIGKILL of Redis", reset: true, do: func(r *rig) {
-		r.pause(1000)
-		r.calmly("Redis is killed", r.redis.Kill)
-		r.pause(2500)
-		r.redis.Run()
-		r.happened("", "Redis is back")
-		r.pause(1500)
-	}},
-	{name: "FLUSHALL", reset: true, do: func(r *rig) {
-		r.pause(1000)
-		r.calmly("FLUSHALL", func() { r.redis.Do("FLUSHALL") })
-		r.pause(1500)
-	}},
 }
 
 // pause lets the workers work for up to so many milliseconds, and for half of that at the least.
@@ -73,9 +60,9 @@ func (r *rig) stands(d time.Duration) {
 func (r *rig) cuts(d time.Duration) {
 	r.pause(1000)
 	r.happened("", "node %d is cut off", r.round.victim)
-	r.nodes[r.round.victim].wire.Cut()
+	r.nodes[r.round.victim].wires.Cut()
 	time.Sleep(d)
-	r.nodes[r.round.victim].wire.Heal()
+	r.nodes[r.round.victim].wires.Heal()
 	r.pause(1000)
 }
 
