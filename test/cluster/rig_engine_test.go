@@ -84,7 +84,7 @@ func sentinelRedis(t *testing.T) *rigEngine {
 			r.pause(1000)
 			r.fails("the primary", primary, func() []string {
 				return unless(replica.Addr, known())
-			})
+			}, "--replicaof", strings.Replace(replica.Addr, ":", " ", 1)) // as Sentinels have it within ten seconds
 			primary, replica = replica, primary
 			r.await("the one that was killed is a replica", func() []string { return follows(replica) })
 			r.pause(1500)
@@ -107,13 +107,13 @@ func follows(s *redistest.Server) []string {
 	return []string{fmt.Sprintf("%s says %.120q %v", s.Addr, info, err)}
 }
 
-// fails kills a server that has a replica, waits until that goes on, and starts it again.
-func (r *rig) fails(what string, s *redistest.Server, left func() []string) {
+// fails kills a server that has a replica, waits until that goes on, and starts it again with more arguments.
+func (r *rig) fails(what string, s *redistest.Server, left func() []string, more ...string) {
 	r.calmly(what+" is killed", s.Kill)
 	r.await("a replica goes on", left)
 	r.happened("", "its replica goes on")
 	r.pause(1500)
-	s.Run()
+	s.RunAs(more...)
 	r.happened("", "it is back")
 }
 

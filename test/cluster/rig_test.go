@@ -27,6 +27,7 @@ var (
 	rigSeed       = flag.Uint64("rig.seed", 20, "which way TestRig goes")
 	rigOnly       = flag.String("rig.only", "", "the one fault that TestRig knows")
 	rigEngineName = flag.String("rig.engine", "redis", "the Redis of TestRig: redis, sentinel, cluster, or replicas for a Redis Cluster with a replica for each")
+	rigBalancer   = flag.String("rig.balancer", "mixed", "what stands in front of the clients of socket.io: own, nginx, haproxy, or mixed for each in front of some")
 	rigFor        = flag.Duration("rig.for", 45*time.Second, "for how long TestRig begins new rounds, once it has played each fault")
 )
 

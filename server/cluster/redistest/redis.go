@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,9 +66,12 @@ func find(t testing.TB, program, install string) string {
 }
 
 // Run starts the server, again after [Server.Kill], and returns once it answers.
-func (s *Server) Run() {
+func (s *Server) Run() { s.RunAs() }
+
+// RunAs is Run with more arguments for this time.
+func (s *Server) RunAs(more ...string) {
 	s.t.Helper()
-	s.start(find(s.t, "redis-server", "apt-get install redis-server"), s.args...)
+	s.start(find(s.t, "redis-server", "apt-get install redis-server"), append(slices.Clone(s.args), more...)...)
 }
 
 func (s *Server) start(program string, args ...string) {
@@ -75,7 +79,7 @@ func (s *Server) start(program string, args ...string) {
 	out := new(bytes.Buffer)
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, s.dir
-	if err := cmd.Start(); err != nil {
+	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		s.t.Fatal(err)
 	}
 	s.mu.Lock()
