@@ -28,6 +28,12 @@ var rigFaults = []rigFault{
 		r.nodes[r.round.victim].Restart()
 		r.pause(1000)
 	}},
+	{name: "SIGKILL, which the others see", ends: true, do: func(r *rig) {
+		r.pause(1000)
+		r.outlives(r.nodes[r.round.victim])
+		r.nodes[r.round.victim].Restart()
+		r.pause(1000)
+	}},
 	{name: "SIGTERM", ends: true, do: func(r *rig) {
 		r.pause(1000)
 		r.nodes[r.round.victim].Terminate()
@@ -64,6 +70,30 @@ func (r *rig) cuts(d time.Duration) {
 	time.Sleep(d)
 	r.nodes[r.round.victim].wires.Heal()
 	r.pause(1000)
+}
+
+// rigReaped is how long it may take at the most until the others know who went with a node: its lease, and what a
+// busy machine needs.
+const rigReaped = lease + 20*time.Second
+
+// outlives kills a node and, before it is there again, looks whether the others and the application know who is
+// still there.
+func (r *rig) outlives(n *rigNode) {
+	r.calm.Store(true)
+	defer r.calm.Store(false)
+	r.happened("", "node %d is killed", r.round.victim)
+	n.Kill()
+	r.dead = n
+	began := time.Now()
+	r.quietSubscriptions()
+	r.quietQuestions()
+	r.quietKnown()
+	r.dead = nil
+	if took := time.Since(began); took > rigReaped {
+		r.blame("the others know of node %d after %v", r.round.victim, took)
+	} else {
+		r.t.Logf("round %d: the others know who went with node %d after %v", r.round.number, r.round.victim, took.Round(time.Millisecond))
+	}
 }
 
 // calmly has Redis forget everything once the application knows of all who have come: that somebody came within

@@ -51,6 +51,7 @@ type rig struct {
 	crowd   *crowd
 
 	names   atomic.Int64
+	dead    *rigNode        // is killed, and asked nothing; nil for none
 	calm    atomic.Bool     // no client of Pusher comes or goes
 	answers [3]atomic.Int64 // by fate
 	round   rigRound        // written between rounds alone
@@ -100,12 +101,14 @@ func TestRig(t *testing.T) {
 
 // TestRigSentinel is TestRig with a primary and a replica that Sentinels look after, for what can happen to those.
 func TestRigSentinel(t *testing.T) {
+	t.Parallel() // with TestRigCluster: both wait for most of their time
 	r := newRig(t, "sentinel")
 	r.playAll(r.redis.faults, 0)
 }
 
 // TestRigCluster is TestRig with a Redis Cluster of three, for what can happen to one of those.
 func TestRigCluster(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "cluster")
 	r.playAll(r.redis.faults, 0)
 }
