@@ -1,5 +1,5 @@
-// Package redistest starts Redis for tests: one, one with Sentinels, a Redis Cluster, and a
-// wire to one that can be cut. Only tests import it.
+// Package redistest starts Redis for tests: one, one with Sentinels, a Redis Cluster, and wires
+// to them that can be cut. Only tests import it.
 package redistest
 
 import (
