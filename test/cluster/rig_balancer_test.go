@@ -39,8 +39,8 @@ func (r *rig) clientNodes() (list []*node) {
 
 // fronts are the URLs of the balancers that clients have in turns.
 func (c *crowd) fronts() (urls []string) {
-	names := []string{*rigBalancer}
-	if *rigBalancer == "mixed" {
+	names := []string{c.r.balancer}
+	if c.r.balancer == "mixed" {
 		names = rigMixed
 	}
 	for _, name := range names {

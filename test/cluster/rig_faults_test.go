@@ -14,6 +14,7 @@ type rigFault struct {
 	do    func(*rig)
 	ends  bool // connections to the victim end
 	reset bool // Redis forgets everything: connections may end everywhere
+	more  bool // it is played where that is asked for
 	apart bool // the victim is apart from Redis: who came meanwhile may be closed
 }
 
@@ -28,7 +29,7 @@ var rigFaults = []rigFault{
 		r.nodes[r.round.victim].Restart()
 		r.pause(1000)
 	}},
-	{name: "SIGKILL, which the others see", ends: true, do: func(r *rig) {
+	{name: "SIGKILL, which the others see", ends: true, more: true, do: func(r *rig) {
 		r.pause(1000)
 		r.outlives(r.nodes[r.round.victim])
 		r.nodes[r.round.victim].Restart()

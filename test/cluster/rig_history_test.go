@@ -51,6 +51,9 @@ func (r *rig) quietHistory(last map[string]string) {
 		r.await("the history is the same everywhere", func() (left []string) {
 			for i, n := range r.nodes {
 				all, err := historyOf(n, room)
+				if !r.more {
+					all = all[max(0, len(all)-1):]
+				}
 				if i == 0 {
 					first = all
 				}
@@ -60,8 +63,8 @@ func (r *rig) quietHistory(last map[string]string) {
 			}
 			return left
 		})
-		if r.stuck {
-			return
+		if r.stuck || !r.more {
+			continue
 		}
 		for _, fault := range r.truth.recorded(room, first, r.round.fault.reset) {
 			r.blame("the history of %s: %s", room, fault)

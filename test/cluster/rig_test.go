@@ -27,7 +27,8 @@ var (
 	rigSeed       = flag.Uint64("rig.seed", 20, "which way TestRig goes")
 	rigOnly       = flag.String("rig.only", "", "the one fault that TestRig knows")
 	rigEngineName = flag.String("rig.engine", "redis", "the Redis of TestRig: redis, sentinel, cluster, or replicas for a Redis Cluster with a replica for each")
-	rigBalancer   = flag.String("rig.balancer", "mixed", "what stands in front of the clients of socket.io: own, nginx, haproxy, or mixed for each in front of some")
+	rigBalancer   = flag.String("rig.balancer", "own", "what stands in front of the clients of socket.io in TestRig: own, nginx, haproxy, or mixed for each in front of some")
+	rigMore       = flag.Bool("rig.more", false, "have TestRig read histories whole, and look at who is left while a node is dead")
 	rigFor        = flag.Duration("rig.for", 45*time.Second, "for how long TestRig begins new rounds, once it has played each fault")
 )
 
@@ -37,12 +38,14 @@ const everyone = "everyone"
 // A rig is a cluster of three that serves all dialects, with clients and senders that do what dice say,
 // and what is true about all of them.
 type rig struct {
-	t     *testing.T
-	redis *rigEngine
-	nodes []*rigNode
-	truth *chronicle
-	hooks *rigHooks
-	dice  *rand.Rand // of who runs the rounds; each worker has its own
+	t        *testing.T
+	redis    *rigEngine
+	balancer string // in front of clients of socket.io
+	more     bool   // histories are read whole
+	nodes    []*rigNode
+	truth    *chronicle
+	hooks    *rigHooks
+	dice     *rand.Rand // of who runs the rounds; each worker has its own
 
 	poosh   []*pooshSlot
 	pusher  []*pusherSlot
@@ -91,8 +94,10 @@ type ending struct {
 // All faults come once, however long that takes; -rig.seed and -rig.for say how it goes, and for how long it
 // goes on after that, and -rig.engine which Redis they have. It ends at the first quiet moment at which something is wrong.
 func TestRig(t *testing.T) {
-	r := newRig(t, *rigEngineName)
-	all := slices.DeleteFunc(slices.Concat(rigFaults, r.redis.faults), func(f rigFault) bool { return *rigOnly != "" && f.name != *rigOnly })
+	r := newRig(t, *rigEngineName, *rigBalancer, *rigMore)
+	all := slices.DeleteFunc(slices.Concat(rigFaults, r.redis.faults), func(f rigFault) bool {
+		return *rigOnly != "" && f.name != *rigOnly || *rigOnly == "" && f.more && !*rigMore
+	})
 	if len(all) == 0 {
 		t.Fatalf("no fault has the name %q", *rigOnly)
 	}
@@ -102,14 +107,14 @@ func TestRig(t *testing.T) {
 // TestRigSentinel is TestRig with a primary and a replica that Sentinels look after, for what can happen to those.
 func TestRigSentinel(t *testing.T) {
 	t.Parallel() // with TestRigCluster: both wait for most of their time
-	r := newRig(t, "sentinel")
+	r := newRig(t, "sentinel", "mixed", true)
 	r.playAll(r.redis.faults, 0)
 }
 
 // TestRigCluster is TestRig with a Redis Cluster of three, for what can happen to one of those.
 func TestRigCluster(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "cluster")
+	r := newRig(t, "cluster", "mixed", true)
 	r.playAll(r.redis.faults, 0)
 }
 
@@ -129,13 +134,13 @@ func (r *rig) playAll(all []rigFault, long time.Duration) {
 		r.answers[taken].Load(), r.answers[unsure].Load(), r.answers[refused].Load(), r.hooks.count())
 }
 
-// newRig starts all of it, with an engine of a name.
-func newRig(t *testing.T, engine string) *rig {
+// newRig starts all of it, with an engine and a balancer of these names. more has it read histories whole.
+func newRig(t *testing.T, engine, balancer string, more bool) *rig {
 	start := rigEngines[engine]
 	if start == nil {
 		t.Fatalf("-rig.engine %q is none of %v", engine, slices.Sorted(maps.Keys(rigEngines)))
 	}
-	r := &rig{t: t, redis: start(t), truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int)}
+	r := &rig{t: t, redis: start(t), balancer: balancer, more: more, truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int)}
 	r.hooks = newRigHooks(t, r.happened)
 	db := postgrestest.Start(t, "fsync=off").Schema(t)
 	for range 3 {
