@@ -81,7 +81,7 @@ var house = []struct {
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"github.com/jackc/pgx/v5", "modernc.org/sqlite"}},
-	{"poosh/server/pushsocket/store/postgrestest", "for tests", nil, []string{"github.com/jackc/pgx/v5"}},
+	{"poosh/server/pushsocket/store/postgrestest", "for tests", []string{"poosh/test/process"}, []string{"github.com/jackc/pgx/v5"}},
 	{"poosh/server/dialect", "what a dialect is, and none of them",
 		[]string{"poosh/server/admission", "poosh/server/closed", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/metric", "poosh/server/network", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/route", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/idempotency", "keys and answers, whatever was sent", []string{"poosh/server/metric", "poosh/server/setting"}, nil},

@@ -111,3 +111,31 @@ func TestDeskBackBeforeEngineForgot(t *testing.T) {
 		t.Errorf("the applications were told %q, want %q", got, want)
 	}
 }
+
+// An engine that was away for longer than a lease and has its data, as a replica has that goes on: the first node
+// that is back gives up the others, and the applications are told that those who are there went. They are told
+// that they are back, too.
+func TestDeskGivenUpAsEngineIsBack(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	w := newTown(shortLease(t, redis))
+	a, b := w.build(t, ""), w.build(t, redis.Addr)
+	all, rooms := []*house{a, b}, []string{"alone", "r"}
+	a.mustSit("r", "a")
+	b.mustSit("r", "b")
+	b.mustSit("alone", "b")
+	settled(t, w, all, rooms)
+	redis.Do("SAVE")
+	redis.Kill()
+	b.wire.Cut()
+	time.Sleep(w.cfg.Lease + time.Second)
+	redis.Run()
+	gone := []string{"alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]"}
+	until(t, "the applications are told that they went", func() bool { return slices.Equal(w.due(), gone) })
+	b.wire.Heal()
+	settled(t, w, all, rooms)
+	want := []string{"alone  [true false true]", "alone b [true false true]", "r  [true]", "r a [true]", "r b [true false true]"}
+	if got := w.due(); !slices.Equal(got, want) {
+		t.Errorf("the applications were told %q, want %q", got, want)
+	}
+}

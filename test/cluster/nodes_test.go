@@ -23,8 +23,8 @@ const (
 
 // A node is one process, with a wire to Redis that can be cut.
 type node struct {
-	*process.Process // whose port is that of clients
-	wire             *redistest.Wire
+	*process.Process                 // whose port is that of clients
+	wire             *redistest.Wire // nil for who has several
 	admin            int
 	server           int    // 0 for other dialects than that of POST /send
 	token            string // of the operators' port; empty for none
@@ -42,10 +42,19 @@ func startNode(t *testing.T, redis *redistest.Server, more ...string) *node {
 // startDialect is startNode for a dialect whose port a setting names.
 func startDialect(t *testing.T, redis *redistest.Server, port string, more ...string) *node {
 	t.Helper()
-	n := &node{wire: redistest.NewWire(t, redis.Addr), admin: process.FreePort(t)}
+	wire := redistest.NewWire(t, redis.Addr)
+	n := startAt(t, "redis://"+wire.Addr, port, more...)
+	n.wire = wire
+	return n
+}
+
+// startAt is startDialect for a Redis at a URL, to which there is no wire.
+func startAt(t *testing.T, redis, port string, more ...string) *node {
+	t.Helper()
+	n := &node{admin: process.FreePort(t)}
 	n.Process = process.Start(t, program, port, append([]string{
 		"ADMIN_PORT=" + strconv.Itoa(n.admin),
-		"CLUSTER_REDIS=redis://" + n.wire.Addr, "CLUSTER_LEASE=" + lease.String(), "CLUSTER_TIMEOUT=1s", "SHUTDOWN_TIMEOUT=10s",
+		"CLUSTER_REDIS=" + redis, "CLUSTER_LEASE=" + lease.String(), "CLUSTER_TIMEOUT=1s", "SHUTDOWN_TIMEOUT=10s",
 		"GORACE=halt_on_error=0 atexit_sleep_ms=0",
 	}, more...)...)
 	return n

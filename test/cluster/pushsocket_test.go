@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func haproxyWith(t *testing.T, nodes []*node, server, more string) string {
 	said := &logtest.Buffer{}
 	cmd := exec.Command("haproxy", "-db", "-f", path)
 	cmd.Stdout, cmd.Stderr = said, said
-	if err := cmd.Start(); err != nil {
+	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		t.Fatalf("haproxy: %v: apt-get install haproxy", err)
 	}
 	t.Cleanup(func() {

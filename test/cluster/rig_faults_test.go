@@ -14,10 +14,11 @@ type rigFault struct {
 	do    func(*rig)
 	ends  bool // connections to the victim end
 	reset bool // Redis forgets everything: connections may end everywhere
+	more  bool // it is played where that is asked for
 	apart bool // the victim is apart from Redis: who came meanwhile may be closed
 }
 
-// rigFaults are all of them. Each takes some time before and after, for the workers.
+// rigFaults are those of nodes and of their wires; what happens to Redis, its engine knows. Each takes some time before and after, for the workers.
 var rigFaults = []rigFault{
 	{name: "nothing", do: func(r *rig) { r.pause(2500) }},
 	{name: "SIGKILL", ends: true, do: func(r *rig) {
@@ -25,6 +26,12 @@ var rigFaults = []rigFault{
 		r.happened("", "node %d is killed", r.round.victim)
 		r.nodes[r.round.victim].Kill()
 		r.pause(int(lease/time.Millisecond) * 3 / 2) // over its lease, or not
+		r.nodes[r.round.victim].Restart()
+		r.pause(1000)
+	}},
+	{name: "SIGKILL, which the others see", ends: true, more: true, do: func(r *rig) {
+		r.pause(1000)
+		r.outlives(r.nodes[r.round.victim])
 		r.nodes[r.round.victim].Restart()
 		r.pause(1000)
 	}},
@@ -39,19 +46,6 @@ var rigFaults = []rigFault{
 	{name: "a long SIGSTOP", apart: true, do: func(r *rig) { r.stands(lease + 2*time.Second) }},
 	{name: "a short cut", apart: true, do: func(r *rig) { r.cuts(500 * time.Millisecond) }},
 	{name: "a long cut", apart: true, do: func(r *rig) { r.cuts(lease + 2*time.Second) }},
-	{name: "SIGKILL of Redis", reset: true, do: func(r *rig) {
-		r.pause(1000)
-		r.calmly("Redis is killed", r.redis.Kill)
-		r.pause(2500)
-		r.redis.Run()
-		r.happened("", "Redis is back")
-		r.pause(1500)
-	}},
-	{name: "FLUSHALL", reset: true, do: func(r *rig) {
-		r.pause(1000)
-		r.calmly("FLUSHALL", func() { r.redis.Do("FLUSHALL") })
-		r.pause(1500)
-	}},
 }
 
 // pause lets the workers work for up to so many milliseconds, and for half of that at the least.
@@ -73,10 +67,34 @@ func (r *rig) stands(d time.Duration) {
 func (r *rig) cuts(d time.Duration) {
 	r.pause(1000)
 	r.happened("", "node %d is cut off", r.round.victim)
-	r.nodes[r.round.victim].wire.Cut()
+	r.nodes[r.round.victim].wires.Cut()
 	time.Sleep(d)
-	r.nodes[r.round.victim].wire.Heal()
+	r.nodes[r.round.victim].wires.Heal()
 	r.pause(1000)
+}
+
+// rigReaped is how long it may take at the most until the others know who went with a node: its lease, and what a
+// busy machine needs.
+const rigReaped = lease + 20*time.Second
+
+// outlives kills a node and, before it is there again, looks whether the others and the application know who is
+// still there.
+func (r *rig) outlives(n *rigNode) {
+	r.calm.Store(true)
+	defer r.calm.Store(false)
+	r.happened("", "node %d is killed", r.round.victim)
+	n.Kill()
+	r.dead = n
+	began := time.Now()
+	r.quietSubscriptions()
+	r.quietQuestions()
+	r.quietKnown()
+	r.dead = nil
+	if took := time.Since(began); took > rigReaped {
+		r.blame("the others know of node %d after %v", r.round.victim, took)
+	} else {
+		r.t.Logf("round %d: the others know who went with node %d after %v", r.round.number, r.round.victim, took.Round(time.Millisecond))
+	}
 }
 
 // calmly has Redis forget everything once the application knows of all who have come: that somebody came within

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
-	"poosh/auth"
 )
 
 // quiet waits until all rest, and looks at everything. Where something is not so in time it waits no more, and
@@ -30,13 +28,13 @@ func (r *rig) quiet() {
 	for _, room := range r.truth.rooms() {
 		r.await("all have what was sent", func() []string { return r.truth.owed(room) })
 	}
+	r.quietHistory(last)
 	for _, text := range r.truth.judge(r.round.fault.reset) {
 		r.blame("%s", text)
 	}
 	r.quietQuestions()
 	r.quietHooks()
 	r.quietIDs()
-	r.quietHistory(last)
 	stall := time.Duration(r.stall.Swap(0))
 	if stall >= rigStall {
 		r.t.Logf("round %d: the machine stood still for %v: what a node does that takes Redis for away is no fault", r.round.number, stall)
@@ -148,6 +146,9 @@ func (r *rig) quietQuestions() {
 	r.await("nodes know who is there", func() (left []string) {
 		users, subscriptions := r.present()
 		for i, n := range r.nodes {
+			if n == r.dead {
+				continue
+			}
 			ask := func(want, path string, query url.Values) {
 				if a := r.api(n, http.MethodGet, path, query, ""); a.body != want {
 					left = append(left, fmt.Sprintf("node %d says of %s %d %s %v, and it is %s", i, path, a.status, a.body, a.err, want))
@@ -196,6 +197,12 @@ func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set))
 
 // quietHooks looks whether the application knows what is so, and was told nothing twice.
 func (r *rig) quietHooks() {
+	r.quietKnown()
+	r.quietOnce()
+}
+
+// quietKnown waits until the application knows what is so.
+func (r *rig) quietKnown() {
 	r.await("the application knows who is there", func() []string {
 		users, subscriptions := r.present()
 		is := make(map[string]bool)
@@ -215,7 +222,6 @@ func (r *rig) quietHooks() {
 		}
 		return left
 	})
-	r.quietOnce()
 }
 
 // quietIDs looks whether each id has one client, and each node knows which have.
@@ -238,32 +244,6 @@ func (r *rig) quietIDs() {
 	})
 	for _, id := range octopusIDs {
 		r.await("who has an id has what was sent to it", func() []string { return r.truth.owed(id) })
-	}
-}
-
-// quietHistory looks whether each node has the last events of all rooms at the same places.
-func (r *rig) quietHistory(last map[string]string) {
-	for _, room := range append(slices.Clone(pooshRooms), everyone) {
-		r.await("the history is the same everywhere", func() (left []string) {
-			first := ""
-			for i, n := range r.nodes {
-				path := "/history?limit=1"
-				if room != everyone {
-					path += "&room=" + room
-				}
-				a := asked(http.MethodGet, "http://"+n.at(n.server)+path, auth.PooshSign(secret, []byte(path)), nil)
-				var page struct {
-					Events []struct{ ID, Payload string }
-				}
-				err := json.Unmarshal([]byte(a.body), &page)
-				if err != nil || len(page.Events) != 1 || page.Events[0].Payload != last[room] || i > 0 && page.Events[0].ID != first {
-					left = append(left, fmt.Sprintf("node %d has %s %v of %s, whose last event is %s, with the id %q at the first node", i, a.body, a.err, room, last[room], first))
-				} else {
-					first = page.Events[0].ID
-				}
-			}
-			return left
-		})
 	}
 }
 

@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -20,7 +19,7 @@ import (
 const realRoom = "real"
 
 // A crowd is a client of each version of socket.io, by polling, WebSocket and the change between the two,
-// behind a balancer that hands each connection to the next node that is there. They connect anew by themselves.
+// behind balancers that hand each connection, or request, to the next node. They connect anew by themselves.
 type crowd struct {
 	r    *rig
 	w    *watcher
@@ -35,10 +34,12 @@ func newCrowd(r *rig) *crowd {
 	c := &crowd{r: r, seats: make(map[string]*seat)}
 	c.w = &watcher{t: r.t, got: make(map[string][]string), ended: make(map[string]string), on: make(map[string]*node), also: c.saw}
 	in := c.w.drive()
-	front := process.Serve(r.t, c.balance)
+	fronts, turns := c.fronts(), make(map[string]int)
 	for _, v := range versions {
+		url := fronts[turns[v.way]%len(fronts)]
+		turns[v.way]++
 		line, err := json.Marshal(map[string]any{"op": "open", "id": v.version + " by " + v.way, "version": v.version, "way": v.way,
-			"url": fmt.Sprint("http://127.0.0.1:", front.Port), "listen": []string{"e"}, "rooms": []string{realRoom}, "quiet": true})
+			"url": url, "listen": []string{"e"}, "rooms": []string{realRoom}, "quiet": true})
 		if err == nil {
 			_, err = in.Write(append(line, '\n'))
 		}

@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"poosh/auth"
+	"poosh/server/cluster/redistest"
 	"poosh/server/pusher/pushertest"
 )
 
 // A rigNode is one process with all dialects. Its own port is that of clients.
 type rigNode struct {
 	*node
+	wires                         redistest.Wires
 	pusher, socktopus, pushsocket int
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -23,9 +24,12 @@ import (
 )
 
 var (
-	rigSeed = flag.Uint64("rig.seed", 20, "which way TestRig goes")
-	rigOnly = flag.String("rig.only", "", "the one fault that TestRig knows")
-	rigFor  = flag.Duration("rig.for", 45*time.Second, "for how long TestRig begins new rounds, once it has played each fault")
+	rigSeed       = flag.Uint64("rig.seed", 20, "which way TestRig goes")
+	rigOnly       = flag.String("rig.only", "", "the one fault that TestRig knows")
+	rigEngineName = flag.String("rig.engine", "redis", "the Redis of TestRig: redis, sentinel, cluster, or replicas for a Redis Cluster with a replica for each")
+	rigBalancer   = flag.String("rig.balancer", "own", "what stands in front of the clients of socket.io in TestRig: own, nginx, haproxy, or mixed for each in front of some")
+	rigMore       = flag.Bool("rig.more", false, "have TestRig read histories whole, and look at who is left while a node is dead")
+	rigFor        = flag.Duration("rig.for", 45*time.Second, "for how long TestRig begins new rounds, once it has played each fault")
 )
 
 // everyone is the room of what is sent without one.
@@ -34,12 +38,14 @@ const everyone = "everyone"
 // A rig is a cluster of three that serves all dialects, with clients and senders that do what dice say,
 // and what is true about all of them.
 type rig struct {
-	t     *testing.T
-	redis *redistest.Server
-	nodes []*rigNode
-	truth *chronicle
-	hooks *rigHooks
-	dice  *rand.Rand // of who runs the rounds; each worker has its own
+	t        *testing.T
+	redis    *rigEngine
+	balancer string // in front of clients of socket.io
+	more     bool   // histories are read whole
+	nodes    []*rigNode
+	truth    *chronicle
+	hooks    *rigHooks
+	dice     *rand.Rand // of who runs the rounds; each worker has its own
 
 	poosh   []*pooshSlot
 	pusher  []*pusherSlot
@@ -48,6 +54,7 @@ type rig struct {
 	crowd   *crowd
 
 	names   atomic.Int64
+	dead    *rigNode        // is killed, and asked nothing; nil for none
 	calm    atomic.Bool     // no client of Pusher comes or goes
 	answers [3]atomic.Int64 // by fate
 	round   rigRound        // written between rounds alone
@@ -85,15 +92,36 @@ type ending struct {
 // TestRig has three nodes serve all dialects through everything that can happen to them, and looks at each
 // quiet moment whether everybody knows what is true, and whether all got what they should have.
 // All faults come once, however long that takes; -rig.seed and -rig.for say how it goes, and for how long it
-// goes on after that. It ends at the first quiet moment at which something is wrong.
+// goes on after that, and -rig.engine which Redis they have. It ends at the first quiet moment at which something is wrong.
 func TestRig(t *testing.T) {
-	all := slices.DeleteFunc(slices.Clone(rigFaults), func(f rigFault) bool { return *rigOnly != "" && f.name != *rigOnly })
+	r := newRig(t, *rigEngineName, *rigBalancer, *rigMore)
+	all := slices.DeleteFunc(slices.Concat(rigFaults, r.redis.faults), func(f rigFault) bool {
+		return *rigOnly != "" && f.name != *rigOnly || *rigOnly == "" && f.more && !*rigMore
+	})
 	if len(all) == 0 {
 		t.Fatalf("no fault has the name %q", *rigOnly)
 	}
-	r := newRig(t)
+	r.playAll(all, *rigFor)
+}
+
+// TestRigSentinel is TestRig with a primary and a replica that Sentinels look after, for what can happen to those.
+func TestRigSentinel(t *testing.T) {
+	t.Parallel() // with TestRigCluster: both wait for most of their time
+	r := newRig(t, "sentinel", "mixed", true)
+	r.playAll(r.redis.faults, 0)
+}
+
+// TestRigCluster is TestRig with a Redis Cluster of three, for what can happen to one of those.
+func TestRigCluster(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "cluster", "mixed", true)
+	r.playAll(r.redis.faults, 0)
+}
+
+// playAll plays some faults, each once, and then goes on until its time is over.
+func (r *rig) playAll(all []rigFault, long time.Duration) {
 	deck, played := []rigFault(nil), []string(nil)
-	for began := time.Now(); !t.Failed() && (len(played) < len(all) || time.Since(began) < *rigFor); deck = deck[1:] {
+	for began := time.Now(); !r.t.Failed() && (len(played) < len(all) || time.Since(began) < long); deck = deck[1:] {
 		if len(deck) == 0 { // each once, in an order of the dice
 			deck = slices.Clone(all)
 			r.dice.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
@@ -101,24 +129,22 @@ func TestRig(t *testing.T) {
 		r.play(deck[0])
 		played = append(played, deck[0].name)
 	}
-	t.Logf("played: %s", strings.Join(played, ", "))
-	t.Logf("-rig.seed %d: %d rounds; sends taken %d, unsure %d, refused %d; %d webhooks", *rigSeed, r.round.number,
+	r.t.Logf("played: %s", strings.Join(played, ", "))
+	r.t.Logf("-rig.seed %d: %d rounds; sends taken %d, unsure %d, refused %d; %d webhooks", *rigSeed, r.round.number,
 		r.answers[taken].Load(), r.answers[unsure].Load(), r.answers[refused].Load(), r.hooks.count())
 }
 
-// newRig starts all of it.
-func newRig(t *testing.T) *rig {
-	r := &rig{t: t, redis: redistest.Start(t), truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int)}
+// newRig starts all of it, with an engine and a balancer of these names. more has it read histories whole.
+func newRig(t *testing.T, engine, balancer string, more bool) *rig {
+	start := rigEngines[engine]
+	if start == nil {
+		t.Fatalf("-rig.engine %q is none of %v", engine, slices.Sorted(maps.Keys(rigEngines)))
+	}
+	r := &rig{t: t, redis: start(t), balancer: balancer, more: more, truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int)}
 	r.hooks = newRigHooks(t, r.happened)
 	db := postgrestest.Start(t, "fsync=off").Schema(t)
 	for range 3 {
-		n := &rigNode{pusher: process.FreePort(t), socktopus: process.FreePort(t), pushsocket: process.FreePort(t)}
-		n.node = startNode(t, r.redis, "CLUSTER_TIMEOUT="+(lease/2).String(), "HISTORY=10m", "HISTORY_EVENTS=100000",
-			"PUSHER_PORT="+strconv.Itoa(n.pusher), "PUSHER_APP_ID="+pushertest.ID, "PUSHER_APP_KEY="+pushertest.Key, "PUSHER_APP_SECRET="+pushertest.Secret,
-			"PUSHER_WEBHOOK_URL="+r.hooks.URL, "PUSHER_SUBSCRIBE_RATE=off",
-			"SOCKTOPUS_PORT="+strconv.Itoa(n.socktopus), "MYAPP_SOCKTOPUS_SECRET="+socktopusSecret, "SOCKTOPUS_READ_TIMEOUT=10m",
-			"PUSH_SOCKET_PORT="+strconv.Itoa(n.pushsocket), "PUSH_SOCKET_DB="+db, "PUSH_SOCKET_REQUESTS=off")
-		r.nodes = append(r.nodes, n)
+		r.nodes = append(r.nodes, r.startNode(db))
 	}
 	t.Cleanup(func() {
 		for i, n := range r.nodes {
@@ -133,6 +159,24 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(r.leave)
 	go r.watch(t.Context())
 	return r
+}
+
+// startNode starts a node with wires of its own.
+func (r *rig) startNode(db string) *rigNode {
+	var addrs []string
+	for _, s := range r.redis.servers {
+		addrs = append(addrs, s.Addr)
+	}
+	server := process.FreePort(r.t)
+	n := &rigNode{wires: redistest.NewWires(r.t, addrs...), pusher: process.FreePort(r.t), socktopus: process.FreePort(r.t), pushsocket: process.FreePort(r.t)}
+	n.node = startAt(r.t, r.redis.url(n.wires.Addrs()), "CLIENT_PORT", "SERVER_PORT="+strconv.Itoa(server), "SERVER_SECRET="+secret,
+		"CLUSTER_TIMEOUT="+(lease/2).String(), "HISTORY=10m", "HISTORY_EVENTS=100000", "TRUSTED_PROXIES=127.0.0.0/8",
+		"PUSHER_PORT="+strconv.Itoa(n.pusher), "PUSHER_APP_ID="+pushertest.ID, "PUSHER_APP_KEY="+pushertest.Key, "PUSHER_APP_SECRET="+pushertest.Secret,
+		"PUSHER_WEBHOOK_URL="+r.hooks.URL, "PUSHER_SUBSCRIBE_RATE=off",
+		"SOCKTOPUS_PORT="+strconv.Itoa(n.socktopus), "MYAPP_SOCKTOPUS_SECRET="+socktopusSecret, "SOCKTOPUS_READ_TIMEOUT=10m",
+		"PUSH_SOCKET_PORT="+strconv.Itoa(n.pushsocket), "PUSH_SOCKET_DB="+db, "PUSH_SOCKET_REQUESTS=off")
+	n.server = server
+	return n
 }
 
 // rigStall is how long the machine has to have stood still for nodes to take Redis for away.
@@ -273,12 +317,25 @@ func (r *rig) play(f rigFault) {
 			}
 		})
 	}
+	holders := r.holders()
 	f.do(r)
 	rest()
+	if now := r.holders(); !f.reset && !slices.Equal(now, holders) {
+		r.t.Logf("round %d: %v had the data, and now %v: Redis counts as failed", r.round.number, holders, now)
+		r.round.fault.reset = true
+	}
 	during := time.Since(began)
 	r.until = time.Now().Add(rigQuiet)
 	r.quiet()
 	r.t.Logf("round %d: %s, node %d: %v, quiet after %v", r.round.number, f.name, r.round.victim, during.Round(time.Millisecond), (time.Since(began) - during).Round(time.Millisecond))
+}
+
+// holders are the servers whose data holds.
+func (r *rig) holders() []string {
+	if r.redis.holders == nil {
+		return nil
+	}
+	return slices.Sorted(slices.Values(r.redis.holders()))
 }
 
 // tellFaults has the test fail by all that is wrong.

@@ -100,7 +100,7 @@ func (p *Process) launch() error {
 	p.cmd = exec.Command(p.program)
 	p.cmd.Dir, p.cmd.Env = p.Dir, p.env
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
+	if err := StartBound(p.cmd, syscall.SIGKILL); err != nil {
 		return err
 	}
 	cmd, exited := p.cmd, p.exited

@@ -1,5 +1,5 @@
-// Package redistest starts Redis for tests: one, one with Sentinels, a Redis Cluster, and a
-// wire to one that can be cut. Only tests import it.
+// Package redistest starts Redis for tests: one, one with Sentinels, a Redis Cluster, and wires
+// to them that can be cut. Only tests import it.
 package redistest
 
 import (
@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,9 +66,12 @@ func find(t testing.TB, program, install string) string {
 }
 
 // Run starts the server, again after [Server.Kill], and returns once it answers.
-func (s *Server) Run() {
+func (s *Server) Run() { s.RunAs() }
+
+// RunAs is Run with more arguments for this time.
+func (s *Server) RunAs(more ...string) {
 	s.t.Helper()
-	s.start(find(s.t, "redis-server", "apt-get install redis-server"), s.args...)
+	s.start(find(s.t, "redis-server", "apt-get install redis-server"), append(slices.Clone(s.args), more...)...)
 }
 
 func (s *Server) start(program string, args ...string) {
@@ -75,7 +79,7 @@ func (s *Server) start(program string, args ...string) {
 	out := new(bytes.Buffer)
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, s.dir
-	if err := cmd.Start(); err != nil {
+	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		s.t.Fatal(err)
 	}
 	s.mu.Lock()
@@ -173,17 +177,36 @@ func within(limit time.Duration, done func() bool) bool {
 // Cluster starts a Redis Cluster of three.
 func Cluster(t testing.TB) []*Server {
 	t.Helper()
+	return cluster(t, 3, 15*time.Second)
+}
+
+// ClusterWithReplicas starts a Redis Cluster of three, each of which has a replica that takes its place when it
+// has been away for so long. Which are which, they say themselves.
+func ClusterWithReplicas(t testing.TB, away time.Duration) []*Server {
+	t.Helper()
+	list := cluster(t, 6, away, "--cluster-replicas", "1")
+	for _, s := range list {
+		Until(t, "the replicas have a link", func() bool {
+			info := s.Do("INFO", "replication")
+			return strings.Contains(info, "role:master") && strings.Contains(info, "state=online") || strings.Contains(info, "master_link_status:up")
+		})
+	}
+	return list
+}
+
+func cluster(t testing.TB, size int, away time.Duration, more ...string) []*Server {
+	t.Helper()
 	var list []*Server
 	create := []string{"--cluster", "create"}
-	for range 3 {
+	for range size {
 		_, bus := FreePort(t)
-		s := Start(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "15000")
+		s := Start(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", strconv.FormatInt(away.Milliseconds(), 10))
 		list = append(list, s)
 		create = append(create, s.Addr)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, find(t, "redis-cli", "apt-get install redis-tools"), append(create, "--cluster-yes")...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, find(t, "redis-cli", "apt-get install redis-tools"), append(append(create, more...), "--cluster-yes")...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
 	}

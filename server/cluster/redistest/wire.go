@@ -14,6 +14,7 @@ type Wire struct {
 
 	t       testing.TB
 	to      string
+	names   *names // that what comes from there has in place of others; nil for none
 	ln      net.Listener
 	running sync.WaitGroup
 
@@ -27,12 +28,19 @@ type Wire struct {
 // NewWire lays one to an address; it ends with the test.
 func NewWire(t testing.TB, to string) *Wire {
 	t.Helper()
+	w := newWire(t, to)
+	w.running.Go(w.accept)
+	return w
+}
+
+// newWire is one over which nothing goes yet.
+func newWire(t testing.TB, to string) *Wire {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &Wire{Addr: ln.Addr().String(), t: t, to: to, ln: ln, conns: make(map[net.Conn]bool)}
-	w.running.Go(w.accept)
 	t.Cleanup(func() {
 		_ = ln.Close()
 		w.Cut()
@@ -106,8 +114,12 @@ func (w *Wire) accept() {
 			_ = c.Close()
 			continue
 		}
-		w.running.Go(func() { w.lead(c, there) })
-		w.running.Go(func() { w.lead(there, c) })
+		w.running.Go(func() { w.lead(c, there, slowed{w, there}) })
+		var back io.Writer = slowed{w, c}
+		if w.names != nil {
+			back = &renamer{to: back, names: w.names}
+		}
+		w.running.Go(func() { w.lead(there, c, back) })
 	}
 }
 
@@ -123,9 +135,9 @@ func (w *Wire) add(c net.Conn) bool {
 	return true
 }
 
-// lead copies until one side ends, and ends the other.
-func (w *Wire) lead(from, to net.Conn) {
-	_, _ = io.Copy(slowed{w, to}, from)
+// lead copies by a writer until one side ends, and ends the other.
+func (w *Wire) lead(from, to net.Conn, by io.Writer) {
+	_, _ = io.Copy(by, from)
 	_ = from.Close()
 	_ = to.Close()
 	w.mu.Lock()

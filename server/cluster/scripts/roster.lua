@@ -106,6 +106,10 @@ local function tellAgain(item, was)
   put(app, item, num(now))
 end
 
+-- Whether this log began beside what the engine had: after a restart with its data, and where a replica went on.
+-- Then it still knows what the applications were told, which may be that somebody went whose node comes back now.
+local function has() return redis.call('HGET', meta, 'has') == e end
+
 -- How the applications come to know: 't' if somebody wants them to, 's' if they know already, '' if
 -- nobody wants it, and 'a' if that is to be found out.
 local function look(app, room, user, how, hold, is)
@@ -114,11 +118,12 @@ local function look(app, room, user, how, hold, is)
   if how == 'a' then
     if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', dueKey(app), item) then return end
   elseif how == 's' then
-    if is then
-      redis.call('HSETNX', key, toldField(user), '1')
+    if not is or redis.call('HEXISTS', key, toldField(user)) == 1 then return end
+    if not has() then
+      redis.call('HSET', key, toldField(user), '1')
       keep(key)
+      return
     end
-    return
   elseif how ~= 't' then return end
   -- Whoever goes does so before the room does.
   local last = (user == '' and not is) and 0.5 or 0
@@ -213,13 +218,15 @@ end
 
 -- Has the applications told of a user, or a room for '', that is gone since the log before, if it is not
 -- back by then. They take it for there, or nobody knows what they were told, for '?': then they are told
--- what is so, perhaps again. Several nodes may say so.
+-- what is so, perhaps again. Several nodes may say so. Where the engine has what they were told, that holds.
 local function goneSince(app, room, user, hold, told)
   local key, item = T .. ':dw:' .. e, net(app) .. net(room) .. net(user)
   if redis.call('SADD', key, item) == 0 then return end
   keep(key)
-  if there(app, room, user) and told == '1' or redis.call('HSETNX', keyOf('t', app, room), toldField(user), told) == 0 then return end
-  keep(keyOf('t', app, room))
+  if not has() then
+    if there(app, room, user) and told == '1' or redis.call('HSETNX', keyOf('t', app, room), toldField(user), told) == 0 then return end
+    keep(keyOf('t', app, room))
+  end
   -- Whoever goes does so before the room does.
   put(app, item, string.format('%.1f', now + hold + (user == '' and 0.5 or 0)))
 end

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"poosh/test/process"
 )
 
 // patience is how long a server may take to start and to end, on a busy machine.
@@ -149,7 +151,7 @@ func (s *Server) launch() error {
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	// What it starts has its output too, and may be there for longer.
 	s.cmd.WaitDelay = time.Second
-	if err := s.cmd.Start(); err != nil {
+	if err := process.StartBound(s.cmd, syscall.SIGQUIT); err != nil { // which it takes for an end at once
 		return err
 	}
 	cmd, exited := s.cmd, s.exited
