@@ -10,7 +10,7 @@ import (
 )
 
 // shared is what every dialect may use: one of each for all of them.
-var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/guard", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/intake", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
+var shared = []string{"poosh/server/admission", "poosh/server/closed", "poosh/server/command", "poosh/server/dialect", "poosh/server/eventsource", "poosh/server/exactjson", "poosh/server/excerpt", "poosh/server/guard", "poosh/server/handover", "poosh/server/health", "poosh/server/http1", "poosh/server/hub", "poosh/server/idempotency", "poosh/server/intake", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/network",
 	"poosh/server/peers", "poosh/server/presence", "poosh/server/quota", "poosh/server/rate", "poosh/server/respond", "poosh/server/returning", "poosh/server/rotation", "poosh/server/route", "poosh/server/seldom", "poosh/server/sends", "poosh/server/setting", "poosh/server/standing", "poosh/server/websocket"}
 
 // The house as a table: what each package may import of ours and of others, and
@@ -41,7 +41,8 @@ var house = []struct {
 	{"poosh/server/latency", "how long something takes, whatever it is", []string{"poosh/server/metric"}, nil},
 	{"poosh/server/seldom", "how often the log is told, whatever it is", nil, nil},
 	{"poosh/server/guard", "panics, whatever was being done", nil, nil},
-	{"poosh/server/closed", "why connections left, whoever's they were", nil, nil},
+	{"poosh/server/excerpt", "texts, whatever they name", nil, nil},
+	{"poosh/server/closed", "why connections left, whoever's they were", []string{"poosh/server/excerpt"}, nil},
 	{"poosh/server/loop", "knows bytes, not meaning", []string{"poosh/server/closed", "poosh/server/guard", "poosh/server/latency"}, []string{"golang.org/x/sys"}},
 	{"poosh/server/websocket", "knows frames, not meaning", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota"}, nil},
 	{"poosh/server/http1", "knows requests, not what they are for; a neighbour of websocket", []string{"poosh/server/closed", "poosh/server/latency", "poosh/server/loop", "poosh/server/peers", "poosh/server/quota", "poosh/server/secure"}, nil},
@@ -69,7 +70,7 @@ var house = []struct {
 		[]string{"poosh/auth", "poosh/server/guard", "poosh/server/pusher/protocol", "poosh/server/pusher/tally"}, []string{"github.com/cenkalti/backoff/v5"}},
 	{"poosh/server/pusher/answer", "how requests are refused, whatever they ask for", with("poosh/auth", "poosh/server/pusher/tally"), nil},
 	{"poosh/server/pusher/tally", "what is counted, a list", nil, nil},
-	{"poosh/server/pusher/protocol", "pure functions over bytes", []string{"poosh/auth", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"}, nil},
+	{"poosh/server/pusher/protocol", "pure functions over bytes", []string{"poosh/auth", "poosh/server/excerpt", "poosh/server/hub", "poosh/server/loop", "poosh/server/websocket"}, nil},
 	{"poosh/server/pusher/pushertest", "for tests of the dialect", with("poosh/auth", "poosh/server/http1/http1test", "poosh/server/hub/history", "poosh/server/leaktest", "poosh/server/presence/presencetest", "poosh/server/pusher", "poosh/server/pusher/app"),
 		[]string{"github.com/gorilla/websocket"}},
 	{"poosh/server/socktopus", "a dialect: never another one, never the environment",
@@ -77,7 +78,7 @@ var house = []struct {
 	{"poosh/server/echo", "a dialect: never another one, never the environment",
 		with("poosh/server/echo/api", "poosh/server/echo/authorize", "poosh/server/hub/history", "poosh/server/intake", "poosh/server/socketio"), nil},
 	{"poosh/server/echo/api", "requests of the HTTP API: the dialect says who is there", shared, nil},
-	{"poosh/server/echo/authorize", "asks an application, and knows no client", []string{"poosh/server/exactjson", "poosh/server/guard", "poosh/server/metric"}, nil},
+	{"poosh/server/echo/authorize", "asks an application, and knows no client", []string{"poosh/server/exactjson", "poosh/server/excerpt", "poosh/server/guard", "poosh/server/metric"}, nil},
 	{"poosh/server/pushsocket", "a dialect: never another one, never the environment",
 		with("poosh/auth", "poosh/server/socketio", "poosh/server/pushsocket/store"), nil},
 	{"poosh/server/pushsocket/store", "messages and keys on disk, whoever asks", []string{"poosh/auth"}, []string{"github.com/jackc/pgx/v5", "modernc.org/sqlite"}},
@@ -108,7 +109,7 @@ var house = []struct {
 	{"poosh/server/setting", "texts and fields, whoever's they are", []string{"poosh/server/rate"}, nil},
 	{"poosh/server/metric", "numbers and their names, whatever they count", nil, nil},
 	{"poosh/server/prometheus", "one fence around the collector's library", []string{"poosh/server/metric"}, []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
-	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/eventstream", "poosh/server/hub", "poosh/server/peers", "poosh/server/respond", "poosh/server/sketch"}, nil},
+	{"poosh/server/sends", "knows what the hub says of publications, and no dialect's wire", []string{"poosh/server/eventstream", "poosh/server/excerpt", "poosh/server/hub", "poosh/server/peers", "poosh/server/respond", "poosh/server/sketch"}, nil},
 	{"poosh/server/standing", "what is told of a client, whoever's it is", nil, nil},
 	{"poosh/server/respond", "bodies, whoever they are for", nil, nil},
 	{"poosh/server/eventsource", "knows events, not meaning; a neighbour of websocket, whose place on the loop it takes", []string{"poosh/server/closed", "poosh/server/loop", "poosh/server/peers", "poosh/server/websocket"}, nil},
@@ -118,7 +119,7 @@ var house = []struct {
 		[]string{"poosh/auth", "poosh/server", "poosh/server/dialect", "poosh/server/doctor", "poosh/server/fleet", "poosh/server/health", "poosh/server/intake", "poosh/server/loadtest", "poosh/server/migration", "poosh/server/overview", "poosh/server/pushsocket/store", "poosh/server/sends", "poosh/server/websocketclient"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/gorilla/websocket", "github.com/urfave/cli/v3", "golang.org/x/sys"}},
 	{"poosh/server/loadtest", "clients and publishers of any server: knows protocols, and nothing of how they are served", []string{"poosh/auth", "poosh/server/websocketclient"}, []string{"github.com/gorilla/websocket"}},
-	{"poosh/server/doctor", "a client from outside: who calls it knows the settings", []string{"poosh/server/certificate/validity", "poosh/server/websocketclient"}, []string{"github.com/gorilla/websocket"}},
+	{"poosh/server/doctor", "a client from outside: who calls it knows the settings", []string{"poosh/server/certificate/validity", "poosh/server/excerpt", "poosh/server/websocketclient"}, []string{"github.com/gorilla/websocket"}},
 	{"poosh/server/websocketclient", "opens a connection, whatever is spoken on it", nil, []string{"github.com/gorilla/websocket"}},
 	{"poosh/server/command", "order and answers, whatever is asked", nil, nil},
 	{"poosh/server/quota", "numbers that many share", nil, nil},

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"poosh/server/excerpt"
 )
 
 // A Connection is one that has ended.
@@ -55,10 +57,11 @@ func (b *Book) add(c Connection) {
 
 // clip bounds an id. A long one is copied, so that what it was cut from is not kept.
 func clip(id string) string {
-	if len(id) <= MaxID {
-		return id
+	short, cut := excerpt.Beginning(id, MaxID)
+	if cut {
+		return strings.Clone(short)
 	}
-	return strings.Clone(id[:MaxID])
+	return id
 }
 
 // Latest returns up to n of the connections that ended last, the last one first.

@@ -274,7 +274,7 @@ var ErrNotPassed = errors.New("that is no answer of the server")
 var ErrNoAuthorization = errors.New("the header Authorization does not arrive")
 
 // ErrUnheard says that a Redis has handed what is published in it to nobody.
-var ErrUnheard = errors.New("Redis has nobody there who listens")
+var ErrUnheard = errors.New("nobody listens in that Redis")
 
 // ErrTooLarge says that something on the way takes no body as large as the server would.
 var ErrTooLarge = errors.New("the body is refused as too large")

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"poosh/server/excerpt"
 	"poosh/server/websocketclient"
 )
 
@@ -182,9 +183,5 @@ func clip(text string) string { return bounded(text, 120) }
 
 // bounded makes a text one line of at most so many bytes, and says that it was longer.
 func bounded(text string, most int) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return text
+	return excerpt.Of(strings.Join(strings.Fields(text), " "), most)
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 
-	"poosh/server/admission"
 	"poosh/server/echo/api"
 	"poosh/server/hub"
 )
@@ -25,7 +24,7 @@ func (d door) Connections(context.Context) (int, error) { return d.sockets.Stats
 // Channels implements [api.Dialect]. They come in the order of their names.
 func (d door) Channels(ctx context.Context, prefix string) iter.Seq2[api.Channel, error] {
 	return func(yield func(api.Channel, error) bool) {
-		rooms := d.here(prefix)
+		rooms := d.here(ctx, prefix)
 		if d.across() {
 			rooms = d.everywhere(ctx, prefix)
 		}
@@ -38,9 +37,15 @@ func (d door) Channels(ctx context.Context, prefix string) iter.Seq2[api.Channel
 }
 
 // here are the channels of this process.
-func (d door) here(prefix string) iter.Seq2[hub.RoomCount, error] {
+func (d door) here(ctx context.Context, prefix string) iter.Seq2[hub.RoomCount, error] {
 	return func(yield func(hub.RoomCount, error) bool) {
-		for _, room := range d.named(prefix, "") {
+		if err := d.list(ctx); err != nil {
+			yield(hub.RoomCount{}, err)
+			return
+		}
+		rooms := d.named(prefix, "")
+		d.listed()
+		for _, room := range rooms {
 			if !yield(room, nil) {
 				return
 			}
@@ -60,7 +65,7 @@ func (d door) Channel(ctx context.Context, name string) (api.Channel, error) {
 	case !d.across():
 		r.Connections, r.Users = d.hub.Count(App, name)
 	case kindOf(name).presence:
-		r.Connections, r.Users, err = d.cfg().Census.Count(ctx, App, name)
+		r.Connections, r.Users, err = d.process.Census.Count(ctx, App, name)
 	default:
 		r.Connections, err = d.sum(ctx, name)
 	}
@@ -90,24 +95,23 @@ func (d door) Members(ctx context.Context, name string) (list []api.Member, err 
 // members are those of a channel, of all processes, in no order.
 func (d *Dialect) members(ctx context.Context, channel string) ([]hub.Member, error) {
 	if d.across() {
-		return d.cfg().Census.Members(ctx, App, channel)
+		return d.process.Census.Members(ctx, App, channel)
 	}
 	return d.hub.Members(App, channel), nil
 }
 
 // Publish implements [api.Dialect].
 func (d door) Publish(ctx context.Context, e api.Event) (sent api.Sent, err error) {
-	by := d.rules.Load()
 	if slices.Contains(reserved, e.Name) {
 		return sent, &api.Error{Status: http.StatusBadRequest, Text: "Event has a name that clients have for something else"}
 	}
 	for _, channel := range e.Channels {
-		if channel == "" || len(channel) > by.MaxChannelBytes {
+		if channel == "" || len(channel) > d.maxName {
 			return sent, &api.Error{Status: http.StatusBadRequest, Text: "No client can be in a channel of that name"}
 		}
 	}
 	for _, channel := range e.Channels {
-		id, took, err := d.hand(ctx, by.Gate, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except})
+		id, took, err := d.hand(ctx, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except})
 		if err != nil {
 			return sent, err
 		}
@@ -119,7 +123,8 @@ func (d door) Publish(ctx context.Context, e api.Event) (sent api.Sent, err erro
 
 // hand publishes one event, and waits until it is known what became of it, which the hub bounds.
 // took is negative where nobody counts.
-func (d door) hand(ctx context.Context, gate *admission.Gate, p *hub.Publication) (id string, took int, err error) {
+func (d door) hand(ctx context.Context, p *hub.Publication) (id string, took int, err error) {
+	gate := d.process.Gate
 	if err := gate.Enter(ctx); err != nil {
 		return "", 0, err
 	}

@@ -44,7 +44,7 @@ type listener struct {
 	underway int        // presence channels that it has yet to leave
 	trail    *hub.Trail // what it has had; nil unless it may come back
 	channels map[string]*subscription
-	taken    int // of Config.Rooms
+	taken    int // of Process.Rooms
 }
 
 var (
@@ -78,7 +78,7 @@ func (d *Dialect) newListener(s *socketio.Session, cookie visitor) *listener {
 // sockets of Socket.IO are: that would be anybody's who names it.
 func (d *Dialect) begin(s *socketio.Session, cookie visitor) *listener {
 	l := d.newListener(s, cookie)
-	most := d.cfg().MaxChannels
+	most := d.bounds.Load().MaxChannels
 	if !s.Return().Wanted {
 		l.sub = d.hub.Register(App, s.ID(), most, plain, s)
 		return l
@@ -111,7 +111,7 @@ func (d *Dialect) Event(s *socketio.Session, name string, args [][]byte, _ socke
 		return
 	}
 	why := unknown
-	switch most := d.cfg().MaxChannelBytes; name {
+	switch most := d.maxName; name {
 	case subscribeEvent:
 		var w wish
 		if w, why = readWish(args, most); why == understood {
@@ -137,16 +137,16 @@ func (d *Dialect) Event(s *socketio.Session, name string, args [][]byte, _ socke
 // whisper hands a client's event to the others in a channel.
 func (l *listener) whisper(w whisper) ignored {
 	d := l.d
-	by := d.cfg()
+	most := d.bounds.Load().Whispers
 	switch {
 	case !l.isIn(w.channel):
 		return notInside
-	case !l.pace.Allow(by.Whispers, max(1, by.Whispers.Limit), time.Duration(d.loop.Now())):
+	case !l.pace.Allow(most, max(1, most.Limit), time.Duration(d.loop.Now())):
 		return tooOften
-	case by.Gate.Try() != nil:
+	case d.process.Gate.Try() != nil:
 		return overloaded
 	}
-	defer by.Gate.Leave()
+	defer d.process.Gate.Leave()
 	d.publish(&hub.Publication{App: App, Room: w.channel, Event: w.event, Data: w.data, Except: l.sub.ID(), Passing: true}, "", nil)
 	return understood
 }

@@ -86,7 +86,7 @@ func (d *Dialect) askAll(ctx context.Context, q countQuestion) (list []countAnsw
 	if err != nil {
 		return nil, err
 	}
-	answers, silent := d.cfg().Bus.Ask(ctx, busKind, body)
+	answers, silent := d.process.Bus.Ask(ctx, busKind, body)
 	if len(silent) > 0 || len(answers) == 0 {
 		return nil, presence.ErrAway
 	}
@@ -115,7 +115,7 @@ func (d *Dialect) sum(ctx context.Context, channel string) (n int, err error) {
 func (d *Dialect) everywhere(ctx context.Context, prefix string) iter.Seq2[hub.RoomCount, error] {
 	return func(yield func(hub.RoomCount, error) bool) {
 		for after, more := "", true; more; {
-			list, err := d.askAll(ctx, countQuestion{Prefix: prefix, After: after})
+			list, err := d.askPage(ctx, countQuestion{Prefix: prefix, After: after})
 			if err != nil {
 				yield(hub.RoomCount{}, err)
 				return
@@ -129,6 +129,31 @@ func (d *Dialect) everywhere(ctx context.Context, prefix string) iter.Seq2[hub.R
 			}
 		}
 	}
+}
+
+// maxLists bounds the questions about all channels that are answered at once: for each one every process
+// walks all that it has. It is held for as long as a question takes, and not while somebody reads a list.
+const maxLists = 2
+
+// list waits for the turn of a question about all channels, which ends with listed.
+func (d *Dialect) list(ctx context.Context) error {
+	select {
+	case d.lists <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (d *Dialect) listed() { <-d.lists }
+
+// askPage is askAll, in its turn.
+func (d *Dialect) askPage(ctx context.Context, q countQuestion) ([]countAnswer, error) {
+	if err := d.list(ctx); err != nil {
+		return nil, err
+	}
+	defer d.listed()
+	return d.askAll(ctx, q)
 }
 
 // merge adds up what processes have answered, as far as all of them have: up to the name upTo where

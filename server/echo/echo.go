@@ -51,15 +51,10 @@ const dialectName = "echo"
 // A Config says what is served and how much of it. Zero fields of the first part mean the
 // defaults of the dialect's settings.
 type Config struct {
-	Prefixes   []string // of channels in Redis; anyPrefix among them for channels without
-	KeepSocket bool     // leave the sender's socket in the data of events
-
-	MaxChannels     int           // of one connection
-	MaxChannelBytes int           // of a channel's name
-	MaxMembers      int           // users in one presence channel
-	MaxMemberBytes  int           // of what a member is for the others
-	Whispers        rate.Rate     // client events of one connection
-	Grace           time.Duration // how long a member whose connection is cut stays one; negative for not at all
+	Bounds
+	Prefixes        []string // of channels in Redis; anyPrefix among them for channels without
+	KeepSocket      bool     // leave the sender's socket in the data of events
+	MaxChannelBytes int      // of a channel's name
 
 	// Updates is the Redis where the application is told who is in presence channels; none for
 	// not telling it.
@@ -72,6 +67,20 @@ type Config struct {
 	Away      time.Duration // for how long a client may be away and come back as who it was
 	AwayBytes int64         // of what is known of all that are away
 
+	Process
+}
+
+// Bounds are those that another value may have when the settings are read again.
+type Bounds struct {
+	MaxChannels    int           // of one connection
+	MaxMembers     int           // users in one presence channel
+	MaxMemberBytes int           // of what a member is for the others
+	Whispers       rate.Rate     // client events of one connection
+	Grace          time.Duration // how long a member whose connection is cut stays one; negative for not at all
+}
+
+// A Process is what the dialect is given of the process around it, for as long as that runs.
+type Process struct {
 	Gate *admission.Gate // admits what is published; nil admits everything
 	// Begun is closed once what Laravel publishes may reach clients; nil for from the start on.
 	Begun <-chan struct{}
@@ -107,14 +116,20 @@ type Dialect struct {
 	hub     *hub.Hub // set once, as what follows
 	loop    *websocket.Server
 	log     *slog.Logger
+	process Process
+	reader  *reader
+	maxName int // bytes of a channel's name
 	sockets *socketio.Server
+	closed  *closed.Source
+	traffic *metric.Traffic
 	asks    *authorize.Asker // nil without an address: everybody is refused
 	api     *api.API
 	kept    bool // events are kept for clients that come back
 	states  *returning.States[*listener, *member]
-	updates *updater // nil unless the application is told who is in presence channels
+	updates *updater      // nil unless the application is told who is in presence channels
+	lists   chan struct{} // has an element for each question about all channels that is being answered
 
-	rules atomic.Pointer[rules] // never nil
+	bounds atomic.Pointer[Bounds] // never nil
 
 	ignored *metric.Set[ignored]
 	kinds   [kindCount]traffic
@@ -125,17 +140,14 @@ type Dialect struct {
 	silent      seldom.Word // pages that subscribe to nothing
 	unwatch     func()      // ends and awaits who looks for those; set once
 
+	maxLingering int           // set once; clients that are waited for
+	hasty        atomic.Uint64 // those that were not, since so many are
+
 	mu        sync.Mutex // guards what follows
 	listeners map[string]*listener
 	lingering map[*listener]struct{}
 	over      bool // nobody lingers any more
 	infos     map[string]map[string][]byte
-}
-
-// A rules is what counts until the settings are read again. It never changes.
-type rules struct {
-	Config
-	reader *reader
 }
 
 // A traffic counts subscriptions of one kind of channel.
@@ -158,15 +170,16 @@ func (k kind) index() int {
 // New returns a dialect. It starts nothing that [Dialect.Shutdown] does not end.
 func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dialect {
 	cfg = cfg.withDefaults()
-	d := &Dialect{hub: h, loop: loop, log: log, kept: h.Keeps(App),
+	d := &Dialect{hub: h, loop: loop, log: log, process: cfg.Process, reader: newReader(&cfg), maxName: cfg.MaxChannelBytes,
+		closed: cfg.SocketIO.Closed, traffic: cfg.SocketIO.Traffic, kept: h.Keeps(App), lists: make(chan struct{}, maxLists), maxLingering: maxLingering,
 		ignored: metric.Closed[ignored](ignoredNames[:]), listeners: make(map[string]*listener),
 		lingering: make(map[*listener]struct{}), infos: make(map[string]map[string][]byte)}
 	d.states = newStates(h, cfg.Away, cfg.AwayBytes)
 	if cfg.Authorize.URL != "" {
 		d.asks = authorize.New(cfg.Authorize, log)
 	}
-	d.rules.Store(&rules{cfg, newReader(&cfg)})
-	d.api = api.New(cfg.API, door{d}, cfg.SocketIO.Traffic)
+	d.bounds.Store(&cfg.Bounds)
+	d.api = api.New(cfg.API, door{d}, d.traffic)
 	cfg.SocketIO.Begin = func(r *http.Request) any { return visitor(r.Header.Get("Cookie")) }
 	if d.kept && cfg.SocketIO.Recovery == socketio.RecoveryAsked {
 		// Handlers of laravel-echo take one argument, so one more harms nobody: and pages of
@@ -184,18 +197,15 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dial
 		watching.Go(func() { d.watchUnsubscribed(ctx) }) // ends with Shutdown
 		d.unwatch = func() { cancel(); watching.Wait() }
 	}
-	if cfg.Desk != nil {
-		cfg.Desk.Hear(App, others{d})
-		cfg.Bus.Handle(busKind, d.answerCount)
+	if d.across() {
+		d.process.Desk.Hear(App, others{d})
+		d.process.Bus.Handle(busKind, d.answerCount)
 	}
 	return d
 }
 
-// cfg is what counts now.
-func (d *Dialect) cfg() *Config { return &d.rules.Load().Config }
-
 // across reports whether other processes have to be asked.
-func (d *Dialect) across() bool { return d.cfg().Desk != nil }
+func (d *Dialect) across() bool { return d.process.Desk != nil }
 
 // Shutdown takes nobody any more, writes what waits for clients, and closes them so that they
 // connect anew elsewhere. It returns when all are gone, or soon after ctx ended.
@@ -244,8 +254,8 @@ func (d *Dialect) find(id string) *listener {
 	return d.listeners[id]
 }
 
-// maxLingering bounds the members whose connections are cut and who are waited for. Others go
-// at once.
+// maxLingering bounds the clients whose connections are cut and who are waited for. Others go
+// at once, and are counted.
 const maxLingering = 1 << 16
 
 // linger has a client's memberships last a little longer than its connection. It reports false
@@ -253,7 +263,11 @@ const maxLingering = 1 << 16
 func (d *Dialect) linger(l *listener, for_ time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.over || len(d.lingering) >= maxLingering {
+	switch {
+	case d.over:
+		return false
+	case len(d.lingering) >= d.maxLingering:
+		d.hasty.Add(1)
 		return false
 	}
 	d.lingering[l] = struct{}{}

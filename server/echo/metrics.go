@@ -17,10 +17,14 @@ func (d *Dialect) metrics() []metric.Reading {
 		metric.Counters("echo_ignored", "echo_ignored_total", "Events of laravel-echo's clients that did nothing, by why.", "reason", d.ignored.Samples(unknown, ignoring-1, "")),
 		metric.Counter("echo_refused", "echo_subscriptions_refused_total", "Subscriptions of laravel-echo's clients that were answered subscription_error.", d.refused.Load()),
 		metric.Gauge("", "echo_lingering", "Members of presence channels of laravel-echo whose connections are cut, and who are waited for.", d.countLingering()),
+		metric.Counter("", "echo_not_lingering_total", "Clients in presence channels of laravel-echo whose connections were cut and who were not waited for, since too many are.", d.hasty.Load()),
 	}
 	list = append(list, d.api.Readings()...)
 	if d.asks != nil {
 		list = append(list, d.asks.Readings()...)
+	}
+	if d.updates != nil {
+		list = append(list, metric.Counter("", "echo_updates_dropped_total", "Changes of presence channels that the application was not told of, since too many waited.", d.updates.dropped.Load()))
 	}
 	if d.kept {
 		list = append(list, d.counted.readings()...)
@@ -36,9 +40,8 @@ func (d *Dialect) countLingering() int {
 
 // numbers are those that all dialects have.
 func (d *Dialect) numbers() []dialect.App {
-	cfg := d.cfg()
 	app := dialect.App{ID: appID, Hub: App, Single: true, Clients: portSetting, Senders: portSetting,
-		Connected: d.sockets.Stats().Sessions, Kinds: d.sockets.Kinds(), Ends: cfg.SocketIO.Closed, Traffic: cfg.SocketIO.Traffic.Totals(),
+		Connected: d.sockets.Stats().Sessions, Kinds: d.sockets.Kinds(), Ends: d.closed, Traffic: d.traffic.Totals(),
 		Refused: d.sockets.Refused(), Channels: d.channels, Client: d.client}
 	for i := range d.kinds {
 		left := d.kinds[i].ended.Load() // before what was made: it is never more

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +30,15 @@ type place struct {
 	*Dialect
 	t    *testing.T
 	addr string
+	dial *websocket.Dialer
+}
+
+// from is the place for clients that come from an address.
+func (p *place) from(address string) *place {
+	other := *p
+	local := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	other.dial = &websocket.Dialer{NetDialContext: local.DialContext}
+	return &other
 }
 
 // An application says who may join, by what answer holds for a channel and a token.
@@ -123,7 +133,7 @@ func servePlace(t *testing.T, h *hub.Hub, change func(*Config)) *place {
 		}
 		until(t, "everybody has left the hub", func() bool { return h.Len(App) == 0 && h.CountRooms(App) == 0 })
 	})
-	return &place{d, t, s.Addr}
+	return &place{d, t, s.Addr, websocket.DefaultDialer}
 }
 
 func until(t *testing.T, what string, done func() bool) {
@@ -146,7 +156,7 @@ type page struct {
 // open connects a client that speaks a version of Engine.IO, to the end of the handshake.
 func (p *place) open(eio int, header http.Header) *page {
 	p.t.Helper()
-	c, _, err := websocket.DefaultDialer.Dial(fmt.Sprintf("ws://%s/socket.io/?EIO=%d&transport=websocket", p.addr, eio), header)
+	c, _, err := p.dial.Dial(fmt.Sprintf("ws://%s/socket.io/?EIO=%d&transport=websocket", p.addr, eio), header)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -265,7 +275,7 @@ func (p *place) in(channel string, want int) {
 func (p *place) send(channel, event, data, socket string) {
 	p.t.Helper()
 	text := fmt.Sprintf(`{"event":%q,"data":%s,"socket":%q}`, event, data, socket)
-	pub, why := p.rules.Load().reader.read("laravel_database_"+channel, []byte(text))
+	pub, why := p.reader.read("laravel_database_"+channel, []byte(text))
 	if why != taken {
 		p.t.Fatalf("%s is dropped: %s", text, dropNames[why])
 	}

@@ -158,7 +158,7 @@ func (l *listener) seat(r *hub.Roster, s *subscription, who *member) bool {
 		return false
 	}
 	s.coming = false
-	if !l.d.across() && !r.Has(who.id) && r.Len() >= l.d.cfg().MaxMembers {
+	if !l.d.across() && !r.Has(who.id) && r.Len() >= l.d.bounds.Load().MaxMembers {
 		l.full(r, s)
 		return false
 	}
@@ -239,7 +239,7 @@ func (l *listener) leaveAs(r *hub.Roster, s *subscription, who *member) {
 	case l.d.across():
 		at := l.at(s, who)
 		at.Only = last
-		l.d.cfg().Desk.Leave(at)
+		l.d.process.Desk.Leave(at)
 	case last:
 		l.d.announce(s.channel, "presence:leaving", who.bare, "")
 	}
@@ -248,7 +248,7 @@ func (l *listener) leaveAs(r *hub.Roster, s *subscription, who *member) {
 // at is a member as the desk is told it. Only is left to be said.
 func (l *listener) at(s *subscription, who *member) presence.Entry {
 	m := who.in(time.Now())
-	return presence.Entry{App: App, Room: s.channel, User: m.ID, Info: m.Info, Socket: l.sub.ID(), Counted: true, MaxMembers: l.d.cfg().MaxMembers, Told: l.d.updates != nil}
+	return presence.Entry{App: App, Room: s.channel, User: m.ID, Info: m.Info, Socket: l.sub.ID(), Counted: true, MaxMembers: l.d.bounds.Load().MaxMembers, Told: l.d.updates != nil}
 }
 
 // ask asks the desk whether the client may be a member. The channel stays open until it has
@@ -256,7 +256,7 @@ func (l *listener) at(s *subscription, who *member) presence.Entry {
 func (l *listener) ask(r *hub.Roster, s *subscription, who *member) {
 	at := l.at(s, who)
 	at.Only = !r.Here(who.id)
-	l.d.cfg().Desk.Enter(at, func(seated presence.Seated, err error) {
+	l.d.process.Desk.Enter(at, func(seated presence.Seated, err error) {
 		l.session.Guard(func() { l.told(r, s, who, at, seated, err) })
 	})
 }
@@ -284,7 +284,7 @@ func (l *listener) told(r *hub.Roster, s *subscription, who *member, at presence
 	}
 	d.remember(s.channel, r)
 	if !l.seat(r, s, who) {
-		d.cfg().Desk.Leave(at)
+		d.process.Desk.Leave(at)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"poosh/server/excerpt"
 	"poosh/server/hub"
 	"poosh/server/intake"
 	"poosh/server/sends"
@@ -12,10 +13,10 @@ import (
 
 // read begins to read what Laravel publishes. Whoever calls it stops the reader, before Shutdown.
 func (d *Dialect) read(at intake.Address, maxMessage int) (*intake.Reader, error) {
-	by := d.rules.Load()
+	by := &d.process
 	return intake.Start(intake.Config{
-		Name: dialectName, Redis: at, Patterns: by.reader.patterns(intake.EscapePattern), MaxMessage: maxMessage,
-		Read:    by.reader.publications,
+		Name: dialectName, Redis: at, Patterns: d.reader.patterns(intake.EscapePattern), MaxMessage: maxMessage,
+		Read:    d.reader.publications,
 		Reasons: dropNames[notJSON:],
 		Hub:     d.hub, Gate: by.Gate, Begin: by.Begun, Once: by.Once,
 		Handed: func(p *hub.Publication, h hub.Handed) { d.handed(by.Sends.Next(), p, "redis", h) },
@@ -34,10 +35,9 @@ func (r *reader) publications(m intake.Message) ([]*hub.Publication, string) {
 
 // publish publishes an event to its channel. The gate has let it in. from is who sent it, as
 // operators are told: empty for a client. done, unless nil, is told what became of it, from any
-// goroutine; it must not block. It returns the id of
-// the send.
+// goroutine; it must not block. It returns the id of the send.
 func (d *Dialect) publish(p *hub.Publication, from string, done func(hub.Handed)) (id string) {
-	id = d.cfg().Sends.Next()
+	id = d.process.Sends.Next()
 	d.hub.Send(p, func(h hub.Handed) {
 		d.handed(id, p, from, h)
 		if done != nil {
@@ -50,7 +50,7 @@ func (d *Dialect) publish(p *hub.Publication, from string, done func(hub.Handed)
 // handed counts a publication of which it is known what became of it. In a cluster nobody knows here
 // who took it: each process counts what it hands to clients of its own, see [dialect.Host].Delivered.
 func (d *Dialect) handed(id string, p *hub.Publication, from string, h hub.Handed) {
-	d.cfg().SocketIO.Traffic.Published(len(p.Data), max(0, h.Took))
+	d.traffic.Published(len(p.Data), max(0, h.Took))
 	d.tell(id, p, from, h)
 }
 
@@ -62,7 +62,7 @@ func (d *Dialect) tell(id string, p *hub.Publication, from string, h hub.Handed)
 		}
 		return
 	}
-	if feed := d.cfg().Sends; feed.Watched() {
+	if feed := d.process.Sends; feed.Watched() {
 		feed.Report(sends.Send{ID: id, Dialect: dialectName, Room: p.Room, Event: p.Event, Size: len(p.Data),
 			Handed: max(0, h.Took), Uncounted: h.Took < 0, From: from, Payload: p.Data})
 	}
@@ -77,10 +77,4 @@ func (d *Dialect) tell(id string, p *hub.Publication, from string, h hub.Handed)
 }
 
 // clip bounds what stands in the log of a name.
-func clip(name string) string {
-	const most = 100
-	if len(name) > most {
-		return name[:most] + "..."
-	}
-	return name
-}
+func clip(name string) string { return excerpt.Of(name, 100) }

@@ -29,7 +29,7 @@ type state = returning.State[*listener, *member]
 // in again is given nothing of the time between.
 func newStates(h *hub.Hub, most time.Duration, bytes int64) *returning.States[*listener, *member] {
 	return returning.New(returning.Config[*listener, *member]{
-		Hub: h, Most: most, Bytes: bytes, RoomCost: stateRoomCost, Capped: true,
+		Hub: h, Most: most, Bytes: bytes, RoomCost: stateRoomCost,
 		Seats: func(l *listener) returning.Seats[*member] {
 			rooms, members, returned := l.seats()
 			return returning.Seats[*member]{Rooms: rooms, Members: members, Sub: l.sub, Trail: l.trail, Left: func(room string) bool { return !returned[room] }}
@@ -105,7 +105,7 @@ func (d *Dialect) comeBack(s *socketio.Session, cookie visitor) *listener {
 			return nil
 		}
 	}
-	l, by := d.newListener(s, cookie), d.cfg()
+	l, quota := d.newListener(s, cookie), d.process.Rooms
 	for _, room := range st.Rooms {
 		if kindOf(room).private && d.asks == nil { // nobody may be in it any more
 			return nil
@@ -113,11 +113,11 @@ func (d *Dialect) comeBack(s *socketio.Session, cookie visitor) *listener {
 		l.taken += len(room) + channelCost
 		l.channels[room] = &subscription{channel: room, kind: kindOf(room), seated: true, coming: kindOf(room).presence, back: st.Members[room], returned: true}
 	}
-	if by.Rooms != nil && l.taken > 0 && !by.Rooms.Take(l.from, 0, l.taken) {
+	if quota != nil && l.taken > 0 && !quota.Take(l.from, 0, l.taken) {
 		return nil
 	}
 	l.trail = new(hub.Trail)
-	l.sub = d.hub.Return(App, st.SID, by.MaxChannels, s, l.trail, &hub.Ask{
+	l.sub = d.hub.Return(App, st.SID, d.bounds.Load().MaxChannels, s, l.trail, &hub.Ask{
 		Rooms: st.Rooms, After: after, Joined: st.Joined, JoinedIn: st.Log, Encoder: numbered, Fits: s.Fits,
 		Answer: func(r hub.Recovery) {
 			d.counted.whole.Add(1)
@@ -126,8 +126,8 @@ func (d *Dialect) comeBack(s *socketio.Session, cookie visitor) *listener {
 		},
 	})
 	if l.sub == nil {
-		if by.Rooms != nil {
-			by.Rooms.Give(l.from, l.taken)
+		if quota != nil {
+			quota.Give(l.from, l.taken)
 		}
 		return nil
 	}

@@ -86,14 +86,14 @@ func (s *settings) largestEvent() int {
 	return dialect.Growth*s.MaxMessage + s.Config.MaxChannelBytes + dialect.FrameBytes
 }
 
-// within is what cannot be had in full.
-var within = []setting.Bound{
+// scarce is what cannot be had in full.
+var scarce = []setting.Bound{
 	{Name: "ECHO_MAX_CHANNELS", Of: "ROOM_BYTES", Each: func() int64 { return channelCost }, Why: "one address may have so many in its share of ROOM_BYTES: raise ROOM_BYTES"},
 }
 
 func (s *settings) group() *setting.Group {
 	c, a := &s.Config, &s.Config.Authorize
-	return &setting.Group{Title: "Laravel Echo", Check: s.check, Warn: s.warn, Within: within, Origins: []string{"ECHO_ORIGINS"}, Settings: []setting.Setting{
+	return &setting.Group{Title: "Laravel Echo", Check: s.check, Warn: s.warn, Within: scarce, Origins: []string{"ECHO_ORIGINS"}, Settings: []setting.Setting{
 		{Name: "ECHO_REDIS", Help: "Redis that Laravel broadcasts to with BROADCAST_CONNECTION=redis, such as redis://127.0.0.1:6379; setting it turns the dialect of laravel-echo-server on",
 			Value: setting.Of(&s.Redis, intake.ParseAddress), Secret: true},
 		{Name: portSetting, Default: "6001", Help: "Port of clients of laravel-echo with broadcaster socket.io, and of the HTTP API of laravel-echo-server; another one where PUSHER_PORT is 6001 too",
@@ -216,11 +216,11 @@ func (s *settings) within(n network.Config) Config {
 // start wires the clients, the HTTP API, and what comes from Redis.
 func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 	cfg := s.within(h.Network)
-	cfg.Gate, cfg.Begun, cfg.Sends, cfg.Rooms = h.Gate, h.Begun, h.Sends, h.Rooms
+	cfg.Process = Process{Gate: h.Gate, Begun: h.Begun, Sends: h.Sends, Rooms: h.Rooms,
+		Desk: h.Desk, Census: h.Census, Bus: h.Bus, Once: h.Once, Subscribe: h.Subscribe}
 	if s.Updates {
 		cfg.Updates = s.Redis
 	}
-	cfg.Desk, cfg.Census, cfg.Bus, cfg.Once, cfg.Subscribe = h.Desk, h.Census, h.Bus, h.Once, h.Subscribe
 	traffic := new(metric.Traffic)
 	cfg.SocketIO.Closed, cfg.SocketIO.Traffic = h.Closed.Source(dialectName, appID), traffic
 	if h.Delivered != nil {

@@ -36,48 +36,61 @@ const (
 // subscribe has the client be in a channel. There is no answer but where that goes wrong, and
 // in presence channels.
 func (l *listener) subscribe(w wish) {
-	if status := l.begin(w); status != 0 {
+	s, status := l.begin(w)
+	switch {
+	case status != 0:
 		l.refuse(w.channel, status)
+	case s == nil: // what there is to say is on its way
+	case s.kind.private:
+		l.apply(s, w.headers)
+	default:
+		l.enter(s)
 	}
 }
 
 // begin makes a subscription, or has the application asked once more about one that there is:
 // pages subscribe to all that they know when they connect anew, also where they have everything
-// back. It returns the status of a refusal.
-func (l *listener) begin(w wish) (status int) {
+// back. It returns the status of a refusal, or the subscription if there is something to do about it.
+func (l *listener) begin(w wish) (s *subscription, status int) {
 	l.mu.Lock()
-	s, by := l.channels[w.channel], l.d.cfg()
+	defer l.mu.Unlock()
+	s, quota := l.channels[w.channel], l.d.process.Rooms
 	l.asked = true
 	switch {
 	case l.gone, s != nil && (!s.kind.private || s.cancel != nil || s.coming):
-		l.mu.Unlock()
-		return 0 // what there is to say is on its way
-	case s == nil && len(l.channels) >= by.MaxChannels:
-		l.mu.Unlock()
-		return tooManyChannels
-	case s == nil && by.Rooms != nil && !by.Rooms.Take(l.from, l.taken, channelCost+len(w.channel)):
-		l.mu.Unlock()
-		return channelsFull
+		return nil, 0
+	case s == nil && len(l.channels) >= l.d.bounds.Load().MaxChannels:
+		return nil, tooManyChannels
+	case s == nil && quota != nil && !quota.Take(l.from, l.taken, channelCost+len(w.channel)):
+		return nil, channelsFull
 	case s == nil:
 		s = &subscription{channel: w.channel, kind: kindOf(w.channel)}
 		l.channels[w.channel] = s
 		l.taken += channelCost + len(w.channel)
 	}
-	if !s.kind.private {
-		l.mu.Unlock()
-		l.enter(s)
-		return 0
-	}
-	defer l.mu.Unlock()
-	if l.d.asks == nil { // nor is anybody in one, see comeBack
+	if s.kind.private && l.d.asks == nil { // nor is anybody in one, see comeBack
 		l.drop(s)
-		return notAllowed
+		return nil, notAllowed
 	}
-	s.cancel = l.d.asks.Ask(authorize.Question{Channel: s.channel, SocketID: l.sub.ID(), Presence: s.kind.presence,
-		Headers: w.headers, Cookie: string(l.cookie), From: l.from}, func(a authorize.Answer) {
+	return s, 0
+}
+
+// apply asks the application about a subscription.
+func (l *listener) apply(s *subscription, headers map[string]string) {
+	l.mu.Lock()
+	if !l.is(s) || s.cancel != nil || s.coming {
+		l.mu.Unlock()
+		return
+	}
+	cancel, refused := l.d.asks.Ask(authorize.Question{Channel: s.channel, SocketID: l.sub.ID(), Presence: s.kind.presence,
+		Headers: headers, Cookie: string(l.cookie), From: l.from}, func(a authorize.Answer) {
 		l.session.Guard(func() { l.answered(s, a) })
 	})
-	return 0
+	s.cancel = cancel
+	l.mu.Unlock()
+	if refused != nil {
+		l.answered(s, *refused)
+	}
 }
 
 // refuse tells the client that it is not in a channel.
@@ -94,7 +107,7 @@ func (l *listener) drop(s *subscription) {
 	delete(l.channels, s.channel)
 	cost := channelCost + len(s.channel)
 	l.taken -= cost
-	if q := l.d.cfg().Rooms; q != nil {
+	if q := l.d.process.Rooms; q != nil {
 		q.Give(l.from, cost)
 	}
 }
@@ -110,7 +123,7 @@ func (l *listener) answered(s *subscription, a authorize.Answer) {
 	who, status := (*member)(nil), a.Status
 	allowed := a.Allowed
 	if allowed && s.kind.presence {
-		if who = newMember(a.Member, l.sub.ID()); len(who.entry) > l.d.cfg().MaxMemberBytes {
+		if who = newMember(a.Member, l.sub.ID()); len(who.entry) > l.d.bounds.Load().MaxMemberBytes {
 			allowed, status = false, memberTooLarge
 		}
 	}
@@ -136,7 +149,7 @@ func (l *listener) answered(s *subscription, a authorize.Answer) {
 // reaches this process.
 func (l *listener) enter(s *subscription) {
 	d := l.d
-	if reach := d.cfg().Subscribe; reach != nil && !d.kept { // what is kept reaches every process
+	if reach := d.process.Subscribe; reach != nil && !d.kept { // what is kept reaches every process
 		reach(App, s.channel, func(error) { // with an error nobody knows when it will
 			l.session.Guard(func() { l.sit(s) })
 		})
@@ -240,7 +253,7 @@ func (l *listener) depart(comesBack bool) {
 	}
 	none := l.underway == 0
 	l.mu.Unlock()
-	switch grace := l.d.cfg().Grace; {
+	switch grace := l.d.bounds.Load().Grace; {
 	case none:
 		l.d.hub.Unregister(l.sub)
 	case comesBack && grace > 0 && l.d.linger(l, grace):

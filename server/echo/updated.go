@@ -4,11 +4,13 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/guard"
 	"poosh/server/hub"
 	"poosh/server/intake"
+	"poosh/server/seldom"
 	"poosh/server/socketio"
 )
 
@@ -17,7 +19,7 @@ import (
 const updatedChannel = "PresenceChannelUpdated"
 
 // maxUpdated bounds the channels that wait to be told of. Of one more the application hears with its
-// next change.
+// next change, if it has another one: it is counted, and told to the log.
 const maxUpdated = 10_000
 
 // An updater tells the application who is in presence channels that have changed. Several changes of
@@ -29,6 +31,10 @@ type updater struct {
 	end     context.CancelFunc
 	ended   chan struct{}
 	wake    chan struct{} // capacity 1
+	most    int           // channels in changed
+
+	dropped  atomic.Uint64
+	dropping seldom.Word
 
 	mu      sync.Mutex // guards what follows
 	changed map[string]struct{}
@@ -36,7 +42,7 @@ type updater struct {
 
 // newUpdater starts one. Whoever calls it calls stop.
 func newUpdater(d *Dialect, at intake.Address) *updater {
-	u := &updater{d: d, speaker: intake.NewSpeaker(dialectName, at), ended: make(chan struct{}), wake: make(chan struct{}, 1), changed: make(map[string]struct{})}
+	u := &updater{d: d, speaker: intake.NewSpeaker(dialectName, at), ended: make(chan struct{}), wake: make(chan struct{}, 1), most: maxUpdated, changed: make(map[string]struct{})}
 	u.over, u.end = context.WithCancel(context.Background())
 	go u.run() // ends with stop
 	return u
@@ -64,13 +70,26 @@ func (u *updater) note(channel string) {
 		return
 	}
 	u.mu.Lock()
-	if len(u.changed) < maxUpdated {
+	_, waits := u.changed[channel]
+	fits := waits || len(u.changed) < u.most
+	if fits {
 		u.changed[channel] = struct{}{}
 	}
 	u.mu.Unlock()
+	if !fits {
+		u.drop(channel)
+	}
 	select {
 	case u.wake <- struct{}{}:
 	default:
+	}
+}
+
+// drop says that the application is not told of a channel.
+func (u *updater) drop(channel string) {
+	u.dropped.Add(1)
+	if unsaid, say := u.dropping.May(time.Minute); say {
+		u.d.log.Warn("echo: the application is not told who is in a channel, since too many channels wait", "channel", clip(channel), "others before", unsaid)
 	}
 }
 

@@ -43,7 +43,7 @@ type bounded struct {
 }
 
 // dialBounded is how rueidis reaches a Redis.
-func dialBounded(most int) func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
+func dialBounded(most int) dialer {
 	return func(ctx context.Context, address string, d *net.Dialer, secure *tls.Config) (net.Conn, error) {
 		var conn net.Conn
 		var err error

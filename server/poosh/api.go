@@ -16,6 +16,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/admission"
+	"poosh/server/excerpt"
 	"poosh/server/hub"
 	"poosh/server/idempotency"
 	"poosh/server/metric"
@@ -324,13 +325,7 @@ func Deliverable(event string) bool {
 }
 
 // clip shortens a stranger's text for the log.
-func clip(s string) string {
-	const most = 200
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "..."
-}
+func clip(s string) string { return excerpt.Of(s, 200) }
 
 // logRefusal writes one line for a request that was refused. Requests that mean to
 // send are worth a warning; probes and scanners are not.

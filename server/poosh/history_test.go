@@ -18,8 +18,8 @@ import (
 	"poosh/server/hub/history"
 )
 
-// An excerpt is what GET /history answers.
-type excerpt struct {
+// An extract is what GET /history answers.
+type extract struct {
 	Room     *string
 	ID       string
 	Complete *bool
@@ -32,14 +32,14 @@ type excerpt struct {
 }
 
 // payloads says what the events are, and want wants it.
-func (a excerpt) payloads() (list []string) {
+func (a extract) payloads() (list []string) {
 	for _, e := range a.Events {
 		list = append(list, string(e.Payload))
 	}
 	return list
 }
 
-func (a excerpt) want(t *testing.T, complete, more bool, payloads ...string) {
+func (a extract) want(t *testing.T, complete, more bool, payloads ...string) {
 	t.Helper()
 	if *a.Complete != complete || *a.More != more || !slices.Equal(a.payloads(), payloads) {
 		t.Errorf("complete %v, more %v: %.60q; want %v, %v: %.60q", *a.Complete, *a.More, a.payloads(), complete, more, payloads)
@@ -64,7 +64,7 @@ func reads(path string) *http.Request {
 	return r
 }
 
-func (s *stage) page(t *testing.T, query string) (a excerpt) {
+func (s *stage) page(t *testing.T, query string) (a extract) {
 	t.Helper()
 	w := s.do(reads("/history" + query))
 	if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Cache-Control") != "no-store" {

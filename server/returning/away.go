@@ -16,11 +16,6 @@ func (a *States[C, M]) keep(st *State[C, M], from netip.Addr, until time.Time) {
 	}
 	a.byName[st.PID[:pidName]] = st
 	a.list(st, from)
-	if c := st.crowd; c != nil && a.cfg.Capped {
-		for c.size > a.cfg.Bytes/4 && c.away.Len() > 1 {
-			a.forget(c.away.Front().Value.(*State[C, M]))
-		}
-	}
 }
 
 // expire forgets who has been away for too long, or is too much. mu is held.
@@ -81,7 +76,7 @@ func (a *States[C, M]) unlist(st *State[C, M]) {
 // grow notes that a crowd takes so much more. mu is held.
 func (a *States[C, M]) grow(c *crowd, cost int64) {
 	c.size += cost
-	if c.size > a.cfg.Bytes/4 && !a.cfg.Capped {
+	if c.size > a.cfg.Bytes/4 {
 		a.large[c] = true
 	} else {
 		delete(a.large, c)

@@ -306,41 +306,6 @@ func TestOneNetworkForgetsItsOwn(t *testing.T) {
 	}
 }
 
-// TestCapped has a network never have more than a fourth, also where there is room, and nothing be
-// forgotten of one client alone.
-func TestCapped(t *testing.T) {
-	const cost = stateCost + 1 + roomCost
-	a := statesOf(time.Minute, 8*cost)
-	a.cfg.Capped = true
-	leaves(a, 0, "")
-	leaves(a, 1, "192.0.2.1")
-	for n := 10; n < 15; n++ {
-		leaves(a, n, "203.0.113.9")
-	}
-	if got, want := left(a), []int{0, 1, 13, 14}; !slices.Equal(got, want) {
-		t.Errorf("there are %v, want %v", got, want)
-	}
-	for n := 20; n < 25; n++ { // of whose network nobody knows
-		leaves(a, n, "")
-	}
-	if got, want := left(a), []int{1, 13, 14, 20, 21, 22, 23, 24}; !slices.Equal(got, want) {
-		t.Errorf("there are %v, want %v", got, want)
-	}
-	b := statesOf(time.Minute, 2*cost)
-	b.cfg.Capped = true
-	leaves(b, 0, "192.0.2.1")
-	leaves(b, 1, "192.0.2.2")
-	if got, want := left(b), []int{0, 1}; !slices.Equal(got, want) {
-		t.Errorf("there are %v, want %v", got, want)
-	}
-	for _, n := range left(a) {
-		a.Take(pidOf(n))
-	}
-	if a.size != 0 || a.away.Len() != 0 || len(a.crowds) != 0 || len(a.large) != 0 {
-		t.Errorf("%d bytes, %d in the list, %d networks of nobody", a.size, a.away.Len(), len(a.crowds))
-	}
-}
-
 // TestForm has a part be what processes before this one have written.
 func TestForm(t *testing.T) {
 	a := statesOf(time.Minute, 1<<20)

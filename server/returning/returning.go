@@ -73,10 +73,6 @@ type Config[C comparable, M any] struct {
 	Bytes    int64         // what all that are away may take
 	RoomCost int64         // what a room takes beside its name, about
 
-	// Capped has no network have more than a fourth of Bytes, but for one client. Otherwise it may
-	// have all that is free, and has its own forgotten first when there is no room.
-	Capped bool
-
 	// Seats says what a client is in. It is called with the states' lock held, so it must not call
 	// [States], nor wait for who does.
 	Seats func(c C) Seats[M]
@@ -105,7 +101,7 @@ type States[C comparable, M any] struct {
 	away   list.List               // of *State, who left first in front
 	size   int64                   // what away costs
 	crowds map[netip.Addr]*crowd
-	large  map[*crowd]bool // those with more than a fourth: three at the most, but for a moment; none with Capped
+	large  map[*crowd]bool // those with more than a fourth: three at the most, but for a moment
 }
 
 // New returns states of nobody.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/excerpt"
 	"poosh/server/peers"
 	"poosh/server/sketch"
 )
@@ -167,12 +168,7 @@ func (s sender) own() sender {
 }
 
 // clip bounds a name.
-func clip(name string) (short string, cut bool) {
-	if len(name) <= maxName {
-		return name, false
-	}
-	return strings.ToValidUTF8(name[:maxName], ""), true
-}
+func clip(name string) (short string, cut bool) { return excerpt.Beginning(name, maxName) }
 
 // sender is who a send is from: a network, as bounds have it, or a client.
 func (s *Send) sender() string {

@@ -113,15 +113,15 @@ type rules struct {
 }
 
 // Change has other settings count from now on: for new sessions, for what comes and for
-// what waits. The times of heartbeats and of connecting, Closed, Traffic, Node and Passer stay
-// those of [New]. Any goroutine may call it.
+// what waits. The times of heartbeats and of connecting, Closed, Traffic, Recovery, Node and Passer
+// stay those of [New]. Any goroutine may call it.
 func (srv *Server) Change(cfg Config) {
 	cfg = cfg.withDefaults()
 	if before := srv.rules.Load(); before != nil { // clients have been told these
 		cfg.PingInterval, cfg.PingTimeout = before.PingInterval, before.PingTimeout
 		cfg.ConnectTimeout, cfg.UnfinishedTimeout = before.ConnectTimeout, before.UnfinishedTimeout
 		cfg.Closed, cfg.Traffic, cfg.Begin = before.Closed, before.Traffic, before.Begin
-		cfg.Node, cfg.Passer = before.Node, before.Passer
+		cfg.Node, cfg.Passer, cfg.Recovery = before.Node, before.Passer, before.Recovery
 	}
 	srv.rules.Store(&rules{cfg, newOrigins(cfg.Origins), clientScript(cfg.ClientScript)})
 	srv.addresses.bound(cfg)

@@ -109,7 +109,7 @@ type Asker struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	work   sync.WaitGroup // goroutines that ask, or say no
+	work   sync.WaitGroup // goroutines that ask
 
 	mu    sync.Mutex // guards what follows, and the fields of inquiries that say so
 	conf  Config     // filled
@@ -153,24 +153,28 @@ type inquiry struct {
 // Ask asks whether a page may join. answer is called once, on a goroutine of the Asker's and
 // never within Ask, unless cancel is called before: the page has left. A cancel while answer
 // is being called does not wait for it. After Close nobody is answered.
-func (a *Asker) Ask(q Question, answer func(Answer)) (cancel func()) {
+//
+// Of a question that cannot be asked, or that is one too many, refused is the answer: then
+// cancel is nil, and answer is never called.
+func (a *Asker) Ask(q Question, answer func(Answer)) (cancel func(), refused *Answer) {
 	in := &inquiry{Question: q, answer: answer, since: time.Now()}
-	refused := checkHeaders(q)
+	why := checkHeaders(q)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	in.conf = a.conf
 	if a.over {
-		return func() {}
+		return func() {}, nil
 	}
-	if refused == allowed {
-		refused = a.queue.add(in, a.conf)
+	if why == allowed {
+		why = a.queue.add(in, a.conf)
 	}
-	if refused != allowed {
-		a.work.Go(func() { a.finish(in, Answer{Status: refused.status(), Reason: refused}) }) // ends at once
-	} else {
-		a.fill()
+	if why != allowed {
+		a.counts.Add(why, 1)
+		a.doubts.add(why, "channel "+shown(q.Channel))
+		return nil, &Answer{Status: why.status(), Reason: why}
 	}
-	return func() { a.leave(in) }
+	a.fill()
+	return func() { a.leave(in) }, nil
 }
 
 // fill has questions asked that wait while there is room. a.mu is held.
@@ -212,6 +216,7 @@ func (a *Asker) one(in *inquiry) {
 	}
 	got := Answer{Reason: broken, Status: broken.status()}
 	if time.Since(in.since) > in.conf.Timeout {
+		a.doubts.add(late, "channel "+shown(in.Channel))
 		got = Answer{Reason: late, Status: late.status()}
 	} else {
 		guard.Call(a.log, "asking the application who may join", func() { got = a.post(ctx, in) })

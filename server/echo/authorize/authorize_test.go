@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"poosh/server/logtest"
@@ -42,7 +44,9 @@ func newAsker(t *testing.T, conf Config) (*Asker, *logtest.Buffer) {
 func ask(t *testing.T, a *Asker, q Question) Answer {
 	t.Helper()
 	got := make(chan Answer, 2)
-	a.Ask(q, func(answer Answer) { got <- answer })
+	if _, refused := a.Ask(q, func(answer Answer) { got <- answer }); refused != nil {
+		return *refused
+	}
 	select {
 	case answer := <-got:
 		return answer
@@ -171,46 +175,104 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// Where nobody answers, a page is told 0, and in time.
-func TestNobodyAnswers(t *testing.T) {
+// Where nobody can be reached, a page is told 0.
+func TestUnreachable(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	free.Close()
-	block := make(chan struct{})
-	hangs := application(t, func(w http.ResponseWriter, r *http.Request) { <-block })
-	stalls := application(t, func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(200)
-		_, _ = io.WriteString(w, "tr")
-		w.(http.Flusher).Flush()
-		<-block
-	})
-	t.Cleanup(func() { close(block) })
 	breaks := application(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "true")
 	})
-	for _, row := range []struct {
-		url  string
-		want Reason
-	}{
-		{"http://user:secret@" + free.Addr().String() + "/auth?token=secret", unreachable},
-		{hangs, silent}, {stalls, silent}, {breaks, unreachable},
-	} {
-		a, said := newAsker(t, Config{URL: row.url, Timeout: 300 * time.Millisecond})
-		if row.want != silent {
-			a.Change(Config{URL: row.url})
-		}
-		if got := ask(t, a, Question{Channel: "private-a", Cookie: "secret"}); got.Allowed || got.Status != 0 || got.Reason != row.want {
-			t.Errorf("%s: %+v, want %v", row.url, got, row.want)
-		}
-		a.Close()
-		if text := said.String(); !strings.Contains(text, "reason="+row.want.String()) || strings.Contains(text, "secret") {
-			t.Errorf("the log says %s", text)
-		}
+	for _, url := range []string{"http://user:secret@" + free.Addr().String() + "/auth?token=secret", breaks} {
+		a, said := newAsker(t, Config{URL: url, Timeout: time.Hour})
+		tellsNobody(t, a, said, unreachable)
 	}
 }
+
+// tellsNobody asks where nobody answers. What the log says of it has no secret.
+func tellsNobody(t *testing.T, a *Asker, said *logtest.Buffer, want Reason) {
+	t.Helper()
+	if got := ask(t, a, Question{Channel: "private-a", Cookie: "secret"}); got.Allowed || got.Status != 0 || got.Reason != want {
+		t.Errorf("%+v, want %v", got, want)
+	}
+	a.Close()
+	if text := said.String(); !strings.Contains(text, "reason="+want.String()) || strings.Contains(text, "secret") {
+		t.Errorf("the log says %s", text)
+	}
+}
+
+// Where the application is silent, or breaks off, a page is told 0 when the time is up, and not before.
+func TestSilent(t *testing.T) {
+	for name, begin := range map[string]func(w http.ResponseWriter){
+		"says nothing": func(http.ResponseWriter) {},
+		"breaks off": func(w http.ResponseWriter) {
+			w.WriteHeader(200)
+			_, _ = io.WriteString(w, "tr")
+			w.(http.Flusher).Flush()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newPipes()
+				s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					begin(w)
+					<-l.over
+				})}
+				served := make(chan error)
+				go func() { served <- s.Serve(l) }() // ends with Close
+				a, said := newAsker(t, Config{URL: "http://example.com/auth", Timeout: 10 * time.Second})
+				a.client.Transport.(*http.Transport).DialContext = l.dial
+				began := time.Now()
+				tellsNobody(t, a, said, silent)
+				if took := time.Since(began); took != 10*time.Second {
+					t.Errorf("after %v", took)
+				}
+				s.Close()
+				<-served
+			})
+		})
+	}
+}
+
+// Pipes are a network in memory, for a clock that a test owns.
+type pipes struct {
+	conns chan net.Conn
+	over  chan struct{}
+}
+
+func newPipes() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Accept implements [net.Listener].
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.over:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements [net.Listener].
+func (p *pipes) Close() error {
+	close(p.over)
+	return nil
+}
+
+// Addr implements [net.Listener].
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
 
 // Connections are kept open, and one that the application closed meanwhile costs nobody an
 // answer.
@@ -298,18 +360,17 @@ func TestBounds(t *testing.T) {
 	a, _ := newAsker(t, Config{URL: g.url, Running: 4, Waiting: 80})
 	greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	answers := make(chan Answer, 1000)
-	put := func(channel, page string, from netip.Addr) {
-		a.Ask(Question{Channel: channel, SocketID: page, From: from}, func(got Answer) { answers <- got })
+	put := func(channel, page string, from netip.Addr) *Answer {
+		cancel, refused := a.Ask(Question{Channel: channel, SocketID: page, From: from}, func(got Answer) { answers <- got })
+		if (cancel == nil) != (refused != nil) {
+			t.Fatal("a question is neither asked nor refused")
+		}
+		return refused
 	}
-	refused := func(want Reason) {
+	refused := func(want Reason, got *Answer) {
 		t.Helper()
-		select {
-		case got := <-answers:
-			if got.Reason != want || got.Status != 503 || got.Allowed {
-				t.Fatalf("%+v, want %v", got, want)
-			}
-		case <-time.After(patience):
-			t.Fatal("there is no answer")
+		if got == nil || got.Reason != want || got.Status != 503 || got.Allowed {
+			t.Fatalf("%+v, want %v", got, want)
 		}
 	}
 	for range 3 {
@@ -319,47 +380,32 @@ func TestBounds(t *testing.T) {
 	for range 10 {
 		put("greedy", "a", greedy) // a page's share
 	}
-	put("greedy", "a", greedy)
-	refused(crowded)
+	refused(crowded, put("greedy", "a", greedy))
 	for range 10 {
 		put("greedy", "b", greedy) // the network's share
 	}
-	put("greedy", "c", greedy)
-	refused(crowded)
+	refused(crowded, put("greedy", "c", greedy))
 	// A fourth of what runs is there for others.
 	put("other", "d", other)
 	g.runs(t, "other", 1)
 	put("other", "d", other) // waits behind nobody but itself
 	g.let <- struct{}{}      // one of the five ends
-	for end := time.Now().Add(patience); a.Open() != 4+20; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d questions are open", a.Open())
+	open := func(want int) {
+		t.Helper()
+		for end := time.Now().Add(patience); a.Open() != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d questions are open, want %d", a.Open(), want)
+			}
 		}
 	}
+	open(4 + 20)
 	// Pages that nobody knows the network of have a share each, until all is full.
 	for i := 0; a.Open() < 4+80; i++ {
 		put("many", fmt.Sprint("page", i/10), netip.Addr{})
 	}
-	put("many", "last", netip.Addr{})
-	refused = func(want Reason) {
-		t.Helper()
-		for got := range answers {
-			if got.Reason != allowed {
-				if got.Reason != want {
-					t.Fatalf("%+v, want %v", got, want)
-				}
-				return
-			}
-		}
-	}
-	refused(full)
+	refused(full, put("many", "last", netip.Addr{}))
 	close(g.let)
-	for n := 0; a.Open() > 0; n++ {
-		if n > 10_000 {
-			t.Fatalf("%d questions stay", a.Open())
-		}
-		time.Sleep(time.Millisecond)
-	}
+	open(0)
 	if g.most > 4 {
 		t.Errorf("%d ran at once", g.most)
 	}
@@ -391,9 +437,9 @@ func TestLeaving(t *testing.T) {
 	a, _ := newAsker(t, Config{URL: g.url, Running: 1, Timeout: time.Hour})
 	answered := make(chan Answer, 10)
 	tell := func(got Answer) { answered <- got }
-	running := a.Ask(Question{Channel: "runs"}, tell)
+	running, _ := a.Ask(Question{Channel: "runs"}, tell)
 	g.runs(t, "runs", 1)
-	waiting := a.Ask(Question{Channel: "waits"}, tell)
+	waiting, _ := a.Ask(Question{Channel: "waits"}, tell)
 	waiting()
 	waiting()
 	if n := a.Open(); n != 1 {
@@ -405,7 +451,8 @@ func TestLeaving(t *testing.T) {
 	g.runs(t, "stays", 1)
 	a.Ask(Question{Channel: "waits"}, tell)
 	a.Close()
-	a.Ask(Question{Channel: "late"}, tell)()
+	late, _ := a.Ask(Question{Channel: "late"}, tell)
+	late()
 	if len(answered) != 0 {
 		t.Errorf("somebody who left is answered: %+v", <-answered)
 	}
@@ -417,18 +464,23 @@ func TestLeaving(t *testing.T) {
 // What waited too long is not asked any more: the application has enough to do.
 func TestLate(t *testing.T) {
 	g := newGated(t)
-	a, _ := newAsker(t, Config{URL: g.url, Running: 1, Timeout: 200 * time.Millisecond})
+	a, said := newAsker(t, Config{URL: g.url, Running: 1, Timeout: time.Hour})
 	first, second := make(chan Answer, 1), make(chan Answer, 1)
-	a.Ask(Question{Channel: "runs"}, func(got Answer) {
-		time.Sleep(300 * time.Millisecond) // its turn ends when it has been told
-		first <- got
-	})
+	a.Ask(Question{Channel: "runs"}, func(got Answer) { first <- got })
+	g.runs(t, "runs", 1)
+	a.Change(Config{URL: g.url, Running: 1, Timeout: time.Millisecond})
 	a.Ask(Question{Channel: "waits"}, func(got Answer) { second <- got })
-	if got := <-first; got.Reason != silent {
+	time.Sleep(2 * time.Millisecond) // it is late from now on
+	close(g.let)
+	if got := <-first; !got.Allowed {
 		t.Errorf("%+v", got)
 	}
 	if got := <-second; got.Reason != late || got.Status != 503 {
 		t.Errorf("%+v", got)
+	}
+	a.Close()
+	if !strings.Contains(said.String(), "reason=late") {
+		t.Errorf("the log says %s", said)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"poosh/server/excerpt"
 )
 
 // CheckURL says what is wrong with an address to ask, without what may be a secret in it.
@@ -90,7 +92,7 @@ func detail(in *inquiry, status int, err error) string {
 	if errors.As(err, &withAddress) {
 		err = withAddress.Err // the address may hold a secret
 	}
-	text := "POST " + Shown(in.conf.URL) + ", channel " + strconv.QuoteToASCII(cut(in.Channel))
+	text := "POST " + Shown(in.conf.URL) + ", channel " + shown(in.Channel)
 	if err != nil {
 		return text + ": " + err.Error()
 	}
@@ -100,12 +102,7 @@ func detail(in *inquiry, status int, err error) string {
 // longestShown bounds what the log has of a name, in bytes.
 const longestShown = 100
 
-func cut(text string) string {
-	if len(text) > longestShown {
-		return text[:longestShown] + "..."
-	}
-	return text
-}
+func shown(name string) string { return strconv.QuoteToASCII(excerpt.Of(name, longestShown)) }
 
 // exchange makes the request. The body is nil where it is larger than may be.
 func (a *Asker) exchange(ctx context.Context, in *inquiry) (status int, body []byte, err error) {

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"poosh/auth"
+	"poosh/server/excerpt"
 )
 
 // EmptyObject is the JSON text of data that says nothing. It must not be changed.
@@ -71,11 +71,7 @@ func DataText(v auth.Value) []byte {
 
 // Shown is a client's text as an error may repeat it.
 func Shown(text string) string {
-	const most = 200
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return strconv.Quote(text)
+	return strconv.Quote(excerpt.Of(text, 200))
 }
 
 // TooMuchData is said of an event's data. The tests of official libraries look for
