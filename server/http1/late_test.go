@@ -49,6 +49,25 @@ func TestAnswerWith(t *testing.T) {
 	})
 }
 
+// TestAnswerWithWaitsForNoFlusher: who gives an answer writes it, so that it does not wait for a flusher
+// that is on its way round a room of thousands.
+func TestAnswerWithWaitsForNoFlusher(t *testing.T) {
+	l := newLater()
+	served := newLoop(t, loop.Config{})
+	_, addr := start(t, Config{Handler: l, Loop: served})
+	p := dial(t, addr)
+	for range 100 {
+		p.say(plainGet)
+		(<-l.pending).AnswerWith(200, nil, []byte("late"))
+		if _, body := p.hear(); body != "late" {
+			t.Fatalf("got %q", body)
+		}
+	}
+	if n := served.Stats().ByFlushers; n > 0 {
+		t.Errorf("the flusher wrote %d answers", n)
+	}
+}
+
 // TestAnswerWithAtOnce gives the answer before the handler has returned, with a request behind it.
 func TestAnswerWithAtOnce(t *testing.T) {
 	eachWay(t, func(t *testing.T, cfg Config) {

@@ -82,9 +82,14 @@ func onLoop(w http.ResponseWriter) *response {
 func (p *Pending) Answer(body []byte, marks ...*latency.Mark) { p.c.answer(p, nil, body, marks) }
 
 // AnswerWith is [Pending.Answer] where status and header were not known when the handler
-// returned: what it set of them before [Later] does not count. It copies the header too.
+// returned: what it set of them before [Later] does not count. It copies the header too. Where the
+// handler has returned, the caller's goroutine writes the answer: who waits for it does not wait for the
+// loop as well, which may be on its way round a room of thousands. It does not wait for the socket, but
+// no lock may be held.
 func (p *Pending) AnswerWith(status int, header http.Header, body []byte) {
-	p.c.answer(p, &lateHead{cmp.Or(status, http.StatusOK), header}, body, nil)
+	if p.c.answer(p, &lateHead{cmp.Or(status, http.StatusOK), header}, body, nil) {
+		p.c.raw.Uncork()
+	}
 }
 
 // A lateHead is what an answer begins with that was not known when the handler returned.
@@ -103,13 +108,14 @@ func (c *conn) replace(p *Pending, with *lateHead) {
 	}
 }
 
-// answer is [Pending.Answer], with another head unless that is nil.
-func (c *conn) answer(p *Pending, with *lateHead, body []byte, marks latency.Marks) {
+// answer is [Pending.Answer], with another head unless that is nil. It reports whether the caller has to
+// uncork the connection, which is so with another head alone.
+func (c *conn) answer(p *Pending, with *lateHead, body []byte, marks latency.Marks) (corked bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.given || c.pending != p {
 		marks.Pass()
-		return
+		return false
 	}
 	shown := Client
 	if with != nil {
@@ -126,11 +132,14 @@ func (c *conn) answer(p *Pending, with *lateHead, body []byte, marks latency.Mar
 		c.srv.count(p.account, len(body))
 	}
 	if p.inside {
-		return // postponed pushes it
+		return false // postponed pushes it
+	}
+	if corked = with != nil; corked {
+		c.raw.Cork()
 	}
 	c.push(p)
 	if c.state != pending {
-		return
+		return corked
 	}
 	c.proof = max(c.proof, shown)
 	c.enter(idle)
@@ -141,6 +150,7 @@ func (c *conn) answer(p *Pending, with *lateHead, body []byte, marks latency.Mar
 		c.enter(serving)
 		c.raw.Spawn(func() { c.serve(w, false) }) // ends when nothing is left to serve
 	}
+	return corked
 }
 
 // push hands a pending answer that was given to the loop. c.mu is held.

@@ -108,6 +108,26 @@ func (c *Conn) PushNow(buffer []byte) bool {
 	return ok
 }
 
+// Cork leaves what is pushed from now on to [Conn.Uncork], which has to follow at once. Together
+// they are [Conn.PushNow] for who pushes with locks held, and writes without them. A connection
+// with goroutines writes as ever: its socket might be waited for.
+func (c *Conn) Cork() {
+	if c.onGoroutines() {
+		return
+	}
+	c.mu.Lock()
+	c.flags |= corked
+	c.mu.Unlock()
+}
+
+// Uncork ends what Cork began: the caller's goroutine writes what the socket takes, and does not wait
+// for it. No lock may be held.
+func (c *Conn) Uncork() {
+	if !c.onGoroutines() {
+		c.flush(nil)
+	}
+}
+
 // append queues a buffer and sees to it that somebody writes it. c.mu is held.
 func (c *Conn) append(buffer []byte) {
 	c.callWriter()
