@@ -51,6 +51,7 @@ type source struct {
 	absent   time.Time // since when nobody has had the lease
 	there    bool      // the engine has answered ever since it knew of a lease
 	last     bool      // nobody else has led since this node did, and it has no gap since
+	asks     bool      // the engine may know this node as one that asks for the lease
 	whole    wholeness
 	bytes    int                 // of all tapes
 	before   [contextSize]uint64 // the digests of the messages in front of the next
@@ -287,7 +288,7 @@ func (s *source) Stop(ctx context.Context) {
 	_ = wait(ctx, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.token == 0 || s.c.over.Err() != nil
+		return s.token == 0 && !s.asks || s.c.over.Err() != nil
 	})
 	s.end()
 	s.running.Wait()

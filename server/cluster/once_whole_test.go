@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,6 +92,19 @@ func TestOnceNewcomerWaits(t *testing.T) {
 	old.wantIn("a", a)
 }
 
+// whole waits until nodes know that they lack nothing.
+func whole(t *testing.T, ears ...*ear) {
+	t.Helper()
+	until(t, "nodes know that they lack nothing", func() bool {
+		return !slices.ContainsFunc(ears, func(e *ear) bool {
+			s := e.source.(*source)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return !s.whole.is() && s.token == 0
+		})
+	})
+}
+
 // TestOnceLapse: who loses the source for a moment lacks what came in it, and has another one go on.
 func TestOnceLapse(t *testing.T) {
 	redis := redistest.Start(t)
@@ -101,20 +115,9 @@ func TestOnceLapse(t *testing.T) {
 	}
 	var a []string
 	for range 5 {
-		first, others := leader(t, ears...)
 		known(t, ears...)
-		until(t, "another one knows that it lacks nothing", func() bool {
-			for _, e := range others {
-				s := e.source.(*source)
-				s.mu.Lock()
-				is := s.whole.is()
-				s.mu.Unlock()
-				if !is {
-					return false
-				}
-			}
-			return true
-		})
+		first, others := leader(t, ears...)
+		whole(t, others...)
 		say := func() {
 			for range 20 {
 				r.say(fmt.Sprintf("a:%d", len(a)))
