@@ -9,6 +9,7 @@ import (
 
 	"poosh/server/hub"
 	"poosh/server/presence"
+	"poosh/server/seldom"
 )
 
 // Messages of a source outside, which every node reads, are taken by one node at a time: it leads the
@@ -62,6 +63,10 @@ type source struct {
 	taken     atomic.Uint64
 	late      atomic.Uint64
 	full      atomic.Uint64
+	failed    atomic.Uint64
+	failing   seldom.Word
+
+	unanswered time.Time // since when the lease is asked for in vain; zero for not. Owned by run
 }
 
 // sources are those of a node.
@@ -305,5 +310,5 @@ func (s *source) Stats() presence.SourceStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return presence.SourceStats{Leads: s.token != 0, Takeovers: s.takeovers.Load(), Waiting: s.bytes,
-		Taken: s.taken.Load(), Late: s.late.Load(), Full: s.full.Load()}
+		Taken: s.taken.Load(), Late: s.late.Load(), Full: s.full.Load(), Failed: s.failed.Load()}
 }

@@ -99,6 +99,7 @@ func (s *source) askNoMore() {
 // ask renews the lease, or asks for it.
 func (s *source) ask(now time.Time) time.Duration {
 	a, err := s.lease(s.c.cfg.Lease, s.may(now))
+	s.fails(err, &s.unanswered)
 	beat := s.c.onceBeat()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,6 +168,9 @@ func (s *source) waited(now time.Time) bool {
 	span := min(s.c.cfg.Lease, onceAbsent)
 	if !s.theirs.IsZero() && !slices.ContainsFunc(s.tapes[:], func(t *tape) bool { return !t.fixed }) {
 		span /= 2
+	}
+	if s.c.opt.absent > 0 {
+		span = s.c.opt.absent
 	}
 	return !s.absent.IsZero() && now.Sub(s.absent) >= span
 }

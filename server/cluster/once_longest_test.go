@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -104,7 +105,11 @@ func TestOnceLeaderBehind(t *testing.T) {
 func TestOnceNobodyWaitsForWhoEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(e *ear){
-		"ends":             func(e *ear) { e.source.Stop(t.Context()) },
+		"ends": func(e *ear) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			e.source.Stop(ctx)
+		},
 		"loses the source": func(e *ear) { e.tune(false) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,7 +73,7 @@ func runOnceModel(t *testing.T, random *rand.Rand, addr string) {
 		if random.IntN(3) > 0 {
 			e, _ = leader(t, ears...)
 		}
-		span := time.Duration(random.IntN(3500)) * time.Millisecond
+		span := time.Duration(random.IntN(4500)) * time.Millisecond
 		what := random.IntN(4)
 		t.Logf("turn %d: %s, %d for %s", turn, e.Name(), what, span)
 		switch what {

@@ -3,290 +3,17 @@
 package cluster
 
 import (
-	"context"
 	"fmt"
-	"hash/fnv"
-	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"poosh/server/cluster/redistest"
-	"poosh/server/hub"
-	"poosh/server/hub/history"
-	"poosh/server/presence"
 )
 
-// A radio is a source outside: what is said reaches each node that listens at that moment.
-type radio struct {
-	keeps bool // who listens keeps what is said in the room shelf
-
-	mu   sync.Mutex // guards what follows
-	ears []*ear
-}
-
-// shelf is the app of tests whose events are kept, and its one room.
-const shelf = "shelf"
-
-// appOf is that of a room.
-func appOf(room string) string {
-	if room == shelf {
-		return shelf
-	}
-	return app
-}
-
-// shelved has a node keep what is of shelf.
-func shelved(log *history.Log) func(*Options) {
-	return func(o *Options) {
-		o.Apps, o.Together = []string{app, shelf}, log.Keeps
-		o.Keeping = func(name string) Keeping {
-			bytes, age := log.Bounds(name)
-			return Keeping{bytes, age}
-		}
-		o.Fill = func(name string, behind hub.Position) Filling { return log.Fill(name, behind) }
-		o.Reached = log.Reach
-		deliver, missed := o.Deliver, o.Missed
-		o.Deliver = func(p *hub.Publication, at hub.Position) int {
-			if log.Keeps(p.App) && !p.Passing && !at.IsZero() {
-				log.AppendAt(p, at, func(hub.Position) {})
-			}
-			return deliver(p, at)
-		}
-		o.Missed = func(name, room string, everyone bool, at hub.Position) {
-			if log.Keeps(name) {
-				log.Begin(name, at)
-			}
-			missed(name, room, everyone, at)
-		}
-	}
-}
-
-// An ear is a node that listens.
-type ear struct {
-	*process
-	source presence.Source
-	wire   *redistest.Wire
-	kept   *history.Log // of shelf; nil for none
-
-	mu     sync.Mutex // guards what follows
-	queue  []string
-	on     bool
-	paused bool
-	moved  *sync.Cond
-	over   bool
-}
-
-// listen makes a node of a cluster that listens.
-func (r *radio) listen(t *testing.T, cfg Config, wire *redistest.Wire) *ear {
-	t.Helper()
-	e := &ear{wire: wire}
-	if r.keeps {
-		e.kept = history.New(much, shelf)
-		e.process = join(t, cfg, shelved(e.kept))
-	} else {
-		e.process = join(t, cfg)
-	}
-	e.source = e.Source("radio")
-	e.moved = sync.NewCond(&e.mu)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		e.hear()
-	}()
-	t.Cleanup(func() {
-		e.mu.Lock()
-		e.over = true
-		e.moved.Broadcast()
-		e.mu.Unlock()
-		<-ended
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		defer cancel()
-		e.source.Stop(ctx)
-	})
-	r.mu.Lock()
-	r.ears = append(r.ears, e)
-	r.mu.Unlock()
-	e.tune(true)
-	return e
-}
-
-// hear hands on what was said, a text "room:rest" each.
-func (e *ear) hear() {
-	for {
-		e.mu.Lock()
-		for (len(e.queue) == 0 || e.paused) && !e.over {
-			e.moved.Wait()
-		}
-		if e.over {
-			e.mu.Unlock()
-			return
-		}
-		text := e.queue[0]
-		e.queue = e.queue[1:]
-		e.mu.Unlock()
-		switch text {
-		case "on", "off":
-			e.source.Reads(text == "on")
-			continue
-		}
-		h := fnv.New64a()
-		h.Write([]byte(text))
-		var list []*hub.Publication
-		rooms, data, _ := strings.Cut(text, ":")
-		for room := range strings.SplitSeq(rooms, ",") {
-			list = append(list, &hub.Publication{App: appOf(room), Room: room, Event: "e", Data: []byte(data)})
-		}
-		e.source.Read(h.Sum64(), list, nil)
-	}
-}
-
-// tune has the node listen, or not.
-func (e *ear) tune(on bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.on == on {
-		return
-	}
-	e.on = on
-	text := "off"
-	if on {
-		text = "on"
-	}
-	e.queue = append(e.queue, text)
-	e.moved.Broadcast()
-}
-
-// stand has the node stand still, or go on.
-func (e *ear) stand(still bool) {
-	if still {
-		e.wire.Hold()
-	}
-	e.mu.Lock()
-	e.paused = still
-	e.moved.Broadcast()
-	e.mu.Unlock()
-	if !still {
-		e.wire.Release()
-	}
-}
-
-// say reaches who listens.
-func (r *radio) say(texts ...string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, text := range texts {
-		for _, e := range r.ears {
-			e.mu.Lock()
-			if e.on {
-				e.queue = append(e.queue, text)
-				e.moved.Broadcast()
-			}
-			e.mu.Unlock()
-		}
-	}
-}
-
-// onceConfig is that of nodes that find each other dead soon.
-func onceConfig(t *testing.T, addr string) Config {
-	cfg := config(t, at(addr))
-	cfg.Lease, cfg.Timeout = 2*time.Second, time.Second
-	return cfg
-}
-
-// leader waits until one leads, and returns it and the others.
-func leader(t *testing.T, ears ...*ear) (leads *ear, others []*ear) {
-	t.Helper()
-	until(t, "one node leads", func() bool {
-		leads, others = nil, nil
-		for _, e := range ears {
-			switch {
-			case !e.source.Leads():
-				others = append(others, e)
-			case leads != nil:
-				return false
-			default:
-				leads = e
-			}
-		}
-		return leads != nil
-	})
-	return leads, others
-}
-
-// known waits until nodes know where they stand, as they do once a partition was quiet for a moment.
-func known(t *testing.T, ears ...*ear) {
-	t.Helper()
-	until(t, "the nodes know where they stand", func() bool {
-		for _, e := range ears {
-			s := e.source.(*source)
-			s.mu.Lock()
-			for _, p := range s.tapes {
-				if !p.fixed {
-					s.mu.Unlock()
-					return false
-				}
-			}
-			s.mu.Unlock()
-		}
-		return true
-	})
-}
-
-// level waits until nodes know that all was taken that they have read.
-func level(t *testing.T, ears ...*ear) {
-	t.Helper()
-	until(t, "the nodes know that all was taken", func() bool {
-		for _, e := range ears {
-			s := e.source.(*source)
-			s.mu.Lock()
-			behind := slices.ContainsFunc(s.tapes[:], func(p *tape) bool { return p.under > 0 || p.next < len(p.list) })
-			s.mu.Unlock()
-			if behind {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// wantIn waits until a node has had so much of a room, and compares.
-func (e *ear) wantIn(room string, want []string) {
-	e.t.Helper()
-	for end := time.Now().Add(30 * time.Second); len(e.in(room)) < len(want) && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		continue
-	}
-	if got := e.in(room); !slices.Equal(got, want) {
-		for i := range min(len(got), len(want)) {
-			if got[i] != want[i] {
-				e.t.Logf("the first that differs is number %d: %q, want %q", i, got[i], want[i])
-				break
-			}
-		}
-		e.t.Fatalf("%s had %s\nwant %s\nlog %s", e.Name(), brief(got), brief(want), e.log)
-	}
-}
-
-func brief(list []string) string { return fmt.Sprintf("%d: %.200q", len(list), list) }
-
-// three makes nodes with a wire each.
-func three(t *testing.T, r *radio, cfg Config, addr string) (list []*ear) {
-	for range 3 {
-		w := redistest.NewWire(t, addr)
-		at, err := ParseEngine("redis://" + w.Addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		own := cfg
-		own.Redis = at
-		list = append(list, r.listen(t, own, w))
-	}
-	return list
-}
-
 func TestOnce(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	r := new(radio)
 	ears := three(t, r, onceConfig(t, redis.Addr), redis.Addr)
@@ -308,6 +35,7 @@ func TestOnce(t *testing.T) {
 // TestOnceLeaderDies: its messages are taken by another node, each once and in order, with texts that are
 // all equal too.
 func TestOnceLeaderDies(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		how string
 		do  func(e *ear)
@@ -319,6 +47,7 @@ func TestOnceLeaderDies(t *testing.T) {
 		{"resigns", func(e *ear) { e.source.Resign() }},
 	} {
 		t.Run(c.how, func(t *testing.T) {
+			t.Parallel()
 			redis := redistest.Start(t)
 			r := new(radio)
 			ears := three(t, r, onceConfig(t, redis.Addr), redis.Addr)
@@ -362,6 +91,7 @@ func TestOnceLeaderDies(t *testing.T) {
 
 // TestOnceEngineForgets: a FLUSHALL costs nothing and doubles nothing, as long as who leads is there.
 func TestOnceEngineForgets(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	r := new(radio)
 	ears := three(t, r, config(t, at(redis.Addr)), redis.Addr) // of whom none is given up for a stall of the machine
@@ -396,8 +126,10 @@ func TestOnceEngineForgets(t *testing.T) {
 // TestOnceEngineAway: what is read while the engine stands still, or is gone and comes back empty, is
 // published when it is back.
 func TestOnceEngineAway(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"stands still", "restarted"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			redis := redistest.Start(t)
 			r := new(radio)
 			ears := three(t, r, onceConfig(t, redis.Addr), redis.Addr)
@@ -423,7 +155,7 @@ func TestOnceEngineAway(t *testing.T) {
 				redis.Signal(syscall.SIGSTOP)
 			}
 			say(100)
-			time.Sleep(3 * time.Second) // longer than a lease
+			time.Sleep(onceConfig(t, redis.Addr).Lease + time.Second)
 			say(100)
 			if how == "restarted" {
 				redis.Run()
@@ -441,6 +173,7 @@ func TestOnceEngineAway(t *testing.T) {
 
 // TestOnceIsBounded: what can be given to nobody is kept up to a bound, and counted past that.
 func TestOnceIsBounded(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr)) // with a lease that outlasts what follows: what is dropped by others counts for nothing
 	cfg.QueueBytes = 1 << 20
@@ -467,4 +200,26 @@ func TestOnceIsBounded(t *testing.T) {
 	if n := len(e.in("a")); n < 80 || n > 150 || n+int(e.source.Stats().Full) != 400 {
 		t.Errorf("%d came, and %d were dropped", n, e.source.Stats().Full)
 	}
+}
+
+// TestOnceRefused: an engine that takes nothing more is in the log and counted, and what waited comes when it does.
+func TestOnceRefused(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	r := new(radio)
+	e := r.listen(t, config(t, at(redis.Addr)), redistest.NewWire(t, redis.Addr))
+	e.enter("a")
+	leader(t, e)
+	known(t, e)
+	redis.Do("CONFIG", "SET", "maxmemory", "1")
+	r.say("a:1")
+	until(t, "it is in the log", func() bool { return strings.Contains(e.log.String(), "are not published") })
+	if text := e.log.String(); !strings.Contains(text, "OOM") || strings.Count(text, "are not published") > 1 {
+		t.Errorf("the log says\n%s", text)
+	}
+	if n := e.source.Stats().Failed; n < 2 {
+		t.Errorf("%d attempts failed", n)
+	}
+	redis.Do("CONFIG", "SET", "maxmemory", "0")
+	e.wantIn("a", []string{"1"})
 }

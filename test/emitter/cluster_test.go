@@ -2,6 +2,7 @@ package emitter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,17 +56,16 @@ func TestCluster(t *testing.T) {
 // did not publish, once and in order.
 func TestNodeThatTakesIsKilled(t *testing.T) {
 	redis, nodes := three(t)
-	took := func() (at int) {
-		for i, n := range nodes {
-			if n.metric(t, "poosh_emitter_redis_taken_total") > 0 {
-				at = i
-			}
-		}
+	leads := func() (at int) {
+		redistest.Until(t, "a node leads", func() bool {
+			at = slices.IndexFunc(nodes, func(n *node) bool { return n.metric(t, "poosh_emitter_redis_leads") > 0 })
+			return at >= 0
+		})
 		return at
 	}
 	publish(redis, "nobody", "first")
-	redistest.Until(t, "somebody takes", func() bool { return nodes[took()].metric(t, "poosh_emitter_redis_taken_total") > 0 })
-	taker := took()
+	taker := leads()
+	redistest.Until(t, "it takes", func() bool { return nodes[taker].metric(t, "poosh_emitter_redis_taken_total") > 0 })
 	rest := append(append([]*node{}, nodes[:taker]...), nodes[taker+1:]...)
 	c := listen(t, redis, []string{"a", "b"}, rest...)
 	const many = 400
