@@ -46,7 +46,6 @@ func (r *radio) another(t *testing.T, cfg Config, addr string) *ear {
 // TestOnceLongestGoesOn: who leads dies at its start, before others can know whether they lack anything. The one that has
 // read for longest goes on, whichever asks first.
 func TestOnceLongestGoesOn(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t)
 	r, cfg := new(radio), onceConfig(t, redis.Addr)
 	cfg.Lease = 4 * time.Second
@@ -75,7 +74,6 @@ func TestOnceLongestGoesOn(t *testing.T) {
 // TestOnceLeaderBehind: who leads is behind in reading, and so says that all is taken that another node lacks; and dies. The
 // one that has it goes on, though it asks later.
 func TestOnceLeaderBehind(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t)
 	r, cfg := new(radio), onceConfig(t, redis.Addr)
 	cfg.Lease = 4 * time.Second
@@ -103,7 +101,6 @@ func TestOnceLeaderBehind(t *testing.T) {
 // TestOnceNobodyWaitsForWhoEnds: the node that has read for longest ends, or loses the source, and then who leads does. The
 // next one goes on at once, and not when a lease is over.
 func TestOnceNobodyWaitsForWhoEnds(t *testing.T) {
-	t.Parallel()
 	for name, end := range map[string]func(e *ear){
 		"ends": func(e *ear) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

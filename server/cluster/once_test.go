@@ -13,7 +13,6 @@ import (
 )
 
 func TestOnce(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t)
 	r := new(radio)
 	ears := three(t, r, onceConfig(t, redis.Addr), redis.Addr)
@@ -35,7 +34,6 @@ func TestOnce(t *testing.T) {
 // TestOnceLeaderDies: its messages are taken by another node, each once and in order, with texts that are
 // all equal too.
 func TestOnceLeaderDies(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		how string
 		do  func(e *ear)
@@ -91,7 +89,6 @@ func TestOnceLeaderDies(t *testing.T) {
 
 // TestOnceEngineForgets: a FLUSHALL costs nothing and doubles nothing, as long as who leads is there.
 func TestOnceEngineForgets(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t)
 	r := new(radio)
 	ears := three(t, r, config(t, at(redis.Addr)), redis.Addr) // of whom none is given up for a stall of the machine
@@ -126,7 +123,6 @@ func TestOnceEngineForgets(t *testing.T) {
 // TestOnceEngineAway: what is read while the engine stands still, or is gone and comes back empty, is
 // published when it is back.
 func TestOnceEngineAway(t *testing.T) {
-	t.Parallel()
 	for _, how := range []string{"stands still", "restarted"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -173,7 +169,6 @@ func TestOnceEngineAway(t *testing.T) {
 
 // TestOnceIsBounded: what can be given to nobody is kept up to a bound, and counted past that.
 func TestOnceIsBounded(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr)) // with a lease that outlasts what follows: what is dropped by others counts for nothing
 	cfg.QueueBytes = 1 << 20
@@ -204,7 +199,6 @@ func TestOnceIsBounded(t *testing.T) {
 
 // TestOnceRefused: an engine that takes nothing more is in the log and counted, and what waited comes when it does.
 func TestOnceRefused(t *testing.T) {
-	t.Parallel()
 	redis := redistest.Start(t)
 	r := new(radio)
 	e := r.listen(t, config(t, at(redis.Addr)), redistest.NewWire(t, redis.Addr))
