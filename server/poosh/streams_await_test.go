@@ -3,6 +3,7 @@ package poosh
 import (
 	"bufio"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -134,3 +135,29 @@ func (l *fewConns) Accept() (net.Conn, error) {
 func (l *fewConns) Close() error { l.once.Do(func() { close(l.over) }); return nil }
 
 func (l *fewConns) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// TestHistoryThatPanicsIsAnswered: nobody waits for ever for a page that could not be read.
+func TestHistoryThatPanicsIsAnswered(t *testing.T) {
+	s := newArchive(t, Config{})
+	b, log := new(lagging), history.New(history.Config{Events: 100, Bytes: 1 << 20, Age: time.Minute}, App)
+	s.API.hub = hub.NewWith(b, log)
+	log.Reach(App, hub.Position{Epoch: 7, Number: 5})
+	s.API.log = slog.New(brokenLog{s.API.log.Handler(), "history read"})
+	code := make(chan int, 1)
+	go func() { // ends with the answer
+		code <- s.do(reads("/history?room=r&since=" + hub.Position{Epoch: 7, Number: 6}.String())).Code
+	}()
+	for end := time.Now().Add(patience); b.come() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not wait")
+		}
+	}
+	select {
+	case got := <-code:
+		if got != http.StatusInternalServerError {
+			t.Errorf("answered with %d", got)
+		}
+	case <-time.After(patience):
+		t.Error("no answer")
+	}
+}
