@@ -3,7 +3,7 @@ package http1
 import "net/http"
 
 // AnswerLater answers a request once somebody knows with what. begin is called at once, and answer
-// is to be called once, from any goroutine and maybe before begin returns; it never blocks. On the
+// is to be called once, from any goroutine and maybe before begin returns, with no lock held; it never blocks. On the
 // loop AnswerLater returns at once, elsewhere it waits for the answer or for the end of the
 // request's context, so that a handler does not have to know where it is: the last thing it does
 // is to call this. The request is not to be looked at when begin has returned. header and

@@ -54,7 +54,12 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) {
 		read := func() {
 			answer(http.StatusOK, http.Header{"Content-Type": jsonType, "Cache-Control": {"no-store"}}, a.page(&ask, remote, debug))
 		}
-		if !a.hub.Await(App, ask.After, func() { guard.Call(a.log, "the history is read", read) }) {
+		later := func() {
+			if !guard.Call(a.log, "the history is read", read) {
+				answer(http.StatusInternalServerError, nil, nil) // nothing else would end the request
+			}
+		}
+		if !a.hub.Await(App, ask.After, later) {
 			read()
 		}
 	})

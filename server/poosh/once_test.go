@@ -106,7 +106,7 @@ func TestPanicBehindTheFanOut(t *testing.T) {
 	for _, path := range []string{"/send", "/send?explain=1"} {
 		s := newStage(t, Config{})
 		good := s.API.log
-		s.API.log = slog.New(brokenLog{good.Handler()})
+		s.API.log = slog.New(brokenLog{good.Handler(), "sent"})
 		func() {
 			defer func() {
 				if recover() == nil {
@@ -129,11 +129,14 @@ func TestPanicBehindTheFanOut(t *testing.T) {
 	}
 }
 
-// A brokenLog panics when it is told of an event.
-type brokenLog struct{ slog.Handler }
+// A brokenLog panics when it is told of one event.
+type brokenLog struct {
+	slog.Handler
+	of string // its message
+}
 
 func (b brokenLog) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == "sent" {
+	if r.Message == b.of {
 		panic("a log that is broken")
 	}
 	return b.Handler.Handle(ctx, r)

@@ -153,8 +153,26 @@ func (d *streams) refuse(w http.ResponseWriter, r *http.Request, status int, why
 }
 
 // open begins a stream.
-func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms []string) (err error) {
+func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms []string) error {
 	s := &stream{door: d, id: newStreamID(d.node), remote: r.RemoteAddr, from: peers.Of(r.RemoteAddr), opened: d.now()}
+	waits := ask.ahead(d.clients.hub)
+	if err := d.begin(s, w, r, func() {
+		if !waits {
+			s.listener = d.clients.enterStream(s, ask, rooms)
+		}
+	}); err != nil {
+		return err
+	}
+	enter := func() { s.enter(ask, rooms) }
+	// Not before it has begun, which may wait for its socket, and who waits for nobody else would for that.
+	if waits && !ask.await(d.clients.hub, func() { s.conn.Guard(enter) }) {
+		enter()
+	}
+	return nil
+}
+
+// begin begins a stream, seated by seat.
+func (d *streams) begin(s *stream, w http.ResponseWriter, r *http.Request, seat func()) (err error) {
 	s.mu.Lock() // who closes it waits until it has begun
 	defer s.mu.Unlock()
 	s.conn, err = eventsource.Accept(d.sockets, w, r, d.every, s)
@@ -165,9 +183,7 @@ func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms [
 	d.mu.Lock()
 	d.all[s] = struct{}{}
 	d.mu.Unlock()
-	if !ask.await(d.clients.hub, func() { s.conn.Guard(func() { s.enter(ask, rooms) }) }) {
-		s.listener = d.clients.enterStream(s, ask, rooms)
-	}
+	seat()
 	if d.door.Closed() { // since it came in
 		s.Leave()
 	}
