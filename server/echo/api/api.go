@@ -126,6 +126,9 @@ func (a *API) Change(cfg Config) {
 	a.rules.Store(&cfg)
 }
 
+// Apps are those that may ask, as the settings have them now. They must not be changed.
+func (a *API) Apps() []App { return a.rules.Load().Apps }
+
 // Mount mounts the API on a port whose routes are for paths as they were sent, or decoded.
 func (a *API) Mount(r *route.Router) {
 	r.On("/", a.open(a.root))
