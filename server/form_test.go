@@ -30,7 +30,8 @@ func (o *operator) sendsFromTheForm(t *testing.T) {
 		{`{"dialect":"pusher","app":"1","secret":"` + pusherSecret + `","room":"news","event":"e","payload":"text"}`, 200, 1, `"matched":1`},
 		{`{"dialect":"pusher","app":"1","secret":"` + pusherSecret + `","room":"bad channel","event":"e","payload":1}`, 400, -1, `"error"`},
 		{`{"dialect":"socktopus","app":"demo","secret":"` + testSecret + `","room":"5","payload":"text"}`, 200, -1, `"succeeded":[{"recipient":"5","content":"text"}]`},
-		{`{"dialect":"echo","app":"echo","secret":"` + testSecret + `-2","room":"orders","event":"App\\Events\\Paid","payload":{"n": 1.0}}`, 200, 0, `{"message":"ok"}`},
+		{`{"dialect":"echo","app":"echo","secret":"` + testSecret + `-2","room":"orders","event":"App\\Events\\Paid","payload":{"n": 1.0}}`, 200, 0, `"nobody_there"`},
+		{`{"dialect":"echo","app":"echo","secret":"` + testSecret + `-1","room":"orders","event":"disconnect","payload":1}`, 400, -1, `"refused_name"`},
 		{`{"dialect":"echo","app":"echo","secret":"` + testSecret + `-1","room":"orders","event":"e","payload":null}`, 400, -1, `"error":"Event must include`},
 	} {
 		if status := o.ask(t, "POST", "/api/send", row.body, &sent); status != 200 || sent.Status != row.status || !strings.Contains(string(sent.Answer), row.answer) ||

@@ -34,6 +34,6 @@ func (d *Dialect) fill(f dialect.Form) (*dialect.Request, error) {
 		Name    string          `json:"name"`
 		Data    json.RawMessage `json:"data,omitempty"`
 	}{*f.Room, f.Event, f.Payload})
-	return &dialect.Request{Port: portSetting, Method: http.MethodPost, Target: "/apps/" + url.PathEscape(id) + "/events", Body: body, Wrong: http.StatusForbidden,
+	return &dialect.Request{Port: portSetting, Method: http.MethodPost, Target: "/apps/" + url.PathEscape(id) + "/events?explain=1", Body: body, Wrong: http.StatusForbidden,
 		Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + f.Secret}}}, nil
 }

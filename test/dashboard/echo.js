@@ -1,6 +1,6 @@
 'use strict';
 // The form sends to pages with Laravel Echo, by the HTTP API and a key of it, and says what that answers.
-const { assert, site, home, launch, open, socketio, becomes, main, step } = require('./lib');
+const { assert, home, launch, open, socketio, table, becomes, main, step } = require('./lib');
 
 const [port, key] = process.argv.slice(3);
 
@@ -26,12 +26,13 @@ main(async () => {
   step('an event');
   await fill({ 'Key of ECHO_KEYS': key, 'Payload, JSON': '{"n":2}' });
   await page.getByLabel('Result').getByText('Handed to 1 connection.').waitFor();
-  await page.getByLabel('Result').getByText('{"message":"ok"}').waitFor();
+  assert.deepEqual((await table(page, 'By kind of connection'))[0].slice(0, 4), ['echo', 'EIO4 websocket', '1', '1']);
   await becomes('what came', () => got, [['orders', { n: 2 }]]);
 
   step('nobody');
   await fill({ Channel: 'nobody-is-here' });
   await page.getByLabel('Result').getByText('Handed to 0 connections.').waitFor();
+  await page.getByLabel('Result').getByText('no_such_room').waitFor();
   await fill({ 'Payload, JSON': 'null' });
   await page.getByLabel('Result').getByText('It answered 400.').waitFor();
   assert.equal(got.length, 1);
