@@ -31,7 +31,10 @@ func (d door) Publish(ctx context.Context, e api.Event, explain bool) (sent api.
 	}
 	for _, channel := range e.Channels {
 		id, took, err := hand(ctx, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except})
-		if err != nil {
+		switch {
+		case err != nil && sent.ID != "": // to some of its channels: again, it would be there twice
+			return sent, hub.ErrUncertain
+		case err != nil:
 			return sent, err
 		}
 		sent.ID = cmp.Or(sent.ID, id)

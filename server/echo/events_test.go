@@ -132,12 +132,11 @@ func TestExplainAcross(t *testing.T) {
 		t.Errorf("%d %s %v", status, answer, head)
 	}
 
-	far := nodePlace(t, engine.Node("c", nil), withKey)
 	for _, row := range []struct {
 		handed hub.Handed
 		status int
 	}{{hub.Handed{Took: -1, Nodes: 3}, 200}, {hub.Handed{Err: hub.ErrAway}, 503}, {hub.Handed{Err: hub.ErrUncertain}, 503}} {
-		far.hub = hub.NewWith(answering{row.handed}, nil) // nobody is there yet
+		far := servePlace(t, hub.NewWith(answering{row.handed}, nil), withKey)
 		if row.status != 200 {
 			if status, answer, head := far.post("&explain=1", event); status != row.status || answer != `{"error":`+strconv.Quote(row.handed.Err.Error())+`}` || head["X-Poosh-Id"] != nil {
 				t.Errorf("%v: %d %s %v", row.handed.Err, status, answer, head)
@@ -149,6 +148,40 @@ func TestExplainAcross(t *testing.T) {
 			t.Errorf("%+v %v", got, head)
 		}
 	}
+}
+
+// Who is answered 503 may try again only where nothing was published: of several channels one may have been.
+func TestPartlySent(t *testing.T) {
+	for _, row := range []struct {
+		became []hub.Handed
+		retry  string
+		err    error
+	}{
+		{[]hub.Handed{{Err: hub.ErrAway}}, "1", hub.ErrAway},
+		{[]hub.Handed{{Err: hub.ErrUncertain}}, "", hub.ErrUncertain},
+		{[]hub.Handed{{Took: -1, Nodes: 1}, {Err: hub.ErrAway}}, "", hub.ErrUncertain},
+	} {
+		for _, query := range []string{"", "&explain=1"} {
+			p := servePlace(t, hub.NewWith(&inTurn{left: row.became}, nil), withKey)
+			status, answer, head := p.post(query, `{"channels":["a","b"],"name":"e","data":1}`)
+			if status != 503 || head.Get("Retry-After") != row.retry || answer != `{"error":`+strconv.Quote(row.err.Error())+`}` || head["X-Poosh-Id"] != nil {
+				t.Errorf("%v%s: %d %s %v", row.became, query, status, answer, head)
+			}
+		}
+	}
+}
+
+// inTurn joins processes, and has an answer for each publication.
+type inTurn struct {
+	answering
+	left []hub.Handed // one request after the other takes of it
+}
+
+// Publish implements [hub.Broker].
+func (a *inTurn) Publish(_ *hub.Publication, done func(hub.Handed)) {
+	became := a.left[0]
+	a.left = a.left[1:]
+	done(became)
 }
 
 // answering joins processes, and answers the same to all.

@@ -39,7 +39,8 @@ type Dialect interface {
 	// Members returns who is in a presence channel, each user once, the newest first.
 	Members(ctx context.Context, name string) ([]Member, error)
 	// Publish sends an event to its channels as if it came from Redis. An [Error] is answered
-	// as it says, every other one 503. With explain it gives an account of it, and may wait for
+	// as it says, every other one 503, with Retry-After unless it is [hub.ErrUncertain]: then some of
+	// it may have been published. With explain it gives an account of it, and may wait for
 	// other processes longer.
 	Publish(ctx context.Context, e Event, explain bool) (Sent, error)
 }

@@ -288,6 +288,7 @@ func TestRefusals(t *testing.T) {
 		body   string
 	}{
 		{hub.ErrFull, 503, `{"error":` + strconv.Quote(hub.ErrFull.Error()) + `}`},
+		{hub.ErrUncertain, 503, `{"error":` + strconv.Quote(hub.ErrUncertain.Error()) + `}`},
 		{&Error{Status: 400, Text: "the event's name is reserved"}, 400, `{"error":"the event's name is reserved"}`},
 		{context.DeadlineExceeded, 503, `{"error":"the answer takes too long"}`},
 		{errors.New("a secret"), 503, `{"error":"the server cannot answer now"}`},
@@ -302,12 +303,12 @@ func TestRefusals(t *testing.T) {
 				body = `{"channel":"a","name":"n","data":"x"}`
 			}
 			got := ask(t, s, method, path+"?"+key, body)
-			if got.status != row.status || got.body != row.body || (got.head.Get("Retry-After") == "1") != (got.status == 503) {
+			if got.status != row.status || got.body != row.body || (got.head.Get("Retry-After") == "1") != (got.status == 503 && row.err != hub.ErrUncertain) {
 				t.Errorf("%v, %s: %d %s %v", row.err, path, got.status, got.body, got.head)
 			}
 		}
 	}
-	if n := a.Readings()[0].Samples[int(answer503)].Value; n != 15 {
+	if n := a.Readings()[0].Samples[int(answer503)].Value; n != 20 {
 		t.Errorf("%v answers 503 are counted", n)
 	}
 }

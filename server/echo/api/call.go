@@ -63,7 +63,7 @@ func (a *API) keyed(handle func(*call) error) http.HandlerFunc {
 // fail answers with an error.
 func (a *API) fail(w http.ResponseWriter, err error) {
 	no := asError(err)
-	if no.Status == http.StatusServiceUnavailable {
+	if no.Status == http.StatusServiceUnavailable && !errors.Is(err, hub.ErrUncertain) { // what may be out is not for trying again
 		w.Header().Set("Retry-After", "1")
 	}
 	text := respond.Error{Text: no.Text}
