@@ -91,6 +91,7 @@ type Options struct {
 	Mirror Mirror
 
 	fillTime time.Duration // see there; 0 for the standard
+	absent   time.Duration // how long nobody has to lead a source, see onceAbsent; 0 for the standard
 	linger   time.Duration // how long a room without seats stays subscribed to; 0 for the standard
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -22,19 +21,19 @@ import (
 // what cannot be.
 func TestDeskModel(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("POOSH_SEED"); text != "" {
-		seed, _ = strconv.ParseUint(text, 10, 64)
-	}
-	t.Logf("POOSH_SEED=%d", seed)
-	dice := rand.New(rand.NewPCG(seed, 1))
+	deskSeeds.each(t, runDeskModel)
+}
+
+var deskSeeds = newSeeds("desk.seed", 1, 2)
+
+func runDeskModel(t *testing.T, dice *rand.Rand) {
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
 	cfg.Lease, cfg.Timeout = 3*time.Second, time.Second
 	w := newTown(cfg)
 	rooms := []string{"r0", "r1", "r2", "r3", "r4"}
 	list := []*house{w.build(t, redis.Addr), w.build(t, redis.Addr), w.build(t, redis.Addr)}
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); {
 		var wait sync.WaitGroup
 		for _, h := range list {
 			mine := rand.New(rand.NewPCG(dice.Uint64(), 2))

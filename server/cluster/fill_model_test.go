@@ -68,74 +68,77 @@ func TestHistoryModel(t *testing.T) {
 	for _, bounds := range []history.Config{much, {Age: 10 * time.Minute, Bytes: 128 << 10, Events: 50}} {
 		t.Run(fmt.Sprint(bounds.Bytes), func(t *testing.T) {
 			t.Parallel()
-			seed := uint64(time.Now().UnixNano())
-			t.Logf("seed %d", seed)
-			draw := rand.New(rand.NewPCG(seed, 1))
-			redis := redistest.Start(t)
-			cfg := config(t, at(redis.Addr))
-			cfg.Backlog = 64 << 10
-			w := &truth{of: make(map[hub.Position][2]string)}
-			var nodes []*library
-			place := make(map[string]hub.Position) // of who is away, by room
-			yes, no := 0, 0
-			for step := range 400 {
-				for len(nodes) < 1+draw.IntN(2) {
-					nodes = append(nodes, openLibrary(t, cfg, bounds, w.note))
-				}
-				n := nodes[draw.IntN(len(nodes))]
-				room := fmt.Sprint("r", draw.IntN(4))
-				switch draw.IntN(12) {
-				case 0:
-					n.leave()
-					nodes = slices.DeleteFunc(nodes, func(m *library) bool { return m == n })
-				case 1:
-					for _, m := range nodes {
-						m.leave()
-					}
-					nodes = nil
-				case 2, 3, 4, 5: // somebody comes back, and goes again
-					from := place[room]
-					got, whole, head := n.enter(room, from)
-					if whole {
-						yes++
-						if want := w.missed(room, from, head); !slices.Equal(got, want) {
-							t.Fatalf("step %d: in %s behind %v there is %v, want %v", step, room, from, short(got), short(want))
-						}
-					} else if !from.IsZero() {
-						no++
-						if bounds.Bytes == much.Bytes && from.Epoch == head.Epoch {
-							t.Fatalf("step %d: in %s behind %v of %v it knows nothing", step, room, from, head)
-						}
-					}
-					place[room] = head
-				case 6:
-					if draw.IntN(8) == 0 {
-						redis.Do("FLUSHALL")
-					}
-				case 7: // a link ends, and what is published meanwhile is asked for
-					p := n.partition(app, "", true)
-					if l := p.current(); l != nil {
-						l.fail(errors.New("cut by the test"))
-					}
-					if err := nodes[0].publish(room, fmt.Sprint(step, ".cut")); err != nil && !errors.Is(err, hub.ErrUncertain) {
-						t.Fatal(err)
-					}
-					until(t, "it is back", func() bool { return p.current() != nil })
-				default:
-					for i := range 1 + draw.IntN(40) {
-						if err := n.publish(room, fmt.Sprint(step, ".", i, strings.Repeat("x", draw.IntN(500)))); err != nil && !errors.Is(err, hub.ErrUncertain) {
-							t.Fatal(err)
-						}
-					}
-					if err := n.Flush(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			t.Logf("%d got what they missed, %d were told no", yes, no)
-			if yes == 0 {
-				t.Error("nobody got anything")
-			}
+			historySeeds.each(t, func(t *testing.T, draw *rand.Rand) { runHistoryModel(t, draw, bounds) })
 		})
+	}
+}
+
+var historySeeds = newSeeds("history.seed", 1, 2)
+
+func runHistoryModel(t *testing.T, draw *rand.Rand, bounds history.Config) {
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Backlog = 64 << 10
+	w := &truth{of: make(map[hub.Position][2]string)}
+	var nodes []*library
+	place := make(map[string]hub.Position) // of who is away, by room
+	yes, no := 0, 0
+	for step := range 400 {
+		for len(nodes) < 1+draw.IntN(2) {
+			nodes = append(nodes, openLibrary(t, cfg, bounds, w.note))
+		}
+		n := nodes[draw.IntN(len(nodes))]
+		room := fmt.Sprint("r", draw.IntN(4))
+		switch draw.IntN(12) {
+		case 0:
+			n.leave()
+			nodes = slices.DeleteFunc(nodes, func(m *library) bool { return m == n })
+		case 1:
+			for _, m := range nodes {
+				m.leave()
+			}
+			nodes = nil
+		case 2, 3, 4, 5: // somebody comes back, and goes again
+			from := place[room]
+			got, whole, head := n.enter(room, from)
+			if whole {
+				yes++
+				if want := w.missed(room, from, head); !slices.Equal(got, want) {
+					t.Fatalf("step %d: in %s behind %v there is %v, want %v", step, room, from, short(got), short(want))
+				}
+			} else if !from.IsZero() {
+				no++
+				if bounds.Bytes == much.Bytes && from.Epoch == head.Epoch {
+					t.Fatalf("step %d: in %s behind %v of %v it knows nothing", step, room, from, head)
+				}
+			}
+			place[room] = head
+		case 6:
+			if draw.IntN(8) == 0 {
+				redis.Do("FLUSHALL")
+			}
+		case 7: // a link ends, and what is published meanwhile is asked for
+			p := n.partition(app, "", true)
+			if l := p.current(); l != nil {
+				l.fail(errors.New("cut by the test"))
+			}
+			if err := nodes[0].publish(room, fmt.Sprint(step, ".cut")); err != nil && !errors.Is(err, hub.ErrUncertain) {
+				t.Fatal(err)
+			}
+			until(t, "it is back", func() bool { return p.current() != nil })
+		default:
+			for i := range 1 + draw.IntN(40) {
+				if err := n.publish(room, fmt.Sprint(step, ".", i, strings.Repeat("x", draw.IntN(500)))); err != nil && !errors.Is(err, hub.ErrUncertain) {
+					t.Fatal(err)
+				}
+			}
+			if err := n.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("%d got what they missed, %d were told no", yes, no)
+	if yes == 0 {
+		t.Error("nobody got anything")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"poosh/server/hub"
 	"poosh/server/presence"
+	"poosh/server/seldom"
 )
 
 // Messages of a source outside, which every node reads, are taken by one node at a time: it leads the
@@ -51,6 +52,7 @@ type source struct {
 	absent   time.Time // since when nobody has had the lease
 	there    bool      // the engine has answered ever since it knew of a lease
 	last     bool      // nobody else has led since this node did, and it has no gap since
+	asks     bool      // the engine may know this node as one that asks for the lease
 	whole    wholeness
 	bytes    int                 // of all tapes
 	before   [contextSize]uint64 // the digests of the messages in front of the next
@@ -61,6 +63,10 @@ type source struct {
 	taken     atomic.Uint64
 	late      atomic.Uint64
 	full      atomic.Uint64
+	failed    atomic.Uint64
+	failing   seldom.Word
+
+	unanswered time.Time // since when the lease is asked for in vain; zero for not. Owned by run
 }
 
 // sources are those of a node.
@@ -287,7 +293,7 @@ func (s *source) Stop(ctx context.Context) {
 	_ = wait(ctx, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.token == 0 || s.c.over.Err() != nil
+		return s.token == 0 && !s.asks || s.c.over.Err() != nil
 	})
 	s.end()
 	s.running.Wait()
@@ -304,5 +310,5 @@ func (s *source) Stats() presence.SourceStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return presence.SourceStats{Leads: s.token != 0, Takeovers: s.takeovers.Load(), Waiting: s.bytes,
-		Taken: s.taken.Load(), Late: s.late.Load(), Full: s.full.Load()}
+		Taken: s.taken.Load(), Late: s.late.Load(), Full: s.full.Load(), Failed: s.failed.Load()}
 }

@@ -45,6 +45,7 @@ func (s *source) step() time.Duration {
 	case token != 0 && !wants:
 		return s.giveUp()
 	case !wants:
+		s.askNoMore()
 		return s.c.onceBeat()
 	}
 	wait := s.ask(now)
@@ -85,9 +86,20 @@ func (s *source) giveUp() time.Duration {
 	return s.c.onceBeat() / 4 // it may read again
 }
 
+// askNoMore has no other node wait for this one. Should the engine not hear of it, they do so for a lease.
+func (s *source) askNoMore() {
+	s.mu.Lock()
+	asks := s.asks
+	s.mu.Unlock()
+	if asks {
+		_, _ = s.lease(0, "0")
+	}
+}
+
 // ask renews the lease, or asks for it.
 func (s *source) ask(now time.Time) time.Duration {
 	a, err := s.lease(s.c.cfg.Lease, s.may(now))
+	s.fails(err, &s.unanswered)
 	beat := s.c.onceBeat()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,22 +134,24 @@ func (s *source) may(now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch alone := len(s.c.Nodes()) <= 1; {
-	case s.mayTake(now, alone):
+	case s.token != 0 || s.last:
 		return "1"
+	case s.mayTake(now, alone):
+		if alone {
+			return "1"
+		}
+		return "3"
 	case alone:
 		return "2"
 	}
 	return "0"
 }
 
-// mayTake reports that a lease that nobody has is free for this node. The engine may have forgotten one:
-// who has it knows best what it took, and renews it before this. A node that has not read all that is yet to
-// be taken leaves it to those that have, as long as such a one may come. mu is held.
+// mayTake reports that a lease that nobody has is free for this node, which did not lead last. The engine may have
+// forgotten one: who has it knows best what it took, and renews it before this. A node that has not read all that is yet
+// to be taken leaves it to those that have, as long as such a one may come. mu is held.
 func (s *source) mayTake(now time.Time, alone bool) bool {
-	switch {
-	case s.token != 0 || s.last:
-		return true
-	case !s.theirs.IsZero():
+	if !s.theirs.IsZero() {
 		// The engine was there as it ended, and there are others who ask: it is over, and not forgotten.
 		return s.whole.is() && now.After(s.theirs) && s.there && now.Sub(s.theirs) < s.c.cfg.Lease || s.waited(now)
 	}
@@ -154,6 +168,9 @@ func (s *source) waited(now time.Time) bool {
 	span := min(s.c.cfg.Lease, onceAbsent)
 	if !s.theirs.IsZero() && !slices.ContainsFunc(s.tapes[:], func(t *tape) bool { return !t.fixed }) {
 		span /= 2
+	}
+	if s.c.opt.absent > 0 {
+		span = s.c.opt.absent
 	}
 	return !s.absent.IsZero() && now.Sub(s.absent) >= span
 }
@@ -172,12 +189,13 @@ func (s *source) lease(span time.Duration, may string) (a leased, err error) {
 		s.whole.took(s.oldest())
 	}
 	whole := s.whole
+	s.asks = span > 0
 	args := []string{s.c.name, strconv.FormatInt(span.Milliseconds(), 10), strconv.FormatUint(s.token, 10), strconv.FormatUint(s.higher, 10),
-		may, strconv.FormatUint(whole.clear, 10), strconv.FormatUint(whole.wants(), 10)}
+		may, strconv.FormatUint(whole.clear, 10), strconv.FormatUint(whole.wants(), 10), strconv.FormatUint(whole.from, 10)}
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(s.c.over, s.c.cfg.Timeout)
 	defer cancel()
-	answer, err := s.c.parts[partitions].exec(ctx, onceLeaseScript, []string{s.key}, args)
+	answer, err := s.c.parts[partitions].exec(ctx, onceLeaseScript, []string{s.key, s.key + ":asks"}, args)
 	if err != nil {
 		return a, err
 	}

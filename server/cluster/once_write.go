@@ -28,6 +28,7 @@ func (s *source) toWrite(t *tape) bool {
 // writer writes until there is nothing more, or another node leads.
 func (s *source) writer(t *tape) {
 	pause := time.Duration(0)
+	var failing time.Time // since when; zero for not
 	for {
 		s.mu.Lock()
 		if !s.toWrite(t) {
@@ -35,14 +36,15 @@ func (s *source) writer(t *tape) {
 			s.mu.Unlock()
 			return
 		}
-		token, begun := s.token, t.begun == s.token
+		token, ours := s.token, t.begun == s.token
 		s.mu.Unlock()
 		var err error
-		if begun {
+		if ours {
 			err = s.take(t, token)
 		} else {
 			err = s.takeOver(t, token)
 		}
+		s.fails(err, &failing)
 		if err == nil {
 			pause = 0
 			continue
@@ -52,6 +54,29 @@ func (s *source) writer(t *tape) {
 		case <-s.over.Done():
 		case <-time.After(pause):
 		}
+	}
+}
+
+// onceFails is for how long something has to fail before the log is told: what is over sooner nobody has to look after.
+const onceFails = 2 * time.Second
+
+// fails counts what the engine did not do for a source, if it did not, and has the log say so once a minute, where that lasts.
+// failing is since when it does, for who tries. That the engine is away altogether the log says elsewhere.
+func (s *source) fails(err error, failing *time.Time) {
+	if err == nil || errors.Is(err, errAhead) || s.over.Err() != nil {
+		*failing = time.Time{}
+		return
+	}
+	s.failed.Add(1)
+	if failing.IsZero() {
+		*failing = time.Now()
+	}
+	if time.Since(*failing) < onceFails || errors.Is(err, hub.ErrAway) {
+		return
+	}
+	if before, say := s.failing.May(time.Minute); say {
+		s.c.log.Error("the messages of a source are not published: they wait for the cluster's Redis", "source", s.name,
+			"err", s.c.cfg.Redis.Worded(err), "others before", before)
 	}
 }
 

@@ -96,5 +96,6 @@ func (r *Reader) Readings() []metric.Reading {
 	return append(list,
 		metric.Gauge("", name+"leads", "1 on the node of a cluster that publishes the messages from Redis.", leads),
 		metric.Counter("", name+"takeovers_total", "How often this node of a cluster has begun to publish the messages from Redis.", shared.Takeovers),
+		metric.Counter("", name+"failures_total", "Attempts of this node of a cluster to publish messages from Redis, or to be the node that does, that its cluster's Redis refused or did not answer. They are made again.", shared.Failed),
 		metric.Gauge("", name+"kept_bytes", "Bytes of messages from Redis that this node of a cluster keeps, to publish them if the node that does so ends.", shared.Waiting))
 }

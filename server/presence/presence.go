@@ -239,4 +239,7 @@ type SourceStats struct {
 	// Publications that this process was to see to and gave up, since they had waited for too long, or
 	// too much waited.
 	Late, Full uint64
+
+	// Attempts to publish, or to be the one that does, that came to nothing, and are made again.
+	Failed uint64
 }

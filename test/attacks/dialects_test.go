@@ -59,13 +59,15 @@ func (d pooshDialect) sendPayload(c *http.Client, room, payload string) error {
 	return err
 }
 
-// number finds the number in a text, if it has such a beginning and end.
+// number finds the number in a text, if it has such a beginning and end. Behind it may be the id that events that are
+// kept have.
 func number(text, prefix, suffix string, got func(int)) error {
 	text, ok := strings.CutPrefix(text, prefix)
 	if !ok {
 		return nil
 	}
-	n, err := strconv.Atoi(strings.TrimSuffix(text, suffix))
+	text, _, _ = strings.Cut(strings.TrimSuffix(text, suffix), ",")
+	n, err := strconv.Atoi(text)
 	if err != nil {
 		return err
 	}

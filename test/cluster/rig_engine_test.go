@@ -61,10 +61,8 @@ const sentinelDown = 3 * time.Second
 // sentinelRedis is a primary with a replica, which goes on when it is killed.
 func sentinelRedis(t *testing.T) *rigEngine {
 	primary, replica, sentinels := redistest.Sentinel(t)
-	var addrs []string
 	for _, s := range sentinels {
 		s.Do("SENTINEL", "SET", redistest.Master, "down-after-milliseconds", fmt.Sprint(sentinelDown.Milliseconds()))
-		addrs = append(addrs, s.Addr)
 	}
 	known := func() (list []string) { // the primary, by each Sentinel
 		for _, s := range sentinels {
