@@ -42,7 +42,7 @@ func TestProgramTellsSystemd(t *testing.T) {
 }
 
 // activated are all settings of ports, in the order in which systemd has the sockets.
-var activated = []string{"CLIENT_PORT", "SERVER_PORT", "PUSHER_PORT", "SOCKTOPUS_PORT", "PUSH_SOCKET_PORT", "ADMIN_PORT"}
+var activated = []string{"CLIENT_PORT", "SERVER_PORT", "PUSHER_PORT", "SOCKTOPUS_PORT", "ECHO_PORT", "PUSH_SOCKET_PORT", "ADMIN_PORT"}
 
 // ofActivated turns all dialects on, at no port of their own.
 func ofActivated() (env []string) {
@@ -50,7 +50,8 @@ func ofActivated() (env []string) {
 		env = append(env, setting+"=0")
 	}
 	return append(env, "SERVER_SECRET=thisisthesharedsecret", "HOST=127.0.0.1", "PUSHER_APP_ID=1", "PUSHER_APP_KEY=key",
-		"PUSHER_APP_SECRET=thisisthesecretofpusher", "MYAPP_SOCKTOPUS_SECRET=thisisthesecretofsocktopus", "SHUTDOWN_TIMEOUT=2s")
+		"PUSHER_APP_SECRET=thisisthesecretofpusher", "MYAPP_SOCKTOPUS_SECRET=thisisthesecretofsocktopus",
+		"ECHO_REDIS=redis://127.0.0.1:9", "SHUTDOWN_TIMEOUT=2s") // a Redis that is away keeps no port closed
 }
 
 // Ports are the sockets that systemd has opened, by their names, and others are opened as
@@ -199,7 +200,7 @@ func answers(t *testing.T, addr, setting string) {
 		status int
 	}{
 		"CLIENT_PORT": {"/ready", 200}, "SERVER_PORT": {"/", 401}, "PUSHER_PORT": {"/up/1", 200}, "SOCKTOPUS_PORT": {"/receive", 400},
-		"PUSH_SOCKET_PORT": {"/socket.io/?EIO=3&transport=polling", 200}, "ADMIN_PORT": {"/live", 200},
+		"ECHO_PORT": {"/", 200}, "PUSH_SOCKET_PORT": {"/socket.io/?EIO=3&transport=polling", 200}, "ADMIN_PORT": {"/live", 200},
 	}[setting]
 	client := http.Client{Timeout: process.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	for end := time.Now().Add(process.Patience); ; time.Sleep(20 * time.Millisecond) {

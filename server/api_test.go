@@ -34,7 +34,7 @@ func operated(t *testing.T, more map[string]string) *operator {
 	env := map[string]string{"ADMIN_PORT": "0", "ADMIN_TOKEN": operatorsToken, "SHUTDOWN_TIMEOUT": "2s",
 		"PUSHER_PORT": "0", "PUSHER_APP_ID": "1", "PUSHER_APP_KEY": pusherKey, "PUSHER_APP_SECRET": pusherSecret,
 		"SOCKTOPUS_PORT": "0", "DEMO_SOCKTOPUS_SECRET": testSecret,
-		"ECHO_PORT": "0", "ECHO_REDIS": "redis://" + redistest.Start(t).Addr,
+		"ECHO_PORT": "0", "ECHO_REDIS": "redis://" + redistest.Start(t).Addr, "ECHO_KEYS": "one:" + testSecret + "-1,two:" + testSecret + "-2",
 		"PUSH_SOCKET_PORT": "0", "PUSH_SOCKET_DB": filepath.Join(t.TempDir(), "x.db")}
 	maps.Copy(env, more)
 	o := &operator{running: run(t, env, nil), answers: make(map[string]bool), compiler: jsonschema.NewCompiler()}

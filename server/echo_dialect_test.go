@@ -48,8 +48,9 @@ func TestEchoIsWired(t *testing.T) {
 		t.Errorf("told of %+v", list)
 	}
 	api := "http://" + r.Addrs()["ECHO_PORT"].String() + "/apps/id"
-	if res, body := post(t, api+"/events?auth_key=key", `{"channel":"orders","name":"e","data":"{\"n\":2}"}`, nil); res.StatusCode != 200 {
-		t.Errorf("%d %s", res.StatusCode, body)
+	if res, body := post(t, api+"/events?auth_key=key", `{"channel":"orders","name":"e","data":"{\"n\":2}"}`, nil); res.StatusCode != 200 || body != `{"message":"ok"}` ||
+		res.Header.Get("X-Poosh-Delivered") != "1" || res.Header.Get("X-Poosh-Id") == "" {
+		t.Errorf("%d %s %v", res.StatusCode, body, res.Header)
 	}
 	r.hear(t, ws, `42["e","orders",{"n":2}]`)
 

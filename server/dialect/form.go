@@ -21,4 +21,6 @@ type Request struct {
 	Target string // path and query
 	Header http.Header
 	Body   []byte
+
+	Wrong int // the status with which a wrong secret is answered; 0 for 401
 }

@@ -1,11 +1,9 @@
 package echo
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"iter"
-	"net/http"
 	"slices"
 
 	"poosh/server/echo/api"
@@ -98,39 +96,4 @@ func (d *Dialect) members(ctx context.Context, channel string) ([]hub.Member, er
 		return d.process.Census.Members(ctx, App, channel)
 	}
 	return d.hub.Members(App, channel), nil
-}
-
-// Publish implements [api.Dialect].
-func (d door) Publish(ctx context.Context, e api.Event) (sent api.Sent, err error) {
-	if slices.Contains(reserved, e.Name) {
-		return sent, &api.Error{Status: http.StatusBadRequest, Text: "Event has a name that clients have for something else"}
-	}
-	for _, channel := range e.Channels {
-		if channel == "" || len(channel) > d.maxName {
-			return sent, &api.Error{Status: http.StatusBadRequest, Text: "No client can be in a channel of that name"}
-		}
-	}
-	for _, channel := range e.Channels {
-		id, took, err := d.hand(ctx, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except})
-		if err != nil {
-			return sent, err
-		}
-		sent.ID = cmp.Or(sent.ID, id)
-		sent.Handed += took
-	}
-	return sent, nil
-}
-
-// hand publishes one event, and waits until it is known what became of it, which the hub bounds.
-// took is negative where nobody counts.
-func (d door) hand(ctx context.Context, p *hub.Publication) (id string, took int, err error) {
-	gate := d.process.Gate
-	if err := gate.Enter(ctx); err != nil {
-		return "", 0, err
-	}
-	defer gate.Leave()
-	became := make(chan hub.Handed, 1)
-	id = d.publish(p, "api", func(h hub.Handed) { became <- h })
-	h := <-became
-	return id, h.Took, h.Err
 }

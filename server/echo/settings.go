@@ -255,5 +255,6 @@ func (s *settings) start(h *dialect.Host) (*dialect.Running, error) {
 		},
 		Metrics: func() []metric.Reading { return append(d.metrics(), reads.Readings()...) },
 		Apps:    d.numbers,
+		Sign:    d.fill,
 	}, nil
 }

@@ -9,6 +9,7 @@ package form
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,15 +74,16 @@ func (s Sender) Serve(w http.ResponseWriter, r *http.Request) (wrong bool) {
 	}
 	var to http.Handler
 	var req *http.Request
+	refuses := 0
 	if err == nil {
-		to, req, err = s.request(f)
+		to, req, refuses, err = s.request(f)
 	}
 	if err != nil {
 		respond.Go.Error(w, http.StatusBadRequest, err.Error())
 		return false
 	}
 	said := ask(r, to, req)
-	if said.status == http.StatusUnauthorized {
+	if said.status == refuses {
 		respond.Go.Error(w, http.StatusForbidden, "the secret is not that of the app")
 		return true
 	}
@@ -105,27 +107,28 @@ func read(body io.Reader) (f form, err error) {
 	return f, nil
 }
 
-// request makes the request of a form, and finds who serves it.
-func (s Sender) request(f form) (http.Handler, *http.Request, error) {
+// request makes the request of a form, and finds who serves it. refuses is how a wrong secret is
+// answered.
+func (s Sender) request(f form) (to http.Handler, req *http.Request, refuses int, err error) {
 	d, known := s[f.Dialect]
 	switch {
 	case !known:
-		return nil, nil, errors.New("dialect: it is not on")
+		return nil, nil, 0, errors.New("dialect: it is not on")
 	case d.Sign == nil:
-		return nil, nil, errors.New("dialect: its senders sign with keys of their own")
+		return nil, nil, 0, errors.New("dialect: its senders sign with keys of their own")
 	}
 	made, err := d.Sign(dialect.Form{App: f.App, Secret: f.Secret, Room: f.Room, Event: f.Event, Payload: compact(f.Payload)})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	target, err := url.ParseRequestURI(made.Target)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	return d.Serve[made.Port], &http.Request{
 		Method: made.Method, URL: target, RequestURI: made.Target, Host: "localhost", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: made.Header, Body: io.NopCloser(bytes.NewReader(made.Body)), ContentLength: int64(len(made.Body)),
-	}, nil
+	}, cmp.Or(made.Wrong, http.StatusUnauthorized), nil
 }
 
 // compact has no blanks between the parts of a payload, as JSON in JSON has none.

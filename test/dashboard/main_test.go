@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/cluster/redistest"
 	"poosh/test/process"
 )
 
@@ -105,6 +106,14 @@ func TestStrangers(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	_, at := start(t)
 	process.Node(t, 4*time.Minute, "addresses.js", at)
+}
+
+// The form sends to pages with Laravel Echo too.
+func TestEcho(t *testing.T) {
+	const key = "a-key-of-the-echo-server"
+	port := fmt.Sprint(process.FreePort(t))
+	_, at := start(t, "ECHO_REDIS=redis://"+redistest.Start(t).Addr, "ECHO_PORT="+port, "ECHO_KEYS=app:"+key)
+	process.Node(t, 4*time.Minute, "echo.js", at, port, key)
 }
 
 // Without a token there is nothing for a page under another name that has come to stand for

@@ -30,6 +30,7 @@ var notRun = []struct{ page, begins, why string }{
 	{"docs/operating.md", "docker build", "it needs Docker: . TestImage"},
 	{"docs/operating.md", "curl -u operator", "it needs an operators' port at a number of one's own: server TestAPI"},
 	{"docs/operating.md", "curl -X POST -u operator", "it needs an operators' port at a number of one's own: server TestBundle"},
+	{"docs/laravel-echo.md", "curl -H", "it needs a Redis, a port and a key of one's own: server/echo TestExplain"},
 	{"docs/command.md", "./poosh check", "it needs a file with mistakes: . TestCommandPage"},
 	{"docs/command.md", "./poosh send", "it needs a server of the same settings: . TestCommandPage"},
 	{"docs/command.md", "./poosh token", "it needs the settings: . TestCommandPage"},

@@ -15,7 +15,7 @@ export const stranger = (text) => ({ text, stranger: true });
 
 // ownApp is the app of a dialect that has one alone, which nobody needs to be told.
 export const ownApp = (dialect) => ownApps.get(dialect) ?? '';
-const ownApps = new Map([['socket.io', 'poosh'], ['push socket', 'pushsocket']]);
+const ownApps = new Map([['socket.io', 'poosh'], ['echo', 'echo'], ['push socket', 'pushsocket']]);
 
 // whose says whose something is, for people: the dialect, and its app where it has several.
 export const whose = (x) => (['', undefined, ownApp(x.dialect)].includes(x.app) ? x.dialect : x.dialect + ' ' + x.app);

@@ -10,6 +10,7 @@ import { whose } from './links.js';
 const dialects = {
   'socket.io': { secret: 'SERVER_SECRET', room: 'Room', everyone: true, event: true, payload: 'Payload, JSON' },
   pusher: { secret: 'Secret of the app', room: 'Channel', event: true, payload: 'Payload, JSON' },
+  echo: { secret: 'Key of ECHO_KEYS', room: 'Channel', event: true, payload: 'Payload, JSON' },
   socktopus: { secret: 'Secret of the application', room: 'Id of the connection', payload: 'Message, any text', isText: true },
 };
 

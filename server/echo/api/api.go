@@ -19,9 +19,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"poosh/server/hub"
 	"poosh/server/metric"
 	"poosh/server/respond"
 	"poosh/server/route"
+	"poosh/server/sends"
 )
 
 // A Dialect is what the API asks. Its methods may be called from any goroutine, may wait until
@@ -37,14 +39,18 @@ type Dialect interface {
 	// Members returns who is in a presence channel, each user once, the newest first.
 	Members(ctx context.Context, name string) ([]Member, error)
 	// Publish sends an event to its channels as if it came from Redis. An [Error] is answered
-	// as it says, every other one 503.
-	Publish(ctx context.Context, e Event) (Sent, error)
+	// as it says, every other one 503, with Retry-After unless it is [hub.ErrUncertain]: then some of
+	// it may have been published. With explain it gives an account of it, and may wait for
+	// other processes longer.
+	Publish(ctx context.Context, e Event, explain bool) (Sent, error)
 }
 
 // A Sent is an event that was published.
 type Sent struct {
 	ID     string // of the send to the first of its channels
 	Handed int    // to how many connections; negative where several processes act as one, and nobody counts
+
+	Account *sends.Account // what became of it; nil unless it was asked for
 }
 
 // A Channel is one that somebody may be in.
@@ -71,7 +77,8 @@ type Event struct {
 // An Error is an answer that a [Dialect] gives to an event that cannot be.
 type Error struct {
 	Status int
-	Text   string // for people; no secret
+	Text   string    // for people; no secret
+	Cause  hub.Cause // why, for programs that ask for an explanation; empty for none
 }
 
 // Error is the text for people.
@@ -125,6 +132,9 @@ func (a *API) Change(cfg Config) {
 	cfg.MaxBody, cfg.MaxChannels = cmp.Or(cfg.MaxBody, MaxBody), cmp.Or(cfg.MaxChannels, MaxChannels)
 	a.rules.Store(&cfg)
 }
+
+// Apps are those that may ask, as the settings have them now. They must not be changed.
+func (a *API) Apps() []App { return a.rules.Load().Apps }
 
 // Mount mounts the API on a port whose routes are for paths as they were sent, or decoded.
 func (a *API) Mount(r *route.Router) {

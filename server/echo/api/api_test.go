@@ -19,6 +19,7 @@ import (
 	"poosh/server/http1/http1test"
 	"poosh/server/hub"
 	"poosh/server/route"
+	"poosh/server/sends"
 )
 
 // A world is a dialect with channels that a test fills.
@@ -27,6 +28,7 @@ type world struct {
 	channels map[string][]Member // a member with no id is a connection of a channel without members
 	events   []Event
 	err      error
+	handed   int // to how many connections events go; set once
 }
 
 func (w *world) fault() error {
@@ -67,14 +69,18 @@ func (w *world) Members(_ context.Context, name string) ([]Member, error) {
 	return w.channels[name], w.fault()
 }
 
-func (w *world) Publish(_ context.Context, e Event) (Sent, error) {
+func (w *world) Publish(_ context.Context, e Event, explain bool) (Sent, error) {
 	if err := w.fault(); err != nil {
 		return Sent{}, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
-	return Sent{"the-id", 2}, nil
+	sent := Sent{ID: "the-id", Handed: w.handed}
+	if explain {
+		sent.Account = sends.Explain(sent.ID, e.Name)
+	}
+	return sent, nil
 }
 
 // taken are the events that were published.
@@ -282,7 +288,8 @@ func TestRefusals(t *testing.T) {
 		body   string
 	}{
 		{hub.ErrFull, 503, `{"error":` + strconv.Quote(hub.ErrFull.Error()) + `}`},
-		{&Error{400, "the event's name is reserved"}, 400, `{"error":"the event's name is reserved"}`},
+		{hub.ErrUncertain, 503, `{"error":` + strconv.Quote(hub.ErrUncertain.Error()) + `}`},
+		{&Error{Status: 400, Text: "the event's name is reserved"}, 400, `{"error":"the event's name is reserved"}`},
 		{context.DeadlineExceeded, 503, `{"error":"the answer takes too long"}`},
 		{errors.New("a secret"), 503, `{"error":"the server cannot answer now"}`},
 	} {
@@ -296,12 +303,12 @@ func TestRefusals(t *testing.T) {
 				body = `{"channel":"a","name":"n","data":"x"}`
 			}
 			got := ask(t, s, method, path+"?"+key, body)
-			if got.status != row.status || got.body != row.body || (got.head.Get("Retry-After") == "1") != (got.status == 503) {
+			if got.status != row.status || got.body != row.body || (got.head.Get("Retry-After") == "1") != (got.status == 503 && row.err != hub.ErrUncertain) {
 				t.Errorf("%v, %s: %d %s %v", row.err, path, got.status, got.body, got.head)
 			}
 		}
 	}
-	if n := a.Readings()[0].Samples[int(answer503)].Value; n != 15 {
+	if n := a.Readings()[0].Samples[int(answer503)].Value; n != 20 {
 		t.Errorf("%v answers 503 are counted", n)
 	}
 }

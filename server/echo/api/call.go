@@ -15,6 +15,7 @@ import (
 	"poosh/server/quota"
 	"poosh/server/respond"
 	"poosh/server/route"
+	"poosh/server/sends"
 )
 
 // patience bounds how long the dialect may take to know what is asked.
@@ -31,10 +32,10 @@ type call struct {
 
 // What is said of more than one request.
 var (
-	errKey     = &Error{http.StatusForbidden, "Unauthorized"}
-	errMembers = &Error{http.StatusBadRequest, "User list is only possible for Presence Channels"}
-	errEvent   = &Error{http.StatusBadRequest, "Event must include channel, event name and data"}
-	errGone    = &Error{http.StatusRequestTimeout, "the body did not arrive"}
+	errKey     = &Error{Status: http.StatusForbidden, Text: "Unauthorized"}
+	errMembers = &Error{Status: http.StatusBadRequest, Text: "User list is only possible for Presence Channels"}
+	errEvent   = &Error{Status: http.StatusBadRequest, Text: "Event must include channel, event name and data"}
+	errGone    = &Error{Status: http.StatusRequestTimeout, Text: "the body did not arrive"}
 )
 
 // keyed has a handler answer those who show the key of the app. It may wait for other
@@ -62,10 +63,15 @@ func (a *API) keyed(handle func(*call) error) http.HandlerFunc {
 // fail answers with an error.
 func (a *API) fail(w http.ResponseWriter, err error) {
 	no := asError(err)
-	if no.Status == http.StatusServiceUnavailable {
+	if no.Status == http.StatusServiceUnavailable && !errors.Is(err, hub.ErrUncertain) { // what may be out is not for trying again
 		w.Header().Set("Retry-After", "1")
 	}
-	a.answer(w, no.Status, respond.Error{Text: no.Text})
+	text := respond.Error{Text: no.Text}
+	if no.Cause != "" {
+		a.answer(w, no.Status, sends.Refused{Error: text, Cause: no.Cause})
+		return
+	}
+	a.answer(w, no.Status, text)
 }
 
 // answer answers with a value.
@@ -82,11 +88,11 @@ func asError(err error) *Error {
 		return said
 	case errors.Is(err, hub.ErrFull), errors.Is(err, hub.ErrAway), errors.Is(err, hub.ErrUncertain),
 		errors.Is(err, admission.ErrOverloaded), errors.Is(err, admission.ErrAway), errors.Is(err, admission.ErrClosed), errors.Is(err, quota.ErrFull):
-		return &Error{http.StatusServiceUnavailable, err.Error()}
+		return &Error{Status: http.StatusServiceUnavailable, Text: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &Error{http.StatusServiceUnavailable, "the answer takes too long"}
+		return &Error{Status: http.StatusServiceUnavailable, Text: "the answer takes too long"}
 	}
-	return &Error{http.StatusServiceUnavailable, "the server cannot answer now"}
+	return &Error{Status: http.StatusServiceUnavailable, Text: "the server cannot answer now"}
 }
 
 // isPresence reports whether a channel has members, as src/channels/channel.ts tells it.

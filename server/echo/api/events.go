@@ -15,7 +15,8 @@ import (
 	"poosh/server/sends"
 )
 
-// events sends an event to its channels.
+// events sends an event to its channels. With ?explain=1 an account of what became of it stands
+// beside what the original answered.
 func (c *call) events() error {
 	body, err := c.read()
 	if err != nil {
@@ -25,19 +26,26 @@ func (c *call) events() error {
 	if err != nil {
 		return err
 	}
+	explain := sends.Asked(c.r.URL.Query().Get("explain"))
+	var account *sends.Account
+	if explain {
+		account = sends.Explain("", e.Name)
+	}
 	if len(e.Channels) > 0 { // an empty list was ok, and nobody's
-		sent, err := c.dialect.Publish(c.ctx, e)
+		sent, err := c.dialect.Publish(c.ctx, e, explain)
 		if err != nil {
 			return err
 		}
+		account = sent.Account
 		c.w.Header().Set(sends.Header, sent.ID)
 		if sent.Handed >= 0 {
 			c.w.Header().Set(sends.DeliveredHeader, strconv.Itoa(sent.Handed))
 		}
 	}
 	c.answer(c.w, http.StatusOK, struct {
-		Message string `json:"message"`
-	}{"ok"})
+		*sends.Account        // none of it without one
+		Message        string `json:"message"`
+	}{account, "ok"})
 	return nil
 }
 
@@ -49,7 +57,7 @@ func (c *call) read() ([]byte, error) {
 	var big *http.MaxBytesError
 	switch {
 	case errors.As(err, &big):
-		return nil, &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", most)}
+		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Text: fmt.Sprintf("the body is larger than %d bytes", most)}
 	case errors.Is(err, quota.ErrFull):
 		return nil, err
 	case err != nil:
@@ -62,7 +70,7 @@ func (c *call) read() ([]byte, error) {
 // for true, and perhaps socket_id. data may be a text of JSON, and is what that says then.
 func readEvent(body []byte, most int) (Event, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
-		return Event{}, &Error{http.StatusBadRequest, "the body is no JSON"}
+		return Event{}, &Error{Status: http.StatusBadRequest, Text: "the body is no JSON"}
 	}
 	var said struct {
 		Channel  json.RawMessage `json:"channel"`
@@ -83,7 +91,7 @@ func readEvent(body []byte, most int) (Event, error) {
 		return Event{}, errEvent
 	}
 	if len(e.Channels) > most {
-		return Event{}, &Error{http.StatusBadRequest, fmt.Sprintf("the event has %d channels: %d are the most", len(e.Channels), most)}
+		return Event{}, &Error{Status: http.StatusBadRequest, Text: fmt.Sprintf("the event has %d channels: %d are the most", len(e.Channels), most)}
 	}
 	if e.Except, ok = textOf(said.Socket); !ok {
 		e.Except = "" // what is no text is nobody's id
