@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"poosh/server/cluster/redistest"
 	"poosh/server/logtest"
 )
 
@@ -193,6 +194,8 @@ func runStarts(t *testing.T, b *book) {
 		{"examples/pusher/README.md", "PUSHER_APPS=", "PUSHER_PORT", "/up/1"},
 		{"examples/socktopus/README.md", "DEMO_SOCKTOPUS_SECRET=replace-this-secret ./poosh", "SOCKTOPUS_PORT", "/"},
 		{"examples/pushsocket/README.md", "PUSH_SOCKET_PORT=", "PUSH_SOCKET_PORT", "/"},
+		{"examples/laravel-echo/README.md", "ECHO_REDIS=", "ECHO_PORT", "/socket.io/?EIO=4&transport=polling"},
+		{"examples/emitter/README.md", "SERVER_SECRET=", "CLIENT_PORT", "/socket.io/?EIO=4&transport=polling"},
 	} {
 		t.Run(row.page, func(t *testing.T) {
 			dir := t.TempDir()
@@ -204,7 +207,10 @@ func runStarts(t *testing.T, b *book) {
 			at := freePort(t)
 			// A setting in the command wins over the environment.
 			command := strings.Replace(b.take(t, row.page, "sh", row.begins), row.setting+"=3100", row.setting+"="+port(at), 1)
-			background(t, dir, command, []string{"HOST=127.0.0.1", row.setting + "=" + port(at)}, at)
+			if strings.Contains(command, "127.0.0.1:6379") {
+				command = strings.Replace(command, "127.0.0.1:6379", redistest.Start(t).Addr, 1)
+			}
+			background(t, dir, command, []string{"HOST=127.0.0.1", "SERVER_PORT=" + port(freePort(t)), row.setting + "=" + port(at)}, at)
 			if a := ask(t, "GET", "http://"+addr(at)+row.answers, ""); a.status != 200 {
 				t.Errorf("%s is answered %d %q", row.answers, a.status, a.body)
 			}

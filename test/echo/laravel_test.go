@@ -18,18 +18,28 @@ import (
 )
 
 // laravel starts an application of Debian's Laravel and returns its address. What it has in
-// application is put in the place of one that composer create-project makes.
+// application is put in the place of one that composer create-project makes, with the settings
+// and the event of the examples.
 func laravel(t *testing.T, redis *redistest.Server) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "application")
 	if err := os.CopyFS(dir, os.DirFS("application")); err != nil {
 		t.Fatal(err)
 	}
-	at := "127.0.0.1:" + strconv.Itoa(process.FreePort(t))
+	if err := os.Mkdir(filepath.Join(dir, "app", "Events"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	_, port, _ := strings.Cut(redis.Addr, ":")
+	for name, example := range map[string]string{".env": "laravel.env", "app/Events/OrderShipped.php": "OrderShipped.php"} {
+		text := strings.Replace(readExample(t, example), "REDIS_PORT=6379\n", "REDIS_PORT="+port+"\n", 1)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := "127.0.0.1:" + strconv.Itoa(process.FreePort(t))
 	cmd := exec.Command("php", "-S", at, "index.php")
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "REDIS_PORT=" + port}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	log := new(logtest.Buffer)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

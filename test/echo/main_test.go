@@ -28,5 +28,5 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "test/echo: there is no Laravel: apt-get install php-laravel-framework")
 		os.Exit(1)
 	}
-	os.Exit(process.Main(m, "echo", true, &program, "echo-1", "echo-2", "sio-1.7.4", "sio-2.5.0", "sio-3.1.3", "sio-4.0.2", "sio-4.1.3", "sio-4.5.4", "sio-4.8.1"))
+	os.Exit(process.Main(m, "echo", true, &program, "echo-1", "echo-2", "playwright-core", "sio-1.7.4", "sio-2.5.0", "sio-3.1.3", "sio-4.0.2", "sio-4.1.3", "sio-4.5.4", "sio-4.8.1"))
 }

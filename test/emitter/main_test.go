@@ -48,6 +48,6 @@ func TestMain(m *testing.M) {
 	if out, err := build.CombinedOutput(); err != nil {
 		complain("go build in goemitter", fmt.Sprintf("%v\n%s", err, out))
 	}
-	os.Exit(process.Main(m, "emitter", true, &program, "emitter-0", "emitter-1", "emitter-2", "emitter-3", "emitter-4", "emitter-5",
+	os.Exit(process.Main(m, "emitter", true, &program, "emitter-0", "emitter-1", "emitter-2", "emitter-3", "emitter-4", "emitter-5", "playwright-core",
 		"redis", "redis-2", "sio-1.7.4", "sio-2.5.0", "sio-4.8.1"))
 }

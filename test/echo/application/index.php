@@ -7,7 +7,7 @@ require_once 'Illuminate/autoload.php';
 require_once 'Ramsey/Uuid/autoload.php';
 spl_autoload_register(function ($class) {
     if (str_starts_with($class, 'App\\')) {
-        require __DIR__ . '/app/' . substr($class, 4) . '.php';
+        require __DIR__ . '/app/' . str_replace('\\', '/', substr($class, 4)) . '.php';
     }
 });
 

@@ -24,6 +24,10 @@ class RouteServiceProvider extends Base
                 unset($event); // it is sent as this goes
                 return ['broadcast' => true];
             });
+            Route::post('/example', function () {
+                Events\OrderShipped::dispatch(7);
+                return ['broadcast' => true];
+            });
             Route::post('/notify', function () {
                 (new User(['id' => 7]))->notify(new Hi());
                 return ['notified' => true];

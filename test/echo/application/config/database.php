@@ -3,7 +3,7 @@
 return [
     'redis' => [
         'client' => env('REDIS_CLIENT', 'phpredis'),
-        'options' => ['prefix' => env('REDIS_PREFIX', 'laravel_database_')],
-        'default' => ['host' => '127.0.0.1', 'port' => env('REDIS_PORT', '6379'), 'database' => '0'],
+        'options' => ['prefix' => env('REDIS_PREFIX', 'application_database_')],
+        'default' => ['host' => env('REDIS_HOST', '127.0.0.1'), 'port' => env('REDIS_PORT', '6379'), 'database' => '0'],
     ],
 ];
