@@ -134,7 +134,8 @@ func (s *source) may(now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch alone := len(s.c.Nodes()) <= 1; {
-	case s.token != 0 || s.last:
+	// One that asks and yet never goes on, since its answers come too late, is waited for no longer than one that is dead.
+	case s.token != 0 || s.last || s.waited(now.Add(-s.c.cfg.Lease)):
 		return "1"
 	case s.mayTake(now, alone):
 		if alone {

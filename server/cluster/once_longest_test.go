@@ -126,3 +126,20 @@ func TestOnceNobodyWaitsForWhoEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestOnceLongestNeverGoesOn: the node that has read for longest asks, and yet never goes on, as its answers come too late each
+// time. The others do not wait for it for ever.
+func TestOnceLongestNeverGoesOn(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	r, cfg := new(radio), onceConfig(t, redis.Addr)
+	first := r.another(t, cfg, redis.Addr)
+	leader(t, first)
+	r.another(t, cfg, redis.Addr).tune(false) // who is alone waits for nobody
+	young := r.another(t, cfg, redis.Addr)
+	whole(t, young)
+	redis.Do("SET", first.source.(*source).key+":asks", "another 1", "PX", "600000")
+	first.wire.Cut()
+	first.tune(false)
+	until(t, "the next one goes on", young.source.Leads)
+}

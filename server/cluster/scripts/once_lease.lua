@@ -1,7 +1,7 @@
 -- Which node takes the messages of a source. KEYS[1] is "node token clear", with a time to live, or "- token clear"
 -- for one that was given up. What leaders had read before clear, a time of the engine, was taken.
 -- KEYS[2] is "node from", of those that asked within a lease and were not given it who has read for longest: since
--- that time of the engine. As long as it is there, no other one goes on in its place.
+-- that time of the engine. As long as it is there, no other one goes on in its place, unless with ARGV[5] of 1.
 -- ARGV[1] node, [2] milliseconds, 0 to give it up, or to ask no more, [3] the token that the node has, or 0, [4] a token that a new
 -- one has to be above, [5] 1 if the node takes what nobody has, 3 if it does unless another one has read for longer, 2 if it
 -- only takes what was given up, 0 if it takes that where it lacks nothing and no other one has read for longer,

@@ -147,6 +147,7 @@ const (
 	flagEveryone = 1 << iota
 	flagFirst    // of its room: where that is cut follows
 	flagUnion    // beside the others: it is narrowed down to one
+	flagCopy     // beside that: it is of the publication of the one before it, and no more than its room is told
 )
 
 func (s *snapshot) save(w *handover.Writer) {
@@ -160,7 +161,7 @@ func (s *snapshot) save(w *handover.Writer) {
 		w.Uint(g.before)
 	}
 	w.Uint(uint64(len(s.entries)))
-	number := uint64(0)
+	number, all := uint64(0), (*common)(nil)
 	for _, e := range s.entries {
 		w.Uint(e.At.Number - number)
 		number = e.At.Number
@@ -169,6 +170,10 @@ func (s *snapshot) save(w *handover.Writer) {
 		union := uint64(0)
 		if e.Narrowed {
 			union = flagUnion
+		}
+		isCopy := e.common != nil && e.common == all
+		if all = e.common; isCopy {
+			union |= flagCopy
 		}
 		switch {
 		case e.Everyone:
@@ -180,7 +185,9 @@ func (s *snapshot) save(w *handover.Writer) {
 		default:
 			w.Uint(union)
 		}
-		w.Text(e.Room)
+		if w.Text(e.Room); isCopy {
+			continue
+		}
 		w.Text(e.Event)
 		w.Bytes(e.Data)
 		w.Text(e.Meta)
@@ -263,7 +270,7 @@ func (a *app) restore(r *handover.Reader) {
 	a.restoreGaps(r, head)
 	var before *entry
 	for range r.Count(8) {
-		e := a.restoreEntry(r, now)
+		e := a.restoreEntry(r, now, before)
 		if e == nil || e.At.Number > head || e.At.Number <= max(a.head, floor.upTo) && !a.isCopy(e, before) {
 			r.Fail("an event is not in its order")
 			return
@@ -303,15 +310,22 @@ func (a *app) isCopy(e, before *entry) bool {
 	return slices.Contains(u.Rooms, e.Room) && (r == nil || r.len() == 0 || r.events[len(r.events)-1].At != e.At)
 }
 
-// restoreEntry reads an entry, and makes its room as that was; nil for what is none.
-func (a *app) restoreEntry(r *handover.Reader, now time.Time) *entry {
+// restoreEntry reads an entry, and makes its room as that was; nil for what is none. former is the one before it.
+func (a *app) restoreEntry(r *handover.Reader, now time.Time, former *entry) *entry {
 	number, entered, flags, gone := a.head+r.Uint(), r.Uint(), r.Uint(), a.everyone.cutOff()
-	if flags&^flagUnion == flagFirst {
+	union, isCopy := flags&flagUnion != 0, flags&flagCopy != 0
+	if flags &^= flagUnion | flagCopy; flags == flagFirst {
 		gone = restoreCut(r, now)
 	}
-	union := flags&flagUnion != 0
-	flags &^= flagUnion
-	p := hub.Publication{App: a.name, Narrowed: union, Everyone: flags == flagEveryone, Room: r.Text(), Event: r.Text(), Data: r.Bytes(), Meta: r.Text(), Except: r.Text()}
+	p := hub.Publication{App: a.name, Narrowed: union, Everyone: flags == flagEveryone, Room: r.Text()}
+	switch {
+	case !isCopy:
+		p.Event, p.Data, p.Meta, p.Except = r.Text(), r.Bytes(), r.Text(), r.Text()
+	case !union || former == nil || former.common == nil || former.At.Number != number:
+		return nil
+	default:
+		p.Event, p.Data, p.Meta, p.Except = former.Event, former.Data, former.Meta, former.Except
+	}
 	if _, ok := p.Union(); union && !ok {
 		r.Fail("what an event is for cannot be read")
 	}

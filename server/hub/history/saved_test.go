@@ -313,6 +313,9 @@ func FuzzRestore(f *testing.F) {
 	for i := range 9 {
 		l.Append(&hub.Publication{App: []string{"", "a"}[i%2], Room: strconv.Itoa(i % 3), Everyone: i%4 == 0, Event: "e", Data: []byte("1")}, func(hub.Position) {})
 	}
+	union := &hub.Publication{Event: "u", Data: []byte("1")}
+	union.Narrow(hub.Union{Rooms: []string{"0", "1", "3"}, Except: []string{"2"}})
+	l.Append(union, func(hub.Position) {})
 	f.Add(saved(f, l))
 	again := New(Config{Age: time.Hour}, "", "a")
 	if _, err := restore(again, saved(f, l), time.Now()); err != nil {

@@ -120,6 +120,9 @@ func TestUnionCountsOnce(t *testing.T) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	if got := int64(b.Len()); got > two.Bytes {
+		t.Errorf("%d bytes are saved of %+v", got, two)
+	}
 	again := New(Config{Age: time.Minute, Events: 2}, "")
 	if _, err := again.Restore(handover.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len())), time.Now()); err != nil {
 		t.Fatal(err)
