@@ -26,6 +26,6 @@ async function main() {
 }
 
 main().catch((err) => {
-  console.error('not sent', err.message);
+  console.error('not sent:', err.message);
   process.exit(1);
 });

@@ -11,14 +11,19 @@ $event = $argv[1] ?? 'event-name';
 $payload = json_decode($argv[2] ?? '{"text":"hello from PHP"}', true, 512, JSON_THROW_ON_ERROR);
 $rooms = array_slice($argv, 3);
 
-$redis = new Redis();
-$redis->connect(getenv('REDIS_HOST') ?: '127.0.0.1', (int) (getenv('REDIS_PORT') ?: 6379), 5);
-if (getenv('REDIS_PASSWORD')) {
-    $redis->auth(getenv('REDIS_PASSWORD'));
-}
+try {
+    $redis = new Redis();
+    $redis->connect(getenv('REDIS_HOST') ?: '127.0.0.1', (int) (getenv('REDIS_PORT') ?: 6379), 5);
+    if (getenv('REDIS_PASSWORD')) {
+        $redis->auth(getenv('REDIS_PASSWORD'));
+    }
 
-// 2 is an event; behind its name may be any number of arguments. Arrays with keys arrive as
-// objects; an object of PHP would have the name of its class in it.
-$packet = ['type' => 2, 'data' => [$event, $payload], 'nsp' => '/'];
-$heard = $redis->publish('socket.io#emitter', msgpack_pack([$packet, ['rooms' => $rooms, 'flags' => []]]));
-echo "sent to $heard servers\n";
+    // 2 is an event; behind its name may be any number of arguments. Arrays with keys arrive as
+    // objects; an object of PHP would have the name of its class in it.
+    $packet = ['type' => 2, 'data' => [$event, $payload], 'nsp' => '/'];
+    $heard = $redis->publish('socket.io#emitter', msgpack_pack([$packet, ['rooms' => $rooms, 'flags' => []]]));
+    echo "sent to $heard servers\n";
+} catch (RedisException $e) {
+    fwrite(STDERR, "not sent: {$e->getMessage()}\n");
+    exit(1);
+}
