@@ -207,8 +207,8 @@ func runStarts(t *testing.T, b *book) {
 			at := freePort(t)
 			// A setting in the command wins over the environment.
 			command := strings.Replace(b.take(t, row.page, "sh", row.begins), row.setting+"=3100", row.setting+"="+port(at), 1)
-			if strings.Contains(command, "127.0.0.1:6379") {
-				command = strings.Replace(command, "127.0.0.1:6379", redistest.Start(t).Addr, 1)
+			if before, after, found := strings.Cut(command, "127.0.0.1:6379"); found {
+				command = before + redistest.Start(t).Addr + after
 			}
 			background(t, dir, command, []string{"HOST=127.0.0.1", "SERVER_PORT=" + port(freePort(t)), row.setting + "=" + port(at)}, at)
 			if a := ask(t, "GET", "http://"+addr(at)+row.answers, ""); a.status != 200 {
