@@ -78,7 +78,7 @@ func (l *lane) deadline(t time.Time) {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	if l.until = t; !t.IsZero() {
+	if l.until = t; time.Until(t) > 0 {
 		l.timer = time.AfterFunc(time.Until(t), l.rouse)
 	}
 	l.rouse()
