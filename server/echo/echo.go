@@ -190,13 +190,10 @@ func New(cfg Config, h *hub.Hub, loop *websocket.Server, log *slog.Logger) *Dial
 		d.updates = newUpdater(d, cfg.Updates)
 	}
 	d.sockets = socketio.New(loop, cfg.SocketIO, d, log)
-	d.unwatch = func() {}
-	if !d.kept {
-		var watching sync.WaitGroup
-		ctx, cancel := context.WithCancel(context.Background())
-		watching.Go(func() { d.watchUnsubscribed(ctx) }) // ends with Shutdown
-		d.unwatch = func() { cancel(); watching.Wait() }
-	}
+	var watching sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	watching.Go(func() { d.watchUnsubscribed(ctx) }) // ends with Shutdown
+	d.unwatch = func() { cancel(); watching.Wait() }
 	if d.across() {
 		d.process.Desk.Hear(App, others{d})
 		d.process.Bus.Handle(busKind, d.answerCount)

@@ -116,6 +116,7 @@ func (d *Dialect) comeBack(s *socketio.Session, cookie visitor) *listener {
 	if quota != nil && l.taken > 0 && !quota.Take(l.from, 0, l.taken) {
 		return nil
 	}
+	l.asked = len(st.Rooms) > 0
 	l.trail = new(hub.Trail)
 	l.sub = d.hub.Return(App, st.SID, d.bounds.Load().MaxChannels, s, l.trail, &hub.Ask{
 		Rooms: st.Rooms, After: after, Joined: st.Joined, JoinedIn: st.Log, Encoder: numbered, Fits: s.Fits,

@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -92,4 +93,37 @@ func TestRequestsThatAreNone(t *testing.T) {
 	if got := counted(k); got != "emitter_disconnects_asked_total 0, emitter_disconnected_total 0" {
 		t.Errorf("counted %s", got)
 	}
+}
+
+// FuzzRequest: whatever a stranger writes, a request comes to no event and to one disconnect at the most, of
+// no more rooms than may be, and only where it is JSON.
+func FuzzRequest(f *testing.F) {
+	for _, payload := range []string{
+		`{"type":4,"opts":{"rooms":["a"],"except":["x"]},"close":true}`, `{"type":4,"opts":{}}`, `{"type":4,"opts":null}`, `{"TYPE":4,"Opts":{"ROOMS":["\ud800"]}}`,
+		`{"type":4e0,"opts":{"rooms":[null]}}`, `{"type":4,"type":5,"opts":{}}`, `{"type":2,"opts":{"rooms":["a"]},"rooms":["b"]}`, "\x84\xa4type\x04", `[4]`, ``,
+	} {
+		f.Add([]byte(payload))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		const most = 3
+		times := 0
+		k := &taker{settings: &settings{Key: "socket.io"}, bounds: bounds{rooms: most}, disconnect: func(rooms, except []string) int {
+			times++
+			if n := len(rooms) + len(except); n > most {
+				t.Errorf("%d rooms are asked for", n)
+			}
+			return 2
+		}}
+		k.most.Store(1 << 20)
+		list, why := k.read(intake.Message{Channel: "socket.io-request#/#", Payload: payload})
+		if len(list) != 0 || why != reasonRequest || times > 1 {
+			t.Fatalf("%d events, %q, %d disconnects", len(list), why, times)
+		}
+		if times == 1 && !json.Valid(payload) {
+			t.Fatalf("%q is no JSON, and disconnects", payload)
+		}
+		if got, want := counted(k), fmt.Sprintf("emitter_disconnects_asked_total %d, emitter_disconnected_total %d", times, 2*times); got != want {
+			t.Fatalf("counted %s, want %s", got, want)
+		}
+	})
 }

@@ -144,6 +144,12 @@ type broadcast struct {
 func (b *broadcaster) send(e broadcast) {
 	b.t.Helper()
 	b.tell(e)
+	b.sent()
+}
+
+// sent returns when Redis has the next of the events that were told.
+func (b *broadcaster) sent() {
+	b.t.Helper()
 	if line, ok := b.within(process.Patience); !ok || !strings.HasSuffix(line, ",null]") {
 		b.t.Fatalf("phpredis says %s", line)
 	}

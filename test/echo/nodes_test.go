@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,6 +44,31 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
+// metric is the value of one without labels; -1 where there is none.
+func (s *server) metric(t *testing.T, name string) int {
+	t.Helper()
+	for line := range strings.Lines(get(t, s.admin+"/metrics")) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int(n)
+		}
+	}
+	return -1
+}
+
+// publisher is the index of the node that publishes what Redis brings.
+func publisher(t *testing.T, list []*server) (leads int) {
+	t.Helper()
+	redistest.Until(t, "a node says that it publishes", func() bool {
+		leads = slices.IndexFunc(list, func(s *server) bool { return s.metric(t, "poosh_echo_redis_leads") == 1 })
+		return leads >= 0
+	})
+	return leads
+}
+
 // number is that of an event {"n":..} of a channel; not ok for another line.
 func number(line, name string) (n int, ok bool) {
 	var said struct{ N int }
@@ -54,7 +80,7 @@ func number(line, name string) (n int, ok bool) {
 }
 
 // On three nodes each event arrives once and in order, who is left out is left out wherever it
-// is, whispers reach the others, and everybody knows the same members; also when one is killed.
+// is, whispers reach the others, and everybody knows the same members; also when the one that publishes is killed.
 func TestNodes(t *testing.T) {
 	for name, more := range map[string][]string{"without history": nil, "with history": {"HISTORY=5m"}} {
 		t.Run(name, func(t *testing.T) { threeNodes(t, more...) })
@@ -119,16 +145,38 @@ func threeNodes(t *testing.T, more ...string) {
 		})
 	}
 
-	// A stream of events, in which a node is killed.
-	const many, at = 3000, 1000
-	for n := range many {
-		if n == at {
-			list[2].Kill()
+	// A stream of events, in which the node that publishes them is killed: nobody waits for those that are
+	// under way then.
+	const many, at, underway = 3000, 1000, 200
+	killed, took := 0, 0
+	taken := func() (n int) {
+		for i, s := range list {
+			if i != killed {
+				n += s.metric(t, "poosh_echo_redis_taken_total")
+			}
 		}
-		b.send(broadcast{Channels: []string{"private-news"}, Event: "said", Data: map[string]any{"n": n}})
+		return n
 	}
-	left := fmt.Sprintf(`["leaving","room",%s]`, ann(3))
-	for _, p := range pages[:2] {
+	for n := range many {
+		switch n {
+		case at:
+			killed = publisher(t, list)
+			took = taken()
+		case at + underway:
+			list[killed].Kill()
+		}
+		b.tell(broadcast{Channels: []string{"private-news"}, Event: "said", Data: map[string]any{"n": n}})
+	}
+	for range many {
+		b.sent()
+	}
+	left, stay, users := fmt.Sprintf(`["leaving","room",%s]`, ann(killed+1)), []*page(nil), []int{killed + 1}
+	for i := len(pages) - 1; i >= 0; i-- { // the newest first, as members are
+		if i != killed {
+			stay, users = append(stay, pages[i]), append(users, i+1)
+		}
+	}
+	for _, p := range stay {
 		gone := 0
 		for n := 0; n < many; {
 			line := p.next()
@@ -147,19 +195,22 @@ func threeNodes(t *testing.T, more ...string) {
 		p.tell([]any{"ping"})
 		p.wants(`["pong"]`)
 	}
-	// Who was on it finds its place on another node.
-	three := open(t, list[0].URL(), "echo-2", "sio-4.8.1", 3)
-	three.join("presence", "room")
-	three.wants(here(3, 2, 1))
-	for _, p := range pages[:2] {
-		p.wants(fmt.Sprintf(`["joining","room",%s]`, ann(3)))
+	if n := taken() - took; n < many-at-underway {
+		t.Errorf("the others took %d, and %d came after the one that published was killed", n, many-at-underway)
 	}
-	list[2].Restart()
-	four := open(t, list[2].URL(), "echo-1", "sio-2.5.0", 4)
+	// Who was on it finds its place on another node.
+	back := open(t, list[(killed+1)%len(list)].URL(), "echo-2", "sio-4.8.1", killed+1)
+	back.join("presence", "room")
+	back.wants(here(users...))
+	for _, p := range stay {
+		p.wants(fmt.Sprintf(`["joining","room",%s]`, ann(killed+1)))
+	}
+	list[killed].Restart()
+	four := open(t, list[killed].URL(), "echo-1", "sio-2.5.0", 4)
 	four.join("private", "news", ".said")
 	four.hears(b, "news", "private-news")
 	b.send(broadcast{Channels: []string{"private-news"}, Event: "said", Data: map[string]any{"n": -1}})
-	for _, p := range []*page{pages[0], pages[1], four} {
+	for _, p := range append(stay, four) {
 		p.wants(`["event","news",".said",{"n":-1}]`)
 	}
 }

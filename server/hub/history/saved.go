@@ -269,9 +269,10 @@ func (a *app) restore(r *handover.Reader) {
 	}
 	a.restoreGaps(r, head)
 	var before *entry
+	var to addressed
 	for range r.Count(8) {
-		e := a.restoreEntry(r, now, before)
-		if e == nil || e.At.Number > head || e.At.Number <= max(a.head, floor.upTo) && !a.isCopy(e, before) {
+		e := a.restoreEntry(r, now, before, &to)
+		if e == nil || e.At.Number > head || e.At.Number <= max(a.head, floor.upTo) && !a.isCopy(e, before, to) {
 			r.Fail("an event is not in its order")
 			return
 		}
@@ -299,19 +300,43 @@ func (a *app) restoreGaps(r *handover.Reader, head uint64) {
 	}
 }
 
+// An addressed is whom the publication for several rooms is to that was read last. Its copies follow each
+// other, and say the same: it is read once for all of them.
+type addressed struct {
+	text  string // Publication.Except
+	rooms map[string]bool
+}
+
+// read reads whom a publication is to, and reports whether it can be. Texts of one publication are one
+// text: to compare them costs nothing.
+func (to *addressed) read(p *hub.Publication) bool {
+	if to.rooms != nil && to.text == p.Except {
+		return true
+	}
+	u, ok := p.Union()
+	if !ok {
+		return false
+	}
+	to.text, to.rooms = p.Except, make(map[string]bool, len(u.Rooms))
+	for _, name := range u.Rooms {
+		to.rooms[name] = true
+	}
+	return true
+}
+
 // isCopy reports whether an entry is of the publication that the one before it is of, for another
-// room.
-func (a *app) isCopy(e, before *entry) bool {
+// room of those that it is to.
+func (a *app) isCopy(e, before *entry, to addressed) bool {
 	if e == nil || before == nil || !e.Narrowed || !before.Narrowed || before.At != e.At || e.Everyone || e.Except != before.Except {
 		return false
 	}
-	u, _ := e.Union()
 	r := a.rooms[e.Room]
-	return slices.Contains(u.Rooms, e.Room) && (r == nil || r.len() == 0 || r.events[len(r.events)-1].At != e.At)
+	return to.rooms[e.Room] && (r == nil || r.len() == 0 || r.events[len(r.events)-1].At != e.At)
 }
 
-// restoreEntry reads an entry, and makes its room as that was; nil for what is none. former is the one before it.
-func (a *app) restoreEntry(r *handover.Reader, now time.Time, former *entry) *entry {
+// restoreEntry reads an entry, and makes its room as that was; nil for what is none. former is the one before it,
+// and to whom that is for, and then this one, where they are for several rooms.
+func (a *app) restoreEntry(r *handover.Reader, now time.Time, former *entry, to *addressed) *entry {
 	number, entered, flags, gone := a.head+r.Uint(), r.Uint(), r.Uint(), a.everyone.cutOff()
 	union, isCopy := flags&flagUnion != 0, flags&flagCopy != 0
 	if flags &^= flagUnion | flagCopy; flags == flagFirst {
@@ -326,7 +351,7 @@ func (a *app) restoreEntry(r *handover.Reader, now time.Time, former *entry) *en
 	default:
 		p.Event, p.Data, p.Meta, p.Except = former.Event, former.Data, former.Meta, former.Except
 	}
-	if _, ok := p.Union(); union && !ok {
+	if union && !to.read(&p) {
 		r.Fail("what an event is for cannot be read")
 	}
 	if r.Err() != nil || flags > flagFirst || flags != 0 && gone.upTo >= number {

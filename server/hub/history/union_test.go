@@ -3,6 +3,7 @@ package history
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -202,4 +203,33 @@ func TestUnionIsSaved(t *testing.T) {
 			t.Errorf("saw %q, told %+v", seen, got)
 		}
 	}
+}
+
+// Whom publications for many rooms are to is read once for each, not for each of their rooms: what a
+// restart takes grows with the events that are kept, and not with their square.
+func TestUnionIsRestoredInOne(t *testing.T) {
+	const publications, rooms = 10, 1000
+	list := make([]string, rooms)
+	for i := range list {
+		list[i] = fmt.Sprint("room", i)
+	}
+	h, l := site(t, Config{})
+	for range publications {
+		p := &hub.Publication{Event: "e"}
+		p.Narrow(hub.Union{Rooms: list})
+		h.Publish(p)
+	}
+	part := saved(t, l)
+	again := New(Config{Age: time.Minute}, "")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	done, err := restore(again, part, time.Now())
+	runtime.ReadMemStats(&after)
+	if err != nil || done.Events != publications*rooms {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if each := (after.TotalAlloc - before.TotalAlloc) / (publications * rooms); each > 4<<10 { // a list of the rooms is 16 KiB
+		t.Errorf("%d bytes are allocated for each event", each)
+	}
+	again.check(t)
 }
