@@ -281,3 +281,32 @@ func TestHistoryOfBefore(t *testing.T) {
 	back++
 	r.all("false", back)
 }
+
+// Clients are cut off where they had an event, and come back to a node that is a moment behind: nobody is told that
+// something may be missing, and nothing comes twice.
+func TestHistoryOfAMomentLater(t *testing.T) {
+	redis := redistest.Start(t)
+	more := []string{"HISTORY=10m", "CLUSTER_TIMEOUT=20s", "CLUSTER_LEASE=2m"}
+	a, b := startNode(t, redis, more...), startNode(t, redis, more...)
+	r := read(t, a, "r")
+	sent := 0
+	send := func(n *node) {
+		t.Helper()
+		sent++
+		if status, _, body, err := n.send("r", "e", strconv.Itoa(sent)); status != 200 || err != nil {
+			t.Fatal(status, body, err)
+		}
+	}
+	send(a)
+	r.each(sent)
+	b.wire.Hold()
+	send(a)
+	r.each(sent)
+	r.front.Choose(b.Port)
+	a.Kill() // with the cable of the other one held, which nobody notices yet
+	redistest.Until(t, "everybody is at the other node", func() bool { return len(r.front.Came(b.Port)) > len(away) })
+	b.wire.Release()
+	r.all("true", 2)
+	send(b)
+	r.each(sent)
+}
