@@ -38,7 +38,11 @@ func (d door) Publish(ctx context.Context, e api.Event, explain bool) (sent api.
 			return sent, err
 		}
 		sent.ID = cmp.Or(sent.ID, id)
-		sent.Handed += took
+		if took < 0 || sent.Handed < 0 {
+			sent.Handed = -1 // of one channel nobody knows, so of all
+		} else {
+			sent.Handed += took
+		}
 	}
 	if explain {
 		sent.Account.ID = sent.ID
@@ -63,15 +67,20 @@ func (d door) refuses(e *api.Event) *api.Error {
 // hand publishes one event, and waits until it is known what became of it, which the hub bounds.
 // took is negative where nobody counts.
 func (d door) hand(ctx context.Context, p *hub.Publication) (id string, took int, err error) {
-	gate := d.process.Gate
-	if err := gate.Enter(ctx); err != nil {
+	if err := d.process.Gate.Enter(ctx); err != nil {
 		return "", 0, err
 	}
-	defer gate.Leave()
 	became := make(chan hub.Handed, 1)
-	id = d.publish(p, sentByAPI, func(h hub.Handed) { became <- h })
+	id = d.send(p, became)
 	h := <-became
 	return id, h.Took, h.Err
+}
+
+// send publishes one event that the gate has let in, and leaves that: the hub has it, and others are not
+// held up for the other processes. became is told what became of the event.
+func (d door) send(p *hub.Publication, became chan<- hub.Handed) (id string) {
+	defer d.process.Gate.Leave()
+	return d.publish(p, sentByAPI, func(h hub.Handed) { became <- h })
 }
 
 // explain is hand for who wants to know what became of the event: account is told.

@@ -228,6 +228,58 @@ func TestExplainHoldsNoPlace(t *testing.T) {
 	}
 }
 
+// TestSendHoldsNoPlace has the engine not say what became of an event. Its sender waits, and keeps no
+// place from other senders.
+func TestSendHoldsNoPlace(t *testing.T) {
+	gate := admission.New(neverLate{}, time.Second)
+	published := make(asking, 1)
+	p := servePlace(t, hub.NewWith(published, nil), func(c *Config) { withKey(c); c.Gate = gate })
+	answer := make(chan int, 1)
+	go func() { // ends with done
+		status, _, _ := p.post("", `{"channel":"orders","name":"e","data":1}`)
+		answer <- status
+	}()
+	done := <-published
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := gate.Close(ctx); err != nil {
+		t.Error("a place is held while the engine is waited for: ", err)
+	}
+	select {
+	case status := <-answer:
+		t.Errorf("answered with %d before the engine was there", status)
+	default:
+	}
+	done(hub.Handed{Took: -1, Nodes: 2})
+	if status := <-answer; status != 200 {
+		t.Error(status)
+	}
+}
+
+// asking joins processes, and has a test say what became of a publication.
+type asking chan func(hub.Handed)
+
+// Publish implements [hub.Broker].
+func (a asking) Publish(_ *hub.Publication, done func(hub.Handed)) { a <- done }
+
+// Occupied and Vacated implement [hub.Broker].
+func (asking) Occupied(string, string, bool) {}
+func (asking) Vacated(string, string, bool)  {}
+
+// TestPartlyCounted has an event for several channels, of one of which nobody knows who took it, as where
+// the engine is away for a moment. Then nobody knows of all.
+func TestPartlyCounted(t *testing.T) {
+	for _, became := range [][]hub.Handed{{{Took: -1, Nodes: 2}, {Took: 5, Nodes: 1}}, {{Took: 5, Nodes: 1}, {Took: -1, Nodes: 2}}} {
+		for _, query := range []string{"", "&explain=1"} {
+			p := servePlace(t, hub.NewWith(&inTurn{left: became}, nil), withKey)
+			status, answer, head := p.post(query, `{"channels":["a","b"],"name":"e","data":1}`)
+			if status != 200 || head["X-Poosh-Delivered"] != nil {
+				t.Errorf("%v%s: %d %s %v", became, query, status, answer, head)
+			}
+		}
+	}
+}
+
 // neverLate is a server that keeps up.
 type neverLate struct{}
 
