@@ -27,14 +27,12 @@ func startRedis() (end func(), err error) {
 	if err != nil {
 		return nil, errors.New("redis-server is not installed: apt-get install redis-server")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := process.Port()
 	if err != nil {
 		return nil, err
 	}
-	redis = l.Addr().String()
-	_, port, _ := net.SplitHostPort(redis)
-	_ = l.Close()
-	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir(),
+	redis = addr(port)
+	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir(),
 		"--client-output-buffer-limit", "pubsub 0 0 0") // as it is, it would end a connection to a server that is slower than who attacks it
 	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		return nil, err
