@@ -38,6 +38,25 @@ func (s *station) bench(want int, args ...string) *loadtest.Report {
 	return r
 }
 
+// benchIsCounted runs a test of 20 clients, and wants the server to have counted what it says was sent and delivered.
+func (s *station) benchIsCounted(t *testing.T, args ...string) {
+	t.Helper()
+	sends, deliveries := s.counted()
+	r := s.bench(0, append(args, "--clients", "20", "--duration", "1s")...)
+	if r.Connections.Connected != 20 || r.Deliveries.Delivered < 20 || r.Events.Accepted < 5 || r.Latency == nil || int64(r.Latency.Count) != r.Deliveries.Delivered || r.Latency.P50 <= 0 {
+		t.Errorf("%+v", r)
+	}
+	var sent, delivered int64
+	eventually(t, "the server's counters", func() bool { // which are read once a second
+		now, all := s.counted()
+		sent, delivered = now-sends, all-deliveries
+		return sent >= r.Events.Accepted+r.Events.Probes && delivered >= r.Deliveries.Delivered+r.Deliveries.Probes
+	})
+	if sent != r.Events.Accepted+r.Events.Probes || delivered != r.Deliveries.Delivered+r.Deliveries.Probes {
+		t.Errorf("the server counts %d sends and %d deliveries, and the test %+v and %+v", sent, delivered, r.Events, r.Deliveries)
+	}
+}
+
 // What a test says was sent and delivered is what the server has counted, over each
 // protocol and transport, at a pace and flat out.
 func TestBenchCountsAsTheServerDoes(t *testing.T) {
@@ -54,20 +73,7 @@ func TestBenchCountsAsTheServerDoes(t *testing.T) {
 		"large":   {"--size", "20000", "--rate", "5", "--protocol", "eio3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sends, deliveries := s.counted()
-			r := s.bench(0, append(args, "--clients", "20", "--duration", "1s")...)
-			if r.Connections.Connected != 20 || r.Deliveries.Delivered < 20 || r.Events.Accepted < 5 || r.Latency == nil || int64(r.Latency.Count) != r.Deliveries.Delivered || r.Latency.P50 <= 0 {
-				t.Errorf("%+v", r)
-			}
-			var sent, delivered int64
-			eventually(t, "the server's counters", func() bool { // which are read once a second
-				now, all := s.counted()
-				sent, delivered = now-sends, all-deliveries
-				return sent >= r.Events.Accepted+r.Events.Probes && delivered >= r.Deliveries.Delivered+r.Deliveries.Probes
-			})
-			if sent != r.Events.Accepted+r.Events.Probes || delivered != r.Deliveries.Delivered+r.Deliveries.Probes {
-				t.Errorf("the server counts %d sends and %d deliveries, and the test %+v and %+v", sent, delivered, r.Events, r.Deliveries)
-			}
+			s.benchIsCounted(t, args...)
 		})
 	}
 }

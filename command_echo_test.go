@@ -10,8 +10,8 @@ import (
 	"poosh/server/cluster/redistest"
 )
 
-// echoes is a station with pages of Laravel Echo, whose application lets Ann in, by her token or her
-// cookie.
+// startEchoes starts a station with pages of Laravel Echo, whose application lets Ann in, by her token or
+// her cookie.
 func startEchoes(t *testing.T) (*station, *redistest.Server) {
 	t.Helper()
 	redis := redistest.Start(t)
@@ -82,20 +82,7 @@ func TestBenchOfLaravelEcho(t *testing.T) {
 		"flat":      {"--flat-out", "--publishers", "3", "--rooms", "4"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sends, deliveries := s.counted()
-			r := s.bench(0, append(args, "--protocol", "laravel-echo", "--clients", "20", "--duration", "1s")...)
-			if r.Connections.Connected != 20 || r.Deliveries.Delivered < 20 || r.Events.Accepted < 5 || r.Latency == nil || r.Latency.P50 <= 0 {
-				t.Errorf("%+v", r)
-			}
-			var sent, delivered int64
-			eventually(t, "the server's counters", func() bool { // which are read once a second
-				now, all := s.counted()
-				sent, delivered = now-sends, all-deliveries
-				return sent >= r.Events.Accepted+r.Events.Probes && delivered >= r.Deliveries.Delivered+r.Deliveries.Probes
-			})
-			if sent != r.Events.Accepted+r.Events.Probes || delivered != r.Deliveries.Delivered+r.Deliveries.Probes {
-				t.Errorf("the server counts %d sends and %d deliveries, and the test %+v and %+v", sent, delivered, r.Events, r.Deliveries)
-			}
+			s.benchIsCounted(t, append(args, "--protocol", "laravel-echo")...)
 		})
 	}
 	s.benchFails(2, "--sender is of no use", "--protocol", "laravel-echo", "--sender", "http://127.0.0.1:9")

@@ -18,7 +18,25 @@ type pooshDialect struct{ s *server }
 func (pooshDialect) name() string { return "poosh" }
 
 func (d pooshDialect) listen(room string, got func(int), gone func(error)) (io.Closer, error) {
-	ws, err := d.s.dialWebSocket(d.s.clientPort, "/socket.io/?EIO=4&transport=websocket")
+	return d.s.room(d.s.clientPort, `["room","`+room+`"]`, `42["n",`, got, gone)
+}
+
+func (d pooshDialect) send(c *http.Client, room string, n int) error {
+	return d.sendPayload(c, room, strconv.Itoa(n))
+}
+
+// sendPayload sends an event of the name n with a payload of JSON that JavaScript
+// would print as it stands.
+func (d pooshDialect) sendPayload(c *http.Client, room, payload string) error {
+	_, err := post(c, d.s.url(d.s.serverPort)+"/send", `{"room":"`+room+`","event":"n","payload":`+payload+`}`, func(r *http.Request) {
+		r.Header.Set("Authorization", auth.PooshSign(pooshSecret, []byte(payload)))
+	})
+	return err
+}
+
+// room joins a room of socket.io by an event, and returns when that is done.
+func (s *server) room(port int, event, begins string, got func(int), gone func(error)) (io.Closer, error) {
+	ws, err := s.dialWebSocket(port, socketIO4)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +44,7 @@ func (d pooshDialect) listen(room string, got func(int), gone func(error)) (io.C
 		_, err = expect(ws, "40")
 	}
 	if err == nil {
-		err = say(ws, `42["room","`+room+`"]`)
+		err = say(ws, "42"+event)
 	}
 	if err == nil { // connecting to a namespace that there is not is answered behind what came before it
 		if err = say(ws, "40/none,"); err == nil {
@@ -41,22 +59,9 @@ func (d pooshDialect) listen(room string, got func(int), gone func(error)) (io.C
 		if text == "2" {
 			return say(ws, "3")
 		}
-		return number(text, `42["n",`, `]`, got)
+		return number(text, begins, `]`, got)
 	}, gone)
 	return ws, nil
-}
-
-func (d pooshDialect) send(c *http.Client, room string, n int) error {
-	return d.sendPayload(c, room, strconv.Itoa(n))
-}
-
-// sendPayload sends an event of the name n with a payload of JSON that JavaScript
-// would print as it stands.
-func (d pooshDialect) sendPayload(c *http.Client, room, payload string) error {
-	_, err := post(c, d.s.url(d.s.serverPort)+"/send", `{"room":"`+room+`","event":"n","payload":`+payload+`}`, func(r *http.Request) {
-		r.Header.Set("Authorization", auth.PooshSign(pooshSecret, []byte(payload)))
-	})
-	return err
 }
 
 // number finds the number in a text, if it has such a beginning and end. Behind it may be the id that events that are

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,16 +27,14 @@ func startRedis() (end func(), err error) {
 	if err != nil {
 		return nil, errors.New("redis-server is not installed: apt-get install redis-server")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := process.Port()
 	if err != nil {
 		return nil, err
 	}
-	redis = l.Addr().String()
-	_, port, _ := net.SplitHostPort(redis)
-	_ = l.Close()
-	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir(),
+	redis = addr(port)
+	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", os.TempDir(),
 		"--client-output-buffer-limit", "pubsub 0 0 0") // as it is, it would end a connection to a server that is slower than who attacks it
-	if err := cmd.Start(); err != nil {
+	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		return nil, err
 	}
 	end = func() {
@@ -86,36 +85,6 @@ func heardBy(channel, message string) error {
 		err = errors.New("nobody reads what is published")
 	}
 	return err
-}
-
-// room joins a room of socket.io by an event, and returns when that is done.
-func (s *server) room(port int, event, begins string, got func(int), gone func(error)) (io.Closer, error) {
-	ws, err := s.dialWebSocket(port, socketIO4)
-	if err != nil {
-		return nil, err
-	}
-	if err = say(ws, "40"); err == nil {
-		_, err = expect(ws, "40")
-	}
-	if err == nil {
-		err = say(ws, "42"+event)
-	}
-	if err == nil { // connecting to a namespace that there is not is answered behind what came before it
-		if err = say(ws, "40/none,"); err == nil {
-			_, err = expect(ws, "44/none,")
-		}
-	}
-	if err != nil {
-		_ = ws.Close()
-		return nil, err
-	}
-	go follow(ws, func(text string) error { // ends with ws
-		if text == "2" {
-			return say(ws, "3")
-		}
-		return number(text, begins, `]`, got)
-	}, gone)
-	return ws, nil
 }
 
 // echoDialect is a page with Laravel Echo in a public channel, and what Laravel publishes in Redis.

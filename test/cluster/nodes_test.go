@@ -135,16 +135,7 @@ func (n *node) get(t *testing.T, path string) (int, string) {
 func (n *node) metric(t *testing.T, name string) int {
 	t.Helper()
 	_, text := n.get(t, "/metrics")
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return int(number)
-		}
-	}
-	return -1
+	return process.Metric(t, text, name)
 }
 
 // A sender sends numbered events one after the other to one node, until it is stopped.

@@ -66,10 +66,7 @@ func sentinelRedis(t *testing.T) *rigEngine {
 	}
 	known := func() (list []string) { // the primary, by each Sentinel
 		for _, s := range sentinels {
-			info, _ := s.Try("INFO", "sentinel")
-			_, at, _ := strings.Cut(info, "address=")
-			addr, _, _ := strings.Cut(at, ",")
-			list = append(list, addr)
+			list = append(list, redistest.PrimaryOf(s))
 		}
 		return list
 	}

@@ -44,19 +44,10 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
-// metric is the value of one without labels; -1 where there is none.
+// metric is a number of the node; -1 where there is none.
 func (s *server) metric(t *testing.T, name string) int {
 	t.Helper()
-	for line := range strings.Lines(get(t, s.admin+"/metrics")) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return int(n)
-		}
-	}
-	return -1
+	return process.Metric(t, get(t, s.admin+"/metrics"), name)
 }
 
 // publisher is the index of the node that publishes what Redis brings.
@@ -136,12 +127,7 @@ func threeNodes(t *testing.T, more ...string) {
 	}
 	for _, s := range list { // each counts what its own page was handed
 		redistest.Until(t, "the node counts what it hands out", func() bool {
-			for line := range strings.Lines(get(t, s.admin+"/metrics")) {
-				if n, ok := strings.CutPrefix(line, `poosh_delivered_total{dialect="echo"} `); ok {
-					return strings.TrimSpace(n) != "0"
-				}
-			}
-			return false
+			return s.metric(t, `poosh_delivered_total{dialect="echo"}`) > 0
 		})
 	}
 

@@ -58,16 +58,7 @@ func (n *node) metric(t *testing.T, name string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return int(number)
-		}
-	}
-	return -1
+	return process.Metric(t, string(text), name)
 }
 
 // A crowd is clients of every version on every transport, that are in the same rooms.

@@ -26,8 +26,8 @@ func SentinelURL(sentinels []*Server) string {
 // ours is what a Sentinel says of where the primary is.
 var ours = regexp.MustCompile(`name=` + Master + `,[^\r\n]*address=([0-9.:]+)`)
 
-// primaryOf asks a Sentinel where the primary is; empty for no answer.
-func primaryOf(s *Server) string {
+// PrimaryOf asks a Sentinel for the address of the primary; empty for no answer.
+func PrimaryOf(s *Server) string {
 	info, err := s.Try("INFO", "sentinel")
 	if m := ours.FindStringSubmatch(info); err == nil && m != nil {
 		return m[1]
@@ -61,7 +61,7 @@ func ThroughFailover(t testing.TB, primary, replica *Server, sentinels []*Server
 				return
 			case <-pace.C:
 			}
-			at := primaryOf(sentinels[0])
+			at := PrimaryOf(sentinels[0])
 			if at == "" {
 				continue
 			}
@@ -78,7 +78,7 @@ func ThroughFailover(t testing.TB, primary, replica *Server, sentinels []*Server
 	}()
 	Until(t, "some are published", func() bool { return accepted.Load() > first })
 	primary.Kill()
-	Until(t, "the Sentinels have another primary", func() bool { return primaryOf(sentinels[0]) == replica.Addr })
+	Until(t, "the Sentinels have another primary", func() bool { return PrimaryOf(sentinels[0]) == replica.Addr })
 	select {
 	case <-done:
 	case <-time.After(patience):
