@@ -203,10 +203,10 @@ func (g *Gate) Pass(ctx context.Context) error {
 	}
 }
 
-// Pause is for who is inside and has more to publish than an outbox may hold: it waits
+// Pause is for who was let in and has more to publish than an outbox may hold: it waits
 // until the server has caught up with what is published already, at most until ctx
-// ends, which is [ErrOverloaded]. The place is kept. A gate that closes holds up
-// nobody who is inside.
+// ends, which is [ErrOverloaded]. A place is kept, and none is needed. A gate that closes
+// holds up nobody who was let in.
 func (g *Gate) Pause(ctx context.Context) error {
 	if g == nil {
 		return nil

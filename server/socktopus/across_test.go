@@ -1,6 +1,7 @@
 package socktopus
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,7 +12,9 @@ import (
 	"github.com/gorilla/websocket"
 
 	"poosh/auth"
+	"poosh/server/admission"
 	"poosh/server/hub"
+	"poosh/server/presence"
 	"poosh/server/presence/presencetest"
 )
 
@@ -43,6 +46,43 @@ func TestSendAcross(t *testing.T) {
 	want(t, b, "DATA:to b 0", "DATA:to b 1")
 	_ = a.Close()
 	waitFor(t, func() bool { ok, _ := two.send(message{"a", "gone"}); return ok == 0 })
+}
+
+// A slowHolder is asked, and answers when it is told to.
+type slowHolder struct {
+	presence.Holder
+	asked, answer chan struct{}
+}
+
+func (s slowHolder) Held(ctx context.Context, app string, ids []string) ([]bool, error) {
+	s.asked <- struct{}{}
+	<-s.answer
+	return s.Holder.Held(ctx, app, ids)
+}
+
+// Whoever waits for the other processes keeps no place in the gate from other senders, of all dialects.
+func TestSendAcrossHoldsNoPlace(t *testing.T) {
+	gate := admission.New(caughtUp{}, 0)
+	e := presencetest.New()
+	t.Cleanup(e.Close)
+	node := e.Node("one", nil)
+	slow := slowHolder{node, make(chan struct{}), make(chan struct{})}
+	s := newSiteOn(t, node.Hub, Config{Holder: slow, Bus: node, Gate: gate})
+	status := make(chan int, 1)
+	go func() { // ends with the answer
+		got, _, _ := s.request("POST", "/send", `{"secretName":"myapp","secret":"s3cret","messages":[{"recipient":"1","content":"x"}]}`)
+		status <- got
+	}()
+	<-slow.asked
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := gate.Close(ctx); err != nil {
+		t.Error("a place is held while the other processes are asked: ", err)
+	}
+	close(slow.answer)
+	if got := <-status; got != 200 {
+		t.Error(got)
+	}
 }
 
 // One id is one connection's: the last one's that joined, on any process. What is sent meanwhile

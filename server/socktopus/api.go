@@ -52,11 +52,13 @@ func (d *Dialect) send(w http.ResponseWriter, r *http.Request) {
 		d.refuseForNow(w, r, overloaded)
 		return
 	}
-	defer d.cfg().Gate.Leave()
 	id := d.cfg().Sends.Next()
 	publish := d.publish
 	if d.cfg().Holder != nil {
 		publish = d.publishAcross
+		d.cfg().Gate.Leave() // others are not held up for the other processes
+	} else {
+		defer d.cfg().Gate.Leave()
 	}
 	sent, err := publish(r, a, id, b.messages())
 	switch {
