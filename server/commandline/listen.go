@@ -127,7 +127,7 @@ func (l *line) listener(c *cli.Command, cfg *server.Config) (listener, error) {
 	channels, rooms, echo := c.StringSlice("pusher"), c.StringSlice("room"), c.IsSet("laravel-echo")
 	switch {
 	case len(channels) > 0 && len(rooms) > 0, echo && len(channels)+len(rooms) > 0:
-		return listener{}, l.misused(c, "want --room or --pusher or --laravel-echo, not both")
+		return listener{}, l.misused(c, "want --room or --pusher or --laravel-echo, one alone")
 	case len(channels) == 0 && c.IsSet("app"):
 		return listener{}, l.misused(c, "--app goes with --pusher")
 	case !echo && c.IsSet("header"):

@@ -35,6 +35,7 @@ type updater struct {
 
 	dropped  atomic.Uint64
 	dropping seldom.Word
+	late     seldom.Word // a channel of which it is not told yet
 
 	mu      sync.Mutex // guards what follows
 	changed map[string]struct{}
@@ -122,7 +123,9 @@ func (u *updater) tellNext(ctx context.Context) bool {
 			u.note(channel) // and stop tells of it, if run was ended meanwhile
 		}
 		if err != nil && ctx.Err() == nil {
-			u.d.log.Warn("echo: the application is not told who is in a channel yet", "channel", clip(channel), "err", err)
+			if unsaid, say := u.late.May(time.Minute); say {
+				u.d.log.Warn("echo: the application is not told who is in a channel yet", "channel", clip(channel), "err", err, "others before", unsaid)
+			}
 			select {
 			case <-ctx.Done():
 			case <-time.After(again):

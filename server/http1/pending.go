@@ -84,8 +84,8 @@ func (p *Pending) Answer(body []byte, marks ...*latency.Mark) { p.c.answer(p, ni
 // AnswerWith is [Pending.Answer] where status and header were not known when the handler
 // returned: what it set of them before [Later] does not count. It copies the header too. Where the
 // handler has returned, the caller's goroutine writes the answer: who waits for it does not wait for the
-// loop as well, which may be on its way round a room of thousands. It does not wait for the socket, but
-// no lock may be held.
+// loop as well, which may be on its way round a room of thousands. It does not wait for the socket, and leaves
+// a connection with goroutines to those, but no lock may be held.
 func (p *Pending) AnswerWith(status int, header http.Header, body []byte) {
 	if p.c.answer(p, &lateHead{cmp.Or(status, http.StatusOK), header}, body, nil) {
 		p.c.raw.Uncork()
