@@ -448,6 +448,11 @@ func (s *site) hooked(channel string, want ...string) {
 	s.until(func() string {
 		return fmt.Sprintf("webhooks\n %s\ntold\n %s", strings.Join(want, "\n "), strings.Join(s.hooks.told(channel), "\n "))
 	}, func() bool { return len(s.hooks.told(channel)) >= len(want) })
+	// A node that is killed before Redis knows that it told something has that told again.
+	s.until(func() string { return "Redis knows that the application was told" }, func() bool {
+		telling, err := s.redis.Try("EVAL", "return tostring(#redis.call('KEYS', '*:dh:*'))", "0")
+		return err == nil && strings.TrimSpace(telling) == "0"
+	})
 	if got := s.hooks.told(channel); !slices.Equal(got, want) {
 		s.t.Errorf("told\n %s\nwant\n %s", strings.Join(got, "\n "), strings.Join(want, "\n "))
 	}
