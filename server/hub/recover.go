@@ -21,6 +21,7 @@ type Trail struct {
 	// will be; so were those of everyone.
 	rooms    map[string]uint64
 	everyone uint64
+	began    uint64 // where the log was as the subscriber came
 }
 
 // An Ask is what a subscriber wants of the rooms of an app that is kept.
@@ -99,7 +100,7 @@ func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err erro
 		return got, ErrTooManyRooms
 	}
 	made, may := h.prepare(s.appName(), s.id, enc, t, ask)
-	h.log.Hold(s.appName(), func(head Position, read Reader) {
+	h.holdFor(t, s.appName(), func(head Position, read Reader) {
 		if ask.Encoder != nil {
 			h.recode(s, ask.Encoder)
 		}
@@ -143,7 +144,7 @@ func (h *Hub) Return(app, id string, maxRooms int, recv Receiver, t *Trail, ask 
 
 // JoinKept is [Hub.Join] for a room of an app that is kept.
 func (h *Hub) JoinKept(s *Subscriber, t *Trail, name string) (err error) {
-	h.log.Hold(s.appName(), func(head Position, _ Reader) {
+	h.holdFor(t, s.appName(), func(head Position, _ Reader) {
 		err = h.enter(s, t, name, head)
 	})
 	return err
@@ -170,13 +171,32 @@ func (h *Hub) Joined(s *Subscriber, t *Trail) (joined map[string]uint64, epoch u
 }
 
 // trailFrom is that of one who has had nothing before a position.
-func trailFrom(head Position) Trail { return Trail{epoch: head.Epoch, everyone: head.Number} }
+func trailFrom(head Position) Trail {
+	return Trail{epoch: head.Epoch, everyone: head.Number, began: head.Number}
+}
+
+// holdFor is [Log.Hold] for one with a trail. Who was there when the log was filled with what this process
+// never handed out is about to be closed, see [Misser]. Until then the log ends for it where that begins, so
+// that no position that it is told is behind something that it did not get.
+func (h *Hub) holdFor(t *Trail, app string, f func(head Position, read Reader)) {
+	h.log.Hold(app, func(head Position, read Reader) {
+		behind, upTo := h.log.Filled(app)
+		if upTo.Epoch == head.Epoch && t.epoch == head.Epoch && t.began < upTo.Number {
+			head = behind
+		}
+		f(head, read)
+	})
+}
 
 // in has the numbers be those of the log that there is. Who stayed while another log began, since
 // all that was known was lost, has had that from its beginning: who may not have is closed.
 func (t *Trail) in(head Position) {
-	if t.epoch != 0 && t.epoch != head.Epoch {
-		t.everyone = 0
+	switch t.epoch {
+	case head.Epoch:
+	case 0: // it was nowhere before
+		t.began = head.Number
+	default:
+		t.everyone, t.began = 0, 0
 		for room := range t.rooms {
 			t.rooms[room] = 0
 		}
@@ -192,7 +212,7 @@ func (h *Hub) prepare(app, id string, e Encoder, t *Trail, ask *Ask) (made [][]b
 		return nil, true
 	}
 	var spans []Span
-	h.log.Hold(app, func(head Position, _ Reader) {
+	h.holdFor(t, app, func(head Position, _ Reader) {
 		if ask.within(head) {
 			t.in(head)
 			spans = t.missing(ask, head)
