@@ -380,7 +380,11 @@ func TestNodeCutOffAgainWhileFilling(t *testing.T) {
 		t.Fatalf("it is at %v", at)
 	}
 	wire.Heal()
-	<-s.reached
+	select {
+	case <-s.reached:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it reads nothing")
+	}
 	ahead := a.head()
 	if !b.hub.Ahead(app, ahead) {
 		t.Error("it is there before it has read all")
