@@ -151,19 +151,19 @@ func (l *link) fillAll(upTo hub.Position) error {
 			default:
 			}
 			var err error
-			late := false
-			if done, err = l.fillStep(f, upTo); err == nil {
+			done, err = l.fillStep(f, upTo)
+			late := time.Now().After(until)
+			if err == nil {
 				l.p.c.filled.came()
-				late = !done && time.Now().After(until)
-			} else if late = l.p.again.on && time.Now().After(until); !late && !(l.p.again.on && forGood(err)) {
+			} else if !l.p.again.on || !late && !forGood(err) {
 				return fmt.Errorf("what is kept: %w", err)
 			}
 			switch {
+			case done:
 			case late:
 				l.p.failFill(f, fmt.Sprintf("it is not done within %v", limit))
 			case err != nil:
 				l.p.failFill(f, err.Error())
-			case done:
 			case f.tries > fillTries:
 				l.p.failFill(f, "more is dropped meanwhile than is read")
 			case l.p.again.on && f.read > refillMore*l.p.c.opt.Keeping(f.app).Bytes+fillBytes:
