@@ -44,6 +44,7 @@ type awaiting struct {
 	apps    map[string]*queue
 	due     []arrival
 	running bool // goOn is at it
+	refused uint64
 }
 
 // A queue is who waits in one app. All of them wait for one answer of the broker, and those who came
@@ -120,6 +121,17 @@ func (h *Hub) Await(app string, at []Position, from netip.Addr, then func()) boo
 	return q != nil
 }
 
+// Awaiting returns how many wait by [Hub.Await] now, and how often one did not since too many did.
+func (h *Hub) Awaiting() (waiting int, refused uint64) {
+	a := &h.awaiting
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, q := range a.apps {
+		waiting += len(q.under) + len(q.next)
+	}
+	return waiting, a.refused
+}
+
 // enter has one wait, and reports whether the broker is to be asked; nil where too many wait.
 func (a *awaiting) enter(app string, w waiter) (q *queue, ask bool) {
 	a.mu.Lock()
@@ -131,9 +143,11 @@ func (a *awaiting) enter(app string, w waiter) (q *queue, ask bool) {
 		q = &queue{app: app, room: quota.New(maxAwaiting * awaitCost)}
 	}
 	if !q.room.Take(w.from, 0, awaitCost) {
+		a.refused++
 		return nil, false
 	}
 	if !a.all.Take(w.from, 0, awaitCost) {
+		a.refused++
 		q.room.Give(w.from, awaitCost)
 		return nil, false
 	}

@@ -216,12 +216,18 @@ func TestAwaitShares(t *testing.T) {
 			if n := fill(network(200)); n != 8 && all < 4090 {
 				t.Errorf("%d of another network may wait beside %d", n, all)
 			}
+			if waiting, refused := a.Awaiting(); waiting < all || refused < 100 {
+				t.Errorf("%d wait, %d did not, as it says", waiting, refused)
+			}
 			other := []hub.Position{{Epoch: 7, Number: 6}}
 			if !a.Await("other", other, network(1), func() {}) {
 				t.Error("none may wait in another app")
 			}
 			for a.f.come(false) > 0 {
 				synctest.Wait()
+			}
+			if waiting, _ := a.Awaiting(); waiting != 0 {
+				t.Errorf("%d wait, as it says", waiting)
 			}
 			a.order = nil
 		}
