@@ -79,7 +79,7 @@ func TestPagesCostAPage(t *testing.T) {
 		}
 		time.Sleep(2*contentsFor + time.Second)
 		synctest.Wait()
-		if d.contents.all != nil && len(d.contents.all) > 0 || d.contents.tidy != nil {
+		if len(d.contents.all) > 0 || d.contents.tidy != nil {
 			t.Errorf("%d contents are kept that nobody reads", len(d.contents.all))
 		}
 	})
