@@ -51,6 +51,15 @@ func (e *Explanation) Matched() int {
 	return n
 }
 
+// Handed is what [Hub.Send] would have told of the publication.
+func (e *Explanation) Handed() Handed {
+	took := e.Took
+	if e.Uncounted {
+		took = -1
+	}
+	return Handed{Took: took, Nodes: e.Nodes, Err: e.Err}
+}
+
 // A Part is what became of a publication in one app.
 type Part struct {
 	App       string

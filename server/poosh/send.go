@@ -114,11 +114,7 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	account.Add(pub, e)
 	body := respond.Go.Body(account)
 	claim.Settle(idempotency.Answer{ID: id, Handed: handed, Account: body})
-	took := e.Took
-	if e.Uncounted {
-		took = -1
-	}
-	a.note(r, id, m, pub, took)
+	a.note(r, id, m, pub, e.Handed().Took)
 	if a.hub.Across() {
 		w.Header()[sends.Header] = []string{id}
 		setNodes(w.Header(), e.Nodes)

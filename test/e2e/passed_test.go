@@ -14,6 +14,7 @@ import (
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/logtest"
+	"poosh/test/process"
 )
 
 // Clients of every version and in every way come through balancers without stickiness to three
@@ -170,7 +171,7 @@ func throughHaproxy(t *testing.T, nodes []*server) int {
 	said := &logtest.Buffer{}
 	cmd := exec.Command("haproxy", "-db", "-f", conf)
 	cmd.Stdout, cmd.Stderr = said, said
-	if err := cmd.Start(); err != nil {
+	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		t.Fatalf("haproxy: %v: apt-get install haproxy", err)
 	}
 	t.Cleanup(func() {
