@@ -193,13 +193,16 @@ func (s *Server) leaveCluster(ctx context.Context) {
 
 // engineThere is why the process is not ready for want of the engine, or not wholly.
 func (s *Server) engineThere(context.Context) error {
+	refuses := s.cluster.Refuses()
 	switch {
+	case refuses != nil:
+		return health.Because("Redis is there, and takes nothing", refuses)
 	case s.cluster.Up():
 		return nil
 	case s.cfg.Cluster.WhenDown == cluster.Local:
 		return health.Soft("cannot reach the other nodes: what is sent reaches the clients of this node alone")
 	}
-	return errors.New("CLUSTER_REDIS: the engine is away")
+	return health.Because("Redis cannot be reached", errors.New("CLUSTER_REDIS: the engine is away"))
 }
 
 // nodes are those of the cluster, for operators; nil for a process that is alone.

@@ -146,9 +146,10 @@ type Cluster struct {
 	// Beats end before the lease is given back: a later one would enter this node again.
 	beating   context.Context // of over; done when the beats are to end
 	endBeats  context.CancelFunc
-	beatsOver chan struct{} // closed when they have; nil before they begin
-	up        atomic.Bool   // the engine is there
-	kick      chan struct{} // has the node beat at once
+	beatsOver chan struct{}         // closed when they have; nil before they begin
+	up        atomic.Bool           // the engine is there
+	refuses   atomic.Pointer[error] // why it did not take the last beat, though it was there; nil for nothing
+	kick      chan struct{}         // has the node beat at once
 }
 
 // New returns what this process will have of a cluster, once it has joined it; nothing but Join may be

@@ -107,9 +107,13 @@ func (c *Cluster) beats() {
 		switch {
 		case err == nil:
 			failing = false
+			c.refuses.Store(nil)
 		case c.beating.Err() != nil: // by that it failed
 		default:
 			c.count.beatsFailed.Add(1)
+			if refused(err) {
+				c.refuses.Store(&err)
+			}
 			// An engine that is away is said to be so elsewhere.
 			if !failing && c.Up() && !errors.Is(err, hub.ErrAway) {
 				failing = true
@@ -117,6 +121,15 @@ func (c *Cluster) beats() {
 			}
 		}
 	}
+}
+
+// Refuses returns why the engine, which is there, does not take what it is told, such as for want of memory; nil
+// while it does, and while it is away. It is known from one beat to the next.
+func (c *Cluster) Refuses() error {
+	if why := c.refuses.Load(); why != nil && c.Up() {
+		return *why
+	}
+	return nil
 }
 
 // untilBeat is how long it is until the next beat, not longer than wait: it comes as soon as the
