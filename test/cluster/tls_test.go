@@ -44,7 +44,7 @@ func TestRedisOverTLS(t *testing.T) {
 	} {
 		cmd := exec.Command(program, "check")
 		cmd.Dir = t.TempDir()
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SERVER_SECRET=" + secret, "CLIENT_PORT=0", "SERVER_PORT=0", "CLUSTER_REDIS=" + test.url, test.env}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SERVER_SECRET=" + secret, "CLIENT_PORT=0", "SERVER_PORT=0", "CLUSTER_REDIS=" + test.url, test.env, "HISTORY=1m"}
 		text, err := cmd.CombinedOutput()
 		if (err == nil) != (test.want == "") || !strings.Contains(string(text), test.want) || strings.Contains(string(text), "sesame") {
 			t.Errorf("%s: %v, %s", name, err, text)
