@@ -123,15 +123,6 @@ func (c *Cluster) beats() {
 	}
 }
 
-// Refuses returns why the engine, which is there, does not take what it is told, such as for want of memory; nil
-// while it does, and while it is away. It is known from one beat to the next.
-func (c *Cluster) Refuses() error {
-	if why := c.refuses.Load(); why != nil && c.Up() {
-		return *why
-	}
-	return nil
-}
-
 // untilBeat is how long it is until the next beat, not longer than wait: it comes as soon as the
 // lease of a node that says nothing is over.
 func (c *Cluster) untilBeat(wait time.Duration) time.Duration {
@@ -275,19 +266,6 @@ func (c *Cluster) learn(infos, over []string) {
 	for _, f := range tell {
 		guard.Call(c.log, "telling that a node has come or gone", f)
 	}
-}
-
-func sameNodes(a, b map[string]Node) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for name, n := range a {
-		m, ok := b[name]
-		if !ok || n.Addr != m.Addr || n.Draining != m.Draining || n.Version != m.Version {
-			return false
-		}
-	}
-	return true
 }
 
 // nodeOf is the name in a lease.

@@ -36,6 +36,15 @@ func (c *counts) settled(err error) {
 	}
 }
 
+// Refuses returns why the engine, which is there, does not take what it is told, such as for want of memory; nil
+// while it does, and while it is away. It is known from one beat to the next.
+func (c *Cluster) Refuses() error {
+	if why := c.refuses.Load(); why != nil && c.Up() {
+		return *why
+	}
+	return nil
+}
+
 // Lag is how long what came last was on its way, as far as the clocks of two nodes agree.
 func (c *Cluster) Lag() time.Duration { return time.Duration(c.count.lag.Load()) }
 
