@@ -80,6 +80,11 @@ type Options struct {
 	// position for what reaches this process alone, and reports how many took it. Calls for rooms
 	// of one partition come one after the other. It must not wait.
 	Deliver func(p *hub.Publication, at hub.Position) int
+	// Explain is Deliver for a publication whose sender asks what becomes of it, and says that of this process; nil
+	// for a cluster whose publications nobody explains. Absent says why nobody here may have been in p's room, in
+	// Causes and Left. They must not wait either.
+	Explain func(p *hub.Publication, at hub.Position) *hub.Explanation
+	Absent  func(p *hub.Publication) *hub.Explanation
 	// Reached says how far the log of an app that is Together was handed out, in the order of Deliver:
 	// once it begins, and each second; nil for nobody.
 	Reached func(app string, at hub.Position)
@@ -144,9 +149,10 @@ type Cluster struct {
 	// Beats end before the lease is given back: a later one would enter this node again.
 	beating   context.Context // of over; done when the beats are to end
 	endBeats  context.CancelFunc
-	beatsOver chan struct{} // closed when they have; nil before they begin
-	up        atomic.Bool   // the engine is there
-	kick      chan struct{} // has the node beat at once
+	beatsOver chan struct{}         // closed when they have; nil before they begin
+	up        atomic.Bool           // the engine is there
+	refuses   atomic.Pointer[error] // why it did not take the last beat, though it was there; nil for nothing
+	kick      chan struct{}         // has the node beat at once
 }
 
 // New returns what this process will have of a cluster, once it has joined it; nothing but Join may be
@@ -154,7 +160,7 @@ type Cluster struct {
 func New(cfg Config) *Cluster {
 	c := &Cluster{cfg: cfg, name: newName(), kick: make(chan struct{}, 1), idLife: idLife}
 	c.asks.waiting = make(map[string]chan answer)
-	c.asks.handlers = make(map[byte]func(string, []byte) []byte)
+	c.asks.handlers = map[byte]func(string, []byte) []byte{kindWhy: c.absent}
 	c.over, c.end = context.WithCancel(context.Background())
 	c.beating, c.endBeats = context.WithCancel(c.over)
 	var tags [partitions]tag

@@ -107,9 +107,13 @@ func (c *Cluster) beats() {
 		switch {
 		case err == nil:
 			failing = false
+			c.refuses.Store(nil)
 		case c.beating.Err() != nil: // by that it failed
 		default:
 			c.count.beatsFailed.Add(1)
+			if refused(err) {
+				c.refuses.Store(&err)
+			}
 			// An engine that is away is said to be so elsewhere.
 			if !failing && c.Up() && !errors.Is(err, hub.ErrAway) {
 				failing = true
@@ -262,19 +266,6 @@ func (c *Cluster) learn(infos, over []string) {
 	for _, f := range tell {
 		guard.Call(c.log, "telling that a node has come or gone", f)
 	}
-}
-
-func sameNodes(a, b map[string]Node) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for name, n := range a {
-		m, ok := b[name]
-		if !ok || n.Addr != m.Addr || n.Draining != m.Draining || n.Version != m.Version {
-			return false
-		}
-	}
-	return true
 }
 
 // nodeOf is the name in a lease.

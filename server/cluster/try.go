@@ -137,10 +137,26 @@ func (e Engine) worded(err error) error {
 	switch {
 	case errors.Is(err, errOld):
 		return err
+	case errors.Is(err, context.DeadlineExceeded) && e.tls:
+		return say("does not answer in time, or is not for TLS, as rediss:// says")
 	case errors.Is(err, context.DeadlineExceeded):
 		return say("does not answer in time")
 	case errors.Is(err, hub.ErrAway):
 		return err
+	case has("READONLY"):
+		return say("is a replica, which takes nothing: want its primary, or redis-sentinel:// for who knows which that is")
+	case has("OOM command not allowed"):
+		return say("is full: want more maxmemory for it")
+	case has("MISCONF"):
+		return say("takes nothing, since it cannot save its data: its log says why")
+	case has("cluster support disabled"):
+		return say("is no Redis Cluster, which several addresses are for: want one address, or redis-sentinel://")
+	case has("No such master"):
+		return say("does not know the primary whose name stands behind the last /: want the one that its Sentinels have in SENTINEL MASTERS")
+	case has("x509:"):
+		return say("has a certificate that this machine does not believe: want its name in CLUSTER_REDIS, and its authority among those of the system or in the file that SSL_CERT_FILE names")
+	case e.master != "" && has("WRONGPASS", "NOAUTH"):
+		return say("does not let this node in: want the user and password of the servers in front of the first address, and ?user=...&password=... of the Sentinels, where these have any, at the end of CLUSTER_REDIS")
 	case has("WRONGPASS", "NOAUTH", "invalid password", "without any password configured"):
 		return say("does not let this node in: want its user and password in CLUSTER_REDIS")
 	case has("DB index is out of range", "invalid DB index"):
@@ -153,6 +169,9 @@ func (e Engine) worded(err error) error {
 		return say("is a Redis Cluster, and does not tell this node of its servers: want the right +cluster, see docs/cluster.md")
 	case has("unknown command"):
 		return say("does not know a command: want Redis 7 or Valkey, with no command renamed")
+	}
+	if !e.tls && has("connection reset by peer", "EOF") {
+		return say("is not there, or is for TLS: want rediss:// then")
 	}
 	return say("is not there")
 }

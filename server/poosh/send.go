@@ -117,6 +117,9 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	a.note(r, id, m, pub, e.Handed().Took)
 	if a.hub.Across() {
 		w.Header()[sends.Header] = []string{id}
+		if took >= 0 { // all have said
+			w.Header()[sends.DeliveredHeader] = []string{strconv.Itoa(took)}
+		}
 		setNodes(w.Header(), e.Nodes)
 	} else {
 		setSent(w.Header(), id, e.Took)
