@@ -217,7 +217,7 @@ func TestNodeCutOffAgainWhileFilling(t *testing.T) {
 	p.since = time.Now().Add(-time.Hour)
 	p.mu.Unlock()
 	answered := make(chan hub.Position, 1)
-	follow := func() { b.Follow(app, func() { answered <- b.head() }) }
+	follow := func() { b.Follow(app, func(bool) { answered <- b.head() }) }
 	follow()
 	if at := <-answered; at != begin { // at once: the engine is away
 		t.Fatalf("it is at %v", at)
