@@ -67,6 +67,7 @@ type desk struct {
 	holds     map[string]time.Duration // how long they are told of who leaves after it, by apps
 	eras      []uint64                 // epochs of the logs that it had a seat in, in their order
 	watched   time.Time                // until when nobody is told anything, for other nodes to say what was; zero for not
+	watchAt   time.Time                // when they are looked at next
 }
 
 // A place is a room.

@@ -56,10 +56,18 @@ func (d *desk) othersTold(l *link) bool {
 // longer than a lease: who is not there by then has gone, with what it knew.
 func (d *desk) letTell(l *link) bool {
 	d.mu.Lock()
-	until, all := d.watched, d.seat.all && d.doubt == nil
+	now, until, all := time.Now(), d.watched, d.seat.all && d.doubt == nil
+	early := now.Before(until)
+	wait := early && (!all || now.Before(d.watchAt))
+	if early && !wait {
+		d.watchAt = now.Add(50 * time.Millisecond) // not each time that somebody enters
+	}
 	d.mu.Unlock()
+	if wait {
+		return false
+	}
 	if !until.IsZero() {
-		if time.Now().Before(until) && !(all && d.othersTold(l)) {
+		if early && !d.othersTold(l) {
 			return false
 		}
 		d.mu.Lock()
