@@ -81,6 +81,7 @@ func (s *Server) join(ctx context.Context) error {
 		Home:     home,
 		Deliver:  s.deliver,
 		Reached:  s.hub.Reach,
+		Begin:    s.beginAnew,
 		Missed:   s.missed,
 		Mirror:   s.hub,
 	}); err != nil {
@@ -205,12 +206,11 @@ func (s *Server) nodes() *overview.Cluster {
 	return c
 }
 
-// missed closes who may have missed something up to a place in the log, and has the log begin
-// there.
-func (s *Server) missed(app, room string, everyone bool, at hub.Position) {
-	if s.kept != nil && s.kept.Keeps(app) {
-		s.kept.Begin(app, at)
-	}
+// beginAnew has what is kept of an app begin behind a place: before it something may be missing.
+func (s *Server) beginAnew(app string, at hub.Position) { s.kept.Begin(app, at) }
+
+// missed closes who may have missed something. What is kept of that the cluster has told before.
+func (s *Server) missed(app, room string, everyone bool, _ hub.Position) {
 	s.hub.Missed(app, room, everyone)
 }
 

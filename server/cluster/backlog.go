@@ -49,6 +49,7 @@ func (l *link) resume() error {
 		at = hub.Position{Epoch: last.epoch, Number: last.number}
 		missed = append(missed, l.p.ours(r.frames)...)
 	}
+	l.p.settleRefill(began, r.whole)
 	if err := l.fillUpTo(r.at); err != nil {
 		return err
 	}
@@ -72,9 +73,10 @@ func (l *link) resume() error {
 		return errors.New("the engine has forgotten everything just now")
 	}
 	l.p.c.count.caught.Add(uint64(len(missed)))
-	l.p.judge(began, r, l.generation)
-	l.p.filled(r.at) // before anybody may take the node for one that is there
-	l.p.found(l)     // before anything of it is handed out, see [partition.publishHere]
+	// Before anybody may take the node for one that is there, and before clients are sent away who come back at once.
+	filled := l.p.filled(r.at)
+	l.p.judge(began, r, l.generation, filled)
+	l.p.found(l) // before anything of it is handed out, see [partition.publishHere]
 	l.letGo(append(gone, missed...), r.at)
 	l.p.subs.confirmAll(l.generation)
 	l.p.desk.wakeUp()
@@ -95,14 +97,17 @@ func (l *link) lastEpoch() uint64 {
 	return 0
 }
 
-// judge says so if something was missed, and notes what is to be told of later: others may have
-// had more of the log before than the engine.
-func (p *partition) judge(began hub.Position, r resumed, generation uint64) {
+// judge says so if something was missed, of which the logs of some apps are filled again, and notes what is to be told
+// of later: others may have had more of the log before than the engine.
+func (p *partition) judge(began hub.Position, r resumed, generation uint64, filled []string) {
 	if began.IsZero() {
 		return // nobody was here
 	}
 	if !r.whole {
-		p.missed(generation, r.at, "more than the engine keeps")
+		p.place.Lock()
+		p.before = hub.Position{} // whoever lacks something of that is told now
+		p.place.Unlock()
+		p.missed(generation, r.at, "more than CLUSTER_BACKLOG holds", filled)
 		return
 	}
 	if began.Epoch != r.before || began.Epoch == r.at.Epoch {
@@ -125,7 +130,7 @@ func (p *partition) heardOf(epoch, reached uint64) {
 	}
 	p.place.Unlock()
 	if less {
-		p.missed(generation, p.position(), "another node had more of what the engine has forgotten")
+		p.missed(generation, p.position(), "another node had more of what the engine has forgotten", nil)
 	}
 }
 

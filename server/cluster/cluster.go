@@ -83,6 +83,9 @@ type Options struct {
 	// Reached says how far the log of an app that is Together was handed out, in the order of Deliver:
 	// once it begins, and each second; nil for nobody.
 	Reached func(app string, at hub.Position)
+	// Begin has the log of an app that is Together begin anew behind a place: of what was published before, this
+	// process may lack some. It is called before Missed; nil for nobody.
+	Begin func(app string, at hub.Position)
 	// Missed says that who is in a room may have missed a publication up to a place in the log: close their
 	// connections, so that they know. It may be called before Deliver of what comes then.
 	Missed func(app, room string, everyone bool, at hub.Position)

@@ -1,7 +1,7 @@
 package cluster
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"strconv"
 	"sync"
@@ -33,7 +33,7 @@ type Filling interface {
 	Done(at hub.Position)
 }
 
-// A fill is what a node that starts has of what the engine keeps of an app.
+// A fill is what a node has of what the engine keeps of an app, that starts or was cut off for too long, see [refill].
 //
 // Why not at once when it is subscribed to everything: what comes meanwhile would have to be held. So most of it is
 // read before, and then what came in between, up to where the log was as the node had subscribed.
@@ -46,7 +46,8 @@ type fill struct {
 
 	tries, events int // tries: how often something of it was gone
 	bytes         int64
-	failed        bool // it goes on without
+	read          int64 // bytes, with those that were read in vain
+	failed        bool  // it goes on without
 }
 
 // filled is what came of filling, for operators.
@@ -113,13 +114,10 @@ func (c *Cluster) sayFilled() {
 // may not be handled yet when the link is lost by which it came.
 func (p *partition) starting() bool { return len(p.kept) > 0 && !p.started }
 
-// fill reads all that the engine keeps by now.
+// fill reads all that the engine keeps by now, if the logs are to be filled.
 func (l *link) fill() error {
 	p := l.p
-	if !p.starting() {
-		return nil
-	}
-	if p.fills == nil {
+	if p.starting() && p.fills == nil {
 		for _, app := range p.kept {
 			p.fills = append(p.fills, &fill{app: app})
 		}
@@ -129,9 +127,6 @@ func (l *link) fill() error {
 
 // fillUpTo reads what has come since, up to and with a position: behind it, it comes by itself.
 func (l *link) fillUpTo(at hub.Position) error {
-	if !l.p.starting() {
-		return nil
-	}
 	for _, f := range l.p.fills {
 		if f.chunk == 0 || f.from.Epoch != at.Epoch {
 			f.into = nil // there was nothing, or another log
@@ -141,11 +136,11 @@ func (l *link) fillUpTo(at hub.Position) error {
 }
 
 func (l *link) fillAll(upTo hub.Position) error {
-	limit := fillTime
-	if l.p.c.opt.fillTime > 0 {
-		limit = l.p.c.opt.fillTime
+	if len(l.p.fills) == 0 {
+		return nil
 	}
-	until := l.p.c.filled.begin(limit)
+	limit, until := l.p.fillUntil()
+	defer func(began time.Time) { l.p.again.spent += time.Since(began) }(time.Now())
 	for _, f := range l.p.fills {
 		for done := f.failed; !done; {
 			select {
@@ -156,16 +151,23 @@ func (l *link) fillAll(upTo hub.Position) error {
 			default:
 			}
 			var err error
-			if done, err = l.fillStep(f, upTo); err != nil {
+			done, err = l.fillStep(f, upTo)
+			late := time.Now().After(until)
+			if err == nil {
+				l.p.c.filled.came()
+			} else if !l.p.again.on || !late && !forGood(err) {
 				return fmt.Errorf("what is kept: %w", err)
 			}
-			l.p.c.filled.came()
 			switch {
 			case done:
-			case time.Now().After(until):
-				f.fail(l.p.c, fmt.Sprintf("it is not done within %v", limit))
+			case late:
+				l.p.failFill(f, fmt.Sprintf("it is not done within %v", limit))
+			case err != nil:
+				l.p.failFill(f, err.Error())
 			case f.tries > fillTries:
-				f.fail(l.p.c, "more is dropped meanwhile than is read")
+				l.p.failFill(f, "more is dropped meanwhile than is read")
+			case l.p.again.on && f.read > refillMore*l.p.c.opt.Keeping(f.app).Bytes+fillBytes:
+				l.p.failFill(f, fmt.Sprintf("more than %d times what is kept is read, and it is not done", refillMore))
 			}
 			done = done || f.failed
 		}
@@ -173,9 +175,25 @@ func (l *link) fillAll(upTo hub.Position) error {
 	return nil
 }
 
-// fail has the log be left as it is.
-func (f *fill) fail(c *Cluster, why string) {
+// fillUntil is how long the partition may take to fill its logs, and until when.
+func (p *partition) fillUntil() (limit time.Duration, until time.Time) {
+	if p.again.on {
+		limit = cmp.Or(p.c.opt.fillTime, refillTime)
+		return limit, time.Now().Add(limit - p.again.spent)
+	}
+	limit = cmp.Or(p.c.opt.fillTime, fillTime)
+	return limit, p.c.filled.begin(limit)
+}
+
+// failFill has the log be left as it is.
+func (p *partition) failFill(f *fill, why string) {
 	f.failed, f.into = true, nil
+	if p.again.on {
+		p.c.count.unfilled.Add(1)
+		p.c.log.Warn("what this node missed while it was cut off is not all read from the history that the engine keeps: clients that come back are told that it does not know", "app", f.app, "why", why)
+		return
+	}
+	c := p.c
 	c.filled.mu.Lock()
 	defer c.filled.mu.Unlock()
 	c.filled.failed = append(c.filled.failed, fmt.Sprintf("app %q: %s", f.app, why))
@@ -259,11 +277,11 @@ func (l *link) enterPage(f *fill, page []string, now uint64, upTo hub.Position) 
 	for _, line := range page {
 		ms, rest, ok := cutNumber(line)
 		if !ok {
-			return false, errors.New("the engine keeps what is no event")
+			return false, errNoEvent
 		}
 		fr, ok := parseFrame(rest)
 		if !ok || fr.epoch != f.from.Epoch {
-			return false, errors.New("the engine keeps what is no event")
+			return false, errNoEvent
 		}
 		if fr.number > upTo.Number {
 			return true, nil
@@ -278,20 +296,30 @@ func (l *link) enterPage(f *fill, page []string, now uint64, upTo hub.Position) 
 		f.into.Enter(&e.Publication, hub.Position{Epoch: fr.epoch, Number: fr.number}, time.Now().Add(-age))
 		f.events++
 		f.bytes += int64(len(line))
+		f.read += int64(len(line))
 	}
 	return false, nil
 }
 
-// filled has the logs be as they were read, up to where the partition's is. Those that were not are begun anew by
-// what comes.
-func (p *partition) filled(at hub.Position) {
+// filled has the logs be as they were read, up to where the partition's is, and returns the apps of those. The others
+// are begun anew by what comes.
+func (p *partition) filled(at hub.Position) (apps []string) {
 	for _, f := range p.fills {
-		if f.into != nil {
-			f.into.Done(at)
+		if f.into == nil {
+			continue
+		}
+		f.into.Done(at)
+		apps = append(apps, f.app)
+		if p.again.on {
+			p.again.add(f)
+			p.c.count.refilled.Add(1)
+		} else {
 			p.c.filled.add(f)
 		}
 	}
+	p.endRefill()
 	p.fills, p.started = nil, true
+	return apps
 }
 
 func (f *filled) add(a *fill) {

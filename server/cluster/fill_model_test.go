@@ -62,7 +62,8 @@ func (n *library) enter(room string, from hub.Position) (texts []string, whole b
 }
 
 // Nodes come and go, all of them too, while others publish and Redis forgets everything now and then: whoever comes
-// back, wherever, gets exactly what was published, or a no; and no no as long as nothing was forgotten or cut.
+// back, wherever, gets exactly what was published, or a no; and no no as long as nothing was forgotten. Cables are cut,
+// for longer than the backlog holds too.
 func TestHistoryModel(t *testing.T) {
 	t.Parallel()
 	for _, bounds := range []history.Config{much, {Age: 10 * time.Minute, Bytes: 128 << 10, Events: 50}} {
@@ -81,15 +82,23 @@ func runHistoryModel(t *testing.T, draw *rand.Rand, bounds history.Config) {
 	cfg.Backlog = 64 << 10
 	w := &truth{of: make(map[hub.Position][2]string)}
 	var nodes []*library
+	wires := make(map[*library]*redistest.Wire)
+	begin := func() *library {
+		wire, far := redistest.NewWire(t, redis.Addr), cfg
+		far.Redis, _ = ParseEngine(at(wire.Addr))
+		n := openLibrary(t, far, bounds, w.note)
+		wires[n] = wire
+		return n
+	}
 	place := make(map[string]hub.Position) // of who is away, by room
-	yes, no := 0, 0
+	yes, no, refills := 0, 0, uint64(0)
 	for step := range 400 {
 		for len(nodes) < 1+draw.IntN(2) {
-			nodes = append(nodes, openLibrary(t, cfg, bounds, w.note))
+			nodes = append(nodes, begin())
 		}
 		n := nodes[draw.IntN(len(nodes))]
 		room := fmt.Sprint("r", draw.IntN(4))
-		switch draw.IntN(12) {
+		switch draw.IntN(13) {
 		case 0:
 			n.leave()
 			nodes = slices.DeleteFunc(nodes, func(m *library) bool { return m == n })
@@ -126,6 +135,36 @@ func runHistoryModel(t *testing.T, draw *rand.Rand, bounds history.Config) {
 				t.Fatal(err)
 			}
 			until(t, "it is back", func() bool { return p.current() != nil })
+		case 8: // one is cut off for longer than the backlog holds
+			if draw.IntN(2) == 0 {
+				continue
+			}
+			if len(nodes) < 2 {
+				nodes = append(nodes, begin())
+			}
+			i := draw.IntN(len(nodes))
+			cut, other := nodes[i], nodes[(i+1)%len(nodes)]
+			before := cut.count.refilled.Load()
+			cut.cutOff(wires[cut].Cut)
+			for i := range 100 + draw.IntN(300) {
+				if err := other.publish(room, fmt.Sprint(step, ".away", i, strings.Repeat("x", 800))); err != nil && !errors.Is(err, hub.ErrUncertain) {
+					t.Fatal(err)
+				}
+				if i < 50 && draw.IntN(500) == 0 { // a new log begins before it is back
+					redis.Do("FLUSHALL")
+				}
+			}
+			wires[cut].Heal()
+			for i := range draw.IntN(100) { // as it comes back
+				if err := other.publish(room, fmt.Sprint(step, ".back", i)); err != nil && !errors.Is(err, hub.ErrUncertain) {
+					t.Fatal(err)
+				}
+			}
+			cut.again(before + 1)
+			refills++
+			if err := cut.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		default:
 			for i := range 1 + draw.IntN(40) {
 				if err := n.publish(room, fmt.Sprint(step, ".", i, strings.Repeat("x", draw.IntN(500)))); err != nil && !errors.Is(err, hub.ErrUncertain) {
@@ -137,8 +176,8 @@ func runHistoryModel(t *testing.T, draw *rand.Rand, bounds history.Config) {
 			}
 		}
 	}
-	t.Logf("%d got what they missed, %d were told no", yes, no)
-	if yes == 0 {
-		t.Error("nobody got anything")
+	t.Logf("%d got what they missed, %d were told no, %d times a log was filled again", yes, no, refills)
+	if yes == 0 || refills == 0 {
+		t.Error("nobody got anything, or no log was filled again")
 	}
 }

@@ -52,11 +52,8 @@ func tryLibrary(t *testing.T, cfg Config, keep history.Config, change ...func(*O
 		},
 		Fill:    func(app string, behind hub.Position) Filling { return n.kept.Fill(app, behind) },
 		Deliver: n.hub.DeliverAt, Reached: n.hub.Reach,
-		Missed: func(app, room string, everyone bool, at hub.Position) {
-			if n.kept.Keeps(app) {
-				n.kept.Begin(app, at)
-			}
-		},
+		Begin:  n.kept.Begin,
+		Missed: func(app, room string, everyone bool, _ hub.Position) { n.hub.Missed(app, room, everyone) },
 	}
 	for _, f := range change {
 		f(&opt)

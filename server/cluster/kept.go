@@ -22,7 +22,17 @@ func (k Keeping) with(other Keeping) Keeping {
 
 // keptIn lists the apps whose events the engine keeps in a partition, in the order of their names.
 func (c *Cluster) keptIn(p *partition) (list []string) {
-	if c.opt.Keeping == nil || p.index == partitions {
+	if c.opt.Keeping == nil {
+		return nil
+	}
+	list = c.togetherIn(p)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// togetherIn lists the apps that are in a partition as a whole.
+func (c *Cluster) togetherIn(p *partition) (list []string) {
+	if p.index == partitions {
 		return nil
 	}
 	for _, app := range c.opt.Apps {
@@ -30,8 +40,7 @@ func (c *Cluster) keptIn(p *partition) (list []string) {
 			list = append(list, app)
 		}
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	return list
 }
 
 // keepArgs are what scripts/keep.lua is to know of the apps that are kept in the partition: it keeps what

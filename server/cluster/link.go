@@ -71,7 +71,7 @@ func (l *link) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(l.p.c.over, l.p.c.cfg.Timeout)
 }
 
-// open makes the connection, fills the logs of a node that starts, subscribes to all that is wanted, and finds
+// open makes the connection, fills the logs of a node that starts or lacks too much, subscribes to all that is wanted, and finds
 // what was missed.
 // What comes meanwhile is held back, and behind that.
 func (l *link) open() error {
@@ -82,6 +82,9 @@ func (l *link) open() error {
 	}
 	l.line = l.p.c.line(l)
 	l.conn = l.line.conn
+	if err := l.lacks(); err != nil {
+		return err
+	}
 	if err := l.fill(); err != nil {
 		return err
 	}

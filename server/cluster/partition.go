@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type partition struct {
 
 	fills   []*fill // of these apps, until they are filled; run's
 	started bool    // it had a link before, so its logs are filled; run's
+	again   refill  // of them; run's
 
 	subs  subscriptions
 	holds holdings
@@ -46,6 +48,8 @@ type partition struct {
 	queue []*item // to be published, in order
 	doubt *batch  // was written and not answered
 	seq   uint64  // of the last item that is or was in a batch
+
+	reading bool // what it missed, from an engine that is there: who waits goes on waiting
 
 	refused bool // the engine takes nothing, and that is in the log; the writer's
 
@@ -137,7 +141,7 @@ func (p *partition) run() {
 // found begins the use of a link.
 func (p *partition) found(l *link) {
 	p.mu.Lock()
-	p.link = l
+	p.link, p.reading = l, false
 	p.mu.Unlock()
 	p.worked()
 	p.c.lines.tellOpened()
@@ -153,7 +157,7 @@ func (p *partition) lose(why error) {
 		p.link, p.since = nil, time.Now()
 		p.c.count.lost.Add(1)
 	}
-	p.err = why
+	p.err, p.reading = why, false
 	p.mu.Unlock()
 	p.subs.lose()
 	if was && !errors.Is(why, errStopped) {
@@ -255,7 +259,7 @@ func (p *partition) do(ctx context.Context, command func(rueidis.Builder) rueidi
 
 // isAway reports that the engine is gone for longer than anybody is to wait for it. p.mu is held.
 func (p *partition) isAway() bool {
-	return p.link == nil && time.Since(p.since) > p.c.cfg.Timeout
+	return p.link == nil && !p.reading && time.Since(p.since) > p.c.cfg.Timeout
 }
 
 // expire answers who has waited too long, and reports for how long the partition has been
@@ -301,10 +305,16 @@ func (p *partition) position() hub.Position {
 	return p.at
 }
 
-// missed says of what was subscribed to before a link that something may be missing up to a place.
-func (p *partition) missed(generation uint64, at hub.Position, why string) {
+// missed says of what was subscribed to before a link that something may be missing up to a place; of some apps it is in
+// the log all the same.
+func (p *partition) missed(generation uint64, at hub.Position, why string, filled []string) {
 	p.desk.lookAgain()
 	list := p.subs.before(generation)
+	for _, app := range p.c.togetherIn(p) {
+		if !slices.Contains(filled, app) {
+			p.begin(app, at)
+		}
+	}
 	if len(list) == 0 {
 		return
 	}
@@ -315,5 +325,12 @@ func (p *partition) missed(generation uint64, at hub.Position, why string) {
 			continue // of what nodes tell each other; their table is put right by itself
 		}
 		guard.Call(p.c.log, "clients are told that they missed something", func() { p.c.opt.Missed(s.app, s.room, s.everyone, at) })
+	}
+}
+
+// begin has the log of an app begin anew behind a place.
+func (p *partition) begin(app string, at hub.Position) {
+	if p.c.opt.Begin != nil {
+		guard.Call(p.c.log, "a history begins anew", func() { p.c.opt.Begin(app, at) }, "partition", p.index)
 	}
 }

@@ -171,13 +171,11 @@ func (p *partition) fence(f fence) {
 
 // reached tells how far the logs of apps were handed out that are in this partition as a whole.
 func (p *partition) reached(f fence) {
-	if p.c.opt.Reached == nil || p.index == partitions {
+	if p.c.opt.Reached == nil {
 		return
 	}
-	for _, app := range p.c.opt.Apps {
-		if p.c.together(app) && p.c.partition(app, "", true) == p {
-			p.c.opt.Reached(app, hub.Position{Epoch: f.epoch, Number: f.number})
-		}
+	for _, app := range p.c.togetherIn(p) {
+		p.c.opt.Reached(app, hub.Position{Epoch: f.epoch, Number: f.number})
 	}
 }
 

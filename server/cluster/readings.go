@@ -18,6 +18,7 @@ type counts struct {
 	lost, overrun                   atomic.Uint64
 	beatsFailed, givenUp, reaped    atomic.Uint64
 	seats, broken                   atomic.Uint64
+	refilled, unfilled              atomic.Uint64 // logs
 
 	lag atomic.Int64 // nanoseconds, of what came last
 }
@@ -59,6 +60,9 @@ func (c *Cluster) Readings() []metric.Reading {
 		metric.Gauge("cluster_filled", "cluster_history_filled_events", "Events of before its start that this node read from the engine, for clients that come back.", filled.events),
 		metric.Gauge("", "cluster_history_filled_bytes", "Bytes of these events, as the engine keeps them.", filled.bytes),
 		metric.Gauge("", "cluster_history_fill_seconds", "How long the node took to read them, at its start.", filled.seconds),
+		metric.Counters("cluster_refilled", "cluster_history_refills_total", "Times that this node was to read the history of an app again, since it was cut off for longer than the backlog holds.", "outcome", []metric.Sample{
+			metric.Of(n.refilled.Load(), "filled"), metric.Of(n.unfilled.Load(), "failed"),
+		}),
 		metric.Counter("cluster_missed", "cluster_rooms_missed_total", "Rooms whose clients were closed, since they may have missed a publication.", n.missed.Load()),
 		metric.Counters("cluster_dropped", "cluster_envelopes_dropped_total", "What came from the engine and was dropped, by reason.", "reason", []metric.Sample{
 			metric.Of(n.unknown.Load(), "version"), metric.Of(n.malformed.Load(), "malformed"), metric.Of(n.again.Load(), "again"),

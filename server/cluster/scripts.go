@@ -35,6 +35,9 @@ var fenceText string
 //go:embed scripts/resume.lua
 var resumeText string
 
+//go:embed scripts/lacks.lua
+var lacksText string
+
 //go:embed scripts/forget.lua
 var forgetText string
 
@@ -111,6 +114,7 @@ var (
 	claimScript   = newScript(claimText)
 	keptScript    = newScript(keptText)
 	pageScript    = newScript(pageText)
+	lacksScript   = newScript(lacksText)
 	forgetScript  = newScript(forgetText)
 
 	deskScript  = newScript(preludeText + logText + rosterText + deskText)

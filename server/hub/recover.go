@@ -12,17 +12,6 @@ import (
 // ErrNotIn is returned for one who asks as [Ask].Seated for a room that it is not in.
 var ErrNotIn = errors.New("subscriber is not in the room")
 
-// A Trail is what a subscriber of an app that is kept has had; see [Hub.RegisterKept]. It
-// belongs to the hub between the calls that are given it, which must not overlap for one
-// subscriber.
-type Trail struct {
-	epoch uint64 // of the log that the numbers are of; 0 before it is known
-	// All of a room's publications with greater numbers were handed to the subscriber, or
-	// will be; so were those of everyone.
-	rooms    map[string]uint64
-	everyone uint64
-}
-
 // An Ask is what a subscriber wants of the rooms of an app that is kept.
 type Ask struct {
 	Rooms []string // to be in, whether it is or not; each once
@@ -99,7 +88,7 @@ func (h *Hub) Recover(s *Subscriber, t *Trail, ask *Ask) (got Recovery, err erro
 		return got, ErrTooManyRooms
 	}
 	made, may := h.prepare(s.appName(), s.id, enc, t, ask)
-	h.log.Hold(s.appName(), func(head Position, read Reader) {
+	h.holdFor(t, s.appName(), func(head Position, read Reader) {
 		if ask.Encoder != nil {
 			h.recode(s, ask.Encoder)
 		}
@@ -143,7 +132,7 @@ func (h *Hub) Return(app, id string, maxRooms int, recv Receiver, t *Trail, ask 
 
 // JoinKept is [Hub.Join] for a room of an app that is kept.
 func (h *Hub) JoinKept(s *Subscriber, t *Trail, name string) (err error) {
-	h.log.Hold(s.appName(), func(head Position, _ Reader) {
+	h.holdFor(t, s.appName(), func(head Position, _ Reader) {
 		err = h.enter(s, t, name, head)
 	})
 	return err
@@ -169,21 +158,6 @@ func (h *Hub) Joined(s *Subscriber, t *Trail) (joined map[string]uint64, epoch u
 	return joined, epoch
 }
 
-// trailFrom is that of one who has had nothing before a position.
-func trailFrom(head Position) Trail { return Trail{epoch: head.Epoch, everyone: head.Number} }
-
-// in has the numbers be those of the log that there is. Who stayed while another log began, since
-// all that was known was lost, has had that from its beginning: who may not have is closed.
-func (t *Trail) in(head Position) {
-	if t.epoch != 0 && t.epoch != head.Epoch {
-		t.everyone = 0
-		for room := range t.rooms {
-			t.rooms[room] = 0
-		}
-	}
-	t.epoch = head.Epoch
-}
-
 // prepare makes the frames that are likely to be handed over to a subscriber of that id.
 // Whoever keeps them has them found again. may is false if it cannot be given what it asks
 // for: it is answered without looking again, so that nobody is held up for it.
@@ -192,7 +166,7 @@ func (h *Hub) prepare(app, id string, e Encoder, t *Trail, ask *Ask) (made [][]b
 		return nil, true
 	}
 	var spans []Span
-	h.log.Hold(app, func(head Position, _ Reader) {
+	h.holdFor(t, app, func(head Position, _ Reader) {
 		if ask.within(head) {
 			t.in(head)
 			spans = t.missing(ask, head)

@@ -17,7 +17,7 @@ func (r *Roster) JoinKept(s *Subscriber, t *Trail, who Member, ask *Ask, welcome
 	enc := s.encoder
 	s.mu.Unlock()
 	made, may := h.prepare(r.app, s.id, enc, t, ask)
-	h.log.Hold(r.app, func(head Position, read Reader) {
+	h.holdFor(t, r.app, func(head Position, read Reader) {
 		if first, err = r.Join(s, who, welcome(head)...); err != nil {
 			return
 		}

@@ -82,6 +82,7 @@ func (*log) Read(string, []Span, Wanted) Excerpt { return Excerpt{} }
 
 func (*log) Hold(string, func(Position, Reader)) {}
 func (*log) Forget(string)                       {}
+func (*log) Filled(string) (none, _ Position)    { return none, none }
 
 // Two nodes: both deliver what either publishes, and each says what it is there for.
 func TestBroker(t *testing.T) {

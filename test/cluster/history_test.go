@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -309,4 +310,77 @@ func TestHistoryOfAMomentLater(t *testing.T) {
 	r.all("true", 2)
 	send(b)
 	r.each(sent)
+}
+
+// A node is cut off from Redis for longer than the backlog holds, with its clients: they are sent away once it is back, come
+// back to it, and are given all that they missed, once and in order, as at every other node. So are pages of Pusher.
+func TestHistoryAfterALongCut(t *testing.T) {
+	s := newSite(t, "HISTORY=10m", "PUSHER_HISTORY=10m", "CLUSTER_BACKLOG=64KiB")
+	cut, other := s.nodes[0], s.nodes[1]
+	r := read(t, cut.node, "r")
+	var pages []*page
+	for _, version := range []string{"4", "7", "8"} {
+		p := s.open(cut.pusher, version, "page "+version, "1", map[string]any{"resume": true})
+		p.join("news")
+		pages = append(pages, p)
+	}
+	sent := 0
+	send := func(by *pusherNode, at, many int) {
+		t.Helper()
+		for range many {
+			sent++
+			if status, _, body, err := by.send("r", "e", strconv.Itoa(sent)); status != 200 || err != nil {
+				t.Fatal(status, body, err)
+			}
+			s.trigger(at, "e", strconv.Itoa(sent), "", "news")
+		}
+	}
+	all := func(step string) {
+		t.Helper()
+		r.each(sent)
+		for _, p := range pages {
+			for i, text := range p.events("news", "e", sent) {
+				if text != strconv.Itoa(i+1) {
+					t.Fatalf("%s, %s: %q is at %d", step, p.id, text, i)
+				}
+			}
+		}
+	}
+	send(cut, 0, 5)
+	all("at first")
+	_, first, _ := cut.kept(t, "r", "")
+
+	cut.wire.Cut()
+	s.ready(http.StatusServiceUnavailable, cut)
+	send(other, 1, 20)
+	for range 20 { // of which the backlog holds a half
+		if status, _, body, err := other.send("large", "e", strings.Repeat("x", 6000)); status != 200 || err != nil {
+			t.Fatal(status, body, err)
+		}
+		s.trigger(1, "e", strings.Repeat("x", 6000), "", "large")
+	}
+	cut.wire.Heal()
+	r.all("true", 2)
+	for _, p := range pages {
+		p.wait(p.id, "connected", "", "", 2)
+	}
+	all("back at the node")
+	s.ready(http.StatusOK, cut)
+	send(cut, 0, 5)
+	all("later")
+	for _, p := range pages {
+		if failed := s.seen(p.id, "channel", "pusher:resume_failed", "news"); len(failed) > 0 {
+			t.Errorf("%s: %s", p.id, failed[0].Text)
+		}
+	}
+	if n := cut.metric(t, `poosh_cluster_history_refills_total{outcome="filled"}`); n != 2 {
+		t.Errorf("it says that it has filled %d logs again, want 2", n)
+	}
+	if log := cut.Log(); !strings.Contains(log, "is more than CLUSTER_BACKLOG holds") || !strings.Contains(log, "has read what it missed") {
+		t.Error("its log says nothing of it")
+	}
+	want, head, _ := other.kept(t, "r", first)
+	if got, at, complete := cut.kept(t, "r", first); !complete || at != head || !slices.Equal(got, want) || len(got) != 25 {
+		t.Errorf("it keeps %d up to %s, complete %v, and the other one %d up to %s", len(got), at, complete, len(want), head)
+	}
 }

@@ -34,17 +34,28 @@ func (f *Filling) Enter(p *hub.Publication, at hub.Position, entered time.Time) 
 }
 
 // Done has the log be what was entered, and all that was published up to a position of its epoch have
-// been there. What it was before is gone.
+// been there. What it was before is gone. Whoever is there by then was not handed what the log did not have,
+// see [Log.Filled].
 func (f *Filling) Done(at hub.Position) {
 	a := f.to
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	early := a.early // what was cut for its bounds was another's
+	before := hub.Position{Epoch: a.epoch, Number: a.head}
 	a.takeOver(f.aside)
 	a.early = early
 	if at.Epoch == a.epoch {
 		a.head = max(a.head, at.Number)
 	}
+	if a.filled = [2]hub.Position{}; before.Epoch == a.epoch && before.Number < a.head {
+		a.filled = [2]hub.Position{before, {Epoch: a.epoch, Number: a.head}}
+	}
+}
+
+// Filled implements [hub.Log].
+func (l *Log) Filled(name string) (behind, upTo hub.Position) {
+	a := l.apps[name]
+	return a.filled[0], a.filled[1]
 }
 
 // Bounds is how much of an app is kept, and for how long; nothing once it was forgotten. It never waits.

@@ -154,6 +154,7 @@ func (a *app) begin(at hub.Position) {
 	a.dropped, a.gaps = time.Time{}, nil
 	a.everyone = room{cut: a.floor}
 	a.quiet = quiet{all: cut{upTo: a.floor}} // what it knew was of another epoch
+	a.filled = [2]hub.Position{}
 }
 
 // Begin has the log of an app begin anew behind a position: what was before, it does not know, or
@@ -248,6 +249,7 @@ type app struct {
 	events   int
 	bytes    int64
 	early    uint64
+	filled   [2]hub.Position // see [Log.Filled]; of this epoch
 }
 
 // An entry is a publication in the list of its app.
