@@ -126,7 +126,7 @@ func (p *partition) one(text string) {
 		return
 	}
 	if n, ok := parseNews(f.envelope); ok && p.desk != nil {
-		p.desk.news(&n)
+		p.desk.news(&n, hub.Position{Epoch: f.epoch, Number: f.number})
 		return
 	}
 	e, err := openEnvelope(f.envelope)
