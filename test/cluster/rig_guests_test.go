@@ -17,7 +17,9 @@ type guest struct {
 	r    *rig
 	name string
 	id   string // by which it is left out
+	as   string // the user or id of an application, that is sent away by it
 	node int
+	born int64 // by the clock
 	link *link
 	own  atomic.Bool   // it ends because its client wants that
 	gone chan struct{} // closed when it has ended
@@ -28,7 +30,7 @@ type guest struct {
 }
 
 func (r *rig) guest(kind string, node int, id string, l *link) *guest {
-	return &guest{r: r, name: r.name(kind, node), id: id, node: node, link: l, gone: make(chan struct{}), seats: make(map[string]*seat)}
+	return &guest{r: r, name: r.name(kind, node), id: id, node: node, born: r.truth.tick(), link: l, gone: make(chan struct{}), seats: make(map[string]*seat)}
 }
 
 // sit gives it a seat, unless it has one.
@@ -66,7 +68,7 @@ func (g *guest) over(why error) {
 		why = fmt.Errorf("%w, told %s", why, g.told)
 	}
 	g.mu.Unlock()
-	if !g.own.Load() {
+	if !g.own.Load() && !g.sentAway(why) {
 		g.r.ended(g.name, g.node, since, why)
 	}
 	g.link.close()

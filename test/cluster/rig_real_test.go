@@ -6,13 +6,9 @@ import (
 	"encoding/json"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-
-	"poosh/test/process"
 )
 
 // realRoom is where the clients of socket.io are that people have.
@@ -21,9 +17,8 @@ const realRoom = "real"
 // A crowd is a client of each version of socket.io, by polling, WebSocket and the change between the two,
 // behind balancers that hand each connection, or request, to the next node. They connect anew by themselves.
 type crowd struct {
-	r    *rig
-	w    *watcher
-	turn atomic.Int64
+	r *rig
+	w *watcher
 
 	mu    sync.Mutex // guards what follows
 	seats map[string]*seat
@@ -34,9 +29,9 @@ func newCrowd(r *rig) *crowd {
 	c := &crowd{r: r, seats: make(map[string]*seat)}
 	c.w = &watcher{t: r.t, got: make(map[string][]string), ended: make(map[string]string), on: make(map[string]*node), also: c.saw}
 	in := c.w.drive()
-	fronts, turns := c.fronts(), make(map[string]int)
+	fronts, turns := r.fronts(readiness, func(n *rigNode) int { return n.Port }), make(map[string]int)
 	for _, v := range versions {
-		url := fronts[turns[v.way]%len(fronts)]
+		url := "http://" + fronts[turns[v.way]%len(fronts)]
 		turns[v.way]++
 		line, err := json.Marshal(map[string]any{"op": "open", "id": v.version + " by " + v.way, "version": v.version, "way": v.way,
 			"url": url, "listen": []string{"e"}, "rooms": []string{realRoom}, "quiet": true})
@@ -48,17 +43,6 @@ func newCrowd(r *rig) *crowd {
 		}
 	}
 	return c
-}
-
-// balance hands a connection to the next node that takes it.
-func (c *crowd) balance(f *process.Front, conn net.Conn) {
-	for range c.r.nodes {
-		n := c.r.nodes[int(c.turn.Add(1))%len(c.r.nodes)]
-		if up, err := net.Dial("tcp", n.at(n.Port)); err == nil {
-			f.Join(conn, up)
-			return
-		}
-	}
 }
 
 // saw takes what a client reports.

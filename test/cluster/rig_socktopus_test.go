@@ -61,6 +61,7 @@ func (s *octopusSlot) connect(dice *rand.Rand) {
 		return
 	}
 	g := s.r.guest("client "+s.id, at, "", l)
+	g.as = s.id
 	seat := g.sit(s.id)
 	s.now.Store(g)
 	go func() { g.over(g.octopus(seat)) }() // ends with the connection
