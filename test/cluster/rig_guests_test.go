@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -27,6 +25,8 @@ type guest struct {
 	mu    sync.Mutex // guards what follows
 	seats map[string]*seat
 	told  string // what the server said last of why it ends
+	keeps bool   // its client is to go on where it was
+	last  string // the position of what came last, of a stream
 }
 
 func (r *rig) guest(kind string, node int, id string, l *link) *guest {
@@ -61,8 +61,12 @@ func (g *guest) heard(text string) {
 func (g *guest) over(why error) {
 	g.mu.Lock()
 	since := int64(0)
+	leaves := g.r.truth.rise
+	if g.keeps {
+		leaves = g.r.truth.cut
+	}
 	for _, s := range g.seats {
-		since = max(since, g.r.truth.rise(s))
+		since = max(since, leaves(s))
 	}
 	if g.told != "" {
 		why = fmt.Errorf("%w, told %s", why, g.told)
@@ -136,16 +140,11 @@ func (s *pooshSlot) connect(dice *rand.Rand) {
 	if !s.stays {
 		at, rooms = dice.IntN(len(s.r.nodes)), []string{pooshRooms[dice.IntN(len(pooshRooms))]}
 	}
-	n := s.r.nodes[at]
 	if s.stream {
-		l, run, err := openStream("http://" + n.at(n.Port) + "/events?" + url.Values{"room": rooms}.Encode())
-		if err != nil {
-			return
-		}
-		g := s.begin("stream", at, "", l, rooms)
-		go func() { g.over(run(g.streamed)) }() // ends with the stream
+		s.listens(at, rooms)
 		return
 	}
+	n := s.r.nodes[at]
 	l, sid, err := dialEngine(n.at(n.Port))
 	if err != nil {
 		return
@@ -172,22 +171,6 @@ func (s *pooshSlot) begin(kind string, at int, id string, l *link, rooms []strin
 	}
 	s.now.Store(g)
 	return g
-}
-
-// streamed takes an event of a stream.
-func (g *guest) streamed(name, data string) {
-	if strings.HasPrefix(name, "poosh:") {
-		if name == "poosh:closed" {
-			g.mu.Lock()
-			g.told = data
-			g.mu.Unlock()
-		}
-		return
-	}
-	var text string
-	if json.Unmarshal([]byte(data), &text) == nil {
-		g.heard(text)
-	}
 }
 
 // sendSome sends to a room or to everyone, and sometimes leaves somebody out.

@@ -26,6 +26,7 @@ func (r *rig) quiet() {
 	r.quietSubscriptions()
 	r.quietCrowd()
 	r.quietVisitors()
+	r.quietStreams()
 	r.quietWhispers()
 	last := r.marks()
 	for _, room := range r.truth.rooms() {

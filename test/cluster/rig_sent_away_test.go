@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -44,9 +45,8 @@ func (r *rig) sendAwaySome(dice *rand.Rand) {
 // toGo notes that somebody is sent away, and returns who of some is there already and has to go for it: not who is
 // on a node that may not hear of it.
 func (r *rig) toGo(whom string, there []*guest) []*guest {
-	at := r.truth.tick()
 	r.mu.Lock()
-	r.sent[whom] = at
+	r.sent[whom] = math.MaxInt64
 	r.mu.Unlock()
 	return slices.DeleteFunc(there, func(g *guest) bool {
 		return r.round.fault.reset || r.round.fault.apart && g.node == r.round.victim
@@ -58,7 +58,7 @@ func (g *guest) sentAway(why error) bool {
 	g.r.mu.Lock()
 	defer g.r.mu.Unlock()
 	at, is := g.r.sent[g.as]
-	is = is && at >= g.born && (errors.Is(why, errReplaced) || strings.Contains(why.Error(), `"code":4009`))
+	is = is && g.born < at && (errors.Is(why, errReplaced) || strings.Contains(why.Error(), `"code":4009`))
 	switch {
 	case !is:
 	case errors.Is(why, errReplaced):
@@ -81,12 +81,13 @@ func (r *rig) terminates(n *rigNode, user string) {
 	}
 	there = r.toGo(user, there)
 	r.happened(online+user, "is to be terminated")
-	r.sends200(n, r.api(n, http.MethodPost, "/users/"+user+"/terminate_connections", nil, "{}"), there)
+	r.hasSent(n, user, r.api(n, http.MethodPost, "/users/"+user+"/terminate_connections", nil, "{}"), there)
 	r.happened(online+user, "was terminated")
 }
 
-// sends200 notes the answer of a node that was asked to send somebody away: for 200 they go.
-func (r *rig) sends200(n *rigNode, a answer, there []*guest) {
+// hasSent notes the answer of a node that was asked to send somebody away: for 200 they go, and nobody who comes
+// later. Without it somebody may, until the next quiet moment.
+func (r *rig) hasSent(n *rigNode, whom string, a answer, there []*guest) {
 	f, strange := a.fate()
 	if strange != "" {
 		r.blame("who sends somebody away is told %s", strange)
@@ -97,8 +98,10 @@ func (r *rig) sends200(n *rigNode, a answer, there []*guest) {
 	if f != taken {
 		return
 	}
+	at := r.truth.tick()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sent[whom] = at
 	r.doomed = append(r.doomed, there...)
 }
 
@@ -120,7 +123,7 @@ func (r *rig) kicks(n, other *rigNode, id string) {
 	time.Sleep(2 * time.Millisecond) // one of the same millisecond may be one of behind it
 	body, _ := json.Marshal(map[string]any{"secretName": "myapp", "secret": socktopusSecret, "connections": []string{id}})
 	a := asked(http.MethodPost, "http://"+n.at(n.socktopus)+"/kick", "", body)
-	r.sends200(n, a, there)
+	r.hasSent(n, id, a, there)
 	if f, _ := a.fate(); f != taken || r.round.fault.reset {
 		return
 	}
@@ -151,6 +154,9 @@ func (r *rig) quietSentAway() {
 	r.mu.Lock()
 	all := r.doomed
 	r.doomed = nil
+	for whom, at := range r.sent {
+		r.sent[whom] = min(at, r.truth.tick())
+	}
 	r.mu.Unlock()
 	r.await("who was sent away is gone", func() (left []string) {
 		for _, g := range all {

@@ -101,11 +101,21 @@ func (c *chronicle) sit(room, who, id string) *seat {
 	return s
 }
 
-// cut notes that a seat's connection has ended, and that its client may go on where it was.
-func (c *chronicle) cut(s *seat) {
+// cut notes that a seat's connection has ended, and that its client is to go on where it was. It returns what
+// [chronicle.rise] does.
+func (c *chronicle) cut(s *seat) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.back = math.MaxInt64
+	return s.from()
+}
+
+// from is since when it misses nothing: later than ever for one that may have. mu of the chronicle is held.
+func (s *seat) from() int64 {
+	if s.since == 0 {
+		return math.MaxInt64
+	}
+	return s.since
 }
 
 // goOn notes that a seat has all that was kept while it was cut off.
@@ -141,10 +151,7 @@ func (c *chronicle) rise(s *seat) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.over = true
-	if s.since == 0 {
-		return math.MaxInt64
-	}
-	return s.since
+	return s.from()
 }
 
 // satSince reports whether a seat has missed nothing since some time.

@@ -26,10 +26,13 @@ var visitorChannels = []string{"news", "private-p", "presence-b"}
 
 // visitors are clients of pusher-js, and of Laravel Echo on top of it, behind balancers that hand each connection to
 // the next node. They connect anew by themselves; some have the plugin of examples/pusher, and go on where they were.
+// One that has lost two young WebSockets without a word gives them up for good, and is made anew.
 type visitors struct {
 	r    *rig
-	in   io.Writer
 	list []*visitor
+
+	saying sync.Mutex // guards in; taken in front of mu, which is not held while something is written
+	in     io.Writer
 
 	mu    sync.Mutex // guards what follows, and what a visitor has behind its own
 	lost  int        // connections, since the last quiet moment
@@ -39,10 +42,13 @@ type visitors struct {
 
 // A visitor is one of them, of a user of its own.
 type visitor struct {
-	id, version, user string
-	echo, resumes     bool
-	watches           bool // is signed in, and is told who of those that it watches is online
+	version, user string
+	front         string
+	echo, resumes bool
+	watches       bool // is signed in, and is told who of those that it watches is online
 
+	id     string // another one each time that it is made anew
+	made   int
 	there  bool
 	places map[string]*place // by channel
 	knows  map[string]bool   // whom it watches, and whether it was told that they are there
@@ -60,21 +66,25 @@ func newVisitors(r *rig) *visitors {
 	fronts := r.fronts("", func(n *rigNode) int { return n.pusher })
 	p.drive()
 	for i, version := range []string{"4", "4", "7", "7", "8", "8", "8"} {
-		c := &visitor{version: version, user: fmt.Sprint("p", i), resumes: i%2 == 1, echo: i == 6, watches: i > 1 && i < 6,
+		c := &visitor{front: fronts[i%len(fronts)], version: version, user: fmt.Sprint("p", i), resumes: i%2 == 1, echo: i == 6, watches: i > 1 && i < 6,
 			places: make(map[string]*place), knows: make(map[string]bool)}
-		c.id = "pusher-js " + version + " of " + c.user
 		p.list = append(p.list, c)
 		for _, channel := range visitorChannels {
 			c.places[channel] = &place{members: make(map[string]bool)}
 		}
-		p.open(c, fronts[i%len(fronts)])
+		p.open(c)
 	}
 	return p
 }
 
-// open has a client connect, and subscribe to its channels.
-func (p *visitors) open(c *visitor, front string) {
-	host, port, _ := net.SplitHostPort(front)
+// open makes a client, which connects and subscribes to its channels.
+func (p *visitors) open(c *visitor) {
+	p.mu.Lock()
+	c.made++
+	c.id = fmt.Sprintf("pusher-js %s of %s, %d", c.version, c.user, c.made)
+	id := c.id
+	p.mu.Unlock()
+	host, port, _ := net.SplitHostPort(c.front)
 	at, _ := strconv.Atoi(port)
 	params := map[string]any{"params": map[string]any{"user": c.user, "watch": strings.Join(watchedUsers, ",")}}
 	options := map[string]any{"wsHost": host, "wsPort": at, "forceTLS": false, "encrypted": false, "enabledTransports": []string{"ws"},
@@ -82,7 +92,7 @@ func (p *visitors) open(c *visitor, front string) {
 	if c.version != "4" {
 		options["userAuthentication"] = map[string]any{"endpoint": "SITE/user", "transport": "ajax", "params": params["params"]}
 	}
-	cmd := map[string]any{"op": "open", "id": c.id, "version": c.version, "key": pushertest.Key, "options": options, "quiet": "whole", "resume": c.resumes}
+	cmd := map[string]any{"op": "open", "id": id, "version": c.version, "key": pushertest.Key, "options": options, "quiet": "whole", "resume": c.resumes}
 	if c.echo {
 		cmd["echo"] = "pusher"
 	}
@@ -90,13 +100,13 @@ func (p *visitors) open(c *visitor, front string) {
 	for _, channel := range visitorChannels {
 		if c.echo {
 			kind, name := echoOf(channel)
-			p.do(map[string]any{"op": "listen", "id": c.id, "kind": kind, "channel": name, "event": ".e"})
+			p.do(map[string]any{"op": "listen", "id": id, "kind": kind, "channel": name, "event": ".e"})
 		} else {
-			p.do(map[string]any{"op": "subscribe", "id": c.id, "channel": channel})
+			p.do(map[string]any{"op": "subscribe", "id": id, "channel": channel})
 		}
 	}
 	if c.watches {
-		p.do(map[string]any{"op": "signin", "id": c.id})
+		p.do(map[string]any{"op": "signin", "id": id})
 	}
 }
 
@@ -154,6 +164,13 @@ func (p *visitors) drive() {
 
 // do has the process of the clients do something.
 func (p *visitors) do(cmd map[string]any) {
+	p.saying.Lock()
+	defer p.saying.Unlock()
+	p.say(cmd)
+}
+
+// say is do with saying held.
+func (p *visitors) say(cmd map[string]any) {
 	line, err := json.Marshal(cmd)
 	if err == nil {
 		_, err = p.in.Write(append(line, '\n'))
@@ -173,13 +190,20 @@ func (p *visitors) saw(saw report) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := p.list[slices.IndexFunc(p.list, func(c *visitor) bool { return c.id == saw.ID })]
+	i := slices.IndexFunc(p.list, func(c *visitor) bool { return c.id == saw.ID })
+	if i < 0 {
+		return // it was made anew
+	}
+	c := p.list[i]
 	switch saw.Saw {
 	case "connected":
 		c.there, c.knows = true, make(map[string]bool)
 	case "state":
 		if saw.Name != "connected" && c.there {
 			p.left(c, saw.Name)
+		}
+		if saw.Name == "failed" {
+			p.fails(c)
 		}
 	case "watchlist":
 		p.watched(c, saw)
@@ -202,6 +226,18 @@ func (p *visitors) left(c *visitor, state string) {
 			at.seat = nil
 		}
 	}
+}
+
+// fails has a client made anew that takes WebSockets for broken. mu is held.
+func (p *visitors) fails(c *visitor) {
+	for _, at := range c.places {
+		if at.seat != nil {
+			p.r.truth.rise(at.seat)
+			at.seat = nil
+		}
+	}
+	c.id = ""
+	go p.open(c) // ends when that is written
 }
 
 // inChannel takes what a client saw in a channel. mu is held.
@@ -318,17 +354,21 @@ func (p *visitors) watched(c *visitor, saw report) {
 
 // whisper has some client whisper in a channel.
 func (p *visitors) whisper(dice *rand.Rand, channel string) {
-	p.mu.Lock()
-	defer p.mu.Unlock() // so that two are sent in the order in which they are written
+	p.saying.Lock()
+	defer p.saying.Unlock() // so that two are sent in the order in which they are written
 	c := p.list[dice.IntN(len(p.list))]
-	if at := c.places[channel]; at == nil || !at.in {
+	p.mu.Lock()
+	at := c.places[channel]
+	in, id := at != nil && at.in, c.id
+	p.mu.Unlock()
+	if !in {
 		return
 	}
-	l := p.r.truth.whisper(channel, c.id, c.user)
+	l := p.r.truth.whisper(channel, id, c.user)
 	if _, name := echoOf(channel); c.echo {
-		p.do(map[string]any{"op": "whisper", "id": c.id, "channel": name, "data": l.text})
+		p.say(map[string]any{"op": "whisper", "id": id, "channel": name, "data": l.text})
 	} else {
-		p.do(map[string]any{"op": "trigger", "id": c.id, "channel": channel, "event": whisper, "data": l.text})
+		p.say(map[string]any{"op": "trigger", "id": id, "channel": channel, "event": whisper, "data": l.text})
 	}
 }
 
@@ -410,12 +450,10 @@ func (r *rig) quietVisitors() {
 		return left
 	})
 	p.mu.Lock()
-	lost, story, anew := p.lost, append(p.story, p.anew...), p.anew
+	lost, story, anew := p.lost, p.story, p.anew
 	p.lost, p.story, p.anew = 0, nil, nil
 	p.mu.Unlock()
-	if len(anew) > 0 && !r.round.fault.reset && !r.round.reset {
-		r.blame("what was kept is lost: %s", strings.Join(anew, "; "))
-	}
+	r.lostPlaces(anew)
 	if len(story) > 0 {
 		r.t.Logf("round %d: %d connections of clients of pusher-js ended: %s", r.round.number, lost, strings.Join(story[:min(len(story), 8)], "; "))
 	}
