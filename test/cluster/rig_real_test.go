@@ -150,7 +150,7 @@ func (r *rig) quietCrowd() {
 		r.blame("the clients have a fault: %s", text)
 	}
 	n, anew := r.crowd.ends()
-	r.lostPlaces(anew)
+	r.lostPlaces(r.round.victim, anew)
 	if n > 0 {
 		r.t.Logf("round %d: %d connections of clients of socket.io ended: %v", r.round.number, n, ended)
 	}
@@ -159,11 +159,12 @@ func (r *rig) quietCrowd() {
 	}
 }
 
-// lostPlaces looks whether clients could not go on where they were, though what they missed is kept.
-func (r *rig) lostPlaces(anew []string) {
+// lostPlaces looks whether clients could not go on where they were, though what they missed is kept: at a node, or
+// maybe at it. One that is cut off says no, as it cannot ask.
+func (r *rig) lostPlaces(node int, anew []string) {
 	switch {
 	case len(anew) == 0:
-	case r.round.fault.reset || r.round.reset:
+	case r.round.fault.reset || r.round.reset || r.round.fault.apart && node == r.round.victim:
 		r.t.Logf("round %d: %d began anew: %s", r.round.number, len(anew), strings.Join(anew[:min(len(anew), 4)], "; "))
 	default:
 		r.blame("what was kept is lost: %s", strings.Join(anew, "; "))

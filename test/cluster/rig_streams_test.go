@@ -92,7 +92,7 @@ func (g *guest) goesOn(data string) {
 		}
 	default:
 		g.r.mu.Lock()
-		g.r.anew = append(g.r.anew, g.name+" is told "+data)
+		g.r.anew = append(g.r.anew, ending{who: g.name + " is told " + data, node: g.node})
 		g.r.mu.Unlock()
 		for room, s := range g.seats {
 			g.r.truth.rise(s)
@@ -120,5 +120,7 @@ func (r *rig) quietStreams() {
 	anew := r.anew
 	r.anew = nil
 	r.mu.Unlock()
-	r.lostPlaces(anew)
+	for _, e := range anew {
+		r.lostPlaces(e.node, []string{e.who})
+	}
 }

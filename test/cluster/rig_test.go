@@ -72,7 +72,7 @@ type rig struct {
 	moves   map[string]int // how often pages far from the fault were told that a member came or went, since then
 	began   time.Time
 	sent    map[string]int64    // whom applications have sent away, and until when they may go for it
-	anew    []string            // streams that could not go on where they were
+	anew    []ending            // streams that could not go on where they were
 	doomed  []*guest            // who is to go for that
 	story   map[string][]string // of a member of a channel, and of everything: what happened when
 }
