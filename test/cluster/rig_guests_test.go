@@ -17,7 +17,7 @@ type guest struct {
 	id   string // by which it is left out
 	as   string // the user or id of an application, that is sent away by it
 	node int
-	born int64 // by the clock
+	born int64 // when it began to connect, or later, by the clock
 	link *link
 	own  atomic.Bool   // it ends because its client wants that
 	gone chan struct{} // closed when it has ended
@@ -25,6 +25,7 @@ type guest struct {
 	mu    sync.Mutex // guards what follows
 	seats map[string]*seat
 	told  string // what the server said last of why it ends
+	why   error  // it has ended
 	keeps bool   // its client is to go on where it was
 	last  string // the position of what came last, of a stream
 }
@@ -71,6 +72,7 @@ func (g *guest) over(why error) {
 	if g.told != "" {
 		why = fmt.Errorf("%w, told %s", why, g.told)
 	}
+	g.why = why
 	g.mu.Unlock()
 	if !g.own.Load() && !g.sentAway(why) {
 		g.r.ended(g.name, g.node, since, why)

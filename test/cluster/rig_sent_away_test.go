@@ -230,9 +230,6 @@ func (r *rig) quietKick() {
 	for _, node := range k.Nodes {
 		got[node.Kicked]++
 	}
-	if err != nil || k.Kicked != len(there) || !maps.Equal(got, want) {
-		r.blame("%v is kicked, of whom there are %s: %s %v", target, counted(at), out, err)
-	}
 	r.await("who was kicked is gone", func() (left []string) {
 		for _, g := range there {
 			if g.here() {
@@ -241,6 +238,20 @@ func (r *rig) quietKick() {
 		}
 		return left
 	})
+	if err != nil || k.Kicked != len(there) || !maps.Equal(got, want) {
+		r.blame("%v is kicked, of whom there are %s: %s %v: %s", target, counted(at), out, err, endsOf(there))
+	}
+}
+
+// endsOf says why connections ended.
+func endsOf(list []*guest) string {
+	var texts []string
+	for _, g := range list {
+		g.mu.Lock()
+		texts = append(texts, fmt.Sprint(g.name, ": ", g.why))
+		g.mu.Unlock()
+	}
+	return strings.Join(texts, "; ")
 }
 
 // operates closes clients as `poosh kick` does, or by that: it takes a second.

@@ -344,6 +344,9 @@ func (s *space) differ(a, b *seat) string {
 		return list
 	}
 	x, y := own(a, b), own(b, a)
+	if both, too := shared(x, y), shared(y, x); !slices.Equal(both, too) {
+		return difference(both, too)
+	}
 	if len(x) == 0 || len(y) == 0 {
 		return ""
 	}
@@ -359,6 +362,20 @@ func (s *space) differ(a, b *seat) string {
 		return ""
 	}
 	return difference(x[:n], y[:n])
+}
+
+// shared are those of a list that another one has too.
+func shared(list, other []string) (both []string) {
+	has := make(map[string]bool, len(other))
+	for _, text := range other {
+		has[text] = true
+	}
+	for _, text := range list {
+		if has[text] {
+			both = append(both, text)
+		}
+	}
+	return both
 }
 
 // unconfirmed reports whether somebody in a room may miss something yet.
