@@ -38,6 +38,9 @@ func (r *rig) sendAwaySome(dice *rand.Rand) {
 	case 0:
 		r.terminates(r.anyNode(dice), fmt.Sprint("u", 3+dice.IntN(5)))
 	case 1:
+		if r.round.fault.reset { // who was to go has been seen to stay then, with an id by which no node finds it
+			return
+		}
 		r.kicks(r.anyNode(dice), r.anyNode(dice), octopusIDs[3+dice.IntN(len(octopusIDs)-3)])
 	}
 }
