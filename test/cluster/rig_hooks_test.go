@@ -161,7 +161,7 @@ func (r *rig) quietOnce() {
 
 // moved notes that a page was told that a member came or went.
 func (g *pusherGuest) moved(what string) {
-	if g.node == g.r.round.victim {
+	if g.node == int(g.r.victim.Load()) {
 		return
 	}
 	g.r.mu.Lock()

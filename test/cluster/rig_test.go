@@ -62,6 +62,7 @@ type rig struct {
 	round   rigRound        // written between rounds alone
 	until   time.Time       // when a quiet moment is to have come
 	stuck   bool            // it has not: the test ends
+	victim  atomic.Int64    // of the round, for who reads connections
 	stall   atomic.Int64    // the longest time that the machine stood still, since the last quiet moment
 
 	mu      sync.Mutex // guards what follows
@@ -299,8 +300,9 @@ func (r *rig) anyNode(dice *rand.Rand) *rigNode { return r.nodes[dice.IntN(len(r
 // and all rest, everything has to be right.
 func (r *rig) play(f rigFault) {
 	r.round = rigRound{number: r.round.number + 1, fault: f, victim: r.dice.IntN(len(r.nodes)), began: r.truth.now(), reset: r.round.fault.reset}
-	r.until = time.Now().Add(2 * rigQuiet)
+	r.victim.Store(int64(r.round.victim))
 	began := time.Now()
+	r.until = began.Add(2 * rigQuiet)
 	var working sync.WaitGroup
 	stop := make(chan struct{})
 	rest := sync.OnceFunc(func() {
