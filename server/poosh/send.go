@@ -114,7 +114,8 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	account.Add(pub, e)
 	body := respond.Go.Body(account)
 	claim.Settle(idempotency.Answer{ID: id, Handed: handed, Account: body})
-	a.note(r, id, m, pub, e.Handed().Took)
+	took := e.Handed().Took
+	a.note(r, id, m, pub, took)
 	if a.hub.Across() {
 		w.Header()[sends.Header] = []string{id}
 		if took >= 0 { // all have said
