@@ -77,7 +77,7 @@ func (c *Cluster) tell(kind byte, to, id string, body []byte, done func(hub.Hand
 
 // publishNodes publishes in the nodes' own partition.
 func (c *Cluster) publishNodes(e *envelope, done func(hub.Handed)) {
-	p := c.parts[partitions]
+	p := c.own
 	i := &item{channel: c.nodes.all(), envelope: c.seal(e), since: time.Now(), done: done}
 	if e.Room != "" {
 		i.channel = c.nodes.node(e.Room)
@@ -135,7 +135,7 @@ var errKind = errors.New("of a kind that is not known here")
 // heard handles what a node told. It is called by the partition's goroutine.
 func (c *Cluster) heard(e *envelope) {
 	if len(e.Event) != 1 {
-		c.parts[partitions].drop(errMalformed)
+		c.own.drop(errMalformed)
 		return
 	}
 	switch kind := e.Event[0]; kind {
@@ -159,7 +159,7 @@ func (c *Cluster) heard(e *envelope) {
 		f := c.asks.handlers[kind]
 		c.asks.mu.Unlock()
 		if f == nil {
-			c.parts[partitions].drop(errKind)
+			c.own.drop(errKind)
 			return
 		}
 		body := f(e.node, e.Data)

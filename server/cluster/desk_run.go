@@ -300,7 +300,7 @@ func (d *desk) script(l *link, s *script, more ...string) rueidis.RedisResult {
 }
 
 func (d *desk) scriptWith(ctx context.Context, l *link, s *script, more ...string) rueidis.RedisResult {
-	args := append(l.args(), strconv.Itoa(max(d.p.c.cfg.Backlog, 0)))
+	args := append(l.args(), d.p.c.backlog())
 	return s.on(ctx, l.conn, []string{d.p.tag.state()}, append(args, more...))
 }
 

@@ -68,7 +68,7 @@ func (s *stale) fence(t *testing.T) {
 	t.Helper()
 	for _, room := range s.rooms {
 		n := 0
-		for partitionOf(app, "fence"+strconv.Itoa(n)) != partitionOf(app, room) {
+		for s.a.partition(app, "fence"+strconv.Itoa(n), false) != s.a.partition(app, room, false) {
 			n++
 		}
 		id := s.a.mustSit("fence"+strconv.Itoa(n), "u")

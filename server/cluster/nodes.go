@@ -167,7 +167,7 @@ func (c *Cluster) beat(ctx context.Context) error {
 		joins = "1"
 	}
 	args := []string{lease, string(info), strconv.FormatInt(c.cfg.Lease.Milliseconds(), 10), joins}
-	answer, err := c.parts[partitions].exec(ctx, beatScript, c.leaseKeys(), args)
+	answer, err := c.own.exec(ctx, beatScript, c.leaseKeys(), args)
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (c *Cluster) jitter() int64 { return mrand.Int64N(int64(c.cfg.Lease)/4 + 1)
 // reap cleans up behind a lease that is over, unless somebody else does.
 func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 	args := []string{dead, lease, strconv.FormatInt(reapTime.Milliseconds(), 10)}
-	answer, err := c.parts[partitions].exec(ctx, claimScript, c.leaseKeys(), args)
+	answer, err := c.own.exec(ctx, claimScript, c.leaseKeys(), args)
 	if err != nil {
 		return
 	}
@@ -313,7 +313,7 @@ func (c *Cluster) cleanUp(dead string) {
 		}
 	}
 	c.count.reaped.Add(1)
-	_ = c.parts[partitions].do(ctx, func(b rueidis.Builder) rueidis.Completed {
+	_ = c.own.do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Hdel().Key(c.nodes.reaping()).Field(dead).Build()
 	})
 	c.Tell(kindNode, nil)
@@ -363,7 +363,7 @@ func (c *Cluster) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	c.stopHolding(ctx)
-	p := c.parts[partitions]
+	p := c.own
 	for _, part := range c.parts {
 		if part.desk.giveBack(ctx) != nil {
 			return // the others clean up, when the lease is over

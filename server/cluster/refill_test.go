@@ -16,7 +16,7 @@ import (
 const refilling = "is more than CLUSTER_BACKLOG holds: reads it"
 
 // shortBacklog is a backlog that holds next to nothing.
-const shortBacklog = 2000
+const shortBacklog = 500
 
 // cutOff is a node that a wire leads to, which is cut until it knows.
 func (n *library) cutOff(cut func()) {

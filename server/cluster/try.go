@@ -35,7 +35,11 @@ func Try(ctx context.Context, cfg Config, kept []string) (warnings []string, err
 		return where(err)
 	}
 	parts, nodes := tagsOf(&cfg)
-	for _, t := range append(parts[:], nodes) { // each may be at another server of a Redis Cluster
+	number := partitions
+	if client.Mode() != rueidis.ClientModeCluster {
+		number = fewPartitions
+	}
+	for _, t := range append(parts[:number:number], nodes) { // each may be at another server of a Redis Cluster
 		if err := tryRights(ctx, client, t); err != nil {
 			return where(err)
 		}
@@ -43,7 +47,7 @@ func Try(ctx context.Context, cfg Config, kept []string) (warnings []string, err
 	if policy := evictionPolicy(ctx, client); policy != "" {
 		warnings = append(warnings, fmt.Sprintf("CLUSTER_REDIS: %s has the maxmemory-policy %s: with it Redis may forget who is in rooms, and nobody would know; want noeviction", cfg.Redis, policy))
 	}
-	return warnings, tryAgree(ctx, client, &cfg, nodes, listed(kept))
+	return warnings, tryAgree(ctx, client, &cfg, nodes, number, listed(kept))
 }
 
 // tryRights does what a node does in a partition, each kind once, to what is not there.
@@ -75,7 +79,7 @@ func tryRights(ctx context.Context, client rueidis.Client, t tag) error {
 
 // tryAgree looks whether nodes that are there have another secret, keep the events of other apps, or are
 // of a version that this one cannot be beside; see [Cluster.agree].
-func tryAgree(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag, kept string) error {
+func tryAgree(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag, number int, kept string) error {
 	where := func(err error) error { return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err)) }
 	// By the engine's clock: leases that are over stay until somebody has cleaned up.
 	now, err := client.Do(ctx, client.B().Time().Build()).AsStrSlice()
@@ -98,7 +102,7 @@ func tryAgree(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag
 	switch {
 	case len(said) == 0:
 		return nil // it would be the first node
-	case said["format"] != strconv.Itoa(format) || said["partitions"] != strconv.Itoa(partitions):
+	case said["format"] != strconv.Itoa(format) || said["partitions"] != strconv.Itoa(number):
 		return errFormat(cfg)
 	case there == 0: // the next node may say otherwise
 	case said["check"] != checkOf(cfg.Secret):

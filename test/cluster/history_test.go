@@ -355,7 +355,7 @@ func TestHistoryAfterALongCut(t *testing.T) {
 	cut.wire.Cut()
 	s.ready(http.StatusServiceUnavailable, cut)
 	send(other, 1, 20)
-	for range 20 { // of which the backlog holds a half
+	for range 80 { // of which the backlog holds a half
 		if status, _, body, err := other.send("large", "e", strings.Repeat("x", 6000)); status != 200 || err != nil {
 			t.Fatal(status, body, err)
 		}
