@@ -43,6 +43,7 @@ type fill struct {
 	from  hub.Position // where what is kept began; it is another one when something is missing
 	chunk uint64       // that is being read; 0 for none
 	had   int          // of which it has so many
+	last  uint64       // the number of the last of all these, or behind which they begin
 
 	tries, events int // tries: how often something of it was gone
 	bytes         int64
@@ -207,7 +208,7 @@ func (l *link) fillStep(f *fill, upTo hub.Position) (done bool, err error) {
 		}
 		return f.chunk == 0, nil
 	}
-	list, err := l.keptAsk(pageScript, f.app, text(f.from.Epoch), text(f.from.Number), text(f.chunk), strconv.Itoa(f.had), strconv.Itoa(fillFrames), strconv.Itoa(fillBytes))
+	list, err := l.keptAsk(pageScript, f.app, text(f.from.Epoch), text(f.from.Number), text(f.chunk), strconv.Itoa(f.had), strconv.Itoa(fillFrames), strconv.Itoa(fillBytes), text(f.last))
 	if err != nil {
 		return false, err
 	}
@@ -264,6 +265,7 @@ func (l *link) beginFill(f *fill, upTo hub.Position) error {
 		f.chunk, behind = chunks[i], chunks[i+1]
 		room -= int64(chunks[i+2])
 	}
+	f.last = behind
 	if f.from.Epoch == 0 {
 		f.from.Epoch = upTo.Epoch // the engine knows nothing
 	}
@@ -286,7 +288,7 @@ func (l *link) enterPage(f *fill, page []string, now uint64, upTo hub.Position) 
 		if fr.number > upTo.Number {
 			return true, nil
 		}
-		f.had++
+		f.had, f.last = f.had+1, fr.number
 		e, err := openEnvelope(fr.envelope)
 		if err != nil {
 			l.p.drop(err)
