@@ -47,7 +47,15 @@ func (f *Filling) Done(at hub.Position) {
 	if at.Epoch == a.epoch {
 		a.head = max(a.head, at.Number)
 	}
-	if a.filled = [2]hub.Position{}; before.Epoch == a.epoch && before.Number < a.head {
+	a.jumped(before)
+}
+
+// jumped notes that nothing behind a position was handed out by this process, up to where the log is now. mu is held.
+func (a *app) jumped(before hub.Position) {
+	if before.Epoch != a.epoch {
+		before = hub.Position{Epoch: a.epoch}
+	}
+	if a.filled = [2]hub.Position{}; before.Number < a.head {
 		a.filled = [2]hub.Position{before, {Epoch: a.epoch, Number: a.head}}
 	}
 }
