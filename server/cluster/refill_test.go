@@ -15,8 +15,8 @@ import (
 // refilling is what the log has where a node reads what it missed.
 const refilling = "is more than CLUSTER_BACKLOG holds: reads it"
 
-// shortBacklog is a backlog that holds next to nothing.
-const shortBacklog = 2000
+// shortBacklog is a backlog that holds next to nothing, and less than these tests publish where a partition has eight times that.
+const shortBacklog = 500
 
 // cutOff is a node that a wire leads to, which is cut until it knows.
 func (n *library) cutOff(cut func()) {
