@@ -34,12 +34,15 @@ func (f *Filling) Enter(p *hub.Publication, at hub.Position, entered time.Time) 
 }
 
 // Done has the log be what was entered, and all that was published up to a position of its epoch have
-// been there. What it was before is gone. Whoever is there by then was not handed what the log did not have,
+// been there. What it was before is gone. A log that is forgotten meanwhile stays so. Whoever is there by then was not handed what the log did not have,
 // see [Log.Filled].
 func (f *Filling) Done(at hub.Position) {
 	a := f.to
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.over.Load() {
+		return // what is published by now passes it by
+	}
 	early := a.early // what was cut for its bounds was another's
 	before := hub.Position{Epoch: a.epoch, Number: a.head}
 	a.takeOver(f.aside)

@@ -42,3 +42,17 @@ func TestWhoIsThereIsToldWhatItHas(t *testing.T) {
 		})
 	}
 }
+
+// A log that is forgotten while it is filled knows nothing, since it lacks what is published then.
+func TestForgottenWhileFilled(t *testing.T) {
+	l := New(Config{Age: time.Minute}, "")
+	at := func(n uint64) hub.Position { return hub.Position{Epoch: 7, Number: n} }
+	l.Reach("", at(1))
+	f := l.Fill("", at(0))
+	f.Enter(&hub.Publication{Room: "r", Event: "a"}, at(2), time.Now())
+	l.Forget("")
+	f.Done(at(2))
+	if x := l.Read("", []hub.Span{{Room: "r", UpTo: 2}}, always); x.Whole || len(x.List) > 0 {
+		t.Errorf("it has %d, whole %v", len(x.List), x.Whole)
+	}
+}
