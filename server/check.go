@@ -116,6 +116,15 @@ func (c *Config) tryPorts(m *setting.Mistakes) error {
 			wrong = append(wrong, fmt.Errorf("%s is %d, which cannot be listened on: %w; %s, or choose another port", p.Setting, *p.Number, lastWord(err), do))
 		}
 	}
+	if addr := c.Cluster.Addr; c.Cluster.On() && addr != "" && !m.Has("CLUSTER_ADDR") {
+		ln, err := net.Listen("tcp", addr)
+		if err == nil {
+			err = ln.Close()
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("CLUSTER_ADDR is %s, which cannot be listened on: %w; want an address of this machine and a port that is free", addr, lastWord(err)))
+		}
+	}
 	return errors.Join(wrong...)
 }
 

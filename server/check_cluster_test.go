@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net"
 	"strings"
 	"testing"
 
@@ -28,6 +29,28 @@ func TestCheckReachesTheEngine(t *testing.T) {
 				t.Errorf("%s; want %q", all, test.want)
 			}
 		})
+	}
+}
+
+// Where others reach the node is listened on for a moment, as its other ports are.
+func TestCheckListensForNodes(t *testing.T) {
+	redis := redistest.Start(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free, _ := redistest.FreePort(t)
+	for addr, want := range map[string]string{
+		free:                   "",
+		taken.Addr().String():  "CLUSTER_ADDR is " + taken.Addr().String() + ", which cannot be listened on: address already in use; ",
+		"192.0.2.1:7000":       "CLUSTER_ADDR is 192.0.2.1:7000, which cannot be listened on: cannot assign requested address; ",
+		"no-port.example:port": "CLUSTER_ADDR is ",
+	} {
+		errs, _ := findingsOf(t, "SERVER_SECRET="+goodSecret+"\nCLIENT_PORT=0\nSERVER_PORT=0\nCLUSTER_REDIS=redis://"+redis.Addr+"\nCLUSTER_ADDR="+addr+"\n", nil, true)
+		if want == "" && len(errs) > 0 || want != "" && (len(errs) != 1 || !strings.HasPrefix(errs[0], want)) {
+			t.Errorf("%s: %q, want %q", addr, errs, want)
+		}
 	}
 }
 

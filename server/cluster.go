@@ -80,6 +80,8 @@ func (s *Server) join(ctx context.Context) error {
 		Fill:     func(app string, behind hub.Position) cluster.Filling { return s.kept.Fill(app, behind) },
 		Home:     home,
 		Deliver:  s.deliver,
+		Explain:  s.explain,
+		Absent:   s.hub.Absent,
 		Reached:  s.hub.Reach,
 		Begin:    s.beginAnew,
 		Missed:   s.missed,
@@ -129,16 +131,28 @@ func (d *delivered) count(app string, f func(*hub.Publication, int)) {
 	d.of.Store(&next)
 }
 
-// deliver hands out what the cluster brings, and has it counted where it is handed to clients: who has
-// published it may be another node.
-func (s *Server) deliver(p *hub.Publication, at hub.Position) int {
-	took := s.hub.DeliverAt(p, at)
-	if of := s.delivered.of.Load(); took > 0 && of != nil {
+// add has a publication counted that so many took.
+func (d *delivered) add(p *hub.Publication, took int) {
+	if of := d.of.Load(); took > 0 && of != nil {
 		if count := (*of)[p.App]; count != nil {
 			count(p, took)
 		}
 	}
+}
+
+// deliver hands out what the cluster brings, and has it counted where it is handed to clients: who has
+// published it may be another node.
+func (s *Server) deliver(p *hub.Publication, at hub.Position) int {
+	took := s.hub.DeliverAt(p, at)
+	s.delivered.add(p, took)
 	return took
+}
+
+// explain is deliver for a sender who wants to know what becomes of it.
+func (s *Server) explain(p *hub.Publication, at hub.Position) *hub.Explanation {
+	became := s.hub.ExplainHere(p, at)
+	s.delivered.add(p, became.Took)
+	return became
 }
 
 // keeping is how much is kept of an app that is kept, for the engine to keep it too.
@@ -180,13 +194,16 @@ func (s *Server) leaveCluster(ctx context.Context) {
 
 // engineThere is why the process is not ready for want of the engine, or not wholly.
 func (s *Server) engineThere(context.Context) error {
+	refuses := s.cluster.Refuses()
 	switch {
+	case refuses != nil:
+		return health.Because("Redis is there, and takes nothing", refuses)
 	case s.cluster.Up():
 		return nil
 	case s.cfg.Cluster.WhenDown == cluster.Local:
 		return health.Soft("cannot reach the other nodes: what is sent reaches the clients of this node alone")
 	}
-	return errors.New("CLUSTER_REDIS: the engine is away")
+	return health.Because("Redis cannot be reached", errors.New("CLUSTER_REDIS: the engine is away"))
 }
 
 // nodes are those of the cluster, for operators; nil for a process that is alone.

@@ -99,6 +99,23 @@ func place(t *testing.T, text string) string {
 	return fmt.Sprintf(`{"stream_id":"%s","serial":%s}`, m[1], m[2])
 }
 
+// pusherPage reads a page of the history of a channel that is called paged.
+func (r *running) pusherPage(ctx context.Context, query ...string) (string, error) {
+	const path = "/apps/1/channels/paged/history"
+	signed := auth.SignPusherQuery(pusherKey, pusherSecret, http.MethodGet, path, nil, time.Now(), query...)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Addrs()["PUSHER_PORT"].String()+path+"?"+signed, nil)
+	if err != nil {
+		return "", err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return string(text), err
+}
+
 // kept asks for what is kept of a room behind a position.
 func (r *running) keptBehind(ctx context.Context, room, since string) (string, error) {
 	path := "/history?room=" + room + "&since=" + since
@@ -154,6 +171,18 @@ func TestNodeAMomentBehind(t *testing.T) {
 		t.Fatal(res.Status, text)
 	}
 	seen := place(t, there.next(`"event":"e"`))
+	a.pusherCall(t, "/events", `{"name":"e","channels":["paged"],"data":"1"}`)
+	a.pusherCall(t, "/events", `{"name":"e","channels":["paged"],"data":"2"}`)
+	var first string
+	redistest.Until(t, "both are handed out", func() bool {
+		first, _ = a.pusherPage(t.Context(), "direction=oldest_first", "limit=1")
+		return strings.Contains(first, `"retained_messages":2`)
+	})
+	cursor := regexp.MustCompile(`"next_cursor":"([^"]+)"`).FindStringSubmatch(first)
+	last := regexp.MustCompile(`"newest_available_serial":(\d+)`).FindStringSubmatch(first)
+	if cursor == nil || last == nil || strings.Contains(first, `"data":"2"`) {
+		t.Fatal(first)
+	}
 
 	back.say(`42["room","r",{"since":"` + at.String() + `"}]`)
 	back.say(`42["room","s",{"since":"` + at.String() + `"}]`)
@@ -169,6 +198,7 @@ func TestNodeAMomentBehind(t *testing.T) {
 	}
 	open := b.limit.clients.stats().open
 	stream, page := make(chan said, 1), make(chan said, 1)
+	second, newest, begun := make(chan said, 1), make(chan said, 1), make(chan said, 1)
 	go func() { // ends with the test
 		text, err := b.streamed(t.Context(), "r", at.String())
 		stream <- said{text, err}
@@ -178,6 +208,13 @@ func TestNodeAMomentBehind(t *testing.T) {
 		text, err := b.keptBehind(t.Context(), "r", at.String())
 		page <- said{text, err}
 	}()
+	for answer, query := range map[chan said][]string{second: {"cursor=" + cursor[1], "direction=oldest_first"},
+		newest: {"end_serial=" + last[1]}, begun: {"start_serial=" + last[1]}} {
+		go func() { // ends with the test
+			text, err := b.pusherPage(t.Context(), query...)
+			answer <- said{text, err}
+		}()
+	}
 	wire.Release()
 
 	back.next(`"poosh:recovered"`, `"room":"r"`, `"recovered":true,"missed":0`)
@@ -187,7 +224,8 @@ func TestNodeAMomentBehind(t *testing.T) {
 	resumes.next(`resume_success`, `news`, `\"failed\":[]`)
 	enters.next(`subscription_succeeded`)
 	enters.next(`resume_success`, `news`, `\"failed\":[]`)
-	for want, answer := range map[string]<-chan said{`"recovered":true,"missed":0`: stream, `"complete":true,"more":false,"events":[]`: page} {
+	for want, answer := range map[string]<-chan said{`"recovered":true,"missed":0`: stream, `"complete":true,"more":false,"events":[]`: page,
+		`"data":"2"`: second, `"data":"2","message_id"`: newest, `"channel":"paged","data":"2"`: begun} {
 		select {
 		case got := <-answer:
 			if got.err != nil || !strings.Contains(got.text, want) || strings.Contains(got.text, "event: e\n") {

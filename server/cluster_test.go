@@ -148,6 +148,30 @@ func TestEngineAwayAndBack(t *testing.T) {
 	redistest.Until(t, "the node to be ready", func() bool { return a.health.Ready(t.Context()).Status == health.OK })
 }
 
+// An engine that is there and takes nothing, since its memory is full, keeps a node from being ready.
+func TestEngineIsFull(t *testing.T) {
+	redis := redistest.Start(t)
+	a := node(t, redis.Addr, "CLUSTER_TIMEOUT", "1s", "CLUSTER_LEASE", "3s")
+	is := func(status string, up float64) {
+		t.Helper()
+		redistest.Until(t, "the node to be "+status, func() bool { return a.health.Ready(t.Context()).Status == status })
+		for _, r := range a.cluster.Readings() {
+			if r.Name == "cluster_engine_up" && r.Samples[0].Value != up {
+				t.Errorf("the gauge is %v, want %v", r.Samples[0].Value, up)
+			}
+		}
+	}
+	is(health.OK, 1)
+	redis.Do("CONFIG", "SET", "maxmemory", "1")
+	is(health.NotReady, 0)
+	report := a.health.Ready(t.Context())
+	if !slices.ContainsFunc(report.Faults, func(f health.Fault) bool { return f.Part == "cluster" && f.Why == "Redis is there, and takes nothing" }) {
+		t.Errorf("%+v", report)
+	}
+	redis.Do("CONFIG", "SET", "maxmemory", "0")
+	is(health.OK, 1)
+}
+
 // With local a send reaches the clients of the node that takes it.
 func TestEngineAwayLocal(t *testing.T) {
 	redis := redistest.Start(t)

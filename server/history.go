@@ -137,10 +137,13 @@ func (s *Server) historyReadings() []metric.Reading {
 		return nil
 	}
 	st := s.kept.Stats()
+	waiting, refused := s.hub.Awaiting()
 	return []metric.Reading{
 		metric.Gauge("history_events", "history_events", "Events that are kept for clients that come back.", st.Events),
 		metric.Gauge("", "history_rooms", "Rooms that something is kept of.", st.Rooms),
 		metric.Gauge("history_bytes", "history_bytes", "Bytes that what is kept takes, as HISTORY_BYTES and PUSHER_HISTORY_BYTES count them.", st.Bytes),
+		metric.Gauge("", "history_waiting", "Who waits until this node of a cluster has come to where another one was.", waiting),
+		metric.Counter("", "history_waits_refused_total", "How often somebody did not wait for that, since too many did.", refused),
 		metric.Counter("", "history_cut_total", "Events that were dropped before their time was over, for HISTORY_BYTES, HISTORY_EVENTS or those of PUSHER_HISTORY.", st.Cut),
 	}
 }

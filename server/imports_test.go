@@ -22,7 +22,7 @@ var house = []struct {
 }{
 	{"poosh/auth", "pure functions over bytes and a clock: every case is a table row", nil,
 		[]string{"filippo.io/edwards25519"}},
-	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency"}, nil},
+	{"poosh/server/hub", "if the hub knew a protocol, each new one would edit the hub", []string{"poosh/server/command", "poosh/server/latency", "poosh/server/quota"}, nil},
 	{"poosh/server/presence", "questions about all processes, and nobody who answers them", []string{"poosh/server/hub"}, nil},
 	{"poosh/server/presence/presencetest", "for tests", []string{"poosh/server/hub", "poosh/server/presence"}, nil},
 	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},

@@ -60,7 +60,7 @@ func (s *Server) operators() *admin.Server {
 		Proxies:    s.limit.proxies,
 		Log:        s.log,
 		Live:       s.health.ServeLive,
-		Ready:      s.health.ServeReady,
+		Ready:      s.serveReady,
 		Metrics:    s.MetricsHandler(),
 		Tail:       s.fleet.ServeTail,
 		Kick:       s.fleet.ServeKick,

@@ -17,7 +17,7 @@ import (
 // set.
 func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret string) error {
 	kept := c.keptTogether()
-	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(partitions), "check", checkOf(c.cfg.Secret), "kept", kept}
+	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(len(c.rooms())), "check", checkOf(c.cfg.Secret), "kept", kept}
 	if c.cfg.Secret == "" {
 		args = append(args, "secret", secret)
 	}
@@ -60,7 +60,7 @@ func checkOf(secret string) string {
 
 // agreeAgain is for an engine that may have forgotten what all nodes agreed on.
 func (c *Cluster) agreeAgain(ctx context.Context) error {
-	l := c.parts[partitions].current()
+	l := c.own.current()
 	if l == nil {
 		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, hub.ErrAway)
 	}

@@ -167,7 +167,7 @@ func TestMoreThanTheBacklog(t *testing.T) {
 		b.hasExactly("r", []string{"1"})
 		wire.Cut()
 		b.away(true)
-		for range 20 {
+		for range 100 {
 			a.mustSend("r", strings.Repeat("x", 100))
 		}
 		wire.Heal()

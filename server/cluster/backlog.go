@@ -185,7 +185,7 @@ func (p *partition) ours(frames []string) []string {
 			continue
 		}
 		e, err := openEnvelope(f.envelope)
-		if err == nil && p.subs.had(p.channelOf(&e)) {
+		if err != nil || p.subs.had(p.channelOf(&e)) { // what cannot be read is counted where all of that is
 			list = append(list, text)
 		}
 	}

@@ -22,6 +22,7 @@ const (
 	kindNode   byte = 0 // somebody has come or gone
 	kindAnswer byte = 1
 	kindOnce   byte = 2 // a source has nobody who leads it; see [source]
+	kindWhy    byte = 3 // why is nobody in a room? see [Cluster.Explain]
 )
 
 var _ presence.Bus = (*Cluster)(nil)
@@ -40,6 +41,19 @@ type asks struct {
 	mu       sync.Mutex // guards what follows
 	waiting  map[string]chan answer
 	handlers map[byte]func(from string, body []byte) []byte
+}
+
+// open begins to wait for answers of so many nodes, and a few more that come meanwhile, until end is called.
+func (a *asks) open(nodes int) (id string, came chan answer, end func()) {
+	id, came = strconv.FormatUint(a.last.Add(1), 36), make(chan answer, nodes+16)
+	a.mu.Lock()
+	a.waiting[id] = came
+	a.mu.Unlock()
+	return id, came, func() {
+		a.mu.Lock()
+		delete(a.waiting, id)
+		a.mu.Unlock()
+	}
 }
 
 // Handle says who is to hear what is told and asked of a kind, from 16 on, and answers; see
@@ -63,7 +77,7 @@ func (c *Cluster) tell(kind byte, to, id string, body []byte, done func(hub.Hand
 
 // publishNodes publishes in the nodes' own partition.
 func (c *Cluster) publishNodes(e *envelope, done func(hub.Handed)) {
-	p := c.parts[partitions]
+	p := c.own
 	i := &item{channel: c.nodes.all(), envelope: c.seal(e), since: time.Now(), done: done}
 	if e.Room != "" {
 		i.channel = c.nodes.node(e.Room)
@@ -80,17 +94,9 @@ func (c *Cluster) publishNodes(e *envelope, done func(hub.Handed)) {
 // reached have answered, or ctx ends; and then who of the table has not: everybody, while the
 // engine is away. It waits, so it is not for goroutines of the loop or of the cluster.
 func (c *Cluster) Ask(ctx context.Context, kind byte, body []byte) (answers map[string][]byte, silent []string) {
-	began, id := time.Now(), strconv.FormatUint(c.asks.last.Add(1), 36)
-	nodes := c.Nodes()
-	came := make(chan answer, len(nodes)+16)
-	c.asks.mu.Lock()
-	c.asks.waiting[id] = came
-	c.asks.mu.Unlock()
-	defer func() {
-		c.asks.mu.Lock()
-		delete(c.asks.waiting, id)
-		c.asks.mu.Unlock()
-	}()
+	began, nodes := time.Now(), c.Nodes()
+	id, came, end := c.asks.open(len(nodes))
+	defer end()
 	handed := make(chan hub.Handed, 1)
 	c.tell(kind, "", id, body, func(h hub.Handed) { handed <- h })
 	answers = make(map[string][]byte)
@@ -129,7 +135,7 @@ var errKind = errors.New("of a kind that is not known here")
 // heard handles what a node told. It is called by the partition's goroutine.
 func (c *Cluster) heard(e *envelope) {
 	if len(e.Event) != 1 {
-		c.parts[partitions].drop(errMalformed)
+		c.own.drop(errMalformed)
 		return
 	}
 	switch kind := e.Event[0]; kind {
@@ -153,7 +159,7 @@ func (c *Cluster) heard(e *envelope) {
 		f := c.asks.handlers[kind]
 		c.asks.mu.Unlock()
 		if f == nil {
-			c.parts[partitions].drop(errKind)
+			c.own.drop(errKind)
 			return
 		}
 		body := f(e.node, e.Data)

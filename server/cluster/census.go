@@ -86,7 +86,7 @@ func (c *Cluster) Cached(ctx context.Context, app, room string) (data []byte, le
 // Rooms is for dialects too. It asks for a page of each partition at a time.
 func (c *Cluster) Rooms(ctx context.Context, app, prefix string) iter.Seq2[hub.RoomCount, error] {
 	return func(yield func(hub.RoomCount, error) bool) {
-		parts := c.parts[:partitions]
+		parts := c.rooms()
 		if c.opt.Together != nil && c.opt.Together(app) {
 			parts = []*partition{c.partition(app, "", true)}
 		}

@@ -4,7 +4,7 @@
 //
 // # How
 //
-// Rooms are divided into 16 partitions. All that a node and the engine say to each other about
+// Rooms are divided into partitions, 4 where one server is the engine, and 16 in a Redis Cluster. All that a node and the engine say to each other about
 // one goes over one connection, by a [link]: what the node publishes, what it subscribes to, and
 // what comes back. So there is one order, and what a node was told of is behind all that it was
 // told before. Each publication is numbered in the log of its partition, by a script that also keeps
@@ -37,6 +37,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,6 +82,11 @@ type Options struct {
 	// position for what reaches this process alone, and reports how many took it. Calls for rooms
 	// of one partition come one after the other. It must not wait.
 	Deliver func(p *hub.Publication, at hub.Position) int
+	// Explain is Deliver for a publication whose sender asks what becomes of it, and says that of this process; nil
+	// for a cluster whose publications nobody explains. Absent says why nobody here may have been in p's room, in
+	// Causes and Left. They must not wait either.
+	Explain func(p *hub.Publication, at hub.Position) *hub.Explanation
+	Absent  func(p *hub.Publication) *hub.Explanation
 	// Reached says how far the log of an app that is Together was handed out, in the order of Deliver:
 	// once it begins, and each second; nil for nobody.
 	Reached func(app string, at hub.Position)
@@ -121,7 +128,8 @@ type Cluster struct {
 	idLife time.Duration // see there; set before Join
 	nodes  tag
 	secret atomic.Pointer[string]
-	parts  [partitions + 1]*partition // the last one is the nodes' own
+	parts  []*partition // the last one is the nodes' own; set before Join begins to use them
+	own    *partition   // that
 	table  table
 	asks   asks
 	hears  hears
@@ -144,9 +152,10 @@ type Cluster struct {
 	// Beats end before the lease is given back: a later one would enter this node again.
 	beating   context.Context // of over; done when the beats are to end
 	endBeats  context.CancelFunc
-	beatsOver chan struct{} // closed when they have; nil before they begin
-	up        atomic.Bool   // the engine is there
-	kick      chan struct{} // has the node beat at once
+	beatsOver chan struct{}         // closed when they have; nil before they begin
+	up        atomic.Bool           // the engine is there
+	refuses   atomic.Pointer[error] // why it did not take the last beat, though it was there; nil for nothing
+	kick      chan struct{}         // has the node beat at once
 }
 
 // New returns what this process will have of a cluster, once it has joined it; nothing but Join may be
@@ -154,17 +163,49 @@ type Cluster struct {
 func New(cfg Config) *Cluster {
 	c := &Cluster{cfg: cfg, name: newName(), kick: make(chan struct{}, 1), idLife: idLife}
 	c.asks.waiting = make(map[string]chan answer)
-	c.asks.handlers = make(map[byte]func(string, []byte) []byte)
+	c.asks.handlers = map[byte]func(string, []byte) []byte{kindWhy: c.absent}
 	c.over, c.end = context.WithCancel(context.Background())
 	c.beating, c.endBeats = context.WithCancel(c.over)
-	var tags [partitions]tag
-	tags, c.nodes = tagsOf(&cfg)
+	tags, nodes := tagsOf(&cfg)
+	c.nodes = nodes
 	for i, t := range tags {
-		c.parts[i] = newPartition(c, i, t)
+		c.parts = append(c.parts, newPartition(c, i, t))
 	}
-	c.parts[partitions] = newPartition(c, partitions, c.nodes)
-	c.parts[partitions].want(&subscription{channel: c.nodes.all()})
+	c.own = newPartition(c, partitions, c.nodes)
+	c.parts = append(c.parts, c.own)
+	c.own.want(&subscription{channel: c.nodes.all()})
 	return c
+}
+
+// rooms are the partitions that rooms are divided into.
+func (c *Cluster) rooms() []*partition { return c.parts[:len(c.parts)-1] }
+
+// backlog is how many bytes of its log a partition keeps, for scripts: the more the fewer partitions there are.
+func (c *Cluster) backlog() string {
+	return strconv.Itoa(max(c.cfg.Backlog, 0) * partitions / len(c.rooms()))
+}
+
+// narrow has no more partitions than one server is to have. What was wanted or published before is put where it belongs
+// from now on.
+func (c *Cluster) narrow() {
+	rest := c.parts[fewPartitions:partitions]
+	c.parts = append(slices.Clone(c.parts[:fewPartitions]), c.own)
+	for _, p := range rest {
+		for _, s := range p.subs.of {
+			to := c.partition(s.app, s.room, s.everyone)
+			for range s.refs {
+				to.want(to.channel(s.app, s.room, s.everyone))
+			}
+		}
+		for _, i := range p.takeQueue() {
+			if e, err := openEnvelope(i.envelope); err == nil {
+				to := c.partition(e.App, e.Room, e.Everyone)
+				again := to.item(&e.Publication)
+				again.done, again.since = i.done, i.since
+				to.queue = append(to.queue, again)
+			}
+		}
+	}
 }
 
 // Join makes this process one of the cluster. It returns once the engine has it in the table of
@@ -182,6 +223,9 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 		return fmt.Errorf("CLUSTER_REDIS: %s %w", c.cfg.Redis, c.cfg.Redis.worded(err))
 	}
 	c.client = client
+	if c.isShared() {
+		c.narrow()
+	}
 	if err := c.agree(ctx, client, newSecret()); err != nil {
 		c.end()
 		client.Close()
@@ -330,7 +374,7 @@ func (c *Cluster) partition(app, room string, everyone bool) *partition {
 	if everyone || c.together(app) {
 		room = ""
 	}
-	return c.parts[partitionOf(app, room)]
+	return c.parts[partitionOf(app, room, len(c.parts)-1)]
 }
 
 func (c *Cluster) together(app string) bool { return c.opt.Together != nil && c.opt.Together(app) }

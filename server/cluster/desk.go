@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"poosh/server/guard"
+	"poosh/server/hub"
 	"poosh/server/presence"
 )
 
@@ -44,24 +45,29 @@ type desk struct {
 	steps []*step  // of one of them
 	look  []place  // rooms whose members are to be heard anew
 
-	lookAt    time.Time            // when that is to be done for all rooms; zero for never
-	renew     time.Time            // when all is told anew that the engine forgets after a day
-	looksGone bool                 // it is for who is gone since the log before
-	left      map[parted]parting   // of which the applications may not have been told
-	trimAt    time.Time            // when those are looked through
-	wellAt    time.Time            // when the engine was last known to have all that it was told
-	endedAt   time.Time            // when that was not so any more; zero while it is
-	lookGone  bool                 // and so are those in look
-	held      time.Time            // until when who enters and leaves waits for other nodes; zero for not
-	others    []string             // those
-	retry     time.Time            // when the engine is to be asked again that has said no
-	saidNo    bool                 // it has, and that is in the log
-	full      bool                 // it has said no to who enters: who leaves goes first
-	told      int                  // batches in a row
-	alone     int                  // how many steps are told one by one: its script breaks at one of them
-	dueAt     time.Time            // when the applications may have to be told of something
-	telling   map[happening]*taken // what they are being told
-	tells     map[string]int       // how much that is, by apps
+	lookAt    time.Time                // when that is to be done for all rooms; zero for never
+	renew     time.Time                // when all is told anew that the engine forgets after a day
+	looksGone bool                     // it is for who is gone since the log before
+	left      map[parted]parting       // of which the applications may not have been told
+	trimAt    time.Time                // when those are looked through
+	wellAt    time.Time                // when the engine was last known to have all that it was told
+	endedAt   time.Time                // when that was not so any more; zero while it is
+	lookGone  bool                     // and so are those in look
+	held      time.Time                // until when who enters and leaves waits for other nodes; zero for not
+	others    []string                 // those
+	retry     time.Time                // when the engine is to be asked again that has said no
+	saidNo    bool                     // it has, and that is in the log
+	full      bool                     // it has said no to who enters: who leaves goes first
+	told      int                      // batches in a row
+	alone     int                      // how many steps are told one by one: its script breaks at one of them
+	dueAt     time.Time                // when the applications may have to be told of something
+	telling   map[happening]*taken     // what they are being told
+	tells     map[string]int           // how much that is, by apps
+	known     map[parted]wasTold       // what they were told by this node
+	holds     map[string]time.Duration // how long they are told of who leaves after it, by apps
+	eras      []uint64                 // epochs of the logs that it had a seat in, in their order
+	watched   time.Time                // until when nobody is told anything, for other nodes to say what was; zero for not
+	watchAt   time.Time                // when they are looked at next
 }
 
 // A place is a room.
@@ -78,6 +84,7 @@ type seat struct {
 	silent bool   // what is told anew is news to nobody: the engine has forgotten
 	number uint64 // of seats
 	all    bool   // all was told anew
+	before before // the log before it
 }
 
 // A booked is what this node has in a room, as far as the engine has answered.
@@ -86,8 +93,21 @@ type booked struct {
 	people  int // those of them with a user
 	counted int // those of them that count
 	told    bool
-	hold    time.Duration             // of those who are told of
-	users   map[string]presence.Entry // members by this node
+	hold    time.Duration     // of those who are told of
+	users   map[string]member // members by this node
+	arrived                   // the first of those who are told of
+}
+
+// A member is a user by this node.
+type member struct {
+	presence.Entry
+	arrived
+}
+
+// An arrived is when somebody was let in.
+type arrived struct {
+	since time.Time
+	at    hub.Position // of the log by then
 }
 
 // The kinds of steps, as the script has them.
@@ -101,6 +121,7 @@ const (
 	stepBack  = 'B'
 	stepAll   = 'Z'
 	stepGone  = 'G'
+	stepKnown = 'K'
 )
 
 // A step is one that the engine is told.
@@ -112,12 +133,14 @@ type step struct {
 	since  time.Time
 	gone   bool // it was answered already, without having been heard of; guarded by desk.mu
 
-	connections int  // of this node in the room, as the engine is told
-	members     bool // who is in the room is to be in the answer
-	noted       bool // the book has it already, or is not to have it
-	tries       int  // how often the script broke at it
-	doubtful    bool // it may have been done under a seat before
-	silent      bool // it is news to nobody
+	connections int          // of this node in the room, as the engine is told
+	members     bool         // who is in the room is to be in the answer
+	noted       bool         // the book has it already, or is not to have it
+	tries       int          // how often the script broke at it
+	doubtful    bool         // it may have been done under a seat before
+	silent      bool         // it is news to nobody
+	newer       bool         // the engine's data are older than that, and by now the applications may know of it
+	at          hub.Position // of the answer
 }
 
 func (s *step) place() place { return place{s.entry.App, s.entry.Room} }
@@ -192,7 +215,8 @@ func (c *Cluster) Leave(e presence.Entry) {
 }
 
 func newDesk(p *partition) *desk {
-	return &desk{p: p, wake: make(chan struct{}, 1), book: make(map[place]*booked), telling: make(map[happening]*taken), tells: make(map[string]int)}
+	return &desk{p: p, wake: make(chan struct{}, 1), book: make(map[place]*booked), telling: make(map[happening]*taken), tells: make(map[string]int),
+		holds: make(map[string]time.Duration)}
 }
 
 // wakeUp has run look at what there is to do. d may be nil, which has nothing to do.

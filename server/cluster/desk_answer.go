@@ -126,7 +126,9 @@ func (d *desk) resolve(r *ruling) {
 		code := r.verdicts[i].code
 		answered[i] = s.gone || code == 'P'
 		done := code == 'K' || code == 'P'
+		s.at = r.at
 		d.note(s, done)
+		d.took(s)
 		switch {
 		case s.gone && done: // who enters was told otherwise
 			back = append(back, &step{kind: stepLeave, entry: s.entry})
@@ -188,19 +190,25 @@ func (d *desk) note(s *step, done bool) {
 		d.settled(s.happening())
 	case s.kind == stepEnter && done:
 		if b == nil {
-			b = &booked{users: make(map[string]presence.Entry)}
+			b = &booked{users: make(map[string]member)}
 			d.book[at] = b
 		}
 		b.entered++
 		if e.User != "" {
 			b.people++
 			if e.Only {
-				b.users[e.User] = *e
+				b.users[e.User] = member{*e, arrived{s.since, s.at}}
 			}
 		}
 		if e.Counted {
 			b.counted++
+			if e.Told && !b.told {
+				b.arrived = arrived{s.since, s.at}
+			}
 			b.told, b.hold = b.told || e.Told, max(b.hold, e.Hold)
+			if e.Hold > d.holds[e.App] {
+				d.holds[e.App] = e.Hold
+			}
 		}
 	case s.kind == stepLeave && b != nil:
 		b.entered--

@@ -69,6 +69,9 @@ func (d *desk) nextStep() *step {
 	}
 	d.seat.silent = false
 	if !d.seat.all {
+		if len(d.old) > 0 && !d.held.IsZero() {
+			return nil // when what is left there is taken away too
+		}
 		d.seat.all = true
 		return &step{kind: stepAll}
 	}
@@ -117,13 +120,15 @@ func (d *desk) nextAgain() *step {
 		if b == nil {
 			continue
 		}
-		s := &step{kind: stepCount, silent: d.seat.silent}
+		s := &step{kind: stepCount, silent: d.seat.silent, newer: d.isNewer(&b.arrived)}
 		s.entry.App, s.entry.Room, s.entry.Told = at.app, at.room, b.told
 		d.steps = append(d.steps, s)
-		for _, e := range b.users {
+		for user, m := range b.users {
+			s := &step{kind: stepUser, entry: m.Entry, silent: d.seat.silent, newer: d.isNewer(&m.arrived)}
 			// Who was given up, and is seen to come back, was seen to go by its own connection too.
-			e.Socket = ""
-			d.steps = append(d.steps, &step{kind: stepUser, entry: e, silent: d.seat.silent})
+			s.entry.Socket = ""
+			d.steps = append(d.steps, s)
+			b.users[user] = m
 		}
 	}
 	if len(d.steps) == 0 {
@@ -176,6 +181,7 @@ func (s *step) args(list []string) []string {
 	flag(e.User != "" && e.Only, 'u')
 	flag(e.Told, 't')
 	flag(s.silent, 's')
+	flag(s.newer, 'w')
 	flag(s.doubtful, 'o')
 	flag(e.Cache && !s.gone, 'k') // who is answered already wants to know nothing
 	flag(s.members && !s.gone, 'm')

@@ -64,7 +64,7 @@ func BenchmarkBack(b *testing.B) {
 		redis.Do("FLUSHALL")
 		until(b, "all are entered again", func() bool {
 			n := 0
-			for _, p := range a.parts[:partitions] {
+			for _, p := range a.rooms() {
 				m, _ := strconv.Atoi(redis.Do("ZCARD", string(p.tag)+":dz:"+app)[1:])
 				n += m
 			}

@@ -20,7 +20,8 @@ const (
 
 // A taken is a happening of which this node tells an application.
 type taken struct {
-	over bool // what became of it is said; guarded by desk.mu
+	at   string // when it was taken, in microseconds of the engine's clock
+	over bool   // what became of it is said; guarded by desk.mu
 }
 
 // A happening is one in a room of an app.
@@ -70,14 +71,15 @@ func (d *desk) takeDue(l *link) bool {
 		return false
 	}
 	answer, err := d.script(l, dueScript, args...).ToArray()
-	if err != nil || len(answer) < 2 {
+	if err != nil || len(answer) < 3 {
 		d.dueNow()
-		d.failed(l, fmt.Errorf("what applications are told: %w", errors.Join(err, notAnswer(len(answer) < 2))))
+		d.failed(l, fmt.Errorf("what applications are told: %w", errors.Join(err, notAnswer(len(answer) < 3))))
 		return false
 	}
 	status, _ := answer[0].ToString()
 	wait, _ := answer[1].AsInt64()
-	list := parseDue(answer[2:])
+	clock, _ := answer[2].ToString()
+	list := parseDue(answer[3:])
 	d.mu.Lock()
 	if status == "gone" && d.seat.name == name && !d.seat.lost {
 		d.lose()
@@ -89,7 +91,7 @@ func (d *desk) takeDue(l *link) bool {
 	list = slices.DeleteFunc(list, func(h happening) bool { return d.telling[h] != nil })
 	takes := make([]*taken, 0, len(list))
 	for _, h := range list {
-		takes = append(takes, d.take(h))
+		takes = append(takes, d.take(h, clock))
 	}
 	d.mu.Unlock()
 	for i, h := range list {
@@ -98,9 +100,9 @@ func (d *desk) takeDue(l *link) bool {
 	return len(list) > 0 || wait == 0
 }
 
-// take notes what an application is being told. mu is held.
-func (d *desk) take(h happening) *taken {
-	t := new(taken)
+// take notes what an application is being told, and when that was taken. mu is held.
+func (d *desk) take(h happening, at string) *taken {
+	t := &taken{at: at}
 	d.telling[h] = t
 	d.tells[h.app]++
 	return t
@@ -126,6 +128,9 @@ func (d *desk) finish(h happening, t *taken, kind byte) {
 		return
 	}
 	t.over = true
+	if kind == stepDone {
+		d.knows(h, t)
+	}
 	s := h.done()
 	s.kind = kind
 	d.queue = append(d.queue, s)

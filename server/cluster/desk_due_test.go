@@ -49,14 +49,14 @@ func TestDueOfAppHeardAgain(t *testing.T) {
 	seat := d.seat.name
 	d.mu.Unlock()
 	list, err := d.script(d.p.current(), dueScript, seat, "64", "0", app, "64").AsStrSlice()
-	if err != nil || len(list) != 6 || list[2] != item {
+	if err != nil || len(list) != 7 || list[3] != item {
 		t.Fatalf("answered %q, %v: want %q among it", list, err, item)
 	}
-	for i := 2; i < len(list); i += 2 {
+	for i := 3; i < len(list); i += 2 {
 		fields := netstrings(list[i])
 		h := happening{fields[0], presence.Happening{Room: fields[1], User: fields[2], There: true}}
 		d.mu.Lock()
-		t := d.take(h)
+		t := d.take(h, list[2])
 		d.mu.Unlock()
 		d.happened(h, t)
 	}

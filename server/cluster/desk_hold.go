@@ -29,20 +29,52 @@ func (d *desk) hurry(l *link) {
 // letOn ends it once all the others have told, and reports whether it has ended.
 func (d *desk) letOn(l *link) bool {
 	d.mu.Lock()
-	key, others, late := d.p.tag.toldAll(d.seat.epoch), d.others, time.Now().After(d.held)
+	until := d.held
 	d.mu.Unlock()
-	if !late {
-		ctx, cancel := l.context()
-		told, err := l.conn.Do(ctx, l.conn.B().Smembers().Key(key).Build()).AsStrSlice()
-		cancel()
-		if err != nil || slices.ContainsFunc(others, func(name string) bool { return !slices.Contains(told, name) }) {
-			return false
-		}
+	if time.Now().Before(until) && !d.othersTold(l) {
+		return false
 	}
 	d.mu.Lock()
-	d.held, d.others = time.Time{}, nil
+	d.held = time.Time{}
 	d.mu.Unlock()
 	return true
+}
+
+// othersTold reports whether all the others have told.
+func (d *desk) othersTold(l *link) bool {
+	d.mu.Lock()
+	key, others := d.p.tag.toldAll(d.seat.epoch), d.others
+	d.mu.Unlock()
+	ctx, cancel := l.context()
+	told, err := l.conn.Do(ctx, l.conn.B().Smembers().Key(key).Build()).AsStrSlice()
+	cancel()
+	return err == nil && !slices.ContainsFunc(others, func(name string) bool { return !slices.Contains(told, name) })
+}
+
+// letTell is takeDue. Beside older data that waits for the other nodes too: one of them may know that the
+// applications were told what they seem to have to be told, or of what they seem to know nothing. It waits for no
+// longer than a lease: who is not there by then has gone, with what it knew.
+func (d *desk) letTell(l *link) bool {
+	d.mu.Lock()
+	now, until, all := time.Now(), d.watched, d.seat.all && d.doubt == nil
+	early := now.Before(until)
+	wait := early && (!all || now.Before(d.watchAt))
+	if early && !wait {
+		d.watchAt = now.Add(50 * time.Millisecond) // not each time that somebody enters
+	}
+	d.mu.Unlock()
+	if wait {
+		return false
+	}
+	if !until.IsZero() {
+		if early && !d.othersTold(l) {
+			return false
+		}
+		d.mu.Lock()
+		d.watched = time.Time{}
+		d.mu.Unlock()
+	}
+	return d.takeDue(l)
 }
 
 // others are the other nodes that were there within a lease.

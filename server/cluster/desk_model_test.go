@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,7 +25,59 @@ func TestDeskModel(t *testing.T) {
 	deskSeeds.each(t, runDeskModel)
 }
 
-var deskSeeds = newSeeds("desk.seed", 1, 2)
+// So it is where the engine goes back to older data, again and again; and as long as the nodes live nobody is
+// told anything twice.
+func TestDeskModelOlderData(t *testing.T) {
+	t.Parallel()
+	olderSeeds.each(t, runOlderModel)
+}
+
+var (
+	deskSeeds  = newSeeds("desk.seed", 1, 2)
+	olderSeeds = newSeeds("desk.older.seed", 1, 2)
+)
+
+func runOlderModel(t *testing.T, dice *rand.Rand) {
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Lease, cfg.Timeout = 8*time.Second, time.Second // no node is given up by chance
+	w := newTown(cfg)
+	w.hold = time.Duration(dice.IntN(2)) * 500 * time.Millisecond
+	rooms := []string{"r0", "r1", "r2", "r3", "r4"}
+	list := []*house{w.build(t, redis.Addr), w.build(t, redis.Addr), w.build(t, redis.Addr)}
+	redis.Do("SAVE")
+	for range 8 {
+		var wait sync.WaitGroup
+		for _, h := range list {
+			mine := rand.New(rand.NewPCG(dice.Uint64(), 2))
+			wait.Go(func() { h.live(mine, rooms) })
+		}
+		pause := time.Duration(dice.IntN(60)) * time.Millisecond
+		time.Sleep(pause) // how far it is by then is the dice's
+		switch n := dice.IntN(6); n {
+		case 0:
+			redis.Do("SAVE")
+		case 1, 2, 3:
+			redis.Kill()
+			time.Sleep(pause)
+			redis.Run()
+		case 4:
+			h := list[dice.IntN(len(list))]
+			redis.Kill()
+			h.wire.Cut() // it is back last
+			redis.Run()
+			time.Sleep(10 * pause)
+			h.wire.Heal()
+		}
+		wait.Wait()
+		settled(t, w, list, rooms)
+	}
+	for _, text := range w.due() {
+		if strings.Contains(text, " again ") {
+			t.Error("the applications were told twice:", text)
+		}
+	}
+}
 
 func runDeskModel(t *testing.T, dice *rand.Rand) {
 	redis := redistest.Start(t)

@@ -2,15 +2,15 @@ package cluster
 
 import "poosh/server/hub"
 
-// news tells of who came and went.
-func (d *desk) news(n *news) {
+// news tells of who came and went, by a frame of the log.
+func (d *desk) news(n *news, in hub.Position) {
 	at := place{n.app, n.room}
 	d.mu.Lock()
 	b := d.book[at]
 	here := b != nil && b.entered > 0
 	switch n.kind {
 	case newsWent, newsVacated:
-		d.parts(at, n.user)
+		d.parts(at, n.user, in)
 	case newsCame, newsOccupied:
 		d.returns(at, n.user)
 	}

@@ -57,7 +57,7 @@ func (d *desk) takeBack(b *slip, err error) (givenUp []*step) {
 			if isBroken { // it may have become a member
 				queue = append(queue, &step{kind: stepLeave, entry: s.entry, noted: true})
 			}
-		case s.kind == stepCount || s.kind == stepUser || s.kind == stepAll:
+		case s.kind == stepCount || s.kind == stepUser || s.kind == stepAll || s.kind == stepKnown:
 			again = append(again, s)
 		case s.kind == stepLook && s.gone:
 			queue = append(queue, &step{kind: stepLeave, entry: s.entry})

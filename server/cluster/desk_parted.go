@@ -3,6 +3,8 @@ package cluster
 import (
 	"slices"
 	"time"
+
+	"poosh/server/hub"
 )
 
 // partingsKept is how many are known of at the most in a partition; the oldest go.
@@ -12,8 +14,9 @@ const partingsKept = 4096
 // An engine that forgets everything until then would have nobody told.
 type parting struct {
 	hold  time.Duration
-	since time.Time // when it was told of here
-	until time.Time // the applications have been told by then
+	since time.Time    // when it was told of here
+	until time.Time    // the applications have been told by then
+	at    hub.Position // of that in the log
 }
 
 // A parted is who went: a user, or the room itself for an empty one.
@@ -24,7 +27,7 @@ type parted struct {
 
 // parts notes one in a room that this node is in; of a room that no node is in any more nobody does, but who was
 // the last. mu is held.
-func (d *desk) parts(at place, user string) {
+func (d *desk) parts(at place, user string, in hub.Position) {
 	b := d.book[at]
 	if b == nil || !b.told {
 		return
@@ -37,7 +40,21 @@ func (d *desk) parts(at place, user string) {
 	}
 	// Who is to tell of it looks when it is time, and is quick unless it is busy.
 	now := time.Now()
-	d.left[parted{at, user}] = parting{b.hold, now, now.Add(b.hold + d.p.c.cfg.Timeout/2)}
+	d.left[parted{at, user}] = parting{b.hold, now, now.Add(b.hold + d.p.c.cfg.Timeout/2), in}
+}
+
+// leftInDoubt notes who leaves of whom nobody knows whether the engine has heard of it. mu is held.
+func (d *desk) leftInDoubt(s *step) {
+	b, e := d.book[s.place()], &s.entry
+	if s.noted || b == nil || !e.Told {
+		return
+	}
+	if e.User != "" && e.Only {
+		d.parts(s.place(), e.User, hub.Position{})
+	}
+	if e.Counted && b.counted == 1 {
+		d.parts(s.place(), "", hub.Position{})
+	}
 }
 
 // dropOldest makes room for some more. mu is held.
@@ -89,7 +106,8 @@ func (d *desk) tellParted() {
 	d.isIll() // a new lease may be the first that is known of it
 	now, late := time.Now(), d.p.c.cfg.Timeout/2
 	for who, g := range d.left {
-		if g.until.Before(d.wellAt) {
+		// Data that have it have also what is to come of it.
+		if g.until.Before(d.wellAt) || d.seat.before.young && d.hasHad(g.at) {
 			continue
 		}
 		s := &step{kind: stepGone}
@@ -99,7 +117,7 @@ func (d *desk) tellParted() {
 			s.entry.Info = []byte("?")
 		}
 		d.steps = append(d.steps, s)
-		g.until = now.Add(g.hold + late) // it may forget once more
+		g.until, g.at = now.Add(g.hold+late), hub.Position{} // it may forget once more
 		d.left[who] = g
 	}
 }

@@ -97,7 +97,7 @@ func (d *desk) seatsOf(ctx context.Context, whose func(lease string) bool) (list
 func (c *Cluster) takeAway(ctx context.Context, lease string) error {
 	var taking sync.WaitGroup
 	var failed [partitions]error
-	for i, p := range c.parts[:partitions] {
+	for i, p := range c.rooms() {
 		taking.Go(func() { failed[i] = p.desk.takeAway(ctx, lease) })
 	}
 	taking.Wait()
@@ -132,7 +132,7 @@ func (c *Cluster) sweep() {
 			continue
 		}
 		now := make(map[string]bool)
-		for _, p := range c.parts[:partitions] {
+		for _, p := range c.rooms() {
 			ctx, cancel := context.WithTimeout(c.over, c.cfg.Timeout)
 			list, err := p.desk.seatsOf(ctx, func(lease string) bool { return !c.hasLease(lease) })
 			cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -63,8 +64,11 @@ func (d *desk) pause() time.Duration {
 	defer d.mu.Unlock()
 	now := time.Now()
 	wait := time.Second
-	if !d.held.IsZero() {
+	switch {
+	case !d.held.IsZero():
 		wait = 20 * time.Millisecond
+	case !d.watched.IsZero():
+		wait = 100 * time.Millisecond
 	}
 	for _, at := range []time.Time{d.lookAt, d.retry, d.dueAt} {
 		switch left := at.Sub(now); {
@@ -118,7 +122,7 @@ func (d *desk) step() bool {
 		d.told = 0
 		d.mu.Unlock()
 		d.leaveBehind(l)
-		d.takeDue(l)
+		d.letTell(l)
 		return true
 	}
 	s := d.doubt
@@ -140,13 +144,13 @@ func (d *desk) step() bool {
 		d.tell(l, s)
 		return false // until there is an answer
 	}
-	if held {
-		return d.letOn(l)
-	}
 	if d.leaveBehind(l) {
 		return true
 	}
-	return d.takeDue(l)
+	if held {
+		return d.letOn(l)
+	}
+	return d.letTell(l)
 }
 
 // checkSeat reports whether another seat is wanted. mu is held.
@@ -174,36 +178,71 @@ func (d *desk) sitDown(l *link, lease string) bool {
 	d.mu.Unlock()
 	name := lease + "." + strconv.FormatUint(number, 36)
 	answer := d.script(l, seatScript, name, old)
-	text, err := answer.ToString()
-	epoch, ok := parseNumber(text)
+	list, err := answer.AsStrSlice()
+	taken, more, ok := parseSeat(list)
 	if err != nil || !ok {
-		d.failed(l, fmt.Errorf("taking a seat: %w", errors.Join(err, answer.Error())))
+		d.failed(l, fmt.Errorf("taking a seat: %w", errors.Join(err, notAnswer(!ok))))
 		return false
 	}
-	if d.sit(l, name, lease, old, number, epoch) {
+	taken.name, taken.lease, taken.link, taken.number = name, lease, l.generation, number
+	if d.sit(taken, old, more) {
 		d.hurry(l)
 	}
 	return true
 }
 
-// sit is for a seat that was taken, and reports whether that is in a log that has just begun.
-func (d *desk) sit(l *link, name, lease, old string, number, epoch uint64) bool {
+// parseSeat reads what the engine says of a seat, and which others the node has.
+func parseSeat(list []string) (s seat, more []string, ok bool) {
+	if len(list) < 4 {
+		return s, nil, false
+	}
+	s.before.young = list[1] == "1"
+	if s.epoch, ok = parseNumber(list[0]); !ok {
+		return s, nil, false
+	}
+	if list[2] != "" { // there was one
+		if s.before.log.Epoch, ok = parseNumber(list[2]); !ok {
+			return s, nil, false
+		}
+	}
+	s.before.log.Number, ok = parseNumber(list[3])
+	return s, list[4:], ok
+}
+
+// sit is for a seat that was taken in the place of another one, or of none, and of more that the engine has. It
+// reports whether that is in a log that has just begun.
+func (d *desk) sit(taken seat, old string, more []string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := d.seat
-	d.seat = seat{name: name, lease: lease, epoch: epoch, link: l.generation, number: number, silent: old != "" && epoch != before.epoch}
+	d.seat = taken
+	d.begins(taken.epoch)
 	d.last = 0
+	if taken.before.young && (old == "" || taken.epoch != before.epoch) {
+		d.others, d.watched = d.p.c.others(), time.Now().Add(d.p.c.cfg.Lease)
+	}
 	if old == "" {
 		d.seat.all = true
 		return false
 	}
-	d.seat.silent = d.seat.silent || before.silent // which was not over
+	d.seat.silent = taken.epoch != before.epoch || before.silent // which was not over
 	d.old = append(d.old, old)
+	for _, name := range more { // older data may have some that were left long ago
+		if !slices.Contains(d.old, name) {
+			d.old = append(d.old, name)
+		}
+	}
 	d.p.c.count.seats.Add(1)
 	d.requeue()
 	d.tellAll()
 	if d.seat.silent {
+		if taken.before.young {
+			d.tellKnown()
+		}
 		d.tellParted()
+		if d.seat.before.ended = d.endedAt; taken.epoch == before.epoch {
+			d.seat.before.ended = before.before.ended
+		}
 		d.endedAt = time.Time{}
 		// When all the others have told what they have. Who is not there by then has gone
 		// meanwhile.
@@ -225,7 +264,7 @@ func (d *desk) requeue() {
 		switch {
 		case s.kind == stepLook && s.answer == nil:
 			d.look = append(d.look, s.place())
-		case s.kind == stepCount, s.kind == stepUser, s.kind == stepAll:
+		case s.kind == stepCount, s.kind == stepUser, s.kind == stepAll, s.kind == stepKnown:
 			d.seat.silent = d.seat.silent || s.silent // it is told anew
 		case s.kind == stepLook && s.gone:
 			list = append(list, &step{kind: stepLeave, entry: s.entry})
@@ -233,6 +272,7 @@ func (d *desk) requeue() {
 			list = append(list, &step{kind: stepLeave, entry: s.entry, noted: true, doubtful: true})
 		default:
 			if s.kind == stepLeave {
+				d.leftInDoubt(s)
 				d.note(s, true)
 				s.noted = true
 			}
@@ -260,7 +300,7 @@ func (d *desk) script(l *link, s *script, more ...string) rueidis.RedisResult {
 }
 
 func (d *desk) scriptWith(ctx context.Context, l *link, s *script, more ...string) rueidis.RedisResult {
-	args := append(l.args(), strconv.Itoa(max(d.p.c.cfg.Backlog, 0)))
+	args := append(l.args(), d.p.c.backlog())
 	return s.on(ctx, l.conn, []string{d.p.tag.state()}, append(args, more...))
 }
 

@@ -71,7 +71,7 @@ func TestDeskNodeDies(t *testing.T) {
 			t.Errorf("told %q", got)
 		}
 	}
-	for _, p := range a.parts[:partitions] {
+	for _, p := range a.rooms() {
 		for _, seat := range []string{"0.1", "0.2"} {
 			if got := redis.Do("EXISTS", string(p.tag)+":di:"+b.Name()+"."+seat); got != ":0" {
 				t.Errorf("something of it is left in %s", p.tag)
@@ -227,7 +227,7 @@ func TestDeskFlushAll(t *testing.T) {
 	looked := time.Now().Add(w.cfg.Lease)
 	until(t, "all have looked again", func() bool {
 		for _, h := range all {
-			for _, p := range h.parts[:partitions] {
+			for _, p := range h.rooms() {
 				p.desk.mu.Lock()
 				busy := !p.desk.lookAt.IsZero() || len(p.desk.look) > 0 || p.desk.doubt != nil
 				p.desk.mu.Unlock()

@@ -49,8 +49,8 @@ func (c *Cluster) Fence(app, room string, everyone bool, answer func(at hub.Posi
 }
 
 // Follow implements [hub.Follower]: behind a fence of an app that is kept.
-func (c *Cluster) Follow(app string, then func()) {
-	c.Fence(app, "", true, func(hub.Position, error) { then() })
+func (c *Cluster) Follow(app string, then func(came bool)) {
+	c.Fence(app, "", true, func(_ hub.Position, err error) { then(err == nil) })
 }
 
 // Subscribe has answer called once what is published to a room reaches this process, at once where

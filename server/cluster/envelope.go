@@ -24,7 +24,7 @@ import (
 // no unions would hand it to everyone.
 type envelope struct {
 	hub.Publication
-	id   string // of a question between nodes, and of its answers; empty for publications
+	id   string // of a question between nodes, and of its answers; of a publication that is to be explained; or empty
 	node string // that accepted it
 	made uint64 // nanoseconds of that node's clock: for how late it is, never to decide by
 }

@@ -10,7 +10,7 @@ import (
 // checkEviction has the log say so where the engine may drop what it was told. Every key of a
 // cluster ends by itself, so any policy but noeviction may take one, singly, and nobody would know.
 func (c *Cluster) checkEviction(ctx context.Context) {
-	l := c.parts[partitions].current()
+	l := c.own.current()
 	if l == nil {
 		return
 	}

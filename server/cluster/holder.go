@@ -273,7 +273,7 @@ func (p *partition) free(ctx context.Context, node string) bool {
 
 // stopHolding ends what is asked about ids, and frees those of this node.
 func (c *Cluster) stopHolding(ctx context.Context) {
-	for _, p := range c.parts[:partitions] {
+	for _, p := range c.rooms() {
 		p.holds.stop()
 		p.free(ctx, c.name)
 	}

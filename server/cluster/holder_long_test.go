@@ -202,7 +202,7 @@ func TestBarsAreForgotten(t *testing.T) {
 	}
 	until(t, "one bar is remembered", func() bool {
 		n := 0
-		for _, p := range a.parts[:partitions] {
+		for _, p := range a.rooms() {
 			p.holds.mu.Lock()
 			n += len(p.holds.bars)
 			p.holds.mu.Unlock()

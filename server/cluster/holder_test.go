@@ -144,7 +144,7 @@ func TestNodeWithIDsDies(t *testing.T) {
 	}
 	until(t, "nothing is left of it for longer than an hour", func() bool {
 		left := 0
-		for _, p := range a.parts[:partitions] {
+		for _, p := range a.rooms() {
 			if redis.Do("EXISTS", string(p.tag)+":H:"+b.Cluster.Name()) != ":0" {
 				left++
 			}

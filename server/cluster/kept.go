@@ -123,5 +123,11 @@ func namesOf(list string) string {
 	if list == "" {
 		return "no app"
 	}
-	return fmt.Sprintf("%.200s", list)
+	names := strings.Split(list, " ")
+	for i, name := range names {
+		if name == `""` { // of what came first
+			names[i] = "POST /send"
+		}
+	}
+	return fmt.Sprintf("%.200s", strings.Join(names, ", "))
 }

@@ -171,7 +171,7 @@ func (c *Cluster) startWriting() {
 		for _, p := range c.parts {
 			p.work = all // nobody reads it yet
 		}
-		c.running.Go(func() { c.write(c.parts[:], all) })
+		c.running.Go(func() { c.write(c.parts, all) })
 		return
 	}
 	for _, p := range c.parts {

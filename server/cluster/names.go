@@ -6,9 +6,16 @@ import (
 	"strconv"
 )
 
-// partitions is into how many parts rooms are divided. All nodes must agree on it: it is noted
-// in the engine, and a node that counts otherwise does not start.
-const partitions = 16
+// Into how many parts rooms are divided. All nodes must agree on it: it is noted in the engine, and a
+// node that counts otherwise does not start.
+const (
+	// partitions are those of a Redis Cluster, where they are on several servers.
+	partitions = 16
+	// fewPartitions are those of one server. Each that a turn of the writer is about costs the engine
+	// about as much as three publications, so few are cheap; but each has a goroutine that hands out
+	// what came. It divides the other one.
+	fewPartitions = 4
+)
 
 // format is raised with what older nodes cannot read beside newer ones.
 const format = 1
@@ -60,8 +67,8 @@ func (t tag) reaping() string { return string(t) + ":reap" }
 func (t tag) meta() string    { return string(t) + ":meta" }
 
 // partitionOf is where a room belongs; room is empty for everyone of an app, and for all rooms
-// of an app that are in one partition together.
-func partitionOf(app, room string) int {
+// of an app that are in one partition together. There are so many.
+func partitionOf(app, room string, of int) int {
 	// FNV-1a: every node must come to the same, in each version.
 	h := uint32(2166136261)
 	for i := range len(app) {
@@ -73,7 +80,7 @@ func partitionOf(app, room string) int {
 			h = (h ^ uint32(room[i])) * 16777619
 		}
 	}
-	return int(h % partitions)
+	return int(h % uint32(of))
 }
 
 // nameSize is the length of a node's name, which begins the ids of sessions.

@@ -107,9 +107,13 @@ func (c *Cluster) beats() {
 		switch {
 		case err == nil:
 			failing = false
+			c.refuses.Store(nil)
 		case c.beating.Err() != nil: // by that it failed
 		default:
 			c.count.beatsFailed.Add(1)
+			if refused(err) {
+				c.refuses.Store(&err)
+			}
 			// An engine that is away is said to be so elsewhere.
 			if !failing && c.Up() && !errors.Is(err, hub.ErrAway) {
 				failing = true
@@ -163,7 +167,7 @@ func (c *Cluster) beat(ctx context.Context) error {
 		joins = "1"
 	}
 	args := []string{lease, string(info), strconv.FormatInt(c.cfg.Lease.Milliseconds(), 10), joins}
-	answer, err := c.parts[partitions].exec(ctx, beatScript, c.leaseKeys(), args)
+	answer, err := c.own.exec(ctx, beatScript, c.leaseKeys(), args)
 	if err != nil {
 		return err
 	}
@@ -264,19 +268,6 @@ func (c *Cluster) learn(infos, over []string) {
 	}
 }
 
-func sameNodes(a, b map[string]Node) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for name, n := range a {
-		m, ok := b[name]
-		if !ok || n.Addr != m.Addr || n.Draining != m.Draining || n.Version != m.Version {
-			return false
-		}
-	}
-	return true
-}
-
 // nodeOf is the name in a lease.
 func nodeOf(lease string) (name string, ok bool) {
 	name, number, ok := strings.Cut(lease, ".")
@@ -293,7 +284,7 @@ func (c *Cluster) jitter() int64 { return mrand.Int64N(int64(c.cfg.Lease)/4 + 1)
 // reap cleans up behind a lease that is over, unless somebody else does.
 func (c *Cluster) reap(ctx context.Context, dead, lease string) {
 	args := []string{dead, lease, strconv.FormatInt(reapTime.Milliseconds(), 10)}
-	answer, err := c.parts[partitions].exec(ctx, claimScript, c.leaseKeys(), args)
+	answer, err := c.own.exec(ctx, claimScript, c.leaseKeys(), args)
 	if err != nil {
 		return
 	}
@@ -322,7 +313,7 @@ func (c *Cluster) cleanUp(dead string) {
 		}
 	}
 	c.count.reaped.Add(1)
-	_ = c.parts[partitions].do(ctx, func(b rueidis.Builder) rueidis.Completed {
+	_ = c.own.do(ctx, func(b rueidis.Builder) rueidis.Completed {
 		return b.Hdel().Key(c.nodes.reaping()).Field(dead).Build()
 	})
 	c.Tell(kindNode, nil)
@@ -372,7 +363,7 @@ func (c *Cluster) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	c.stopHolding(ctx)
-	p := c.parts[partitions]
+	p := c.own
 	for _, part := range c.parts {
 		if part.desk.giveBack(ctx) != nil {
 			return // the others clean up, when the lease is over

@@ -27,11 +27,10 @@ import (
 // What is taken twice rather than not at all: what a node had under way when the engine forgot everything,
 // and what was taken in the last second or two before that, if the node that took it is gone as well.
 type source struct {
-	c     *Cluster
-	name  string
-	key   string // of its lease
-	tapes [partitions]*tape
-	kick  chan struct{} // has run look at once
+	c    *Cluster
+	name string
+	key  string        // of its lease
+	kick chan struct{} // has run look at once
 
 	over    context.Context // done when it is to end
 	end     context.CancelFunc
@@ -39,6 +38,7 @@ type source struct {
 
 	mu       sync.Mutex // guards what follows, and the tapes
 	joined   bool
+	tapes    []*tape   // by partition; none before
 	early    []early   // what was before
 	reads    bool      // this node reads the source
 	since    time.Time // when that began, or ended
@@ -106,9 +106,6 @@ func (c *Cluster) onceBeat() time.Duration { return min(c.cfg.Lease/5, time.Seco
 // Source implements [presence.Once]. Call it once for a name. What is read before [Cluster.Join] is kept.
 func (c *Cluster) Source(name string) presence.Source {
 	s := &source{c: c, name: name, key: string(c.nodes) + ":once:" + name, kick: make(chan struct{}, 1), since: time.Now()}
-	for i := range s.tapes {
-		s.tapes[i] = &tape{part: c.parts[i]}
-	}
 	s.over, s.end = context.WithCancel(c.over)
 	c.once.mu.Lock()
 	defer c.once.mu.Unlock()
@@ -123,6 +120,9 @@ func (c *Cluster) Source(name string) presence.Source {
 func (s *source) open() {
 	s.mu.Lock()
 	s.joined = true
+	for _, p := range s.c.rooms() {
+		s.tapes = append(s.tapes, &tape{part: p})
+	}
 	for _, e := range s.early {
 		s.bytes -= e.size
 		e.do()

@@ -167,7 +167,7 @@ const onceAbsent = 4 * time.Second
 // likely to have more than who does not, and waits half of that. mu is held.
 func (s *source) waited(now time.Time) bool {
 	span := min(s.c.cfg.Lease, onceAbsent)
-	if !s.theirs.IsZero() && !slices.ContainsFunc(s.tapes[:], func(t *tape) bool { return !t.fixed }) {
+	if !s.theirs.IsZero() && !slices.ContainsFunc(s.tapes, func(t *tape) bool { return !t.fixed }) {
 		span /= 2
 	}
 	if s.c.opt.absent > 0 {
@@ -196,7 +196,7 @@ func (s *source) lease(span time.Duration, may string) (a leased, err error) {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(s.c.over, s.c.cfg.Timeout)
 	defer cancel()
-	answer, err := s.c.parts[partitions].exec(ctx, onceLeaseScript, []string{s.key, s.key + ":asks"}, args)
+	answer, err := s.c.own.exec(ctx, onceLeaseScript, []string{s.key, s.key + ":asks"}, args)
 	if err != nil {
 		return a, err
 	}

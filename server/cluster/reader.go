@@ -126,7 +126,7 @@ func (p *partition) one(text string) {
 		return
 	}
 	if n, ok := parseNews(f.envelope); ok && p.desk != nil {
-		p.desk.news(&n)
+		p.desk.news(&n, hub.Position{Epoch: f.epoch, Number: f.number})
 		return
 	}
 	e, err := openEnvelope(f.envelope)
@@ -140,7 +140,12 @@ func (p *partition) one(text string) {
 		p.c.heard(&e)
 		return
 	}
-	p.c.opt.Deliver(&e.Publication, hub.Position{Epoch: f.epoch, Number: f.number})
+	at := hub.Position{Epoch: f.epoch, Number: f.number}
+	if e.id != "" && p.c.opt.Explain != nil {
+		p.c.explained(&e, at)
+		return
+	}
+	p.c.opt.Deliver(&e.Publication, at)
 }
 
 // advance notes a frame's place, and reports false for what was there before.

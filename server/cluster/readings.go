@@ -37,6 +37,15 @@ func (c *counts) settled(err error) {
 	}
 }
 
+// Refuses returns why the engine, which is there, does not take what it is told, such as for want of memory; nil
+// while it does, and while it is away. It is known from one beat to the next.
+func (c *Cluster) Refuses() error {
+	if why := c.refuses.Load(); why != nil && c.Up() {
+		return *why
+	}
+	return nil
+}
+
 // Lag is how long what came last was on its way, as far as the clocks of two nodes agree.
 func (c *Cluster) Lag() time.Duration { return time.Duration(c.count.lag.Load()) }
 
@@ -44,12 +53,12 @@ func (c *Cluster) Lag() time.Duration { return time.Duration(c.count.lag.Load())
 func (c *Cluster) Readings() []metric.Reading {
 	n := &c.count
 	up := 0
-	if c.Up() {
+	if c.Up() && c.Refuses() == nil {
 		up = 1
 	}
 	filled := c.filled.read()
 	return append(c.askReadings(), []metric.Reading{
-		metric.Gauge("cluster_up", "cluster_engine_up", "1 while the engine of the cluster is there, 0 while it is away.", up),
+		metric.Gauge("cluster_up", "cluster_engine_up", "1 while the engine of the cluster is there, 0 while it is away, or takes nothing, such as for want of memory.", up),
 		metric.Gauge("cluster_nodes", "cluster_nodes", "Nodes of the cluster, as the engine said it last.", len(c.Nodes())),
 		metric.Counters("cluster_sent", "cluster_publications_total", "Publications of this node, by what became of them.", "outcome", []metric.Sample{
 			metric.Of(n.published.Load(), "published"), metric.Of(n.refusedAway.Load(), "away"), metric.Of(n.refusedFull.Load(), "full"),

@@ -21,7 +21,7 @@ type Config struct {
 
 	Lease      time.Duration // how long a node counts as there that says nothing
 	Timeout    time.Duration // of one command
-	Backlog    int           // bytes that each partition keeps in the engine for who is cut off; negative for none
+	Backlog    int           // bytes that the engine keeps of a sixteenth of the rooms for who is cut off; negative for none
 	QueueBytes int           // that wait, for the engine and from it
 }
 
@@ -59,7 +59,7 @@ func (c *Config) Settings() *setting.Group {
 				Value: setting.Span(&c.Lease, 3*time.Second, 5*time.Minute)},
 			{Name: "CLUSTER_TIMEOUT", Default: "2s", Help: "How long Redis may take for an answer, and a send wait for Redis; at the start it may take five times that until it is there",
 				Value: setting.Span(&c.Timeout, 100*time.Millisecond, time.Minute)},
-			{Name: "CLUSTER_BACKLOG", Default: "4MiB", Help: "Bytes of events that Redis keeps in each of 16 partitions for nodes that are cut off, which have to close clients if they missed more; or off",
+			{Name: "CLUSTER_BACKLOG", Default: "4MiB", Help: "Bytes of events that Redis keeps of each sixteenth of the rooms for nodes that are cut off, which have to close clients if they missed more; or off",
 				Value: setting.Of(&c.Backlog, parseBacklog)},
 			{Name: "CLUSTER_QUEUE_BYTES", Default: "32MiB", Help: "Bytes of events that wait for Redis, and as many that come from it, before senders are refused or the node starts afresh",
 				Value: setting.Size(&c.QueueBytes, "1MiB", "1GiB")},

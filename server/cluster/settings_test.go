@@ -101,13 +101,13 @@ func TestPartitions(t *testing.T) {
 		app, room string
 		want      int
 	}{{"poosh", "", 6}, {"poosh", "news", 13}, {"shop", "a", 14}} {
-		if got := partitionOf(v.app, v.room); got != v.want {
+		if got := partitionOf(v.app, v.room, partitions); got != v.want {
 			t.Errorf("%s/%s is in %d, want %d", v.app, v.room, got, v.want)
 		}
 	}
 	seen := make(map[int]int)
 	for _, room := range numbered(1, 1600) {
-		seen[partitionOf("poosh", room)]++
+		seen[partitionOf("poosh", room, partitions)]++
 	}
 	for i := range partitions {
 		if seen[i] < 50 || seen[i] > 200 {

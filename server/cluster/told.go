@@ -21,3 +21,17 @@ type Load struct {
 	CPU         float64 `json:"cpu"`         // processors in use since the time before, 0 where that is not told
 	Lag         float64 `json:"lag_seconds"` // how long what came last was on its way to it, as far as clocks agree
 }
+
+// sameNodes reports that nothing that others act on is another than before.
+func sameNodes(a, b map[string]Node) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, n := range a {
+		m, ok := b[name]
+		if !ok || n.Addr != m.Addr || n.Draining != m.Draining || n.Version != m.Version {
+			return false
+		}
+	}
+	return true
+}

@@ -35,7 +35,11 @@ func Try(ctx context.Context, cfg Config, kept []string) (warnings []string, err
 		return where(err)
 	}
 	parts, nodes := tagsOf(&cfg)
-	for _, t := range append(parts[:], nodes) { // each may be at another server of a Redis Cluster
+	number := partitions
+	if client.Mode() != rueidis.ClientModeCluster {
+		number = fewPartitions
+	}
+	for _, t := range append(parts[:number:number], nodes) { // each may be at another server of a Redis Cluster
 		if err := tryRights(ctx, client, t); err != nil {
 			return where(err)
 		}
@@ -43,7 +47,7 @@ func Try(ctx context.Context, cfg Config, kept []string) (warnings []string, err
 	if policy := evictionPolicy(ctx, client); policy != "" {
 		warnings = append(warnings, fmt.Sprintf("CLUSTER_REDIS: %s has the maxmemory-policy %s: with it Redis may forget who is in rooms, and nobody would know; want noeviction", cfg.Redis, policy))
 	}
-	return warnings, tryAgree(ctx, client, &cfg, nodes, listed(kept))
+	return warnings, tryAgree(ctx, client, &cfg, nodes, number, listed(kept))
 }
 
 // tryRights does what a node does in a partition, each kind once, to what is not there.
@@ -75,7 +79,7 @@ func tryRights(ctx context.Context, client rueidis.Client, t tag) error {
 
 // tryAgree looks whether nodes that are there have another secret, keep the events of other apps, or are
 // of a version that this one cannot be beside; see [Cluster.agree].
-func tryAgree(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag, kept string) error {
+func tryAgree(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag, number int, kept string) error {
 	where := func(err error) error { return fmt.Errorf("CLUSTER_REDIS: %s %w", cfg.Redis, cfg.Redis.worded(err)) }
 	// By the engine's clock: leases that are over stay until somebody has cleaned up.
 	now, err := client.Do(ctx, client.B().Time().Build()).AsStrSlice()
@@ -98,7 +102,7 @@ func tryAgree(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag
 	switch {
 	case len(said) == 0:
 		return nil // it would be the first node
-	case said["format"] != strconv.Itoa(format) || said["partitions"] != strconv.Itoa(partitions):
+	case said["format"] != strconv.Itoa(format) || said["partitions"] != strconv.Itoa(number):
 		return errFormat(cfg)
 	case there == 0: // the next node may say otherwise
 	case said["check"] != checkOf(cfg.Secret):
@@ -137,10 +141,26 @@ func (e Engine) worded(err error) error {
 	switch {
 	case errors.Is(err, errOld):
 		return err
+	case errors.Is(err, context.DeadlineExceeded) && e.tls:
+		return say("does not answer in time, or is not for TLS, as rediss:// says")
 	case errors.Is(err, context.DeadlineExceeded):
 		return say("does not answer in time")
 	case errors.Is(err, hub.ErrAway):
 		return err
+	case has("READONLY"):
+		return say("is a replica, which takes nothing: want its primary, or redis-sentinel:// for who knows which that is")
+	case has("OOM command not allowed"):
+		return say("is full: want more maxmemory for it")
+	case has("MISCONF"):
+		return say("takes nothing, since it cannot save its data: its log says why")
+	case has("cluster support disabled"):
+		return say("is no Redis Cluster, which several addresses are for: want one address, or redis-sentinel://")
+	case has("No such master"):
+		return say("does not know the primary whose name stands behind the last /: want the one that its Sentinels have in SENTINEL MASTERS")
+	case has("x509:"):
+		return say("has a certificate that this machine does not believe: want its name in CLUSTER_REDIS, and its authority among those of the system or in the file that SSL_CERT_FILE names")
+	case e.master != "" && has("WRONGPASS", "NOAUTH"):
+		return say("does not let this node in: want the user and password of the servers in front of the first address, and ?user=...&password=... of the Sentinels, where these have any, at the end of CLUSTER_REDIS")
 	case has("WRONGPASS", "NOAUTH", "invalid password", "without any password configured"):
 		return say("does not let this node in: want its user and password in CLUSTER_REDIS")
 	case has("DB index is out of range", "invalid DB index"):
@@ -153,6 +173,9 @@ func (e Engine) worded(err error) error {
 		return say("is a Redis Cluster, and does not tell this node of its servers: want the right +cluster, see docs/cluster.md")
 	case has("unknown command"):
 		return say("does not know a command: want Redis 7 or Valkey, with no command renamed")
+	}
+	if !e.tls && has("connection reset by peer", "EOF") {
+		return say("is not there, or is for TLS: want rediss:// then")
 	}
 	return say("is not there")
 }

@@ -51,6 +51,9 @@ func TestTry(t *testing.T) {
 	old := redistest.Start(t, "--rename-command", "SPUBLISH", "")
 	older := redistest.Start(t, "--rename-command", "HELLO", "", "--rename-command", "AUTH", "", "--requirepass", "open-sesame")
 	nobody, _ := redistest.FreePort(t)
+	full := redistest.Start(t, "--maxmemory", "1")
+	host, port, _ := strings.Cut(plain.Addr, ":")
+	replica := redistest.Start(t, "--replicaof", host, port)
 	for name, test := range map[string]struct{ url, want string }{
 		"it is there":       {at(plain.Addr), ""},
 		"with a password":   {"redis://:open-sesame@" + locked.Addr, ""},
@@ -62,6 +65,9 @@ func TestTry(t *testing.T) {
 		"a needless one":    {"redis://poosh:open-sesame@" + plain.Addr, " does not let this node in: "},
 		"a wrong database":  {at(plain.Addr) + "/99", " does not have the database whose number CLUSTER_REDIS ends with: "},
 		"a command less":    {at(old.Addr), " does not know a command: want Redis 7 or Valkey, with no command renamed: "},
+		"one that is full":  {at(full.Addr), " is full: want more maxmemory for it: "},
+		"a replica":         {at(replica.Addr), " is a replica, which takes nothing: want its primary"},
+		"no Redis Cluster":  {at(plain.Addr) + "," + full.Addr, " is no Redis Cluster, which several addresses are for: "},
 		"nothing of RESP 3": {"redis://:open-sesame@" + older.Addr, " does not know a command: want Redis 7 or Valkey, with no command renamed: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -290,8 +290,7 @@ func (c *Cluster) publish(list []writing) []written {
 	first := list[0]
 	ctx, cancel := context.WithDeadline(c.over, first.b.since.Add(c.cfg.Timeout))
 	defer cancel()
-	backlog := strconv.Itoa(max(c.cfg.Backlog, 0))
-	many := scripted{script: manyScript, args: []string{freshEpoch(), first.l.process, c.name, backlog}}
+	many := scripted{script: manyScript, args: []string{freshEpoch(), first.l.process, c.name, c.backlog()}}
 	var together []int // places in list
 	var calls []scripted
 	var alone []int
@@ -344,7 +343,7 @@ func itemArgs(list []string, items []*item) []string {
 
 // publishArgs adds what publish.lua wants to know, and keep.lua in front of it.
 func (p *partition) publishArgs(args []string, name string, first uint64, items []*item) []string {
-	args = append(args, name, strconv.FormatUint(first, 10), strconv.Itoa(max(p.c.cfg.Backlog, 0)))
+	args = append(args, name, strconv.FormatUint(first, 10), p.c.backlog())
 	return itemArgs(append(args, p.keepArgs()...), items)
 }
 

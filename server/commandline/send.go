@@ -103,7 +103,7 @@ func (l *line) send(ctx context.Context, c *cli.Command) error {
 	if !strings.HasSuffix(at.Path, "/send") {
 		at.Path += "/send"
 	}
-	if c.Bool("explain") {
+	if c.Bool("explain") || c.Bool("require-subscriber") { // in a cluster nobody counts unless it is asked for
 		at.RawQuery = "explain=1"
 	}
 	body, err := eventBody(c, payload)
@@ -125,7 +125,10 @@ func (l *line) send(ctx context.Context, c *cli.Command) error {
 	if status != http.StatusOK {
 		return l.notSent(at.Host, status, answer)
 	}
-	o := outcome{ID: header.Get(sends.Header), Account: answer}
+	o := outcome{ID: header.Get(sends.Header)}
+	if c.Bool("explain") {
+		o.Account = answer
+	}
 	if o.Nodes, err = strconv.Atoi(header.Get(sends.NodesHeader)); err == nil && o.ID != "" && header.Get(sends.DeliveredHeader) == "" {
 		o.Delivered = -1
 		return l.sent(c, o)
@@ -148,12 +151,16 @@ func (l *line) sent(c *cli.Command, o outcome) error {
 	case c.Bool("explain"):
 		err = l.explained(o)
 	case o.Delivered < 0:
-		err = l.print(fmt.Sprintf("sent %s, to %d nodes", printable(o.ID), o.Nodes))
+		nodes := "nodes"
+		if o.Nodes == 1 {
+			nodes = "node"
+		}
+		err = l.print(fmt.Sprintf("sent %s, to %d %s", printable(o.ID), o.Nodes, nodes))
 	default:
 		err = l.print(fmt.Sprintf("sent %s, %s", printable(o.ID), took(o.Delivered)))
 	}
 	if err == nil && o.Delivered < 0 && c.Bool("require-subscriber") {
-		return l.fail(Failed, "several nodes act as one, and nobody counts over all of them who took it")
+		return l.fail(Failed, "several nodes act as one, and not all of them have said who took it")
 	}
 	if err == nil && o.Delivered == 0 && c.Bool("require-subscriber") {
 		return l.fail(nobody, "nobody took it")
@@ -191,7 +198,7 @@ func (l *line) explained(o outcome) error {
 		}
 		if !a.Uncounted {
 			fmt.Fprintf(&b, "%s: %d there, %d took it\n", s.bold(room), r.Matched, r.Handed)
-		} else if len(r.By)+len(r.LeftOut)+len(r.Left) > 0 {
+		} else if len(r.By)+len(r.LeftOut)+len(r.Left)+len(r.Nodes) > 0 {
 			fmt.Fprintf(&b, "%s, as far as is known:\n", s.bold(room))
 		}
 		for _, by := range r.By {
@@ -200,6 +207,9 @@ func (l *line) explained(o outcome) error {
 				fmt.Fprintf(&b, ", %d of them have yet to poll", by.Waiting)
 			}
 			b.WriteByte('\n')
+		}
+		for _, at := range r.Nodes {
+			fmt.Fprintf(&b, "  node %s: %d there, %d took it\n", printable(at.Node), at.Matched, at.Handed)
 		}
 		for _, out := range r.LeftOut {
 			n := ""

@@ -41,7 +41,7 @@ func (d door) here(ctx context.Context, prefix string) iter.Seq2[hub.RoomCount, 
 			yield(hub.RoomCount{}, err)
 			return
 		}
-		rooms := d.named(prefix, "")
+		rooms := d.named(prefix)
 		d.listed()
 		for _, room := range rooms {
 			if !yield(room, nil) {

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 
 	"poosh/server/hub"
 	"poosh/server/presence"
@@ -47,37 +46,13 @@ func (d *Dialect) answerCount(_ string, body []byte) []byte {
 		n, _ := d.hub.Count(App, q.Channel)
 		a.Counts = []int{n}
 	} else {
-		a.page(d.named(q.Prefix, q.After))
+		a = d.page(q)
 	}
 	text, err := json.Marshal(&a)
 	if err != nil {
 		return nil
 	}
 	return text
-}
-
-// page takes as many channels as one answer may have.
-func (a *countAnswer) page(rooms []hub.RoomCount) {
-	size := 0
-	for _, room := range rooms {
-		if size += len(room.Room) + 8; size > pageBytes && len(a.Names) > 0 {
-			a.More = true
-			return
-		}
-		a.Names, a.Counts = append(a.Names, room.Room), append(a.Counts, room.Connections)
-	}
-}
-
-// named are the channels of this process whose names begin with a prefix and come behind another
-// one, in the order of their names.
-func (d *Dialect) named(prefix, after string) (list []hub.RoomCount) {
-	for room := range d.hub.Rooms(App) {
-		if room.Room > after && strings.HasPrefix(room.Room, prefix) {
-			list = append(list, room)
-		}
-	}
-	slices.SortFunc(list, func(a, b hub.RoomCount) int { return strings.Compare(a.Room, b.Room) })
-	return list
 }
 
 // askAll asks all processes. Where one does not answer there is no count that would be true.
@@ -131,7 +106,7 @@ func (d *Dialect) everywhere(ctx context.Context, prefix string) iter.Seq2[hub.R
 	}
 }
 
-// maxLists bounds the questions about all channels that are answered at once: for each one every process
+// maxLists bounds the questions about all channels that are answered at once: for the first of a list every process
 // walks all that it has. It is held for as long as a question takes, and not while somebody reads a list.
 const maxLists = 2
 

@@ -113,21 +113,22 @@ func (c Config) withDefaults() Config {
 
 // A Dialect is the server for clients of laravel-echo. Make one with [New].
 type Dialect struct {
-	hub     *hub.Hub // set once, as what follows
-	loop    *websocket.Server
-	log     *slog.Logger
-	process Process
-	reader  *reader
-	maxName int // bytes of a channel's name
-	sockets *socketio.Server
-	closed  *closed.Source
-	traffic *metric.Traffic
-	asks    *authorize.Asker // nil without an address: everybody is refused
-	api     *api.API
-	kept    bool // events are kept for clients that come back
-	states  *returning.States[*listener, *member]
-	updates *updater      // nil unless the application is told who is in presence channels
-	lists   chan struct{} // has an element for each question about all channels that is being answered
+	hub      *hub.Hub // set once, as what follows
+	loop     *websocket.Server
+	log      *slog.Logger
+	process  Process
+	reader   *reader
+	maxName  int // bytes of a channel's name
+	sockets  *socketio.Server
+	closed   *closed.Source
+	traffic  *metric.Traffic
+	asks     *authorize.Asker // nil without an address: everybody is refused
+	api      *api.API
+	kept     bool // events are kept for clients that come back
+	states   *returning.States[*listener, *member]
+	updates  *updater      // nil unless the application is told who is in presence channels
+	lists    chan struct{} // has an element for each question about all channels that is being answered
+	contents shelf         // of lists of all channels that other processes are reading
 
 	bounds atomic.Pointer[Bounds] // never nil
 

@@ -22,32 +22,27 @@ func (d door) Publish(ctx context.Context, e api.Event, explain bool) (sent api.
 		}
 		return sent, why
 	}
-	hand := d.hand
 	if explain {
 		sent.Account = sends.Explain("", e.Name)
-		hand = func(ctx context.Context, p *hub.Publication) (string, int, error) {
-			return d.explain(ctx, p, sent.Account)
-		}
 	}
-	for _, channel := range e.Channels {
-		id, took, err := hand(ctx, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except})
+	became := make(chan hub.Handed, 1)
+	one := hub.Together(len(e.Channels), func(h hub.Handed) { became <- h })
+	for i, channel := range e.Channels {
+		id, err := d.send(ctx, &hub.Publication{App: App, Room: channel, Event: e.Name, Data: e.Data, Except: e.Except}, sent.Account, one)
 		switch {
-		case err != nil && sent.ID != "": // to some of its channels: again, it would be there twice
+		case err != nil && i > 0: // some of its channels may have it: again, it would be there twice
 			return sent, hub.ErrUncertain
 		case err != nil:
 			return sent, err
 		}
 		sent.ID = cmp.Or(sent.ID, id)
-		if took < 0 || sent.Handed < 0 {
-			sent.Handed = -1 // of one channel nobody knows, so of all
-		} else {
-			sent.Handed += took
-		}
 	}
+	all := <-became // the hub bounds it
+	sent.Handed = all.Took
 	if explain {
 		sent.Account.ID = sent.ID
 	}
-	return sent, nil
+	return sent, all.Err
 }
 
 // refuses says why no client could get an event for its name or that of a channel; nil for one
@@ -64,50 +59,41 @@ func (d door) refuses(e *api.Event) *api.Error {
 	return nil
 }
 
-// hand publishes one event, and waits until it is known what became of it, which the hub bounds.
-// took is negative where nobody counts.
-func (d door) hand(ctx context.Context, p *hub.Publication) (id string, took int, err error) {
-	if err := d.process.Gate.Enter(ctx); err != nil {
-		return "", 0, err
-	}
-	became := make(chan hub.Handed, 1)
-	id = d.send(p, became)
-	h := <-became
-	return id, h.Took, h.Err
-}
-
-// send publishes one event that the gate has let in, and leaves that: the hub has it, and others are not
-// held up for the other processes. became is told what became of the event.
-func (d door) send(p *hub.Publication, became chan<- hub.Handed) (id string) {
-	defer d.process.Gate.Leave()
-	return d.publish(p, sentByAPI, func(h hub.Handed) { became <- h })
-}
-
-// explain is hand for who wants to know what became of the event: account is told.
-func (d door) explain(ctx context.Context, p *hub.Publication, account *sends.Account) (id string, took int, err error) {
-	gate, across := d.process.Gate, d.hub.Across()
+// send publishes an event to one of its channels, which has become told what became of that, once: in a cluster
+// later, and no place of the gate is kept from others meanwhile. An error says that it was not let in.
+// An account, unless nil, is told too, which waits for the other processes; once ctx is over it is not.
+func (d door) send(ctx context.Context, p *hub.Publication, account *sends.Account, became func(hub.Handed)) (id string, err error) {
+	gate := d.process.Gate
 	if err := gate.Enter(ctx); err != nil {
-		return "", 0, err
+		return "", err
 	}
+	if account != nil && ctx.Err() == nil {
+		return d.explain(p, account, became), nil
+	}
+	defer gate.Leave() // the hub has it then
+	return d.publish(p, sentByAPI, became), nil
+}
+
+// explain is send with an account, of what the gate has let in.
+func (d door) explain(p *hub.Publication, account *sends.Account, became func(hub.Handed)) (id string) {
+	across := d.hub.Across()
 	if across {
-		gate.Leave() // others are not held up for the other processes
+		d.process.Gate.Leave() // others are not held up for the other processes
 	} else {
-		defer gate.Leave()
+		defer d.process.Gate.Leave()
 	}
 	id = d.process.Sends.Next()
 	e := d.hub.Explain(p)
-	took = e.Took
-	if e.Uncounted {
-		took = -1
-	}
-	counted := took
+	h := e.Handed()
+	counted := h.Took
 	if across {
 		counted = 0 // each process counts its own
 	}
 	d.traffic.Published(len(p.Data), counted)
-	d.tell(id, p, sentByAPI, hub.Handed{Took: took, Nodes: e.Nodes, Err: e.Err})
+	d.tell(id, p, sentByAPI, h)
 	if e.Err == nil {
 		account.Add(p, e)
 	}
-	return id, took, e.Err
+	became(h)
+	return id
 }

@@ -157,9 +157,11 @@ func TestPartlySent(t *testing.T) {
 		retry  string
 		err    error
 	}{
-		{[]hub.Handed{{Err: hub.ErrAway}}, "1", hub.ErrAway},
-		{[]hub.Handed{{Err: hub.ErrUncertain}}, "", hub.ErrUncertain},
+		{[]hub.Handed{{Err: hub.ErrAway}, {Err: hub.ErrAway}}, "1", hub.ErrAway},
+		{[]hub.Handed{{Err: hub.ErrUncertain}, {Err: hub.ErrAway}}, "", hub.ErrUncertain},
+		{[]hub.Handed{{Err: hub.ErrAway}, {Err: hub.ErrUncertain}}, "", hub.ErrUncertain},
 		{[]hub.Handed{{Took: -1, Nodes: 1}, {Err: hub.ErrAway}}, "", hub.ErrUncertain},
+		{[]hub.Handed{{Err: hub.ErrAway}, {Took: -1, Nodes: 1}}, "", hub.ErrUncertain},
 	} {
 		for _, query := range []string{"", "&explain=1"} {
 			p := servePlace(t, hub.NewWith(&inTurn{left: row.became}, nil), withKey)
@@ -265,6 +267,54 @@ func (a asking) Publish(_ *hub.Publication, done func(hub.Handed)) { a <- done }
 // Occupied and Vacated implement [hub.Broker].
 func (asking) Occupied(string, string, bool) {}
 func (asking) Vacated(string, string, bool)  {}
+
+// TestChannelsAtOnce has an event go to all its channels before the engine says what became of any:
+// a hundred take as long as one.
+func TestChannelsAtOnce(t *testing.T) {
+	const channels = 100
+	published := make(asking, channels)
+	p := servePlace(t, hub.NewWith(published, nil), withKey)
+	names := make([]string, channels)
+	for i := range names {
+		names[i] = strconv.Quote("c" + strconv.Itoa(i))
+	}
+	answer := make(chan int, 1)
+	go func() { // ends with done
+		status, _, _ := p.post("", `{"channels":[`+strings.Join(names, ",")+`],"name":"e","data":1}`)
+		answer <- status
+	}()
+	var waiting []func(hub.Handed)
+	for len(waiting) < channels {
+		select {
+		case done := <-published:
+			waiting = append(waiting, done)
+		case <-time.After(patience):
+			t.Errorf("%d of %d are with the engine, which is yet to answer", len(waiting), channels)
+			go func() { // ends with the sender
+				for done := range published {
+					done(hub.Handed{})
+				}
+			}()
+			defer close(published)
+			for _, done := range waiting {
+				done(hub.Handed{})
+			}
+			<-answer
+			return
+		}
+	}
+	for i, done := range waiting {
+		select {
+		case status := <-answer:
+			t.Errorf("answered with %d when %d were there", status, i)
+		default:
+		}
+		done(hub.Handed{Took: -1, Nodes: 2})
+	}
+	if status := <-answer; status != 200 {
+		t.Error(status)
+	}
+}
 
 // TestPartlyCounted has an event for several channels, of one of which nobody knows who took it, as where
 // the engine is away for a moment. Then nobody knows of all.

@@ -3,6 +3,7 @@ package echo
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,7 +192,7 @@ func TestPages(t *testing.T) {
 				of = of[1:]
 			}
 			var a countAnswer
-			a.page(of)
+			a.page(slices.Values(of))
 			list = append(list, a)
 		}
 		var some map[string]int

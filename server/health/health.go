@@ -260,6 +260,10 @@ func (h *Health) passes(ctx context.Context) error {
 // the same; why is told to strangers too.
 func Soft(why string) error { return &Fault{Why: why, soft: true} }
 
+// Because is what a part returns that keeps the process from being ready: why is told to strangers too, and err to
+// the log alone.
+func Because(why string, err error) error { return &Fault{Why: why, err: err} }
+
 // Error has a Fault be what a part returns that has words of its own.
 func (f *Fault) Error() string { return f.Why }
 

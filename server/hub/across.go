@@ -25,8 +25,7 @@ func (h *Hub) Send(p *Publication, done func(Handed)) {
 	h.shardFor(p).published.Add(1)
 	others := h.beyond(p)
 	if done != nil && len(others) > 0 {
-		sum := &handing{left: len(others) + 1, done: done}
-		done = sum.add
+		done = Together(len(others)+1, done)
 	}
 	h.broker.Publish(p, done)
 	for _, other := range others {
@@ -41,7 +40,21 @@ func (h *Hub) Spread(p *Publication) []*Publication { return append([]*Publicati
 // Sent counts a publication that was published, see [Hub.Spread].
 func (h *Hub) Sent(p *Publication) { h.shardFor(p).published.Add(1) }
 
-// A handing puts together what became of a publication and of what it is beyond bridges.
+// Together is for who sends several publications and wants to know what became of all of them:
+// what it returns is to be called with what became of each, n times in all, from any goroutine. The
+// last call has done called, with no lock held, with the sum of them: connections together, the processes of
+// the one that reached most, and no error only if all were published. Where some were, or may have
+// been, that is [ErrUncertain]: who sent them again would send those twice. Where n is 0 done has been
+// called.
+func Together(n int, done func(Handed)) func(Handed) {
+	if n == 0 {
+		done(Handed{})
+	}
+	all := &handing{done: done, left: n}
+	return all.add
+}
+
+// A handing puts together what became of several publications.
 type handing struct {
 	done func(Handed) // set once
 

@@ -81,6 +81,37 @@ func TestSendAlone(t *testing.T) {
 	}
 }
 
+// TestTogether: whatever becomes known first, who sent several is told once, by the last, that none was
+// published only if that is so.
+func TestTogether(t *testing.T) {
+	for _, c := range []struct {
+		became []error
+		want   error
+	}{
+		{nil, nil},
+		{[]error{nil}, nil},
+		{[]error{nil, nil}, nil},
+		{[]error{ErrAway, ErrFull}, ErrAway},
+		{[]error{nil, ErrAway}, ErrUncertain},
+		{[]error{ErrAway, nil}, ErrUncertain},
+		{[]error{ErrFull, ErrUncertain}, ErrUncertain},
+		{[]error{ErrUncertain, ErrAway}, ErrUncertain},
+		{[]error{ErrAway, nil, ErrAway}, ErrUncertain},
+	} {
+		var told []error
+		one := Together(len(c.became), func(h Handed) { told = append(told, h.Err) })
+		for i, err := range c.became {
+			if len(told) > 0 {
+				t.Errorf("%v: told when %d were there", c.became, i)
+			}
+			one(Handed{Err: err})
+		}
+		if len(told) != 1 || told[0] != c.want {
+			t.Errorf("%v: told %v, want %v", c.became, told, c.want)
+		}
+	}
+}
+
 // placing is an encoder of which each frame says where its publication stands.
 type placing struct{ _ int } // of some size: encoders are told apart by their addresses
 

@@ -29,14 +29,24 @@ type Explanation struct {
 	// beyond a bridge, did not reach them all, as [Handed] has both.
 	Nodes int
 	Err   error
-	// Uncounted says that nobody knows who took it: the broker tells of processes alone.
+	// Uncounted says that nobody knows who took it: the broker tells of processes alone, or not all of
+	// them have said what became of it.
 	Uncounted bool
+	// Each is what became of it in each process that has said so; nil in one alone.
+	Each []NodeTally
 
 	// Causes say why nobody was in the room; nil if somebody was.
 	Causes []Cause
 	// Left are those who left the room lately, newest first, as far as that is
 	// remembered.
 	Left []Departure
+}
+
+// A NodeTally is what became of a publication in one process of several.
+type NodeTally struct {
+	Node    string // the name of the process
+	Matched int    // in the room there
+	Took    int    // and took it
 }
 
 // Matched is how many subscribers were in the room, in all apps.
@@ -49,6 +59,15 @@ func (e *Explanation) Matched() int {
 		}
 	}
 	return n
+}
+
+// Handed is what [Hub.Send] would have told of the publication.
+func (e *Explanation) Handed() Handed {
+	took := e.Took
+	if e.Uncounted {
+		took = -1
+	}
+	return Handed{Took: took, Nodes: e.Nodes, Err: e.Err}
 }
 
 // A Part is what became of a publication in one app.

@@ -22,6 +22,13 @@ func (h *Hub) ExplainHere(p *Publication, at Position) *Explanation {
 	return e
 }
 
+// Absent says, in Causes and Left, why nobody of this process is in p's room, if that is so. It publishes nothing.
+func (h *Hub) Absent(p *Publication) *Explanation {
+	e := &Explanation{Nodes: 1}
+	h.explainNobody(p, h.joinedTo(p.App), e)
+	return e
+}
+
 // joinedTo are an app and those to which a bridge leads from it.
 func (h *Hub) joinedTo(app string) map[string]bool {
 	all := map[string]bool{app: true}
@@ -74,6 +81,7 @@ func (h *Hub) explainBeyond(b *bridge, p *Publication, e *Explanation) {
 		e.Took += other.Took
 		e.Parts = append(e.Parts, other.Parts...)
 		e.Uncounted = e.Uncounted || other.Uncounted
+		e.addEach(other.Each)
 		e.Nodes, e.Err = max(e.Nodes, other.Nodes), both(e.Err, other.Err)
 	} else if r := h.shard(b.to, p.Room).find(b.to, p.Room, false); r != nil {
 		e.take(Part{App: b.to, Tallies: r.without(RefusedName)}, 0)
@@ -89,6 +97,7 @@ func (e *Explanation) Add(other *Explanation) {
 	e.Took += other.Took
 	e.Nodes += other.Nodes
 	e.Uncounted = e.Uncounted || other.Uncounted
+	e.addEach(other.Each)
 	if e.Err == nil {
 		e.Err = other.Err
 	}
@@ -101,6 +110,18 @@ func (e *Explanation) Add(other *Explanation) {
 	e.Causes = nil
 	if e.Matched() == 0 && !e.Uncounted {
 		e.Causes = inBoth(before, after)
+	}
+}
+
+func (e *Explanation) addEach(list []NodeTally) {
+	for _, t := range list {
+		i := slices.IndexFunc(e.Each, func(is NodeTally) bool { return is.Node == t.Node })
+		if i < 0 {
+			e.Each = append(e.Each, t)
+			continue
+		}
+		e.Each[i].Matched += t.Matched
+		e.Each[i].Took += t.Took
 	}
 }
 

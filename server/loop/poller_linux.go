@@ -26,8 +26,8 @@ const readable = unix.EPOLLIN | unix.EPOLLRDHUP
 //
 // Where there are processors to spare when the loop is made it waits in a system call of
 // its own: the thread that wakes up is the one that reads, and no other is woken for it.
-// With one processor that would be in everybody's way, so there the epoll descriptor
-// stands in Go's own poller, and waiting parks a goroutine.
+// With one processor that would be in everybody's way, so there, and with [Config].Parked, the epoll
+// descriptor stands in Go's own poller, and waiting parks a goroutine.
 type poller struct {
 	fd   int
 	bell int             // a descriptor that stop makes readable; -1 in Go's poller
@@ -51,16 +51,18 @@ type poller struct {
 	gen   uint8        // of the newest connection
 }
 
-func newPoller() (*poller, error) { return newPollerFor(runtime.GOMAXPROCS(0)) }
+func newPoller(parked bool) (*poller, error) {
+	return newPollerFor(runtime.GOMAXPROCS(0), parked)
+}
 
 // newPollerFor is newPoller for so many processors.
-func newPollerFor(processors int) (*poller, error) {
+func newPollerFor(processors int, parked bool) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	p := &poller{fd: fd, bell: -1}
-	if processors > 1 {
+	if processors > 1 && !parked {
 		err = p.hang()
 	} else {
 		err = p.park()

@@ -188,7 +188,8 @@ func (c *Clients) Event(s *socketio.Session, name string, args [][]byte, ack soc
 		c.decided(s, err)
 		return
 	}
-	if l.asks == nil && w.ahead(c.hub) {
+	w.ahead = w.isAhead(c.hub)
+	if l.asks == nil && w.ahead {
 		l.asks = &asker{clients: c, listener: l, session: s}
 	}
 	if l.asks != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -59,7 +60,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) {
 				answer(http.StatusInternalServerError, nil, nil) // nothing else would end the request
 			}
 		}
-		if !a.hub.Await(App, ask.After, later) {
+		if !a.hub.Await(App, []hub.Position{ask.After}, netip.Addr{}, later) {
 			read()
 		}
 	})

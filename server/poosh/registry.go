@@ -54,7 +54,10 @@ func (a *asker) Resume() {}
 // want asks for a room, or has it wait for the answer to one before it.
 func (a *asker) want(w wish) {
 	if a.line.Busy() {
-		switch a.line.Wait(a, len(w.room)+len(strings.Join(w.also, "")), func() { a.session.Guard(func() { a.ask(w) }) }) {
+		switch a.line.Wait(a, len(w.room)+len(strings.Join(w.also, "")), func() {
+			w.ahead = w.ahead && w.isAhead(a.clients.hub) // the one before it may have waited for the same place
+			a.session.Guard(func() { a.ask(w) })
+		}) {
 		case command.Waits:
 			return
 		case command.TooMuch:
@@ -71,7 +74,7 @@ func (a *asker) ask(w wish) {
 		a.clients.decided(a.session, hub.ErrTooManyRooms)
 		return
 	}
-	if len(rooms) == 0 && !w.ahead(a.clients.hub) {
+	if len(rooms) == 0 && !w.ahead {
 		a.clients.decided(a.session, a.enter(w, nil, nil))
 		return
 	}
@@ -110,7 +113,7 @@ func (a *asker) askFor(w wish, rooms []string, next int) {
 
 // come lets a client in, once this process has come to where that was.
 func (a *asker) come(w wish, granted []string) {
-	if !w.await(a.clients.hub, func() { a.answer(w, granted, nil) }) {
+	if !w.await(a.clients.hub, a.listener.from, func() { a.answer(w, granted, nil) }) {
 		a.answer(w, granted, nil)
 	}
 }

@@ -114,13 +114,13 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 	account.Add(pub, e)
 	body := respond.Go.Body(account)
 	claim.Settle(idempotency.Answer{ID: id, Handed: handed, Account: body})
-	took := e.Took
-	if e.Uncounted {
-		took = -1
-	}
+	took := e.Handed().Took
 	a.note(r, id, m, pub, took)
 	if a.hub.Across() {
 		w.Header()[sends.Header] = []string{id}
+		if took >= 0 { // all have said
+			w.Header()[sends.DeliveredHeader] = []string{strconv.Itoa(took)}
+		}
 		setNodes(w.Header(), e.Nodes)
 	} else {
 		setSent(w.Header(), id, e.Took)

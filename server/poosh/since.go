@@ -3,6 +3,7 @@ package poosh
 import (
 	"encoding/json"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -25,6 +26,7 @@ type wish struct {
 	missed bool         // it asks for what came before
 	after  hub.Position // behind that, or
 	last   int          // so many of the newest; see [hub.Ask]
+	ahead  bool         // this process has yet to come to after, or had when it was asked for
 	ack    socketio.Ack
 }
 
@@ -115,14 +117,16 @@ func (w *wish) readPosition(text string) {
 	}
 }
 
-// ahead reports whether the client comes from a place that this process has yet to come to.
-func (w *wish) ahead(h *hub.Hub) bool {
+// isAhead reports whether the client comes from a place that this process has yet to come to. What takes
+// the log's lock is asked once, and stands in ahead then.
+func (w *wish) isAhead(h *hub.Hub) bool {
 	return w.missed && h.Keeps(App) && h.Ahead(App, w.after)
 }
 
-// await has then called once this process has come so far; see [hub.Hub.Await].
-func (w *wish) await(h *hub.Hub, then func()) bool {
-	return w.missed && h.Keeps(App) && h.Await(App, w.after, then)
+// await has then called once this process has come so far, for who comes from a network; see
+// [hub.Hub.Await].
+func (w *wish) await(h *hub.Hub, from netip.Addr, then func()) bool {
+	return w.ahead && h.Await(App, []hub.Position{w.after}, from, then)
 }
 
 // recover has a client in a room from a position on, and tells it what became of that. If it

@@ -155,9 +155,9 @@ func (d *streams) refuse(w http.ResponseWriter, r *http.Request, status int, why
 // open begins a stream.
 func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms []string) error {
 	s := &stream{door: d, id: newStreamID(d.node), remote: r.RemoteAddr, from: peers.Of(r.RemoteAddr), opened: d.now()}
-	waits := ask.ahead(d.clients.hub)
+	ask.ahead = ask.isAhead(d.clients.hub)
 	if err := d.begin(s, w, r, func() {
-		if !waits {
+		if !ask.ahead {
 			s.listener = d.clients.enterStream(s, ask, rooms)
 		}
 	}); err != nil {
@@ -165,7 +165,7 @@ func (d *streams) open(w http.ResponseWriter, r *http.Request, ask wish, rooms [
 	}
 	enter := func() { s.enter(ask, rooms) }
 	// Not before it has begun, which may wait for its socket, and who waits for nobody else would for that.
-	if waits && !ask.await(d.clients.hub, func() { s.conn.Guard(enter) }) {
+	if ask.ahead && !ask.await(d.clients.hub, s.from, func() { s.conn.Guard(enter) }) {
 		enter()
 	}
 	return nil

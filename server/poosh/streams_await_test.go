@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -20,11 +21,11 @@ type lagging struct {
 	answering
 
 	mu   sync.Mutex // guards then
-	then []func()
+	then []func(bool)
 }
 
 // Follow implements [hub.Follower].
-func (b *lagging) Follow(_ string, then func()) {
+func (b *lagging) Follow(_ string, then func(bool)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.then = append(b.then, then)
@@ -37,7 +38,7 @@ func (b *lagging) come() int {
 	b.then = nil
 	b.mu.Unlock()
 	for _, then := range list {
-		then()
+		then(true)
 	}
 	return len(list)
 }
@@ -83,7 +84,7 @@ func TestStreamHoldsUpNobodyWhoWaits(t *testing.T) {
 	<-told.writes
 
 	came := make(chan struct{})
-	if !p.clients.hub.Await(App, ahead, func() { close(came) }) {
+	if !p.clients.hub.Await(App, []hub.Position{ahead}, netip.Addr{}, func() { close(came) }) {
 		t.Fatal("nothing is to be waited for")
 	}
 	b.come()

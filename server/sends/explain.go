@@ -21,8 +21,8 @@ type Account struct {
 	Handed  int           `json:"handed"`  // of those, connections that took it
 	Rooms   []RoomAccount `json:"rooms"`   // in the order of the request
 
-	// Uncounted says that the event went to several processes, and nobody counts over all of them:
-	// what is counted beside it is none of those who got it. Nodes is how many were handed it, 0
+	// Uncounted says that the event went to several processes, and not all of them have said in time who took
+	// it: what is counted beside it is not all. Nodes is how many were handed it, 0
 	// where nobody knows, and Text says so for people.
 	Uncounted bool   `json:"uncounted,omitempty"`
 	Nodes     int    `json:"nodes,omitempty"`
@@ -65,9 +65,17 @@ type RoomAccount struct {
 	Everyone bool      `json:"everyone,omitempty"`
 	Matched  int       `json:"matched"`
 	Handed   int       `json:"handed"`
-	By       []By      `json:"by"`       // each kind of connection that was there
-	LeftOut  []LeftOut `json:"left_out"` // why connections did not get it, or why there were none
+	By       []By      `json:"by"`              // each kind of connection that was there
+	LeftOut  []LeftOut `json:"left_out"`        // why connections did not get it, or why there were none
+	Nodes    []AtNode  `json:"nodes,omitempty"` // in a cluster, each that was handed it and has said what became of it
 	Left     []Left    `json:"left,omitempty"`
+}
+
+// AtNode counts the connections of one node.
+type AtNode struct {
+	Node    string `json:"node"`
+	Matched int    `json:"matched"`
+	Handed  int    `json:"handed"`
 }
 
 // By counts one kind of connection.
@@ -153,17 +161,21 @@ func (a *Account) Add(p *hub.Publication, e *hub.Explanation) {
 	for _, d := range e.Left {
 		r.Left = append(r.Left, Left{d.ID, d.Why, time.Since(d.At).Round(time.Millisecond).String()})
 	}
+	for _, t := range e.Each {
+		r.Nodes = append(r.Nodes, AtNode{t.Node, t.Matched, t.Took})
+	}
 	if e.Uncounted {
 		a.Uncounted, a.Nodes = true, max(a.Nodes, e.Nodes)
-		a.Text = uncounted(a.Nodes)
+		a.Text = uncounted(a.Nodes, len(e.Each))
 	}
 	a.Matched += r.Matched
 	a.Handed += r.Handed
 	a.Rooms = append(a.Rooms, r)
 }
 
-// uncounted says what is known of an event that several processes were handed.
-func uncounted(nodes int) string {
+// uncounted says what is known of an event that several processes were handed, of which so many have told what became
+// of it.
+func uncounted(nodes, told int) string {
 	to := "all nodes"
 	switch {
 	case nodes == 1:
@@ -171,7 +183,11 @@ func uncounted(nodes int) string {
 	case nodes > 1:
 		to = fmt.Sprintf("%d nodes", nodes)
 	}
-	return "went to the engine of the cluster, and from there to " + to + "; who took it, on all of them, nobody counts"
+	who := "who took it, on all of them, nobody counts"
+	if told > 0 {
+		who = fmt.Sprintf("only %d said in time who took it", told)
+	}
+	return "went to the engine of the cluster, and from there to " + to + "; " + who
 }
 
 // Names says whose an app of the hub is: the dialect, and the app as the dialect calls

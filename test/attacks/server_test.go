@@ -91,7 +91,7 @@ func (s *server) launch(files int, env []string) error {
 		"PUSH_SOCKET_PORT=" + strconv.Itoa(s.pushPort), "PUSH_SOCKET_DB=" + s.db(),
 	}, env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	if err := process.StartBound(s.cmd, syscall.SIGKILL); err != nil {
 		return err
 	}
 	go func() { // ends with the process

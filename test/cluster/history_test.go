@@ -287,7 +287,7 @@ func TestHistoryOfBefore(t *testing.T) {
 // something may be missing, and nothing comes twice.
 func TestHistoryOfAMomentLater(t *testing.T) {
 	redis := redistest.Start(t)
-	more := []string{"HISTORY=10m", "CLUSTER_TIMEOUT=20s", "CLUSTER_LEASE=2m"}
+	more := []string{"HISTORY=10m", "CLUSTER_TIMEOUT=1m", "CLUSTER_LEASE=2m"} // nobody waits in vain before the test has failed
 	a, b := startNode(t, redis, more...), startNode(t, redis, more...)
 	r := read(t, a, "r")
 	sent := 0
@@ -306,6 +306,8 @@ func TestHistoryOfAMomentLater(t *testing.T) {
 	r.front.Choose(b.Port)
 	a.Kill() // with the cable of the other one held, which nobody notices yet
 	redistest.Until(t, "everybody is at the other node", func() bool { return len(r.front.Came(b.Port)) > len(away) })
+	// They may be connected and have yet to say where they were.
+	redistest.Until(t, "everybody waits for the other node", func() bool { return b.metric(t, "poosh_history_waiting") > len(away) }) // and curl
 	b.wire.Release()
 	r.all("true", 2)
 	send(b)
@@ -353,7 +355,7 @@ func TestHistoryAfterALongCut(t *testing.T) {
 	cut.wire.Cut()
 	s.ready(http.StatusServiceUnavailable, cut)
 	send(other, 1, 20)
-	for range 20 { // of which the backlog holds a half
+	for range 80 { // of which the backlog holds a half
 		if status, _, body, err := other.send("large", "e", strings.Repeat("x", 6000)); status != 200 || err != nil {
 			t.Fatal(status, body, err)
 		}

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if process.Listing() {
 		os.Exit(m.Run())
 	}
-	for _, dir := range []string{"e2e/npm", "socktopus", "pushsocket"} {
+	for _, dir := range []string{"e2e/npm", "socktopus", "pushsocket", "pusher"} {
 		if _, err := os.Stat(filepath.Join("..", dir, "node_modules")); err != nil {
 			fmt.Fprintln(os.Stderr, "test/cluster: the clients are not installed: npm ci --prefix test/"+dir)
 			os.Exit(1)

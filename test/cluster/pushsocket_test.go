@@ -35,10 +35,16 @@ func haproxy(t *testing.T, nodes []*node) string { return haproxyWith(t, nodes, 
 
 func haproxyWith(t *testing.T, nodes []*node, server, more string) string {
 	t.Helper()
+	return "http://" + haproxyAt(t, addrsOf(nodes), server, more)
+}
+
+// haproxyAt is one in front of some addresses; its own is returned.
+func haproxyAt(t *testing.T, addrs []string, server, more string) string {
+	t.Helper()
 	addr := fmt.Sprint("127.0.0.1:", process.FreePort(t))
 	conf := "global\n maxconn 4096\ndefaults\n mode http\n timeout connect 5s\n timeout client 300s\n timeout server 300s\n timeout tunnel 300s\n option forwardfor\nlisten poosh\n bind " + addr + "\n balance roundrobin\n" + more
-	for i, n := range nodes {
-		conf += fmt.Sprintf(" server n%d %s%s\n", i, n.Addr(), server)
+	for i, at := range addrs {
+		conf += fmt.Sprintf(" server n%d %s%s\n", i, at, server)
 	}
 	path := filepath.Join(t.TempDir(), "haproxy.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
@@ -57,11 +63,10 @@ func haproxyWith(t *testing.T, nodes []*node, server, more string) string {
 			t.Logf("haproxy:\n%s", said.String())
 		}
 	})
-	url := "http://" + addr
 	redistest.Until(t, "haproxy", func() bool {
-		return exec.Command("curl", "-s", "-o", os.DevNull, url).Run() == nil
+		return exec.Command("curl", "-s", "-o", os.DevNull, "http://"+addr).Run() == nil
 	})
-	return url
+	return addr
 }
 
 // registers makes a device up, at a node.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -17,44 +18,74 @@ import (
 	"poosh/test/process"
 )
 
-// rigBalancers are what stands between clients of socket.io and the nodes, by the name that -rig.balancer has: the
-// URL for clients. The rig's own hands connections out, the others requests: each goes to the next node.
-var rigBalancers = map[string]func(*crowd) string{
-	"own":   func(c *crowd) string { return fmt.Sprint("http://127.0.0.1:", process.Serve(c.r.t, c.balance).Port) },
-	"nginx": func(c *crowd) string { return nginx(c.r.t, c.r.clientNodes()) },
-	"haproxy": func(c *crowd) string {
-		return haproxyWith(c.r.t, c.r.clientNodes(), " check inter 500ms fall 1 rise 1", " option httpchk GET /ready\n timeout check 5s\n retries 3\n option redispatch\n")
+// A door is a port of all nodes, with balancers in front of it.
+type door struct {
+	r     *rig
+	port  func(*rigNode) int
+	check string // how haproxy looks whether a node is there; empty for by a connection
+	turn  atomic.Int64
+}
+
+// rigBalancers are what stands between real clients and a door, by the name that -rig.balancer has: the
+// address for clients. The rig's own hands connections out, the others requests: each goes to the next node.
+var rigBalancers = map[string]func(*door) string{
+	"own":   func(d *door) string { return fmt.Sprint("127.0.0.1:", process.Serve(d.r.t, d.balance).Port) },
+	"nginx": func(d *door) string { return nginx(d.r.t, d.addrs()) },
+	"haproxy": func(d *door) string {
+		return haproxyAt(d.r.t, d.addrs(), " check inter 500ms fall 1 rise 1", d.check+" timeout check 5s\n retries 3\n option redispatch\n")
 	},
 }
 
 // rigMixed has some clients of each way by each of these.
 var rigMixed = []string{"own", "nginx", "haproxy"}
 
-func (r *rig) clientNodes() (list []*node) {
-	for _, n := range r.nodes {
-		list = append(list, n.node)
+// balance hands a connection to the next node that takes it.
+func (d *door) balance(f *process.Front, conn net.Conn) {
+	for range d.r.nodes {
+		n := d.r.nodes[int(d.turn.Add(1))%len(d.r.nodes)]
+		if up, err := net.Dial("tcp", n.at(d.port(n))); err == nil {
+			f.Join(conn, up)
+			return
+		}
+	}
+}
+
+func (d *door) addrs() (list []string) {
+	for _, n := range d.r.nodes {
+		list = append(list, n.at(d.port(n)))
 	}
 	return list
 }
 
-// fronts are the URLs of the balancers that clients have in turns.
-func (c *crowd) fronts() (urls []string) {
-	names := []string{c.r.balancer}
-	if c.r.balancer == "mixed" {
+// readiness has haproxy ask the port of clients.
+const readiness = " option httpchk GET /ready\n"
+
+// fronts are the addresses of the balancers in front of a port, which clients have in turns.
+func (r *rig) fronts(check string, port func(*rigNode) int) (addrs []string) {
+	names := []string{r.balancer}
+	if r.balancer == "mixed" {
 		names = rigMixed
 	}
 	for _, name := range names {
 		start := rigBalancers[name]
 		if start == nil {
-			c.r.t.Fatalf("-rig.balancer %q is none of own, nginx, haproxy and mixed", name)
+			r.t.Fatalf("-rig.balancer %q is none of own, nginx, haproxy and mixed", name)
 		}
-		urls = append(urls, start(c))
+		addrs = append(addrs, start(&door{r: r, port: port, check: check}))
 	}
-	return urls
+	return addrs
 }
 
-// nginx is a balancer in front of nodes that has each request go to the next one; its URL is returned.
-func nginx(t *testing.T, nodes []*node) string {
+// addrsOf are the addresses of nodes' own ports.
+func addrsOf(nodes []*node) (list []string) {
+	for _, n := range nodes {
+		list = append(list, n.Addr())
+	}
+	return list
+}
+
+// nginx is a balancer in front of some addresses that has each request go to the next one; its own is returned.
+func nginx(t *testing.T, addrs []string) string {
 	t.Helper()
 	dir, addr := t.TempDir(), fmt.Sprint("127.0.0.1:", process.FreePort(t))
 	conf := "daemon off; master_process off; pid nginx.pid; error_log stderr crit;\nevents { worker_connections 1024; }\nhttp {\naccess_log off;\n"
@@ -62,8 +93,8 @@ func nginx(t *testing.T, nodes []*node) string {
 		conf += kind + "_temp_path " + dir + "/" + kind + ";\n"
 	}
 	conf += "map $http_upgrade $connection_of { default upgrade; '' ''; }\nupstream poosh {\n"
-	for _, n := range nodes {
-		conf += "server " + n.Addr() + " fail_timeout=1s;\n"
+	for _, at := range addrs {
+		conf += "server " + at + " fail_timeout=1s;\n"
 	}
 	conf += "}\nserver { listen " + addr + `; location / { proxy_pass http://poosh; proxy_http_version 1.1; proxy_set_header Host $host;
 proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_of; proxy_set_header X-Forwarded-For $remote_addr;
@@ -94,5 +125,5 @@ proxy_read_timeout 300s; proxy_buffering off; } }
 		}
 		return err == nil
 	})
-	return "http://" + addr
+	return addr
 }

@@ -88,6 +88,7 @@ func (r *rig) outlives(n *rigNode) {
 	began := time.Now()
 	r.quietSubscriptions()
 	r.quietQuestions()
+	r.quietOnline()
 	r.quietKnown()
 	r.dead = nil
 	if took := time.Since(began); took > rigReaped {

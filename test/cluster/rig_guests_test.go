@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -17,7 +15,9 @@ type guest struct {
 	r    *rig
 	name string
 	id   string // by which it is left out
+	as   string // the user or id of an application, that is sent away by it
 	node int
+	born int64 // when it began to connect, or later, by the clock
 	link *link
 	own  atomic.Bool   // it ends because its client wants that
 	gone chan struct{} // closed when it has ended
@@ -25,10 +25,13 @@ type guest struct {
 	mu    sync.Mutex // guards what follows
 	seats map[string]*seat
 	told  string // what the server said last of why it ends
+	why   error  // it has ended
+	keeps bool   // its client is to go on where it was
+	last  string // the position of what came last, of a stream
 }
 
 func (r *rig) guest(kind string, node int, id string, l *link) *guest {
-	return &guest{r: r, name: r.name(kind, node), id: id, node: node, link: l, gone: make(chan struct{}), seats: make(map[string]*seat)}
+	return &guest{r: r, name: r.name(kind, node), id: id, node: node, born: r.truth.tick(), link: l, gone: make(chan struct{}), seats: make(map[string]*seat)}
 }
 
 // sit gives it a seat, unless it has one.
@@ -59,14 +62,19 @@ func (g *guest) heard(text string) {
 func (g *guest) over(why error) {
 	g.mu.Lock()
 	since := int64(0)
+	leaves := g.r.truth.rise
+	if g.keeps {
+		leaves = g.r.truth.cut
+	}
 	for _, s := range g.seats {
-		since = max(since, g.r.truth.rise(s))
+		since = max(since, leaves(s))
 	}
 	if g.told != "" {
 		why = fmt.Errorf("%w, told %s", why, g.told)
 	}
+	g.why = why
 	g.mu.Unlock()
-	if !g.own.Load() {
+	if !g.own.Load() && !g.sentAway(why) {
 		g.r.ended(g.name, g.node, since, why)
 	}
 	g.link.close()
@@ -134,16 +142,11 @@ func (s *pooshSlot) connect(dice *rand.Rand) {
 	if !s.stays {
 		at, rooms = dice.IntN(len(s.r.nodes)), []string{pooshRooms[dice.IntN(len(pooshRooms))]}
 	}
-	n := s.r.nodes[at]
 	if s.stream {
-		l, run, err := openStream("http://" + n.at(n.Port) + "/events?" + url.Values{"room": rooms}.Encode())
-		if err != nil {
-			return
-		}
-		g := s.begin("stream", at, "", l, rooms)
-		go func() { g.over(run(g.streamed)) }() // ends with the stream
+		s.listens(at, rooms)
 		return
 	}
+	n := s.r.nodes[at]
 	l, sid, err := dialEngine(n.at(n.Port))
 	if err != nil {
 		return
@@ -170,22 +173,6 @@ func (s *pooshSlot) begin(kind string, at int, id string, l *link, rooms []strin
 	}
 	s.now.Store(g)
 	return g
-}
-
-// streamed takes an event of a stream.
-func (g *guest) streamed(name, data string) {
-	if strings.HasPrefix(name, "poosh:") {
-		if name == "poosh:closed" {
-			g.mu.Lock()
-			g.told = data
-			g.mu.Unlock()
-		}
-		return
-	}
-	var text string
-	if json.Unmarshal([]byte(data), &text) == nil {
-		g.heard(text)
-	}
 }
 
 // sendSome sends to a room or to everyone, and sometimes leaves somebody out.

@@ -104,7 +104,7 @@ func (h *rigHooks) again() (faults []string, moves map[string]int) {
 }
 
 // stayed are the channels, and their members, that some page far from the fault was in from one quiet moment to
-// the next.
+// the next, and the users as whom one was signed in.
 func (r *rig) stayed() (list []string) {
 	if r.round.fault.reset || r.round.reset {
 		return nil
@@ -114,6 +114,9 @@ func (r *rig) stayed() (list []string) {
 			continue
 		}
 		g.mu.Lock()
+		if g.signed > 0 && g.signed < r.round.began {
+			list = append(list, online+g.user)
+		}
 		for channel, s := range g.channels {
 			if !r.truth.satSince(s.seat, r.round.began) {
 				continue
@@ -158,7 +161,7 @@ func (r *rig) quietOnce() {
 
 // moved notes that a page was told that a member came or went.
 func (g *pusherGuest) moved(what string) {
-	if g.node == g.r.round.victim {
+	if g.node == int(g.r.victim.Load()) {
 		return
 	}
 	g.r.mu.Lock()

@@ -129,8 +129,8 @@ func (l *link) emit(name string, args ...any) {
 // streams opens connections of which each has one request.
 var streams = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// openStream opens a stream of events; what comes is handed to each until it ends.
-func openStream(url string) (l *link, run func(each func(name, data string)) error, err error) {
+// openStream opens a stream of events; what comes is handed to each, with its position, until it ends.
+func openStream(url string) (l *link, run func(each func(name, data, id string)) error, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	late := time.AfterFunc(rigPatience, cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -151,17 +151,24 @@ func openStream(url string) (l *link, run func(each func(name, data string)) err
 		cancel()
 		return nil, nil, err
 	}
-	return &link{end: cancel}, func(each func(name, data string)) error {
+	return &link{end: cancel}, func(each func(name, data, id string)) error {
 		defer res.Body.Close()
 		defer cancel()
-		name := ""
+		name, data, id, some := "", "", "", false
 		lines := bufio.NewScanner(res.Body)
 		for lines.Scan() {
-			if text, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
-				name = text
-			}
-			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-				each(name, data)
+			switch field, value, _ := strings.Cut(lines.Text(), ": "); field {
+			case "event":
+				name = value
+			case "data":
+				data, some = value, true
+			case "id":
+				id = value
+			case "":
+				if some {
+					each(name, data, id)
+				}
+				name, data, some = "", "", false // id is kept, as an EventSource does
 			}
 		}
 		if lines.Err() != nil {

@@ -35,6 +35,10 @@ type pusherGuest struct {
 	channels map[string]*subscription // guarded by mu of guest
 	pings    int                      // that it sent
 	pongs    int                      // that came
+	asked    bool                     // to sign in
+	signed   int64                    // since when it is signed in, by the clock; 0 for not yet
+	online   map[string]bool          // whom it watches, and whether it was told that they are there
+	whispers []*letter                // of which it may be told yet that nobody gets them
 }
 
 // A subscription is what a connection knows of a channel.
@@ -79,6 +83,8 @@ func (s *pusherSlot) act(dice *rand.Rand) {
 		g.subscribe(channel)
 	case n < 8:
 		g.unsubscribe(channel)
+	case n < 10:
+		g.signIn()
 	}
 }
 
@@ -103,7 +109,8 @@ func (s *pusherSlot) connect(dice *rand.Rand) {
 		l.close()
 		return
 	}
-	g := &pusherGuest{guest: s.r.guest("page of "+s.user, at, data.SocketID, l), user: s.user, channels: make(map[string]*subscription)}
+	g := &pusherGuest{guest: s.r.guest("page of "+s.user, at, data.SocketID, l), user: s.user, channels: make(map[string]*subscription), online: make(map[string]bool)}
+	g.as = s.user
 	s.now.Store(g)
 	go func() { // ends with the connection
 		why := g.listen()
@@ -115,6 +122,9 @@ func (s *pusherSlot) connect(dice *rand.Rand) {
 		}
 		g.over(why)
 	}()
+	if s.stays || dice.IntN(2) == 0 {
+		g.signIn()
+	}
 	for _, channel := range pusherChannels {
 		if s.stays || dice.IntN(3) == 0 {
 			g.subscribe(channel)
@@ -135,7 +145,7 @@ func (g *pusherGuest) subscribe(channel string) {
 	data := map[string]string{"channel": channel}
 	signed := g.id + ":" + channel
 	if strings.HasPrefix(channel, "presence-") {
-		data["channel_data"] = fmt.Sprintf(`{"user_id":%q}`, g.user)
+		data["channel_data"] = fmt.Sprintf(`{"user_id":%q,"user_info":{"name":"user %s"}}`, g.user, g.user) // as the site of test/pusher has it
 		signed += ":" + data["channel_data"]
 	}
 	if strings.HasPrefix(channel, "p") {
@@ -188,6 +198,7 @@ func (g *pusherGuest) listen() error {
 		if err := json.Unmarshal([]byte(text), &f); err != nil {
 			return err
 		}
+		f.Raw = text
 		g.took(f)
 	}
 }
@@ -209,6 +220,17 @@ func (g *pusherGuest) took(f pushertest.Frame) {
 			}
 		}
 		return
+	case whisper:
+		g.overheard(f)
+		return
+	case "pusher:signin_success":
+		g.mu.Lock()
+		g.signed = g.r.truth.tick()
+		g.mu.Unlock()
+		return
+	case "pusher_internal:watchlist_events":
+		g.watched(f.Text())
+		return
 	case "pusher:ping":
 		g.tell("pusher:pong", map[string]string{})
 		return
@@ -216,6 +238,9 @@ func (g *pusherGuest) took(f pushertest.Frame) {
 		g.mu.Lock()
 		g.told = string(f.Data)
 		g.mu.Unlock()
+		if f.Channel != "" {
+			g.unheard(f)
+		}
 		return
 	case "pusher:pong":
 		g.mu.Lock()
@@ -234,7 +259,7 @@ func (g *pusherGuest) took(f pushertest.Frame) {
 	s := g.channels[f.Channel]
 	if s == nil {
 		if f.Channel != "" && f.Event != "pusher:subscription_error" {
-			g.r.truth.stray(g.name, f.Raw+string(f.Data)+" "+f.Event+" of "+f.Channel)
+			g.r.truth.stray(g.name, f.Raw)
 		}
 		return
 	}

@@ -22,8 +22,12 @@ import (
 func (r *rig) quiet() {
 	r.ready()
 	r.quietDevices()
+	r.quietSentAway()
 	r.quietSubscriptions()
 	r.quietCrowd()
+	r.quietVisitors()
+	r.quietStreams()
+	r.quietWhispers()
 	last := r.marks()
 	for _, room := range r.truth.rooms() {
 		r.await("all have what was sent", func() []string { return r.truth.owed(room) })
@@ -33,6 +37,7 @@ func (r *rig) quiet() {
 		r.blame("%s", text)
 	}
 	r.quietQuestions()
+	r.quietOnline()
 	r.quietHooks()
 	r.quietIDs()
 	stall := time.Duration(r.stall.Swap(0))
@@ -41,6 +46,7 @@ func (r *rig) quiet() {
 	}
 	r.quietEnds(stall >= rigStall)
 	r.quietSenders(stall >= rigStall)
+	r.quietKick()
 }
 
 // marks sends to each room until all who are there have got something, and then once more. It returns
@@ -114,17 +120,21 @@ func (r *rig) quietSubscriptions() {
 // present is who is where: users by channel, and how many subscriptions.
 func (r *rig) present() (users map[string]map[string]bool, subscriptions map[string]int) {
 	users, subscriptions = make(map[string]map[string]bool), make(map[string]int)
+	is := func(channel, user string) {
+		if users[channel] == nil {
+			users[channel] = make(map[string]bool)
+		}
+		users[channel][user] = true
+		subscriptions[channel]++
+	}
 	for _, g := range r.pages() {
 		g.mu.Lock()
 		for channel := range g.channels {
-			if users[channel] == nil {
-				users[channel] = make(map[string]bool)
-			}
-			users[channel][g.user] = true
-			subscriptions[channel]++
+			is(channel, g.user)
 		}
 		g.mu.Unlock()
 	}
+	r.visitors.present(is)
 	return users, subscriptions
 }
 
@@ -141,7 +151,7 @@ func (r *rig) quietQuestions() {
 			}
 			g.mu.Unlock()
 		}
-		return left
+		return append(left, r.visitors.members(users)...)
 	})
 	r.await("nodes know who is there", func() (left []string) {
 		users, subscriptions := r.present()
@@ -154,7 +164,7 @@ func (r *rig) quietQuestions() {
 					left = append(left, fmt.Sprintf("node %d says of %s %d %s %v, and it is %s", i, path, a.status, a.body, a.err, want))
 				}
 			}
-			ask(fmt.Sprintf(`{"connections":%d}`, len(r.pages())), "/connections", nil)
+			ask(fmt.Sprintf(`{"connections":%d}`, len(r.pages())+r.visitors.connected()), "/connections", nil)
 			for _, channel := range pusherChannels {
 				there := subscriptions[channel]
 				info := fmt.Sprintf(`{"occupied":%v,"subscription_count":%d}`, there > 0, there)

@@ -55,12 +55,13 @@ func (s *octopusSlot) connect(dice *rand.Rand) {
 	if !s.stays {
 		at = dice.IntN(len(s.r.nodes))
 	}
-	n := s.r.nodes[at]
+	n, born := s.r.nodes[at], s.r.truth.tick()
 	l, err := dialLink("ws://" + n.at(n.socktopus) + "/recieve?token=" + url.QueryEscape(socktopusToken(s.id)))
 	if err != nil {
 		return
 	}
 	g := s.r.guest("client "+s.id, at, "", l)
+	g.as, g.born = s.id, born // it may be kicked before its handshake is known to be over
 	seat := g.sit(s.id)
 	s.now.Store(g)
 	go func() { g.over(g.octopus(seat)) }() // ends with the connection

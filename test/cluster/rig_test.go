@@ -47,19 +47,22 @@ type rig struct {
 	hooks    *rigHooks
 	dice     *rand.Rand // of who runs the rounds; each worker has its own
 
-	poosh   []*pooshSlot
-	pusher  []*pusherSlot
-	octopus []*octopusSlot
-	devices []*device
-	crowd   *crowd
+	poosh    []*pooshSlot
+	pusher   []*pusherSlot
+	octopus  []*octopusSlot
+	devices  []*device
+	crowd    *crowd
+	visitors *visitors
 
 	names   atomic.Int64
 	dead    *rigNode        // is killed, and asked nothing; nil for none
 	calm    atomic.Bool     // no client of Pusher comes or goes
 	answers [3]atomic.Int64 // by fate
+	rare    rarities        // how often what is rare has happened
 	round   rigRound        // written between rounds alone
 	until   time.Time       // when a quiet moment is to have come
 	stuck   bool            // it has not: the test ends
+	victim  atomic.Int64    // of the round, for who reads connections
 	stall   atomic.Int64    // the longest time that the machine stood still, since the last quiet moment
 
 	mu      sync.Mutex // guards what follows
@@ -69,6 +72,9 @@ type rig struct {
 	unsound []string       // those that were not taken
 	moves   map[string]int // how often pages far from the fault were told that a member came or went, since then
 	began   time.Time
+	sent    map[string]int64    // whom applications have sent away, and until when they may go for it
+	anew    []ending            // streams that could not go on where they were
+	doomed  []*guest            // who is to go for that
 	story   map[string][]string // of a member of a channel, and of everything: what happened when
 }
 
@@ -130,6 +136,7 @@ func (r *rig) playAll(all []rigFault, long time.Duration) {
 		played = append(played, deck[0].name)
 	}
 	r.t.Logf("played: %s", strings.Join(played, ", "))
+	r.rare.tell(r.t)
 	r.t.Logf("-rig.seed %d: %d rounds; sends taken %d, unsure %d, refused %d; %d webhooks", *rigSeed, r.round.number,
 		r.answers[taken].Load(), r.answers[unsure].Load(), r.answers[refused].Load(), r.hooks.count())
 }
@@ -140,7 +147,7 @@ func newRig(t *testing.T, engine, balancer string, more bool) *rig {
 	if start == nil {
 		t.Fatalf("-rig.engine %q is none of %v", engine, slices.Sorted(maps.Keys(rigEngines)))
 	}
-	r := &rig{t: t, redis: start(t), balancer: balancer, more: more, truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int)}
+	r := &rig{t: t, redis: start(t), balancer: balancer, more: more, truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int), sent: make(map[string]int64)}
 	r.hooks = newRigHooks(t, r.happened)
 	db := postgrestest.Start(t, "fsync=off").Schema(t)
 	for range 3 {
@@ -155,7 +162,7 @@ func newRig(t *testing.T, engine, balancer string, more bool) *rig {
 		}
 	})
 	r.seatAll()
-	r.crowd = newCrowd(r)
+	r.crowd, r.visitors = newCrowd(r), newVisitors(r)
 	t.Cleanup(r.leave)
 	go r.watch(t.Context())
 	return r
@@ -172,10 +179,11 @@ func (r *rig) startNode(db string) *rigNode {
 	n.node = startAt(r.t, r.redis.url(n.wires.Addrs()), "CLIENT_PORT", "SERVER_PORT="+strconv.Itoa(server), "SERVER_SECRET="+secret,
 		"CLUSTER_TIMEOUT="+(lease/2).String(), "HISTORY=10m", "HISTORY_EVENTS=100000", "TRUSTED_PROXIES=127.0.0.0/8",
 		"PUSHER_PORT="+strconv.Itoa(n.pusher), "PUSHER_APP_ID="+pushertest.ID, "PUSHER_APP_KEY="+pushertest.Key, "PUSHER_APP_SECRET="+pushertest.Secret,
-		"PUSHER_WEBHOOK_URL="+r.hooks.URL, "PUSHER_SUBSCRIBE_RATE=off",
+		"PUSHER_WEBHOOK_URL="+r.hooks.URL, "PUSHER_SUBSCRIBE_RATE=off", "PUSHER_CLIENT_EVENTS=on", "PUSHER_CLIENT_EVENT_RATE=off", "PUSHER_WATCHLIST=on",
+		"PUSHER_HISTORY=10m", "PUSHER_HISTORY_EVENTS=100000", "ADMIN_TOKEN="+adminToken,
 		"SOCKTOPUS_PORT="+strconv.Itoa(n.socktopus), "MYAPP_SOCKTOPUS_SECRET="+socktopusSecret, "SOCKTOPUS_READ_TIMEOUT=10m",
 		"PUSH_SOCKET_PORT="+strconv.Itoa(n.pushsocket), "PUSH_SOCKET_DB="+db, "PUSH_SOCKET_REQUESTS=off")
-	n.server = server
+	n.server, n.token = server, adminToken
 	return n
 }
 
@@ -280,7 +288,7 @@ func (r *rig) workers() (list []worker) {
 	for part := range slices.Chunk(all, 4) {
 		list = append(list, act(part))
 	}
-	for _, send := range []func(*rand.Rand){r.sendSome, r.sendSome, r.sendReal, r.triggerSome, r.triggerSome, r.deliverSome, r.mailSome} {
+	for _, send := range []func(*rand.Rand){r.sendSome, r.sendSome, r.sendReal, r.triggerSome, r.triggerSome, r.whisperSome, r.deliverSome, r.mailSome, r.sendAwaySome} {
 		list = append(list, act([]func(*rand.Rand){send}))
 	}
 	return list
@@ -292,8 +300,9 @@ func (r *rig) anyNode(dice *rand.Rand) *rigNode { return r.nodes[dice.IntN(len(r
 // and all rest, everything has to be right.
 func (r *rig) play(f rigFault) {
 	r.round = rigRound{number: r.round.number + 1, fault: f, victim: r.dice.IntN(len(r.nodes)), began: r.truth.now(), reset: r.round.fault.reset}
-	r.until = time.Now().Add(2 * rigQuiet)
+	r.victim.Store(int64(r.round.victim))
 	began := time.Now()
+	r.until = began.Add(2 * rigQuiet)
 	var working sync.WaitGroup
 	stop := make(chan struct{})
 	rest := sync.OnceFunc(func() {
@@ -381,9 +390,9 @@ func (r *rig) await(what string, done func() []string) {
 func (r *rig) ready() {
 	r.await("all nodes are ready and know each other", func() (left []string) {
 		for i, n := range r.nodes {
-			if a := asked(http.MethodGet, "http://"+n.at(n.admin)+"/ready", "", nil); a.status != http.StatusOK {
+			if a := asked(http.MethodGet, "http://"+n.at(n.admin)+"/ready", "Bearer "+adminToken, nil); a.status != http.StatusOK {
 				left = append(left, fmt.Sprintf("node %d: %d %.300s %v", i, a.status, a.body, a.err))
-			} else if a := asked(http.MethodGet, "http://"+n.at(n.admin)+"/metrics", "", nil); !strings.Contains(a.body, fmt.Sprintf("\npoosh_cluster_nodes %d\n", len(r.nodes))) {
+			} else if a := asked(http.MethodGet, "http://"+n.at(n.admin)+"/metrics", "Bearer "+adminToken, nil); !strings.Contains(a.body, fmt.Sprintf("\npoosh_cluster_nodes %d\n", len(r.nodes))) {
 				left = append(left, fmt.Sprintf("node %d does not know all: %d %v", i, a.status, a.err))
 			}
 		}

@@ -18,7 +18,8 @@ type letter struct {
 	began  int64  // by the clock of the chronicle
 	ended  int64  // when its sender knew; 0 until then
 	fate   fate
-	old    bool // it is of the round before, and nobody knows what became of it
+	old    bool   // it is of the round before, and nobody knows what became of it
+	of     string // the user who whispers it; empty for what is no whisper. No history has one, and nobody is told what becomes of it
 }
 
 // A fate is what the sender of a letter was told.
@@ -35,6 +36,7 @@ type seat struct {
 	who   string
 	id    string // that letters are kept from
 	since int64  // from when on it misses nothing; 0 until that is known
+	back  int64  // from when on it misses no whisper, for one that was cut off and went on
 	over  bool   // it has left, or its connection has ended
 	got   []string
 }
@@ -65,13 +67,16 @@ func (c *chronicle) space(room string) *space {
 }
 
 // write makes a letter that is about to be sent.
-func (c *chronicle) write(room, except string) *letter {
+func (c *chronicle) write(room, except string) *letter { return c.whisper(room, except, "") }
+
+// whisper makes one that a user whispers; empty for what is no whisper.
+func (c *chronicle) whisper(room, except, of string) *letter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.space(room)
 	s.number++
 	c.clock++
-	l := &letter{text: fmt.Sprintf("%s#%06d", room, s.number), except: except, began: c.clock}
+	l := &letter{text: fmt.Sprintf("%s#%06d", room, s.number), except: except, began: c.clock, of: of}
 	s.letters[l.text] = l
 	return l
 }
@@ -96,6 +101,41 @@ func (c *chronicle) sit(room, who, id string) *seat {
 	return s
 }
 
+// cut notes that a seat's connection has ended, and that its client is to go on where it was. It returns what
+// [chronicle.rise] does.
+func (c *chronicle) cut(s *seat) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.back = math.MaxInt64
+	return s.from()
+}
+
+// from is since when it misses nothing: later than ever for one that may have. mu of the chronicle is held.
+func (s *seat) from() int64 {
+	if s.since == 0 {
+		return math.MaxInt64
+	}
+	return s.since
+}
+
+// goOn notes that a seat has all that was kept while it was cut off.
+func (c *chronicle) goOn(s *seat) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clock++
+	s.back = c.clock
+}
+
+// whispered is the user who whispered a text; empty for what is no whisper, or is not known.
+func (c *chronicle) whispered(text string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.space(roomOf(text)).letters[text]; l != nil {
+		return l.of
+	}
+	return ""
+}
+
 // confirm notes that a seat misses nothing that is sent from now on.
 func (c *chronicle) confirm(s *seat) {
 	c.mu.Lock()
@@ -111,10 +151,7 @@ func (c *chronicle) rise(s *seat) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.over = true
-	if s.since == 0 {
-		return math.MaxInt64
-	}
-	return s.since
+	return s.from()
 }
 
 // satSince reports whether a seat has missed nothing since some time.
@@ -131,13 +168,22 @@ func (c *chronicle) now() int64 {
 	return c.clock
 }
 
+// tick is a moment of its own by that clock.
+func (c *chronicle) tick() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clock++
+	return c.clock
+}
+
 // roomOf is the room that a text was sent to.
 func roomOf(text string) string {
 	room, _, _ := strings.Cut(text, "#")
 	return room
 }
 
-// heard notes that a connection with a seat got a text. Who has got one misses nothing from then on.
+// heard notes that a connection with a seat got a text. Who has got one misses nothing from then on, and what one
+// has of what was whispered the others are to have too.
 func (c *chronicle) heard(s *seat, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,6 +192,9 @@ func (c *chronicle) heard(s *seat, text string) {
 		s.since = c.clock
 	}
 	s.got = append(s.got, text)
+	if l := c.space(roomOf(text)).letters[text]; l != nil && l.of != "" && l.fate == unsure {
+		l.fate, l.ended = taken, c.clock
+	}
 }
 
 // stray notes what a connection should not have got at all.
@@ -190,7 +239,7 @@ func (s *space) missing(at *seat) (list []string) {
 		has[text] = true
 	}
 	for text, l := range s.letters {
-		if l.fate == taken && l.began > at.since && (l.except == "" || l.except != at.id) && !has[text] {
+		if l.fate == taken && l.began > at.since && (l.of == "" || l.began > at.back) && (l.except == "" || l.except != at.id) && !has[text] {
 			list = append(list, text)
 		}
 	}
@@ -288,13 +337,16 @@ func (s *space) differ(a, b *seat) string {
 	own := func(at, other *seat) (list []string) {
 		for _, text := range at.got {
 			l := s.letters[text]
-			if l != nil && (l.except == "" || l.except != at.id && l.except != other.id) && (l.fate == taken || slices.Contains(other.got, text)) {
+			if l != nil && (l.except == "" || l.except != at.id && l.except != other.id) && (l.fate == taken && l.of == "" || slices.Contains(other.got, text)) {
 				list = append(list, text)
 			}
 		}
 		return list
 	}
 	x, y := own(a, b), own(b, a)
+	if both, too := shared(x, y), shared(y, x); !slices.Equal(both, too) {
+		return difference(both, too)
+	}
 	if len(x) == 0 || len(y) == 0 {
 		return ""
 	}
@@ -310,6 +362,20 @@ func (s *space) differ(a, b *seat) string {
 		return ""
 	}
 	return difference(x[:n], y[:n])
+}
+
+// shared are those of a list that another one has too.
+func shared(list, other []string) (both []string) {
+	has := make(map[string]bool, len(other))
+	for _, text := range other {
+		has[text] = true
+	}
+	for _, text := range list {
+		if has[text] {
+			both = append(both, text)
+		}
+	}
+	return both
 }
 
 // unconfirmed reports whether somebody in a room may miss something yet.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"poosh/server/logtest"
+	"poosh/test/process"
 )
 
 // A proxy stands in front of all ports of a server that clients come to.
@@ -43,7 +44,7 @@ func (f *fourfold) putInFront(t *testing.T, name string, config func(dir string,
 	said := &logtest.Buffer{}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = said, said
-	if err := cmd.Start(); err != nil {
+	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

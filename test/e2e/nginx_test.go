@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"poosh/server/logtest"
+	"poosh/test/process"
 )
 
 // Clients reach the server through nginx with the sites of the examples, over
@@ -93,7 +94,7 @@ func startNginx(t *testing.T, dir, site string, listen int) {
 	said := &logtest.Buffer{}
 	nginx := exec.Command("nginx", "-p", dir, "-c", "nginx.conf", "-e", "stderr")
 	nginx.Stderr = said
-	if err := nginx.Start(); err != nil {
+	if err := process.StartBound(nginx, syscall.SIGKILL); err != nil {
 		t.Fatalf("nginx: %v: apt-get install nginx-light", err)
 	}
 	t.Cleanup(func() {

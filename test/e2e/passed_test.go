@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/logtest"
+	"poosh/test/process"
 )
 
 // Clients of every version and in every way come through balancers without stickiness to three
@@ -28,6 +31,7 @@ func TestAnyBalancer(t *testing.T) {
 	node, pages := drive(t, "node.js"), drive(t, "browser.js")
 	var all []*client
 	through := make(map[*client]string)
+	var streams []*eventStream // one at each node, of each balancer
 	for name, port := range map[string]int{"nginx": throughNginx(t, nodes), "haproxy": throughHaproxy(t, nodes)} {
 		open := func(d *driver, version, way string) {
 			c := d.open(opening{Version: version, Way: way, URL: "http://" + addr(port), Listen: []string{"ready", "e"}, Rooms: []string{"r"}})
@@ -43,6 +47,9 @@ func TestAnyBalancer(t *testing.T) {
 		}
 		open(pages, "1.3.4", "upgrade")
 		open(pages, "4.8.1", "upgrade")
+		for range nodes {
+			streams = append(streams, streamThrough(t, port, "r"))
+		}
 	}
 	for _, c := range all {
 		c.wait(t, "connect", 1)
@@ -85,6 +92,18 @@ func TestAnyBalancer(t *testing.T) {
 			}
 		}
 	}
+	for i, s := range streams {
+		for got := 0; got < n; {
+			name, data, err := s.nextEvent(patience)
+			if err != nil || name == "e" && data != strconv.Itoa(got) {
+				t.Errorf("stream %d: event %d is %s %s, %v", i, got, name, data, err)
+				break
+			}
+			if name == "e" {
+				got++
+			}
+		}
+	}
 	for i, s := range nodes {
 		answered, upgraded, failed := passedOn(t, s)
 		if answered < 20 || upgraded < 1 || failed > 0 {
@@ -98,6 +117,21 @@ func TestAnyBalancer(t *testing.T) {
 			c.close()
 		}
 	}
+}
+
+// streamThrough is a stream of the events of a room by a balancer, from which they come.
+func streamThrough(t *testing.T, port int, room string) *eventStream {
+	t.Helper()
+	c, err := net.Dial("tcp", addr(port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	s := &eventStream{rawSocket: &rawSocket{c, bufio.NewReaderSize(c, 1<<10)}, kind: streamKind{version: "1.1"}}
+	if err := s.begin(room); err != nil {
+		t.Fatalf("GET /events through a balancer: %v", err)
+	}
+	return s
 }
 
 // publish sends one numbered event by a node.
@@ -170,7 +204,7 @@ func throughHaproxy(t *testing.T, nodes []*server) int {
 	said := &logtest.Buffer{}
 	cmd := exec.Command("haproxy", "-db", "-f", conf)
 	cmd.Stdout, cmd.Stderr = said, said
-	if err := cmd.Start(); err != nil {
+	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		t.Fatalf("haproxy: %v: apt-get install haproxy", err)
 	}
 	t.Cleanup(func() {

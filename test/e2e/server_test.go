@@ -80,7 +80,7 @@ func (s *server) launch() error {
 	// detector need not wait a second at the end.
 	s.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=0 atexit_sleep_ms=0"), s.settings...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	if err := process.StartBound(s.cmd, syscall.SIGKILL); err != nil {
 		return err
 	}
 	exited, cmd := s.exited, s.cmd

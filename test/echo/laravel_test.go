@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"poosh/server/cluster/redistest"
@@ -42,7 +43,7 @@ func laravel(t *testing.T, redis *redistest.Server) string {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	log := new(logtest.Buffer)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := process.StartBound(cmd, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

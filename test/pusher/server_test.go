@@ -64,7 +64,7 @@ func (s *server) launch() {
 	}
 	s.cmd.Env = append(s.cmd.Env, s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	if err := process.StartBound(s.cmd, syscall.SIGKILL); err != nil {
 		s.t.Fatal(err)
 	}
 	go func(cmd *exec.Cmd, exited chan struct{}) { // ends with the process

@@ -5,7 +5,8 @@
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
 -- applications were told what info says, B they were not, as nobody here hears of the app any more,
--- Z that is all that the node has, G a user that the applications were told of was in it in the log before, or the room was in use for an empty one. Flags: c counted, u the user's first or last, t told, s it is news to nobody, o it may have
+-- Z that is all that the node has, G a user that the applications were told of was in it in the log before, or the room was in use for an empty one, K the applications were told by the node, before
+-- this log, what info says, when socket does. Flags: c counted, u the user's first or last, t told, s it is news to nobody, w the data are older than that, o it may have
 -- been done under a seat before, k with the last event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
 --
@@ -26,7 +27,7 @@ local refused, codes = {}, {}
 local function step(i, code)
   local kind, flags, app, room, user = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local has = function(flag) return string.find(flags, flag, 1, true) ~= nil end
-  local how = has('t') and (has('s') and 's' or 't') or ''
+  local how = has('t') and (has('s') and (has('w') and 'w' or 's') or 't') or ''
   local where = app .. '\0' .. room
   local before = has('o') and old or nil
   local connections, hold = tonumber(ARGV[i + 7]) - (refused[where] or 0), tonumber(ARGV[i + 10])
@@ -70,6 +71,8 @@ local function step(i, code)
     end
   elseif kind == 'G' then
     goneSince(app, room, user, hold, ARGV[i + 5] == '?' and '?' or '1')
+  elseif kind == 'K' then
+    toldBefore(seat, app, room, user, ARGV[i + 5], ARGV[i + 6], hold)
   elseif kind == 'Z' then
     toldAll(seat)
   elseif kind == 'B' then

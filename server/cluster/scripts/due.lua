@@ -2,14 +2,15 @@
 -- ARGV[5] seat, [6] how many, [7] how many the node knows that it took before and is not done with, then
 -- the apps that it can tell of, each with how many more. Where the seat has more, an answer was lost, and
 -- all are in this one.
--- Returns whether the seat is there, milliseconds until there may be more or -1, and then in turns
--- an item and 1 for there or 0.
+-- Returns whether the seat is there, milliseconds until there may be more or -1, what time it is in microseconds,
+-- and then in turns an item and 1 for there or 0.
 local seat, most = ARGV[5], tonumber(ARGV[6])
-if redis.call('HEXISTS', seats, seat) == 0 then return {'gone', -1} end
-local answer, mine = {'ok', -1}, T .. ':dh:' .. seat
+if redis.call('HEXISTS', seats, seat) == 0 then return {'gone', -1, '0'} end
+local answer, mine = {'ok', -1, clock[1] .. string.format('%06d', clock[2])}, T .. ':dh:' .. seat
 local had = {}
 if redis.call('HLEN', mine) > tonumber(ARGV[7]) then had = redis.call('HGETALL', mine) end
 local taken, more, soon = 0, false, nil
+local begins = young()
 local function take(app, item)
   local _, at = cut(item, 1)
   local room, at2 = cut(item, at)
@@ -26,6 +27,7 @@ local function take(app, item)
   keep(key)
   redis.call('HSET', mine, item, tell)
   keep(mine)
+  if begins then mark(item, 'n') end
   answer[#answer + 1] = item
   answer[#answer + 1] = tell
 end
@@ -44,5 +46,12 @@ for i = 8, #ARGV, 2 do
   end
 end
 if more then answer[2] = 0 elseif soon then answer[2] = soon end
-for i = 1, #had do answer[#answer + 1] = had[i] end
+for i = 1, #had, 2 do
+  local app, at = cut(had[i], 1)
+  local room, at2 = cut(had[i], at)
+  if tells(keyOf('t', app, room), toldField((cut(had[i], at2))), had[i + 1]) then
+    answer[#answer + 1] = had[i]
+    answer[#answer + 1] = had[i + 1]
+  else redis.call('HDEL', mine, had[i]) end
+end
 return answer

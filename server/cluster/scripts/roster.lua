@@ -12,6 +12,8 @@
 --                  that one is gone and somebody has to tell them again
 --   T:dq:APP       sorted set: of what they may have to be told something, by when
 --   T:dy:EPOCH     set: nodes that have told all that they have to the log of that epoch
+--   T:dv:EPOCH     hash: of what the applications were told before that log, by who told them: when; n once they
+--                  are told in that log
 --   T:dw:EPOCH     set: who was found to be gone that was there in the log before that one
 --   T:dh:SEAT      hash: what the seat tells them
 local DAY = 86400
@@ -96,33 +98,57 @@ local function put(app, item, at)
   keep(key)
 end
 
+-- Whether what a seat was about to tell is still its own to tell: who came back to an engine with older data
+-- may have known better.
+local function tells(key, field, was) return redis.call('HGET', key, field) == 'p' .. was end
+
 -- Has somebody else tell what a seat was about to tell.
 local function tellAgain(item, was)
   local app, at = cut(item, 1)
   local room, at2 = cut(item, at)
-  local key = keyOf('t', app, room)
-  redis.call('HSET', key, toldField((cut(item, at2))), 'a' .. was)
+  local key, field = keyOf('t', app, room), toldField((cut(item, at2)))
+  if not tells(key, field, was) then return end
+  redis.call('HSET', key, field, 'a' .. was)
   keep(key)
   put(app, item, num(now))
 end
 
 -- Whether this log began beside what the engine had: after a restart with its data, and where a replica went on.
 -- Then it still knows what the applications were told, which may be that somebody went whose node comes back now.
+-- It may know less than they were told, as its data may be older: the nodes say so, see toldBefore.
 local function has() return redis.call('HGET', meta, 'has') == e end
 
--- How the applications come to know: 't' if somebody wants them to, 's' if they know already, '' if
--- nobody wants it, and 'a' if that is to be found out.
+-- Whether such a log is young: nodes still come back to it. Then it is noted what the applications are told, as
+-- what a node says of before does not hold any more.
+local YOUNG = 600
+local marks = T .. ':dv:' .. e
+local function young()
+  local m = redis.call('HMGET', meta, 'has', 'since')
+  return m[1] == e and now - tonumber(m[2] or 0) * 1000 < YOUNG * 1000
+end
+local function mark(item, how)
+  redis.call('HSET', marks, item, how)
+  redis.call('EXPIRE', marks, 2 * YOUNG)
+end
+
+-- How the applications come to know: 't' if somebody wants them to, 's' if they know already, 'w' if the data are
+-- older than that, so that who told them may have been a node that has ended, '' if nobody wants it, and 'a' if that
+-- is to be found out.
 local function look(app, room, user, how, hold, is)
   local key = keyOf('t', app, room)
   local item = net(app) .. net(room) .. net(user)
   if how == 'a' then
     if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', dueKey(app), item) then return end
-  elseif how == 's' then
+  elseif how == 's' or how == 'w' then
     if not is or redis.call('HEXISTS', key, toldField(user)) == 1 then return end
     if not has() then
       redis.call('HSET', key, toldField(user), '1')
       keep(key)
       return
+    end
+    if how == 'w' and redis.call('HEXISTS', marks, item) == 0 then
+      redis.call('HSET', key, toldField(user), '?')
+      keep(key)
     end
   elseif how ~= 't' then return end
   -- Whoever goes does so before the room does.
@@ -141,7 +167,7 @@ local function count(seat, old, app, room, connections, how, hold, quiet)
   if before == 0 and r.sum > 0 then
     if not quiet then say(app, room, 'O' .. net(app) .. net(room)) end
     look(app, room, '', how, 0, true)
-  elseif r.sum > 0 and how == 's' then
+  elseif r.sum > 0 and (how == 's' or how == 'w') then
     look(app, room, '', how, 0, true)
   elseif before > 0 and r.sum == 0 then
     say(app, room, 'V' .. net(app) .. net(room))
@@ -179,7 +205,7 @@ local function add(seat, old, app, room, user, info, socket, how)
     for _, s in ipairs(old) do list = without(list, s) end
     list = without(list, seat)
     redis.call('HSET', key, user, (list == '' and seat or list .. ' ' .. seat) .. string.sub(is, at))
-    if how == 's' then look(app, room, user, how, 0, true) end
+    if how == 's' or how == 'w' then look(app, room, user, how, 0, true) end
   end
   keep(key)
   redis.call('ZADD', index(seat), 0, net(app) .. net(room) .. net(user))
@@ -218,15 +244,48 @@ end
 
 -- Has the applications told of a user, or a room for '', that is gone since the log before, if it is not
 -- back by then. They take it for there, or nobody knows what they were told, for '?': then they are told
--- what is so, perhaps again. Several nodes may say so. Where the engine has what they were told, that holds.
+-- what is so, perhaps again. Several nodes may say so. Where the engine has what they were told, that holds,
+-- and so does what a node says that told them.
 local function goneSince(app, room, user, hold, told)
   local key, item = T .. ':dw:' .. e, net(app) .. net(room) .. net(user)
   if redis.call('SADD', key, item) == 0 then return end
   keep(key)
+  local tellsOf, field, is = keyOf('t', app, room), toldField(user), there(app, room, user)
   if not has() then
-    if there(app, room, user) and told == '1' or redis.call('HSETNX', keyOf('t', app, room), toldField(user), told) == 0 then return end
-    keep(keyOf('t', app, room))
+    if is and told == '1' or redis.call('HSETNX', tellsOf, field, told) == 0 then return end
+    keep(tellsOf)
+  elseif not is and young() and redis.call('HEXISTS', marks, item) == 0 and redis.call('HSETNX', tellsOf, field, told) == 1 then
+    keep(tellsOf)
   end
   -- Whoever goes does so before the room does.
   put(app, item, string.format('%.1f', now + hold + (user == '' and 0.5 or 0)))
+end
+
+-- Notes what a node knows that the applications were told by it before this log, at a time by the clock of
+-- the engine of then: '1' for there, '0' for gone, with p in front while it tells them. The last that they
+-- were told holds. The data of the engine may be older than that.
+local function toldBefore(seat, app, room, user, told, at, hold)
+  if not young() then return end
+  local item = net(app) .. net(room) .. net(user)
+  local by = redis.call('HGET', marks, item)
+  local key, field, mine = keyOf('t', app, room), toldField(user), T .. ':dh:' .. seat
+  redis.call('HDEL', mine, item)
+  if by and (by == 'n' or tonumber(by) >= tonumber(at)) then return end
+  local now, is = now, there(app, room, user) and '1' or '0'
+  if string.sub(told, 1, 1) == 'p' then
+    mark(item, 'n')
+    redis.call('HSET', key, field, told)
+    redis.call('HSET', mine, item, string.sub(told, 2))
+    keep(key)
+    keep(mine)
+    return
+  end
+  mark(item, at)
+  if told == '1' then
+    redis.call('HSET', key, field, '1')
+    keep(key)
+  else redis.call('HDEL', key, field) end
+  if is == told or redis.call('ZSCORE', dueKey(app), item) then return end
+  if told == '1' then now = now + hold + (user == '' and 0.5 or 0) end
+  put(app, item, string.format('%.1f', now))
 end

@@ -37,6 +37,14 @@ function ofRoom(r) {
   });
   by.show(r.by);
   const nodes = [el('h3', {}, ...(r.everyone ? ['To everyone'] : ['Room ', name(r.room)])), by.element];
+  if (r.nodes?.length > 0) {
+    const at = new Table({
+      caption: 'By node', key: (n) => n.node,
+      columns: [{ head: 'Node', of: (n) => n.node }, { head: 'There', of: (n) => count(n.matched), number: true }, { head: 'Handed', of: (n) => count(n.handed), number: true }],
+    });
+    at.show(r.nodes);
+    nodes.push(at.element);
+  }
   if (r.left_out.length > 0) {
     nodes.push(el('p', {}, 'Why others, or anybody, did not get it:'), el('ul', { class: 'reasons' }, r.left_out.map((l) =>
       el('li', {}, (l.count ? count(l.count) + ' × ' : '') + l.cause + ': ' + l.text))));

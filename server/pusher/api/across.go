@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"poosh/server/hub"
@@ -16,75 +15,34 @@ const askWithin = 5 * time.Second
 
 // A handing waits until it is known what became of the events of a request, in a cluster.
 type handing struct {
-	wait sync.WaitGroup
-
-	mu     sync.Mutex // guards what follows
-	events []handed
+	one    []func(hub.Handed) // told what became of an event in each of its channels, by its place; nil for one that is not sent
+	became []hub.Handed       // of each event, in all its channels; to be read behind outcome
+	all    chan hub.Handed    // what became of all; capacity 1
 }
 
-// A handed is what became of an event, in all its channels.
-type handed struct {
-	some   bool // it was published to one at least
-	took   int  // connections that took it, or -1 where nobody knows of all its channels
-	failed error
-}
-
-// one is told what becomes of the publication of an event to one of its channels, once.
-func (h *handing) one(place int) func(hub.Handed) {
-	h.wait.Add(1)
-	return func(got hub.Handed) {
-		defer h.wait.Done()
-		h.note(place, got.Took, got.Err)
+func newHanding(events []event) *handing {
+	h := &handing{make([]func(hub.Handed), len(events)), make([]hub.Handed, len(events)), make(chan hub.Handed, 1)}
+	var sent []int // places
+	for i := range events {
+		if !events[i].keyed.known() {
+			sent = append(sent, i)
+		}
 	}
-}
-
-// note notes what became of one.
-func (h *handing) note(place, took int, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	e := &h.events[place]
-	switch {
-	case took < 0 && err == nil:
-		e.took = -1
-	case took > 0 && e.took >= 0:
-		e.took += took
+	all := hub.Together(len(sent), func(got hub.Handed) { h.all <- got })
+	for _, i := range sent {
+		h.one[i] = hub.Together(len(events[i].channels), func(got hub.Handed) {
+			h.became[i] = got
+			all(got)
+		})
 	}
-	switch {
-	case err == nil && e.failed == nil:
-		e.some = true
-	case err == nil:
-		e.some, e.failed = true, hub.ErrUncertain
-	case e.some:
-		e.failed = hub.ErrUncertain
-	default:
-		e.failed = worse(e.failed, err)
-	}
-}
-
-// worse is what is to be said of two that failed: of one nobody may know whether it was published.
-func worse(one, other error) error {
-	if errors.Is(one, hub.ErrUncertain) {
-		return one
-	}
-	return other
+	return h
 }
 
 // outcome waits for all, and returns what became of each, with an error unless all of it was
 // published.
-func (h *handing) outcome() (events []handed, err error) {
-	h.wait.Wait() // the hub bounds it
-	some := false
-	for i := range h.events {
-		e := &h.events[i]
-		some = some || e.some
-		if e.failed != nil {
-			err = worse(err, e.failed)
-		}
-	}
-	if err != nil && some {
-		err = hub.ErrUncertain
-	}
-	return h.events, err
+func (h *handing) outcome() (became []hub.Handed, err error) {
+	all := <-h.all // the hub bounds it
+	return h.became, all.Err
 }
 
 // within is a time in which something is asked of other processes.
@@ -118,15 +76,11 @@ func (c *call) explainAcross() {
 	end := time.Now().Add(askWithin)
 	for _, u := range list {
 		if time.Now().After(end) {
-			c.app.Send(u.channel, u.event.name, u.data, u.event.socketID, c.handing.one(u.place))
+			c.app.Send(u.channel, u.event.name, u.data, u.event.socketID, c.handing.one[u.place])
 			continue
 		}
 		p, became := c.app.Explain(u.channel, u.event.name, u.data, u.event.socketID)
 		u.account.Add(p, became)
-		took := became.Took
-		if became.Uncounted {
-			took = -1
-		}
-		c.handing.note(u.place, took, became.Err)
+		c.handing.one[u.place](became.Handed())
 	}
 }

@@ -17,7 +17,7 @@ func TestNobodyKnowsWhatWasPublished(t *testing.T) {
 	}{
 		{[][]error{{nil, nil}}, nil},
 		{[][]error{{hub.ErrAway, hub.ErrAway}}, hub.ErrAway},
-		{[][]error{{hub.ErrAway}, {hub.ErrFull}}, hub.ErrFull},
+		{[][]error{{hub.ErrAway}, {hub.ErrFull}}, hub.ErrAway},
 		{[][]error{{nil, hub.ErrAway}}, hub.ErrUncertain},
 		{[][]error{{hub.ErrAway, nil}}, hub.ErrUncertain},
 		{[][]error{{nil}, {hub.ErrAway}}, hub.ErrUncertain},
@@ -26,10 +26,14 @@ func TestNobodyKnowsWhatWasPublished(t *testing.T) {
 		{[][]error{{hub.ErrUncertain}, {hub.ErrAway}}, hub.ErrUncertain},
 		{[][]error{{hub.ErrAway}, {hub.ErrUncertain}}, hub.ErrUncertain},
 	} {
-		h := &handing{events: make([]handed, len(c.became))}
+		events := make([]event, len(c.became))
+		for place, channels := range c.became {
+			events[place].channels = make([]string, len(channels))
+		}
+		h := newHanding(events)
 		for place, channels := range c.became {
 			for _, err := range channels {
-				h.one(place)(hub.Handed{Took: -1, Err: err})
+				h.one[place](hub.Handed{Took: -1, Err: err})
 			}
 		}
 		_, err := h.outcome()
@@ -51,12 +55,12 @@ func TestHandingTellsNobodyFromUnknown(t *testing.T) {
 		took []int
 		want int
 	}{{[]int{0}, 0}, {[]int{2, 0, 1}, 3}, {[]int{-1}, -1}, {[]int{2, -1, 1}, -1}} {
-		h := &handing{events: make([]handed, 1)}
+		h := newHanding([]event{{channels: make([]string, len(row.took))}, {keyed: &keyed{like: new(keyed)}, channels: []string{"not sent"}}})
 		for _, n := range row.took {
-			h.one(0)(hub.Handed{Took: n})
+			h.one[0](hub.Handed{Took: n})
 		}
-		if events, err := h.outcome(); err != nil || events[0].took != row.want {
-			t.Errorf("%v: %+v, %v, want %d", row.took, events, err, row.want)
+		if became, err := h.outcome(); err != nil || became[0].Took != row.want {
+			t.Errorf("%v: %+v, %v, want %d", row.took, became, err, row.want)
 		}
 	}
 }

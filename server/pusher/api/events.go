@@ -27,7 +27,7 @@ func (c *call) send(events ...event) error {
 		return errElsewhere
 	}
 	if c.app.Joined() {
-		c.handing = &handing{events: make([]handed, len(events))}
+		c.handing = newHanding(events)
 	}
 	if err := c.publishAll(events); err != nil || c.handing == nil {
 		return err
@@ -35,8 +35,8 @@ func (c *call) send(events ...event) error {
 	c.explainAcross()
 	became, err := c.handing.outcome()
 	for i := range events {
-		if e := &events[i]; !e.keyed.known() && became[i].failed == nil {
-			c.done(e, i, i == len(events)-1 && err == nil, became[i].took)
+		if e := &events[i]; !e.keyed.known() && became[i].Err == nil {
+			c.done(e, i, i == len(events)-1 && err == nil, became[i].Took)
 		}
 	}
 	return err
@@ -130,7 +130,7 @@ func (c *call) publish(channel string, e *event, place int, data []byte, account
 		account.Add(p, became)
 		return became.Took
 	case c.handing != nil:
-		c.app.Send(channel, e.name, data, e.socketID, c.handing.one(place))
+		c.app.Send(channel, e.name, data, e.socketID, c.handing.one[place])
 		return 0
 	}
 	return c.app.Publish(channel, e.name, data, e.socketID)

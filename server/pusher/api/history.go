@@ -89,6 +89,39 @@ func (p *page) ask() app.PageAsk {
 	return a
 }
 
+// places are where another process may have been that told of them. Behind the serial before start_serial
+// who asks knows nothing.
+func (p *page) places() (list []hub.Position) {
+	if epoch, ok := protocol.ParseStreamID(p.cursorStream); ok {
+		list = append(list, hub.Position{Epoch: epoch, Number: p.cursor})
+	}
+	for i, serial := range p.serials {
+		if p.given[i] {
+			list = append(list, hub.Position{Number: max(serial, 1) - uint64(1-i)})
+		}
+	}
+	return list
+}
+
+// comeTo waits until this process has come to places that another one told of, for a time that the hub
+// bounds. What is asked for then is answered as things are.
+func (c *call) comeTo(places []hub.Position) error {
+	if !c.app.Ahead(places) {
+		return nil
+	}
+	if c.aside() {
+		return errElsewhere
+	}
+	come := make(chan struct{})
+	if c.app.Await(places, func() { close(come) }) {
+		select {
+		case <-come:
+		case <-c.ctx.Done(): // who asked has gone
+		}
+	}
+	return nil
+}
+
 // lastMoment is behind every time that anything was published at, in milliseconds.
 const lastMoment = 1 << 50
 
@@ -105,6 +138,9 @@ func (c *call) history() (reply, error) {
 	}
 	p, err := c.readPage()
 	if err != nil {
+		return nil, err
+	}
+	if err := c.comeTo(p.places()); err != nil {
 		return nil, err
 	}
 	kept := c.app.Page(c.of, p.ask())

@@ -2,6 +2,7 @@ package app
 
 import (
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -51,6 +52,32 @@ func (a *App) Page(channel string, ask PageAsk) (p Page) {
 		slices.Reverse(p.List)
 	}
 	return p
+}
+
+// Ahead reports whether one of some positions, which another process may have told, is one that this
+// one has yet to come to. One with no epoch is of the log there is: it is given its epoch.
+func (a *App) Ahead(at []hub.Position) bool {
+	if a.across == nil {
+		return false
+	}
+	for i := range at {
+		if at[i].Epoch == 0 {
+			at[i].Epoch = a.shared.Hub.Head(a.hubName).Epoch
+		}
+	}
+	return a.shared.Hub.Ahead(a.hubName, at...)
+}
+
+// Await has then called once this process has come to positions that are [App.Ahead], or returns false; see
+// [hub.Hub.Await]. It is for who has shown the app's secret, and counts for no network.
+func (a *App) Await(at []hub.Position, then func()) bool {
+	return a.shared.Hub.Await(a.hubName, at, noNetwork, then)
+}
+
+// await is both for who comes from a network.
+func (a *App) await(at []hub.Position, from netip.Addr, then func()) bool {
+	h := a.shared.Hub
+	return h.Ahead(a.hubName, at...) && h.Await(a.hubName, at, from, then)
 }
 
 // A looker reads a channel while the log is held.

@@ -182,14 +182,11 @@ func (c *Connection) Resume(names []string, of func(name string) Since) (told in
 // Await has then called once this process has come to where the client was in channels, if that is
 // another one's place; see [hub.Hub.Await].
 func (c *Connection) Await(names []string, of func(name string) Since, then func()) bool {
-	h := c.app.shared.Hub
+	places := make([]hub.Position, 0, len(names))
 	for _, name := range names {
-		// Whatever place it was: what was published before is here when any of them is.
-		if h.Await(c.app.hubName, of(name).After, then) {
-			return true
-		}
+		places = append(places, of(name).After)
 	}
-	return false
+	return c.app.await(places, c.network(), then)
 }
 
 // encodeCached is a cached event as the client reads it. It has no place: it is told anew to

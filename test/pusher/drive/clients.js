@@ -12,9 +12,10 @@ function text(value) {
   }
 }
 
-// short is what is told of an event's data: of a quiet client, whose events are many, the first word.
+// short is what is told of an event's data: of a quiet client, whose events are many, the first word, unless
+// it is to be told whole.
 function short(client, data) {
-  return client.quiet && typeof data === 'string' ? data.split(' ')[0] : data;
+  return client.quiet && client.quiet !== 'whole' && typeof data === 'string' ? data.split(' ')[0] : data;
 }
 
 // makeClients returns the function that carries out a command. load gives the

@@ -1,0 +1,170 @@
+package cluster
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"poosh/server/hub"
+)
+
+// knownMost is of how many happenings a node remembers in a partition that it has told the applications of them.
+// The oldest go.
+const knownMost = 4096
+
+// erasKept is how many logs are known by their order.
+const erasKept = 16
+
+// A wasTold is what the applications were told by this node of a user or a room, the last time that it did. An
+// engine that comes back with older data, from its disk or by a replica that lagged, may not know that.
+type wasTold struct {
+	there bool
+	taken string       // when it was taken, by the engine's clock; of two nodes the later one holds
+	at    hub.Position // how far the log was when the engine had it that they were told; none before
+}
+
+// A before is the log before the one that a seat is in, as far as the engine knows of it.
+type before struct {
+	young bool // its data were there as the log began, a while ago
+	log   hub.Position
+	ended time.Time // for this node
+}
+
+// knows notes that the applications were told. mu is held.
+func (d *desk) knows(h happening, t *taken) {
+	if d.known == nil {
+		d.known = make(map[parted]wasTold)
+	}
+	if len(d.known) >= knownMost {
+		d.dropOldestKnown()
+	}
+	d.known[h.who()] = wasTold{there: h.There, taken: t.at}
+}
+
+// engineKnows notes that the engine knows it too, and where its log was then. mu is held.
+func (d *desk) engineKnows(h happening, at hub.Position) {
+	if k, ok := d.known[h.who()]; ok && k.there == h.There && k.at.Epoch == 0 {
+		k.at = at
+		d.known[h.who()] = k
+	}
+}
+
+// took notes that the engine has what it was told anew, and where its log was then: older data may have it or not,
+// whatever they had of the log before. mu is held.
+func (d *desk) took(s *step) {
+	e, at := &s.entry, s.place()
+	who := parted{at, e.User}
+	b := d.book[at]
+	switch {
+	case s.kind == stepDone:
+		d.engineKnows(s.happening(), s.at)
+	case s.kind == stepKnown:
+		if k, ok := d.known[who]; ok && k.taken == e.Socket && k.at.Epoch == 0 {
+			k.at = s.at
+			d.known[who] = k
+		}
+	case b == nil:
+	case s.kind == stepCount && b.at.Epoch == 0:
+		b.at = s.at
+	case s.kind == stepUser:
+		if m, ok := b.users[e.User]; ok && m.at.Epoch == 0 {
+			m.at = s.at
+			b.users[e.User] = m
+		}
+	}
+}
+
+// who is the user, or the room, to which it happened.
+func (h *happening) who() parted { return parted{place{h.app, h.Room}, h.User} }
+
+// dropOldestKnown makes room for some more. mu is held.
+func (d *desk) dropOldestKnown() {
+	all := make([]string, 0, len(d.known))
+	for _, k := range d.known {
+		all = append(all, k.taken)
+	}
+	slices.SortFunc(all, laterMoment)
+	limit := all[len(all)/4]
+	for who, k := range d.known {
+		if laterMoment(k.taken, limit) <= 0 {
+			delete(d.known, who)
+		}
+	}
+}
+
+// laterMoment compares two times of the engine, which are digits.
+func laterMoment(a, b string) int {
+	x, _ := strconv.ParseUint(a, 10, 64)
+	y, _ := strconv.ParseUint(b, 10, 64)
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	}
+	return 0
+}
+
+// tellKnown has a log that began beside older data know what the applications were told by this node, which those
+// data may not have. mu is held.
+func (d *desk) tellKnown() {
+	for who, k := range d.known {
+		// As long as nothing is numbered the log does not tell what was done.
+		if k.at.Epoch != 0 && d.hasHad(hub.Position{Epoch: k.at.Epoch, Number: k.at.Number + 1}) {
+			continue
+		}
+		d.tellOne(who, k.there, "", k.taken)
+		k.at = hub.Position{} // until it has taken it
+		d.known[who] = k
+	}
+	for h, t := range d.telling {
+		if !t.over {
+			d.tellOne(h.who(), h.There, "p", t.at)
+		}
+	}
+}
+
+// isNewer reports that the data beside which a log began do not have somebody who was there for so long that the
+// applications were told of it. Whoever told them may have ended since, and with it what it knew: then nobody knows
+// what they were told. mu is held.
+func (d *desk) isNewer(a *arrived) bool {
+	if !d.seat.silent || !d.seat.before.young || d.hasHad(a.at) {
+		return false
+	}
+	a.at = hub.Position{} // until the engine has taken it
+	return a.since.Add(d.p.c.cfg.Timeout).Before(d.seat.before.ended)
+}
+
+func (d *desk) tellOne(who parted, there bool, doing, at string) {
+	s := &step{kind: stepKnown, silent: true}
+	s.entry.App, s.entry.Room, s.entry.User, s.entry.Socket = who.at.app, who.at.room, who.user, at
+	s.entry.Info, s.entry.Hold = []byte(doing+"0"), d.holds[who.at.app]
+	if there {
+		s.entry.Info = []byte(doing + "1")
+	}
+	d.steps = append(d.steps, s)
+}
+
+// hasHad reports whether the data beside which the log began have what was done by a place in one of the logs
+// before. mu is held.
+func (d *desk) hasHad(at hub.Position) bool {
+	end := d.seat.before.log
+	last, this := slices.Index(d.eras, end.Epoch), slices.Index(d.eras, at.Epoch)
+	switch {
+	case last < 0 || this < 0:
+		return false
+	case last == this:
+		return at.Number <= end.Number
+	}
+	return this < last
+}
+
+// begins notes of which log a seat is. mu is held.
+func (d *desk) begins(epoch uint64) {
+	if n := len(d.eras); n > 0 && d.eras[n-1] == epoch {
+		return
+	}
+	if d.eras = append(d.eras, epoch); len(d.eras) > erasKept {
+		d.eras = slices.Delete(d.eras, 0, 1)
+	}
+}
