@@ -15,7 +15,7 @@ import (
 // refilling is what the log has where a node reads what it missed.
 const refilling = "is more than CLUSTER_BACKLOG holds: reads it"
 
-// shortBacklog is a backlog that holds next to nothing, and less than these tests publish where a partition has eight times that.
+// shortBacklog is a backlog that holds next to nothing.
 const shortBacklog = 500
 
 // cutOff is a node that a wire leads to, which is cut until it knows.
@@ -217,7 +217,7 @@ func TestNodeCutOffAgainWhileFilling(t *testing.T) {
 	p.since = time.Now().Add(-time.Hour)
 	p.mu.Unlock()
 	answered := make(chan hub.Position, 1)
-	follow := func() { b.Follow(app, func() { answered <- b.head() }) }
+	follow := func() { b.Follow(app, func(bool) { answered <- b.head() }) }
 	follow()
 	if at := <-answered; at != begin { // at once: the engine is away
 		t.Fatalf("it is at %v", at)
