@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -156,7 +157,7 @@ func (l *link) fillAll(upTo hub.Position) error {
 			late := time.Now().After(until)
 			if err == nil {
 				l.p.c.filled.came()
-			} else if !l.p.again.on || !late && !forGood(err) {
+			} else if broken := errors.Is(err, errNoEvent); !broken && (!l.p.again.on || !late && !forGood(err)) {
 				return fmt.Errorf("what is kept: %w", err)
 			}
 			switch {

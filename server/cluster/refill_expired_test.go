@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -43,4 +44,25 @@ func TestNodeCutOffUntilAllIsTooOld(t *testing.T) {
 	wire.Heal()
 	b.again(1)
 	b.has("r", place, numbered(101, 400))
+}
+
+// A node starts without what it cannot read of what is kept, and says so.
+func TestNodeStartsWithoutWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a := openLibrary(t, cfg, much)
+	begin := a.head()
+	a.mustSend("r", "1")
+	redis.Do("LSET", string(a.partition(app, "", true).tag)+":hc:1:"+app, "0", "nonsense")
+	b := openLibrary(t, cfg, much)
+	if texts, _, whole := b.behind("r", begin); whole || len(texts) > 0 {
+		t.Errorf("it has %d, whole %v", len(texts), whole)
+	}
+	if log := b.log.String(); !strings.Contains(log, errNoEvent.Error()) {
+		t.Errorf("its log says\n%s", log)
+	}
+	place := a.head()
+	a.mustSend("r", "2")
+	b.has("r", place, []string{"2"})
 }
