@@ -65,8 +65,8 @@ func TestEndsThoughRefused(t *testing.T) {
 	}
 	// Each tries again now and then. One that did as the node ends would end the line too.
 	until(t, "all have left the line", func() bool {
-		for i := range line.links {
-			if a.parts[i].current() != nil || line.links[i].Load() != nil {
+		for _, p := range a.parts {
+			if p.current() != nil || line.links[p.index].Load() != nil {
 				return false
 			}
 		}
