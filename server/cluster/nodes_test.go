@@ -378,8 +378,8 @@ func TestRefusedByTheEngine(t *testing.T) {
 	const again = "the cluster's engine takes again that this node is there"
 	redis.Do("CONFIG", "SET", "maxmemory", "1")
 	until(t, "the engine says no", refuses)
-	if !a.Up() || strings.Contains(a.log.String(), again) {
-		t.Errorf("%v %s", a.Up(), a.log)
+	if strings.Contains(a.log.String(), again) {
+		t.Error(a.log)
 	}
 	redis.Do("CONFIG", "SET", "maxmemory", "0")
 	until(t, "the log says that it takes all again", func() bool { return strings.Contains(a.log.String(), again) })
