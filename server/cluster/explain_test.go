@@ -67,7 +67,11 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	// Where nobody is, all are asked why.
-	e = c.Explain(&hub.Publication{App: app, Room: "none", Data: []byte("x")})
+	none := &hub.Publication{App: app, Room: "none", Data: []byte("x")}
+	if e = c.Explain(none); e.Causes != nil {
+		t.Errorf("%+v", e)
+	}
+	c.WhyNobody(none, e)
 	if e.Nodes != 0 || e.Matched() != 0 || e.Uncounted || !slices.Equal(e.Causes, []hub.Cause{hub.Closed}) || len(e.Left) != 1 || e.Left[0].ID != "of none" {
 		t.Errorf("%+v", e)
 	}
