@@ -124,20 +124,26 @@ func (c *Cluster) WhyNobody(p *hub.Publication, all *hub.Explanation) {
 	defer cancel()
 	about := envelope{Publication: *p}
 	about.Data = nil
-	answers, _ := c.Ask(ctx, kindWhy, []byte(c.seal(&about)))
+	answers, silent := c.Ask(ctx, kindWhy, []byte(c.seal(&about)))
+	unsaid := len(silent) > 0
 	var why *hub.Explanation
 	for node, text := range answers {
 		e, ok := explanationOf(node, text)
 		switch {
 		case !ok:
+			unsaid = true
 		case why == nil:
 			why = e
 		default:
 			why.Add(e)
 		}
 	}
-	if why != nil {
-		all.Causes, all.Left = why.Causes, why.Left
+	if why == nil {
+		return
+	}
+	all.Causes, all.Left = why.Causes, why.Left
+	if unsaid && slices.Contains(all.Causes, hub.NobodyThere) {
+		all.Causes = nil // somebody may be where nobody has answered
 	}
 }
 
