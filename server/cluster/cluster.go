@@ -182,7 +182,7 @@ func (c *Cluster) rooms() []*partition { return c.parts[:len(c.parts)-1] }
 
 // backlog is how many bytes of its log a partition keeps, for scripts: the more the fewer partitions there are.
 func (c *Cluster) backlog() string {
-	return strconv.Itoa(max(c.cfg.Backlog, 0) * partitions / len(c.rooms()))
+	return strconv.FormatInt(int64(max(c.cfg.Backlog, 0))*partitions/int64(len(c.rooms())), 10)
 }
 
 // narrow has no more partitions than one server is to have. What was wanted or published before is put where it belongs
