@@ -293,15 +293,19 @@ func TestOtherFormatIsRefused(t *testing.T) {
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
 	_, nodes := tags(cfg.Prefix, 0)
-	redis.Do("HSET", nodes.meta(), "partitions", "32")
-	c := New(cfg)
-	err := c.Join(t.Context(), Options{Log: discard})
-	if err == nil {
-		_ = c.Close(t.Context())
-		t.Fatal("it started")
-	}
-	if !strings.Contains(err.Error(), "CLUSTER_PREFIX") {
-		t.Errorf("it says %q", err)
+	for _, other := range []string{"partitions", "format"} {
+		redis.Do("HSET", nodes.meta(), other, "32")
+		redis.Do("ZADD", nodes.leases(), "9999999999999", "node-1.0")
+		c := New(cfg)
+		err := c.Join(t.Context(), Options{Log: discard})
+		if err == nil {
+			_ = c.Close(t.Context())
+			t.Fatalf("it started beside another %s", other)
+		}
+		if !strings.Contains(err.Error(), "CLUSTER_PREFIX") {
+			t.Errorf("it says %q", err)
+		}
+		redis.Do("DEL", nodes.meta())
 	}
 }
 
