@@ -246,7 +246,7 @@ end
 -- Has the applications told of a user, or a room for '', that is gone since the log before, if it is not
 -- back by then. They take it for there, or nobody knows what they were told, for '?': then they are told
 -- what is so, perhaps again. Several nodes may say so. Where the engine has what they were told, that holds,
--- and so does what a node says that told them.
+-- and so does what a node says that told them; where neither is so they may not have been told even that it came.
 local function goneSince(app, room, user, hold, told)
   local key, item = T .. ':dw:' .. e, net(app) .. net(room) .. net(user)
   if redis.call('SADD', key, item) == 0 then return end
@@ -255,7 +255,7 @@ local function goneSince(app, room, user, hold, told)
   if not has() then
     if is and told == '1' or redis.call('HSETNX', tellsOf, field, told) == 0 then return end
     keep(tellsOf)
-  elseif not is and young() and redis.call('HEXISTS', marks, item) == 0 and redis.call('HSETNX', tellsOf, field, told) == 1 then
+  elseif not is and young() and redis.call('HEXISTS', marks, item) == 0 and redis.call('HSETNX', tellsOf, field, '?') == 1 then
     keep(tellsOf)
   end
   -- Whoever goes does so before the room does.
