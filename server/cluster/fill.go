@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -43,6 +44,7 @@ type fill struct {
 	from  hub.Position // where what is kept began; it is another one when something is missing
 	chunk uint64       // that is being read; 0 for none
 	had   int          // of which it has so many
+	last  uint64       // the number of the last of all these, or behind which they begin
 
 	tries, events int // tries: how often something of it was gone
 	bytes         int64
@@ -155,7 +157,7 @@ func (l *link) fillAll(upTo hub.Position) error {
 			late := time.Now().After(until)
 			if err == nil {
 				l.p.c.filled.came()
-			} else if !l.p.again.on || !late && !forGood(err) {
+			} else if broken := errors.Is(err, errNoEvent); !broken && (!l.p.again.on || !late && !forGood(err)) {
 				return fmt.Errorf("what is kept: %w", err)
 			}
 			switch {
@@ -207,7 +209,7 @@ func (l *link) fillStep(f *fill, upTo hub.Position) (done bool, err error) {
 		}
 		return f.chunk == 0, nil
 	}
-	list, err := l.keptAsk(pageScript, f.app, text(f.from.Epoch), text(f.from.Number), text(f.chunk), strconv.Itoa(f.had), strconv.Itoa(fillFrames), strconv.Itoa(fillBytes))
+	list, err := l.keptAsk(pageScript, f.app, text(f.from.Epoch), text(f.from.Number), text(f.chunk), strconv.Itoa(f.had), strconv.Itoa(fillFrames), strconv.Itoa(fillBytes), text(f.last))
 	if err != nil {
 		return false, err
 	}
@@ -264,6 +266,7 @@ func (l *link) beginFill(f *fill, upTo hub.Position) error {
 		f.chunk, behind = chunks[i], chunks[i+1]
 		room -= int64(chunks[i+2])
 	}
+	f.last = behind
 	if f.from.Epoch == 0 {
 		f.from.Epoch = upTo.Epoch // the engine knows nothing
 	}
@@ -286,7 +289,7 @@ func (l *link) enterPage(f *fill, page []string, now uint64, upTo hub.Position) 
 		if fr.number > upTo.Number {
 			return true, nil
 		}
-		f.had++
+		f.had, f.last = f.had+1, fr.number
 		e, err := openEnvelope(fr.envelope)
 		if err != nil {
 			l.p.drop(err)

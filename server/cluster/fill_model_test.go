@@ -79,7 +79,7 @@ var historySeeds = newSeeds("history.seed", 1, 2)
 func runHistoryModel(t *testing.T, draw *rand.Rand, bounds history.Config) {
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
-	cfg.Backlog = 16 << 10
+	cfg.Backlog = 8 << 10 // of which eight times as much is less than is published while one is cut off
 	w := &truth{of: make(map[hub.Position][2]string)}
 	var nodes []*library
 	wires := make(map[*library]*redistest.Wire)

@@ -270,7 +270,7 @@ func TestExplanationAdd(t *testing.T) {
 	e.Add(&Explanation{Nodes: 1, Took: 2, Parts: []Part{part("x", "ws", 3, 2)}})
 	e.Add(&Explanation{Nodes: 1, Parts: []Part{{App: "x"}}, Causes: []Cause{NobodyThere}})
 	e.Add(&Explanation{Nodes: 1, Took: 2, Parts: []Part{part("x", "ws", 1, 1), part("y", "poll", 1, 1)}})
-	if got := fmt.Sprint(e); got != "{4 [{x [{ws 4 3 0 map[too_slow:1]}] 0} {y [{poll 1 1 0 map[too_slow:0]}] 0}] 3 <nil> false [] []}" {
+	if got := fmt.Sprint(e); got != "{4 [{x [{ws 4 3 0 map[too_slow:1]}] 0} {y [{poll 1 1 0 map[too_slow:0]}] 0}] 3 <nil> false [] [] []}" {
 		t.Error(got)
 	}
 	for _, tt := range []struct {

@@ -82,9 +82,9 @@ type Log interface {
 	// bring without waiting what was entered since the caller called Read.
 	Hold(app string, f func(head Position, read Reader))
 
-	// Filled says which publications the log has that did not reach this process as they were published: it was
-	// cut off, and has them from elsewhere. They are those behind a position, up to and with another one of the
-	// same epoch; the zero positions say that there are none. It is called within Hold alone.
+	// Filled says which publications did not reach this process as they were published: it was cut off, and the
+	// log has them from elsewhere, or begins behind them. They are those behind a position, up to and with another
+	// one of the same epoch; the zero positions say that there are none. It is called within Hold alone.
 	Filled(app string) (behind, upTo Position)
 
 	// Forget drops what is kept of an app whose publications pass the log by from here on, and

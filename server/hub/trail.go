@@ -17,13 +17,14 @@ func trailFrom(head Position) Trail {
 	return Trail{epoch: head.Epoch, everyone: head.Number, began: head.Number}
 }
 
-// holdFor is [Log.Hold] for one with a trail. Who was there when the log was filled with what this process
+// holdFor is [Log.Hold] for one with a trail. Who was there when the log came to be behind what this process
 // never handed out is about to be closed, see [Misser]. Until then the log ends for it where that begins, so
-// that no position that it is told is behind something that it did not get.
+// that no position that it is told is behind something that it did not get. That it came in another log says
+// that it was there: it would be of this one.
 func (h *Hub) holdFor(t *Trail, app string, f func(head Position, read Reader)) {
 	h.log.Hold(app, func(head Position, read Reader) {
 		behind, upTo := h.log.Filled(app)
-		if upTo.Epoch == head.Epoch && t.epoch == head.Epoch && t.began < upTo.Number {
+		if upTo.Epoch == head.Epoch && t.epoch != 0 && (t.epoch != head.Epoch || t.began < upTo.Number) {
 			head = behind
 		}
 		f(head, read)

@@ -34,12 +34,15 @@ func (f *Filling) Enter(p *hub.Publication, at hub.Position, entered time.Time) 
 }
 
 // Done has the log be what was entered, and all that was published up to a position of its epoch have
-// been there. What it was before is gone. Whoever is there by then was not handed what the log did not have,
+// been there. What it was before is gone. A log that is forgotten meanwhile stays so. Whoever is there by then was not handed what the log did not have,
 // see [Log.Filled].
 func (f *Filling) Done(at hub.Position) {
 	a := f.to
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.over.Load() {
+		return // what is published by now passes it by
+	}
 	early := a.early // what was cut for its bounds was another's
 	before := hub.Position{Epoch: a.epoch, Number: a.head}
 	a.takeOver(f.aside)
@@ -47,7 +50,15 @@ func (f *Filling) Done(at hub.Position) {
 	if at.Epoch == a.epoch {
 		a.head = max(a.head, at.Number)
 	}
-	if a.filled = [2]hub.Position{}; before.Epoch == a.epoch && before.Number < a.head {
+	a.jumped(before)
+}
+
+// jumped notes that nothing behind a position was handed out by this process, up to where the log is now. mu is held.
+func (a *app) jumped(before hub.Position) {
+	if before.Epoch != a.epoch {
+		before = hub.Position{Epoch: a.epoch}
+	}
+	if a.filled = [2]hub.Position{}; before.Number < a.head {
 		a.filled = [2]hub.Position{before, {Epoch: a.epoch, Number: a.head}}
 	}
 }

@@ -158,12 +158,14 @@ func (a *app) begin(at hub.Position) {
 }
 
 // Begin has the log of an app begin anew behind a position: what was before, it does not know, or
-// not all of it. What comes later is entered as ever.
+// not all of it. What comes later is entered as ever. Whoever is there by then may lack something, see [Log.Filled].
 func (l *Log) Begin(app string, at hub.Position) {
 	a := l.apps[app]
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	before := hub.Position{Epoch: a.epoch, Number: a.head}
 	a.begin(hub.Position{Epoch: at.Epoch, Number: at.Number + 1})
+	a.jumped(before)
 }
 
 // Read implements [hub.Log].
