@@ -200,6 +200,19 @@ func TestLossIsSaid(t *testing.T) {
 	}
 }
 
+// A node says that it is there as soon as it can: until then its desks say nothing to a log that has just begun, and the
+// others wait for them.
+func TestBeatsWithALink(t *testing.T) {
+	t.Parallel()
+	c := New(Config{Prefix: "test", Timeout: time.Minute})
+	for i, p := range c.parts {
+		p.found(newLink(p, 1))
+		if last := i == len(c.parts)-1; (len(c.kick) > 0) != last {
+			t.Errorf("with the link of partition %d it is to beat at once: %t", p.index, !last)
+		}
+	}
+}
+
 // What one node tells, all hear, and a question has everybody's answer.
 func TestTellAndAsk(t *testing.T) {
 	t.Parallel()
