@@ -68,7 +68,7 @@ func TestCheckComparesWithTheNodes(t *testing.T) {
 	if errs, warnings := check("HISTORY=2m\n"); len(errs)+len(warnings) > 0 {
 		t.Errorf("as the other one: %q, %q", errs, warnings)
 	}
-	const differs = `HISTORY, PUSHER_HISTORY: differ from those of the nodes that are there, which keep the events of "", and this one of no app`
+	const differs = `HISTORY, PUSHER_HISTORY: differ from those of the nodes that are there, which keep the events of POST /send, and this one of no app`
 	if errs, _ := check(""); len(errs) != 1 || !strings.HasPrefix(errs[0], differs) {
 		t.Errorf("without a history: %q", errs)
 	}

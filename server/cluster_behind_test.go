@@ -215,6 +215,10 @@ func TestNodeAMomentBehind(t *testing.T) {
 			answer <- said{text, err}
 		}()
 	}
+	redistest.Until(t, "all wait that come from the other node", func() bool {
+		waiting, _ := b.hub.Awaiting()
+		return waiting == 8 // but for who enters, who waits for that anyway
+	})
 	wire.Release()
 
 	back.next(`"poosh:recovered"`, `"room":"r"`, `"recovered":true,"missed":0`)

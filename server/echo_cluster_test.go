@@ -57,7 +57,7 @@ func (w *wanderer) until(text string) {
 // away and has forgotten everything, and each gets each event once and in order; a node that ends takes nobody else along.
 func TestEchoOnNodes(t *testing.T) {
 	redis := redistest.Start(t)
-	echo := []string{"ECHO_PORT", "0", "ECHO_REDIS", "redis://" + redis.Addr, "ECHO_KEYS", "id:key", "CLUSTER_TIMEOUT", "1s", "PING_INTERVAL", "60s"}
+	echo := []string{"ECHO_PORT", "0", "ECHO_REDIS", "redis://" + redis.Addr, "ECHO_KEYS", "id:key", "CLUSTER_TIMEOUT", "3s", "PING_INTERVAL", "60s"}
 	var nodes []*running
 	w := &wanderer{t: t}
 	for range 3 {

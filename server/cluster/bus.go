@@ -22,7 +22,7 @@ const (
 	kindNode   byte = 0 // somebody has come or gone
 	kindAnswer byte = 1
 	kindOnce   byte = 2 // a source has nobody who leads it; see [source]
-	kindWhy    byte = 3 // why is nobody in a room? see [Cluster.Explain]
+	kindWhy    byte = 3 // why is nobody in a room? see [Cluster.WhyNobody]
 )
 
 var _ presence.Bus = (*Cluster)(nil)

@@ -420,6 +420,7 @@ func (c *Cluster) note(up bool, why error) {
 		c.beatNow()
 		return
 	}
+	c.refuses.Store(nil) // the one that comes back may be another one, which has yet to say no
 	what := "sends are refused until it is back"
 	if c.cfg.WhenDown == Local {
 		what = "sends reach the clients of this node alone until it is back"

@@ -59,8 +59,7 @@ func explanationOf(node string, text []byte) (*hub.Explanation, bool) {
 }
 
 // Explain is for the hub, see [hub.Explainer]. It waits for the engine as Publish does, and then until all nodes that
-// were handed p have said what became of it, for the time of one command; where nobody was there, once more for
-// what all nodes know of why. It is Uncounted unless all have said it.
+// were handed p have said what became of it, for the time of one command. It is Uncounted unless all have said it.
 func (c *Cluster) Explain(p *hub.Publication) *hub.Explanation {
 	id, came, end := c.asks.open(len(c.Nodes()))
 	defer end()
@@ -85,9 +84,6 @@ func (c *Cluster) Explain(p *hub.Publication) *hub.Explanation {
 		c.gather(all, h.Nodes, came)
 	}
 	all.Nodes = h.Nodes
-	if h.Err == nil && !all.Uncounted && all.Matched() == 0 {
-		c.whyNobody(p, all)
-	}
 	return all
 }
 
@@ -122,30 +118,36 @@ func (c *Cluster) gather(all *hub.Explanation, wanted int, came <-chan answer) {
 	}
 }
 
-// whyNobody asks all nodes why nobody was in p's room: who was not handed it knows who is elsewhere.
-func (c *Cluster) whyNobody(p *hub.Publication, all *hub.Explanation) {
+// WhyNobody is for the hub too. It asks all nodes, for the time of one command: who was not handed p knows who is elsewhere.
+func (c *Cluster) WhyNobody(p *hub.Publication, all *hub.Explanation) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeout)
 	defer cancel()
 	about := envelope{Publication: *p}
 	about.Data = nil
-	answers, _ := c.Ask(ctx, kindWhy, []byte(c.seal(&about)))
+	answers, silent := c.Ask(ctx, kindWhy, []byte(c.seal(&about)))
+	unsaid := len(silent) > 0
 	var why *hub.Explanation
 	for node, text := range answers {
 		e, ok := explanationOf(node, text)
 		switch {
 		case !ok:
+			unsaid = true
 		case why == nil:
 			why = e
 		default:
 			why.Add(e)
 		}
 	}
-	if why != nil {
-		all.Causes, all.Left = why.Causes, why.Left
+	if why == nil {
+		return
+	}
+	all.Causes, all.Left = why.Causes, why.Left
+	if unsaid && slices.Contains(all.Causes, hub.NobodyThere) {
+		all.Causes = nil // somebody may be where nobody has answered
 	}
 }
 
-// absent answers whyNobody on this node.
+// absent answers [Cluster.WhyNobody] on this node.
 func (c *Cluster) absent(_ string, text []byte) []byte {
 	e, err := openEnvelope(string(text))
 	if err != nil || c.opt.Absent == nil {

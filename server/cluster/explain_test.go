@@ -29,6 +29,9 @@ func explaining(there int) func(*Options) {
 			if there == 3 && p.App == app && len(p.Data) == 0 {
 				return &hub.Explanation{Nodes: 1, Causes: []hub.Cause{hub.Closed}, Left: []hub.Departure{{ID: "of " + p.Room, At: time.Now().Add(-time.Minute)}}}
 			}
+			if there == 0 {
+				return &hub.Explanation{Nodes: 1, Causes: []hub.Cause{hub.NobodyThere}}
+			}
 			return &hub.Explanation{Nodes: 1, Causes: []hub.Cause{hub.NoSuchRoom}}
 		}
 	}
@@ -67,7 +70,11 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	// Where nobody is, all are asked why.
-	e = c.Explain(&hub.Publication{App: app, Room: "none", Data: []byte("x")})
+	none := &hub.Publication{App: app, Room: "none", Data: []byte("x")}
+	if e = c.Explain(none); e.Causes != nil {
+		t.Errorf("%+v", e)
+	}
+	c.WhyNobody(none, e)
 	if e.Nodes != 0 || e.Matched() != 0 || e.Uncounted || !slices.Equal(e.Causes, []hub.Cause{hub.Closed}) || len(e.Left) != 1 || e.Left[0].ID != "of none" {
 		t.Errorf("%+v", e)
 	}
@@ -100,6 +107,28 @@ func TestExplainBesideAnOlderVersion(t *testing.T) {
 	}
 }
 
+// That nobody at all is connected is said where all nodes say so.
+func TestWhyNobodyBesideAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a := join(t, cfg, explaining(0))
+	join(t, cfg, explaining(0))
+	ask := func(want ...hub.Cause) {
+		t.Helper()
+		e := new(hub.Explanation)
+		a.WhyNobody(&hub.Publication{App: app, Room: "none"}, e)
+		if !slices.Equal(e.Causes, want) {
+			t.Errorf("%v, want %v", e.Causes, want)
+		}
+	}
+	ask(hub.NobodyThere)
+	join(t, cfg)
+	ask()
+	join(t, cfg, explaining(2))
+	ask(hub.NoSuchRoom)
+}
+
 // While the engine is away, a node that serves its own clients alone says how many of those took it.
 func TestExplainAlone(t *testing.T) {
 	t.Parallel()
@@ -113,4 +142,19 @@ func TestExplainAlone(t *testing.T) {
 		e := a.Explain(&hub.Publication{App: app, Room: "r", Data: []byte("1")})
 		return e.Err == nil && e.Nodes == 1 && e.Took == 1 && e.Matched() == 1 && !e.Uncounted
 	})
+}
+
+// What nodes say of a publication is read by nodes of other versions: its names are not to change.
+func TestToldText(t *testing.T) {
+	e := &hub.Explanation{Took: 1, Causes: []hub.Cause{hub.NobodyThere}, Parts: []hub.Part{{App: "a", Elsewhere: 2,
+		Tallies: []hub.Tally{{Kind: "k", Matched: 3, Handed: 1, Waiting: 1, LeftOut: map[hub.Cause]int{hub.TooSlow: 2}}}}}}
+	const text = `{"took":1,"parts":[{"App":"a","Tallies":[{"Kind":"k","Matched":3,"Handed":1,"Waiting":1,"LeftOut":{"too_slow":2}}],"Elsewhere":2}],"causes":["nobody_there"]}`
+	if got := string(tellOf(e)); got != text {
+		t.Errorf("%s, want %s", got, text)
+	}
+	left := `{"took":0,"left":[{"id":"i","why":"w","ago":60000000000}]}`
+	got, ok := explanationOf("n", []byte(left))
+	if !ok || len(got.Left) != 1 || got.Left[0].ID != "i" || got.Left[0].Why != "w" || time.Since(got.Left[0].At).Round(time.Minute) != time.Minute {
+		t.Errorf("%+v", got)
+	}
 }

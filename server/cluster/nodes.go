@@ -106,6 +106,9 @@ func (c *Cluster) beats() {
 		cancel()
 		switch {
 		case err == nil:
+			if failing {
+				c.log.Info("the cluster's engine takes again that this node is there", "node", c.name)
+			}
 			failing = false
 			c.refuses.Store(nil)
 		case c.beating.Err() != nil: // by that it failed

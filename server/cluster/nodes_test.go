@@ -382,3 +382,30 @@ func TestReadings(t *testing.T) {
 		t.Errorf("the numbers are %v", values)
 	}
 }
+
+// What the engine says no to counts until it takes that, or has been away: one that comes back may be another one. The
+// log has a line for each.
+func TestRefusedByTheEngine(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Lease, cfg.Timeout = 3*time.Second, time.Second
+	a := join(t, cfg)
+	refuses := func() bool { return a.Refuses() != nil }
+	const again = "the cluster's engine takes again that this node is there"
+	redis.Do("CONFIG", "SET", "maxmemory", "1")
+	until(t, "the engine says no", refuses)
+	if strings.Contains(a.log.String(), again) {
+		t.Error(a.log)
+	}
+	redis.Do("CONFIG", "SET", "maxmemory", "0")
+	until(t, "the log says that it takes all again", func() bool { return strings.Contains(a.log.String(), again) })
+	until(t, "it does", func() bool { return !refuses() })
+	redis.Do("CONFIG", "SET", "maxmemory", "1")
+	until(t, "the engine says no", refuses)
+	redis.Kill()
+	a.away(true)
+	if why := a.refuses.Load(); why != nil {
+		t.Errorf("an engine that is away says %v", *why)
+	}
+}

@@ -67,8 +67,12 @@ func (d door) send(ctx context.Context, p *hub.Publication, account *sends.Accou
 	if err := gate.Enter(ctx); err != nil {
 		return "", err
 	}
-	if account != nil && ctx.Err() == nil {
+	switch {
+	case account == nil:
+	case ctx.Err() == nil:
 		return d.explain(p, account, became), nil
+	default:
+		account.Skip(p.Room)
 	}
 	defer gate.Leave() // the hub has it then
 	return d.publish(p, sentByAPI, became), nil

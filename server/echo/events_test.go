@@ -150,6 +150,17 @@ func TestExplainAcross(t *testing.T) {
 	}
 }
 
+// Where the time is over the rest is published without asking, and the account does not pass for one of all.
+func TestExplainOutOfTime(t *testing.T) {
+	p := servePlace(t, hub.NewWith(answering{hub.Handed{Took: 2, Nodes: 3}}, nil), withKey)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	sent, err := door{p.Dialect}.Publish(over, api.Event{Channels: []string{"orders", "news"}, Name: "e", Data: []byte("1")}, true)
+	if a := sent.Account; err != nil || !a.Uncounted || a.Text == "" || len(a.Rooms) != 2 || *a.Rooms[0].Room != "orders" || *a.Rooms[1].Room != "news" {
+		t.Errorf("%+v, %v", sent.Account, err)
+	}
+}
+
 // Who is answered 503 may try again only where nothing was published: of several channels one may have been.
 func TestPartlySent(t *testing.T) {
 	for _, row := range []struct {

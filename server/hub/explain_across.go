@@ -7,8 +7,11 @@ type Explainer interface {
 	// Explain is Publish for who waits for an account of it: what [Hub.ExplainHere] says in
 	// each process, put together by [Explanation.Add]. It waits for the others within a time
 	// that it bounds, and then answers with what it has. With an error in Err nothing is known
-	// of some or of all.
+	// of some or of all. Why nobody was in the room it need not say.
 	Explain(p *Publication) *Explanation
+	// WhyNobody says that in Causes and Left of e: what [Hub.Absent] says in each process, as far as
+	// they do within a time that it bounds. It is asked once what p is beyond bridges reached nobody either.
+	WhyNobody(p *Publication, e *Explanation)
 }
 
 // ExplainHere is [Hub.DeliverAt] for who wants to know what became of the publication in this
@@ -53,8 +56,11 @@ func (h *Hub) explainAcross(p *Publication) *Explanation {
 			}
 		}
 	}
-	if e.Matched() > 0 || e.Uncounted {
+	switch x, ok := h.broker.(Explainer); {
+	case e.Matched() > 0 || e.Uncounted:
 		e.Causes = nil
+	case ok && e.Err == nil:
+		x.WhyNobody(p, e)
 	}
 	return e
 }

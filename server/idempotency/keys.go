@@ -17,7 +17,8 @@ var (
 // one must not change it.
 type Answer struct {
 	ID     string // of the send
-	Handed int    // connections that took it, where the dialect tells that
+	Handed int    // connections that took it, where the dialect tells that; negative where nobody knows
+	Nodes  int    // processes that were handed it, in a cluster; negative where nobody knows
 
 	// Body is what the answer told beside that, and Asked what the request wanted told:
 	// one that wants something else needs another body. Body is nil for none, and where the

@@ -33,8 +33,8 @@ func (a *API) publishAcross(w http.ResponseWriter, r *http.Request, m *message, 
 				answer(refusals[why].status, refusedAcross(why), a.bodies[why])
 				return
 			}
-			claim.Settle(idempotency.Answer{ID: id, Handed: h.Nodes})
-			a.traffic.Published(len(pub.Data), 0) // who took it each process counts
+			claim.Settle(idempotency.Answer{ID: id, Handed: -1, Nodes: h.Nodes}) // no count, as the first has none
+			a.traffic.Published(len(pub.Data), 0)                                // who took it each process counts
 			a.tell(id, pub, remote, h.Took, debug)
 			answer(http.StatusOK, a.sentAcross(id, h.Nodes), nil)
 		})

@@ -3,6 +3,7 @@ package poosh
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"poosh/server/http1"
 	"poosh/server/hub"
@@ -59,7 +60,10 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, m *message, pub *hu
 	}
 	if a.hub.Across() {
 		header[sends.Header] = []string{was.ID}
-		setNodes(header, was.Handed)
+		if was.Handed >= 0 {
+			header[sends.DeliveredHeader] = []string{strconv.Itoa(was.Handed)}
+		}
+		setNodes(header, was.Nodes)
 	} else {
 		setSent(header, was.ID, was.Handed)
 	}

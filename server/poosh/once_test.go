@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"poosh/server/admission"
 	"poosh/server/http1/http1test"
+	"poosh/server/hub"
 	"poosh/server/idempotency"
 	"poosh/server/sends"
 )
@@ -275,6 +277,29 @@ func TestExplainedReplay(t *testing.T) {
 		}
 		if tt.rooms > 0 && a.Handed != 2 {
 			t.Errorf("%s: handed to %d", tt.name, a.Handed)
+		}
+	}
+}
+
+// In a cluster a repetition has the count that the first had, and none where that had none.
+func TestExplainedReplayAcross(t *testing.T) {
+	const body = `{"room":"r","event":"e","payload":1}`
+	for _, tt := range []struct {
+		handed        hub.Handed
+		counted, path string
+	}{
+		{hub.Handed{Took: 2, Nodes: 1}, "2", "/send?explain=1"},
+		{hub.Handed{Took: 0, Nodes: 1}, "0", "/send?explain=1"},
+		{hub.Handed{Took: -1, Nodes: 3}, "", "/send?explain=1"},
+		{hub.Handed{Took: 2, Nodes: 1}, "", "/send"},
+	} {
+		s := newStage(t, Config{})
+		s.API.hub = hub.NewWith(answering{tt.handed}, nil)
+		for n := range 2 {
+			h := s.do(keyed("k", tt.path, body, "1")).Header()
+			if h.Get(sends.DeliveredHeader) != tt.counted || h.Get(sends.NodesHeader) != strconv.Itoa(tt.handed.Nodes) || (h.Get(idempotency.Replayed) != "") != (n == 1) {
+				t.Errorf("%s %+v, %d: %v", tt.path, tt.handed, n, h)
+			}
 		}
 	}
 }

@@ -105,16 +105,12 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request, id string, m *mess
 		a.refuse(w, r, m, why, e.Err)
 		return
 	}
-	handed := e.Took
-	if a.hub.Across() {
-		handed = e.Nodes
-	}
-	defer claim.Settle(idempotency.Answer{ID: id, Handed: handed}) // where what follows fails: it is out
+	took := e.Handed().Took
+	defer claim.Settle(idempotency.Answer{ID: id, Handed: took, Nodes: e.Nodes}) // where what follows fails: it is out
 	account := sends.Explain(id, pub.Event)
 	account.Add(pub, e)
 	body := respond.Go.Body(account)
-	claim.Settle(idempotency.Answer{ID: id, Handed: handed, Account: body})
-	took := e.Handed().Took
+	claim.Settle(idempotency.Answer{ID: id, Handed: took, Nodes: e.Nodes, Account: body})
 	a.note(r, id, m, pub, took)
 	if a.hub.Across() {
 		w.Header()[sends.Header] = []string{id}

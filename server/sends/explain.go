@@ -1,6 +1,7 @@
 package sends
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ type Account struct {
 	Rooms   []RoomAccount `json:"rooms"`   // in the order of the request
 
 	// Uncounted says that the event went to several processes, and not all of them have said in time who took
-	// it: what is counted beside it is not all. Nodes is how many were handed it, 0
+	// it, or were asked for all of its rooms: what is counted beside it is not all. Nodes is how many were handed it, 0
 	// where nobody knows, and Text says so for people.
 	Uncounted bool   `json:"uncounted,omitempty"`
 	Nodes     int    `json:"nodes,omitempty"`
@@ -171,6 +172,14 @@ func (a *Account) Add(p *hub.Publication, e *hub.Explanation) {
 	a.Matched += r.Matched
 	a.Handed += r.Handed
 	a.Rooms = append(a.Rooms, r)
+}
+
+// Skip adds a room to which the event went when there was no time any more to ask what becomes of it: the account
+// is not of all.
+func (a *Account) Skip(room string) {
+	a.Uncounted = true
+	a.Text = cmp.Or(a.Text, "went out, and there was no time to ask for all of its rooms who took it")
+	a.Rooms = append(a.Rooms, RoomAccount{Room: &room, By: []By{}, LeftOut: []LeftOut{}})
 }
 
 // uncounted says what is known of an event that several processes were handed, of which so many have told what became

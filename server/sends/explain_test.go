@@ -42,6 +42,22 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// An account that leaves a room out says so, and not in the place of what it says of others.
+func TestSkippedRoom(t *testing.T) {
+	a := Explain("p-1", "news")
+	a.Add(&hub.Publication{Room: "r"}, &hub.Explanation{Took: 1, Parts: []hub.Part{{Elsewhere: 1}}})
+	a.Skip("s")
+	if !a.Uncounted || a.Text == "" || len(a.Rooms) != 2 || *a.Rooms[1].Room != "s" || a.Handed != 1 {
+		t.Errorf("%+v", a)
+	}
+	a = Explain("p-1", "news")
+	a.Add(&hub.Publication{Room: "r"}, &hub.Explanation{Uncounted: true, Nodes: 3})
+	said := a.Text
+	if a.Skip("s"); a.Text != said || a.Nodes != 3 {
+		t.Errorf("%+v", a)
+	}
+}
+
 // Every cause has words for people, and no two have the same.
 func TestCausesHaveTexts(t *testing.T) {
 	seen := make(map[string]bool)

@@ -53,12 +53,14 @@ func (r *rig) toGo(whom string, there []*guest) []*guest {
 	})
 }
 
-// sentAway reports whether a connection ended since an application has sent it away.
+// sentAway reports whether a connection ended since an application has sent it away. A node that is apart hears of that
+// later, so who comes there just after it may have to go too.
 func (g *guest) sentAway(why error) bool {
 	g.r.mu.Lock()
 	defer g.r.mu.Unlock()
 	at, is := g.r.sent[g.as]
-	is = is && g.born < at && (errors.Is(why, errReplaced) || strings.Contains(why.Error(), `"code":4009`))
+	late := g.r.round.fault.apart && g.node == g.r.round.victim
+	is = is && (g.born < at || late) && (errors.Is(why, errReplaced) || strings.Contains(why.Error(), `"code":4009`))
 	switch {
 	case !is:
 	case errors.Is(why, errReplaced):

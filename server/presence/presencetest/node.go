@@ -107,6 +107,9 @@ func (n *Node) Explain(p *hub.Publication) *hub.Explanation {
 	return all
 }
 
+// WhyNobody implements [hub.Explainer]. All nodes have said that by Explain.
+func (n *Node) WhyNobody(*hub.Publication, *hub.Explanation) {}
+
 // Occupied implements [hub.Broker].
 func (n *Node) Occupied(string, string, bool) {}
 

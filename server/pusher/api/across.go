@@ -69,13 +69,16 @@ type unexplained struct {
 }
 
 // explainAcross publishes what waits for the processes' accounts, one after the other, with no place
-// held. When [askWithin] is over it does not wait for more of them: the rest is published without.
+// held. When [askWithin] is over, or who asks has gone, it does not wait for more of them: the rest is published
+// without, and its accounts say so.
 func (c *call) explainAcross() {
 	list := c.unexplained
 	c.unexplained = nil
-	end := time.Now().Add(askWithin)
+	ctx, cancel := c.within()
+	defer cancel()
 	for _, u := range list {
-		if time.Now().After(end) {
+		if ctx.Err() != nil {
+			u.account.Skip(u.channel)
 			c.app.Send(u.channel, u.event.name, u.data, u.event.socketID, c.handing.one[u.place])
 			continue
 		}

@@ -91,11 +91,14 @@ func (c *call) publishAll(events []event) error {
 	return nil
 }
 
-// done notes of an event that all processes of a cluster have it. took is how many connections
-// of this one have, where that is known.
+// done notes of an event that all processes of a cluster have it. took is how many connections in all its
+// channels have, where that is known.
 func (c *call) done(e *event, place int, last bool, took int) {
 	c.out = last
 	c.published(e, place)
+	if took > 0 && len(e.channels) > 1 {
+		took = -1 // who watches is told of each channel, and how many had it in that one nobody has kept
+	}
 	if c.app.Watched() {
 		data := protocol.JSONString(e.data)
 		for _, channel := range e.channels {
