@@ -65,6 +65,9 @@ func (s *Server) join(ctx context.Context) error {
 	if s.cluster == nil {
 		return nil
 	}
+	// Only then is it known where rooms are: a reload, which may be asked for already, has to do with them.
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	apps := []string{poosh.App}
 	if s.kept != nil {
 		apps = s.kept.Apps()

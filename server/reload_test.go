@@ -22,6 +22,7 @@ import (
 
 	"poosh/auth"
 	"poosh/server/certificate/certificatetest"
+	"poosh/server/cluster/redistest"
 	"poosh/server/logtest"
 	"poosh/server/setting"
 	"poosh/server/systemd/systemdtest"
@@ -544,6 +545,40 @@ func TestReloadsAtOnce(t *testing.T) {
 	r.reload(t)
 	if got, want := fmt.Sprint(r.config().Value("MAX_ROOMS")), w.env["MAX_ROOMS"]; got != want {
 		t.Errorf("%s counts, and %s is written", got, want)
+	}
+}
+
+// TestReloadWhileItJoins asks for a reload while the process waits for its engine: it comes behind that, as dialects have
+// to do with rooms in it.
+func TestReloadWhileItJoins(t *testing.T) {
+	redis := redistest.Start(t)
+	redis.Kill()
+	s, err := New(configured(t, map[string]string{"CLUSTER_REDIS": "redis://" + redis.Addr, "CLUSTER_TIMEOUT": "20s", "CLUSTER_LEASE": "40s"}), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	r := &running{Server: s, stop: stop, ended: make(chan error, 1)}
+	go func() { r.ended <- s.Run(ctx) }() // ends with stop
+	redistest.Until(t, "it is about to join", func() bool {
+		free := s.reloading.TryLock()
+		if free {
+			s.reloading.Unlock()
+		}
+		return !free
+	})
+	joined := make(chan bool, 1)
+	go func() { // ends with the reload
+		_, _ = s.Reload(true)
+		joined <- s.joined
+	}()
+	redis.Run()
+	if !<-joined {
+		t.Error("the settings were read again before the process had joined its cluster")
+	}
+	stop()
+	if err := r.wait(t); err != nil {
+		t.Error(err)
 	}
 }
 

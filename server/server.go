@@ -90,7 +90,7 @@ type Server struct {
 	manager *systemd.Manager
 	ready   atomic.Bool // the manager knows that the ports are open
 
-	reloading  sync.Mutex // held by a reload
+	reloading  sync.Mutex // held by a reload, and while the process joins its cluster
 	committing sync.Mutex // held while one has its settings count, and when the end begins; see unlessEnding
 
 	mu    sync.Mutex // guards addrs

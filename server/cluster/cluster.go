@@ -185,6 +185,9 @@ func (c *Cluster) backlog() string {
 	return strconv.FormatInt(int64(max(c.cfg.Backlog, 0))*partitions/int64(len(c.rooms())), 10)
 }
 
+// share is how many a partition may have of what a sixteenth of the rooms may have so many of.
+func (c *Cluster) share(n int) int { return n * partitions / len(c.rooms()) }
+
 // narrow has no more partitions than one server is to have. What was wanted or published before is put where it belongs
 // from now on.
 func (c *Cluster) narrow() {
@@ -202,6 +205,7 @@ func (c *Cluster) narrow() {
 				to := c.partition(e.App, e.Room, e.Everyone)
 				again := to.item(&e.Publication)
 				again.done, again.since = i.done, i.since
+				c.waiting.Add(again.size() - i.size())
 				to.queue = append(to.queue, again)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"poosh/server/hub"
 )
 
-// knownMost is of how many happenings a node remembers in a partition that it has told the applications of them.
+// knownMost is of how many happenings in a sixteenth of the rooms a node remembers that it has told the applications of them.
 // The oldest go.
 const knownMost = 4096
 
@@ -35,7 +35,7 @@ func (d *desk) knows(h happening, t *taken) {
 	if d.known == nil {
 		d.known = make(map[parted]wasTold)
 	}
-	if len(d.known) >= knownMost {
+	if len(d.known) >= d.p.c.share(knownMost) {
 		d.dropOldestKnown()
 	}
 	d.known[h.who()] = wasTold{there: h.There, taken: t.at}

@@ -34,7 +34,7 @@ func TestDeskModelOlderData(t *testing.T) {
 
 var (
 	deskSeeds  = newSeeds("desk.seed", 1, 2)
-	olderSeeds = newSeeds("desk.older.seed", 1, 2)
+	olderSeeds = newSeeds("desk.older.seed", 1, 34)
 )
 
 func runOlderModel(t *testing.T, dice *rand.Rand) {

@@ -7,7 +7,7 @@ import (
 	"poosh/server/hub"
 )
 
-// partingsKept is how many are known of at the most in a partition; the oldest go.
+// partingsKept is how many are known of at the most in a sixteenth of the rooms; the oldest go.
 const partingsKept = 4096
 
 // A parting is a user who went, or a room that was vacated, of which the applications are told a while later.
@@ -35,7 +35,7 @@ func (d *desk) parts(at place, user string, in hub.Position) {
 	if d.left == nil {
 		d.left = make(map[parted]parting)
 	}
-	if len(d.left) >= partingsKept {
+	if len(d.left) >= d.p.c.share(partingsKept) {
 		d.dropOldest()
 	}
 	// Who is to tell of it looks when it is time, and is quick unless it is busy.

@@ -280,6 +280,30 @@ func TestDeskOlderData(t *testing.T) {
 			s.redis.Run()
 			s.settled(t)
 		},
+		// Nobody takes them for there: the applications were not told yet that they came.
+		"came and went at once, and is back": func(t *testing.T) {
+			s := newStale(t, 3*time.Second)
+			s.rooms = s.rooms[1:] // in the other one there is nobody to notice
+			s.save()
+			for _, h := range s.all {
+				h.Hear(app, nil)
+			}
+			s.b.rise(s.b.mustSit("r", "b"))
+			until(t, "the other node knows that it has gone", func() bool {
+				d := s.a.partition(app, "r", false).desk
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				return len(d.left) == 1
+			})
+			s.redis.Kill()
+			for _, h := range s.all {
+				h.Hear(app, h)
+			}
+			s.redis.Run()
+			s.b.insist("r", "b")
+			s.settled(t)
+			s.want(t, "r  [true]", "r a [true]", "r b [true]")
+		},
 		// What a node knows is not newer than data that have what another one, which has ended, told since.
 		"came and went long before": func(t *testing.T) {
 			s := newStale(t, 0)

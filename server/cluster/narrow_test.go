@@ -2,11 +2,13 @@ package cluster
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/hub"
+	"poosh/server/presence"
 )
 
 // One server has few partitions, and a Redis Cluster many. What a hub wanted and published before the process knew which
@@ -50,6 +52,7 @@ func TestPartitionsOfAnEngine(t *testing.T) {
 					t.Fatal("what was published early is not answered")
 				}
 			}
+			until(t, "nothing waits, by its count", func() bool { return p.waiting.Load() == 0 })
 			other := join(t, cfg)
 			for _, room := range rooms {
 				other.mustSend(room, "late")
@@ -67,5 +70,32 @@ func TestPartitionsOfAnEngine(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a node may remember is of a sixteenth of the rooms, however many partitions there are: as much in all.
+func TestBoundsOfFewPartitions(t *testing.T) {
+	t.Parallel()
+	for _, few := range []bool{false, true} {
+		c := New(Config{Backlog: 1 << 30, Timeout: time.Second})
+		if few {
+			c.narrow()
+		}
+		number := len(c.rooms())
+		if got, want := c.backlog(), strconv.Itoa(16<<30/number); got != want {
+			t.Errorf("%d partitions keep %s bytes each, want %s", number, got, want)
+		}
+		d := c.parts[0].desk
+		d.book[place{app, "r"}] = &booked{told: true}
+		most, mostLeft := 0, 0
+		for i := range 6 * 4096 {
+			user := strconv.Itoa(i)
+			d.knows(happening{app, presence.Happening{Room: "r", User: user, There: true}}, &taken{at: strconv.Itoa(1000 + i)})
+			d.parts(place{app, "r"}, user, hub.Position{})
+			most, mostLeft = max(most, len(d.known)), max(mostLeft, len(d.left))
+		}
+		if want := 16 * 4096 / number; most != want || mostLeft != want {
+			t.Errorf("of %d partitions one remembers %d that were told and %d that went, want %d", number, most, mostLeft, want)
+		}
 	}
 }

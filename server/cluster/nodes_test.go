@@ -200,6 +200,19 @@ func TestLossIsSaid(t *testing.T) {
 	}
 }
 
+// A node says that it is there as soon as it can: until then its desks say nothing to a log that has just begun, and the
+// others wait for them.
+func TestBeatsWithALink(t *testing.T) {
+	t.Parallel()
+	c := New(Config{Prefix: "test", Timeout: time.Minute})
+	for i, p := range c.parts {
+		p.found(newLink(p, 1))
+		if last := i == len(c.parts)-1; (len(c.kick) > 0) != last {
+			t.Errorf("with the link of partition %d it is to beat at once: %t", p.index, !last)
+		}
+	}
+}
+
 // What one node tells, all hear, and a question has everybody's answer.
 func TestTellAndAsk(t *testing.T) {
 	t.Parallel()
@@ -293,15 +306,19 @@ func TestOtherFormatIsRefused(t *testing.T) {
 	redis := redistest.Start(t)
 	cfg := config(t, at(redis.Addr))
 	_, nodes := tags(cfg.Prefix, 0)
-	redis.Do("HSET", nodes.meta(), "partitions", "32")
-	c := New(cfg)
-	err := c.Join(t.Context(), Options{Log: discard})
-	if err == nil {
-		_ = c.Close(t.Context())
-		t.Fatal("it started")
-	}
-	if !strings.Contains(err.Error(), "CLUSTER_PREFIX") {
-		t.Errorf("it says %q", err)
+	for _, other := range []string{"partitions", "format"} {
+		redis.Do("HSET", nodes.meta(), other, "32")
+		redis.Do("ZADD", nodes.leases(), "9999999999999", "node-1.0")
+		c := New(cfg)
+		err := c.Join(t.Context(), Options{Log: discard})
+		if err == nil {
+			_ = c.Close(t.Context())
+			t.Fatalf("it started beside another %s", other)
+		}
+		if !strings.Contains(err.Error(), "CLUSTER_PREFIX") {
+			t.Errorf("it says %q", err)
+		}
+		redis.Do("DEL", nodes.meta())
 	}
 }
 

@@ -147,6 +147,9 @@ func (p *partition) found(l *link) {
 	p.c.lines.tellOpened()
 	p.desk.wakeUp()
 	p.firstOnce.Do(func() { close(p.first) })
+	if p == p.c.own {
+		p.c.beatNow() // the desks may wait for one, and the last may have been without a link
+	}
 }
 
 // lose ends the use of the link, if there is one.

@@ -102,9 +102,11 @@ func tryAgree(ctx context.Context, client rueidis.Client, cfg *Config, nodes tag
 	switch {
 	case len(said) == 0:
 		return nil // it would be the first node
-	case said["format"] != strconv.Itoa(format) || said["partitions"] != strconv.Itoa(number):
+	case said["format"] != strconv.Itoa(format):
 		return errFormat(cfg)
 	case there == 0: // the next node may say otherwise
+	case said["partitions"] != strconv.Itoa(number):
+		return errFormat(cfg)
 	case said["check"] != checkOf(cfg.Secret):
 		return errSecret
 	case tell && theirs != kept:

@@ -139,9 +139,54 @@ func TestTryBesideOthers(t *testing.T) {
 	if got := try(t, other); got != errSecret.Error() {
 		t.Errorf("with another secret: %q", got)
 	}
-	redis.Do("HSET", a.nodes.meta(), "format", "99")
-	if got := try(t, cfg); got != errFormat(&cfg).Error() {
-		t.Errorf("beside a later version: %q", got)
+	for _, what := range []string{"partitions", "format"} {
+		was := redis.Do("HGET", a.nodes.meta(), what)
+		redis.Do("HSET", a.nodes.meta(), what, "99")
+		if got := try(t, cfg); got != errFormat(&cfg).Error() {
+			t.Errorf("beside one with another %s: %q", what, got)
+		}
+		redis.Do("HSET", a.nodes.meta(), what, was)
+	}
+}
+
+// A node that a Redis Cluster does not tell of its servers takes it for one server, and does not start. It starts once it is
+// told, with as many partitions as it has to have.
+func TestOneServerOfRedisCluster(t *testing.T) {
+	t.Parallel()
+	servers := redistest.Cluster(t)
+	cfg := config(t, at(servers[0].Addr))
+	rights := append(leastRights(t, cfg.Prefix), "&"+cfg.Prefix+":*")
+	set := func(rights []string) {
+		for _, s := range servers {
+			s.Do(append([]string{"ACL", "SETUSER", "poosh", "reset", "on", ">open-sesame"}, rights...)...)
+		}
+	}
+	reach := func(s *redistest.Server) *Cluster {
+		cfg.Redis, _ = ParseEngine("redis://poosh:open-sesame@" + s.Addr)
+		return New(cfg)
+	}
+	cfg.Timeout = time.Second
+	set(rights)
+	for _, s := range servers { // one of them has what nodes agree on
+		if c := reach(s); c.Join(t.Context(), Options{Log: discard}) == nil {
+			t.Error("a node starts that cannot know that it is a Redis Cluster")
+			_ = c.Close(t.Context())
+		}
+	}
+	set(append(rights, "+cluster"))
+	cfg.Timeout = config(t, at(servers[0].Addr)).Timeout
+	c := reach(servers[0])
+	if got := try(t, cfg); got != "" {
+		t.Errorf("with the right it would not start: %s", got)
+	}
+	if err := c.Join(t.Context(), Options{Log: discard}); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(c.rooms()); got != partitions {
+		t.Errorf("it has %d partitions, want %d", got, partitions)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -27,7 +27,7 @@ local function take(app, item)
   keep(key)
   redis.call('HSET', mine, item, tell)
   keep(mine)
-  if begins then mark(item, 'n') end
+  if begins then mark(item, 'n ' .. nodeOf(seat)) end
   answer[#answer + 1] = item
   answer[#answer + 1] = tell
 end

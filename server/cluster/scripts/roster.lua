@@ -12,14 +12,15 @@
 --                  that one is gone and somebody has to tell them again
 --   T:dq:APP       sorted set: of what they may have to be told something, by when
 --   T:dy:EPOCH     set: nodes that have told all that they have to the log of that epoch
---   T:dv:EPOCH     hash: of what the applications were told before that log, by who told them: when; n once they
---                  are told in that log
+--   T:dv:EPOCH     hash: of what the applications were told before that log, by who told them: when; n and a node once
+--                  that one tells them in that log
 --   T:dw:EPOCH     set: who was found to be gone that was there in the log before that one
 --   T:dh:SEAT      hash: what the seat tells them
 local DAY = 86400
 local seats = T .. ':da'
 local function keyOf(letter, app, room) return T .. ':d' .. letter .. ':' .. app .. '\0' .. room end
 local function index(seat) return T .. ':di:' .. seat end
+local function nodeOf(seat) return string.match(seat, '^[^.]+') end
 local kept = {}
 local function keep(key)
   if kept[key] then return end
@@ -238,14 +239,14 @@ end
 -- Notes that a seat has told all that its node has.
 local function toldAll(seat)
   local key = T .. ':dy:' .. e
-  redis.call('SADD', key, (string.match(seat, '^[^.]+')))
+  redis.call('SADD', key, nodeOf(seat))
   keep(key)
 end
 
 -- Has the applications told of a user, or a room for '', that is gone since the log before, if it is not
 -- back by then. They take it for there, or nobody knows what they were told, for '?': then they are told
 -- what is so, perhaps again. Several nodes may say so. Where the engine has what they were told, that holds,
--- and so does what a node says that told them.
+-- and so does what a node says that told them; where neither is so they may not have been told even that it came.
 local function goneSince(app, room, user, hold, told)
   local key, item = T .. ':dw:' .. e, net(app) .. net(room) .. net(user)
   if redis.call('SADD', key, item) == 0 then return end
@@ -254,7 +255,7 @@ local function goneSince(app, room, user, hold, told)
   if not has() then
     if is and told == '1' or redis.call('HSETNX', tellsOf, field, told) == 0 then return end
     keep(tellsOf)
-  elseif not is and young() and redis.call('HEXISTS', marks, item) == 0 and redis.call('HSETNX', tellsOf, field, told) == 1 then
+  elseif not is and young() and redis.call('HEXISTS', marks, item) == 0 and redis.call('HSETNX', tellsOf, field, '?') == 1 then
     keep(tellsOf)
   end
   -- Whoever goes does so before the room does.
@@ -263,17 +264,19 @@ end
 
 -- Notes what a node knows that the applications were told by it before this log, at a time by the clock of
 -- the engine of then: '1' for there, '0' for gone, with p in front while it tells them. The last that they
--- were told holds. The data of the engine may be older than that.
+-- were told holds. The data of the engine may be older than that. A node may say so once more, while it tells them
+-- something in this log.
 local function toldBefore(seat, app, room, user, told, at, hold)
   if not young() then return end
   local item = net(app) .. net(room) .. net(user)
   local by = redis.call('HGET', marks, item)
   local key, field, mine = keyOf('t', app, room), toldField(user), T .. ':dh:' .. seat
+  if by == 'n ' .. nodeOf(seat) then return end
   redis.call('HDEL', mine, item)
-  if by and (by == 'n' or tonumber(by) >= tonumber(at)) then return end
+  if by and (string.sub(by, 1, 1) == 'n' or tonumber(by) >= tonumber(at)) then return end
   local now, is = now, there(app, room, user) and '1' or '0'
   if string.sub(told, 1, 1) == 'p' then
-    mark(item, 'n')
+    mark(item, 'n ' .. nodeOf(seat))
     redis.call('HSET', key, field, told)
     redis.call('HSET', mine, item, string.sub(told, 2))
     keep(key)

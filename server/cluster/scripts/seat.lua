@@ -14,7 +14,6 @@ local function hash(key)
 end
 local m = redis.call('HMGET', meta, 'o', 'y')
 local answer = {e, young() and '1' or '', m[1] or '', m[2] or '0'}
-local function nodeOf(seat) return string.match(seat, '^[^.]+') end
 for _, seat in ipairs(redis.call('HKEYS', seats)) do
   if seat ~= ARGV[5] and nodeOf(seat) == nodeOf(ARGV[5]) then
     answer[#answer + 1] = seat
