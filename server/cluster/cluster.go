@@ -158,8 +158,9 @@ type Cluster struct {
 	kick      chan struct{}         // has the node beat at once
 }
 
-// New returns what this process will have of a cluster, once it has joined it; nothing but Join may be
-// called before, and Occupied, Vacated and Publish by a hub that nobody uses yet.
+// New returns what this process will have of a cluster, once it has joined it. Before that it may be told who
+// hears and asks (Hear, Handle, Source), and Occupied, Vacated and Publish may be called by a hub that nobody uses
+// yet. Enter, Claim and Subscribe have to wait for Join: where rooms are is not known before.
 func New(cfg Config) *Cluster {
 	c := &Cluster{cfg: cfg, name: newName(), kick: make(chan struct{}, 1), idLife: idLife}
 	c.asks.waiting = make(map[string]chan answer)

@@ -279,7 +279,7 @@ const (
 func (p *poller) round(s *shard, n int) {
 	l := s.loop
 	began := time.Now()
-	if p.file == nil && began.Sub(p.yielded) > turnTime {
+	if began.Sub(p.yielded) > turnTime {
 		runtime.Gosched()
 		began = time.Now()
 		p.yielded = began
