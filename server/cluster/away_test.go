@@ -21,10 +21,8 @@ import (
 func TestCutCable(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a, b := join(t, cfg), join(t, far)
 	a.enter("r", "s")
 	b.enter("r", "s")
@@ -71,10 +69,8 @@ func TestCutCable(t *testing.T) {
 func TestCutWhileOthersPublish(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a, b := join(t, cfg), join(t, far)
 	a.enter("r")
 	b.enter("r")
@@ -156,11 +152,9 @@ func TestMoreThanTheBacklog(t *testing.T) {
 	t.Parallel()
 	for _, bytes := range []int{0, 1000} {
 		redis := redistest.Start(t)
-		wire := redistest.NewWire(t, redis.Addr)
 		cfg := config(t, at(redis.Addr))
 		cfg.Backlog = bytes
-		far := cfg
-		far.Redis, _ = ParseEngine(at(wire.Addr))
+		far, wire := wired(t, cfg, redis.Addr)
 		a, b := join(t, cfg), join(t, far)
 		b.enter("r")
 		a.mustSend("r", "1")
@@ -185,11 +179,9 @@ func TestMoreThanTheBacklog(t *testing.T) {
 func TestLongWayBack(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
 	cfg.Backlog = 8 << 20
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	far.Timeout = 2 * time.Second
 	a, b := join(t, cfg), join(t, far)
 	b.enter("r")
@@ -605,10 +597,8 @@ func TestLocalKeepsItsOrder(t *testing.T) {
 func TestLinkIsThereBeforeWhatItBrings(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a := join(t, cfg)
 	var b *process
 	var early atomic.Int64

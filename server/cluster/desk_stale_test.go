@@ -62,6 +62,12 @@ func (s *stale) rise(ids []string) {
 // save is what the engine will come back with.
 func (s *stale) save() { s.redis.Do("SAVE") }
 
+// goesBack has the engine come back with what was saved.
+func (s *stale) goesBack() {
+	s.redis.Kill()
+	s.redis.Run()
+}
+
 // fence has everything told that was to be told: in the same partitions another user comes and goes, and the
 // applications know.
 func (s *stale) fence(t *testing.T) {
@@ -122,6 +128,12 @@ func (s *stale) remembers(who *house) {
 	}
 }
 
+// What the applications are told of who was in which room, and b with its room too.
+var (
+	bWent  = []string{"alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]"}
+	bStays = []string{"alone  [true]", "alone b [true]", "r  [true]", "r a [true]", "r b [true]"}
+)
+
 // want compares what the applications were told, but for the fences.
 func (s *stale) want(t *testing.T, want ...string) {
 	t.Helper()
@@ -144,7 +156,7 @@ func TestDeskOlderData(t *testing.T) {
 			s.rise(ids)
 			s.redis.Run()
 			s.settled(t)
-			s.want(t, "alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]")
+			s.want(t, bWent...)
 		},
 		"came, and had just gone": func(t *testing.T) {
 			s := newStale(t, 3*time.Second)
@@ -155,10 +167,9 @@ func TestDeskOlderData(t *testing.T) {
 				count, _, err := s.a.Count(t.Context(), app, "alone")
 				return len(s.a.told("went r b")) == 1 && err == nil && count == 0
 			})
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.settled(t)
-			s.want(t, "alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]")
+			s.want(t, bWent...)
 		},
 		"came, and went with its node": func(t *testing.T) {
 			s := newStale(t, 0)
@@ -170,27 +181,25 @@ func TestDeskOlderData(t *testing.T) {
 			s.all = s.all[:1]
 			s.redis.Run()
 			s.settled(t)
-			s.want(t, "alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]")
+			s.want(t, bWent...)
 		},
 		"came, and stays": func(t *testing.T) {
 			s := newStale(t, 0)
 			s.save()
 			s.sit(t)
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.fence(t)
-			s.want(t, "alone  [true]", "alone b [true]", "r  [true]", "r a [true]", "r b [true]")
+			s.want(t, bStays...)
 		},
 		"came and went": func(t *testing.T) {
 			s := newStale(t, 0)
 			s.save()
 			s.rise(s.sit(t))
 			s.settled(t)
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.settled(t)
 			s.fence(t)
-			s.want(t, "alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]")
+			s.want(t, bWent...)
 		},
 		"was there, and went": func(t *testing.T) {
 			s := newStale(t, 0)
@@ -198,11 +207,10 @@ func TestDeskOlderData(t *testing.T) {
 			s.save()
 			s.rise(ids)
 			s.settled(t)
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.settled(t)
 			s.fence(t)
-			s.want(t, "alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]")
+			s.want(t, bWent...)
 		},
 		"was there, went, and is back": func(t *testing.T) {
 			s := newStale(t, 0)
@@ -211,8 +219,7 @@ func TestDeskOlderData(t *testing.T) {
 			s.rise(ids)
 			s.settled(t)
 			s.sit(t)
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.fence(t)
 			s.want(t, "alone  [true false true]", "alone b [true false true]", "r  [true]", "r a [true]", "r b [true false true]")
 		},
@@ -221,16 +228,14 @@ func TestDeskOlderData(t *testing.T) {
 			s := newStale(t, 0)
 			ids := s.sit(t)
 			s.save()
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.settled(t)
 			s.rise(ids)
 			s.settled(t)
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.settled(t)
 			s.fence(t)
-			s.want(t, "alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]")
+			s.want(t, bWent...)
 		},
 		// The first node that is back waits for what the other one knows.
 		"came, and who told of it is back last": func(t *testing.T) {
@@ -276,8 +281,7 @@ func TestDeskOlderData(t *testing.T) {
 				return len(s.a.told("went r b")) == 1 && err == nil && count == 0
 			})
 			s.remembers(nil)
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.settled(t)
 		},
 		// Nobody takes them for there: the applications were not told yet that they came.
@@ -314,11 +318,10 @@ func TestDeskOlderData(t *testing.T) {
 			s.fence(t)
 			ends()
 			s.save()
-			s.redis.Kill()
-			s.redis.Run()
+			s.goesBack()
 			s.settled(t)
 			s.fence(t)
-			s.want(t, "alone  [true false]", "alone b [true false]", "r  [true]", "r a [true]", "r b [true false]")
+			s.want(t, bWent...)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

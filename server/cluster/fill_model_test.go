@@ -84,8 +84,7 @@ func runHistoryModel(t *testing.T, draw *rand.Rand, bounds history.Config) {
 	var nodes []*library
 	wires := make(map[*library]*redistest.Wire)
 	begin := func() *library {
-		wire, far := redistest.NewWire(t, redis.Addr), cfg
-		far.Redis, _ = ParseEngine(at(wire.Addr))
+		far, wire := wired(t, cfg, redis.Addr)
 		n := openLibrary(t, far, bounds, w.note)
 		wires[n] = wire
 		return n

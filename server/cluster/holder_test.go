@@ -59,9 +59,7 @@ func joinClaimant(t *testing.T, name string, c *Cluster) *claimant {
 // claimants are two nodes, the second over a wire that can be cut.
 func claimants(t *testing.T, cfg Config, addr string) (a, b *claimant, wire *redistest.Wire) {
 	t.Helper()
-	wire = redistest.NewWire(t, addr)
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, addr)
 	return newClaimant(t, "a", cfg), newClaimant(t, "b", far), wire
 }
 

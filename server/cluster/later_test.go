@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"testing"
-	"time"
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/hub"
@@ -21,13 +20,8 @@ func sendLater(t *testing.T, p *Cluster, room, text string) {
 	if err := part.enqueue(i); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case h := <-handed:
-		if h.Err != nil {
-			t.Fatal(h.Err)
-		}
-	case <-time.After(time.Minute):
-		t.Fatal("a send is not answered")
+	if h := becameOf(t, handed); h.Err != nil {
+		t.Fatal(h.Err)
 	}
 }
 
@@ -36,10 +30,8 @@ func sendLater(t *testing.T, p *Cluster, room, text string) {
 func TestLaterVersionInTheBacklog(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a, b := join(t, cfg), join(t, far)
 	a.enter("r")
 	b.enter("r")

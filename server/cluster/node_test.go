@@ -69,6 +69,14 @@ func config(t testing.TB, url string) Config {
 	return Config{Redis: engine, Prefix: prefix(), Lease: 10 * time.Second, Timeout: 5 * time.Second, Backlog: 4 << 20, QueueBytes: 32 << 20}
 }
 
+// wired is cfg for a node that a wire of its own leads to an engine, which the test may cut.
+func wired(t testing.TB, cfg Config, addr string) (Config, *redistest.Wire) {
+	t.Helper()
+	wire := redistest.NewWire(t, addr)
+	cfg.Redis = config(t, at(wire.Addr)).Redis
+	return cfg, wire
+}
+
 func at(addr string) string { return "redis://" + addr }
 
 // join makes a node, which leaves with the test.
@@ -143,11 +151,17 @@ func (p *process) send(room, text string) hub.Handed {
 		pub.Room, pub.Everyone = "", true
 	}
 	p.Publish(pub, func(h hub.Handed) { answered <- h })
+	return becameOf(p.t, answered)
+}
+
+// becameOf waits for what became of a publication.
+func becameOf(t testing.TB, answered <-chan hub.Handed) hub.Handed {
+	t.Helper()
 	select {
 	case h := <-answered:
 		return h
 	case <-time.After(time.Minute):
-		p.t.Fatal("a send is not answered")
+		t.Fatal("a send is not answered")
 		return hub.Handed{}
 	}
 }

@@ -72,11 +72,9 @@ func TestTable(t *testing.T) {
 func TestLeaseIsOver(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
 	cfg.Lease, cfg.Timeout = 10*time.Second, 2*time.Second // far enough apart for what waits until it is quiet
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a, c, b := join(t, cfg), join(t, cfg), join(t, far)
 	b.enter("r")
 	b.mustSend("r", "1")
@@ -217,10 +215,8 @@ func TestBeatsWithALink(t *testing.T) {
 func TestTellAndAsk(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a, b := join(t, cfg), join(t, far)
 	heard := make(chan string, 16)
 	for _, p := range []*process{a, b} {

@@ -14,11 +14,9 @@ import (
 func TestNodeCutOffUntilAllIsTooOld(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
 	cfg.Backlog = shortBacklog
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	// Redis drops it early; the nodes keep it.
 	brief := func(o *Options) { o.Keeping = func(string) Keeping { return Keeping{64 << 20, 4 * time.Second} } }
 	a := openLibrary(t, cfg, much, brief)

@@ -197,11 +197,9 @@ func (f floodedFill) Enter(p *hub.Publication, at hub.Position, entered time.Tim
 func TestNodeCutOffAgainWhileFilling(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
 	cfg.Backlog, cfg.Timeout = shortBacklog, 30*time.Second
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a := openLibrary(t, cfg, much)
 	var s stopping
 	s.reached, s.goOn = make(chan struct{}), make(chan struct{})
@@ -257,10 +255,8 @@ func TestNodeCutOffAgainWhileFilling(t *testing.T) {
 func TestNothingToFill(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a, b := openLibrary(t, cfg, much), openLibrary(t, far, much)
 	begin := a.head()
 	b.cutOff(wire.Cut)

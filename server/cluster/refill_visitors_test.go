@@ -104,11 +104,9 @@ func (v *visitor) visit(stop func() bool) {
 func TestVisitorsOfNodeCutOff(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	wire := redistest.NewWire(t, redis.Addr)
 	cfg := config(t, at(redis.Addr))
 	cfg.Backlog = shortBacklog
-	far := cfg
-	far.Redis, _ = ParseEngine(at(wire.Addr))
+	far, wire := wired(t, cfg, redis.Addr)
 	a, b := openLibrary(t, cfg, much), openLibrary(t, far, much)
 	begin := a.head()
 	var over, sated atomic.Bool

@@ -43,13 +43,8 @@ func TestPartitionsOfAnEngine(t *testing.T) {
 				t.Errorf("there are %d partitions, want %d", got, engine.want)
 			}
 			for range rooms {
-				select {
-				case h := <-answered:
-					if h.Err != nil {
-						t.Fatalf("what was published early: %v", h.Err)
-					}
-				case <-time.After(30 * time.Second):
-					t.Fatal("what was published early is not answered")
+				if h := becameOf(t, answered); h.Err != nil {
+					t.Fatalf("what was published early: %v", h.Err)
 				}
 			}
 			until(t, "nothing waits, by its count", func() bool { return p.waiting.Load() == 0 })
