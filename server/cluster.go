@@ -76,7 +76,7 @@ func (s *Server) join(ctx context.Context) error {
 		}
 	}
 	if err := s.cluster.Join(ctx, cluster.Options{
-		Log: s.log, Version: s.cfg.version(), Load: s.loads(), Apps: apps,
+		Log: s.log, Version: s.cfg.version(), Load: s.loads(), Apps: apps, Loop: s.loop,
 		// Positions of one app are those of one log.
 		Together: func(app string) bool { return s.kept != nil && s.kept.Keeps(app) },
 		Keeping:  s.keeping,

@@ -7,21 +7,19 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/redis/rueidis"
-
 	"poosh/server/hub"
 )
 
 // agree compares with the engine what all nodes must have in common, and enters it if this is
 // the first. secret is for a cluster whose operator set none; the engine never sees one that is
 // set.
-func (c *Cluster) agree(ctx context.Context, conn rueidis.CoreClient, secret string) error {
+func (c *Cluster) agree(ctx context.Context, w *wire, secret string) error {
 	kept := c.keptTogether()
 	args := []string{"format", fmt.Sprint(format), "partitions", fmt.Sprint(len(c.rooms())), "check", checkOf(c.cfg.Secret), "kept", kept}
 	if c.cfg.Secret == "" {
 		args = append(args, "secret", secret)
 	}
-	there, err := foundScript.on(ctx, conn, []string{c.nodes.meta(), c.nodes.leases()}, args).AsStrSlice()
+	there, err := foundScript.on(ctx, w, []string{c.nodes.meta(), c.nodes.leases()}, args).AsStrSlice()
 	if err != nil {
 		return fmt.Errorf("CLUSTER_REDIS: %s %w", c.cfg.Redis, c.cfg.Redis.worded(err))
 	}
@@ -64,5 +62,5 @@ func (c *Cluster) agreeAgain(ctx context.Context) error {
 	if l == nil {
 		return fmt.Errorf("CLUSTER_REDIS: %s: %w", c.cfg.Redis, hub.ErrAway)
 	}
-	return c.agree(ctx, l.conn, c.Secret())
+	return c.agree(ctx, l.line.wire, c.Secret())
 }

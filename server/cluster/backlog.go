@@ -143,7 +143,7 @@ func (l *link) ask(at hub.Position) (r resumed, err error) {
 	args := append(l.args(), epoch, strconv.FormatUint(at.Number, 10), strconv.Itoa(pageFrames), strconv.Itoa(pageBytes))
 	ctx, cancel := l.context()
 	defer cancel()
-	list, err := resumeScript.on(ctx, l.conn, []string{l.p.tag.state()}, args).AsStrSlice()
+	list, err := resumeScript.on(ctx, l.line.wire, []string{l.p.tag.state()}, args).AsStrSlice()
 	if err != nil {
 		return r, fmt.Errorf("resume: %w", err)
 	}

@@ -2,13 +2,14 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/redis/rueidis"
+	"poosh/server/cluster/resp"
 
 	"poosh/server/hub"
 	"poosh/server/presence"
@@ -28,7 +29,7 @@ func (p *partition) ask(ctx context.Context, f func(context.Context, *link) erro
 	bounded, cancel := context.WithTimeout(ctx, p.c.cfg.Timeout)
 	defer cancel()
 	err := f(bounded, l)
-	if err == nil || rueidis.IsRedisNil(err) {
+	if err == nil || errors.Is(err, resp.ErrNull) {
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -41,7 +42,7 @@ func (p *partition) ask(ctx context.Context, f func(context.Context, *link) erro
 func (c *Cluster) Count(ctx context.Context, app, room string) (connections, users int, err error) {
 	p := c.partition(app, room, false)
 	err = p.ask(ctx, func(ctx context.Context, l *link) error {
-		list, err := countScript.on(ctx, l.conn, []string{p.tag.connections(app, room), p.tag.members(app, room)}, nil).AsIntSlice()
+		list, err := countScript.on(ctx, l.line.wire, []string{p.tag.connections(app, room), p.tag.members(app, room)}, nil).AsIntSlice()
 		if err == nil && len(list) == 2 {
 			connections, users = int(list[0]), int(list[1])
 		}
@@ -54,7 +55,7 @@ func (c *Cluster) Count(ctx context.Context, app, room string) (connections, use
 func (c *Cluster) Members(ctx context.Context, app, room string) (all []hub.Member, err error) {
 	p := c.partition(app, room, false)
 	err = p.ask(ctx, func(ctx context.Context, l *link) error {
-		list, err := l.conn.Do(ctx, l.conn.B().Hgetall().Key(p.tag.members(app, room)).Build()).AsStrMap()
+		list, err := l.line.do(ctx, "HGETALL", p.tag.members(app, room)).AsStrMap()
 		all = make([]hub.Member, 0, len(list))
 		for user, is := range list {
 			_, info, _ := strings.Cut(is, "\x00")
@@ -70,11 +71,11 @@ func (c *Cluster) Cached(ctx context.Context, app, room string) (data []byte, le
 	p := c.partition(app, room, false)
 	err = p.ask(ctx, func(ctx context.Context, l *link) error {
 		key := p.tag.cached(app, room)
-		ms, err := l.conn.Do(ctx, l.conn.B().Pttl().Key(key).Build()).AsInt64()
+		ms, err := l.line.do(ctx, "PTTL", key).AsInt64()
 		if err != nil || ms <= 0 {
 			return err
 		}
-		text, err := l.conn.Do(ctx, l.conn.B().Get().Key(key).Build()).ToString()
+		text, err := l.line.do(ctx, "GET", key).ToString()
 		if pub := cachedOf(text); err == nil && pub != nil {
 			data, left, ok = pub.Data, time.Duration(ms)*time.Millisecond, true
 		}
@@ -134,7 +135,7 @@ func (g *roomPages) fill(ctx context.Context) error {
 	}
 	return g.p.ask(ctx, func(ctx context.Context, l *link) error {
 		args := []string{string(g.p.tag), g.app, g.from, g.prefix, strconv.Itoa(roomsPage)}
-		list, err := roomsScript.on(ctx, l.conn, []string{g.p.tag.state()}, args).AsStrSlice()
+		list, err := roomsScript.on(ctx, l.line.wire, []string{g.p.tag.state()}, args).AsStrSlice()
 		if err != nil {
 			return err
 		}

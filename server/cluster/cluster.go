@@ -44,6 +44,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"poosh/server/hub"
+	"poosh/server/loop"
 	"poosh/server/seldom"
 )
 
@@ -52,6 +53,9 @@ import (
 type Options struct {
 	Log     *slog.Logger
 	Version string // of this process, for operators
+	// Loop is what the connections to the engine are on, beside those of the clients. It is to be there until the cluster is left;
+	// nil for one of the cluster's own.
+	Loop *loop.Loop
 
 	// Load is what this node has to do, which the others are told with each beat; nil for nothing. Calls
 	// come one after the other, and must not wait. What is no number in JSON keeps the node from
@@ -118,23 +122,25 @@ var (
 
 // A Cluster is what one process has of it. Make one with [New].
 type Cluster struct {
-	cfg    Config
-	opt    Options
-	log    *slog.Logger
-	client rueidis.Client
-	name   string        // of this node, for the life of its process
-	idLife time.Duration // see there; set before Join
-	nodes  tag
-	secret atomic.Pointer[string]
-	parts  []*partition // the last one is the nodes' own; set before Join begins to use them
-	own    *partition   // that
-	table  table
-	asks   asks
-	hears  hears
-	once   sources
-	count  counts
-	losses seldom.Word // links that ended
-	lines  lines
+	cfg     Config
+	opt     Options
+	log     *slog.Logger
+	client  rueidis.Client
+	name    string        // of this node, for the life of its process
+	idLife  time.Duration // see there; set before Join
+	nodes   tag
+	secret  atomic.Pointer[string]
+	parts   []*partition // the last one is the nodes' own; set before Join begins to use them
+	own     *partition   // that
+	table   table
+	asks    asks
+	hears   hears
+	once    sources
+	count   counts
+	losses  seldom.Word // links that ended
+	lines   lines
+	loop    *loop.Loop // that the connections to the engine are on; set before Join begins to use it
+	writers []*writer  // set before Join returns
 
 	keeping atomic.Pointer[map[string]Keeping] // the most that any node keeps; nil before that is known
 	filled  filled
@@ -194,9 +200,13 @@ func (c *Cluster) Join(ctx context.Context, opt Options) error {
 	if c.isShared() {
 		c.narrow()
 	}
-	if err := c.agree(ctx, client, newSecret()); err != nil {
+	if err = c.openLoop(); err == nil {
+		err = c.agreeFirst(ctx)
+	}
+	if err != nil {
 		c.end()
 		client.Close()
+		c.closeLoop()
 		return err
 	}
 	for _, app := range opt.Apps {
@@ -307,6 +317,7 @@ func (c *Cluster) Close(ctx context.Context) error {
 	c.lines.close()
 	c.running.Wait()
 	c.client.Close()
+	c.closeLoop()
 	return nil
 }
 
@@ -357,6 +368,9 @@ func (c *Cluster) watch() {
 			if d, err := p.expire(); d > away {
 				away, why = d, err
 			}
+		}
+		for _, w := range c.writers {
+			w.expire(time.Now())
 		}
 		c.note(away <= blip, why)
 		c.weigh()

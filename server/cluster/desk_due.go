@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/rueidis"
+	"poosh/server/cluster/resp"
 
 	"poosh/server/guard"
 	"poosh/server/presence"
@@ -166,7 +166,7 @@ func (d *desk) dueNow() {
 }
 
 // parseDue reads an item and whether it is there, in turns.
-func parseDue(answer []rueidis.RedisMessage) (list []happening) {
+func parseDue(answer []resp.Value) (list []happening) {
 	for i := 0; i+1 < len(answer); i += 2 {
 		item, _ := answer[i].ToString()
 		is, _ := answer[i+1].ToString()

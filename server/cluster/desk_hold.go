@@ -18,7 +18,7 @@ func (d *desk) holdBack() {
 func (d *desk) hurry(l *link) {
 	for _, name := range d.p.c.others() {
 		ctx, cancel := l.context()
-		err := fenceScript.on(ctx, l.conn, []string{d.p.tag.state()}, append(l.args(), d.p.tag.node(name), "0")).Error()
+		err := fenceScript.on(ctx, l.line.wire, []string{d.p.tag.state()}, append(l.args(), d.p.tag.node(name), "0")).Error()
 		cancel()
 		if err != nil {
 			return // they find out by themselves
@@ -46,7 +46,7 @@ func (d *desk) othersTold(l *link) bool {
 	key, others := d.p.tag.toldAll(d.seat.epoch), d.others
 	d.mu.Unlock()
 	ctx, cancel := l.context()
-	told, err := l.conn.Do(ctx, l.conn.B().Smembers().Key(key).Build()).AsStrSlice()
+	told, err := l.line.do(ctx, "SMEMBERS", key).AsStrSlice()
 	cancel()
 	return err == nil && !slices.ContainsFunc(others, func(name string) bool { return !slices.Contains(told, name) })
 }

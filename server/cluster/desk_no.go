@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/rueidis"
+	"poosh/server/cluster/resp"
 )
 
 // triesAlone is how often a step is told that the engine's script breaks at, before it is given up.
@@ -30,7 +30,7 @@ func (d *desk) failed(l *link, err error) {
 // broke reports that a script ended in its middle, so that part of it may have been done. Other
 // refusals come before anything is written.
 func broke(err error) bool {
-	var no *rueidis.RedisError
+	var no *resp.ServerError
 	if !errors.As(err, &no) {
 		return false
 	}
@@ -104,4 +104,5 @@ func (d *desk) giveUp(s *step, err error) {
 func (d *desk) answerLate() {
 	d.p.c.arriving.Add(1)
 	d.p.inbox.put(string(letterFailed))
+	d.p.inbox.tell()
 }

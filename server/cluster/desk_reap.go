@@ -83,7 +83,7 @@ func (d *desk) seatsOf(ctx context.Context, whose func(lease string) bool) (list
 	if l == nil {
 		return nil, fmt.Errorf("partition %d: the engine is away", d.p.index)
 	}
-	all, err := l.conn.Do(ctx, l.conn.B().Hkeys().Key(d.p.tag.seats()).Build()).AsStrSlice()
+	all, err := l.line.do(ctx, "HKEYS", d.p.tag.seats()).AsStrSlice()
 	for _, seat := range all {
 		if i := strings.LastIndexByte(seat, '.'); i > 0 && whose(seat[:i]) {
 			list = append(list, seat)

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/redis/rueidis"
 )
 
 // What one batch has in it, at the most, and how many of its answers have all members of a room.
@@ -293,15 +291,15 @@ func (d *desk) tellAll() {
 }
 
 // script runs one of those for this desk on a link.
-func (d *desk) script(l *link, s *script, more ...string) rueidis.RedisResult {
+func (d *desk) script(l *link, s *script, more ...string) reply {
 	ctx, cancel := l.context()
 	defer cancel()
 	return d.scriptWith(ctx, l, s, more...)
 }
 
-func (d *desk) scriptWith(ctx context.Context, l *link, s *script, more ...string) rueidis.RedisResult {
+func (d *desk) scriptWith(ctx context.Context, l *link, s *script, more ...string) reply {
 	args := append(l.args(), d.p.c.backlog())
-	return s.on(ctx, l.conn, []string{d.p.tag.state()}, append(args, more...))
+	return s.on(ctx, l.line.wire, []string{d.p.tag.state()}, append(args, more...))
 }
 
 // tell tells a batch. The answer comes among the frames.

@@ -3,8 +3,6 @@ package cluster
 import (
 	"context"
 	"strings"
-
-	"github.com/redis/rueidis"
 )
 
 // checkEviction has the log say so where the engine may drop what it was told. Every key of a
@@ -14,14 +12,13 @@ func (c *Cluster) checkEviction(ctx context.Context) {
 	if l == nil {
 		return
 	}
-	if policy := evictionPolicy(ctx, l.conn); policy != "" {
+	if policy := evictionPolicy(l.line.do(ctx, "INFO", "memory").ToString()); policy != "" {
 		c.log.Warn("CLUSTER_REDIS: maxmemory-policy of the engine is to be noeviction: with another one it may forget who is in rooms, and nobody would know", "policy", policy, "engine", c.cfg.Redis.String())
 	}
 }
 
-// evictionPolicy is what the engine says of it; empty for the good one, and where it does not say.
-func evictionPolicy(ctx context.Context, conn rueidis.CoreClient) string {
-	info, err := conn.Do(ctx, conn.B().Info().Section("memory").Build()).ToString()
+// evictionPolicy is what INFO memory says of it; empty for the good one, and where it does not say.
+func evictionPolicy(info string, err error) string {
 	if err != nil {
 		return ""
 	}

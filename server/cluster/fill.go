@@ -238,7 +238,7 @@ func (l *link) fillStep(f *fill, upTo hub.Position) (done bool, err error) {
 func (l *link) keptAsk(s *script, app string, args ...string) ([]string, error) {
 	ctx, cancel := l.context()
 	defer cancel()
-	return s.on(ctx, l.conn, []string{l.p.tag.state()}, append([]string{string(l.p.tag), app}, args...)).AsStrSlice()
+	return s.on(ctx, l.line.wire, []string{l.p.tag.state()}, append([]string{string(l.p.tag), app}, args...)).AsStrSlice()
 }
 
 func text(n uint64) string { return strconv.FormatUint(n, 10) }

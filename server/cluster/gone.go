@@ -31,7 +31,7 @@ func (l *link) gone() (told []string, err error) {
 			args = append(args, o.what, o.number, o.stamp, o.made)
 		}
 		ctx, cancel := l.context()
-		said, err := goneScript.on(ctx, l.conn, []string{l.p.tag.state()}, args).AsStrSlice()
+		said, err := goneScript.on(ctx, l.line.wire, []string{l.p.tag.state()}, args).AsStrSlice()
 		cancel()
 		if err != nil {
 			return nil, fmt.Errorf("whose ids are: %w", err)

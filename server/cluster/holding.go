@@ -127,7 +127,7 @@ func (h *holdings) args(l *link, b *holdBatch) []string {
 func (h *holdings) send(l *link, args []string) {
 	ctx, cancel := l.context()
 	defer cancel()
-	err := holdScript.on(ctx, l.conn, []string{h.p.tag.state()}, args).Error()
+	err := holdScript.on(ctx, l.line.wire, []string{h.p.tag.state()}, args).Error()
 	switch {
 	case err == nil:
 		h.refused = false

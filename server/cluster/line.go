@@ -19,13 +19,10 @@ import (
 // A link that ends has its line end, and with it the others: what is on its way on a connection
 // cannot be called back. But where the engine says no to one partition alone, the others stay.
 type line struct {
-	conn    rueidis.DedicatedClient
-	release func()
-	made    time.Time
-	once    sync.Once
-	over    atomic.Bool
-	ended   chan struct{} // closed when the connection is over
-	err     error         // why; set before ended is closed
+	*wire
+	c    *Cluster
+	made time.Time
+	only *link // in a Redis Cluster; nil for a line that links share
 
 	links [partitions + 1]atomic.Pointer[link] // by partition; nil for none
 }
@@ -63,7 +60,7 @@ func (s *lines) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now != nil {
-		s.now.close()
+		s.now.close(errStopped)
 	}
 }
 
@@ -91,40 +88,45 @@ func (c *Cluster) line(l *link) *line {
 }
 
 func (c *Cluster) newLine(l *link) *line {
-	n := &line{ended: make(chan struct{})}
+	n := &line{c: c, made: time.Now()}
 	n.links[l.p.index].Store(l)
-	n.conn, n.release = c.client.Dedicate()
+	if !c.isShared() {
+		n.only = l
+	}
+	n.wire = c.dialWire(l.p.tag, n)
 	n.made = time.Now()
-	only := l // in a Redis Cluster
-	if c.isShared() {
-		only = nil
-	}
-	of := func(channel string) *link {
-		if only != nil {
-			return only
-		}
-		return n.linkOf(c.partitionIn(channel))
-	}
-	ended := n.conn.SetPubSubHooks(rueidis.PubSubHooks{
-		OnMessage: func(m rueidis.PubSubMessage) {
-			if l := of(m.Channel); l != nil {
-				l.message(m.Message)
-			}
-		},
-		OnSubscription: func(s rueidis.PubSubSubscription) {
-			if l := of(s.Channel); l != nil {
-				l.subscription(s)
-			}
-		},
-	})
-	c.running.Go(func() { // ends with the connection, which the last of its links closes
-		if n.err = <-ended; n.err == nil {
-			n.err = errEnded
-		}
-		n.over.Store(true)
-		close(n.ended)
-	})
 	return n
+}
+
+// of is the link that a channel is for; nil for none.
+func (n *line) of(channel string) *link {
+	if n.only != nil {
+		return n.only
+	}
+	return n.linkOf(n.c.partitionIn(channel))
+}
+
+// message implements [incoming].
+func (n *line) message(channel, text string) {
+	if l := n.of(channel); l != nil {
+		l.message(text)
+	}
+}
+
+// subscription implements [incoming].
+func (n *line) subscription(kind, channel string) {
+	if l := n.of(channel); l != nil {
+		l.subscription(kind, channel)
+	}
+}
+
+// brought implements [incoming]: what came is handled at once where that is little, see [inbox.grab].
+func (n *line) brought() {
+	for i := range n.links {
+		if l := n.links[i].Load(); l != nil {
+			l.p.handleNow()
+		}
+	}
 }
 
 // linkOf is the link of a partition that the line has; nil for none.
@@ -136,14 +138,18 @@ func (n *line) linkOf(partition int) *link {
 }
 
 // isOver reports that nothing can be said over it any more.
-func (n *line) isOver() bool { return n.over.Load() }
+func (n *line) isOver() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.over != nil
+}
 
 // leave has nothing more come for a link, and reports whether that was possible.
 func (n *line) leave(l *link) bool {
 	n.links[l.p.index].CompareAndSwap(l, nil)
 	for list := range slices.Chunk(append(l.p.subs.askedOf(l.generation), l.p.own), subscribeAtOnce) {
 		ctx, cancel := l.context()
-		err := n.conn.Do(ctx, n.conn.B().Sunsubscribe().Channel(list...).Build()).Error()
+		err := n.subscribe(ctx, noteUnsubscribe, list)
 		cancel()
 		if err != nil {
 			return false
@@ -152,32 +158,8 @@ func (n *line) leave(l *link) bool {
 	return true
 }
 
-// close ends the connection, for all links.
-func (n *line) close() {
-	n.once.Do(func() {
-		n.over.Store(true)
-		n.conn.Close()
-		n.release()
-	})
-}
-
 // isShared reports whether all partitions are at one server.
 func (c *Cluster) isShared() bool { return c.client.Mode() != rueidis.ClientModeCluster }
-
-// startWriting starts who writes: one for all partitions that share a line.
-func (c *Cluster) startWriting() {
-	if c.isShared() {
-		all := c.parts[0].work
-		for _, p := range c.parts {
-			p.work = all // nobody reads it yet
-		}
-		c.running.Go(func() { c.write(c.parts, all) })
-		return
-	}
-	for _, p := range c.parts {
-		c.running.Go(func() { c.write([]*partition{p}, p.work) })
-	}
-}
 
 // partitionIn is which partition a channel is of, by its name; -1 for none.
 func (c *Cluster) partitionIn(channel string) int {

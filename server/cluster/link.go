@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"poosh/server/hub"
 )
 
@@ -26,9 +24,8 @@ type link struct {
 	p          *partition
 	generation uint64 // counts links of the partition
 	line       *line
-	conn       rueidis.DedicatedClient // of the line
-	process    string                  // of the engine
-	opened     uint64                  // epoch of the log as it was opened; set before the link is used
+	process    string // of the engine
+	opened     uint64 // epoch of the log as it was opened; set before the link is used
 
 	heard atomic.Int64 // when the last fence came, in nanoseconds since the start of the link
 	began time.Time
@@ -81,7 +78,6 @@ func (l *link) open() error {
 		return errors.New("what came before is not handed out yet")
 	}
 	l.line = l.p.c.line(l)
-	l.conn = l.line.conn
 	if err := l.lacks(); err != nil {
 		return err
 	}
@@ -114,6 +110,7 @@ func (l *link) cut(why error) {
 	l.held, l.holding = nil, false
 	l.mu.Unlock()
 	l.p.c.arriving.Add(-held)
+	l.p.inbox.tell() // of what came in the middle of this
 }
 
 // close ends the connection, if the link has one. Where others use that too, and the engine has said no to
@@ -123,7 +120,7 @@ func (l *link) close(why error) {
 		return
 	}
 	if !l.p.c.isShared() || !refused(why) || l.line.isOver() || !l.line.leave(l) {
-		l.line.close()
+		l.line.close(why)
 	}
 }
 
@@ -131,7 +128,7 @@ func (l *link) close(why error) {
 func (l *link) identify() error {
 	ctx, cancel := l.context()
 	defer cancel()
-	info, err := l.conn.Do(ctx, l.conn.B().Info().Section("server").Build()).ToString()
+	info, err := l.line.do(ctx, "INFO", "server").ToString()
 	if err != nil {
 		return err
 	}
@@ -181,8 +178,8 @@ func (l *link) openingFence() uint64 { return maxNumber - l.generation }
 
 // subscription hears of what has been subscribed to, and of ends that nobody asked for: a slot
 // of a Redis Cluster that has moved.
-func (l *link) subscription(s rueidis.PubSubSubscription) {
-	if s.Kind == "sunsubscribe" && (s.Channel == l.p.own || l.p.subs.confirmed(s.Channel)) {
+func (l *link) subscription(kind, channel string) {
+	if kind == noteUnsubscribe && (channel == l.p.own || l.p.subs.confirmed(channel)) {
 		l.fail(errors.New("the partition has moved to another server"))
 	}
 }
@@ -191,7 +188,7 @@ func (l *link) subscription(s rueidis.PubSubSubscription) {
 func (l *link) fence(request uint64) error {
 	ctx, cancel := l.context()
 	defer cancel()
-	return fenceScript.on(ctx, l.conn, []string{l.p.tag.state()}, append(l.args(), l.p.own, strconv.FormatUint(request, 10))).Error()
+	return fenceScript.on(ctx, l.line.wire, []string{l.p.tag.state()}, append(l.args(), l.p.own, strconv.FormatUint(request, 10))).Error()
 }
 
 // args are what every script of a partition wants to know.
@@ -203,7 +200,7 @@ func (l *link) ssubscribe(channels []string) error {
 	}
 	ctx, cancel := l.context()
 	defer cancel()
-	if err := l.conn.Do(ctx, l.conn.B().Ssubscribe().Channel(channels...).Build()).Error(); err != nil {
+	if err := l.line.subscribe(ctx, noteSubscribe, channels); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
@@ -232,6 +229,7 @@ func (l *link) letGo(missed []string, at hub.Position) {
 		}
 	}
 	l.held, l.holding = nil, false
+	l.p.inbox.tell()
 }
 
 // waitUntil polls what nobody signals, and reports whether it came to be in time.

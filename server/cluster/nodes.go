@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"poosh/server/guard"
 	"poosh/server/hub"
 )
@@ -220,7 +218,7 @@ func (c *Cluster) leaseKeys() []string {
 
 // parseBeat reads the answer of the script: what it was, a lease and what is told of it in
 // turns, the leases that are over, and how long until the next one is.
-func parseBeat(answer rueidis.RedisResult) (status string, infos, over []string, next time.Duration, err error) {
+func parseBeat(answer reply) (status string, infos, over []string, next time.Duration, err error) {
 	list, err := answer.ToArray()
 	if err != nil {
 		return "", nil, nil, 0, err
@@ -316,9 +314,7 @@ func (c *Cluster) cleanUp(dead string) {
 		}
 	}
 	c.count.reaped.Add(1)
-	_ = c.own.do(ctx, func(b rueidis.Builder) rueidis.Completed {
-		return b.Hdel().Key(c.nodes.reaping()).Field(dead).Build()
-	})
+	_ = c.own.do(ctx, "HDEL", c.nodes.reaping(), dead)
 	c.Tell(kindNode, nil)
 }
 
@@ -337,9 +333,7 @@ func (c *Cluster) alive(name string) bool {
 
 // forget drops what a partition has of a node: how far its publications were taken.
 func (p *partition) forget(ctx context.Context, name string) error {
-	return p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
-		return b.Hdel().Key(p.tag.state()).Field("s:" + name).Build()
-	})
+	return p.do(ctx, "HDEL", p.tag.state(), "s:"+name)
 }
 
 // giveUp is forget for a node that may still be there. It reports false where that may yet write
@@ -373,11 +367,7 @@ func (c *Cluster) leave(ctx context.Context) {
 		}
 	}
 	// The lease goes last: nobody would clean up what is there without one.
-	if p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
-		return b.Hdel().Key(c.nodes.info()).Field(lease).Build()
-	}) != nil || p.do(ctx, func(b rueidis.Builder) rueidis.Completed {
-		return b.Zrem().Key(c.nodes.leases()).Member(lease).Build()
-	}) != nil {
+	if p.do(ctx, "HDEL", c.nodes.info(), lease) != nil || p.do(ctx, "ZREM", c.nodes.leases(), lease) != nil {
 		return // the others clean up, when the lease is over
 	}
 	c.Tell(kindNode, nil)

@@ -310,7 +310,7 @@ func (s *source) begin(t *tape, token uint64) (b begun, fenced bool, err error) 
 	ctx, cancel := context.WithTimeout(s.c.over, s.c.cfg.Timeout)
 	defer cancel()
 	args := append(l.args(), s.name, strconv.FormatUint(token, 10), freshEpoch(), name, strconv.FormatUint(count, 10), strconv.Itoa(onceTail))
-	list, err := onceBeginScript.on(ctx, l.conn, []string{t.part.tag.state()}, args).ToArray()
+	list, err := onceBeginScript.on(ctx, l.line.wire, []string{t.part.tag.state()}, args).ToArray()
 	if err != nil {
 		if !refused(err) {
 			l.fail(err)

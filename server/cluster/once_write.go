@@ -202,7 +202,7 @@ func (s *source) publish(p *partition, token uint64, name string, count uint64, 
 	args = p.publishArgs(args, "@"+s.name, 1, items)
 	ctx, cancel := context.WithTimeout(s.c.over, s.c.cfg.Timeout)
 	defer cancel()
-	answer, err := onceTakeScript.on(ctx, l.conn, []string{p.tag.state()}, args).ToArray()
+	answer, err := onceTakeScript.on(ctx, l.line.wire, []string{p.tag.state()}, args).ToArray()
 	if err != nil {
 		if !refused(err) {
 			l.fail(err)

@@ -240,6 +240,13 @@ func TestRedisCluster(t *testing.T) {
 	}
 }
 
+// publishNow writes batches and waits for what becomes of them.
+func (c *Cluster) publishNow(list ...writing) []written {
+	came := make(chan []written, 1)
+	c.publish(list, func(done []written) { came <- done })
+	return <-came
+}
+
 // A batch whose answer was lost is written once more, and published once.
 func TestPublishedOnceThoughWrittenTwice(t *testing.T) {
 	t.Parallel()
@@ -257,12 +264,12 @@ func TestPublishedOnceThoughWrittenTwice(t *testing.T) {
 	p.seq += 3
 	p.mu.Unlock()
 	b.since = time.Now()
-	done := a.publish([]writing{{p, b, p.current()}})[0]
+	done := a.publishNow(writing{p, b, p.current()})[0]
 	if done.err != nil || !slices.Equal(done.handed, []int{1, 1}) {
 		t.Fatalf("handed to %v, %v", done.handed, done.err)
 	}
 	b.items = append(b.items, made("4")) // and one that is new
-	done = a.publish([]writing{{p, b, p.current()}})[0]
+	done = a.publishNow(writing{p, b, p.current()})[0]
 	if done.err != nil || !slices.Equal(done.handed, []int{-1, -1, 1}) {
 		t.Errorf("the second time handed to %v, %v", done.handed, done.err)
 	}
@@ -286,7 +293,7 @@ func TestOnePartitionOfSeveralFails(t *testing.T) {
 		b := &batch{items: []*item{{channel: p.own, envelope: a.seal(&e)}}, first: 1, since: time.Now()}
 		list = append(list, writing{p, b, p.current()})
 	}
-	done := a.publish(list)
+	done := a.publishNow(list...)
 	for i, d := range done {
 		switch {
 		case i == 1 && (d.err == nil || !refused(d.err)):
@@ -310,7 +317,7 @@ func TestFlushHandsOut(t *testing.T) {
 		}
 	})
 	p.enter("r")
-	p.mustSend("r", "1")
+	p.Cluster.Publish(&hub.Publication{App: app, Room: "r", Data: []byte("1")}, nil)
 	<-begun
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

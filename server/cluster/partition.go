@@ -6,11 +6,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/redis/rueidis"
-
 	"poosh/server/guard"
 	"poosh/server/hub"
 )
@@ -37,8 +36,8 @@ type partition struct {
 
 	first     chan struct{} // closed when it had a link for the first time
 	firstOnce sync.Once
-	wake      chan struct{} // has run look at what is wanted
-	work      chan struct{} // has who writes look at what there is; of all partitions that it writes for
+	wake      chan struct{}          // has run look at what is wanted
+	writer    atomic.Pointer[writer] // who writes what it has; nil before Join
 
 	mu    sync.Mutex // guards what follows
 	link  *link      // nil while the partition is away
@@ -68,7 +67,6 @@ func newPartition(c *Cluster, index int, t tag) *partition {
 	}
 	p.subs.of = make(map[string]*subscription)
 	p.holds.init(p)
-	p.work = make(chan struct{}, 1)
 	p.inbox.ready = sync.NewCond(&p.inbox.mu)
 	p.inbox.total = &c.arriving
 	if index < partitions {
@@ -242,22 +240,22 @@ func (p *partition) current() *link {
 }
 
 // exec runs a script of others on the link there is.
-func (p *partition) exec(ctx context.Context, s *script, keys, args []string) (rueidis.RedisResult, error) {
+func (p *partition) exec(ctx context.Context, s *script, keys, args []string) (reply, error) {
 	l := p.current()
 	if l == nil {
-		return rueidis.RedisResult{}, hub.ErrAway
+		return reply{}, hub.ErrAway
 	}
-	answer := s.on(ctx, l.conn, keys, args)
+	answer := s.on(ctx, l.line.wire, keys, args)
 	return answer, answer.Error()
 }
 
 // do runs one command on the link there is.
-func (p *partition) do(ctx context.Context, command func(rueidis.Builder) rueidis.Completed) error {
+func (p *partition) do(ctx context.Context, words ...string) error {
 	l := p.current()
 	if l == nil {
 		return hub.ErrAway
 	}
-	return l.conn.Do(ctx, command(l.conn.B())).Error()
+	return l.line.do(ctx, words...).Error()
 }
 
 // isAway reports that the engine is gone for longer than anybody is to wait for it. p.mu is held.

@@ -14,6 +14,7 @@ import (
 // them there; who handles them counts them off.
 type inbox struct {
 	total *atomic.Int64
+	spare []string // a list of before to be used again by who grabs; only that one uses it
 
 	mu    sync.Mutex // guards what follows
 	ready *sync.Cond // of mu
@@ -34,28 +35,100 @@ func weight(text string) int64 {
 	return int64(len(text))
 }
 
+// put adds a text, which is handled once the caller has called tell, or handleNow of the partition.
 func (b *inbox) put(text string) {
 	b.mu.Lock()
 	b.list = append(b.list, text)
 	b.came++
 	b.mu.Unlock()
-	b.ready.Signal()
 }
 
+// tell has what was put handled by the partition's goroutine.
+func (b *inbox) tell() { b.ready.Signal() }
+
 // take waits for something, and returns all there is; spare is a list of before to be used
-// again. It returns false at the end.
+// again. It returns false at the end. Behind it done is to be called.
 func (b *inbox) take(spare []string) ([]string, bool) {
 	clear(spare)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.busy = false
-	b.handled, b.under = b.handled+uint64(b.under), 0
-	for len(b.list) == 0 && !b.over {
+	for (len(b.list) == 0 || b.busy) && !b.over {
 		b.ready.Wait()
 	}
+	return b.hand(spare), !b.over
+}
+
+// hand hands all there is to who handles it. mu is held.
+func (b *inbox) hand(spare []string) []string {
 	list := b.list
 	b.list, b.busy, b.under = spare[:0], true, len(list)
-	return list, !b.over
+	return list
+}
+
+// done says that what was taken is handled.
+func (b *inbox) done() {
+	b.mu.Lock()
+	b.busy = false
+	b.handled, b.under = b.handled+uint64(b.under), 0
+	more := len(b.list) > 0
+	b.mu.Unlock()
+	if more {
+		b.ready.Signal()
+	}
+}
+
+// What the reader of the loop handles itself of what it has read from the engine. What is more is left to the partition's
+// goroutine, so that a flood holds up no client and is read on: the engine ends a connection that is not.
+const (
+	grabTexts = 64
+	grabBytes = 128 << 10
+)
+
+// grab takes all there is for the caller to handle at once, if that is publications, few, and nobody handles
+// any just now; otherwise it has the partition's goroutine do it. Behind it done is to be called.
+func (b *inbox) grab() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.list) == 0 || b.busy || b.over {
+		return nil // who handles looks again
+	}
+	if len(b.list) > grabTexts || !b.isPlain() {
+		b.ready.Signal()
+		return nil
+	}
+	list := b.hand(b.spare)
+	b.spare = nil
+	return list
+}
+
+// isPlain reports that all there is are publications, and not much of them. mu is held.
+func (b *inbox) isPlain() bool {
+	bytes := 0
+	for _, text := range b.list {
+		bytes += len(text)
+		f, ok := parseFrame(text)
+		if bytes > grabBytes || !ok || f.envelope == "" || f.envelope[0] == letterNews {
+			return false
+		}
+	}
+	return true
+}
+
+// handleNow handles what has come on the goroutine that read it, see [inbox.grab].
+func (p *partition) handleNow() {
+	if p.index == partitions { // what nodes ask may take a moment
+		p.inbox.tell()
+		return
+	}
+	list := p.inbox.grab()
+	if list == nil {
+		return
+	}
+	p.c.count.atOnce.Add(uint64(len(list)))
+	p.handleAll(list)
+	clear(list)
+	p.inbox.spare = list[:0]
+	p.inbox.done()
 }
 
 // idle reports that everything is handled.
@@ -86,20 +159,25 @@ func (b *inbox) close() {
 	b.ready.Signal()
 }
 
-// handle handles what comes, in order. It ends with the partition.
+// handle handles what comes, in order, where the reader did not. It ends with the partition.
 func (p *partition) handle() {
 	var list []string
 	for ok := true; ; {
 		if list, ok = p.inbox.take(list); !ok {
 			return
 		}
-		for _, text := range list {
-			guard.Call(p.c.log, "handling what another node published", func() { p.one(text) }, "partition", p.index)
-			p.c.arriving.Add(-weight(text))
-		}
+		p.handleAll(list)
+		p.inbox.done()
 		if cap(list) > 4096 {
 			list = nil // after a flood
 		}
+	}
+}
+
+func (p *partition) handleAll(list []string) {
+	for _, text := range list {
+		guard.Call(p.c.log, "handling what another node published", func() { p.one(text) }, "partition", p.index)
+		p.c.arriving.Add(-weight(text))
 	}
 }
 

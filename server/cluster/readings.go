@@ -14,6 +14,7 @@ type counts struct {
 	published, refusedAway, refusedFull, uncertain, local atomic.Uint64
 
 	received, again, caught, missed atomic.Uint64
+	atOnce                          atomic.Uint64 // of received, by who read it
 	unknown, malformed              atomic.Uint64
 	lost, overrun                   atomic.Uint64
 	beatsFailed, givenUp, reaped    atomic.Uint64

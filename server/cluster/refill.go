@@ -41,7 +41,7 @@ func (l *link) lacks() error {
 	}
 	ctx, cancel := l.context()
 	defer cancel()
-	lacks, err := lacksScript.on(ctx, l.conn, []string{p.tag.state()}, []string{string(p.tag), text(at.Epoch), text(at.Number)}).AsInt64()
+	lacks, err := lacksScript.on(ctx, l.line.wire, []string{p.tag.state()}, []string{string(p.tag), text(at.Epoch), text(at.Number)}).AsInt64()
 	if refused(err) {
 		return nil // resume will see
 	}

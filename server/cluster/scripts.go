@@ -7,8 +7,9 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 
-	"github.com/redis/rueidis"
+	"poosh/server/cluster/resp"
 )
 
 //go:embed scripts/prelude.lua
@@ -98,7 +99,7 @@ var onceTakeText string
 // A script runs in the engine, where nothing else runs meanwhile.
 //
 // Why not rueidis.Lua: that asks for a client, and everything of a partition goes over one
-// connection, see [link].
+// connection, see [link] and [wire].
 type script struct {
 	text, sha string
 }
@@ -140,8 +141,15 @@ func newScript(text string) *script {
 
 // on runs the script on a connection, and teaches it to an engine that does not know it: one
 // that was started anew forgets.
-func (s *script) on(ctx context.Context, conn rueidis.CoreClient, keys, args []string) rueidis.RedisResult {
-	return onAll(ctx, conn, []scripted{{s, keys, args}})[0]
+func (s *script) on(ctx context.Context, w *wire, keys, args []string) reply {
+	came := make(chan reply, 1)
+	w.scripts([]scripted{{s, keys, args}}, false, func(list []reply) { came <- list[0] })
+	select {
+	case r := <-came:
+		return r
+	case <-ctx.Done():
+		return reply{err: ctx.Err()}
+	}
 }
 
 // A scripted is a script with what it is to be done with.
@@ -150,25 +158,84 @@ type scripted struct {
 	keys, args []string
 }
 
-// onAll runs several at once, none of which may be about a key of another one.
-func onAll(ctx context.Context, conn rueidis.CoreClient, list []scripted) []rueidis.RedisResult {
-	b := conn.B()
-	commands := make([]rueidis.Completed, 0, len(list))
-	for _, s := range list {
-		commands = append(commands, b.Evalsha().Sha1(s.script.sha).Numkeys(int64(len(s.keys))).Key(s.keys...).Arg(s.args...).Build())
-	}
-	var answers []rueidis.RedisResult
-	if len(list) == 1 {
-		answers = append(answers, conn.Do(ctx, commands[0]))
+// appendTo writes it as a command, with the whole script or its digest.
+func (s *scripted) appendTo(b []byte, whole bool) []byte {
+	b = resp.AppendHead(b, 3+len(s.keys)+len(s.args))
+	if whole {
+		b = resp.AppendArg(resp.AppendArg(b, "EVAL"), s.script.text)
 	} else {
-		answers = conn.DoMulti(ctx, commands...)
+		b = resp.AppendArg(resp.AppendArg(b, "EVALSHA"), s.script.sha)
 	}
-	for i, s := range list {
-		if err, ok := rueidis.IsRedisErr(answers[i].Error()); ok && err.IsNoScript() {
-			answers[i] = conn.Do(ctx, b.Eval().Script(s.script.text).Numkeys(int64(len(s.keys))).Key(s.keys...).Arg(s.args...).Build())
+	b = resp.AppendArg(b, strconv.Itoa(len(s.keys)))
+	for _, k := range s.keys {
+		b = resp.AppendArg(b, k)
+	}
+	for _, a := range s.args {
+		b = resp.AppendArg(b, a)
+	}
+	return b
+}
+
+// bound is how many bytes it takes to write it by its digest.
+func (s *scripted) bound() int {
+	n := 128
+	for _, k := range s.keys {
+		n += len(k) + 32
+	}
+	for _, a := range s.args {
+		n += len(a) + 16
+	}
+	return n
+}
+
+// scripts runs several at once, none of which may be about a key of another one. done is called once, with an answer of each;
+// what is said of [wire.say] holds for it, and for urgent.
+func (w *wire) scripts(list []scripted, urgent bool, done func([]reply)) {
+	bound := 0
+	for i := range list {
+		bound += list[i].bound()
+	}
+	text := make([]byte, 0, bound)
+	for i := range list {
+		text = list[i].appendTo(text, false)
+	}
+	w.say(text, &command{want: len(list), done: func(answers []reply, err error) {
+		w.teach(list, answered(answers, len(list), err), urgent, done)
+	}}, urgent)
+}
+
+// answered are so many answers, where there may be none.
+func answered(answers []reply, want int, err error) []reply {
+	if err == nil {
+		return answers
+	}
+	list := make([]reply, want)
+	for i := range list {
+		list[i].err = err
+	}
+	return list
+}
+
+// teach runs those anew that the engine did not know.
+func (w *wire) teach(list []scripted, answers []reply, urgent bool, done func([]reply)) {
+	var text []byte
+	var again []int // places in list
+	for i := range answers {
+		if err := answers[i].Error(); err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
+			again = append(again, i)
+			text = list[i].appendTo(text, true)
 		}
 	}
-	return answers
+	if len(again) == 0 {
+		done(answers)
+		return
+	}
+	w.say(text, &command{want: len(again), done: func(more []reply, err error) {
+		for k, r := range answered(more, len(again), err) {
+			answers[again[k]] = r
+		}
+		done(answers)
+	}}, urgent)
 }
 
 // freshEpoch names a log that may begin. A [hub.Position] has 50 bits for it, and 0 is none.

@@ -304,7 +304,7 @@ func (p *partition) unsubscribe(l *link) error {
 	wait := cmp.Or(p.c.opt.linger, linger)
 	for list := range slices.Chunk(p.subs.toLeave(time.Now().Add(-wait)), subscribeAtOnce) {
 		ctx, cancel := l.context()
-		err := l.conn.Do(ctx, l.conn.B().Sunsubscribe().Channel(list...).Build()).Error()
+		err := l.line.subscribe(ctx, noteUnsubscribe, list)
 		cancel()
 		if err != nil {
 			return err

@@ -44,7 +44,7 @@ func Try(ctx context.Context, cfg Config, kept []string) (warnings []string, err
 			return where(err)
 		}
 	}
-	if policy := evictionPolicy(ctx, client); policy != "" {
+	if policy := evictionPolicy(client.Do(ctx, client.B().Info().Section("memory").Build()).ToString()); policy != "" {
 		warnings = append(warnings, fmt.Sprintf("CLUSTER_REDIS: %s has the maxmemory-policy %s: with it Redis may forget who is in rooms, and nobody would know; want noeviction", cfg.Redis, policy))
 	}
 	return warnings, tryAgree(ctx, client, &cfg, nodes, number, listed(kept))

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,8 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/rueidis"
-
+	"poosh/server/cluster/resp"
 	"poosh/server/guard"
 	"poosh/server/hub"
 )
@@ -110,34 +108,6 @@ type written struct {
 	err    error
 }
 
-// write writes what waits in partitions that share a connection, of each a batch at a time: a second one
-// would not be known to arrive behind the first. All of that is one turn, and meanwhile
-// more gathers, so that much costs the engine less than often. It ends with the cluster.
-func (c *Cluster) write(parts []*partition, work <-chan struct{}) {
-	first := 0
-	for {
-		list := nextOf(parts, first)
-		first = (first + 1) % len(parts)
-		if len(list) > 0 {
-			c.send(list)
-			continue
-		}
-		select {
-		case <-c.over.Done():
-			return
-		case <-work:
-		}
-	}
-}
-
-// worked has who writes look at what there is.
-func (p *partition) worked() {
-	select {
-	case p.work <- struct{}{}:
-	default: // it will
-	}
-}
-
 // nextOf takes a batch of each partition that has one, up to what one turn may have; who is left
 // comes first in a later one.
 func nextOf(parts []*partition, first int) (list []writing) {
@@ -162,13 +132,8 @@ func nextOf(parts []*partition, first int) (list []writing) {
 func (p *partition) next(items int, bytes int64) writing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.over || p.link == nil || p.doubt == nil && len(p.queue) == 0 {
+	if !p.mayWrite() {
 		return writing{}
-	}
-	select {
-	case <-p.link.failed: // another one will come
-		return writing{}
-	default:
 	}
 	b := p.doubt
 	if b == nil {
@@ -177,6 +142,19 @@ func (p *partition) next(items int, bytes int64) writing {
 	}
 	b.underWay = true
 	return writing{p, b, p.link}
+}
+
+// mayWrite reports that there is something to be written, and a link. mu is held.
+func (p *partition) mayWrite() bool {
+	if p.over || p.link == nil || p.doubt == nil && len(p.queue) == 0 {
+		return false
+	}
+	select {
+	case <-p.link.failed: // another one will come
+		return false
+	default:
+		return true
+	}
 }
 
 // batch takes items from the front of the queue. mu is held.
@@ -190,23 +168,6 @@ func (p *partition) batch(most int, mostBytes int64) *batch {
 	p.queue = p.queue[n:]
 	p.seq += uint64(n)
 	return b
-}
-
-// send writes batches, and settles those that have an answer. One without stays in doubt, to
-// be written once more to the next link: a number that was published before is not published
-// again. That holds as long as the engine remembers, so not in another log.
-func (c *Cluster) send(list []writing) {
-	list = slices.DeleteFunc(list, func(w writing) bool { return !w.begin() })
-	for len(list) > 0 {
-		n := 1
-		for n < len(list) && list[n].goesWith(list[0]) {
-			n++
-		}
-		for i, done := range c.publish(list[:n]) {
-			list[i].end(done)
-		}
-		list = list[n:]
-	}
 }
 
 // begin notes that a batch is about to be written, or ends it.
@@ -267,8 +228,8 @@ func (w writing) end(done written) {
 // refused reports that an error is the engine's no to what it was told, such as for want of memory,
 // and nothing was done: another connection would hear the same.
 func refused(err error) bool {
-	var no *rueidis.RedisError // maybe within others, where rueidis.IsRedisErr does not look
-	if !errors.As(err, &no) || no.IsNil() {
+	var no *resp.ServerError
+	if !errors.As(err, &no) {
 		return false
 	}
 	word, _, _ := strings.Cut(no.Error(), " ")
@@ -282,53 +243,6 @@ func (p *partition) finish(b *batch) {
 	if p.doubt == b {
 		p.doubt = nil
 	}
-}
-
-// publish writes batches of partitions that have one connection: those of which nothing is kept but the log
-// by one script, and each other one by its own.
-func (c *Cluster) publish(list []writing) []written {
-	first := list[0]
-	ctx, cancel := context.WithDeadline(c.over, first.b.since.Add(c.cfg.Timeout))
-	defer cancel()
-	many := scripted{script: manyScript, args: []string{freshEpoch(), first.l.process, c.name, c.backlog()}}
-	var together []int // places in list
-	var calls []scripted
-	var alone []int
-	for i, w := range list {
-		if len(w.p.kept) == 0 {
-			together = append(together, i)
-			many.keys = append(many.keys, w.p.tag.state())
-			many.args = append(many.args, strconv.FormatUint(w.b.first, 10), strconv.Itoa(len(w.b.items)))
-			many.args = itemArgs(many.args, w.b.items)
-			continue
-		}
-		alone = append(alone, i)
-		calls = append(calls, scripted{publishScript, []string{w.p.tag.state()}, w.p.publishArgs(w.l.args(), c.name, w.b.first, w.b.items)})
-	}
-	if len(together) > 0 {
-		calls = append(calls, many)
-	}
-	answers := onAll(ctx, first.l.conn, calls)
-	done := make([]written, len(list))
-	for k, i := range alone {
-		m, err := answers[k].ToMessage()
-		done[i] = list[i].b.written(m, err)
-	}
-	if len(together) == 0 {
-		return done
-	}
-	parts, err := answers[len(alone)].ToArray()
-	if err == nil && len(parts) != len(together) {
-		err = errNotAnswer
-	}
-	for k, i := range together {
-		if err != nil {
-			done[i].err = err
-			continue
-		}
-		done[i] = list[i].b.written(parts[k], parts[k].Error())
-	}
-	return done
 }
 
 var errNotAnswer = errors.New("not an answer")
@@ -348,7 +262,7 @@ func (p *partition) publishArgs(args []string, name string, first uint64, items 
 }
 
 // written reads what a script said of the batch.
-func (b *batch) written(m rueidis.RedisMessage, err error) (w written) {
+func (b *batch) written(m resp.Value, err error) (w written) {
 	if err != nil {
 		return written{err: err}
 	}
@@ -361,7 +275,7 @@ func (b *batch) written(m rueidis.RedisMessage, err error) (w written) {
 }
 
 // parsePublished reads what publish.lua answers.
-func parsePublished(answer []rueidis.RedisMessage, items int) (handed []int, epoch uint64, err error) {
+func parsePublished(answer []resp.Value, items int) (handed []int, epoch uint64, err error) {
 	if len(answer) != 2 {
 		return nil, 0, errNotAnswer
 	}

@@ -107,6 +107,7 @@ type Loop struct {
 	readers atomic.Int32
 	events  atomic.Uint32 // that readers have taken up: tells a crowd of one from many small ones
 
+	turns      turns
 	catchUp    catchUp
 	pressing   pressing
 	conns      atomic.Int64
