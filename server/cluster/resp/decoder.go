@@ -31,7 +31,7 @@ type Decoder struct {
 	text  partial     // a text whose end is still to come
 	stack []aggregate // aggregates whose ends are still to come, the outermost first
 	// values holds the elements of all of stack, those of the innermost last: a list is made once its length is there,
-	// and has no room to spare.
+	// and has no room to spare. A value that is told passes through it.
 	values  []Value
 	channel string // the second text of the last push: one channel mostly has many messages
 }
@@ -44,46 +44,51 @@ type aggregate struct {
 }
 
 // Feed decodes data, the next bytes of the connection, and calls each for every value that is whole with it,
-// in order. It keeps nothing of data. An error is final: what came was no RESP3, or over a bound. Then each has been called for
-// what stood before, and every later Feed returns the same error. each must not call Feed.
+// in order. It keeps nothing of data. An error is final: what came was no RESP3, or over a bound. Then each has been
+// called for what stood before, and every later Feed returns the same error. each must not call Feed.
 func (d *Decoder) Feed(data []byte, each func(Value)) error {
-	for d.err == nil && len(data) > 0 {
-		var v Value
+	err := d.err
+	for err == nil && len(data) > 0 {
 		var whole bool
 		if d.text.open {
-			v, whole, data, d.err = d.text.add(data)
+			whole, data, err = d.goOn(data)
 		} else {
-			v, whole, data, d.err = d.next(data)
+			whole, data, err = d.next(data)
 		}
-		if whole && d.err == nil {
-			d.put(v, each)
+		if whole {
+			d.settle(each)
 		}
 	}
-	if d.err != nil {
-		*d = Decoder{err: d.err} // nothing else is wanted any more
+	if err != nil {
+		*d = Decoder{err: err} // nothing else is wanted any more
 	}
-	return d.err
+	return err
 }
 
-// next reads a line, and the text behind it if that is whole. An aggregate is whole here if it is empty.
-func (d *Decoder) next(data []byte) (v Value, whole bool, rest []byte, err error) {
+// next reads a line, and the text behind it if that is whole there. It says whether a value is whole with it, which is
+// the last of d.values then, and what is behind it.
+func (d *Decoder) next(data []byte) (whole bool, rest []byte, err error) {
 	line, rest, err := d.cut(data)
 	if line == nil || err != nil {
-		return v, false, rest, err
+		return false, rest, err
 	}
 	if len(line) == 0 {
-		return v, false, rest, errors.New("resp: an empty line")
+		return false, rest, errors.New("resp: an empty line")
 	}
 	kind, line := Kind(line[0]), line[1:]
 	switch kind {
 	case Bulk, BulkError, Verbatim:
 		return d.startText(kind, line, rest)
 	case Array, Map, Set, Push, attribute:
-		v, whole, err = d.startAggregate(kind, line)
-		return v, whole, rest, err
+		whole, err = d.startAggregate(kind, line)
+		return whole, rest, err
 	}
-	v, err = scalar(kind, line)
-	return v, err == nil, rest, err
+	v, err := scalar(kind, line)
+	if err != nil {
+		return false, rest, err
+	}
+	d.values = append(d.values, v)
+	return true, rest, nil
 }
 
 // cut takes a line off data, and returns it without its end; nil if that is still to come. The line is good until
@@ -116,24 +121,52 @@ func (d *Decoder) cut(data []byte) (line, rest []byte, err error) {
 }
 
 // startText reads a text whose length is line, from rest if it is whole there.
-func (d *Decoder) startText(kind Kind, line, rest []byte) (v Value, whole bool, _ []byte, err error) {
+func (d *Decoder) startText(kind Kind, line, rest []byte) (whole bool, _ []byte, err error) {
 	if kind == Bulk && string(line) == "-1" {
-		return Value{Kind: Null}, true, rest, nil
+		d.values = append(d.values, Value{Kind: Null})
+		return true, rest, nil
 	}
 	size, err := number(line, maxBulk)
 	if err != nil {
-		return v, false, rest, err
+		return false, rest, err
 	}
 	end := int(size)
 	if len(rest) < end+len("\r\n") {
 		d.text.open, d.text.kind, d.text.size = true, kind, end
-		return v, false, rest, nil
+		return false, rest, nil
 	}
 	if rest[end] != '\r' || rest[end+1] != '\n' {
-		return v, false, rest, errLonger
+		return false, rest, errLonger
 	}
-	v, err = textOf(kind, d.intern(rest[:end]))
-	return v, err == nil, rest[end+len("\r\n"):], err
+	err = d.addText(kind, d.intern(rest[:end]))
+	return err == nil, rest[end+len("\r\n"):], err
+}
+
+// goOn adds data to the text whose end is still to come.
+func (d *Decoder) goOn(data []byte) (whole bool, rest []byte, err error) {
+	whole, rest, err = d.text.add(data)
+	if !whole || err != nil {
+		return false, rest, err
+	}
+	kind, text := d.text.kind, d.text.text.String()
+	d.text = partial{}
+	err = d.addText(kind, text)
+	return err == nil, rest, err
+}
+
+// addText adds a value of a text with a length.
+func (d *Decoder) addText(kind Kind, text string) error {
+	switch kind {
+	case BulkError:
+		kind = Error
+	case Verbatim:
+		if len(text) < 4 || text[3] != ':' {
+			return errFormat
+		}
+		text = text[4:]
+	}
+	d.values = append(d.values, Value{Kind: kind, Text: text})
+	return nil
 }
 
 // intern is string(b), without making one for what comes all the time.
@@ -162,33 +195,39 @@ func word(b []byte) string {
 	return string(b)
 }
 
-// startAggregate reads the beginning of an aggregate, whose count is line.
-func (d *Decoder) startAggregate(kind Kind, line []byte) (v Value, whole bool, err error) {
+// startAggregate reads the beginning of an aggregate, whose count is line. An empty one is whole.
+func (d *Decoder) startAggregate(kind Kind, line []byte) (whole bool, err error) {
 	if kind == Array && string(line) == "-1" {
-		return Value{Kind: Null}, true, nil
+		d.values = append(d.values, Value{Kind: Null})
+		return true, nil
 	}
 	left, err := number(line, maxCount)
 	switch {
 	case err != nil:
-		return v, false, err
+		return false, err
 	case len(d.stack) == maxDepth:
-		return v, false, fmt.Errorf("resp: more than %d aggregates within each other", maxDepth)
+		return false, fmt.Errorf("resp: more than %d aggregates within each other", maxDepth)
+	case left == 0 && kind == attribute:
+		return false, nil
 	case left == 0:
-		return Value{Kind: kind}, kind != attribute, nil
+		d.values = append(d.values, Value{Kind: kind})
+		return true, nil
 	case kind == Map || kind == attribute:
 		left *= 2
 	}
 	d.stack = append(d.stack, aggregate{kind, left, len(d.values)})
-	return v, false, nil
+	return false, nil
 }
 
-// put has a whole value where it belongs: in the innermost aggregate, and if that is whole with it in the next one, or
-// told.
-func (d *Decoder) put(v Value, each func(Value)) {
+// settle has the last of d.values, which is whole, be where it belongs: in the innermost aggregate, if that is whole
+// with it in the next one, and told if there is none.
+func (d *Decoder) settle(each func(Value)) {
 	for n := len(d.stack) - 1; n >= 0; n-- {
 		top := &d.stack[n]
-		if top.kind != attribute {
-			d.values = append(d.values, v)
+		elements := d.values[top.first:]
+		if top.kind == attribute {
+			clear(elements)
+			d.values = d.values[:top.first]
 		}
 		if top.left--; top.left > 0 {
 			return
@@ -197,11 +236,15 @@ func (d *Decoder) put(v Value, each func(Value)) {
 		if top.kind == attribute {
 			return // what it is told of is still to come
 		}
-		elements := d.values[top.first:]
-		v = Value{Kind: top.kind, List: append(make([]Value, 0, len(elements)), elements...)}
+		list := make([]Value, len(elements))
+		copy(list, elements)
 		clear(elements) // so that nothing keeps their texts
-		d.values = d.values[:top.first]
+		elements[0] = Value{Kind: top.kind, List: list}
+		d.values = d.values[:top.first+1]
 	}
+	v := d.values[0]
+	d.values[0] = Value{}
+	d.values = d.values[:0]
 	if cap(d.values) > maxKept {
 		d.values = nil
 	}

@@ -23,24 +23,20 @@ type partial struct {
 	end  int             // how many bytes of \r\n have come
 }
 
-// add adds data to the text as far as it goes, and returns what is behind it.
-func (p *partial) add(data []byte) (v Value, whole bool, rest []byte, err error) {
+// add adds data to the text as far as it goes, and says whether it is whole with it and what is behind it.
+func (p *partial) add(data []byte) (whole bool, rest []byte, err error) {
 	n := min(len(data), p.size-p.text.Len())
 	p.grow(n)
 	p.text.Write(data[:n])
 	rest = data[n:]
-	for p.text.Len() == p.size && len(rest) > 0 {
+	for p.text.Len() == p.size && p.end < len("\r\n") && len(rest) > 0 {
 		if rest[0] != "\r\n"[p.end] {
-			return v, false, rest, errLonger
+			return false, rest, errLonger
 		}
+		p.end++
 		rest = rest[1:]
-		if p.end++; p.end == len("\r\n") {
-			v, err = textOf(p.kind, p.text.String())
-			*p = partial{}
-			return v, err == nil, rest, err
-		}
 	}
-	return v, false, rest, nil
+	return p.end == len("\r\n"), rest, nil
 }
 
 // grow makes room for n more bytes: twice what has come, and in the end no more than the text has, since it is handed
@@ -53,20 +49,6 @@ func (p *partial) grow(n int) {
 	p.text.Reset()
 	p.text.Grow(min(p.size, 2*(len(begun)+n)))
 	p.text.WriteString(begun)
-}
-
-// textOf makes a value of a text with a length.
-func textOf(kind Kind, text string) (Value, error) {
-	switch kind {
-	case BulkError:
-		kind = Error
-	case Verbatim:
-		if len(text) < 4 || text[3] != ':' {
-			return Value{}, errFormat
-		}
-		text = text[4:]
-	}
-	return Value{Kind: kind, Text: text}, nil
 }
 
 // scalar makes a value of a line that is all of it.
