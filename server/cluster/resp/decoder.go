@@ -13,6 +13,7 @@ const (
 	maxDepth = 16        // aggregates within each other
 	maxCount = 1 << 31   // elements that an aggregate declares
 	maxKept  = 1024      // values that a decoder keeps room for between two aggregates
+	maxName  = 256       // bytes of a channel's name that a decoder keeps
 )
 
 // attribute is the kind of what is told beside a value: read, and dropped.
@@ -171,7 +172,7 @@ func (d *Decoder) addText(kind Kind, text string) error {
 
 // intern is string(b), without making one for what comes all the time.
 func (d *Decoder) intern(b []byte) string {
-	if n := len(d.stack); n > 0 && d.stack[n-1].kind == Push && len(d.values) == d.stack[n-1].first+1 {
+	if n := len(d.stack); n > 0 && d.stack[n-1].kind == Push && len(d.values) == d.stack[n-1].first+1 && len(b) <= maxName {
 		if string(b) != d.channel {
 			d.channel = string(b)
 		}
