@@ -227,8 +227,7 @@ func (d *Decoder) settle(each func(Value)) {
 		top := &d.stack[n]
 		elements := d.values[top.first:]
 		if top.kind == attribute {
-			clear(elements)
-			d.values = d.values[:top.first]
+			d.values = d.values[:top.first] // the next value takes its place
 		}
 		if top.left--; top.left > 0 {
 			return

@@ -222,3 +222,17 @@ func TestDecodeManyElements(t *testing.T) {
 		t.Errorf("%d values, room for %d kept", len(got), cap(d.values))
 	}
 }
+
+// What has been told is kept by who was told alone.
+func TestDecodeKeepsNothing(t *testing.T) {
+	var d Decoder
+	var got []Value
+	if err := d.feed(&got, "*2\r\n*2\r\n+a\r\n+b\r\n%1\r\n+c\r\n|1\r\n+d\r\n*1\r\n+e\r\n+f\r\n", "+g\r\n", "$1\r\nh", "\r\n"); err != nil || len(got) != 3 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	for i, v := range d.values[:cap(d.values)] {
+		if !reflect.DeepEqual(v, Value{}) {
+			t.Errorf("value %d is still %v", i, v)
+		}
+	}
+}
