@@ -35,6 +35,7 @@ var house = []struct {
 		[]string{"poosh/server/http1", "poosh/server/latency", "poosh/server/loop", "poosh/server/metric", "poosh/server/peers", "poosh/server/socketio", "poosh/server/websocket"}, nil},
 	{"poosh/server/fleet", "for operators: what a node does itself is handed to it, and no dialect",
 		[]string{"poosh/server/eventstream", "poosh/server/guard", "poosh/server/passing", "poosh/server/respond", "poosh/server/sends"}, nil},
+	{"poosh/server/cluster/resp", "knows bytes, not commands; no connection, and no library of one", nil, nil},
 	{"poosh/server/cluster/redistest", "for tests", []string{"poosh/test/process"}, nil},
 	{"poosh/server/handover", "a file with parts, whatever they are of", nil, nil},
 	{"poosh/server/returning", "rooms and positions of who is away, whoever they are there", []string{"poosh/server/handover", "poosh/server/hub"}, nil},
