@@ -158,7 +158,6 @@ func New(cfg *Config, log *slog.Logger) (*Server, error) {
 		MaxBlocked:   n.BacklogBytes,
 		WriteTimeout: n.WriteTimeout,
 		Log:          log,
-		Parked:       cfg.Cluster.On(),
 	})
 	if err != nil {
 		return nil, err
