@@ -9,7 +9,7 @@ import (
 // openLoop finds the loop that connections to the engine are on.
 func (c *Cluster) openLoop() (err error) {
 	if c.loop = c.opt.Loop; c.loop == nil {
-		c.loop, err = loop.New(loop.Config{Log: c.log, Parked: true})
+		c.loop, err = loop.New(loop.Config{Log: c.log})
 	}
 	return err
 }
@@ -36,4 +36,4 @@ type silence struct{}
 
 func (silence) message(string, string)      {}
 func (silence) subscription(string, string) {}
-func (silence) brought()                    {}
+func (silence) brought() bool               { return false }

@@ -121,12 +121,13 @@ func (n *line) subscription(kind, channel string) {
 }
 
 // brought implements [incoming]: what came is handled at once where that is little, see [inbox.grab].
-func (n *line) brought() {
+func (n *line) brought() (woke bool) {
 	for i := range n.links {
-		if l := n.links[i].Load(); l != nil {
-			l.p.handleNow()
+		if l := n.links[i].Load(); l != nil && l.p.handleNow() {
+			woke = true
 		}
 	}
+	return woke
 }
 
 // linkOf is the link of a partition that the line has; nil for none.

@@ -46,6 +46,17 @@ func (b *inbox) put(text string) {
 // tell has what was put handled by the partition's goroutine.
 func (b *inbox) tell() { b.ready.Signal() }
 
+// tellSome is tell if there is something that nobody handles yet, and reports that.
+func (b *inbox) tellSome() bool {
+	b.mu.Lock()
+	some := len(b.list) > 0 && !b.busy
+	b.mu.Unlock()
+	if some {
+		b.tell()
+	}
+	return some
+}
+
 // take waits for something, and returns all there is; spare is a list of before to be used
 // again. It returns false at the end. Behind it done is to be called.
 func (b *inbox) take(spare []string) ([]string, bool) {
@@ -85,20 +96,20 @@ const (
 )
 
 // grab takes all there is for the caller to handle at once, if that is publications, few, and nobody handles
-// any just now; otherwise it has the partition's goroutine do it. Behind it done is to be called.
-func (b *inbox) grab() []string {
+// any just now; behind it done is to be called. Otherwise it reports whether the partition's goroutine was told.
+func (b *inbox) grab() (list []string, told bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.list) == 0 || b.busy || b.over {
-		return nil // who handles looks again
+		return nil, false // who handles looks again
 	}
 	if len(b.list) > grabTexts || !b.isPlain() {
 		b.ready.Signal()
-		return nil
+		return nil, true
 	}
-	list := b.hand(b.spare)
+	list = b.hand(b.spare)
 	b.spare = nil
-	return list
+	return list, false
 }
 
 // isPlain reports that all there is are publications, and not much of them. mu is held.
@@ -114,21 +125,22 @@ func (b *inbox) isPlain() bool {
 	return true
 }
 
-// handleNow handles what has come on the goroutine that read it, see [inbox.grab].
-func (p *partition) handleNow() {
+// handleNow handles what has come on the goroutine that read it, see [inbox.grab], and reports whether the
+// partition's was told instead.
+func (p *partition) handleNow() (told bool) {
 	if p.index == partitions { // what nodes ask may take a moment
-		p.inbox.tell()
-		return
+		return p.inbox.tellSome()
 	}
-	list := p.inbox.grab()
+	list, told := p.inbox.grab()
 	if list == nil {
-		return
+		return told
 	}
 	p.c.count.atOnce.Add(uint64(len(list)))
 	p.handleAll(list)
 	clear(list)
 	p.inbox.spare = list[:0]
 	p.inbox.done()
+	return false
 }
 
 // idle reports that everything is handled.

@@ -143,7 +143,7 @@ func newScript(text string) *script {
 // that was started anew forgets.
 func (s *script) on(ctx context.Context, w *wire, keys, args []string) reply {
 	came := make(chan reply, 1)
-	w.scripts([]scripted{{s, keys, args}}, false, func(list []reply) { came <- list[0] })
+	w.scripts([]scripted{{s, keys, args}}, true, func(list []reply) { came <- list[0] })
 	select {
 	case r := <-came:
 		return r
@@ -189,8 +189,8 @@ func (s *scripted) bound() int {
 }
 
 // scripts runs several at once, none of which may be about a key of another one. done is called once, with an answer of each;
-// what is said of [wire.say] holds for it, and for urgent.
-func (w *wire) scripts(list []scripted, urgent bool, done func([]reply)) {
+// what is said of [wire.say] holds for it. Either a goroutine waits for it, or it is urgent.
+func (w *wire) scripts(list []scripted, waited bool, done func([]reply)) {
 	bound := 0
 	for i := range list {
 		bound += list[i].bound()
@@ -199,9 +199,9 @@ func (w *wire) scripts(list []scripted, urgent bool, done func([]reply)) {
 	for i := range list {
 		text = list[i].appendTo(text, false)
 	}
-	w.say(text, &command{want: len(list), done: func(answers []reply, err error) {
-		w.teach(list, answered(answers, len(list), err), urgent, done)
-	}}, urgent)
+	w.say(text, &command{want: len(list), waited: waited, done: func(answers []reply, err error) {
+		w.teach(list, answered(answers, len(list), err), waited, done)
+	}}, !waited)
 }
 
 // answered are so many answers, where there may be none.
@@ -217,7 +217,7 @@ func answered(answers []reply, want int, err error) []reply {
 }
 
 // teach runs those anew that the engine did not know.
-func (w *wire) teach(list []scripted, answers []reply, urgent bool, done func([]reply)) {
+func (w *wire) teach(list []scripted, answers []reply, waited bool, done func([]reply)) {
 	var text []byte
 	var again []int // places in list
 	for i := range answers {
@@ -230,12 +230,12 @@ func (w *wire) teach(list []scripted, answers []reply, urgent bool, done func([]
 		done(answers)
 		return
 	}
-	w.say(text, &command{want: len(again), done: func(more []reply, err error) {
+	w.say(text, &command{want: len(again), waited: waited, done: func(more []reply, err error) {
 		for k, r := range answered(more, len(again), err) {
 			answers[again[k]] = r
 		}
 		done(answers)
-	}}, urgent)
+	}}, !waited)
 }
 
 // freshEpoch names a log that may begin. A [hub.Position] has 50 bits for it, and 0 is none.

@@ -75,7 +75,7 @@ func (w *writer) look() {
 	w.mu.Lock()
 	busy := w.busy
 	w.mu.Unlock()
-	if busy || w.c.loop.BeforeWriting(&w.turn) {
+	if busy || w.c.loop.AtEnd(&w.turn) {
 		return
 	}
 	select {
@@ -185,7 +185,7 @@ func (c *Cluster) publish(list []writing, done func([]written)) {
 	if len(together) > 0 {
 		calls = append(calls, many)
 	}
-	first.l.line.scripts(calls, true, func(answers []reply) {
+	first.l.line.scripts(calls, false, func(answers []reply) {
 		done(published(list, together, alone, answers))
 	})
 }

@@ -37,6 +37,7 @@ type wire struct {
 	reading sync.Mutex   // held while something that came is handled, and to end that; guards what follows
 	decoder resp.Decoder // of what comes
 	deaf    bool         // nothing is to be handled any more
+	woke    bool         // somebody waits no longer
 
 	mu      sync.Mutex // guards what follows; held while a command is put into the outbox, for their order
 	waiting []*command // that are not answered, oldest first
@@ -48,8 +49,8 @@ type wire struct {
 type incoming interface {
 	message(channel, text string)
 	subscription(kind, channel string)
-	// brought is called behind all that one read brought.
-	brought()
+	// brought is called behind all that one read brought, and reports whether a goroutine became ready to run by it.
+	brought() bool
 }
 
 // A command is what was said to the engine and has no answer yet, or several such commands.
@@ -59,6 +60,7 @@ type command struct {
 	kind    string   // of the notes that come in place of an answer, see subscribe; "" for none
 	of      []string // the channels of these that are not there yet
 	done    func([]reply, error)
+	waited  bool // a goroutine waits for done
 }
 
 const (
@@ -143,7 +145,7 @@ func (w *wire) Closed(_ *loop.Conn, reason error) {
 }
 
 // Data implements [loop.Protocol].
-func (w *wire) Data(_ *loop.Conn, data []byte) {
+func (w *wire) Data(c *loop.Conn, data []byte) {
 	w.reading.Lock()
 	defer w.reading.Unlock()
 	if w.deaf || len(data) == 0 {
@@ -152,7 +154,10 @@ func (w *wire) Data(_ *loop.Conn, data []byte) {
 	if err := w.decoder.Feed(data, w.take); err != nil {
 		w.fail(fmt.Errorf("what the engine says cannot be read: %w", err))
 	}
-	w.heard.brought()
+	if w.heard.brought() || w.woke {
+		w.woke = false
+		c.Woke()
+	}
 }
 
 // take takes one thing that came.
@@ -175,6 +180,7 @@ func (w *wire) take(v resp.Value) {
 	}
 	w.mu.Unlock()
 	if isOver {
+		w.woke = w.woke || c.waited
 		c.done(c.answers, nil)
 	}
 }
@@ -216,6 +222,7 @@ func (w *wire) note(list []resp.Value) {
 	}
 	w.mu.Unlock()
 	if c != nil {
+		w.woke = w.woke || c.waited
 		c.done([]reply{{}}, nil)
 	}
 }
@@ -253,6 +260,7 @@ func (w *wire) wait(ctx context.Context, text []byte, c *command) ([]reply, erro
 		err  error
 	}
 	came := make(chan answer, 1)
+	c.waited = true
 	c.done = func(list []reply, err error) { came <- answer{list, err} }
 	w.say(text, c, false)
 	select {

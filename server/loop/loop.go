@@ -53,11 +53,6 @@ type Config struct {
 	// Goroutines makes every connection use goroutines, also where epoll is to
 	// be had.
 	Goroutines bool
-
-	// Parked has readers wait in Go's own poller, as with one processor. It is for a process that always
-	// has to do with another one beside its connections, such as the engine of a cluster: a reader
-	// that waits in a system call keeps a processor meanwhile, which whoever has heard from that one needs.
-	Parked bool
 }
 
 func (c Config) withDefaults() Config {

@@ -26,7 +26,7 @@ const readable = unix.EPOLLIN | unix.EPOLLRDHUP
 //
 // Where there are processors to spare when the loop is made it waits in a system call of
 // its own: the thread that wakes up is the one that reads, and no other is woken for it.
-// With one processor that would be in everybody's way, so there, and with [Config].Parked, the epoll
+// With one processor that would be in everybody's way, so there the epoll
 // descriptor stands in Go's own poller, and waiting parks a goroutine.
 type poller struct {
 	fd   int
@@ -51,18 +51,18 @@ type poller struct {
 	gen   uint8        // of the newest connection
 }
 
-func newPoller(parked bool) (*poller, error) {
-	return newPollerFor(runtime.GOMAXPROCS(0), parked)
+func newPoller() (*poller, error) {
+	return newPollerFor(runtime.GOMAXPROCS(0))
 }
 
 // newPollerFor is newPoller for so many processors.
-func newPollerFor(processors int, parked bool) (*poller, error) {
+func newPollerFor(processors int) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	p := &poller{fd: fd, bell: -1}
-	if processors > 1 && !parked {
+	if processors > 1 {
 		err = p.hang()
 	} else {
 		err = p.park()
@@ -268,6 +268,9 @@ const (
 	ahead = time.Millisecond
 	// few connections are written to at once: little could come together for them.
 	few = 8
+	// looks is how often a reader looks for more before it takes the turns that wait: whoever was just answered
+	// may say the next thing meanwhile, and a turn that has it too is one less.
+	looks = 2
 	// turnTime is how long a reader stays the same in the eyes of Go's scheduler. After ten
 	// milliseconds that would take it for one who does not let others run, and look at it
 	// fifty times a millisecond.
@@ -279,12 +282,27 @@ const (
 func (p *poller) round(s *shard, n int) {
 	l := s.loop
 	began := time.Now()
-	if began.Sub(p.yielded) > turnTime {
+	if p.file == nil && began.Sub(p.yielded) > turnTime {
 		runtime.Gosched()
 		began = time.Now()
 		p.yielded = began
 	}
-	l.readers.Add(1)
+	for more := 0; n > 0; more++ {
+		l.readers.Add(1)
+		began = p.read(s, n, began)
+		l.readers.Add(-1)
+		p.writer.help(l)
+		n = 0
+		if l.turns.some.Load() && more < looks {
+			n = p.wait(0)
+		}
+	}
+	l.takeTurns()
+}
+
+// read reads from the first n of p.events, and from what else is there then, and returns since when it reads on.
+func (p *poller) read(s *shard, n int, began time.Time) time.Time {
+	l := s.loop
 	for n > 0 {
 		for i := range p.events[:n] {
 			if c := p.of(&p.events[i]); c != nil {
@@ -295,6 +313,7 @@ func (p *poller) round(s *shard, n int) {
 				// Of any shard: while somebody is on a round, no flusher is called.
 				l.readers.Add(-1)
 				p.writer.help(l)
+				l.takeTurns()
 				l.readers.Add(1)
 				began = now
 			}
@@ -304,8 +323,7 @@ func (p *poller) round(s *shard, n int) {
 		}
 		n = p.wait(0)
 	}
-	l.readers.Add(-1)
-	p.writer.help(l)
+	return began
 }
 
 // ready handles what the kernel says of one socket.

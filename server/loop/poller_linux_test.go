@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"runtime"
 	"testing"
 )
 
@@ -52,25 +51,5 @@ func TestSettlingEndsTheConnection(t *testing.T) {
 	defer c.mu.Unlock()
 	if len(c.queue) > 0 {
 		t.Errorf("%d buffers are kept", len(c.queue))
-	}
-}
-
-// TestParked: with Parked readers wait in Go's poller, however many processors there are, and serve as others do.
-func TestParked(t *testing.T) {
-	had := runtime.GOMAXPROCS(4)
-	defer runtime.GOMAXPROCS(had)
-	for _, parked := range []bool{false, true} {
-		s := newSite(t, Config{Parked: parked})
-		for _, shard := range s.loop.shards {
-			if in := shard.poll.file != nil; in != parked {
-				t.Errorf("with Parked %t a reader waits in Go's poller: %t", parked, in)
-			}
-		}
-		nc, c := s.dial(t)
-		c.Push([]byte("event"))
-		hears(t, nc, len("event"))
-		heard := make(chan struct{})
-		say(t, s.onReader(t, func() { close(heard) }))
-		receive(t, heard, "what was said")
 	}
 }

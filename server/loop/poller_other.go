@@ -10,7 +10,7 @@ import (
 // A poller is not to be had here: connections have goroutines.
 type poller struct{}
 
-func newPoller(bool) (*poller, error)          { return nil, nil }
+func newPoller() (*poller, error)              { return nil, nil }
 func (*poller) run(*shard)                     {}
 func (*poller) stop()                          {}
 func (*poller) all() []*Conn                   { return nil }

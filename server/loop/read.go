@@ -42,6 +42,10 @@ func (c *Conn) Spawn(f func()) {
 	c.shard.spawned()
 }
 
+// Woke says that the protocol has, on the loop's reader, made a goroutine ready to run for which it does not wait: a
+// channel was sent to. The reader lets that run before it waits.
+func (c *Conn) Woke() { c.shard.spawned() }
+
 // Guard calls f for the protocol on another goroutine than the loop's: a panic in it ends
 // the connection, as one in Data does, and not the program.
 func (c *Conn) Guard(f func()) {

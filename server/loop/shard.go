@@ -67,7 +67,7 @@ func newShard(l *Loop) (*shard, error) {
 	s := &shard{loop: l, maxBlocked: l.cfg.MaxBlocked / int64(shardCount()), onGoroutines: make(map[*Conn]struct{})}
 	s.wake = sync.NewCond(&s.mu)
 	if !l.cfg.Goroutines {
-		p, err := newPoller(l.cfg.Parked)
+		p, err := newPoller()
 		if err != nil {
 			return nil, err
 		}

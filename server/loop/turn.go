@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// A Turn is what somebody has to do once a reader has read all that there is, and before it writes what came
-// of it: such as to put together what is to leave in one write. See [Loop.BeforeWriting].
+// A Turn is what somebody has to do once a reader has read all that there is and written what came of it: such as
+// to put together what gathered meanwhile, so that it leaves in one write. See [Loop.AtEnd].
 type Turn struct {
-	// Run is called on the reader's goroutine, so it must not wait. What it pushes with [Conn.PushNow] leaves at once,
-	// in front of what else the reader writes.
+	// Run is called on the reader's goroutine, so it must not wait, nor panic. What it pushes with [Conn.PushNow]
+	// leaves at once; what it pushes otherwise may wait for another round.
 	Run func()
 
 	waits bool // guarded by turns.mu
@@ -25,11 +25,11 @@ type turns struct {
 	spare []*Turn
 }
 
-// BeforeWriting has a reader that is on its round call t.Run before it writes, whatever its shard. It returns false,
+// AtEnd has a reader that is on its round call t.Run at the end of that, whatever its shard. It returns false,
 // and t.Run is not called, while no reader is on its round: then the caller has nobody to wait for. One that waits
 // already is not called twice. It may be called from any goroutine, with any lock held but one of the loop's or one that
 // t.Run takes.
-func (l *Loop) BeforeWriting(t *Turn) bool {
+func (l *Loop) AtEnd(t *Turn) bool {
 	s := &l.turns
 	s.mu.Lock()
 	if !t.waits {

@@ -47,9 +47,8 @@ func (w *writer) write(s *shard) (n uint64) {
 }
 
 // help writes what is pending on any shard of l, but for what the flusher was called for
-// and is not late with. Turns come first.
+// and is not late with.
 func (w *writer) help(l *Loop) {
-	l.takeTurns()
 	for _, s := range l.shards {
 		if !s.some.Load() {
 			continue
