@@ -4,7 +4,7 @@
 //
 // # How
 //
-// Rooms are divided into partitions, 4 where one server is the engine, and 16 in a Redis Cluster. All that a node and the engine say to each other about
+// Rooms are divided into partitions, 2 where one server is the engine, and 16 in a Redis Cluster. All that a node and the engine say to each other about
 // one goes over one connection, by a [link]: what the node publishes, what it subscribes to, and
 // what comes back. So there is one order, and what a node was told of is behind all that it was
 // told before. Each publication is numbered in the log of its partition, by a script that also keeps

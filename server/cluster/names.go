@@ -14,7 +14,7 @@ const (
 	// fewPartitions are those of one server. Each that a turn of the writer is about costs the engine
 	// about as much as three publications, so few are cheap; but each has a goroutine that hands out
 	// what came. It divides the other one.
-	fewPartitions = 4
+	fewPartitions = 2
 )
 
 // format is raised with what older nodes cannot read beside newer ones.
