@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +29,7 @@ func wireTo(t *testing.T, redis *redistest.Server) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
-	w := attach(l, nc, silence{})
+	w := attach(l, nc, silence{}, new(atomic.Int64))
 	t.Cleanup(func() { w.close(errStopped) })
 	return w
 }
@@ -50,6 +52,37 @@ func TestRefusalIsOfOneThing(t *testing.T) {
 	}
 	if refused(w.err) {
 		t.Errorf("others that use the connection take it for refused: %v", w.err)
+	}
+}
+
+// TestReaderGoesOn: what takes long to be handed out does not keep the reader of the loop, and is handed out in order.
+func TestReaderGoesOn(t *testing.T) {
+	t.Parallel()
+	a := join(t, config(t, at(redistest.Start(t).Addr)), func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(p *hub.Publication, at hub.Position) int {
+			time.Sleep(2 * grabTime) // as for a large room
+			return deliver(p, at)
+		}
+	})
+	a.enter("r")
+	const many = 3 * grabTexts / 4
+	p := a.partition(app, "r", false)
+	p.mu.Lock() // so that all of them are in one turn
+	first := p.link
+	p.link = nil
+	p.mu.Unlock()
+	for i := 1; i <= many; i++ {
+		a.Publish(&hub.Publication{App: app, Room: "r", Event: "e", Data: []byte(strconv.Itoa(i))}, nil)
+	}
+	before := a.count.atOnce.Load()
+	p.mu.Lock()
+	p.link = first
+	p.mu.Unlock()
+	p.worked()
+	a.hasExactly("r", numbered(1, many))
+	if n := a.count.atOnce.Load() - before; n > many/2 {
+		t.Errorf("the reader has handed out %d of %d itself", n, many)
 	}
 }
 
