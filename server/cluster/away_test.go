@@ -497,6 +497,36 @@ func TestSentinelFailover(t *testing.T) {
 	}
 }
 
+// A primary that is there and takes publications though the Sentinels have another one, as behind a network
+// that was in two parts: nodes leave it.
+func TestSentinelsNameAnother(t *testing.T) {
+	t.Parallel()
+	primary, replica, sentinels := redistest.Sentinel(t)
+	cfg := config(t, redistest.SentinelURL(sentinels))
+	cfg.Timeout = 2 * time.Second
+	a, b := join(t, cfg), join(t, cfg)
+	a.enter("r")
+	b.enter("r")
+	a.mustSend("r", "1")
+	primary.Do("ACL", "SETUSER", "default", "-slaveof", "-replicaof") // no Sentinel makes it a replica
+	sentinels[0].Do("SENTINEL", "FAILOVER", redistest.Master)
+	until(t, "the Sentinels have another primary", func() bool { return redistest.PrimaryOf(sentinels[0]) == replica.Addr })
+	until(t, "both nodes have left the one of before", func() bool {
+		return primary.Do("PUBSUB", "SHARDCHANNELS") == "*0" && a.own.current() != nil && b.own.current() != nil
+	})
+	if role := primary.Do("INFO", "replication"); !strings.Contains(role, "role:master") {
+		t.Fatalf("it is no primary any more, so nothing is shown: %q", role)
+	}
+	b.away(false)
+	until(t, "a send is accepted", func() bool { return a.send("r", "2").Err == nil })
+	for _, p := range []*process{a, b} {
+		until(t, "it is there", func() bool { return slices.Contains(p.in("r"), "2") })
+		if line := p.own.current().line; line.server != replica.Addr {
+			t.Errorf("a node is at %s, want %s", line.server, replica.Addr)
+		}
+	}
+}
+
 // With CLUSTER_WHEN_DOWN=local the node's own clients are served while the engine is away, but
 // not in rooms whose events have positions.
 func TestLocalWhileAway(t *testing.T) {

@@ -319,9 +319,20 @@ func (c *Cluster) Close(ctx context.Context) error {
 	}
 	c.lines.close()
 	c.running.Wait()
+	c.endTurns()
 	c.client.Close()
 	c.closeLoop()
 	return nil
+}
+
+// endTurns waits for those that a reader of the loop has begun, and answers what is in them. There is no connection any more, so
+// none takes long.
+func (c *Cluster) endTurns() {
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeout)
+	defer cancel()
+	for _, w := range c.writers {
+		_ = wait(ctx, w.isIdle)
+	}
 }
 
 // Flush waits until all that was published before is answered and handed out here, or ctx ends.

@@ -37,6 +37,24 @@ func (c *Cluster) server(ctx context.Context, t tag) (string, error) {
 	return "", errors.New("CLUSTERDOWN no server has a part of the rooms")
 }
 
+var errOther = errors.New("the Sentinels name another primary")
+
+// followPrimary ends the connection that links share where the Sentinels name another server than its own. One that
+// they could not reach as they chose another may still be there, and take what no other node hears.
+func (c *Cluster) followPrimary() {
+	if c.client.Mode() != rueidis.ClientModeSentinel || !c.lines.mu.TryLock() {
+		return // or one is being made, to where they say
+	}
+	n := c.lines.now
+	c.lines.mu.Unlock()
+	if n == nil || n.isOver() {
+		return
+	}
+	if address, err := c.server(c.over, c.nodes); err == nil && address != n.server {
+		n.fail(errOther)
+	}
+}
+
 // primaryOf reads one entry of CLUSTER SLOTS: the first slot and the last, and servers of which the first is the primary,
 // each with its host and port. A server that does not know its own host is the one that was asked.
 func primaryOf(m rueidis.RedisMessage, slot int64, asked string) (address string, ok bool) {

@@ -108,6 +108,13 @@ func (w *writer) write() {
 	}
 }
 
+// isIdle reports that no turn is under way.
+func (w *writer) isIdle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.busy
+}
+
 // hasWork reports that a batch could be taken.
 func (p *partition) hasWork() bool {
 	p.mu.Lock()

@@ -5,7 +5,7 @@ import "time"
 // blip is how long the engine may be gone without anybody being told.
 const blip = 250 * time.Millisecond
 
-// watch looks each 100 ms for what waited too long and whether the engine is there. It ends with
+// watch looks each 100 ms for what waited too long, and whether the engine is there and where it was. It ends with
 // the cluster.
 func (c *Cluster) watch() {
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -26,6 +26,7 @@ func (c *Cluster) watch() {
 		for _, w := range c.writers {
 			w.expire(time.Now())
 		}
+		c.followPrimary()
 		c.note(away <= blip, why)
 		c.weigh()
 	}

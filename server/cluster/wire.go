@@ -97,6 +97,10 @@ func brokenWire(why error) *wire {
 // close ends the connection; what waits is answered with why. Nothing is handled any more once it returns, so it is not for
 // goroutines of the loop.
 func (w *wire) close(why error) {
+	if refused(why) {
+		// It was said of one thing. Of what else waits here nobody knows whether it was done.
+		why = fmt.Errorf("the connection was closed behind a refusal: %v", why)
+	}
 	if w.conn != nil {
 		w.conn.Abort(loop.ErrClosed)
 	}

@@ -321,3 +321,27 @@ func TestTrusted(t *testing.T) {
 		}
 	}
 }
+
+// TestTrustedAndFull: nor does it end as its own socket takes no more, while strangers leave much unread.
+func TestTrustedAndFull(t *testing.T) {
+	s := newSite(t, Config{})
+	for _, trusts := range []bool{true, false} {
+		_, c := s.dial(t)
+		c.Become(s.recorder, Options{Outbox: 64 << 20, Trusted: trusts})
+		theirs := c.shard.maxBlocked + 1
+		c.shard.blockedBytes.Add(theirs)
+		c.Push(make([]byte, 32<<20)) // which nobody reads
+		full := func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.flags&blocked != 0 || c.life != open
+		}
+		for deadline := time.Now().Add(20 * time.Second); !full() && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		c.shard.blockedBytes.Add(-theirs)
+		if c.Ending() == trusts {
+			t.Errorf("trusted %v: it ends because of %v", trusts, c.Why())
+		}
+	}
+}
