@@ -211,13 +211,14 @@ func TestReaderGathers(t *testing.T) {
 	s := newSite(t, Config{})
 	var taken atomic.Int64
 	turn := &Turn{Run: func() { taken.Add(1) }}
+	const often = 2 // that a reader looks for more before it takes turns
 	type talk struct {
 		who   int
 		taken int64
 	}
-	heard := make(chan talk, 2+looks)
+	heard := make(chan talk, 2+often)
 	var first net.Conn
-	for i := 1 + looks; i >= 0; i-- {
+	for i := 1 + often; i >= 0; i-- {
 		next := first
 		first = s.onReader(t, func() {
 			before := taken.Load()
@@ -233,12 +234,12 @@ func TestReaderGathers(t *testing.T) {
 		before := taken.Load()
 		say(t, first)
 		gathered, last := true, before
-		for i := range 2 + looks {
+		for i := range 2 + often {
 			got := receive(t, heard, "a talker")
-			if got.who > looks && got.taken == before {
+			if got.who > often && got.taken == before {
 				t.Fatalf("talker %d is heard, and no turn was taken yet", i)
 			}
-			gathered = gathered && (got.who > looks || got.taken == before)
+			gathered = gathered && (got.who > often || got.taken == before)
 			last = got.taken
 		}
 		waitFor(t, "the last turn", func() bool { return taken.Load() > last })
