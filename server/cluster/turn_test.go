@@ -19,91 +19,6 @@ import (
 	"poosh/server/loop"
 )
 
-// settledIn waits until everything that came for a partition is handled.
-func (p *process) settledIn(part *partition) {
-	p.t.Helper()
-	until(p.t, "what came is handled", part.inbox.idle)
-}
-
-// What comes while nothing else does is handled by who read it, and so wakes up nobody.
-func TestHandledByWhoReads(t *testing.T) {
-	t.Parallel()
-	cfg := config(t, at(redistest.Start(t).Addr))
-	a, b := join(t, cfg), join(t, cfg)
-	b.enter("r")
-	p := b.partition(app, "r", false)
-	alone := 0
-	for i := 1; i <= 60; i++ {
-		b.settledIn(p)
-		came, atOnce := p.inbox.last(), b.count.atOnce.Load()
-		a.mustSend("r", fmt.Sprint(i))
-		until(t, "it is there", func() bool { return len(b.in("r")) == i })
-		b.settledIn(p)
-		if p.inbox.last() != came+1 {
-			continue // the engine was asked where the log is, just then
-		}
-		alone++
-		if got := b.count.atOnce.Load() - atOnce; got != 1 {
-			t.Errorf("of publication %d, which came alone, the reader handled %d", i, got)
-		}
-	}
-	if alone < 10 {
-		t.Errorf("%d of 60 came alone", alone)
-	}
-	b.hasExactly("r", numbered(1, 60))
-}
-
-// A flood is left to the partition's goroutine, and what comes before and behind it is not: the order stays.
-func TestFloodIsLeftToPartition(t *testing.T) {
-	t.Parallel()
-	cfg := config(t, at(redistest.Start(t).Addr))
-	in, out := make(chan struct{}), make(chan struct{}, 1)
-	a := join(t, cfg)
-	b := join(t, cfg, func(o *Options) {
-		deliver := o.Deliver
-		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
-			if pub.Event == "wait" {
-				in <- struct{}{}
-				<-out
-			}
-			return deliver(pub, at)
-		}
-	})
-	b.enter("r")
-	p := b.partition(app, "r", false)
-	n := 0
-	for _, many := range []int{1, grabTexts - 1, grabTexts, 3 * grabTexts, 1000, 5} {
-		// The first is being handled until all others are published, so they come at once.
-		var answered sync.WaitGroup
-		send := func(event string) {
-			n++
-			answered.Add(1)
-			a.Publish(&hub.Publication{App: app, Room: "r", Event: event, Data: fmt.Append(nil, n)}, func(h hub.Handed) {
-				if h.Err != nil {
-					t.Error(h.Err)
-				}
-				answered.Done()
-			})
-		}
-		b.settledIn(p)
-		atOnce := b.count.atOnce.Load()
-		send("wait")
-		await(t, in, "the first")
-		for range many {
-			send("e")
-		}
-		answered.Wait()
-		out <- struct{}{}
-		until(t, "all are there", func() bool { return len(b.in("r")) >= n })
-		b.settledIn(p)
-		byReader := int(b.count.atOnce.Load() - atOnce)
-		if many > 3*grabTexts && byReader > many-grabTexts {
-			t.Errorf("of %d at once the reader handled %d", many, byReader)
-		}
-	}
-	b.hasExactly("r", numbered(1, n))
-}
-
 // A doer is a [loop.Protocol] that does what a test wants done by who reads.
 type doer struct{ do func() }
 
@@ -341,7 +256,7 @@ func TestTurnThatHasNoAnswer(t *testing.T) {
 }
 
 // A turn that lost its connection before its time is written once more to the next one, and all of it is there
-// once: whether the connection was cut, or its answer is late and the writer ends it.
+// once: whether the connection was cut, or its answer is late and the writer ends it. So is what gathered behind a turn.
 func TestTurnIsWrittenOnceMore(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
@@ -359,20 +274,25 @@ func TestTurnIsWrittenOnceMore(t *testing.T) {
 		a.live()
 		line := a.partition(app, "r", false).current().line
 		lead.Hold()
-		for range 50 {
+		send := func() {
 			n++
 			a.Publish(&hub.Publication{App: app, Room: "r", Data: fmt.Append(nil, n)}, func(h hub.Handed) { answered <- h })
 		}
+		send()
 		until(t, "a turn waits for its answer", func() bool {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.wire == line.wire
 		})
-		if i%2 == 0 {
+		for range 49 {
+			send()
+		}
+		switch i % 3 {
+		case 0:
 			lead.Cut()
 			await(t, line.ended, "the end of the connection")
 			lead.Heal()
-		} else {
+		case 1:
 			w.expire(time.Now())
 			if line.isOver() {
 				t.Error("its connection is ended, and it has time left")
@@ -382,6 +302,7 @@ func TestTurnIsWrittenOnceMore(t *testing.T) {
 			if line.err != errLate {
 				t.Errorf("its connection ends with %v", line.err)
 			}
+		case 2: // its answer comes in time, and what gathered behind it follows
 		}
 		lead.Release()
 		for range 50 {
