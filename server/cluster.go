@@ -195,6 +195,14 @@ func (s *Server) leaveCluster(ctx context.Context) {
 	}
 }
 
+// wires is how many connections of the event loop are to the engine of the cluster.
+func (s *Server) wires() int64 {
+	if s.cluster == nil {
+		return 0
+	}
+	return s.cluster.Wires()
+}
+
 // engineThere is why the process is not ready for want of the engine, or not wholly.
 func (s *Server) engineThere(context.Context) error {
 	refuses := s.cluster.Refuses()

@@ -26,7 +26,7 @@ var house = []struct {
 	{"poosh/server/presence", "questions about all processes, and nobody who answers them", []string{"poosh/server/hub"}, nil},
 	{"poosh/server/presence/presencetest", "for tests", []string{"poosh/server/hub", "poosh/server/presence"}, nil},
 	{"poosh/server/hub/history", "publications in order, and nobody who gets them", []string{"poosh/server/handover", "poosh/server/hub", "poosh/server/setting"}, nil},
-	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect", []string{"poosh/server/guard", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/seldom", "poosh/server/setting"},
+	{"poosh/server/cluster", "one fence around the engine's library: nodes and publications, and no dialect; connections to it are on the event loop", []string{"poosh/server/cluster/resp", "poosh/server/guard", "poosh/server/hub", "poosh/server/loop", "poosh/server/metric", "poosh/server/presence", "poosh/server/seldom", "poosh/server/setting"},
 		[]string{"github.com/cenkalti/backoff/v5", "github.com/redis/rueidis"}},
 	{"poosh/server/intake", "messages of a Redis of others, whatever they mean; the engine's library, since it is another Redis than the cluster's, and its addresses",
 		[]string{"poosh/server/admission", "poosh/server/cluster", "poosh/server/guard", "poosh/server/health", "poosh/server/hub", "poosh/server/metric", "poosh/server/presence", "poosh/server/seldom"},

@@ -104,7 +104,7 @@ func (s *Server) processReadings() []metric.Reading {
 // loopReadings are about bytes: what waits, on its way in and out, and its bounds.
 func (s *Server) loopReadings() []metric.Reading {
 	conns, websockets := s.loop.Stats(), s.websockets.Open()
-	conns.Conns = max(0, conns.Conns-s.health.Own()) // those to itself are nobody's
+	conns.Conns = max(0, conns.Conns-s.health.Own()-s.wires()) // those to itself, and to the engine, are nobody's
 	polling := s.polling()
 	slow := conns.Closed[loop.ErrSlow] + conns.Closed[loop.ErrWriteTimeout] + polling.Slow
 	input := s.clientInput.Used() + s.senderInput.Used() + s.senderRest.Used()

@@ -780,8 +780,8 @@ func TestBounds(t *testing.T) {
 		}
 	})
 	slow.enter("r")
-	for i := range 15 {
-		a.mustSend("r", fmt.Sprint(i, strings.Repeat("x", 100_000)))
+	for i := range 15 { // each more than who reads handles at once
+		a.mustSend("r", fmt.Sprint(i, strings.Repeat("x", grabBytes)))
 	}
 	until(t, "more came than it may hold", func() bool { return slow.count.overrun.Load() > 0 })
 	close(gate)

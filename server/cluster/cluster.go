@@ -17,16 +17,18 @@
 // keeps the last number fresh and finds an engine that does not answer.
 //
 // Most of what a publication costs is not the script but to write and to wake up. So partitions that are at one server
-// share a connection, a [line], and one goroutine writes for all of them: while it waits for an
-// answer more gathers, and the next call has a batch of each partition.
+// share a connection, a [line], which is on the event loop beside those of the clients, see [wire]: what its reader has read
+// of senders in a round is written to the engine at the end of that, and what comes back is handed out as it is
+// read. While an answer is awaited more gathers, and the next call has a batch of each partition, see [writer].
 //
 // # Who owns what
 //
-// A [Cluster] starts goroutines for each partition, see there, one that writes for all that share a line, one for
-// each line, and those that beat, watch and sweep; [Cluster.Close] ends them all. What waits, either way, is bounded in bytes and
+// A [Cluster] starts goroutines for each partition, see there, one for each writer, and those that beat, watch and sweep;
+// [Cluster.Close] ends them all, and has nothing called on the loop any more. What waits, either way, is bounded in bytes and
 // time.
 //
-// Lock order: partition.mu, or subscriptions.mu, behind desk.mu for moments, each by itself, and inbox.mu last of all. lines.mu is
+// Lock order: partition.mu, or subscriptions.mu, behind desk.mu for moments, each by itself, and inbox.mu last of all. wire.reading is held by
+// the loop's reader while it hands out, so in front of all of these, and by nobody else but to end that. lines.mu is
 // held alone, while a connection is made; a hub may hold a room's lock as it
 // calls [Cluster.Occupied]. With partition.mu held a hub is called only to deliver while the
 // engine is away, see [Local].
@@ -82,7 +84,7 @@ type Options struct {
 
 	// Deliver hands out what comes from the engine, with its place in the log, which is the zero
 	// position for what reaches this process alone, and reports how many took it. Calls for rooms
-	// of one partition come one after the other. It must not wait.
+	// of one partition come one after the other, on a reader of Loop mostly. It must not wait.
 	Deliver func(p *hub.Publication, at hub.Position) int
 	// Explain is Deliver for a publication whose sender asks what becomes of it, and says that of this process; nil
 	// for a cluster whose publications nobody explains. Absent says why nobody here may have been in p's room, in
@@ -139,8 +141,9 @@ type Cluster struct {
 	count   counts
 	losses  seldom.Word // links that ended
 	lines   lines
-	loop    *loop.Loop // that the connections to the engine are on; set before Join begins to use it
-	writers []*writer  // set before Join returns
+	wires   atomic.Int64 // connections to the engine
+	loop    *loop.Loop   // that the connections to the engine are on; set before Join begins to use it
+	writers []*writer    // set before Join returns
 
 	keeping atomic.Pointer[map[string]Keeping] // the most that any node keeps; nil before that is known
 	filled  filled
@@ -346,54 +349,6 @@ func wait(ctx context.Context, done func() bool) error {
 		}
 	}
 	return nil
-}
-
-// blip is how long the engine may be gone without anybody being told.
-const blip = 250 * time.Millisecond
-
-// watch looks each 100 ms for what waited too long and whether the engine is there. It ends with
-// the cluster.
-func (c *Cluster) watch() {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-c.over.Done():
-			return
-		case <-tick.C:
-		}
-		var away time.Duration
-		var why error
-		for _, p := range c.parts {
-			if d, err := p.expire(); d > away {
-				away, why = d, err
-			}
-		}
-		for _, w := range c.writers {
-			w.expire(time.Now())
-		}
-		c.note(away <= blip, why)
-		c.weigh()
-	}
-}
-
-// note says so when the engine has gone or is back.
-func (c *Cluster) note(up bool, why error) {
-	if up == c.up.Load() {
-		return
-	}
-	c.up.Store(up)
-	if up {
-		c.log.Info("the cluster's engine is back", "engine", c.cfg.Redis.String())
-		c.beatNow()
-		return
-	}
-	c.refuses.Store(nil) // the one that comes back may be another one, which has yet to say no
-	what := "sends are refused until it is back"
-	if c.cfg.WhenDown == Local {
-		what = "sends reach the clients of this node alone until it is back"
-	}
-	c.log.Error("the cluster's engine is away: "+what, "engine", c.cfg.Redis.String(), "err", why)
 }
 
 // Occupied is for the hub, see [hub.Broker]: a room of this process has its first seat.

@@ -21,6 +21,9 @@ func (c *Cluster) closeLoop() {
 	}
 }
 
+// Wires is how many connections of [Options].Loop are to the engine now.
+func (c *Cluster) Wires() int64 { return c.wires.Load() }
+
 // agreeFirst is agree by a connection for this alone.
 func (c *Cluster) agreeFirst(ctx context.Context) error {
 	w := c.dialWire(c.nodes, silence{})

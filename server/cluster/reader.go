@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +59,7 @@ func (b *inbox) tellSome() bool {
 }
 
 // take waits for something, and returns all there is; spare is a list of before to be used
-// again. It returns false at the end. Behind it done is to be called.
+// again. It returns false at the end. Behind it giveBack is to be called.
 func (b *inbox) take(spare []string) ([]string, bool) {
 	clear(spare)
 	b.mu.Lock()
@@ -76,16 +77,21 @@ func (b *inbox) hand(spare []string) []string {
 	return list
 }
 
-// done says that what was taken is handled.
-func (b *inbox) done() {
+// giveBack says that what was taken is handled but for the rest, and reports whether the partition's goroutine was
+// told of what there is to be handled then.
+func (b *inbox) giveBack(rest []string) (told bool) {
 	b.mu.Lock()
 	b.busy = false
-	b.handled, b.under = b.handled+uint64(b.under), 0
-	more := len(b.list) > 0
+	b.handled, b.under = b.handled+uint64(b.under-len(rest)), 0
+	if len(rest) > 0 {
+		b.list = append(slices.Clone(rest), b.list...)
+	}
+	told = len(b.list) > 0
 	b.mu.Unlock()
-	if more {
+	if told {
 		b.ready.Signal()
 	}
+	return told
 }
 
 // What the reader of the loop handles itself of what it has read from the engine. What is more is left to the partition's
@@ -93,10 +99,12 @@ func (b *inbox) done() {
 const (
 	grabTexts = 64
 	grabBytes = 128 << 10
+	// grabTime is when it leaves the rest too: some rooms are large.
+	grabTime = time.Millisecond
 )
 
 // grab takes all there is for the caller to handle at once, if that is publications, few, and nobody handles
-// any just now; behind it done is to be called. Otherwise it reports whether the partition's goroutine was told.
+// any just now; behind it giveBack is to be called. Otherwise it reports whether the partition's goroutine was told.
 func (b *inbox) grab() (list []string, told bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -135,12 +143,16 @@ func (p *partition) handleNow() (told bool) {
 	if list == nil {
 		return told
 	}
-	p.c.count.atOnce.Add(uint64(len(list)))
-	p.handleAll(list)
+	began, n := time.Now(), 0
+	for n < len(list) && (n == 0 || time.Since(began) < grabTime) {
+		p.handleText(list[n])
+		n++
+	}
+	p.c.count.atOnce.Add(uint64(n))
+	told = p.inbox.giveBack(list[n:])
 	clear(list)
 	p.inbox.spare = list[:0]
-	p.inbox.done()
-	return false
+	return told
 }
 
 // idle reports that everything is handled.
@@ -178,19 +190,19 @@ func (p *partition) handle() {
 		if list, ok = p.inbox.take(list); !ok {
 			return
 		}
-		p.handleAll(list)
-		p.inbox.done()
+		for _, text := range list {
+			p.handleText(text)
+		}
+		p.inbox.giveBack(nil)
 		if cap(list) > 4096 {
 			list = nil // after a flood
 		}
 	}
 }
 
-func (p *partition) handleAll(list []string) {
-	for _, text := range list {
-		guard.Call(p.c.log, "handling what another node published", func() { p.one(text) }, "partition", p.index)
-		p.c.arriving.Add(-weight(text))
-	}
+func (p *partition) handleText(text string) {
+	guard.Call(p.c.log, "handling what another node published", func() { p.one(text) }, "partition", p.index)
+	p.c.arriving.Add(-weight(text))
 }
 
 // one handles a frame or a fence.

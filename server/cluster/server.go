@@ -70,7 +70,7 @@ func (c *Cluster) dialWire(t tag, heard incoming) *wire {
 	if err != nil {
 		return brokenWire(err)
 	}
-	w := attach(c.loop, nc, heard)
+	w := attach(c.loop, nc, heard, &c.wires)
 	w.server = address
 	return w
 }

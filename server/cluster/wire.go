@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"poosh/server/cluster/resp"
@@ -30,6 +31,7 @@ type wire struct {
 	remote string
 	heard  incoming
 
+	count *atomic.Int64 // of connections that are there, see [Cluster.Wires]
 	ended chan struct{} // closed when the connection is over, and nothing of what came is being handled
 	err   error         // why; set before ended is closed
 	once  sync.Once
@@ -71,10 +73,12 @@ const (
 )
 
 // attach has a connection that has been greeted served by a loop, see [greet].
-func attach(l *loop.Loop, nc net.Conn, heard incoming) *wire {
-	w := &wire{remote: nc.RemoteAddr().String(), heard: heard, ended: make(chan struct{})}
+func attach(l *loop.Loop, nc net.Conn, heard incoming, count *atomic.Int64) *wire {
+	w := &wire{remote: nc.RemoteAddr().String(), heard: heard, count: count, ended: make(chan struct{})}
+	w.count.Add(1)
 	conn, err := l.AttachConn(nc, loop.Options{Outbox: wireOutbox, Trusted: true}, w)
 	if err != nil {
+		w.count.Add(-1)
 		w.end(err)
 		return w
 	}
@@ -138,6 +142,7 @@ func (w *wire) RemoteAddr() string { return w.remote }
 
 // Closed implements [loop.Protocol].
 func (w *wire) Closed(_ *loop.Conn, reason error) {
+	w.count.Add(-1)
 	if errors.Is(reason, loop.ErrPeerClosed) {
 		reason = errEnded
 	}
