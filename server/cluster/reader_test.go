@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"poosh/server/cluster/redistest"
 	"poosh/server/hub"
@@ -148,4 +149,50 @@ func TestReaderWaitsForPartition(t *testing.T) {
 	until(t, "those behind it are read", func() bool { return p.inbox.last() >= came+3 })
 	out <- struct{}{}
 	b.hasExactly("r", numbered(1, many+3))
+}
+
+// A reader that was held up by one leaves the rest of what it took to the partition's goroutine, in order.
+func TestReaderLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	in, out := make(chan struct{}), make(chan struct{})
+	a := join(t, cfg)
+	b := join(t, cfg, func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
+			switch pub.Event {
+			case "wait":
+				in <- struct{}{}
+				<-out
+			case "large":
+				time.Sleep(2 * grabTime)
+			}
+			return deliver(pub, at)
+		}
+	})
+	b.enter("r")
+	p := b.partition(app, "r", false)
+	b.settledIn(p)
+	before := b.count.atOnce.Load()
+	const many = 20 // all of which one read brings
+	answered := make(chan hub.Handed, many)
+	for n := 1; n <= many; n++ {
+		a.Publish(&hub.Publication{App: app, Room: "r", Event: map[int]string{1: "wait", 2: "large"}[n], Data: fmt.Append(nil, n)}, func(h hub.Handed) { answered <- h })
+		if n == 1 {
+			await(t, in, "the first, with the reader")
+		}
+	}
+	for range many {
+		if h := becameOf(t, answered); h.Err != nil {
+			t.Fatal(h.Err)
+		}
+	}
+	redis.Do("PING") // behind which all has left it
+	out <- struct{}{}
+	b.hasExactly("r", numbered(1, many))
+	b.settledIn(p)
+	if n := b.count.atOnce.Load() - before; n > 2 {
+		t.Errorf("the reader handled %d, and was held up by the second", n)
+	}
 }

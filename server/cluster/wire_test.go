@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func reach(t testing.TB, l *loop.Loop, url string, e *ears) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := attach(l, nc, e)
+	w := attach(l, nc, e, new(atomic.Int64))
 	t.Cleanup(func() { w.close(errStopped) })
 	return w
 }
@@ -303,7 +304,7 @@ func TestWireOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &ears{}
-	w := attach(ownLoop(t), nc, e)
+	w := attach(ownLoop(t), nc, e, new(atomic.Int64))
 	defer w.close(errStopped)
 	if w.conn.OnLoop() {
 		t.Error("who encrypts is on the loop")
