@@ -341,7 +341,12 @@ func (c *Cluster) Flush(ctx context.Context) error {
 		if err := wait(ctx, p.flushed); err != nil {
 			return err
 		}
-		// What the engine has sent back came before its answer.
+		// What the engine has sent back came with its answer.
+		if l := p.current(); l != nil {
+			if err := wait(ctx, l.line.rests); err != nil {
+				return err
+			}
+		}
 		last := p.inbox.last()
 		if err := wait(ctx, func() bool { return p.inbox.behind(last) }); err != nil {
 			return err

@@ -86,7 +86,7 @@ func (c *Cluster) dialWire(t tag, heard incoming) *wire {
 	}
 	nc, err := c.cfg.Redis.dial(ctx, address, "poosh-"+c.name)
 	if err != nil {
-		return brokenWire(err)
+		return brokenWire(c.cfg.Redis.Worded(err)) // a server that knows no HELLO says again what it was told
 	}
 	w := attach(c.loop, nc, heard, &c.wires)
 	w.server = address

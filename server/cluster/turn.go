@@ -193,7 +193,12 @@ func (c *Cluster) publish(list []writing, done func([]written)) {
 		calls = append(calls, many)
 	}
 	first.l.line.scripts(calls, false, func(answers []reply) {
-		done(published(list, together, alone, answers))
+		was := make([]written, len(list))
+		for i := range was {
+			was[i].err = errNotAnswer
+		}
+		guard.Call(c.log, "the engine's answer is read", func() { was = published(list, together, alone, answers) })
+		done(was)
 	})
 }
 

@@ -169,6 +169,15 @@ func (w *wire) Data(c *loop.Conn, data []byte) {
 	}
 }
 
+// rests reports that nothing that came is being handled just now.
+func (w *wire) rests() bool {
+	if !w.reading.TryLock() {
+		return false
+	}
+	w.reading.Unlock()
+	return true
+}
+
 // take takes one thing that came.
 func (w *wire) take(v resp.Value) {
 	if v.Kind == resp.Push {

@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -32,24 +31,18 @@ type turns struct {
 func (l *Loop) AtEnd(t *Turn) bool {
 	s := &l.turns
 	s.mu.Lock()
-	if !t.waits {
-		t.waits = true
-		s.list = append(s.list, t)
-		s.some.Store(true) // before readers is asked: a reader that is done looks here
-	}
-	s.mu.Unlock()
-	if l.readers.Load() > 0 {
-		return true
-	}
-	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !t.waits {
-		return true // the last reader took it on its way out
+	if t.waits {
+		return true // a reader that was there then will look here, also if it is done with its round
 	}
-	t.waits = false
-	s.list = slices.DeleteFunc(s.list, func(other *Turn) bool { return other == t })
-	s.some.Store(len(s.list) > 0)
-	return false
+	s.some.Store(true) // before readers is asked: a reader that is done looks here
+	if l.readers.Load() == 0 {
+		s.some.Store(len(s.list) > 0)
+		return false
+	}
+	t.waits = true
+	s.list = append(s.list, t)
+	return true
 }
 
 // takeTurns does what waits for the reader that calls it.

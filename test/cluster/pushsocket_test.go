@@ -137,12 +137,16 @@ func TestPushSocketMail(t *testing.T) {
 		}
 	}
 	d.unless("disconnect", names...)
+	var polls []int // on which node a client is, is haproxy's choice
 	carried := 0
-	for i, n := range nodes {
-		if got := n.metric(t, `poosh_cluster_passed_here_total{transport="polling"}`); got < 10 {
-			t.Errorf("%d requests were passed on to node %d", got, i+1)
+	for _, n := range nodes {
+		if got := n.metric(t, `poosh_cluster_passed_here_total{transport="polling"}`); got >= 10 {
+			polls = append(polls, got)
 		}
 		carried += n.metric(t, `poosh_cluster_passed_here_total{transport="websocket"}`)
+	}
+	if len(polls) < 2 {
+		t.Errorf("%d requests were passed on to nodes that had some", polls)
 	}
 	if carried == 0 {
 		t.Error("no WebSocket was passed on")
@@ -293,15 +297,20 @@ func TestPushSocketRedisAway(t *testing.T) {
 	t.Logf("taken by who is cut off: %v", taken)
 	redis.Do("FLUSHALL")
 	d.connects("newer", "device", nodes[1].URL(), "4.8.1", "websocket")
-	// Until the first node has found that Redis has forgotten, both push.
+	// Until the first node has found that Redis has forgotten, both push. Nothing says that something does not
+	// come: the older one is silent when it has none of three in a row.
 	round, began := 0, time.Now()
+	var last []string
 	alone := func() bool {
 		round++
 		text := fmt.Sprint("for the newer ", round)
 		d.stored(nodes[2], "sender", "device", text)
 		d.comes("newer", text)
-		time.Sleep(200 * time.Millisecond) // nothing says that something does not come
-		return !d.has("device's", "message", text)
+		time.Sleep(200 * time.Millisecond)
+		if last = append(last, text); len(last) > 3 {
+			last = last[1:]
+		}
+		return len(last) == 3 && !slices.ContainsFunc(last, func(text string) bool { return d.has("device's", "message", text) })
 	}
 	d.until("the older connection to be silent", alone)
 	if took := time.Since(began); took > soon/2 {

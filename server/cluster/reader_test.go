@@ -1,0 +1,198 @@
+package cluster
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"poosh/server/cluster/redistest"
+	"poosh/server/hub"
+)
+
+// settledIn waits until everything that came for a partition is handled.
+func (p *process) settledIn(part *partition) {
+	p.t.Helper()
+	until(p.t, "what came is handled", part.inbox.idle)
+}
+
+// What comes while nothing else does is handled by who read it, and so wakes up nobody.
+func TestHandledByWhoReads(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, at(redistest.Start(t).Addr))
+	a, b := join(t, cfg), join(t, cfg)
+	b.enter("r")
+	p := b.partition(app, "r", false)
+	alone := 0
+	for i := 1; i <= 60; i++ {
+		b.settledIn(p)
+		came, atOnce := p.inbox.last(), b.count.atOnce.Load()
+		a.mustSend("r", fmt.Sprint(i))
+		until(t, "it is there", func() bool { return len(b.in("r")) == i })
+		b.settledIn(p)
+		if p.inbox.last() != came+1 {
+			continue // the engine was asked where the log is, just then
+		}
+		alone++
+		if got := b.count.atOnce.Load() - atOnce; got != 1 {
+			t.Errorf("of publication %d, which came alone, the reader handled %d", i, got)
+		}
+	}
+	if alone < 10 {
+		t.Errorf("%d of 60 came alone", alone)
+	}
+	b.hasExactly("r", numbered(1, 60))
+}
+
+// A flood is left to the partition's goroutine, and what comes before and behind it is not: the order stays.
+func TestFloodIsLeftToPartition(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	in, out := make(chan struct{}), make(chan struct{}, 1)
+	a := join(t, cfg)
+	b := join(t, cfg, func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
+			if pub.Event == "wait" {
+				in <- struct{}{}
+				<-out
+			}
+			return deliver(pub, at)
+		}
+	})
+	b.enter("r")
+	p := b.partition(app, "r", false)
+	n := 0
+	for _, many := range []int{1, grabTexts - 1, grabTexts, 3 * grabTexts, 1000, 5} {
+		// The first is being handled until all others are published, so they come at once.
+		var answered sync.WaitGroup
+		send := func(event string) {
+			n++
+			answered.Add(1)
+			a.Publish(&hub.Publication{App: app, Room: "r", Event: event, Data: fmt.Append(nil, n)}, func(h hub.Handed) {
+				if h.Err != nil {
+					t.Error(h.Err)
+				}
+				answered.Done()
+			})
+		}
+		b.settledIn(p)
+		atOnce := b.count.atOnce.Load()
+		send("wait")
+		await(t, in, "the first")
+		for range many {
+			send("e")
+		}
+		answered.Wait()
+		redis.Do("PING") // behind which all has left it
+		out <- struct{}{}
+		until(t, "all are there", func() bool { return len(b.in("r")) >= n })
+		b.settledIn(p)
+		byReader := int(b.count.atOnce.Load() - atOnce)
+		if many > 3*grabTexts && byReader > many-grabTexts {
+			t.Errorf("of %d at once the reader handled %d", many, byReader)
+		}
+	}
+	b.hasExactly("r", numbered(1, n))
+}
+
+// What the reader reads while the partition's goroutine handles a flood is left to that too.
+func TestReaderWaitsForPartition(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	in, out := make(chan struct{}), make(chan struct{})
+	a := join(t, cfg)
+	b := join(t, cfg, func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
+			if pub.Event == "wait" {
+				in <- struct{}{}
+				<-out
+			}
+			return deliver(pub, at)
+		}
+	})
+	b.enter("r")
+	p := b.partition(app, "r", false)
+	b.settledIn(p)
+	var answered sync.WaitGroup
+	send := func(n int, event string) {
+		answered.Add(1)
+		a.Publish(&hub.Publication{App: app, Room: "r", Event: event, Data: fmt.Append(nil, n)}, func(h hub.Handed) {
+			if h.Err != nil {
+				t.Error(h.Err)
+			}
+			answered.Done()
+		})
+	}
+	const many, middle = 2 * grabTexts, grabTexts // all of which one read brings
+	send(1, "wait")
+	await(t, in, "the first, with the reader")
+	for n := 2; n <= many; n++ {
+		if n == middle {
+			send(n, "wait")
+			continue
+		}
+		send(n, "e")
+	}
+	answered.Wait()
+	redis.Do("PING") // behind which all has left it
+	out <- struct{}{}
+	await(t, in, "the one in the middle, with the goroutine")
+	came := p.inbox.last()
+	for n := many + 1; n <= many+3; n++ {
+		send(n, "e")
+	}
+	answered.Wait()
+	until(t, "those behind it are read", func() bool { return p.inbox.last() >= came+3 })
+	out <- struct{}{}
+	b.hasExactly("r", numbered(1, many+3))
+}
+
+// A reader that was held up by one leaves the rest of what it took to the partition's goroutine, in order.
+func TestReaderLeavesTheRest(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	in, out := make(chan struct{}), make(chan struct{})
+	a := join(t, cfg)
+	b := join(t, cfg, func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
+			switch pub.Event {
+			case "wait":
+				in <- struct{}{}
+				<-out
+			case "large":
+				time.Sleep(2 * grabTime)
+			}
+			return deliver(pub, at)
+		}
+	})
+	b.enter("r")
+	p := b.partition(app, "r", false)
+	b.settledIn(p)
+	before := b.count.atOnce.Load()
+	const many = 20 // all of which one read brings
+	answered := make(chan hub.Handed, many)
+	for n := 1; n <= many; n++ {
+		a.Publish(&hub.Publication{App: app, Room: "r", Event: map[int]string{1: "wait", 2: "large"}[n], Data: fmt.Append(nil, n)}, func(h hub.Handed) { answered <- h })
+		if n == 1 {
+			await(t, in, "the first, with the reader")
+		}
+	}
+	for range many {
+		if h := becameOf(t, answered); h.Err != nil {
+			t.Fatal(h.Err)
+		}
+	}
+	redis.Do("PING") // behind which all has left it
+	out <- struct{}{}
+	b.hasExactly("r", numbered(1, many))
+	b.settledIn(p)
+	if n := b.count.atOnce.Load() - before; n > 2 {
+		t.Errorf("the reader handled %d, and was held up by the second", n)
+	}
+}
