@@ -83,7 +83,7 @@ func TestBoundsOfFewPartitions(t *testing.T) {
 		d := c.parts[0].desk
 		d.book[place{app, "r"}] = &booked{told: true}
 		most, mostLeft := 0, 0
-		for i := range 6 * 4096 {
+		for i := range 10 * 4096 {
 			user := strconv.Itoa(i)
 			d.knows(happening{app, presence.Happening{Room: "r", User: user, There: true}}, &taken{at: strconv.Itoa(1000 + i)})
 			d.parts(place{app, "r"}, user, hub.Position{})

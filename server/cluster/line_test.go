@@ -10,6 +10,9 @@ import (
 
 // roomOf is a room of a partition.
 func roomOf(c *Cluster, partition int) string {
+	if partition >= len(c.rooms()) {
+		panic("there are not so many partitions")
+	}
 	for i := 0; ; i++ {
 		if room := "room-" + strconv.Itoa(i); c.partition(app, room, false).index == partition {
 			return room

@@ -283,7 +283,7 @@ func TestOnePartitionOfSeveralFails(t *testing.T) {
 	redis := redistest.Start(t)
 	a := join(t, config(t, at(redis.Addr)))
 	var list []writing
-	for i := range 3 {
+	for i := range fewPartitions {
 		p := a.parts[i]
 		redis.Do("DEL", string(p.tag)+":l")
 		if i == 1 {
