@@ -34,6 +34,8 @@ type partition struct {
 	inbox inbox
 	desk  *desk // nil for the nodes' own partition
 
+	crowded atomic.Int64 // when something was handed to many clients at once last, in nanoseconds of Unix time
+
 	first     chan struct{} // closed when it had a link for the first time
 	firstOnce sync.Once
 	wake      chan struct{}          // has run look at what is wanted

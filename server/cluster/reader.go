@@ -101,6 +101,11 @@ const (
 	grabBytes = 128 << 10
 	// grabTime is when it leaves the rest too: some rooms are large.
 	grabTime = time.Millisecond
+	// crowd is how many clients of this node are too many for it to hand something to, from one such publication on until
+	// there was none for crowdTime: handed out by another goroutine, what comes meanwhile for the same clients
+	// leaves together, in a fraction of the writes.
+	crowd     = 64
+	crowdTime = 100 * time.Millisecond
 )
 
 // grab takes all there is for the caller to handle at once, if that is publications, few, and nobody handles
@@ -136,7 +141,8 @@ func (b *inbox) isPlain() bool {
 // handleNow handles what has come on the goroutine that read it, see [inbox.grab], and reports whether the
 // partition's was told instead.
 func (p *partition) handleNow() (told bool) {
-	if p.index == partitions { // what nodes ask may take a moment
+	// What nodes ask may take a moment.
+	if p.index == partitions || time.Now().UnixNano()-p.crowded.Load() < int64(crowdTime) {
 		return p.inbox.tellSome()
 	}
 	list, told := p.inbox.grab()
@@ -247,7 +253,9 @@ func (p *partition) one(text string) {
 		p.c.explained(&e, at)
 		return
 	}
-	p.c.opt.Deliver(&e.Publication, at)
+	if p.c.opt.Deliver(&e.Publication, at) >= crowd {
+		p.crowded.Store(time.Now().UnixNano())
+	}
 }
 
 // advance notes a frame's place, and reports false for what was there before.

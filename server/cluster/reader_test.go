@@ -44,6 +44,50 @@ func TestHandledByWhoReads(t *testing.T) {
 	b.hasExactly("r", numbered(1, 60))
 }
 
+// What many clients get is left to the partition's goroutine from the first one on, for as long as there is more of it: what
+// comes meanwhile leaves together with that.
+func TestCrowdIsLeftToPartition(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, at(redistest.Start(t).Addr))
+	a := join(t, cfg)
+	b := join(t, cfg, func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(pub *hub.Publication, at hub.Position) int { return crowd * deliver(pub, at) }
+	})
+	b.enter("r")
+	p := b.partition(app, "r", false)
+	const many = 50
+	for i := 1; i <= many; i++ {
+		began := time.Now()
+		before, was := b.count.atOnce.Load(), p.crowded.Load()
+		a.mustSend("r", fmt.Sprint(i))
+		until(t, "it is there", func() bool { return len(b.in("r")) == i })
+		b.settledIn(p)
+		if p.crowded.Load() <= was {
+			t.Fatalf("publication %d is handed to many, and that is not noted", i)
+		}
+		if b.count.atOnce.Load() > before && time.Since(began) < crowdTime/2 && began.UnixNano()-was < int64(crowdTime/2) {
+			t.Errorf("publication %d, soon behind one to many, is handled by who reads", i)
+		}
+	}
+	b.hasExactly("r", numbered(1, many))
+	until(t, "some time is over", func() bool { return time.Now().UnixNano()-p.crowded.Load() > int64(crowdTime) })
+	// From now on it is few again, but for a fence that comes just then.
+	for i := many + 1; ; i++ {
+		if i > many+30 {
+			t.Fatal("the reader never handles what comes, though there has been no crowd for some time")
+		}
+		until(t, "some time is over", func() bool { return time.Now().UnixNano()-p.crowded.Load() > int64(crowdTime) })
+		before := b.count.atOnce.Load()
+		a.mustSend("r", fmt.Sprint(i))
+		until(t, "it is there", func() bool { return len(b.in("r")) == i })
+		b.settledIn(p)
+		if b.count.atOnce.Load() > before {
+			return
+		}
+	}
+}
+
 // A flood is left to the partition's goroutine, and what comes before and behind it is not: the order stays.
 func TestFloodIsLeftToPartition(t *testing.T) {
 	t.Parallel()
