@@ -28,13 +28,10 @@ func (c *Cluster) Wires() int64 { return c.wires.Load() }
 func (c *Cluster) agreeFirst(ctx context.Context) error {
 	w := c.dialWire(c.nodes, silence{})
 	defer w.close(errStopped)
-	if err := c.agree(ctx, w, newSecret()); err != nil {
-		return err
-	}
-	return nil
+	return c.agree(ctx, w, newSecret())
 }
 
-// A silence is a [incoming] where nothing comes.
+// A silence is an [incoming] where nothing comes.
 type silence struct{}
 
 func (silence) message(string, string)      {}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type line struct {
 	only *link // in a Redis Cluster; nil for a line that links share
 
 	links [partitions + 1]atomic.Pointer[link] // by partition; nil for none
+	came  uint32                               // for which of these the read that is being handled brought messages; guarded by reading
 }
 
 // lines are those of a process.
@@ -88,7 +90,7 @@ func (c *Cluster) line(l *link) *line {
 }
 
 func (c *Cluster) newLine(l *link) *line {
-	n := &line{c: c, made: time.Now()}
+	n := &line{c: c}
 	n.links[l.p.index].Store(l)
 	if !c.isShared() {
 		n.only = l
@@ -109,6 +111,7 @@ func (n *line) of(channel string) *link {
 // message implements [incoming].
 func (n *line) message(channel, text string) {
 	if l := n.of(channel); l != nil {
+		n.came |= 1 << l.p.index
 		l.message(text)
 	}
 }
@@ -122,8 +125,8 @@ func (n *line) subscription(kind, channel string) {
 
 // brought implements [incoming]: what came is handled at once where that is little, see [inbox.grab].
 func (n *line) brought() (woke bool) {
-	for i := range n.links {
-		if l := n.links[i].Load(); l != nil && l.p.handleNow() {
+	for ; n.came != 0; n.came &= n.came - 1 {
+		if l := n.links[bits.TrailingZeros32(n.came)].Load(); l != nil && l.p.handleNow() {
 			woke = true
 		}
 	}

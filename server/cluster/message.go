@@ -28,6 +28,17 @@ func parseFrame(text string) (f frame, ok bool) {
 	return f, true
 }
 
+// isPublished reports that a text is a frame of a publication, or of no use, and none of who came and went. It does not
+// read the place.
+func isPublished(text string) bool {
+	if text == "" || text[0] < '0' || text[0] > '9' {
+		return false
+	}
+	_, rest, _ := strings.Cut(text, " ")
+	_, envelope, ok := strings.Cut(rest, " ")
+	return ok && envelope != "" && envelope[0] != letterNews
+}
+
 // cutNumber takes a number and the blank behind it.
 func cutNumber(text string) (n uint64, rest string, ok bool) {
 	digits, rest, found := strings.Cut(text, " ")

@@ -27,6 +27,9 @@ type inbox struct {
 	under         int    // that are being handled
 }
 
+// spareTexts is how long a list may be that is kept to be used again.
+const spareTexts = 4096
+
 // weight is what a text counts for, among those that came and are not handled yet. An answer to the
 // desk counts for nothing: it asks for one at a time, and would ask again for one that is too much.
 func weight(text string) int64 {
@@ -129,9 +132,7 @@ func (b *inbox) grab() (list []string, told bool) {
 func (b *inbox) isPlain() bool {
 	bytes := 0
 	for _, text := range b.list {
-		bytes += len(text)
-		f, ok := parseFrame(text)
-		if bytes > grabBytes || !ok || f.envelope == "" || f.envelope[0] == letterNews {
+		if bytes += len(text); bytes > grabBytes || !isPublished(text) {
 			return false
 		}
 	}
@@ -157,7 +158,9 @@ func (p *partition) handleNow() (told bool) {
 	p.c.count.atOnce.Add(uint64(n))
 	told = p.inbox.giveBack(list[n:])
 	clear(list)
-	p.inbox.spare = list[:0]
+	if cap(list) <= spareTexts { // or it is of a flood
+		p.inbox.spare = list[:0]
+	}
 	return told
 }
 
@@ -200,7 +203,7 @@ func (p *partition) handle() {
 			p.handleText(text)
 		}
 		p.inbox.giveBack(nil)
-		if cap(list) > 4096 {
+		if cap(list) > spareTexts {
 			list = nil // after a flood
 		}
 	}

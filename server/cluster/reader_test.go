@@ -16,6 +16,43 @@ func (p *process) settledIn(part *partition) {
 	until(p.t, "what came is handled", part.inbox.idle)
 }
 
+// waits has a process hand out nothing behind a publication that is called so, of which in is told, until out says so.
+func waits(in chan<- struct{}, out <-chan struct{}) func(*Options) {
+	return func(o *Options) {
+		deliver := o.Deliver
+		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
+			if pub.Event == "wait" {
+				in <- struct{}{}
+				<-out
+			}
+			return deliver(pub, at)
+		}
+	}
+}
+
+// sendSoon publishes a number in the room r, and does not wait for its answer.
+func (p *process) sendSoon(n int, event string, answered *sync.WaitGroup) {
+	answered.Add(1)
+	p.Publish(&hub.Publication{App: app, Room: "r", Event: event, Data: fmt.Append(nil, n)}, func(h hub.Handed) {
+		if h.Err != nil {
+			p.t.Error(h.Err)
+		}
+		answered.Done()
+	})
+}
+
+// Who came and went, fences and answers are none of what the reader handles itself.
+func TestIsPublished(t *testing.T) {
+	for text, want := range map[string]bool{
+		"12 3 \x01envelope": true, "12 3 PC3:app": false, "12 3 ": false, "12 3": false, "12": false, "": false,
+		fence{epoch: 1, number: 2}.text(): false, string(letterDesk) + "1:a": false, string(letterHeld) + "1:a 2 3": false,
+	} {
+		if isPublished(text) != want {
+			t.Errorf("%q is a publication: %t", text, !want)
+		}
+	}
+}
+
 // What comes while nothing else does is handled by who read it, and so wakes up nobody.
 func TestHandledByWhoReads(t *testing.T) {
 	t.Parallel()
@@ -95,16 +132,7 @@ func TestFloodIsLeftToPartition(t *testing.T) {
 	cfg := config(t, at(redis.Addr))
 	in, out := make(chan struct{}), make(chan struct{}, 1)
 	a := join(t, cfg)
-	b := join(t, cfg, func(o *Options) {
-		deliver := o.Deliver
-		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
-			if pub.Event == "wait" {
-				in <- struct{}{}
-				<-out
-			}
-			return deliver(pub, at)
-		}
-	})
+	b := join(t, cfg, waits(in, out))
 	b.enter("r")
 	p := b.partition(app, "r", false)
 	n := 0
@@ -113,13 +141,7 @@ func TestFloodIsLeftToPartition(t *testing.T) {
 		var answered sync.WaitGroup
 		send := func(event string) {
 			n++
-			answered.Add(1)
-			a.Publish(&hub.Publication{App: app, Room: "r", Event: event, Data: fmt.Append(nil, n)}, func(h hub.Handed) {
-				if h.Err != nil {
-					t.Error(h.Err)
-				}
-				answered.Done()
-			})
+			a.sendSoon(n, event, &answered)
 		}
 		b.settledIn(p)
 		atOnce := b.count.atOnce.Load()
@@ -148,29 +170,12 @@ func TestReaderWaitsForPartition(t *testing.T) {
 	cfg := config(t, at(redis.Addr))
 	in, out := make(chan struct{}), make(chan struct{})
 	a := join(t, cfg)
-	b := join(t, cfg, func(o *Options) {
-		deliver := o.Deliver
-		o.Deliver = func(pub *hub.Publication, at hub.Position) int {
-			if pub.Event == "wait" {
-				in <- struct{}{}
-				<-out
-			}
-			return deliver(pub, at)
-		}
-	})
+	b := join(t, cfg, waits(in, out))
 	b.enter("r")
 	p := b.partition(app, "r", false)
 	b.settledIn(p)
 	var answered sync.WaitGroup
-	send := func(n int, event string) {
-		answered.Add(1)
-		a.Publish(&hub.Publication{App: app, Room: "r", Event: event, Data: fmt.Append(nil, n)}, func(h hub.Handed) {
-			if h.Err != nil {
-				t.Error(h.Err)
-			}
-			answered.Done()
-		})
-	}
+	send := func(n int, event string) { a.sendSoon(n, event, &answered) }
 	const many, middle = 2 * grabTexts, grabTexts // all of which one read brings
 	send(1, "wait")
 	await(t, in, "the first, with the reader")

@@ -20,8 +20,8 @@ import (
 // it is read. So a publication that one client sends and another one is told wakes up nobody but that reader.
 //
 // Why not rueidis, which finds the servers: it has two goroutines for a connection, and behind them stood two of
-// ours, one that waited for answers and one that handed out. To wake these was two thirds of
-// what a publication cost a node.
+// ours, one that waited for answers and one that handed out. Each publication woke all of them; test/bench/README.md has
+// what it cost then and costs now.
 //
 // Commands are answered in the order of being written. Its methods may be called from any goroutine, but those that
 // wait for an answer not from one of the loop's.
@@ -192,7 +192,7 @@ func (w *wire) take(v resp.Value) {
 	}
 	c := w.waiting[0]
 	c.answers = append(c.answers, reply{Value: v})
-	isOver := len(c.answers) >= c.want || c.kind != "" // which only an error answers
+	isOver := len(c.answers) >= c.want // a subscription is answered so if it is refused alone
 	if isOver {
 		w.answered()
 	}
