@@ -12,7 +12,7 @@ func (h *holdings) keep() {
 	h.prune()
 	list := make([]*holding, 0, len(h.book)+len(h.bars))
 	for what, b := range h.bars {
-		list = append(list, &holding{op: opAgain, what: what, number: b.before, stamp: b.stamp, until: b.until})
+		list = append(list, &holding{op: opAgain, what: what, number: b.before, stamp: b.stamp, wait: b.wait, until: b.until})
 	}
 	for what, b := range h.book {
 		list = append(list, b.kept(what))

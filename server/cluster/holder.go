@@ -46,11 +46,11 @@ const (
 // A holding is an operation on an id, in its turn.
 type holding struct {
 	op     string
-	what   string // app, a byte 0, id
-	number string // of the claim; of a bar the time before which it holds
-	stamp  string // of what is kept, and of bars that are put up again: when the engine gave it
-	wait   time.Duration
-	until  time.Time // of a bar that is put up again
+	what   string        // app, a byte 0, id
+	number string        // of the claim; of a bar the time before which it holds
+	stamp  string        // of what is kept, and of bars that are put up again: when the engine gave it
+	wait   time.Duration // of a bar
+	until  time.Time     // of a bar that is put up again
 	since  time.Time
 
 	claim  *presence.Claim // nil for bars
@@ -68,7 +68,8 @@ type held struct {
 // A barred is a bar that this node put up.
 type barred struct {
 	before, stamp string
-	until         time.Time
+	wait          time.Duration // behind stamp, which is of the engine's clock
+	until         time.Time     // when this node forgets it, at the earliest
 }
 
 // holdings are what a partition has of ids. Its goroutine is work; answers come on that of the

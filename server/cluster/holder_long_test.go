@@ -131,6 +131,36 @@ func TestBarsInDoubtComeToNothing(t *testing.T) {
 	}
 }
 
+// A bar that is over before its node hears that it was up is not put up again: who came behind it stays.
+func TestBarThatIsOverIsNotPutUpAgain(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	a, b := newClaimant(t, "a", cfg), newClaimant(t, "b", cfg)
+	const wait = 300 * time.Millisecond
+	if _, err := b.Bar(0, wait, "id"); err != nil {
+		t.Fatal(err)
+	}
+	h, what := &b.partition(presencetest.App, "id", false).holds, presencetest.App+"\x00id"
+	h.mu.Lock()
+	bar := h.bars[what]
+	h.mu.Unlock()
+	one := a.after("id")
+	bar.until = time.Now().Add(wait) // as if the answer came now: the node stood still
+	h.mu.Lock()
+	h.bars[what], h.afresh = bar, true
+	h.mu.Unlock()
+	h.wakeUp()
+	until(t, "all is put up again", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return !h.afresh && h.under == nil && len(h.queue) == 0
+	})
+	if up := redis.Do("EXISTS", a.key("b", "id")); up != ":0" || a.Told(one) != "" {
+		t.Errorf("the bar is there: %s; who came behind it was told %q", up, a.Told(one))
+	}
+}
+
 // Of two bars of two nodes the later counts, also when the node of the earlier one puts it up again.
 func TestLaterBarStays(t *testing.T) {
 	t.Parallel()

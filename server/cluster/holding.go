@@ -117,7 +117,7 @@ func (h *holdings) args(l *link, b *holdBatch) []string {
 		case o.op == opBar:
 			args = append(args, opBar, o.what, o.number, number(max(1, o.wait.Milliseconds())))
 		case o.op == opAgain:
-			args = append(args, opAgain, o.what, o.number, number(max(1, time.Until(o.until).Milliseconds())), o.stamp)
+			args = append(args, opAgain, o.what, o.number, number(max(1, o.wait.Milliseconds())), o.stamp)
 		}
 	}
 	return args
@@ -276,7 +276,7 @@ func (h *holdings) settle(o *holding, said string) func() {
 		o.done = nil
 		_, stamp, ok := strings.Cut(said, " ")
 		if _, some := h.bars[o.what]; ok && (some || len(h.bars) < mostBars) {
-			h.bars[o.what] = barred{o.number, stamp, time.Now().Add(o.wait)}
+			h.bars[o.what] = barred{o.number, stamp, o.wait, time.Now().Add(o.wait)}
 		}
 		return func() { done(said, nil) }
 	}

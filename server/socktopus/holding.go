@@ -3,6 +3,7 @@ package socktopus
 import (
 	"crypto/rand"
 	"errors"
+	"time"
 
 	"poosh/server/closed"
 	"poosh/server/command"
@@ -50,6 +51,10 @@ func (c *client) answered(made int64, err error) {
 	c.app.mu.Lock()
 	c.claimed = true
 	c.app.mu.Unlock()
+	if !time.Now().Before(c.until) {
+		// Its token is old by now: a bar for such may have been over before the answer was made.
+		c.end(endAway)
+	}
 	if !c.isEnded() {
 		if c.name != "" {
 			c.mu.Lock()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"poosh/auth"
 	"poosh/server/presence"
 )
 
@@ -106,6 +107,27 @@ func TestIDIsAskedFor(t *testing.T) {
 		t.Errorf("%d are connected", n)
 	}
 	_, _ = slow.Close(), quick.Close()
+	r.empty(t)
+}
+
+// Who has an answer only when its token is old may have been kicked by it, so it comes once more with another one.
+func TestIDIsGivenTooLate(t *testing.T) {
+	r := newRegistry()
+	s := newSite(t, Config{Holder: r})
+	const left = 300 * time.Millisecond
+	ws, _, err := s.tryJoin(token("late", auth.SocktopusLife-left))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	answer := <-r.answers
+	time.Sleep(left)
+	answer(nil)
+	_ = ws.SetReadDeadline(time.Now().Add(patience))
+	wantClosed(t, ws, false, websocket.CloseTryAgainLater)
+	if n := s.dialect.Stats().Connected; n != 0 {
+		t.Errorf("%d are connected", n)
+	}
 	r.empty(t)
 }
 

@@ -37,9 +37,12 @@ local function mark(what, taken, any, some, before)
   redis.call('SET', T .. ':k:' .. what, num(taken) .. ' ' .. num(any) .. ' ' .. num(some) .. ' ' .. before, 'EX', 3600)
 end
 local function holds(bar, made) return bar and (bar == '0' or tonumber(made) <= tonumber(bar)) end
+-- This node hears of what it has lost behind its answer: it may have got that in the same batch.
+local losses = {}
 local function lost(why, what, who, number)
   redis.call('SREM', T .. ':H:' .. who, what)
-  redis.call('SPUBLISH', T .. ':N:' .. who, 'K' .. net(why) .. net(what) .. net(number))
+  local text = 'K' .. net(why) .. net(what) .. net(number)
+  if who == node then losses[#losses + 1] = text else redis.call('SPUBLISH', T .. ':N:' .. who, text) end
 end
 local function drop(what)
   redis.call('DEL', T .. ':h:' .. what)
@@ -103,9 +106,11 @@ while at <= #ARGV do
     local _, last = barred(what)
     said = bar(what, number, wait, math.max(now, last + 1))
   elseif op == 'a' then
-    local wait, stamp = arg(), tonumber(arg())
+    local wait, stamp = tonumber(arg()), tonumber(arg())
     local _, last = barred(what)
-    if stamp > last then bar(what, number, wait, stamp) end
+    -- One that was over before its node heard that it was up is not put up again.
+    local left = math.min(wait, math.ceil(wait - (now - stamp) / 1000))
+    if stamp > last and left > 0 then bar(what, number, num(left), stamp) end
   end
   out[#out + 1] = net(said)
 end
@@ -113,4 +118,6 @@ local answer = table.concat(out)
 redis.call('HSET', own, 'q', batch, 'a', answer)
 redis.call('PEXPIRE', own, lease)
 redis.call('PEXPIRE', list, life)
-return redis.call('SPUBLISH', T .. ':N:' .. node, answer)
+local heard = redis.call('SPUBLISH', T .. ':N:' .. node, answer)
+for _, text in ipairs(losses) do redis.call('SPUBLISH', T .. ':N:' .. node, text) end
+return heard

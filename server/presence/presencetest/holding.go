@@ -31,6 +31,7 @@ func RunHolder(t *testing.T, two func(t *testing.T) (a, b HolderProcess)) {
 		{"what is released is nobody's", testReleased},
 		{"a bar takes ids and keeps them", testBar},
 		{"a bar ends", testBarEnds},
+		{"who is barred as it claims is told", testBarAtOnce},
 		{"who claims gets all that comes behind the answer and nothing before", testClaimFence},
 		{"many claim at once", testClaimants},
 	} {
@@ -189,6 +190,32 @@ func testBar(t *testing.T, a, b *Claimant) {
 	soon(t, "who has ids", "[false true true] <nil>", func() any { return a.Held("id", "other", "nobody's") })
 	if a.Told(one) != "2" || b.Told(other) != "" {
 		t.Errorf("told %q and %q", a.Told(one), b.Told(other))
+	}
+}
+
+// testBarAtOnce: a claim and a bar that are asked for at the same moment may be one question to the engine.
+func testBarAtOnce(t *testing.T, a, b *Claimant) {
+	for i := range 20 {
+		id := fmt.Sprint("id", i)
+		claim, answered, barred := a.new(id, 1), make(chan error, 1), make(chan error, 1)
+		a.Holder.Claim(claim, func(err error) { answered <- err })
+		a.Holder.Bar(App, []string{id}, 1, time.Hour, func(_ map[string]int64, err error) { barred <- err })
+		for _, answer := range []chan error{answered, barred} {
+			select {
+			case err := <-answer:
+				if errors.Is(err, presence.ErrBarred) {
+					claim = nil
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			case <-time.After(patience):
+				t.Fatalf("no answer within %s", patience)
+			}
+		}
+		if claim != nil {
+			a.Has("what it is told", claim, "2")
+		}
+		soon(t, "who has the id", "[false] <nil>", func() any { return b.Held(id) })
 	}
 }
 
