@@ -52,6 +52,11 @@ func (s *Session) left(reason string) {
 func (s *Session) shut(code int, why closed.Reason, text string) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.shutInOrder(code, why, text)
+}
+
+// shutInOrder is shut with s.mu held.
+func (s *Session) shutInOrder(code int, why closed.Reason, text string) (first bool) {
 	if s.cause == closed.None {
 		s.cause = why
 	}

@@ -14,10 +14,14 @@ var frameDisconnect = websocket.TextFrame([]byte("41"))
 // away. It reports whether it was this that ended it.
 func (s *Session) Kick() bool {
 	s.mu.Lock()
-	s.kicked = true // before the word, which may be too much for it and so end it
-	s.mu.Unlock()
-	s.Deliver(frameDisconnect)
-	return s.shut(websocket.CloseNormal, closed.Kicked, closed.Kicked.String())
+	defer s.mu.Unlock() // only here: a client that has read the word may be gone before it is closed
+	if s.life != lifeOpen {
+		return false
+	}
+	s.kicked = true
+	s.deliver(frameDisconnect) // which may be too much for it and so end it
+	s.shutInOrder(websocket.CloseNormal, closed.Kicked, closed.Kicked.String())
+	return true
 }
 
 // Kicked reports whether the client was told to stay away, whatever its end counts as.
