@@ -19,14 +19,15 @@ type rigHooks struct {
 	*httptest.Server
 	mu     sync.Mutex // guards what follows
 	total  int
-	is     map[string]bool // a channel that is occupied, or a channel and a member that is there
-	faults []string        // what was told though it was so, since the last quiet moment
-	moves  map[string]int  // how often something was told, since then
+	is     map[string]bool  // a channel that is occupied, or a channel and a member that is there
+	faults []string         // what was told though it was so, since the last quiet moment
+	moves  map[string]int   // how often something was told, since then
+	times  map[string]int64 // of the last webhook about something, in milliseconds
 	tell   func(what, format string, args ...any)
 }
 
 func newRigHooks(t *testing.T, tell func(what, format string, args ...any)) *rigHooks {
-	h := &rigHooks{tell: tell, is: make(map[string]bool), moves: make(map[string]int)}
+	h := &rigHooks{tell: tell, is: make(map[string]bool), moves: make(map[string]int), times: make(map[string]int64)}
 	h.Server = httptest.NewServer(http.HandlerFunc(h.take))
 	t.Cleanup(h.Close)
 	return h
@@ -54,7 +55,12 @@ func (h *rigHooks) take(_ http.ResponseWriter, r *http.Request) {
 		}
 		h.total++
 		what := strings.TrimSpace(e.Channel + " " + e.UserID)
-		h.tell(what, "webhook %s", e.Name)
+		h.tell(what, "webhook %s of %d", e.Name, body.TimeMS)
+		if body.TimeMS < h.times[what] { // of a node that stood still with it on its way
+			h.faults = append(h.faults, fmt.Sprintf("the application is told %s of %s behind what was later", e.Name, what))
+			continue
+		}
+		h.times[what] = body.TimeMS
 		if h.is[what] == came {
 			h.faults = append(h.faults, fmt.Sprintf("the application is told %s of %s again", e.Name, what))
 		}

@@ -226,9 +226,7 @@ func (r *rig) quietKnown() {
 		}
 		left := r.hooks.differs(is)
 		for i, what := range left {
-			r.mu.Lock()
-			left[i] = fmt.Sprintf("that %s is there is %v: %s; %s", what, is[what], strings.Join(r.story[what], ", "), strings.Join(r.story[""], ", "))
-			r.mu.Unlock()
+			left[i] = fmt.Sprintf("that %s is there is %v: %s", what, is[what], r.tale(what))
 		}
 		return left
 	})
@@ -248,6 +246,11 @@ func (r *rig) quietIDs() {
 			slices.Sort(succeeded)
 			if want := slices.Sorted(maps.Keys(have)); f != taken || !slices.Equal(succeeded, want) {
 				left = append(left, fmt.Sprintf("node %d knows %v, and there are %v (%v)", i, succeeded, want, f))
+				for _, id := range want {
+					if f == taken && !slices.Contains(succeeded, id) {
+						left = append(left, r.tale(id))
+					}
+				}
 			}
 		}
 		return left

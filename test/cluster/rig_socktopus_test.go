@@ -61,10 +61,15 @@ func (s *octopusSlot) connect(dice *rand.Rand) {
 		return
 	}
 	g := s.r.guest("client "+s.id, at, "", l)
+	s.r.happened(s.id, "%s is there", g.name)
 	g.as, g.born = s.id, born // it may be kicked before its handshake is known to be over
 	seat := g.sit(s.id)
 	s.now.Store(g)
-	go func() { g.over(g.octopus(seat)) }() // ends with the connection
+	go func() { // ends with the connection
+		why := g.octopus(seat)
+		s.r.happened(s.id, "%s ends: %v", g.name, why)
+		g.over(why)
+	}()
 	l.say("PING")
 }
 
@@ -81,6 +86,7 @@ func (g *guest) octopus(at *seat) error {
 		case ok:
 			g.heard(data)
 		case text == "PONG":
+			g.r.happened(g.as, "%s is in", g.name)
 			g.r.truth.confirm(at)
 		case text == "CLOSE":
 			return errReplaced

@@ -72,10 +72,11 @@ type rig struct {
 	unsound []string       // those that were not taken
 	moves   map[string]int // how often pages far from the fault were told that a member came or went, since then
 	began   time.Time
-	sent    map[string]int64    // whom applications have sent away, and until when they may go for it
-	anew    []ending            // streams that could not go on where they were
-	doomed  []*guest            // who is to go for that
-	story   map[string][]string // of a member of a channel, and of everything: what happened when
+	unsure  map[string]time.Time // when it was last not known whether an application has sent somebody away
+	sent    map[string]int64     // whom applications have sent away, and until when they may go for it
+	anew    []ending             // streams that could not go on where they were
+	doomed  []*guest             // who is to go for that
+	story   map[string][]string  // of a member of a channel, and of everything: what happened when
 }
 
 // A rigRound is what happens from one quiet moment to the next.
@@ -147,7 +148,7 @@ func newRig(t *testing.T, engine, balancer string, more bool) *rig {
 	if start == nil {
 		t.Fatalf("-rig.engine %q is none of %v", engine, slices.Sorted(maps.Keys(rigEngines)))
 	}
-	r := &rig{t: t, redis: start(t), balancer: balancer, more: more, truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int), sent: make(map[string]int64)}
+	r := &rig{t: t, redis: start(t), balancer: balancer, more: more, truth: &chronicle{spaces: make(map[string]*space)}, dice: rand.New(rand.NewPCG(*rigSeed, 0)), began: time.Now(), story: make(map[string][]string), moves: make(map[string]int), sent: make(map[string]int64), unsure: make(map[string]time.Time)}
 	r.hooks = newRigHooks(t, r.happened)
 	db := postgrestest.Start(t, "fsync=off").Schema(t)
 	for range 3 {
@@ -246,12 +247,19 @@ func (r *rig) blame(format string, args ...any) {
 	}
 }
 
-// happened notes what happened to a member of a channel, to be told if something is wrong with it.
+// happened notes what happened to a member of a channel, or an id of Socktopus, to be told if something is wrong with it.
 func (r *rig) happened(to, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := append(r.story[to], fmt.Sprintf("%.3f "+format, append([]any{time.Since(r.began).Seconds()}, args...)...))
 	r.story[to] = list[max(0, len(list)-30):]
+}
+
+// tale is what happened to a member of a channel, or an id of Socktopus, and to all nodes.
+func (r *rig) tale(of string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Sprintf("%s; %s", strings.Join(r.story[of], ", "), strings.Join(r.story[""], ", "))
 }
 
 // ended notes a connection that ended against its client's will.
