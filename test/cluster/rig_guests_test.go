@@ -43,6 +43,9 @@ func (g *guest) sit(room string) *seat {
 	}
 	s := g.r.truth.sit(room, g.name, g.id)
 	g.seats[room] = s
+	if g.why != nil { // or it would outlive it
+		g.r.truth.rise(s)
+	}
 	return s
 }
 

@@ -135,7 +135,7 @@ func (s *pusherSlot) connect(dice *rand.Rand) {
 // subscribe asks for a channel that it has not, and has not just left.
 func (g *pusherGuest) subscribe(channel string) {
 	g.mu.Lock()
-	if g.channels[channel] != nil {
+	if g.channels[channel] != nil || g.why != nil { // or its seat would outlive it
 		g.mu.Unlock()
 		return
 	}
