@@ -55,7 +55,7 @@ type Claimant struct {
 // Try claims an id with a token of a time, and waits for the answer.
 func (c *Claimant) Try(id string, made int64) (*presence.Claim, error) {
 	c.T.Helper()
-	claim := c.new(id, made)
+	claim := c.New(id, made)
 	done := make(chan error, 2)
 	c.Holder.Claim(claim, func(err error) { done <- err })
 	select {
@@ -67,7 +67,8 @@ func (c *Claimant) Try(id string, made int64) (*presence.Claim, error) {
 	}
 }
 
-func (c *Claimant) new(id string, made int64) *presence.Claim {
+// New makes a claim, and notes what is told of it.
+func (c *Claimant) New(id string, made int64) *presence.Claim {
 	claim := &presence.Claim{App: App, ID: id, Made: made}
 	claim.Lost = func(why presence.Lost) {
 		c.mu.Lock()
@@ -197,7 +198,7 @@ func testBar(t *testing.T, a, b *Claimant) {
 func testBarAtOnce(t *testing.T, a, b *Claimant) {
 	for i := range 20 {
 		id := fmt.Sprint("id", i)
-		claim, answered, barred := a.new(id, 1), make(chan error, 1), make(chan error, 1)
+		claim, answered, barred := a.New(id, 1), make(chan error, 1), make(chan error, 1)
 		a.Holder.Claim(claim, func(err error) { answered <- err })
 		a.Holder.Bar(App, []string{id}, 1, time.Hour, func(_ map[string]int64, err error) { barred <- err })
 		for _, answer := range []chan error{answered, barred} {
@@ -259,7 +260,7 @@ func testClaimFence(t *testing.T, a, b *Claimant) {
 		before := n
 		who := &ear{}
 		answered := make(chan error, 1)
-		claim := a.new(id, 1)
+		claim := a.New(id, 1)
 		a.Holder.Claim(claim, func(err error) {
 			who.sub = a.Hub.Register(App, "s", 1, names{}, who)
 			answered <- errors.Join(err, a.Hub.Join(who.sub, id, []byte("welcome")))
@@ -305,7 +306,7 @@ func testClaimants(t *testing.T, a, b *Claimant) {
 		for w := range each {
 			all.Go(func() { // ends by itself
 				for i := range rounds {
-					claim := c.new(fmt.Sprint((i*7+w)%ids), 1)
+					claim := c.New(fmt.Sprint((i*7+w)%ids), 1)
 					done := make(chan error, 1)
 					c.Holder.Claim(claim, func(err error) { done <- err })
 					select {
