@@ -278,7 +278,7 @@ func (r *rig) quietEnds(stalled bool) {
 			hit && r.round.fault.apart && (e.at > r.round.began || r.round.reset)
 		counts[ok]++
 		if !ok {
-			r.blame("%s ended, which was there since %d of %d: %v", e.who, e.at, r.round.began, e.why)
+			r.blame("%s ended, which was there since %d of %d: %v; %s", e.who, e.at, r.round.began, e.why, r.tale(idOf(e.who)))
 		}
 	}
 	kinds := make(map[string]int)

@@ -16,6 +16,16 @@ var octopusIDs = []string{"id-0", "id-1", "id-2", "id-3", "id-4", "id-5", "id-6"
 // octopusSlots is how many clients there are: the first ids have two.
 const octopusSlots = 9
 
+// idOf is the id of a client of Socktopus, by the client's name; empty for anybody else.
+func idOf(who string) string {
+	rest, ok := strings.CutPrefix(who, "client ")
+	id, _, _ := strings.Cut(rest, " ")
+	if !ok {
+		return ""
+	}
+	return id
+}
+
 // rivals reports whether a client that ended had a rival, who may have taken its place.
 func rivals(who string) bool {
 	for _, id := range octopusIDs[:octopusSlots-len(octopusIDs)] {
