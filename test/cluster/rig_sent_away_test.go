@@ -55,13 +55,19 @@ func (r *rig) toGo(whom string, there []*guest) []*guest {
 	})
 }
 
+// unsureOf reports whether it was a moment ago that nobody knew whether somebody was sent away. A kick that has half failed
+// lets nobody in for the life of a token, and what was on its way then may be done a moment later. mu is held.
+func (r *rig) unsureOf(whom string) bool {
+	return time.Since(r.unsure[whom]) < auth.SocktopusLife+lease
+}
+
 // sentAway reports whether a connection ended since an application has sent it away. A node that is apart hears of that
 // later, so who comes there just after it may have to go too.
 func (g *guest) sentAway(why error) bool {
 	g.r.mu.Lock()
 	defer g.r.mu.Unlock()
 	at, is := g.r.sent[g.as]
-	late := g.r.round.fault.apart && g.node == g.r.round.victim
+	late := g.r.round.fault.apart && g.node == g.r.round.victim || g.r.unsureOf(g.as)
 	is = is && (g.born < at || late) && (errors.Is(why, errReplaced) || strings.Contains(why.Error(), `"code":4009`))
 	switch {
 	case !is:
@@ -109,7 +115,6 @@ func (r *rig) hasSent(n *rigNode, whom string, a answer, there []*guest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sent[whom] = at
-	delete(r.unsure, whom)
 	r.doomed = append(r.doomed, there...)
 }
 
@@ -165,7 +170,7 @@ func (r *rig) quietSentAway() {
 	all := r.doomed
 	r.doomed = nil
 	for whom, at := range r.sent {
-		if time.Since(r.unsure[whom]) > auth.SocktopusLife { // a kick that has half failed lets nobody in for so long
+		if !r.unsureOf(whom) {
 			r.sent[whom] = min(at, r.truth.tick())
 		}
 	}
