@@ -183,7 +183,7 @@ func (s *step) args(list []string) []string {
 	flag(s.silent, 's')
 	flag(s.newer, 'w')
 	flag(s.doubtful, 'o')
-	flag(e.Cache && !s.gone, 'k') // who is answered already wants to know nothing
+	flag(e.Cache && !s.gone && s.kind != stepLeave, 'k') // who is answered already wants to know nothing
 	flag(s.members && !s.gone, 'm')
 	return append(list, string(s.kind), string(flags), e.App, e.Room, e.User, string(e.Info), e.Socket,
 		strconv.Itoa(s.connections), strconv.Itoa(e.MaxMembers), strconv.Itoa(e.MaxConnections), strconv.FormatInt(e.Hold.Milliseconds(), 10))

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"syscall"
@@ -108,4 +109,65 @@ func TestDeskLargeAnswers(t *testing.T) {
 	if n := b.count.overrun.Load(); n > 0 {
 		t.Errorf("%d connections were ended", n)
 	}
+}
+
+// Many who leave rooms at once whose last event is kept want to know nothing of that: all counts come with the answer.
+func TestDeskCountsOfManyLeaves(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	w := newTown(config(t, at(redis.Addr)))
+	a, b := w.build(t, ""), w.build(t, "")
+	l := &lastCounts{house: b, n: make(map[string]int)}
+	b.Hear(app, l)
+	p := b.partition(app, "r", false)
+	var rooms []string
+	for i := 0; len(rooms) < 40; i++ {
+		room := fmt.Sprint("r", i)
+		if b.partition(app, room, false) != p {
+			continue
+		}
+		rooms = append(rooms, room)
+		for i, h := range []*house{a, b} {
+			done := make(chan error, 1)
+			h.Enter(presence.Entry{App: app, Room: room, Socket: fmt.Sprint(i), Counted: true}, func(_ presence.Seated, err error) { done <- err })
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.hub.Send(&hub.Publication{App: app, Room: room, Event: "e", Data: make([]byte, 10240), Cached: 600}, nil)
+		until(t, "the event is kept", func() bool { _, _, ok, _ := a.Cached(t.Context(), app, room); return ok })
+	}
+	p.desk.mu.Lock() // all in one batch
+	for _, room := range rooms {
+		e := presence.Entry{App: app, Room: room, Socket: "1", Counted: true, Cache: true}
+		p.desk.queue = append(p.desk.queue, &step{kind: stepLeave, entry: e})
+	}
+	p.desk.mu.Unlock()
+	p.desk.wakeUp()
+	until(t, "all are told", func() bool { return len(l.counts()) == len(rooms) })
+	for room, n := range l.counts() {
+		if n != 1 {
+			t.Errorf("%s: there are %d, want 1", room, n)
+		}
+	}
+}
+
+// lastCounts is what a node was told last of how many are in rooms, once they are fewer than two.
+type lastCounts struct {
+	*house
+	n map[string]int // guarded by house.mu
+}
+
+func (l *lastCounts) Counted(room string, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n < 2 {
+		l.n[room] = n
+	}
+}
+
+func (l *lastCounts) counts() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.n)
 }

@@ -161,6 +161,68 @@ func TestBarThatIsOverIsNotPutUpAgain(t *testing.T) {
 	}
 }
 
+// Whoever had an id was barred behind that, also where the engine's clock was set back in between, as by a failover: its node
+// hears so when it is back, though the bar is over.
+func TestBarBehindAClockSetBack(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	cfg.Timeout = time.Second
+	a, b, wire := claimants(t, cfg, redis.Addr)
+	claim := b.Must("id", 1)
+	h, what := &b.partition(presencetest.App, "id", false).holds, presencetest.App+"\x00id"
+	h.mu.Lock()
+	had := h.book[what]
+	had.stamp = number(time.Now().Add(10 * time.Second).UnixMicro()) // as a clock ahead of this one gave it
+	redis.Do("SET", b.key("h", "id"), b.Cluster.Name()+" "+had.number+" "+had.stamp+" 1")
+	h.mu.Unlock()
+	wire.Cut()
+	b.away(true)
+	for _, before := range []int64{0, 1000} { // as a kick does
+		if _, err := a.Bar(before, time.Millisecond, "id"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the bar is over", func() bool { return redis.Do("EXISTS", a.key("b", "id")) == ":0" })
+	wire.Heal()
+	b.Has("what it is told", claim, "2")
+	a.holds(false, "id")
+}
+
+// Who is barred in one batch with the next claim of the id is told that, and not that it was taken.
+func TestBarredBeforeItIsTaken(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := config(t, at(redis.Addr))
+	_, b, wire := claimants(t, cfg, redis.Addr)
+	b.live()
+	one, two := b.must(1, "id")[0], b.New("id", 2)
+	wire.Slow(100 * time.Millisecond)
+	h := &b.partition(presencetest.App, "id", false).holds
+	bar := func(before int64, wait time.Duration) chan error {
+		done := make(chan error, 1)
+		b.Holder.Bar(presencetest.App, []string{"id"}, before, wait, func(_ map[string]int64, err error) { done <- err })
+		return done
+	}
+	first := bar(-1, time.Millisecond) // which holds for nobody
+	until(t, "it is under way", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.under != nil && len(h.under.list) > 0
+	})
+	second, claimed := bar(1, time.Hour), make(chan error, 1)
+	b.Holder.Claim(two, func(err error) { claimed <- err })
+	for _, done := range []chan error{first, second, claimed} {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Has("what the one before is told", one, "2")
+	if got := b.Told(two); got != "" {
+		t.Errorf("the next one is told %q", got)
+	}
+}
+
 // Of two bars of two nodes the later counts, also when the node of the earlier one puts it up again.
 func TestLaterBarStays(t *testing.T) {
 	t.Parallel()

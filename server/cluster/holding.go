@@ -330,7 +330,7 @@ func (h *holdings) lose(what, why string) func() {
 	return func() { b.claim.Lost(reason) }
 }
 
-// lost takes what another node's operation took away: why, what, and the number of the claim.
+// lost takes what an operation took away, of another node or of this one: why, what, and the number of the claim.
 func (h *holdings) lost(text string) bool {
 	why, text, ok := cutNetstring(text)
 	what, text, fine := cutNetstring(text)

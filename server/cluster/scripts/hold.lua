@@ -37,12 +37,12 @@ local function mark(what, taken, any, some, before)
   redis.call('SET', T .. ':k:' .. what, num(taken) .. ' ' .. num(any) .. ' ' .. num(some) .. ' ' .. before, 'EX', 3600)
 end
 local function holds(bar, made) return bar and (bar == '0' or tonumber(made) <= tonumber(bar)) end
--- This node hears of what it has lost behind its answer: it may have got that in the same batch.
-local losses = {}
+-- What this node got in this batch and lost again, it hears of behind the answer: it has that from there.
+local losses, got = {}, {}
 local function lost(why, what, who, number)
   redis.call('SREM', T .. ':H:' .. who, what)
   local text = 'K' .. net(why) .. net(what) .. net(number)
-  if who == node then losses[#losses + 1] = text else redis.call('SPUBLISH', T .. ':N:' .. who, text) end
+  if who == node and got[number] then losses[#losses + 1] = text else redis.call('SPUBLISH', T .. ':N:' .. who, text) end
 end
 local function drop(what)
   redis.call('DEL', T .. ':h:' .. what)
@@ -56,6 +56,7 @@ local function take(what, number, stamp, made, who, others)
       mark(what, math.max(taken, stamp), any, some, before)
     end
   end
+  got[number] = true
   redis.call('SET', T .. ':h:' .. what, node .. ' ' .. number .. ' ' .. num(stamp) .. ' ' .. made, 'PX', life)
   redis.call('SADD', list, what)
   return 'o' .. num(stamp)
@@ -104,7 +105,8 @@ while at <= #ARGV do
   elseif op == 'b' then
     local wait = arg()
     local _, last = barred(what)
-    said = bar(what, number, wait, math.max(now, last + 1))
+    local _, _, theirs = read(what) -- whose loss is to be known by the mark, also where the clock was set back
+    said = bar(what, number, wait, math.max(now, last + 1, (theirs or 0) + 1))
   elseif op == 'a' then
     local wait, stamp = tonumber(arg()), tonumber(arg())
     local _, last = barred(what)
