@@ -10,7 +10,11 @@ func (d *desk) news(n *news, in hub.Position) {
 	here := b != nil && b.entered > 0
 	switch n.kind {
 	case newsWent, newsVacated:
-		d.parts(at, n.user, in)
+		if n.info == newsUntold {
+			d.returns(at, n.user) // as the applications know of neither
+		} else {
+			d.parts(at, n.user, in)
+		}
 	case newsCame, newsOccupied:
 		d.returns(at, n.user)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"poosh/server/cluster/redistest"
+	"poosh/server/presence"
 )
 
 // Who left shortly before the engine forgot everything, so that the applications were not told yet, is told
@@ -33,6 +34,35 @@ func TestDeskLeftBeforeEngineForgot(t *testing.T) {
 	b.mustSit("r", "c")
 	settled(t, w, all, rooms)
 	want := []string{"q  [true false]", "q b [true false]", "r  [true]", "r a [true]", "r b [true false]", "r c [true]"}
+	if got := w.due(); !slices.Equal(got, want) {
+		t.Errorf("the applications were told %q, want %q", got, want)
+	}
+}
+
+// Who came and left so soon that the applications were told of neither, shortly before the engine forgot everything,
+// comes for the first time behind that.
+func TestDeskUntoldBeforeEngineForgot(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	w := newTown(shortLease(t, redis))
+	w.hold = 8 * time.Second
+	a, b := w.build(t, ""), w.build(t, "")
+	all, rooms := []*house{a, b}, []string{"r"}
+	a.mustSit("r", "a")
+	settled(t, w, all, rooms)
+	for _, user := range []string{"b", "c"} {
+		e := b.entry("r", user, user)
+		e.Only = true
+		b.Enter(e, func(presence.Seated, error) {})
+		b.Leave(e) // before the engine has heard of either
+	}
+	until(t, "both have left", func() bool { return len(a.told("went r b")) == 1 && len(a.told("went r c")) == 1 })
+	redis.Do("FLUSHALL")
+	b.mustSit("r", "b")
+	settled(t, w, all, rooms)
+	want := []string{"r  [true]", "r a [true]", "r b [true]"}
+	until(t, "the applications are told", func() bool { return slices.Equal(w.due(), want) })
+	time.Sleep(w.hold) // by then they would be told that the other one went
 	if got := w.due(); !slices.Equal(got, want) {
 		t.Errorf("the applications were told %q, want %q", got, want)
 	}

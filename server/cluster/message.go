@@ -137,6 +137,9 @@ const (
 	newsWent     = 'W'
 	newsOccupied = 'O'
 	newsVacated  = 'V'
+
+	// newsUntold is in the place of info for who went before the applications were told that it came.
+	newsUntold = "u"
 )
 
 // parseNews reads one. A later version may have further fields, and kinds.

@@ -157,6 +157,13 @@ local function look(app, room, user, how, hold, is)
   put(app, item, string.format('%.1f', now + hold + last))
 end
 
+-- What is said of who goes: 'u' where the applications were never told that it came, so that nobody needs to
+-- tell them, or a log that begins anew, that it went.
+local function untold(app, room, user, how)
+  if how == 't' and redis.call('HEXISTS', keyOf('t', app, room), toldField(user)) == 0 and not young() then return 'u' end
+  return ''
+end
+
 -- Says that a seat has so many connections in a room; old are seats that it takes the place of. quiet: nobody
 -- is told that the room is in use.
 local function count(seat, old, app, room, connections, how, hold, quiet)
@@ -171,7 +178,7 @@ local function count(seat, old, app, room, connections, how, hold, quiet)
   elseif r.sum > 0 and (how == 's' or how == 'w') then
     look(app, room, '', how, 0, true)
   elseif before > 0 and r.sum == 0 then
-    say(app, room, 'V' .. net(app) .. net(room))
+    say(app, room, 'V' .. net(app) .. net(room) .. net('') .. net(untold(app, room, '', how)))
     look(app, room, '', how, hold, false)
   end
 end
@@ -232,7 +239,7 @@ local function remove(seat, old, app, room, user, how, hold)
     return
   end
   redis.call('HDEL', key, user)
-  say(app, room, 'W' .. net(app) .. net(room) .. net(user))
+  say(app, room, 'W' .. net(app) .. net(room) .. net(user) .. net(untold(app, room, user, how)))
   look(app, room, user, how, hold, false)
 end
 
