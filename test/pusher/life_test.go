@@ -2,9 +2,11 @@ package pusher_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,17 +115,20 @@ func TestNewcomersAtTheEnd(t *testing.T) {
 		c.join("news")
 		clients = append(clients, c)
 	}
-	// The end waits for a client that polls and does not come back.
-	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/socket.io/?EIO=3&transport=polling", s.client))
-	if err != nil {
-		t.Fatal(err)
+	// The end waits for a client that polls, and has yet to fetch the answer to its ping.
+	polling := fmt.Sprintf("http://127.0.0.1:%d/socket.io/?EIO=3&transport=polling", s.client)
+	sid := regexp.MustCompile(`"sid":"([^"]+)"`).FindStringSubmatch(fetch(t, http.MethodGet, polling, ""))
+	if sid == nil {
+		t.Fatal("no session")
 	}
-	resp.Body.Close()
+	polling += "&sid=" + url.QueryEscape(sid[1])
+	fetch(t, http.MethodPost, polling, "1:2")
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	log := s.log
 	eventually(t, "an old client to be answered 503, and one of two others to be told 4100 again", func() bool {
 		return log.Count("status=503") > 0 && log.Count("code=4100") > 2
 	})
+	fetch(t, http.MethodGet, polling, "")
 	<-s.exited
 	s.launch()
 	for _, c := range clients {
@@ -134,6 +139,25 @@ func TestNewcomersAtTheEnd(t *testing.T) {
 	for _, c := range clients {
 		c.events("news", "again", 1)
 	}
+}
+
+// fetch makes a request, and returns the body of the answer.
+func fetch(t *testing.T, method, url, body string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %s %v", method, res.StatusCode, text, err)
+	}
+	return string(text)
 }
 
 // TestReconnectAtOnce has a client told to come back, with the code of a drain.
