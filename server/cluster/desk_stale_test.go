@@ -293,11 +293,9 @@ func TestDeskOlderData(t *testing.T) {
 				h.Hear(app, nil)
 			}
 			s.b.rise(s.b.mustSit("r", "b"))
-			until(t, "the other node knows that it has gone", func() bool {
-				d := s.a.partition(app, "r", false).desk
-				d.mu.Lock()
-				defer d.mu.Unlock()
-				return len(d.left) == 1
+			until(t, "the other node has heard that it has gone", func() bool {
+				there, _, err := s.a.Count(t.Context(), app, "r") // behind which it has come
+				return err == nil && there == 1 && s.a.partition(app, "r", false).inbox.idle()
 			})
 			s.redis.Kill()
 			for _, h := range s.all {
