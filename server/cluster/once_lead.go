@@ -83,6 +83,9 @@ func (s *source) giveUp() time.Duration {
 		s.c.Tell(kindOnce, []byte(s.name))
 	}
 	s.stopLeading()
+	s.mu.Lock()
+	s.last = false // an answer that was on its way may have said so
+	s.mu.Unlock()
 	return s.c.onceBeat() / 4 // it may read again
 }
 
@@ -98,6 +101,9 @@ func (s *source) askNoMore() {
 
 // ask renews the lease, or asks for it.
 func (s *source) ask(now time.Time) time.Duration {
+	s.mu.Lock()
+	gaps := s.whole.gaps
+	s.mu.Unlock()
 	a, err := s.lease(s.c.cfg.Lease, s.may(now))
 	s.fails(err, &s.unanswered)
 	beat := s.c.onceBeat()
@@ -109,9 +115,16 @@ func (s *source) ask(now time.Time) time.Duration {
 	}
 	switch a.status {
 	case "mine":
-		s.renewed, s.absent, s.last = now, time.Time{}, true
+		lost := s.whole.gaps != gaps
+		s.renewed, s.absent, s.last = now, time.Time{}, !lost
+		if lost && s.token == 0 { // it lost the source as it was given the lease: that is for what it had read before
+			s.lapsed = s.since
+		}
 		if s.token != a.token {
 			s.leadWith(a.token)
+		}
+		if lost {
+			return 0
 		}
 		if now.Sub(s.led) < 2*beat {
 			return beat / 4 // so that the others know soon that they lack nothing

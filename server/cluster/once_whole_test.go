@@ -129,3 +129,50 @@ func TestOnceLapse(t *testing.T) {
 		}
 	}
 }
+
+// TestOnceLapseAsItAsks: who loses the source while the engine's answer is on its way, which says that it has the lease, lacks
+// what came in it all the same: it does not ask for the lease as the one that led last.
+func TestOnceLapseAsItAsks(t *testing.T) {
+	redis := redistest.Start(t)
+	r := new(radio)
+	ears := three(t, r, onceConfig(t, redis.Addr), redis.Addr)
+	known(t, ears...)
+	first, others := leader(t, ears...)
+	for _, e := range others {
+		e.tune(false) // nobody else asks
+	}
+	s := first.source.(*source)
+	until(t, "nobody else asks", func() bool {
+		asks := 0
+		for _, e := range others {
+			o := e.source.(*source)
+			o.mu.Lock()
+			if o.asks || o.reads {
+				asks++
+			}
+			o.mu.Unlock()
+		}
+		return asks == 0
+	})
+	first.wire.Hold()
+	time.Sleep(2 * first.onceBeat()) // it has asked by then
+	first.tune(false)
+	until(t, "it has lost the source", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !s.reads
+	})
+	first.tune(true)
+	first.wire.Release()
+	until(t, "it has given up the lease", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.token != 0 {
+			return false
+		}
+		if s.last {
+			t.Error("it asks as the one that led last")
+		}
+		return true
+	})
+}
