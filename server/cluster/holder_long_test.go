@@ -106,11 +106,7 @@ func TestBarsInDoubtComeToNothing(t *testing.T) {
 	done := make(chan error, 1)
 	b.Holder.Bar(presencetest.App, []string{"id"}, 0, time.Minute, func(_ map[string]int64, err error) { done <- err })
 	h := &b.partition(presencetest.App, "id", false).holds
-	until(t, "it is under way", func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.under != nil && len(h.under.list) > 0
-	})
+	b.asks("id")
 	wire.Cut()
 	if err := <-done; !errors.Is(err, presence.ErrAway) {
 		t.Fatalf("a bar in doubt: %v", err)
@@ -198,18 +194,13 @@ func TestBarredBeforeItIsTaken(t *testing.T) {
 	b.live()
 	one, two := b.must(1, "id")[0], b.New("id", 2)
 	wire.Slow(100 * time.Millisecond)
-	h := &b.partition(presencetest.App, "id", false).holds
 	bar := func(before int64, wait time.Duration) chan error {
 		done := make(chan error, 1)
 		b.Holder.Bar(presencetest.App, []string{"id"}, before, wait, func(_ map[string]int64, err error) { done <- err })
 		return done
 	}
 	first := bar(-1, time.Millisecond) // which holds for nobody
-	until(t, "it is under way", func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.under != nil && len(h.under.list) > 0
-	})
+	b.asks("id")
 	second, claimed := bar(1, time.Hour), make(chan error, 1)
 	b.Holder.Claim(two, func(err error) { claimed <- err })
 	for _, done := range []chan error{first, second, claimed} {

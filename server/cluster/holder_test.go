@@ -116,6 +116,17 @@ func (k *claimant) holds(there bool, ids ...string) {
 	})
 }
 
+// asks waits until something about an id is on its way to the engine.
+func (k *claimant) asks(id string) {
+	k.T.Helper()
+	h := &k.partition(presencetest.App, id, false).holds
+	until(k.T, "it is under way", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.under != nil && len(h.under.list) > 0
+	})
+}
+
 // key is what the engine has of an id under a letter, see hold.lua.
 func (k *claimant) key(letter, id string) string {
 	return string(k.partition(presencetest.App, id, false).tag) + ":" + letter + ":" + presencetest.App + "\x00" + id

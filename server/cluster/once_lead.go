@@ -82,10 +82,10 @@ func (s *source) giveUp() time.Duration {
 	} else if err == nil {
 		s.c.Tell(kindOnce, []byte(s.name))
 	}
-	s.stopLeading()
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unlead()
 	s.last = false // an answer that was on its way may have said so
-	s.mu.Unlock()
 	return s.c.onceBeat() / 4 // it may read again
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -18,22 +19,16 @@ const octopusSlots = 9
 
 // idOf is the id of a client of Socktopus, by the client's name; empty for anybody else.
 func idOf(who string) string {
-	rest, ok := strings.CutPrefix(who, "client ")
-	id, _, _ := strings.Cut(rest, " ")
-	if !ok {
-		return ""
+	if rest, ok := strings.CutPrefix(who, "client "); ok {
+		id, _, _ := strings.Cut(rest, " ")
+		return id
 	}
-	return id
+	return ""
 }
 
 // rivals reports whether a client that ended had a rival, who may have taken its place.
 func rivals(who string) bool {
-	for _, id := range octopusIDs[:octopusSlots-len(octopusIDs)] {
-		if strings.HasPrefix(who, "client "+id+" ") {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(octopusIDs[:octopusSlots-len(octopusIDs)], idOf(who))
 }
 
 // An octopusSlot is a client of Socktopus, which comes and goes. Its worker alone changes it.
