@@ -85,7 +85,8 @@ func (s *source) giveUp() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unlead()
-	s.last = false // an answer that was on its way may have said so
+	// An answer that was on its way may have said that it led last.
+	s.last = false
 	return s.c.onceBeat() / 4 // it may read again
 }
 
