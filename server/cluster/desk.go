@@ -64,6 +64,7 @@ type desk struct {
 	telling   map[happening]*taken     // what they are being told
 	tells     map[string]int           // how much that is, by apps
 	known     map[parted]wasTold       // what they were told by this node
+	caught    map[string]time.Time     // when nothing was due that no node had taken, by apps
 	holds     map[string]time.Duration // how long they are told of who leaves after it, by apps
 	eras      []uint64                 // epochs of the logs that it had a seat in, in their order
 	watched   time.Time                // until when nobody is told anything, for other nodes to say what was; zero for not
@@ -107,6 +108,8 @@ type member struct {
 // An arrived is when somebody was let in.
 type arrived struct {
 	since time.Time
+	noted time.Time    // when the engine had answered
+	known bool         // the applications knew of it by then
 	at    hub.Position // of the log by then
 }
 
@@ -139,8 +142,9 @@ type step struct {
 	tries       int          // how often the script broke at it
 	doubtful    bool         // it may have been done under a seat before
 	silent      bool         // it is news to nobody
-	newer       bool         // the engine's data are older than that, and by now the applications may know of it
+	newer       bool         // nobody may know whether the applications know of it, see isNewer
 	at          hub.Position // of the answer
+	know        string       // from that, see verdict
 }
 
 func (s *step) place() place { return place{s.entry.App, s.entry.Room} }

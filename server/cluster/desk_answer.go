@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"poosh/server/guard"
@@ -21,6 +22,7 @@ type verdict struct {
 	code               byte // K for done, P for that and more to ask for, M and N for a bound of members and connections
 	connections, users int
 	cached             string // a frame; = for that of a verdict before
+	know               string // what the applications know of who enters: r for the room, u for the user
 	members            []hub.Member
 }
 
@@ -65,14 +67,14 @@ func parseVerdict(text string) (v verdict, ok bool) {
 	if len(fields) == 0 || len(fields[0]) != 1 {
 		return v, false
 	}
-	if v.code = fields[0][0]; len(fields) < 4 {
+	if v.code = fields[0][0]; len(fields) < 5 {
 		return v, true
 	}
 	var wrong, wrongToo error
 	v.connections, wrong = strconv.Atoi(fields[1])
 	v.users, wrongToo = strconv.Atoi(fields[2])
-	v.cached = fields[3]
-	for list := fields[4:]; len(list) > 1; list = list[2:] {
+	v.cached, v.know = fields[3], fields[4]
+	for list := fields[5:]; len(list) > 1; list = list[2:] {
 		v.members = append(v.members, hub.Member{ID: list[0], Info: []byte(list[1])})
 	}
 	return v, wrong == nil && wrongToo == nil
@@ -126,7 +128,7 @@ func (d *desk) resolve(r *ruling) {
 		code := r.verdicts[i].code
 		answered[i] = s.gone || code == 'P'
 		done := code == 'K' || code == 'P'
-		s.at = r.at
+		s.at, s.know = r.at, r.verdicts[i].know
 		d.note(s, done)
 		d.took(s)
 		switch {
@@ -184,6 +186,9 @@ func (d *desk) resolve(r *ruling) {
 func (d *desk) note(s *step, done bool) {
 	at, e := s.place(), &s.entry
 	b := d.book[at]
+	arrived := func(what string) arrived {
+		return arrived{s.since, time.Now(), strings.Contains(s.know, what), s.at}
+	}
 	switch {
 	case s.noted:
 	case s.kind == stepDone, s.kind == stepBack:
@@ -197,13 +202,13 @@ func (d *desk) note(s *step, done bool) {
 		if e.User != "" {
 			b.people++
 			if e.Only {
-				b.users[e.User] = member{*e, arrived{s.since, s.at}}
+				b.users[e.User] = member{*e, arrived("u")}
 			}
 		}
 		if e.Counted {
 			b.counted++
 			if e.Told && !b.told {
-				b.arrived = arrived{s.since, s.at}
+				b.arrived = arrived("r")
 			}
 			b.told, b.hold = b.told || e.Told, max(b.hold, e.Hold)
 			if e.Hold > d.holds[e.App] {

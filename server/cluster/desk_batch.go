@@ -120,11 +120,11 @@ func (d *desk) nextAgain() *step {
 		if b == nil {
 			continue
 		}
-		s := &step{kind: stepCount, silent: d.seat.silent, newer: d.isNewer(&b.arrived)}
+		s := &step{kind: stepCount, silent: d.seat.silent, newer: d.isNewer(&b.arrived, at.app)}
 		s.entry.App, s.entry.Room, s.entry.Told = at.app, at.room, b.told
 		d.steps = append(d.steps, s)
 		for user, m := range b.users {
-			s := &step{kind: stepUser, entry: m.Entry, silent: d.seat.silent, newer: d.isNewer(&m.arrived)}
+			s := &step{kind: stepUser, entry: m.Entry, silent: d.seat.silent, newer: d.isNewer(&m.arrived, at.app)}
 			// Who was given up, and is seen to come back, was seen to go by its own connection too.
 			s.entry.Socket = ""
 			d.steps = append(d.steps, s)

@@ -58,12 +58,13 @@ func (d *desk) takeDue(l *link) bool {
 		return false
 	}
 	d.dueAt = poll // who takes something away meanwhile makes it sooner
-	name := d.seat.name
+	name, told := d.seat.name, d.seat.all && len(d.again) == 0 && len(d.steps) == 0 && d.doubt == nil
 	args := []string{name, strconv.Itoa(dueAtOnce), strconv.Itoa(len(d.telling))}
-	none := len(args)
+	none, rooms := len(args), make(map[string]int)
 	for _, app := range apps {
 		if room := dueMost - d.tells[app]; room > 0 {
 			args = append(args, app, strconv.Itoa(room))
+			rooms[app] = room
 		}
 	}
 	d.mu.Unlock()
@@ -80,9 +81,15 @@ func (d *desk) takeDue(l *link) bool {
 	wait, _ := answer[1].AsInt64()
 	clock, _ := answer[2].ToString()
 	list := parseDue(answer[3:])
+	for _, h := range list {
+		rooms[h.app]--
+	}
 	d.mu.Lock()
-	if status == "gone" && d.seat.name == name && !d.seat.lost {
+	switch {
+	case status == "gone" && d.seat.name == name && !d.seat.lost:
 		d.lose()
+	case status == "ok" && wait != 0 && told:
+		d.catchUp(rooms, now)
 	}
 	// Who took what is due may be gone before it has told of it.
 	if at := now.Add(time.Duration(wait) * time.Millisecond); wait >= 0 && at.Before(d.dueAt) {
@@ -98,6 +105,19 @@ func (d *desk) takeDue(l *link) bool {
 		d.happened(h, takes[i])
 	}
 	return len(list) > 0 || wait == 0
+}
+
+// catchUp notes that nothing that the engine was told by a time was due any more without a node that had taken it: of the
+// apps that had places left. mu is held.
+func (d *desk) catchUp(places map[string]int, by time.Time) {
+	if d.caught == nil {
+		d.caught = make(map[string]time.Time, len(places))
+	}
+	for app, left := range places {
+		if left > 0 {
+			d.caught[app] = by
+		}
+	}
 }
 
 // take notes what an application is being told, and when that was taken. mu is held.

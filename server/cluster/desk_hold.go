@@ -51,14 +51,14 @@ func (d *desk) othersTold(l *link) bool {
 	return err == nil && !slices.ContainsFunc(others, func(name string) bool { return !slices.Contains(told, name) })
 }
 
-// letTell is takeDue. Beside older data that waits for the other nodes too: one of them may know that the
-// applications were told what they seem to have to be told, or of what they seem to know nothing. It waits for no
-// longer than a lease: who is not there by then has gone, with what it knew.
+// letTell is takeDue. In a log that has just begun that waits for the other nodes too: one of them may know that the
+// applications were told what they seem to have to be told, or of what they seem to know nothing. Beside older data it
+// waits for no longer than a lease: who is not there by then has gone, with what it knew.
 func (d *desk) letTell(l *link) bool {
 	d.mu.Lock()
 	now, until, all := time.Now(), d.watched, d.seat.all && d.doubt == nil
 	early := now.Before(until)
-	wait := early && (!all || now.Before(d.watchAt))
+	wait := early && (!all || now.Before(d.watchAt)) || !d.held.IsZero()
 	if early && !wait {
 		d.watchAt = now.Add(50 * time.Millisecond) // not each time that somebody enters
 	}

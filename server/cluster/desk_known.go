@@ -19,15 +19,17 @@ const erasKept = 16
 // engine that comes back with older data, from its disk or by a replica that lagged, may not know that.
 type wasTold struct {
 	there bool
+	since time.Time    // when this node was done with it
 	taken string       // when it was taken, by the engine's clock; of two nodes the later one holds
 	at    hub.Position // how far the log was when the engine had it that they were told; none before
 }
 
 // A before is the log before the one that a seat is in, as far as the engine knows of it.
 type before struct {
-	young bool // its data were there as the log began, a while ago
-	log   hub.Position
-	ended time.Time // for this node
+	young  bool // its data were there as the log began, a while ago
+	log    hub.Position
+	ended  time.Time            // for this node
+	caught map[string]time.Time // when nothing was due in it that no node had taken, by apps
 }
 
 // knows notes that the applications were told. mu is held.
@@ -38,7 +40,10 @@ func (d *desk) knows(h happening, t *taken) {
 	if len(d.known) >= d.p.c.share(knownMost) {
 		d.dropOldestKnown()
 	}
-	d.known[h.who()] = wasTold{there: h.There, taken: t.at}
+	d.known[h.who()] = wasTold{there: h.There, since: time.Now(), taken: t.at}
+	if !h.There {
+		delete(d.left, h.who())
+	}
 }
 
 // engineKnows notes that the engine knows it too, and where its log was then. mu is held.
@@ -105,12 +110,13 @@ func laterMoment(a, b string) int {
 	return 0
 }
 
-// tellKnown has a log that began beside older data know what the applications were told by this node, which those
-// data may not have. mu is held.
+// tellKnown has a log that has just begun know what the applications were told by this node: all that older data may
+// not have, or, without any, what others may not have heard of when the log before ended. mu is held.
 func (d *desk) tellKnown() {
+	young, recent := d.seat.before.young, d.endedAt.Add(-d.p.c.cfg.Lease-d.p.c.cfg.Timeout)
 	for who, k := range d.known {
 		// As long as nothing is numbered the log does not tell what was done.
-		if k.at.Epoch != 0 && d.hasHad(hub.Position{Epoch: k.at.Epoch, Number: k.at.Number + 1}) {
+		if !young && k.since.Before(recent) || young && k.at.Epoch != 0 && d.hasHad(hub.Position{Epoch: k.at.Epoch, Number: k.at.Number + 1}) {
 			continue
 		}
 		d.tellOne(who, k.there, "", k.taken)
@@ -124,12 +130,16 @@ func (d *desk) tellKnown() {
 	}
 }
 
-// isNewer reports that the data beside which a log began do not have somebody who was there for so long that the
-// applications were told of it. Whoever told them may have ended since, and with it what it knew: then nobody knows
-// what they were told. mu is held.
-func (d *desk) isNewer(a *arrived) bool {
-	if !d.seat.silent || !d.seat.before.young || d.hasHad(a.at) {
+// isNewer reports that nobody may know whether the applications know of somebody. That is so if the data beside which
+// a log began do not have who was there for so long that they were told: whoever told them may have ended since, and
+// with it what it knew. Without such data it is so as long as no node is known to have taken it for so long that it
+// knows of that. mu is held.
+func (d *desk) isNewer(a *arrived, app string) bool {
+	switch before := &d.seat.before; {
+	case !d.seat.silent || before.young && d.hasHad(a.at):
 		return false
+	case !before.young:
+		return !a.known && !a.noted.Add(d.p.c.cfg.Timeout).Before(before.caught[app])
 	}
 	a.at = hub.Position{} // until the engine has taken it
 	return a.since.Add(d.p.c.cfg.Timeout).Before(d.seat.before.ended)

@@ -103,7 +103,6 @@ func (d *desk) isIll() {
 // it was too soon to tell the applications, they take those for there, and are told after the same time if
 // they are not. Otherwise nobody knows, and they are told what is so. mu is held.
 func (d *desk) tellParted() {
-	d.isIll() // a new lease may be the first that is known of it
 	now, late := time.Now(), d.p.c.cfg.Timeout/2
 	for who, g := range d.left {
 		// Data that have it have also what is to come of it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -233,13 +234,16 @@ func (d *desk) sit(taken seat, old string, more []string) bool {
 	d.p.c.count.seats.Add(1)
 	d.requeue()
 	d.tellAll()
+	if !d.seat.silent || taken.before.young {
+		d.arriveAnew()
+	}
 	if d.seat.silent {
-		if taken.before.young {
-			d.tellKnown()
-		}
+		d.isIll() // a new lease may be the first that is known of it
+		d.tellKnown()
 		d.tellParted()
-		if d.seat.before.ended = d.endedAt; taken.epoch == before.epoch {
-			d.seat.before.ended = before.before.ended
+		d.seat.before.ended, d.seat.before.caught = d.endedAt, maps.Clone(d.caught)
+		if taken.epoch == before.epoch {
+			d.seat.before.ended, d.seat.before.caught = before.before.ended, before.before.caught
 		}
 		d.endedAt = time.Time{}
 		// When all the others have told what they have. Who is not there by then has gone
@@ -280,6 +284,19 @@ func (d *desk) requeue() {
 	}
 	d.queue, d.doubt = append(list, d.queue...), nil
 	d.dueAt = time.Now() // of what was done nobody may have heard
+}
+
+// arriveAnew notes that the applications may be told of all who are in the book, who are told anew: by then they may
+// have been told that those went. mu is held.
+func (d *desk) arriveAnew() {
+	now := time.Now()
+	for _, b := range d.book {
+		b.noted, b.known = now, false
+		for user, m := range b.users {
+			m.noted, m.known = now, false
+			b.users[user] = m
+		}
+	}
 }
 
 // tellAll has all that is in the book told anew. mu is held.

@@ -41,7 +41,8 @@ func oneRedis(t *testing.T) *rigEngine {
 // killsRedis kills a server and starts it again, with nothing.
 func (r *rig) killsRedis(what string, s *redistest.Server) {
 	r.pause(1000)
-	r.calmly(what+" is killed", s.Kill)
+	r.happened("", "%s is killed", what)
+	s.Kill()
 	r.pause(2500)
 	s.Run()
 	r.happened("", "%s is back", what)
@@ -50,7 +51,8 @@ func (r *rig) killsRedis(what string, s *redistest.Server) {
 
 func (r *rig) flushes(what string, s *redistest.Server) {
 	r.pause(1000)
-	r.calmly(what, func() { s.Do("FLUSHALL") })
+	r.happened("", "%s", what)
+	s.Do("FLUSHALL")
 	r.pause(1500)
 }
 
@@ -104,7 +106,8 @@ func follows(s *redistest.Server) []string {
 
 // fails kills a server that has a replica, waits until that goes on, and starts it again with more arguments.
 func (r *rig) fails(what string, s *redistest.Server, left func() []string, more ...string) {
-	r.calmly(what+" is killed", s.Kill)
+	r.happened("", "%s is killed", what)
+	s.Kill()
 	r.await("a replica goes on", left)
 	r.happened("", "its replica goes on")
 	r.pause(1500)

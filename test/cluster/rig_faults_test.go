@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"strings"
 	"syscall"
 	"time"
 )
@@ -96,27 +95,4 @@ func (r *rig) outlives(n *rigNode) {
 	} else {
 		r.t.Logf("round %d: the others know who went with node %d after %v", r.round.number, r.round.victim, took.Round(time.Millisecond))
 	}
-}
-
-// calmly has Redis forget everything once the application knows of all who have come: that somebody came within
-// the moment before it, and what was on its way to tell so, Redis alone knew. Of who has just gone it need not know.
-func (r *rig) calmly(what string, do func()) {
-	r.calm.Store(true)
-	defer r.calm.Store(false)
-	r.await("the application knows who has come", func() (left []string) {
-		users, subscriptions := r.present()
-		for channel := range subscriptions {
-			if !r.hooks.knows(channel) {
-				left = append(left, channel)
-			}
-			for user := range users[channel] {
-				if strings.HasPrefix(channel, "presence-") && !r.hooks.knows(channel+" "+user) {
-					left = append(left, channel+" "+user)
-				}
-			}
-		}
-		return left
-	})
-	r.happened("", "%s", what)
-	do()
 }

@@ -69,13 +69,6 @@ func (h *rigHooks) take(_ http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// knows reports whether the application takes somebody, or a channel, for there.
-func (h *rigHooks) knows(what string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.is[what]
-}
-
 func (h *rigHooks) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -149,7 +142,8 @@ func (r *rig) quietOnce() {
 		blames = func(format string, args ...any) { r.blame(format, args...) }
 	}
 	for _, text := range faults {
-		blames("round %d: %s", r.round.number, text)
+		f := strings.Fields(text)
+		blames("round %d: %s: %s", r.round.number, text, r.tale(strings.Join(f[6:len(f)-1], " ")))
 	}
 	r.mu.Lock()
 	seen := r.moves

@@ -6,12 +6,13 @@
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
 -- applications were told what info says, B they were not, as nobody here hears of the app any more,
 -- Z that is all that the node has, G a user that the applications were told of was in it in the log before, or the room was in use for an empty one, K the applications were told by the node, before
--- this log, what info says, when socket does. Flags: c counted, u the user's first or last, t told, s it is news to nobody, w the data are older than that, o it may have
+-- this log, what info says, when socket does. Flags: c counted, u the user's first or last, t told, s it is news to nobody, w the applications may not know, o it may have
 -- been done under a seat before, k with the last event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
 --
 -- The answer has for each step K for done, and more: how many connections and members there are, the
--- last event, or = for that of a step before, and the members. It has P in the place of K where that
+-- last event, or = for that of a step before, what the applications know already of who enters, r for that the room is
+-- in use and u for the user, and the members. It has P in the place of K where that
 -- would be too much: then the node asks once more, by Y. The first of them is not too much whatever it has.
 local own, seat, batch = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local old = {}
@@ -127,13 +128,18 @@ for i = first, #ARGV, size do
       event = events[where] and '=' or redis.call('GET', keyOf('c', app, room)) or ''
     end
     if string.find(flags, 'm', 1, true) then list = members(app, room) end
+    local know = ''
+    if kind == 'E' and string.find(flags, 't', 1, true) then
+      local told = redis.call('HMGET', keyOf('t', app, room), 'r', toldField(ARGV[i + 4]))
+      know = (told[1] == '1' and 'r' or '') .. (told[2] == '1' and 'u' or '')
+    end
     local more = #event + #list
     if more > 1 and bytes > 0 and bytes + more > most then
       answer = net('P')
     else
       bytes = bytes + more
       if #event > 1 then events[where] = true end
-      answer = answer .. net(num(sums[where][1])) .. net(num(sums[where][2])) .. net(event) .. list
+      answer = answer .. net(num(sums[where][1])) .. net(num(sums[where][2])) .. net(event) .. net(know) .. list
     end
   end
   parts[#parts + 1] = net(answer)

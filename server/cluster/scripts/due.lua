@@ -10,7 +10,7 @@ local answer, mine = {'ok', -1, clock[1] .. string.format('%06d', clock[2])}, T 
 local had = {}
 if redis.call('HLEN', mine) > tonumber(ARGV[7]) then had = redis.call('HGETALL', mine) end
 local taken, more, soon = 0, false, nil
-local begins = young()
+local begins = early()
 local function take(app, item)
   local _, at = cut(item, 1)
   local room, at2 = cut(item, at)

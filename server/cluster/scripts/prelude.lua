@@ -10,6 +10,6 @@ local function epoch()
   local e = redis.call('HGET', meta, 'e')
   if e then return e end
   redis.call('DEL', T .. ':l')
-  redis.call('HSET', meta, 'e', ARGV[2], 'n', 0, 'b', 0, 'run', ARGV[3])
+  redis.call('HSET', meta, 'e', ARGV[2], 'n', 0, 'b', 0, 'run', ARGV[3], 'since', redis.call('TIME')[1])
   return ARGV[2]
 end

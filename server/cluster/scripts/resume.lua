@@ -5,7 +5,7 @@
 -- Another process of the engine may know less than the last one did: its numbers may mean
 -- other events. So it begins a log of its own, and notes which was before (o), where that ended
 -- as far as the engine knows (y), and how far any node has had it (x). The log that began beside what the
--- engine still had of who is where is noted too (has), and when (since), see roster.lua.
+-- engine still had of who is where is noted too (has), and when any began (since), see roster.lua.
 local m = redis.call('HMGET', meta, 'e', 'n', 'run', 'o', 'x', 'y')
 local e, n, o = m[1], tonumber(m[2] or 0), m[4] or ''
 local x, y = tonumber(m[5] or 0), tonumber(m[6] or 0)
@@ -13,7 +13,7 @@ local from, last = ARGV[4], tonumber(ARGV[5])
 if not e then
   redis.call('DEL', T .. ':l')
   e, o, n, x, y = ARGV[2], from, 0, 0, 0
-  redis.call('HSET', meta, 'e', e, 'n', 0, 'b', 0, 'run', ARGV[3], 'o', o, 'x', 0, 'y', 0)
+  redis.call('HSET', meta, 'e', e, 'n', 0, 'b', 0, 'run', ARGV[3], 'o', o, 'x', 0, 'y', 0, 'since', redis.call('TIME')[1])
 elseif m[3] ~= ARGV[3] then
   e, o, x, y, n = ARGV[2], e, n, n, 0
   redis.call('HSET', meta, 'e', e, 'n', 0, 'run', ARGV[3], 'o', o, 'x', num(x), 'y', num(y), 'has', e, 'since', redis.call('TIME')[1])

@@ -8,8 +8,9 @@
 --   T:dz:APP       sorted set: rooms that somebody is in, by name
 --   T:dc:APP\0ROOM the last event of a room, as a frame
 --   T:dt:APP\0ROOM hash: what the applications were told of the room (r) and of users (u and the
---                  id): "1" that it is there, "?" nobody knows what; with p in front while somebody tells them, with a when
---                  that one is gone and somebody has to tell them again
+--                  id): "1" that it is there, "?" nobody knows what, "w" that is there and nobody knows what, but for a
+--                  node that may yet say so; with p in front while somebody tells them, with a when that one is gone
+--                  and somebody has to tell them again
 --   T:dq:APP       sorted set: of what they may have to be told something, by when
 --   T:dy:EPOCH     set: nodes that have told all that they have to the log of that epoch
 --   T:dv:EPOCH     hash: of what the applications were told before that log, by who told them: when; n and a node once
@@ -119,36 +120,37 @@ end
 -- It may know less than they were told, as its data may be older: the nodes say so, see toldBefore.
 local function has() return redis.call('HGET', meta, 'has') == e end
 
--- Whether such a log is young: nodes still come back to it. Then it is noted what the applications are told, as
+-- Whether a log is young: nodes still come back to it. Then it is noted what the applications are told, as
 -- what a node says of before does not hold any more.
 local YOUNG = 600
 local marks = T .. ':dv:' .. e
-local function young()
-  local m = redis.call('HMGET', meta, 'has', 'since')
-  return m[1] == e and now - tonumber(m[2] or 0) * 1000 < YOUNG * 1000
-end
+local function early() return now - tonumber(redis.call('HGET', meta, 'since') or 0) * 1000 < YOUNG * 1000 end
+-- Whether such a log began beside what the engine had.
+local function young() return has() and early() end
 local function mark(item, how)
   redis.call('HSET', marks, item, how)
   redis.call('EXPIRE', marks, 2 * YOUNG)
 end
 
--- How the applications come to know: 't' if somebody wants them to, 's' if they know already, 'w' if the data are
--- older than that, so that who told them may have been a node that has ended, '' if nobody wants it, and 'a' if that
--- is to be found out.
+-- How the applications come to know: 't' if somebody wants them to, 's' if they know already, 'w' if who told them may
+-- have been a node that has ended, as the data are older than that, or if nobody may have told them yet as the engine
+-- forgot everything, '' if nobody wants it, and 'a' if that is to be found out.
 local function look(app, room, user, how, hold, is)
   local key = keyOf('t', app, room)
   local item = net(app) .. net(room) .. net(user)
   if how == 'a' then
     if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', dueKey(app), item) then return end
   elseif how == 's' or how == 'w' then
-    if not is or redis.call('HEXISTS', key, toldField(user)) == 1 then return end
-    if not has() then
+    local told, marked = redis.call('HGET', key, toldField(user)), redis.call('HEXISTS', marks, item) == 1
+    if not is or told and not (told == 'w' and how == 's') then return end
+    if how == 's' and not marked and not has() then -- they have been told since
       redis.call('HSET', key, toldField(user), '1')
       keep(key)
       return
     end
-    if how == 'w' and redis.call('HEXISTS', marks, item) == 0 then
-      redis.call('HSET', key, toldField(user), '?')
+    if told then return end
+    if how == 'w' and not marked then
+      redis.call('HSET', key, toldField(user), has() and '?' or 'w')
       keep(key)
     end
   elseif how ~= 't' then return end
@@ -272,9 +274,9 @@ end
 -- Notes what a node knows that the applications were told by it before this log, at a time by the clock of
 -- the engine of then: '1' for there, '0' for gone, with p in front while it tells them. The last that they
 -- were told holds. The data of the engine may be older than that. A node may say so once more, while it tells them
--- something in this log.
+-- something in this log. An engine that forgot everything knows of nothing else that they were told.
 local function toldBefore(seat, app, room, user, told, at, hold)
-  if not young() then return end
+  if not early() then return end
   local item = net(app) .. net(room) .. net(user)
   local by = redis.call('HGET', marks, item)
   local key, field, mine = keyOf('t', app, room), toldField(user), T .. ':dh:' .. seat
