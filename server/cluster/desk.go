@@ -82,6 +82,7 @@ type seat struct {
 	link   uint64 // by which it was used last
 	lost   bool   // it is none any more
 	beats  uint64 // how often the node had been said to be there when that was found
+	kept   bool   // the one before was still there when it was taken
 	silent bool   // what is told anew is news to nobody: the engine has forgotten
 	number uint64 // of seats
 	all    bool   // all was told anew

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"poosh/server/cluster/redistest"
+	"poosh/server/hub"
 )
 
 // deafen has nobody at a node hear of the app: what is due stays there.
@@ -23,10 +24,14 @@ func hear(all ...*house) {
 	}
 }
 
-// forgets has the engine forget everything, and waits until all nodes have told it what they have.
+// forgets has the engine forget everything, and waits until all nodes have told it what they have. What it is asked
+// next is to publish something, as mostly.
 func forgets(t *testing.T, redis *redistest.Server, rooms []string, all ...*house) {
 	t.Helper()
 	redis.Do("FLUSHALL")
+	for _, room := range rooms {
+		all[0].Publish(&hub.Publication{App: app, Room: room, Data: []byte("x")}, func(hub.Handed) {})
+	}
 	for _, h := range all {
 		for _, room := range rooms {
 			until(t, "all is told to the engine that has forgotten", func() bool { return toldAnew(h, room) })
@@ -41,6 +46,9 @@ func toldAnew(h *house, room string) bool {
 	defer d.mu.Unlock()
 	return d.seat.number > 1 && !d.seat.lost && d.seat.all && d.doubt == nil && d.held.IsZero()
 }
+
+// sureBy is how long it takes until each node knows that the applications were told.
+func sureBy(w *town) time.Duration { return w.cfg.Timeout + 2*w.cfg.Lease }
 
 // only waits until the applications were told what is wanted, and looks that nothing follows.
 func only(t *testing.T, w *town, want ...string) {
@@ -150,6 +158,70 @@ func TestDeskUntoldBackBeforeEngineForgot(t *testing.T) {
 	only(t, w, "r  [true false true]", "r b [true false true]")
 }
 
+// The applications were told that somebody went, while all nodes remember that it did. Nobody tells them again.
+func TestDeskToldGoneBeforeEngineForgot(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := shortLease(t, redis)
+	cfg.Lease, cfg.Timeout = 8*time.Second, 4*time.Second // for which the others remember it
+	w := newTown(cfg)
+	w.hold = 200 * time.Millisecond
+	a, b := w.build(t, ""), w.build(t, "")
+	a.mustSit("r", "a")
+	id := b.mustSit("r", "b")
+	settled(t, w, []*house{a, b}, []string{"r"})
+	deafen(a)
+	b.rise(id)
+	want := []string{"r  [true]", "r a [true]", "r b [true false]"}
+	until(t, "it is told", func() bool { return slices.Equal(w.due(), want) })
+	forgets(t, redis, []string{"r"}, a, b)
+	hear(a)
+	only(t, w, want...)
+}
+
+// A node that is cut off while the engine forgets everything has somebody of whom another one told the applications. They
+// are not told that it went before that node is given up.
+func TestDeskCutOffAsEngineForgets(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	cfg := shortLease(t, redis)
+	cfg.Lease = 8 * time.Second
+	w := newTown(cfg)
+	a, b := w.build(t, ""), w.build(t, redis.Addr)
+	a.mustSit("r", "a")
+	deafen(b)
+	b.mustSit("r", "b")
+	settled(t, w, []*house{a, b}, []string{"r"})
+	b.wire.Cut()
+	forgets(t, redis, []string{"r"}, a)
+	time.Sleep(time.Second)
+	b.wire.Heal()
+	only(t, w, "r  [true]", "r a [true]", "r b [true]")
+}
+
+// Who takes what is due hears that there is more where some of it is none any more.
+func TestDueBehindWhatIsTaken(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	a := newTown(shortLease(t, redis)).build(t, "")
+	d := a.partition(app, "r", false).desk
+	deafen(a)
+	a.mustSit("r", "u")
+	item := func(user string) string { return netstring(app) + netstring("r") + netstring(user) }
+	redis.Do("HSET", string(d.p.tag)+":dt:"+app+"\x00r", "r", "p1") // somebody tells them that the room is in use
+	redis.Do("ZADD", string(d.p.tag)+":dq:"+app, "0", item(""))
+	d.mu.Lock()
+	seat := d.seat.name
+	d.mu.Unlock()
+	answer, err := d.script(d.p.current(), dueScript, seat, "64", "0", app, "1").ToArray()
+	if err != nil || len(answer) != 3 {
+		t.Fatalf("answered %v, %v: want nothing that is due", answer, err)
+	}
+	if wait, _ := answer[1].AsInt64(); wait != 0 {
+		t.Errorf("the next is due in %d ms, want 0", wait)
+	}
+}
+
 // Who told the applications of somebody has ended, and is known to nobody; that it was there for long is known by the
 // node by which it came first. That it comes by another one too, as the engine forgets everything, tells nobody again.
 func TestDeskThereForLongAsEngineForgets(t *testing.T) {
@@ -160,7 +232,7 @@ func TestDeskThereForLongAsEngineForgets(t *testing.T) {
 	all := []*house{a, b}
 	a.mustSit("r", "u")
 	settled(t, w, all, []string{"r"})
-	time.Sleep(w.cfg.Timeout + w.cfg.Lease) // by then each node knows that they are told
+	time.Sleep(sureBy(w)) // by then each node knows that they are told
 	deafen(a, b)
 	b.mustSit("r", "u")
 	forgetTold(all, "r")
@@ -210,7 +282,7 @@ func TestDeskBackInLogThatBeganWithoutIt(t *testing.T) {
 	a.mustSit("r", "a")
 	b.mustSit("r", "b")
 	settled(t, w, all, rooms)
-	time.Sleep(w.cfg.Timeout + w.cfg.Lease) // by then each node knows that they are told
+	time.Sleep(sureBy(w)) // by then each node knows that they are told
 	b.wire.Cut()
 	forgets(t, redis, rooms, a)
 	until(t, "they are told that it went", func() bool { return slices.Contains(w.due(), "r b [true false]") })

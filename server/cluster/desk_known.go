@@ -15,8 +15,13 @@ const knownMost = 4096
 // erasKept is how many logs are known by their order.
 const erasKept = 16
 
+// knownFor is for how long what they were told may be news to an engine that has forgotten everything: nodes may be cut
+// off for as long, and what a node has not heard of by then is told twice or not at all.
+const knownFor = time.Minute
+
 // A wasTold is what the applications were told by this node of a user or a room, the last time that it did. An
-// engine that comes back with older data, from its disk or by a replica that lagged, may not know that.
+// engine that has forgotten everything does not know that, and one with older data, from its disk or by a replica that
+// lagged, may not.
 type wasTold struct {
 	there bool
 	since time.Time    // when this node was done with it
@@ -113,10 +118,13 @@ func laterMoment(a, b string) int {
 // tellKnown has a log that has just begun know what the applications were told by this node: all that older data may
 // not have, or, without any, what others may not have heard of when the log before ended. mu is held.
 func (d *desk) tellKnown() {
-	young, recent := d.seat.before.young, d.endedAt.Add(-d.p.c.cfg.Lease-d.p.c.cfg.Timeout)
+	young, recent := d.seat.before.young, d.seat.before.ended.Add(-max(knownFor, 3*d.p.c.cfg.Lease))
 	for who, k := range d.known {
+		if !young && k.since.Before(recent) && k.since.Before(d.sure(who.at.app)) {
+			continue
+		}
 		// As long as nothing is numbered the log does not tell what was done.
-		if !young && k.since.Before(recent) || young && k.at.Epoch != 0 && d.hasHad(hub.Position{Epoch: k.at.Epoch, Number: k.at.Number + 1}) {
+		if young && k.at.Epoch != 0 && d.hasHad(hub.Position{Epoch: k.at.Epoch, Number: k.at.Number + 1}) {
 			continue
 		}
 		d.tellOne(who, k.there, "", k.taken)
@@ -132,23 +140,35 @@ func (d *desk) tellKnown() {
 
 // isNewer reports that nobody may know whether the applications know of somebody. That is so if the data beside which
 // a log began do not have who was there for so long that they were told: whoever told them may have ended since, and
-// with it what it knew. Without such data it is so as long as no node is known to have taken it for so long that it
-// knows of that. mu is held.
+// with it what it knew. Without such data it is so of who came when it was not sure yet that they were told. mu is held.
 func (d *desk) isNewer(a *arrived, app string) bool {
 	switch before := &d.seat.before; {
 	case !d.seat.silent || before.young && d.hasHad(a.at):
 		return false
 	case !before.young:
-		return !a.known && !a.noted.Add(d.p.c.cfg.Timeout).Before(before.caught[app])
+		newer := !a.known && !a.noted.Before(d.sure(app))
+		if newer {
+			a.noted = time.Now() // it begins once more
+		}
+		return newer
 	}
 	a.at = hub.Position{} // until the engine has taken it
 	return a.since.Add(d.p.c.cfg.Timeout).Before(d.seat.before.ended)
+}
+
+// sure is who of an app came before what time has been told of, as the log before ended: by that time a node had taken
+// it to tell of it, and since then it did, or was given up so that another one has taken it. mu is held.
+func (d *desk) sure(app string) time.Time {
+	return d.seat.before.caught[app].Add(-d.p.c.cfg.Lease - d.p.c.cfg.Timeout)
 }
 
 func (d *desk) tellOne(who parted, there bool, doing, at string) {
 	s := &step{kind: stepKnown, silent: true}
 	s.entry.App, s.entry.Room, s.entry.User, s.entry.Socket = who.at.app, who.at.room, who.user, at
 	s.entry.Info, s.entry.Hold = []byte(doing+"0"), d.holds[who.at.app]
+	if !d.seat.before.young { // who is there by a node that is cut off is not gone before that is given up
+		s.entry.Hold = max(s.entry.Hold, d.p.c.cfg.Lease)
+	}
 	if there {
 		s.entry.Info = []byte(doing + "1")
 	}

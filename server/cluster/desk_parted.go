@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"poosh/server/hub"
@@ -111,6 +112,7 @@ func (d *desk) tellParted() {
 		}
 		s := &step{kind: stepGone}
 		s.entry.App, s.entry.Room, s.entry.User, s.entry.Hold = who.at.app, who.at.room, who.user, g.hold
+		s.entry.Socket = strconv.FormatInt(now.Sub(g.since).Milliseconds(), 10)
 		// Others may have heard of it somewhat sooner than this node. To be told once more is better than never.
 		if d.endedAt.After(g.since.Add(g.hold - late)) {
 			s.entry.Info = []byte("?")

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -195,7 +196,7 @@ func parseSeat(list []string) (s seat, more []string, ok bool) {
 	if len(list) < 4 {
 		return s, nil, false
 	}
-	s.before.young = list[1] == "1"
+	s.before.young, s.kept = strings.Contains(list[1], "1"), strings.Contains(list[1], "k")
 	if s.epoch, ok = parseNumber(list[0]); !ok {
 		return s, nil, false
 	}
@@ -234,17 +235,17 @@ func (d *desk) sit(taken seat, old string, more []string) bool {
 	d.p.c.count.seats.Add(1)
 	d.requeue()
 	d.tellAll()
-	if !d.seat.silent || taken.before.young {
+	if d.seat.silent && taken.before.young || !d.seat.silent && !taken.kept {
 		d.arriveAnew()
 	}
 	if d.seat.silent {
 		d.isIll() // a new lease may be the first that is known of it
-		d.tellKnown()
-		d.tellParted()
 		d.seat.before.ended, d.seat.before.caught = d.endedAt, maps.Clone(d.caught)
 		if taken.epoch == before.epoch {
 			d.seat.before.ended, d.seat.before.caught = before.before.ended, before.before.caught
 		}
+		d.tellKnown()
+		d.tellParted()
 		d.endedAt = time.Time{}
 		// When all the others have told what they have. Who is not there by then has gone
 		// meanwhile.
@@ -286,8 +287,8 @@ func (d *desk) requeue() {
 	d.dueAt = time.Now() // of what was done nobody may have heard
 }
 
-// arriveAnew notes that the applications may be told of all who are in the book, who are told anew: by then they may
-// have been told that those went. mu is held.
+// arriveAnew notes of all who are in the book that the applications may have been told that they went, and are to be
+// told that they are back. mu is held.
 func (d *desk) arriveAnew() {
 	now := time.Now()
 	for _, b := range d.book {

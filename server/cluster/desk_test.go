@@ -263,7 +263,7 @@ func TestDeskDiesWithEngine(t *testing.T) {
 	a.mustSit("r", "a")
 	b.mustSit("r", "b")
 	settled(t, w, []*house{a, b}, []string{"r"})
-	time.Sleep(w.cfg.Timeout + w.cfg.Lease) // by then each node knows that they are told
+	time.Sleep(sureBy(w)) // by then each node knows that they are told
 	b.kill()
 	redis.Do("FLUSHALL")
 	until(t, "it is told of", func() bool { return len(a.told("went r b")) == 1 })

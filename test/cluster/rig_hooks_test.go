@@ -20,11 +20,14 @@ type rigHooks struct {
 	mu     sync.Mutex // guards what follows
 	total  int
 	is     map[string]bool  // a channel that is occupied, or a channel and a member that is there
-	faults []string         // what was told though it was so, since the last quiet moment
+	faults []hookFault      // what was told though it was so, since the last quiet moment
 	moves  map[string]int   // how often something was told, since then
 	times  map[string]int64 // of the last webhook about something, in milliseconds
 	tell   func(what, format string, args ...any)
 }
+
+// A hookFault is a webhook about something that should not have come.
+type hookFault struct{ what, text string }
 
 func newRigHooks(t *testing.T, tell func(what, format string, args ...any)) *rigHooks {
 	h := &rigHooks{tell: tell, is: make(map[string]bool), moves: make(map[string]int), times: make(map[string]int64)}
@@ -57,12 +60,12 @@ func (h *rigHooks) take(_ http.ResponseWriter, r *http.Request) {
 		what := strings.TrimSpace(e.Channel + " " + e.UserID)
 		h.tell(what, "webhook %s of %d", e.Name, body.TimeMS)
 		if body.TimeMS < h.times[what] { // of a node that stood still with it on its way
-			h.faults = append(h.faults, fmt.Sprintf("the application is told %s of %s behind what was later", e.Name, what))
+			h.faults = append(h.faults, hookFault{what, fmt.Sprintf("the application is told %s of %s behind what was later", e.Name, what)})
 			continue
 		}
 		h.times[what] = body.TimeMS
 		if h.is[what] == came {
-			h.faults = append(h.faults, fmt.Sprintf("the application is told %s of %s again", e.Name, what))
+			h.faults = append(h.faults, hookFault{what, fmt.Sprintf("the application is told %s of %s again", e.Name, what)})
 		}
 		h.is[what] = came
 		h.moves[what]++
@@ -94,7 +97,7 @@ func (h *rigHooks) differs(is map[string]bool) (list []string) {
 }
 
 // again is what it was told twice since the last quiet moment, and how often it was told something.
-func (h *rigHooks) again() (faults []string, moves map[string]int) {
+func (h *rigHooks) again() (faults []hookFault, moves map[string]int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	faults, moves = h.faults, h.moves
@@ -141,9 +144,8 @@ func (r *rig) quietOnce() {
 	if f := r.round.fault; !f.reset && !r.round.reset && (len(faults) > hooksAgain || !f.ends && !f.apart) {
 		blames = func(format string, args ...any) { r.blame(format, args...) }
 	}
-	for _, text := range faults {
-		f := strings.Fields(text)
-		blames("round %d: %s: %s", r.round.number, text, r.tale(strings.Join(f[6:len(f)-1], " ")))
+	for _, f := range faults {
+		blames("round %d: %s: %s", r.round.number, f.text, r.tale(f.what))
 	}
 	r.mu.Lock()
 	seen := r.moves

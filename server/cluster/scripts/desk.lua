@@ -5,7 +5,7 @@
 --
 -- Kinds: E enter, L leave, R the seat has so many in the room, U has a user in it, Y nothing, D the
 -- applications were told what info says, B they were not, as nobody here hears of the app any more,
--- Z that is all that the node has, G a user that the applications were told of was in it in the log before, or the room was in use for an empty one, K the applications were told by the node, before
+-- Z that is all that the node has, G a user that the applications were told of was in it in the log before, or the room was in use for an empty one, socket being how many milliseconds ago or empty, K the applications were told by the node, before
 -- this log, what info says, when socket does. Flags: c counted, u the user's first or last, t told, s it is news to nobody, w the applications may not know, o it may have
 -- been done under a seat before, k with the last event, m with the members.
 -- What was done before is not done again, and answered from what is so now.
@@ -71,7 +71,7 @@ local function step(i, code)
       end
     end
   elseif kind == 'G' then
-    goneSince(app, room, user, hold, ARGV[i + 5] == '?' and '?' or '1')
+    goneSince(app, room, user, hold, ARGV[i + 5] == '?' and '?' or '1', tonumber(ARGV[i + 6]))
   elseif kind == 'K' then
     toldBefore(seat, app, room, user, ARGV[i + 5], ARGV[i + 6], hold)
   elseif kind == 'Z' then

@@ -22,7 +22,7 @@ local function take(app, item)
   if first == 'a' then tell = string.sub(told, 2) end
   redis.call('ZREM', dueKey(app), item)
   -- While somebody tells them something else, that one looks once more when it has done so.
-  if first == 'p' or tell == told then return end
+  if first == 'p' or tell == told then return 0 end
   redis.call('HSET', key, field, 'p' .. tell)
   keep(key)
   redis.call('HSET', mine, item, tell)
@@ -30,13 +30,14 @@ local function take(app, item)
   if begins then mark(item, 'n ' .. nodeOf(seat)) end
   answer[#answer + 1] = item
   answer[#answer + 1] = tell
+  return 1
 end
 for i = 8, #ARGV, 2 do
   local app, room, key = ARGV[i], tonumber(ARGV[i + 1]), dueKey(ARGV[i])
   if taken < most then
     local list = redis.call('ZRANGEBYSCORE', key, '-inf', num(now), 'LIMIT', 0, math.min(room, most - taken))
-    for _, item in ipairs(list) do take(app, item) end
-    taken, room = taken + #list, room - #list
+    taken = taken + #list
+    for _, item in ipairs(list) do room = room - take(app, item) end
   end
   -- Of an app that has no place left the node asks again when it has.
   local next = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')

@@ -15,7 +15,7 @@ local function publish(meta, seq, first, last)
   if not e then
     call('DEL', log)
     e, m = ARGV[1], {}
-    call('HSET', meta, 'e', e, 'n', 0, 'b', 0, 'run', ARGV[2])
+    call('HSET', meta, 'e', e, 'n', 0, 'b', 0, 'run', ARGV[2], 'since', clock[1])
   end
   local n, b, done = tonumber(m[2] or 0), tonumber(m[3] or 0), tonumber(string.match(m[4] or '', '^%d+') or 0)
   local frames, from, begin = {}, first, e .. ' '

@@ -8,9 +8,9 @@
 --   T:dz:APP       sorted set: rooms that somebody is in, by name
 --   T:dc:APP\0ROOM the last event of a room, as a frame
 --   T:dt:APP\0ROOM hash: what the applications were told of the room (r) and of users (u and the
---                  id): "1" that it is there, "?" nobody knows what, "w" that is there and nobody knows what, but for a
---                  node that may yet say so; with p in front while somebody tells them, with a when that one is gone
---                  and somebody has to tell them again
+--                  id): "1" that it is there, "?" nobody knows what, "w" perhaps not that it is there: they are told
+--                  unless a node says first that they were; with p in front while somebody tells them, with a when
+--                  that one is gone and somebody has to tell them again
 --   T:dq:APP       sorted set: of what they may have to be told something, by when
 --   T:dy:EPOCH     set: nodes that have told all that they have to the log of that epoch
 --   T:dv:EPOCH     hash: of what the applications were told before that log, by who told them: when; n and a node once
@@ -141,9 +141,10 @@ local function look(app, room, user, how, hold, is)
   if how == 'a' then
     if redis.call('HEXISTS', key, toldField(user)) == 0 and not redis.call('ZSCORE', dueKey(app), item) then return end
   elseif how == 's' or how == 'w' then
-    local told, marked = redis.call('HGET', key, toldField(user)), redis.call('HEXISTS', marks, item) == 1
+    local told = is and redis.call('HGET', key, toldField(user))
     if not is or told and not (told == 'w' and how == 's') then return end
-    if how == 's' and not marked and not has() then -- they have been told since
+    local marked = redis.call('HEXISTS', marks, item) == 1
+    if how == 's' and not marked and not has() and early() then -- they were told, and nothing else since
       redis.call('HSET', key, toldField(user), '1')
       keep(key)
       return
@@ -256,12 +257,15 @@ end
 -- back by then. They take it for there, or nobody knows what they were told, for '?': then they are told
 -- what is so, perhaps again. Several nodes may say so. Where the engine has what they were told, that holds,
 -- and so does what a node says that told them; where neither is so they may not have been told even that it came.
-local function goneSince(app, room, user, hold, told)
+-- age is how many milliseconds ago a node heard of it, or nil: who told them anything behind that knew of it too.
+local function goneSince(app, room, user, hold, told, age)
   local key, item = T .. ':dw:' .. e, net(app) .. net(room) .. net(user)
   if redis.call('SADD', key, item) == 0 then return end
   keep(key)
   local tellsOf, field, is = keyOf('t', app, room), toldField(user), there(app, room, user)
   if not has() then
+    local by = age and tonumber(redis.call('HGET', marks, item) or '')
+    if by and by >= (now - age) * 1000 then return end
     if is and told == '1' or redis.call('HSETNX', tellsOf, field, told) == 0 then return end
     keep(tellsOf)
   elseif not is and young() and redis.call('HEXISTS', marks, item) == 0 and redis.call('HSETNX', tellsOf, field, '?') == 1 then
@@ -274,7 +278,7 @@ end
 -- Notes what a node knows that the applications were told by it before this log, at a time by the clock of
 -- the engine of then: '1' for there, '0' for gone, with p in front while it tells them. The last that they
 -- were told holds. The data of the engine may be older than that. A node may say so once more, while it tells them
--- something in this log. An engine that forgot everything knows of nothing else that they were told.
+-- something in this log. Where the engine forgot everything this is all that it hears of what they were told.
 local function toldBefore(seat, app, room, user, told, at, hold)
   if not early() then return end
   local item = net(app) .. net(room) .. net(user)
