@@ -158,7 +158,8 @@ func TestDeskUntoldBackBeforeEngineForgot(t *testing.T) {
 	only(t, w, "r  [true false true]", "r b [true false true]")
 }
 
-// The applications were told that somebody went, while all nodes remember that it did. Nobody tells them again.
+// The applications were told that somebody went, while all nodes remember that it did, and one of those is
+// back last. Nobody tells them again.
 func TestDeskToldGoneBeforeEngineForgot(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
@@ -166,7 +167,7 @@ func TestDeskToldGoneBeforeEngineForgot(t *testing.T) {
 	cfg.Lease, cfg.Timeout = 8*time.Second, 4*time.Second // for which the others remember it
 	w := newTown(cfg)
 	w.hold = 200 * time.Millisecond
-	a, b := w.build(t, ""), w.build(t, "")
+	a, b := w.build(t, redis.Addr), w.build(t, "")
 	a.mustSit("r", "a")
 	id := b.mustSit("r", "b")
 	settled(t, w, []*house{a, b}, []string{"r"})
@@ -174,8 +175,11 @@ func TestDeskToldGoneBeforeEngineForgot(t *testing.T) {
 	b.rise(id)
 	want := []string{"r  [true]", "r a [true]", "r b [true false]"}
 	until(t, "it is told", func() bool { return slices.Equal(w.due(), want) })
-	forgets(t, redis, []string{"r"}, a, b)
+	a.wire.Cut() // it says last what it remembers
+	forgets(t, redis, []string{"r"}, b)
+	a.wire.Heal()
 	hear(a)
+	until(t, "it has said all", func() bool { return toldAnew(a, "r") })
 	only(t, w, want...)
 }
 
