@@ -116,7 +116,7 @@ type Node struct {
 	numbers  counter
 	arrivals arrivals
 	warned   warnings
-	work     sync.WaitGroup
+	work     sync.WaitGroup // grows with mu held, and not once over is done
 	asked    questions
 	running  sync.Once
 	over     context.Context // done when all is to end
@@ -156,7 +156,8 @@ func (n *Node) Serve(ln net.Listener) error {
 	n.ln = ln
 	n.mu.Unlock()
 	if n.over.Err() != nil {
-		return ln.Close()
+		_ = ln.Close() // which Close may have done
+		return nil
 	}
 	n.run()
 	for {
@@ -175,7 +176,10 @@ func (n *Node) Serve(ln net.Listener) error {
 			continue
 		}
 		a := n.arrivals.enter(nc)
-		n.work.Go(func() { n.greet(a) }) // has Timeout
+		if !n.start(func() { n.greet(a) }) { // has Timeout
+			n.arrivals.leave(a)
+			_ = nc.Close()
+		}
 	}
 }
 
@@ -263,11 +267,18 @@ func (n *Node) allPipes() []*pipe {
 
 // run has somebody look after links and pipes, from the first of them on.
 func (n *Node) run() {
-	n.running.Do(func() {
-		if n.over.Err() == nil {
-			n.work.Go(n.look) // ends with over
-		}
-	})
+	n.running.Do(func() { n.start(n.look) }) // ends with over
+}
+
+// start has a goroutine do something that [Node.Close] waits for, unless the node is over, and reports whether it does.
+func (n *Node) start(do func()) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.over.Err() != nil {
+		return false
+	}
+	n.work.Go(do)
+	return true
 }
 
 // look looks after links and pipes until the node ends.

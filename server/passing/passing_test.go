@@ -3,7 +3,9 @@ package passing
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -283,5 +285,29 @@ func TestPanic(t *testing.T) {
 	session.Deliver(event("news"))
 	if got := take(t, waits, "the answer"); !strings.Contains(got.body, "news") {
 		t.Errorf("got %d %q", got.status, got.body)
+	}
+}
+
+// A node that is closed as it begins to serve ends with all that it began, and without an error.
+func TestCloseAsItServes(t *testing.T) {
+	for i := range 300 {
+		n := New(Options{Name: "nodeAA", Secret: func() string { return "secret" }, Log: slog.New(slog.DiscardHandler)})
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- n.Serve(ln) }()
+		if i%2 == 0 { // or with somebody who says hello
+			if nc, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+				_ = nc.Close()
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // at once
+		_ = n.Close(ctx)
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -81,12 +81,10 @@ func (p *Passer) carry(w http.ResponseWriter, r *http.Request, name, addr string
 	n.mu.Unlock()
 	conn.Pause() // until the other end is there
 	conn.Start()
-	if late {
+	if late || !n.start(func() { c.begin(h, addr) }) { // has Timeout
 		n.count.passed.Add(passedFull, 1)
 		conn.End(loop.HalfClose, []byte(noPlace), loop.ErrClosed)
-		return true
 	}
-	n.work.Go(func() { c.begin(h, addr) }) // has Timeout
 	return true
 }
 
