@@ -129,6 +129,7 @@ func (d *desk) tellKnown() {
 		}
 		d.tellOne(who, k.there, "", k.taken)
 		k.at = hub.Position{} // until it has taken it
+		k.since = time.Now()  // it may forget once more
 		d.known[who] = k
 	}
 	for h, t := range d.telling {
