@@ -106,14 +106,6 @@ type member struct {
 	arrived
 }
 
-// An arrived is when somebody was let in.
-type arrived struct {
-	since time.Time
-	noted time.Time    // when the engine had answered
-	known bool         // the applications knew of it by then
-	at    hub.Position // of the log by then
-}
-
 // The kinds of steps, as the script has them.
 const (
 	stepEnter = 'E'

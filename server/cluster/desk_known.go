@@ -29,6 +29,14 @@ type wasTold struct {
 	at    hub.Position // how far the log was when the engine had it that they were told; none before
 }
 
+// An arrived is when somebody was let in.
+type arrived struct {
+	since time.Time
+	noted time.Time    // when the engine had answered
+	known bool         // the applications knew of it by then
+	at    hub.Position // of the log by then
+}
+
 // A before is the log before the one that a seat is in, as far as the engine knows of it.
 type before struct {
 	young  bool // its data were there as the log began, a while ago

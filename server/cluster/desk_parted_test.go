@@ -122,11 +122,7 @@ func TestDeskBackBeforeEngineForgot(t *testing.T) {
 	until(t, "all have told what they have", func() bool {
 		for _, h := range all {
 			for _, room := range rooms {
-				d := h.partition(app, room, false).desk
-				d.mu.Lock()
-				told := d.seat.number > 1 && d.seat.all && d.held.IsZero()
-				d.mu.Unlock()
-				if !told {
+				if !toldAnew(h, room) {
 					return false
 				}
 			}

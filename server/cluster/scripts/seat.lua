@@ -1,6 +1,7 @@
 -- Gives a node a seat. ARGV[5] seat, [6] the one that it takes the place of, or empty. Returns the epoch; 1 for a
--- young log that began beside older data, and k where the seat before was still there; the log before that, and where it ended as far as the engine
--- knows; and the seats of the node before this one: older data may have some that it left long ago.
+-- young log that began beside older data, and k where the seat before was still there; the log before that, and
+-- where it ended as far as the engine knows; and the seats of the node before this one: older data may have some
+-- that it left long ago.
 local was = ARGV[6] ~= '' and redis.call('HEXISTS', seats, ARGV[6]) == 1
 redis.call('HSETNX', seats, ARGV[5], '0 ')
 keep(seats)
